@@ -94,6 +94,10 @@ class Process:
         assert line is not None, f"no {text!r} in {self.lines} {self.errors}"
         return line
 
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 

@@ -11,6 +11,8 @@ import click
 
 from undersigned import __version__
 
+from .interrupts import INTERRUPTED, end_quietly
+
 __all__ = ["main"]
 
 _COMMANDS = {
@@ -103,7 +105,10 @@ def main() -> None:
         # A locale that cannot write a character is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _group.main(prog_name="undersigned", standalone_mode=False)
+        try:
+            code = _group.main(prog_name="undersigned", standalone_mode=False)
+        finally:
+            end_quietly()
     except click.ClickException as exc:
         if "--json" in sys.argv and not isinstance(exc, click.exceptions.NoArgsIsHelpError):
             error = {"code": "bad_configuration", "message": exc.format_message(), "path": ""}
@@ -112,5 +117,5 @@ def main() -> None:
             exc.show()
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = 130
+        code = INTERRUPTED
     sys.exit(code)

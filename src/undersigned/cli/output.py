@@ -30,6 +30,8 @@ from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable, U
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.runtime import Home
 
+from .interrupts import INTERRUPTED, Interrupts
+
 __all__ = [
     "HOME_OPTION",
     "JSON_OPTION",
@@ -47,8 +49,6 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-INTERRUPTED: Final = 130
-"""The disk is full, or this user or file may have no more of it."""
 CHECK_FAILED: Final = 4
 PEER_BROKE: Final = 5
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -284,8 +284,19 @@ def _run(work: Coroutine[Any, Any, int | None]) -> int | None:
         from uvloop import new_event_loop
     except ImportError:
         new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(work)
+    interrupts = Interrupts()
+
+    async def begun() -> int | None:
+        with interrupts.cancels(cast("asyncio.Task[Any]", asyncio.current_task())):
+            return await work
+
+    with interrupts.heard(), asyncio.Runner(loop_factory=new_event_loop) as runner:
+        try:
+            return runner.run(begun())
+        except asyncio.CancelledError:
+            if interrupts.times:
+                raise KeyboardInterrupt from None
+            raise
 
 
 def meeting(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import click
 
@@ -13,6 +12,7 @@ from undersigned.messages import recorded_message
 from undersigned.protocol import ENDED
 from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
+from .interrupts import signals_stop
 from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
 from .telling import noted, row_line, summary_of, tell, tell_unfinished
@@ -35,7 +35,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
     """Run the peer: listen, answer, work, go on with what is unfinished.
 
     It is stopped with Ctrl-C (SIGINT) or SIGTERM and then ends with exit code 0; what is unfinished goes on at the next
-    start.
+    start. A second one waits for nobody, and the exit code is 130.
     """
     quiet_logs(verbose, warnings=True)
     opened = out.home(home)
@@ -45,16 +45,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
     if gates is not None:
         peer.gates = checked_control(gates, opened.configuration.gates, "--gates")
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def stopping() -> None:
-        stop.set()
-        for number in signals:  # whoever asks twice does not want to wait
-            loop.remove_signal_handler(number)
-
-    for number in signals:
-        loop.add_signal_handler(number, stopping)
+    signals_stop(stop, asyncio.get_running_loop())
     async with running(out, peer):
         out.value(
             {

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -238,15 +238,18 @@ class Peer(Agent):
         try:
             await super().close()
         finally:
-            await self._stop_listening()
-            if self._register is not None:
-                self._register.close()
+            try:
+                await self._stop_listening()
+            finally:
+                if self._register is not None:
+                    self._register.close()
 
     async def _stop_listening(self) -> None:
-        for listener in (self._for_gates, self._control):
-            if listener is not None:
-                await listener.stop()
-        await self._listener.stop()
+        async with AsyncExitStack() as rest:  # each of them, whatever becomes of the one before
+            rest.push_async_callback(self._listener.stop)
+            for listener in (self._control, self._for_gates):
+                if listener is not None:
+                    rest.push_async_callback(listener.stop)
 
     async def __aenter__(self) -> Peer:
         await self.start()

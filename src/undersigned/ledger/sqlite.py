@@ -467,11 +467,13 @@ class SqliteLedger:
         self._closed = True
         self._drop_near()
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._drop_reader)
-        self._pool.shutdown(wait=False)
-        if self._writer is not None:
-            self._writer.stop()
-            await self._writer.stopped
+        try:
+            await loop.run_in_executor(self._pool, self._drop_reader)
+        finally:  # whoever is cancelled here leaves no thread behind
+            self._pool.shutdown(wait=False)
+            if self._writer is not None:
+                self._writer.stop()
+                await self._writer.stopped
 
 
 def _snapshot(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -339,21 +340,22 @@ class Agent:
                 start will be refused.
         """
         self._closing = True
-        for closes in tuple(self.waits):
-            closes()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for conversation in tuple(self.conversations.values()):
-            await conversation.stop()
-        await self.links.close()
-        for conversation in tuple(self.conversations.values()):
-            await conversation.stop()  # those that were begun by others until the last connection was closed
-        try:
+        async with (
+            AsyncExitStack() as rest
+        ):  # asked twice to end, it still puts all away
+            rest.push_async_callback(self._put_away)
+            for closes in tuple(self.waits):
+                closes()
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for conversation in tuple(self.conversations.values()):
+                await conversation.stop()
+            await self.links.close()
+            for conversation in tuple(self.conversations.values()):
+                await conversation.stop()  # those that were begun by others until the last connection was closed
             if self._ledger is not None:
                 await self._show_last()
-        finally:
-            await self._put_away()
 
     async def _show_last(self) -> None:
         """Nothing is added to the log any more. It is shown to its witnesses, and only what matters at the next start
@@ -369,12 +371,16 @@ class Agent:
             self.unwitnessed = self.witnesses.unwitnessed
 
     async def _put_away(self) -> None:
-        if self._ledger is not None:
-            await self.meeting.beliefs.close()
-        await self.statuses.close()
-        await self.gatherer.close()
-        await self.bookings.close()
-        self._thinking.shutdown(wait=False, cancel_futures=True)
+        async with AsyncExitStack() as rest:  # from below to above
+            rest.push_async_callback(self._close_ledger)
+            rest.callback(self._thinking.shutdown, wait=False, cancel_futures=True)
+            rest.push_async_callback(self.bookings.close)
+            rest.push_async_callback(self.gatherer.close)
+            rest.push_async_callback(self.statuses.close)
+            if self._ledger is not None:
+                rest.push_async_callback(self.meeting.beliefs.close)
+
+    async def _close_ledger(self) -> None:
         if self._ledger is not None:
             await self._ledger.close()
             self._ledger = None

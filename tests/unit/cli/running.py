@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -51,7 +53,7 @@ def environment(**changes: str | None) -> Iterator[None]:
 def run(*arguments: object, **env: str | None) -> Ran:
     """Runs one command to its end."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    path = list(sys.path)
+    path, interrupted = list(sys.path), signal.getsignal(signal.SIGINT)
     with (
         environment(**env),
         patch.object(sys, "argv", ["undersigned", *map(str, arguments)]),
@@ -64,6 +66,8 @@ def run(*arguments: object, **env: str | None) -> Ran:
             code = ended.code
         finally:
             sys.path[:] = path
+            if threading.current_thread() is threading.main_thread():  # the program leaves it as it needs it at its end
+                signal.signal(signal.SIGINT, interrupted)
     written = [stream.buffer.getvalue().decode() for stream in (out, err)]
     assert isinstance(code, int)
     assert code in DOCUMENTED

@@ -1,0 +1,106 @@
+"""Ctrl-C: asked once, a command ends in order; asked again, it waits for nobody; and no answer to it is a traceback.
+
+Python's own answer, `KeyboardInterrupt`, is raised wherever the program happens to be: between the parts of a close, in
+a callback of the loop, or where nobody catches it any more. Here it only ever cancels the task of the command.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from threading import current_thread, main_thread
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:  # the overview is quick: it does not load asyncio
+    import asyncio
+
+__all__ = ["INTERRUPTED", "Interrupts", "end_quietly", "signals_stop"]
+
+INTERRUPTED: Final = 130
+"""Exit code of what was interrupted."""
+PATIENCE: Final = 2
+"""So often it is asked to end in order. What does not then is left as a crash leaves it, and the ledger bears that."""
+
+
+class Interrupts:
+    """What Ctrl-C (SIGINT) does to one command that runs on a loop."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._over = False
+
+    @contextmanager
+    def heard(self) -> Generator[None]:
+        """From before there is a loop until it is closed; where Ctrl-C is ignored or another's, it stays so."""
+        ours = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if not ours:
+            yield
+            return
+        signal.signal(signal.SIGINT, self._asked)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    @contextmanager
+    def cancels(self, task: asyncio.Task[Any]) -> Generator[None]:
+        """Around all that the command does. After it comes the end of the loop, which nobody has to wait for."""
+        self._task = task
+        if self.times:  # before it began
+            task.cancel()
+        try:
+            yield
+        finally:
+            self._task, self._over = None, True
+
+    def _asked(self, *_: object) -> None:
+        self.times += 1
+        if self._over or self.times > PATIENCE:
+            _end_now()
+        if self._task is None:
+            return
+        loop = self._task.get_loop()
+        if self.times == PATIENCE:  # what is cut short now is no news to whoever did it
+            loop.set_exception_handler(_unheard)
+        self._task.cancel()
+        loop.call_soon_threadsafe(lambda: None)  # wakes it
+
+
+def signals_stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    """The first Ctrl-C or SIGTERM sets `stop`; afterwards both do what they did before: whoever asks twice does not
+    want to wait.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stopping() -> None:
+        stop.set()
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+    for number in before:
+        loop.add_signal_handler(number, stopping)
+
+
+def end_quietly() -> None:
+    """For a program that has done all and told all: Ctrl-C ends it without a word, while Python waits for threads and
+    after that, when it has taken its handlers away.
+    """
+    if current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_now)
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def _unheard(*_: object) -> None:
+    """Says nothing of what went wrong on the loop."""
+
+
+def _end_now(*_: object) -> None:
+    with suppress(Exception):  # it may be in the midst of being written
+        sys.stdout.flush()
+    os._exit(INTERRUPTED)

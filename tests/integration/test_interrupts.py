@@ -1,0 +1,47 @@
+"""Ctrl-C, pressed again at whatever moment of the end: no traceback, exit code 130, and a ledger that is sound."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from integration.commands import UNDERSIGNED, Ended, Process, undersigned
+from integration.hires import did_of, free_ports
+
+SEEN = {"hire": ("not reached yet", "interrupted, but not over"), "serve": ("stop it with Ctrl-C", "stopped; ")}
+"""By command: what it says once it runs, and what it says when it is about to end."""
+
+
+def interrupted(process: Process, when: str, ends: str) -> Ended:
+    """How it ended after Ctrl-C, and Ctrl-C again: with the first, when it has told its end, or as often as it can."""
+    process.signal(signal.SIGINT)
+    if when == "told":
+        process.until(ends)
+    if when == "again and again":
+        process.until(ends)
+        while process.runs:
+            process.signal(signal.SIGINT)
+            time.sleep(0.002)
+    return process.end(signal.SIGINT)
+
+
+@pytest.mark.parametrize("when", ["at once", "told", "again and again"])
+@pytest.mark.parametrize("command", SEEN)
+def test_ctrl_c_twice_is_no_traceback(command: str, when: str, tmp_path: Path) -> None:
+    home, ports = tmp_path / "acme", free_ports(2)
+    assert undersigned("init", home, "--local", "--port", ports[0], folder=tmp_path).code == 0
+    more = (did_of(ports[1]), "--task", "x") if command == "hire" else ()
+    process = Process([*UNDERSIGNED, command, *more, "--home", str(home)], tmp_path)
+    begun, ends = SEEN[command]
+    process.until(begun)
+    ended = interrupted(process, when, ends)
+    # A server asked once ends with 0, and the second time may come too late to be heard.
+    assert (ended.code in ((130,) if command == "hire" else (0, 130)), ended.err) == (True, ""), ended
+    checked = undersigned("ledger", "fsck", "--home", home, "--json", folder=tmp_path)
+    assert (checked.code, [one["ok"] for one in checked.values]) == (0, [True])
+    listed = undersigned("ledger", "list", "--live", "--home", home, "--json", folder=tmp_path)
+    states = [one["state"] for one in listed.values if "state" in one]
+    assert states == (["inquired"] if command == "hire" else [])
