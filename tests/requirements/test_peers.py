@@ -287,6 +287,24 @@ async def test_work_that_failed_is_told_as_that(tmp_path: Path) -> None:
     assert (review.verdict, [criterion.note for criterion in review.criteria]) == ("rejected", ["upstream_failed"])
 
 
+async def test_a_hirer_hears_which_of_its_own_clauses_the_work_ran_against(tmp_path: Path) -> None:
+    """HIRE-GAT-02: a failed delivery gives no reason, and what the hirer's gate refused may be the one."""
+
+    async def work(job: Job) -> None:
+        target = f"{str(job.input('report').uri).rpartition('/')[0]}/{digest_bytes(b'payroll')}"
+        await job.send_past_gate(target)
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        with pytest.raises(PolicyError) as caught:
+            await hire(acme, globex)
+        (summary,) = await acme.ledger.summaries()
+        (row,) = [row for row in await acme.ledger.rows(summary.engagement) if row.type == "refused-action"]
+        said: Any = decode_json(row.raw)
+    assert caught.value.code == "upstream_failed"
+    told = f"the delivery is failed; 1 action was refused by our own gate, by the clauses: {said['clause']}"
+    assert caught.value.message.endswith(told)
+
+
 async def test_documents_that_bind_are_checked_by_a_fresh_did_document_and_kept(tmp_path: Path) -> None:
     """HIRE-KEY-06: 5 minutes for what binds; the documents used are in the ledger's evidence."""
     async with two_peers(tmp_path) as (acme, globex):

@@ -340,9 +340,7 @@ class Agent:
                 start will be refused.
         """
         self._closing = True
-        async with (
-            AsyncExitStack() as rest
-        ):  # asked twice to end, it still puts all away
+        async with AsyncExitStack() as rest:  # asked twice to end, it still puts all away
             rest.push_async_callback(self._put_away)
             for closes in tuple(self.waits):
                 closes()

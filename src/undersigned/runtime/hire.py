@@ -41,6 +41,17 @@ LAST_RECEIPT_SECONDS = 2.0
 """How long a hire that has ended waits for the receipt of its last word."""
 
 
+SHOWN_CLAUSES = 8
+"""Names of clauses that are told of those that refused something."""
+
+
+class _RefusedAction(msgspec.Struct, frozen=True):
+    """Of a refusal that our gate noted: the clause that decided, and how often it was given again without a record."""
+
+    clause: str
+    repeated: int = 0
+
+
 def unresolved(event: Event) -> CredentialError | None:
     """What to say of a presentation that one side could not check because an issuer did not resolve; None of all else.
 
@@ -299,9 +310,8 @@ class Hire:
         review = conversation.last("Review", Review, "hirer")
         delivery = conversation.last("Delivery", Delivery, "provider")
         if delivery.outcome != "complete":
-            raise PolicyError(
-                "upstream_failed", f"the provider did not finish the work: the delivery is {delivery.outcome}"
-            )
+            told = f"the provider did not finish the work: the delivery is {delivery.outcome}"
+            raise PolicyError("upstream_failed", f"{told}{await self._refusals(engagement.id)}")
         criteria = {criterion.id: criterion.met for criterion in review.criteria}
         if review.verdict != "accepted":
             notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
@@ -324,6 +334,19 @@ class Hire:
             criteria=criteria,
             unclosed=self._unclosed,
         )
+
+    async def _refusals(self, engagement: EngagementId) -> str:
+        """What our own gate said no to under the contract, by clause. A `Delivery` gives no reason for its failure, and
+        this may be one: a term of ours that the work could not keep.
+        """
+        rows = await self._peer.ledger.rows(engagement)
+        facts = [msgspec.json.decode(row.raw, type=_RefusedAction) for row in rows if row.type == "refused-action"]
+        if not facts:
+            return ""
+        total = sum(1 + fact.repeated for fact in facts)
+        clauses = ", ".join(sorted({fact.clause for fact in facts})[:SHOWN_CLAUSES])
+        what = "action was" if total == 1 else "actions were"
+        return f"; {total} {what} refused by our own gate, by the clauses: {clauses}"
 
     @staticmethod
     def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: str) -> UndersignedError:
