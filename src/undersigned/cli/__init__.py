@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from importlib import import_module
 
@@ -99,8 +100,23 @@ def _group() -> None:
     """
 
 
+def _open_closed_streams() -> None:
+    """Each standard stream that was closed before we began is the null device from now on: a command is done, and
+    ends, as if what it says were thrown away.
+
+    In the order of their numbers: the system gives the lowest that is free, so that each gets its own, and no ledger or
+    socket of ours gets it, to which whatever writes to that number would write.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  (open until we end)
+            os.set_inheritable(stream.fileno(), True)  # as the others are: programs that we start have it too
+            setattr(sys, name, stream)
+
+
 def main() -> None:
     """Entry point of the command."""
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that cannot write a character is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")

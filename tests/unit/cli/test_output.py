@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -143,6 +144,49 @@ def test_an_output_that_takes_no_more_is_told_on_the_other(more: tuple[str, ...]
             check=False,
         )
     assert (ran.returncode, ran.stderr) == (8, b"error: No space left on device  (store_full)\n")
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize("command", [("discover", DID), ("verify", "nowhere.zip"), ("nonsense",)], ids=" ".join)
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_as_the_null_device(
+    closed: str, command: tuple[str, ...], more: tuple[str, ...], tmp_path: Path
+) -> None:
+    """`undersigned ... >&-`, as some that start services do it: what is done, the rest that is said, and the exit code
+    are as ever.
+    """
+
+    def ran(streams: str) -> tuple[int, bytes, bytes]:
+        ended = subprocess.run(
+            ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, "-m", "undersigned.cli", *command, *more],
+            capture_output=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            check=False,
+        )
+        return ended.returncode, ended.stdout, ended.stderr
+
+    expected = ran(closed.replace(">&-", ">/dev/null").replace("<&-", "</dev/null"))
+    assert expected[0] == (0 if command[0] == "discover" else 2)
+    assert ran(closed) == expected
+
+
+def test_a_stream_that_is_closed_leaves_its_number_to_nothing_else(tmp_path: Path) -> None:
+    """Else the next file that is opened had it, a ledger say, and whatever is written to it went there."""
+    program = (
+        "import os, sys\nsys.argv = ['undersigned', '--version']\nfrom undersigned.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "os.system('echo from a child; echo to its errors >&2')\n"
+        "open('numbers', 'w').write(' '.join(str(one.fileno()) for one in (sys.stdin, sys.stdout, sys.stderr)))"
+    )
+    ran = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        check=False,
+    )
+    assert ran.returncode == 0
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"numbers": "0 1 2"}
 
 
 def test_each_line_of_local_state_says_so(monkeypatch) -> None:
