@@ -47,7 +47,7 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Difference, differences
 
-from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["contract"]
 
@@ -127,7 +127,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"{one.role.capitalize()}'s books  {what}")
     if unpaid is not None:
         out.line(f"Waits         for our word about {unpaid.amount} {unpaid.currency}:")
-        out.line(f"              {program()} contract settle {under.digest} --home {opened.path}")
+        out.line(f"              {typed('contract settle {} --home {}', under.digest, opened.path)}")
     for line in _table_lines(engagement.tabled, table):
         out.line(line)
     for one in wanted:

@@ -22,7 +22,7 @@ from undersigned.runtime import (
 from undersigned.trace import Verdict
 from undersigned.trust import Decision, Difference
 
-from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, plain, program, reading
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, plain, reading, typed
 from .trace import tell_verdict
 
 __all__ = ["decision"]
@@ -89,7 +89,7 @@ async def show(out: Out, id: str, home: str | None) -> None:
     if (verdict := VerdictBook(opened).named(id)) is not None:
         out.value(_verdict(verdict))
         tell_verdict(out, verdict)
-        out.line(f"make it again:  {program()} decision replay {verdict.digest}")
+        out.line(f"make it again:  {typed('decision replay {}', verdict.digest)}")
         return
     store = await reading(opened)
     try:
@@ -113,7 +113,7 @@ async def show(out: Out, id: str, home: str | None) -> None:
     ):
         for digest in filter(None, digests):
             out.line(f"  {name:14} {plain(digest, 400)}")
-    out.line(f"make it again:  {program()} decision replay {one.id}")
+    out.line(f"make it again:  {typed('decision replay {}', one.id)}")
 
 
 @decision.command("replay")

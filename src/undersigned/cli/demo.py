@@ -42,7 +42,7 @@ from undersigned.runtime import (
 from undersigned.transport import free_ports
 
 from .evidence import export_to
-from .output import Out, counted, meeting, plain, program
+from .output import Out, counted, meeting, plain, typed
 
 __all__ = ["demo"]
 
@@ -324,7 +324,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         out.line(f"    {who:8} {pack}  ({verdict})", style="" if report.ok else "bold red")
     for path in result["written"].values():
         out.line(f"    result   {path}")
-    out.line(f"    check it yourself:  {program()} verify {packs['acme']} --explain")
+    out.line(f"    check it yourself:  {typed('verify {} --explain', packs['acme'])}")
     held = all(report.ok for report in reports.values())
     out.line()
     out.line(

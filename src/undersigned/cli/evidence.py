@@ -29,7 +29,7 @@ from undersigned.runtime import (
 from undersigned.transparency import Verifier, read_verifier
 
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, instant_named, out_option, write_new
-from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
+from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import Against, is_proof, key_named, verify_file
 
 __all__ = ["export", "export_to", "judge", "read_document_file", "tamper", "verify"]
@@ -173,7 +173,7 @@ async def export(
         out.line(f"not in it: {plain(one.name, 120)}, {one.digest}: {ABSENT[one.why]} ({one.place})", style="yellow")
     if page is not None:
         out.line(f"{page}: open it in a browser. Others had better open the pack in a page of their own.")
-    out.line(f"check it:  {program()} verify {path} --explain")
+    out.line(f"check it:  {typed('verify {} --explain', path)}")
 
 
 @click.command()
@@ -201,7 +201,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     written = canonicalize(statement)
     write_new(file, written, force=force)
     out.value({"statement": str(file), "digest": digest_bytes(written), "result": result.upper()})
-    out.line(f"{file}: {result.upper()}; the hirer carries it with {program()} contract judge CONTRACT {file}")
+    out.line(f"{file}: {result.upper()}; the hirer carries it with {typed('contract judge CONTRACT {}', file)}")
 
 
 @click.command()
@@ -415,4 +415,4 @@ async def tamper(out: Out, pack: Path | None, what: str | None, file: Path | Non
     write_new(file, tampered(read_file(pack, MAX_ARCHIVE_BYTES), what), force=force)
     out.value({"pack": str(file), "kind": what})
     out.line(f"{file}: {TAMPERINGS[what].says}")
-    out.line(f"see what is refused:  {program()} verify {file}")
+    out.line(f"see what is refused:  {typed('verify {}', file)}")

@@ -19,7 +19,7 @@ from undersigned.runtime.witnessing import words
 from .evidence import read_document_file
 from .log import ledger
 from .options import FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
 
 __all__ = ["ledger"]
 
@@ -98,8 +98,8 @@ async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None
         write_new(file, raw, force=force)
         out.line(f"{file}: {digest_bytes(raw)}")
     else:
-        out.line(f"  prove it with      {program()} ledger forks {plain(log, 200)} --out FILE")
-    out.line(f"  go on with it by   {program()} ledger decide {plain(log, 200)} --keep|--anew --reason TEXT")
+        out.line(f"  prove it with      {typed('ledger forks {} --out FILE', plain(log, 200))}")
+    out.line(f"  go on with it by   {typed('ledger decide {} --keep|--anew --reason TEXT', plain(log, 200))}")
 
 
 async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str | None) -> int:

@@ -56,7 +56,7 @@ from .options import (
     read_scope_options,
     running,
 )
-from .output import HOME_OPTION, Out, counted, meeting, plain, program
+from .output import HOME_OPTION, Out, counted, meeting, plain, typed
 from .telling import domain_lines, goes_on, held_clock, moved, tell, tell_unfinished
 from .trace import PACK_OPTION, check_artifact
 
@@ -374,13 +374,11 @@ async def hire(
                 out.value({"kind": "interrupted", "engagement": under_way.engagement})
                 out.line(
                     f"interrupted, but not over: {under_way.engagement} goes on when this peer runs again, with "
-                    f"{program()} serve --home {opened.path}",
+                    + typed("serve --home {}", opened.path),
                     style="bold yellow",
                 )
                 if folder is not None:
-                    out.line(
-                        f"nothing is written to {folder} then; where it is: {program()} contract show, 'Delivered'"
-                    )
+                    out.line(f"nothing is written to {folder} then; where it is: {typed('contract show')}, 'Delivered'")
             raise
         except UndersignedError as error:
             _hint(error, peer)
@@ -415,9 +413,9 @@ async def hire(
             size = counted(result.artifacts.size(name), "byte")
             out.line(f"  delivered  {plain(name)}, {size}, in {written.get(name) or kept}")
         if result.price.partition(" ")[0] != "0" and settlement not in ("none", "invoice"):
-            settle = f"{program()} contract settle {result.contract} --home {opened.path}"
-            out.line(f"  payment    the books wait for {settle}, beside {program()} serve")
-        out.line(f"  evidence   {program()} export {result.engagement} --home {opened.path}")
+            settle = typed("contract settle {} --home {}", result.contract, opened.path)
+            out.line(f"  payment    the books wait for {settle}, beside {typed('serve')}")
+        out.line(f"  evidence   {typed('export {} --home {}', result.engagement, opened.path)}")
         if result.unclosed is not None and unwritten is None:
             raise result.unclosed
         if unwritten is not None:
@@ -501,7 +499,7 @@ def _tell_needs(out: Out, error: UndersignedError) -> None:
     )
     for need in needed:
         out.line(f"  needed     {plain(needed_text(need), 1000)}")
-    out.line(f"once that is there:   {program()} hire … --continues {engagement}")
+    out.line(f"once that is there:   {typed('hire … --continues {}', engagement)}")
 
 
 def _checked_peer(did: str, at: str | None, home: Home) -> None:

@@ -15,7 +15,7 @@ from undersigned.trace import Evidence, Held, history, history_steps, prov_docum
 
 from .evidence import read_document_file
 from .options import DOCUMENTS_OPTION, checked_did
-from .output import HOME_OPTION, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
 from .trace import PACK_OPTION, bar, opened_home, read_packs
 
 __all__ = ["history_"]
@@ -76,5 +76,5 @@ async def history_(
     if last is not None:
         out.line(
             f"Verdicts as the evidence has them, the latest as of {last}; whether anything was withdrawn since was not "
-            f"looked up: {program()} check ARTIFACT --for PURPOSE"
+            f"looked up: {typed('check ARTIFACT --for PURPOSE')}"
         )

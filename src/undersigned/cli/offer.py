@@ -26,7 +26,7 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Decision, Verdict, approval, weigh
 
-from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["offer"]
 
@@ -90,7 +90,7 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
     for line in [*card.splitlines(), "", *(decision.explain().splitlines() if decision is not None else ())]:
         out.line(plain(line, 1000))
     out.line()
-    out.line(f"{program()} offer approve|refuse {one.about.terms} --as FOLDER --home {opened.path}")
+    out.line(typed("offer approve|refuse {} --as FOLDER --home {}", one.about.terms, opened.path))
 
 
 @offer.command("approve")

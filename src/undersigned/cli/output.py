@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import traceback
@@ -43,8 +44,8 @@ __all__ = [
     "home_path",
     "meeting",
     "plain",
-    "program",
     "reading",
+    "typed",
 ]
 
 P = ParamSpec("P")
@@ -86,12 +87,15 @@ def bytes_in_words(number: int) -> str:
     return counted(number, "byte")
 
 
-def program() -> str:
-    """What to type to run this command again: `undersigned`, or its path if it is not found by that name."""
+def typed(command: str, *values: object) -> str:
+    """What to type to run `command` of this program: each `{}` is one of `values`, as one word to a shell.
+
+    The program is `undersigned`, or its path if it is not found by that name.
+    """
     called = sys.argv[0]
-    if Path(called).name == "undersigned" and shutil.which("undersigned") is None:
-        return called
-    return "undersigned"
+    if Path(called).name != "undersigned" or shutil.which("undersigned") is not None:
+        called = "undersigned"
+    return f"{shlex.quote(called)} {command.format(*(shlex.quote(str(value)) for value in values))}"
 
 
 class _Console(Console):

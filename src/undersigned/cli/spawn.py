@@ -14,7 +14,7 @@ from undersigned.encoding import seconds_between
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
 
-from .output import HOME_OPTION, Out, command, counted, program
+from .output import HOME_OPTION, Out, command, counted, typed
 
 __all__ = ["spawn"]
 
@@ -71,7 +71,9 @@ async def spawn(
             out.line(f"{len(swarm.identities)} of {count}")
             await asyncio.sleep(0)  # lets a signal in
         out.value({"spawned": len(swarm.identities), "issuer": organisation.did, "until": swarm.until})
-        out.line(f"in {folder}, until {swarm.until}; each is a state folder: {program()} ... --home {folder}/000000")
+        out.line(
+            f"in {folder}, until {swarm.until}; each is a state folder: {typed('... --home {}', f'{folder}/000000')}"
+        )
         out.line("stop it with Ctrl-C, and all of them are withdrawn")
         try:
             await asyncio.wait_for(stop.wait(), timeout=max(seconds_between(organisation.clock.now(), swarm.until), 0))

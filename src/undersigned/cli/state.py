@@ -32,8 +32,8 @@ from .output import (
     engagement_named,
     home_path,
     plain,
-    program,
     reading,
+    typed,
 )
 
 __all__ = ["init", "keys", "ledger"]
@@ -176,7 +176,7 @@ async def init(
     if not anchors:
         out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")
     out.line(f"others trust this agent with   --trust {own['organisation']}")
-    out.line(f"run it with                    {program()} serve --home {path}")
+    out.line(f"run it with                    {typed('serve --home {}', path)}")
 
 
 @click.group()

@@ -32,7 +32,7 @@ from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, t
 
 from .evidence import read_document_file
 from .options import DOCUMENTS_OPTION, open_gatherer, write_new
-from .output import HOME_OPTION, WAITS, Out, command, counted, home_path, plain, program, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
 
 __all__ = [
     "PACK_OPTION",
@@ -197,7 +197,7 @@ async def check_artifact(
             await gatherer.close()
     out.value({"id": verdict.digest, "file": str(path), "verdict": from_struct(verdict)})
     tell_verdict(out, verdict)
-    out.line(f"make it again:  {program()} decision replay {verdict.digest} --home {opened.path}")
+    out.line(f"make it again:  {typed('decision replay {} --home {}', verdict.digest, opened.path)}")
     return {"allow": 0, "deny": 3, "ask": WAITS}[verdict.outcome]
 
 

@@ -80,7 +80,7 @@ from undersigned.trust import (
 )
 
 from .options import checked_did, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["trust"]
 
@@ -539,7 +539,7 @@ async def _sign_and_put(out: Out, home: Home, book: AnchorBook, document: JsonOb
     out.value({"record": digest, "file": str(path), "state": "waits for a second person" if waits else "good"})
     if waits:
         out.line(f"{path}: waits for a second person", style="yellow")
-        out.line(f"who signs it with   {program()} trust add --record {path}   and gives it back the same way")
+        out.line(f"who signs it with   {typed('trust add --record {}', path)}   and gives it back the same way")
         return WAITS
     out.line(f"{path}: counts from the next start of a running peer on")
     return 0

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import ROOT
-from undersigned.cli.output import Out, command, counted, home_path, meeting, plain, program
+from undersigned.cli.output import Out, command, counted, home_path, meeting, plain, typed
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from unit.cli.running import environment, run
 
@@ -261,10 +262,23 @@ def test_a_command_to_type_names_the_program_as_it_is_found(tmp_path, monkeypatc
     """After `make demo` the program is at .venv/bin/undersigned, which is on nobody's path."""
     monkeypatch.setattr(sys, "argv", [".venv/bin/undersigned", "demo"])
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert program() == ".venv/bin/undersigned"
+    assert typed("serve") == ".venv/bin/undersigned serve"
     (tmp_path / "undersigned").write_text("#!/bin/sh\n")
     (tmp_path / "undersigned").chmod(0o755)
-    assert program() == "undersigned"
+    assert typed("serve") == "undersigned serve"
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0")), max_size=3))
+def test_a_command_to_type_is_read_by_a_shell_as_it_was_meant(values: list[str]) -> None:
+    """A folder with a space in it, and what a peer put into a name: each is one word, and none is a command."""
+    command = " ".join(["serve", *["{}"] * len(values)])
+    assert shlex.split(typed(command, *values)) == ["undersigned", "serve", *values]
+
+
+def test_a_program_in_a_folder_with_a_space_can_be_typed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["my tools/undersigned", "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shlex.split(typed("serve")) == ["my tools/undersigned", "serve"]
 
 
 def test_names_that_are_not_text_are_an_error_and_no_defect() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 import tomllib
 from pathlib import Path
@@ -24,6 +25,11 @@ def secrets(home: Path) -> list[str]:
     opened = Home(home)
     keys = [opened.key(name).secret_bytes().hex() for name in ("agent", "organisation")]
     return [*keys, (home / "keys" / "passphrase").read_text().strip()]
+
+
+def test_a_folder_with_a_space_in_its_name_is_one_word_of_what_to_type(tmp_path: Path) -> None:
+    ran = run("init", tmp_path / "my agent", *LOCAL)
+    assert shlex.split(ran.out.splitlines()[-1])[-3:] == ["serve", "--home", str(tmp_path / "my agent")]
 
 
 def test_a_local_home(tmp_path: Path) -> None:
