@@ -6,6 +6,7 @@ beside `serve` or `hire`, and as well while nothing runs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -59,6 +60,7 @@ async def offer_list(out: Out, home: str | None) -> None:
         out.line(one.about.terms, style="bold")
         what = f"{terms.task.kind} for {terms.price.amount} {terms.price.currency}"
         out.line(f"    {plain(what, 200)}, {_other(one)}; {one.standing.explain()}; until {one.asked.until}")
+        out.line(f"    {one.about.engagement}", style="dim")
     out.value({"count": len(found)})
     out.line(f"{counted(len(found), 'set')} of terms {'waits' if len(found) == 1 else 'wait'} for people")
 
@@ -70,7 +72,7 @@ async def offer_list(out: Out, home: str | None) -> None:
 async def offer_show(out: Out, terms: str, home: str | None) -> None:
     """All of what is put to people: the terms clause by clause, the decision that asks, who has answered."""
     opened = out.home(home)
-    one = await _named(opened, terms)
+    one = waiting_as(terms, await _waiting(opened))
     card = terms_card(
         one.asked.terms,
         hirer=one.about.hirer,
@@ -100,7 +102,10 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
 @HOME_OPTION
 @command
 async def offer_approve(out: Out, terms: str, person: Path, note: str | None, home: str | None) -> int:
-    """Approve exactly these terms; TERMS is their whole digest. Exit code 7 if another person has to as well."""
+    """Approve exactly these terms; TERMS is their whole digest. Exit code 7 if another person has to as well.
+
+    An approval is for one negotiation. Where several wait with the same terms, TERMS is the id of one of them.
+    """
     return await _say(out, out.home(home), terms, "approve", person, note)
 
 
@@ -119,7 +124,7 @@ async def offer_refuse(out: Out, terms: str, person: Path, note: str | None, hom
 
 
 async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Path, note: str | None) -> int:
-    one = await _named(opened, terms)
+    one = waiting_as(terms, await _waiting(opened), any_of_them=verdict == "refuse")
     if one.standing.state == "refused":
         raise PolicyError("policy_denied", f"{one.about.terms} is {one.standing.explain()}")
     now = SystemClock().now()
@@ -147,16 +152,21 @@ async def _waiting(home: Home) -> list[WaitingTerms]:
         await ledger.close()
 
 
-async def _named(home: Home, terms: str) -> WaitingTerms:
-    """What waits under this digest; the oldest, if two engagements came to the same terms.
+def waiting_as(name: str, waiting: Sequence[WaitingTerms], *, any_of_them: bool = False) -> WaitingTerms:
+    """What waits under this digest of terms or id of an engagement. Terms are refused wherever they wait; so for that
+    `any_of_them` does.
 
     Raises:
-        ConfigurationError: `not_found`.
+        ConfigurationError: `not_found`; `bad_configuration`: several negotiations wait with the same terms.
     """
-    found = [one for one in await _waiting(home) if one.about.terms == terms]
-    if found:
-        return found[0]
-    raise ConfigurationError("not_found", f"no terms {plain(terms, 100)} wait for people here: see 'offer list'")
+    found = [one for one in waiting if name in (one.about.terms, one.about.engagement)]
+    if not found:
+        raise ConfigurationError("not_found", f"no terms {plain(name, 100)} wait for people here: see 'offer list'")
+    if len(found) > 1 and not any_of_them:
+        names = "; ".join(f"{one.about.engagement}, where {_other(one)}" for one in found)
+        text = f"{counted(len(found), 'negotiation')} wait with these terms; name one by its id: {names}"
+        raise ConfigurationError("bad_configuration", text)
+    return found[0]
 
 
 def _json(one: WaitingTerms) -> dict[str, object]:

@@ -230,14 +230,16 @@ class Approvals:
                 if document in waits.given:
                     continue
                 said = verify_approval(document, self.approvers, now=now)
-                if said.about != waits.about and (said.verdict, said.about.terms) != ("refuse", waits.about.terms):
+                if said.about.terms != waits.about.terms:
                     raise VerificationError("terms_mismatch", f"expected {waits.about}; came {said.about}")
             except UndersignedError as error:
                 _log.warning("an approval does not count", file=str(file), error=str(error))
                 if not error.retryable:
                     waits.judged.add(mark)
                 continue
-            if (said.by, said.verdict, said.about) in known:
+            # An approval is of one negotiation, a refusal of the terms wherever they wait.
+            elsewhere = said.verdict == "approve" and said.about != waits.about
+            if elsewhere or (said.by, said.verdict, said.about) in known:
                 waits.judged.add(mark)
                 continue
             known.add((said.by, said.verdict, said.about))

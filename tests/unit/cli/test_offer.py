@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from contracts import terms
+from undersigned.cli.offer import waiting_as
 from undersigned.cli.telling import noted
+from undersigned.errors import ConfigurationError
+from undersigned.runtime import WaitingTerms
+from undersigned.runtime.approvals import Asked
+from undersigned.trust import Put, Standing
 from unit.cli.running import files, run
 
 TERMS = "uEiD1AusE0C1wn6TwC4T3OVJXzrCE3t3E1sdynUsSi1ffcg"
+ENGAGEMENT = "urn:hire:engagement:uEiDPV7pS4kqIh8wU3oXo9Hn6GnCmU1rq5rXBGGrJ8mDqTg"
 
 
 @pytest.fixture
@@ -45,3 +52,30 @@ def test_the_journal_says_who_is_waited_for_and_what_was_said() -> None:
     said = [{"verdict": "approve", "terms": TERMS}, {"verdict": "refuse", "terms": TERMS}]
     assert noted("approvals", json.dumps(said)) == f"a person says: refuse {TERMS[4:12]}…"
     assert noted("approvals", "no list") == "no list"
+
+
+def test_an_approval_names_one_negotiation_of_several_with_the_same_terms() -> None:
+    """HIRE-APR-06: nobody approves what they did not mean; a refusal is of the terms, wherever they wait."""
+    first, second = put_to_people(ENGAGEMENT), put_to_people(ENGAGEMENT[:-4] + "AAAA")
+    assert waiting_as(TERMS, [first]) is first
+    assert waiting_as(second.about.engagement, [first, second]) is second
+    assert waiting_as(TERMS, [first, second], any_of_them=True) is first
+    with pytest.raises(ConfigurationError) as caught:
+        waiting_as(TERMS, [first, second])
+    assert caught.value.code == "bad_configuration"
+    assert all(one.about.engagement in caught.value.message for one in (first, second))
+    assert "2 negotiations wait" in caught.value.message
+
+
+def put_to_people(engagement: str) -> WaitingTerms:
+    """Terms that wait in a negotiation; what they say matters to nobody here."""
+    hirer, provider = "did:web:acme.example", "did:web:globex.example"
+    return WaitingTerms(
+        about=Put(terms=TERMS, engagement=engagement, hirer=hirer, provider=provider),
+        role="hirer",
+        peer=provider,
+        asked=Asked(terms=terms(), cause=None, needed=1, until="2026-11-25T12:00:00Z", opens=True),
+        decision="{}",
+        given=(),
+        standing=Standing(state="waits", needed=1, approved=(), refused=()),
+    )

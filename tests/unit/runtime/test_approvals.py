@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, waits
 from runtimes import Node, World, facts, last, messages, moves, offices
@@ -15,7 +16,7 @@ from undersigned.contract import same_terms
 from undersigned.encoding import Instant, shift
 from undersigned.errors import ConfigurationError
 from undersigned.messages import Offer, Receipt, Waiting, Withdraw
-from undersigned.runtime import Home, load_approvers
+from undersigned.runtime import Home, load_approvers, waiting_terms
 from undersigned.trust import terms_digest
 
 Worlds = Callable[..., World]
@@ -304,3 +305,20 @@ def test_what_lies_among_the_approvals_and_is_no_file_keeps_nobody_waiting(world
     says(world.provider, ALICE)
     world.settle(LONG)
     assert ended(world, hire.id) == ("closed", "closed")
+
+
+def test_an_approval_is_of_one_negotiation_and_no_news_to_the_others(worlds: Worlds) -> None:
+    """HIRE-APR-06: with the same terms, each waits for its own; that one came for another is nobody's mistake."""
+    world = worlds(hirer=ASKS)
+    node = world.hirer
+    hires = [world.begin(), world.begin()]
+    world.settle(10)
+    found = {one.about.engagement: one for one in world.run(waiting_terms(node.kept, node.office, node.clock.now()))}
+    first, second = (found[hire.id] for hire in hires)
+    assert first.about.terms == second.about.terms
+    with capture_logs() as logged:
+        says(node, ALICE, about=first.about)
+        world.settle(60)
+    assert "does not count" not in str(logged)
+    assert ended(world, first.about.engagement) == ("closed", "closed")
+    assert waits(node).about == second.about
