@@ -239,7 +239,7 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     metavar="LEVELS",
     help="How many levels of others the provider may hire for it, under its contract. Default 0: none.",
 )
-@click.option("--onward", is_flag=True, help="It may hand the inputs on to whom it hires.")
+@click.option("--onward", is_flag=True, help="It may hand the inputs on to whom it hires: with --subcontracting.")
 @click.option(
     "--settlement",
     type=click.Choice(["none", "invoice", "manual", *PAYMENTS]),
@@ -336,6 +336,10 @@ async def hire(
             "bad_configuration", f"--opening {opening} is more than --price {price}, or other money"
         )
     agreed = _settlement(settlement, hook, tuple(map(_milestone, milestones)), known.criteria if known else ())
+    if onward and not subcontracting:
+        raise ConfigurationError(
+            "bad_configuration", "--onward is about those whom the provider hires: it goes with --subcontracting LEVELS"
+        )
     near = checked_control(gates, opened.configuration.gates, "--gates") if gates is not None else None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,11 +13,15 @@ from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import Ledger, Summary
 from undersigned.protocol import owed
 from undersigned.runtime import (
+    MAX_NAME,
     Home,
     OfferPart,
+    checked_name,
     claimed,
     contracts_to_deliver,
     create_home,
+    distinct_offers,
+    handler_named,
     issue_membership,
     load_engagement,
     parse_price,
@@ -125,6 +129,12 @@ async def init(
             parse_did(anchor)
         except UndersignedError as error:
             raise ConfigurationError("bad_configuration", f"--trust: {error.message}") from error
+    if handler is not None:
+        handler_named(handler, "--handler")
+    path = home_path(folder or home)
+    name = name or path.absolute().name[:MAX_NAME]
+    checked_name("--name", name)
+    checked_name("--organisation", organisation or name)
     parts: list[OfferPart] = []
     for offer in offers:
         task, _, price = offer.partition("=")
@@ -137,11 +147,11 @@ async def init(
         if price:
             parse_price(price)
         parts.append(OfferPart(task=task, handler=handler or SBOM_HANDLER, price=price or "0 EUR"))
-    path = home_path(folder or home)
+    distinct_offers((part.task for part in parts), "--offer")
     with claimed(path):
         made = create_home(
             path,
-            name=name or path.absolute().name,
+            name=name,
             organisation=organisation,
             domain=domain,
             url=url,

@@ -31,6 +31,7 @@ from undersigned.runtime import (
     Clock,
     ControlPart,
     Fields,
+    GathererLimits,
     Handler,
     Hire,
     HireResult,
@@ -119,7 +120,8 @@ class Peer(Agent):
         """Listens, opens the ledger, and goes on with every engagement that is not over.
 
         Raises:
-            ConfigurationError: The address cannot be listened on.
+            ConfigurationError: The address cannot be listened on, or the settings offer what cannot be offered.
+            LedgerUnavailable: `store_unavailable`, another process runs this state folder.
             LedgerError, LocalProtocolError: Ledger, register or trust graph cannot be opened, or is damaged.
         """
         part = self.home.configuration.listen
@@ -168,6 +170,8 @@ class Peer(Agent):
         if not self.base_url and self.home.configuration.local:
             self.base_url = f"http://localhost:{self._listener.port}"
         try:
+            self.load_offers()
+            self._check_card()
             await self._start_control()
             await super().start()
         except BaseException:
@@ -415,6 +419,20 @@ class Peer(Agent):
                 for service in self.services.values()
             ],
         }
+
+    def _check_card(self) -> None:
+        """Returns if others would take our card; a longer one looks to them like none.
+
+        Raises:
+            ConfigurationError: `bad_configuration`.
+        """
+        size, most = len(canonicalize(self.agent_card())), GathererLimits().document_bytes
+        if size > most:
+            raise ConfigurationError(
+                "bad_configuration",
+                f"the agent card, which says what is offered, has {size} bytes, and others take {most}: shorten the "
+                "summaries of the offers, or offer less",
+            )
 
     async def _sign_request(
         self, method: str, url: str, contract: Digest, body: bytes | None

@@ -1,7 +1,7 @@
 """The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
 
 from undersigned.runtime.accusations import equivocation_proof, keep_evidence, proved
-from undersigned.runtime.agent import Agent, load_handler
+from undersigned.runtime.agent import Agent, handler_named, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.approvals import (
     WaitingTerms,
@@ -43,6 +43,7 @@ from undersigned.runtime.home import (
     TrustPart,
     claimed,
     create_home,
+    distinct_offers,
     issue_claims,
     issue_membership,
     rotate_key,
@@ -56,6 +57,7 @@ from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.objects import ObjectArtifacts, open_artifacts
 from undersigned.runtime.order import (
     ARTIFACT_READ,
+    MAX_NAME,
     SBOM_FORMATS,
     TASKS,
     Order,
@@ -96,6 +98,7 @@ __all__ = [
     "CONTROL_TOKEN",
     "GATE_TOKEN",
     "LIST_TTL_SECONDS",
+    "MAX_NAME",
     "MAX_WHOLE_BYTES",
     "SBOM_FORMATS",
     "SMALL_BYTES",
@@ -193,6 +196,7 @@ __all__ = [
     "current_job",
     "decision_named",
     "delivered_by",
+    "distinct_offers",
     "domain_links",
     "drop_approval",
     "equivocation_proof",
@@ -200,6 +204,7 @@ __all__ = [
     "gather_evidence",
     "generate_key",
     "guard",
+    "handler_named",
     "hire_order",
     "import_establishment",
     "issue_claims",

@@ -256,10 +256,12 @@ class Agent:
         """Opens the ledger and goes on with every engagement that is not over.
 
         Raises:
+            ConfigurationError: As `load_offers`.
             LedgerError, LocalProtocolError: The ledger, the trust graph or the store of artifacts cannot be opened, or
                 is damaged.
         """
         self._closing = False
+        self.load_offers()  # first: what is wrong with the settings is found before anything is opened
         self.gatherer.reopen()
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
@@ -286,17 +288,6 @@ class Agent:
             await Agent.close(self)
             raise
         self.approvals = Approvals(self)
-        for offer in self.home.configuration.offer:
-            if offer.task not in self.services:
-                self.services[offer.task] = Service(
-                    task=offer.task,
-                    handler=self._handlers.get(offer.task) or load_handler(offer.handler),
-                    price=parse_price(offer.price),
-                    summary=offer.summary,
-                    delivers=offer.delivers,
-                    media_type=offer.media_type,
-                    capacity=offer.capacity,
-                )
         last = await self.ledger.last_at()
         if isinstance(self.clock, SystemClock) and last is not None:
             self.clock.hold(last)  # a clock that was set back revives nothing that was over
@@ -410,6 +401,24 @@ class Agent:
             _log.error("a task failed", task=task.get_name(), exc_info=error)
 
     # ------------------------------------------------------------------ what applications use
+
+    def load_offers(self) -> None:
+        """Takes up what the settings offer, but for tasks that the application does itself.
+
+        Raises:
+            ConfigurationError: As `load_handler`; `bad_configuration`, a price is none.
+        """
+        for offer in self.home.configuration.offer:
+            if offer.task not in self.services:
+                self.services[offer.task] = Service(
+                    task=offer.task,
+                    handler=self._handlers.get(offer.task) or load_handler(offer.handler),
+                    price=parse_price(offer.price),
+                    summary=offer.summary,
+                    delivers=offer.delivers,
+                    media_type=offer.media_type,
+                    capacity=offer.capacity,
+                )
 
     def offers(
         self,
@@ -1058,22 +1067,38 @@ class Agent:
         return found
 
 
+def handler_named(text: str, what: str = "handler") -> tuple[str, str]:
+    """The module and the function in `package.module:function`; neither is looked for. `what` is what the operator
+    calls it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, with an example.
+    """
+    module, _, function = text.partition(":")
+    if not function.isidentifier() or "" in module.split("."):
+        raise ConfigurationError(
+            "bad_configuration",
+            f"{what}: expected package.module:function, such as acme.tasks:summarise, got {text[:100]!r}",
+        )
+    return module, function
+
+
 def load_handler(name: str) -> Handler:
     """The function that `package.module:function` names.
 
     Raises:
         ConfigurationError: `bad_configuration`, there is none; `missing_extra`, it needs something not installed.
     """
-    module, _, function = name.partition(":")
+    module, function = handler_named(name)
     try:
         found: Handler = getattr(import_module(module), function)
-    except (ValueError, TypeError) as exc:  # no name of a module
-        raise ConfigurationError("bad_configuration", f"handler {name!r}: expected package.module:function") from exc
     except ImportError as exc:
         known = exc.name is not None and not module.startswith(exc.name)
         code = "missing_extra" if known else "bad_configuration"
         hint = " (install undersigned[prov])" if module.startswith("undersigned.") else ""
         raise ConfigurationError(code, f"handler {name} cannot be loaded: {exc}{hint}") from exc
+    except (ValueError, TypeError) as exc:
+        raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {exc}") from exc
     except AttributeError as exc:
         raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}") from exc
     return found

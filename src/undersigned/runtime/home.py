@@ -62,7 +62,7 @@ from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, name
 from .files import read_file, write_whole
 from .names import fresh_urn
 from .objects import checked_store
-from .order import budget_limits, parse_price
+from .order import budget_limits, checked_name, parse_price
 from .own_log import LOG, begin_log, continue_log
 from .policy_file import with_cedar
 from .registry_part import RegistryPart, read_token, registries_of
@@ -80,6 +80,7 @@ __all__ = [
     "TrustPart",
     "claimed",
     "create_home",
+    "distinct_offers",
     "issue_claims",
     "issue_membership",
     "named_passphrase",
@@ -215,6 +216,21 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """Who cosigns our log as it grows, and notices if it goes back."""
 
 
+def distinct_offers(tasks: Iterable[str], what: str = "offer") -> None:
+    """Returns if each can be the name of a task, and none is offered twice: only one of the two would be. `what` is
+    what the operator calls them.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    seen: set[str] = set()
+    for task in tasks:
+        checked_name(what, task)
+        if task in seen:
+            raise ConfigurationError("bad_configuration", f"{what}: two are of the task {task!r}")
+        seen.add(task)
+
+
 def _misplaced(said: str) -> str:
     """Whoever appends a member of the file to its end has put it into the table that stands last."""
     unknown = _UNKNOWN_BELOW.search(said)
@@ -251,6 +267,10 @@ class Home:
                 if listener is not None:
                     listener.checked()
             part, trust = self.configuration.organisation, self.configuration.trust
+            checked_name("name", self.configuration.name)
+            if part is not None:
+                checked_name("organisation: name", part.name)
+            distinct_offers(offer.task for offer in self.configuration.offer)
             for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
                 parse_did(did)
             self.approvers = Approvers.from_toml(self.configuration.approvers)
@@ -580,6 +600,9 @@ def create_home(
     """
     if (path / CONFIGURATION).exists():
         raise ConfigurationError("bad_configuration", f"{path} is a state folder already")
+    checked_name("name", name)
+    checked_name("organisation", organisation or name)
+    distinct_offers(offer.task for offer in offers)
     if domain is not None and not _DOMAIN.fullmatch(domain):
         raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
     if url is not None and (domain or local or not _ORIGIN.fullmatch(url)):

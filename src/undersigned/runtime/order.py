@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARTIFACT_READ",
+    "MAX_NAME",
     "TASKS",
     "KnownTask",
     "Order",
@@ -72,6 +73,7 @@ __all__ = [
 ]
 
 MAX_NAME = 128
+"""Characters of the name of a task or input, and of an agent or its organisation."""
 MOST_BYTES = 2**53 - 1
 """The largest limit that a contract can name."""
 DECIDE_SECONDS = 3600
@@ -295,7 +297,7 @@ def bytes_limits(grant: Grant, uri: str) -> tuple[Limit, ...]:
 
 
 def checked_name(what: str, text: str) -> str:
-    """`text`, once it can be the name of a task or input in a message; `what` is what the operator calls it.
+    """`text`, once it can be the name of a task, an input or an agent; `what` is what the operator calls it.
 
     Raises:
         ConfigurationError: `bad_configuration`.
@@ -409,6 +411,10 @@ async def hire_order(
     if not 0 <= subcontracting <= MAX_DEPTH:
         raise ConfigurationError(
             "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
+        )
+    if onward and not subcontracting:
+        raise ConfigurationError(
+            "bad_configuration", "onward is about those whom the provider hires: it goes with subcontracting, 1 or more"
         )
     if sbom is not None:
         _can_check(sbom)

@@ -84,6 +84,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         ((*HIRE, "--price", "0.1234567891 EUR"), "bad_configuration"),
         ((*HIRE, "--price", "1e3 EUR"), "bad_configuration"),
         ((*HIRE, "--opening", "5 USD"), "bad_configuration"),
+        ((*HIRE, "--onward"), "bad_configuration"),
         ((*HIRE, "--opening", ""), "bad_configuration"),
         ((*HIRE, "--opening", "6 EUR", "--price", "5 EUR"), "bad_configuration"),
         ((*HIRE, "--allow", "repo:read"), "bad_configuration"),
@@ -178,6 +179,14 @@ CONFIGURATIONS = {
     "a float for a port": b'did = "did:web:localhost%3A8109"\nname = "x"\n[listen]\nport = 1.5\n',
     "a port out of range": b'did = "did:web:localhost%3A8109"\nname = "x"\n[listen]\nport = 70000\n',
     "nested too deep": b"did = " + b"[" * 5000 + b"]" * 5000 + b"\n",
+    "two offers of one task": b'did = "did:web:localhost%3A8109"\nname = "x"\n'
+    + 2 * b'[[offer]]\ntask = "sbom"\nhandler = "a:b"\n',
+    "a task with a long name": b'did = "did:web:localhost%3A8109"\nname = "x"\n[[offer]]\nhandler = "a:b"\ntask = "'
+    + 129 * b"x"
+    + b'"\n',
+    "a long name": b'did = "did:web:localhost%3A8109"\nname = "' + 129 * b"x" + b'"\n',
+    "a long name of the organisation": b'did = "did:web:localhost%3A8109"\nname = "x"\n[organisation]\n'
+    b'did = "did:web:localhost%3A8109:org"\nname = "' + 129 * b"x" + b'"\n',
     "a DID that is none": b'did = "acme"\nname = "x"\nlocal = true\n',
 }
 
@@ -313,6 +322,7 @@ OFFERS = {
     "not a name": 'task = "x"\nhandler = "..:x"\n',
     "empty": 'task = "x"\nhandler = ""\n',
     "price": 'task = "x"\nhandler = "json:loads"\nprice = "free"\n',
+    "more than a card holds": 'task = "x"\nhandler = "json:loads"\nsummary = "' + 65_536 * "x" + '"\n',
     "capacity": 'task = "x"\nhandler = "json:loads"\ncapacity = 0\n',
 }
 

@@ -234,6 +234,13 @@ def test_offers_are_written_down(tmp_path: Path) -> None:
         (*LOCAL, "--offer", "sbom= 4 EUR"),
         (*LOCAL, "--offer", "summary=4 EUR"),
         (*LOCAL, "--offer", "two\nlines=4 EUR", "--handler", "a:b"),
+        (*LOCAL, "--offer", "sbom=1 EUR", "--offer", "sbom=2 EUR"),
+        (*LOCAL, "--offer", "x" * 129, "--handler", "a:b"),
+        (*LOCAL, "--offer", "summary", "--handler", "os"),
+        (*LOCAL, "--offer", "summary", "--handler", "acme..tasks:summarise"),
+        (*LOCAL, "--handler", "acme.tasks:"),
+        (*LOCAL, "--name", "x" * 129),
+        (*LOCAL, "--organisation", "x" * 129),
         (*LOCAL, "--max-price", "5"),
         (*LOCAL, "--max-price", "-5 EUR"),
         (*LOCAL, "--home", "elsewhere"),
@@ -252,6 +259,21 @@ def test_init_refuses_and_leaves_nothing(arguments: tuple[object, ...], tmp_path
     assert (ran.code, ran.err) == (2, "")
     assert ran.error["code"] == "bad_configuration"
     assert not (tmp_path / "new").exists()
+
+
+def test_init_names_the_option_that_it_refuses(tmp_path: Path) -> None:
+    twice = ("--offer", "sbom=1 EUR", "--offer", "sbom=2 EUR")
+    for arguments, said in (
+        (twice, "--offer: two are of the task 'sbom'"),
+        (("--name", "x" * 129), "--name: expected 1 to 128 printable characters"),
+        (("--handler", "os"), "--handler: expected package.module:function"),
+    ):
+        assert run("init", tmp_path / "new", *LOCAL, *arguments, "--json").error["message"].startswith(said)
+
+
+def test_a_folder_with_a_longer_name_than_an_agent_has_gives_it_the_beginning(tmp_path: Path) -> None:
+    assert run("init", tmp_path / ("x" * 200), *LOCAL).code == 0
+    assert Home(tmp_path / ("x" * 200)).configuration.name == "x" * 128
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
