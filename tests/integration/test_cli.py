@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
+import pty
 import re
 import signal
 import socket
+import sys
 import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from integration.archives import contents, make_wheel
-from integration.commands import UNDERSIGNED, Ended, Process, serving, undersigned
+from integration.commands import UNDERSIGNED, Ended, Process, environment, serving, undersigned
 from integration.hires import Hands, did_of, free_ports
 from issuing import issued
 from undersigned.credentials import AccreditedBy, Authority
 from undersigned.daemon import Peer
 from undersigned.encoding import digest_bytes
 from undersigned.evidence import STEPS, read_archive, verifier_page
-from undersigned.runtime import ABSENT, Home, SystemClock, hire_order
+from undersigned.runtime import ABSENT, Home, SystemClock, artifacts, hire_order
 from undersigned.testing import Actor
 from unit.cli.running import files, run
 
@@ -393,12 +398,13 @@ def test_a_port_that_was_taken_meanwhile_is_told_with_the_way_out(tmp_path: Path
         pass
 
 
-def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(companies: Companies) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(number: int, companies: Companies) -> None:
     nobody = did_of(free_ports(1)[0])
     command = [*UNDERSIGNED, "hire", nobody, "--task", "x", "--home", str(companies.acme)]
     process = Process(command, companies.folder)
     process.until("not reached yet")
-    ended = process.end(signal.SIGINT)
+    ended = process.end(number)
     assert (ended.code, ended.err) == (130, "")
     last = ended.out.splitlines()[-1]
     assert "interrupted, but not over" in last
@@ -411,6 +417,63 @@ def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(companies: Compa
     assert live["engagement"] in last
     assert (live["owed"]["who"], live["owed"]["by"] is not None) == (["provider"], True)
     assert "owed: " in run("ledger", "list", "--live", "--home", companies.acme).out
+
+
+@pytest.mark.parametrize("command", ["hire", "serve"])
+def test_a_hangup_that_was_ignored_stays_so(command: str, tmp_path: Path) -> None:
+    """`nohup undersigned ...`: it goes on, until it is stopped in another way."""
+    home, ports = tmp_path / "acme", free_ports(2)
+    assert run("init", home, "--local", "--port", ports[0]).code == 0
+    more, ready = ((did_of(ports[1]), "--task", "x"), "not reached yet") if command == "hire" else ((), "Ctrl-C")
+    process = Process(
+        ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *UNDERSIGNED, command, *more, "--home", str(home)], tmp_path
+    )
+    process.until(ready)
+    process.signal(signal.SIGHUP)
+    assert run("ledger", "list", "--home", home).code == 0, "while it goes on"
+    assert process.runs
+    ended = process.end(signal.SIGTERM)
+    assert (ended.code, ended.err) == (130 if command == "hire" else 0, "")
+
+
+@pytest.mark.parametrize("command", ["hire", "serve"])
+def test_a_terminal_that_is_closed_ends_it_in_order(command: str, tmp_path: Path) -> None:
+    """Nobody hears what it says then, and that is no defect: the ledger is sound, and shows what goes on."""
+    home, ports = tmp_path / "acme", free_ports(2)
+    assert run("init", home, "--local", "--port", ports[0]).code == 0
+    more, ready = ((did_of(ports[1]), "--task", "x"), b"hiring") if command == "hire" else ((), b"Ctrl-C")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [*UNDERSIGNED, command, *more, "--home", str(home)], environment())
+    said = b""
+    while ready not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130, said
+    (checked,) = run("ledger", "fsck", "--home", home, "--json").values
+    assert checked["ok"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "store_full"), (errno.EIO, "store_unavailable")])
+def test_what_cannot_be_written_is_told_after_the_result(
+    number: int, code: str, companies: Companies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work is accepted and owed all the same, and kept; and what to do depends on why it was not written."""
+
+    write = artifacts._write_all
+
+    def fails(file: BinaryIO, data: bytes | bytearray) -> None:
+        if Path(file.name).parent == tmp_path / "out":
+            raise OSError(number, os.strerror(number))
+        write(file, data)
+
+    # No disk of a test is full: only what the system answers is made up.
+    monkeypatch.setattr(artifacts, "_write_all", fails)
+    ended = companies.hire("--out", tmp_path / "out")
+    assert (ended.code, ended.error["code"]) == (8, code)
+    assert [one["written"] for one in ended.values if one.get("kind") == "result"] == [{}]
+    assert ended.error["message"].startswith("--out: ")
 
 
 def test_a_hire_says_what_else_it_goes_on_with(tmp_path: Path) -> None:

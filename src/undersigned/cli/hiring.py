@@ -19,6 +19,7 @@ from undersigned.did import is_derived
 from undersigned.encoding import Did, compare_amounts, from_struct, to_struct
 from undersigned.errors import (
     CODES,
+    NO_ROOM,
     ConfigurationError,
     CredentialError,
     FormatError,
@@ -35,6 +36,7 @@ from undersigned.runtime import (
     Home,
     Meter,
     Transfer,
+    checked_demands,
     checked_name,
     domain_links,
     hire_order,
@@ -341,6 +343,8 @@ async def hire(
             "bad_configuration", "--onward is about those whom the provider hires: it goes with --subcontracting LEVELS"
         )
     near = checked_control(gates, opened.configuration.gates, "--gates") if gates is not None else None
+    parties = (opened.configuration.did, did)
+    await checked_demands(parties, verifier=verifier, sbom=sbom, c2pa=c2pa or None, mark="--")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     peer = open_peer(opened)
@@ -423,7 +427,8 @@ async def hire(
         if result.unclosed is not None and unwritten is None:
             raise result.unclosed
         if unwritten is not None:
-            raise LedgerUnavailable("store_unavailable", f"--out: {unwritten}; all is kept in {peer.artifacts.where}")
+            code = "store_full" if unwritten.errno in NO_ROOM else "store_unavailable"
+            raise LedgerUnavailable(code, f"--out: {unwritten}; all is kept in {peer.artifacts.where}")
     return 0
 
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:  # the overview is quick: it does not load asyncio
     import asyncio
 
-__all__ = ["INTERRUPTED", "Interrupts", "end_quietly", "signals_stop"]
+__all__ = ["ENDING", "INTERRUPTED", "Interrupts", "end_quietly", "signals_stop"]
 
 INTERRUPTED: Final = 130
 """Exit code of what was interrupted."""
+ENDING: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What others end a program with: whoever started it, and a terminal that is closed (not every system has that)."""
 PATIENCE: Final = 2
 """So often it is asked to end in order. What does not then is left as a crash leaves it, and the ledger bears that."""
 
@@ -72,10 +74,12 @@ class Interrupts:
 
 
 def signals_stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
-    """The first Ctrl-C or SIGTERM sets `stop`; afterwards both do what they did before: whoever asks twice does not
-    want to wait.
+    """The first Ctrl-C, SIGTERM or SIGHUP sets `stop`; afterwards each does what it did before: whoever asks twice does
+    not want to wait. SIGHUP that was ignored stays so, as `nohup` wants it.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    if (hangup := getattr(signal, "SIGHUP", None)) is not None and before[hangup] is signal.SIG_IGN:
+        del before[hangup]
 
     def stopping() -> None:
         stop.set()

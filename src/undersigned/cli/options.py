@@ -30,12 +30,14 @@ from undersigned.runtime import (
     checked_name,
     configure_logs,
     control_token,
+    open_file,
     read_file,
     whole_file,
 )
 from undersigned.scope import Grant, Limit, Scope
 from undersigned.transport import is_loopback_name
 
+from .interrupts import ENDING
 from .output import Out, plain
 from .telling import held_clock, tell_held
 
@@ -318,18 +320,17 @@ def _as_ctrl_c(*_: object) -> None:
 
 @contextmanager
 def _ended_gently() -> Generator[None]:
-    """SIGTERM is as Ctrl-C meanwhile, to a command that has no way of its own to be stopped: it is told what goes on
-    later, the log is shown to its witnesses, and it ends with 130.
+    """SIGTERM and SIGHUP are as Ctrl-C meanwhile, to a command that has no way of its own to be stopped: it is told
+    what goes on later, the log is shown to its witnesses, and it ends with 130. What is ignored stays ignored.
     """
-    before = signal.getsignal(signal.SIGTERM)
-    if before is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    numbers = [one for one in ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _as_ctrl_c)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -390,7 +391,7 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
 
 
 def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
-    """The files that `--input NAME=PATH` names, each of which is there.
+    """The files that `--input NAME=PATH` names, each of which is there, and can be read as often as it has to be.
 
     Raises:
         ConfigurationError: `bad_configuration`.
@@ -405,7 +406,12 @@ def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
         checked_name("--input", name)
         if name in files:
             raise ConfigurationError("bad_configuration", f"--input: two inputs are named {name!r}")
-        if not Path(path).is_file():
-            raise ConfigurationError("bad_configuration", f"--input {name}: there is no file {path}")
+        try:
+            open_file(path).close()
+        except FileNotFoundError as exc:
+            raise ConfigurationError("bad_configuration", f"--input {name}: there is no file {path}") from exc
+        except OSError as exc:
+            text = f"--input {name}: {path}: {exc.strerror or exc}"
+            raise ConfigurationError("bad_configuration", text) from exc
         files[name] = Path(path)
     return files

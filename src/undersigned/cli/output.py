@@ -9,6 +9,7 @@ Source: protocol-spec/09-errors.md, table of exit codes
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import json
 import os
@@ -17,7 +18,8 @@ import shlex
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -105,6 +107,17 @@ class _Console(Console):
         raise BrokenPipeError
 
 
+@contextmanager
+def _terminal() -> Generator[None]:
+    """A terminal that was closed is a reader that has left, though the system calls it a fault of the device."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno == errno.EIO:
+            raise BrokenPipeError from exc
+        raise
+
+
 class Out:
     """Where a command writes."""
 
@@ -133,8 +146,9 @@ class Out:
         """The same for a document that others define: nothing is added to it."""
         if self.as_json:
             # ASCII, because whatever a peer or the command line put in must come out, in any locale.
-            sys.stdout.write(json.dumps(value) + "\n")
-            sys.stdout.flush()
+            with _terminal():
+                sys.stdout.write(json.dumps(value) + "\n")
+                sys.stdout.flush()
 
     def line(self, text: str = "", style: str = "") -> None:
         """A line for people; nothing with `--json`."""
@@ -160,7 +174,8 @@ class Out:
 
     def _write(self, console: Console, text: str, style: str) -> None:
         mark = LOCAL if self.local and text else ""
-        console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))
+        with _terminal():
+            console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))
 
 
 def home_path(home: str | None) -> Path:
@@ -313,5 +328,6 @@ def _told(out: Out, error: UndersignedError) -> int:
         out.error(error)
     except OSError:
         _silence()
-        sys.stderr.write(f"error: {plain(error.message, 4000)}  ({error.code})\n")
+        with suppress(OSError):  # it may be the same terminal, closed
+            sys.stderr.write(f"error: {plain(error.message, 4000)}  ({error.code})\n")
     return error.exit_code

@@ -34,8 +34,8 @@ __all__ = ["serve", "watch"]
 async def serve(out: Out, control: str | None, gates: str | None, home: str | None, verbose: bool) -> int:
     """Run the peer: listen, answer, work, go on with what is unfinished.
 
-    It is stopped with Ctrl-C (SIGINT) or SIGTERM and then ends with exit code 0; what is unfinished goes on at the next
-    start. A second one waits for nobody, and the exit code is 130.
+    It is stopped with Ctrl-C (SIGINT), SIGTERM or SIGHUP and then ends with exit code 0; what is unfinished goes on at
+    the next start. A second one waits for nobody, and the exit code is 130.
     """
     quiet_logs(verbose, warnings=True)
     opened = out.home(home)

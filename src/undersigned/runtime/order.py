@@ -404,10 +404,7 @@ async def hire_order(
     except (UndersignedError, TypeError, AttributeError) as exc:
         raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
     checked_name("task", task)
-    if c2pa is not None and find_spec("c2pa") is None:
-        raise ConfigurationError("missing_extra", "checking C2PA manifests needs the extra: undersigned[c2pa]")
-    if verifier is not None:
-        _checked_verifier(verifier, (agent.identity.did, provider))
+    anchors = await checked_demands((agent.identity.did, provider), verifier=verifier, sbom=sbom, c2pa=c2pa)
     if not 0 <= subcontracting <= MAX_DEPTH:
         raise ConfigurationError(
             "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
@@ -416,8 +413,6 @@ async def hire_order(
         raise ConfigurationError(
             "bad_configuration", "onward is about those whom the provider hires: it goes with subcontracting, 1 or more"
         )
-    if sbom is not None:
-        _can_check(sbom)
     if not 0 <= reworks <= MAX_REWORKS:
         raise ConfigurationError("bad_configuration", f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
     ceiling = parse_price(price)
@@ -461,7 +456,7 @@ async def hire_order(
         verifier=verifier,
         c2pa=c2pa is not None,
         max_bytes=max_bytes,
-        anchors=tuple([await agent.artifacts.put(one) for one in await _anchors(c2pa or ())]),
+        anchors=tuple([await agent.artifacts.put(one) for one in anchors]),
         opening=first,
         ceiling=ceiling,
         continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
@@ -469,6 +464,30 @@ async def hire_order(
         subcontracting=subcontracting,
         onward=onward,
     )
+
+
+async def checked_demands(
+    parties: tuple[Did, Did],
+    *,
+    verifier: Did | None,
+    sbom: str | None,
+    c2pa: Sequence[Path | bytes | str] | None,
+    mark: str = "",
+) -> list[bytes]:
+    """The certificates of `c2pa`, in DER, once all that is demanded beside the work can be demanded and checked: as in
+    `hire_order`. `mark` stands before the name of each in what is said of it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, one is not usable; `missing_extra`, what checks it is not installed.
+    """
+    if c2pa is not None and find_spec("c2pa") is None:
+        text = f"{mark}c2pa: checking C2PA manifests needs the extra: undersigned[c2pa]"
+        raise ConfigurationError("missing_extra", text)
+    if verifier is not None:
+        _check_verifier(verifier, parties, f"{mark}verifier")
+    if sbom is not None:
+        _check_format(sbom, f"{mark}sbom")
+    return await _anchors(c2pa or (), f"{mark}c2pa")
 
 
 def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:
@@ -509,34 +528,35 @@ def _named(
     )
 
 
-async def _anchors(given: Sequence[Path | bytes | str]) -> list[bytes]:
+async def _anchors(given: Sequence[Path | bytes | str], what: str) -> list[bytes]:
     """Certificates in DER."""
     found: list[bytes] = []
     for one in given:
-        data = one if isinstance(one, bytes) else await _read(Path(one))
+        data = one if isinstance(one, bytes) else await _read(Path(one), what)
         try:
             found += [each.public_bytes(Encoding.DER) for each in load_pem_x509_certificates(data)]
         except ValueError as exc:
-            raise ConfigurationError("bad_configuration", f"c2pa: expected certificates in PEM: {exc}") from exc
+            raise ConfigurationError("bad_configuration", f"{what}: expected certificates in PEM: {exc}") from exc
     return found
 
 
-def _checked_verifier(verifier: Did, parties: tuple[Did, Did]) -> None:
+def _check_verifier(verifier: Did, parties: tuple[Did, Did], what: str) -> None:
     try:
         parse_did(verifier)
     except (UndersignedError, TypeError, AttributeError) as exc:
-        raise ConfigurationError("bad_configuration", f"expected the verifier's DID, got {verifier!r:.200}") from exc
+        raise ConfigurationError("bad_configuration", f"{what}: expected a DID, got {verifier!r:.200}") from exc
     if verifier in parties:
-        raise ConfigurationError("bad_configuration", "the verifier is neither the hirer nor the provider")
+        raise ConfigurationError("bad_configuration", f"{what}: the verifier is neither the hirer nor the provider")
 
 
-def _can_check(sbom: str) -> None:
+def _check_format(sbom: str, what: str) -> None:
     """What is asked for is checked when it comes, so it can be."""
     needs = SBOM_FORMATS.get(sbom)
     if needs is None:
-        raise ConfigurationError("bad_configuration", f"sbom: expected {' or '.join(SBOM_FORMATS)}, got {sbom!r:.80}")
+        raise ConfigurationError("bad_configuration", f"{what}: expected {' or '.join(SBOM_FORMATS)}, got {sbom!r:.80}")
     if find_spec(needs.library) is None:
-        raise ConfigurationError("missing_extra", f"checking {sbom} needs the extra: undersigned[{needs.extra}]")
+        text = f"{what}: checking {sbom} needs the extra: undersigned[{needs.extra}]"
+        raise ConfigurationError("missing_extra", text)
 
 
 async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
@@ -552,11 +572,11 @@ async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
         raise ConfigurationError("bad_configuration", text) from exc
 
 
-async def _read(path: Path) -> bytes:
+async def _read(path: Path, what: str) -> bytes:
     try:
         return await asyncio.to_thread(read_file, path)
     except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{what}: {path}: {exc.strerror or exc}") from exc
 
 
 class SbomFormat(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -131,6 +132,41 @@ def test_on_the_command_line(arguments: tuple[str, ...], code: str, home: Path, 
 def test_what_is_said_of_an_option_names_that_option(home: Path) -> None:
     ran = refused(home, "serve", "--gates", "192.0.2.1:9")
     assert ran.error["message"].startswith("--gates: ")
+
+
+def test_an_input_that_is_there_and_no_file_is_told_as_that(home: Path, tmp_path: Path) -> None:
+    """A pipe, such as `<(cat app.whl)`, can be read once, and an input is read as often as it is asked for."""
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in (
+        (tmp_path / "pipe", f"{tmp_path / 'pipe'}: not a regular file"),
+        ("/dev/zero", "/dev/zero: not a regular file"),
+        (".", ".: not a regular file"),
+        ("missing.whl", "there is no file missing.whl"),
+    ):
+        ran = refused(home, "hire", PEER, "--task", "x", "--input", f"artifact={path}")
+        assert (ran.code, ran.error["message"]) == (2, f"--input artifact: {what}")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "missing"),
+    [
+        ("--verifier", "notadid", ""),
+        ("--verifier", PEER, ""),
+        ("--c2pa", "missing.pem", ""),
+        ("--c2pa", __file__, ""),
+        ("--c2pa", __file__, "c2pa"),
+        ("--sbom", "SPDX 2.3", "spdx_tools"),
+    ],
+)
+def test_what_cannot_be_demanded_is_told_before_a_hire_begins(
+    option: str, value: str, missing: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And by the name of its option."""
+    monkeypatch.setattr("undersigned.runtime.order.find_spec", lambda name: None if name == missing else name)
+    ran = refused(home, "hire", PEER, "--task", "x", option, value)
+    assert (ran.code, ran.error["code"]) == (2, "missing_extra" if missing else "bad_configuration")
+    assert ran.error["message"].startswith(f"{option}: ")
+    assert run("hire", PEER, "--task", "x", option, value, "--home", home).out == ""
 
 
 def test_nobody_hires_itself(home: Path) -> None:
