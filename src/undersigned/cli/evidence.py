@@ -28,7 +28,7 @@ from undersigned.runtime import (
 )
 from undersigned.transparency import Verifier, read_verifier
 
-from .options import DOCUMENTS_OPTION, FORCE_OPTION, instant_named, out_option, write_new
+from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_named, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import Against, is_proof, key_named, verify_file
 
@@ -129,7 +129,7 @@ async def _newest(store: Ledger) -> EngagementId:
 )
 @click.option(
     "--page",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write a page beside it, for people: the verifier for browsers with the pack in it.",
 )
@@ -177,7 +177,7 @@ async def export(
 
 
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path))
+@click.argument("pack", type=FilePath(path_type=Path))
 @click.argument("result", type=click.Choice(["passed", "failed"]))
 @out_option("File for the signed statement, which the hirer carries with 'contract judge'.", required=True)
 @FORCE_OPTION
@@ -205,7 +205,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
 
 
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path), required=False)
+@click.argument("pack", type=FilePath(path_type=Path), required=False)
 @click.option("--explain", is_flag=True, help="Show every step and the parties' keys, not only what failed.")
 @DOCUMENTS_OPTION
 @click.option(
@@ -237,7 +237,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
 )
 @click.option(
     "--page",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write the verifier for browsers, and check nothing: one file, which needs no network and nothing installed.",
 )
@@ -394,7 +394,7 @@ def read_document_file(path: Path) -> DidDocument:
 
 
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path), required=False)
+@click.argument("pack", type=FilePath(path_type=Path), required=False)
 @click.option("--what", type=click.Choice(list(TAMPERINGS)), metavar="KIND", help="Kind of tampering.")
 @out_option("File to write.")
 @FORCE_OPTION

@@ -49,6 +49,7 @@ __all__ = [
     "NOTE_OPTION",
     "VERBOSE_OPTION",
     "WAIT_OPTION",
+    "FilePath",
     "checked_control",
     "checked_did",
     "checked_url",
@@ -95,6 +96,18 @@ VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to
 FORCE_OPTION = click.option("--force", is_flag=True, help="Write over a file that is there.")
 
 
+class FilePath(click.Path):
+    """The name of a file. In other programs `-` is standard input or output. Here it is refused: what is written is
+    there whole or not at all, what is told of it goes to standard output, and a file of that name nobody means.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as `click.Path` gives it."""
+        if value == "-":
+            self.fail("expected a file, and no standard input or output; one that has this name is './-'", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def out_option(
     help: str,
     *,
@@ -102,7 +115,7 @@ def out_option(
     required: bool = False,
 ) -> Option:
     """`--out FILE`, for `new_file`; `help` says what is written there."""
-    kind = click.Path(path_type=Path, dir_okay=False)
+    kind = FilePath(path_type=Path, dir_okay=False)
     return click.option("--out", name, type=kind, required=required, help=help)
 
 

@@ -36,6 +36,14 @@ def remade(data: bytes, name: str, content: bytes) -> bytes:
     return write_archive({**members, name: content, "manifest.json": canonicalize(manifest)})
 
 
+def test_a_pack_may_have_any_name(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is standard input to other programs, if it is meant."""
+    (tmp_path / "-").write_bytes(pack.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert run("verify", "./-").code == 0
+    assert run("verify", "-").code == 2
+
+
 def test_a_pack_that_holds(pack: Path) -> None:
     ran = run("verify", pack)
     assert (ran.code, ran.err) == (0, "")
