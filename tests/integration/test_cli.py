@@ -15,8 +15,11 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import BinaryIO
 
 import pytest
@@ -27,10 +30,13 @@ from integration.hires import Hands, did_of, free_ports
 from issuing import issued
 from undersigned.credentials import AccreditedBy, Authority
 from undersigned.daemon import Peer
+from undersigned.daemon.door import ListenerLimits
 from undersigned.encoding import digest_bytes
+from undersigned.errors import UndersignedError
 from undersigned.evidence import STEPS, read_archive, verifier_page
 from undersigned.runtime import ABSENT, Home, SystemClock, artifacts, hire_order
 from undersigned.testing import Actor
+from undersigned.transport import ChannelLimits, connect
 from unit.cli.running import files, run
 
 MOVES = [
@@ -318,6 +324,76 @@ def test_what_a_did_publishes(companies: Companies, tmp_path: Path) -> None:
     assert (forbidden.code, forbidden.error["code"]) == (4, "did_forbidden_address")
     key = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
     assert "name one with --at" in run("discover", key, UNDERSIGNED_HOME=str(tmp_path)).out
+
+
+CARDS = {
+    "none": ("404 Not Found", b"", "it publishes no agent card"),
+    "too large": ("200 OK", json.dumps({"tasks": [], "more": "x" * 70_000}).encode(), "is longer than 65536 bytes"),
+    "not JSON": ("200 OK", b"<html>", "agent-card.json: "),
+    "not an object": ("200 OK", b"[]", "agent-card.json: expected a JSON object"),
+    "of others": (
+        "200 OK",
+        b'{"tasks":[{"task":"sbom","summary":"two\\nlines","rate":0.5}],"more":null}',
+        "does      sbom",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CARDS)
+def test_why_there_is_no_card_is_told(what: str, companies: Companies) -> None:
+    """It lies beside the place where an agent listens; here that is named, and somebody else's."""
+    status, body, said = CARDS[what]
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        asked = ("discover", companies.provider, "--at", f"ws://localhost:{server.server_port}/hire")
+        shown = run(*asked, "--home", companies.acme)
+        (value,) = run(*asked, "--home", companies.acme, "--json").values
+        server.shutdown()
+    assert (shown.code, said in shown.out) == (0, True), shown.out
+    assert ("cardError" in value, value["card"] is None) == (2 * (what != "of others",))
+
+
+def test_a_card_of_nobody_there_is_told_as_that(companies: Companies) -> None:
+    nowhere = f"ws://localhost:{free_ports(1)[0]}/hire"
+    (value,) = run("discover", companies.provider, "--at", nowhere, "--home", companies.acme, "--json").values
+    assert (value["card"], value["cardError"]["code"]) == (None, "did_unresolvable")
+    assert "was not fetched" in value["cardError"]["message"]
+
+
+def test_who_takes_no_more_for_now_is_not_asked_whether_it_runs(tmp_path: Path) -> None:
+    """By the socket it says so with a code of its own, and by HTTP as a DID that does not resolve."""
+    acme, globex = tmp_path / "acme", tmp_path / "globex"
+    assert run("init", acme, "--local").code == 0
+    (other,) = run("init", globex, "--local", "--json").values
+
+    async def fail(url: str) -> None:
+        for _ in range(ListenerLimits().failures):
+            channel = await connect(url, limits=ChannelLimits(local=True))
+            await channel.send(b"{}")
+            with suppress(UndersignedError):
+                while True:
+                    await channel.receive()
+
+    with serving(globex) as served:
+        url = json.loads(served.lines[0])["url"]
+        asyncio.run(fail(url))
+        by_socket = run("check", other["did"], "--at", url, "--wait", "0.5", "--home", acme, "--json")
+        task = ("hire", did_of(other["port"]), "--task", "x", "--wait", "0.5")
+        by_http = run(*task, "--home", acme, "--json")
+    assert (by_socket.code, by_socket.error["code"]) == (6, "rate_limited")
+    assert (by_http.code, by_http.error["code"]) == (6, "did_unresolvable")
+    for ran in (by_socket, by_http):
+        assert "answered 429" in ran.error["message"]
+        assert "try again later" in ran.error["message"]
+        assert "Is it running" not in ran.error["message"]
 
 
 def test_a_check_says_yes(companies: Companies) -> None:

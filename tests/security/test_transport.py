@@ -653,6 +653,21 @@ async def test_sc_82_an_answer_that_is_no_upgrade_ends_the_dial(answer, code) ->
     assert visits == [1]
 
 
+@pytest.mark.parametrize(("status", "code"), [(429, "rate_limited"), (503, "overloaded")])
+async def test_who_is_refused_before_it_asks_hears_why(status: int, code: str) -> None:
+    """As our listener does it: nothing of the request is read, and often nothing of it is sent yet."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status)
+        writer.close()
+
+    async with serving_raw(handler) as url:
+        for _ in range(20):
+            with pytest.raises(TransportError) as caught:
+                await connect(url, limits=LIMITS)
+            assert (caught.value.code, caught.value.detail) == (code, {"status": status})
+
+
 async def test_a_server_that_says_nothing_is_given_up() -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

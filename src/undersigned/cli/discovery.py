@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import click
 from msgspec import to_builtins
 
-from undersigned.encoding import decode_json
-from undersigned.errors import UndersignedError
+from undersigned.encoding import FOREIGN_LIMITS, decode_json
+from undersigned.errors import FormatError, UndersignedError
 from undersigned.runtime import Gatherer, SystemClock, domain_links
 
 from .options import AT_OPTION, checked_did, checked_url
@@ -18,16 +18,27 @@ from .telling import domain_lines
 
 __all__ = ["discover"]
 
+NOT_THERE = 404
 
-async def _card(gatherer: Gatherer, endpoint: str) -> dict[str, Any] | None:
+
+async def _card(gatherer: Gatherer, endpoint: str) -> dict[str, Any]:
+    """The agent card beside `endpoint`.
+
+    Raises:
+        FormatError: What is there is no JSON object.
+        ResolutionError: Nothing is there, or nothing that is taken; as `Gatherer.fetch`.
+    """
     parts = urlsplit(endpoint)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    url = f"{scheme}://{parts.netloc}/.well-known/agent-card.json"
+    raw = await gatherer.fetch(url)
     try:
-        raw = await gatherer.fetch(f"{scheme}://{parts.netloc}/.well-known/agent-card.json")
-        value = decode_json(raw)
-    except UndersignedError:
-        return None
-    return dict(value) if isinstance(value, dict) else None
+        value = decode_json(raw, FOREIGN_LIMITS)
+    except FormatError as error:
+        raise FormatError(error.code, f"{url}: {error.message}", path=error.path) from error
+    if not isinstance(value, dict):
+        raise FormatError("bad_json", f"{url}: expected a JSON object")
+    return dict(value)
 
 
 def _list_of_objects(value: Any) -> list[dict[str, Any]]:
@@ -53,16 +64,24 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
     checked_did(did, out.local)
     checked_url(at, out.local)
     gatherer = Gatherer(local=out.local)
+    card: dict[str, Any] | None = None
+    without: UndersignedError | None = None
     try:
         document = await gatherer.document(did)
         endpoints = [at] if at else list(document.services("HireService"))
-        card = await _card(gatherer, endpoints[0]) if endpoints else None
+        try:
+            card = await _card(gatherer, endpoints[0]) if endpoints else None
+        except UndersignedError as error:
+            without = error  # nothing rests on it: the rest is told all the same
         domains = await domain_links(gatherer, did, SystemClock())
     finally:
         await gatherer.close()
     keys = {method: document.key_for(method, "authentication").kind for method in document.methods("authentication")}
     told = [to_builtins(link) for link in domains]
-    out.value({"did": did, "keys": keys, "endpoints": endpoints, "card": card, "domains": told})
+    out.value(
+        {"did": did, "keys": keys, "endpoints": endpoints, "card": card, "domains": told}
+        | ({"cardError": {"code": without.code, "message": plain(without.message)}} if without is not None else {})
+    )
     out.line(did)
     for method, kind in keys.items():
         out.line(f"  key       {kind} {method}")
@@ -77,6 +96,8 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
         out.line(f"  does      {plain(task.get('task'), 60)} for {cost}  {said}".rstrip())
     if not endpoints:
         out.line("  it publishes no place where it listens; name one with --at")
-    elif card is None:
-        out.line("  there is no agent card there: it may be down, or say nothing about what it does")
+    elif without is not None and without.detail.get("status") == NOT_THERE:
+        out.line("  it publishes no agent card, and so does not say what it does")
+    elif without is not None:
+        out.line(f"  what it does is not known, without its agent card: {plain(without.message)}", style="yellow")
     return 0

@@ -11,6 +11,7 @@ from typing import cast
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from undersigned.contract import MAX_REWORKS, PAYMENTS, Milestone, Settlement, check_milestones, read_payment
 from undersigned.credentials import MEMBERSHIP, read_presentation
@@ -70,6 +71,9 @@ DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORE
 """What some systems take for a device, in every folder."""
 CONFIRM_SECONDS = 2.0
 """How long `check` stays for the other side to confirm that it is over."""
+OF_ARTIFACTS = frozenset({"purpose", "packs", "documents", "offline"})
+OF_AGENTS = frozenset({"task", "at", "wait"})
+"""Parameters of `check` that are about one of its two forms alone."""
 PATIENCE_SECONDS = 2.0
 """After so long without a connection people are told why."""
 
@@ -114,14 +118,13 @@ async def check(
     again. Exit code 0 is allow, 3 deny, 7 that a person has to decide.
     """
     quiet_logs(verbose)
+    _require_form(did)
     if not did.startswith("did:"):
         if purpose is None:
             raise ConfigurationError(
                 "bad_configuration", f"{plain(did, 200)} is no DID; of an artifact, say --for what"
             )
         return await check_artifact(out, did, purpose, packs, documents, home, offline=offline)
-    if purpose is not None or packs or documents:
-        raise ConfigurationError("bad_configuration", "--for, --pack and --did-document are about artifacts")
     opened = out.home(home)
     _checked_peer(did, at, opened)
     checked_name("--task", task)
@@ -144,6 +147,7 @@ async def check(
             await peer.cancel(conversation)
             last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
             error = type(last)(last.code, f"{last.message}; tried for {wait:g} s, then withdrawn")
+            error.detail = last.detail
             _hint(error, peer)
             raise error from exc
         finally:
@@ -185,6 +189,26 @@ async def check(
     for line, style in domain_lines(links):
         out.line(line, style=style)
     return 0 if allowed else 3
+
+
+def _require_form(subject: str) -> None:
+    """Returns if no option of `check` was given that is about the other one of its two forms.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, naming them.
+    """
+    called, agent = click.get_current_context(), subject.startswith("did:")
+    strange = OF_ARTIFACTS if agent else OF_AGENTS
+    given = [
+        option.opts[0]
+        for option in called.command.params
+        if option.name in strange and called.get_parameter_source(option.name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        said = f"about artifacts, and {plain(subject, 200)} is a DID"
+        if not agent:
+            said = f"about an agent, and {plain(subject, 200)} is no DID"
+        raise ConfigurationError("bad_configuration", f"{', '.join(given)}: {said}")
 
 
 async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dict[Did, tuple[DomainLink, ...]]:
@@ -539,10 +563,15 @@ async def _tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
 
 
 def _hint(error: UndersignedError, peer: Peer) -> None:
-    """Adds to the message of an error what can be done about it: if a peer was not reached, and if no proof holds
-    because our clock stands still.
+    """Adds to the message of an error what can be done about it: if a peer was not reached, or takes no more for now,
+    and if no proof holds because our clock stands still.
     """
-    if error.exit_code == UNREACHABLE and not isinstance(error, CredentialError):
+    status = error.detail.get("status")
+    if error.exit_code != UNREACHABLE or isinstance(error, CredentialError):
+        pass
+    elif error.code in ("rate_limited", "overloaded") or status in (429, 503):
+        error.message += ". It is there, and takes no more from here for now: try again later"
+    elif status is None and error.code != "connection_closed":  # else somebody answered
         error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"
     if error.code.startswith("proof_") and (held := held_clock(peer)) is not None:
         error.message += f". Our clock stands still at {held.at}, and this machine's says {held.machine}: to others "

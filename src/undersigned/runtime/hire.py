@@ -227,7 +227,10 @@ class Hire:
             await self._over(conversation)
         if self._in_vain is not None:
             tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
-            raise type(self._in_vain)(self._in_vain.code, f"{self._in_vain.message}; {tried}")
+            why = self._in_vain
+            error = type(why)(why.code, f"{why.message}; {tried}")
+            error.detail = why.detail
+            raise error
         if self._unclosed is not None and not conversation.said("Review", "hirer"):
             raise self._unclosed
         return await self._result(conversation)

@@ -21,6 +21,7 @@ from aiohttp import WebSocketError, WSMessage, WSMsgType
 from aiohttp.web import WebSocketResponse
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError, WebSocketException
+from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
@@ -322,6 +323,14 @@ def _checked(url: str, limits: ChannelLimits) -> tuple[SplitResult, bool, int]:
     return parts, secure, port or (443 if secure else 80)
 
 
+def _answered(url: str, response: Response | None) -> TransportError:
+    """The error for an answer that opens no channel; None: it ended before it was understood."""
+    if response is None:
+        return TransportError("connection_closed", f"{url} ended the connection before it was asked for a channel")
+    status = response.status_code
+    return TransportError(_REFUSALS.get(status, "unreachable"), f"{url} answered {status}", status=status)
+
+
 async def connect_websocket(
     url: str, limits: ChannelLimits, ssl: SSLContext | None = None, *, heard: Heard | None = None
 ) -> Channel:
@@ -342,12 +351,14 @@ async def connect_websocket(
     sock = await dial(host, port, seconds=limits.open_seconds, local=limits.local)
     left = max(0.001, limits.open_seconds - (asyncio.get_running_loop().time() - started))
     channel = DialledChannel(f"{host}:{port}", limits)
+    seen: list[ClientConnection] = []
 
     def watched(*arguments: Any, **options: Any) -> ClientConnection:
         connection = _WatchedConnection(*arguments, **options)
         connection.begin(channel, limits)
         connection.heard = heard
         channel.opened(connection)
+        seen.append(connection)
         return connection
 
     options: dict[str, Any] = {}
@@ -372,8 +383,7 @@ async def connect_websocket(
             **options,
         )
     except InvalidStatus as exc:
-        status = exc.response.status_code
-        raise TransportError(_REFUSALS.get(status, "unreachable"), f"{url} answered {status}") from exc
+        raise _answered(url, exc.response) from exc
     except NegotiationError as exc:
         raise TransportError("version_not_supported", f"{url} chose another subprotocol or an extension") from exc
     except TimeoutError as exc:
@@ -381,6 +391,10 @@ async def connect_websocket(
     except (WebSocketException, SSLError, OSError, EOFError, ValueError) as exc:
         # InvalidURI and ValueError are what `websockets` makes of a redirect when it was given a socket.
         raise TransportError("unreachable", f"{url} did not open: {str(exc)[:_MAX_TOLD]}") from exc
+    except AssertionError as exc:
+        # Who answers before our request is sent, as a listener that refuses us, is more than `websockets` reckons with.
+        sock.close()
+        raise _answered(url, seen[0].response if seen else None) from exc
     except BaseException:
         sock.close()
         raise

@@ -103,6 +103,13 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("check", "acme"), "bad_configuration"),
         (("check", PEER, "--at", "http://localhost"), "bad_configuration"),
         (("check", PEER, "--task", ""), "bad_configuration"),
+        (("check", PEER, "--offline"), "bad_configuration"),
+        (("check", PEER, "--for", "sbom"), "bad_configuration"),
+        (("check", PEER, "--pack", "APP"), "bad_configuration"),
+        (("check", PEER, "--did-document", "APP"), "bad_configuration"),
+        (("check", "APP", "--for", "sbom", "--task", "sbom"), "bad_configuration"),
+        (("check", "APP", "--for", "sbom", "--at", "ws://localhost:1/hire"), "bad_configuration"),
+        (("check", "APP", "--for", "sbom", "--wait", "3"), "bad_configuration"),
         (("discover", "acme"), "bad_configuration"),
         (("discover", "did:foo:bar"), "did_unresolvable"),
         (("discover", PEER, "--at", "nowhere"), "bad_configuration"),
@@ -167,6 +174,13 @@ def test_what_cannot_be_demanded_is_told_before_a_hire_begins(
     assert (ran.code, ran.error["code"]) == (2, "missing_extra" if missing else "bad_configuration")
     assert ran.error["message"].startswith(f"{option}: ")
     assert run("hire", PEER, "--task", "x", option, value, "--home", home).out == ""
+
+
+def test_a_check_names_all_options_of_its_other_form(home: Path, template: Path) -> None:
+    of_artifacts = refused(home, "check", PEER, "--offline", "--for", "sbom", "--task", "sbom")
+    assert of_artifacts.error["message"] == f"--for, --offline: about artifacts, and {PEER} is a DID"
+    of_agents = refused(home, "check", "app.whl", "--for", "sbom", "--task", "sbom", "--wait", "3")
+    assert of_agents.error["message"] == "--task, --wait: about an agent, and app.whl is no DID"
 
 
 def test_nobody_hires_itself(home: Path) -> None:
