@@ -21,7 +21,8 @@ import msgspec
 from undersigned.bridges.http_signatures import Request, Response
 from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
+from undersigned.ledger import require_unwritten
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
@@ -166,7 +167,11 @@ class Peer(Agent):
             otherwise=self._otherwise(part),
         )
         self._open = asyncio.Event()
-        await self._listener.start()
+        try:
+            await self._listener.start()
+        except ConfigurationError as error:
+            self._require_alone(error)
+            raise
         if not self.base_url and self.home.configuration.local:
             self.base_url = f"http://localhost:{self._listener.port}"
         try:
@@ -185,6 +190,20 @@ class Peer(Agent):
         # Whoever waits for this goes on at the next turn of the loop: what the application says it offers, right
         # after this returned, is offered to the first who came.
         self._open.set()
+
+    def _require_alone(self, error: ConfigurationError) -> None:
+        """Returns if it is not another process with this state folder that kept us from listening.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`, it is, as where it listens nowhere; `detail` has its `pid`.
+        """
+        try:
+            require_unwritten(self._ledger_url)
+        except LedgerUnavailable as taken:
+            pid = taken.detail.get("pid")
+            who = f"process {pid}" if pid else "another process"
+            text = f"{who} runs with this state folder, and one does at a time: {self.home.path}"
+            raise LedgerUnavailable(taken.code, text, pid=pid) from error
 
     def _otherwise(self, part: ListenPart) -> str:
         """What to do where something else listens at our port."""

@@ -21,7 +21,7 @@ from undersigned.ledger.base import (
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
 from undersigned.ledger.seen import Decided, Fork, Head, Seen, Stated, connected, contradicted, decided, saw
-from undersigned.ledger.sqlite import SqliteLedger
+from undersigned.ledger.sqlite import SqliteLedger, require_unwritten
 from undersigned.ledger.sqlite_file import connect, open_database, translated
 from undersigned.ledger.trust_store import Admitted, TrustStore
 
@@ -56,6 +56,7 @@ __all__ = [
     "open_books",
     "open_database",
     "open_ledger",
+    "require_unwritten",
     "saw",
     "translated",
 ]

@@ -39,12 +39,12 @@ from undersigned.ledger.base import (
 from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
-from undersigned.ledger.sqlite_file import HeadFile, bring_up_to_date, connect, create_empty, prepare, translated
+from undersigned.ledger.sqlite_file import HeadFile, Lock, bring_up_to_date, connect, create_empty, prepare, translated
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen
 from undersigned.ledger.sqlite_writer import Release, SeenChange, SignedHead, Write, Writer
 from undersigned.transparency import InclusionProof, NodeSource, consistency_path, inclusion_path, root_at
 
-__all__ = ["SqliteLedger", "open_beside", "open_sqlite"]
+__all__ = ["SqliteLedger", "open_beside", "open_sqlite", "require_unwritten"]
 
 T = TypeVar("T")
 
@@ -80,6 +80,21 @@ async def open_beside(url: str, create: bool = False) -> Ledger:
     ledger = SqliteLedger(path, beside=True)
     await ledger.open()
     return ledger
+
+
+def require_unwritten(url: str) -> None:
+    """Returns if no process writes the ledger that `url` names just now, or none can be told.
+
+    Raises:
+        LedgerUnavailable: `store_unavailable`, one does; as `Lock`.
+    """
+    if not url.startswith("sqlite:"):
+        return
+    path = _path(url)
+    file = path.with_name(path.name + ".lock")
+    if file.exists():  # none is made
+        with suppress(OSError):
+            Lock(file).release()
 
 
 def _path(url: str) -> Path:
