@@ -638,6 +638,21 @@ def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:
     assert fine["clock"] is None
 
 
+@pytest.mark.parametrize(("ahead", "said"), [(90, "s ahead of theirs"), (-3600, "s behind theirs")])
+def test_a_clock_that_is_another_than_theirs_is_told(
+    ahead: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer tells no more than a code; what it publishes comes with its time."""
+    companies = Companies(tmp_path)
+    with serving(companies.globex):
+        defaults = SystemClock.__init__.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "wall", lambda: time.time() + ahead)
+        ran = run("check", companies.provider, "--wait", "1", "--home", companies.acme, "--json")
+    assert (ran.code, ran.error["code"]) == (4, "proof_invalid"), ran
+    assert said in ran.error["message"]
+
+
 @pytest.mark.parametrize("trust", [(False, True), (True, False)], ids=["we do not", "they do not"])
 def test_without_trust_the_answer_is_no(trust: tuple[bool, bool], tmp_path: Path) -> None:
     companies = Companies(tmp_path, trust=trust)

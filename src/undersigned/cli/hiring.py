@@ -28,6 +28,7 @@ from undersigned.errors import (
     UndersignedError,
 )
 from undersigned.messages import Need, Presentation, Withdraw
+from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import (
     SBOM_FORMATS,
     TASKS,
@@ -148,7 +149,7 @@ async def check(
             last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
             error = type(last)(last.code, f"{last.message}; tried for {wait:g} s, then withdrawn")
             error.detail = last.detail
-            _hint(error, peer)
+            _hint(error, peer, did)
             raise error from exc
         finally:
             impatient.cancel()
@@ -413,7 +414,7 @@ async def hire(
                     out.line(f"nothing is written to {folder} then; where it is: {typed('contract show')}, 'Delivered'")
             raise
         except UndersignedError as error:
-            _hint(error, peer)
+            _hint(error, peer, did)
             _tell_needs(out, error)
             raise
         finally:
@@ -562,9 +563,9 @@ async def _tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
         out.line(f"not reached yet{why}; trying for {peer.reach_seconds:g} s", style="yellow")
 
 
-def _hint(error: UndersignedError, peer: Peer) -> None:
+def _hint(error: UndersignedError, peer: Peer, did: Did) -> None:
     """Adds to the message of an error what can be done about it: if a peer was not reached, or takes no more for now,
-    and if no proof holds because our clock stands still.
+    and if no proof holds because our clock stands still, or is another than theirs.
     """
     status = error.detail.get("status")
     if error.exit_code != UNREACHABLE or isinstance(error, CredentialError):
@@ -576,3 +577,8 @@ def _hint(error: UndersignedError, peer: Peer) -> None:
     if error.code.startswith("proof_") and (held := held_clock(peer)) is not None:
         error.message += f". Our clock stands still at {held.at}, and this machine's says {held.machine}: to others "
         error.message += "all that we sign is made in the future"
+    elif error.code.startswith("proof_") and abs(ahead := peer.gatherer.ahead_of(did) or 0) > MAX_SKEW_SECONDS:
+        error.message += (
+            f". Our clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} theirs: with more than "
+        )
+        error.message += f"{MAX_SKEW_SECONDS} s between them no proof of one holds for the other"

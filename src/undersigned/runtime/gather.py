@@ -17,6 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from email.utils import parsedate_to_datetime
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -37,7 +38,7 @@ from undersigned.did import (
     keeps_history,
     methods_for,
 )
-from undersigned.encoding import Did, Instant, digest_bytes
+from undersigned.encoding import Did, Instant, digest_bytes, parse_instant
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
 from undersigned.transport import addresses_of, is_loopback_name, is_odd_number, may_dial
 from undersigned.trust import Fetched
@@ -169,6 +170,7 @@ class Gatherer:
         self._resolver = resolver
         self._documents: OrderedDict[Did, Known] = OrderedDict()
         self._documents_bytes = 0
+        self._ahead: OrderedDict[str, int] = OrderedDict()
         self._under_way: dict[Did, asyncio.Task[Known]] = {}
         self._session: ClientSession | None = None
         self._closed = False
@@ -292,6 +294,7 @@ class Gatherer:
             self._lookups,
             session.request(method, url, allow_redirects=False, headers=headers, data=body) as response,
         ):
+            self._note_time(url.authority, response.headers)
             fields = {name.lower(): value for name, value in response.headers.items()} if whole else {}
             if response.status != 200 and not whole:
                 return Answer(response.status, fields, await response.content.read(256))
@@ -302,6 +305,24 @@ class Gatherer:
                 if len(read) > limit:
                     raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes", unfit=True)
             return Answer(response.status, fields, bytes(read))
+
+    def _note_time(self, host: str, fields: Mapping[str, str]) -> None:
+        """Keeps how far our clock was ahead of a server's when it answered; what a cache answered says nothing."""
+        try:
+            said = parsedate_to_datetime(fields.get("Date", ""))
+        except (ValueError, TypeError, IndexError, OverflowError):  # whatever a stranger calls a date
+            return
+        if said.tzinfo is not None and "Age" not in fields:
+            self._ahead.pop(host, None)
+            self._ahead[host] = int((parse_instant(self._now()) - said).total_seconds())
+            while len(self._ahead) > self.limits.cached:
+                self._ahead.popitem(last=False)
+
+    def ahead_of(self, did: Did) -> int | None:
+        """Seconds by which our clock was ahead of that of the server that publishes `did`, when it last answered; None:
+        it never did, or did not say. Nobody signed it: a hint for people, and nothing more.
+        """
+        return next((self._ahead[host] for host in self._hosts(did) if host in self._ahead), None)
 
     def _open_session(self) -> ClientSession:
         if self._closed:
