@@ -48,7 +48,6 @@ KINDS = {
     "http": "HTTP requests",
     "write": "durable writes",
     "file": "artifact files written",
-    "folder": "folder syncs of artifacts",
 }
 """What is counted, in the order of the report."""
 
@@ -299,8 +298,7 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
 def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
     """Methods of classes, each with what stands in for it."""
     sign, verify, submit = PrivateKey.sign_now, PublicKey.verify, Writer.submit
-    fetch, opens = Gatherer.fetch, Gatherer.open
-    put, sync_folder = ArtifactStore._open_beside, ArtifactStore._sync_folder
+    fetch, opens, put = Gatherer.fetch, Gatherer.open, ArtifactStore._write
     dialled, accepted = DialledChannel.send, AcceptedChannel.send
 
     def signed(self: PrivateKey, data: bytes) -> bytes:
@@ -341,13 +339,9 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
 
         return sent
 
-    def kept(self: ArtifactStore, digest: str, data: bytes) -> Any:
+    def kept(self: ArtifactStore, digest: str, data: bytes) -> None:
         tape.add("file", data, object())
-        return put(self, digest, data)
-
-    def folder_synced(self: ArtifactStore) -> None:
-        tape.add("folder", None, object())
-        sync_folder(self)
+        put(self, digest, data)
 
     return [
         (PrivateKey, "sign_now", signed),
@@ -355,8 +349,7 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
         (Writer, "submit", submitted),
         (Gatherer, "fetch", fetched),
         (Gatherer, "open", opened),
-        (ArtifactStore, "_open_beside", kept),
-        (ArtifactStore, "_sync_folder", folder_synced),
+        (ArtifactStore, "_write", kept),
         (DialledChannel, "send", sender(dialled)),
         (AcceptedChannel, "send", sender(accepted)),
     ]

@@ -162,8 +162,6 @@ class Floor:
         self._keep_alive = keep_alive
         self._arriving: dict[str, deque[asyncio.Future[None]]] = {HIRER: deque(), PROVIDER: deque()}
         self._bodies: dict[str, bytes] = {}
-        self._files: dict[str, list[bytes]] = {HIRER: [], PROVIDER: []}
-        """What the next sync of a folder is going to be for."""
         steps = [(op.kind, step) for op in ops if (step := self._step(op)) is not None]
         self._plans = list(islice(_planned(steps, often), PLANS))
 
@@ -226,11 +224,8 @@ class Floor:
                 path, headers = what
                 async with self._session.get(self._base + path, headers=headers) as response:
                     await response.read()
-            elif kind == "file":
-                self._files[side].append(what)
             else:
-                files, self._files[side] = self._files[side], []
-                await asyncio.to_thread(self._keep, files)
+                await asyncio.to_thread(self._keep, what)
 
     def _step(self, op: Op) -> Step | None:
         """What to do for an operation; None for what a floor has no use for."""
@@ -255,7 +250,7 @@ class Floor:
                 do = lambda: _decode(payload)  # noqa: E731
             case "sha256":
                 do = lambda: sha256(payload).digest()  # noqa: E731
-            case "send" | "file" | "folder":
+            case "send" | "file":
                 return op.kind, op.side, payload
             case "write":
                 return op.kind, op.side, rows_of(payload)
@@ -268,19 +263,15 @@ class Floor:
                 return None
         return "do", op.side, do
 
-    def _keep(self, files: Sequence[bytes]) -> None:
-        """Files that are never half there, and whose names survive a power cut: what the product's artifacts are."""
-        written: list[str] = []
-        for data in files:
-            descriptor, new = tempfile.mkstemp(dir=self._folder)
-            try:
-                os.write(descriptor, data)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            written.append(new)
-        for new in written:
-            os.replace(new, f"{new}.kept")
+    def _keep(self, data: bytes) -> None:
+        """A file that is never half there, and whose name survives a power cut: what the product's artifacts are."""
+        descriptor, new = tempfile.mkstemp(dir=self._folder)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(new, f"{new}.kept")
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)

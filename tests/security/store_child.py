@@ -95,23 +95,6 @@ async def kill_in_sync(path: str, at: int) -> None:
     say(survived=True)
 
 
-async def artifacts_killed_in_sync(path: str, at: int) -> None:
-    """As `kill_in_sync`, of artifacts: one, and while that is written eight more, one of them twice."""
-    from undersigned.runtime import ArtifactStore  # takes longer to load than most scenarios to run
-
-    faults().fault_kill(at)
-    store = ArtifactStore(Path(path.removeprefix("sqlite://")))
-
-    async def put(data: bytes) -> None:
-        say(acknowledged=await store.put(data))
-
-    first = asyncio.create_task(put(b"first"))
-    for _ in range(3):
-        await asyncio.sleep(0)
-    await asyncio.gather(first, *(put(b"content %d" % (number % 8)) for number in range(9)))
-    say(survived=True)
-
-
 def fill(path: Path) -> None:
     """Write until the volume has no room for one more block."""
     with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):

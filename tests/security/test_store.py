@@ -26,7 +26,6 @@ from undersigned.errors import LedgerConflict, LedgerError
 from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, Stated, open_ledger
 from undersigned.ledger.chain import first_link, link
 from undersigned.ledger.sqlite_rows import tree_seal
-from undersigned.runtime import ArtifactStore
 
 NAME = engagement()
 
@@ -135,25 +134,6 @@ async def test_sc85_recorded_but_not_answered(tmp_path: Path) -> None:
         await ledger.commit(answer(NAME, 1, own=2))
     assert await everything(ledger) == before
     await ledger.close()
-
-
-@pytest.mark.parametrize(("at", "told", "named"), [(0, 0, 0), (1, 0, 1), (6, 1, 1), (10, 1, 9), (11, 9, 9)])
-async def test_sc84_artifacts_killed_at_a_sync_are_whole_or_not_there(
-    tmp_path: Path, faults: Path, at: int, told: int, named: int
-) -> None:
-    """One is written, then eight in one group: each file is synced, all are named, their folder is synced, and only
-    then anybody is told.
-    """
-    folder = tmp_path / "artifacts"
-    code, lines = child("artifacts_killed_in_sync", folder, at, preload=faults)
-    acknowledged = {line["acknowledged"] for line in lines if "acknowledged" in line}
-    assert code == (0 if {"survived": True} in lines else -signal.SIGKILL)
-    stored = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".part"}
-    assert (len(acknowledged), len(stored)) == (told, named)
-    assert acknowledged <= stored.keys()
-    assert stored == {digest_bytes(data): data for data in stored.values()}
-    store, contents = ArtifactStore(folder), [b"content %d" % number for number in range(8)]
-    assert [await store.put(data) for data in contents] == [digest_bytes(data) for data in contents]
 
 
 # SC-86: sync errors

@@ -3,10 +3,9 @@
 A file is named by its own digest and by nothing a peer said, so no name leads outside the folder, and a link in it is
 no file. Reading checks the digest again; a file that was changed on disk is not served.
 
-What is small is held in memory and written at once; what comes meanwhile is written after that, together, with one sync
-of the folder for all. Everything larger goes through a private file, piece by piece, and gets its name once it is whole
-and its digest is right; until then nobody can ask for it. It is read in pieces as well, of which the last is given only
-when the digest of all is known to be right.
+What is small is held in memory and written at once. Everything larger goes through a private file, piece by piece, and
+gets its name once it is whole and its digest is right; until then nobody can ask for it. It is read in pieces as well,
+of which the last is given only when the digest of all is known to be right.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
 """
@@ -18,10 +17,9 @@ import errno
 import os
 import secrets
 import stat
-import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from hashlib import new, sha256
 from pathlib import Path
@@ -50,8 +48,6 @@ SMALL_BYTES: Final = RECENT_BYTES // 8
 PIECE_BYTES: Final = 256 * 1024
 MAX_WHOLE_BYTES: Final = 64 * 1024 * 1024
 """Most that is read into memory for who asks for all bytes at once."""
-MAX_GROUP: Final = 64
-"""Small artifacts that are written together: so many files are open at once."""
 STALE_SECONDS: Final = 86_400.0
 """A file on its way that nobody wrote to for so long was left by a process that ended."""
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
@@ -85,10 +81,6 @@ class ArtifactStore:
         self.folder = folder
         self._recent: OrderedDict[Digest, bytes] = OrderedDict()
         self._held = 0
-        self._waiting: dict[Digest, bytes] | None = None
-        """What the last group is going to write; None once it has begun."""
-        self._group: asyncio.Task[Mapping[Digest, OSError]] | None = None
-        """The last group of files: says which of them failed, once all are on disk."""
 
     @property
     def where(self) -> str:
@@ -303,25 +295,7 @@ class ArtifactStore:
                     path.unlink()
 
     async def _keep(self, digest: Digest, data: bytes) -> None:
-        group = self._group
-        # A group that was cancelled takes nothing any more.
-        if self._waiting is None or group is None or group.done() or len(self._waiting) >= MAX_GROUP:
-            self._waiting = {}
-            group = self._group = asyncio.create_task(self._write_group(self._waiting, group))
-        self._waiting[digest] = data
-        # Whoever gives up leaves the others their files.
-        if (error := (await asyncio.shield(group)).get(digest)) is not None:
-            raise unwritten(self.folder, error) from error
-
-    async def _write_group(
-        self, waiting: Mapping[Digest, bytes], before: asyncio.Task[Mapping[Digest, OSError]] | None
-    ) -> Mapping[Digest, OSError]:
-        """Writes what waits until the group before is on disk; what comes from then on is for the next one."""
-        if before is not None and not before.done():
-            await asyncio.wait({before})
-        if self._waiting is waiting:
-            self._waiting = None
-        return await asyncio.to_thread(self._write, waiting)
+        await self._writes(self._write, digest, data)
 
     async def _writes(self, write: Callable[..., None], *given: object) -> None:
         try:
@@ -342,8 +316,7 @@ class ArtifactStore:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.replace(path, self._path(digest))
-            self._sync_folder()
+            self._rename(path, self._path(digest))
 
         await self._writes(published)
 
@@ -397,65 +370,34 @@ class ArtifactStore:
     def _path(self, digest: Digest) -> str:
         return f"{self.folder}/{checked_digest(digest)}"
 
-    def _write(self, group: Mapping[Digest, bytes]) -> Mapping[Digest, OSError]:
-        """Puts all of a group on disk; returns what failed, and why."""
-        failed: dict[Digest, OSError] = {}
-        files: dict[Digest, BinaryIO] = {}
-        for digest, data in group.items():
-            try:
-                if (file := self._open_beside(digest, data)) is not None:
-                    files[digest] = file
-                    _write_all(file, data)
-                    if hasattr(os, "posix_fadvise"):
-                        # Begins to write it out: then one commit of the file system's journal is of the whole group.
-                        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            except OSError as exc:
-                failed[digest] = exc
-
-        def sync(some: Iterable[Digest]) -> None:
-            for digest in some:
-                try:
-                    with files[digest] as file:
-                        if digest not in failed:
-                            os.fsync(file)
-                except OSError as exc:
-                    failed[digest] = exc
-
-        # Two at a time: the disk flushes once for what waits at once, and one thread alone waits for a flush per file.
-        beside = threading.Thread(target=sync, args=([*files][1::2],))
-        if len(files) > 1:
-            beside.start()
-        sync([*files][::2])
-        if len(files) > 1:
-            beside.join()
-        for digest, file in files.items():
-            try:
-                if digest not in failed:
-                    os.replace(file.name, self._path(digest))
-                    continue
-            except OSError as exc:
-                failed[digest] = exc
-            with suppress(OSError):  # where the folder is away, it is swept later
-                os.unlink(file.name)
-        try:
-            if len(failed) < len(group):
-                self._sync_folder()
-        except OSError as exc:
-            return dict.fromkeys(group, exc) | failed
-        return failed
-
-    def _open_beside(self, digest: Digest, data: bytes) -> BinaryIO | None:
-        """A new file for `data`, without a name yet; None if it is there already."""
+    def _write(self, digest: Digest, data: bytes) -> None:
         path = self._path(digest)
         # Nearly always there is nothing, and to be told so by opening it takes longer.
         if os.path.lexists(path):
             # What is there already may be damaged, or a link; then it is replaced.
+            whole = False
             with suppress(OSError):
-                if digest_bytes(_read(path)) == digest:
-                    return None
+                whole = digest_bytes(_read(path)) == digest
+            if whole:
+                self._sync_folder()  # whoever named it may be about to, or have failed to
+                return
         elif not os.path.isdir(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        return open(f"{self.scratch}/{_part()}", "xb", buffering=0, opener=_private)
+        beside = f"{self.scratch}/{_part()}"
+        try:
+            with open(beside, "xb", buffering=0, opener=_private) as file:
+                _write_all(file, data)
+                os.fsync(file)
+            self._rename(beside, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
+            raise
+
+    def _rename(self, whole: Path | str, path: str) -> None:
+        """Puts a file that is on disk in its place."""
+        os.replace(whole, path)
+        self._sync_folder()
 
     def _sync_folder(self) -> None:
         """A new name survives a power cut only once its folder is on disk, too."""

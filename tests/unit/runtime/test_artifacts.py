@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import stat
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Contents
-from undersigned.runtime.artifacts import MAX_GROUP, PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
+from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
 from undersigned.runtime.work import _Transfers
 
 DATA = b"what was made"
@@ -329,189 +330,29 @@ async def test_what_a_review_fetched_is_discarded_although_one_cannot_be(
         go.set()
 
 
-class Counts:
-    """What is handed over to threads and synced; what is to be synced can be held up, or fail."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.done: Counter[str] = Counter()
-        self.synced: Callable[[str, str], None] = lambda _kind, _path: None
-        """Hears of each sync before it is made, with what it is of: `file` or `folder`, and where that is."""
-        to_thread, fsync, lock = asyncio.to_thread, os.fsync, threading.Lock()
-
-        async def counting(function: Any, *given: Any, **options: Any) -> Any:
-            self.done["thread"] += 1
-            return await to_thread(function, *given, **options)
-
-        def syncing(file: Any) -> None:
-            descriptor = file if isinstance(file, int) else file.fileno()
-            kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
-            self.synced(kind, os.readlink(f"/proc/self/fd/{descriptor}"))
-            with lock:
-                self.done[kind] += 1
-            fsync(file)
-
-        monkeypatch.setattr("asyncio.to_thread", counting)
-        monkeypatch.setattr("os.fsync", syncing)
-
-
-@pytest.fixture
-def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
-    return Counts(monkeypatch)
-
-
-class HeldUp:
-    """`async with` it: the first sync has begun, and goes on when `go` is set or the block ends."""
-
-    def __init__(self, counts: Counts, store: ArtifactStore) -> None:
-        self.go = threading.Event()
-        self._begun = asyncio.Event()
-        self._counts = counts
-        self._store = store
-        self._loop = asyncio.get_running_loop()
-
-    async def __aenter__(self) -> HeldUp:
-        self._counts.synced = self._synced
-        self.first = asyncio.create_task(self._store.put(b"first"))
-        await asyncio.wait_for(self._begun.wait(), 10)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.go.set()
-        await asyncio.wait({self.first}, timeout=10)
-
-    def _synced(self, _kind: str, _path: str) -> None:
-        self._loop.call_soon_threadsafe(self._begun.set)
-        self.go.wait(10)
-
-
-async def begun(store: ArtifactStore, *contents: bytes) -> list[asyncio.Task[str]]:
-    """Each is being put by a task of its own."""
-    tasks = [asyncio.create_task(store.put(data)) for data in contents]
-    for _ in range(3):
-        await asyncio.sleep(0)
-    return tasks
-
-
-async def test_what_is_small_costs_one_thread_and_two_syncs(store: ArtifactStore, counts: Counts) -> None:
+async def test_what_is_small_costs_one_thread_and_two_syncs(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As few as can be: a file and its folder are on disk, and nothing of it is done twice."""
+    counted: Counter[str] = Counter()
+    to_thread, fsync = asyncio.to_thread, os.fsync
+
+    async def counting(function: Any, *given: Any, **options: Any) -> Any:
+        counted["thread"] += 1
+        return await to_thread(function, *given, **options)
+
+    def syncing(file: Any) -> None:
+        counted["fsync"] += 1
+        fsync(file)
+
+    monkeypatch.setattr("asyncio.to_thread", counting)
+    monkeypatch.setattr("os.fsync", syncing)
     async with store.receive(max_bytes=100, digest=digest_bytes(DATA)) as incoming:
         await incoming.add(DATA)
         kept = await incoming.keep()
     found = await Contents.of(store, {"a": kept.digest})
     assert (await store.size(kept.digest), await found.read("a"), found["a"]) == (len(DATA), DATA, DATA)
-    assert counts.done == {"thread": 1, "file": 1, "folder": 1}
-
-
-MANY = [b"content %d" % number for number in range(MAX_GROUP - 1)]
-
-
-async def test_what_waits_while_others_are_written_is_written_together(store: ArtifactStore, counts: Counts) -> None:
-    """One thread and one sync of the folder for all of it, and each name stands before that sync: nobody is answered
-    before.
-    """
-    async with HeldUp(counts, store) as held:
-        waiting = await begun(store, *MANY, *MANY)
-        assert files(store) == [path for path in files(store) if path.suffix == ".part"]
-        named: list[int] = []
-
-        def synced(kind: str, _path: str) -> None:
-            if kind == "folder":
-                named.append(len([path for path in files(store) if path.suffix != ".part"]))
-                assert not [task for task in waiting if task.done()]
-
-        counts.synced = synced
-        held.go.set()
-        assert await asyncio.gather(*waiting) == 2 * [digest_bytes(data) for data in MANY]
-    assert counts.done == {"thread": 2, "file": 1 + len(MANY), "folder": 2}
-    assert named == [1, 1 + len(MANY)]
-    assert [await ArtifactStore(store.folder).get(digest_bytes(data)) for data in MANY] == MANY
-
-
-async def test_no_more_files_are_open_at_once_than_a_group_has(store: ArtifactStore, counts: Counts) -> None:
-    async with HeldUp(counts, store) as held:
-        waiting = await begun(store, *(b"%d" % number for number in range(3 * MAX_GROUP)))
-        held.go.set()
-        await asyncio.gather(*waiting)
-    assert counts.done == {"thread": 4, "file": 1 + 3 * MAX_GROUP, "folder": 4}
-
-
-@pytest.mark.parametrize("why", ["sync", "rename"])
-async def test_one_that_cannot_be_written_fails_alone(why: str, store: ArtifactStore, counts: Counts) -> None:
-    """Two wait for that one, and both are told."""
-    bad = MANY[7]
-    place = store.folder / digest_bytes(bad)
-
-    def synced(kind: str, path: str) -> None:
-        if why == "sync" and kind == "file" and Path(path).read_bytes() == bad:
-            raise OSError(5, "Input/output error")
-
-    if why == "rename":
-        await asyncio.to_thread(place.mkdir, parents=True)
-    async with HeldUp(counts, store) as held:
-        waiting = await begun(store, *MANY, bad)
-        counts.synced = synced
-        held.go.set()
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-    assert [getattr(error, "code", error) for error in failed] == ["store_unavailable"] * 2
-    assert failed == [outcomes[7], outcomes[-1]]
-    assert sorted(path.name for path in files(store)) == sorted(
-        digest_bytes(data) for data in (b"first", *MANY) if data != bad
-    )
-
-
-async def test_a_folder_that_cannot_be_synced_is_told_to_all_who_wait_for_it(
-    store: ArtifactStore, counts: Counts
-) -> None:
-    """And to nobody else; and once it can be, what stands there under its name already is synced as well."""
-
-    def synced(kind: str, _path: str) -> None:
-        if kind == "folder" and len(files(store)) > 1:
-            raise OSError(28, "No space left on device")
-
-    async with HeldUp(counts, store) as held:
-        waiting = await begun(store, *MANY)
-        counts.synced = synced
-        held.go.set()
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [getattr(error, "code", error) for error in outcomes] == ["store_full"] * len(MANY)
-        assert await held.first == digest_bytes(b"first")
-    counts.synced = lambda _kind, _path: None
-    before = counts.done["folder"]
-    assert await store.put(MANY[0]) == digest_bytes(MANY[0])
-    assert counts.done["folder"] == before + 1
-
-
-async def test_who_gives_up_takes_nothing_from_the_others(store: ArtifactStore, counts: Counts) -> None:
-    """The one who began the group, the one whose file is being written, and one of two with the same bytes."""
-    async with HeldUp(counts, store) as held:
-        waiting = await begun(store, *MANY, MANY[1])
-        for task in (held.first, waiting[0], waiting[1]):
-            task.cancel()
-        await asyncio.wait({held.first, waiting[0], waiting[1]}, timeout=10)
-        held.go.set()
-        assert await asyncio.gather(*waiting[2:]) == [digest_bytes(data) for data in (*MANY[2:], MANY[1])]
-    assert await store.put(DATA) == digest_bytes(DATA)
-    assert not [path for path in files(store) if path.suffix == ".part"]
-
-
-def test_who_waits_when_all_is_stopped_is_answered_and_the_store_goes_on(store: ArtifactStore) -> None:
-    """The loop ends with one group being written and another waiting: nobody is left, and nothing is half there."""
-    waiting: list[asyncio.Task[str]] = []
-
-    async def stopped() -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            counts = Counts(patch)
-            async with HeldUp(counts, store) as held:
-                waiting.extend([held.first, *await begun(store, *MANY)])
-                for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                    task.cancel()
-                await asyncio.wait(waiting, timeout=10)
-
-    asyncio.run(stopped())
-    assert all(task.cancelled() for task in waiting)
-    assert not [path for path in files(store) if path.suffix == ".part"]
-    assert asyncio.run(store.put(MANY[0])) == digest_bytes(MANY[0])
+    assert counted == {"thread": 1, "fsync": 2}
 
 
 @pytest.mark.parametrize("size", [SMALL_BYTES + 1, 2 * SMALL_BYTES])
@@ -571,3 +412,23 @@ async def test_contents_are_read_as_they_are_wanted(store: ArtifactStore, tmp_pa
         found["other"]
     with pytest.raises(UndersignedError, match="no artifact"):
         await Contents.of(store, {"gone": digest_bytes(b"gone")})
+
+
+async def test_what_is_there_is_kept_only_once_its_name_is_on_disk(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by who finds it there: whoever gave it its name was told that the folder cannot be synced."""
+    really, refused = os.fsync, list[str]()
+
+    def synced(file: Any) -> None:
+        number = file if isinstance(file, int) else file.fileno()
+        if stat.S_ISDIR(os.fstat(number).st_mode) and len(refused) < 2:
+            refused.append("folder")
+            raise OSError(errno.EIO, "no")
+        really(file)
+
+    monkeypatch.setattr("os.fsync", synced)
+    for again in (store, ArtifactStore(store.folder)):
+        with pytest.raises(LedgerUnavailable):
+            await again.put(DATA)
+    assert await store.put(DATA) == digest_bytes(DATA)
