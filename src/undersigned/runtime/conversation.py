@@ -320,8 +320,7 @@ class Conversation(Remembered):
         # What came during the last turn is answered as what comes later: a stored move or a refusal, never silence.
         while not self.over or any(isinstance(item, Arrived) for item in self._inbox):
             self._called = False
-            items, self._inbox = self._inbox, []
-            self._taken = items
+            items = self._taken = self._take()
             greets, self._reconnected = self._reconnected, False
             try:
                 await self._turn(items, greets)
@@ -376,6 +375,16 @@ class Conversation(Remembered):
                         self._wake = None
         self._alarm.cancel()  # or it would hold all this until it rings
         self._fail(self._inbox, self._ended())
+
+    def _take(self) -> list[Arrived | Asked]:
+        """What came, up to a refusal that is not the first: it may take back what a turn says before it, and a place is
+        given up once it is stored (rule N9).
+        """
+        items, end = self._inbox, 1
+        while end < len(items) and not _refuses(items[end]):
+            end += 1
+        self._inbox = items[end:]
+        return items[:end]
 
     def _rouse(self) -> None:
         """Something came: there is a turn to be made."""
@@ -886,6 +895,10 @@ class Conversation(Remembered):
 def closing_error() -> LocalProtocolError:
     """What is said to whoever begins something on a side that is closing."""
     return LocalProtocolError("connection_closed", "this side is closing")
+
+
+def _refuses(item: Arrived | Asked) -> bool:
+    return isinstance(item, Arrived) and isinstance(item.message.message, Problem)
 
 
 def _tells(before: Engagement, after: Engagement) -> bool:

@@ -1357,3 +1357,34 @@ def test_an_offer_of_the_one_whose_turn_it_is_not_is_refused(open_world: Open) -
     live = folded(world.provider, name).offer
     world.tell(raw, world.hirer.did, world.provider)
     assert folded(world.provider, name).offer == live
+
+
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_a_refusal_that_came_with_a_move_of_ours_takes_back_what_is_stored(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, asks_first: bool
+) -> None:
+    """HIRE-NEG-19: whichever of them came first, and though both wait when the conversation wakes."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("offered-by-hirer", name, world.hirer)
+    refused = folded(world.hirer, name).sent[-1]
+    conversation = world.hirer.the(name)
+    raw = forge(world, world.hirer, name, problem(refused))
+
+    def asked() -> asyncio.Task[None]:
+        body = {"reason": "changed", "offer": refused}
+        task = world.loop.create_task(conversation.ask(lambda _: Say("Withdraw", body)))
+        world.settle()
+        return task
+
+    with monkeypatch.context() as asleep:
+        asleep.setattr(Conversation, "_rouse", lambda _: None)
+        asking = asked() if asks_first else None
+        world.tell(raw, world.provider.did, world.hirer)
+        asking = asking or asked()
+    conversation._rouse()
+    world.settle(5)
+    held = folded(world.hirer, name)
+    assert (asking.done(), held.state) == (True, "withdrawn")
+    assert refused not in held.sent
+    asking.exception()  # an offer that the peer refused meanwhile cannot be withdrawn any more
