@@ -301,7 +301,7 @@ async def test_a_hirer_hears_which_of_its_own_clauses_the_work_ran_against(tmp_p
         (row,) = [row for row in await acme.ledger.rows(summary.engagement) if row.type == "refused-action"]
         said: Any = decode_json(row.raw)
     assert caught.value.code == "upstream_failed"
-    told = f"the delivery is failed; 1 action was refused by our own gate, by the clauses: {said['clause']}"
+    told = f"the delivery is failed; our own gate refused what it tried, by the clauses: {said['clause']}"
     assert caught.value.message.endswith(told)
 
 

@@ -35,7 +35,8 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
     """Run the peer: listen, answer, work, go on with what is unfinished.
 
     It is stopped with Ctrl-C (SIGINT), SIGTERM or SIGHUP and then ends with exit code 0; what is unfinished goes on at
-    the next start. A second one waits for nobody, and the exit code is 130.
+    the next start. A second Ctrl-C waits for nobody, and the exit code is 130; a second SIGTERM or SIGHUP ends it as
+    signals do.
     """
     quiet_logs(verbose, warnings=True)
     opened = out.home(home)

@@ -117,6 +117,8 @@ class SqliteLedger:
         self._near: sqlite3.Connection | None = None
         """For `_glance`; used by the event loop's thread alone."""
         self._closed = True
+        self._ends: list[asyncio.Future[None]] = []
+        """What closing waits for, once it began."""
 
     async def open(self) -> None:
         """Open the file; must be done once, before anything else. See `open_sqlite` for what it raises."""
@@ -477,18 +479,16 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """See `Ledger.close`."""
-        if self._closed:
-            return
-        self._closed = True
-        self._drop_near()
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._pool, self._drop_reader)
-        finally:  # whoever is cancelled here leaves no thread behind
+        if not self._closed:
+            self._closed = True
+            self._drop_near()
+            self._ends.append(asyncio.get_running_loop().run_in_executor(self._pool, self._drop_reader))
             self._pool.shutdown(wait=False)
             if self._writer is not None:
                 self._writer.stop()
-                await self._writer.stopped
+                self._ends.append(self._writer.stopped)
+        for end in self._ends:
+            await asyncio.shield(end)  # both end, though who waits is cancelled; who closes it then waits for them
 
 
 def _snapshot(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:

@@ -333,18 +333,26 @@ class Agent:
         self._closing = True
         async with AsyncExitStack() as rest:  # asked twice to end, it still puts all away
             rest.push_async_callback(self._put_away)
-            for closes in tuple(self.waits):
-                closes()
-            for task in tuple(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            for conversation in tuple(self.conversations.values()):
-                await conversation.stop()
-            await self.links.close()
-            for conversation in tuple(self.conversations.values()):
-                await conversation.stop()  # those that were begun by others until the last connection was closed
+            try:
+                for closes in tuple(self.waits):
+                    closes()
+                for task in tuple(self._tasks):
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+            finally:
+                await self._stop_talking()
             if self._ledger is not None:
                 await self._show_last()
+
+    async def _stop_talking(self) -> None:
+        async with AsyncExitStack() as rest:  # from below to above
+            # Those too that others began until the last connection was closed.
+            rest.push_async_callback(self._stop_conversations)
+            rest.push_async_callback(self.links.close)
+            rest.push_async_callback(self._stop_conversations)
+
+    async def _stop_conversations(self) -> None:
+        await asyncio.gather(*(conversation.stop() for conversation in tuple(self.conversations.values())))
 
     async def _show_last(self) -> None:
         """Nothing is added to the log any more. It is shown to its witnesses, and only what matters at the next start

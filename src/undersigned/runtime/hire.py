@@ -12,6 +12,7 @@ import msgspec
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import (
     CredentialError,
+    LedgerError,
     LocalProtocolError,
     LogProofError,
     PolicyError,
@@ -46,10 +47,9 @@ SHOWN_CLAUSES = 8
 
 
 class _RefusedAction(msgspec.Struct, frozen=True):
-    """Of a refusal that our gate noted: the clause that decided, and how often it was given again without a record."""
+    """Of a refusal that our gate noted: the clause that decided."""
 
     clause: str
-    repeated: int = 0
 
 
 def unresolved(event: Event) -> CredentialError | None:
@@ -342,14 +342,13 @@ class Hire:
         """What our own gate said no to under the contract, by clause. A `Delivery` gives no reason for its failure, and
         this may be one: a term of ours that the work could not keep.
         """
-        rows = await self._peer.ledger.rows(engagement)
+        try:
+            rows = await self._peer.ledger.rows(engagement)
+        except LedgerError:
+            return ""  # that the delivery is failed is said all the same
         facts = [msgspec.json.decode(row.raw, type=_RefusedAction) for row in rows if row.type == "refused-action"]
-        if not facts:
-            return ""
-        total = sum(1 + fact.repeated for fact in facts)
         clauses = ", ".join(sorted({fact.clause for fact in facts})[:SHOWN_CLAUSES])
-        what = "action was" if total == 1 else "actions were"
-        return f"; {total} {what} refused by our own gate, by the clauses: {clauses}"
+        return f"; our own gate refused what it tried, by the clauses: {clauses}" if clauses else ""
 
     @staticmethod
     def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: str) -> UndersignedError:

@@ -9,10 +9,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -95,6 +97,38 @@ async def test_a_relative_url_is_a_relative_path(tmp_path: Path, monkeypatch: py
     ledger = await open_ledger("sqlite:state/ledger.db")
     await ledger.close()
     assert (tmp_path / "state" / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("busy", ["reader", "writer"])
+async def test_who_is_cancelled_while_it_closes_takes_the_end_from_nobody(
+    path: Path, busy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes it again waits until nothing of it is left: then it can be opened."""
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    ledger, go_on = SqliteLedger(path), threading.Event()
+    await ledger.open()
+    await ledger.summaries()
+    if busy == "reader":
+        ledger._pool.submit(go_on.wait, 30)
+    else:
+        really = sqlite_writer.Writer._drop
+        monkeypatch.setattr(sqlite_writer.Writer, "_drop", lambda self: (go_on.wait(30), really(self)))
+    closing = asyncio.create_task(ledger.close())
+    await asyncio.wait({closing}, timeout=0.05)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    again = asyncio.create_task(ledger.close())
+    await asyncio.sleep(0)
+    assert not again.done()
+    go_on.set()
+    await again
+    assert ledger._reader is None
+    opened = SqliteLedger(path)
+    await opened.open()
+    await opened.close()
+    assert faults == []
 
 
 async def test_nobody_else_may_read_the_files(ledger: SqliteLedger, path: Path) -> None:
