@@ -12,9 +12,12 @@ import pytest
 from support import conformance_dir
 from undersigned.runtime import signers
 
+# As a shell starts what runs in its background, and `nohup` all. Programs that tests start and stop with a signal would
+# ignore it as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # As a shell starts what runs in its background. Programs that tests start and stop with it would ignore it as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

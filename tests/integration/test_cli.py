@@ -523,10 +523,14 @@ def test_a_terminal_that_is_closed_ends_it_in_order(command: str, tmp_path: Path
     if pid == 0:
         os.execve(sys.executable, [*UNDERSIGNED, command, *more, "--home", str(home)], environment())
     said = b""
-    while ready not in said:
-        said += os.read(terminal, 4096)
-    os.close(terminal)
-    _, status = os.waitpid(pid, 0)
+    try:
+        while ready not in said:
+            said += os.read(terminal, 4096)
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)  # or it would listen for as long as this machine is up
+        raise
     assert os.waitstatus_to_exitcode(status) == 130, said
     (checked,) = run("ledger", "fsck", "--home", home, "--json").values
     assert checked["ok"]

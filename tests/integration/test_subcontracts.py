@@ -138,7 +138,7 @@ def part(action: str, target: str, count: str) -> Scope:
 @pytest.mark.parametrize(
     ("allowed", "asked", "clause"),
     [
-        ({"subcontracting": 0}, {}, "/terms/subcontracting"),
+        ({"subcontracting": 0, "onward": False}, {}, "/terms/subcontracting"),
         ({"subcontracting": 1}, {"subcontracting": 1}, "/terms/subcontracting/depth"),
         ({"onward": False}, {}, "/terms/task/inputs"),
         ({}, {"price": "9.5 EUR"}, "/terms/price"),

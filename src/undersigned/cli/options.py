@@ -423,8 +423,8 @@ def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
             open_file(path).close()
         except FileNotFoundError as exc:
             raise ConfigurationError("bad_configuration", f"--input {name}: there is no file {path}") from exc
-        except OSError as exc:
-            text = f"--input {name}: {path}: {exc.strerror or exc}"
+        except (OSError, ValueError) as exc:  # no file's name holds a NUL
+            text = f"--input {name}: {path}: {getattr(exc, 'strerror', None) or exc}"
             raise ConfigurationError("bad_configuration", text) from exc
         files[name] = Path(path)
     return files
