@@ -28,7 +28,7 @@ def states(home: Home) -> list[bool]:
         register.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_all_are_withdrawn_when_it_is_stopped(home: Home, number: int) -> None:
     """HIRE-SWM-02. As JSON lines on standard output, each with all that a process needs."""
     program = [*UNDERSIGNED, "spawn", "-n", "3", "--max-price", "5.00 EUR", "--json", "--home", str(home.path)]

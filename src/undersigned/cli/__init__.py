@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from importlib import import_module
@@ -127,8 +126,11 @@ def main() -> None:
             end_quietly()
     except click.ClickException as exc:
         if "--json" in sys.argv and not isinstance(exc, click.exceptions.NoArgsIsHelpError):
-            error = {"code": "bad_configuration", "message": exc.format_message(), "path": ""}
-            sys.stdout.write(json.dumps({"error": error}) + "\n")
+            from undersigned.errors import ConfigurationError
+
+            from .output import Out, told
+
+            told(Out(as_json=True), ConfigurationError("bad_configuration", exc.format_message()))
         else:
             exc.show()
         code = exc.exit_code

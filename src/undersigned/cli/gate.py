@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import GateProxy, RequestGate
 from undersigned.runtime import read_toml
 
+from .interrupts import signals_stop
 from .options import VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs
 from .output import HOME_OPTION, Out, command, plain
 
@@ -65,8 +65,7 @@ async def gate(
     desk = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     host, port = host_port("--listen", listen)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signals_stop(stop, asyncio.get_running_loop())
 
     def tell(said: dict[str, Any]) -> None:
         out.value({"kind": "request", **said})

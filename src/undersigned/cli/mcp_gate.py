@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from undersigned.daemon import Gatekeeper, GateLimits, HttpGate, Passage, Remote
 from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs, read_toml
 
+from .interrupts import signals_stop
 from .options import desk_options, host_port, open_desk
 from .output import HOME_OPTION, Out, meeting
 
@@ -83,8 +83,7 @@ async def mcp_gate(
     configure_logs(LOG_LEVEL, force=True)
     limits = GateLimits(answer_seconds=answer_seconds)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signals_stop(stop, asyncio.get_running_loop())
     async with asked as desk:
         if contract is not None:
             await _over_stdio(desk, contract, rules, command_line, limits, stop)

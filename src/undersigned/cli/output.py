@@ -47,6 +47,7 @@ __all__ = [
     "meeting",
     "plain",
     "reading",
+    "told",
     "typed",
 ]
 
@@ -265,7 +266,7 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         try:
             code = _run(function(out, *args, **kwargs))
         except UndersignedError as error:
-            code = _told(out, error)
+            code = told(out, error)
             code = CHECK_FAILED if code == PEER_BROKE and not meets else code
         except click.UsageError:
             raise  # what is wrong with the command line is told where all of that is
@@ -278,9 +279,9 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         except OSError as exc:
             text = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc)
             full = LedgerUnavailable("store_full", text)
-            code = _told(out, full if exc.errno in NO_ROOM else ConfigurationError("bad_configuration", text))
+            code = told(out, full if exc.errno in NO_ROOM else ConfigurationError("bad_configuration", text))
         except Exception as exc:
-            code = _told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
+            code = told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
             traceback.print_exception(exc)
         try:
             if not sys.stdout.closed:  # a gate over standard input and output closes it at its end
@@ -323,7 +324,8 @@ def meeting(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
     return command(function, meets=True)
 
 
-def _told(out: Out, error: UndersignedError) -> int:
+def told(out: Out, error: UndersignedError) -> int:
+    """Tells what went wrong, on standard error if standard output takes nothing; the exit code for it."""
     try:
         out.error(error)
     except OSError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ import click
 from undersigned.daemon import RegistryServer
 from undersigned.runtime import read_token
 
+from .interrupts import signals_stop
 from .options import quiet_logs
 from .output import Out, command
 
@@ -47,8 +47,7 @@ async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | N
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose=False)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signals_stop(stop, asyncio.get_running_loop())
     token = read_token(token_file) if token_file is not None else None
     async with RegistryServer(file, host=host, port=port, token=token) as server:
         out.value({"kind": "ready", "url": server.url})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from undersigned.encoding import seconds_between
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
 
+from .interrupts import signals_stop
 from .output import HOME_OPTION, Out, command, counted, typed
 
 __all__ = ["spawn"]
@@ -57,9 +57,7 @@ async def spawn(
         amount=price.amount if price else None, currency=price.currency if price else None, actions=actions or None
     )
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    signals_stop(stop, asyncio.get_running_loop())
     with (
         Organisation(out.home(home)) as organisation,
         organisation.spawn(0, minutes=minutes, ceiling=None if ceiling == Ceiling() else ceiling) as swarm,

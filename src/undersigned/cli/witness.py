@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from undersigned.errors import ConfigurationError, LogProofError
 from undersigned.runtime import Gatherer, Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
+from .interrupts import signals_stop
 from .options import NOTE_OPTION, checked_did, quiet_logs, write_new
 from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
 
@@ -59,8 +59,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     local = opened.configuration.local
     dids, keys = _named(logs, local)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signals_stop(stop, asyncio.get_running_loop())
     gatherer = Gatherer(local=local, ssl=opened.tls())
     book = WitnessBook(opened.path / BOOK)
     try:

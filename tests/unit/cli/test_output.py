@@ -134,17 +134,26 @@ def test_a_reader_that_leaves_ends_the_command_quietly(more: tuple[str, ...]) ->
     assert (ran.returncode, ran.stderr) == (130, b"")
 
 
-@pytest.mark.parametrize("more", [(), ("--json",)])
-def test_an_output_that_takes_no_more_is_told_on_the_other(more: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("command", "code", "error"),
+    [
+        (("discover", DID), 8, b"error: No space left on device  (store_full)\n"),
+        (("discover", DID, "--json"), 8, b"error: No space left on device  (store_full)\n"),
+        (("nonsense", "--json"), 2, b"error: No such command 'nonsense'.  (bad_configuration)\n"),
+    ],
+    ids=["lines", "json", "usage"],
+)
+def test_an_output_that_takes_no_more_is_told_on_the_other(command: tuple[str, ...], code: int, error: bytes) -> None:
+    """A command line that means nothing is that all the same."""
     with open("/dev/full", "wb") as full:
         ran = subprocess.run(
-            [sys.executable, "-m", "undersigned.cli", "discover", DID, *more],
+            [sys.executable, "-m", "undersigned.cli", *command],
             stdout=full,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
             check=False,
         )
-    assert (ran.returncode, ran.stderr) == (8, b"error: No space left on device  (store_full)\n")
+    assert (ran.returncode, ran.stderr) == (code, error)
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
