@@ -170,7 +170,8 @@ class Gatherer:
         self._resolver = resolver
         self._documents: OrderedDict[Did, Known] = OrderedDict()
         self._documents_bytes = 0
-        self._ahead: OrderedDict[str, int] = OrderedDict()
+        self._times: OrderedDict[str, tuple[str, Instant]] = OrderedDict()
+        """What servers said of the time when they last answered, and our time then; read only where it is asked for."""
         self._under_way: dict[Did, asyncio.Task[Known]] = {}
         self._session: ClientSession | None = None
         self._closed = False
@@ -307,22 +308,23 @@ class Gatherer:
             return Answer(response.status, fields, bytes(read))
 
     def _note_time(self, host: str, fields: Mapping[str, str]) -> None:
-        """Keeps how far our clock was ahead of a server's when it answered; what a cache answered says nothing."""
-        try:
-            said = parsedate_to_datetime(fields.get("Date", ""))
-        except (ValueError, TypeError, IndexError, OverflowError):  # whatever a stranger calls a date
-            return
-        if said.tzinfo is not None and "Age" not in fields:
-            self._ahead.pop(host, None)
-            self._ahead[host] = int((parse_instant(self._now()) - said).total_seconds())
-            while len(self._ahead) > self.limits.cached:
-                self._ahead.popitem(last=False)
+        """Keeps what a server calls the time, beside ours; what a cache answered says nothing."""
+        if "Date" in fields and "Age" not in fields:
+            self._times.pop(host, None)
+            self._times[host] = fields["Date"][:64], self._now()
+            while len(self._times) > self.limits.cached:
+                self._times.popitem(last=False)
 
     def ahead_of(self, did: Did) -> int | None:
         """Seconds by which our clock was ahead of that of the server that publishes `did`, when it last answered; None:
         it never did, or did not say. Nobody signed it: a hint for people, and nothing more.
         """
-        return next((self._ahead[host] for host in self._hosts(did) if host in self._ahead), None)
+        theirs, ours = next((self._times[host] for host in self._hosts(did) if host in self._times), ("", ""))
+        try:
+            said = parsedate_to_datetime(theirs)
+        except (ValueError, TypeError, IndexError, OverflowError):  # whatever a stranger calls a date
+            return None
+        return int((parse_instant(ours) - said).total_seconds()) if said.tzinfo is not None else None
 
     def _open_session(self) -> ClientSession:
         if self._closed:
