@@ -117,7 +117,7 @@ class SqliteLedger:
         self._near: sqlite3.Connection | None = None
         """For `_glance`; used by the event loop's thread alone."""
         self._closed = True
-        self._ends: list[asyncio.Future[None]] = []
+        self._ending: asyncio.Task[None] | None = None
         """What closing waits for, once it began."""
 
     async def open(self) -> None:
@@ -482,13 +482,18 @@ class SqliteLedger:
         if not self._closed:
             self._closed = True
             self._drop_near()
-            self._ends.append(asyncio.get_running_loop().run_in_executor(self._pool, self._drop_reader))
+            self._ending = asyncio.create_task(self._end())
+        if self._ending is not None:
+            await asyncio.shield(self._ending)  # it ends, though who waits is cancelled; who closes it then waits again
+
+    async def _end(self) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._drop_reader)
+        finally:
             self._pool.shutdown(wait=False)
             if self._writer is not None:
-                self._writer.stop()
-                self._ends.append(self._writer.stopped)
-        for end in self._ends:
-            await asyncio.shield(end)  # both end, though who waits is cancelled; who closes it then waits for them
+                self._writer.stop()  # the last connection, for it writes the log back into the database
+                await asyncio.shield(self._writer.stopped)
 
 
 def _snapshot(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:

@@ -125,6 +125,7 @@ async def test_who_is_cancelled_while_it_closes_takes_the_end_from_nobody(
     go_on.set()
     await again
     assert ledger._reader is None
+    assert not path.with_name(f"{path.name}-wal").exists(), "whoever copies the file copies all of it"
     opened = SqliteLedger(path)
     await opened.open()
     await opened.close()
