@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from integration.hires import REPORT, did_of, two_homes
-from undersigned.daemon import Peer
+from integration.hires import REPORT, did_of, two_homes, until
+from undersigned.daemon import Hire, Peer
+from undersigned.errors import PolicyError
 from undersigned.runtime import HireResult, Job
+from undersigned.testing import Wire
 
 
 async def test_a_close_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -> None:
@@ -60,3 +62,45 @@ async def test_a_close_that_is_cancelled_leaves_nothing_running(tmp_path: Path) 
     assert [conversation._task for conversation in conversations] == [None] * len(conversations)
     assert all(keeper.done() for keeper in keepers)
     assert hirer._ledger is None
+
+
+async def test_what_comes_while_a_peer_closes_has_it_dial_nobody(tmp_path: Path) -> None:
+    """The other side says a move of an engagement that is over again, as it does when its receipt was lost. Its answer
+    finds no connection any more: a new one would be kept for ever by the engagement that is not over.
+    """
+    acme, globex = await two_homes(tmp_path)
+    working = asyncio.Event()
+
+    async def summarise(_: Job) -> None:
+        working.set()
+        await asyncio.Event().wait()
+
+    port = globex.configuration.listen.port
+    hirer = Peer(acme)
+    async with (
+        asyncio.timeout(60),
+        Peer(globex, handlers={"summary": summarise}) as provider,
+        Wire(("127.0.0.1", port)) as wire,
+    ):
+        await hirer.start()
+
+        def hire(price: str) -> Hire:
+            at = f"ws://localhost:{wire.port}/hire"
+            return hirer.hire(did_of(port), task="summary", inputs={"report": REPORT}, price=price, at=at)
+
+        over = hire("1 EUR")
+        with pytest.raises(PolicyError):
+            await over
+        assert over.engagement is not None
+        await until(lambda: over.engagement not in (*hirer.conversations, *provider.conversations))
+        last = [row for row in await provider.ledger.rows(over.engagement) if row.kind == "sent" and row.sequence][-1]
+        events = aiter(hire("5 EUR"))
+        await anext(events)
+        await working.wait()
+
+        wire.stall("up")  # it waits for an answer to its close frame, and reads meanwhile
+        closing = asyncio.create_task(hirer.close())
+        await until(lambda: not hirer.links.connected(did_of(port)))
+        assert await provider.links.send(did_of(acme.configuration.listen.port), last.raw)
+        await closing
+    assert all(keeper.done() for keeper in hirer.links._keepers.values())

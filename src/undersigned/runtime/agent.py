@@ -1023,6 +1023,8 @@ class Agent:
         )
 
     def _dial(self, peer: Did) -> None:
+        if self._closing:  # `Links.close` waits for all who dial, and has cancelled only those that there were
+            return
         hirer = any(c.engagement.peer == peer and c.engagement.role == "hirer" for c in self.conversations.values())
         self.links.keep(peer, patience_seconds=0.0 if hirer else DIAL_BACK_SECONDS)
 

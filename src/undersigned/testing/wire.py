@@ -115,6 +115,11 @@ class Wire:
             link.abort()
         return len(links)
 
+    def stall(self, direction: Direction) -> None:
+        """Passes nothing more in this direction of the connections that there are, and closes none."""
+        for link in self._links:
+            link.stalled.add(direction)
+
     async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - asyncio made one for this
