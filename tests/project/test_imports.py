@@ -70,6 +70,14 @@ def test_import_loads_only_the_standard_library_and_msgspec() -> None:
     assert roots - set(sys.stdlib_module_names) <= {"undersigned", "msgspec"}
 
 
+@pytest.mark.parametrize("command", ["hiring", "serving", "evidence"])
+def test_a_command_begins_without_the_general_json_ld_processor(command: str) -> None:
+    """With what it brings along it is a sixth of the start; whoever meets a document that takes it loads it then."""
+    assert not {"pyld", "requests", "lxml"} & set(modules_after(f"import undersigned.cli.{command}"))
+    asked = "from undersigned.jsonld import CONTEXTS, expand; expand({'@context': next(iter(CONTEXTS))})"
+    assert "pyld" in modules_after(f"import undersigned.cli.{command}; {asked}")
+
+
 def test_the_guard_sees_a_heavy_import() -> None:
     """The guard above can fail: the same look finds a library that is imported."""
     assert "aiohttp" in {name.split(".")[0] for name in modules_after("import undersigned, aiohttp")}

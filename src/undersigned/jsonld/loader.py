@@ -9,19 +9,12 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.7
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
-
-from cachetools import LRUCache
-from pyld.context_resolver import ContextResolver
+from typing import Any, cast
 
 from undersigned.errors import FormatError
 from undersigned.jsonld.contexts import CONTEXTS, Contexts
 
-__all__ = ["check_context", "closed_loader", "resolver"]
-
-_RESOLVED: Final[LRUCache[Any, Any]] = LRUCache(maxsize=256)
-"""Processed forms of the bundled contexts only. The cache of pyld itself is shared by everybody in the process who
-uses pyld, and what another loader put there would be believed."""
+__all__ = ["check_context", "closed_loader"]
 
 
 def closed_loader(contexts: Contexts = CONTEXTS) -> Callable[[str, Any], dict[str, Any]]:
@@ -43,11 +36,6 @@ def closed_loader(contexts: Contexts = CONTEXTS) -> Callable[[str, Any], dict[st
         }
 
     return load
-
-
-def resolver(contexts: Contexts = CONTEXTS) -> ContextResolver:
-    """A context resolver over a registry; what it makes of the bundled contexts is kept for the next one."""
-    return ContextResolver(_RESOLVED if contexts is CONTEXTS else {}, closed_loader(contexts))
 
 
 def check_context(value: Any, contexts: Contexts, path: str = "/@context") -> None:

@@ -2,29 +2,27 @@
 
 JSON-LD drops what it does not understand. What is dropped is not signed, so here it is an error: a member that no
 context defines, a null, an empty array, a relative IRI, a repeated value of a set, text direction, an index. pyld
-expands the document; the walk over the expanded form either makes quads of what it meets or refuses it. Messages and
-contracts of ours do not come through here but by `compiled_quads`.
+expands the document (`strict`); the walk over the expanded form either makes quads of what it meets or refuses it.
+Messages and contracts of ours do not come through here but by `compiled_quads`.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.7
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import pyoxigraph as ox
-from pyld.jsonld import JsonLdError, JsonLdProcessor
 
 from undersigned.encoding import canonicalize
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError
 from undersigned.jsonld.canonical import CANON_LIMITS, CanonLimits, canonical_quads
 from undersigned.jsonld.compiled import MAX_INTEGER, is_iri
 from undersigned.jsonld.contexts import CONTEXTS, Contexts
-from undersigned.jsonld.loader import check_context, closed_loader, resolver
+from undersigned.jsonld.loader import check_context
 
-__all__ = ["document_quads", "expand", "to_quads"]
+__all__ = ["KEYWORDS", "document_quads", "expand", "lost", "to_quads"]
 
 KEYWORDS: Final = frozenset({"@context", "@id", "@language", "@list", "@set", "@type", "@value"})
 """Keywords that a signed document may have. The others wrap, smuggle or drop."""
@@ -58,10 +56,12 @@ def document_quads(
     Source: protocol-spec/04-envelope-and-digests.md, section 4.7
     """
     check_context(document.get("@context"), contexts)
-    with _translated():
+    from undersigned.jsonld.strict import StrictProcessor, closed_options, translated
+
+    with translated():
         # Without a base a relative IRI stays relative, and is seen.
-        processor: Any = _StrictProcessor(contexts, limits.max_quads)
-        expanded: list[dict[str, Any]] = processor.expand(document, _options(contexts, {"base": None}))
+        processor: Any = StrictProcessor(contexts, limits.max_quads)
+        expanded: list[dict[str, Any]] = processor.expand(document, closed_options(contexts, {"base": None}))
         writer = _Quads()
         for node in expanded:
             writer.node(node, ox.DefaultGraph())
@@ -79,8 +79,10 @@ def expand(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) -> l
         FormatError: `schema_violation`: not JSON-LD; `detail["jsonld_code"]` is the code of the JSON-LD API.
             `context_not_allowed`: a context that is not in the registry.
     """
-    with _translated():
-        return cast("Any", JsonLdProcessor()).expand(document, _options(contexts, options))
+    from undersigned.jsonld.strict import JsonLdProcessor, closed_options, translated
+
+    with translated():
+        return cast("Any", JsonLdProcessor()).expand(document, closed_options(contexts, options))
 
 
 def to_quads(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) -> list[ox.Quad]:
@@ -89,9 +91,11 @@ def to_quads(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) ->
     Raises:
         FormatError: As `expand`.
     """
-    with _translated():
+    from undersigned.jsonld.strict import JsonLdProcessor, closed_options, translated
+
+    with translated():
         processor: Any = JsonLdProcessor()
-        dataset: dict[str, list[dict[str, Any]]] = processor.to_rdf(document, _options(contexts, options))
+        dataset: dict[str, list[dict[str, Any]]] = processor.to_rdf(document, closed_options(contexts, options))
         return [
             ox.Quad(
                 _resource(triple["subject"]["value"]),
@@ -102,53 +106,6 @@ def to_quads(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) ->
             for name, triples in dataset.items()
             for triple in triples
         ]
-
-
-class _StrictProcessor(JsonLdProcessor):
-    """pyld, stopped where it would drop something or go on for too long."""
-
-    def __init__(self, contexts: Contexts, max_values: int) -> None:
-        super().__init__(on_property_dropped=self._dropped)
-        self._contexts = contexts
-        self._left = max_values
-
-    def _dropped(self, name: str | None) -> None:
-        raise FormatError("unknown_term", f"expected terms that a context defines; came {name!a:.64}")
-
-    def _expand(self, *found: Any, **more: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] always called so
-        active_ctx, active_property, element, *_ = found
-        # JSON literals are not expanded, so what stands in them never comes here.
-        if isinstance(element, dict):
-            for name in cast("dict[str, Any]", element):
-                if name[:1] == "@" and name not in KEYWORDS:
-                    raise FormatError("schema_violation", f"expected no {name[:32]} in a signed document")
-                if name == "@context":
-                    check_context(element[name], self._contexts)
-        if element == [] and not _in_list(active_ctx, active_property, more):
-            raise _lost(active_property, "an empty array")
-        if not isinstance(element, list):
-            # Each of these makes a quad at least, so more of them than quads are allowed need not be looked at.
-            self._left -= 1
-            if self._left < 0:
-                raise FormatError("canon_limit", "expected fewer values")
-        expanded: Any = cast("Any", super())._expand(*found, **more)
-        if expanded is None:
-            raise _lost(active_property, "null or a value without effect")
-        if isinstance(element, dict) and _has_lost_types(cast("Any", element), expanded):
-            raise _lost(active_property, "an empty array")
-        return expanded
-
-
-def _has_lost_types(element: dict[str, Any], expanded: Any) -> bool:
-    """Whether an empty array left no trace: one of types does not, that of a list or in a JSON literal does."""
-    if [] not in element.values() or not isinstance(expanded, dict):
-        return False
-    return len(cast("dict[str, Any]", expanded)) < len(element) - ("@context" in element)
-
-
-def _in_list(active_ctx: Any, name: Any, more: Mapping[str, Any]) -> bool:
-    container: Any = cast("Any", JsonLdProcessor).get_context_value(active_ctx, name, "@container") if name else None
-    return bool(more.get("inside_list")) or "@list" in (container or ())
 
 
 class _Quads:
@@ -165,7 +122,7 @@ class _Quads:
             if member == "@id":
                 continue
             if inner == []:
-                raise _lost(member, "an empty array")
+                raise lost(member, "an empty array")
             if member == "@type":
                 # A type that no context defines comes out as a relative IRI.
                 objects = [self._name(of, "unknown_term") for of in inner]
@@ -173,10 +130,10 @@ class _Quads:
             elif member == "@graph":
                 for item in inner:
                     if "@value" in item or "@list" in item or not item.keys() - {"@id"}:
-                        raise _lost("a graph", "a thing of which it says nothing")
+                        raise lost("a graph", "a thing of which it says nothing")
                     self.node(item, subject)
             elif member[0] == "@":
-                raise _lost(member, "no place in the graph")
+                raise lost(member, "no place in the graph")
             else:
                 objects = [self._value(item, graph, member) for item in inner]
                 self._add(subject, self._predicate(member), objects, graph, member)
@@ -185,7 +142,7 @@ class _Quads:
     def _add(self, subject: Any, predicate: ox.NamedNode, objects: list[Any], graph: Any, member: str) -> None:
         if len(set(objects)) != len(objects):
             # A set has no repeats; with them two documents would say the same.
-            raise _lost(member, "a repeated value")
+            raise lost(member, "a repeated value")
         self.quads += [ox.Quad(subject, predicate, object_, graph) for object_ in objects]
 
     def _value(self, item: dict[str, Any], graph: Any, member: str) -> Any:
@@ -194,7 +151,7 @@ class _Quads:
         if "@list" not in item:
             return self.node(item, graph)
         if len(item) > 1:
-            raise _lost(member, "a list with something beside it")
+            raise lost(member, "a list with something beside it")
         rest: Any = _NIL
         for inner in reversed(item["@list"]):
             cell = ox.BlankNode()
@@ -207,7 +164,7 @@ class _Quads:
         """RDF from values, as the JSON-LD API has it (section 8.2.2), but for integers no reader keeps exactly."""
         value, kind = item["@value"], item.get("@type")
         if not item.keys() <= _MEMBERS_OF_LITERALS:
-            raise _lost(member, "an index or a direction")
+            raise lost(member, "an index or a direction")
         if kind == "@json":
             return ox.Literal(canonicalize(value).decode(), datatype=ox.NamedNode(f"{_RDF}JSON"))
         if isinstance(value, bool):
@@ -223,23 +180,23 @@ class _Quads:
             return ox.Literal(value, language=item["@language"])
         elif kind == f"{_XSD}double":
             # The standard keeps the text, and processors in wide use write it as a number.
-            raise _lost(member, "a number written as text")
+            raise lost(member, "a number written as text")
         else:
             default = "string"
         if kind is not None and not is_iri(kind):
-            raise _lost(member, f"the datatype {kind!a:.64}")
+            raise lost(member, f"the datatype {kind!a:.64}")
         return ox.Literal(value, datatype=ox.NamedNode(kind or f"{_XSD}{default}"))
 
     def _name(self, text: str, code: str = "schema_violation") -> ox.NamedNode | ox.BlankNode:
         if text.startswith("_:"):
             return self._labels.setdefault(text, ox.BlankNode())
         if not is_iri(text):
-            raise _lost("a member", f"the relative IRI {text!a:.64}", code)
+            raise lost("a member", f"the relative IRI {text!a:.64}", code)
         return ox.NamedNode(text)
 
     def _predicate(self, text: str) -> ox.NamedNode:
         if not is_iri(text):
-            raise _lost(text, "no IRI")
+            raise lost(text, "no IRI")
         return ox.NamedNode(text)
 
 
@@ -250,16 +207,9 @@ def _double(value: float) -> str:
     return f"{mantissa}0E{int(exponent)}" if mantissa.endswith(".") else f"{mantissa}E{int(exponent)}"
 
 
-def _lost(name: Any, what: str, code: str = "schema_violation") -> FormatError:
+def lost(name: Any, what: str, code: str = "schema_violation") -> FormatError:
+    """The error for a member of which something would not be signed."""
     return FormatError(code, f"expected members that are signed whole; {name!a:.128} has {what}")
-
-
-def _options(contexts: Contexts, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **options,
-        "documentLoader": closed_loader(contexts),
-        "contextResolver": resolver(contexts),
-    }
 
 
 def _resource(text: str) -> ox.NamedNode | ox.BlankNode:
@@ -272,24 +222,3 @@ def _object(found: Mapping[str, Any]) -> ox.NamedNode | ox.BlankNode | ox.Litera
     if "language" in found:
         return ox.Literal(found["value"], language=found["language"])
     return ox.Literal(found["value"], datatype=ox.NamedNode(found["datatype"]))
-
-
-@contextmanager
-def _translated() -> Generator[None]:
-    """What the libraries raise, as an error of ours. They wrap each other's, so the causes are looked through."""
-    try:
-        yield
-    except UndersignedError:
-        raise
-    except RecursionError as exc:
-        raise FormatError("too_deep", "nested deeper than can be processed") from exc
-    except (JsonLdError, Warning, ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as exc:
-        code = ""
-        inner: BaseException | None = exc
-        while inner is not None:
-            if isinstance(inner, UndersignedError):
-                raise inner from exc
-            code = code or getattr(inner, "code", None) or ""
-            inner = inner.__cause__
-        text = f"expected JSON-LD: {code or type(exc).__name__}"
-        raise FormatError("schema_violation", text, jsonld_code=code) from exc
