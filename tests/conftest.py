@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from support import conformance_dir
+from support import conformance_dir, waiting_tasks
 from undersigned.runtime import signers
 
 # As a shell starts what runs in its background, and `nohup` all. Programs that tests start and stop with a signal would
@@ -18,6 +23,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_timeout_set_timer(settings: Any) -> Generator[None, object, object]:
+    """A test that reaches its limit tells what the tasks of its event loop wait for. `pytest-timeout` tells the stacks
+    of threads, and in that of a loop in which all tasks wait there is nothing to see.
+    """
+    timer = yield
+    end = signal.getsignal(signal.SIGALRM)
+    if settings.method == "signal" and callable(end):
+
+        def tell(number: int, frame: FrameType | None) -> None:
+            __tracebackhide__ = True
+            with suppress(RuntimeError):  # no loop is running
+                print(waiting_tasks(asyncio.get_running_loop()), file=sys.stderr)
+            end(number, frame)
+
+        signal.signal(signal.SIGALRM, tell)
+    return timer
 
 
 @pytest.fixture(scope="session")

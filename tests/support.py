@@ -1,12 +1,14 @@
-"""What several test modules need: where the published vectors lie, and a disk that is full."""
+"""What several test modules need: where the published vectors lie, a disk that is full, and what tasks wait for."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,3 +29,20 @@ def file_size_limit(most: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def waiting_tasks(loop: asyncio.AbstractEventLoop) -> str:
+    """Every task of a loop that is not done, and the lines at which it waits, from the outermost to the innermost."""
+    return "\n".join(_waiting(task) for task in asyncio.all_tasks(loop))
+
+
+def _waiting(task: asyncio.Task[Any]) -> str:
+    lines = [f"task {task.get_name()}{', asked to end' if task.cancelling() else ''}"]
+    at: Any = task.get_coro()
+    while at is not None:
+        # Coroutines, generators and asynchronous generators each call it by another name.
+        frame = next(filter(None, (getattr(at, name, None) for name in ("cr_frame", "gi_frame", "ag_frame"))), None)
+        at = next(filter(None, (getattr(at, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await"))), None)
+        if frame is not None:
+            lines.append(f"  {frame.f_code.co_qualname}, {frame.f_code.co_filename}:{frame.f_lineno}")
+    return "\n".join(lines)
