@@ -20,7 +20,7 @@ from integration.test_readme import text_of
 from support import ROOT
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError
+from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.runtime import SMALL_BYTES, Home, Job, Reviewed, export_pack
 from undersigned.scope import Grant, Limit, Scope
@@ -395,6 +395,7 @@ async def test_a_provider_delivers_no_more_than_the_contract_says(most: int, tmp
         with pytest.raises(UndersignedError) as refused:
             await hired(acme, globex, b"x", max_bytes=most)
         assert (refused.value.code, seen) == ("upstream_failed", ["too_large", "too_large"])
+        assert f"by the contract: summary.txt has at most {most} bytes" in refused.value.message
 
 
 @pytest.mark.parametrize("held", [False, True])
@@ -450,6 +451,21 @@ async def test_bytes_that_may_be_read_are_counted_by_both_gates(tmp_path: Path) 
         grant = Grant("sized", "artifact:read", f"{acme.base_url}/artifacts/*", limits=(most,))
         await hired(acme, globex, bytes(SHORT), scope=Scope(grants=(grant,)))
     assert codes == ["scope_exceeded"], "999 bytes are left, and it has a thousand"
+
+
+async def test_a_hirer_hears_which_limit_was_used_up_when_the_work_failed(tmp_path: Path) -> None:
+    """A delivery that failed gives no reason, and this may be it."""
+
+    async def work(job: Job) -> None:
+        while True:
+            await job.read("report")
+
+    async with peers(tmp_path, work) as (acme, globex):
+        with pytest.raises(PolicyError) as refused:
+            await hired(acme, globex, b"x")
+    assert refused.value.code == "upstream_failed"
+    assert "by the contract: " in refused.value.message
+    assert refused.value.message.endswith(" is used up, at most 4 times")
 
 
 async def test_the_program_of_the_readme(tmp_path: Path) -> None:

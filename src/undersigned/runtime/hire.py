@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from undersigned.encoding import Did, Digest, EngagementId
+from undersigned.contract import Terms
+from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
 from undersigned.errors import (
     CredentialError,
     LedgerError,
@@ -22,6 +23,7 @@ from undersigned.errors import (
 )
 from undersigned.messages import Delivery, Need, Problem, Review, Withdraw
 from undersigned.protocol import ENDED
+from undersigned.scope import read_scope
 from undersigned.trust import Decision
 
 from .artifacts import Contents
@@ -43,7 +45,23 @@ LAST_RECEIPT_SECONDS = 2.0
 
 
 SHOWN_CLAUSES = 8
-"""Names of clauses that are told of those that refused something."""
+"""Clauses that are told of those that refused something, and bounds of those that may have been in the way."""
+
+
+def _bounds(terms: Terms, delivery: Delivery) -> str:
+    """What the work was bounded by, by the contract and the provider's own count. Its failure gives no reason, and this
+    may be one: bytes of a deliverable, a limit that is used up.
+    """
+    used = {(one.clause, one.unit): one.amount for one in delivery.usage}
+    told = [f"{item.name} has at most {item.max_bytes} bytes" for item in terms.deliverables if item.max_bytes]
+    told += [
+        f"{grant.id} is used up, {limit.explain()}"
+        for grant in read_scope(terms.scope, understood=terms.scope.critical or ()).grants
+        for limit in grant.limits
+        if limit.per is None and compare_amounts(used.get((grant.id, limit.unit), "0"), limit.max) >= 0
+    ]
+    shown = "; ".join(told[:SHOWN_CLAUSES])
+    return f"; by the contract: {shown}" if shown else ""
 
 
 class _RefusedAction(msgspec.Struct, frozen=True):
@@ -314,7 +332,8 @@ class Hire:
         delivery = conversation.last("Delivery", Delivery, "provider")
         if delivery.outcome != "complete":
             told = f"the provider did not finish the work: the delivery is {delivery.outcome}"
-            raise PolicyError("upstream_failed", f"{told}{await self._refusals(engagement.id)}")
+            bounds = _bounds(conversation.offered().terms, delivery)
+            raise PolicyError("upstream_failed", f"{told}{await self._refusals(engagement.id)}{bounds}")
         criteria = {criterion.id: criterion.met for criterion in review.criteria}
         if review.verdict != "accepted":
             notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
