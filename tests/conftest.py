@@ -44,6 +44,30 @@ def pytest_timeout_set_timer(settings: Any) -> Generator[None, object, object]:
     return timer
 
 
+LONGEST = (
+    *("integration/test_verifier_page.py", "integration/test_js_peer.py", "integration/test_examples.py"),
+    *("integration/test_readme.py", "integration/test_demo.py", "integration/test_wheel.py", "interop/test_rivals.py"),
+    *("interop/test_replay.py", "integration/test_contract_commands.py", "integration/test_cli.py"),
+    *("integration/test_last_round.py", "integration/test_state_folder.py", "interop/test_command.py"),
+    *("integration/test_kill.py", "integration/test_forks.py", "interop/test_set_up.py", "interop/test_scenarios.py"),
+    *("integration/", "interop/", "security/"),
+)
+"""The files of the longest tests, and of the dearest fixtures of a module."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: a worker that came to one of them last would have the others wait for it, and where one takes
+    over half of a module from another, both make what its tests share.
+    """
+    here = str(Path(__file__).parent) + os.sep
+
+    def rank(item: pytest.Item) -> int:
+        file = str(item.path).removeprefix(here).replace(os.sep, "/")
+        return next((place for place, start in enumerate(LONGEST) if file.startswith(start)), len(LONGEST))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def conformance() -> Path:
     """The published vectors. Without them a test is skipped; on CI their absence is a failure."""
