@@ -100,6 +100,23 @@ def test_help_does_not_load_the_libraries() -> None:
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_a_command_loads_is_not_looked_through_for_garbage() -> None:
+    """Neither while it is loaded nor later: it stays. What comes after it is looked through as ever."""
+    program = (
+        "import gc, sys\nrounds = []\ngc.callbacks.append(lambda phase, about: rounds.append(phase))\n"
+        "from undersigned.cli import _group\nbefore = len(rounds)\n"
+        "_group.get_command(None, 'hire')\nprint(len(rounds) - before, gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ROOT / "src")},
+    )
+    assert ran.stdout == "0 True True\n"
+
+
 def test_version() -> None:
     assert run("--version").out == f"undersigned, version {__version__}\n"
 
