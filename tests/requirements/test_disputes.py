@@ -17,6 +17,7 @@ from undersigned.credentials import Accusation
 from undersigned.daemon import Peer
 from undersigned.encoding import Digest, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import LocalProtocolError, UndersignedError
+from undersigned.ledger import TrustStore
 from undersigned.messages import Closing
 from undersigned.runtime import Conversation
 from undersigned.testing import ARBITER, ARTIFACT, Actor
@@ -138,14 +139,20 @@ async def test_a_ruling_is_the_evidence_of_an_accusation(tmp_path: Path) -> None
             ran = await asyncio.to_thread(run, *command)
             return "" if ran.code == 0 else ran.error["code"]
 
+        def accusations() -> int:
+            # The peer, which runs, writes there itself what it learned.
+            with TrustStore(pair.hirer.home.trust) as store:
+                return sum(edge.kind == "accusation" for edge in store.edges())
+
         good = ruled(pair, dispute, "for_hirer", "0")
         assert await imported(ruled(pair, dispute, "for_hirer", "0", by=Actor("a stranger"))) == "key_not_authorized"
         assert await imported({**good, "amount": "4"}) == "proof_invalid"
         assert await imported(ruled(pair, dispute, "divided", "2")) == "evidence_invalid"
         assert await imported(good, of=hirer) == "evidence_invalid"
         assert await imported(ARBITER.rule(ARTIFACT, dispute, pair.hirer.clock.now())) == "policy_denied"
-        assert not pair.hirer.home.trust.exists()
+        assert accusations() == 0
         assert await imported(good) == ""
+        assert accusations() == 1
 
 
 async def test_one_dispute_is_all_there_is(tmp_path: Path) -> None:
