@@ -228,7 +228,7 @@ async def main(folder: Path) -> None:
         open_for_examinations(assay)
         async with Peer.open(cast.globex) as seller:
             open_for_business(seller)
-            events = seller.listen()
+            events = seller.watchers.listen()
             print("1. Acme would have Globex add up its books. They meet, and Acme decides:")
             try:
                 await ask(acme, globex, cast)

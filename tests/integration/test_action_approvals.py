@@ -159,7 +159,7 @@ async def test_nobody_but_the_hirer_approves(tmp_path: Path) -> None:
     async with ordering(tmp_path) as work:
         waiting = asyncio.create_task(work.order(approval_seconds=3600))
         (request,) = await work.requests()
-        world, told = work.world, work.world.hirer.listen()
+        world, told = work.world, work.world.hirer.watchers.listen()
         provider, key = world.provider, world.provider.home.key("agent")
         journal = await world.hirer.ledger.rows(work.conversation.id)
 

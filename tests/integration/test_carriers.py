@@ -387,7 +387,7 @@ def test_a_carrier_that_changes_a_value(what: str, tmp_path: Path) -> None:
     async def main(clock: HurriedClock) -> None:
         both = await two_companies(tmp_path, clock)
         async with Forger(both, *CHANGES[what]) as carrier, both:
-            heard = [peer.listen(None) for peer in (both.acme, both.globex)]
+            heard = [peer.watchers.listen(None) for peer in (both.acme, both.globex)]
             result = await both.hire(carrier.url)
             await both.over()
         assert carrier.forged == 1

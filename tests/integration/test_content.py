@@ -128,7 +128,7 @@ async def test_both_sides_are_told_how_far_it_is(tmp_path: Path) -> None:
     """Input and result, going and coming: each tenth of it, up to the end."""
     given = write(tmp_path / "given")
     async with peers(tmp_path) as (acme, globex):
-        heard = {peer.home.path.name: peer.listen() for peer in (acme, globex)}
+        heard = {peer.home.path.name: peer.watchers.listen() for peer in (acme, globex)}
         result = await hired(acme, globex, given)
         digests = {"report": digest_bytes(given.read_bytes()), "summary.txt": result.artifacts.digest("summary.txt")}
         for side, queue in heard.items():

@@ -230,7 +230,7 @@ async def test_a_log_that_was_rewritten_is_not_cosigned_again(tmp_path: Path) ->
         assert found.fork is not None
         assert found.fork.held == before.agreed
         assert found.fork.path, "it has more leaves than the one before"
-        heard = acme.listen(None)
+        heard = acme.watchers.listen(None)
         with pytest.raises(LogProofError) as refused:
             await hire(acme, globex)
         assert refused.value.code == "ledger_diverged"

@@ -195,7 +195,7 @@ async def test_a_hirer_whose_books_are_refused_is_told_and_goes_on(tmp_path: Pat
     await hire(homes)
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
         under_way = acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
-        heard = globex.listen(None)
+        heard = globex.watchers.listen(None)
         async for event in under_way:
             if event.type == "Start":
                 seen = await globex.witness.seen(acme.own.id)

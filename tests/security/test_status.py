@@ -251,7 +251,7 @@ async def test_sc_61_a_list_that_is_back_is_asked_before_the_seal(name: str, rev
         world, host = await failing(stack, tmp_path)
         world.globex.strategy = Before(lambda: FAILURES[name](host))
         hiring = asyncio.create_task(refused(world) if revoked else hire(world))
-        events = world.acme.listen()
+        events = world.acme.watchers.listen()
         while (event := await asyncio.wait_for(events.get(), 10)).kind != "refused":
             pass
         assert (event.type, event.code) == ("Seal", "status_unavailable")

@@ -106,7 +106,7 @@ async def test_sc_58_a_parent_that_nobody_signed_is_refused_when_offered(tmp_pat
             return (parent,)
 
         globex.subcontracts.shown = forged  # type: ignore[method-assign]
-        events = initech.listen()
+        events = initech.watchers.listen()
         await acme.hire(
             homes[1].configuration.did,
             task="summary",

@@ -136,7 +136,7 @@ async def check(
             out.line(goes_on(one))
         order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
         conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
-        queue = peer.listen(conversation.id)
+        queue = peer.watchers.listen(conversation.id)
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:
             async with asyncio.timeout(wait):

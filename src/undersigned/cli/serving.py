@@ -78,7 +78,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
 
 async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
     """Tells all that happens until `stop`; each line begins with the engagement it is of."""
-    queue = peer.listen()
+    queue = peer.watchers.listen()
     waiting = asyncio.create_task(stop.wait())
     introduced: set[str] = set()
     try:
@@ -100,7 +100,7 @@ async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
                 introduced.discard(event.engagement)
     finally:
         waiting.cancel()
-        peer.unlisten(queue)
+        peer.watchers.unlisten(queue)
 
 
 @click.command()

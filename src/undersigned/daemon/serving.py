@@ -146,7 +146,7 @@ class ArtifactDoor:
         if size is None or size <= SMALL_BYTES:
             return ArtifactResponse(200, await artifacts.get(digest))
         name = next((name for name, known in _named(conversation) if known == digest), "")
-        meter = Meter(self._peer.tells(conversation, name, digest, outward=True))
+        meter = Meter(self._peer.watchers.tells(conversation, name, digest, outward=True))
 
         async def pieces(start: int) -> AsyncGenerator[bytes]:
             sent = start

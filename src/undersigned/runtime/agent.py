@@ -10,7 +10,7 @@ Source: protocol-spec/01-overview.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -100,8 +100,8 @@ from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
 from .transfers import Fetcher, Tell, transfer, untold
-from .turn import Booked, Declined, Event, Hears, Say, Transfer
-from .unread import MAX_UNREAD, Unread
+from .turn import Booked, Declined, Event, Hears, Say
+from .watchers import Watchers
 from .witnesses import Cosigned, Witnesses
 from .witnessing import CrossWitness
 from .work import Reviewer, Worker
@@ -160,6 +160,7 @@ class Agent:
         self.own = own
         self.organisation = home.organisation_document()
         self.clock: Clock = clock or SystemClock()
+        self.watchers = Watchers(self.clock)
         self.strategy = strategy
         self.strategy_seconds = 10.0
         """How long the application's strategy may think about an offer."""
@@ -212,10 +213,6 @@ class Agent:
         self.unwitnessed: tuple[Cosigned, ...] = ()
         """Witnesses that did not cosign what our log had grown to when this was closed, and why."""
         self._handlers = dict(handlers or {})
-        self._watchers: dict[EngagementId | None, list[Hears]] = {}
-        """Who hears events, by engagement; None: of all."""
-        self._followed: dict[Hears, list[EngagementId | None]] = {}
-        """What each of them hears of."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
@@ -462,7 +459,7 @@ class Agent:
         before: Callable[[EngagementId], Awaitable[None]] | None = None,
     ) -> Conversation:
         """Opens an engagement for an order; returns once its `Inquiry` is stored. `hears` is told its events, from the
-        first on, until `unfollow`; `before` hears of it before it is opened.
+        first on, until `watchers.unfollow`; `before` hears of it before it is opened.
 
         Raises:
             ConfigurationError: `bad_configuration`: no contract can be made of the order.
@@ -479,46 +476,11 @@ class Agent:
         if order.url is not None:
             self._urls[engagement_id] = order.url
         if hears is not None:
-            self.follow(engagement_id, hears)
+            self.watchers.follow(engagement_id, hears)
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
         self._keep(conversation)
         await conversation.ask(lambda _: inquiry)
         return conversation
-
-    async def watch(self, engagement: EngagementId | None = None) -> AsyncIterator[Event]:
-        """Events of one engagement, until it is over, or of all, for ever."""
-        events = self.listen(engagement)
-        try:
-            while True:
-                event = await events.get()
-                yield event
-                if engagement is not None and event.kind == "over":
-                    return
-        finally:
-            self.unlisten(events)
-
-    def listen(self, engagement: EngagementId | None = None) -> Unread[Event]:
-        """What happens from now on, in order; give it back with `unlisten`."""
-        events: Unread[Event] = Unread(MAX_UNREAD)
-        self.follow(engagement, events.put_nowait)
-        return events
-
-    def unlisten(self, events: Unread[Event]) -> None:
-        """Adds nothing more to what `listen` gave."""
-        self.unfollow(events.put_nowait)
-
-    def follow(self, engagement: EngagementId | None, hears: Hears) -> None:
-        """Tells what happens from now on where it happens, until `unfollow`."""
-        self._watchers.setdefault(engagement, []).append(hears)
-        self._followed.setdefault(hears, []).append(engagement)
-
-    def unfollow(self, hears: Hears) -> None:
-        """Tells it nothing more."""
-        for engagement in self._followed.pop(hears, ()):
-            watchers = self._watchers[engagement]
-            watchers.remove(hears)
-            if not watchers:
-                del self._watchers[engagement]
 
     async def cancel(self, conversation: Conversation, reason: str = "no_longer_needed") -> None:
         """Ends an engagement from the hirer's side, as far as the tables allow it now.
@@ -812,8 +774,8 @@ class Agent:
             self.witness.follow(engagement.peer)
         if engagement.state in ENDED or event.kind == "over":
             self.subcontracts.noticed(conversation.id)
-        if self._watchers:
-            self._told(event)
+        if self.watchers.hearing:
+            self.watchers.tell(event)
 
     def doubted(self, peer: Did, code: str) -> None:
         """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
@@ -823,7 +785,7 @@ class Agent:
             if conversation.engagement.peer == peer and code not in conversation.doubts:
                 conversation.doubts |= {code}
                 state = conversation.engagement.state
-                self._told(
+                self.watchers.tell(
                     Event(
                         engagement=conversation.id,
                         kind="fault",
@@ -833,12 +795,6 @@ class Agent:
                         detail=code or "unknown",
                     )
                 )
-
-    def _told(self, event: Event) -> None:
-        for hears in self._watchers.get(event.engagement, ()):
-            hears(event)
-        for hears in self._watchers.get(None, ()):
-            hears(event)
 
     def rests(self, conversation: Conversation) -> None:
         """Lets go of what is kept for a negotiation in which nothing happens."""
@@ -957,19 +913,6 @@ class Agent:
         if self.fetcher is None:
             raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
         await transfer(self.fetcher, url, contract, incoming, tell)
-
-    def tells(self, conversation: Conversation, name: str, digest: Digest, *, outward: bool = False) -> Tell:
-        """Tells whoever watches an engagement how far something of it has come."""
-
-        def tell(done: int, total: int | None) -> None:
-            moved = Transfer(name, digest, outward, done, total)
-            state, now = conversation.engagement.state, self.clock.now()
-            kind = "artifact" if (conversation.engagement.role == "provider") == outward else "input"
-            self._told(
-                Event(engagement=conversation.id, kind="transfer", type=kind, at=now, state=state, transfer=moved)
-            )
-
-        return tell
 
     async def sign_request(
         self, method: str, url: str, contract: Digest, body: bytes | None = None

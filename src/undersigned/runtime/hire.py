@@ -224,7 +224,7 @@ class Hire:
             return await self._follow(conversation)
         finally:
             peer.waits.discard(self._close)
-            peer.unfollow(self._hear)
+            peer.watchers.unfollow(self._hear)
             if self._timer is not None:
                 self._timer.cancel()
             if self.engagement is not None:

@@ -257,7 +257,7 @@ class Job:
             # How many there are is known when they are here. Until then all are booked that there may be.
             amounts = {} if most is None else {"bytes": str(most)}
             permit = await self._permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
-            await self._fetch(item.uri, incoming, self._agent.tells(self._conversation, name, item.digest))
+            await self._fetch(item.uri, incoming, self._agent.watchers.tells(self._conversation, name, item.digest))
             if most is None:
                 self._conversation.settle(permit.used())
             else:

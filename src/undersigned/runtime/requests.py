@@ -149,7 +149,7 @@ class Requests:
             self._awaited.discard(request)
 
     async def _answer(self, request: Digest) -> bool:
-        events = self._agent.listen(self._conversation.id)
+        events = self._agent.watchers.listen(self._conversation.id)
         try:
             while True:
                 contract = self._conversation.engagement.contract
@@ -164,7 +164,7 @@ class Requests:
                     async with asyncio.timeout(min(left + 1.0, LOOK_SECONDS)):
                         await events.get()
         finally:
-            self._agent.unlisten(events)
+            self._agent.watchers.unlisten(events)
 
 
 class Answers:

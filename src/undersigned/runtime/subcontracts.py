@@ -156,7 +156,7 @@ class Subcontracts:
             if found is None and summary is not None:
                 found = await Conversation.stored(agent, summary)
             if found is not None:
-                agent.follow(found.id, hears)
+                agent.watchers.follow(found.id, hears)
                 return found
             await self._note(parent, msgspec.structs.replace(child, outcome="not begun"))
 
@@ -322,7 +322,7 @@ class Subcontracts:
         await parent.settled()  # what it was told is stored first
         if effect not in pending(parent.engagement, self._agent.clock.now()):
             return
-        events = self._agent.listen(effect.child)
+        events = self._agent.watchers.listen(effect.child)
         try:
             while True:
                 try:
@@ -334,7 +334,7 @@ class Subcontracts:
                     continue
                 await events.get()
         finally:
-            self._agent.unlisten(events)
+            self._agent.watchers.unlisten(events)
         await parent.ask(lambda _: Say("", {}, facts=(("done", effect.key),)))
 
     async def _told(self, parent: Conversation, effect: Cascade) -> bool:

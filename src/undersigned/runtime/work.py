@@ -209,7 +209,7 @@ class Worker:
             UndersignedError: `timeout`, or what the work raised.
         """
         agent, running = self._agent, asyncio.ensure_future(work)
-        events = agent.listen(conversation.id)
+        events = agent.watchers.listen(conversation.id)
         loop = asyncio.get_running_loop()
         beaten = loop.time()
         try:
@@ -235,7 +235,7 @@ class Worker:
                     await job.progress()  # a sign of life (HIRE-LIF-24)
                     beaten = loop.time()
         finally:
-            agent.unlisten(events)
+            agent.watchers.unlisten(events)
             if running.cancel():
                 await asyncio.gather(running, return_exceptions=True)
             elif not running.cancelled():
@@ -359,7 +359,7 @@ class Worker:
                 raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
             for artifact in delivery.artifacts:
                 most = wanted.get(artifact.name) or agent.max_artifact_bytes
-                tell = agent.tells(conversation, artifact.name, artifact.digest)
+                tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
                 await transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most, tell)
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
             artifacts = await Contents.of(agent.artifacts, delivered)
