@@ -25,6 +25,7 @@ from undersigned.messages import Message, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, apply, begin
 from undersigned.runtime import Agent, Body, Conversation, Event, Home, Job, Order, PrivateKey, hire_order
 from undersigned.runtime import issue_membership as vouch
+from undersigned.runtime.other_side import Unasked
 from undersigned.runtime.turn import entry_of
 from undersigned.testing import NOON, Actor, HandClock, Network, Parcel
 from undersigned.transport import Channel, memory_pair
@@ -230,6 +231,16 @@ async def summarise(job: Job) -> None:
     await job.deliver("summary.txt", text.split(b"\n", 1)[0], media_type="text/plain")
 
 
+class Wire(Unasked):
+    """Artifacts as they are fetched in a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def open(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
+        return self._world.opened(url, contract, start)
+
+
 class Node(Agent):
     """An agent whose messages go over the network of its world and nowhere else."""
 
@@ -243,7 +254,7 @@ class Node(Agent):
         self.office = office
         self.kept = ledger
         self.base_url = f"https://{office.name.lower()}.example"
-        self.fetcher = world.fetch
+        self.other_side = Wire(world)
         self.door = ArtifactDoor(self)  # type: ignore[arg-type] - it needs no more than an agent has
         self.events: list[Event] = []
 
@@ -431,12 +442,9 @@ class World:
 
     # --- artifacts
 
-    async def fetch(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
-        """What `Peer` does over HTTP: signs, asks the other side's door, and takes its no for an answer."""
-        return self._opened(url, contract, start)
-
     @asynccontextmanager
-    async def _opened(self, url: str, contract: Digest, start: int) -> AsyncGenerator[Body]:
+    async def opened(self, url: str, contract: Digest, start: int) -> AsyncGenerator[Body]:
+        """What `Peer` does over HTTP: signs, asks the other side's door, and takes its no for an answer."""
         owner = next(node for node in self.nodes if url.startswith(node.base_url))
         if owner.kept.dead or self.cut:
             raise TransportError("unreachable", f"{owner.base_url} is not there")

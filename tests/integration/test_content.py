@@ -23,6 +23,7 @@ from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.runtime import SMALL_BYTES, Home, Job, Reviewed, export_pack
+from undersigned.runtime.transfers import transfer
 from undersigned.scope import Grant, Limit, Scope
 
 BLOCK = bytes(range(256)) * 4096
@@ -196,13 +197,13 @@ async def test_a_large_file_that_was_changed_is_not_delivered(tmp_path: Path) ->
         hiring.cancel()
 
 
-async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hirer's, when its input is asked for and when it looks at the result: that could not be looked up is no
     answer, the other side hears of it no more than that it may ask again, and nobody is blamed.
     """
     heard: list[str] = []
     async with peers(tmp_path, read_and_count) as (acme, globex):
-        size, fetch, asked = acme.artifacts.size, globex.fetch_into, list[Digest]()
+        size, asked = acme.artifacts.size, list[Digest]()
 
         async def sometimes(digest: Digest) -> int | None:
             asked.append(digest)
@@ -212,13 +213,13 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -
 
         async def hearing(*of: Any) -> None:
             try:
-                await fetch(*of)
+                await transfer(*of)
             except UndersignedError as error:
                 heard.append(str(error.detail.get("told")))
                 raise
 
         acme.artifacts.size = sometimes  # type: ignore[method-assign]
-        globex.fetch_into = hearing  # type: ignore[method-assign]
+        monkeypatch.setattr("undersigned.runtime.job.transfer", hearing)
         result = await hired(acme, globex, write(tmp_path / "given", SHORT))
         assert (result["summary.txt"], heard) == (b"1000", ["overloaded"])
         assert asked.count(digest_bytes(b"1000")) > 1
@@ -308,17 +309,17 @@ async def test_a_folder_that_is_full_for_a_moment_is_waited_for(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     given = write(tmp_path / "given")
     async with peers(tmp_path) as (acme, globex):
-        fetch, met = acme.fetch_into, list[tuple[str, int]]()
+        met: list[tuple[str, int]] = []
 
         async def full(*of: Any) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft if len(met) == 2 else SIZE // 2 + 1, hard))
             try:
-                await fetch(*of)
+                await transfer(*of)
             except UndersignedError as error:
-                met.append((error.code, of[2].size))
+                met.append((error.code, of[3].size))
                 raise
 
-        acme.fetch_into = full  # type: ignore[method-assign]
+        monkeypatch.setattr("undersigned.runtime.work.transfer", full)
         try:
             result = await hired(acme, globex, given)
         finally:

@@ -283,7 +283,7 @@ async def test_a_request_of_the_work_reaches_the_guarded_server(tmp_path: Path) 
     """HIRE-GTS-01: signed under the contract, booked at both gates, and answered whole, under the hirer's signature."""
     checked: list[int] = []
     async with shop(tmp_path) as it:
-        checks = it.world.provider.check_answer
+        checks = it.world.provider.other_side.check_answer
 
         async def check(contract: str, sent: Any, status: int, fields: Any, body: bytes) -> None:
             checked.append(status)
@@ -291,7 +291,7 @@ async def test_a_request_of_the_work_reaches_the_guarded_server(tmp_path: Path) 
             with pytest.raises(VerificationError):
                 await checks(contract, sent, status, fields, body + b"x")
 
-        it.world.provider.check_answer = check  # type: ignore[method-assign]
+        it.world.provider.other_side.check_answer = check  # type: ignore[method-assign]
         answer = await it.get("/orders", method="POST", body=b"ink", amounts={"EUR": "0.5"})
         assert (answer.status, answer.body, answer.headers["x-kept"]) == (200, b"done: /orders", "yes")
         method, path, fields, body = it.service.asked[0]

@@ -419,9 +419,11 @@ async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> 
         headers = await world.signed(at.gate.url, body)
         heard = await at.client.post(at.gate.url, content=body, headers=headers)
         asked = "POST", at.gate.url, tuple(headers.items())
-        await world.globex.check_answer(world.contract, asked, 200, heard.headers.items(), heard.content)
+        await world.globex.other_side.check_answer(world.contract, asked, 200, heard.headers.items(), heard.content)
         with pytest.raises(ProofError):
-            await world.globex.check_answer(world.contract, asked, 200, heard.headers.items(), heard.content + b" ")
+            await world.globex.other_side.check_answer(
+                world.contract, asked, 200, heard.headers.items(), heard.content + b" "
+            )
 
 
 async def test_what_never_reached_the_server_is_given_back(world: World) -> None:

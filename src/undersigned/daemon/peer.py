@@ -9,7 +9,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -18,7 +18,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from undersigned.bridges.http_signatures import Request, Response
 from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
@@ -28,10 +27,8 @@ from undersigned.runtime import (
     LIST_TTL_SECONDS,
     Agent,
     Approves,
-    Body,
     Clock,
     ControlPart,
-    Fields,
     GathererLimits,
     Handler,
     Hire,
@@ -41,7 +38,6 @@ from undersigned.runtime import (
     ListenPart,
     Reviewed,
     Reviewer,
-    Sent,
     hire_order,
 )
 from undersigned.scope import Limit, Scope
@@ -51,13 +47,12 @@ from .control import ControlListener
 from .gate_desk import GateDesk
 from .listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from .log_files import LogFiles
-from .serving import ArtifactDoor, check_answer, signed_headers
+from .serving import ArtifactDoor, SignedRequests
 from .vc_api import VcApi
 
 __all__ = ["Peer", "SyncPeer"]
 
 T = TypeVar("T")
-FETCH_SECONDS = 30.0
 YOUNG_OBJECTS: Final = 50_000
 """So many new objects that may refer to others before the garbage collector looks among them; Python has 700."""
 GATE_CONNECTIONS = 1024
@@ -147,9 +142,7 @@ class Peer(Agent):
         """The rest of `start`."""
         self._log_files = LogFiles(self)
         self._linkage = LinkageDesk(self.home, self.own, self.organisation)
-        self.fetcher = self._fetch_signed
-        self.request_signer = self._sign_request
-        self.answer_checker = self._check_answer
+        self.other_side = SignedRequests(self)
         self.reviewers.setdefault("sbom", _review_sbom)
         limits = (
             ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True))
@@ -397,6 +390,16 @@ class Peer(Agent):
             approve,
         )
 
+    async def sign_request(
+        self, method: str, url: str, contract: Digest, body: bytes | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """The fields that sign a request to a server of the other side, made under a contract. See `Job.sign`.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, it is not started.
+        """
+        return await self.other_side.sign(method, url, contract, body)
+
     # ------------------------------------------------------------------
 
     def _document(self, path: str) -> Document | None:
@@ -452,22 +455,6 @@ class Peer(Agent):
                 f"the agent card, which says what is offered, has {size} bytes, and others take {most}: shorten the "
                 "summaries of the offers, or offer less",
             )
-
-    async def _sign_request(
-        self, method: str, url: str, contract: Digest, body: bytes | None
-    ) -> tuple[tuple[str, str], ...]:
-        return await signed_headers(self.identity, method, url, contract, self.clock.now(), body)
-
-    async def _check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
-        method, url, signed = sent
-        answer = Response(status, tuple(fields))
-        await check_answer(self, contract, Request(method, url, tuple(signed)), answer, body)
-
-    async def _fetch_signed(
-        self, url: str, contract: Digest, start: int, max_bytes: int
-    ) -> AbstractAsyncContextManager[Body]:
-        headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())
-        return self.gatherer.open(url, start=start, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers)
 
 
 SBOM: Final = "undersigned.daemon.sbom"

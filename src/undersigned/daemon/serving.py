@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,7 +32,16 @@ from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Start
-from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Conversation, Meter, bytes_limits
+from undersigned.runtime import (
+    ARTIFACT_READ,
+    SMALL_BYTES,
+    Body,
+    Conversation,
+    Fields,
+    Meter,
+    Sent,
+    bytes_limits,
+)
 from undersigned.scope import Action, Scope
 from undersigned.transport import Identity
 
@@ -41,8 +50,9 @@ from .listener import ArtifactRequest, ArtifactResponse
 if TYPE_CHECKING:
     from .peer import Peer
 
-__all__ = ["ArtifactDoor", "check_answer", "signed_headers"]
+__all__ = ["ArtifactDoor", "SignedRequests", "signed_headers"]
 
+FETCH_SECONDS = 30.0
 ANSWER_KEYS_SECONDS = 300.0
 """How old the hirer's DID document may be, by which an answer is judged."""
 _log = structlog.get_logger()
@@ -63,19 +73,39 @@ async def signed_headers(
     return unsigned.signed(await identity.sign(unsigned.to_sign)).headers
 
 
-async def check_answer(peer: Peer, contract: Digest, sent: Request, answer: Response, body: bytes) -> None:
-    """Returns if `answer`, with `body`, is the hirer's to the request `sent`. See `Agent.check_answer`."""
-    conversation = peer.conversation_of(contract)
-    if conversation is None:
-        raise ProofError("proof_invalid", "no contract of this name is known here")
-    hirer = conversation.engagement.peer if conversation.engagement.role == "provider" else peer.own.id
-    document, now = await peer.document_of(hirer, ANSWER_KEYS_SECONDS), peer.clock.now()
-    verify_answer(
-        msgspec.structs.replace(answer, request=sent),
-        hashlib.sha256(body).digest(),
-        lambda method: document.key_for(method, "authentication", now=now),
-        now=now,
-    )
+class SignedRequests:
+    """Asks the servers of the other side over HTTP. See `OtherSide`."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    async def open(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
+        """See `OtherSide.open`."""
+        headers = await self.sign("GET", url, contract)
+        return self._peer.gatherer.open(
+            url, start=start, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers
+        )
+
+    async def sign(
+        self, method: str, url: str, contract: Digest, body: bytes | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """See `OtherSide.sign`."""
+        return await signed_headers(self._peer.identity, method, url, contract, self._peer.clock.now(), body)
+
+    async def check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
+        """See `OtherSide.check_answer`."""
+        peer, (method, url, signed) = self._peer, sent
+        conversation = peer.conversation_of(contract)
+        if conversation is None:
+            raise ProofError("proof_invalid", "no contract of this name is known here")
+        hirer = conversation.engagement.peer if conversation.engagement.role == "provider" else peer.own.id
+        document, now = await peer.document_of(hirer, ANSWER_KEYS_SECONDS), peer.clock.now()
+        verify_answer(
+            Response(status, tuple(fields), request=Request(method, url, tuple(signed))),
+            hashlib.sha256(body).digest(),
+            lambda method: document.key_for(method, "authentication", now=now),
+            now=now,
+        )
 
 
 def _named(conversation: Conversation) -> Iterator[tuple[str, Digest]]:

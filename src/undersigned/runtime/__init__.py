@@ -48,7 +48,7 @@ from undersigned.runtime.home import (
     issue_membership,
     rotate_key,
 )
-from undersigned.runtime.job import Fields, Handler, Job, Sent
+from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.judging import judge_pack
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.log_proofs import LogProofLine
@@ -70,6 +70,7 @@ from undersigned.runtime.order import (
     parse_price,
 )
 from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
+from undersigned.runtime.other_side import Fields, Sent
 from undersigned.runtime.papers import keys_of
 from undersigned.runtime.policy_file import read_policy, read_toml
 from undersigned.runtime.presence import lost_at

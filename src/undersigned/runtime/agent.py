@@ -71,7 +71,6 @@ from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
-from .artifacts import Incoming
 from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
@@ -83,13 +82,14 @@ from .gather import Gatherer
 from .hirer import HirerSide
 from .home import Home
 from .intake import USUAL_SECONDS, Intake
-from .job import Fields, Handler, Sent
+from .job import Handler
 from .kept import KeptInputs
 from .links import Links
 from .logbook import beside, log_url
 from .meeting import Meeting, recorded
 from .objects import open_artifacts
 from .order import Order, parse_price
+from .other_side import OtherSide, Unasked
 from .papers import Papers
 from .presence import Presences
 from .provider import ProviderSide, Service
@@ -99,7 +99,6 @@ from .settlement import Paid, Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
-from .transfers import Fetcher, Tell, transfer, untold
 from .turn import Booked, Declined, Event, Hears, Say
 from .watchers import Watchers
 from .witnesses import Cosigned, Witnesses
@@ -195,14 +194,8 @@ class Agent:
         """Those of the conversations that are under a contract, by its digest."""
         self.base_url = (configuration.listen.url or "").rstrip("/")
         """Where others reach our public listener; known once it listens."""
-        self.fetcher: Fetcher | None = None
-        """Asks for an artifact under a contract; set by what listens for this agent."""
-        self.request_signer: (
-            Callable[[str, str, Digest, bytes | None], Awaitable[tuple[tuple[str, str], ...]]] | None
-        ) = None
-        """Signs a request (method, URL, contract, body); set as `fetcher` is."""
-        self.answer_checker: Callable[[Digest, Sent, int, Fields, bytes], Awaitable[None]] | None = None
-        """Checks an answer (contract, what was sent, status, fields, body); set as `fetcher` is."""
+        self.other_side: OtherSide = Unasked()
+        """Asks servers of the other side of a contract; set by what listens for this agent."""
         self.reach_seconds = 30.0
         """How long a hire goes on trying to reach a provider that has not answered yet."""
         self._log_key = key if key.public_key.kind == "Ed25519" else home.key("log")
@@ -889,58 +882,6 @@ class Agent:
         wanted = tuple(dict.fromkeys(dids))
         fetched = await self.gatherer.documents([did for did in wanted if did not in ours], max_age_seconds)
         return {did: ours.get(did) or fetched[did] for did in wanted}
-
-    async def fetch(self, url: str, contract: Digest, *, max_bytes: int) -> bytes:
-        """The bytes at `url`, asked for under a contract.
-
-        Raises:
-            FormatError: `too_large`.
-            ScopeError: The other side's gate refused; with its code.
-            ResolutionError: Not reached.
-        """
-        async with self.artifacts.receive(max_bytes=max_bytes, hold_bytes=max_bytes) as incoming:
-            await self.fetch_into(url, contract, incoming)
-            return incoming.whole()
-
-    async def fetch_into(self, url: str, contract: Digest, incoming: Incoming, tell: Tell = untold) -> None:
-        """Fetches what is at `url` and `incoming` does not have yet, asked for under a contract. `tell` hears now and
-        then how many bytes of something large have come, and of how many.
-
-        Raises:
-            FormatError: `too_large`.
-            ScopeError, ResolutionError: As `fetch`; then `incoming` has what came, and this can be called again.
-        """
-        if self.fetcher is None:
-            raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
-        await transfer(self.fetcher, url, contract, incoming, tell)
-
-    async def sign_request(
-        self, method: str, url: str, contract: Digest, body: bytes | None = None
-    ) -> tuple[tuple[str, str], ...]:
-        """The fields that sign a request to a server of the other side, made under a contract.
-
-        Raises:
-            ConfigurationError: `bad_configuration`, this agent signs no requests.
-        """
-        if self.request_signer is None:
-            raise ConfigurationError("bad_configuration", "this agent has no way to sign requests")
-        return await self.request_signer(method, url, contract, body)
-
-    async def check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
-        """Returns if an answer is the hirer's under a contract, to the request that was `sent`: method, URL, and the
-        fields that signed it. `fields` and `body` are those of the answer as they came.
-
-        Raises:
-            ProofError: `proof_missing`, it is not signed; `proof_invalid`, `digest_mismatch` and others.
-            VerificationError: `key_not_authorized`, it is not signed by the hirer.
-            ResolutionError: The hirer's DID did not resolve.
-            ConfigurationError: `bad_configuration`, this agent checks no answers.
-
-        Source: protocol-spec/14-gates.md, section 14.7
-        """
-        if self.answer_checker is None:
-            raise ConfigurationError("bad_configuration", "this agent has no way to check answers")
-        await self.answer_checker(contract, sent, status, fields, body)
 
     async def _proving(self, did: Did) -> DidDocument:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""

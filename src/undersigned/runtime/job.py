@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -32,8 +32,9 @@ from .gate import Permit
 from .gather import Answer
 from .guard import working_on
 from .order import ARTIFACT_READ, bytes_limits
+from .other_side import Fields, Sent
 from .requests import Requests
-from .transfers import Tell
+from .transfers import Tell, transfer
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -43,15 +44,10 @@ if TYPE_CHECKING:
     from .hire import Hire
     from .work import Reviewer
 
-__all__ = ["Fields", "Handler", "Job", "Sent", "refusal_of", "run_handler"]
+__all__ = ["Handler", "Job", "refusal_of", "run_handler"]
 
 Handler = Callable[["Job"], Awaitable[None]]
 """What does a task: reads its inputs, works, delivers."""
-
-Fields = Iterable[tuple[str, str]]
-"""Fields of an HTTP message: name and value of each line, in order."""
-Sent = tuple[str, str, Fields]
-"""A request as it was sent: its method, its URL, and the fields that signed it."""
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Of a server's answer, unless the caller says otherwise."""
@@ -288,7 +284,7 @@ class Job:
         while True:
             self._goes_on()
             try:
-                return await self._agent.fetch_into(uri, self.contract, incoming, tell)
+                return await transfer(self._agent.other_side.open, uri, self.contract, incoming, tell)
             except UndersignedError as error:
                 state = self._conversation.engagement.state
                 # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of
@@ -370,7 +366,7 @@ class Job:
         Source: protocol-spec/03-connection.md, section 3.7
         """
         self._goes_on()
-        return await self._agent.sign_request(method, url, self.contract, body)
+        return await self._agent.other_side.sign(method, url, self.contract, body)
 
     async def check_answer(self, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
         """Returns if a server's answer is signed as the hirer's, to this request; gates sign if their operator says so.
@@ -381,11 +377,11 @@ class Job:
                 await job.check_answer(("GET", url, signed), answer.status, answer.headers.items(), body)
 
         Raises:
-            VerificationError, ResolutionError: As `Agent.check_answer`.
+            VerificationError, ResolutionError: As `OtherSide.check_answer`.
 
         Source: protocol-spec/14-gates.md, section 14.7
         """
-        await self._agent.check_answer(self.contract, sent, status, fields, body)
+        await self._agent.other_side.check_answer(self.contract, sent, status, fields, body)
 
     async def fetch(
         self,
@@ -439,7 +435,9 @@ class Job:
             ScopeError: The other side refused it, with its code.
         """
         try:
-            return await self._agent.fetch(target, self.contract, max_bytes=MAX_WHOLE_BYTES)
+            async with self._agent.artifacts.receive(max_bytes=MAX_WHOLE_BYTES, hold_bytes=MAX_WHOLE_BYTES) as incoming:
+                await transfer(self._agent.other_side.open, target, self.contract, incoming)
+                return incoming.whole()
         except UndersignedError as error:
             now = self._agent.clock.now()
             clause = str(error.detail.get("clause") or "")

@@ -54,7 +54,7 @@ from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .job import Job, run_handler
 from .remembered import Remembered
-from .transfers import Tell
+from .transfers import Tell, transfer
 from .turn import Say, load_engagement
 
 if TYPE_CHECKING:
@@ -606,7 +606,7 @@ class _Transfers:
         if incoming is None:
             incoming = self._begun[digest] = agent.artifacts.receive(max_bytes=most, digest=digest)
         if digest not in self._whole:
-            await agent.fetch_into(url, self._contract, incoming, tell)
+            await transfer(agent.other_side.open, url, self._contract, incoming, tell)
             self._whole.add(digest)
         await incoming.keep()
         await incoming.discard()

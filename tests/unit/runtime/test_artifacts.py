@@ -10,8 +10,8 @@ import stat
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
-from undersigned.runtime import SMALL_BYTES, ArtifactStore, Contents
+from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
 from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
 from undersigned.runtime.work import _Transfers
 
@@ -300,13 +300,18 @@ async def test_what_a_review_fetched_is_discarded_although_one_cannot_be(
         go.wait(10)
         append(self, data)
 
+    async def chunks() -> AsyncGenerator[bytes]:
+        for _ in range(2):  # the second finds no room in memory, and makes or lengthens a file
+            yield LARGE[:SMALL_BYTES]
+        raise UndersignedError("unresolvable", "the line was cut")
+
+    class Cut:
+        async def open(self, url: str, contract: str, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
+            return nullcontext(Body(start, None, chunks()))
+
     class Fetching:
         artifacts = store
-
-        async def fetch_into(self, _url: str, _contract: str, incoming: Incoming, _tell: object) -> None:
-            for _ in range(2):  # the second finds no room in memory, and makes or lengthens a file
-                await incoming.add(LARGE[:SMALL_BYTES])
-            raise UndersignedError("unresolvable", "the line was cut")
+        other_side = Cut()
 
     async def review() -> None:
         async with _Transfers(Fetching(), "contract") as transfers:
