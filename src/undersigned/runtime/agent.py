@@ -27,7 +27,6 @@ from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
     PolicyError,
-    TransportError,
     UndersignedError,
 )
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
@@ -85,7 +84,6 @@ from .intake import USUAL_SECONDS, Intake
 from .job import Handler
 from .kept import KeptInputs
 from .links import Links
-from .logbook import beside, log_url
 from .meeting import Meeting, recorded
 from .objects import open_artifacts
 from .order import Order, parse_price
@@ -101,6 +99,7 @@ from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
 from .turn import Booked, Declined, Event, Hears, Say
 from .watchers import Watchers
+from .whereabouts import Whereabouts
 from .witnesses import Cosigned, Witnesses
 from .witnessing import CrossWitness
 from .work import Reviewer, Worker
@@ -207,8 +206,6 @@ class Agent:
         """Witnesses that did not cosign what our log had grown to when this was closed, and why."""
         self._handlers = dict(handlers or {})
         self._tasks: set[asyncio.Task[None]] = set()
-        self._urls: dict[EngagementId, str] = {}
-        """Where the order of an engagement says that its provider listens."""
         self._resumed = asyncio.Event()
         """Set once every engagement that is not over goes on."""
         self._closing = False
@@ -216,6 +213,7 @@ class Agent:
         """Hear it when this side closes, since nothing that they wait for will happen then."""
         self.intake = Intake(self)
         self.presences = Presences(self)
+        self.whereabouts = Whereabouts(self)
         self.links = Links(
             self.identity,
             clock=self.clock,
@@ -224,7 +222,7 @@ class Agent:
             read=self.intake.read,
             opened=self._opened,
             lost=self.presences.lost,
-            locate=self._locate,
+            locate=self.whereabouts.locate,
             wanted=self._wanted,
             spent=self.intake.spent,
             ssl=tls,
@@ -466,8 +464,7 @@ class Agent:
             await before(engagement_id)
         if self._closing:  # nobody would ever end what begins now
             raise closing_error()
-        if order.url is not None:
-            self._urls[engagement_id] = order.url
+        self.whereabouts.note(engagement_id, order.url)
         if hears is not None:
             self.watchers.follow(engagement_id, hears)
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
@@ -512,24 +509,6 @@ class Agent:
                 "bad_configuration", "nobody can fetch an artifact from here: set url in [listen] of the settings"
             )
         return f"{self.base_url}/artifacts/{digest}"
-
-    async def artifact_url_of(self, peer: Did, digest: Digest) -> str:
-        """Where `peer` serves an artifact of which it did not say where it is: beside its listener.
-
-        Raises:
-            TransportError: `unreachable`, nobody says where it listens.
-        """
-        for url in await self._locate(peer):
-            return f"{beside(url)}/artifacts/{digest}"
-        raise TransportError("unreachable", f"nobody says where {peer} listens")
-
-    async def log_url(self, peer: Did) -> str:
-        """Where `peer` serves its log.
-
-        Raises:
-            ResolutionError: Its DID document was not had, and nothing else says where.
-        """
-        return log_url(await self.document_of(peer), local=self.home.configuration.local)
 
     # ------------------------------------------------------------------ Shell: what a conversation asks for
 
@@ -798,7 +777,7 @@ class Agent:
         if self.conversations.get(conversation.id, conversation) is not conversation:
             return  # it was put away before, and what came since then has another one at work
         self.conversations.pop(conversation.id, None)
-        self._urls.pop(conversation.id, None)
+        self.whereabouts.forget(conversation.id)
         contract = conversation.engagement.contract
         if contract is not None:
             self.contracts.pop(contract.digest, None)
@@ -887,19 +866,6 @@ class Agent:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""
         return await self.document_of(did, PROVING_SECONDS)
 
-    async def _locate(self, peer: Did) -> tuple[str, ...]:
-        """Where each live engagement with `peer` looks for it, the newest engagement's place first.
-
-        An order's URL is its own engagement's. It may be a wrong one, and whoever asks later is not to suffer for it.
-        """
-        named = [self._urls.get(id) for id, one in self.conversations.items() if one.engagement.peer == peer]
-        # Engagements come and go while a document is fetched, so they were looked at before.
-        published = (await self.document_of(peer)).services("HireService")[:1] if None in named else ()
-        found: dict[str, None] = {}
-        for url in reversed(named):
-            found.update(dict.fromkeys(published if url is None else (url,)))
-        return tuple(found)
-
     def _wanted(self, peer: Did) -> bool:
         return any(
             conversation.engagement.peer == peer and not conversation.over
@@ -914,11 +880,7 @@ class Agent:
 
     def _keep(self, conversation: Conversation) -> None:
         self.conversations[conversation.id] = conversation
-        order = conversation.facts.get("order")
-        if order is not None:
-            url = msgspec.json.decode(order, type=Order).url
-            if url is not None:
-                self._urls[conversation.id] = url
+        self.whereabouts.recall(conversation)
         contract = conversation.engagement.contract
         if contract is not None:
             self.contracts[contract.digest] = conversation

@@ -199,7 +199,7 @@ class CrossWitness:
         agent = self._agent
         seen, stored = await self.seen(peer) or Seen(), await agent.ledger.seen(peer) or Seen()
         try:
-            base = await agent.log_url(peer)
+            base = await agent.whereabouts.log_url(peer)
             # What did not find room is in the journals.
             others = (*seen.held, *stored.held, *(await stated_heads(agent.ledger, peer) if stored.missed else ()))
             newest = max(others, key=lambda one: one.size)

@@ -601,7 +601,7 @@ class _Transfers:
                 raise too_large(most, f"{digest} has {there}")
             self._sound.add(digest)
             return
-        url = uri or await agent.artifact_url_of(peer, digest)
+        url = uri or await agent.whereabouts.artifact_url(peer, digest)
         incoming = self._begun.get(digest)
         if incoming is None:
             incoming = self._begun[digest] = agent.artifacts.receive(max_bytes=most, digest=digest)

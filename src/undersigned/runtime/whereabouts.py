@@ -1,0 +1,82 @@
+"""Where the other parties of an agent's engagements are: where each listens, and what it serves beside that.
+
+Source: protocol-spec/03-connection.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undersigned.encoding import Did, Digest, EngagementId
+from undersigned.errors import TransportError
+
+from .logbook import beside, log_url
+from .order import Order
+
+if TYPE_CHECKING:
+    from .agent import Agent
+    from .conversation import Conversation
+
+__all__ = ["Whereabouts"]
+
+
+class Whereabouts:
+    """What the orders of one agent say of where their providers listen, and what DID documents say of everybody."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._urls: dict[EngagementId, str] = {}
+        """Where the order of an engagement says that its provider listens."""
+
+    def note(self, engagement: EngagementId, url: str | None) -> None:
+        """Goes by what the order of an engagement says, if it says anything."""
+        if url is not None:
+            self._urls[engagement] = url
+
+    def recall(self, conversation: Conversation) -> None:
+        """The same of the order that an engagement was begun with, if it was by us."""
+        order = conversation.facts.get("order")
+        if order is not None:
+            self.note(conversation.id, msgspec.json.decode(order, type=Order).url)
+
+    def forget(self, engagement: EngagementId) -> None:
+        """Lets go of what the order of an engagement that is over said."""
+        self._urls.pop(engagement, None)
+
+    async def locate(self, peer: Did) -> tuple[str, ...]:
+        """Where each live engagement with `peer` looks for it, the newest engagement's place first.
+
+        An order's URL is its own engagement's. It may be a wrong one, and whoever asks later is not to suffer for it.
+
+        Raises:
+            ResolutionError: Its DID document was not had, and an engagement goes by that.
+        """
+        agent = self._agent
+        named = [self._urls.get(id) for id, one in agent.conversations.items() if one.engagement.peer == peer]
+        # Engagements come and go while a document is fetched, so they were looked at before.
+        published = (await agent.document_of(peer)).services("HireService")[:1] if None in named else ()
+        found: dict[str, None] = {}
+        for url in reversed(named):
+            found.update(dict.fromkeys(published if url is None else (url,)))
+        return tuple(found)
+
+    async def artifact_url(self, peer: Did, digest: Digest) -> str:
+        """Where `peer` serves an artifact of which it did not say where it is: beside its listener.
+
+        Raises:
+            TransportError: `unreachable`, nobody says where it listens.
+        """
+        for url in await self.locate(peer):
+            return f"{beside(url)}/artifacts/{digest}"
+        raise TransportError("unreachable", f"nobody says where {peer} listens")
+
+    async def log_url(self, peer: Did) -> str:
+        """Where `peer` serves its log.
+
+        Raises:
+            ResolutionError: Its DID document was not had, and nothing else says where.
+        """
+        agent = self._agent
+        return log_url(await agent.document_of(peer), local=agent.home.configuration.local)
