@@ -61,7 +61,7 @@ async def hire_twice(acme: Home, globex: Home) -> None:
     """The second one opens below the price, so that the hirer accepts and the provider seals."""
     async with Peer.open(globex) as provider, Peer.open(acme) as hirer:
         for opening in (None, "3.00 EUR"):
-            hirer.strategy = Concede(steps=("5",)) if opening else None
+            hirer.bargaining.strategy = Concede(steps=("5",)) if opening else None
             result = await hirer.hire(
                 provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR", opening=opening
             )

@@ -98,7 +98,7 @@ async def test_sc_115_a_hook_that_does_not_come_back_holds_up_nobody_else(tmp_pa
     let_go = threading.Event()
     hook = Hook(lambda _: let_go.wait(60))
     async with Peer.open(homes[0], strategy=hook) as acme, Peer.open(homes[1]) as globex:
-        acme.strategy_seconds = 2.0
+        acme.bargaining.seconds = 2.0
 
         def hire() -> Any:
             options = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR", "opening": "2 EUR"}
@@ -146,7 +146,7 @@ async def test_sc_115_a_hook_may_ask_the_runtime_from_its_thread(tmp_path: Path)
         return Answer(act="accept")
 
     async with Peer.open(homes[0], strategy=Hook(hires)) as acme, Peer.open(homes[1]) as globex:
-        acme.strategy_seconds = 60.0
+        acme.bargaining.seconds = 60.0
         options = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR", "opening": "2 EUR"}
         result = await acme.hire(globex.own.id, **options)  # type: ignore[arg-type]
         assert found == [result["summary.txt"]]

@@ -93,7 +93,7 @@ async def said(peer: Peer, kind: str) -> list[tuple[str, Any]]:
 async def test_sc_60_the_providers_credential_is_revoked_before_the_seal(tmp_path: Path) -> None:
     """HIRE-STA-05. Acme judged Globex and made its offer; before Globex's acceptance comes, Globex is withdrawn."""
     async with world_in(tmp_path) as world:
-        world.globex.strategy = Before(lambda: withdraw_member(world.globex))
+        world.globex.bargaining.strategy = Before(lambda: withdraw_member(world.globex))
         assert await refused(world) == "revoked"
         (who, move), *more = await said(world.globex, "Withdraw")
         assert (who, move.reason, more) == (world.acme.identity.did, "revoked", [])
@@ -105,7 +105,7 @@ async def test_sc_60_the_providers_credential_is_revoked_before_the_seal(tmp_pat
 async def test_sc_60_the_hirers_credential_is_revoked_before_the_acceptance(tmp_path: Path) -> None:
     """HIRE-STA-05. Globex judged Acme before it showed itself, and again when it is about to sign."""
     async with world_in(tmp_path) as world:
-        world.globex.strategy = Before(lambda: withdraw_member(world.acme))
+        world.globex.bargaining.strategy = Before(lambda: withdraw_member(world.acme))
         assert await refused(world) == "revoked"
         ((who, move),) = await said(world.acme, "Withdraw")
         assert (who, move.reason) == (world.globex.identity.did, "revoked")
@@ -115,7 +115,7 @@ async def test_sc_60_the_hirers_credential_is_revoked_before_the_acceptance(tmp_
 async def test_sc_60_the_providers_credential_is_revoked_before_the_hirer_accepts(tmp_path: Path) -> None:
     """HIRE-STA-05. The hirer signs the acceptance of a counter-offer."""
     async with world_in(tmp_path) as world:
-        world.acme.strategy = Before(lambda: withdraw_member(world.globex), ("5",))
+        world.acme.bargaining.strategy = Before(lambda: withdraw_member(world.globex), ("5",))
         assert await refused(world, opening="3.00 EUR") == "revoked"
         assert not await said(world.acme, "Acceptance")
 
@@ -123,7 +123,7 @@ async def test_sc_60_the_providers_credential_is_revoked_before_the_hirer_accept
 async def test_sc_60_the_hirers_credential_is_revoked_before_the_provider_seals(tmp_path: Path) -> None:
     """HIRE-STA-05."""
     async with world_in(tmp_path) as world:
-        world.acme.strategy = Before(lambda: withdraw_member(world.acme), ("5",))
+        world.acme.bargaining.strategy = Before(lambda: withdraw_member(world.acme), ("5",))
         assert await refused(world, opening="3.00 EUR") == "revoked"
         assert await said(world.globex, "Acceptance")
         ((who, move),) = await said(world.acme, "Withdraw")
@@ -143,7 +143,7 @@ async def test_sc_60_who_is_not_revoked_is_hired(tmp_path: Path) -> None:
             finally:
                 register.close()
 
-        world.globex.strategy = Before(other)
+        world.globex.bargaining.strategy = Before(other)
         assert (await hire(world)).contract is not None
         for summary in await world.acme.ledger.summaries():
             noted = [row.raw for row in await world.acme.ledger.rows(summary.engagement) if row.kind == "noted"]
@@ -228,13 +228,13 @@ async def test_sc_61_a_list_that_is_not_to_be_had(name: str, tmp_path: Path) -> 
             FAILURES[name](host)
             world.clock.held = shift(now, 300)  # the offer is at its end: there is no time to ask again
 
-        world.globex.strategy = Before(fails)
+        world.globex.bargaining.strategy = Before(fails)
         assert await refused(world) == "status_unavailable"
         ((who, move),) = await said(world.globex, "Withdraw")
         assert (who, move.reason) == (world.acme.identity.did, "status_unavailable")
         assert len(await said(world.globex, "Acceptance")) == 1
         # It fails still, and this time before there is an offer; what was fetched once does not count for ever.
-        world.globex.strategy = None
+        world.globex.bargaining.strategy = None
         world.acme.statuses._kept.clear()
         with pytest.raises(UndersignedError, match=r"we withdrew: status_unavailable; \S") as caught, quiet_logs():
             await hire(world)
@@ -249,7 +249,7 @@ async def test_sc_61_a_list_that_is_back_is_asked_before_the_seal(name: str, rev
     """HIRE-NEG-14. It cannot be had when the acceptance comes, and soon after it can: then what it says counts."""
     async with AsyncExitStack() as stack:
         world, host = await failing(stack, tmp_path)
-        world.globex.strategy = Before(lambda: FAILURES[name](host))
+        world.globex.bargaining.strategy = Before(lambda: FAILURES[name](host))
         hiring = asyncio.create_task(refused(world) if revoked else hire(world))
         events = world.acme.watchers.listen()
         while (event := await asyncio.wait_for(events.get(), 10)).kind != "refused":

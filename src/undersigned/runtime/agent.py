@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
@@ -20,13 +19,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from undersigned.contract import Price, Terms, countersigned, same_terms
+from undersigned.contract import Price, countersigned
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift, write_canonical
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
-    PolicyError,
     UndersignedError,
 )
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
@@ -49,20 +47,15 @@ from undersigned.messages import (
 )
 from undersigned.protocol import (
     ENDED,
-    Answer,
-    Bounds,
     Cascade,
-    Concede,
     Engagement,
     Finished,
     Free,
-    Moment,
     Owe,
     Reserve,
     Strategy,
     Work,
     begin,
-    bounded,
     owed,
 )
 from undersigned.scope import Action, Limit
@@ -70,6 +63,7 @@ from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
+from .bargaining import Bargaining
 from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
@@ -159,10 +153,7 @@ class Agent:
         self.organisation = home.organisation_document()
         self.clock: Clock = clock or SystemClock()
         self.watchers = Watchers(self.clock)
-        self.strategy = strategy
-        self.strategy_seconds = 10.0
-        """How long the application's strategy may think about an offer."""
-        self._thinking = ThreadPoolExecutor(8, "undersigned-strategy")
+        self.bargaining = Bargaining(strategy)
         self.identity = Identity(
             did=own.id,
             method=method,
@@ -292,24 +283,6 @@ class Agent:
         self.spawn(self.status_watch.run(), "status watch")
         self.spawn(self.witnesses.run(), "witnesses")
 
-    async def bargain(self, usual: Concede, moment: Moment, bounds: Bounds) -> Answer:
-        """What the application's strategy answers, or `usual` if it has none; never outside of `bounds`.
-
-        It runs in a thread: one that does not come back holds up neither the other negotiations nor, beyond
-        `strategy_seconds`, this one.
-
-        Raises:
-            PolicyError: `decision_failed`: it raised, answered something that is no answer, or took too long.
-        """
-        if self.strategy is None or isinstance(self.strategy, Concede):
-            return bounded(self.strategy or usual, moment, bounds)  # ours: it computes, and waits for nothing
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.strategy_seconds):
-                return await loop.run_in_executor(self._thinking, bounded, self.strategy, moment, bounds)
-        except TimeoutError as exc:
-            raise PolicyError("decision_failed", f"no answer of the strategy in {self.strategy_seconds:g} s") from exc
-
     async def close(self) -> None:
         """Ends connections and tasks; what is stored stays, and the next start goes on from it. Whatever the log has
         grown by since is shown to its witnesses first; who does not answer within seconds stands in `unwitnessed`.
@@ -358,7 +331,7 @@ class Agent:
     async def _put_away(self) -> None:
         async with AsyncExitStack() as rest:  # from below to above
             rest.push_async_callback(self._close_ledger)
-            rest.callback(self._thinking.shutdown, wait=False, cancel_futures=True)
+            rest.callback(self.bargaining.close)
             rest.push_async_callback(self.bookings.close)
             rest.push_async_callback(self.gatherer.close)
             rest.push_async_callback(self.statuses.close)
@@ -798,13 +771,6 @@ class Agent:
         )
 
     # ------------------------------------------------------------------ contracts
-
-    @staticmethod
-    def only_price_differs(theirs: Terms, ours: Terms) -> bool:
-        """Whether a counter-offer changed nothing but the price and the times that count from the offer."""
-        return same_terms(
-            msgspec.structs.replace(theirs, price=ours.price, deadlines=ours.deadlines, policies=ours.policies), ours
-        )
 
     def conversation_of(self, contract: Digest) -> Conversation | None:
         """The engagement of a contract that is not over."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from undersigned.contract import Deliverable, Price, Terms
+from undersigned.contract import Deliverable, Price, Terms, same_terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, engagement_id
@@ -178,9 +178,9 @@ class HirerSide:
         now = agent.clock.now()
         document = conversation.offered(engagement)
         theirs, ours = document.terms, self._terms(conversation, order)
-        if not agent.only_price_differs(theirs, ours):
+        if not _only_price_differs(theirs, ours):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
-        answer = await agent.bargain(
+        answer = await agent.bargaining.answer(
             Concede(steps=(order.ceiling.amount,)),
             Moment(role="hirer", now=now, theirs=theirs, ours=ours, rounds_left=talks.rounds - talks.offers),
             Bounds(role="hirer", limit=order.ceiling),
@@ -250,3 +250,10 @@ def asked_by(capability: Mapping[str, Any]) -> Price | None:
         return msgspec.convert(capability.get("price"), Price)
     except msgspec.ValidationError:
         return None
+
+
+def _only_price_differs(theirs: Terms, ours: Terms) -> bool:
+    """Whether a counter-offer changed nothing but the price and the times that count from the offer."""
+    return same_terms(
+        msgspec.structs.replace(theirs, price=ours.price, deadlines=ours.deadlines, policies=ours.policies), ours
+    )

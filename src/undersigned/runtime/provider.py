@@ -165,7 +165,7 @@ class ProviderSide:
             return await agent.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
         ours = msgspec.structs.replace(theirs, price=service.price)
-        answer = await agent.bargain(
+        answer = await agent.bargaining.answer(
             Concede(steps=()),
             Moment(
                 role="provider",
