@@ -461,16 +461,6 @@ class Agent:
 
         await conversation.ask(make)
 
-    def performing(self, task: str) -> list[Conversation]:
-        """The contracts of a task that we do and that are not over."""
-        return [
-            conversation
-            for conversation in self.contracts.values()
-            if conversation.engagement.role == "provider"
-            and conversation.engagement.state not in ("closing", "closed")
-            and conversation.offered().terms.task.kind == task
-        ]
-
     def artifact_url(self, digest: Digest) -> str:
         """Where others fetch an artifact of ours.
 
@@ -562,7 +552,7 @@ class Agent:
         if owed.reason is not None:
             return await self._must(conversation, engagement, owed, owed.reason)
         if conversation.full and "Withdraw" in owed.moves:
-            return await self.no_room(conversation, engagement)
+            return await self.bookings.no_room(conversation, engagement)
         if engagement.contract is None:
             await self.witness.require(engagement.peer)
         side = self.hirer if engagement.role == "hirer" else self.provider
@@ -599,15 +589,6 @@ class Agent:
     async def give_back(self, ids: Sequence[str]) -> None:
         """See `Shell.give_back`."""
         await self.bookings.give_back(ids)
-
-    async def no_room(self, conversation: Conversation, engagement: Engagement, task: str | None = None) -> Say:
-        """The `Withdraw` of a side that has no room, or no money. A hirer's budget is nobody else's business."""
-        live = engagement.offer
-        body: dict[str, Any] = {"reason": "capacity", "offer": live.digest if live is not None else None}
-        if engagement.role == "hirer":
-            return Say("Withdraw", body, facts=(("budget", conversation.full),))
-        task = task or conversation.offered(engagement).terms.task.kind
-        return Say("Withdraw", {**body, "needed": await self.bookings.needed(task)})
 
     def cascade(self, conversation: Conversation, effect: Cascade) -> None:
         """See `Shell.cascade`."""
@@ -721,25 +702,6 @@ class Agent:
             self.subcontracts.noticed(conversation.id)
         if self.watchers.hearing:
             self.watchers.tell(event)
-
-    def doubted(self, peer: Did, code: str) -> None:
-        """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
-        whoever waits in vain sees why: each engagement with that peer says it once for each code.
-        """
-        for conversation in self.conversations.values():
-            if conversation.engagement.peer == peer and code not in conversation.doubts:
-                conversation.doubts |= {code}
-                state = conversation.engagement.state
-                self.watchers.tell(
-                    Event(
-                        engagement=conversation.id,
-                        kind="fault",
-                        type="Fault",
-                        at=self.clock.now(),
-                        state=state,
-                        detail=code or "unknown",
-                    )
-                )
 
     def rests(self, conversation: Conversation) -> None:
         """Lets go of what is kept for a negotiation in which nothing happens."""

@@ -16,7 +16,7 @@ Source: protocol-spec/05-negotiation.md, section 5.6
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 from msgspec.structs import replace
@@ -32,7 +32,7 @@ from undersigned.scope import Limit, counter
 from .changes import owed_price
 from .conversation import Conversation
 from .order import budget_limits
-from .turn import NOTHING_BOOKED, Booked
+from .turn import NOTHING_BOOKED, Booked, Say
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -147,11 +147,20 @@ class Bookings:
         if self._shared is None:
             if len(self._agent.conversations) < service.capacity:
                 return False  # whatever they are
-            return len(self._agent.performing(task)) >= service.capacity  # what is only offered may come to nothing
+            return len(self._performing(task)) >= service.capacity  # what is only offered may come to nothing
         taken = await self._shared.usage(_slots(task), self._agent.clock.now())
         return compare_amounts(taken.get(task, "0"), str(service.capacity)) >= 0
 
-    async def needed(self, task: str) -> tuple[Need, ...]:
+    async def no_room(self, conversation: Conversation, engagement: Engagement, task: str | None = None) -> Say:
+        """The `Withdraw` of a side that has no room, or no money. A hirer's budget is nobody else's business."""
+        live = engagement.offer
+        body: dict[str, Any] = {"reason": "capacity", "offer": live.digest if live is not None else None}
+        if engagement.role == "hirer":
+            return Say("Withdraw", body, facts=(("budget", conversation.full),))
+        task = task or conversation.offered(engagement).terms.task.kind
+        return Say("Withdraw", {**body, "needed": await self._needed(task)})
+
+    async def _needed(self, task: str) -> tuple[Need, ...]:
         """What a hirer is told for which there is no room: when there is some again, at the latest."""
         service, now = self._agent.services.get(task), self._agent.clock.now()
         ends = sorted(one.until for one in await self._open(_slots(task)) if one.until >= now)
@@ -162,7 +171,7 @@ class Bookings:
     def seen(self, conversation: Conversation) -> None:
         """Counts the contracts under way at once when one is made, for the closing of each."""
         task = conversation.offered().terms.task.kind
-        under_way = self._agent.performing(task)
+        under_way = self._performing(task)
         at_once = len(under_way)
         for one in under_way:
             id = one.engagement.id
@@ -172,12 +181,22 @@ class Bookings:
     def resume(self) -> None:
         """After a start: counts the contracts under way again. What was over before is not known any more."""
         for task in self._agent.services:
-            for conversation in self._agent.performing(task)[:1]:
+            for conversation in self._performing(task)[:1]:
                 self.seen(conversation)
 
     def met(self, engagement: Engagement) -> int:
         """The most contracts of its task that were seen under way at once while this one was."""
         return max(1, self._most.get(engagement.id, 0))
+
+    def _performing(self, task: str) -> list[Conversation]:
+        """The contracts of a task that we do and that are not over."""
+        return [
+            conversation
+            for conversation in self._agent.contracts.values()
+            if conversation.engagement.role == "provider"
+            and conversation.engagement.state not in ("closing", "closed")
+            and conversation.offered().terms.task.kind == task
+        ]
 
     def _take_slot(self, conversation: Conversation, engagement: Engagement, effect: Reserve) -> Booked:
         task = conversation.offered(engagement).terms.task.kind

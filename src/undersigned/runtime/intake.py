@@ -31,6 +31,7 @@ from undersigned.protocol import begin
 from undersigned.transport import Budget, Channel
 
 from .conversation import Arrived, Conversation
+from .turn import Event
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -160,7 +161,7 @@ class Intake:
         refusal = _refusal(raw)
         if refusal is not None:
             _log.warning("the peer refused something", peer=peer, said=raw[:256])
-            self._agent.doubted(peer, refusal)
+            self._doubted(peer, refusal)
         else:
             _log.warning("message refused", peer=peer, error=str(error))
         if error.detail.get("close") or _is_no_text(raw):
@@ -176,6 +177,25 @@ class Intake:
             if len(fault) < len(raw):
                 await channel.send(fault)
                 return
+
+    def _doubted(self, peer: Did, code: str) -> None:
+        """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
+        whoever waits in vain sees why: each engagement with that peer says it once for each code.
+        """
+        for conversation in self._agent.conversations.values():
+            if conversation.engagement.peer == peer and code not in conversation.doubts:
+                conversation.doubts |= {code}
+                state = conversation.engagement.state
+                self._agent.watchers.tell(
+                    Event(
+                        engagement=conversation.id,
+                        kind="fault",
+                        type="Fault",
+                        at=self._agent.clock.now(),
+                        state=state,
+                        detail=code or "unknown",
+                    )
+                )
 
 
 def _refusal(raw: bytes) -> str | None:

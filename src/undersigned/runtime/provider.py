@@ -111,7 +111,7 @@ class ProviderSide:
         if suite is None or "1.0" not in inquiry.versions:
             return Say("Withdraw", {"reason": "version_not_supported"})
         if not agent.renewals.under_contract(engagement.peer) and await agent.bookings.full(service.task):
-            return await agent.no_room(conversation, engagement, service.task)
+            return await agent.bookings.no_room(conversation, engagement, service.task)
         return Say(
             "Profile",
             {
@@ -162,7 +162,7 @@ class ProviderSide:
         if service is None:
             return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
         if await agent.bookings.full(service.task):
-            return await agent.no_room(conversation, engagement)
+            return await agent.bookings.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
         ours = msgspec.structs.replace(theirs, price=service.price)
         answer = await agent.bargaining.answer(
