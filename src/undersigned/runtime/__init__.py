@@ -1,7 +1,7 @@
 """The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
 
 from undersigned.runtime.accusations import equivocation_proof, keep_evidence, proved
-from undersigned.runtime.agent import Agent, handler_named, load_handler
+from undersigned.runtime.agent import Agent
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.approvals import (
     WaitingTerms,
@@ -74,11 +74,11 @@ from undersigned.runtime.other_side import Fields, Sent
 from undersigned.runtime.papers import keys_of
 from undersigned.runtime.policy_file import read_policy, read_toml
 from undersigned.runtime.presence import lost_at
-from undersigned.runtime.provider import Service
 from undersigned.runtime.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.registry_part import RegistryPart, read_token
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.requests import Approves, Wanted, open_requests
+from undersigned.runtime.services import Service, handler_named, load_handler
 from undersigned.runtime.settlement import awaited
 from undersigned.runtime.shell import Shell
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key

@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -22,11 +21,7 @@ import structlog
 from undersigned.contract import Price, countersigned
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift, write_canonical
-from undersigned.errors import (
-    ConfigurationError,
-    LocalProtocolError,
-    UndersignedError,
-)
+from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
 from undersigned.messages import (
     Acceptance,
@@ -84,9 +79,10 @@ from .order import Order, parse_price
 from .other_side import OtherSide, Unasked
 from .papers import Papers
 from .presence import Presences
-from .provider import ProviderSide, Service
+from .provider import ProviderSide
 from .refusals import Refusals
 from .renewal import Renewals
+from .services import Service, offered
 from .settlement import Paid, Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
@@ -375,19 +371,11 @@ class Agent:
         """Takes up what the settings offer, but for tasks that the application does itself.
 
         Raises:
-            ConfigurationError: As `load_handler`; `bad_configuration`, a price is none.
+            ConfigurationError: As `offered`.
         """
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:
-                self.services[offer.task] = Service(
-                    task=offer.task,
-                    handler=self._handlers.get(offer.task) or load_handler(offer.handler),
-                    price=parse_price(offer.price),
-                    summary=offer.summary,
-                    delivers=offer.delivers,
-                    media_type=offer.media_type,
-                    capacity=offer.capacity,
-                )
+                self.services[offer.task] = offered(offer, self._handlers.get(offer.task))
 
     def offers(
         self,
@@ -849,43 +837,6 @@ class Agent:
                 }
             )
         return found
-
-
-def handler_named(text: str, what: str = "handler") -> tuple[str, str]:
-    """The module and the function in `package.module:function`; neither is looked for. `what` is what the operator
-    calls it.
-
-    Raises:
-        ConfigurationError: `bad_configuration`, with an example.
-    """
-    module, _, function = text.partition(":")
-    if not function.isidentifier() or "" in module.split("."):
-        raise ConfigurationError(
-            "bad_configuration",
-            f"{what}: expected package.module:function, such as acme.tasks:summarise, got {text[:100]!r}",
-        )
-    return module, function
-
-
-def load_handler(name: str) -> Handler:
-    """The function that `package.module:function` names.
-
-    Raises:
-        ConfigurationError: `bad_configuration`, there is none; `missing_extra`, it needs something not installed.
-    """
-    module, function = handler_named(name)
-    try:
-        found: Handler = getattr(import_module(module), function)
-    except ImportError as exc:
-        known = exc.name is not None and not module.startswith(exc.name)
-        code = "missing_extra" if known else "bad_configuration"
-        hint = " (install undersigned[prov])" if module.startswith("undersigned.") else ""
-        raise ConfigurationError(code, f"handler {name} cannot be loaded: {exc}{hint}") from exc
-    except (ValueError, TypeError) as exc:
-        raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {exc}") from exc
-    except AttributeError as exc:
-        raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}") from exc
-    return found
 
 
 def _leaf(conversation: Conversation) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Price, Terms
+from undersigned.contract import Terms
 from undersigned.encoding import base64url_encode, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Inquiry, Need, Presentation
@@ -21,32 +21,17 @@ from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
 from .conversation import Conversation
-from .job import Handler
 from .meeting import declined, recorded
+from .services import Service
 from .turn import Say
 
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["ProviderSide", "Service"]
+__all__ = ["ProviderSide"]
 
 ANSWER_SECONDS = 60
 OFFER_SECONDS = 300
-
-
-class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that this agent does for others."""
-
-    task: str
-    handler: Handler
-    price: Price
-    """Asked for; nothing below it is taken."""
-    summary: str = ""
-    delivers: str = "result"
-    """Name of what the handler delivers, unless the hirer names another."""
-    media_type: str = "application/octet-stream"
-    capacity: int = 16
-    """Contracts at a time."""
 
 
 class ProviderSide:
