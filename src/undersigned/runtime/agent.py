@@ -12,32 +12,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
-from undersigned.contract import Price, countersigned
+from undersigned.contract import countersigned
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift, write_canonical
+from undersigned.encoding import Did, Digest, EngagementId, Instant, shift, write_canonical
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
 from undersigned.messages import (
     Acceptance,
     Closing,
     Delivery,
-    Handled,
     Inquiry,
     LogHead,
     Offer,
     Presentation,
-    Profile,
     Review,
     Ruling,
     Seal,
-    Served,
-    Start,
     VerifiedMessage,
 )
 from undersigned.protocol import (
@@ -62,6 +57,7 @@ from .bargaining import Bargaining
 from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
+from .closing import advertised
 from .continuing import continued
 from .contract_orders import ContractOrders
 from .conversation import Conversation, closing_error
@@ -83,7 +79,7 @@ from .provider import ProviderSide
 from .refusals import Refusals
 from .renewal import Renewals
 from .services import Service, offered
-from .settlement import Paid, Settlements
+from .settlement import Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
@@ -514,7 +510,7 @@ class Agent:
                     delivery = conversation.last("Delivery", Delivery, "provider")
                     return None, await self.worker.check_review(conversation, body, document, delivery)
                 case Closing():
-                    self.papers.check_closing(body, self._advertised(conversation))
+                    self.papers.check_closing(body, advertised(conversation))
                 case _:
                     pass
         except UndersignedError as error:
@@ -621,58 +617,6 @@ class Agent:
         cosignatures = await self.witness.cosignatures(engagement.peer)
         said = await self.papers.seal(engagement, leaf, index, cosignatures)
         return msgspec.structs.replace(said, facts=recorded(decision))
-
-    async def close_books(
-        self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price
-    ) -> Say | None:
-        """The `Closing` of this side; None while it waits for a word about the payment."""
-        contract = engagement.contract
-        if contract is None:
-            raise LocalProtocolError("wrong_state", "there is no contract to close")
-        if conversation.distrusted:
-            return None  # another one would be refused as well, and so on
-        word = await self.settlements.word(conversation, engagement, owed, paid)
-        if not isinstance(word, Paid):
-            return word
-        usage = await self.gate.usage(contract.digest)
-        handled = self._to_destroy(conversation, engagement)
-        served = None
-        if engagement.role == "provider" and (advertised := self._advertised(conversation)) is not None:
-            served = Served(advertised=advertised, met=self.bookings.met(engagement))
-        said = await self.papers.closing(
-            engagement,
-            owed.reason or "review",
-            usage,
-            paid,
-            word.note,
-            cosignatures=await self.witness.cosignatures(engagement.peer),
-            told=partial(self.witness.told, engagement.peer),
-            handled=handled,
-            served=served,
-            reference=word.reference,
-            recorded=conversation.recorded(),
-        )
-        return msgspec.structs.replace(said, evidence=self.witnesses.documents())
-
-    @staticmethod
-    def _advertised(conversation: Conversation) -> int | None:
-        """How many contracts at a time the provider's `Profile` says that it takes of this task."""
-        task = conversation.offered().terms.task.kind
-        for capability in conversation.last("Profile", Profile, "provider").capabilities:
-            slots = capability.get("capacity")
-            if capability.get("task") == task and isinstance(slots, int) and not isinstance(slots, bool):
-                return slots
-        return None
-
-    def _to_destroy(self, conversation: Conversation, engagement: Engagement) -> Handled | None:
-        """What of the inputs the provider has to destroy, and by when: the end, and the retention agreed on."""
-        if engagement.since is None or not conversation.said("Start", "hirer"):
-            return None
-        inputs = conversation.last("Start", Start, "hirer").inputs
-        if not inputs:
-            return None
-        retention = parse_duration(conversation.offered(engagement).terms.data_handling.retention)
-        return Handled(destroy=tuple(item.digest for item in inputs), by=shift(engagement.since, retention))
 
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""

@@ -21,6 +21,7 @@ from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
+from .closing import close_books
 from .continuing import continued
 from .conversation import Conversation
 from .meeting import declined, recorded
@@ -146,7 +147,7 @@ class HirerSide:
                 agent.review(conversation, conversation.last("Delivery", Delivery, "provider"))
                 return None
             case "closing":
-                return await agent.close_books(conversation, engagement, owed, self._paid(conversation, engagement))
+                return await close_books(agent, conversation, engagement, owed, self._paid(conversation, engagement))
             case _:
                 return None
 

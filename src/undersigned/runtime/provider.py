@@ -20,6 +20,7 @@ from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe
 from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
+from .closing import close_books
 from .conversation import Conversation
 from .meeting import declined, recorded
 from .services import Service
@@ -72,10 +73,10 @@ class ProviderSide:
                 return await agent.worker.stopped(conversation, engagement)
             case "delivered" if owed.reason == "silence":
                 price = owed_price(conversation, engagement, owed.reason)  # this `Closing` is what ends it
-                return await agent.close_books(conversation, engagement, owed, price)
+                return await close_books(agent, conversation, engagement, owed, price)
             case "closing":
                 price = owed_price(conversation, engagement)
-                return await agent.close_books(conversation, engagement, owed, price)
+                return await close_books(agent, conversation, engagement, owed, price)
             case _:
                 return None
 
