@@ -15,6 +15,14 @@ from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn
 from undersigned.runtime.bodies import Body
 from undersigned.runtime.changes import Changes
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock
+from undersigned.runtime.configuration import (
+    Configuration,
+    ListenPart,
+    OfferPart,
+    OrganisationPart,
+    TrustPart,
+    distinct_offers,
+)
 from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation
@@ -34,26 +42,15 @@ from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
 from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.runtime.hirer import asked_by, delivered_by
-from undersigned.runtime.home import (
-    Configuration,
-    Home,
-    ListenPart,
-    OfferPart,
-    OrganisationPart,
-    TrustPart,
-    claimed,
-    create_home,
-    distinct_offers,
-    issue_claims,
-    issue_membership,
-    rotate_key,
-)
+from undersigned.runtime.home import Home
+from undersigned.runtime.issuing import issue_claims, issue_membership
 from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.judging import judge_pack
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.log_proofs import LogProofLine
 from undersigned.runtime.logbook import read_multibase_note
 from undersigned.runtime.logs import configure_logs
+from undersigned.runtime.new_home import claimed, create_home, rotate_key
 from undersigned.runtime.objects import ObjectArtifacts, open_artifacts
 from undersigned.runtime.order import (
     ARTIFACT_READ,

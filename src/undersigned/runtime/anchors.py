@@ -45,8 +45,9 @@ from undersigned.trust import (
     verify_record,
 )
 
+from .configuration import CONFIGURATION
 from .files import read_file, write_whole
-from .home import CONFIGURATION, Home
+from .home import Home
 
 __all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record"]
 

@@ -31,8 +31,9 @@ from undersigned.encoding import Did, Instant, JsonObject, canonicalize, compare
 from undersigned.errors import ConfigurationError, FormatError
 
 from .clock import Clock, SystemClock
+from .configuration import CONFIGURATION
 from .files import read_file
-from .home import CONFIGURATION, Home, named_passphrase
+from .home import Home, named_passphrase
 from .signers import PrivateKey, Sealer, generate_key
 from .status_register import Said, StatusRegister
 

@@ -9,7 +9,7 @@ import msgspec
 from undersigned.contract import Price
 from undersigned.errors import ConfigurationError
 
-from .home import OfferPart
+from .configuration import OfferPart
 from .job import Handler
 from .order import parse_price
 

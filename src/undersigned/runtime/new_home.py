@@ -1,0 +1,262 @@
+"""How a state folder is made: its keys, its DIDs and its configuration. And how its agent gets another key.
+
+Source: protocol-spec/02-identity-and-keys.md
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tomllib
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from undersigned.contract import Price
+from undersigned.did import did_key, is_derived, keeps_history, make_document
+from undersigned.encoding import JsonObject, canonicalize
+from undersigned.errors import ConfigurationError
+from undersigned.transport import free_ports
+from undersigned.trust import Policy
+
+from .clock import Clock, SystemClock
+from .configuration import CONFIGURATION, OfferPart, distinct_offers
+from .files import write_whole
+from .home import Home, passphrase_of
+from .order import checked_name, parse_price
+from .own_log import LOG, begin_log, continue_log
+from .signers import KeyKind, PrivateKey, generate_key, seal_key
+
+__all__ = ["claimed", "create_home", "rotate_key"]
+
+_MADE: Final = (
+    *(CONFIGURATION, "did.json", "organisation.json", LOG),
+    *("issued.db", "issued.db-journal", "issued.db-wal", "issued.db-shm"),
+    *("credentials/membership.json", "credentials"),
+)
+"""What `create_home` and `issue_membership` write beside the keys; a folder after what is in it."""
+_DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
+_ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
+
+
+@contextmanager
+def claimed(path: Path) -> Generator[None]:
+    """A block that makes a state folder at `path` with `create_home` and `issue_membership`, and nobody else meanwhile.
+    If it fails, what it wrote is taken away again, since half of it would be in the way, and nothing else is.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, somebody made one there, or is about to.
+    """
+    new, keys = not path.exists(), path / "keys"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
+    try:
+        keys.mkdir(mode=0o700)  # one of two who try has it
+    except FileExistsError as exc:
+        raise ConfigurationError("bad_configuration", f"{path} is a state folder already: it has {keys.name}") from exc
+    made = [path / name for name in _MADE if not (path / name).exists()]
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(keys, ignore_errors=True)
+        for one in [*made, path] if new else made:
+            with suppress(OSError):  # not there, or with something in it that is not ours
+                one.rmdir() if one.is_dir() else one.unlink()
+        raise
+
+
+def create_home(
+    path: Path,
+    *,
+    name: str,
+    organisation: str | None = None,
+    domain: str | None = None,
+    url: str | None = None,
+    local: bool = False,
+    port: int | None = None,
+    kind: KeyKind = "Ed25519",
+    anchors: tuple[str, ...] = (),
+    offers: tuple[OfferPart, ...] = (),
+    max_price: str | None = None,
+    history: bool = False,
+    policy: str | None = None,
+    office: bool = True,
+    clock: Clock | None = None,
+) -> Home:
+    """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
+
+    With `domain` the DIDs are `did:web`, with `local` and `port` they are `did:web:localhost%3APORT`, else `did:key`.
+    With `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys. Only
+    `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
+    `url`, where others reach it, and a free one if `local`: chosen here once, because contracts name it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
+    """
+    if (path / CONFIGURATION).exists():
+        raise ConfigurationError("bad_configuration", f"{path} is a state folder already")
+    checked_name("name", name)
+    checked_name("organisation", organisation or name)
+    distinct_offers(offer.task for offer in offers)
+    if domain is not None and not _DOMAIN.fullmatch(domain):
+        raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
+    if url is not None and (domain or local or not _ORIGIN.fullmatch(url)):
+        raise ConfigurationError(
+            "bad_configuration", f"expected https://host, with no domain and not local, got {url!r}"
+        )
+    if domain is None and not (local and port) and kind != "Ed25519":
+        raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
+    if history and domain is None and not (local and port):
+        raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
+    if organisation is not None and not office:
+        raise ConfigurationError("bad_configuration", "without an office there is no organisation to be named")
+    rules = _policy_lines(policy, parse_price(max_price) if max_price else None)
+    agent, office_key = generate_key(kind), generate_key("Ed25519") if office else None
+    log = None if kind == "Ed25519" else generate_key("Ed25519")
+    authority = f"localhost:{port}" if local and port else domain
+    public = f"https://{domain}" if domain else url
+    published: dict[str, bytes] = {}
+    services: tuple[tuple[str, str], ...] = ()
+    if authority:
+        base = "did:web:" + quote(authority, safe="")
+        did, office_did = base, base + ":org"
+        scheme = "ws" if local else "wss"
+        origin = f"http://{authority}" if local else f"https://{authority}"
+        linked = ("LinkedDomains", origin)
+        services = (("HireService", f"{scheme}://{authority}/hire"), linked)
+        if not history:
+            published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
+        if office_key is not None:
+            published["organisation.json"] = canonicalize(_published(office_did, "office", office_key, (linked,)))
+    else:
+        did, office_did = did_key(agent.public_key), did_key(office_key.public_key) if office_key is not None else ""
+    lines = [
+        f"name = {_toml(name)}",
+        f"local = {'true' if local else 'false'}",
+        *(
+            ["", "[organisation]", f"did = {_toml(office_did)}", f"name = {_toml(organisation or name)}"]
+            if office
+            else []
+        ),
+        "",
+        "[listen]",
+        'host = "127.0.0.1"',
+        f"port = {port or (8443 if public else free_ports(1)[0] if local else 0)}",
+        *([f"url = {_toml(public)}"] if public else []),
+        "",
+        "[trust]",
+        f"anchors = [{', '.join(_toml(anchor) for anchor in anchors)}]",
+        "",
+        *rules,
+    ]
+    for offer in offers:
+        lines += [
+            "",
+            "[[offer]]",
+            f"task = {_toml(offer.task)}",
+            f"handler = {_toml(offer.handler)}",
+            f"price = {_toml(offer.price)}",
+            f"summary = {_toml(offer.summary)}",
+            f"delivers = {_toml(offer.delivers)}",
+            f"media_type = {_toml(offer.media_type)}",
+            f"capacity = {offer.capacity}",
+        ]
+
+    # Nothing is written before everything that can be wrong was found. The configuration makes it a state folder, so it
+    # comes last.
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
+    keys = path / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
+        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+    passphrase = passphrase_of(path)
+    seal_key(keys / "agent.json", agent, passphrase)
+    if office_key is not None:
+        seal_key(keys / "organisation.json", office_key, passphrase)
+    if log is not None:
+        seal_key(keys / "log.json", log, passphrase)
+    for file_name, document in published.items():
+        (path / file_name).write_bytes(document)
+    if history and authority:
+        did = begin_log(
+            path,
+            quote(authority, safe=""),
+            lambda unnamed: _published(unnamed, "agent", agent, services, log),
+            passphrase=passphrase,
+            now=(clock or SystemClock()).now(),
+        )
+    lines.insert(0, f"did = {_toml(did)}")
+    (path / CONFIGURATION).write_bytes("\n".join([*lines, ""]).encode())
+    return Home(path)
+
+
+def _published(
+    did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...], log: PrivateKey | None = None
+) -> JsonObject:
+    """The DID document of a DID with a domain. The log's own key asserts, and authenticates nobody."""
+    keys = {fragment: key.public_key}
+    asserting = keys if log is None else {**keys, "log": log.public_key}
+    return make_document(did, authentication=keys, assertion_method=asserting, services=services)
+
+
+def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
+    """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate; `key_unavailable`.
+    """
+    did = home.configuration.did
+    if is_derived(did):
+        raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
+    old = home.document()
+    # What opens the old keys seals the new one, so that one passphrase opens them all.
+    kind, log = home.key("agent").public_key.kind, home.log_key()
+    passphrase = passphrase_of(home.path)
+    key = generate_key(kind)
+    number = 1 + len(list((home.path / "keys" / "retired").glob("agent-*.json")))
+    retired = home.path / "keys" / "retired" / f"agent-{number}.json"
+    retired.parent.mkdir(mode=0o700, exist_ok=True)
+    (home.path / "keys" / "agent.json").rename(retired)
+    seal_key(home.path / "keys" / "agent.json", key, passphrase)
+    fragment = f"agent-{number + 1}"
+    services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
+    published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
+    if keeps_history(did):
+        continue_log(home.path, published, passphrase=passphrase, now=(clock or SystemClock()).now())
+    else:
+        write_whole(home.path / "did.json", canonicalize(published))
+    return f"{did}#{fragment}"
+
+
+def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:
+    """The table [policy] of a new configuration.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: it is no policy, or limits the price a second time.
+    """
+    if policy is None:
+        lines = ["[policy]", 'require = ["MembershipCredential"]']
+        return lines + ([f"max_price = {_toml(limit.amount)}", f"currency = {_toml(limit.currency)}"] if limit else [])
+    try:
+        tables = tomllib.loads(policy)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError("bad_configuration", f"policy: {exc}") from exc
+    if tables.keys() != {"policy"} or limit is not None:
+        raise ConfigurationError(
+            "bad_configuration", "expected a table [policy] and nothing else, which says itself how much is paid"
+        )
+    Policy.from_toml(tables["policy"])
+    return policy.strip().splitlines()
+
+
+def _toml(text: str) -> str:
+    """A TOML basic string."""
+    if not text.isprintable():
+        raise ConfigurationError("bad_configuration", f"characters that do not print in {text!r}")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
