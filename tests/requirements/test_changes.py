@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from integration.hires import REPORT, Hands, did_of, two_homes, until
+from integration.hires import REPORT, Hands, did_of, moves, two_homes, until
 from undersigned.contract import Deadlines, Price, Terms
 from undersigned.daemon import Peer
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.protocol import presence
-from undersigned.runtime import Clock, Conversation, Job, lost_at
+from undersigned.runtime import Clock, Conversation, Job, lost_at, rotate_key
 from undersigned.runtime.order import ARTIFACT_READ, hire_order
 
 
@@ -112,6 +112,24 @@ async def test_a_suspended_contract_gives_no_authority_and_goes_on(tmp_path: Pat
         await until(lambda: pair.works.done == ["read", "read"])
         pair.works.may_end.set()
         await pair.both("closed")
+
+
+async def test_what_a_key_signed_before_it_was_replaced_is_signed_again(tmp_path: Path) -> None:
+    """HIRE-PRF-05, HIRE-KEY-07: the provider was away when the contract was suspended, and hears it by the new key."""
+    async with working(tmp_path) as pair:
+        homes = pair.hirer.home, pair.provider.home
+        await pair.provider.close()
+        await pair.hirer.changes.suspend(pair.ours, seconds=600)
+        await pair.hirer.close()
+        id = pair.ours.id
+    method = rotate_key(homes[0])
+    handlers = {"summary": pair.works}
+    async with Peer.open(homes[0].path) as hirer, Peer.open(homes[1], handlers=handlers) as provider:
+        await until(lambda: provider.conversations[id].engagement.state == "suspended")
+        sent, heard = await moves(hirer.ledger), await moves(provider.ledger)
+        (row,) = [row for row in await provider.ledger.rows(id) if row.type == "Suspend"]
+    assert sent == heard, "the same content, so the same digests"
+    assert method in row.raw.decode()
 
 
 async def test_an_amendment_below_what_is_used_is_not_agreed_to(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Own messages as they leave: signed, and with a new proof where the one they were stored with is past its end."""
+"""Own messages as they leave: signed, and with a new proof where the one they were stored with holds no more."""
 
 from __future__ import annotations
 
@@ -35,15 +35,21 @@ async def sign_message(message: Message, identity: Identity, talks: Talks | None
 
 
 async def renew_proof(raw: bytes, identity: Identity, now: Instant) -> bytes:
-    """The stored bytes; if their proof is past its end, the same content with a new one (rule C9)."""
+    """The stored bytes; if their proof is past its end or by a key that was replaced, the same content with a new one
+    (rule C9).
+    """
     message = recorded_message(raw)
     proof = message.message.proof
-    if proof is not None and proof.expires > now:
-        return raw
+    suite = identity.suite
+    if proof is not None:
+        if proof.expires > now and proof.verification_method == identity.method:
+            return raw
+        # A key of another kind signs by another suite.
+        suite = first_suite((proof.cryptosuite,), identity.kind) or suite
     again = redraft(
         message,
         method=identity.method,
-        suite=proof.cryptosuite if proof is not None else identity.suite,
+        suite=suite,
         kind=identity.kind,
         created=now,
         expires=shift(now, PROOF_SECONDS),
