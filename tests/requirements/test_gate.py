@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -355,9 +356,10 @@ async def test_what_the_application_knows_counts_too(ledger: Ledger, clock: Hand
     known = {CUSTOMERS: {"dataClass": "internal"}, "https://acme.example/press/1": {"dataClass": "restricted"}}
 
     async def resolve(target: str) -> Mapping[str, str]:
-        return known[target]
+        return known[target] if target != "https://acme.example/press/3" else sys.exit(1)
 
     gate = Gate(ledger, clock, labels=LABELS, resolve=resolve)
     assert await seen(gate, CUSTOMERS)
     assert not await seen(gate, "https://acme.example/press/1")
     assert not await seen(gate, "https://acme.example/press/2"), "the look-up raised"
+    assert not await seen(gate, "https://acme.example/press/3"), "and would have ended the process"

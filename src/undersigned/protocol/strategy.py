@@ -109,7 +109,9 @@ def bounded(strategy: Strategy, moment: Moment, bounds: Bounds) -> Answer:
     """
     try:
         answer = strategy.answer(moment)
-    except Exception as exc:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # `SystemExit` too: it would end the process with every other negotiation
         raise PolicyError("decision_failed", f"the strategy failed: {exc!r}") from exc
     if not _is_answer(answer):
         raise PolicyError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -34,6 +35,7 @@ from undersigned.protocol import OTHER, Contract, Engagement, Owe, basis
 from undersigned.scope import read_scope
 from undersigned.transparency import contract_leaf
 
+from .application import contained
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .meeting import recorded
@@ -282,7 +284,7 @@ class Changes:
             return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
         if "Seal" in owed.moves:
             return await self._seal(conversation, engagement)
-        word = await self.consents(conversation, conversation.tabled(engagement))
+        word = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
         if word is None:
             return None
         if not word:

@@ -9,6 +9,7 @@ Source: protocol-spec/06-scope.md, sections 6.6 and 6.7
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Final, TypeAlias
 
 import msgspec
@@ -22,6 +23,7 @@ from undersigned.messages import Usage
 from undersigned.scope import APPROVAL, Action, Approved, GateDecision, Labels, Scope, permits, read_scope
 from undersigned.scope import counter as counter_of
 
+from .application import contained
 from .clock import Clock
 from .names import fresh_urn
 
@@ -209,7 +211,7 @@ class Gate:
         said: Mapping[str, str] = {}
         if self.resolve is not None:
             try:
-                said = await self.resolve(action.target)
+                said = await contained(partial(self.resolve, action.target))
             except Exception as exc:
                 # What cannot be looked up is not known, whatever a rule says.
                 _log.warning("a target has no labels", target=action.target[:200], error=repr(exc))

@@ -26,6 +26,7 @@ from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.scope import Action, Scope
 
+from .application import contained, in_short
 from .artifacts import MAX_WHOLE_BYTES, Incoming, too_large
 from .conversation import Conversation
 from .gate import Permit
@@ -573,18 +574,11 @@ async def run_handler(handler: Handler, job: Job) -> None:
     """
     try:
         with working_on(job):
-            await handler(job)
+            await contained(partial(handler, job))
     except UndersignedError:
         raise
-    except asyncio.CancelledError as exc:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise  # this side is closing
-        raise UndersignedError("decision_failed", f"the handler of {job.task} gave up something it waited for") from exc
     except Exception as exc:
         # A handler is the application's code; whatever it raises ends this work and nothing else.
-        raise UndersignedError(
-            "decision_failed", f"the handler of {job.task} failed: {type(exc).__name__}: {exc}"
-        ) from exc
+        raise UndersignedError("decision_failed", f"the handler of {job.task} failed: {in_short(exc)}") from exc
     finally:
         job.ends()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -23,6 +24,7 @@ from undersigned.messages import ApprovalRequest, Details, recorded_message
 from undersigned.protocol import HIRER, Asking, Contract, Engagement, legal
 from undersigned.scope import Action, arguments_of, stated
 
+from .application import contained
 from .conversation import Conversation
 from .turn import Say
 
@@ -194,7 +196,7 @@ class Answers:
         if approves is None:
             return
         try:
-            word = await approves(wanted)
+            word = await contained(partial(approves, wanted))
         except Exception as exc:
             # The application's code; what it cannot decide is left to a person, and past its time it is no.
             _log.error("nobody decided about a request", request=request, error=repr(exc))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ from undersigned.errors import FormatError, LocalProtocolError
 from undersigned.messages import Closing, Review
 from undersigned.protocol import HIRER, OTHER, Engagement, Owe
 
+from .application import contained, contained_call
 from .conversation import Conversation
 from .turn import Say
 
@@ -135,7 +137,7 @@ class Settlements:
         if agreed.method not in self.methods:
             raise LocalProtocolError("wrong_state", f"nothing here settles by {agreed.method}")
         if (one := self.methods[agreed.method]) is not None:
-            one.check(agreed)
+            contained_call(partial(one.check, agreed))
 
     async def word(
         self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price
@@ -164,7 +166,7 @@ class Settlements:
                 if digest is not None
             ),
         )
-        if (word := await one.due(due)) is not None:
+        if (word := await contained(partial(one.due, due))) is not None:
             return _whole(conversation, word)
         if engagement.id not in self._waits:
             wait = self._go_without(conversation, owed.by)

@@ -62,7 +62,7 @@ class Says:
         self.said = answer
 
     def answer(self, moment: Moment) -> Answer:
-        if isinstance(self.said, Exception):
+        if isinstance(self.said, BaseException):
             raise self.said
         return self.said  # what an application's program may do
 
@@ -94,7 +94,15 @@ def test_a_strategy_cannot_widen_policy(theirs: str, bounds: Bounds, act: str) -
 
 @pytest.mark.parametrize(
     "answer",
-    [RuntimeError("broken"), None, "accept", Answer(act="counter"), Answer(act="accept", terms=terms_for(PARTY))],
+    [
+        RuntimeError("broken"),
+        SystemExit(1),
+        GeneratorExit(),
+        None,
+        "accept",
+        Answer(act="counter"),
+        Answer(act="accept", terms=terms_for(PARTY)),
+    ],
 )
 def test_a_strategy_that_fails_is_an_error_of_its_own(answer: object) -> None:
     """It raises, or answers what is no answer: `decision_failed`, and nothing is agreed."""

@@ -1,0 +1,123 @@
+"""Code of the application, where it is called: what it raises ends what it was asked for, and nothing else.
+
+`SystemExit` in a task ends the loop, and with it the work for everybody; a `CancelledError` that nobody here asked for
+ends the task that called. So both come out of here as an exception like any other. `KeyboardInterrupt`, and a
+cancellation of ours, go through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+__all__ = ["ApplicationEnded", "contained", "contained_call", "in_short", "why_not_async"]
+
+T = TypeVar("T")
+
+
+class ApplicationEnded(Exception):
+    """The application's code raised what is no `Exception`, such as `SystemExit`; that is the cause of this."""
+
+
+async def contained(call: Callable[[], Awaitable[T]]) -> T:
+    """What the awaitable that `call` makes gives.
+
+    Raises:
+        Exception: What it raised; `ApplicationEnded` in place of what is none.
+    """
+    task = asyncio.current_task()
+    try:
+        return await call()
+    except (Exception, KeyboardInterrupt):
+        raise
+    except asyncio.CancelledError as exc:
+        if task is None or task.cancelling():
+            raise  # this side is closing
+        raise ApplicationEnded("it gave up something it waited for") from exc
+    except GeneratorExit as exc:
+        if not _runs(task):
+            raise  # nobody awaits this any more: it is thrown away
+        raise ApplicationEnded(repr(exc)) from exc
+    except BaseException as exc:
+        raise ApplicationEnded(repr(exc)) from exc
+
+
+def contained_call(call: Callable[[], T]) -> T:
+    """As `contained`, for what is not awaited."""
+    try:
+        return call()
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as exc:
+        raise ApplicationEnded(repr(exc)) from exc
+
+
+def in_short(error: Exception) -> str:
+    """What was raised, on one line of a log or a message: `ValueError: no such row`."""
+    raised = error.__cause__ if isinstance(error, ApplicationEnded) else error
+    if isinstance(raised, asyncio.CancelledError):
+        return str(error)
+    return f"{type(raised).__name__}: {raised}"
+
+
+def why_not_async(given: object) -> str | None:
+    """Why `given` cannot be called and awaited; None if it can, or nobody can tell before it is called.
+
+    Objects with an async `__call__`, `partial` of a function, and what a decorator made of one can. Of a lambda, or of
+    a function that says it returns an awaitable, only the call shows it.
+    """
+    if not callable(given):
+        return f"{given!r:.80} cannot be called"
+    if isinstance(given, type) and not hasattr(given, "__await__"):
+        return f"{given.__qualname__} is a class, and what it makes is not awaited"
+    function: Any = given
+    while True:
+        if inspect.iscoroutinefunction(function):
+            return None
+        if isinstance(function, partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif inspect.isfunction(function) or inspect.isbuiltin(function) or isinstance(function, type):
+            break
+        else:
+            kind: type[Any] = type(function)
+            inside = kind.__call__
+            if not inspect.isfunction(inside):
+                return None  # compiled
+            function = inside
+    name = getattr(function, "__qualname__", repr(function))
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return f"{name} is a generator, and has to be `async def` without `yield`"
+    if inspect.isfunction(function) and (function.__name__ == "<lambda>" or _makes_awaitables(function)):
+        return None
+    if isinstance(function, type):
+        return None
+    return f"{name} is not `async def`"
+
+
+def _makes_awaitables(function: Any) -> bool:
+    """Whether a plain function says that it returns an awaitable, or holds an `async` one, as decorators make them."""
+    returned = str(function.__annotations__.get("return", ""))
+    if any(word in returned for word in ("Awaitable", "Coroutine", "Future", "Task")):
+        return True
+    for cell in function.__closure__ or ():
+        try:
+            held = cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+        if callable(held) and held is not function and inspect.iscoroutinefunction(held):
+            return True
+    return False
+
+
+def _runs(task: asyncio.Task[Any] | None) -> bool:
+    try:
+        return task is not None and asyncio.current_task() is task
+    except RuntimeError:  # the loop has ended
+        return False

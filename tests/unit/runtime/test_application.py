@@ -1,0 +1,236 @@
+"""What the application's code raises ends what it was asked for, and nothing else: in two whole runtimes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from runtimes import World, folded, last, summarise
+from undersigned.contract import Settlement
+from undersigned.messages import Delivery, Withdraw
+from undersigned.protocol import Answer, Moment
+from undersigned.runtime import Job, guard
+from undersigned.runtime.application import ApplicationEnded, contained, in_short, why_not_async
+
+Open = Callable[..., World]
+
+
+class Odd(BaseException):
+    """No `Exception`, and nothing that the loop knows."""
+
+
+async def exits(_: Job) -> None:
+    sys.exit(3)
+
+
+async def exits_in_a_thread(_: Job) -> None:
+    await asyncio.to_thread(sys.exit, 3)
+
+
+@guard("artifact:read", target="{url}")
+def guarded(url: str) -> None:
+    sys.exit(3)
+
+
+@guard("artifact:read", target="{url}")
+async def guarded_too(url: str) -> None:
+    raise GeneratorExit
+
+
+async def exits_behind_a_guard(job: Job) -> None:
+    await asyncio.to_thread(guarded, str(job.input("report").uri))
+
+
+async def leaves_behind_a_guard(job: Job) -> None:
+    await guarded_too(str(job.input("report").uri))
+
+
+async def leaves(_: Job) -> None:
+    raise GeneratorExit
+
+
+async def odd(_: Job) -> None:
+    raise Odd
+
+
+@pytest.mark.parametrize(
+    "handler", [exits, exits_in_a_thread, exits_behind_a_guard, leaves_behind_a_guard, leaves, odd]
+)
+def test_whatever_a_handler_raises_its_delivery_is_failed_and_others_go_on(open_world: Open, handler: Any) -> None:
+    """Not the process, with the work for everybody else."""
+    world = open_world(handler=handler)
+    with capture_logs() as logs:
+        failed = world.begin().id
+        world.settle(10)
+    assert last(world.hirer, failed, Delivery).outcome == "failed"
+    (told,) = [one for one in logs if one["event"] == "work failed"]
+    assert "the handler of summary failed: " in told["error"]
+    assert any(name in told["error"] for name in ("SystemExit: 3", "GeneratorExit", "Odd"))
+    world.handler = summarise
+    done = world.begin().id
+    world.settle(10)
+    assert last(world.hirer, done, Delivery).outcome == "complete"
+
+
+@pytest.mark.parametrize("raised", [SystemExit(1), GeneratorExit(), Odd(), asyncio.CancelledError()])
+async def test_what_is_no_exception_becomes_one(raised: BaseException) -> None:
+    async def raises() -> None:
+        raise raised
+
+    with pytest.raises(ApplicationEnded) as caught:
+        await contained(raises)
+    assert caught.value.__cause__ is raised
+    assert "ApplicationEnded" not in in_short(caught.value)
+
+
+async def test_an_interrupt_and_a_cancellation_of_ours_go_through() -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await contained(interrupted)
+
+    task = asyncio.ensure_future(contained(asyncio.Event().wait))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_what_is_thrown_away_while_it_waits_just_ends() -> None:
+    """Python ends a coroutine that nobody awaits any more with `GeneratorExit`, and wants nothing else back."""
+
+    async def begun() -> Any:
+        running: Any = contained(asyncio.Event().wait)
+        running.send(None)
+        return running
+
+    asyncio.run(begun()).close()
+
+
+def test_a_strategy_in_its_thread_ends_its_own_negotiation_alone(open_world: Open) -> None:
+    class Exits:
+        def answer(self, moment: Moment) -> Answer:
+            sys.exit(1)
+
+    world = open_world(hirer_options={"strategy": Exits()})
+    name = world.begin(opening="2 EUR", price="5 EUR").id
+    world.settle(10)
+    assert folded(world.hirer, name).state == "withdrawn"
+    assert last(world.hirer, name, Withdraw).reason == "decision_failed"
+
+
+def test_who_pays_may_fail_and_the_books_wait(open_world: Open) -> None:
+    """A method of settlement is the application's code: it is asked again, and nobody else waits for it."""
+    asked: list[str] = []
+
+    class Exits:
+        def check(self, agreed: Settlement) -> None:
+            return
+
+        async def due(self, due: Any) -> None:
+            asked.append(due.role)
+            if len(asked) == 1:
+                sys.exit(1)
+
+    world = open_world()
+    world.hirer.settlements.methods["manual"] = Exits()
+    name = world.begin(settlement=Settlement(method="manual")).id
+    world.settle(30)
+    assert len(asked) > 1
+    assert folded(world.hirer, name).state == "closing"
+
+
+# --- what can be awaited
+
+
+async def does(job: Any, extra: int = 0) -> None: ...
+
+
+class Does:
+    async def __call__(self, job: Any) -> None: ...
+
+    async def method(self, job: Any) -> None: ...
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def around(*given: Any) -> Any:
+        return function(*given)
+
+    return around
+
+
+def decorated_barely(function: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    def around(*given: Any):
+        return function(*given)
+
+    return around
+
+
+def says_so(job: Any) -> Awaitable[None]:
+    return does(job)
+
+
+def plain(job: Any) -> None: ...
+
+
+def yields(job: Any) -> Any:
+    yield job
+
+
+async def yields_too(job: Any) -> Any:
+    yield job
+
+
+class Plain:
+    def __call__(self, job: Any) -> None: ...
+
+
+def from_a_lambda() -> object:
+    made: Callable[[Any], object] = lambda job: does(job)  # noqa: E731
+    return made
+
+
+AWAITED: list[object] = [
+    does,
+    partial(does, extra=1),
+    partial(partial(Does().method)),
+    Does(),
+    Does().method,
+    decorated(does),
+    decorated(Does()),
+    decorated_barely(does),
+    says_so,
+    from_a_lambda(),
+]
+
+
+@pytest.mark.parametrize("given", AWAITED)
+def test_what_may_be_awaited_is_taken(given: object) -> None:
+    assert why_not_async(given) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (None, "cannot be called"),
+        ("does", "cannot be called"),
+        (plain, "plain is not `async def`"),
+        (partial(plain), "plain is not `async def`"),
+        (Plain(), "not `async def`"),
+        (Plain, "is a class"),
+        (print, "print is not `async def`"),
+        (yields, "is a generator"),
+        (yields_too, "is a generator"),
+        (decorated(plain), "plain is not `async def`"),
+    ],
+)
+def test_what_cannot_be_awaited_is_known_before_it_is_called(given: object, why: str) -> None:
+    assert why in (why_not_async(given) or "")
