@@ -478,20 +478,22 @@ def test_a_port_that_was_taken_meanwhile_is_told_with_the_way_out(tmp_path: Path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(number: int, companies: Companies) -> None:
     nobody = did_of(free_ports(1)[0])
-    command = [*UNDERSIGNED, "hire", nobody, "--task", "x", "--home", str(companies.acme)]
+    command = [*UNDERSIGNED, "hire", nobody, "--task", "x", "--home", str(companies.acme), "--out", "out"]
     process = Process(command, companies.folder)
     process.until("not reached yet")
     ended = process.end(number)
     assert (ended.code, ended.err) == (130, "")
-    last = ended.out.splitlines()[-1]
-    assert "interrupted, but not over" in last
-    assert "serve --home" in last
+    over, shown = ended.out.splitlines()[-2:]
+    assert "interrupted, but not over" in over
+    assert "serve --home" in over
+    named = over.partition("over: ")[2].split()[0]
+    assert f"where it is: undersigned contract show {named} --home {companies.acme}, 'Delivered'" in shown
     (live,) = [
         v
         for v in run("ledger", "list", "--live", "--home", companies.acme, "--json").values
         if v["peer"] == nobody and v["state"] == "inquired"
     ]
-    assert live["engagement"] in last
+    assert live["engagement"] == named
     assert (live["owed"]["who"], live["owed"]["by"] is not None) == (["provider"], True)
     assert "owed: " in run("ledger", "list", "--live", "--home", companies.acme).out
 
@@ -868,7 +870,7 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
         assert ["<-", "artifact", "result: 5.0 MB of 5.0 MB"] in shown
         assert " of 5.0 MB" not in ran.out
         (tmp_path / "much").write_bytes(b"hullo" * 1_000_000)  # what is here already is not fetched again
-        ran = run(*large, "--home", companies.acme, "--json", "--out", tmp_path / "out")
+        ran = run(*large, "--home", companies.acme, "--json", "--out", tmp_path / "out", "--force")
         written = [one["transfer"]["bytes"] for one in ran.values if one.get("type") == "written"]
         assert written == sorted(set(written))
         assert written[-1] == (tmp_path / "out" / "result").stat().st_size == 5_000_000
@@ -878,11 +880,22 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
             ("text", True, 5_000_000),
             ("result", False, 5_000_000),
         }
-        # A folder stands where the file should go: the work is accepted and owed, and the result says so first.
+        # Something else stands where the file should go: the work is accepted and owed, and written beside it.
         (tmp_path / "full" / "result").mkdir(parents=True)
         ran = run(
             *("hire", companies.provider, "--task", "shout", "--input", f"text={tmp_path / 'text'}", "--json"),
             *("--home", companies.acme, "--out", tmp_path / "full"),
         )
         (result,) = (one for one in ran.values if one.get("kind") == "result")
-        assert (ran.code, result["written"]) == (8, {})
+        assert (ran.code, result["written"]) == (0, {"result": str(tmp_path / "full" / "result-2")})
+        assert result["insteadOf"] == {"result": str(tmp_path / "full" / "result")}
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "result").write_text("mine")
+        again = ("hire", companies.provider, "--task", "shout", "--input", f"text={tmp_path / 'text'}")
+        again += ("--home", companies.acme, "--out", tmp_path / "mine")
+        for more in ("", ", where it was already"):
+            told = run(*again).out
+            assert f"5 bytes, in {tmp_path}/mine/result-2{more}; {tmp_path}/mine/result is something else" in told
+            assert (tmp_path / "mine" / "result").read_text() == "mine"
+        assert f"5 bytes, in {tmp_path}/mine/result\n" in run(*again, "--force").out
+        assert (tmp_path / "mine" / "result").read_bytes() == b"HELLO"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from packs import Hire
-from undersigned.cli.hiring import write_artifacts
+from support import file_size_limit
+from undersigned.cli.delivered import write_artifacts
 from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence import check_pack
@@ -44,7 +45,14 @@ NAMES = [
     "aux.tar.gz",
     "~",
     ".000.part",
+    "a ",
+    "a:b",
+    "what?",
+    "COM¹.txt",
+    "-",
+    "\ud800",
 ]
+HARMLESS = ["app.txt", "ü 名.txt", "a'b (1).txt", "x" * 200, "名" * 66, "_1", "concert.txt", "com10", "a..b", "100%"]
 DATA, OUTSIDE = b"what was made", b"what is nobody's business"
 
 
@@ -138,20 +146,114 @@ async def test_sc98_what_is_written_out_stays_in_its_folder(tmp_path: Path, outs
     given = await delivered(tmp_path, *NAMES)
     written = await write_artifacts(given, folder)
     assert set(written) == set(NAMES)
-    assert {name: files(folder)[os.path.basename(path)] for name, path in written.items()} == dict(given)
+    assert {name: files(folder)[one.path.name] for name, one in written.items()} == dict(given)
     assert len(files(folder)) == len(NAMES)
-    assert all(Path(path).parent == folder for path in written.values())
+    assert all(one.path.parent == folder for one in written.values())
     assert set(os.listdir(tmp_path)) == {"artifacts", "out", "outside"}
-    assert not {"con", "nul.txt"} & {name.lower() for name in files(folder)}
+    assert {name for name in NAMES if written[name].path.name == name} == {"%2e%2e%2fx"}
 
 
-async def test_sc98_a_link_where_it_is_written_is_replaced(tmp_path: Path, outside: Path) -> None:
+@pytest.mark.parametrize("name", HARMLESS, ids=ascii)
+async def test_a_harmless_name_is_kept(name: str, tmp_path: Path) -> None:
+    written = await write_artifacts(await delivered(tmp_path, name), tmp_path)
+    assert (written[name].path, written[name].instead_of) == (tmp_path / name, None)
+
+
+async def test_sc98_a_name_is_kept_once_where_case_and_form_do_not_count(tmp_path: Path) -> None:
+    """Where a file system takes them for one, the second would write over the first; so it does nowhere."""
+    given = await delivered(tmp_path, "App.txt", "app.TXT", "e\u0301", "\u00e9")
+    for force in (False, True):
+        folder = tmp_path / f"out-{force}"
+        folder.mkdir()
+        written = await write_artifacts(given, folder, force=force)
+        assert [one.path.name for one in written.values()] == ["App.txt", "app-2.TXT", "e\u0301", "\u00e9-2"]
+        assert not any(one.instead_of for one in written.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("app.txt", "app-2.txt"),
+        ("sbom.cdx.json", "sbom-2.cdx.json"),
+        ("greeting-1.0-py3-none-any.whl", "greeting-1.0-py3-none-any-2.whl"),
+        ("result", "result-2"),
+        ("名.txt", "名-2.txt"),
+        (".bashrc", "artifact-1-2"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["file", "link", "link to nothing", "folder"])
+async def test_sc98_what_is_there_is_never_lost(
+    name: str, beside: str, kind: str, tmp_path: Path, outside: Path
+) -> None:
+    """The name is the provider's; what it delivers is paid for, and so it is written all the same, beside it."""
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "sbom.json").symlink_to(outside)
-    await write_artifacts(await delivered(tmp_path, "sbom.json"), folder)
+    place = folder / ("artifact-1" if name == ".bashrc" else name)
+    if kind == "file":
+        place.write_bytes(OUTSIDE)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(outside if kind == "link" else tmp_path / "nowhere")
+    given = await delivered(tmp_path, name)
+    for was_there in (False, True):  # again: neither another copy nor another name
+        (written,) = (await write_artifacts(given, folder)).values()
+        assert written == (folder / beside, place, was_there)
+    assert {one.name for one in folder.iterdir()} == {place.name, beside}
+    assert (folder / beside).read_bytes() == given[name]
+    assert place.is_symlink() if kind.startswith("link") else place.is_dir() or place.read_bytes() == OUTSIDE
     assert await asyncio.to_thread(outside.read_bytes) == OUTSIDE
-    assert not (folder / "sbom.json").is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
+async def test_what_is_there_already_is_left(tmp_path: Path) -> None:
+    given = await delivered(tmp_path, "app.txt", "other.txt")
+    first = await write_artifacts(given, tmp_path)
+    before = [one.path.stat() for one in first.values()]
+    for force in (False, True):
+        again = await write_artifacts(given, tmp_path, force=force)
+        assert again == {name: one._replace(was_there=True) for name, one in first.items()}
+        assert [one.path.stat() for one in again.values()] == before
+
+
+@pytest.mark.parametrize("linked", [False, True])
+async def test_sc98_a_file_is_replaced_by_force_and_not_written_through(
+    linked: bool, tmp_path: Path, outside: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    place = folder / "sbom.json"
+    if linked:
+        place.symlink_to(outside)
+    else:
+        place.write_bytes(OUTSIDE)
+    given = await delivered(tmp_path, "sbom.json")
+    assert await write_artifacts(given, folder, force=True) == {"sbom.json": (place, None, False)}
+    assert (place.read_bytes(), place.is_symlink()) == (given["sbom.json"], False)
+    assert await asyncio.to_thread(outside.read_bytes) == OUTSIDE
+
+
+async def test_a_folder_is_not_written_over_by_force(tmp_path: Path) -> None:
+    (tmp_path / "app.txt").mkdir()
+    written = await write_artifacts(await delivered(tmp_path, "app.txt"), tmp_path, force=True)
+    assert written == {"app.txt": (tmp_path / "app-2.txt", tmp_path / "app.txt", False)}
+
+
+async def test_what_has_to_be_new_replaces_nothing(tmp_path: Path) -> None:
+    """Also what somebody made after it was seen that nothing is there; and no part of it is left."""
+    given = await delivered(tmp_path, "app.txt")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    place = folder / "app.txt"
+    await asyncio.to_thread(place.write_bytes, OUTSIDE)
+    with pytest.raises(FileExistsError) as refused:
+        await given.save("app.txt", place, new=True)
+    assert refused.value.filename == str(place)
+    assert files(folder) == {"app.txt": OUTSIDE}
+    with file_size_limit(8), pytest.raises(OSError, match="too large") as full:
+        await given.save("app.txt", place)
+    assert full.value.filename == str(place)
+    assert files(folder) == {"app.txt": OUTSIDE}
 
 
 @pytest.mark.parametrize("name", ["../../x", "C:\\x", "%2e%2e%2fx", "CON"])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -32,12 +31,9 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import (
     SBOM_FORMATS,
     TASKS,
-    Contents,
     Conversation,
     DomainLink,
     Home,
-    Meter,
-    Transfer,
     checked_demands,
     checked_name,
     domain_links,
@@ -45,9 +41,11 @@ from undersigned.runtime import (
     parse_price,
 )
 
+from .delivered import Written, write_artifacts
 from .options import (
     AT_OPTION,
     DOCUMENTS_OPTION,
+    FORCE_OPTION,
     GATES_OPTION,
     VERBOSE_OPTION,
     WAIT_OPTION,
@@ -61,15 +59,12 @@ from .options import (
     running,
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, typed
-from .telling import domain_lines, goes_on, held_clock, moved, tell, tell_unfinished
+from .telling import domain_lines, goes_on, held_clock, tell, tell_unfinished
 from .trace import PACK_OPTION, check_artifact
 
-__all__ = ["check", "hire", "write_artifacts"]
+__all__ = ["check", "hire"]
 
 UNREACHABLE = CODES["unreachable"].exit_code
-PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-"""What some systems take for a device, in every folder."""
 CONFIRM_SECONDS = 2.0
 """How long `check` stays for the other side to confirm that it is over."""
 OF_ARTIFACTS = frozenset({"purpose", "packs", "documents", "offline"})
@@ -255,7 +250,13 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     help="All the time until both are bound, people's approval on either side included; by default 900, or 3600 if the "
     "policy asks people.",
 )
-@click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for what is delivered.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for what is delivered. What is there stays: a file of that name gets one with a number beside it.",
+)
+@FORCE_OPTION
 @click.option(
     "--continues", metavar="ENGAGEMENT|DIGEST", help="The earlier refusal that this answers, with what it asked for."
 )
@@ -325,6 +326,7 @@ async def hire(
     opening: str | None,
     decide_within: int | None,
     folder: Path | None,
+    force: bool,
     continues: str | None,
     subcontracting: int,
     onward: bool,
@@ -411,7 +413,8 @@ async def hire(
                     style="bold yellow",
                 )
                 if folder is not None:
-                    out.line(f"nothing is written to {folder} then; where it is: {typed('contract show')}, 'Delivered'")
+                    shown = typed("contract show {} --home {}", under_way.engagement, opened.path)
+                    out.line(f"nothing is written to {folder} then; where it is: {shown}, 'Delivered'")
             raise
         except UndersignedError as error:
             _hint(error, peer, did)
@@ -419,10 +422,11 @@ async def hire(
             raise
         finally:
             impatient.cancel()
-        written, unwritten = {}, None
+        written: dict[str, Written] = {}
+        unwritten = None
         if folder is not None:
             try:
-                written = await write_artifacts(result.artifacts, folder, out)
+                written = await write_artifacts(result.artifacts, folder, out, force=force)
             except OSError as error:
                 unwritten = error  # told after the result: the work is accepted and owed all the same
         out.value(
@@ -433,7 +437,9 @@ async def hire(
                 "price": result.price,
                 "criteria": result.criteria,
                 "artifacts": {name: result.artifacts.size(name) for name in result.artifacts},
-                "written": written,
+                "written": {name: str(one.path) for name, one in written.items()},
+                # What stands there is not what was delivered.
+                "insteadOf": {name: str(one.instead_of) for name, one in written.items() if one.instead_of},
             }
         )
         out.line()
@@ -444,17 +450,27 @@ async def hire(
         for name in result.artifacts:
             kept = f"{peer.artifacts.where} as {result.artifacts.digest(name)} (--out FOLDER writes a copy)"
             size = counted(result.artifacts.size(name), "byte")
-            out.line(f"  delivered  {plain(name)}, {size}, in {written.get(name) or kept}")
+            out.line(f"  delivered  {plain(name)}, {size}, in {_place(written[name]) if name in written else kept}")
         if result.price.partition(" ")[0] != "0" and settlement not in ("none", "invoice"):
             settle = typed("contract settle {} --home {}", result.contract, opened.path)
-            out.line(f"  payment    the books wait for {settle}, beside {typed('serve')}")
+            out.line(f"  payment    the books wait for {settle}, beside {typed('serve --home {}', opened.path)}")
         out.line(f"  evidence   {typed('export {} --home {}', result.engagement, opened.path)}")
         if result.unclosed is not None and unwritten is None:
             raise result.unclosed
         if unwritten is not None:
             code = "store_full" if unwritten.errno in NO_ROOM else "store_unavailable"
-            raise LedgerUnavailable(code, f"--out: {unwritten}; all is kept in {peer.artifacts.where}")
+            why = f"{unwritten.filename or folder}: {unwritten.strerror or unwritten}"
+            raise LedgerUnavailable(code, f"--out: {why}; all is kept in {peer.artifacts.where}")
     return 0
+
+
+def _place(written: Written) -> str:
+    """Where an artifact is, and why there."""
+    there = ", where it was already" if written.was_there else ""
+    if written.instead_of is not None:
+        hint = "" if written.instead_of.is_dir() else ": --force would write over it"
+        there += f"; {written.instead_of} is something else, and stays{hint}"
+    return f"{written.path}{there}"
 
 
 def _settlement(
@@ -489,32 +505,6 @@ def _milestone(text: str) -> Milestone:
         raise ConfigurationError(
             "bad_configuration", f"--milestone: expected NAME=PERCENT:CRITERION,..., got {text!r}"
         ) from error
-
-
-async def write_artifacts(artifacts: Contents, folder: Path, out: Out | None = None) -> dict[str, str]:
-    """Writes what was delivered, and tells how far it is; gives the path of each artifact by its name."""
-    written: dict[str, str] = {}
-    for number, name in enumerate(artifacts, start=1):
-        # The name is the provider's text: it becomes a file name only if it is a plain one, on every system.
-        plain_one = PLAIN_NAME.fullmatch(name) and not DEVICE.fullmatch(name)
-        path = folder / (name if plain_one else f"artifact-{number}")
-        while str(path) in written.values():
-            path = path.with_name(f"{path.name}-{number}")
-        await artifacts.save(name, path, _telling(out, artifacts, name) if out is not None else None)
-        written[name] = str(path)
-    return written
-
-
-def _telling(out: Out, artifacts: Contents, name: str) -> Callable[[int], None]:
-    """Tells how far something large is written, as how far it had come before."""
-
-    def tell(done: int, total: int | None) -> None:
-        state = Transfer(name=name, digest=artifacts.digest(name), outward=False, bytes=done, total=total)
-        out.value({"kind": "transfer", "type": "written", "summary": moved(state), "transfer": from_struct(state)})
-        out.progress(f"          .. written        {moved(state)}")
-
-    meter = Meter(tell)
-    return lambda done: meter.at(done, artifacts.size(name))
 
 
 def _tell_needs(out: Out, error: UndersignedError) -> None:

@@ -50,6 +50,8 @@ MAX_WHOLE_BYTES: Final = 64 * 1024 * 1024
 """Most that is read into memory for who asks for all bytes at once."""
 STALE_SECONDS: Final = 86_400.0
 """A file on its way that nobody wrote to for so long was left by a process that ended."""
+NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What a file system says on which a file has one name only."""
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
 """What opening a file says where there is none, or something that is none; all else is a store that is away."""
 
@@ -208,13 +210,15 @@ class ArtifactStore:
         if held:
             yield held
 
-    async def copy(self, digest: Digest, path: Path, tell: Callable[[int], None] | None = None) -> None:
-        """Writes the bytes of `digest` to `path`. What is there is replaced, and not written through: it may be a link.
-        `tell` hears how many are written.
+    async def copy(
+        self, digest: Digest, path: Path, tell: Callable[[int], None] | None = None, *, new: bool = False
+    ) -> None:
+        """Writes the bytes of `digest` to `path`, whole or not at all. What is there is replaced, and not written
+        through: it may be a link; if it has to be `new`, it stays. `tell` hears how many are written.
 
         Raises:
             UndersignedError, VerificationError: As `get`; then nothing is written.
-            OSError: It cannot be written.
+            OSError: It cannot be written; `FileExistsError`: it has to be new, and something is there.
         """
         beside = _fresh(path.parent)
         try:
@@ -227,9 +231,13 @@ class ArtifactStore:
                         written += len(piece)
                         if tell is not None:
                             tell(written)
-            await asyncio.to_thread(os.replace, beside, path)
-        except BaseException:
+                    # The name does not come before the bytes, whatever happens to the machine.
+                    await asyncio.to_thread(os.fsync, file.fileno())
+            await asyncio.to_thread(_name, beside, path, new=new)
+        except BaseException as exc:
             await asyncio.to_thread(beside.unlink, missing_ok=True)
+            if isinstance(exc, OSError) and exc.errno and exc.filename in (None, str(beside)):
+                raise OSError(exc.errno, exc.strerror, str(path)) from exc  # what was asked for, and not the way to it
             raise
 
     async def digests(self, digest: Digest, algorithms: frozenset[str]) -> dict[str, str]:
@@ -604,9 +612,11 @@ class Contents(Mapping[str, bytes]):
         """The bytes of one in pieces, as `ArtifactStore.pieces`."""
         return self._store.pieces(self.digest(name))
 
-    async def save(self, name: str, path: Path, tell: Callable[[int], None] | None = None) -> None:
+    async def save(
+        self, name: str, path: Path, tell: Callable[[int], None] | None = None, *, new: bool = False
+    ) -> None:
         """Writes one to `path`, which is yours to choose: `name` is text of the other side. As `ArtifactStore.copy`."""
-        await self._store.copy(self.digest(name), path, tell)
+        await self._store.copy(self.digest(name), path, tell, new=new)
 
     async def stated(self, algorithms: frozenset[str]) -> dict[str, bytes | Mapping[str, str]]:
         """Each as the check of a statement needs it: its bytes if they are at hand, else its digests by `algorithms`.
@@ -683,6 +693,28 @@ def unwritten(folder: Path, exc: OSError) -> LedgerUnavailable:
 
 def _fresh(folder: Path) -> Path:
     return folder / _part()
+
+
+def _name(made: Path, path: Path, *, new: bool) -> None:
+    """Gives a file its name; if it has to be `new`, one that nothing else has.
+
+    Raises:
+        FileExistsError: Something has.
+    """
+    if not new:
+        os.replace(made, path)
+        return
+    try:
+        os.link(made, path, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno not in NO_LINKS:
+            raise
+        # On a file system where a file has one name only, somebody can still come in between.
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from exc
+        os.replace(made, path)
+    else:
+        made.unlink()
 
 
 def _part() -> str:
