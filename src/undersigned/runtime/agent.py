@@ -78,7 +78,7 @@ from .presence import Presences
 from .provider import ProviderSide
 from .refusals import Refusals
 from .renewal import Renewals
-from .services import Service, offered
+from .services import Service, checked_service, offered
 from .settlement import Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
@@ -383,10 +383,15 @@ class Agent:
         media_type: str = "application/octet-stream",
         capacity: int = 16,
     ) -> Callable[[Handler], Handler]:
-        """Decorator: this function does `task` for whoever hires us at `price` or more, and delivers `delivers`."""
+        """Decorator: this `async` function does `task` for whoever hires us at `price` or more, and delivers
+        `delivers`; in place of what the settings offer of that task, if they do.
+
+        Raises, when decorating:
+            ConfigurationError: `bad_configuration`: it could not be hired, or is offered already.
+        """
 
         def register(handler: Handler) -> Handler:
-            self.services[task] = Service(
+            service = Service(
                 task=task,
                 handler=handler,
                 price=parse_price(price),
@@ -395,6 +400,7 @@ class Agent:
                 media_type=media_type,
                 capacity=capacity,
             )
+            self.services[task] = checked_service(service, self.services.get(task))
             return handler
 
         return register

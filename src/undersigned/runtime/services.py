@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Final
 
 import msgspec
 
-from undersigned.contract import Price
-from undersigned.errors import ConfigurationError
+from undersigned.contract import Deliverable, Price
+from undersigned.encoding import MESSAGE_LIMITS, JsonObject, canonicalize, decode_json, in_words
+from undersigned.errors import ConfigurationError, FormatError
 
+from .application import ApplicationEnded, contained_call, in_short, why_not_async
 from .configuration import OfferPart
 from .job import Handler
-from .order import parse_price
+from .order import checked_name, parse_price
 
-__all__ = ["Service", "handler_named", "load_handler", "offered"]
+__all__ = ["Service", "checked_service", "handler_named", "load_handler", "offered"]
+
+MAX_CAPACITY: Final = 2**53 - 1
+"""The largest number that a message can hold."""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,15 +35,47 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = "application/octet-stream"
     capacity: int = 16
     """Contracts at a time."""
+    by_settings: bool = False
+    """Whether the settings say so; the application may say otherwise, once."""
+
+
+def checked_service(service: Service, before: Service | None = None) -> Service:
+    """The service, once it can be hired: what it says goes into messages, and its handler is awaited. `before` is what
+    is offered of that task already.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: it cannot, or the application offers that task already.
+    """
+    task = checked_name("offer: task", service.task)
+    what, capacity = f"offer {task}", service.capacity
+    if before is not None and not before.by_settings:
+        raise ConfigurationError("bad_configuration", f"offer: two are of the task {task!r}")
+    checked_name(f"{what}: delivers", service.delivers)
+    if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
+        raise ConfigurationError("bad_configuration", f"{what}: capacity: expected 1 or more, got {capacity!r:.40}")
+    if not isinstance(service.summary, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise ConfigurationError("bad_configuration", f"{what}: summary: expected text, got {service.summary!r:.40}")
+    delivers: JsonObject = {"name": service.delivers, "mediaType": service.media_type, "criteria": []}
+    try:
+        msgspec.convert(delivers, Deliverable)
+        decode_json(canonicalize({"summary": service.summary, "delivers": delivers}), MESSAGE_LIMITS)
+    except msgspec.ValidationError as exc:
+        raise ConfigurationError("bad_configuration", f"{what}: {in_words(str(exc))}") from exc
+    except FormatError as exc:
+        raise ConfigurationError("bad_configuration", f"{what}{exc.path.replace('/', ': ')}: {exc.message}") from exc
+    if (why := why_not_async(service.handler)) is not None:
+        text = f"{what}: expected a handler that is awaited, `async def handler(job)`; {why}"
+        raise ConfigurationError("bad_configuration", text)
+    return service
 
 
 def offered(offer: OfferPart, handler: Handler | None) -> Service:
     """What the settings offer, done by `handler`; without one, by the function that they name.
 
     Raises:
-        ConfigurationError: As `load_handler`; `bad_configuration`, the price is none.
+        ConfigurationError: As `load_handler` and `checked_service`; `bad_configuration`, the price is none.
     """
-    return Service(
+    service = Service(
         task=offer.task,
         handler=handler or load_handler(offer.handler),
         price=parse_price(offer.price),
@@ -45,7 +83,9 @@ def offered(offer: OfferPart, handler: Handler | None) -> Service:
         delivers=offer.delivers,
         media_type=offer.media_type,
         capacity=offer.capacity,
+        by_settings=True,
     )
+    return checked_service(service)
 
 
 def handler_named(text: str, what: str = "handler") -> tuple[str, str]:
@@ -72,14 +112,16 @@ def load_handler(name: str) -> Handler:
     """
     module, function = handler_named(name)
     try:
-        found: Handler = getattr(import_module(module), function)
+        found: Handler = getattr(contained_call(lambda: import_module(module)), function)
     except ImportError as exc:
         known = exc.name is not None and not module.startswith(exc.name)
         code = "missing_extra" if known else "bad_configuration"
         hint = " (install undersigned[prov])" if module.startswith("undersigned.") else ""
         raise ConfigurationError(code, f"handler {name} cannot be loaded: {exc}{hint}") from exc
-    except (ValueError, TypeError) as exc:
-        raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {exc}") from exc
     except AttributeError as exc:
         raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}") from exc
+    except (ValueError, TypeError) as exc:
+        raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {exc}") from exc
+    except ApplicationEnded as exc:
+        raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {in_short(exc)}") from exc
     return found

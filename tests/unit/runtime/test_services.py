@@ -1,0 +1,93 @@
+"""What an agent offers is looked at when it is declared, and not by everybody who then hires it in vain."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from integration.hires import two_homes
+from runtimes import World, summarise
+from undersigned import Peer
+from undersigned.errors import ConfigurationError
+from undersigned.runtime import Job, load_handler
+
+Open = Callable[..., World]
+
+
+def plain(job: Job) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "handler", "says"),
+    [
+        ({"task": ""}, summarise, "offer: task: expected 1 to 128 printable characters, got ''"),
+        ({"task": None}, summarise, "offer: task"),
+        ({"task": "two\nlines"}, summarise, "offer: task"),
+        ({"delivers": "a\x00b"}, summarise, "offer t: delivers"),
+        ({"delivers": "a\nb"}, summarise, "offer t: delivers"),
+        ({"delivers": "x" * 129}, summarise, "offer t: delivers"),
+        ({"delivers": ""}, summarise, "offer t: delivers"),
+        ({"media_type": "text"}, summarise, "offer t: "),
+        ({"media_type": None}, summarise, "offer t: "),
+        ({"summary": None}, summarise, "offer t: summary: expected text, got None"),
+        ({"summary": "a\x00b"}, summarise, "offer t: summary: "),
+        ({"summary": "\ud800"}, summarise, "offer t"),
+        ({"capacity": 0}, summarise, "offer t: capacity: expected 1 or more, got 0"),
+        ({"capacity": True}, summarise, "offer t: capacity"),
+        ({"capacity": 2**53}, summarise, "offer t: capacity"),
+        ({"price": "4"}, summarise, "4.50 EUR"),
+        ({}, plain, "`async def handler(job)`; plain is not `async def`"),
+        ({}, None, "None cannot be called"),
+    ],
+)
+def test_what_could_not_be_hired_is_refused_when_it_is_declared(
+    options: dict[str, Any], handler: Any, says: str, open_world: Open
+) -> None:
+    agent = open_world().provider
+    declare: Any = agent.offers
+    with pytest.raises(ConfigurationError) as refused:
+        declare(**{"task": "t", **options})(handler)
+    assert refused.value.code == "bad_configuration"
+    assert says in refused.value.message
+    assert set(agent.services) == {"summary"}
+
+
+def test_a_task_is_offered_once(open_world: Open) -> None:
+    agent = open_world().provider
+    first = agent.services["summary"]
+    with pytest.raises(ConfigurationError, match="offer: two are of the task 'summary'"):
+        agent.offers("summary")(summarise)
+    assert agent.services["summary"] is first
+
+
+async def test_the_application_may_do_once_what_the_settings_offer(tmp_path: Path) -> None:
+    _, globex = await two_homes(tmp_path)
+    async with Peer.open(globex) as peer:
+        assert peer.services["summary"].delivers == "summary.txt"
+        peer.offers("summary", delivers="other.txt")(partial(summarise))
+        assert peer.services["summary"].delivers == "other.txt"
+        with pytest.raises(ConfigurationError, match="two are of the task"):
+            peer.offers("summary")(summarise)
+
+
+async def test_a_function_in_the_settings_that_is_not_awaited_is_refused_at_the_start(tmp_path: Path) -> None:
+    _, globex = await two_homes(tmp_path, handler="json:dumps")
+    with pytest.raises(ConfigurationError, match=r"offer summary: .*dumps is not `async def`"):
+        async with Peer.open(globex):
+            pass
+
+
+def test_a_module_that_ends_the_process_is_a_handler_that_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaves_at_once.py").write_text("import sys\nsys.exit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError, match="cannot be loaded: SystemExit: 3"):
+        load_handler("leaves_at_once:work")
+    assert not isinstance(sys.modules.get("leaves_at_once"), ModuleType)
