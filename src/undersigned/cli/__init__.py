@@ -6,8 +6,11 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import click
 
@@ -86,8 +89,27 @@ def _loaded(name: str) -> ModuleType:
     return module
 
 
+@contextmanager
+def _help_written() -> Generator[None]:
+    """Commands tell by themselves what went wrong. What comes as far as this is help or the version, not written."""
+    try:
+        yield
+    except OSError as exc:
+        from .output import help_refused
+
+        raise click.exceptions.Exit(help_refused(exc, as_json="--json" in sys.argv)) from exc
+
+
 class _Commands(click.Group):
     """The group of all commands; one is imported when it is asked for."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        with _help_written():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _help_written():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -151,7 +173,8 @@ def main() -> None:
 
             told(Out(as_json=True), ConfigurationError("bad_configuration", exc.format_message()))
         else:
-            exc.show()
+            with suppress(OSError):  # nobody can be told; the exit code says it
+                exc.show()
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED

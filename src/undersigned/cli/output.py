@@ -43,10 +43,12 @@ __all__ = [
     "command",
     "counted",
     "engagement_named",
+    "help_refused",
     "home_path",
     "meeting",
     "plain",
     "reading",
+    "refused",
     "told",
     "typed",
 ]
@@ -272,14 +274,8 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
             raise  # what is wrong with the command line is told where all of that is
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except BrokenPipeError:
-            # Whoever read our output has left.
-            _silence()
-            code = INTERRUPTED
         except OSError as exc:
-            text = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc)
-            full = LedgerUnavailable("store_full", text)
-            code = told(out, full if exc.errno in NO_ROOM else ConfigurationError("bad_configuration", text))
+            code = refused(out, exc)
         except Exception as exc:
             code = told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
             traceback.print_exception(exc)
@@ -291,6 +287,24 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         sys.exit(code or 0)
 
     return pass_out(wrapped)
+
+
+def refused(out: Out, exc: OSError) -> int:
+    """Tells what the system did not do; the exit code for it."""
+    if isinstance(exc, BrokenPipeError):
+        # Whoever read our output has left.
+        _silence()
+        return INTERRUPTED
+    text = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc)
+    full = LedgerUnavailable("store_full", text)
+    return told(out, full if exc.errno in NO_ROOM else ConfigurationError("bad_configuration", text))
+
+
+def help_refused(exc: OSError, *, as_json: bool) -> int:
+    """As `refused`, of the help and the version, which no command writes; nothing of them is tried again."""
+    code = refused(Out(as_json), exc)
+    _silence()
+    return code
 
 
 def _silence() -> None:

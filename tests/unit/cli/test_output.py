@@ -117,15 +117,19 @@ def test_an_interrupt_is_exit_code_130(monkeypatch) -> None:
 DID = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
 
 
-@pytest.mark.parametrize("more", [(), ("--json",)])
-def test_a_reader_that_leaves_ends_the_command_quietly(more: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [("discover", DID), ("discover", DID, "--json"), ("--help",), ("--version",), ("verify", "--help")],
+    ids=["lines", "json", "help", "version", "help of a command"],
+)
+def test_a_reader_that_leaves_ends_the_command_quietly(command: tuple[str, ...]) -> None:
     """`undersigned ... | head -1`: no traceback, and not exit code 0 either, because not all was said."""
     read, write = os.pipe()
     os.close(read)
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with os.fdopen(write, "wb") as closed:
         ran = subprocess.run(
-            [sys.executable, "-m", "undersigned.cli", "discover", DID, *more],
+            [sys.executable, "-m", "undersigned.cli", *command],
             stdout=closed,
             stderr=subprocess.PIPE,
             env=env,
@@ -140,8 +144,12 @@ def test_a_reader_that_leaves_ends_the_command_quietly(more: tuple[str, ...]) ->
         (("discover", DID), 8, b"error: No space left on device  (store_full)\n"),
         (("discover", DID, "--json"), 8, b"error: No space left on device  (store_full)\n"),
         (("nonsense", "--json"), 2, b"error: No such command 'nonsense'.  (bad_configuration)\n"),
+        (("--help",), 8, b"error: No space left on device  (store_full)\n"),
+        (("--version",), 8, b"error: No space left on device  (store_full)\n"),
+        (("verify", "--help"), 8, b"error: No space left on device  (store_full)\n"),
+        (("contract", "show", "--json", "--help"), 8, b"error: No space left on device  (store_full)\n"),
     ],
-    ids=["lines", "json", "usage"],
+    ids=["lines", "json", "usage", "help", "version", "help of a command", "help of a part"],
 )
 def test_an_output_that_takes_no_more_is_told_on_the_other(command: tuple[str, ...], code: int, error: bytes) -> None:
     """A command line that means nothing is that all the same."""
@@ -154,6 +162,19 @@ def test_an_output_that_takes_no_more_is_told_on_the_other(command: tuple[str, .
             check=False,
         )
     assert (ran.returncode, ran.stderr) == (code, error)
+
+
+@pytest.mark.parametrize("command", [(), ("nonsense",), ("verify", "nowhere.zip")], ids=" ".join)
+def test_an_error_that_cannot_be_told_is_an_exit_code(command: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "undersigned.cli", *command],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            check=False,
+        )
+    assert (ran.returncode, ran.stdout) == (2, b"")
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
