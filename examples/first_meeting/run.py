@@ -1,6 +1,6 @@
 """Two companies that nobody introduced: one is declined, hears what is needed, obtains it, comes back, and is hired.
 
-    python examples/first_meeting/run.py [FOLDER]
+    .venv/bin/python examples/first_meeting/run.py [FOLDER]
 
 Everything is real: five state folders with their own keys, three peers on sockets of this machine, their ledgers and
 status lists. FOLDER keeps them; by default it is a new temporary one. What happens here, and what to look at

@@ -1,6 +1,6 @@
 """An agent under contract uses somebody else's MCP server, as far as its contract goes and no further.
 
-    python examples/guarded_mcp/run.py [FOLDER]
+    .venv/bin/python examples/guarded_mcp/run.py [FOLDER]
 
 Everything is real: two peers with ledgers, a contract, the published server `mcp-server-git`, the stock client of the
 MCP SDK, and the gate between them as a process of its own, over HTTP and over standard input and output. FOLDER keeps
@@ -36,7 +36,8 @@ try:
     from mcp_server_git.server import create_server
 except ImportError as exc:
     sys.exit(
-        f"It needs an MCP client and server, which are no part of undersigned: pip install mcp mcp-server-git ({exc})"
+        f"It needs an MCP client and server, which are no part of undersigned: "
+        f"{sys.executable} -m pip install mcp mcp-server-git ({exc})"
     )
 
 RULES = Path(__file__).with_name("rules.toml")

@@ -1,6 +1,6 @@
 """A market of five organisations, two roots and twenty agents, four of which praise one another.
 
-    python examples/marketplace/run.py [FOLDER]
+    .venv/bin/python examples/marketplace/run.py [FOLDER]
 
 One agent of Acme needs a text proofread. It asks everybody on the market who does that, cheapest first, and judges each
 by what it knows of whom. Everything is real: twenty peers on sockets of this machine, each with a state folder, keys,

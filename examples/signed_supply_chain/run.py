@@ -1,6 +1,6 @@
 """A wheel whose whole way is known: a hired agent builds it, has another agent list what is in it, and anybody can ask.
 
-    python examples/signed_supply_chain/run.py [FOLDER]
+    .venv/bin/python examples/signed_supply_chain/run.py [FOLDER]
 
 Everything is real: a source distribution and its wheel, four state folders with their own keys, three peers on sockets
 of this machine, two contracts of which one stands under the other, a bill of materials in CycloneDX and provenance in
