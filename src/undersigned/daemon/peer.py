@@ -333,8 +333,10 @@ class Peer(Agent):
         `inputs` are files (paths) or bytes by name; the provider may read them and nothing else, unless `scope` adds
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `deliverable` names what is to be delivered, one thing or several
-        (default: what the provider says). `criteria` (id to text) are what the delivery is held to; `review` says for
-        each whether it is met. `approve` answers what the scope allows only with a person's yes; without it people
+        (default: what the provider says). `criteria` (id to text) are what the delivery is held to; `review`, which is
+        `async` and no use without them, says for each whether it is met. If it raises, nothing is signed: it is called
+        again while there is time for the review, and `reviewers` of this peer, by kind of task, has the one that is
+        called after a restart. `approve` answers what the scope allows only with a person's yes; without it people
         answer with `undersigned contract approve`. `at` is the provider's URL, needed if its DID document does not
         say. `decide_seconds` is all the time until both are bound or it is withdrawn, people's approval on either
         side included; by default 15 minutes, or an hour if our own policy asks people. A provider that does not
@@ -385,6 +387,8 @@ class Peer(Agent):
                 c2pa=c2pa,
                 max_bytes=max_bytes,
                 reworks=reworks,
+                review=review,
+                approve=approve,
             ),
             review,
             approve,

@@ -33,7 +33,7 @@ from .order import Order
 from .requests import Approves
 from .turn import Event, Hears
 from .unread import Unread
-from .work import Reviewer
+from .work import REVIEW_FAILED, Reviewer
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -327,6 +327,10 @@ class Hire:
             raise self._withdrawn(conversation, self._refused, told)
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
+            if (failed := conversation.facts.get(REVIEW_FAILED)) is not None:
+                price = owed_price(conversation, engagement)
+                text = f"our own review failed ({failed}), and the contract ended without one: {ends}"
+                raise PolicyError("decision_failed", f"{text}; owed by it: {price.amount} {price.currency}")
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
         review = conversation.last("Review", Review, "hirer")
         delivery = conversation.last("Delivery", Delivery, "provider")

@@ -47,6 +47,7 @@ from undersigned.scope import (
     sketch,
 )
 
+from .application import why_not_async
 from .continuing import named_withdrawal
 from .files import read_file
 
@@ -166,6 +167,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How often work that misses a criterion is asked for again."""
     max_bytes: int | None = None
     """The most bytes of each thing that is delivered."""
+    reviewed: bool = False
+    """Whether a function of the application says which criteria are met."""
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
@@ -383,6 +386,8 @@ async def hire_order(
     verifier: Did | None = None,
     c2pa: Sequence[Path | bytes | str] | None = None,
     max_bytes: int | None = None,
+    review: object = None,
+    approve: object = None,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
@@ -391,7 +396,8 @@ async def hire_order(
     `sbom` is the format and version of a bill of materials that has to come with what is delivered; `verifier` judges
     it in our place, and is neither party. With `c2pa`, media have to carry a manifest; it holds files or bytes with the
     certificates, in PEM, from which their signers come, or nothing if the provider's own proof is enough.
-    `max_bytes` are the most that each thing delivered may have.
+    `max_bytes` are the most that each thing delivered may have. `review` and `approve` are functions of the
+    application, which are only looked at here.
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
 
@@ -404,6 +410,15 @@ async def hire_order(
     except (UndersignedError, TypeError, AttributeError) as exc:
         raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
     checked_name("task", task)
+    for name, function in (("review", review), ("approve", approve)):
+        if function is not None and (why := why_not_async(function)) is not None:
+            text = f"{name}: expected a function that is awaited, such as `async def {name}(...)`; {why}"
+            raise ConfigurationError("bad_configuration", text)
+    for name, given in (("inputs", inputs), ("criteria", criteria)):
+        if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            what = "a path or bytes" if name == "inputs" else "a text"
+            text = f"{name}: expected {what} for each name, as a dict; got {given!r:.60}"
+            raise ConfigurationError("bad_configuration", text)
     anchors = await checked_demands((agent.identity.did, provider), verifier=verifier, sbom=sbom, c2pa=c2pa)
     if not 0 <= subcontracting <= MAX_DEPTH:
         raise ConfigurationError(
@@ -424,6 +439,9 @@ async def hire_order(
     known = TASKS.get(task)
     if decide_seconds is None and agent.home.configuration.policy.asks:
         decide_seconds = DECIDE_SECONDS
+    if review is not None and not criteria and (known is None or not known.criteria):
+        text = "review says for each of the criteria whether it is met, and there are none: name them with criteria"
+        raise ConfigurationError("bad_configuration", text)
     agreed, named = settlement or Settlement(method="none"), _named(deliverable, known, criteria)
     try:
         agent.settlements.check(agreed)
@@ -444,6 +462,7 @@ async def hire_order(
     return Order(
         settlement=agreed,
         reworks=reworks,
+        reviewed=review is not None,
         provider=provider,
         url=at,
         task=task,

@@ -90,7 +90,7 @@ class Subcontracts:
         """See `Job.hire`."""
         return Hire(
             self._agent,
-            self._order(job, conversation, provider, reviewed=review is not None, **asked),
+            self._order(job, conversation, provider, review=review, **asked),
             review,
             begin=partial(self._begin, conversation),
             over=self._over,
@@ -104,13 +104,15 @@ class Subcontracts:
         *,
         inputs: Mapping[str, Path | bytes | str],
         scope: Scope | None,
-        reviewed: bool,
+        review: Reviewer | None,
         **asked: Any,
     ) -> Order:
         agent, parent = self._agent, conversation.offered()
         above = parent.terms
         wide = read_scope(above.scope, above.scope.critical or ())
-        order = await hire_order(agent, provider, inputs=inputs, scope=_carrying(wide, scope or Scope()), **asked)
+        order = await hire_order(
+            agent, provider, inputs=inputs, scope=_carrying(wide, scope or Scope()), review=review, **asked
+        )
         now, at = agent.clock.now(), above.deadlines
         kept = max(1, seconds_between(now, at.finish) // MARGIN)
         named = {
@@ -131,7 +133,7 @@ class Subcontracts:
                 until=shift(at.until, -1),
                 close=at.close,
                 data=above.data_handling,
-                reviewed=reviewed,
+                reviewed=review is not None,
             ),
             evidence=tuple(dict.fromkeys((*order.evidence, *above.evidence.predicates))),
             sbom=above.evidence.sbom or order.sbom,

@@ -33,7 +33,7 @@ from undersigned.attestation import (
     verify_statement,
     work,
 )
-from undersigned.contract import ContractDocument
+from undersigned.contract import ContractDocument, plain
 from undersigned.did import DidDocument
 from undersigned.encoding import (
     Did,
@@ -43,12 +43,13 @@ from undersigned.encoding import (
     parse_duration,
     seconds_between,
 )
-from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError, VerificationError
+from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import PERFORMED, Engagement, Work
 
+from .application import contained, in_short
 from .artifacts import Contents, Incoming, of_store, too_large
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
@@ -60,11 +61,19 @@ from .turn import Say, load_engagement
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Reviewed", "Reviewer", "Worker", "contracts_to_deliver"]
+__all__ = ["REVIEW_FAILED", "Reviewed", "Reviewer", "Worker", "contracts_to_deliver"]
 
 _log = structlog.get_logger()
 
 RETRY_SECONDS = 2.0
+LONGEST_RETRY_SECONDS = 60.0
+"""Between attempts of a review whose function fails."""
+
+
+REVIEW_FAILED: Final = "review-failed"
+"""Fact: why our review could not be made when that was tried last."""
+MAX_WHY: Final = 1024
+"""Characters of it that are kept."""
 
 
 class Reviewed(msgspec.Struct, frozen=True):
@@ -77,7 +86,15 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
-"""Says for each acceptance criterion, by id, whether it is met. One that is left out is not."""
+"""Says for each acceptance criterion, by id, whether it is met. One that is left out is not.
+
+A `FormatError` or `VerificationError` that it raises says that what was delivered does not hold. Whatever else it
+raises says nothing about the work, and no verdict is signed for it.
+"""
+
+
+class _NoVerdict(Exception):
+    """The function that reviews could not say anything, and why."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,7 +334,7 @@ class Worker:
         await conversation.settled()
         if not self._first(f"review:{conversation.id}:{delivery.round}"):
             return
-        document = conversation.offered()
+        document, pause = conversation.offered(), RETRY_SECONDS
         await self._agent.subcontracts.reviewer(conversation)
         async with _Transfers(self._agent, delivery.contract) as transfers:
             while True:
@@ -333,12 +350,31 @@ class Worker:
                     _log.warning("review waits", engagement=conversation.id, error=str(error))
                     transfers.doubt(error.detail.get("stored"))
                     await asyncio.sleep(RETRY_SECONDS)
+                except _NoVerdict as error:
+                    # A defect of our own program is none of the work, for which the provider is not to lose its pay.
+                    if not await self._told_of(conversation, error):
+                        return
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+                    if conversation.engagement.state != "delivered":
+                        return
         if said is None:
             return
         try:
             await conversation.ask(lambda _: said)
         except LocalProtocolError as error:
             _log.warning("not reviewed", engagement=conversation.id, error=str(error))
+
+    async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
+        """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
+        why = plain(str(error), MAX_WHY)
+        _log.error("review failed", engagement=conversation.id, error=why, exc_info=error.__cause__)
+        if conversation.facts.get(REVIEW_FAILED) != why:
+            try:
+                await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_FAILED, why),)))
+            except LocalProtocolError:
+                return False  # it is over, or this side is closing
+        return True
 
     async def _review(
         self, conversation: Conversation, document: ContractDocument, delivery: Delivery, transfers: _Transfers
@@ -393,6 +429,10 @@ class Worker:
             _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
             failed = error
             reasons = (("rejected", str(error)),)
+        except _NoVerdict as error:
+            if document.terms.evidence.verifier is None:
+                raise
+            await self._told_of(conversation, error)  # the verdict is the verifier's
         if document.terms.evidence.verifier is not None:
             self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed)
             awaited = (("verdict-awaited", document.terms.evidence.verifier),)
@@ -493,17 +533,22 @@ class Worker:
             return {}
         reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
         if reviewer is None:
+            order = agent.hirer.order(conversation)
+            if order.reviewed and order.within is None:
+                kind = document.terms.task.kind
+                raise _NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
             return {}
         inputs = await self._inputs(conversation)
         try:
-            found = await reviewer(Reviewed(document, inputs, artifacts))
-            # True and nothing else counts as met, whatever the application gave.
-            return {id: met is True for id, met in dict(found).items()}
-        except UndersignedError:
-            raise
+            found = dict(await contained(partial(reviewer, Reviewed(document, inputs, artifacts))))
+        except UndersignedError as error:
+            if isinstance(error, FormatError | VerificationError) or error.retryable or of_store(error):
+                raise
+            raise _NoVerdict(str(error)) from error
         except Exception as exc:
-            # The application's code; a criterion that could not be checked is not met.
-            raise VerificationError("decision_failed", f"the review failed: {type(exc).__name__}: {exc}") from exc
+            raise _NoVerdict(in_short(exc)) from exc
+        # True and nothing else counts as met, whatever the application gave.
+        return {id: met is True for id, met in found.items()}
 
     async def check_review(
         self, conversation: Conversation, review: Review, document: DidDocument, delivery: Delivery

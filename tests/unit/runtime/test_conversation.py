@@ -1028,8 +1028,6 @@ async def test_a_handler_that_gives_up_what_it_waits_for_has_failed() -> None:
 @pytest.mark.parametrize(
     ("found", "verdict"),
     [
-        (None, "rejected"),
-        ("yes", "rejected"),
         ({}, "rejected"),
         ({"whole": "no"}, "rejected"),
         ({"whole": 1}, "rejected"),
@@ -1037,7 +1035,7 @@ async def test_a_handler_that_gives_up_what_it_waits_for_has_failed() -> None:
     ],
 )
 def test_a_criterion_is_met_by_true_alone(found: Any, verdict: str, open_world: Open) -> None:
-    """Whatever else a reviewer gives, the review is made and the engagement ends."""
+    """Whatever else a reviewer says of it."""
     world = open_world()
 
     async def looks(_: Reviewed) -> Any:

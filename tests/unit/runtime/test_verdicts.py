@@ -102,6 +102,21 @@ def test_the_verifiers_word_is_the_review(open_world: Open, passed: bool, verdic
         assert report.ok, [step for step in report.steps if not step.ok]
 
 
+def test_a_review_of_our_own_that_fails_is_not_in_the_verifiers_way(open_world: Open) -> None:
+    async def raises(_: Any) -> dict[str, bool]:
+        raise TypeError("a defect")
+
+    world = open_world()
+    world.hirer.reviewers["summary"] = raises
+    ours = world.begin(verifier=JUDGE.did, criteria={"whole": "nothing is missing"})
+    world.until("delivered", ours.id)
+    world.settle()
+    assert ("review-failed", "TypeError: a defect") in facts(world.hirer, ours.id)
+    assert acts(world, ours, verdict(world)) == ""
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Review).verdict == "accepted"
+
+
 def test_a_no_asks_for_rework_while_there_is_some(open_world: Open) -> None:
     world, ours = delivered(open_world, reworks=1)
     assert acts(world, ours, verdict(world, passed=False)) == ""

@@ -1,0 +1,200 @@
+"""A review that could not be made is no verdict: nothing is signed for it, and who waits hears why."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from runtimes import REPORT, World, facts, folded, last, messages
+from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, PolicyError
+from undersigned.messages import Closing, Review
+from undersigned.runtime import Conversation, Event, Hire, HireResult, Order, Reviewed, hire_order
+
+Open = Callable[..., World]
+CRITERIA = {"whole": "nothing is missing"}
+
+
+async def whole(_: Reviewed) -> dict[str, bool]:
+    return {"whole": True}
+
+
+async def raises(_: Reviewed) -> dict[str, bool]:
+    raise TypeError("a defect")
+
+
+async def exits(_: Reviewed) -> dict[str, bool]:
+    sys.exit(1)
+
+
+async def gives_up(_: Reviewed) -> dict[str, bool]:
+    raise asyncio.CancelledError
+
+
+async def misconfigured(_: Reviewed) -> dict[str, bool]:
+    raise ConfigurationError("missing_extra", "what reads it is not installed")
+
+
+async def nothing(_: Reviewed) -> None: ...
+
+
+async def a_word(_: Reviewed) -> str:
+    return "yes"
+
+
+def plain(_: Reviewed) -> dict[str, bool]:
+    return {"whole": True}
+
+
+def reviews(world: World, name: str) -> list[str]:
+    return [one.message.verdict for one in messages(world.hirer, name) if isinstance(one.message, Review)]
+
+
+def waiting(open_world: Open, review: Any) -> tuple[World, Conversation]:
+    """A delivery whose review is tried again and again."""
+    world = open_world()
+    world.hirer.reviewers["summary"] = review
+    ours = world.begin(criteria=CRITERIA)
+    world.settle(30)
+    assert folded(world.hirer, ours.id).state == "delivered"
+    assert reviews(world, ours.id) == []
+    return world, ours
+
+
+@pytest.mark.parametrize(
+    ("review", "why"),
+    [
+        (raises, "TypeError: a defect"),
+        (exits, "SystemExit: 1"),
+        (gives_up, "it gave up something it waited for"),
+        (misconfigured, "missing_extra: what reads it is not installed"),
+        (nothing, "TypeError: "),
+        (a_word, "ValueError: "),
+        (plain, "TypeError: "),
+        ("no function", "TypeError: "),
+    ],
+)
+def test_a_defect_of_the_hirers_own_is_no_verdict(open_world: Open, review: Any, why: str) -> None:
+    """It is noted once and logged each time; with a function that works it is reviewed, and accepted."""
+    with capture_logs() as logs:
+        world, ours = waiting(open_world, review)
+    told = [one for one in logs if one["event"] == "review failed"]
+    assert 3 <= len(told) <= 5, "ever more slowly"
+    assert all(why in one["error"] for one in told)
+    assert all(one["exc_info"] is not None for one in told)
+    noted = [text for kind, text in facts(world.hirer, ours.id) if kind == "review-failed"]
+    assert len(noted) == 1
+    assert why in noted[0]
+    world.hirer.reviewers["summary"] = whole
+    world.settle(120)
+    assert reviews(world, ours.id) == ["accepted"]
+
+
+@pytest.mark.parametrize("again", [whole, raises])
+def test_it_is_made_after_a_restart(open_world: Open, again: Any) -> None:
+    world, ours = waiting(open_world, raises)
+    world.restart(world.hirer)
+    world.hirer.reviewers["summary"] = again
+    world.settle(120)
+    assert reviews(world, ours.id) == (["accepted"] if again is whole else [])
+
+
+def test_what_it_finds_wrong_with_the_work_is_a_verdict(open_world: Open) -> None:
+    async def finds(_: Reviewed) -> dict[str, bool]:
+        raise FormatError("bad_request", "not a summary")
+
+    world = open_world()
+    world.hirer.reviewers["summary"] = finds
+    ours = world.begin(criteria=CRITERIA)
+    world.settle(30)
+    assert reviews(world, ours.id) == ["rejected"]
+
+
+def hired(world: World, function: Any, **timing: Any) -> tuple[list[Event], asyncio.Task[HireResult]]:
+    """A hire under way, its events, and a task that waits for its end."""
+    wanted = world.order(criteria=CRITERIA, review=function)
+    wanted = replace(wanted, timing=replace(wanted.timing, **timing))
+    events: list[Event] = []
+
+    async def order() -> Order:
+        return wanted
+
+    hire = Hire(world.hirer, order(), function)
+
+    async def result() -> HireResult:
+        async for event in hire:
+            events.append(event)
+        return await hire
+
+    return events, world.loop.create_task(result())
+
+
+def test_when_the_time_for_it_is_over_the_contract_decides_and_the_hire_says_why(open_world: Open) -> None:
+    """HIRE-LIF-07: silence accepts, so the price is owed; it is never the hirer's signature that says no."""
+    world = open_world()
+    events, result = hired(world, raises, review="PT5M")
+    world.settle(200)
+    assert [(one.type, one.detail) for one in events if one.kind == "noted" and "failed" in one.type] == [
+        ("review-failed", "TypeError: a defect")
+    ]
+    world.settle(200)
+    name = events[0].engagement
+    assert reviews(world, name) == []
+    assert last(world.provider, name, Closing).settlement.amount == "4"
+    error = result.exception()
+    assert isinstance(error, PolicyError)
+    assert error.code == "decision_failed"
+    assert "our own review failed (TypeError: a defect)" in error.message
+    assert "silence" in error.message
+    assert "owed by it: 4 EUR" in error.message
+
+
+def test_with_the_hire_gone_its_function_is_asked_of_the_peer(open_world: Open) -> None:
+    """After a restart nobody has said yet how to review it; that is no verdict either."""
+    done = asyncio.Event()
+
+    async def works(job: Any) -> None:
+        await done.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    world = open_world(handler=works)
+    events, result = hired(world, whole)
+    world.settle(10)
+    world.restart(world.hirer)
+    assert isinstance(result.exception(), LocalProtocolError)
+    name = events[0].engagement
+    world.loop.call_soon(done.set)
+    world.settle(30)
+    assert reviews(world, name) == []
+    assert "`reviewers` of this peer has none for 'summary'" in dict(facts(world.hirer, name))["review-failed"]
+    world.hirer.reviewers["summary"] = whole
+    world.settle(120)
+    assert reviews(world, name) == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"review": plain, "criteria": CRITERIA}, "review: expected a function that is awaited"),
+        ({"review": "yes", "criteria": CRITERIA}, "'yes' cannot be called"),
+        ({"review": whole}, "review says for each of the criteria whether it is met, and there are none"),
+        ({"approve": plain}, "approve: expected a function that is awaited"),
+        ({"inputs": [b"x"]}, "inputs: expected a path or bytes for each name, as a dict; got [b'x']"),
+        ({"criteria": ["whole"]}, "criteria: expected a text for each name, as a dict"),
+    ],
+)
+def test_what_no_hire_can_use_is_refused_before_anybody_is_asked(
+    options: dict[str, Any], says: str, open_world: Open
+) -> None:
+    world = open_world()
+    wanted: dict[str, Any] = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR", "criteria": {}}
+    with pytest.raises(ConfigurationError) as refused:
+        world.run(hire_order(world.hirer, world.provider.did, **{**wanted, **options}))
+    assert refused.value.code == "bad_configuration"
+    assert says in refused.value.message
+    assert not world.network.sent
