@@ -152,6 +152,111 @@ async def test_a_ca_file_that_cannot_be_used_is_an_error_at_the_start(content: s
     assert refused.value.code == "bad_configuration"
 
 
+class Forwarding:
+    """A proxy that ends TLS and says who calls, as nginx does it: behind what the caller wrote of that itself.
+
+    Everything here is on loopback; the network in front of it is `198.51.100.0/24`, with the last part as on loopback.
+    """
+
+    def __init__(self, target: int, tls: ssl.SSLContext) -> None:
+        self._target = target
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def __aenter__(self) -> Forwarding:
+        self._server = await asyncio.start_server(self._joined, "127.0.0.1", 0, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        onward: asyncio.StreamWriter | None = None
+        try:
+            first, *fields = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
+            said = [value for name, _, value in (field.partition(": ") for field in fields) if name == FORWARDED_FOR]
+            caller = f"198.51.100.{writer.get_extra_info('peername')[0].rpartition('.')[2]}"
+            kept = [field for field in fields if not field.startswith(f"{FORWARDED_FOR}: ")]
+            head = [first, *kept, f"{FORWARDED_FOR}: {', '.join([*said, caller])}", "", ""]
+            back, onward = await asyncio.open_connection("127.0.0.1", self._target)
+            onward.write("\r\n".join(head).encode())
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_pour(reader, onward))
+                both.create_task(_pour(back, writer))
+        except* (OSError, asyncio.IncompleteReadError):
+            pass  # one of the two went away
+        finally:
+            writer.transport.abort()
+            if onward is not None:
+                onward.transport.abort()
+
+
+FORWARDED_FOR = "X-Forwarded-For"
+
+
+async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def fetched(port: int, path: str, source: str, *, fields: str = "") -> tuple[asyncio.StreamWriter, str]:
+    """The status line of an answer over TLS to a caller at `source`, and the open connection."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting, local_addr=(source, 0))
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode())
+    return writer, (await reader.readline()).decode().rstrip()
+
+
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: hire.v1\r\n"
+)
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["not listed", "listed"])
+async def test_a_stranger_behind_the_proxy_shuts_nobody_else_out(listed: bool, tmp_path: Path) -> None:
+    """25 connections that prove nothing: where the proxy is in `proxies`, they are the stranger's, and a hire goes
+    through it meanwhile; where it is not, they are the proxy's, and with it everybody's."""
+    ca_file, server = certified(tmp_path / "tls")
+    acme, globex = (await two_companies(tmp_path)).homes
+    both = Companies(
+        configured(acme, top=f'ca_file = "{ca_file}"'),
+        configured(globex, listen='proxies = ["127.0.0.1"]' if listed else ""),
+    )
+    async with Forwarding(port_of(globex), server) as proxy, both:
+        for n in range(25):
+            invented = f"{UPGRADE}{FORWARDED_FOR}: 203.0.113.{n}\r\n"  # which leads nowhere: the proxy knows better
+            writer, answer = await fetched(proxy.port, "/hire", "127.0.0.2", fields=invented)
+            assert answer.split()[1] == ("101" if n < 20 else "429")
+            writer.write(b"\x81\x82\0\0\0\0{}")
+            door = both.globex._listener.door  # type: ignore[union-attr] - it is open
+            await until(lambda door=door: door.unproved == 0, 5)
+            writer.close()
+        for source, status in (("127.0.0.2", "429"), ("127.0.0.3", "200" if listed else "429")):
+            writer, answer = await fetched(proxy.port, "/.well-known/did.json", source)
+            writer.close()
+            assert answer.split()[1] == status
+        if listed:
+            # Acme's own address is 127.0.0.1, and behind the proxy 198.51.100.1.
+            result = await both.hire(f"wss://localhost:{proxy.port}/hire")
+            await both.over()
+            assert await assert_one_hire(acme, globex) == result.contract
+
+
 # ---------------------------------------------------------------------- load balancer
 
 

@@ -394,6 +394,8 @@ def test_who_takes_no_more_for_now_is_not_asked_whether_it_runs(tmp_path: Path) 
         assert "answered 429" in ran.error["message"]
         assert "try again later" in ran.error["message"]
         assert "Is it running" not in ran.error["message"]
+    (told,) = (line for line in served.errors if "closed to an address" in line)
+    assert "proxies" in told, "what to set, where it was a proxy"
 
 
 def test_a_check_says_yes(companies: Companies) -> None:

@@ -177,6 +177,7 @@ async def init(
     listen = made.configuration.listen
     if listen.url:
         out.line(f"reached at     {listen.url}: let it end TLS and pass all on to {listen.host}:{listen.port}")
+        out.line("               and set X-Forwarded-For; then name its address in proxies of [listen] in the settings")
     elif local:
         out.line(f"reached at     ws://localhost:{listen.port}/hire")
     else:

@@ -4,6 +4,9 @@ A connection costs memory and a file descriptor before anybody has proved anythi
 address and altogether, and what they may cost is fixed: `unproved` connections, and a few more from where somebody is
 proved already, of at most a request head and one unfinished message each. A proved peer no longer counts as a stranger.
 
+What a proxy of ours passes on counts where its caller is, which is known once a request head is read; until then it
+counts among all strangers, and by no address.
+
 Source: protocol-spec/10-security.md, section 10.4
 """
 
@@ -18,9 +21,19 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from undersigned.transport import DEFAULT_LIMITS, MAX_FRAME_BYTES, Budget, ChannelLimits, Watch
+from undersigned.transport import DEFAULT_LIMITS, MAX_FRAME_BYTES, NO_PROXIES, Budget, ChannelLimits, Proxies, Watch
 
-__all__ = ["Door", "Edge", "Full", "ListenerLimits", "Ticket", "error_response", "json_response", "problem_response"]
+__all__ = [
+    "Door",
+    "Edge",
+    "Full",
+    "ListenerLimits",
+    "Refused",
+    "Ticket",
+    "error_response",
+    "json_response",
+    "problem_response",
+]
 
 _quiet: Final = logging.getLogger("undersigned.daemon.http")
 _quiet.addHandler(logging.NullHandler())
@@ -52,17 +65,45 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     failure_seconds: float = 60.0
 
 
+_BEHIND: Final = ""
+"""Where a connection counts whose caller a proxy has not said yet. No address is written so."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why somebody is not let in."""
+
+    code: str
+    by_address: bool = False
+    """Because of others from the same address, and not because of everybody together."""
+
+
 class Ticket:
     """One connection's place in the counts of a `Door`."""
 
-    __slots__ = ("_door", "address", "counted", "open", "welcome")
+    __slots__ = ("_connected", "_door", "address", "counted", "open", "passed_on", "remote", "welcome")
 
-    def __init__(self, door: Door, address: str) -> None:
+    def __init__(self, door: Door, address: str, connected: str) -> None:
         self._door = door
+        self._connected = connected
         self.address = address
+        """Where it counts."""
+        self.remote = connected
+        """Who calls, as far as is known."""
+        self.passed_on = address == _BEHIND
+        """Whether a listed proxy passes it on, which may do so with requests of several callers in turn."""
         self.open = True
         self.counted = True
         self.welcome = False
+
+    def asked(self, request: web.BaseRequest) -> Refused | None:
+        """Counts the connection where this request's caller is, if a proxy passes it on; or says why it may not."""
+        if not self.passed_on:
+            return None
+        headers = request.headers
+        self.remote = self._door.proxies.caller(
+            self._connected, headers.getall("X-Forwarded-For", ()), headers.getall("Forwarded", ())
+        )
+        return self._door.moved(self)
 
     def proved(self) -> None:
         """The peer proved itself: it no longer counts as a stranger."""
@@ -75,9 +116,9 @@ class Ticket:
         self.counted = False
         self._door.known(self.address)
 
-    def failed(self) -> None:
-        """The connection ended without a proof after one was asked for."""
-        self._door.failed(self.address)
+    def failed(self) -> bool:
+        """The connection ended without a proof after one was asked for; whether that closed the door to its address."""
+        return self._door.failed(self.address)
 
     def leave(self) -> None:
         """The connection is gone. Saying so twice does nothing."""
@@ -91,36 +132,72 @@ class Ticket:
 
 
 class Door:
-    """Counts connections and says which may come in."""
+    """Counts connections and says which may come in. `proxies` are believed about who calls."""
 
-    def __init__(self, limits: ListenerLimits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: ListenerLimits, clock: Callable[[], float], proxies: Proxies = NO_PROXIES) -> None:
         self._limits = limits
         self._clock = clock
+        self.proxies = proxies
         self._strangers: dict[str, int] = {}
         self._proved: dict[str, int] = {}
         self._budget = Budget(limits.failures, limits.failure_seconds)
         self.unproved = 0
         self.connections = 0
 
-    def enter(self, address: str) -> Ticket | str:
-        """A place for a connection from `address`, or the error code that refuses it."""
-        key = _network(address)
-        if self._budget.exhausted(key, self._clock()):
-            return "rate_limited"
+    def enter(self, address: str) -> Ticket | Refused:
+        """A place for a connection from `address`, or why there is none."""
         limits = self._limits
-        here = self._strangers.get(key, 0)
-        most = limits.unproved + (limits.reserved if key in self._proved else 0)
-        full = self.connections >= limits.connections or self.unproved >= most
-        if full or here >= limits.unproved_per_address:
-            return "overloaded"
-        self._strangers[key] = here + 1
+        if self.proxies.listed(address):
+            # One of a proved peer's may be among them, so all may use what is reserved until they say whose they are.
+            key, most = _BEHIND, limits.unproved + (limits.reserved if self._proved else 0)
+            refused = Refused("overloaded") if self.unproved >= most else None
+        else:
+            key = _network(address)
+            refused = self._closed(key, self.unproved)
+        if refused is None and self.connections >= limits.connections:
+            refused = Refused("overloaded")
+        if refused is not None:
+            return refused
+        self._strangers[key] = self._strangers.get(key, 0) + 1
         self.unproved += 1
         self.connections += 1
-        return Ticket(self, key)
+        return Ticket(self, key, address)
+
+    def moved(self, ticket: Ticket) -> Refused | None:
+        """Counts an unproved connection where its caller is, or says why not; then it counts as before."""
+        if not (ticket.open and ticket.counted):
+            return None  # it was lost before its request was looked at
+        key = _network(ticket.remote)
+        if key == ticket.address:
+            return self._spent(key)
+        refused = self._closed(key, self.unproved - 1)
+        if refused is None:
+            self._one_fewer(ticket.address)
+            self._strangers[key] = self._strangers.get(key, 0) + 1
+            ticket.address = key
+        return refused
+
+    def _spent(self, key: str) -> Refused | None:
+        exhausted = self._budget.exhausted(key, self._clock())
+        return Refused("rate_limited", by_address=True) if exhausted else None
+
+    def _closed(self, key: str, strangers: int) -> Refused | None:
+        """Why no stranger more may come from there, besides so many of them altogether."""
+        limits = self._limits
+        refused = self._spent(key)
+        if refused is None and self._strangers.get(key, 0) >= limits.unproved_per_address:
+            refused = Refused("overloaded", by_address=True)
+        most = limits.unproved + (limits.reserved if key in self._proved else 0)
+        if refused is None and strangers >= most:
+            refused = Refused("overloaded")
+        return refused
 
     def known(self, key: str) -> None:
         """One stranger fewer from there."""
         self.unproved -= 1
+        self._one_fewer(key)
+
+    def _one_fewer(self, key: str) -> None:
         left = self._strangers[key] - 1
         if left:
             self._strangers[key] = left
@@ -139,9 +216,10 @@ class Door:
         """One connection fewer."""
         self.connections -= 1
 
-    def failed(self, key: str) -> None:
-        """Counts one failed proof from there."""
-        self._budget.count(key, self._clock())
+    def failed(self, key: str) -> bool:
+        """Counts one failed proof from there; whether it was the one that closed the door to it."""
+        open_before = self._spent(key) is None
+        return self._budget.count(key, self._clock()) and open_before
 
 
 def _network(address: str) -> str:
@@ -155,6 +233,11 @@ def _network(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def _one_head(came: bytes | None) -> bool:
+    """Whether what came is one request head and nothing else."""
+    return came is not None and came.find(b"\r\n\r\n") == len(came) - 4 >= 0
 
 
 def json_response(status: int, body: bytes, media_type: str = "application/json") -> web.Response:
@@ -194,7 +277,7 @@ class Full(asyncio.Protocol):
 class Edge(web.RequestHandler):
     """aiohttp's protocol for one connection, with our eyes in front of it.
 
-    Until an upgrade it holds the bytes of the first request, to see that nothing follows its head; after it, each
+    Until an upgrade it holds the bytes of the request, to see that nothing follows its head; after it, each
     byte passes a `Watch`. aiohttp itself ends a connection whose request head is not complete in `head_seconds`.
     """
 
@@ -217,19 +300,34 @@ class Edge(web.RequestHandler):
         self.ticket = ticket
         self._limits = limits
         self._first: bytes | None = b""
-        self._head_bytes = 0
+        """What came, while all of it may be one head."""
+        self._head: bytes | None = None
+        """The head of the request that is answered, where the connection carries several."""
         self._watch: Watch | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+
+    def asked(self, request: web.BaseRequest) -> Refused | None:
+        """Begins to answer a request; or says why its caller is not let in.
+
+        A proxy sends one request after the other, also an upgrade behind others, and keeps them apart. So where one
+        passes the connection on, what comes from now on is the next head.
+        """
+        if self.ticket.passed_on:
+            self._head = self._first
+            # Behind requests that were not waited for, heads and frames cannot be told apart any more.
+            self._first = b"" if _one_head(self._first) else None
+        return self.ticket.asked(request)
 
     def watch(self, broken: Callable[[int, str], None]) -> bool:
         """Watches all bytes from here on as WebSocket frames.
 
-        False if this is not the connection's first request or something follows its head: a WebSocket client must
-        wait for the answer, and frames that we have not seen cannot be watched.
+        False if this is not the connection's first request, and no proxy passes it on, or something follows its head:
+        a WebSocket client must wait for the answer, and frames that we have not seen cannot be watched.
         """
-        head, self._first = self._first, None
+        head = self._head if self.ticket.passed_on else self._first
+        self._first = None
         transport = self.transport
-        if head is None or transport is None or head.find(b"\r\n\r\n") != len(head) - 4:
+        if transport is None or not _one_head(head):
             return False
         self._watch = Watch(
             self._limits.channel,

@@ -24,9 +24,9 @@ from aiohttp import web
 
 from undersigned.encoding import Digest
 from undersigned.errors import ConfigurationError, TransportError, UndersignedError, VerificationError
-from undersigned.transport import SUBPROTOCOL, AcceptedChannel, Budget, Channel, closing
+from undersigned.transport import NO_PROXIES, SUBPROTOCOL, AcceptedChannel, Budget, Channel, Proxies, closing
 
-from .door import Door, Edge, ListenerLimits, Ticket, error_response
+from .door import Door, Edge, ListenerLimits, Refused, Ticket, error_response
 
 __all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", "PublicListener"]
 
@@ -38,6 +38,8 @@ _ABSENT_BODY: Final = frozenset({"", "0"})
 TOLD: Final = 20
 """Failed handshakes that are logged in `TOLD_SECONDS`; the next line says how many were not."""
 TOLD_SECONDS: Final = 60.0
+_UNLISTED: Final = 'if a proxy of yours connects from there, name it in [listen] of the settings: proxies = ["{}"]'
+_NAMELESS: Final = "it is in proxies of [listen], and what it passed on names no caller: let it set X-Forwarded-For"
 _REFUSED: Final = {
     "overloaded": b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
     b'Content-Length: 21\r\n\r\n{"code":"overloaded"}',
@@ -89,7 +91,8 @@ class PublicListener:
     `documents` gives what is published at a path, or None, and `log` what is below `/ledger/`. `accept` is run for each
     new channel and its return ends the channel; it begins with `admit`. `artifacts` decides on and answers requests for
     artifacts; without it there are none. With `ssl` everything is served over TLS, without it in the clear: for
-    loopback, or behind a proxy. `otherwise` tells people what to do where the port is taken by something else.
+    loopback, or behind a proxy. `proxies` are believed about who calls. `otherwise` tells people what to do where the
+    port is taken by something else.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class PublicListener:
         log: Callable[[str], Awaitable[Document | None]] | None = None,
         limits: ListenerLimits | None = None,
         ssl: SSLContext | None = None,
+        proxies: Proxies = NO_PROXIES,
         otherwise: str = "",
     ) -> None:
         self.host = host
@@ -114,6 +118,7 @@ class PublicListener:
         self._artifacts = artifacts
         self._log = log
         self._ssl = ssl
+        self._proxies = proxies
         self._sockets: list[socket.socket] = []
         self._loops: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
@@ -121,6 +126,7 @@ class PublicListener:
         self._told = Budget(TOLD, TOLD_SECONDS)
         self._untold = 0
         """Failed handshakes since the last one that was logged."""
+        self._told_closed = Budget(TOLD, TOLD_SECONDS)
         self._server: web.Server | None = None
         self._door: Door | None = None
 
@@ -143,7 +149,7 @@ class PublicListener:
             ConfigurationError: `bad_configuration`, the address cannot be listened on.
         """
         loop = asyncio.get_running_loop()
-        self._door = Door(self.limits, loop.time)
+        self._door = Door(self.limits, loop.time, self._proxies)
         self._server = web.Server(self._handle, handler_cancellation=False)
         try:
             found = await loop.getaddrinfo(
@@ -202,9 +208,9 @@ class PublicListener:
                 await asyncio.sleep(0.2)
                 continue
             ticket = self.door.enter(str(where[0]))
-            if isinstance(ticket, str):
-                self._failed(str(where[0]), ticket)
-                self._refuse(sock, ticket)
+            if isinstance(ticket, Refused):
+                self._turned_away(str(where[0]), ticket)
+                self._refuse(sock, ticket.code)
                 continue
             task = loop.create_task(self._open(sock, ticket))
             self._opening.add(task)
@@ -237,22 +243,37 @@ class PublicListener:
             # A handshake that fails or takes too long is the stranger's affair (OSError covers TLS and time).
             if not isinstance(exc, OSError):
                 raise
-            self._failed(ticket.address, "timeout" if isinstance(exc, TimeoutError) else "connection_closed")
+            self._failed(ticket.remote, "timeout" if isinstance(exc, TimeoutError) else "connection_closed")
 
-    def _failed(self, remote: str, code: str) -> None:
+    def _turned_away(self, remote: str, refused: Refused) -> None:
+        self._failed(remote, refused.code, **({"hint": self._hint(remote)} if refused.by_address else {}))
+
+    def _hint(self, remote: str) -> str:
+        """What may be wrong where many come from one address."""
+        return _NAMELESS if self._proxies.listed(remote) else _UNLISTED.format(remote)
+
+    def _closed(self, remote: str) -> None:
+        """A line of its own: the failures that closed the door have used up what is told of failures."""
+        at = asyncio.get_running_loop().time()
+        if not self._told_closed.exhausted("", at):
+            self._told_closed.count("", at)
+            seconds = self.limits.failure_seconds
+            _log.warning("closed to an address", remote=remote, seconds=seconds, hint=self._hint(remote))
+
+    def _failed(self, remote: str, code: str, **more: str) -> None:
         """One line for the operator about a handshake that came to nothing; strangers cause them, so not any number."""
         at = asyncio.get_running_loop().time()
         if self._told.exhausted("", at):
             self._untold += 1
             return
         self._told.count("", at)
-        _log.warning("handshake failed", code=code, remote=remote, untold=self._untold)
+        _log.warning("handshake failed", code=code, remote=remote, untold=self._untold, **more)
         self._untold = 0
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request. Whatever goes wrong, the peer gets a code and no more."""
         try:
-            refusal = _refusal(request)
+            refusal = self._asked(request) or _refusal(request)
             if refusal is not None:
                 return refusal
             path = request.raw_path.partition("?")[0]
@@ -287,6 +308,15 @@ class PublicListener:
             response.headers["ETag"] = document.etag
         return response
 
+    def _asked(self, request: web.BaseRequest) -> web.Response | None:
+        """The answer to a caller that is not let in, which only a request tells where a proxy passes it on; or None."""
+        edge = request.protocol
+        refused = edge.asked(request) if isinstance(edge, Edge) else None
+        if not isinstance(edge, Edge) or refused is None:
+            return None
+        self._turned_away(edge.ticket.remote, refused)
+        return error_response(429 if refused.code == "rate_limited" else 503, refused.code)
+
     async def _artifact(
         self,
         request: web.BaseRequest,
@@ -299,7 +329,7 @@ class PublicListener:
             method=request.method,
             path=request.raw_path,
             headers=tuple(request.headers.items()),
-            address=request.remote or "",
+            address=_remote(request),
             start=start or 0,
         )
         try:
@@ -354,7 +384,7 @@ class PublicListener:
         edge, transport = request.protocol, request.transport
 
         def refused(status: int, code: str) -> web.Response:
-            self._failed(request.remote or "", code)
+            self._failed(_remote(request), code)
             return error_response(status, code)
 
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
@@ -398,10 +428,16 @@ class PublicListener:
             await channel.close(1011, "internal")
         finally:
             self._channels.discard(channel)
-            if channel.peer is None:
-                edge.ticket.failed()
+            if channel.peer is None and edge.ticket.failed():
+                self._closed(edge.ticket.remote)
             await channel.close()
         return socket_
+
+
+def _remote(request: web.BaseRequest) -> str:
+    """Who calls, as far as is known."""
+    edge = request.protocol
+    return edge.ticket.remote if isinstance(edge, Edge) else request.remote or ""
 
 
 def _refusal(request: web.BaseRequest) -> web.Response | None:

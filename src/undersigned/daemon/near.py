@@ -14,7 +14,7 @@ from aiohttp import web
 
 from undersigned.errors import ConfigurationError
 
-from .door import Door, Edge, Full, ListenerLimits
+from .door import Door, Edge, Full, ListenerLimits, Refused
 
 __all__ = ["NearListener"]
 
@@ -69,7 +69,7 @@ class NearListener:
 
         def protocol() -> asyncio.Protocol:
             ticket = door.enter("near")
-            if isinstance(ticket, str):
+            if isinstance(ticket, Refused):
                 return Full()
             return self._edge(server, ticket, self._limits, linger_seconds=LINGER_SECONDS)
 

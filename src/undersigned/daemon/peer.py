@@ -157,6 +157,7 @@ class Peer(Agent):
             artifacts=self._artifact,
             log=self._log_file,
             limits=limits,
+            proxies=self.home.proxies,
             otherwise=self._otherwise(part),
         )
         self._open = asyncio.Event()

@@ -50,6 +50,11 @@ class ListenPart(_Part, frozen=True, kw_only=True):
     """0 lets the system choose; then the DID must not name a port."""
     url: str | None = None
     """Public base URL, `https://…`, where TLS ends before what comes is passed on to host and port."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks (`127.0.0.1`, `10.0.0.0/8`) of proxies in front of it that set `X-Forwarded-For`, or
+    `Forwarded`, themselves. Of what they pass on, the right-most address there that is none of them is who calls, and
+    whose failures are counted. By default what a proxy passes on counts as the proxy's own.
+    """
 
 
 class OrganisationPart(_Part, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ from undersigned.encoding import FOREIGN_LIMITS, decode_json, in_words
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
 from undersigned.scope import Labels, read_limit
+from undersigned.transport import Proxies
 from undersigned.trust import Approvers, Registry
 
 from .clock import SystemClock
@@ -87,6 +88,7 @@ class Home:
             for listener in (self.configuration.control, self.configuration.gates):
                 if listener is not None:
                     listener.checked()
+            self.proxies = Proxies(self.configuration.listen.proxies)
             part, trust = self.configuration.organisation, self.configuration.trust
             checked_name("name", self.configuration.name)
             if part is not None:

@@ -20,12 +20,14 @@ from undersigned.transport.connecting import TRANSPORTS, Dial, connect
 from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
 from undersigned.transport.ports import free_ports
 from undersigned.transport.proving import PROTOCOL_VERSIONS, Identity, Proved, Resolve, admit, prove
+from undersigned.transport.proxies import NO_PROXIES, Proxies
 from undersigned.transport.watch import Watch
 from undersigned.transport.websocket import AcceptedChannel, connect_websocket
 
 __all__ = [
     "DEFAULT_LIMITS",
     "MAX_FRAME_BYTES",
+    "NO_PROXIES",
     "PROTOCOL_VERSIONS",
     "SUBPROTOCOL",
     "TRANSPORTS",
@@ -37,6 +39,7 @@ __all__ = [
     "Identity",
     "MemoryListener",
     "Proved",
+    "Proxies",
     "Resolve",
     "Watch",
     "addresses_of",
