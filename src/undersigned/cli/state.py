@@ -132,9 +132,9 @@ async def init(
     if handler is not None:
         handler_named(handler, "--handler")
     path = home_path(folder or home)
-    name = name or path.absolute().name[:MAX_NAME]
+    name = path.absolute().name[:MAX_NAME] if name is None else name
     checked_name("--name", name)
-    checked_name("--organisation", organisation or name)
+    checked_name("--organisation", name if organisation is None else organisation)
     parts: list[OfferPart] = []
     for offer in offers:
         task, _, price = offer.partition("=")

@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
+from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, UndersignedError
 from undersigned.ledger import require_unwritten
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
@@ -52,7 +52,6 @@ from .vc_api import VcApi
 
 __all__ = ["Peer", "SyncPeer"]
 
-T = TypeVar("T")
 YOUNG_OBJECTS: Final = 50_000
 """So many new objects that may refer to others before the garbage collector looks among them; Python has 700."""
 GATE_CONNECTIONS = 1024
@@ -298,7 +297,12 @@ class Peer(Agent):
         gc.set_threshold(YOUNG_OBJECTS)
 
     async def serve_forever(self) -> None:
-        """Returns when cancelled."""
+        """Returns when cancelled.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: it was not started.
+        """
+        self.require_started()
         self.settle_down()
         await asyncio.Event().wait()
 
@@ -357,6 +361,7 @@ class Peer(Agent):
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
+            LocalProtocolError: `wrong_state`: this peer is not started; `connection_closed`: it was closed.
             PolicyError: `policy_denied` and others: one side said no. `detail` has the `engagement`, the digest of the
                 `withdrawal`, and what is `needed`.
             TransportError, ResolutionError: The provider was not reached.
@@ -488,8 +493,14 @@ class SyncPeer:
         self._runner: asyncio.Runner | None = None
 
     def __enter__(self) -> SyncPeer:
-        self._runner = asyncio.Runner()
-        self._run(self._peer.start())
+        _require_no_loop()
+        runner = asyncio.Runner()
+        try:
+            runner.run(self._peer.start())
+        except BaseException:
+            runner.close()
+            raise
+        self._runner = runner
         return self
 
     def __exit__(
@@ -497,25 +508,43 @@ class SyncPeer:
     ) -> None:
         if self._runner is not None:
             try:
-                self._run(self._peer.close())
+                self._runner.run(self._peer.close())
             finally:
                 self._runner.close()
                 self._runner = None
 
     def hire(self, provider: Did, **options: Any) -> HireResult:
-        """As `Peer.hire`; returns the result."""
+        """As `Peer.hire`; returns the result.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: it was not entered, or an event loop runs in this thread.
+        """
+        _require_no_loop()
+        if self._runner is None:
+            raise LocalProtocolError("wrong_state", "enter the peer first: with Peer.open_sync(...) as peer")
 
         async def hired() -> HireResult:
             return await self._peer.hire(provider, **options)
 
-        return self._run(hired())
+        return self._runner.run(hired())
 
     @property
     def peer(self) -> Peer:
         """The asynchronous peer."""
         return self._peer
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._runner is None:
-            raise RuntimeError("enter the peer first: with Peer.open_sync(...) as peer")
-        return self._runner.run(work)
+
+def _require_no_loop() -> None:
+    """Returns if no event loop runs in this thread, which a call that blocks would hold up.
+
+    Raises:
+        LocalProtocolError: `wrong_state`.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    what = (
+        "an event loop runs here, which this would block: async with Peer.open(...) as peer, and await peer.hire(...)"
+    )
+    raise LocalProtocolError("wrong_state", what)

@@ -349,6 +349,16 @@ class Agent:
             raise LocalProtocolError("store_unavailable", "the agent is not started")
         return self._ledger
 
+    def require_started(self) -> None:
+        """Returns if it is started, and not closed since.
+
+        Raises:
+            LocalProtocolError: `wrong_state`; `connection_closed`.
+        """
+        if self._ledger is None:
+            hint = "the peer is not started: async with Peer.open(...) as peer, and use it inside"
+            raise closing_error() if self._closing else LocalProtocolError("wrong_state", hint)
+
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs something in the background until the agent closes."""
         task = asyncio.create_task(work, name=name)

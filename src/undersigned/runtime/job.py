@@ -472,7 +472,8 @@ class Job:
             LedgerUnavailable: `store_full`, `store_unavailable`: our store does not take it now.
         """
         if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
-            what = f"expected bytes or a path; came {type(data).__name__}: a text has to be encoded"
+            hint = ": a text has to be encoded" if isinstance(data, str) else ""
+            what = f"expected bytes or a path; came {type(data).__name__}{hint}"
             raise FormatError("schema_violation", what, path="/data")
         named = {item.name: item for item in self.document.terms.deliverables}
         if name not in named:

@@ -99,7 +99,7 @@ def create_home(
     if (path / CONFIGURATION).exists():
         raise ConfigurationError("bad_configuration", f"{path} is a state folder already")
     checked_name("name", name)
-    checked_name("organisation", organisation or name)
+    checked_name("organisation", name if organisation is None else organisation)
     distinct_offers(offer.task for offer in offers)
     if domain is not None and not _DOMAIN.fullmatch(domain):
         raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")

@@ -404,7 +404,9 @@ async def hire_order(
     Raises:
         ConfigurationError: `bad_configuration`, the provider, a price, a time, a file or a name is not usable;
             `not_found`, there was no such withdrawal with this provider.
+        LocalProtocolError: As `Agent.require_started`.
     """
+    agent.require_started()
     try:
         parse_did(provider)
     except (UndersignedError, TypeError, AttributeError) as exc:

@@ -6,9 +6,11 @@ Source: protocol-spec/13-policy.md, section 13.1
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from undersigned.credentials import CLAIMS
 from undersigned.encoding import Instant, from_struct
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.cedar import CedarPolicy, read_cedar
@@ -86,11 +88,15 @@ def explain_policy(policy: Policy, anchors: Anchors | None = None, now: Instant 
         told.append(Clause(name, says(policy)))
         if name == "require" and anchors is not None:
             told += [Clause(name, _believed(required, anchors, now)) for required in policy.require]
+        if name == "require":
+            told += [Clause(name, text) for required in policy.require for text in _open(required, anchors)]
     # A clause without words of its own is shown as it is written rather than not at all.
     unsaid: dict[str, Any] = from_struct(policy)
     told += [Clause(name, str(value)) for name, value in unsaid.items() if name not in {*CLAUSES, *_TOLD_APART}]
     for rule in policy.rule:
         told.append(Clause(f"rule {rule.name}", _rule(rule, policy)))
+        demanded = dict.fromkeys(demand.type for demand in rule.credentials if not demand.issuers)
+        told += [Clause(f"rule {rule.name}", text) for type in demanded for text in _open(type, anchors)]
         if rule.min_reputation is not None and anchors is not None:
             told += [Clause(f"rule {rule.name}", text) for text in _given_freely(rule.min_reputation, anchors, now)]
     if policy.cedar is not None:
@@ -113,6 +119,15 @@ def _believed(required: str, anchors: Anchors, now: Instant | None) -> str:
     if not issuers:
         return f"{required}: from nobody, because no anchor is believed about it"
     return f"{required}: from {' or '.join(issuers)}, or whom a chain from there entitles"
+
+
+def _open(required: str, anchors: Anchors | None) -> list[str]:
+    """What to say of a type that neither we nor an anchor name. Types are open: one that is misspelled is one."""
+    if required in CLAIMS or (anchors is not None and any(required in one.types for one in anchors.anchors)):
+        return []
+    near = get_close_matches(required, CLAIMS, 1)
+    hint = f"; is {near[0]} meant?" if near else ""
+    return [f"{required}: no type that is known here, so no rule here says who may issue it, nor what it holds{hint}"]
 
 
 def _rule(rule: Rule, of: Policy) -> str:

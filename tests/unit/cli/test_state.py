@@ -32,6 +32,14 @@ def test_a_folder_with_a_space_in_its_name_is_one_word_of_what_to_type(tmp_path:
     assert shlex.split(ran.out.splitlines()[-1])[-3:] == ["serve", "--home", str(tmp_path / "my agent")]
 
 
+@pytest.mark.parametrize(("given", "option"), [(("--name", ""), "--name"), (("--organisation", ""), "--organisation")])
+def test_a_name_of_nothing_is_refused(given: tuple[str, str], option: str, tmp_path: Path) -> None:
+    ran = run("init", tmp_path / "acme", *LOCAL, *given, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert ran.error["message"] == f"{option}: expected 1 to 128 printable characters, got ''"
+    assert not (tmp_path / "acme").exists()
+
+
 def test_a_local_home(tmp_path: Path) -> None:
     ran = run("init", tmp_path / "acme", *LOCAL, "--trust", "did:web:localhost%3A8102:org", "--max-price", "5.00 EUR")
     assert (ran.code, ran.err) == (0, "")

@@ -64,11 +64,12 @@ def test_who_gives_a_reputation_by_membership_alone_is_told() -> None:
 
 
 def test_whose_word_counts_is_told_where_anchors_are_known() -> None:
-    policy = Policy(require=("A", "B"))
+    types = ("EndorsementCredential", "MembershipCredential")
+    policy = Policy(require=types)
     told = [says for clause, says in explain_policy(policy, Anchors.of(ISSUER), NOW) if clause == "require"]
-    assert told[1:] == [f"{name}: from {ISSUER}, or whom a chain from there entitles" for name in "AB"]
+    assert told[1:] == [f"{name}: from {ISSUER}, or whom a chain from there entitles" for name in types]
     told = [says for clause, says in explain_policy(policy, Anchors(), NOW) if clause == "require"]
-    assert told[1] == "A: from nobody, because no anchor is believed about it"
+    assert told[1] == "EndorsementCredential: from nobody, because no anchor is believed about it"
 
 
 def test_policies_in_cedar_are_told_one_by_one() -> None:
@@ -101,3 +102,25 @@ def test_rules_are_told_one_by_one() -> None:
         "at most 1 links from an anchor; a reputation of at least 0.2"
     )
     assert told["rule all"] == "for any work: MembershipCredential"
+
+
+UNKNOWN = "no type that is known here, so no rule here says who may issue it, nor what it holds"
+
+
+@pytest.mark.parametrize(
+    ("type", "anchor", "says"),
+    [
+        ("Nope", None, f"Nope: {UNKNOWN}"),
+        ("Nope", Anchor(issuer=ISSUER), f"Nope: {UNKNOWN}"),
+        ("MembershipCredental", None, f"MembershipCredental: {UNKNOWN}; is MembershipCredential meant?"),
+        ("MembershipCredential", None, None),
+        ("AuditCredential", Anchor(issuer=ISSUER, types=("AuditCredential",)), None),
+    ],
+)
+def test_a_type_that_nobody_here_knows_is_told_as_one(type: str, anchor: Anchor | None, says: str | None) -> None:
+    """It may be somebody's own, and it may be misspelled."""
+    anchors = None if anchor is None else Anchors(anchors=(anchor,))
+    rule = Rule(name="dear", credentials=(Demand(type=type),))
+    told = explain_policy(Policy(require=(type,), rule=(rule,)), anchors, NOW)
+    found = [(clause, text) for clause, text in told if UNKNOWN in text]
+    assert found == ([] if says is None else [("require", says), ("rule dear", says)])
