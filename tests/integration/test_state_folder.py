@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from stat import S_IMODE
@@ -50,11 +51,12 @@ def cli(*arguments: str, limit: int | None = None) -> tuple[int, dict[str, Any]]
     return done.returncode, json.loads(lines[-1]) if lines else {}
 
 
-@pytest.mark.parametrize("limit", [8, 400, 2000, 8192])
+@pytest.mark.parametrize("limit", [8, 100, 400, 2000, 8192])
 def test_a_full_disk_is_the_stores_failure_and_leaves_nothing_half_made(tmp_path: Path, limit: int) -> None:
     """Exit code 8 (section 9.2), wherever it happens; and once there is room the same command does it."""
     code, said = cli("init", str(tmp_path / "made"), limit=limit)
     assert (code, said["error"]["code"]) in ((8, "store_full"), (8, "store_unavailable"))
+    assert f"{tmp_path}/made/" in said["error"]["message"]
     assert not (tmp_path / "made").exists()
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -102,6 +104,63 @@ def test_a_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
     assert cli("init", str(made))[0] == 0
     for folder in (made, *(one for one in made.rglob("*") if one.is_dir())):
         assert S_IMODE(folder.stat().st_mode) == 0o700, folder
+
+
+READING = ("ledger list", "ledger audit", "ledger fsck", "watch x", "export x", "contract show x", "trace FILE")
+
+
+def test_a_folder_that_is_read_only_is_named_with_what_to_do(written: Path, tmp_path: Path) -> None:
+    """SQLite makes files beside a database also to read it, and says of that only that it cannot open one."""
+    made = shutil.copytree(written, tmp_path / "made")
+    made.chmod(0o555)
+    # Whoever may do everything may write here as well: without that, as on a mount that is read-only.
+    whole = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all") if not os.geteuid() else ()
+    if whole and shutil.which(whole[0]) is None:
+        pytest.skip("needs setpriv, or a user that is not root")
+    try:
+        for command in READING:
+            words = command.replace("FILE", str(made / "undersigned.toml")).split()
+            ran = subprocess.run(
+                [*whole, sys.executable, "-m", "undersigned.cli", *words, "--home", str(made), "--json"],
+                env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            error = json.loads(ran.stdout.splitlines()[-1])["error"]
+            assert (ran.returncode, error["code"]) == (8, "store_unavailable"), command
+            assert f"the ledger {made}/ledger.db " in error["message"], command
+            assert f"{made} is read-only here" in error["message"], command
+            assert "copy the folder" in error["message"], command
+    finally:
+        made.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "says"),
+    [
+        ("other file", "store_corrupt", "is damaged, or is none"),
+        ("folder", "store_unavailable", "it is a folder"),
+        ("other database", "store_version", "is no ledger"),
+    ],
+)
+def test_books_that_are_something_else_are_named(
+    kind: str, code: str, says: str, written: Path, tmp_path: Path
+) -> None:
+    made, books = shutil.copytree(written, tmp_path / "made"), tmp_path / "books"
+    if kind == "folder":
+        books.mkdir()
+    elif kind == "other file":
+        books.write_bytes(b"no database" * 100)
+    else:
+        with closing(sqlite3.connect(books)) as db:
+            db.execute("CREATE TABLE other (name)")
+    settings = made / "undersigned.toml"
+    settings.write_text(f'books = "{books}"\n{settings.read_text()}')
+    ended, said = cli("serve", "--home", str(made))
+    assert (ended, said["error"]["code"]) == (8, code)
+    assert str(books) in said["error"]["message"]
+    assert says in said["error"]["message"]
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ from undersigned.interop import (
     transcript as transcript_of,
 )
 from undersigned.protocol import Role
-from undersigned.runtime import Gatherer, SystemClock, parse_price, read_file, sign_record
+from undersigned.runtime import Gatherer, SystemClock, parse_price, read_file, sign_record, why
 from undersigned.testing import GUILD
 
 from .evidence import read_document_file
@@ -472,7 +472,7 @@ def _text(option: str, file: Path, limit: int = MAX_INPUT) -> str:
     try:
         return read_file(file, limit).decode()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError("bad_configuration", f"{option}: {file}: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{option}: {file}: {why(exc)}") from exc
 
 
 def _manifest(file: Path) -> str:

@@ -22,6 +22,7 @@ from undersigned.runtime import (
     export_pack,
     judge_pack,
     left_out,
+    naming,
     open_artifacts,
     open_file,
     read_file,
@@ -30,7 +31,7 @@ from undersigned.transparency import Verifier, read_verifier
 
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_named, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
-from .proofs import Against, is_proof, key_named, verify_file
+from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
 __all__ = ["export", "export_to", "judge", "read_document_file", "tamper", "verify"]
 
@@ -275,7 +276,7 @@ async def verify(
     now = SystemClock().now() if at is None else instant_named("--at", at)
     known = [read_document_file(file) for file in documents]
     cosigning = [_witness_named(text) for text in witnesses]
-    with open_file(pack) as file:
+    with open_file(pack) as file, naming(pack):
         # One byte more than there may be is enough for the first step to refuse it.
         data = file.read(MAX_ARCHIVE_BYTES + 1)
     against = Against(
@@ -350,6 +351,8 @@ async def verify(
                     "shows them, --did-document FILE compares)"
                 )
     else:
+        if not data.startswith(b"PK"):
+            out.line(f"{pack} is none of the files that are judged: expected {KINDS}")
         first = next(step for step in report.steps if not step.ok)
         out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
     return 0 if report.ok else 4

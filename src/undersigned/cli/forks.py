@@ -12,7 +12,7 @@ from undersigned.encoding import Did, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError
 from undersigned.ledger import Fork, Ledger, decided, open_ledger
 from undersigned.runtime import SystemClock
-from undersigned.runtime.files import read_file
+from undersigned.runtime.files import read_file, why
 from undersigned.runtime.forks import check_fork, fork_document
 from undersigned.runtime.witnessing import words
 
@@ -108,7 +108,7 @@ async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str |
     try:
         raw = read_file(proof, MAX_PROOF_BYTES)
     except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"--check {proof}: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"--check {proof}: {why(exc)}") from exc
     gatherer = open_gatherer(opened)
 
     async def document_of(did: Did) -> DidDocument:

@@ -16,7 +16,7 @@ from undersigned.encoding import Digest, JsonObject
 from undersigned.errors import ConfigurationError
 from undersigned.ledger import Ledger, Stated, open_ledger
 from undersigned.runtime import Gatherer, SystemClock
-from undersigned.runtime.files import read_file
+from undersigned.runtime.files import read_file, why
 from undersigned.runtime.forks import fork_document
 from undersigned.runtime.logbook import (
     MAX_NOTE_BYTES,
@@ -206,7 +206,7 @@ def _read(path: Path) -> str:
     try:
         return read_file(path, MAX_NOTE_BYTES).decode()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError("bad_configuration", f"--since {path}: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"--since {path}: {why(exc)}") from exc
 
 
 @ledger.command("upgrade")

@@ -161,8 +161,10 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
     try:
         fetches(text, local=local, methods=methods_for(text, resolver))
     except VerificationError as error:
+        got = f"got {text!r}"
+        more = "" if error.message.endswith(got) else f": {error.message}"
         raise ConfigurationError(
-            "bad_configuration", f"expected a DID such as did:web:agents.example.com, got {text!r}: {error.message}"
+            "bad_configuration", f"expected a DID such as did:web:agents.example.com, {got}{more}"
         ) from error
     except ResolutionError as error:
         if not local and text.startswith("did:web:localhost"):

@@ -28,9 +28,14 @@ from undersigned.runtime import LogProofLine, read_file
 
 from .output import Out, counted, plain
 
-__all__ = ["Against", "key_named", "verify_file"]
+__all__ = ["KINDS", "Against", "key_named", "verify_file"]
 
 CHECK_FAILED: Final = 4
+KINDS: Final = (
+    "an evidence pack (a zip, as 'export' writes it), proofs as 'ledger prove --json' writes them, or a signed"
+    " statement (in-toto in DSSE, alone or in a Sigstore bundle)"
+)
+"""Of files that are judged."""
 MOST_LINES: Final = 24
 """Of what a statement says, that are told; --explain tells all."""
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
@@ -60,6 +65,17 @@ def key_named(text: str) -> PublicKey:
         return public_key_from_pem(read_file(path)) if path.is_file() else public_key_from_multikey(text)
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"--key {plain(text, 200)}: {error.message}") from error
+
+
+def _require_envelope(document: JsonObject) -> None:
+    """Returns if a JSON object may be a signed statement.
+
+    Raises:
+        FormatError: `schema_violation`: it is nothing that is judged here.
+    """
+    if document.keys().isdisjoint({"payload", "payloadType", "signatures", "dsseEnvelope"}):
+        names = plain(", ".join(map(repr, document)) or "no members", 200)
+        raise FormatError("schema_violation", f"expected {KINDS}; got a JSON object with {names}")
 
 
 def is_proof(data: bytes) -> bool:
@@ -152,6 +168,7 @@ def _envelope(out: Out, data: bytes, against: Against, *, explain: bool) -> int:
     claimed: tuple[str, ...] = ()
     try:
         document = _object(data)
+        _require_envelope(document)
         envelope, payload = read_foreign_envelope(document)
         claimed = tuple(one.keyid or "a key without a name" for one in envelope.signatures)
         # What it says is told without a signature, too; whether it is so is another question.

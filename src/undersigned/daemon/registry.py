@@ -19,7 +19,7 @@ from aiohttp import web
 
 from undersigned.encoding import Instant, canonicalize, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.runtime import SystemClock, read_file
+from undersigned.runtime import SystemClock, read_file, why
 from undersigned.trust import QueryKind, StatementFile, answer_query
 
 __all__ = ["RegistryServer"]
@@ -44,7 +44,7 @@ def _read(file: Path) -> StatementFile:
     try:
         return to_struct(tomllib.loads(read_file(file, MAX_FILE_BYTES).decode()), StatementFile)
     except (OSError, ValueError) as exc:
-        raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
     except FormatError as exc:
         raise ConfigurationError("bad_configuration", f"{file}{exc.path}: {exc.message}") from exc
 

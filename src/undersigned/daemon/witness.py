@@ -99,7 +99,8 @@ class WitnessBook:
     """
 
     def __init__(self, path: Path) -> None:
-        with _translating():
+        self._path = path
+        with _translating(path):
             self._db = connect(path, writing=True)
             application, version = (
                 self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
@@ -125,7 +126,7 @@ class WitnessBook:
             LogProofError: `log_proof_invalid`: the proof does not lead from the one to the other.
             LedgerError: `store_unavailable`, `store_full`.
         """
-        with self._lock, _translating():
+        with self._lock, _translating(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._advance(head, asked)
@@ -148,7 +149,7 @@ class WitnessBook:
 
     def note_contradiction(self, head: Checkpoint, note: str) -> None:
         """Keeps a note that contradicts the one that was cosigned; the first of a size is proof enough."""
-        with self._lock, _translating():
+        with self._lock, _translating(self._path):
             self._db.execute(
                 "INSERT OR IGNORE INTO contradiction "
                 "SELECT origin, size, note, ? FROM log WHERE origin = ? AND size = ? AND root <> ?",
@@ -157,22 +158,22 @@ class WitnessBook:
 
     def logs(self) -> tuple[Witnessed, ...]:
         """The newest checkpoint of each log."""
-        with self._lock, _translating():
+        with self._lock, _translating(self._path):
             return tuple(Witnessed(*row) for row in self._db.execute("SELECT * FROM log ORDER BY origin"))
 
     def contradictions(self) -> tuple[Contradiction, ...]:
         """What logs signed twice."""
-        with self._lock, _translating():
+        with self._lock, _translating(self._path):
             rows = self._db.execute("SELECT * FROM contradiction ORDER BY origin, size")
             return tuple(Contradiction(*row) for row in rows)
 
 
 @contextmanager
-def _translating() -> Generator[None]:
+def _translating(path: Path) -> Generator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as exc:
-        raise translated(exc, "what the witness cosigned") from exc
+        raise translated(exc, path, "what the witness cosigned") from exc
 
 
 class WitnessServer:

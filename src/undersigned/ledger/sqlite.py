@@ -203,7 +203,7 @@ class SqliteLedger:
     def _connected(self) -> sqlite3.Connection:
         reader = connect(self._path, writing=False)
         try:
-            prepare(reader, writing=False)
+            prepare(reader, self._path, writing=False)
         except BaseException:
             reader.close()
             raise
@@ -217,7 +217,7 @@ class SqliteLedger:
         except (sqlite3.Error, OSError) as exc:
             # Opened anew for the next query, since this handle may never work again.
             self._drop_reader()
-            raise self._noted(translated(exc)) from exc
+            raise self._noted(translated(exc, self._path)) from exc
         except LedgerError as exc:
             raise self._noted(exc)  # noqa: B904  (the same error)
 

@@ -126,8 +126,8 @@ def require(db: sqlite3.Connection, name: str, value: str, wanted: object) -> No
         raise LedgerUnavailable("store_unavailable", f"SQLite keeps {name} at {found and found[0]!r}, not {value}")
 
 
-def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
-    """The database has this release's schema, created if the file is new.
+def prepare(db: sqlite3.Connection, path: Path, *, writing: bool) -> None:
+    """The database, of the file `path`, has this release's schema, created if the file is new.
 
     Raises:
         LedgerError: `store_version`: of another program, a newer release, or an older one that is opened for reading.
@@ -138,9 +138,9 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
         return
     empty = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
     if application != APPLICATION_ID and not (empty and application == 0 and version == 0):
-        raise LedgerError("store_version", f"the file is no ledger: its application id is {application:#x}")
+        raise LedgerError("store_version", f"{path} is no ledger: its application id is {application:#x}")
     if version > VERSION or not writing:
-        text = f"the ledger is of schema version {version}, this release reads {VERSION}"
+        text = f"the ledger {path} is of schema version {version}, this release reads {VERSION}"
         if version < VERSION:
             text += ": whoever writes it brings it up to date, as 'undersigned ledger upgrade' does"
         raise LedgerError("store_version", text)
@@ -163,8 +163,9 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
                 raise  # else another process has done it meanwhile
 
 
-def bring_up_to_date(path: Path) -> None:
-    """The database is there and has this release's schema, while others may have it open.
+def bring_up_to_date(path: Path, *, meant: Path | None = None) -> None:
+    """The database is there and has this release's schema, while others may have it open. Errors name the file that is
+    `meant`, by default that.
 
     Raises:
         LedgerError, LedgerUnavailable: As `connect` and `prepare`.
@@ -172,11 +173,11 @@ def bring_up_to_date(path: Path) -> None:
     try:
         db = connect(path, writing=True)
         try:
-            prepare(db, writing=True)
+            prepare(db, meant or path, writing=True)
         finally:
             db.close()
     except (sqlite3.Error, OSError) as exc:
-        raise translated(exc) from exc
+        raise translated(exc, meant or path) from exc
 
 
 def _version(db: sqlite3.Connection) -> int:
@@ -216,12 +217,12 @@ def create_empty(path: Path) -> None:
     _require_not_gone(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        bring_up_to_date(draft)
+        bring_up_to_date(draft, meant=path)
         with suppress(FileExistsError):
             os.link(draft, path)
     except OSError as exc:
         if exc.errno not in _NO_LINKS:
-            raise translated(exc) from exc
+            raise translated(exc, path) from exc
         bring_up_to_date(path)
     finally:
         for suffix in ("", "-wal", "-shm"):
@@ -255,20 +256,40 @@ def disk_trouble(exc: BaseException) -> bool:
     }
 
 
-def translated(exc: BaseException, what: str = "the ledger") -> LedgerError:
-    """The error of our tree for one of SQLite's or of the operating system, about the file of `what`."""
+def translated(exc: BaseException, path: Path, what: str = "the ledger") -> LedgerError:
+    """The error of our tree for one of SQLite's or of the operating system, about the file `path` of `what`."""
     code = getattr(exc, "sqlite_errorcode", 0)
     primary = code & 0xFF
     name = getattr(exc, "sqlite_errorname", type(exc).__name__)
+    why = _why(exc, path)
     if primary == sqlite3.SQLITE_FULL or getattr(exc, "errno", None) in NO_ROOM:
-        return LedgerUnavailable("store_full", f"no room for {what}: {exc}")
+        return LedgerUnavailable("store_full", f"no room for {what} {path}: {why}")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return LedgerError("store_corrupt", f"the file of {what} is damaged ({name}): {exc}")
+        none = ", or is none" if primary == sqlite3.SQLITE_NOTADB else ""
+        return LedgerError("store_corrupt", f"the file of {what} is damaged{none} ({name}): {path}: {why}")
     if code in _UNIQUE:
         return LedgerConflict("store_conflict", f"another row has this key already: {exc}")
     if primary in _UNAVAILABLE or isinstance(exc, OSError):
-        return LedgerUnavailable("store_unavailable", f"{what} cannot be read or written ({name}): {exc}")
+        return LedgerUnavailable("store_unavailable", f"{what} {path} cannot be read or written ({name}): {why}")
     return LedgerError("internal", f"SQLite refused a statement ({name}): {exc}")
+
+
+def _why(exc: BaseException, path: Path) -> str:
+    """What went wrong with a file; SQLite says of each that it cannot be opened, and no more."""
+    if isinstance(exc, OSError):
+        beside = f"{exc.filename}: " if exc.filename not in (None, str(path)) else ""
+        return f"{beside}{exc.strerror or exc}"
+    if getattr(exc, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if path.is_dir():
+            return "it is a folder"
+        if path.is_file() and not os.access(path.parent, os.W_OK):
+            # It could be opened as `immutable`, which takes no lock and sees no log. That is right only while nobody
+            # writes it, and who cannot write a folder cannot know that: it may be another's, mounted here.
+            return (
+                f"{path.parent} is read-only here, and SQLite makes files beside a database also to read it: copy the"
+                " folder to where you may write, and read that"
+            )
+    return str(exc)
 
 
 class Lock:

@@ -242,7 +242,7 @@ class Writer(threading.Thread):
         except Exception as exc:
             if lock is not None:
                 lock.release()
-            error = exc if isinstance(exc, UndersignedError) else translated(exc)
+            error = exc if isinstance(exc, UndersignedError) else translated(exc, self._path)
             self._post(lambda: self.opened.set_exception(error))
             return
         self._post(lambda: self.opened.set_result(None))
@@ -297,7 +297,7 @@ class Writer(threading.Thread):
         db = connect(self._path, writing=True)
         self._others = None
         try:
-            prepare(db, writing=not self._beside)
+            prepare(db, self._path, writing=not self._beside)
             if self._beside:
                 self._db, self._limits = db, Limits()
                 return
@@ -340,7 +340,7 @@ class Writer(threading.Thread):
 
     def _failed(self, exc: BaseException) -> UndersignedError:
         """Take note that the disk refused; returns the error for everybody whose write was lost."""
-        error = exc if isinstance(exc, UndersignedError) else translated(exc)
+        error = exc if isinstance(exc, UndersignedError) else translated(exc, self._path)
         self.trouble = error
         self.counters.failures += 1
         if error.code in ("store_corrupt", "ledger_diverged") and isinstance(error, LedgerError):
@@ -413,7 +413,7 @@ class Writer(threading.Thread):
     def _refusal(self, exc: Exception) -> UndersignedError:
         if not isinstance(exc, sqlite3.Error):
             return LedgerError("internal", f"not something a ledger can write: {exc!r}")
-        error = translated(exc)
+        error = translated(exc, self._path)
         if isinstance(error, LedgerConflict):
             self.counters.conflicts += 1
         return error

@@ -97,13 +97,13 @@ class TrustStore:
         self.path = path
         self._lock = None if read_only else Lock(path.with_name(path.name + ".lock"))
         try:
-            with _translating():
+            with _translating(path):
                 if not read_only and not path.exists():
                     _create(path)
                 self._db = connect(path, writing=not read_only)
                 try:
                     self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-                    _prepare(self._db, writing=not read_only)
+                    _prepare(self._db, path, writing=not read_only)
                     self._names = Names(self._db)
                 except BaseException:
                     self._db.close()
@@ -183,13 +183,13 @@ class TrustStore:
     @property
     def version(self) -> int:
         """Another number after each change: an answer is kept no longer than it stands (HIRE-TRU-12)."""
-        with _translating():
+        with _translating(self.path):
             return int(self._db.execute("SELECT number FROM version").fetchone()[0])
 
     @property
     def count(self) -> int:
         """How many edges there are, standing or not."""
-        with _translating():
+        with _translating(self.path):
             return int(self._db.execute("SELECT count(*) FROM edge").fetchone()[0])
 
     @property
@@ -198,7 +198,7 @@ class TrustStore:
         try:
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error as exc:
-            raise _told(exc) from exc
+            raise _told(exc, self.path) from exc
 
     def check(self) -> None:
         """Returns if the whole file is as SQLite wrote it; about a second for a million edges.
@@ -206,7 +206,7 @@ class TrustStore:
         Raises:
             LedgerError: `store_corrupt`.
         """
-        with _translating():
+        with _translating(self.path):
             found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise LedgerError("store_corrupt", f"{self.path} is damaged: {found}")
@@ -215,7 +215,7 @@ class TrustStore:
         """The answer to one question, from one state of the graph `without` edges that are known not to count, and from
         `more` edges that are not stored.
         """
-        with _translating():
+        with _translating(self.path):
             self._db.execute("BEGIN")
             try:
                 stored = self._reading(without) if without else self.read
@@ -241,7 +241,7 @@ class TrustStore:
     def read(self, wanted: Wanted) -> Read:
         """What a question wants; a `Reader`. At most one above `most` is read."""
         names = self._names
-        with _translating():
+        with _translating(self.path):
             if wanted.of == "ref":
                 refs = listed(ref for ref in wanted.refs if isinstance(ref, int))
                 rows = self._db.execute(f"{_EDGE}, edge.id FROM edge {_NAMED} WHERE edge.id IN {LISTED}", (refs,))
@@ -292,12 +292,12 @@ class TrustStore:
     def held(self, digests: Collection[Digest]) -> dict[Digest, bytes]:
         """The credentials, as they were shown, of those of these edges that have a status."""
         sql = f"SELECT digest, raw FROM credential WHERE digest IN {LISTED}"  # noqa: S608 - names of ours
-        with _translating():
+        with _translating(self.path):
             return dict(self._db.execute(sql, (listed(digests),)))
 
     def edges(self) -> Iterator[Edge]:
         """All of them, by digest: for people and tests. Questions do not need it."""
-        with _translating():
+        with _translating(self.path):
             for row in self._db.execute(f"{_EDGE} FROM edge {_NAMED} ORDER BY digest"):
                 yield _edge(row)
 
@@ -306,7 +306,7 @@ class TrustStore:
         """One durable transaction; it counts as a change if it changed anything."""
         if self._lock is None:
             raise LedgerError("internal", "this trust store was opened for reading")
-        with _translating():
+        with _translating(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 before = self._db.total_changes
@@ -344,7 +344,7 @@ def _row(edge: Edge) -> tuple[Any, ...]:
     )
 
 
-def _prepare(db: sqlite3.Connection, *, writing: bool) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, *, writing: bool) -> None:
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if (application, version) == (APPLICATION_ID, VERSION):
@@ -353,7 +353,7 @@ def _prepare(db: sqlite3.Connection, *, writing: bool) -> None:
     known = application == APPLICATION_ID or (empty and application == version == 0)
     if not writing or not known or version > VERSION:
         raise LedgerError(
-            "store_version", f"the file is no trust graph of this release: {application:#x}, version {version}"
+            "store_version", f"{path} is no trust graph of this release: {application:#x}, version {version}"
         )
     _fill(db, version)
 
@@ -387,17 +387,17 @@ def _fill(db: sqlite3.Connection, version: int = 0) -> None:
 
 
 @contextmanager
-def _translating() -> Generator[None]:
+def _translating(path: Path) -> Generator[None]:
     try:
         yield
     except UndersignedError:
         raise
     except (sqlite3.Error, OSError) as exc:
-        raise _told(exc) from exc
+        raise _told(exc, path) from exc
 
 
-def _told(exc: BaseException) -> LedgerError:
-    error = translated(exc, "the trust graph")
+def _told(exc: BaseException, path: Path) -> LedgerError:
+    error = translated(exc, path, "the trust graph")
     if error.code != "store_corrupt":
         return error
     return LedgerError(

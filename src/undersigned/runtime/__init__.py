@@ -36,7 +36,7 @@ from undersigned.runtime.decisions import (
 )
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import ABSENT, Absent, export_pack, left_out
-from undersigned.runtime.files import open_file, read_file, whole_file, write_whole
+from undersigned.runtime.files import naming, open_file, read_file, whole_file, why, write_whole
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
@@ -220,6 +220,7 @@ __all__ = [
     "load_engagement",
     "load_handler",
     "lost_at",
+    "naming",
     "needed_text",
     "open_artifacts",
     "open_engagements",
@@ -248,6 +249,7 @@ __all__ = [
     "viewpoint",
     "waiting_terms",
     "whole_file",
+    "why",
     "withdrawn_as",
     "witnesses_of",
     "write_whole",

@@ -20,7 +20,7 @@ from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 
-from .files import open_file, read_file
+from .files import naming, open_file, read_file, why
 
 __all__ = ["CONTROL_TOKEN", "GATE_TOKEN", "ControlPart", "control_token", "named_contexts"]
 
@@ -107,7 +107,7 @@ def _make(path: Path) -> None:
     whole = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w") as file:
+        with naming(path), os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
         try:
             os.link(whole, path)
@@ -130,7 +130,7 @@ def named_contexts(folder: Path, part: ControlPart) -> Contexts:
         try:
             value = decode_json(read_file(folder / name), FOREIGN_LIMITS)
         except (OSError, UndersignedError) as exc:
-            raise ConfigurationError("bad_configuration", f"context {iri} in {folder / name}: {exc}") from exc
+            raise ConfigurationError("bad_configuration", f"context {iri} in {folder / name}: {why(exc)}") from exc
         if not isinstance(value, dict) or "@context" not in value:
             raise ConfigurationError("bad_configuration", f"{folder / name} is no object with @context")
         found[iri] = MappingProxyType(value)

@@ -15,11 +15,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["MAX_FILE_BYTES", "open_file", "read_file", "whole_file", "write_whole"]
+__all__ = ["MAX_FILE_BYTES", "naming", "open_file", "read_file", "whole_file", "why", "write_whole"]
 
 MAX_FILE_BYTES: Final = 1 << 20
 """Most that a file holds where nothing else is said."""
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+
+@contextmanager
+def naming(path: Path) -> Generator[None]:
+    """Around what is read from a file or written to it: the system names it only where it is opened.
+
+    Raises:
+        OSError: What the system says, with the name of the file.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.filename is None and exc.errno is not None:
+            raise OSError(exc.errno, exc.strerror, str(path)) from exc
+        raise
+
+
+def why(exc: BaseException) -> str:
+    """What went wrong with a file, for whoever has named it already."""
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
 
 
 def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
@@ -28,7 +48,7 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     Raises:
         OSError: It cannot be read, is no regular file, or holds more.
     """
-    with open_file(path) as file:
+    with open_file(path) as file, naming(path):
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EINVAL, f"larger than {most} bytes", str(path))

@@ -45,7 +45,7 @@ from undersigned.trust import Approvers, Registry
 from .clock import SystemClock
 from .configuration import CONFIGURATION, Configuration, distinct_offers, misplaced
 from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
-from .files import read_file
+from .files import read_file, why
 from .objects import checked_store
 from .order import budget_limits, checked_name
 from .own_log import LOG
@@ -135,7 +135,7 @@ class Home:
         try:
             return Labels.from_toml(tomllib.loads((self.path / name).read_text("utf-8")))
         except (OSError, ValueError) as exc:
-            raise ConfigurationError("bad_configuration", f"labels {self.path / name}: {exc}") from exc
+            raise ConfigurationError("bad_configuration", f"labels {self.path / name}: {why(exc)}") from exc
 
     def registry_token(self, registry: Registry) -> str | None:
         """The bearer token for a registry; None if it asks for none.
@@ -218,7 +218,7 @@ class Home:
             # What stands beside the certificates may be in any characters.
             context.load_verify_locations(cadata=read_file(self.path / name).decode("ascii", "ignore"))
         except (OSError, ValueError) as exc:  # SSLError is an OSError
-            raise ConfigurationError("bad_configuration", f"ca_file {self.path / name}: {exc}") from exc
+            raise ConfigurationError("bad_configuration", f"ca_file {self.path / name}: {why(exc)}") from exc
         return context
 
     def key(self, name: str = "agent") -> PrivateKey:
@@ -263,7 +263,7 @@ class Home:
         try:
             return read_file(self.path / LOG)
         except OSError as exc:
-            raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {exc}") from exc
+            raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {why(exc)}") from exc
 
     def control_token(self) -> str:
         """What a request to the control listener has to show; made when it is first asked for.
@@ -303,7 +303,7 @@ class Home:
         try:
             raw = read_file(self.path / name)
         except OSError as exc:
-            raise ConfigurationError("not_found", f"{self.path / name} is missing: {exc}") from exc
+            raise ConfigurationError("not_found", f"{self.path / name} is missing: {why(exc)}") from exc
         try:
             return DidDocument(did, raw)
         except UndersignedError as exc:
@@ -338,7 +338,7 @@ class Home:
                 raise FormatError("bad_json", "expected a JSON object")
             return read_credential(value)
         except (OSError, UndersignedError) as exc:
-            raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
+            raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
 
 
 def named_passphrase() -> str | None:

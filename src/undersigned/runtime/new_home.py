@@ -25,7 +25,7 @@ from undersigned.trust import Policy
 
 from .clock import Clock, SystemClock
 from .configuration import CONFIGURATION, OfferPart, distinct_offers
-from .files import write_whole
+from .files import naming, write_whole
 from .home import Home, passphrase_of
 from .order import checked_name, parse_price
 from .own_log import LOG, begin_log, continue_log
@@ -172,7 +172,7 @@ def create_home(
     keys.mkdir(mode=0o700, exist_ok=True)
     if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
         descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with naming(keys / "passphrase"), os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
     passphrase = passphrase_of(path)
     seal_key(keys / "agent.json", agent, passphrase)
@@ -181,7 +181,8 @@ def create_home(
     if log is not None:
         seal_key(keys / "log.json", log, passphrase)
     for file_name, document in published.items():
-        (path / file_name).write_bytes(document)
+        with naming(path / file_name):
+            (path / file_name).write_bytes(document)
     if history and authority:
         did = begin_log(
             path,
@@ -191,7 +192,8 @@ def create_home(
             now=(clock or SystemClock()).now(),
         )
     lines.insert(0, f"did = {_toml(did)}")
-    (path / CONFIGURATION).write_bytes("\n".join([*lines, ""]).encode())
+    with naming(path / CONFIGURATION):
+        (path / CONFIGURATION).write_bytes("\n".join([*lines, ""]).encode())
     return Home(path)
 
 

@@ -32,7 +32,7 @@ from undersigned.errors import ConfigurationError, FormatError
 
 from .clock import Clock, SystemClock
 from .configuration import CONFIGURATION
-from .files import read_file
+from .files import naming, read_file
 from .home import Home, named_passphrase
 from .signers import PrivateKey, Sealer, generate_key
 from .status_register import Said, StatusRegister
@@ -269,5 +269,6 @@ def toml_value(value: object) -> str:
 def _write(path: Path, data: bytes) -> None:
     """A new file that its owner alone may read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with naming(path), os.fdopen(descriptor, "wb") as file:
         file.write(data)

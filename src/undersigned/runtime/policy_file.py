@@ -16,7 +16,7 @@ from typing import Any, cast
 from undersigned.errors import ConfigurationError
 from undersigned.trust import Policy
 
-from .files import read_file
+from .files import read_file, why
 
 __all__ = ["read_policy", "read_toml", "with_cedar"]
 
@@ -36,7 +36,7 @@ def with_cedar(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     try:
         read["cedar"] = read_file(folder / name).decode()
     except (OSError, ValueError) as exc:
-        raise ConfigurationError("bad_configuration", f"policy: cedar_file {folder / name}: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"policy: cedar_file {folder / name}: {why(exc)}") from exc
     return read
 
 
@@ -66,4 +66,4 @@ def read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_file(file).decode())
     except (OSError, ValueError, RecursionError) as exc:
-        raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc

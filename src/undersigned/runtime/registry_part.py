@@ -18,7 +18,7 @@ from undersigned.encoding import parse_duration
 from undersigned.errors import ConfigurationError
 from undersigned.trust import MAX_AUTHORITIES, Registry
 
-from .files import read_file
+from .files import read_file, why
 
 __all__ = ["RegistryPart", "read_token", "registries_of"]
 
@@ -85,7 +85,7 @@ def read_token(file: Path) -> str:
     try:
         token = read_file(file).decode("ascii").strip()
     except (OSError, ValueError) as exc:
-        raise ConfigurationError("key_unavailable", f"{file}: {exc}") from exc
+        raise ConfigurationError("key_unavailable", f"{file}: {why(exc)}") from exc
     if not _TOKEN.fullmatch(token):
         raise ConfigurationError("key_unavailable", f"{file} holds no bearer token")
     return token

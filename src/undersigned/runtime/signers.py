@@ -34,7 +34,7 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_raw
 
-from .files import read_file
+from .files import naming, read_file, why
 
 __all__ = ["KeyKind", "PrivateKey", "Sealer", "Signer", "generate_key", "open_key", "seal_key"]
 
@@ -176,7 +176,7 @@ class Sealer:
         )
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with naming(path), os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
@@ -200,7 +200,7 @@ def open_key(path: Path, passphrase: str) -> PrivateKey:
         salt, nonce, sealed = (base64url_decode(text) for text in (record.salt, record.nonce, record.sealed))
         named = public_key_from_multikey(record.multikey)
     except (OSError, ValueError, msgspec.MsgspecError, UndersignedError) as exc:
-        raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {exc}") from exc
+        raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {why(exc)}") from exc
     if not (1 < record.n <= 2**20 and 0 < record.r <= 32 and 0 < record.p <= 16):
         raise ConfigurationError("key_unavailable", f"{path} asks for more scrypt work than is allowed, or for none")
     header = canonicalize({"kind": record.kind, "multikey": record.multikey})

@@ -395,3 +395,10 @@ def test_a_port_that_is_taken(home: Path) -> None:
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
     assert f"127.0.0.1:{port}" in ran.error["message"]
     assert "running" in ran.error["message"]
+
+
+@pytest.mark.parametrize("text", ["foo", "did:", "did:web:"])
+def test_what_is_no_did_is_said_once(text: str) -> None:
+    message = run("discover", text, "--json").error["message"]
+    assert message.startswith("expected a DID such as did:web:agents.example.com, got ")
+    assert message.count(repr(text)) == 1

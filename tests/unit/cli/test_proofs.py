@@ -141,3 +141,30 @@ def test_keys_in_pem(tmp_path: Path) -> None:
         ran = run("verify", tmp_path / "statement.json", "--key", tmp_path / "bad.pem", "--json")
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
     assert run("verify", tmp_path / "statement.json", "--key", "zNoKey").code == 2
+
+
+@pytest.mark.parametrize("text", ['{"some": 1, "thing": 2}', "{}", '{"@context": [], "type": "VerifiableCredential"}'])
+def test_json_that_is_nothing_of_these_is_told_what_is_taken(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "some.json"
+    file.write_text(text)
+    ran, value = said(file)
+    assert (ran.code, value["ok"], value["code"]) == (4, False, "schema_violation")
+    for kind in ("an evidence pack (a zip", "'ledger prove --json'", "a signed statement (in-toto in DSSE"):
+        assert kind in value["detail"]
+    assert ("'some', 'thing'" if "some" in text else "a JSON object with") in value["detail"]
+
+
+@pytest.mark.parametrize("text", ["hello", "[1]"])
+def test_a_file_that_is_no_pack_is_told_what_is_taken(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "some.txt"
+    file.write_text(text)
+    ran = run("verify", file)
+    assert ran.code == 4
+    assert f"{file} is none of the files that are judged: expected an evidence pack (a zip" in ran.out
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    """One that opens, and then gives nothing; the system says only of the opening whose it was."""
+    ran = run("verify", "/proc/self/mem", "--json")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert ran.error["message"] == "/proc/self/mem: Input/output error"

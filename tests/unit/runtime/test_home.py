@@ -114,6 +114,21 @@ def test_a_member_of_the_file_in_a_table_is_told_where_it_stands(text: str, says
     assert ("is a member" in refused.value.message) == bool(says)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("labels = 'no.toml'\n", "labels {folder}/no.toml: No such file or directory"),
+        ("ca_file = 'no.pem'\n", "ca_file {folder}/no.pem: No such file or directory"),
+    ],
+    ids=["labels", "ca_file"],
+)
+def test_a_file_that_is_missing_is_named_once(text: str, says: str, folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, MINIMAL + text)).tls()
+    assert refused.value.message.endswith(says.format(folder=folder))
+    assert refused.value.message.count(says.partition("/")[2].partition(":")[0]) == 1
+
+
 @pytest.mark.parametrize("asks", ["ask = true", "ask_above = '10'\ncurrency = 'EUR'"])
 def test_who_asks_people_names_some(asks: str, folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"puts terms to a person, and \[approvers\] has none"):
