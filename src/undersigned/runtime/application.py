@@ -86,8 +86,7 @@ def why_not_async(given: object) -> str | None:
         elif inspect.isfunction(function) or inspect.isbuiltin(function) or isinstance(function, type):
             break
         else:
-            kind: type[Any] = type(function)
-            inside = kind.__call__
+            inside: Any = function.__class__.__call__
             if not inspect.isfunction(inside):
                 return None  # compiled
             function = inside
