@@ -18,7 +18,7 @@ from undersigned.encoding import Did, Digest, Instant, canonicalize, decode_json
 from undersigned.errors import Closed, PolicyError, ResolutionError, ScopeError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Review, Sync, decode_message, draft
-from undersigned.runtime import Home, Job, SystemClock, export_pack
+from undersigned.runtime import Home, Job, Reviewed, SystemClock, export_pack
 from undersigned.testing import Actor
 from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
 
@@ -269,6 +269,9 @@ async def test_work_that_failed_is_told_as_that(tmp_path: Path) -> None:
     async def work(job: Job) -> None:
         raise RuntimeError("no such luck")
 
+    async def is_short(reviewed: Reviewed) -> dict[str, bool]:
+        raise AssertionError("there is nothing to look at")
+
     async with two_peers(tmp_path, work) as (acme, globex):
         under_way = acme.hire(
             did_of(port(globex.home)),
@@ -277,6 +280,7 @@ async def test_work_that_failed_is_told_as_that(tmp_path: Path) -> None:
             price="5 EUR",
             deliverable="summary.txt",
             criteria={"short": "one line"},
+            review=is_short,
         )
         async with asyncio.timeout(30):
             sent = [event.message async for event in under_way if event.kind == "sent"]

@@ -339,15 +339,16 @@ class Peer(Agent):
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `deliverable` names what is to be delivered, one thing or several
         (default: what the provider says). `criteria` (id to text) are what the delivery is held to; `review`, which is
-        `async` and no use without them, says for each whether it is met. If it raises, nothing is signed: it is called
-        again while there is time for the review, and `reviewers` of this peer, by kind of task, has the one that is
-        called after a restart. `approve` answers what the scope allows only with a person's yes; without it people
-        answer with `undersigned contract approve`. `at` is the provider's URL, needed if its DID document does not
-        say. `decide_seconds` is all the time until both are bound or it is withdrawn, people's approval on either
-        side included; by default 15 minutes, or an hour if our own policy asks people. A provider that does not
-        answer is tried for `reach_seconds` of this peer, 30 unless it is set, and then withdrawn from; iterate to see
-        what happens meanwhile. `subcontracting` is how many levels of others the provider may hire for it, `onward`
-        whether it may hand the inputs on to them. `settlement` says how the price is paid, elsewhere (default: by
+        `async`, says for each whether it is met, and neither is of use without the other, unless there is a `verifier`.
+        If it raises, nothing is signed: it is called again while there is time for the review, and `reviewers` of this
+        peer, by kind of task, has the one that is called without it, and after a restart. `approve` answers what the
+        scope allows only with a person's yes; without it people answer with `undersigned contract approve`. `at` is the
+        provider's URL, needed if its DID document does not say. `decide_seconds` is all the time until both are bound
+        or it is withdrawn, people's approval on either side included; by default 15 minutes, or an hour if our own
+        policy asks people. A provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is
+        set, and then withdrawn from; iterate to see what happens meanwhile. `subcontracting` is how many levels of
+        others the provider may hire for it, `onward` whether it may hand the inputs on to them.
+        `settlement` says how the price is paid, elsewhere (default: by
         `none`); by `manual` the result comes before the books are closed, which wait for the word of both owners; its
         `milestones` are parts of the price that are owed for criteria that were met, even if the delivery is
         rejected. `reworks` is how often a delivery that misses a criterion is asked for again, before it is rejected.

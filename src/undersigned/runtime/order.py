@@ -444,6 +444,10 @@ async def hire_order(
     if review is not None and not criteria and (known is None or not known.criteria):
         text = "review says for each of the criteria whether it is met, and there are none: name them with criteria"
         raise ConfigurationError("bad_configuration", text)
+    if criteria and review is None and verifier is None and task not in agent.reviewers:
+        # Nobody would find them met, and the provider would go without its pay.
+        text = "criteria are met if somebody says so, and nobody does: give review, or a verifier that judges it"
+        raise ConfigurationError("bad_configuration", text)
     agreed, named = settlement or Settlement(method="none"), _named(deliverable, known, criteria)
     try:
         agent.settlements.check(agreed)

@@ -186,6 +186,7 @@ def test_with_the_hire_gone_its_function_is_asked_of_the_peer(open_world: Open) 
         ({"approve": plain}, "approve: expected a function that is awaited"),
         ({"inputs": [b"x"]}, "inputs: expected a path or bytes for each name, as a dict; got [b'x']"),
         ({"criteria": ["whole"]}, "criteria: expected a text for each name, as a dict"),
+        ({"criteria": {"whole": "all of it"}}, "criteria are met if somebody says so, and nobody does"),
     ],
 )
 def test_what_no_hire_can_use_is_refused_before_anybody_is_asked(
