@@ -154,6 +154,14 @@ def _open_closed_streams() -> None:
             setattr(sys, name, stream)
 
 
+def _let_go_of_errors() -> None:
+    """What standard error did not take is not tried again when Python ends, which would be another exit code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def main() -> None:
     """Entry point of the command."""
     _open_closed_streams()
@@ -161,8 +169,16 @@ def main() -> None:
         # A locale that cannot write a character is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        sys.exit(_code())
+    finally:
+        _let_go_of_errors()
+
+
+def _code() -> int:
+    """Does what the command line says; the exit code."""
+    try:
         try:
-            code = _group.main(prog_name="undersigned", standalone_mode=False)
+            return _group.main(prog_name="undersigned", standalone_mode=False)
         finally:
             end_quietly()
     except click.ClickException as exc:
@@ -175,7 +191,6 @@ def main() -> None:
         else:
             with suppress(OSError):  # nobody can be told; the exit code says it
                 exc.show()
-        code = exc.exit_code
+        return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
-    sys.exit(code)
+        return INTERRUPTED

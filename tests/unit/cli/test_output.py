@@ -164,14 +164,15 @@ def test_an_output_that_takes_no_more_is_told_on_the_other(command: tuple[str, .
     assert (ran.returncode, ran.stderr) == (code, error)
 
 
-@pytest.mark.parametrize("command", [(), ("nonsense",), ("verify", "nowhere.zip")], ids=" ".join)
-def test_an_error_that_cannot_be_told_is_an_exit_code(command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("command", [(), ("nonsense",), ("verify", "nowhere.zip"), ("discover", "foo")], ids=" ".join)
+def test_an_error_that_cannot_be_told_is_an_exit_code(command: tuple[str, ...], buffered: bool) -> None:
     with open("/dev/full", "wb") as full:
         ran = subprocess.run(
             [sys.executable, "-m", "undersigned.cli", *command],
             stdout=subprocess.PIPE,
             stderr=full,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "" if buffered else "1"},
             check=False,
         )
     assert (ran.returncode, ran.stdout) == (2, b"")
