@@ -54,6 +54,13 @@ def test_what_names_no_caller_is_the_proxy_s_own(line: str) -> None:
     assert KNOWN.caller("127.0.0.1", [line]) == "127.0.0.1"
 
 
+def test_a_field_that_is_longer_than_any_is_not_read() -> None:
+    """Reading it takes longer than the request that it came with."""
+    assert KNOWN.caller(PROXY, [f"{',' * 2000}203.0.113.7"]) == "203.0.113.7"
+    assert KNOWN.caller(PROXY, [f"{',' * 3000}203.0.113.7"]) == PROXY
+    assert KNOWN.caller(PROXY, ["203.0.113.7"], [f"{'x' * 3000};for=203.0.113.7"]) == PROXY
+
+
 def test_without_a_field_it_is_the_proxy_s_own() -> None:
     assert KNOWN.caller(PROXY) == PROXY
 

@@ -621,6 +621,17 @@ async def test_what_follows_a_head_is_no_upgrade_behind_a_proxy_either(before: b
         assert serving.messages == []
 
 
+async def test_a_caller_leaves_no_connection_of_a_proxy_that_takes_no_upgrade() -> None:
+    """A head that is more than is kept: the connection ends with its answer, and the next caller gets another."""
+    async with served(LISTENING, proves=False, proxies=BEHIND) as serving:
+        reader, writer = await raw(serving)
+        long = "".join(f"\r\nX-{n}: {'x' * 7000}" for n in range(3))
+        writer.write(said(f"X-Forwarded-For: 203.0.113.7{long}"))
+        answer = await ended(reader)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nConnection: close\r\n" in answer
+
+
 async def test_a_frame_that_looks_like_the_end_of_a_head_is_not_one() -> None:
     """Two requests at once, and a frame while the first of them is answered: it was not watched, so it is not read."""
     asked, answered = asyncio.Event(), asyncio.Event()

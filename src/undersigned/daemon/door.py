@@ -303,6 +303,8 @@ class Edge(web.RequestHandler):
         """What came, while all of it may be one head."""
         self._head: bytes | None = None
         """The head of the request that is answered, where the connection carries several."""
+        self.blurred = False
+        """Whether the next request is not to come on this connection."""
         self._watch: Watch | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
@@ -314,8 +316,10 @@ class Edge(web.RequestHandler):
         """
         if self.ticket.passed_on:
             self._head = self._first
-            # Behind requests that were not waited for, heads and frames cannot be told apart any more.
-            self._first = b"" if _one_head(self._first) else None
+            # Behind what is more than one head, the next one and frames cannot be told apart any more. The connection
+            # ends with the answer: whoever the proxy sends on it next is not to suffer for it.
+            self.blurred = not _one_head(self._first)
+            self._first = None if self.blurred else b""
         return self.ticket.asked(request)
 
     def watch(self, broken: Callable[[int, str], None]) -> bool:

@@ -271,6 +271,12 @@ class PublicListener:
         self._untold = 0
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        response, edge = await self._answer(request), request.protocol
+        if isinstance(edge, Edge) and edge.blurred:
+            response.force_close()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request. Whatever goes wrong, the peer gets a code and no more."""
         try:
             refusal = self._asked(request) or _refusal(request)

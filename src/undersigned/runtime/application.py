@@ -11,11 +11,14 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 __all__ = ["ApplicationEnded", "contained", "contained_call", "in_short", "why_not_async"]
 
 T = TypeVar("T")
+
+MAX_WRAPPED: Final = 32
+"""Functions around a function that are looked behind."""
 
 
 class ApplicationEnded(Exception):
@@ -74,7 +77,7 @@ def why_not_async(given: object) -> str | None:
     if isinstance(given, type) and not hasattr(given, "__await__"):
         return f"{given.__qualname__} is a class, and what it makes is not awaited"
     function: Any = given
-    while True:
+    for _ in range(MAX_WRAPPED):
         if inspect.iscoroutinefunction(function):
             return None
         if isinstance(function, partial):
@@ -90,6 +93,8 @@ def why_not_async(given: object) -> str | None:
             if not inspect.isfunction(inside):
                 return None  # compiled
             function = inside
+    else:
+        return None  # it answers to every name
     name = getattr(function, "__qualname__", repr(function))
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return f"{name} is a generator, and has to be `async def` without `yield`"

@@ -167,8 +167,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How often work that misses a criterion is asked for again."""
     max_bytes: int | None = None
     """The most bytes of each thing that is delivered."""
-    reviewed: bool = False
-    """Whether a function of the application says which criteria are met."""
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
@@ -468,7 +466,6 @@ async def hire_order(
     return Order(
         settlement=agreed,
         reworks=reworks,
-        reviewed=review is not None,
         provider=provider,
         url=at,
         task=task,

@@ -368,12 +368,15 @@ class Worker:
     async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
         why = plain(str(error), MAX_WHY)
-        _log.error("review failed", engagement=conversation.id, error=why, exc_info=error.__cause__)
+        hint = "it is called again; if it goes on to raise, the contract says what our silence means"
+        _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=error.__cause__)
         if conversation.facts.get(REVIEW_FAILED) != why:
             try:
                 await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_FAILED, why),)))
             except LocalProtocolError:
                 return False  # it is over, or this side is closing
+            except UndersignedError as exc:
+                _log.error("not noted", engagement=conversation.id, error=str(exc))
         return True
 
     async def _review(
@@ -533,11 +536,10 @@ class Worker:
             return {}
         reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
         if reviewer is None:
-            order = agent.hirer.order(conversation)
-            if order.reviewed and order.within is None:
-                kind = document.terms.task.kind
-                raise _NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
-            return {}
+            if document.terms.evidence.verifier is not None:
+                return {}  # the verdict is the verifier's
+            kind = document.terms.task.kind
+            raise _NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
         inputs = await self._inputs(conversation)
         try:
             found = dict(await contained(partial(reviewer, Reviewed(document, inputs, artifacts))))

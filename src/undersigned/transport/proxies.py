@@ -18,6 +18,8 @@ __all__ = ["NO_PROXIES", "Proxies"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+MAX_SAID: Final = 2048
+"""Characters of both fields that are read: some forty proxies one behind the other."""
 _WITH_PORT: Final = re.compile(r"\[([^\[\]]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of HTTP's grammar
 _PAIR: Final = re.compile(rf'({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\]|\\.)*)")', re.ASCII)
@@ -52,6 +54,8 @@ class Proxies:
         fields came they have to agree: a proxy writes one of them, and the other is the stranger's.
         """
         if not self.listed(connected):
+            return connected
+        if sum(map(len, (*forwarded_for, *forwarded))) > MAX_SAID:
             return connected
         said = {
             self._last(hops)
