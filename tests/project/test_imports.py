@@ -78,6 +78,11 @@ def test_a_command_begins_without_the_general_json_ld_processor(command: str) ->
     assert "pyld" in modules_after(f"import undersigned.cli.{command}; {asked}")
 
 
+def test_who_serves_has_loaded_what_a_document_needs() -> None:
+    """The first that needs it would have all wait for it."""
+    assert "pyld" in modules_after("from undersigned import Peer; Peer.settle_down()")
+
+
 def test_the_guard_sees_a_heavy_import() -> None:
     """The guard above can fail: the same look finds a library that is imported."""
     assert "aiohttp" in {name.split(".")[0] for name in modules_after("import undersigned, aiohttp")}

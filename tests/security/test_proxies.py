@@ -123,7 +123,19 @@ def test_two_fields_have_to_agree() -> None:
     assert KNOWN.caller(PROXY, ["203.0.113.7"], ["nonsense"]) == PROXY
 
 
-@pytest.mark.parametrize("named", ["", "proxy.example", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1:80", "[::1]"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "",
+        "proxy.example",
+        "10.0.0.1/8",
+        "10.0.0.0/33",
+        "127.0.0.1:80",
+        "[::1]",
+        "::ffff:10.0.0.1",
+        "::ffff:10.0.0.0/104",
+    ],
+)
 def test_what_is_no_address_and_no_network_is_an_error(named: str) -> None:
     with pytest.raises(ValueError, match="proxies"):
         Proxies([named])

@@ -39,6 +39,7 @@ from undersigned.runtime import (
     domain_links,
     hire_order,
     parse_price,
+    why,
 )
 
 from .delivered import Written, write_artifacts
@@ -459,8 +460,8 @@ async def hire(
             raise result.unclosed
         if unwritten is not None:
             code = "store_full" if unwritten.errno in NO_ROOM else "store_unavailable"
-            why = f"{unwritten.filename or folder}: {unwritten.strerror or unwritten}"
-            raise LedgerUnavailable(code, f"--out: {why}; all is kept in {peer.artifacts.where}")
+            text = f"--out: {unwritten.filename or folder}: {why(unwritten)}"
+            raise LedgerUnavailable(code, f"{text}; all is kept in {peer.artifacts.where}")
     return 0
 
 

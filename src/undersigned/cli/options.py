@@ -33,6 +33,7 @@ from undersigned.runtime import (
     open_file,
     read_file,
     whole_file,
+    why,
 )
 from undersigned.scope import Grant, Limit, Scope
 from undersigned.transport import is_loopback_name
@@ -426,7 +427,7 @@ def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
         except FileNotFoundError as exc:
             raise ConfigurationError("bad_configuration", f"--input {name}: there is no file {path}") from exc
         except (OSError, ValueError) as exc:  # no file's name holds a NUL
-            text = f"--input {name}: {path}: {getattr(exc, 'strerror', None) or exc}"
+            text = f"--input {name}: {path}: {why(exc)}"
             raise ConfigurationError("bad_configuration", text) from exc
         files[name] = Path(path)
     return files

@@ -291,7 +291,10 @@ class Peer(Agent):
         """For a process that does nothing but serve: what is loaded now stays, so the garbage collector need not look
         through all of it again and again, tens of milliseconds each time in which nobody is answered; and it looks less
         often, as nearly everything that a hire makes goes without it.
+
+        So what commands load only when they need it is loaded before: the first document that does would have all wait.
         """
+        import_module("undersigned.jsonld.strict")
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)

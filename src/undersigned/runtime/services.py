@@ -11,7 +11,7 @@ from undersigned.contract import Deliverable, Price
 from undersigned.encoding import MESSAGE_LIMITS, JsonObject, canonicalize, decode_json, in_words
 from undersigned.errors import ConfigurationError, FormatError
 
-from .application import ApplicationEnded, contained_call, in_short, why_not_async
+from .application import contained_call, in_short, why_not_async
 from .configuration import OfferPart
 from .job import Handler
 from .order import checked_name, parse_price
@@ -112,16 +112,15 @@ def load_handler(name: str) -> Handler:
     """
     module, function = handler_named(name)
     try:
-        found: Handler = getattr(contained_call(lambda: import_module(module)), function)
+        loaded = contained_call(lambda: import_module(module))
     except ImportError as exc:
         known = exc.name is not None and not module.startswith(exc.name)
         code = "missing_extra" if known else "bad_configuration"
         hint = " (install undersigned[prov])" if module.startswith("undersigned.") else ""
         raise ConfigurationError(code, f"handler {name} cannot be loaded: {exc}{hint}") from exc
-    except AttributeError as exc:
-        raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}") from exc
-    except (ValueError, TypeError) as exc:
-        raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {exc}") from exc
-    except ApplicationEnded as exc:
+    except Exception as exc:  # what the module does when it is loaded, or a name that no module has
         raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {in_short(exc)}") from exc
+    found: Handler | None = getattr(loaded, function, None)
+    if found is None:
+        raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}")
     return found

@@ -31,12 +31,15 @@ class Proxies:
 
     def __init__(self, named: Sequence[str] = ()) -> None:
         """Raises:
-        ValueError: Something is no address and no network, or has bits beyond its network.
+        ValueError: Something is no address and no network, has bits beyond its network, or is IPv4 inside IPv6.
         """
         try:
             self._networks = tuple(map(ipaddress.ip_network, named))
         except ValueError as exc:
             raise ValueError(f"proxies: {exc}") from exc
+        for network in self._networks:
+            if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
+                raise ValueError(f"proxies: {network} is compared as IPv4: write it so")
 
     def listed(self, address: str) -> bool:
         """Whether `address` is one of them."""

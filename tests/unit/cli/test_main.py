@@ -83,6 +83,13 @@ def test_the_readme_names_every_command() -> None:
     assert [name for name in _COMMANDS if f"`{name}" not in table] == []
 
 
+def said_by(program: str) -> str:
+    """What a program says in a process of its own."""
+    environment = {"PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+
 def test_help_does_not_load_the_libraries() -> None:
     """The overview is quick: no command is imported for it."""
     program = (
@@ -90,14 +97,7 @@ def test_help_does_not_load_the_libraries() -> None:
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(sorted({'aiohttp', 'cryptography', 'rich', 'pyld', 'nacl'} & set(sys.modules)))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": str(ROOT / "src")},
-    )
-    assert ran.stdout.splitlines()[-1] == "[]"
+    assert said_by(program).splitlines()[-1] == "[]"
 
 
 def test_what_a_command_loads_is_not_looked_through_for_garbage() -> None:
@@ -107,14 +107,7 @@ def test_what_a_command_loads_is_not_looked_through_for_garbage() -> None:
         "from undersigned.cli import _group\nbefore = len(rounds)\n"
         "_group.get_command(None, 'hire')\nprint(len(rounds) - before, gc.isenabled(), gc.get_freeze_count() > 100_000)"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": str(ROOT / "src")},
-    )
-    assert ran.stdout == "0 True True\n"
+    assert said_by(program) == "0 True True\n"
 
 
 def test_version() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -91,3 +92,24 @@ def test_a_module_that_ends_the_process_is_a_handler_that_cannot_be_loaded(
     with pytest.raises(ConfigurationError, match="cannot be loaded: SystemExit: 3"):
         load_handler("leaves_at_once:work")
     assert not isinstance(sys.modules.get("leaves_at_once"), ModuleType)
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("raise RuntimeError('no luck')", "cannot be loaded: RuntimeError: no luck"),
+        ("nowhere", "cannot be loaded: NameError: name 'nowhere' is not defined"),
+        ("def work(:", "cannot be loaded: SyntaxError: "),
+        ("import sys\nsys.nowhere", "cannot be loaded: AttributeError: "),
+        ("works = 1", "the module has no 'work'"),
+    ],
+)
+def test_a_module_that_cannot_be_loaded_is_no_defect_of_ours(
+    program: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "breaks.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "breaks", raising=False)
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
+        load_handler("breaks:work")
+    sys.modules.pop("breaks", None)
