@@ -167,6 +167,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How often work that misses a criterion is asked for again."""
     max_bytes: int | None = None
     """The most bytes of each thing that is delivered."""
+    reviewed: bool = False
+    """Whether there was a function that says which criteria are met: then a verifier is not the only judge."""
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
@@ -466,6 +468,7 @@ async def hire_order(
     return Order(
         settlement=agreed,
         reworks=reworks,
+        reviewed=review is not None or task in agent.reviewers,
         provider=provider,
         url=at,
         task=task,

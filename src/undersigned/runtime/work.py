@@ -101,9 +101,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What the hirer's own check of one delivery found."""
 
     round: int
-    met: Mapping[str, bool]
+    met: Mapping[str, bool] | None
+    """Which criteria are met, by the hirer's own function; None where nobody looked."""
     error: UndersignedError | None
     """Why the delivery does not hold, if it does not."""
+    raised: str | None
+    """Why the hirer's own function could say nothing, if it could not; it is called again."""
 
 
 _BOUND: Final = PERFORMED | {"accepted-by-provider"}
@@ -356,7 +359,7 @@ class Worker:
                         return
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_RETRY_SECONDS)
-                    if conversation.engagement.state != "delivered":
+                    if not _waits(conversation.engagement, delivery):
                         return
         if said is None:
             return
@@ -389,7 +392,8 @@ class Worker:
         delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
         failed: UndersignedError | None = None
         statements: tuple[Digest, ...] = ()
-        met: Mapping[str, bool] = {}
+        met: Mapping[str, bool] | None = None
+        raised: _NoVerdict | None = None
         reasons: tuple[tuple[str, str], ...] = ()
         try:
             if delivery.outcome != "complete":
@@ -433,13 +437,16 @@ class Worker:
             failed = error
             reasons = (("rejected", str(error)),)
         except _NoVerdict as error:
-            if document.terms.evidence.verifier is None:
-                raise
-            await self._told_of(conversation, error)  # the verdict is the verifier's
+            raised = error
         if document.terms.evidence.verifier is not None:
-            self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed)
-            awaited = (("verdict-awaited", document.terms.evidence.verifier),)
-            await conversation.ask(lambda _: Say("", {}, facts=awaited))
+            before, why = self._found.get(conversation.id), None if raised is None else str(raised)
+            self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed, raised=why)
+            if before is None or before.round != delivery.round:
+                awaited = (("verdict-awaited", document.terms.evidence.verifier),)
+                await conversation.ask(lambda _: Say("", {}, facts=awaited))
+        if raised is not None:
+            raise raised  # the verifier may speak meanwhile, and what it says may need what we find
+        if document.terms.evidence.verifier is not None:
             return None
         criteria = _criteria_of(document, met, failed)
         passed = failed is None and all(criterion.met for criterion in criteria)
@@ -460,6 +467,7 @@ class Worker:
 
         Raises:
             LocalProtocolError: `terms_mismatch`: the terms name none; `wrong_state`: nothing waits for it.
+            PolicyError: `decision_failed`: it is a no, and our own review, by which milestones are owed, failed.
             VerificationError, FormatError: It is none; or it accepts what does not hold, with that code.
         """
         engagement, document = conversation.engagement, conversation.offered()
@@ -474,6 +482,10 @@ class Worker:
         if passed and found.error is not None:
             text = f"the verifier accepts what does not hold: {found.error.message}"
             raise VerificationError(found.error.code, text)
+        if not passed and found.raised is not None and document.terms.settlement.milestones:
+            # The no is the verifier's; which milestones were reached all the same our own review has to say.
+            text = f"it is a no, and our own review, which says what milestones are owed, failed: {found.raised}"
+            raise PolicyError("decision_failed", f"{text}; it is made again, and the verdict can be carried then")
         met = dict.fromkeys(_criterion_ids(document), True) if passed else found.met
         criteria = _criteria_of(document, met, found.error)
         return _reviewed(engagement, document, delivery, passed, criteria, statement, found.error, evidence=kept)
@@ -530,14 +542,14 @@ class Worker:
 
     async def _criteria(
         self, conversation: Conversation, document: ContractDocument, artifacts: Contents
-    ) -> Mapping[str, bool]:
+    ) -> Mapping[str, bool] | None:
         agent = self._agent
         if not any(item.criteria for item in document.terms.deliverables):
             return {}
         reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
         if reviewer is None:
-            if document.terms.evidence.verifier is not None:
-                return {}  # the verdict is the verifier's
+            if document.terms.evidence.verifier is not None and not agent.hirer.order(conversation).reviewed:
+                return None  # the verdict is the verifier's alone
             kind = document.terms.task.kind
             raise _NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
         inputs = await self._inputs(conversation)
@@ -670,11 +682,20 @@ def _criterion_ids(document: ContractDocument) -> list[str]:
     return [criterion.id for item in document.terms.deliverables for criterion in item.criteria]
 
 
+def _waits(engagement: Engagement, delivery: Delivery) -> bool:
+    """Whether this delivery is the one that waits for its review."""
+    contract = engagement.contract
+    return engagement.state == "delivered" and contract is not None and contract.round == delivery.round
+
+
 def _criteria_of(
-    document: ContractDocument, met: Mapping[str, bool], failed: UndersignedError | None
+    document: ContractDocument, met: Mapping[str, bool] | None, failed: UndersignedError | None
 ) -> tuple[CriterionVerdict, ...]:
     note = failed.code if failed is not None else None
-    return tuple(CriterionVerdict(id=id, met=met.get(id, False), note=note) for id in _criterion_ids(document))
+    if met is None and note is None:
+        note = "judged by the verifier, as a whole"
+    is_met = (met or {}).get
+    return tuple(CriterionVerdict(id=id, met=is_met(id, False), note=note) for id in _criterion_ids(document))
 
 
 def _reviewed(

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from parties import Party
 from runtimes import Node, World, facts, folded, last
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
+from undersigned.contract import Milestone, Settlement
 from undersigned.did import document_from
 from undersigned.encoding import JsonObject, base64url_encode, canonicalize, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.evidence import Report, verify_pack
 from undersigned.keys import PublicKey
-from undersigned.messages import Delivery, Review
+from undersigned.messages import Closing, Delivery, Review
 from undersigned.runtime import Conversation, Job, export_pack
 
 Open = Callable[..., World]
@@ -103,9 +105,6 @@ def test_the_verifiers_word_is_the_review(open_world: Open, passed: bool, verdic
 
 
 def test_a_review_of_our_own_that_fails_is_not_in_the_verifiers_way(open_world: Open) -> None:
-    async def raises(_: Any) -> dict[str, bool]:
-        raise TypeError("a defect")
-
     world = open_world()
     world.hirer.reviewers["summary"] = raises
     ours = world.begin(verifier=JUDGE.did, criteria={"whole": "nothing is missing"})
@@ -115,6 +114,99 @@ def test_a_review_of_our_own_that_fails_is_not_in_the_verifiers_way(open_world: 
     assert acts(world, ours, verdict(world)) == ""
     world.until("closed", ours.id)
     assert last(world.provider, ours.id, Review).verdict == "accepted"
+
+
+HALVES = Settlement(
+    method="none",
+    milestones=(
+        Milestone(name="first", percent=40, criteria=("whole",)),
+        Milestone(name="rest", percent=60, criteria=("whole", "plain")),
+    ),
+)
+CRITERIA = {"whole": "nothing is missing", "plain": "no foreign words"}
+
+
+async def raises(_: Any) -> dict[str, bool]:
+    raise TypeError("a defect")
+
+
+async def first_half(_: Any) -> dict[str, bool]:
+    return {"whole": True, "plain": False}
+
+
+def awaiting(open_world: Open, **options: Any) -> tuple[World, Conversation]:
+    """A delivery with two criteria that waits for the judge, and a function of the hirer's own that raises."""
+    world = open_world()
+    world.hirer.reviewers["summary"] = raises
+    ours = world.begin(verifier=JUDGE.did, criteria=CRITERIA, **options)
+    world.until("delivered", ours.id)
+    world.settle()
+    return world, ours
+
+
+def test_a_no_waits_until_our_own_review_says_what_it_leaves(open_world: Open) -> None:
+    """HIRE-ATT-06, HIRE-PAY-03: what nobody looked at is not signed as not met where pay rests on it."""
+    world, ours = awaiting(open_world, settlement=HALVES)
+    no = verdict(world, passed=False)
+    assert acts(world, ours, no) == "decision_failed"
+    world.settle(10)
+    assert folded(world.hirer, ours.id).state == "delivered"
+    assert [kind for kind, _ in facts(world.hirer, ours.id)].count("verdict-awaited") == 1
+    world.hirer.reviewers["summary"] = first_half
+    world.settle(120)
+    assert acts(world, ours, no) == ""
+    world.until("closed", ours.id)
+    assert [one.met for one in last(world.provider, ours.id, Review).criteria] == [True, False]
+    assert last(world.provider, ours.id, Closing).settlement.amount == "1.6"
+
+
+def test_a_no_that_leaves_nothing_is_carried_and_says_who_judged(open_world: Open) -> None:
+    """Without milestones nothing is owed after a no, whatever our own review would have found."""
+    world, ours = awaiting(open_world)
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.until("closed", ours.id)
+    criteria = last(world.provider, ours.id, Review).criteria
+    assert {(one.met, one.note) for one in criteria} == {(False, "judged by the verifier, as a whole")}
+
+
+def test_a_review_that_failed_in_one_round_is_not_that_of_the_next(open_world: Open) -> None:
+    world, ours = awaiting(open_world, reworks=1)
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.hirer.reviewers["summary"] = first_half
+    world.until("delivered", ours.id)
+    world.settle(200)
+    assert last(world.hirer, ours.id, Delivery).round == 2
+    assert world.hirer.worker._found[ours.id].round == 2
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.until("closed", ours.id)
+    assert [one.met for one in last(world.provider, ours.id, Review).criteria] == [True, False]
+
+
+def test_a_function_that_went_with_the_hire_is_missed(open_world: Open) -> None:
+    """After a restart the verifier's no waits for somebody who reviews, as the order said."""
+    world = open_world()
+    wanted = world.order(verifier=JUDGE.did, criteria=CRITERIA, settlement=HALVES, review=first_half)
+    ours = world.begin(wanted)
+    world.until("delivered", ours.id)
+    again = world.restart(world.hirer)
+    world.settle()
+    ours = again.the(ours.id)
+    assert acts(world, ours, verdict(world, passed=False)) == "decision_failed"
+    again.reviewers["summary"] = first_half
+    world.settle(120)
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+
+
+def test_who_leaves_it_to_the_verifier_carries_its_no(open_world: Open) -> None:
+    world = open_world()
+    wanted = world.order(verifier=JUDGE.did, criteria=CRITERIA, settlement=HALVES)
+    world.hirer.reviewers.clear()
+    ours = world.begin(replace(wanted, reviewed=False))
+    world.until("delivered", ours.id)
+    world.settle()
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Closing).settlement.amount == "0"
 
 
 def test_a_no_asks_for_rework_while_there_is_some(open_world: Open) -> None:
