@@ -17,7 +17,8 @@ from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, lost_at, rotate_key
-from undersigned.runtime.order import ARTIFACT_READ, hire_order
+from undersigned.runtime.order import ARTIFACT_READ
+from undersigned.runtime.ordering import hire_order
 
 
 class Works:

@@ -46,6 +46,7 @@ from undersigned.runtime.home import Home
 from undersigned.runtime.issuing import issue_claims, issue_membership
 from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.judging import judge_pack
+from undersigned.runtime.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.log_proofs import LogProofLine
 from undersigned.runtime.logbook import read_multibase_note
@@ -55,17 +56,14 @@ from undersigned.runtime.objects import ObjectArtifacts, open_artifacts
 from undersigned.runtime.order import (
     ARTIFACT_READ,
     MAX_NAME,
-    SBOM_FORMATS,
-    TASKS,
     Order,
     OrderInput,
     Timing,
     bytes_limits,
-    checked_demands,
     checked_name,
-    hire_order,
     parse_price,
 )
+from undersigned.runtime.ordering import checked_demands, hire_order
 from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.other_side import Fields, Sent
 from undersigned.runtime.papers import keys_of

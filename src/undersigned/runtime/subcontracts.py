@@ -50,7 +50,8 @@ from .changes import contract_of
 from .conversation import Conversation
 from .hire import Hire
 from .job import Job
-from .order import Order, Within, hire_order
+from .order import Order, Within
+from .ordering import hire_order
 from .papers import keys_of
 from .shares import Shares, draws_on, fits_inside
 from .turn import Hears, Say
