@@ -17,7 +17,7 @@ from undersigned.testing import free_ports
 from unit.cli.running import Ran, files, run
 
 PORT = 8109
-PEER = "did:web:localhost%3A8110"
+PEER = "did:web:localhost%3A1"  # nobody listens there
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
     ("arguments", "code"),
     [
         (("hire", "acme", "--task", "x"), "bad_configuration"),
-        (("hire", "did:web:localhost%3A8110#key", "--task", "x"), "bad_configuration"),
+        (("hire", "did:web:localhost%3A1#key", "--task", "x"), "bad_configuration"),
         (("hire", "did:foo:bar", "--task", "x"), "did_unresolvable"),
         (("hire", "did:web:10.0.0.1", "--task", "x"), "did_forbidden_address"),
         (("hire", PEER, "--task", "sbom"), "bad_configuration"),
@@ -93,7 +93,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         ((*HIRE, "--scope", "missing.toml"), "bad_configuration"),
         ((*HIRE, "--scope", "."), "bad_configuration"),
         ((*HIRE, "--scope", __file__), "bad_configuration"),
-        ((*HIRE, "--at", "localhost:8110"), "bad_configuration"),
+        ((*HIRE, "--at", "localhost:1"), "bad_configuration"),
         ((*HIRE, "--input", "artifact=APP"), "bad_configuration"),
         ((*HIRE, "--input", "more"), "bad_configuration"),
         ((*HIRE, "--input", "more=missing.whl"), "bad_configuration"),

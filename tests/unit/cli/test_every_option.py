@@ -82,7 +82,7 @@ def test_what_is_not_text_is_refused_by_name(place: Place, value: str, home: Pat
     assert run(*place.line(value), "--json", UNDERSIGNED_HOME=str(home)).error["code"] == "bad_configuration"
 
 
-PEER = "did:web:localhost%3A8110"
+PEER = "did:web:localhost%3A1"  # nobody listens there
 DIGEST = digest_bytes(b"a contract")
 READS = {
     "demo --artifact": ("demo", "--artifact", "FILE", "--dir", "FOLDER"),
