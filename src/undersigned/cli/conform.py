@@ -164,7 +164,8 @@ def web_did(url: str) -> str:
     "--report",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write compatibility.json, compatibility.html, junit.xml, transcript.jsonl and badge.json into.",
+    help="Folder to write compatibility.json, compatibility.html, junit.xml, transcript.jsonl and badge.json into, "
+    "over those of an earlier run.",
 )
 @click.option(
     "--expected",

@@ -26,7 +26,7 @@ from undersigned.runtime import (
 from undersigned.trust import KINDS
 
 from .claims import claim_of, told
-from .options import new_file, open_gatherer, out_option
+from .options import FORCE_OPTION, new_file, open_gatherer, out_option
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -100,6 +100,7 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @click.option("--jwt", is_flag=True, help="As a JWT (vc+jwt), in place of JSON-LD with a proof.")
 @out_option("File to write it to; an agent that it is about keeps it with 'credentials add', an organisation does not.")
+@FORCE_OPTION
 @HOME_OPTION
 @command
 async def issue(
@@ -110,6 +111,7 @@ async def issue(
     days: int,
     jwt: bool,
     file: Path | None,
+    force: bool,
     home: str | None,
     **said: Any,
 ) -> None:
@@ -132,7 +134,7 @@ async def issue(
     opened, now = out.home(home), SystemClock().now()
     if said["evidence"] is not None and Path(said["evidence"]).is_file():
         said["evidence"] = digest_bytes(read_file(Path(said["evidence"])))
-    opened_file = new_file(file) if file is not None else nullcontext()
+    opened_file = new_file(file, force=force) if file is not None else nullcontext()
     with _register(opened) as register, opened_file as written:
         claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})
         claims = {name: value for name, value in from_struct(claim).items() if name != "id"}

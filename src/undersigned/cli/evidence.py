@@ -112,7 +112,10 @@ async def _newest(store: Ledger) -> EngagementId:
 
 @click.command()
 @click.argument("engagement", required=False)
-@out_option("File to write; by default one in the folder evidence/ of the state folder.")
+@out_option(
+    "File to write; by default one in the folder evidence/ of the state folder. One that has the same bytes stays.",
+    early=False,
+)
 @FORCE_OPTION
 @click.option(
     "--equivocation",
@@ -128,11 +131,8 @@ async def _newest(store: Ledger) -> EngagementId:
     "commitments in place of them: the rest still verifies. For approvals, artifacts, credentials, decisions, "
     "policies, refusals and status; may be repeated. What names nothing is an error.",
 )
-@click.option(
-    "--page",
-    type=FilePath(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a page beside it, for people: the verifier for browsers with the pack in it.",
+@out_option(
+    "Write a page beside it, for people: the verifier for browsers with the pack in it.", option="--page", name="page"
 )
 @HOME_OPTION
 @command
@@ -236,11 +236,10 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     metavar="INSTANT",
     help="Judge it as of then, such as 2027-01-01T00:00:00Z, in place of now by the clock of this machine.",
 )
-@click.option(
-    "--page",
-    type=FilePath(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the verifier for browsers, and check nothing: one file, which needs no network and nothing installed.",
+@out_option(
+    "Write the verifier for browsers, and check nothing: one file, which needs no network and nothing installed.",
+    option="--page",
+    name="page",
 )
 @FORCE_OPTION
 @command

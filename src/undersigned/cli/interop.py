@@ -32,7 +32,8 @@ STYLES = {"passed": "green", "failed": "bold red", "left out": "yellow"}
     "--report",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write interop.json, interop.html and the transcript of each pair into.",
+    help="Folder to write interop.json, interop.html and the transcript of each pair into, over those of an earlier "
+    "run.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Implementations of the file; may be repeated.")
 @click.option(

@@ -36,7 +36,7 @@ from undersigned.runtime.logbook import (
 from undersigned.runtime.witnessing import fork_of
 from undersigned.transparency import Checkpoint, leaf_hash, read_checkpoint, read_note
 
-from .options import NOTE_OPTION, checked_did, write_new
+from .options import FORCE_OPTION, NOTE_OPTION, checked_did, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .state import ledger
 
@@ -45,9 +45,10 @@ __all__ = ["ledger"]
 
 @ledger.command("checkpoint")
 @NOTE_OPTION
+@FORCE_OPTION
 @HOME_OPTION
 @command
-async def ledger_checkpoint(out: Out, file: Path | None, home: str | None) -> None:
+async def ledger_checkpoint(out: Out, file: Path | None, force: bool, home: str | None) -> None:
     """The log's size and root in a note that its key signs, to be kept by whoever should notice if it changes."""
     opened = out.home(home)
     store = await reading(opened)
@@ -56,7 +57,7 @@ async def ledger_checkpoint(out: Out, file: Path | None, home: str | None) -> No
     finally:
         await store.close()
     if file is not None:
-        write_new(file, note.encode(), force=True)
+        write_new(file, note.encode(), force=force)
     head = read_checkpoint(read_note(note).text)
     out.value({"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": note})
     for line in note.split("\n")[:-1]:

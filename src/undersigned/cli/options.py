@@ -94,7 +94,12 @@ GATES_OPTION = click.option(
     "gate.token of the state folder. [gates] of the settings does the same.",
 )
 VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to standard error.")
-FORCE_OPTION = click.option("--force", is_flag=True, help="Write over a file that is there.")
+FORCE_OPTION = click.option(
+    "--force",
+    is_flag=True,
+    is_eager=True,  # known when the names of files are looked at
+    help="Write over a file that is there; without this it stays.",
+)
 
 
 class FilePath(click.Path):
@@ -110,14 +115,28 @@ class FilePath(click.Path):
 
 
 def out_option(
-    help: str,
-    *,
-    name: str = "file",
-    required: bool = False,
+    help: str, *, option: str = "--out", name: str = "file", required: bool = False, early: bool = True
 ) -> Option:
-    """`--out FILE`, for `new_file`; `help` says what is written there."""
+    """`--out FILE`, or another `option` that names a file to be written, for `new_file`; `help` says what is written.
+
+    Beside it belongs `FORCE_OPTION`: without that a file that is there is refused, whatever would be written. A drawing
+    can be made again, but what has that name by a slip cannot. It is refused before the command does anything; if not
+    `early`, only when it is written.
+    """
     kind = FilePath(path_type=Path, dir_okay=False)
-    return click.option("--out", name, type=kind, required=required, help=help)
+    return click.option(
+        option, name, type=kind, required=required, help=help, callback=_nothing_there if early else None
+    )
+
+
+def _nothing_there(called: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and not called.params["force"] and os.path.lexists(path):
+        raise click.BadParameter(_is_there(path), ctx=called, param=parameter)
+    return path
+
+
+def _is_there(path: Path) -> str:
+    return f"{plain(path)} is there already: --force writes over it"
 
 
 def documents_option(help: str) -> Option:
@@ -350,22 +369,21 @@ def _ended_gently() -> Generator[None]:
 
 
 @contextmanager
-def new_file(path: Path, *, force: bool | None = None) -> Generator[BinaryIO]:
+def new_file(path: Path, *, force: bool) -> Generator[BinaryIO]:
     """A file for what a command makes, opened before it makes that, so that nothing is done which could not be written.
-    It has its name once the block ends, and not before. `force` writes over what is there; None: no option does.
+    It has its name once the block ends, and not before. `force` writes over what is there.
 
     Raises:
         ConfigurationError: `bad_configuration`, it is there already.
         OSError: It cannot be written: the command ends with `store_full` or `bad_configuration`.
     """
     if not force and os.path.lexists(path):
-        hint = ": --force writes over it" if force is not None else ""
-        raise ConfigurationError("bad_configuration", f"{path} is there already{hint}")
+        raise ConfigurationError("bad_configuration", _is_there(path))
     with whole_file(path) as file:
         yield file
 
 
-def write_new(path: Path, data: bytes, *, force: bool | None = None) -> None:
+def write_new(path: Path, data: bytes, *, force: bool) -> None:
     """Writes what a command made, as `new_file`."""
     with new_file(path, force=force) as file:
         file.write(data)

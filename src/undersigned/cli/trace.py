@@ -31,7 +31,7 @@ from undersigned.runtime import (
 from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
 
 from .evidence import read_document_file
-from .options import DOCUMENTS_OPTION, open_gatherer, write_new
+from .options import DOCUMENTS_OPTION, FORCE_OPTION, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
 
 __all__ = [
@@ -123,9 +123,8 @@ def opened_home(out: Out, home: str | None, packs: tuple[Path, ...]) -> Home | N
 @PACK_OPTION
 @DOCUMENTS_OPTION
 @click.option("--prov", is_flag=True, help="Write W3C PROV-O as JSON-LD to standard output, and nothing else.")
-@click.option(
-    "--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an SVG picture."
-)
+@out_option("Write an SVG picture.", option="--picture", name="picture")
+@FORCE_OPTION
 @HOME_OPTION
 @command
 async def trace_(
@@ -135,6 +134,7 @@ async def trace_(
     documents: tuple[Path, ...],
     prov: bool,
     picture: Path | None,
+    force: bool,
     home: str | None,
 ) -> int:
     """Where is an artifact from? From the file, or its digest, through statement, actions and contract to the decision,
@@ -161,7 +161,7 @@ async def trace_(
         raise ConfigurationError("not_found", f"no delivery of {digest} in {where}")
     tree = trace(digest, evidence, why=why)
     if picture is not None:
-        write_new(picture, draw_trace(tree, title=f"Trace of {digest}").encode())
+        write_new(picture, draw_trace(tree, title=f"Trace of {digest}").encode(), force=force)
     if prov:
         click.echo(json.dumps(prov_document([tree])))
     else:

@@ -79,7 +79,7 @@ from undersigned.trust import (
     Path as TrustPath,
 )
 
-from .options import checked_did, open_gatherer, out_option, write_new
+from .options import FORCE_OPTION, checked_did, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["trust"]
@@ -279,9 +279,10 @@ async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, ho
 @trust.command("sign")
 @click.argument("file", type=FILE)
 @out_option("File to write the signed document to.", name="to", required=True)
+@FORCE_OPTION
 @HOME_OPTION
 @command
-async def trust_sign(out: Out, file: Path, to: Path, home: str | None) -> None:
+async def trust_sign(out: Out, file: Path, to: Path, force: bool, home: str | None) -> None:
     """Sign what this organisation publishes for others to import: an anchor set, or a trust establishment document
     (DIF), in FILE. Others take it in with 'trust import'.
     """
@@ -296,7 +297,7 @@ async def trust_sign(out: Out, file: Path, to: Path, home: str | None) -> None:
         said: AnchorSet | Establishment = verify_establishment(signed, pinned=(), documents={own.id: own}, now=now)
     else:
         said = verify_set(signed, documents={own.id: own}, now=now)
-    write_new(to, canonicalize(signed))
+    write_new(to, canonicalize(signed), force=force)
     out.value({"id": said.id, "digest": digest_of(signed), "file": str(to), "document": signed})
     out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
 
@@ -366,6 +367,7 @@ async def trust_explain(out: Out, did: str, capability: str | None, home: str | 
 @click.option("--svg", is_flag=True, help="Write a drawing.")
 @click.option("--name", "names", multiple=True, metavar="DID=NAME", help="Draw a party under a name of your own.")
 @out_option("File to write the drawing to; by default standard output.")
+@FORCE_OPTION
 @HOME_OPTION
 @command
 async def trust_graph(
@@ -376,6 +378,7 @@ async def trust_graph(
     svg: bool,
     names: tuple[str, ...],
     file: Path | None,
+    force: bool,
     home: str | None,
 ) -> None:
     """The trust paths to a party: link by link, or as a drawing with --svg."""
@@ -391,7 +394,7 @@ async def trust_graph(
         called = dict(_named(one) for one in names)
         drawn = draw_paths(did, found.paths, found.dissent, title=f"Trust paths to {did}", names=called)
         if file is not None:
-            write_new(file, drawn.encode(), force=True)
+            write_new(file, drawn.encode(), force=force)
         out.value({"svg": str(file) if file else drawn})
         if file is not None:
             out.line(f"{file} ({counted(len(found.paths), 'path')})")

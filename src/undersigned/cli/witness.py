@@ -15,7 +15,7 @@ from undersigned.runtime import Gatherer, Home, SystemClock, Witness, Witnesses,
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 from .interrupts import signals_stop
-from .options import NOTE_OPTION, checked_did, quiet_logs, write_new
+from .options import FORCE_OPTION, NOTE_OPTION, checked_did, quiet_logs, write_new
 from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
 
 __all__ = ["witness"]
@@ -130,9 +130,10 @@ async def show(out: Out, home: str | None) -> int:
 @click.option("--url", help="Ask this one, and not those of the settings; with --key.")
 @click.option("--key", help="Its verifier key.")
 @NOTE_OPTION
+@FORCE_OPTION
 @HOME_OPTION
 @meeting
-async def ask(out: Out, url: str | None, key: str | None, file: Path | None, home: str | None) -> int:
+async def ask(out: Out, url: str | None, key: str | None, file: Path | None, force: bool, home: str | None) -> int:
     """Have our log's checkpoint cosigned now. Exit code 4 if a witness holds another history of it, 6 if one that was
     asked did not cosign it.
 
@@ -172,7 +173,7 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, hom
     if note is not None and any(one.line for one in found):
         out.value({"note": note})
         if file is not None:
-            write_new(file, note.encode(), force=True)
+            write_new(file, note.encode(), force=force)
         for line in note.split("\n")[:-1]:
             out.line(line)
     return code

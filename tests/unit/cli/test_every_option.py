@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import click
 import pytest
 
 from undersigned.cli import _group
+from undersigned.cli.options import FilePath
 from undersigned.encoding import digest_bytes
-from unit.cli.running import run
+from unit.cli.running import files, run
 from unit.cli.test_main import COMMANDS, LEAVES
 
 ODD = os.fsdecode(b"\xff")
@@ -143,27 +144,77 @@ path = "/files/*"
 action = "repo:read"
 """
 WRITES = {
-    "demo --dir",
-    "hire --out",
-    "trust graph --out",
-    "trust sign --out",
-    "export --out",
-    "judge --out",
-    "export --page",
-    "verify --page",
-    "tamper --out",
-    "credentials issue --out",
-    "spawn --out",
-    "ledger checkpoint --out",
-    "ledger forks --out",
-    "witness ask --out",
-    "trace --picture",
+    "trust graph --out": ("trust", "graph", PEER, "--svg", "--out", "FILE"),
+    "trust sign --out": ("trust", "sign", "FOLDER/set.json", "--out", "FILE"),
+    "judge --out": ("judge", "FOLDER/pack.zip", "passed", "--out", "FILE"),
+    "export --out": ("export", "x", "--out", "FILE"),
+    "export --page": ("export", "--page", "FILE"),
+    "verify --page": ("verify", "--page", "FILE"),
+    "tamper --out": ("tamper", "FOLDER/pack.zip", "--what", "price", "--out", "FILE"),
+    "credentials issue --out": ("credentials", "issue", PEER, "--out", "FILE"),
+    "ledger checkpoint --out": ("ledger", "checkpoint", "--out", "FILE"),
+    "ledger forks --out": ("ledger", "forks", PEER, "--out", "FILE"),
+    "witness ask --out": ("witness", "ask", "--out", "FILE"),
+    "trace --picture": ("trace", DIGEST, "--picture", "FILE"),
 }
-FOLDERS = {"offer approve --as", "offer refuse --as", "conform --report", "interop --report"}
+"""Of each place whose file is written: a command line with it."""
+REFUSED_LATER = {"export --out"}
+"""Whether the file is in the way is known only once what would be written is; `test_cli.py` has it."""
+FOLDERS = {
+    *("offer approve --as", "offer refuse --as"),  # read
+    *("demo --dir", "spawn --out"),  # each run, each process gets a new one in it
+    "hire --out",  # nothing there is written over: what is delivered gets a name beside it
+    *("conform --report", "interop --report"),  # written over, as their help says
+}
 
 
 def test_every_place_that_names_a_file_is_known() -> None:
-    assert {str(place) for place in NAMES_A_FILE} == READS.keys() | WRITES | FOLDERS
+    assert {str(place) for place in NAMES_A_FILE} == READS.keys() | WRITES.keys() | FOLDERS
+
+
+def test_a_folder_is_declared_as_one() -> None:
+    """So nothing that writes a file is among the folders, for which other rules are."""
+    folders = {str(place) for place in NAMES_A_FILE if not cast("click.Path", place.parameter.type).file_okay}
+    assert folders == FOLDERS
+
+
+@pytest.mark.parametrize("place", WRITES)
+def test_what_writes_a_file_has_a_word_for_writing_over_one(place: str) -> None:
+    """The same at each: it names a file, and no standard output, and a file that is there stays without `--force`."""
+    (named,) = (one for one in NAMES_A_FILE if str(one) == place)
+    assert isinstance(named.parameter.type, FilePath)
+    assert "--force" in [option for one in found(named.command).params for option in one.opts]
+    assert "without this it stays" in " ".join(run(*named.command, "--help").out.split())
+
+
+@pytest.mark.parametrize("place", sorted(WRITES.keys() - REFUSED_LATER))
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_a_file_that_is_there_is_refused_before_anything_is_done(
+    place: str, kind: str, home: Path, tmp_path: Path
+) -> None:
+    """Nothing is asked, signed or kept for what could then not be written; and what is there stays as it is."""
+    named, before = tmp_path / "kept", files(home)
+    if kind == "file":
+        named.write_text("cannot be made again")
+    else:
+        named.symlink_to("nowhere")
+    line = [part.replace("FILE", str(named)).replace("FOLDER", str(tmp_path)) for part in WRITES[place]]
+    refused = run(*line, "--json", UNDERSIGNED_HOME=str(home))
+    assert (refused.code, refused.error["code"]) == (2, "bad_configuration")
+    assert refused.error["message"].endswith(f"'{place.split()[-1]}': {named} is there already: --force writes over it")
+    assert files(home) == before
+    assert kind != "file" or named.read_text() == "cannot be made again"
+
+
+@pytest.mark.parametrize(
+    "place", ["trust graph --out", "credentials issue --out", "ledger checkpoint --out", "verify --page"]
+)
+def test_with_force_it_is_written_over(place: str, home: Path, tmp_path: Path) -> None:
+    named = tmp_path / "old"
+    named.write_text("old")
+    line = [part.replace("FILE", str(named)) for part in WRITES[place]]
+    assert run(*line, "--force", UNDERSIGNED_HOME=str(home)).code == 0
+    assert named.stat().st_size > len("old")
 
 
 @pytest.mark.parametrize("place", READS)
