@@ -681,7 +681,11 @@ class Conversation(Remembered):
             self.distrusted = self.distrusted or body.code == "ledger_diverged"
         elif isinstance(body, Sync):
             # What the peer lacks goes to it, oldest first.
-            turn.sends.extend([await self._fresh(waiting.raw) for waiting in await self._unreceipted(turn)])
+            waiting = await self._unreceipted(turn)
+            turn.sends.extend([await self._fresh(row.raw) for row in waiting])
+            if not waiting and (turn.over or not self._live):
+                # What is over says no `Sync` of its own, and the peer would not hear what we have (HIRE-SYN-02).
+                await self._say(turn, Say("Receipt", {"of": (), "received_at": now}))
         turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
         if freed := before.sent[len(turn.engagement.sent) :]:
             turn.freed.extend(freed)

@@ -702,6 +702,32 @@ def test_what_the_peer_lacks_goes_to_it(open_world: Open) -> None:
     world.until("closed", name)
 
 
+def test_a_sync_of_what_is_over_here_hears_that_we_have_everything(open_world: Open) -> None:
+    """HIRE-SYN-02: by one `Receipt`, as long as the `Sync`; who asks learns it without waiting to repeat itself."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("closed", name)
+
+    def live() -> list[Node]:
+        return [node for node in world.nodes if (one := node.kept.summary_of(name)) is not None and one.live]
+
+    while len(live()) == 2:
+        assert world.next_parcel() or world.settle(1) is None
+    (waits,) = live()
+    count, at = len(world.network.sent), world.clock.now()
+    world.asked = count  # what was under way is lost
+    world.reconnect()
+    world.settle()
+    while world.next_parcel():
+        pass
+    parcels = world.network.sent[count:]
+    said = [(one.sender, recorded_message(one.raw).message.type) for one in parcels]
+    assert said == [(waits.did, "Sync"), (world.other(waits).did, "Receipt")]
+    assert len(parcels[1].raw) < len(parcels[0].raw) + 32, "nobody is made to send more than he is sent"
+    assert not live()
+    assert world.clock.now() == at
+
+
 def test_a_sync_that_contradicts_us_changes_nothing(open_world: Open) -> None:
     """HIRE-SEC-02, HIRE-SEC-08: it is a notice, so nothing is said about it either."""
     world = open_world(held=True)
