@@ -38,6 +38,7 @@ from undersigned.runtime import ABSENT, Home, SystemClock, artifacts, hire_order
 from undersigned.testing import Actor
 from undersigned.transport import ChannelLimits, connect
 from unit.cli.running import files, run
+from unit.cli.test_delivered import LONG, tight
 
 MOVES = [
     *("Inquiry", "Profile", "Presentation", "Presentation", "Offer", "Acceptance", "Seal", "Start"),
@@ -850,11 +851,15 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
     """`undersigned serve` finds the module that the configuration names in the folder where it is started."""
     (tmp_path / "my_tasks.py").write_text(
         "async def shout(job):\n    await job.deliver('result', (await job.read('text')).upper())\n"
+        "async def billed(job):\n    from bills import cyclonedx\n"
+        f"    await job.deliver('{LONG}', b'work')\n    await job.deliver('bill.cdx.json', cyclonedx(b'work'))\n"
     )
     (tmp_path / "text").write_bytes(b"hello")
     companies = Companies(tmp_path)
     settings = companies.globex / "undersigned.toml"
-    settings.write_text(settings.read_text() + '\n[[offer]]\ntask = "shout"\nhandler = "my_tasks:shout"\n')
+    offers = '\n[[offer]]\ntask = "shout"\nhandler = "my_tasks:shout"\n'
+    offers += f'[[offer]]\ntask = "billed"\nhandler = "my_tasks:billed"\ndelivers = "{LONG}"\n'
+    settings.write_text(settings.read_text() + offers)
     # As an installed program is started: the present folder is not on the path by itself.
     with serving(companies.globex, PYTHONSAFEPATH="1"):
         ran = run(
@@ -901,3 +906,12 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
             assert (tmp_path / "mine" / "result").read_text() == "mine"
         assert f"5 bytes, in {tmp_path}/mine/result\n" in run(*again, "--force").out
         assert (tmp_path / "mine" / "result").read_bytes() == b"HELLO"
+        # One of several cannot be written: what is written is told, and what is not.
+        out = tight(tmp_path)
+        billed = ("hire", companies.provider, "--task", "billed", "--sbom", "CycloneDX 1.6")
+        ran = run(*billed, "--json", "--home", companies.acme, "--out", out)
+        (result,) = (one for one in ran.values if one.get("kind") == "result")
+        assert (ran.code, ran.error["code"]) == (8, "store_unavailable")
+        assert result["written"] == {"bill.cdx.json": str(out / "bill.cdx.json")}
+        assert result["unwritten"] == {LONG: "File name too long"}
+        assert ran.error["message"].startswith(f"--out: {LONG} is not written: {out}"[:1000])

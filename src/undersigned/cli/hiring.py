@@ -19,11 +19,9 @@ from undersigned.did import is_derived
 from undersigned.encoding import Did, compare_amounts, from_struct, to_struct
 from undersigned.errors import (
     CODES,
-    NO_ROOM,
     ConfigurationError,
     CredentialError,
     FormatError,
-    LedgerUnavailable,
     UndersignedError,
 )
 from undersigned.messages import Need, Presentation, Withdraw
@@ -42,7 +40,7 @@ from undersigned.runtime import (
     why,
 )
 
-from .delivered import Written, write_artifacts
+from .delivered import Failed, Written, not_written, write_artifacts
 from .options import (
     AT_OPTION,
     DOCUMENTS_OPTION,
@@ -424,12 +422,9 @@ async def hire(
         finally:
             impatient.cancel()
         written: dict[str, Written] = {}
-        unwritten = None
+        failed: dict[str, Failed] = {}  # told after the result: the work is accepted and owed all the same
         if folder is not None:
-            try:
-                written = await write_artifacts(result.artifacts, folder, out, force=force)
-            except OSError as error:
-                unwritten = error  # told after the result: the work is accepted and owed all the same
+            written, failed = await write_artifacts(result.artifacts, folder, out, force=force)
         out.value(
             {
                 "kind": "result",
@@ -439,6 +434,7 @@ async def hire(
                 "criteria": result.criteria,
                 "artifacts": {name: result.artifacts.size(name) for name in result.artifacts},
                 "written": {name: str(one.path) for name, one in written.items()},
+                "unwritten": {name: why(error) for name, error in failed.items()},
                 # What stands there is not what was delivered.
                 "insteadOf": {name: str(one.instead_of) for name, one in written.items() if one.instead_of},
             }
@@ -456,12 +452,10 @@ async def hire(
             settle = typed("contract settle {} --home {}", result.contract, opened.path)
             out.line(f"  payment    the books wait for {settle}, beside {typed('serve --home {}', opened.path)}")
         out.line(f"  evidence   {typed('export {} --home {}', result.engagement, opened.path)}")
-        if result.unclosed is not None and unwritten is None:
+        if folder is not None and failed:
+            raise not_written(failed, folder, peer.artifacts.where)
+        if result.unclosed is not None:
             raise result.unclosed
-        if unwritten is not None:
-            code = "store_full" if unwritten.errno in NO_ROOM else "store_unavailable"
-            text = f"--out: {unwritten.filename or folder}: {why(unwritten)}"
-            raise LedgerUnavailable(code, f"{text}; all is kept in {peer.artifacts.where}")
     return 0
 
 
