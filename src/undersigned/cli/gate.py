@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import GateProxy, RequestGate
 from undersigned.runtime import read_toml
 
-from .interrupts import signals_stop
+from .interrupts import stop_signal
 from .options import VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs
 from .output import HOME_OPTION, Out, command, plain
 
@@ -64,8 +63,7 @@ async def gate(
     read = read_rules(read_toml(rules))
     desk = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     host, port = host_port("--listen", listen)
-    stop = asyncio.Event()
-    signals_stop(stop, asyncio.get_running_loop())
+    stop = stop_signal()
 
     def tell(said: dict[str, Any]) -> None:
         out.value({"kind": "request", **said})

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:  # the overview is quick: it does not load asyncio
     import asyncio
 
-__all__ = ["ENDING", "INTERRUPTED", "Interrupts", "end_quietly", "signals_stop"]
+__all__ = ["ENDING", "INTERRUPTED", "Interrupts", "end_quietly", "stop_signal"]
 
 INTERRUPTED: Final = 130
 """Exit code of what was interrupted."""
@@ -73,10 +73,13 @@ class Interrupts:
         loop.call_soon_threadsafe(lambda: None)  # wakes it
 
 
-def signals_stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
-    """The first Ctrl-C, SIGTERM or SIGHUP sets `stop`; afterwards each does what it did before: whoever asks twice does
-    not want to wait. SIGHUP that was ignored stays so, as `nohup` wants it.
+def stop_signal() -> asyncio.Event:
+    """What the first Ctrl-C, SIGTERM or SIGHUP sets; afterwards each does what it did before: whoever asks twice does
+    not want to wait. SIGHUP that was ignored stays so, as `nohup` wants it. For a command that runs on a loop.
     """
+    import asyncio
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
     if (hangup := getattr(signal, "SIGHUP", None)) is not None and before[hangup] is signal.SIG_IGN:
         del before[hangup]
@@ -89,6 +92,7 @@ def signals_stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
 
     for number in before:
         loop.add_signal_handler(number, stopping)
+    return stop
 
 
 def end_quietly() -> None:

@@ -13,7 +13,7 @@ from undersigned.daemon import Gatekeeper, GateLimits, HttpGate, Passage, Remote
 from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs, read_toml
 
-from .interrupts import signals_stop
+from .interrupts import stop_signal
 from .options import desk_options, host_port, open_desk
 from .output import HOME_OPTION, Out, meeting
 
@@ -82,8 +82,7 @@ async def mcp_gate(
     # Standard output is the client's, if there is a COMMAND.
     configure_logs(LOG_LEVEL, force=True)
     limits = GateLimits(answer_seconds=answer_seconds)
-    stop = asyncio.Event()
-    signals_stop(stop, asyncio.get_running_loop())
+    stop = stop_signal()
     async with asked as desk:
         if contract is not None:
             await _over_stdio(desk, contract, rules, command_line, limits, stop)

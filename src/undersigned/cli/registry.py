@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import click
 from undersigned.daemon import RegistryServer
 from undersigned.runtime import read_token
 
-from .interrupts import signals_stop
+from .interrupts import stop_signal
 from .options import quiet_logs
 from .output import Out, command
 
@@ -46,8 +45,7 @@ async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | N
     It speaks http; others reach it through something that speaks https.
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose=False)
-    stop = asyncio.Event()
-    signals_stop(stop, asyncio.get_running_loop())
+    stop = stop_signal()
     token = read_token(token_file) if token_file is not None else None
     async with RegistryServer(file, host=host, port=port, token=token) as server:
         out.value({"kind": "ready", "url": server.url})

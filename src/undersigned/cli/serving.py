@@ -12,7 +12,7 @@ from undersigned.messages import recorded_message
 from undersigned.protocol import ENDED
 from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
-from .interrupts import signals_stop
+from .interrupts import stop_signal
 from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
 from .telling import noted, row_line, summary_of, tell, tell_unfinished
@@ -45,8 +45,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
         peer.control = checked_control(control, opened.configuration.control)
     if gates is not None:
         peer.gates = checked_control(gates, opened.configuration.gates, "--gates")
-    stop = asyncio.Event()
-    signals_stop(stop, asyncio.get_running_loop())
+    stop = stop_signal()
     async with running(out, peer):
         out.value(
             {

@@ -13,7 +13,7 @@ from undersigned.encoding import seconds_between
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
 
-from .interrupts import signals_stop
+from .interrupts import stop_signal
 from .output import HOME_OPTION, Out, command, counted, typed
 
 __all__ = ["spawn"]
@@ -56,8 +56,7 @@ async def spawn(
     ceiling = Ceiling(
         amount=price.amount if price else None, currency=price.currency if price else None, actions=actions or None
     )
-    stop = asyncio.Event()
-    signals_stop(stop, asyncio.get_running_loop())
+    stop = stop_signal()
     with (
         Organisation(out.home(home)) as organisation,
         organisation.spawn(0, minutes=minutes, ceiling=None if ceiling == Ceiling() else ceiling) as swarm,

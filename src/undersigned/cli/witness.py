@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from undersigned.errors import ConfigurationError, LogProofError
 from undersigned.runtime import Gatherer, Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
-from .interrupts import signals_stop
+from .interrupts import stop_signal
 from .options import FORCE_OPTION, NOTE_OPTION, checked_did, quiet_logs, write_new
 from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
 
@@ -58,8 +57,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     opened = out.home(home)
     local = opened.configuration.local
     dids, keys = _named(logs, local)
-    stop = asyncio.Event()
-    signals_stop(stop, asyncio.get_running_loop())
+    stop = stop_signal()
     gatherer = Gatherer(local=local, ssl=opened.tls())
     book = WitnessBook(opened.path / BOOK)
     try:
