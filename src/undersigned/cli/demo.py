@@ -38,6 +38,7 @@ from undersigned.runtime import (
     create_home,
     issue_membership,
     read_file,
+    why,
 )
 from undersigned.transport import free_ports
 
@@ -207,7 +208,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         try:
             name, data = artifact.name, read_file(artifact, MAX_WHOLE_BYTES)
         except OSError as exc:
-            raise ConfigurationError("bad_configuration", f"{artifact}: {exc.strerror or exc}") from exc
+            raise ConfigurationError("bad_configuration", f"{artifact}: {why(exc)}") from exc
     try:
         from undersigned.daemon.sbom import read_distribution
 

@@ -410,7 +410,7 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
     try:
         written = Scope.from_toml(tomllib.loads(read_file(scope_file).decode()))
     except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{scope_file}: {exc.strerror or exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{scope_file}: {why(exc)}") from exc
     except ValueError as exc:  # not TOML, or not even text
         raise ConfigurationError("bad_configuration", f"{scope_file}: {exc}") from exc
     except UndersignedError as error:

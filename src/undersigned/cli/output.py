@@ -31,7 +31,7 @@ from rich.text import Text
 from undersigned.encoding import EngagementId
 from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
-from undersigned.runtime import Home
+from undersigned.runtime import Home, why
 
 from .interrupts import INTERRUPTED, Interrupts
 
@@ -295,7 +295,7 @@ def refused(out: Out, exc: OSError) -> int:
         # Whoever read our output has left.
         _silence()
         return INTERRUPTED
-    text = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc)
+    text = f"{exc.filename}: {why(exc)}" if exc.filename else why(exc)
     full = LedgerUnavailable("store_full", text)
     return told(out, full if exc.errno in NO_ROOM else ConfigurationError("bad_configuration", text))
 

@@ -43,6 +43,7 @@ from undersigned.runtime import (
     read_handed,
     sign_record,
     viewpoint,
+    why,
     withdrawn_as,
 )
 from undersigned.trust import (
@@ -643,9 +644,7 @@ def _evidence(named: str | None) -> bytes | None:
     try:
         return read_file(Path(named)) if named is not None else None
     except OSError as exc:
-        raise ConfigurationError(
-            "bad_configuration", f"--evidence: {plain(named, 200)}: {exc.strerror or exc}"
-        ) from exc
+        raise ConfigurationError("bad_configuration", f"--evidence: {plain(named, 200)}: {why(exc)}") from exc
 
 
 async def _proved(home: Home, credential: Credential, evidence: bytes | None) -> frozenset[Digest]:

@@ -24,6 +24,7 @@ from aiohttp import web
 
 from undersigned.encoding import Digest
 from undersigned.errors import ConfigurationError, TransportError, UndersignedError, VerificationError
+from undersigned.runtime import why
 from undersigned.transport import NO_PROXIES, SUBPROTOCOL, AcceptedChannel, Budget, Channel, Proxies, closing
 
 from .door import Door, Edge, ListenerLimits, Refused, Ticket, error_response
@@ -171,7 +172,7 @@ class PublicListener:
             taken = "; is this peer, or another one, running there already?" if exc.errno == EADDRINUSE else ""
             taken += f" {self._otherwise}" if taken and self._otherwise else ""
             raise ConfigurationError(
-                "bad_configuration", f"cannot listen on {self.host}:{self._port}: {exc.strerror or exc}{taken}"
+                "bad_configuration", f"cannot listen on {self.host}:{self._port}: {why(exc)}{taken}"
             ) from exc
         self._loops = [loop.create_task(self._take(sock)) for sock in self._sockets]
 

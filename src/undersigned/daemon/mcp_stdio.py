@@ -22,6 +22,7 @@ import structlog
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, ToClient, ToServer
 from undersigned.bridges.mcp_answers import RequestId
 from undersigned.errors import ConfigurationError, TransportError
+from undersigned.runtime import why
 
 from .mcp_passage import Passage
 
@@ -86,9 +87,7 @@ class StdioGate:
                 env={name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
             )
         except OSError as exc:
-            raise ConfigurationError(
-                "bad_configuration", f"{self._command[0]} cannot be run: {exc.strerror or exc}"
-            ) from exc
+            raise ConfigurationError("bad_configuration", f"{self._command[0]} cannot be run: {why(exc)}") from exc
         process = asyncio.subprocess.Process(transport, protocol, loop)
         try:
             await self._between(process)

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from undersigned.errors import ConfigurationError
+from undersigned.runtime import why
 
 from .door import Door, Edge, Full, ListenerLimits, Refused
 
@@ -78,9 +79,7 @@ class NearListener:
         except OSError as exc:
             taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
             where = f"{self._what}{' ' if self._what else ''}on {self._host}:{self.port}"
-            raise ConfigurationError(
-                "bad_configuration", f"cannot listen {where}: {exc.strerror or exc}{taken}"
-            ) from exc
+            raise ConfigurationError("bad_configuration", f"cannot listen {where}: {why(exc)}{taken}") from exc
         self.port = int(self._listening.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:

@@ -92,7 +92,7 @@ class RegistryServer:
         except OSError as exc:
             await self.stop()
             raise ConfigurationError(
-                "bad_configuration", f"cannot listen on {self._host}:{self._port}: {exc.strerror or exc}"
+                "bad_configuration", f"cannot listen on {self._host}:{self._port}: {why(exc)}"
             ) from exc
 
     async def stop(self) -> None:
@@ -113,7 +113,7 @@ class RegistryServer:
         try:
             status = self._file.stat()
         except OSError as exc:
-            raise ConfigurationError("bad_configuration", f"{self._file}: {exc.strerror or exc}") from exc
+            raise ConfigurationError("bad_configuration", f"{self._file}: {why(exc)}") from exc
         version = status.st_mtime_ns, status.st_size
         if self._known is None or self._known[0] != version:
             self._known = None  # if it cannot be read, what it said before is no answer

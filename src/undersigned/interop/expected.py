@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from undersigned.errors import ConfigurationError
-from undersigned.runtime import read_file
+from undersigned.runtime import read_file, why
 
 from .run import Result
 
@@ -42,7 +42,7 @@ def read_expected(path: Path) -> Mapping[str, str]:
     try:
         return reasons(tomllib.loads(read_file(path).decode()))
     except (OSError, ValueError) as exc:
-        text = f"{path}: {exc.strerror or exc}" if isinstance(exc, OSError) else f"{path}: {exc}"
+        text = f"{path}: {why(exc)}"
         raise ConfigurationError("bad_configuration", text) from exc
 
 

@@ -31,7 +31,7 @@ import msgspec
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError
 from undersigned.protocol import ROLES, Role
-from undersigned.runtime import read_file
+from undersigned.runtime import read_file, why
 
 __all__ = ["Entry", "Instance", "read_peers", "started"]
 
@@ -104,7 +104,7 @@ def read_peers(path: Path) -> tuple[Entry, ...]:
     try:
         entries = msgspec.convert(tomllib.loads(read_file(path).decode()), _File).peer
     except (OSError, ValueError) as exc:
-        text = f"{path}: {exc.strerror or exc}" if isinstance(exc, OSError) else f"{path}: {exc}"
+        text = f"{path}: {why(exc)}"
         raise ConfigurationError("bad_configuration", text) from exc
     names = [one.name for one in entries]
     for one in entries:

@@ -46,7 +46,7 @@ from undersigned.trust import (
 )
 
 from .configuration import CONFIGURATION
-from .files import read_file, write_whole
+from .files import read_file, why, write_whole
 from .home import Home
 
 __all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record"]
@@ -221,7 +221,7 @@ def read_document(file: Path) -> JsonObject:
     try:
         value = decode_json(read_file(file), FOREIGN_LIMITS)
     except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{file}: {exc.strerror or exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
     if not isinstance(value, dict):
         raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
     return value

@@ -28,7 +28,7 @@ from typing import BinaryIO, Final, NamedTuple, Protocol
 from undersigned.encoding import Digest, digest_bytes, digest_from_hex, digest_hex
 from undersigned.errors import NO_ROOM, FormatError, LedgerError, LedgerUnavailable, UndersignedError, VerificationError
 
-from .files import open_file
+from .files import open_file, why
 
 __all__ = [
     "MAX_WHOLE_BYTES",
@@ -363,7 +363,7 @@ class ArtifactStore:
         """Why nothing is read: `digest` is not there, or it cannot be known whether it is."""
         if digest is not None and exc.errno in _NOT_THERE:
             return missing(digest)
-        text = f"the artifacts at {self.folder} cannot be read: {exc.strerror or exc}"
+        text = f"the artifacts at {self.folder} cannot be read: {why(exc)}"
         return LedgerUnavailable("store_unavailable", text)
 
     def _remember(self, digest: Digest, data: bytes) -> None:
@@ -688,7 +688,7 @@ def of_store(error: UndersignedError) -> bool:
 def unwritten(folder: Path, exc: OSError) -> LedgerUnavailable:
     """What the system says against writing in a folder, as an error of ours: `store_full`, `store_unavailable`."""
     code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
-    return LedgerUnavailable(code, f"the artifacts at {folder} cannot be written: {exc.strerror or exc}")
+    return LedgerUnavailable(code, f"the artifacts at {folder} cannot be written: {why(exc)}")
 
 
 def _fresh(folder: Path) -> Path:

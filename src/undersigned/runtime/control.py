@@ -94,7 +94,7 @@ def control_token(path: Path) -> str:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(1024).decode("ascii", "replace").strip()
     except OSError as exc:
-        raise ConfigurationError("key_unavailable", f"the token {path}: {exc.strerror or exc}") from exc
+        raise ConfigurationError("key_unavailable", f"the token {path}: {why(exc)}") from exc
     if os.name == "posix" and mode & 0o077:
         raise ConfigurationError("bad_configuration", f"others may read {path}: make its mode 0600, or remove it")
     if not _TOKEN.fullmatch(text):

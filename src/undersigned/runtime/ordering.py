@@ -19,7 +19,7 @@ from undersigned.scope import Scope
 
 from .application import why_not_async
 from .continuing import named_withdrawal
-from .files import read_file
+from .files import read_file, why
 from .known_tasks import SBOM_FORMATS, TASKS, KnownTask
 from .order import Order, OrderInput, Timing, checked_name, order_scope, parse_price
 
@@ -263,7 +263,7 @@ async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
     try:
         return (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
     except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{given}: {exc.strerror or exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{given}: {why(exc)}") from exc
     except FormatError as exc:
         text = f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so"
         raise ConfigurationError("bad_configuration", text) from exc
@@ -273,4 +273,4 @@ async def _read(path: Path, what: str) -> bytes:
     try:
         return await asyncio.to_thread(read_file, path)
     except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{what}: {path}: {exc.strerror or exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{what}: {path}: {why(exc)}") from exc
