@@ -36,7 +36,7 @@ _COMMANDS = {
     "gate": ("gate", "gate", "A gate in front of a server of ours: only what a contract allows gets through."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
     "mcp-gate": ("mcp_gate", "mcp_gate", "Let hired agents use an MCP server, as far as their contracts go."),
-    "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
+    "trust": ("trust_import", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
     "policy": ("policy", "policy", "What our policy demands in plain words, and what it would say to a peer."),
     "registry": ("registry", "registry", "A small trust registry (TRQP) over a file, for others to ask."),
     "witness": ("witness", "witness", "Watch the logs of others as a witness, or have our own watched."),

@@ -385,7 +385,7 @@ def test_nothing_is_removed_while_an_open_engagement_would_lose_its_path(
         return [relying]
 
     # What a real ledger gives is shown by tests/unit/runtime/test_reliance.py.
-    monkeypatch.setattr("undersigned.cli.trust.open_engagements", one_is_open)
+    monkeypatch.setattr("undersigned.cli.trust_changes.open_engagements", one_is_open)
     before = files(home)
     ran = trust(home, "remove", BODY.did)
     assert (ran.code, ran.values[0]["losing"], ran.values[0]["peer"]) == (7, relying.engagement, AGENT.did)

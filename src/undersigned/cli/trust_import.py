@@ -1,0 +1,229 @@
+"""Commands about what is published to be believed: `trust import|sign`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+from uuid import uuid4
+
+import click
+
+from undersigned.credentials import Accusation, Credential, read_credential, verify_credential
+from undersigned.did import DidDocument
+from undersigned.encoding import FOREIGN_LIMITS, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct
+from undersigned.errors import ConfigurationError, CredentialError, LedgerUnavailable
+from undersigned.ledger import TrustStore
+from undersigned.runtime import (
+    AnchorBook,
+    Home,
+    StatusKeeper,
+    SystemClock,
+    admission,
+    import_establishment,
+    keep_evidence,
+    proved,
+    read_document,
+    read_file,
+    read_handed,
+    sign_record,
+    why,
+    withdrawn_as,
+)
+from undersigned.trust import (
+    AnchorSet,
+    Establishment,
+    Status,
+    adoption,
+    is_establishment,
+    read_establishment,
+    verify_establishment,
+    verify_set,
+)
+
+from .options import FORCE_OPTION, open_gatherer, out_option, write_new
+from .output import HOME_OPTION, Out, command, counted, plain, reading
+from .trust_anchors import FILE, YES_OPTION
+from .trust_changes import compare, did_here, document_of, sign_and_put, tell_changes, told_lost, waits_for_yes
+from .trust_graph import trust
+
+__all__ = ["trust"]
+
+
+@trust.command("import")
+@click.argument("file", type=FILE)
+@click.option(
+    "--evidence",
+    metavar="TEXT|FILE",
+    help="Needed for an anchor set: why it is adopted, in words or by the digest of a document. Needed for an "
+    "accusation: the file whose digest it names. For nothing else.",
+)
+@YES_OPTION
+@HOME_OPTION
+@command
+async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, home: str | None) -> int:
+    """Take in a signed anchor set, which replaces an older one of the same body; a credential, with a proof or as the
+    text of a JWT, as an edge; or a trust establishment document (DIF), as one edge for each entry that says what a
+    credential of ours could say.
+
+    Everything is verified first. A document without a proof counts if 'trust add' of its author named its digest as the
+    evidence. Exit code 7 if a second person must sign, or if open engagements would lose
+    their path.
+    """
+    opened, now = out.home(home), SystemClock().now()
+    document = read_handed(read_file(file), FOREIGN_LIMITS)
+    if is_establishment(document):
+        return await _establish(out, opened, document, now)
+    if document.get("type") != "AnchorSet":
+        return await _admit(out, opened, document, now, evidence)
+    book = AnchorBook(opened, now)
+    compared = await compare(opened, book, document, now)
+    found, issuer = cast("AnchorSet", compared.set), cast("DidDocument", compared.document)
+    if any(kept.content.set == found for kept in compared.old):
+        out.value({"set": found.id, "number": found.number, "changed": False})
+        out.line(f"number {found.number} of this set is adopted already")
+        return 0
+    if evidence is None:
+        raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is the set adopted?")
+    tell_changes(out, compared)
+    lost = await told_lost(out, opened, book.anchors, compared.after, now)
+    if lost and not yes:
+        return waits_for_yes(out, lost)
+    record = adoption(id=f"urn:uuid:{uuid4()}", signed_set=document, document=issuer, evidence=evidence, added=now)
+    return await sign_and_put(out, opened, book, record, now)
+
+
+@trust.command("sign")
+@click.argument("file", type=FILE)
+@out_option("File to write the signed document to.", name="to", required=True)
+@FORCE_OPTION
+@HOME_OPTION
+@command
+async def trust_sign(out: Out, file: Path, to: Path, force: bool, home: str | None) -> None:
+    """Sign what this organisation publishes for others to import: an anchor set, or a trust establishment document
+    (DIF), in FILE. Others take it in with 'trust import'.
+    """
+    opened, now = out.home(home), SystemClock().now()
+    document = read_document(file)
+    if "proof" in document:
+        raise ConfigurationError("bad_configuration", f"{file} has a proof already")
+    own = opened.organisation_document() or opened.document()
+    signed = await sign_record(opened, document, now)
+    # As whoever imports it will: another's name in it is found here.
+    if is_establishment(document):
+        said: AnchorSet | Establishment = verify_establishment(signed, pinned=(), documents={own.id: own}, now=now)
+    else:
+        said = verify_set(signed, documents={own.id: own}, now=now)
+    write_new(to, canonicalize(signed), force=force)
+    out.value({"id": said.id, "digest": digest_of(signed), "file": str(to), "document": signed})
+    out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
+
+
+async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None) -> int:
+    """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
+    read = read_credential(document)
+    gatherer = open_gatherer(home)
+    keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
+    try:
+        issuer = await gatherer.document(did_here(home, read.issuer))
+        # Whoever imports it has chosen it, so its list may be asked for before it is verified.
+        lists = await keeper.lists([read], max_age_seconds=0.0)
+    finally:
+        await keeper.close()
+        await gatherer.close()
+    try:
+        credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
+    except CredentialError as error:
+        # Nothing is withdrawn on the word of a stranger: the status was looked at last, after the proof.
+        status = withdrawn_as(error) if home.trust.exists() else None
+        if status is not None and await _written(home, lambda store: store.set_status(read.digest, status)):
+            out.value({"edge": read.digest, "status": status})
+            out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
+        raise
+    held = _evidence(evidence) if Accusation.type in credential.types else None
+    shown = await _proved(home, credential, held)
+    admitted = admission(credential, issuer, now, contracts=await _contracts(home), evidence=shown)
+    edge = admitted.edge
+    if held is not None:
+        keep_evidence(home, held)
+    # It is clear now; it may have been suspended when it was looked up last.
+    clear: dict[Digest, Status] = {edge.digest: "good"} if credential.has_status else {}
+    new = await _written(home, lambda store: store.admit([admitted], clear))
+    out.value({"edge": from_struct(edge), "new": bool(new)})
+    out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
+    return 0
+
+
+def _evidence(named: str | None) -> bytes | None:
+    try:
+        return read_file(Path(named)) if named is not None else None
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"--evidence: {plain(named, 200)}: {why(exc)}") from exc
+
+
+async def _proved(home: Home, credential: Credential, evidence: bytes | None) -> frozenset[Digest]:
+    """What `edge_of` is told of the evidence of an accusation."""
+    gatherer, ledger = open_gatherer(home), await reading(home)
+    try:
+        return await proved(
+            credential,
+            evidence,
+            ledger=ledger,
+            own=home.configuration.did,
+            document_of=gatherer.document,
+            now=SystemClock().now(),
+        )
+    finally:
+        await ledger.close()
+        await gatherer.close()
+
+
+async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
+    """Each entry of a document becomes an edge of the graph, once the document is verified."""
+    author = read_establishment(document).author
+    documents = {author: await document_of(home, author)} if "proof" in document else {}
+    made = import_establishment(home, document, documents=documents, contracts=await _contracts(home), now=now)
+    found, said = made.document, made.said
+    out.value(
+        {
+            "establishment": found.id,
+            "author": found.author,
+            "version": found.version,
+            "digest": found.digest,
+            "edges": [from_struct(edge) for edge in said.edges],
+            "new": made.new,
+            "gone": made.gone,
+            "skipped": list(said.skipped),
+        }
+    )
+    out.line(f"version {found.version} of {plain(found.id, 200)} by {plain(found.author, 200)}: {found.digest}")
+    for edge in said.edges:
+        out.line(f"  {plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}")
+    for uri in said.skipped:
+        out.line(f"  no edge: {plain(uri, 200)} is no schema of ours", style="dim")
+    out.line(f"{counted(made.new, 'new edge')}, {made.gone} of older versions taken out")
+    return 0
+
+
+async def _contracts(home: Home) -> set[str]:
+    """The contracts in the ledger that both parties signed."""
+    ledger = await reading(home)
+    try:
+        return {row.contract for row in await ledger.summaries() if row.contract}
+    finally:
+        await ledger.close()
+
+
+async def _written(home: Home, write: Callable[[TrustStore], int]) -> int:
+    """What a write to the graph returns. A running peer holds the file only for the moment of a write."""
+    left = 20
+    while True:
+        try:
+            with TrustStore(home.trust) as store:
+                return write(store)
+        except LedgerUnavailable:
+            left -= 1
+            if not left:
+                raise
+        await asyncio.sleep(0.1)
