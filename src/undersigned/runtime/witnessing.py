@@ -16,13 +16,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 from msgspec.structs import replace
 
-from undersigned.encoding import Did, base64url_encode, digest_from_hash, digest_hash, parse_instant
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, EngagementId, base64url_encode, digest_from_hash, digest_hash, parse_instant
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
 from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Seal
@@ -46,8 +48,6 @@ from .logbook import by_one_of, log_keys, read_multibase_note, stated_heads, sta
 from .signers import Signer
 
 if TYPE_CHECKING:
-    from undersigned.did import DidDocument
-
     from .agent import Agent
 
 T = TypeVar("T")
@@ -118,10 +118,10 @@ class CrossWitness:
             LogProofError: `log_proof_invalid`: not signed by its sender, or a cosignature or proof does not hold;
                 `ledger_diverged`: the log had other leaves before, or more, now or earlier.
         """
-        said = self._said(message, peer)
+        said = await self._said(message, peer)
         if not isinstance(message, Offer):
             for note in message.cosignatures or ():
-                await self._ours(read_multibase_note(note), peer)
+                await self._ours(read_multibase_note(note), peer, message.engagement)
         # A Seal has to be taken: who sealed is bound.
         seen = await (self.seen(peer.id) if isinstance(message, Seal) else self.require(peer.id))
         if said is None:
@@ -148,22 +148,45 @@ class CrossWitness:
                 keep(self._line, peer.id, line)
         return said
 
-    def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
+    async def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
         """The head of its sender's log that a message carries. One without a note is under the message's own proof."""
         if not isinstance(message, Closing):
             return stated_in(message)
         try:
             note = read_multibase_note(message.checkpoint)
-            head = verified_note(note, peer, self._agent.clock.now())
+            now = self._agent.clock.now()
+            head = await self._by_recorded(message.engagement, peer, lambda one: verified_note(note, one, now))
         except LogProofError as exc:
             exc.path = "/checkpoint"
             raise
         return stated_in(message, (note, head))
 
-    async def _ours(self, note: str, peer: DidDocument) -> None:
-        keys = log_keys(peer, self._agent.clock.now())
+    async def _by_recorded(
+        self, engagement: EngagementId, peer: DidDocument, verified: Callable[[DidDocument], T]
+    ) -> T:
+        """What `verified` gives for the document of now, or else for one recorded with the engagement. A key of
+        that may have been replaced since; a move without receipt is then signed again, and what stands in it is not.
+
+        Raises:
+            LogProofError: It holds by none of them; as for the document of now.
+        """
         try:
-            head, _ = by_one_of(keys, lambda key: verify_cosignature(note, peer.id, key), peer.id)
+            return verified(peer)
+        except LogProofError:
+            for blob in await self._agent.ledger.evidence(engagement):
+                if blob.kind == "did-document" and blob.name == peer.id:
+                    with suppress(LogProofError):
+                        return verified(DidDocument(blob.name, blob.raw))
+            raise
+
+    async def _ours(self, note: str, peer: DidDocument, engagement: EngagementId) -> None:
+        now = self._agent.clock.now()
+
+        def cosigned(by: DidDocument) -> Checkpoint:
+            return by_one_of(log_keys(by, now), lambda key: verify_cosignature(note, by.id, key), by.id)[0]
+
+        try:
+            head = await self._by_recorded(engagement, peer, cosigned)
             if not await self._was_ours(head, peer.id):
                 raise LogProofError(
                     "log_proof_invalid",

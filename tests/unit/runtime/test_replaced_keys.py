@@ -1,0 +1,115 @@
+"""A key that is replaced while a move of its owner is still under way."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runtimes import Home, Node, Office, PrivateKey, World, last, messages, secret_of, vouch
+from undersigned.did import make_document
+from undersigned.encoding import canonicalize
+from undersigned.evidence import verify_pack
+from undersigned.messages import Problem, Withdraw, recorded_message
+from undersigned.runtime import export_pack
+from undersigned.runtime.gather import Known
+from undersigned.testing import HandClock
+
+Open = Callable[..., World]
+
+
+class Published(Office):
+    """A state folder of a `did:web` agent, whose key can be replaced."""
+
+    def __init__(self, path: Path, name: str, *, trusts: tuple[str, ...]) -> None:
+        super().__init__(path, name, trusts=trusts)
+        self.number = 0
+        settings = path / "undersigned.toml"
+        settings.write_text(settings.read_text().replace(self.actor.did, f"did:web:{name.lower()}.example"))
+        Home.__init__(self, path)
+        self.rotate()
+
+    def rotate(self) -> None:
+        """Publishes a document with another key, and no more with the one before."""
+        self.number += 1
+        key = self._keys["agent"] = PrivateKey("Ed25519", secret_of(self.name, self.number))
+        keys = {f"agent-{self.number}": key.public_key}
+        document = make_document(self.configuration.did, authentication=keys, assertion_method=keys, services=())
+        (self.path / "did.json").write_bytes(canonicalize(document))
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> tuple[Published, Published]:
+    found = (
+        Published(tmp_path / "acme", "Acme", trusts=("Globex",)),
+        Published(tmp_path / "globex", "Globex", trusts=("Acme",)),
+    )
+    for office in found:
+        asyncio.run(vouch(office, clock=HandClock()))
+    return found
+
+
+def resolve(world: World) -> None:
+    """Each side has the other's document as it is published now."""
+    for node in world.nodes:
+        document = world.other(node).office.document()
+        node.gatherer._remember(document.id, Known(math.inf, document, None, 0, (), frozenset()))
+
+
+def replaced_before(world: World, name: str, node: Node, kind: str) -> None:
+    """Its first move of this type is lost, and its key replaced before it comes back."""
+    while True:
+        if world.asked == len(world.network.sent):
+            world.settle(1)
+            continue
+        parcel = world.network.sent[world.asked]
+        if parcel.sender == node.did and recorded_message(parcel.raw).message.type == kind:
+            break
+        world.next_parcel()
+    world.asked, world.held = len(world.network.sent), False
+    office = node.office
+    assert isinstance(office, Published)
+    office.rotate()
+    world.restart(node)
+    resolve(world)
+    world.reconnect()
+
+
+@pytest.mark.parametrize("kind", ["Seal", "Start", "Closing"])
+def test_what_a_replaced_key_signed_of_a_log_holds_in_a_move_that_is_signed_again(
+    open_world: Open, published: tuple[Published, Published], kind: str
+) -> None:
+    """HIRE-LOG-22, HIRE-KEY-07: a seal that could never be taken would leave its reader in doubt for ever."""
+    world = open_world(*published, held=True)
+    resolve(world)
+    name = world.begin().id
+    replaced_before(world, name, world.hirer, kind)
+    world.until("closed", name)
+    for node in world.nodes:
+        pack = world.run(export_pack(node.ledger, node.artifacts, node.did, name))
+        report = verify_pack(pack, now=world.clock.now())
+        assert report.ok, [step for step in report.steps if not step.ok]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("Presentation", "changed"), ("Offer", "changed"), ("Acceptance", "offer_expired")]
+)
+def test_what_cannot_be_signed_again_ends(
+    open_world: Open, published: tuple[Published, Published], kind: str, reason: str
+) -> None:
+    """HIRE-KEY-07: what stands in a move keeps its proof. It is taken back, or ends with the offer it accepts, and
+    both sides hear why.
+    """
+    world = open_world(*published, held=True)
+    resolve(world)
+    name = world.begin(opening="3 EUR" if kind == "Acceptance" else None).id
+    replaced_before(world, name, world.hirer, kind)
+    world.settle(900)
+    world.until("withdrawn", name)
+    assert last(world.hirer, name, Withdraw).reason == reason
+    heard = [one.message.code for one in messages(world.hirer, name) if isinstance(one.message, Problem)]
+    refused = [event.code for event in world.provider.events if event.kind == "refused"]
+    assert heard[0] == refused[0] == "key_not_authorized"
