@@ -107,13 +107,14 @@ async def _read(process: Process) -> list[dict]:
     return said
 
 
-async def _ready(process: Process) -> None:
+async def _ready(process: Process, home: Home) -> None:
     assert process.stdout is not None
     async with asyncio.timeout(30):
         async for line in process.stdout:
             if json.loads(line).get("kind") == "ready":
                 return
-    raise AssertionError("the peer process ended before it was ready")
+    said = (home.path / "process.log").read_text(errors="replace")[-2000:]
+    raise AssertionError(f"the peer process ended before it was ready: {said}")
 
 
 async def _over(home: Home) -> bool:
@@ -142,11 +143,11 @@ async def _killed_provider(folder: Path, strace: tuple[str, ...]) -> bool:
     process = await _peer_process(globex, "serve", strace=strace)
     async with Peer.open(acme) as peer:
         try:
-            await _ready(process)
+            await _ready(process, globex)
         except AssertionError:
             # Killed while it opened its ledger: then there was nothing to lose.
             process = await _peer_process(globex, "serve")
-            await _ready(process)
+            await _ready(process, globex)
             await _end(process)
             return True
         reading = asyncio.create_task(_read(process))
@@ -165,7 +166,7 @@ async def _killed_provider(folder: Path, strace: tuple[str, ...]) -> bool:
         killed = reading.done()
         if killed:
             process = await _peer_process(globex, "serve")
-            await _ready(process)
+            await _ready(process, globex)
             reading = asyncio.create_task(_read(process))
         result = await finishing
         assert result["summary.txt"].startswith(b"Quarterly")
@@ -187,7 +188,7 @@ async def _killed_hirer(folder: Path, strace: tuple[str, ...]) -> bool:
         killed = not any(line.get("kind") == "result" for line in said)
         if killed:
             process = await _peer_process(acme, "serve")
-            await _ready(process)
+            await _ready(process, acme)
             reading = asyncio.create_task(_read(process))
             await _finish(peer, acme)
             _terminate(process)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 from contextlib import suppress
+from typing import Final
 
 __all__ = ["free_ports"]
 
 
+_given: Final[deque[int]] = deque(maxlen=1000)
+"""What was given last. Who has a port listens on it later, or not for a while, and nobody else is to come between."""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens on, below those that systems give to outgoing connections: one of those
-    might be taken before it is used.
+    might be taken before it is used. The same ones are not given again soon.
     """
     found: list[int] = []
     while len(found) < count:
         port = random.randrange(20_000, 32_000)  # noqa: S311 - two that choose at once had better choose differently
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("127.0.0.1", port))
-            found += [port] if port not in found else []
+            if port not in _given:
+                _given.append(port)
+                found.append(port)
     return found
