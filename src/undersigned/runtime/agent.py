@@ -289,9 +289,7 @@ class Agent:
             try:
                 for closes in tuple(self.waits):
                     closes()
-                for task in tuple(self._tasks):
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._end_tasks()
             finally:
                 await self._stop_talking()
             if self._ledger is not None:
@@ -299,10 +297,16 @@ class Agent:
 
     async def _stop_talking(self) -> None:
         async with AsyncExitStack() as rest:  # from below to above
-            # Those too that others began until the last connection was closed.
+            # Those too that others began until the last connection was closed, and what its loss began.
+            rest.push_async_callback(self._end_tasks)
             rest.push_async_callback(self._stop_conversations)
             rest.push_async_callback(self.links.close)
             rest.push_async_callback(self._stop_conversations)
+
+    async def _end_tasks(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _stop_conversations(self) -> None:
         await asyncio.gather(*(conversation.stop() for conversation in tuple(self.conversations.values())))

@@ -16,7 +16,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
 from ssl import SSLContext
 from types import MappingProxyType
@@ -50,6 +50,8 @@ __all__ = ["Answer", "Gatherer", "GathererLimits"]
 
 _READ_BYTES: Final = 16 * 1024
 _NOWHERE: Final[Mapping[Did, Did]] = MappingProxyType({})
+CLOSE_SECONDS: Final = 2.0
+"""For what was written to leave, when this side closes."""
 KEEP_SECONDS: Final = 15.0
 """How long a connection to a checked address waits for the next request."""
 
@@ -524,9 +526,12 @@ class Gatherer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            # It waits until all that was written has left, and a server need not take it.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await session.close()
 
 
 _VISIBLE: Final = re.compile(r"[!-~]+")

@@ -849,3 +849,32 @@ async def test_a_resolver_is_fetched_from_like_anybody() -> None:
     async with site() as resolver, recalling(Seconds(), resolver=resolver.url("")) as gatherer:
         resolver.serves(b"", status="302 Found", fields="Location: https://example.com/\r\n")
         await refused(gatherer.document("did:example:globex"), "did_unresolvable")
+
+
+class Narrow(Gatherer):
+    """One whose machine keeps few of the bytes that a server does not take."""
+
+    def _socket(self, where) -> socket.socket:
+        found = super()._socket(where)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return found
+
+
+async def test_a_server_that_reads_nothing_holds_up_no_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is still to be written may never leave."""
+    monkeypatch.setattr("undersigned.runtime.gather.CLOSE_SECONDS", 0.05)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        url = f"http://localhost:{listening.getsockname()[1]}/"
+        gatherer = Narrow(local=True)
+        asking = gatherer.exchange("POST", url, max_bytes=1024, timeout_seconds=600, body=bytes(1024 * 1024))
+        task = asyncio.create_task(asking)
+        taken, _ = await asyncio.get_running_loop().sock_accept(listening)
+        with taken:
+            assert await asyncio.get_running_loop().sock_recv(taken, 1)
+            await gatherer.close()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,33 @@
+"""A peer that closes leaves nothing behind in the loop of its application."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from integration.hires import REPORT, linger, two_homes, until
+from undersigned.daemon import Peer
+
+pytestmark = pytest.mark.timeout(60)
+
+
+async def test_no_task_outlasts_the_close_of_a_peer_under_contract(tmp_path: Path) -> None:
+    """The end of its own connections is no loss that anybody has to note."""
+    acme, globex = await two_homes(tmp_path)
+    before = asyncio.all_tasks()
+    provider = Peer(globex, handlers={"summary": linger})
+    hirer = Peer(acme)
+    await provider.start()
+    await hirer.start()
+
+    async def hiring() -> None:
+        await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+
+    hire = asyncio.create_task(hiring())
+    await until(lambda: any(one.engagement.state == "working" for one in hirer.conversations.values()))
+    await hirer.close()
+    await provider.close()
+    await asyncio.gather(hire, return_exceptions=True)
+    assert sorted(task.get_name() for task in asyncio.all_tasks() - before) == []
