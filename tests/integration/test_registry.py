@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 
 from integration.commands import UNDERSIGNED, running
 from integration.hires import free_ports
@@ -133,6 +134,25 @@ async def test_what_the_file_says_now_is_answered(tmp_path: Path, file: Path) ->
             assert response.status == 404
     with pytest.raises(ConfigurationError):
         await server.start()
+
+
+async def test_connections_that_say_nothing_are_bounded(file: Path) -> None:
+    """They cost memory and a file descriptor each; once they are gone, there is room again."""
+    async with RegistryServer(file) as server, ClientSession() as session:
+        port = urlsplit(server.url).port
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
+
+        async def asked() -> int:
+            async with session.post(f"{server.url}/recognition", data=b"{}") as response:
+                return response.status
+
+        with pytest.raises(ClientError):
+            await asked()
+        for _, writer in held:
+            writer.close()
+        for reader, _ in held:
+            await reader.read()
+        assert await asked() == 400
 
 
 async def test_only_who_has_the_token_is_answered(tmp_path: Path, file: Path) -> None:

@@ -8,6 +8,7 @@ Source: protocol-spec/12-trust.md, section 12.11
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import tomllib
 from collections.abc import Callable
@@ -22,14 +23,20 @@ from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.trust import QueryKind, StatementFile, answer_query
 
+from .near import NearListener
+
 __all__ = ["RegistryServer"]
 
+CONNECTIONS: Final = 64
+BODY_SECONDS: Final = 10.0
 MAX_QUERY_BYTES: Final = 16 * 1024
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 _TITLES: Final = {
     400: "not a query",
     401: "no bearer token, or another one",
     404: "not known here",
+    405: "expected POST",
+    408: "the query did not arrive in time",
     500: "the registry cannot be read",
 }
 _log: Final = structlog.get_logger("undersigned.registry")
@@ -62,18 +69,15 @@ class RegistryServer:
         now: Callable[[], Instant] | None = None,
     ) -> None:
         self._file = file
-        self._host = host
-        self._port = port
+        self._near = NearListener(self._answer, host, port, connections=CONNECTIONS)
         self._token = token
         self._now = now or SystemClock().now
         self._known: tuple[tuple[int, int], StatementFile] | None = None
-        self._runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        addresses = self._runner.addresses if self._runner is not None else []
-        return f"http://{self._host}:{addresses[0][1] if addresses else self._port}"
+        return self._near.url
 
     async def start(self) -> None:
         """Listens.
@@ -82,24 +86,11 @@ class RegistryServer:
             ConfigurationError: `bad_configuration`, the file or the address cannot be used.
         """
         self._statements()
-        app = web.Application(client_max_size=MAX_QUERY_BYTES)
-        for kind in ("authorization", "recognition"):
-            app.router.add_post(f"/{kind}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as exc:
-            await self.stop()
-            raise ConfigurationError(
-                "bad_configuration", f"cannot listen on {self._host}:{self._port}: {why(exc)}"
-            ) from exc
+        await self._near.start()
 
     async def stop(self) -> None:
         """Listens no more."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._near.stop()
 
     async def __aenter__(self) -> RegistryServer:
         await self.start()
@@ -120,16 +111,26 @@ class RegistryServer:
             self._known = version, _read(self._file)
         return self._known[1]
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if request.path not in ("/authorization", "/recognition"):
+            return _problem(404)
+        if request.method != "POST":
+            return _problem(405)
         given = request.headers.get("Authorization", "")
         if self._token is not None and not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
             return _problem(401)
         kind = cast("QueryKind", request.path.strip("/"))
+        body = b""
         try:
-            body = await request.read()
-            said = answer_query(kind, body, self._statements(), self._now())
-        except web.HTTPRequestEntityTooLarge:
+            async with asyncio.timeout(BODY_SECONDS):
+                while len(body) <= MAX_QUERY_BYTES and (more := await request.content.read(MAX_QUERY_BYTES)):
+                    body += more
+        except TimeoutError:
+            return _problem(408)
+        if len(body) > MAX_QUERY_BYTES:
             return _problem(400, f"expected at most {MAX_QUERY_BYTES} bytes")
+        try:
+            said = answer_query(kind, body, self._statements(), self._now())
         except FormatError as exc:
             return _problem(400, exc.message)
         except ConfigurationError as exc:
@@ -147,7 +148,7 @@ def _problem(status: int, detail: str = "") -> web.Response:
     said: dict[str, Any] = {"type": "about:blank", "title": _TITLES[status], "status": status}
     if detail:
         said["detail"] = detail[:400]
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "POST"}}.get(status, {})
     return web.Response(
         status=status, body=canonicalize(said), content_type="application/problem+json", headers=headers
     )
