@@ -576,6 +576,7 @@ CANARIES: Final[dict[str, str]] = {
     "requests/contract-not-known": "contract of a request",
     "requests/override": "fields that change a request",
     "answers/stale": "age of an answer",
+    "requests/life-longer": "life of a request",
     "answers/body": "body of an answer",
     "answers/covers-less": "request covered by an answer",
     "presentations/of-another-question": "question that is answered",

@@ -5,14 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from example_messages import HIRER, PROVIDER, Party
 from vector_parts import EcParty, Vector, signers
 
 from undersigned.bridges.http_answers import draft_answer
-from undersigned.bridges.http_signatures import Request, Response, content_digest, draft_request, signature_base
+from undersigned.bridges.http_signatures import (
+    Request,
+    Response,
+    content_digest,
+    draft_request,
+    signature_base,
+    signature_input,
+)
 from undersigned.encoding import digest_bytes, shift
 
 __all__ = ["request_vectors"]
@@ -22,6 +29,9 @@ CONTRACT, OTHER = digest_bytes(b"a contract"), digest_bytes(b"another contract")
 NOW: Final = "2026-11-25T12:00:00Z"
 NONCE: Final = "q8sVJmT2aZ0yqkWc"
 BODY: Final = '{"item":"paper","count":2}'
+COVERED: Final = ("@method", "@target-uri", "hire-contract", "content-digest")
+CREATED: Final = 1795608000
+"""`NOW`, in seconds since 1970."""
 PATH: Final = "/orders?express=1"
 Field = list[str]
 
@@ -41,12 +51,13 @@ def _signed(
     contract: str = CONTRACT,
     made: str = NOW,
     nonce: str = NONCE,
+    **form: bool,
 ) -> tuple[dict[str, Any], bytes]:
-    """The request as it arrives, and what was signed."""
+    """The request as it arrives, and what was signed; `form` is that of an ECDSA signature."""
     kind = by.kind if isinstance(by, EcParty) else "Ed25519"
     unsigned = Request(method, origin + path, (), _sha(body))
     draft = draft_request(unsigned, keyid or by.method, kind, contract=contract, now=made, nonce=nonce)
-    headers = [list(pair) for pair in draft.signed(by.sign(draft.to_sign)).headers]
+    headers = [list(pair) for pair in draft.signed(by.sign(draft.to_sign, **form)).headers]
     if body is not None:
         headers.insert(0, ["Content-Length", str(len(body.encode()))])
     arrived: dict[str, Any] = {"method": method, "path": path, "headers": headers}
@@ -87,6 +98,9 @@ def _good() -> Iterator[Vector]:
         party = EcParty("agent", kind)
         made, of_party = _signed(by=party)
         yield _request(f"good-{kind.lower()}", f"signed by a {kind} key", made, signed=of_party, provider=party)
+        high, _ = _signed(by=party, high=True)
+        says = f"signed by a {kind} key, in the higher of the two forms of s"
+        yield _request(f"{kind.lower()}-high-s", says, high, code="proof_invalid", provider=party)
     for name, by in (("oldest", -60), ("furthest-ahead", 60)):
         made, of_it = _signed(made=shift(NOW, by))
         yield _request(f"good-{name}", f"made {by} seconds from now", made, signed=of_it)
@@ -126,10 +140,9 @@ def _changed() -> Iterator[Vector]:
         ),
     ):
         yield _request(f"changed-{name}", says, changed, code=code)
-    for component in ("@method", "@target-uri", "hire-contract", "content-digest"):
-        less, _ = _covering_less(component)
+    for component in COVERED:
         says = f"signed by the provider's key, without covering {component}"
-        yield _request(f"covers-no-{component.strip('@')}", says, less, code="proof_invalid")
+        yield _request(f"covers-no-{component.strip('@')}", says, _covering_less(component), code="proof_invalid")
     signature = next(value for name, value in arrived["headers"] if name == "Signature")
     raw = bytearray(base64.b64decode(signature[6:-1]))
     raw[0] ^= 1
@@ -146,21 +159,24 @@ def _another_body(arrived: dict[str, Any]) -> dict[str, Any]:
     return _with(arrived, "Content-Digest", content_digest(digest), body=body)
 
 
-def _covering_less(component: str) -> tuple[dict[str, Any], bytes]:
+def _covering_less(component: str) -> dict[str, Any]:
     """Signed by the right key, over less than has to be covered."""
+    return _otherwise([name for name in COVERED if name != component])
+
+
+def _otherwise(covered: Sequence[str] = COVERED, **members: Any) -> dict[str, Any]:
+    """Signed by the right key, over these components, with other parameters; `None` leaves one out."""
     arrived, _ = _signed()
-    covered = [name for name in ("@method", "@target-uri", "hire-contract", "content-digest") if name != component]
-    written = next(value for name, value in arrived["headers"] if name == "Signature-Input")
-    names = " ".join(f'"{name}"' for name in covered)
-    created = 1795608000
     parameters = {
-        **{"created": created, "expires": created + 60, "nonce": NONCE},
+        **{"created": CREATED, "expires": CREATED + 60, "nonce": NONCE},
         **{"keyid": PROVIDER.method, "alg": "ed25519", "tag": "hire"},
+        **members,
     }
+    parameters = {name: value for name, value in parameters.items() if value is not None}
     request = Request("POST", ORIGIN + PATH, tuple((name, value) for name, value in arrived["headers"]), _sha(BODY))
-    base = signature_base(request, covered, parameters)
-    changed = _with(arrived, "Signature-Input", f"hire=({names}){written[written.index(')') + 1 :]}")
-    return _with(changed, "Signature", f"hire=:{base64.b64encode(PROVIDER.sign(base)).decode()}:"), base
+    signature = base64.b64encode(PROVIDER.sign(signature_base(request, covered, parameters))).decode()
+    changed = _with(arrived, "Signature-Input", f"hire={signature_input(covered, parameters)}")
+    return _with(changed, "Signature", f"hire=:{signature}:")
 
 
 def _refused() -> Iterator[Vector]:
@@ -168,6 +184,24 @@ def _refused() -> Iterator[Vector]:
     late, ahead = _signed(made=shift(NOW, -61))[0], _signed(made=shift(NOW, 61))[0]
     yield _request("stale", "made 61 seconds ago", late, code="proof_expired")
     yield _request("from-future", "made 61 seconds ahead", ahead, code="proof_from_future")
+    for name, says, other, code in (
+        ("life-longer", "good for 61 seconds", _otherwise(expires=CREATED + 61), "proof_invalid"),
+        ("life-without-end", "it does not say how long it is good for", _otherwise(expires=None), "proof_invalid"),
+        (
+            "life-ends-before-it-begins",
+            "made 30 seconds ahead, good until now",
+            _otherwise(created=CREATED + 30, expires=CREATED),
+            "proof_invalid",
+        ),
+        (
+            "life-past",
+            "made 40 seconds ago, for 30",
+            _otherwise(created=CREATED - 40, expires=CREATED - 10),
+            "proof_expired",
+        ),
+        ("no-algorithm", "it names no algorithm", _otherwise(alg=None), "suite_not_allowed"),
+    ):
+        yield _request(name, says, other, code=code)
     seen = [[PROVIDER.method, NONCE]]
     yield _request("replayed", "a nonce that was used before", arrived, code="replayed", seen=seen)
     yield _request(
@@ -275,6 +309,7 @@ def _answers() -> Iterator[Vector]:
             "proof_invalid",
         ),
         ("tag", "a tag of requests", _edited(good, "hire-answer", "hire"), "proof_missing"),
+        ("no-algorithm", "it names no algorithm", _edited(good, ';alg="ed25519"', ""), "suite_not_allowed"),
         ("stale", "made 61 seconds ago", late, "proof_expired"),
         ("from-future", "made 61 seconds ahead", ahead, "proof_from_future"),
         ("by-the-provider", "signed by who asked", by_provider, "key_not_authorized"),

@@ -90,6 +90,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "contract of a request": (gates.verify_head, "no contract of this name"),
     "fields that change a request": (gates.request_of, "no field that changes"),
     "age of an answer": (http_signatures.check_age, "s are taken"),
+    "life of a request": (http_signatures._check_life, "expires"),
     "body of an answer": (http_answers.verify_answer, "'digest_mismatch'"),
     "request covered by an answer": (http_answers.verify_answer, "does not cover"),
     "question that is answered": (data_integrity.verify_options, "'challenge_mismatch'"),

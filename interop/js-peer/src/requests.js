@@ -94,7 +94,7 @@ export function verifyRequest(request, { origin, now, contract, provider, method
   const key = readKey(methods[keyid]);
   check(alg === ALGORITHMS[key.kind], 'suite_not_allowed', 'alg');
   const signed = base(input, requestPart(request, origin));
-  check(verify(key, signature, Buffer.from(signed), { lowS: false }), 'proof_invalid', 'signature');
+  check(verify(key, signature, Buffer.from(signed)), 'proof_invalid', 'signature');
   check(!seen(keyid, nonce), 'replayed', 'nonce');
   return { keyid, nonce, signed };
 }
@@ -151,6 +151,6 @@ export function verifyAnswer(answer, { origin, now, hirer, methods }) {
     }
     return item.value === '@status' ? String(answer.status) : field(answer.headers, String(item.value));
   });
-  check(verify(key, signature, Buffer.from(signed), { lowS: false }), 'proof_invalid', 'signature');
+  check(verify(key, signature, Buffer.from(signed)), 'proof_invalid', 'signature');
   return { keyid, signed };
 }

@@ -311,6 +311,7 @@ def verify_request(
     # Step 3: made just now, by our clock. Inclusive on both ends.
     keyid, nonce = text_parameter(parameters, "keyid"), text_parameter(parameters, "nonce")
     created = check_age(parameters, now, max_age_seconds)
+    _check_life(parameters, created)
     if _NONCE.fullmatch(nonce) is None:
         raise ProofError("proof_invalid", "the nonce is not 16 to 128 visible characters")
     # Step 4: the body is the one whose digest is covered.
@@ -387,13 +388,22 @@ def check_age(parameters: Mapping[str, Any], now: Instant, max_age_seconds: int 
     return created
 
 
+def _check_life(parameters: Mapping[str, Any], created: int) -> None:
+    """A request says itself how long it is good for, and no longer than a nonce is remembered."""
+    expires = parameters.get("expires")
+    if type(expires) is not int or not 0 <= expires - created <= _AGE_SECONDS:
+        raise ProofError(
+            "proof_invalid", f"expected expires at most {_AGE_SECONDS} s after {created}; came {expires!a:.40}"
+        )
+
+
 def check_signature(message: Request | Response, signature: Signature, key: PublicKey) -> None:
     """Returns if `signature` over `message` is one of `key`'s.
 
     Raises:
-        ProofError: `suite_not_allowed`, the algorithm is not the one that goes with the key; `proof_invalid`.
+        ProofError: `suite_not_allowed`, it does not name the algorithm that goes with the key; `proof_invalid`.
     """
-    algorithm = signature.parameters.get("alg", ALGORITHMS[key.kind])
+    algorithm = signature.parameters.get("alg")
     if algorithm != ALGORITHMS[key.kind]:
         raise ProofError("suite_not_allowed", f"{algorithm!r} with a {key.kind} key")
     try:
@@ -401,8 +411,7 @@ def check_signature(message: Request | Response, signature: Signature, key: Publ
         base = _base(message, signature.components, written)
     except FormatError as exc:
         raise ProofError("proof_invalid", f"the signature covers what is not there: {exc.message}") from exc
-    # RFC 9421 has no rule for s in ECDSA, and nothing here is named by signature bytes.
-    key.verify(signature.raw, base, low_s=False)
+    key.verify(signature.raw, base)
 
 
 class NonceWindow:
