@@ -145,6 +145,21 @@ def test_sc_54_a_document_on_the_table_is_no_way_out(state: str, role: str) -> N
         assert (party.engagement.lane, party.engagement.tabled) == ("idle", None)
 
 
+@pytest.mark.parametrize("lane", ["accepted-by-provider", "accepted-by-hirer"])
+@pytest.mark.parametrize("state", PERFORMED)
+def test_sc_54_an_accepted_document_is_not_taken_back_at_will(state: str, lane: str) -> None:
+    """HIRE-LAN-03: for what the offerer cannot help; `ended` is no such reason while the contract goes on."""
+    playbook = at(state, lane)
+    owner = OTHER[lane.removeprefix("accepted-by-")]
+    side, other = playbook.side(owner), playbook.parties[OTHER[owner]]
+    for reason in ("ended", "declined"):
+        playbook.refused("wrong_state", lambda reason=reason: side >> withdraw(reason))
+        playbook.refused("wrong_state", lambda reason=reason: other.take(side.forge(withdraw(reason))))
+    side >> withdraw("status_unavailable")
+    playbook.agree(state)
+    assert [party.engagement.lane for party in playbook.parties.values()] == ["idle", "idle"]
+
+
 # --- SC-62, SC-63: revocation
 
 
@@ -281,12 +296,13 @@ def test_a_breach_gives_a_right_once_it_was_not_cured(role: str) -> None:
     playbook.refused("wrong_state", lambda: side >> end)
     playbook.advance(30 * 24 * 3600 + 1)
     playbook.refused("wrong_state", lambda: side >> end)
-    playbook = Playbook("working")
-    side = playbook.side(role)
-    claimed = side >> breach()
-    playbook.advance(minutes(61))
-    side >> terminate("breach", names=claimed.digest)
-    playbook.agree("closing")
+    for after in (1, 30 * 24 * 3600):  # the first second and the last
+        playbook = Playbook("working")
+        side = playbook.side(role)
+        claimed = side >> breach(cure=minutes(60))
+        playbook.advance(minutes(60) + after)
+        side >> terminate("breach", names=claimed.digest)
+        playbook.agree("closing")
 
 
 # --- documents
@@ -387,7 +403,7 @@ def test_what_crossed_an_amendment_is_judged_by_the_terms_before() -> None:
 
 
 def test_what_was_delivered_is_reviewed_by_what_it_was_made_for() -> None:
-    """An amendment that changes the criteria of a delivery is not offered by an honest side (HIRE-LAN-01)."""
+    """HIRE-LAN-06: an amendment that changes the criteria of a delivery is not offered by an honest side."""
     playbook = Playbook("delivered")
     terms = terms_for(playbook.hirer.party)
     (deliverable,) = terms.deliverables
@@ -413,6 +429,34 @@ def test_a_dispute_waits_for_the_arbiter(state: str, role: str) -> None:
     playbook.agree("closing")
     playbook.refused("wrong_state", lambda: playbook.side(role) >> dispute())
     playbook.expect(closing(basis="ruling"), closing(basis="ruling"), state="closed")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_was_let_go_disputes_nothing(role: str) -> None:
+    """HIRE-LIF-21: after a release neither side signs a `Dispute` or takes one; what is owed is agreed on."""
+    playbook = Playbook("working")
+    playbook.provider >> release(amount="3")
+    playbook.hirer >> acceptance()
+    playbook.provider >> seal()
+    playbook.agree("closing")
+    _disputes_nothing(playbook, role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_has_closed_its_books_disputes_nothing(role: str) -> None:
+    """HIRE-LIF-21: not after its own `Closing`; the other side, which has not closed its own, still may."""
+    playbook = Playbook("closing")
+    playbook.side(role) >> closing()
+    _disputes_nothing(playbook, role)
+    playbook.side(OTHER[role]) >> dispute()
+    playbook.agree("disputed")
+
+
+def _disputes_nothing(playbook: Playbook, role: str) -> None:
+    side, other = playbook.side(role), playbook.parties[OTHER[role]]
+    assert "Dispute" not in legal(other.engagement, role)
+    playbook.refused("wrong_state", lambda: side >> dispute())
+    playbook.refused("wrong_state", lambda: other.take(side.forge(dispute())))
 
 
 def test_closings_before_a_dispute_do_not_count() -> None:

@@ -115,7 +115,7 @@ async def test_sc_28_suite_confusion_in_what_it_carries(
 
 
 async def test_sc_28_a_suite_is_agreed_on_and_not_chosen_by_a_message(world: World) -> None:
-    """The key is right and the signature holds, by a suite that this engagement does not use."""
+    """HIRE-PRF-02: the key is right and the signature holds, by a suite that this engagement does not use."""
     async with hiring_at(world, "ready") as hiring:
         raw = again(hiring, hiring.next_json(), suite="eddsa-rdfc-2022")
         await refused(hiring.line, raw, "suite_not_allowed", path="/proof/cryptosuite")

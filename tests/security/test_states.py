@@ -597,3 +597,19 @@ def test_sc_55_bargaining_ends_at_the_agreed_size_and_time() -> None:
     assert owed[0].moves == ("Withdraw",)
     playbook.side(waiting.role) >> withdraw(owed[0].reason or "")
     playbook.agree("withdrawn")
+
+
+@pytest.mark.parametrize("say", [acceptance(), withdraw("declined")], ids=["accepted", "declined"])
+def test_sc_55_what_ends_bargaining_is_taken_whatever_its_size(say: Say) -> None:
+    """HIRE-NEG-22: `Acceptance`, `Seal` and `Withdraw` are never refused for it, neither sent nor received."""
+    measured = Playbook("offered-by-hirer").hirer.party.engagement.talks
+    assert measured is not None
+    playbook = Playbook("offered-by-hirer", first=inquiry(limits=Limits(rounds=64, bytes=measured.used)))
+    playbook.refused("too_large", lambda: playbook.provider >> offer())
+    playbook.provider >> say
+    if say.type == "Withdraw":
+        playbook.agree("withdrawn")
+    else:
+        playbook.agree("accepted-by-provider")
+        playbook.hirer >> seal()
+        playbook.agree("sealed")

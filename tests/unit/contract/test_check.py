@@ -75,6 +75,7 @@ def change(path: list[Any], value: Any) -> dict[str, Any]:
 
 
 DIGESTS = sorted(digest_bytes(bytes([n])) for n in range(3))
+METHODS = sorted((HIRER.method, f"{HIRER.did}#another"))
 DEADLINES = ["terms", "deadlines"]
 MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/milestones"
 
@@ -126,6 +127,8 @@ MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/miles
         (["methods", "provider"], [HIRER.method], "self_dealing", ""),
         (["methods", "provider"], [STRANGER.method], "schema_violation", "/methods/provider"),
         (["methods", "provider"], [], "schema_violation", "/methods/provider"),
+        (["methods", "hirer"], METHODS[::-1], "schema_violation", "/methods/hirer"),
+        (["methods", "hirer"], METHODS[:1] * 2, "schema_violation", "/methods/hirer"),
         (["transcript", "hirer", "sequence"], 0, "schema_violation", "/transcript/hirer/sequence"),
         (["transcript", "provider"], None, "schema_violation", "/transcript"),
         (["proof"], [], "schema_violation", "/proof"),
@@ -138,13 +141,20 @@ def test_what_does_not_fit_is_refused_and_named(path: list[Any], value: Any, cod
     assert (caught.value.code, caught.value.path) == (code, at)
 
 
-def test_a_name_is_given_once() -> None:
+@pytest.mark.parametrize("again", [{"name": "other"}, {"criteria": [{"id": "another", "text": "It is there."}]}])
+def test_a_name_is_given_once(again: dict[str, Any]) -> None:
+    """HIRE-CTR-12: a criterion of an id, or a deliverable of a name, that stands there already."""
     made = from_struct(document())
     deliverables = made["terms"]["deliverables"]
-    deliverables.append(deliverables[0] | {"name": "other"})
+    deliverables.append(deliverables[0] | again)
     with pytest.raises(FormatError) as caught:
         read_document(made)
-    assert caught.value.path == "/terms/deliverables"
+    assert (caught.value.code, caught.value.path) == ("schema_violation", "/terms/deliverables")
+
+
+def test_methods_may_be_several() -> None:
+    """HIRE-CTR-12: in order, each once."""
+    assert read_document(change(["methods", "hirer"], METHODS)).methods.hirer == tuple(METHODS)
 
 
 def test_a_document_has_a_size() -> None:
