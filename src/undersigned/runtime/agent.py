@@ -400,6 +400,9 @@ class Agent:
         """Decorator: this `async` function does `task` for whoever hires us at `price` or more, and delivers
         `delivers`; in place of what the settings offer of that task, if they do.
 
+        Whatever it raises fails this work alone. In a task that it starts itself, or a callback that it hands to the
+        loop, `SystemExit` and `KeyboardInterrupt` end the loop, as asyncio has it, and so the work for everybody.
+
         Raises, when decorating:
             ConfigurationError: `bad_configuration`: it could not be hired, or is offered already.
         """

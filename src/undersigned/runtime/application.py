@@ -3,6 +3,9 @@
 `SystemExit` in a task ends the loop, and with it the work for everybody; a `CancelledError` that nobody here asked for
 ends the task that called. So both come out of here as an exception like any other. `KeyboardInterrupt`, and a
 cancellation of ours, go through.
+
+Tasks that such code starts by itself are out of reach: asyncio lets `SystemExit` through there before anybody who waits
+for them is told. Only a task factory would see it; the loop is the application's own, and each of its tasks would pay.
 """
 
 from __future__ import annotations
