@@ -292,14 +292,18 @@ def _not_granted() -> None:
 def _answers_of_acceptors(change: Callable[[Any, dict[str, Any]], Any]) -> None:
     """What the dialled side proves is changed before it is judged, by what this side had said; and its proof holds."""
     asked: dict[str, Any] = {}
+    first = ""
     real, real_document, real_verify = proving._read, proving._document, proving._verify
 
     def document(part: str, sender: str, recipient: str, nonce: str, versions: Any) -> Any:
-        asked[nonce] = {"sender": recipient, "versions": versions}
+        asked[nonce] = {"sender": recipient, "versions": versions, "nonce": first}
         return real_document(part, sender, recipient, nonce, versions)
 
     def read(raw: bytes, kind: Any) -> Any:
+        nonlocal first
         frame = real(raw, kind)
+        if kind is proving._Challenge:
+            first = frame.nonce  # what is said to it is made at once
         said = asked.get((frame.proof or {}).get("challenge")) if kind is proving._Connection else None
         return change(frame, said) if said is not None else frame
 
@@ -313,6 +317,11 @@ def _answers_of_acceptors(change: Callable[[Any, dict[str, Any]], Any]) -> None:
 @mutant("takes whoever answers for whom it dialled", "HIRE-CNX-06", "hirer-another-answers")
 def _whoever_answers() -> None:
     _answers_of_acceptors(lambda frame, said: msgspec.structs.replace(frame, sender=said["sender"]))
+
+
+@mutant("takes an answer whatever first frame it is of", "HIRE-CNX-06", "hirer-another-nonce")
+def _any_first_frame() -> None:
+    _answers_of_acceptors(lambda frame, said: msgspec.structs.replace(frame, nonce=said["nonce"]))
 
 
 @mutant(

@@ -25,6 +25,7 @@ from vector_audits import audit_vectors
 from vector_below import below_vectors
 from vector_bills import bill_vectors
 from vector_changes import change_vectors
+from vector_connections import connection_vectors
 from vector_contracts import contract_vectors
 from vector_deliveries import delivery_vectors, review_vectors
 from vector_graphs import graph_vectors
@@ -42,6 +43,7 @@ from vector_verdicts import verdict_vectors
 
 
 def every() -> Iterator[Vector]:
+    yield from connection_vectors()
     yield from message_vectors()
     yield from journal_vectors()
     yield from change_vectors()

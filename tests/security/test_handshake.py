@@ -159,7 +159,7 @@ def fresh_nonce() -> str:
     [
         ({"nonce": fresh_nonce()}, "proof_invalid"),
         ({"sender": MALLORY.did}, "key_not_authorized"),
-        ({"recipient": MALLORY.did}, "wrong_recipient"),
+        ({"recipient": MALLORY.did}, "challenge_mismatch"),
         ({"part": "acceptor"}, "challenge_mismatch"),
         ({"versions": ["1.0", "1.1"]}, "proof_invalid"),
         ({"versions": ["2.0"]}, "version_not_supported"),
@@ -185,7 +185,7 @@ async def test_a_changed_dialer_frame_is_refused(members, code) -> None:
 @pytest.mark.parametrize(
     ("members", "code"),
     [
-        ({"nonce": fresh_nonce()}, "proof_invalid"),
+        ({"nonce": fresh_nonce()}, "challenge_mismatch"),
         ({"sender": MALLORY.did}, "challenge_mismatch"),
         ({"recipient": MALLORY.did}, "challenge_mismatch"),
         ({"part": "dialer"}, "challenge_mismatch"),
@@ -311,7 +311,7 @@ async def test_sc_43_a_relayed_challenge_is_bound_to_the_one_who_relays() -> Non
     await mallory_out.send(await mallory_in.receive())
     with pytest.raises(ProofError) as caught:
         await admitting
-    assert caught.value.code == "wrong_recipient"
+    assert caught.value.code == "challenge_mismatch"
     await mallory_in.close()
     with pytest.raises(Closed):
         await proving

@@ -30,6 +30,7 @@ from undersigned.messages import verify as messages
 from undersigned.proof import data_integrity, sets
 from undersigned.protocol import case, fold, guards, performance
 from undersigned.scope import decision
+from undersigned.transport import proving
 from vectors import test_vectors as runner
 
 sys.path.insert(0, str(ROOT / "protocol-spec" / "tools"))
@@ -82,6 +83,11 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "conditions": (decision._weigh, "is not known"),
     "limits": (decision._weigh, "more than what is left"),
     "limits per period": (decision._weigh, "more than what is left"),
+    "longest life of a connection's proof": (proving._verify, "lives at most"),
+    "whom a connection is for": (proving._verify, "frame.recipient != own"),
+    "who was dialed": (proving.prove, "was to prove itself"),
+    "nonce of the acceptor": (proving.prove, "repeats another nonce"),
+    "version chosen": (proving.prove, "the answer is"),
     "skew of a request": (http_signatures.check_age, "'proof_from_future'"),
     "nonce of a request": (http_signatures.verify_request, "'replayed'"),
     "body of a request": (gates.check_body, "'digest_mismatch'"),
@@ -111,6 +117,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
 """Check -> the function that makes it, and words of the statement by which it refuses, or of what that depends on."""
 
 KINDS: Final[dict[str, Callable[[Path], None]]] = {
+    "connection": runner.test_a_frame_proves_its_sender_or_not,
     "message": runner.test_a_message_is_taken_or_refused,
     "journal": runner.test_a_history_takes_one_more_message,
     "chain": runner.test_a_chain_of_contracts_verifies_up_to_its_root,

@@ -47,6 +47,7 @@ from undersigned.encoding import (
     decode_json,
     digest_bytes,
     from_struct,
+    multibase_decode,
     to_struct,
 )
 from undersigned.errors import CODES, UndersignedError
@@ -62,6 +63,7 @@ from undersigned.scope import Action, Approved, GateDecision, WireScope, permits
 from undersigned.trace import Evidence, Heard, MadeFrom, SeenList, asked_about, judge
 from undersigned.trace import Held as Pack
 from undersigned.transparency import contract_leaf, leaf_digest
+from undersigned.transport import Identity, Proved, admit, memory_pair, prove
 from undersigned.trust import (
     Anchors,
     Edge,
@@ -125,6 +127,40 @@ def test_a_message_is_taken_or_refused(folder: Path) -> None:
     proof = document.pop("proof")
     check_intermediates(document, proof, expected, case["keys"])
     assert message.digest == "u" + base64url_encode(b"\x12\x20" + hashlib.sha256(rfc8785.dumps(document)).digest())
+
+
+@pytest.mark.parametrize("folder", of_kind("connection"))
+def test_a_frame_proves_its_sender_or_not(folder: Path) -> None:
+    """HIRE-CNX-05, HIRE-CNX-06, HIRE-CNX-07."""
+    case, expected, raw = read(folder, "case.json"), read(folder, "expected.json"), (folder / "input.json").read_bytes()
+
+    async def resolve(did: str) -> DidDocument:
+        return document_from(did, {})
+
+    async def sign(data: bytes) -> bytes:
+        return SigningKey.generate().sign(data).signature  # what the reader says itself is not looked at
+
+    async def met() -> Proved:
+        ours, theirs = memory_pair()
+        own = Identity(case["own"], f"{case['own']}#key", "eddsa-jcs-2022", "Ed25519", sign)
+        given = {"nonce": multibase_decode(case["nonce"]), "versions": case["versions"]}
+        if case["reader"] == "acceptor":
+            await theirs.send(raw)
+            return await admit(ours, {own.did: own}, resolve, lambda: case["now"], **given)
+        first = {"type": "Challenge", "subprotocol": "hire.v1", "nonce": case["challenge"]}
+        await theirs.send(rfc8785.dumps(first))
+        await theirs.send(raw)
+        return await prove(ours, own, resolve, lambda: case["now"], expect=case["peer"], **given)
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            asyncio.run(met())
+        assert refused.value.code == expected["code"]
+        return
+    found = asyncio.run(met())
+    assert (found.peer, found.version) == (expected["peer"], expected["version"])
+    document = json.loads(raw)
+    check_intermediates(document, document.pop("proof"), expected, case["keys"])
 
 
 @pytest.mark.parametrize("folder", of_kind("journal"))

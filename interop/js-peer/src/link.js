@@ -3,13 +3,14 @@ import { WebSocket } from 'ws';
 import { check, HireError } from './errors.js';
 import { CONTEXT, newNonce } from './encoding.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
-import { checkTimes, makeProof, times, verifyProof } from './proofs.js';
+import { checkProofShape, checkTimes, makeProof, times, verifyProof } from './proofs.js';
 import { tables } from './spec.js';
 
 export const SUBPROTOCOL = 'hire.v1';
 const SECONDS = 10;
+const VERSIONS = ['1.0'];
 const NONCE = /^u[A-Za-z0-9_-]{43}$/;
-const MEMBERS = { dialer: '@context,nonce,part,proof,recipient,sender,subprotocol,type,versions', acceptor: '@context,nonce,part,proof,recipient,sender,subprotocol,type,version,versions' };
+const MEMBERS = { dialer: '@context,nonce,part,recipient,sender,subprotocol,type,versions', acceptor: '@context,nonce,part,recipient,sender,subprotocol,type,version,versions' };
 
 /**
  * @typedef {{did: string, key: import('./keys.js').PrivateKey, resolver: import('./did.js').Resolver, now: () => number}} Self
@@ -88,7 +89,7 @@ async function proved(socket, exchange) {
 /** @param {Buffer} bytes @param {'dialer' | 'acceptor'} part */
 function readConnection(bytes, part) {
   const frame = /** @type {any} */ (readJson(bytes, { limit: 16384 }));
-  check(Object.keys(frame).sort().join() === MEMBERS[part], 'schema_violation', 'members of a frame');
+  check(Object.keys(frame).filter((name) => name !== 'proof').sort().join() === MEMBERS[part], 'schema_violation', 'members of a frame');
   check(frame['@context'] === CONTEXT, 'context_not_allowed', 'context');
   check(frame.type === 'Connection' && frame.part === part && frame.subprotocol === SUBPROTOCOL && NONCE.test(frame.nonce), 'schema_violation', 'frame');
   check(Array.isArray(frame.versions) && frame.versions.every((/** @type {any} */ one) => typeof one === 'string'), 'schema_violation', 'versions');
@@ -98,12 +99,39 @@ function readConnection(bytes, part) {
 /** @param {any} frame @param {string} challenge @param {Self} self */
 async function verifyConnection(frame, challenge, { did, resolver, now }) {
   const { proof, ...rest } = frame;
-  check(proof?.proofPurpose === 'authentication', 'proof_purpose_mismatch', 'purpose');
+  checkProofShape(proof);
+  check(proof.proofPurpose === 'authentication', 'proof_purpose_mismatch', 'purpose');
   check(/^(?:eddsa-jcs-2022|ecdsa-jcs-2019)$/.test(proof.cryptosuite), 'suite_not_allowed', 'frames are proved with jcs');
   check(String(proof.verificationMethod).split('#')[0] === frame.sender, 'key_not_authorized', 'method of another');
   await verifyProof(rest, proof, { did: await resolver.resolve(frame.sender, { method: proof.verificationMethod }), purpose: 'authentication' });
   checkTimes(proof, now(), { lifetime: 60 });
   check(proof.challenge === challenge && proof.domain === did && frame.recipient === did, 'challenge_mismatch', 'challenge');
+}
+
+/**
+ * Frame 2, once it has proved its sender to whom it was sent. @param {Buffer} bytes @param {string} nonce that of frame 1
+ * @param {Pick<Self, 'did' | 'resolver' | 'now'>} self
+ */
+export async function readDialer(bytes, nonce, self) {
+  const frame = readConnection(bytes, 'dialer');
+  await verifyConnection(frame, nonce, self);
+  check(frame.sender !== self.did, 'self_dealing', 'one DID');
+  const version = VERSIONS.find((one) => frame.versions.includes(one));
+  check(version !== undefined, 'version_not_supported', 'versions');
+  return { ...frame, version };
+}
+
+/**
+ * Frame 3, once it has proved whoever was dialed. @param {Buffer} bytes
+ * @param {{peer: string, challenge: string, nonce: string}} of whom it wants to reach, the nonce of frame 1, that of frame 2
+ * @param {Pick<Self, 'did' | 'resolver' | 'now'>} self
+ */
+export async function readAcceptor(bytes, { peer, challenge, nonce }, self) {
+  const frame = readConnection(bytes, 'acceptor');
+  check(frame.sender === peer && frame.nonce === challenge, 'challenge_mismatch', 'another answered, or another first frame');
+  await verifyConnection(frame, nonce, self);
+  check(frame.versions.join() === VERSIONS.join() && VERSIONS.includes(frame.version), 'version_not_supported', 'versions');
+  return frame;
 }
 
 /** @param {any} frame @param {Self} self @param {string} challenge @param {string} domain */
@@ -118,11 +146,8 @@ export function accept(socket, self) {
   return proved(socket, async ({ next }) => {
     const nonce = newNonce();
     socket.send(JSON.stringify({ type: 'Challenge', subprotocol: SUBPROTOCOL, nonce }));
-    const frame = readConnection(await next(), 'dialer');
-    await verifyConnection(frame, nonce, self);
-    check(frame.sender !== self.did, 'self_dealing', 'one DID');
-    check(frame.versions.includes('1.0'), 'version_not_supported', 'versions');
-    const answer = { '@context': CONTEXT, type: 'Connection', part: 'acceptor', subprotocol: SUBPROTOCOL, sender: self.did, recipient: frame.sender, nonce, versions: frame.versions, version: '1.0' };
+    const frame = await readDialer(await next(), nonce, self);
+    const answer = { '@context': CONTEXT, type: 'Connection', part: 'acceptor', subprotocol: SUBPROTOCOL, sender: self.did, recipient: frame.sender, nonce, versions: frame.versions, version: frame.version };
     socket.send(await prove(answer, self, frame.nonce, frame.sender));
     return frame.sender;
   });
@@ -138,12 +163,9 @@ export async function dial(url, peer, self) {
     const challenge = /** @type {any} */ (readJson(await next(), { limit: 4096 }));
     check(Object.keys(challenge).sort().join() === 'nonce,subprotocol,type' && challenge.type === 'Challenge' && challenge.subprotocol === SUBPROTOCOL && NONCE.test(challenge.nonce), 'schema_violation', 'challenge');
     const nonce = newNonce();
-    const frame = { '@context': CONTEXT, type: 'Connection', part: 'dialer', subprotocol: SUBPROTOCOL, sender: self.did, recipient: peer, nonce, versions: ['1.0'] };
+    const frame = { '@context': CONTEXT, type: 'Connection', part: 'dialer', subprotocol: SUBPROTOCOL, sender: self.did, recipient: peer, nonce, versions: VERSIONS };
     socket.send(await prove(frame, self, challenge.nonce, peer));
-    const answer = readConnection(await next(), 'acceptor');
-    check(answer.sender === peer, 'key_not_authorized', 'another DID answered');
-    await verifyConnection(answer, nonce, self);
-    check(answer.nonce === challenge.nonce && answer.versions.join() === '1.0' && answer.version === '1.0', 'version_not_supported', 'versions');
+    await readAcceptor(await next(), { peer, challenge: challenge.nonce, nonce }, self);
     return peer;
   });
   exchange.catch(() => {});

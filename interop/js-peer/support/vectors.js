@@ -19,6 +19,7 @@ import { verifyLinkage } from '../src/linkage.js';
 import { verifyParents } from '../src/parents.js';
 import { verifyAnswer, verifyRequest } from '../src/requests.js';
 import { checkScope, decide } from '../src/scope.js';
+import { readAcceptor, readDialer } from '../src/link.js';
 
 const hex = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString('hex');
 
@@ -90,6 +91,15 @@ kinds.journal = async function journal(input, of, journal, expected) {
   });
   const state = engagement.state.main;
   return { type: expected.type, ...found, state, states: [...states, state] };
+};
+
+kinds.connection = async function connection(input, of) {
+  return coded(async () => {
+    const self = { did: of.own, resolver: new Resolver(), now: () => seconds(of.now) };
+    const { sender, version, proof } = of.reader === 'acceptor' ? await readDialer(input, of.nonce, self) : await readAcceptor(input, of, self);
+    const { proof: _, ...document } = JSON.parse(input.toString());
+    return { peer: sender, version, ...(await worked(document, proof, of.keys[0].kind)) };
+  });
 };
 
 kinds.chain = async function chain(input) {

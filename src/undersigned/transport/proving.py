@@ -163,6 +163,8 @@ async def prove(
         answer = _read(raw, _Connection)
         if answer.part != "acceptor" or answer.sender != expect:
             raise ProofError("challenge_mismatch", f"{expect} was to prove itself; {answer.part} {answer.sender} did")
+        if answer.nonce != challenge.nonce:
+            raise ProofError("challenge_mismatch", f"{expect} repeats another nonce than that of its first frame")
         if answer.versions != offered or answer.version not in offered:
             raise TransportError(
                 "version_not_supported",
@@ -190,7 +192,8 @@ async def admit(
     may be read.
 
     Raises:
-        ProofError: The dialer did not prove its DID, wants a DID that is not here (`wrong_recipient`), or claims ours.
+        ProofError: The dialer did not prove its DID, wants a DID that is not here (`challenge_mismatch`), or claims
+            ours.
         FormatError: It sent something else.
         ResolutionError: Its DID did not resolve.
         TransportError: `version_not_supported`; `TimedOut`, not within `proof_seconds`; `Closed`, it hung up.
@@ -213,7 +216,7 @@ async def admit(
             raise TransportError("version_not_supported", f"the dialer speaks {', '.join(asked.versions)}")
         identity = identities.get(asked.recipient)
         if identity is None:
-            raise ProofError("wrong_recipient", f"{asked.sender} asks for {asked.recipient}, which is not here")
+            raise ProofError("challenge_mismatch", f"{asked.sender} asks for {asked.recipient}, which is not here")
         if asked.sender in identities:
             # Also stops a reflection: our own proof, sent back to us.
             raise ProofError("self_dealing", f"{asked.sender} is ours")
