@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from undersigned.contract import Deliverable, Price, Terms, same_terms
+from undersigned.contract import ContractDocument, Deadlines, Deliverable, Price, Terms, same_terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, engagement_id
+from undersigned.messages import Delivery, Input, Limits, Offer, Presentation, Profile, engagement_id
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
@@ -179,7 +179,8 @@ class HirerSide:
         now = agent.clock.now()
         document = conversation.offered(engagement)
         theirs, ours = document.terms, self._terms(conversation, order)
-        if not _only_price_differs(theirs, ours):
+        said = conversation.last("Offer", Offer, "hirer").document
+        if not isinstance(said, ContractDocument) or not _only_price_differs(theirs, ours, said.terms.deadlines):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
         answer = await agent.bargaining.answer(
             Concede(steps=(order.ceiling.amount,)),
@@ -253,8 +254,24 @@ def asked_by(capability: Mapping[str, Any]) -> Price | None:
         return None
 
 
-def _only_price_differs(theirs: Terms, ours: Terms) -> bool:
-    """Whether a counter-offer changed nothing but the price and the times that count from the offer."""
-    return same_terms(
+def _only_price_differs(theirs: Terms, ours: Terms, said: Deadlines) -> bool:
+    """Whether a counter-offer changed nothing but the price and the instants that count from the offer.
+
+    `ours` is what we would offer now, `said` the times of our last offer: who counters later may count from later, so
+    an instant may lie anywhere between the two. A duration or an order of its own would bind us to what we did not ask
+    for, such as a review that ends before we can look.
+    """
+    return _times_of_ours(theirs.deadlines, said, ours.deadlines) and same_terms(
         msgspec.structs.replace(theirs, price=ours.price, deadlines=ours.deadlines, policies=ours.policies), ours
     )
+
+
+def _times_of_ours(theirs: Deadlines, said: Deadlines, now: Deadlines) -> bool:
+    instants = (
+        (theirs.start, said.start, now.start),
+        (theirs.finish, said.finish, now.finish),
+        (theirs.until, said.until, now.until),
+    )
+    return all(
+        early <= given <= max(early, late) for given, early, late in instants
+    ) and theirs == msgspec.structs.replace(said, start=theirs.start, finish=theirs.finish, until=theirs.until)

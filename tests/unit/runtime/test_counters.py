@@ -1,0 +1,91 @@
+"""What a hirer makes of a counter-offer whose times are not those of its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from runtimes import World, folded, last, offices
+from undersigned.contract import Deadlines
+from undersigned.encoding import shift
+from undersigned.messages import Withdraw
+from undersigned.protocol import Answer, Moment
+
+LATER = 20
+"""Seconds between the hirer's offer and the counter-offer."""
+
+
+class Counters:
+    """A provider that counters once at the hirer's own price, with other times."""
+
+    def __init__(self, times: Callable[[Deadlines], Deadlines]) -> None:
+        self.times = times
+
+    def answer(self, moment: Moment) -> Answer:
+        deadlines = self.times(moment.theirs.deadlines)
+        return Answer(act="counter", terms=replace(moment.theirs, deadlines=deadlines))
+
+
+def moved(deadlines: Deadlines, seconds: int) -> Deadlines:
+    return replace(
+        deadlines,
+        start=shift(deadlines.start, seconds),
+        finish=shift(deadlines.finish, seconds),
+        until=shift(deadlines.until, seconds),
+    )
+
+
+@pytest.fixture
+def countered(tmp_path: Path) -> Any:
+    worlds: list[World] = []
+
+    def begin(times: Callable[[Deadlines], Deadlines]) -> Any:
+        world = World(offices(tmp_path), held=True, provider_options={"strategy": Counters(times)})
+        worlds.append(world)
+        conversation = world.begin()
+        world.until("offered-by-hirer", conversation.id, world.hirer)
+        world.settle(LATER)
+        while folded(world.hirer, conversation.id).state not in ("withdrawn", "working"):
+            if world.next_parcel() is None:
+                world.settle(1)
+        return world, conversation.id
+
+    yield begin
+    for world in worlds:
+        world.close()
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        lambda d: replace(d, review="PT0S"),
+        lambda d: replace(d, review="PT30M"),
+        lambda d: replace(d, heartbeat="PT1H"),
+        lambda d: replace(d, close="P9D"),
+        lambda d: replace(d, wind_down="P1D"),
+        lambda d: replace(d, rework="P1D"),
+        lambda d: replace(d, not_before=d.start),
+        lambda d: moved(d, LATER + 60),
+        lambda d: moved(d, -1),
+        lambda d: replace(d, until=shift(d.until, 86400)),
+        lambda d: replace(d, start=shift(d.start, -60)),
+    ],
+)
+def test_a_hirer_binds_itself_to_no_times_but_those_of_its_order(
+    countered: Any, times: Callable[[Deadlines], Deadlines]
+) -> None:
+    """A review of no time, at the hirer's own price, would have it pay for what it never could look at."""
+    world, engagement = countered(times)
+    assert folded(world.hirer, engagement).contract is None
+    assert last(world.hirer, engagement, Withdraw).reason == "declined"
+
+
+@pytest.mark.parametrize("seconds", [0, LATER // 2, LATER])
+def test_a_counter_offer_may_count_its_instants_from_later(countered: Any, seconds: int) -> None:
+    """Whoever counters counts from when it does: the order's own durations, a little later."""
+    world, engagement = countered(lambda d: moved(d, seconds))
+    assert folded(world.hirer, engagement).contract is not None
