@@ -211,7 +211,12 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LIF-07": ("journals/review-after-silence",),
     "HIRE-LIF-08": ("journals/closing-twice",),
     "HIRE-LIF-10": ("journals/cause-*", "journals/end-of-a-dispute-for-another-cause"),
-    "HIRE-LIF-11": ("journals/ruling-crossing-a-ruling", "journals/closing-after-a-release"),
+    "HIRE-LIF-11": (
+        "journals/ruling-crossing-a-ruling",
+        "journals/closing-after-a-release",
+        "journals/silence-*",
+        "journals/closing-crossing-a-closing",
+    ),
     "HIRE-LIF-12": (
         "journals/void-crossing-delivery",
         "journals/suspend-crossing-delivery",

@@ -586,6 +586,36 @@ def _working() -> Iterator[Vector]:
         "provider",
         outcome="void",
         state="closing",
+        basis="silence",
+    )
+    seen = as_json(said["closing-provider"]) | {"seen": said["review"].digest}
+    for name, says, basis in (
+        (
+            "closing-crossing-a-closing",
+            "a Closing that has seen the Review, and not the other side's Closing",
+            "review",
+        ),
+        ("silence-after-the-review", "the same with basis silence, which it is not by what it has seen", "silence"),
+    ):
+        yield journal(
+            name,
+            says,
+            up_to("closing-hirer"),
+            resigned(changed(seen, basis=basis)),
+            "hirer",
+            outcome="applies",
+            state="closed",
+            basis="review",
+        )
+    yield journal(
+        "silence-crossing-the-review",
+        "a Closing by silence that had not seen the Review, after the other side's Closing",
+        up_to("closing-hirer"),
+        resigned(changed(silent, seen=said["start"].digest)),
+        "hirer",
+        outcome="applies",
+        state="closed",
+        basis="silence",
     )
     delivery = as_json(said["delivery"])
     wrong_round = resigned(changed(delivery, round=2))

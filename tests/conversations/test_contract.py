@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from undersigned.encoding import shift
+from undersigned.encoding import Digest, shift
 from undersigned.protocol import HIRER, PROVIDER, Acknowledge, Finished, Owe, Repeat, Work, basis, owed
 from undersigned.testing import (
     ARTIFACT,
     Playbook,
+    Say,
     acceptance,
     cancel,
     closing,
     delivery,
+    dispute,
     minutes,
     offer,
     progress,
@@ -132,6 +134,45 @@ def test_a_seen_rework_is_not_closed_over() -> None:
     playbook.refused("wrong_state", lambda: playbook.provider >> closing(basis="silence"))
     posed = playbook.provider.forge(closing(basis="silence"))
     playbook.refused("wrong_state", lambda: playbook.hirer.party.take(posed))
+
+
+def _crossing(*before: Say, unseen: Say) -> tuple[Playbook, Digest]:
+    """The hirer has said all of these, and the provider has heard all but the last; with what it heard last."""
+    playbook = Playbook("delivered" if before else "working")
+    heard = [playbook.hirer >> say for say in before]
+    playbook.hold()
+    playbook.hirer >> unseen
+    return playbook, heard[-1].digest if heard else playbook.provider.party.engagement.got[-1]
+
+
+@pytest.mark.parametrize(
+    ("before", "unseen", "became", "rests_on"),
+    [
+        ((review("rejected"),), closing(), "applies", "review"),
+        ((review("rejected"),), dispute(), "void", "review"),
+        ((review("rework"),), dispute(), "void", None),
+        ((), terminate("key_compromised"), "applies", "terminate"),
+    ],
+    ids=["after the verdict", "after the verdict, disputed", "after a rework, disputed", "before any delivery"],
+)
+def test_who_waits_for_no_review_closes_by_no_silence(before, unseen: Say, became: str, rests_on: str | None) -> None:
+    """Whatever of the hirer's it crosses: it has seen the `Review`, or delivered nothing (HIRE-LIF-11)."""
+    playbook, seen = _crossing(*before, unseen=unseen)
+    posed = playbook.provider.forge(closing(basis="silence", seen=seen))
+    assert playbook.hirer.party.take(posed) == became
+    assert basis(playbook.hirer.party.engagement) == rests_on
+
+
+def test_a_second_closing_is_none_by_silence() -> None:
+    """It comes late, since it crossed the one that closed the contract, and says nothing about how that ended."""
+    playbook = Playbook("closing")
+    seen = playbook.provider.party.engagement.got[-1]
+    playbook.provider >> closing()
+    playbook.hold()
+    playbook.hirer >> closing()
+    posed = playbook.provider.forge(closing(basis="silence", seen=seen))
+    assert playbook.hirer.party.take(posed) == "late"
+    assert basis(playbook.hirer.party.engagement) == "review"
 
 
 def test_a_delivery_crosses_a_cancel() -> None:

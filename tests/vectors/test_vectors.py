@@ -54,7 +54,7 @@ from undersigned.errors import CODES, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
-from undersigned.protocol import Received, Sent, apply, begin, outcome
+from undersigned.protocol import Received, Sent, apply, basis, begin, outcome
 from undersigned.runtime import read_multibase_note
 from undersigned.runtime.accusations import proved
 from undersigned.runtime.logbook import Held, audited, verified_note
@@ -197,6 +197,7 @@ def test_a_history_takes_one_more_message(folder: Path) -> None:
         states.append(engagement.state)
     assert engagement.state == expected["state"]
     assert states == expected.get("states", states)
+    assert basis(engagement) == expected.get("basis", basis(engagement))
 
 
 @pytest.mark.parametrize("folder", of_kind("chain"))

@@ -76,19 +76,20 @@ export class Engagement {
     check(seen >= this.seen[message.role], 'conflicting_message', 'seen goes back');
     const all = this.moves.hirer.length + this.moves.provider.length;
     check(!under(this.state) || all < 4096 || ENDS.has(message.type), 'round_limit', 'moves');
-    const row = rowOf(this.state, message, this);
-    if (row) {
-      const found = guarded(this, this.state, message, row, { ref, bytes });
-      if (found !== 'void') return { outcome: 'applies', state: found, ref };
-      return { outcome: 'void', state: noted(this.state, message, ref), ref };
-    }
+    const earlier = message.role === this.view ? undefined : this.before.get(seen + 1);
+    const was = earlier ?? this.state;
     if (message.type === 'Offer' && this.state.release && !this.knows(message, this.state.release)) {
       return { outcome: 'void', state: this.state, ref }; // HIRE-LAN-05
     }
-    const earlier = message.role === this.view ? undefined : this.before.get(seen + 1);
+    const row = rowOf(this.state, message, this, was);
+    if (row) {
+      const found = guarded(this, this.state, message, row, { ref, bytes, was });
+      if (found !== 'void') return { outcome: 'applies', state: found, ref };
+      return { outcome: 'void', state: noted(this, this.state, message, ref, was), ref };
+    }
     if (earlier && rowOf(earlier, message, this)) {
       if (message.type === 'Ruling') checkRuling(this.state, message);
-      return { outcome: over(this.state) ? 'late' : 'void', state: noted(this.state, message, ref), ref };
+      return { outcome: over(this.state) ? 'late' : 'void', state: noted(this, this.state, message, ref, was), ref };
     }
     check(message.type !== 'Acceptance' || this.state.main !== `accepted-by-${message.role}`, 'already_contracted', 'a second acceptance');
     check(message.type !== 'Delivery' || message.role !== 'provider' || this.state.review?.verdict !== 'accepted', 'already_fulfilled', 'a second delivery');
@@ -128,25 +129,50 @@ function movedOn(engagement, state, message, ref) {
   const row = rowOf(state, message, engagement);
   if (!row) return state;
   try {
-    const found = guarded(engagement, state, message, row, { ref, bytes: 0 });
+    const found = guarded(engagement, state, message, row, { ref, bytes: 0, was: state });
     return found === 'void' ? state : found;
   } catch { return state; }
 }
 
-/** What is remembered of a move that moves nothing. @param {State} state @param {any} message @param {Ref} ref @returns {State} */
-function noted(state, message, ref) {
+/**
+ * What is remembered of a move that moves nothing: what it says about how the contract ends, for what is owed.
+ * @param {Engagement} engagement @param {State} state @param {any} message @param {Ref} ref @param {State} was where its sender was @returns {State}
+ */
+function noted(engagement, state, message, ref, was) {
   if (message.type === 'Dispute') return { ...state, disputes: [...state.disputes, ref] };
-  if (message.type === 'Ruling') return { ...state, rulings: [...state.rulings, { ...ref, ruling: message.ruling }] };
-  if (message.type === 'Terminate') return { ...state, causes: [...(state.causes ?? []), message.cause] };
-  return state;
+  const endings = [...state.endings, ...endingOf(message, ref, was)];
+  if (message.type === 'Review') return { ...state, endings, review: reviewed(message, ref) };
+  if (message.type === 'Closing') return { ...state, endings };
+  if (message.type !== 'Ruling' && message.type !== 'Terminate') return state;
+  const ends = state.undisputed && state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
+  const undisputed = ends ? [...state.undisputed, ref] : state.undisputed;
+  if (message.type === 'Ruling') return { ...state, endings, undisputed, rulings: [...state.rulings, { ...ref, ruling: message.ruling }] };
+  return { ...state, endings, undisputed, causes: [...(state.causes ?? []), message.cause] };
 }
 
-/** @param {State} state @param {any} message @param {Engagement} engagement */
-function rowOf(state, message, engagement) {
+/**
+ * What a move says about how the contract ends. By silence closes who still waited for the review (HIRE-LIF-11).
+ * @param {any} message @param {Ref} ref @param {State} was where its sender was
+ */
+function endingOf(message, ref, was) {
+  if (message.type === 'Ruling') return [{ ...ref, basis: 'ruling' }];
+  if (message.type === 'Terminate') return [{ ...ref, basis: 'terminate' }];
+  if (message.type === 'Review' && message.verdict !== 'rework') return [{ ...ref, basis: 'review', verdict: message.verdict }];
+  const silence = message.type === 'Closing' && message.basis === 'silence' && message.role === 'provider' && was.main === 'delivered';
+  return silence ? [{ ...ref, basis: 'silence' }] : [];
+}
+
+/** @param {any} message @param {Ref} ref */
+const reviewed = (message, ref) => ({
+  ...ref, verdict: message.verdict, met: message.criteria.filter((/** @type {any} */ one) => one.met).map((/** @type {any} */ one) => one.id),
+});
+
+/** @param {State} state @param {any} message @param {Engagement} engagement @param {State} was where its sender was */
+function rowOf(state, message, engagement, was = state) {
   const lane = under(state) && LANE.has(message.type);
   const found = rowsOf(state, message.type, message.role).filter((row) => ofCase(state, message, row, engagement));
   if (!lane || found.length === 0) return found[0];
-  return laneOpen(state, message, engagement) ? found[0] : undefined;
+  return laneOpen(state, message, engagement, was) ? found[0] : undefined;
 }
 
 /** @param {State} state @param {any} message @param {any} row @param {Engagement} engagement */
@@ -170,8 +196,8 @@ function rowsOf(state, type, role) {
   return rows.filter((/** @type {any} */ row) => row.type === type && row.states.includes(place) && row.roles.includes(role));
 }
 
-/** Whether the state of the contract leaves room for a move of the lane. @param {State} state @param {any} message @param {Engagement} engagement */
-function laneOpen(state, message, engagement) {
+/** Whether the state in which its sender was leaves room for a move of the lane. @param {State} state @param {any} message @param {Engagement} engagement @param {State} was */
+function laneOpen(state, message, engagement, was) {
   if (message.type === 'Withdraw') return true;
   const document = message.type === 'Offer' ? message.document : state.live?.document;
   const release = document?.type === 'Release';
@@ -179,14 +205,14 @@ function laneOpen(state, message, engagement) {
     const ends = release ? state.endings : [...state.endings, ...state.disputes];
     return !ends.some((/** @type {Ref} */ end) => engagement.knows(message, end));
   }
-  if (state.main === 'closing' || state.main === 'closed') return false;
-  return state.main !== 'disputed' || release;
+  if (was.main === 'closing' || was.main === 'closed') return false;
+  return was.main !== 'disputed' || release;
 }
 
 /**
  * The state after a move that has a row, or `void`.
  * @param {Engagement} engagement @param {State} state @param {any} message @param {any} row
- * @param {{ref: Ref, bytes: number}} facts @returns {State | 'void'}
+ * @param {{ref: Ref, bytes: number, was: State}} facts @returns {State | 'void'}
  */
 function guarded(engagement, state, message, row, facts) {
   const lane = under(state) && LANE.has(message.type);
@@ -195,7 +221,7 @@ function guarded(engagement, state, message, row, facts) {
   if (found === 'void') return 'void';
   if (lane) return { ...state, lane: row.next, ...found };
   const bytes = state.bytes + facts.bytes;
-  return { ...state, bytes, main: row.next, ...found };
+  return { ...state, bytes, main: row.next, endings: [...state.endings, ...endingOf(message, facts.ref, facts.was)], ...found };
 }
 
 /** @param {State} state @param {any} message @param {{bytes: number}} facts */
@@ -218,7 +244,7 @@ function checkPlace(state, message, engagement) {
 
 const offered = (/** @type {any} */ message, /** @type {Ref} */ ref) => ({ digest: ref.digest, owner: message.role, ref, document: message.document, name: digest(message.document), validUntil: message.validUntil });
 
-/** @type {Record<string, (state: State, message: any, engagement: Engagement, facts: {ref: Ref, bytes: number}) => any>} */
+/** @type {Record<string, (state: State, message: any, engagement: Engagement, facts: {ref: Ref, bytes: number, was: State}) => any>} */
 const rules = {
   Inquiry: (_, message) => ({ inquiry: message, opens: message.opens }),
 
@@ -309,8 +335,8 @@ const rules = {
     check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
     const wanted = inForce(state, message, engagement).map(({ terms }) => jcs(criteriaOf(terms).sort()));
     check(wanted.includes(jcs(message.criteria.map((/** @type {any} */ one) => one.id).sort())), 'terms_mismatch', 'criteria');
-    const review = { ...ref, verdict: message.verdict, met: message.criteria.filter((/** @type {any} */ one) => one.met).map((/** @type {any} */ one) => one.id) };
-    if (message.verdict !== 'rework') return { review, endings: [...state.endings, { ...ref, basis: 'review' }] };
+    const review = reviewed(message, ref);
+    if (message.verdict !== 'rework') return { review };
     check(state.reworks < Math.max(...inForce(state, message, engagement).map(({ terms }) => terms.reworks)), 'round_limit', 'reworks');
     return { review, reworks: state.reworks + 1, round: state.round + 1 };
   },
@@ -320,12 +346,11 @@ const rules = {
     if (message.role === 'hirer') check(message.capacity === undefined, 'terms_mismatch', 'capacity');
     if (state.main !== 'closing') {
       check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
-      return { closings: { [message.role]: ref.digest }, endings: [...state.endings, { ...ref, basis: 'silence' }] };
+      return { closings: { [message.role]: ref.digest } };
     }
-    if (state.undisputed && !engagement.knows(message, state.undisputed)) return 'void';
+    if (state.undisputed && !state.undisputed.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
     check(!state.closings[message.role], 'wrong_state', 'a second Closing');
-    const silence = message.basis === 'silence' && message.role === 'provider' ? { endings: [...state.endings, { ...ref, basis: 'silence' }] } : {};
-    return { closings: { ...state.closings, [message.role]: ref.digest }, ...silence };
+    return { closings: { ...state.closings, [message.role]: ref.digest } };
   },
 
   Breach(state, message, engagement, { ref }) {
@@ -340,15 +365,16 @@ const rules = {
     if (state.main === 'disputed') {
       if (!state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
       check(message.cause === 'no_ruling', 'wrong_state', 'a dispute ends otherwise');
-      return { undisputed: ref, causes: [...(state.causes ?? []), message.cause], endings: [...state.endings, { ...ref, basis: 'terminate' }], closings: {} };
+      return { undisputed: [ref], causes: [...(state.causes ?? []), message.cause], closings: {} };
     }
     checkCause(state, message);
-    return { causes: [...(state.causes ?? []), message.cause], endings: [...state.endings, { ...ref, basis: 'terminate' }] };
+    return { causes: [...(state.causes ?? []), message.cause] };
   },
 
   Dispute(state, message, engagement, { ref }) {
     namesContract(state, message);
     if (state.release && !engagement.knows(message, state.release)) return 'void';
+    if (state.disputes.length > 0 && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
     check(inForce(state, message, engagement).some(({ terms }) => terms.arbiter !== undefined), 'terms_mismatch', 'no arbiter');
     check(state.disputes.length === 0 && !state.release && !state.closings[message.role], 'wrong_state', 'dispute');
     return { disputes: [ref], closings: {} };
@@ -356,11 +382,11 @@ const rules = {
 
   Ruling(state, message, _, { ref }) {
     checkRuling(state, message);
-    return { undisputed: ref, rulings: [...state.rulings, { ...ref, ruling: message.ruling }], endings: [...state.endings, { ...ref, basis: 'ruling' }], closings: {} };
+    return { undisputed: [ref], rulings: [...state.rulings, { ...ref, ruling: message.ruling }], closings: {} };
   },
 };
 
-/** @type {Record<string, (state: State, message: any, engagement: Engagement, facts: {ref: Ref, bytes: number}) => any>} */
+/** @type {Record<string, (state: State, message: any, engagement: Engagement, facts: {ref: Ref, bytes: number, was: State}) => any>} */
 const laneRules = {
   Offer(state, message, engagement, { ref }) {
     if (message.role === 'provider' && state.tabled.hirer && !engagement.knows(message, state.tabled.hirer)) return 'void';
@@ -391,7 +417,7 @@ const laneRules = {
     const undone = disputed && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
     return {
       ...sealed, main: 'closing', release: ref, settlement: live.document.settlement, endings: [...state.endings, { ...ref, basis: 'release' }],
-      ...(disputed ? { undisputed: ref, closings: {} } : {}), ...(undone ? { disputes: [] } : {}),
+      ...(disputed ? { undisputed: [ref], closings: {} } : {}), ...(undone ? { disputes: [] } : {}),
     };
   },
 
@@ -476,7 +502,7 @@ export function owed(state) {
     return { amount: ruling.amount, currency: ruling.currency };
   }
   if (basis === 'release') return state.settlement;
-  if (basis === 'review') return state.review.verdict === 'accepted' ? price : none;
+  if (basis === 'review') return state.endings.find((/** @type {any} */ end) => end.basis === 'review').verdict === 'accepted' ? price : none;
   if (basis === 'silence') return state.terms.onSilence === 'accepted' ? price : none;
   return none;
 }

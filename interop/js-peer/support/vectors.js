@@ -10,7 +10,7 @@ import { steps } from '../src/proofs.js';
 import { fromBase58 } from '../src/encoding.js';
 import { other, verifySealed } from '../src/contract.js';
 import { checkShape } from '../src/schema.js';
-import { Engagement } from '../src/machine.js';
+import { Engagement, basisOf } from '../src/machine.js';
 import { receive } from '../src/receive.js';
 import { credentialDigest, verifyPresentation } from '../src/presentation.js';
 import { checkStatus } from '../src/status.js';
@@ -90,7 +90,7 @@ kinds.journal = async function journal(input, of, journal, expected) {
     return { outcome };
   });
   const state = engagement.state.main;
-  return { type: expected.type, ...found, state, states: [...states, state] };
+  return { type: expected.type, ...found, state, states: [...states, state], basis: basisOf(engagement.state) };
 };
 
 kinds.connection = async function connection(input, of) {

@@ -23,14 +23,14 @@ from undersigned.messages import (
     Profile,
     Review,
     Suspend,
-    VerifiedMessage,
     Withdraw,
 )
 from undersigned.protocol.case import Case, knows
 from undersigned.protocol.engagement import Asking, Breached, Contract, Ending, Engagement, Mark, Talks
 from undersigned.protocol.guards import offered
+from undersigned.protocol.states import PROVIDER
 
-__all__ = ["FACTS_OF", "Changes", "ending_of", "void_facts"]
+__all__ = ["FACTS_OF", "Changes", "void_facts"]
 
 Changes: TypeAlias = dict[str, Any]
 """Members of the engagement that take new values."""
@@ -160,7 +160,7 @@ def _disputed(case: Case) -> Contract:
 
 
 def _ruling(case: Case) -> Changes:
-    return _under(replace(_with_ending(case, unseen=False), resolved=(*_contract(case).resolved, _mark(case))))
+    return _under(replace(_with_ending(case), resolved=(*_contract(case).resolved, _mark(case))))
 
 
 def _mark(case: Case) -> Mark:
@@ -174,7 +174,7 @@ def void_facts(case: Case) -> Changes:
     contract, kind = _contract(case), case.move.message.type
     if kind == "Dispute":
         return {} if contract.released else _under(_disputed(case))
-    changed = _with_ending(case, unseen=True)
+    changed = _with_ending(case)
     ends = case.engagement.state == "closing" and kind in ("Terminate", "Ruling")
     if ends and contract.disputes and knows(case, contract.disputes):
         changed = replace(changed, resolved=(*contract.resolved, _mark(case)))
@@ -215,31 +215,30 @@ def _review(case: Case) -> Changes:
 
 
 def _closing(case: Case) -> Changes:
-    move, engagement = case.move.message, case.engagement
-    # Outside `closing` it is one by silence, and the guard saw that no review was seen.
-    contract = _with_ending(case, unseen=case.crossed or engagement.state != "closing")
-    return _under(replace(contract, closed_by=(*contract.closed_by, move.role)))
+    contract = _with_ending(case)
+    return _under(replace(contract, closed_by=(*contract.closed_by, case.move.message.role)))
 
 
 def _ends(case: Case) -> Changes:
-    contract = _with_ending(case, unseen=False)
+    contract = _with_ending(case)
     if case.engagement.state == "disputed":
         contract = replace(contract, resolved=(*contract.resolved, _mark(case)))
     return _under(contract)
 
 
-def _with_ending(case: Case, *, unseen: bool) -> Contract:
-    contract, ending = _contract(case), ending_of(case.move, unseen=unseen)
+def _with_ending(case: Case) -> Contract:
+    contract, ending = _contract(case), _ending_of(case)
     return contract if ending is None else replace(contract, endings=(*contract.endings, ending))
 
 
-def ending_of(move: VerifiedMessage, *, unseen: bool) -> Ending | None:
+def _ending_of(case: Case) -> Ending | None:
     """What this move says about how the contract ends; None if nothing.
 
-    Endings of both sides count, also those that crossed another and moved nothing. A `Closing` by silence counts as
-    such only if its sender had not seen the `Review`: `unseen`.
+    Endings of both sides count, also those that crossed another and moved nothing. By silence closes who still waited
+    for the review, which its `seen` says; what else of ours it had not seen takes no part in that.
     """
-    message: Any = move.message
+    message: Any = case.move.message
+    waited = case.state == "delivered" and message.role == PROVIDER
     match message.type:
         case "Terminate":
             basis, detail = "terminate", message.cause
@@ -247,11 +246,11 @@ def ending_of(move: VerifiedMessage, *, unseen: bool) -> Ending | None:
             basis, detail = "ruling", digest_of(message.ruling)
         case "Review" if message.verdict != "rework":
             basis, detail = "review", message.verdict
-        case "Closing" if message.basis == "silence" and unseen:
+        case "Closing" if message.basis == "silence" and waited:
             basis, detail = "silence", ""
         case _:
             return None
-    return Ending(basis=basis, role=message.role, move=move.digest, detail=detail)
+    return Ending(basis=basis, role=message.role, move=case.move.digest, detail=detail)
 
 
 FACTS_OF: Final[Mapping[str, Callable[[Case], Changes]]] = MappingProxyType(

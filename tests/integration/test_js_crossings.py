@@ -1,0 +1,77 @@
+"""Moves that cross, in many orders: the implementation in JavaScript comes to the same state and basis as this one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from random import Random
+from typing import Any
+
+import pytest
+
+from integration.test_js_peer import PEER, node
+from properties.test_crossings import NOON, QUIET, WORK_ONLY, Explorer, World
+from undersigned.messages import VerifiedMessage
+from undersigned.protocol import ROLES, Noted, Role, basis
+
+
+def histories(state: str, limit: int, without: frozenset[str], count: int) -> tuple[list[Any], list[Any]]:
+    """What each side recorded on `count` ways through the crossings from `state`, and what it holds at their ends."""
+    explorer, chosen = Explorer(state, limit, without), Random(state)
+    taken: list[Any] = []
+    held: list[Any] = []
+    before = {
+        role: [
+            _line(one.message, one.at) for one in explorer.playbook.parties[role].journal if not isinstance(one, Noted)
+        ]
+        for role in ROLES
+    }
+    for _ in range(count):
+        world, lines = explorer.first, {role: list(before[role]) for role in ROLES}
+        while steps := list(explorer.steps(world)):
+            after = chosen.choice(steps)
+            for role in ROLES:
+                lines[role] += _recorded(explorer, world, after, role)
+            world = after
+        for role in ROLES:
+            view = world.view(role)
+            taken.append({"view": role, "lines": lines[role]})
+            held.append({"state": view.state, "lane": view.lane, "basis": basis(view)})
+    return taken, held
+
+
+def _recorded(explorer: Explorer, world: World, after: World, role: Role) -> list[Any]:
+    was, view = world.view(role), after.view(role)
+    new = (*view.sent[len(was.sent) :], *view.got[len(was.got) :])
+    return [_line(explorer.stored[digest], view.last_at or NOON) for digest in new]
+
+
+def _line(message: VerifiedMessage, at: str) -> Any:
+    return [json.loads(message.raw), at]
+
+
+@pytest.mark.parametrize(
+    ("state", "limit", "without"),
+    [
+        ("working", 3, QUIET),
+        ("delivered", 3, QUIET),
+        ("disputed", 3, QUIET),
+        ("closing", 3, QUIET),
+        ("working", 4, WORK_ONLY),
+        ("delivered", 4, WORK_ONLY),
+    ],
+)
+def test_it_comes_to_the_same(state: str, limit: int, without: frozenset[str]) -> None:
+    """HIRE-CHN-09, HIRE-LIF-11, HIRE-LIF-17, HIRE-LAN-02, HIRE-LAN-03, HIRE-LAN-04."""
+    taken, held = histories(state, limit, without, 60)
+    run = subprocess.run(
+        [node(), "support/fold.js"],
+        cwd=PEER,
+        input=json.dumps(taken).encode(),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    for history, here, there in zip(taken, held, json.loads(run.stdout), strict=True):
+        story = [f"{line['role']} {line['type']}" for line, _ in history["lines"][10:]]
+        assert there == here, f"as the {history['view']} sees {story}"
