@@ -22,7 +22,7 @@ from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
 from undersigned.ledger.seen import Decided, Fork, Head, Seen, Stated, connected, contradicted, decided, saw
 from undersigned.ledger.sqlite import SqliteLedger, require_unwritten
-from undersigned.ledger.sqlite_file import connect, open_database, translated
+from undersigned.ledger.sqlite_file import Lock, connect, open_database, translated
 from undersigned.ledger.trust_store import Admitted, TrustStore
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Fork",
     "Head",
     "Ledger",
+    "Lock",
     "MemoryLedger",
     "Opener",
     "Reservation",

@@ -299,7 +299,7 @@ class Lock:
         LedgerUnavailable: Another process holds it; `detail["pid"]` is its number, if it could be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, what: str = "writes this ledger") -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -308,7 +308,7 @@ class Lock:
             holder = os.read(self._file, 32).decode("ascii", "replace").strip()
             os.close(self._file)
             who = f"process {holder}" if holder else "another process"
-            raise LedgerUnavailable("store_unavailable", f"{who} writes this ledger: {path}", pid=holder) from exc
+            raise LedgerUnavailable("store_unavailable", f"{who} {what}: {path}", pid=holder) from exc
         try:
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)

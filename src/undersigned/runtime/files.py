@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["MAX_FILE_BYTES", "naming", "open_file", "read_file", "whole_file", "why", "write_whole"]
+__all__ = ["MAX_FILE_BYTES", "naming", "open_file", "read_file", "sync_folder", "whole_file", "why", "write_whole"]
 
 MAX_FILE_BYTES: Final = 1 << 20
 """Most that a file holds where nothing else is said."""
@@ -80,9 +80,10 @@ def _regular(path: str, flags: int) -> int:
 
 
 @contextmanager
-def whole_file(path: Path) -> Generator[BinaryIO]:
+def whole_file(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
     """A file to write to, which takes its name, and the place of what is there, once the block ends. If anything fails
-    nothing is changed; after a crash it is the old one or the new one, and once this returns the new one.
+    nothing is changed; after a crash it is the old one or the new one, and once this returns the new one. One that is
+    `private` only this user may read.
 
     Raises:
         OSError: It cannot be written, or `path` is something else than a regular file.
@@ -91,16 +92,12 @@ def whole_file(path: Path) -> Generator[BinaryIO]:
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with beside.open("xb") as file:
+        with open(beside, "xb", opener=_private if private else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as exc:
         if exc.filename in (None, str(beside)):
             raise OSError(exc.errno, exc.strerror, str(path)) from exc
@@ -109,8 +106,21 @@ def whole_file(path: Path) -> Generator[BinaryIO]:
         beside.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def sync_folder(folder: Path) -> None:
+    """Returns once the names in a folder are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
     """Writes or replaces a file, as `whole_file`, in a folder that is made if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
+    with whole_file(path, private=private) as file:
         file.write(data)

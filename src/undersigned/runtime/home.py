@@ -2,6 +2,8 @@
 
     undersigned.toml              configuration, read strictly: an unknown name is an error
     keys/agent.json               private key of the agent, sealed; keys/organisation.json likewise
+    keys/agent-next.json          a key that a rotation is about to put, or did not come to put, in place of the agent's
+    keys/retired/agent-*.json     keys that the agent had before
     keys/log.json                 the same of the key that signs checkpoints, if the agent's is not Ed25519
     keys/passphrase               what seals them, unless UNDERSIGNED_PASSPHRASE says another (mode 0600)
     did.json, organisation.json   the DID documents that are published
@@ -51,7 +53,7 @@ from .order import budget_limits, checked_name
 from .own_log import LOG
 from .policy_file import with_cedar
 from .registry_part import read_token, registries_of
-from .signers import PrivateKey, open_key
+from .signers import PrivateKey, named_key, open_key
 from .status_register import StatusRegister
 from .witnesses import witnesses_of
 
@@ -227,7 +229,27 @@ class Home:
         Raises:
             ConfigurationError: `key_unavailable`.
         """
-        return open_key(self.path / "keys" / f"{name}.json", passphrase_of(self.path))
+        file = self.path / "keys" / f"{name}.json"
+        if name == "agent" and self.has_published_next_key():
+            file = self.next_key
+        return open_key(file, passphrase_of(self.path))
+
+    @property
+    def next_key(self) -> Path:
+        """Where a rotation seals the agent's new key until the one before has made room for it."""
+        return self.path / "keys" / "agent-next.json"
+
+    def has_published_next_key(self) -> bool:
+        """Whether a rotation was cut short after it had published its key, which counts from then on.
+
+        Raises:
+            ConfigurationError: `key_unavailable`; and as `document`.
+        """
+        if not self.next_key.exists():
+            return False
+        document = self.document()
+        methods = document.methods("authentication")
+        return named_key(self.next_key) in [document.key_for(method, "authentication") for method in methods]
 
     def log_key(self) -> PrivateKey:
         """The private key that signs checkpoints of the log: the agent's, if it is Ed25519, else one of its own.

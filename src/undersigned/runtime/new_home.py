@@ -19,13 +19,14 @@ from urllib.parse import quote
 from undersigned.contract import Price
 from undersigned.did import did_key, is_derived, keeps_history, make_document
 from undersigned.encoding import JsonObject, canonicalize
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.ledger import Lock
 from undersigned.transport import free_ports
 from undersigned.trust import Policy
 
 from .clock import Clock, SystemClock
 from .configuration import CONFIGURATION, OfferPart, distinct_offers
-from .files import naming, write_whole
+from .files import naming, sync_folder, write_whole
 from .home import Home, passphrase_of
 from .order import checked_name, parse_price
 from .own_log import LOG, begin_log, continue_log
@@ -209,30 +210,70 @@ def _published(
 def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
 
+    The key that is published is the one that counts: until it is the new one, a rotation that is cut short was none,
+    and from then on it is done, whether or not the files of the keys have found their places.
+
     Raises:
         ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate; `key_unavailable`.
+        LedgerUnavailable: `store_unavailable`, another process is at it; `store_full`.
+        OSError: A file cannot be written.
     """
     did = home.configuration.did
     if is_derived(did):
         raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
+    home.key("agent")  # or nothing is written
+    lock = Lock(home.path / "keys" / "rotation.lock", "rotates the key of this state folder")
+    try:
+        return _rotated(home, did, clock or SystemClock())
+    finally:
+        lock.release()
+
+
+def _rotated(home: Home, did: str, clock: Clock) -> str:
+    if home.has_published_next_key():
+        _put_in_place(home)
+    else:
+        home.next_key.unlink(missing_ok=True)  # of a rotation that was none
     old = home.document()
     # What opens the old keys seals the new one, so that one passphrase opens them all.
     kind, log = home.key("agent").public_key.kind, home.log_key()
     passphrase = passphrase_of(home.path)
     key = generate_key(kind)
-    number = 1 + len(list((home.path / "keys" / "retired").glob("agent-*.json")))
-    retired = home.path / "keys" / "retired" / f"agent-{number}.json"
-    retired.parent.mkdir(mode=0o700, exist_ok=True)
-    (home.path / "keys" / "agent.json").rename(retired)
-    seal_key(home.path / "keys" / "agent.json", key, passphrase)
-    fragment = f"agent-{number + 1}"
+    _retired(home).parent.mkdir(mode=0o700, exist_ok=True)
+    fragment = _retired(home, 1).stem
     services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
     published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
-    if keeps_history(did):
-        continue_log(home.path, published, passphrase=passphrase, now=(clock or SystemClock()).now())
-    else:
-        write_whole(home.path / "did.json", canonicalize(published))
+    seal_key(home.next_key, key, passphrase)
+    try:
+        if keeps_history(did):
+            continue_log(home.path, published, passphrase=passphrase, now=clock.now())
+        else:
+            write_whole(home.path / "did.json", canonicalize(published))
+    except BaseException:
+        with suppress(OSError, UndersignedError):  # what is left over is taken away by the next one
+            if not home.has_published_next_key():
+                home.next_key.unlink()
+        raise
+    _put_in_place(home)
     return f"{did}#{fragment}"
+
+
+def _put_in_place(home: Home) -> None:
+    """Retires the agent's key, if that is not done, and puts the published one in its place."""
+    current = home.path / "keys" / "agent.json"
+    if current.exists():
+        retired = _retired(home)
+        current.rename(retired)
+        for folder in (retired.parent, current.parent):
+            sync_folder(folder)  # else the old key could be lost under the new one
+    home.next_key.rename(current)
+    sync_folder(current.parent)
+
+
+def _retired(home: Home, later: int = 0) -> Path:
+    """Where the key of now goes once it is retired; or one that comes `later`."""
+    retired = home.path / "keys" / "retired"
+    return retired / f"agent-{1 + len(list(retired.glob('agent-*.json'))) + later}.json"
 
 
 def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:

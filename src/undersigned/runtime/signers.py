@@ -34,9 +34,9 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_raw
 
-from .files import naming, read_file, why
+from .files import read_file, why, write_whole
 
-__all__ = ["KeyKind", "PrivateKey", "Sealer", "Signer", "generate_key", "open_key", "seal_key"]
+__all__ = ["KeyKind", "PrivateKey", "Sealer", "Signer", "generate_key", "named_key", "open_key", "seal_key"]
 
 KeyKind = Literal["Ed25519", "P-256", "P-384"]
 
@@ -153,7 +153,7 @@ class Sealer:
         self._wrapping = AESGCM(_wrapping_key(passphrase, self._salt, _SCRYPT_N, _SCRYPT_R, _SCRYPT_P))
 
     def seal(self, path: Path, key: PrivateKey) -> None:
-        """Writes `key` to `path` (mode 0600).
+        """Writes `key` to `path` (mode 0600), whole or not at all.
 
         Raises:
             ConfigurationError: `bad_configuration`, the file exists already.
@@ -175,18 +175,33 @@ class Sealer:
             sealed=base64url_encode(sealed),
         )
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with naming(path), os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+        write_whole(path, msgspec.json.format(msgspec.json.encode(record)) + b"\n", private=True)
 
 
 def seal_key(path: Path, key: PrivateKey, passphrase: str) -> None:
-    """Writes `key` to `path` (mode 0600), sealed under `passphrase`.
+    """Writes `key` to `path` (mode 0600), whole or not at all, sealed under `passphrase`.
 
     Raises:
         ConfigurationError: `bad_configuration`, the file exists already.
     """
     Sealer(passphrase).seal(path, key)
+
+
+def named_key(path: Path) -> PublicKey:
+    """The public key of the one sealed in `path`, as the file names it: it takes no passphrase, and proves nothing.
+
+    Raises:
+        ConfigurationError: `key_unavailable`, no such file, or not a sealed key.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[_SealedKey, PublicKey]:
+    try:
+        record = msgspec.json.decode(read_file(path), type=_SealedKey)
+        return record, public_key_from_multikey(record.multikey)
+    except (OSError, ValueError, msgspec.MsgspecError, UndersignedError) as exc:
+        raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {why(exc)}") from exc
 
 
 def open_key(path: Path, passphrase: str) -> PrivateKey:
@@ -195,11 +210,10 @@ def open_key(path: Path, passphrase: str) -> PrivateKey:
     Raises:
         ConfigurationError: `key_unavailable`, no such file, not a sealed key, or another passphrase.
     """
+    record, named = _read(path)
     try:
-        record = msgspec.json.decode(read_file(path), type=_SealedKey)
         salt, nonce, sealed = (base64url_decode(text) for text in (record.salt, record.nonce, record.sealed))
-        named = public_key_from_multikey(record.multikey)
-    except (OSError, ValueError, msgspec.MsgspecError, UndersignedError) as exc:
+    except (ValueError, UndersignedError) as exc:
         raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {why(exc)}") from exc
     if not (1 < record.n <= 2**20 and 0 < record.r <= 32 and 0 < record.p <= 16):
         raise ConfigurationError("key_unavailable", f"{path} asks for more scrypt work than is allowed, or for none")

@@ -1,0 +1,103 @@
+"""A rotation of the agent's key that is cut short: by a kill at any step, by a full disk, by another one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import file_size_limit
+from undersigned.errors import LedgerUnavailable
+from undersigned.keys import PublicKey
+from undersigned.ledger import Lock
+from undersigned.runtime import Home, create_home, open_key, rotate_key
+
+STEPS = frozenset({"open", "os.mkdir", "os.remove", "os.rename"})
+"""What Python announces before it is done, and a state folder is changed by."""
+
+
+def made(folder: Path, *, history: bool) -> Home:
+    return create_home(folder, name="Acme", local=True, port=18080, history=history)
+
+
+def rotate_until(home: Home, step: int) -> bool:
+    """Rotates in a process that is killed before it takes one step in the folder; whether there were so many."""
+    child = os.fork()
+    if child == 0:
+        steps = iter(range(step))
+
+        def kill(event: str, arguments: tuple[object, ...]) -> None:
+            inside = event in STEPS and str(arguments[0]).startswith(str(home.path))
+            if inside and next(steps, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(kill)
+        rotate_key(home)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL)
+    return status != 0
+
+
+def published(home: Home) -> PublicKey:
+    document = home.document()
+    (method,) = document.methods("authentication")
+    return document.key_for(method, "authentication")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_a_rotation_killed_at_any_step_leaves_the_old_key_or_the_new_one(folder: Path, *, history: bool) -> None:
+    """The key that is published opens at once, and can be rotated; none that was published is lost."""
+    home = made(folder, history=history)
+    passphrase = (folder / "keys" / "passphrase").read_text().strip()
+    had, step = [home.key().public_key], 0
+    while rotate_until(home, step):
+        step += 1
+        opened = Home(folder).key().public_key
+        assert opened == published(home)
+        if opened != had[-1]:
+            had.append(opened)
+        if step % 4 == 0:
+            rotate_key(home)
+            had.append(home.key().public_key)
+            assert had[-1] == published(home)
+    had.append(home.key().public_key)
+    assert len(had) == len(set(had))
+    assert published(home) == had[-1]
+    retired = sorted((folder / "keys" / "retired").iterdir(), key=lambda one: int(one.stem.partition("-")[2]))
+    assert [open_key(one, passphrase).public_key for one in retired] == had[:-1]
+    assert home.document().methods("authentication") == (f"{home.configuration.did}#agent-{len(had)}",)
+    assert not home.next_key.exists()
+
+
+@pytest.mark.parametrize("history", [False, True])
+@pytest.mark.parametrize("room", [0, 100, 600])
+def test_a_rotation_without_room_was_none(folder: Path, room: int, *, history: bool) -> None:
+    home = made(folder, history=history)
+    before = files(folder)
+    with file_size_limit(room), pytest.raises((OSError, LedgerUnavailable)):
+        rotate_key(home)
+    after = files(folder)
+    assert {name: after[name] for name in before} == before
+    assert home.key().public_key == published(home)
+    rotate_key(home)
+    assert home.key().public_key == published(home)
+    assert home.document().methods("authentication") == (f"{home.configuration.did}#agent-2",)
+
+
+def test_two_rotations_are_not_under_way_at_once(folder: Path) -> None:
+    home = made(folder, history=False)
+    other = Lock(folder / "keys" / "rotation.lock")
+    before = files(folder)
+    with pytest.raises(LedgerUnavailable, match=f"process {os.getpid()} rotates the key"):
+        rotate_key(home)
+    assert files(folder) == before
+    other.release()
+    rotate_key(home)
