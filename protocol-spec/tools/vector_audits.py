@@ -9,8 +9,8 @@ from typing import Any, Final
 from example_messages import PROVIDER, seed, signed_checkpoint
 from vector_parts import Vector, signers
 
-from undersigned.encoding import canonicalize
-from undersigned.transparency import Frontier, leaf_digest, leaf_hash
+from undersigned.encoding import base64url_decode, canonicalize
+from undersigned.transparency import Frontier, leaf_digest, leaf_hash, read_note
 
 __all__ = ["audit_vectors"]
 
@@ -21,16 +21,37 @@ OTHER: Final = b"hire/v1 contract\n" + seed("another leaf of a log")
 
 def head(leaves: Sequence[bytes]) -> str:
     """The owner's checkpoint of these leaves."""
+    return signed_checkpoint(PROVIDER, len(leaves), roots(leaves)[-1])
+
+
+def roots(leaves: Sequence[bytes]) -> list[bytes]:
+    """The root of none of them, of the first, of the first two, and so on."""
     tree = Frontier()
+    found = [tree.root]
     for leaf in leaves:
         tree.append(leaf_hash(leaf))
-    return signed_checkpoint(PROVIDER, tree.size, tree.root)
+        found.append(tree.root)
+    return found
+
+
+def worked(leaves: Sequence[bytes]) -> dict[str, Any]:
+    """What agrees, and every value on the way to the signature of its checkpoint."""
+    note = read_note(base64url_decode(head(leaves)[1:]).decode())
+    ((_, key, signature),) = note.signatures
+    return {
+        "size": len(leaves),
+        "leaves": [leaf_hash(leaf).hex() for leaf in leaves],
+        "roots": [root.hex() for root in roots(leaves)],
+        "signed": note.text.decode(),
+        "keyHash": key.hex(),
+        "signature": signature.hex(),
+    }
 
 
 def audit_vectors() -> Iterator[Vector]:
     """All of them."""
 
-    def vector(name: str, says: str, of: dict[str, Any] | str, leaves: Sequence[bytes], **given: Any) -> Vector:
+    def vector(name: str, says: str, of: str | None, leaves: Sequence[bytes], **given: Any) -> Vector:
         shown = {
             "checkpoint": given.get("checkpoint") or head(leaves),
             "leaves": [base64.b64encode(leaf).decode() for leaf in leaves],
@@ -43,13 +64,13 @@ def audit_vectors() -> Iterator[Vector]:
             "promised": given.get("promised", [{"index": 4, "leaf": leaf_digest(LEAVES[4])}]),
             "keys": signers(PROVIDER),
         }
-        return Vector(f"audits/{name}", says, canonicalize(shown), case, {"code": of} if isinstance(of, str) else of)
+        return Vector(f"audits/{name}", says, canonicalize(shown), case, {"code": of} if of else worked(leaves))
 
     wrong = "ledger_diverged"
     rewritten = (LEAVES[0], OTHER, *LEAVES[2:])
-    yield vector("good", "five leaves, two checkpoints of them, and a promise that was kept", {"size": 5}, LEAVES)
-    yield vector("grown", "a leaf more than in any message", {"size": 6}, (*LEAVES, OTHER))
-    yield vector("empty", "nothing, of which nothing was said", {"size": 0}, (), heads=(), promised=[])
+    yield vector("good", "five leaves, two checkpoints of them, and a promise that was kept", None, LEAVES)
+    yield vector("grown", "a leaf more than in any message", None, (*LEAVES, OTHER))
+    yield vector("empty", "nothing, of which nothing was said", None, (), heads=(), promised=[])
     yield vector(
         "leaf-changed", "another leaf than its checkpoint has", wrong, rewritten, checkpoint=head(LEAVES), heads=()
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
+from vector_packs import pack_vector
 from vector_parts import Vector
 
 from undersigned.attestation import PAYLOAD_TYPE, SubcontractLine, envelope, make_statement, pae, work
 from undersigned.contract import Price, Subcontracting, Terms, countersigned
-from undersigned.encoding import canonicalize, from_struct, shift
+from undersigned.encoding import from_struct, shift
 from undersigned.evidence import TAMPERINGS, tamper, write_pack
 from undersigned.messages import Acceptance, LedgerPlace, Offer, Start, VerifiedMessage, engagement_id
 from undersigned.protocol import OTHER, Role
@@ -204,6 +204,5 @@ def _vector(name: str, says: str, of: Hired, expected: Hired | str, state: str =
         {"method": one.method, "kind": "Ed25519", "seed": sha256(f"{one.name}/Ed25519".encode()).hexdigest()}
         for one in (ROOT, MIDDLE, WORKER)
     ]
-    given = canonicalize({"pack": base64.b64encode(of.pack).decode()})
     found = {"code": expected} if isinstance(expected, str) else {"contract": expected.name, "state": state}
-    return Vector(f"packs/{name}", says, given, {"kind": "pack", "now": NOW, "keys": keys}, found)
+    return pack_vector(name, says, of.pack, found, NOW, keys)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from example_messages import HIRER, PROVIDER, Party, conversation
-from vector_parts import Vector, changed, signers
+from vector_parts import Vector, changed, of_envelope, signers
 
 from undersigned.attestation import PAYLOAD_TYPE, envelope, pae
 from undersigned.encoding import canonicalize, digest_bytes
@@ -45,7 +45,8 @@ def delivery_vectors() -> Iterator[Vector]:
             "keys": signers(PROVIDER),
             **case,
         }
-        expected: Made = {"code": of} if of is not None else {"types": [WORK for _ in statements]}
+        worked = [of_envelope(one, PROVIDER.method) for one in statements] if of is None else []
+        expected: Made = {"code": of} if of is not None else {"types": [WORK for _ in worked], "statements": worked}
         return Vector(f"deliveries/{name}", says, canonicalize(given), whole, expected)
 
     def other(**members: Any) -> Made:
@@ -123,6 +124,8 @@ def review_vectors() -> Iterator[Vector]:
     delivery, review = (json.loads(conversation()[name].raw) for name in ("delivery", "review"))
     good = review["statement"]
     said = json.loads(base64.b64decode(good["payload"]))
+    denied, judge, twin = "attester_not_trusted", Party("verifier"), "did:web:judge.example"
+    own, lent, taken = (f"{twin}#key-{number}" for number in (1, 2, 3))
 
     def vector(name: str, says: str, of: str | None, statement: Made, **case: Any) -> Vector:
         whole = {
@@ -135,16 +138,14 @@ def review_vectors() -> Iterator[Vector]:
             "keys": signers(HIRER, PROVIDER),
             **case,
         }
-        expected: Made = {"code": of} if of is not None else {"result": "PASSED"}
+        signer = own if whole["verifier"] == twin else HIRER.method
+        expected: Made = {"code": of} if of else {"result": "PASSED", **of_envelope(statement, signer)}
         return Vector(f"reviews/{name}", says, canonicalize(statement), whole, expected)
 
     def other(by: Party = HIRER, *, keyid: str = "", **members: Any) -> Made:
         return stated(canonicalize(changed(said, **members)), by, keyid=keyid)
 
-    denied, judge = "attester_not_trusted", Party("verifier")
     yield vector("good", "the hirer's statement that it accepts", None, good)
-    twin = "did:web:judge.example"
-    own, lent, taken = (f"{twin}#key-{number}" for number in (1, 2, 3))
     methods = {own: judge.multikey, lent: PROVIDER.multikey, taken: HIRER.multikey}
     third: Made = {"verifier": twin, "methods": methods, "parties": [HIRER.did, PROVIDER.did]}
     third["keys"] = signers(HIRER, PROVIDER, judge)

@@ -35,9 +35,10 @@ from undersigned.encoding import (
     digest_hex,
     multibase_encode,
 )
-from undersigned.evidence import TAMPERINGS, tamper, write_pack
+from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_pack
 from undersigned.keys import public_key_from_raw
-from undersigned.messages import Closing, Presentation, Receipt, Seal, VerifiedMessage
+from undersigned.messages import Closing, Presentation, Receipt, Seal, VerifiedMessage, decode_message
+from undersigned.protocol import Received, Sent, apply, begin
 from undersigned.scope import Action
 from undersigned.transparency import (
     LOGGED_MOVES,
@@ -56,7 +57,7 @@ from undersigned.transparency import (
     refusal_leaf,
 )
 
-__all__ = ["pack_vectors", "provider_log"]
+__all__ = ["pack_vector", "pack_vectors", "provider_log"]
 
 NOW: Final = "2027-11-24T09:00:00Z"
 SECONDS: Final = 1_795_510_800
@@ -94,6 +95,21 @@ TIMES: Final = {"validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T0
 AGES: Final = {"validFrom": "0001-01-01T00:00:00Z", "validUntil": "9999-12-31T23:59:59.999999Z"}
 OFF: Final = {**TIMES, "validUntil": "2027-01-01T00:00:00+10:60"}
 """Validities of credentials."""
+FAILS_AT: Final = {
+    **dict.fromkeys(("byte", "missing"), 1),
+    "key": 2,
+    "price": 3,
+    "transcript": 4,
+    "unsealed": 5,
+    **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed"), 5),
+    **dict.fromkeys(("statement", "no-subcontracts"), 6),
+    **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
+    **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-fork"), 8),
+    "no-refusals": 9,
+    **dict.fromkeys(("credential", "status", "no-inputs", "jwt-signature", "jwt-none", "jwt-key", "withheld"), 10),
+    **dict.fromkeys(("revoked", "revoked-jwt", "looked-up-offset", "looked-up-comma", "no-decisions"), 10),
+}
+"""Name of a pack that is refused -> the step of HIRE-PCK-01 that does it."""
 RECORDED: Final = {"decisions": 2, "refusals": 1}
 """What the provider's `Closing` says that it recorded, in the packs from which that is gone."""
 
@@ -361,10 +377,37 @@ def _proved(said: list[VerifiedMessage], raws: list[tuple[str, bytes]], *refusal
 
 
 def _vector(name: str, says: str, pack: bytes, expected: dict[str, str]) -> Vector:
+    return pack_vector(name, says, pack, expected, NOW, signers(HIRER, PROVIDER))
+
+
+def pack_vector(
+    name: str, says: str, pack: bytes, expected: dict[str, str], now: str, keys: list[dict[str, str]]
+) -> Vector:
+    """The vector of one pack: with the step that refuses it, or the values on the way."""
     given = canonicalize({"pack": base64.b64encode(pack).decode()})
-    return Vector(
-        f"packs/{name}", says, given, {"kind": "pack", "now": NOW, "keys": signers(HIRER, PROVIDER)}, dict(expected)
-    )
+    more = {"step": FAILS_AT[name]} if "code" in expected else _worked(pack)
+    return Vector(f"packs/{name}", says, given, {"kind": "pack", "now": now, "keys": keys}, {**expected, **more})
+
+
+def _worked(pack: bytes) -> dict[str, Any]:
+    """Of a pack that holds: the digest of its manifest, of each message, the state after it, and where its log ends."""
+    members = read_archive(pack)
+    manifest = json.loads(members["manifest.json"])
+    engagement = begin(manifest["role"], manifest["own"], manifest["peer"], manifest["engagement"])
+    messages: list[dict[str, str]] = []
+    for member in manifest["members"]:
+        if member["kind"] == "message":
+            received = decode_message(members[member["path"]])
+            said = VerifiedMessage(message=received.message, digest=received.digest, raw=received.raw)
+            entry = Sent if said.message.sender == manifest["own"] else Received
+            engagement = apply(engagement, entry(said, member["recordedAt"]))
+            messages.append({"digest": said.digest, "state": engagement.state})
+    found: dict[str, Any] = {"manifest": digest_bytes(members["manifest.json"]), "messages": messages}
+    if "ledger/inclusion.json" in members:
+        proof = json.loads(members["ledger/inclusion.json"])
+        head = read_checkpoint(read_note(members["ledger/checkpoint.txt"].decode()).text)
+        found["log"] = {"leaf": proof["leaf"], "index": proof["index"], "size": head.size, "root": head.root.hex()}
+    return found
 
 
 def _created(proof: object) -> str:

@@ -20,8 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from example_messages import HIRER, PARTIES, PROVIDER, Party, seed
 from nacl.bindings import crypto_core_ed25519_add, crypto_scalarmult_ed25519_base_noclamp
 
-from undersigned.encoding import base58_decode, canonicalize, digest_of, multibase_encode
-from undersigned.jsonld import compiled_quads
+from undersigned.attestation import pae
+from undersigned.encoding import (
+    base58_decode,
+    base64url_decode,
+    canonicalize,
+    digest_bytes,
+    digest_of,
+    multibase_encode,
+)
+from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, document_quads
 from undersigned.keys import public_key_from_raw
 from undersigned.messages import VerifiedMessage
 from undersigned.proof import attach, prepare, proof_config
@@ -35,6 +43,8 @@ __all__ = [
     "content_of",
     "intermediates",
     "message_case",
+    "of_envelope",
+    "of_text",
     "resigned",
     "signers",
 ]
@@ -159,7 +169,12 @@ def intermediates(document: Mapping[str, Any], proof: Mapping[str, Any], kind: s
     if "jcs" in suite:
         form, options = canonicalize(document), canonicalize(config)
     else:
-        form, options = compiled_quads(document), compiled_quads({"@context": document["@context"], **config})
+        algorithm = "sha384" if kind == "P-384" else "sha256"
+        own = document["@context"] == HIRE_CONTEXT
+        form, options = (
+            compiled_quads(one) if own else document_quads(one, algorithm=algorithm)
+            for one in (document, {"@context": document["@context"], **config})
+        )
     return {
         "documentForm": form.decode(),
         "documentHash": hash_of(form).hexdigest(),
@@ -168,6 +183,24 @@ def intermediates(document: Mapping[str, Any], proof: Mapping[str, Any], kind: s
         "signed": hash_of(options).hexdigest() + hash_of(form).hexdigest(),
         "signature": base58_decode(str(proof["proofValue"])[1:]).hex(),
     }
+
+
+def of_envelope(statement: Mapping[str, Any], signer: str) -> dict[str, Any]:
+    """The values on the way from a DSSE envelope to its one signature; what is signed is text, as its payload is."""
+    (one,) = statement["signatures"]
+    payload = base64.b64decode(statement["payload"])
+    return {
+        "digest": digest_bytes(payload),
+        "signed": pae(statement["payloadType"], payload).decode(),
+        "signature": base64.b64decode(one["sig"]).hex(),
+        "signers": [signer],
+    }
+
+
+def of_text(text: str) -> dict[str, str]:
+    """What is signed of a JWS, and the signature."""
+    signed, _, signature = text.rpartition(".")
+    return {"signed": signed, "signature": base64url_decode(signature).hex()}
 
 
 def message_case(now: str, recipient: str, *parties: Party | EcParty, **more: Any) -> dict[str, Any]:

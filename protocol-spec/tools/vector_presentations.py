@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from example_credentials import AGENT, CHALLENGE, ENGAGEMENT, FROM, ISSUER, NOW, OTHER, UNTIL, VERIFIER, an_id, unsigned
 from example_messages import Party
-from vector_parts import EcParty, OddParty, Vector, changed, signers
+from vector_parts import EcParty, OddParty, Vector, changed, content_of, intermediates, of_text, signers
 
 from undersigned.credentials import (
     Membership,
@@ -77,9 +77,11 @@ def _seconds(instant: str) -> int:
     return int(parse_instant(instant).timestamp())
 
 
-def _vector(name: str, says: str, shown: Made, of: Made | str | None = None, **case: Any) -> Vector:
-    """`of` is the code of the refusal; otherwise every credential in it holds."""
-    expected = {"code": of} if isinstance(of, str) else of or {"credentials": [_digest(one) for one in _held(shown)]}
+def _vector(name: str, says: str, shown: Made, of: list[Made] | str | None = None, **case: Any) -> Vector:
+    """`of` is the code of the refusal; otherwise every credential in it holds, or those of `of`, which it holds as a
+    JWT.
+    """
+    expected: Made = {"code": of} if isinstance(of, str) else _worked(shown, of, case.get("lists", {}))
     return Vector(
         f"presentations/{name}",
         says,
@@ -98,8 +100,23 @@ def _vector(name: str, says: str, shown: Made, of: Made | str | None = None, **c
     )
 
 
-def _held(shown: Made) -> list[Made]:
-    return shown.get("verifiableCredential", [])
+def _worked(shown: Made, held: list[Made] | None, lists: Made) -> Made:
+    """The digests of the credentials; and the values on the way to every signature."""
+    held = shown.get("verifiableCredential", []) if held is None else held
+    found: Made = {
+        "credentials": [_digest(one) for one in held],
+        "presentation": _signature_of(shown),
+        "proofs": [_signature_of(one) for one in held],
+    }
+    return {**found, "lists": {url: _signature_of(one) for url, one in lists.items()}} if lists else found
+
+
+def _signature_of(document: Made) -> Made:
+    if "proof" not in document:
+        return of_text(document["id"].partition(",")[2])
+    proof = document["proof"]
+    kind = "P-384" if "#z82" in proof["verificationMethod"] else ""  # of these keys alone the hash is another
+    return intermediates(content_of(document), proof, kind)
 
 
 def _digest(credential: Made) -> str:
@@ -261,7 +278,7 @@ def _jwts() -> Iterator[Vector]:
     def said(**members: Any) -> Made:
         return enveloped_presentation(jws(head, {**claims, **members}, AGENT))
 
-    yield _vector("vp-jwt", "a presentation as a JWT", said(), {"credentials": [_digest(good)]})
+    yield _vector("vp-jwt", "a presentation as a JWT", said(), [good])
     yield _vector(
         "vp-jwt-of-another-question",
         "its nonce is of another move",

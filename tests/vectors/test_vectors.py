@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
 import json
 import re
+import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import rfc8785
 from nacl.signing import SigningKey
 
 from support import ROOT
-from undersigned.attestation import VERDICTS, verify_delivery, verify_statement
+from undersigned.attestation import VERDICTS, VerifiedStatement, verify_delivery, verify_statement
 from undersigned.attestation.bills import check_bills
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
@@ -52,6 +54,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import CODES, UndersignedError
 from undersigned.evidence import verify_pack
+from undersigned.jsonld import CONTEXTS
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, basis, begin, outcome
@@ -393,6 +396,17 @@ def test_what_is_shown_holds_or_not(folder: Path) -> None:
         assert refused.value.code == expected["code"]
         return
     assert held() == expected["credentials"]
+    shown = read(folder, "input.json")
+    check_signature(shown, expected["presentation"], case["keys"])
+    if "proof" not in shown:
+        shown = payload_of(expected["presentation"]["signed"])
+    within = shown.get("verifiableCredential", ())
+    assert len(within) == len(expected["proofs"])
+    for credential, worked in zip(within, expected["proofs"], strict=True):
+        check_signature(credential, worked, case["keys"])
+    assert case.get("lists", {}).keys() == expected.get("lists", {}).keys()
+    for url, worked in expected.get("lists", {}).items():
+        check_signature(case["lists"][url], worked, case["keys"])
 
 
 @pytest.mark.parametrize("folder", of_kind("edge"))
@@ -477,8 +491,8 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
         name: digest_bytes(data) for name, data in artifacts.items()
     }
 
-    def types() -> list[str]:
-        verified = verify_delivery(
+    def held() -> list[VerifiedStatement]:
+        return verify_delivery(
             given["statements"],
             attester=case["provider"],
             keys={method: document.key_for(method, "assertionMethod") for method in case["methods"]},
@@ -488,14 +502,17 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
             task=case["task"],
             inputs=case["inputs"],
         )
-        return [one.statement.predicate_type for one in verified]
 
     if "code" in expected:
         with pytest.raises(UndersignedError) as refused:
-            types()
+            held()
         assert refused.value.code == expected["code"]
         return
-    assert types() == expected["types"]
+    found = held()
+    assert [one.statement.predicate_type for one in found] == expected["types"]
+    for one, statement, worked in zip(found, given["statements"], expected["statements"], strict=True):
+        assert (one.digest, list(one.signers)) == (worked["digest"], worked["signers"])
+        check_envelope(statement, worked, case["keys"])
 
 
 @pytest.mark.parametrize("folder", of_kind("review"))
@@ -503,8 +520,8 @@ def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
     """HIRE-ATT-03 to HIRE-ATT-06."""
     case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
 
-    def result() -> str:
-        verified = verify_statement(
+    def judged() -> VerifiedStatement:
+        return verify_statement(
             given,
             attester=case["verifier"],
             keys={method: public_key_from_multikey(key) for method, key in case["methods"].items()},
@@ -515,15 +532,17 @@ def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
                 document_from(did, {}).key_for(f"{did}#{did[8:]}", "assertionMethod") for did in case["parties"]
             ],
         )
-        predicate: Any = verified.predicate
-        return predicate.verification_result
 
     if "code" in expected:
         with pytest.raises(UndersignedError) as refused:
-            result()
+            judged()
         assert refused.value.code == expected["code"]
         return
-    assert result() == expected["result"]
+    found = judged()
+    predicate: Any = found.predicate
+    assert predicate.verification_result == expected["result"]
+    assert (found.digest, list(found.signers)) == (expected["digest"], expected["signers"])
+    check_envelope(given, expected, case["keys"])
 
 
 @pytest.mark.parametrize("folder", of_kind("pack"))
@@ -534,10 +553,43 @@ def test_a_pack_proves_an_engagement_or_not(folder: Path) -> None:
     failed = next((step for step in report.steps if not step.ok), None)
     if "code" in expected:
         assert failed is not None
-        assert failed.code == expected["code"]
+        assert (failed.code, failed.number) == (expected["code"], expected["step"])
         return
     assert failed is None
     assert (report.contract, report.state) == (expected["contract"], expected["state"])
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(read(folder, "input.json")["pack"]))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(members["manifest.json"])
+    assert expected["manifest"] == sha256_name(members["manifest.json"])
+    engagement = begin(manifest["role"], manifest["own"], manifest["peer"], manifest["engagement"])
+    messages: list[dict[str, str]] = []
+    for one in manifest["members"]:
+        if one["kind"] == "message":
+            said = verified(members[one["path"]], {}, one["recordedAt"])
+            entry = Sent if said.message.sender == manifest["own"] else Received
+            engagement = apply(engagement, entry(said, one["recordedAt"]))
+            content = {name: value for name, value in json.loads(said.raw).items() if name != "proof"}
+            messages.append({"digest": sha256_name(rfc8785.dumps(content)), "state": engagement.state})
+    assert messages == expected["messages"]
+    assert ("log" in expected) == ("ledger/checkpoint.txt" in members)
+    if "log" in expected:
+        log, proof = expected["log"], json.loads(members["ledger/inclusion.json"])
+        node, below, last = digest_of_name(log["leaf"]), log["index"], log["size"] - 1
+        path = [digest_of_name(name) for name in proof["path"]]
+        for beside in path:  # RFC 9162, section 2.1.3.2
+            if below & 1 or below == last:
+                node = hashlib.sha256(b"\x01" + beside + node).digest()
+                while below and not below & 1:
+                    below, last = below >> 1, last >> 1
+            else:
+                node = hashlib.sha256(b"\x01" + node + beside).digest()
+            below, last = below >> 1, last >> 1
+        assert (last, node.hex()) == (0, log["root"])
+        contract = json.loads(members["contract.json"])["document"]
+        leaf = b"\x00hire/v1 contract\n" + hashlib.sha256(rfc8785.dumps(contract)).digest()
+        assert log["leaf"] == sha256_name(leaf)
+        _, size, root = members["ledger/checkpoint.txt"].decode().split("\n")[:3]
+        assert (int(size), base64.b64decode(root).hex()) == (log["size"], log["root"])
 
 
 @pytest.mark.parametrize("folder", of_kind("verdict"))
@@ -608,6 +660,16 @@ def test_a_log_is_what_its_owner_signed_or_not(folder: Path) -> None:
     assert found.defects == ()
     assert found.leaves == expected["size"]
     assert found.compared == len(held) + len(promised)
+    hashes = [hashlib.sha256(b"\x00" + base64.b64decode(leaf)).digest() for leaf in given["leaves"]]
+    assert [one.hex() for one in hashes] == expected["leaves"]
+    assert [merkle_root(hashes[:size]).hex() for size in range(len(hashes) + 1)] == expected["roots"]
+    text, _, line = read_multibase_note(given["checkpoint"]).partition("\n\n")
+    assert f"{text}\n" == expected["signed"]
+    name, signed = line.removeprefix("\u2014 ").split()
+    raw, seed = base64.b64decode(signed), SigningKey(bytes.fromhex(case["keys"][0]["seed"]))
+    assert (raw[:4].hex(), raw[4:].hex()) == (expected["keyHash"], expected["signature"])
+    assert raw[:4] == hashlib.sha256(name.encode() + b"\n\x01" + bytes(seed.verify_key)).digest()[:4]
+    assert seed.sign(expected["signed"].encode()).signature == raw[4:]
 
 
 @pytest.mark.parametrize("folder", of_kind("bill"))
@@ -639,6 +701,57 @@ def test_a_public_key_is_read_or_refused(folder: Path) -> None:
     assert key.multikey == text
 
 
+def merkle_root(hashes: list[bytes]) -> bytes:
+    """RFC 9162, section 2.1.1, of the hashes of leaves."""
+    if len(hashes) < 2:
+        return hashes[0] if hashes else hashlib.sha256(b"").digest()
+    half = 1 << (len(hashes) - 1).bit_length() - 1
+    return hashlib.sha256(b"\x01" + merkle_root(hashes[:half]) + merkle_root(hashes[half:])).digest()
+
+
+def sha256_name(data: bytes) -> str:
+    """A digest as messages write it."""
+    return "u" + base64url_encode(b"\x12\x20" + hashlib.sha256(data).digest())
+
+
+def digest_of_name(name: str) -> bytes:
+    """The hash in a digest as messages write it."""
+    return base64.urlsafe_b64decode(f"{name[1:]}==")[2:]
+
+
+def payload_of(signed: str) -> dict[str, Any]:
+    """The claims of a JWS."""
+    return json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
+
+
+def check_signature(document: dict[str, Any], worked: dict[str, str], keys: list[dict[str, str]]) -> None:
+    """Of a credential or presentation: as its proof says, or as a JWT."""
+    if "proof" in document:
+        document = dict(document)
+        check_intermediates(document, document.pop("proof"), worked, keys)
+        return
+    signed, _, signature = document["id"].partition(",")[2].rpartition(".")
+    assert (signed, base64.urlsafe_b64decode(f"{signature}==").hex()) == (worked["signed"], worked["signature"])
+    header = json.loads(base64.urlsafe_b64decode(signed.partition(".")[0] + "=="))
+    check_ed25519(signed.encode(), worked["signature"], header["kid"], keys)
+
+
+def check_envelope(statement: dict[str, Any], worked: dict[str, Any], keys: list[dict[str, str]]) -> None:
+    """What is signed of a DSSE envelope, and by whom."""
+    payload, kind = base64.b64decode(statement["payload"]), statement["payloadType"]
+    assert worked["digest"] == sha256_name(payload)
+    assert worked["signed"].encode() == f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+    assert base64.b64decode(statement["signatures"][0]["sig"]).hex() == worked["signature"]
+    (method,) = worked["signers"]
+    if any(key["method"] == method for key in keys):
+        check_ed25519(worked["signed"].encode(), worked["signature"], method, keys)
+
+
+def check_ed25519(signed: bytes, signature: str, method: str, keys: list[dict[str, str]]) -> None:
+    key = next(key for key in keys if key["method"] == method)
+    assert SigningKey(bytes.fromhex(key["seed"])).sign(signed).signature.hex() == signature
+
+
 def check_intermediates(
     document: dict[str, Any], proof: dict[str, Any], expected: dict[str, Any], keys: list[dict[str, str]]
 ) -> None:
@@ -665,8 +778,8 @@ def quads(document: dict[str, Any]) -> bytes:
     """Canonical N-Quads by a JSON-LD processor and an RDF library, with nothing of ours but the published context."""
 
     def load(url: str, _: Any) -> dict[str, Any]:
-        assert url == "https://w3id.org/hire/v1"
-        return {"contextUrl": None, "documentUrl": url, "document": CONTEXT, "contentType": "application/ld+json"}
+        context = CONTEXT if url == "https://w3id.org/hire/v1" else dict(CONTEXTS[url])
+        return {"contextUrl": None, "documentUrl": url, "document": context, "contentType": "application/ld+json"}
 
     made = pyld.jsonld.to_rdf(document, {"documentLoader": load, "format": "application/n-quads"})
     dataset = pyoxigraph.Dataset(pyoxigraph.parse(made.encode(), pyoxigraph.RdfFormat.N_QUADS))

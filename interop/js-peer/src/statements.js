@@ -15,7 +15,8 @@ const ACCEPTANCE = 'https://slsa.dev/verification_summary/v1';
 const BUILD = 'https://w3id.org/hire/attestation/task/v1';
 const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96, sha512: 128 });
 
-const pae = (/** @type {Uint8Array} */ payload, type = PAYLOAD) => Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
+/** What is signed of a payload. */
+export const pae = (/** @type {Uint8Array} */ payload, type = PAYLOAD) => Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 const hex = (/** @type {string} */ digest) => hashOfDigest(digest).toString('hex');
 const subjects = (/** @type {any[]} */ artifacts) => artifacts.map(({ name, digest }) => ({ name, digest: { sha256: hex(digest) } }));
 

@@ -2,9 +2,9 @@
 import { HireError } from '../src/errors.js';
 import { readJson } from '../src/json.js';
 import { Resolver } from '../src/did.js';
-import { digest, digestOfHash, seconds } from '../src/encoding.js';
+import { digest, digestOfBytes, digestOfHash, seconds } from '../src/encoding.js';
 import { contractLeaf } from '../src/ledger.js';
-import { readKey } from '../src/keys.js';
+import { readKey, verify } from '../src/keys.js';
 import { readMessage, verifyMessage } from '../src/message.js';
 import { steps } from '../src/proofs.js';
 import { fromBase58 } from '../src/encoding.js';
@@ -14,7 +14,7 @@ import { Engagement, basisOf } from '../src/machine.js';
 import { receive } from '../src/receive.js';
 import { credentialDigest, verifyPresentation } from '../src/presentation.js';
 import { checkStatus } from '../src/status.js';
-import { verifyDelivery, verifyVerdict } from '../src/statements.js';
+import { pae, verifyDelivery, verifyVerdict } from '../src/statements.js';
 import { verifyLinkage } from '../src/linkage.js';
 import { verifyParents } from '../src/parents.js';
 import { verifyAnswer, verifyRequest } from '../src/requests.js';
@@ -35,6 +35,14 @@ async function coded(act) {
 async function worked(document, proof, kind) {
   const found = await steps(document, proof, kind === 'P-384' ? 'sha384' : 'sha256');
   return { ...found, documentHash: hex(found.documentHash), proofConfigHash: hex(found.proofConfigHash), signed: hex(found.signed), signature: hex(fromBase58(proof.proofValue)) };
+}
+
+/** What is signed of a DSSE envelope, and by which of these keys. @param {any} envelope @param {[string, string][]} keys */
+function enveloped({ payload, payloadType, signatures: [{ sig }] }, keys) {
+  const [bytes, signature] = [payload, sig].map((text) => Buffer.from(text, 'base64'));
+  const signed = pae(bytes, payloadType);
+  const signers = keys.filter(([, key]) => verify(readKey(key), signature, signed, { lowS: false })).map(([method]) => method);
+  return { digest: digestOfBytes(bytes), signed: signed.toString(), signature: hex(signature), signers };
 }
 
 /** @type {Record<string, (input: Buffer, of: any, journal: any, expected: any) => Promise<any>>} */
@@ -142,7 +150,10 @@ kinds.presentation = async function presentation(input, of) {
       return Buffer.from(JSON.stringify(of.lists[url.href]));
     };
     for (const credential of credentials) await checkStatus(credential, resolver, now, fetch);
-    return { credentials: credentials.map(credentialDigest) };
+    const made = (/** @type {any} */ { proof, ...document }) => worked(document, proof, of.keys.find((/** @type {any} */ key) => key.method === proof.verificationMethod)?.kind);
+    const proofs = await Promise.all(credentials.map(made));
+    const lists = of.lists && Object.fromEntries(await Promise.all(Object.entries(of.lists).map(async ([url, list]) => [url, await made(list)])));
+    return { credentials: credentials.map(credentialDigest), presentation: await made(carried.presentation), proofs, lists };
   });
 };
 
@@ -152,7 +163,8 @@ kinds.delivery = async function delivery(input, of) {
     const bytes = new Map(Object.entries(of.files).map(([name, text]) => [name, Buffer.from(String(text))]));
     const document = await new Resolver().resolve(of.provider);
     const types = verifyDelivery(given, { ...of, document, terms: { evidence: { predicates: of.predicates }, task: { kind: of.task, inputs: of.inputs } } }, bytes);
-    return { types };
+    const keys = of.methods.map((/** @type {string} */ method) => [method, method.split('#')[1]]);
+    return { types, statements: given.statements.map((/** @type {any} */ one) => enveloped(one, keys)) };
   });
 };
 
@@ -161,6 +173,7 @@ kinds.review = async function review(input, of) {
     const verificationMethod = Object.entries(of.methods).map(([id, publicKeyMultibase]) => ({ id, type: 'Multikey', controller: of.verifier, publicKeyMultibase }));
     const document = /** @type {any} */ ({ id: of.verifier, verificationMethod, assertionMethod: Object.keys(of.methods) });
     const parties = await Promise.all(of.parties.map((/** @type {string} */ did) => new Resolver().resolve(did)));
-    return { result: verifyVerdict(JSON.parse(input.toString()), { delivery: { artifacts: of.artifacts }, contract: of.contract, verifier: of.verifier, document, parties }) };
+    const statement = JSON.parse(input.toString());
+    return { ...enveloped(statement, Object.entries(of.methods)), result: verifyVerdict(statement, { delivery: { artifacts: of.artifacts }, contract: of.contract, verifier: of.verifier, document, parties }) };
   });
 };
