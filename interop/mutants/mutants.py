@@ -820,6 +820,16 @@ def _seen() -> None:
     fold._seen = lambda message, chain: len(chain)
 
 
+@mutant("forgets what a notice has seen", "HIRE-CHN-13", "chain-seen-goes-back-after-a-receipt")
+def _seen_by_a_notice() -> None:
+    real = fold._notice
+
+    def notice(engagement: Any, *others: Any) -> Any:
+        return msgspec.structs.replace(real(engagement, *others), peer_saw=engagement.peer_saw)
+
+    fold._notice = notice
+
+
 @mutant(
     "does not acknowledge repeats",
     "HIRE-CHN-04",

@@ -124,7 +124,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/message-of-another-engagement",
         "journals/start-of-another-contract",
     ),
-    "HIRE-CHN-13": ("journals/seen-of-nothing", "journals/seen-goes-back"),
+    "HIRE-CHN-13": (
+        "journals/seen-of-nothing",
+        "journals/seen-goes-back*",
+        "journals/receipt-before-the-move-that-it-counts",
+    ),
     "HIRE-DIG-01": ("messages/*", "contracts/*-sealed"),
     "HIRE-DIG-03": ("messages/eddsa-jcs-2022/inquiry-written-anew",),
     "HIRE-PRF-01": ("messages/refused/two-proofs", "schemas/no-proof", "schemas/proof-*"),

@@ -23,7 +23,7 @@ from vector_parts import Vector, changed, resigned, signers
 
 from undersigned.attestation import accepted
 from undersigned.contract import Milestone, Settlement
-from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
 from undersigned.messages import (
     Cancel,
     CriterionVerdict,
@@ -35,6 +35,7 @@ from undersigned.messages import (
     Presentation,
     PresentationRequest,
     Profile,
+    Receipt,
     Review,
     Start,
     Terminate,
@@ -617,6 +618,24 @@ def _working() -> Iterator[Vector]:
         state="closed",
         basis="silence",
     )
+    told = talk_after("review").say(Receipt, "provider", of=(said["review"].digest,), received_at=late)
+    told_of_both = changed(as_json(told), sequence=told.message.sequence + 1, previous=digest_of(silent))
+    for name, says, receipt, expected in (
+        (
+            "seen-goes-back-after-a-receipt",
+            "a move that has seen less than a Receipt before it",
+            as_json(told),
+            {"code": "conflicting_message", "state": "closing"},
+        ),
+        (
+            "receipt-before-the-move-that-it-counts",
+            "a move that was made before a Receipt that came before it, and has seen less",
+            told_of_both,
+            {"outcome": "applies", "state": "closing", "basis": "silence"},
+        ),
+    ):
+        arrived = resigned(receipt, created=late, expires=shift(late, 3600))
+        yield journal(name, says, [*up_to("review"), arrived], unheard, "hirer", **expected)
     delivery = as_json(said["delivery"])
     wrong_round = resigned(changed(delivery, round=2))
     yield journal(

@@ -189,15 +189,10 @@ export class Conversation {
 
   /** A notice that arrived and whose proof holds. @param {any} message */
   async notice(message) {
-    const seen = this.engagement.seenOf(message);
-    const place = this.theirs[message.sequence - 1];
-    if (place && place.digest !== message.previous) throw new HireError('conflicting_message', 'position');
+    const seen = this.engagement.hear(message);
     this.heardAt = this.peer.now();
     this.acked = Math.max(this.acked, seen);
-    if (message.type === 'Receipt') {
-      for (const name of message.of) this.acked = Math.max(this.acked, this.own.findIndex((one) => one.digest === name) + 1);
-      if (message.waiting) this.facts.waiting = message.waiting;
-    }
+    if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
     if (message.type === 'Problem') this.problem(message);
     if (message.type === 'Sync' && seen < this.own.length) {
       this.acked = seen;

@@ -115,9 +115,24 @@ export class Engagement {
     this.messages[ref.digest] = message;
   }
 
+  /**
+   * What a notice says about its sender's place: its next moves have seen what it has. Moves that it counts and that did not
+   * arrive yet were made before it, and are not held to it (HIRE-CHN-13).
+   * @param {any} message @returns {number} the number of the reader's last move that it says to have
+   */
+  hear(message) {
+    const { role, sequence, previous } = message;
+    const own = this.moves[other(role)];
+    const seen = Math.max(this.seenOf(message), ...(message.of instanceof Array ? message.of : []).map((/** @type {string} */ of) => own.findIndex((move) => move.digest === of) + 1));
+    if (sequence > this.moves[role].length) return seen;
+    check(sequence === 0 || this.moves[role][sequence - 1].digest === previous, 'conflicting_message', 'position');
+    this.seen[role] = Math.max(this.seen[role], seen);
+    return seen;
+  }
+
   /** @param {any} message @param {{at: number, bytes?: number}} facts */
   take(message, facts) {
-    if (NOTICES.has(message.type)) return undefined;
+    if (NOTICES.has(message.type)) return void this.hear(message);
     const judged = this.judge(message, facts);
     this.commit(message, judged);
     return judged;

@@ -274,7 +274,7 @@ class Engagement(Struct, frozen=True, gc=False, kw_only=True):
     answer_follows: bool = True
     """Whether a move of ours is expected to answer soon what is unanswered."""
     peer_saw: int = 0
-    """How many own moves the peer's last move had seen."""
+    """How many own moves the peer's next move must have seen: those that its last one had, or a notice before it."""
     crossing: tuple[Step, ...] = ()
     """Own moves that no move of the peer has seen (rule C7)."""
     peer_view: PeerView = PeerView()

@@ -169,7 +169,9 @@ def _judge(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
         if seen != known:
             raise Refused("out_of_order", f"decided on {seen} of the peer's moves; {known} are recorded")
     elif seen < engagement.peer_saw:
-        text = f"move {place} of {message.role} has seen {seen} of our moves, the one before it {engagement.peer_saw}"
+        text = (
+            f"move {place} of {message.role} has seen {seen} of our moves; before it, {engagement.peer_saw} were seen"
+        )
         raise Refused("conflicting_message", text)
     return _row(engagement, move, mine, at, seen, not mine and seen < known)
 
@@ -387,6 +389,9 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant, se
         if seen >= len(engagement.got):
             changes.update(unanswered_since=None, answer_follows=True)
     else:
+        # What it says to have seen before a place, a move in that place has seen too. A notice that counts moves which
+        # are not recorded yet says nothing about those: they were made before it, and a carrier was slower with them.
+        saw = max(engagement.peer_saw, seen) if notice.sequence <= len(engagement.got) else engagement.peer_saw
         if isinstance(notice, Problem) and notice.final and notice.of in engagement.outbox:
             place, before = engagement.sent.index(notice.of), engagement.before
             while before is not None and len(before.sent) > place:
@@ -398,8 +403,9 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant, se
                 if was is not None and now is not None:
                     heard = {"heard_at": now.heard_at, "listens_since": now.listens_since, "progress": now.progress}
                     was = replace(was, children=now.children, cursor=now.cursor, **heard)
-                return replace(before, last_at=at, reserved=engagement.reserved, contract=was)
-        changes["unreceipted"] = _unreceipted(engagement, seen)
+                kept = {"reserved": engagement.reserved, "peer_saw": min(saw, place)}
+                return replace(before, last_at=at, contract=was, **kept)
+        changes.update(unreceipted=_unreceipted(engagement, seen), peer_saw=saw)
         if seen >= len(engagement.sent):
             changes["before"] = None
     contract = engagement.contract

@@ -27,14 +27,18 @@ from undersigned.testing import (
     ARTIFACT,
     Actor,
     Playbook,
+    Say,
     acceptance,
     breach,
+    closing,
     delivery,
     offer,
     presentation,
     problem,
     progress,
     receipt,
+    resume,
+    review,
     seal,
     start,
     suspend,
@@ -105,6 +109,55 @@ def test_a_peer_does_not_unsee() -> None:
     later = forged(playbook.hirer, withdraw(), seen=first)
     playbook.refused("conflicting_message", lambda: playbook.provider.party.take(later))
     assert wrong.digest != later.digest
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "move"),
+    [("delivered", review("rejected"), closing(basis="silence")), ("working", suspend(), delivery())],
+    ids=["a verdict", "a suspension"],
+)
+@pytest.mark.parametrize("names", ["seen", "of"])
+def test_a_peer_does_not_unsee_what_it_acknowledged(state: str, said: Say, move: Say, names: str) -> None:
+    """A `Receipt` says what was seen as a move does, by its `seen` and by its `of` (HIRE-CHN-13)."""
+    playbook = Playbook(state)
+    before = playbook.provider.party.engagement.got[-1]
+    playbook.hirer >> said
+    playbook.provider >> (receipt(of=()) if names == "seen" else receipt(seen=before))
+    unseen = forged(playbook.provider, move, seen=before)
+    playbook.refused("conflicting_message", lambda: playbook.hirer.party.take(unseen))
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_receipt_may_overtake_a_move(lost: bool) -> None:
+    """What was made before it is not held to it, whenever that arrives; an older notice takes nothing back."""
+    playbook = Playbook("working")
+    early = forged(playbook.provider, receipt(), of=())
+    playbook.hold()
+    playbook.hirer >> suspend()
+    made = playbook.provider >> delivery()
+    playbook.lose()
+    playbook.provider.party.receive(playbook.hirer.party.stored[playbook.hirer.party.engagement.sent[-1]].raw)
+    late = playbook.provider >> receipt()
+    if lost:
+        playbook.hirer.party.take(late)
+    playbook.hirer.party.take(early)
+    assert playbook.hirer.party.take(made) == "applies"
+    playbook.hirer.party.take(late)
+    playbook.hirer.party.take(early)
+    assert playbook.hirer.party.engagement.peer_saw == len(playbook.hirer.party.engagement.sent)
+    playbook.agree("delivered")
+
+
+def test_what_was_seen_is_known_after_a_move_is_taken_back() -> None:
+    """The moves before the refused one were seen all the same (rule N9)."""
+    playbook = Playbook("working")
+    hirer, provider = playbook.hirer.party, playbook.provider.party
+    playbook.hold()
+    said = [playbook.hirer >> suspend(), playbook.hirer >> resume()]
+    provider.receive(said[0].raw)
+    hirer.take(playbook.provider >> receipt())
+    hirer.take(forged(playbook.provider, problem(said[1].digest)))
+    assert (hirer.state, hirer.engagement.peer_saw) == ("suspended", len(hirer.engagement.sent))
 
 
 def test_we_decide_only_on_the_latest_position() -> None:
