@@ -418,7 +418,8 @@ class World:
         self.cut = False
         for node in self.nodes:
             for conversation in tuple(node.conversations.values()):
-                self.loop.call_soon(conversation.connected)
+                conversation.reconnected()
+                self.loop.call_soon(conversation.greet)
 
     @contextmanager
     def silence(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from aiohttp import ClientSession
 
 from integration.hires import REPORT, summarise, two_homes
 from undersigned import Peer
+from undersigned.runtime.conversations import Conversations
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
 
@@ -47,7 +48,7 @@ async def test_what_is_fetched_of_a_peer_that_is_being_opened_is_no_verdict_on_i
         async for event in order:
             if (event.kind, event.type) == ("received", "Delivery"):
                 provider._open.clear()  # as while it starts
-                provider.conversations, there = {}, provider.conversations
+                provider.conversations, there = Conversations(), provider.conversations
                 break
         await asyncio.sleep(0.5)
         assert not done.done()

@@ -455,6 +455,29 @@ async def test_sc_80_where_somebody_is_proved_a_crowd_shuts_nobody_out() -> None
         assert (await ended(gone)).startswith(b"HTTP/1.1 503 ")
 
 
+async def test_proved_peers_from_one_address_are_bounded_too() -> None:
+    """HIRE-LIM-02: a name costs nothing; who is there stays, and other addresses have their own share."""
+    limits = ListenerLimits(channel=LIMITS, proved_per_address=2)
+    async with served(limits) as serving:
+        there = [await connect(serving.url, limits=LIMITS) for _ in range(2)]
+        await settled(lambda: serving.listener.door.unproved == 0)
+        more = await connect(serving.url, limits=LIMITS)
+        with pytest.raises(Closed) as caught:
+            await more.receive()
+        assert (caught.value.code, caught.value.detail["close_code"]) == ("overloaded", 1008)
+        await settled(lambda: serving.listener.door.connections == 2)
+        for channel in there:
+            await channel.send(b"{}")
+            assert await channel.receive() == b'"thanks"'
+        await raw(serving, source="127.0.0.2")
+        await settled(lambda: serving.listener.door.connections == 3)
+        await there[0].close()
+        await settled(lambda: serving.listener.door.connections == 2)
+        again = await connect(serving.url, limits=LIMITS)
+        await again.send(b"{}")
+        assert await again.receive() == b'"thanks"'
+
+
 async def test_sc_80_everybody_together_is_bounded() -> None:
     limits = ListenerLimits(channel=LIMITS, connections=3)
     async with served(limits) as serving:

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from undersigned.errors import TransportError
 from undersigned.transport import DEFAULT_LIMITS, MAX_FRAME_BYTES, NO_PROXIES, Budget, ChannelLimits, Proxies, Watch
 
 __all__ = [
@@ -54,6 +55,8 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
     unproved_per_address: int = 32
     """Of strangers from one IPv4 address or one IPv6 /64."""
+    proved_per_address: int = 256
+    """Of proved peers from one: names cost nothing, and one place must not take all descriptors with them."""
     head_seconds: float = 10.0
     """For the TLS handshake; again for a request line with its fields; and for a kept-alive connection to speak."""
     answer_seconds: float = 30.0
@@ -106,8 +109,13 @@ class Ticket:
         return self._door.moved(self)
 
     def proved(self) -> None:
-        """The peer proved itself: it no longer counts as a stranger."""
+        """The peer proved itself: it no longer counts as a stranger.
+
+        Raises:
+            TransportError: `overloaded`: so many are proved from there that it has to go.
+        """
         if self.open and self.counted:
+            self._door.require_room(self.address)
             self._uncount()
             self.welcome = True
             self._door.welcome(self.address, 1)
@@ -203,6 +211,17 @@ class Door:
             self._strangers[key] = left
         else:
             del self._strangers[key]
+
+    def require_room(self, key: str) -> None:
+        """Returns if one more may be proved from there.
+
+        Raises:
+            TransportError: `overloaded`.
+        """
+        if self._proved.get(key, 0) >= self._limits.proved_per_address:
+            raise TransportError(
+                "overloaded", f"{self._limits.proved_per_address} peers are proved from {key or 'there'}"
+            )
 
     def welcome(self, key: str, more: int) -> None:
         """So many more proved peers there."""
@@ -344,10 +363,14 @@ class Edge(web.RequestHandler):
         return True
 
     def proved(self) -> None:
-        """The peer proved itself: its messages may have their full size, and it is no stranger to the door."""
+        """The peer proved itself: its messages may have their full size, and it is no stranger to the door.
+
+        Raises:
+            TransportError: As `Ticket.proved`.
+        """
+        self.ticket.proved()
         if self._watch is not None:
             self._watch.max_message_bytes = self._limits.channel.max_message_bytes
-        self.ticket.proved()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the peer: kept while they are the first request, watched once they are frames."""

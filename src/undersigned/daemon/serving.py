@@ -190,7 +190,7 @@ class ArtifactDoor:
 
     async def _known(self, signer: str) -> DidDocument:
         """The signer's DID document; only parties of our engagements are looked up."""
-        if not any(c.engagement.peer == signer for c in self._peer.conversations.values()):
+        if not self._peer.conversations.of(signer):
             raise ScopeError("contract_expired", f"{signer} is a party of no engagement here")
         return await self._peer.document_of(signer)
 

@@ -61,8 +61,10 @@ from .closing import advertised
 from .continuing import continued
 from .contract_orders import ContractOrders
 from .conversation import Conversation, closing_error
+from .conversations import Conversations
 from .gate import Gate, Permit
 from .gather import Gatherer
+from .greetings import Greetings
 from .hirer import HirerSide
 from .home import Home
 from .intake import USUAL_SECONDS, Intake
@@ -171,7 +173,7 @@ class Agent:
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
         """How a hirer checks what it gets, by kind of task or by engagement."""
-        self.conversations: dict[EngagementId, Conversation] = {}
+        self.conversations = Conversations()
         self.contracts: dict[Digest, Conversation] = {}
         """Those of the conversations that are under a contract, by its digest."""
         self.base_url = (configuration.listen.url or "").rstrip("/")
@@ -196,6 +198,7 @@ class Agent:
         """Hear it when this side closes, since nothing that they wait for will happen then."""
         self.intake = Intake(self)
         self.presences = Presences(self)
+        self.greetings = Greetings(self)
         self.whereabouts = Whereabouts(self)
         self.links = Links(
             self.identity,
@@ -204,7 +207,7 @@ class Agent:
             limits=ChannelLimits(local=configuration.local),
             read=self.intake.read,
             opened=self._opened,
-            lost=self.presences.lost,
+            lost=self._lost,
             locate=self.whereabouts.locate,
             wanted=self._wanted,
             spent=self.intake.spent,
@@ -750,15 +753,12 @@ class Agent:
         return await self.document_of(did, PROVING_SECONDS)
 
     def _wanted(self, peer: Did) -> bool:
-        return any(
-            conversation.engagement.peer == peer and not conversation.over
-            for conversation in self.conversations.values()
-        )
+        return any(not conversation.over for conversation in self.conversations.of(peer))
 
     def _dial(self, peer: Did) -> None:
         if self._closing:  # `Links.close` waits for all who dial, and has cancelled only those that there were
             return
-        hirer = any(c.engagement.peer == peer and c.engagement.role == "hirer" for c in self.conversations.values())
+        hirer = any(one.engagement.role == "hirer" for one in self.conversations.of(peer))
         self.links.keep(peer, patience_seconds=0.0 if hirer else DIAL_BACK_SECONDS)
 
     def _keep(self, conversation: Conversation) -> None:
@@ -775,10 +775,12 @@ class Agent:
 
     async def _opened(self, peer: Did) -> None:
         """First on every connection: our position in each engagement with this peer."""
-        for conversation in tuple(self.conversations.values()):
-            if conversation.engagement.peer == peer:
-                conversation.connected()
+        self.greetings.begin(peer)
         self.presences.back(peer)
+
+    def _lost(self, peer: Did) -> None:
+        self.greetings.lost(peer)
+        self.presences.lost(peer)
 
     # ------------------------------------------------------------------ for people
 

@@ -309,10 +309,14 @@ class Conversation(Remembered):
         """How many items are in the inbox."""
         return len(self._inbox)
 
-    def connected(self) -> None:
-        """A connection to the peer was opened: it hears our position before anything else."""
+    def reconnected(self) -> None:
+        """A connection to the peer was opened: whenever the next turn is made, our position goes first."""
         self._reconnected = True
-        self._rouse()
+
+    def greet(self) -> None:
+        """Says our position now, unless it was said since the connection was opened."""
+        if self._reconnected:
+            self._rouse()
 
     # ------------------------------------------------------------------ the task
 

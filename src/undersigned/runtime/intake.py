@@ -10,6 +10,7 @@ Source: protocol-spec/10-security.md
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import structlog
@@ -48,6 +49,10 @@ MAX_INBOX = 256
 """Messages that may wait for one engagement."""
 MAX_ENGAGEMENTS = 10_000
 """Engagements that one peer may have open here at a time."""
+MAX_NEGOTIATIONS = 512
+"""Those of a peer with whom there is no contract: a name costs nothing, and each negotiation is a line in our store and
+wakes on every connection. Hundreds of hires may begin at once; whoever has more is told to come again.
+"""
 FAULT = b'{"type":"Fault",'
 """How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
 and is never answered."""
@@ -122,11 +127,9 @@ class Intake:
         if summary is None:
             if message.type != "Inquiry":
                 return None
-            conversations = self._agent.conversations
-            if len(conversations) >= MAX_ENGAGEMENTS:
-                held = sum(1 for one in conversations.values() if one.engagement.peer == message.sender)
-                if held >= MAX_ENGAGEMENTS:
-                    raise UndersignedError("overloaded", f"{message.sender} has {held} engagements open", proved=True)
+            mine = self._agent.conversations.of(message.sender)
+            if len(mine) >= MAX_NEGOTIATIONS and (len(mine) >= MAX_ENGAGEMENTS or _only_negotiates(mine)):
+                raise UndersignedError("overloaded", f"{message.sender} has {len(mine)} engagements open", proved=True)
             conversation = Conversation(
                 self._agent, begin("provider", self._agent.identity.did, message.sender, message.engagement)
             )
@@ -166,7 +169,8 @@ class Intake:
             _log.warning("message refused", peer=peer, error=str(error))
         if error.detail.get("close") or _is_no_text(raw):
             raise error
-        self._budget.spend(peer, asyncio.get_running_loop().time())
+        if not (error.code == "overloaded" and error.detail.get("proved")):  # to begin too much at once is no fault
+            self._budget.spend(peer, asyncio.get_running_loop().time())
         code = problem_code_told(error)
         if code is None or refusal is not None:
             return
@@ -182,8 +186,8 @@ class Intake:
         """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
         whoever waits in vain sees why: each engagement with that peer says it once for each code.
         """
-        for conversation in self._agent.conversations.values():
-            if conversation.engagement.peer == peer and code not in conversation.doubts:
+        for conversation in self._agent.conversations.of(peer):
+            if code not in conversation.doubts:
                 conversation.doubts |= {code}
                 state = conversation.engagement.state
                 self._agent.watchers.tell(
@@ -196,6 +200,13 @@ class Intake:
                         detail=code or "unknown",
                     )
                 )
+
+
+def _only_negotiates(mine: Collection[Conversation]) -> bool:
+    """Whether none of these has a contract, and as many as may be were begun by the peer."""
+    if any(one.engagement.contract is not None for one in mine):
+        return False
+    return sum(one.engagement.role == "provider" for one in mine) >= MAX_NEGOTIATIONS
 
 
 def _refusal(raw: bytes) -> str | None:

@@ -18,7 +18,7 @@ import structlog
 from undersigned.did import DidDocument
 from undersigned.encoding import Did
 from undersigned.errors import Closed, TransportError, UndersignedError
-from undersigned.transport import Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
+from undersigned.transport import Budget, Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
 
 from .clock import Clock
 
@@ -28,6 +28,14 @@ _log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
+CONNECTIONS = 8
+"""Of one peer at a time. One is enough; but who came back may have left others behind, and several programs may have
+one key.
+"""
+OPENED_A_MINUTE = 120
+"""Connections that one peer may open to us in a minute: one serves all its engagements, and after each of them we say
+where every one stands. Who is cut off comes back after a pause that grows.
+"""
 
 
 class Links:
@@ -68,6 +76,8 @@ class Links:
         self._keepers: dict[Did, asyncio.Task[None]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._changed: dict[Did, asyncio.Event] = {}
+        self._came = Budget(OPENED_A_MINUTE)
+        """Connections that peers opened, and proved."""
         self._fell_out: set[Did] = set()
         """Peers with whom the last connection ended because one side refused what the other said."""
         self.last_error: dict[Did, UndersignedError] = {}
@@ -96,6 +106,8 @@ class Links:
             UndersignedError: As `admit`: who it was did not prove itself.
         """
         await admit(channel, {self._identity.did: self._identity}, self._document, self._clock.now)
+        if channel.peer is not None:  # not before it is proved, or anybody could use up what another one has
+            self._came.count(channel.peer, asyncio.get_running_loop().time())
         await self._serve(channel)
 
     def keep(self, peer: Did, *, patience_seconds: float = 0.0) -> None:
@@ -126,6 +138,8 @@ class Links:
         """That of somebody who comes to us; whoever has spent its failures is sent away before anything costs more."""
         if self._spent(peer):
             raise TransportError("rate_limited", f"{peer} caused too many failures")
+        if self._came.exhausted(peer, asyncio.get_running_loop().time()):
+            raise TransportError("rate_limited", f"{peer} opened {OPENED_A_MINUTE} connections in a minute")
         return await self._resolve(peer)
 
     def _channel(self, peer: Did) -> Channel | None:
@@ -169,6 +183,12 @@ class Links:
             task.add_done_callback(self._readers.discard)
             await asyncio.sleep(0)
 
+    def _end(self, channel: Channel) -> None:
+        """Closes one connection of many to a peer; whoever waits on it does not wait for that."""
+        task = asyncio.create_task(channel.close(1008, "overloaded"), name="one connection too many")
+        self._readers.add(task)
+        task.add_done_callback(self._readers.discard)
+
     async def dial(self, peer: Did, url: str) -> Channel:
         """A proved connection to `peer` at `url`, not read by anybody yet.
 
@@ -196,6 +216,8 @@ class Links:
             return
         mine = self._channels.setdefault(peer, [])
         mine.append(channel)
+        if len(mine) > CONNECTIONS:
+            self._end(mine.pop(0))
         self._fell_out.discard(peer)
         try:
             await self._opened(peer)
@@ -211,8 +233,9 @@ class Links:
             _log.warning("connection ended", peer=peer, error=str(error))
             await channel.close(*closing(error))
         finally:
-            mine.remove(channel)
-            if not mine:
+            if channel in mine:
+                mine.remove(channel)
+            if not mine and self._channels.get(peer) is mine:
                 self._channels.pop(peer, None)
                 self._lost(peer)
             self._signal(peer).set()

@@ -54,7 +54,7 @@ class Whereabouts:
             ResolutionError: Its DID document was not had, and an engagement goes by that.
         """
         agent = self._agent
-        named = [self._urls.get(id) for id, one in agent.conversations.items() if one.engagement.peer == peer]
+        named = [self._urls.get(one.id) for one in agent.conversations.of(peer)]
         # Engagements come and go while a document is fetched, so they were looked at before.
         published = (await agent.document_of(peer)).services("HireService")[:1] if None in named else ()
         found: dict[str, None] = {}

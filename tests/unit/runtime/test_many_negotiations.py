@@ -1,0 +1,106 @@
+"""A peer with many negotiations: what one connection of its makes this side do at once, and how many it may have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runtimes import Node, World
+from undersigned.encoding import EngagementId, decode_json
+from undersigned.runtime import Job, intake
+from undersigned.runtime.conversation import REST_SECONDS
+from undersigned.runtime.greetings import PAUSE_SECONDS, SLICE
+
+Open = Callable[..., World]
+MANY = 2 * SLICE + 8
+
+
+async def linger(_: Job) -> None:
+    await asyncio.Event().wait()
+
+
+def waiting(world: World, count: int) -> list[EngagementId]:
+    """So many negotiations, each with an offer that the provider does not answer, and all at rest."""
+
+    async def silent(*_: Any) -> None:
+        return None
+
+    world.provider.provider._answer = silent  # type: ignore[method-assign, assignment]
+    names = [world.begin(opening="3 EUR").id for _ in range(count)]
+    world.settle(REST_SECONDS + 2)
+    for node in world.nodes:
+        assert all(node.the(name).resting for name in names)
+        node.events.clear()
+    return names
+
+
+def greeted(node: Node) -> list[EngagementId]:
+    return [event.engagement for event in node.events if (event.kind, event.type) == ("sent", "Sync")]
+
+
+def test_a_connection_wakes_a_few_at_a_time_and_all_in_the_end(open_world: Open) -> None:
+    """HIRE-SYN-01: whoever else is there has a turn between."""
+    world = open_world()
+    names = waiting(world, MANY)
+    world.run(world.provider._opened(world.hirer.did))
+    assert len(greeted(world.provider)) == SLICE
+    world.settle(PAUSE_SECONDS)
+    assert len(greeted(world.provider)) == 2 * SLICE
+    world.settle(PAUSE_SECONDS)
+    assert sorted(greeted(world.provider)) == sorted(names)
+    world.settle(1)
+    assert len(greeted(world.provider)) == MANY
+
+
+def test_whoever_has_not_been_woken_speaks_first_all_the_same(open_world: Open) -> None:
+    world = open_world()
+    names = waiting(world, MANY)
+    world.run(world.provider._opened(world.hirer.did))
+    late = next(name for name in names if name not in greeted(world.provider))
+    world.provider.events.clear()
+    before = len(world.network.sent)
+    world.run(world.hirer.cancel(world.hirer.the(late)))
+    said = [decode_json(one.raw) for one in world.network.sent[before:] if one.sender == world.provider.did]
+    assert said[0]["type"] == "Sync"  # type: ignore[index, call-overload]
+    world.settle(1)
+    assert greeted(world.provider).count(late) == 1
+
+
+def test_what_is_left_to_wake_is_left_to_the_next_connection(open_world: Open) -> None:
+    world = open_world()
+    waiting(world, MANY)
+    world.run(world.provider._opened(world.hirer.did))
+    world.provider.greetings.lost(world.hirer.did)
+    world.settle(1)
+    assert len(greeted(world.provider)) == SLICE
+
+
+def test_without_a_contract_there_may_be_so_many(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-02: the next one is told that it is too many now. That costs no failure, and comes again."""
+    monkeypatch.setattr(intake, "MAX_NEGOTIATIONS", 3)
+    world = open_world()
+    names = waiting(world, 3)
+    for _ in range(30):
+        world.begin(opening="5 EUR")
+    _, theirs = world.channel(world.hirer.did, world.provider.did)
+    faults = [decode_json(frame) for frame in world.told(theirs)]
+    assert [fault["code"] for fault in faults] == ["overloaded"] * 30  # type: ignore[index, call-overload]
+    assert set(world.provider.conversations) == set(names)
+    world.run(world.hirer.cancel(world.hirer.the(names[0])), 5)
+    world.settle(30)
+    assert "Inquiry" in world.provider.said("received")
+
+
+def test_under_a_contract_there_may_be_more(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_NEGOTIATIONS", 3)
+    world = open_world(handler=linger)
+    world.begin(opening="5 EUR")
+    world.settle(1)
+    assert world.provider.contracts
+    for _ in range(4):
+        world.begin(opening="5 EUR")
+    world.settle(1)
+    assert len(world.provider.conversations) == 5
