@@ -196,7 +196,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-CTR-04": ("contracts/*-method-not-named",),
     "HIRE-CTR-05": ("contracts/*-terms-of-another-name",),
     "HIRE-CTR-06": ("schemas/amount-*",),
-    "HIRE-CTR-07": ("contracts/*-proof-names-none", "contracts/*-proofs-swapped"),
+    "HIRE-CTR-07": (
+        "contracts/*-proof-names-none",
+        "contracts/*-proofs-swapped",
+        "contracts/*-proof-expires",
+    ),
     "HIRE-CTR-08": ("contracts/*-third-proof", "contracts/*-one-party-twice"),
     "HIRE-CTR-09": ("contracts/*-changed-*",),
     "HIRE-CTR-10": ("contracts/*-sealed", "contracts/*-seal-*", "contracts/*-acceptance-*"),

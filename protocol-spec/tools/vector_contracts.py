@@ -9,7 +9,7 @@ from typing import Any
 from example_messages import HIRER, PROVIDER, SUITE, Party, conversation, proof_on
 from vector_parts import Vector, changed, content_of, intermediates, resigned, signers
 
-from undersigned.encoding import canonicalize, digest_bytes, digest_of
+from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
 from undersigned.transparency import contract_leaf, leaf_digest
 
 __all__ = ["contract_vectors"]
@@ -71,6 +71,14 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("proof-names-none", "a second proof that does not name the first", "proof_invalid", **unnamed)
     stranger = proof_on(document, Party("stranger"), AT, "assertionMethod", suite, previous_proof=first["id"])
     yield refused("third-proof", "a stranger's proof besides", "proof_invalid", document=stranger)
+    ending = shift(AT, 86_400)
+    past = proof_on(content, PROVIDER, AT, "assertionMethod", suite, id=first["id"], expires=ending)
+    both = proof_on(past, HIRER, AT, "assertionMethod", suite, previous_proof=first["id"])
+    yield refused("first-proof-expires", "a first proof that expires", "unknown_term", document=both)
+    both = proof_on(
+        {**content, "proof": first}, HIRER, AT, "assertionMethod", suite, previous_proof=first["id"], expires=ending
+    )
+    yield refused("second-proof-expires", "a second proof that expires", "unknown_term", document=both)
     methods = changed(document, methods__hirer=[f"{HIRER.did}#another"])
     offered = proof_on(content_of(methods), PROVIDER, AT, "assertionMethod", suite, id=first["id"])
     both = proof_on(offered, HIRER, AT, "assertionMethod", suite, previous_proof=first["id"])

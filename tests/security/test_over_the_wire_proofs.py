@@ -123,7 +123,9 @@ async def test_sc_28_a_suite_is_agreed_on_and_not_chosen_by_a_message(world: Wor
         async with hiring_at(world, state, price) as hiring:
             message = hiring.next_json()
             proof_in(message, member)["cryptosuite"] = "eddsa-rdfc-2022"
-            await refused(hiring.line, again(hiring, message), "proof_invalid", how="Problem")
+            # A presentation is shown as its holder made it; a document is signed as was agreed.
+            code = "proof_invalid" if member == "presentation" else "suite_not_allowed"
+            await refused(hiring.line, again(hiring, message), code, how="Problem")
 
 
 # --- SC-29 ----------------------------------------------------------------------------------------------------------
@@ -153,16 +155,47 @@ async def test_sc_29_an_authentication_on_a_contract(world: World) -> None:
             hiring.line, again(hiring, {**message, "document": document}), "proof_purpose_mismatch", how="Problem"
         )
         assert told.path == "/document/proof/proofPurpose"
-        # The proof of a presentation, pasted as it is.
-        shown = hiring.who.shown(hiring.party)["proof"]
-        pasted = {**message["document"], "proof": {**shown, "id": name}}  # type: ignore[dict-item]
-        raw = again(hiring, {**message, "document": pasted})
-        await refused(hiring.line, raw, "proof_purpose_mismatch", how="Problem")
+        # The proof of a presentation, pasted as it is; and as far as it can be that of a document.
+        shown: Any = {**hiring.who.shown(hiring.party)["proof"], "id": name}  # type: ignore[dict-item]
+        lasting = {member: value for member, value in shown.items() if member != "expires"}
+        for proof, code in ((shown, "unknown_term"), (lasting, "proof_purpose_mismatch")):
+            pasted = {**message["document"], "proof": proof}
+            await refused(hiring.line, again(hiring, {**message, "document": pasted}), code, how="Problem")
     async with hiring_at(world, "offered-by-provider", "3") as hiring:
         message, now = hiring.next_json(), hiring.party.now
         proof = hiring.who.second(hiring.offered(), now, proofPurpose="authentication")
         raw = again(hiring, {**message, "contractProof": proof})
         await refused(hiring.line, raw, "proof_purpose_mismatch", how="Problem")
+
+
+async def test_sc_27_a_document_is_signed_in_the_suite_agreed_on_and_for_good(world: World) -> None:
+    """HIRE-PRF-02, HIRE-PRF-03, HIRE-CTR-07: of both proofs on a document, inside a message that is as it should be."""
+    bent: list[tuple[dict[str, Any], str]] = [
+        ({"suite": "eddsa-rdfc-2022"}, "suite_not_allowed"),
+        ({"ahead": 61}, "proof_from_future"),
+        ({"ends": 3600}, "unknown_term"),
+    ]
+    async with hiring_at(world, "ready") as hiring:
+        message = hiring.next_json()
+        name = message["document"]["proof"]["id"]
+        for options, code in bent:
+            now = hiring.party.now
+            given = {"suite": options.get("suite", hiring.who.suite), "created": shift(now, options.get("ahead", 0))}
+            ends = shift(now, options["ends"]) if "ends" in options else None
+            document = hiring.who.signed(
+                message["document"], now, purpose="assertionMethod", id=name, expires=ends, **given
+            )
+            await refused(hiring.line, again(hiring, {**message, "document": document}), code, how="Problem")
+    async with hiring_at(world, "offered-by-provider", "3") as hiring:
+        message = hiring.next_json()
+        for options, code in bent:
+            now = hiring.party.now
+            given = {"cryptosuite": options["suite"]} if "suite" in options else {}
+            given["created"] = shift(now, options.get("ahead", 0))
+            if "ends" in options:
+                given["expires"] = shift(now, options["ends"])
+            proof = hiring.who.second(hiring.offered(), now, **given)
+            await refused(hiring.line, again(hiring, {**message, "contractProof": proof}), code, how="Problem")
 
 
 async def test_sc_29_an_assertion_shown_instead_of_an_authentication(world: World) -> None:
@@ -336,7 +369,9 @@ async def test_sc_31_times_of_what_it_carries(
                 options = {name: shift(now, seconds) for name, seconds in times.items()}
                 options |= {name: old[name] for name in ("id", "challenge", "domain") if name in old}
                 message[member] = hiring.who.signed(message[member], now, purpose=old["proofPurpose"], **options)
-            await refused(hiring.line, again(hiring, message), code, how="Problem")
+            # The proofs on a document do not expire, so none of these times is one that they may state.
+            told = code if member == "presentation" else "unknown_term"
+            await refused(hiring.line, again(hiring, message), told, how="Problem")
         finally:
             world.clock.held = None
 

@@ -1,6 +1,6 @@
 /** The document of a contract, its proofs, and a sealed contract that verifies alone (page 07, sections 7.1 to 7.4). */
 import { check } from './errors.js';
-import { digest } from './encoding.js';
+import { digest, seconds } from './encoding.js';
 import { checkDocumentShape, checkMessageShape, checkShape } from './schema.js';
 import { checkProofShape, verifyProof } from './proofs.js';
 import { purposeOf } from './message.js';
@@ -21,22 +21,24 @@ export function checkParties({ hirer, provider, methods, terms }) {
 
 /**
  * The offerer's proof on a document that is on the table: exactly one.
- * @param {any} document @param {string} sender role @param {Resolver} resolver @param {string[]} [suites]
+ * @param {any} document @param {string} sender role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now]
  */
-export async function verifyOffered(document, sender, resolver, suites) {
+export async function verifyOffered(document, sender, resolver, suites, now) {
   checkParties(document);
   const { proof, ...rest } = document;
   check(proof !== undefined, 'proof_missing', 'document', '/document/proof');
   check(!Array.isArray(proof), 'proof_invalid', 'exactly one proof', '/document/proof');
   checkProofShape(proof, { suites });
   check(typeof proof.id === 'string' && /^urn:uuid:/.test(proof.id) && proof.previousProof === undefined, 'proof_invalid', 'id of the proof', '/document/proof');
-  await verifyPartyProof(rest, proof, document, sender, resolver, suites);
+  await verifyPartyProof(rest, proof, document, sender, resolver, suites, now);
 }
 
-/** @param {any} signed @param {any} proof @param {any} document @param {string} role @param {Resolver} resolver @param {string[]} [suites] */
-async function verifyPartyProof(signed, proof, document, role, resolver, suites) {
+/** @param {any} signed @param {any} proof @param {any} document @param {string} role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
+async function verifyPartyProof(signed, proof, document, role, resolver, suites, now) {
+  check(proof.expires === undefined, 'unknown_term', 'a proof that expires');
   check(proof.challenge === undefined && proof.domain === undefined, 'challenge_mismatch', 'answers somebody else');
   check(document.methods[role].includes(proof.verificationMethod), 'proof_invalid', 'a method that the document does not list');
+  check(now === undefined || seconds(proof.created) <= now + 60, 'proof_from_future', proof.created);
   await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true }), purpose: 'assertionMethod', suites });
 }
 
@@ -46,11 +48,11 @@ export function covered(offered, proof) {
   return { ...offered, proof: [first], ...(proof ? {} : {}) };
 }
 
-/** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] */
-export async function verifyAccepted(offered, proof, acceptor, resolver, suites) {
+/** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
+export async function verifyAccepted(offered, proof, acceptor, resolver, suites, now) {
   checkProofShape(proof, { suites });
   check(proof.previousProof === proofsOf(offered)[0].id, 'proof_invalid', 'previousProof');
-  await verifyPartyProof(covered(offered, proof), proof, offered, acceptor, resolver, suites);
+  await verifyPartyProof(covered(offered, proof), proof, offered, acceptor, resolver, suites, now);
 }
 
 /**

@@ -53,11 +53,11 @@ function agreedSuites({ state }, message) {
 async function checkCarried({ state, messages }, message, resolver, at, suites, heads) {
   if (message.type === 'Presentation') return verifyPresentation(message, resolver, at, OF_A_CREDENTIAL);
   if (message.type === 'Offer') {
-    await verifyOffered(message.document, message.role, resolver, suites);
+    await verifyOffered(message.document, message.role, resolver, suites, at);
     if (message.role === 'hirer') await verifyParents(message.document, message.parents, resolver);
     else check(message.parents === undefined, 'chain_invalid', 'parents', '/parents');
   }
-  if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites);
+  if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites, at);
   if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
   if (message.type === 'Closing') await checkBooks(message, resolver, heads);
   else checkHead(message, heads);

@@ -133,7 +133,7 @@ def verify_offered(
     read = read_document(document, jcs=jcs) if read is None else read
     first = _one(document)
     _proof_id(first)
-    _check_method(first, read, DocumentName.parse(read.id).role, "/proof")
+    _check_party(first, read, DocumentName.parse(read.id).role, "/proof")
     verify_proof(document, key=keys, purpose=PURPOSE, now=now, suites=suites, jcs=jcs)
     return read
 
@@ -165,7 +165,7 @@ def verify_countersigned(
     signers = (read.hirer, read.provider) if offerer == "hirer" else (read.provider, read.hirer)
     proofs = proofs_of(document)
     for place, (role, proof) in enumerate(zip((offerer, acceptor), proofs, strict=False)):
-        _check_method(proof, read, role, f"/proof/{place}")
+        _check_party(proof, read, role, f"/proof/{place}")
     verify_proof_set(
         document,
         key=keys,
@@ -301,9 +301,14 @@ def _proof_id(proof: Mapping[str, Any]) -> str:
     return identifier
 
 
-def _check_method(proof: Any, document: Document, role: Role, path: str) -> None:
-    """Each side signs by a method that the document itself names for it; who else owns a key is no matter."""
-    method = cast("JsonObject", proof).get("verificationMethod") if isinstance(proof, dict) else None
+def _check_party(proof: Any, document: Document, role: Role, path: str) -> None:
+    """Each side signs by a method that the document itself names for it, whoever else owns a key, and for good: a
+    contract that ended with a proof would be one for some readers of it and none for others.
+    """
+    members = cast("JsonObject", proof) if isinstance(proof, dict) else {}
+    if "expires" in members:
+        raise ProofError("unknown_term", "expected a proof that does not expire", path=f"{path}/expires")
+    method = members.get("verificationMethod")
     named = document.methods.hirer if role == "hirer" else document.methods.provider
     if method not in named:
         raise ProofError(

@@ -363,6 +363,8 @@ class Player:
     async def _check(self, verified: VerifiedMessage) -> None:
         stage, now, message = self.scene.stage, self.party.now, verified.message
         keys = keys_of(stage.known.document, self.who.document)
+        talks = self.party.engagement.talks
+        agreed = (talks.suite,) if talks is not None and talks.suite else None
         match message:
             case Presentation():
                 read_ = read_presentation(message.presentation)
@@ -377,12 +379,12 @@ class Player:
                     now=now,
                 )
             case Offer():
-                read = verify_offered(from_struct(message.document), keys=keys, now=now)
+                read = verify_offered(from_struct(message.document), keys=keys, now=now, suites=agreed)
                 if self.who.method not in getattr(read.methods, self.party.role):
                     raise ProofError("key_not_authorized", "the document does not let us sign")
             case Acceptance():
                 document = countersigned(from_struct(self.party.offered()), message.contract_proof)
-                verify_countersigned(document, keys=keys, now=now)
+                verify_countersigned(document, keys=keys, now=now, suites=agreed)
             case Seal():
                 if message.ledger.leaf != leaf_digest(self._leaf()):
                     raise LogProofError("log_proof_invalid", "the leaf of the seal is not that of the contract")

@@ -515,7 +515,7 @@ class Agent:
                 case Acceptance() if engagement.contract is not None:
                     tabled = engagement.tabled
                     leaf = self.papers.check_acceptance(
-                        conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
+                        engagement, conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
                     )
                     if tabled is not None and now <= tabled.valid_until:
                         return leaf, ()
@@ -525,7 +525,7 @@ class Agent:
                     return None, await self.changes.check_ruling(conversation, body.ruling)
                 case Acceptance():
                     offered, read = conversation.offered_json(), conversation.offered()
-                    leaf = self.papers.check_acceptance(offered, read, body.contract_proof, document)
+                    leaf = self.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
                     live = engagement.offer
                     # A late acceptance makes no contract, so it gets no leaf.
                     if live is not None and now <= live.valid_until:

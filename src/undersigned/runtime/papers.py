@@ -290,6 +290,7 @@ class Papers:
             else from_struct(document),
             keys=keys_of(peer),
             now=self._clock.now(),
+            suites=(self._suite(engagement),),
             jcs=canonical_document(document),
             read=document,
         )
@@ -302,7 +303,9 @@ class Papers:
             )
         return read
 
-    def check_acceptance(self, offered: JsonObject, read: Document, proof: JsonObject, peer: DidDocument) -> bytes:
+    def check_acceptance(
+        self, engagement: Engagement, offered: JsonObject, read: Document, proof: JsonObject, peer: DidDocument
+    ) -> bytes:
         """The leaf of the contract that this acceptance of our offer makes possible; `offered` is its document, which
         was `read`.
 
@@ -314,6 +317,7 @@ class Papers:
             document,
             keys=keys_of(self._own, peer),
             now=self._clock.now(),
+            suites=(self._suite(engagement),),
             jcs=canonical_document(read),
             read=read,
             strict=True,
