@@ -117,7 +117,9 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hire:
-    """One hire under way: `await` it for its result, or iterate over its events."""
+    """One hire under way: `await` it for its result, as often as you like, or iterate over its events. Who is cancelled
+    while waiting, by a timeout say, ends that wait and nothing else; `cancel` ends the hire.
+    """
 
     def __init__(
         self,
@@ -172,18 +174,21 @@ class Hire:
         return None if self._decided is None else msgspec.json.decode(self._decided, type=Decision)
 
     def __await__(self) -> Generator[Any, None, HireResult]:
-        return self._started().__await__()
+        return self._waited().__await__()
+
+    async def _waited(self) -> HireResult:
+        task = self._started()
+        await asyncio.wait([task])  # which leaves it alone when whoever waits is cancelled
+        return task.result()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        task = self._started()
+        self._started()
         while True:
             event = await self._events.get()
             if event is None:
                 break
             yield event
         self._events.put_nowait(None)
-        if not task.cancelled():
-            task.exception()  # its end was told: whoever iterates need not await it as well
 
     async def cancel(self, reason: str = "no_longer_needed") -> None:
         """Withdraws before there is a contract; afterwards orders the provider to stop and hand over what there is.
@@ -199,12 +204,9 @@ class Hire:
     def _started(self) -> asyncio.Task[HireResult]:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="hire")
-            self._task.add_done_callback(self._done)
+            # Its end is told, and stands in the ledger: who iterates need not await it too, nor who waits no longer.
+            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._task
-
-    def _done(self, task: asyncio.Task[HireResult]) -> None:
-        if self._closed and not task.cancelled():
-            task.exception()  # whoever closes need not wait for what ends with it
 
     async def _run(self) -> HireResult:
         peer = self._peer

@@ -246,7 +246,8 @@ def test_what_was_put_away_and_refuses_what_came_too_late_is_heard_too(open_worl
     world.hirer.conversations[conversation.id] = conversation
 
 
-def test_nothing_is_heard_of_what_nobody_waits_for_any_more(open_world: Open) -> None:
+def test_who_waits_no_longer_ends_the_wait_and_nothing_else(open_world: Open) -> None:
+    """Whoever waits beside it goes on, and so does whoever iterates; and the result is there for all who ask later."""
     world = open_world(held=True)
     hire, task = hired(world)
     heard: list[Event] = []
@@ -255,17 +256,50 @@ def test_nothing_is_heard_of_what_nobody_waits_for_any_more(open_world: Open) ->
         async for event in hire:
             heard.append(event)
 
-    listening = world.loop.create_task(listen())
+    async def patient() -> HireResult:
+        return await hire
+
+    listening, other = world.loop.create_task(listen()), world.loop.create_task(patient())
     world.settle()
     task.cancel()
     world.settle()
     assert task.cancelled()
+    assert not listening.done()
+    assert not other.done()
+    while world.next_parcel():
+        world.settle(1)
+    world.settle(5)
     assert listening.done()
-    until_then = len(heard)
-    assert until_then
-    world.run(world.hirer.cancel(world.hirer.the()))
-    assert world.hirer.said()[-1] == "Withdraw"
-    assert len(heard) == until_then
+    assert heard == world.hirer.events
+    assert other.result().price == "4 EUR"
+    assert world.run(patient()) is other.result()
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_an_error_that_nobody_waits_for_any_more_is_there_for_who_asks_again(open_world: Open, *, later: bool) -> None:
+    """And is no task whose exception was never looked at, if nobody does."""
+    world = open_world(held=True)
+    told: list[dict[str, Any]] = []
+    world.loop.set_exception_handler(lambda _, context: told.append(context))
+    hire, task = hired(world)
+    world.settle()
+    task.cancel()
+    world.settle()
+    world.run(hire.cancel())
+    while world.next_parcel():
+        world.settle(1)
+    world.settle(5)
+
+    async def again(hire: Hire) -> HireResult:
+        return await hire
+
+    if later:
+        for _ in range(2):
+            with pytest.raises(PolicyError, match="we withdrew"):
+                world.run(again(hire))
+    del hire, task
+    gc.collect()
+    assert told == []
 
 
 def test_who_iterates_later_or_beside_another_is_told_that_there_is_no_more(open_world: Open) -> None:
@@ -276,16 +310,6 @@ def test_who_iterates_later_or_beside_another_is_told_that_there_is_no_more(open
     assert task.done()
     assert sum(len(one.result()) for one in both) == len(world.hirer.events)
     assert world.run(all_of(hire)) == []
-
-
-def test_who_iterates_is_not_cancelled_with_who_waits(open_world: Open) -> None:
-    world = open_world(held=True)
-    hire, task = hired(world)
-    listening = world.loop.create_task(all_of(hire))
-    world.settle()
-    task.cancel()
-    world.settle()
-    assert listening.result()
 
 
 def test_what_is_cancelled_before_it_begins_asks_nobody(open_world: Open) -> None:
