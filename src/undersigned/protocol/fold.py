@@ -33,7 +33,18 @@ from undersigned.protocol.facts import FACTS_OF, Changes, void_facts
 from undersigned.protocol.guards import GUARDS
 from undersigned.protocol.lane import lane_facts, lane_legal, lane_row
 from undersigned.protocol.peer_view import PeerView, allows, goes_on, step_of
-from undersigned.protocol.states import CASES, ENDED, LANE_TYPES, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
+from undersigned.protocol.states import (
+    CASES,
+    ENDED,
+    LANE_TYPES,
+    LIMIT_EXEMPT,
+    OTHER,
+    PROVIDER,
+    ROWS,
+    STANDING,
+    Role,
+    Row,
+)
 
 __all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "legal_by_state", "outcome"]
 
@@ -392,7 +403,7 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant, se
         # What it says to have seen before a place, a move in that place has seen too. A notice that counts moves which
         # are not recorded yet says nothing about those: they were made before it, and a carrier was slower with them.
         saw = max(engagement.peer_saw, seen) if notice.sequence <= len(engagement.got) else engagement.peer_saw
-        if isinstance(notice, Problem) and notice.final and notice.of in engagement.outbox:
+        if isinstance(notice, Problem) and notice.final and _gives_way(engagement, notice.of):
             place, before = engagement.sent.index(notice.of), engagement.before
             while before is not None and len(before.sent) > place:
                 before = before.before
@@ -413,6 +424,16 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant, se
         cursor = notice.cursor or contract.cursor
         changes["contract"] = replace(contract, progress=notice.number, heard_at=at, cursor=cursor)
     return replace(engagement, **changes)
+
+
+def _gives_way(engagement: Engagement, refused: Digest) -> bool:
+    """Whether a move of ours that the peer refused for good gives up its place (N9)."""
+    if refused not in engagement.outbox:
+        return False
+    sequence = engagement.sent.index(refused) + 1
+    return any(
+        own.sequence == sequence and (own.kind not in STANDING or own.case == "lane") for own in engagement.crossing
+    )
 
 
 def _is_news(notice: Progress, contract: Contract) -> bool:

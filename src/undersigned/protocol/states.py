@@ -38,6 +38,7 @@ __all__ = [
     "PROVIDER",
     "ROLES",
     "ROWS",
+    "STANDING",
     "START",
     "STATES",
     "TABLES",
@@ -60,6 +61,10 @@ ENDED: Final = frozenset({"withdrawn", "closed"})
 
 LIMIT_EXEMPT: Final = frozenset({"Cancel", "Terminate", "Delivery", "Review", "Closing", "Ruling", "Seal", "Withdraw"})
 """What is still taken when a contract has had all its moves, so that an engagement can always end."""
+
+STANDING: Final = frozenset({"Suspend", "Cancel", "Terminate", "Delivery", "Review", "Closing", "Ruling", "Withdraw"})
+"""What stands whatever the peer says of it: it ends something, narrows what the peer may do, or says what is owed. A
+`Withdraw` about a document under a contract is none of them. Binding signatures stand in any case."""
 
 PERFORMED: Final = frozenset({"sealed", "working", "suspended", "cancelling", "delivered"})
 """States of a contract that nothing has ended yet."""

@@ -27,6 +27,7 @@ from undersigned.messages import (
     MESSAGE_TYPES,
     Acceptance,
     Closing,
+    Message,
     Offer,
     Problem,
     Progress,
@@ -35,9 +36,11 @@ from undersigned.messages import (
     Seal,
     Sync,
     VerifiedMessage,
+    recorded_message,
 )
 from undersigned.protocol import (
     ENDED,
+    STANDING,
     START,
     Acknowledge,
     Cascade,
@@ -77,6 +80,8 @@ __all__ = ["Arrived", "Asked", "Conversation", "closing_error"]
 
 _log = structlog.get_logger()
 
+ENVELOPE = frozenset(Message.__struct_fields__)
+"""What of a message is not what it says."""
 MAX_LAZY = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
 REST_SECONDS = 5
@@ -693,7 +698,7 @@ class Conversation(Remembered):
         turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
         if freed := before.sent[len(turn.engagement.sent) :]:
             turn.freed.extend(freed)
-            await self._taken_back(turn, freed[0])
+            await self._taken_back(turn, *freed)
 
     def _is_new_sign(self, engagement: Engagement) -> bool:
         """Whether a sign of life is to be known after a crash too, and to who reads the ledger; not each of many is."""
@@ -702,9 +707,17 @@ class Conversation(Remembered):
         seconds = seconds_between(self._sign_kept, _heard_at(engagement))
         return SIGNS_KEPT * seconds >= parse_duration(engagement.offer.terms.deadlines.heartbeat)
 
-    async def _taken_back(self, turn: Turn, refused: Digest) -> None:
-        """Our last move was refused for good and its place is free (rule N9); saying it again helps nobody."""
+    async def _taken_back(self, turn: Turn, refused: Digest, *after: Digest) -> None:
+        """A move of ours was refused for good and its place is free (rule N9); saying it again helps nobody. What we
+        said after it and stands whatever the peer says is said again, in the places that are free now.
+        """
         turn.durable = True
+        for row in await self.shell.ledger.rows(self.id) if after else ():
+            if row.digest in after and row.type in STANDING:
+                said = recorded_message(row.raw).message
+                if said.type in legal(turn.engagement, said.role) and said.type != "Withdraw":
+                    own = {name: getattr(said, name) for name in said.__struct_fields__ if name not in ENVELOPE}
+                    await self._say(turn, Say(said.type, own))
         engagement = turn.engagement
         if "Withdraw" in legal(engagement, engagement.role):
             live = engagement.offer

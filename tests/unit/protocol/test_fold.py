@@ -29,7 +29,9 @@ from undersigned.testing import (
     Playbook,
     Say,
     acceptance,
+    amendment,
     breach,
+    cancel,
     closing,
     delivery,
     offer,
@@ -163,7 +165,7 @@ def test_what_was_seen_is_known_after_a_move_is_taken_back() -> None:
 def test_we_decide_only_on_the_latest_position() -> None:
     """C1: a move of ours that has not seen everything recorded was decided on an older position (HIRE-CHN-06)."""
     playbook = Playbook("offered-by-hirer")
-    decided = forged(playbook.hirer, withdraw("changed"))
+    decided = forged(playbook.hirer, withdraw())
     playbook.provider >> acceptance()
     with pytest.raises(LocalProtocolError) as refused:
         apply(playbook.hirer.party.engagement, Sent(decided, playbook.clock.now()))
@@ -200,7 +202,7 @@ def test_outcome_says_what_apply_does() -> None:
     early = Playbook("offered-by-hirer")
     early.hold()
     accepted = early.provider >> acceptance()
-    early.hirer >> withdraw("changed")
+    early.hirer >> withdraw()
     assert outcome(early.hirer.party.engagement, accepted) == "late"
 
 
@@ -300,7 +302,7 @@ def test_a_refusal_for_good_keeps_what_was_noted_and_heard_meanwhile() -> None:
     """HIRE-NEG-19: it takes back our move and what follows; not a hire under the contract, nor a sign of life."""
     child = Child(engagement=f"urn:hire:engagement:{ARTIFACT}", provider=Actor("below").did, task="part", key="one")
     playbook = Playbook("working")
-    for side, say in ((playbook.hirer, suspend()), (playbook.provider, breach())):
+    for side, say in ((playbook.hirer, breach()), (playbook.provider, breach())):
         party, other = side.party, playbook.side(OTHER[side.party.role])
         before = party.engagement
         with playbook.held():
@@ -323,6 +325,43 @@ def test_a_refusal_for_good_keeps_what_was_noted_and_heard_meanwhile() -> None:
         kept = (contract.heard_at, contract.progress, contract.cursor)
         assert kept == (now.heard_at, now.progress, now.cursor)
         assert contract.cursor == "half"
+
+
+@pytest.mark.parametrize(
+    ("state", "role", "say"),
+    [
+        ("offered-by-hirer", HIRER, withdraw()),
+        ("working", HIRER, suspend()),
+        ("working", HIRER, cancel()),
+        ("working", HIRER, terminate()),
+        ("working", PROVIDER, delivery()),
+        ("delivered", HIRER, review("rejected")),
+        ("closing", HIRER, closing()),
+        ("closing", PROVIDER, closing()),
+    ],
+)
+def test_what_ends_narrows_or_judges_stands_whatever_the_peer_says(state: str, role: str, say) -> None:
+    """HIRE-NEG-19: or who was told that he may do no more would have it back by saying no."""
+    playbook = Playbook(state)
+    side, other = playbook.side(role), playbook.side(OTHER[role])
+    playbook.hold()
+    said = side >> say
+    playbook.lose()
+    stood = side.state
+    other >> problem(said.digest)
+    assert (side.state, side.party.engagement.sent[-1]) == (stood, said.digest)
+
+
+def test_what_stands_does_not_keep_the_place_of_what_was_said_before_it() -> None:
+    """HIRE-NEG-19: an offer may be refused although more followed; the peer can have recorded none of it."""
+    playbook = Playbook("working")
+    party, before = playbook.hirer.party, playbook.hirer.party.engagement
+    playbook.hold()
+    offered = playbook.hirer >> amendment()
+    playbook.hirer >> suspend()
+    playbook.lose()
+    playbook.provider >> problem(offered.digest)
+    assert (party.state, party.engagement.sent) == ("working", before.sent)
 
 
 def test_facts() -> None:

@@ -1224,6 +1224,28 @@ def test_a_binding_signature_is_not_taken_back(state: str, open_world: Open) -> 
     assert (after.state, after.sent) == (before.state, before.sent)
 
 
+def test_a_refused_amendment_takes_back_no_end_that_was_said_after_it(open_world: Open) -> None:
+    """HIRE-NEG-19: the peer can have recorded neither; the end is said again where the amendment stood."""
+
+    async def lingers(_: Job) -> None:
+        await asyncio.Event().wait()
+
+    world = open_world(held=True, handler=lingers)
+    name = world.begin(opening="3 EUR").id
+    world.until("working", name)
+    hirer, ours = world.hirer, world.hirer.the(name)
+    world.run(hirer.changes.amend(ours, lambda terms: replace(terms, reworks=2)), 1)
+    offered = folded(hirer, name).sent[-1]
+    world.run(hirer.changes.suspend(ours, seconds=3600), 1)
+    world.run(hirer.cancel(ours), 1)
+    world.network.sent.clear()
+    world.tell(forge(world, hirer, name, problem(offered)), world.provider.did, hirer)
+    assert (ours.engagement.state, offered in ours.engagement.sent) == ("cancelling", False)
+    world.restart(hirer)
+    assert folded(hirer, name) == hirer.the(name).engagement
+    world.until("closed", name)  # the provider has heard it
+
+
 def test_an_inquiry_that_was_refused_for_good_is_the_end(open_world: Open) -> None:
     """Nothing was opened, so there is nothing to withdraw from; and nobody waits for it, after a restart either."""
     world = open_world(held=True)
