@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from undersigned.encoding import Instant, shift
+from msgspec.structs import replace
+
+from undersigned.encoding import Did, Instant, shift
 from undersigned.ledger import Ledger, Row, open_ledger
-from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership
+from undersigned.runtime import (
+    Agent,
+    Hire,
+    Home,
+    Job,
+    OfferPart,
+    Order,
+    SystemClock,
+    create_home,
+    hire_order,
+    issue_membership,
+)
 from undersigned.testing import free_ports
 
 REPORT = b"Quarterly report: everything is fine, says the report that nobody has read.\n"
@@ -61,6 +75,18 @@ async def two_homes(folder: Path, *, handler: str = "integration.hires:summarise
     await issue_membership(acme)
     await issue_membership(globex)
     return acme, globex
+
+
+def soon_reviewed(hirer: Agent, provider: Did, time: str = "PT8S", **options: Any) -> Hire:
+    """A hire whose review may take this long and no longer: what cannot be fetched until shortly before that is
+    rejected.
+    """
+
+    async def order() -> Order:
+        made = await hire_order(hirer, provider, **options)
+        return replace(made, timing=replace(made.timing, review=time))
+
+    return Hire(hirer, order(), options.get("review"))
 
 
 async def moves(ledger: Ledger) -> dict[str, list[tuple[str, int, str, str]]]:

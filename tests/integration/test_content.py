@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from integration.hires import did_of, two_homes, until
+from integration.hires import did_of, soon_reviewed, two_homes, until
 from integration.test_readme import text_of
 from support import ROOT
 from undersigned.daemon import HireResult, Peer
@@ -424,8 +424,15 @@ async def test_sc_69_a_hirer_takes_no_more_than_was_agreed(
         if held:
             await acme.artifacts.put(bytes(size))
         before = set(os.listdir(acme.home.artifacts))
+        given = {
+            "task": "summary",
+            "inputs": {"report": b"x"},
+            "price": "5 EUR",
+            "deliverable": "summary.txt",
+            "criteria": {},
+        }
         with pytest.raises(UndersignedError) as refused:
-            await hired(acme, globex, b"x", **options)
+            await soon_reviewed(acme, did_of(globex.home.configuration.listen.port), **given, **options)
         assert refused.value.code == "too_large"
         assert set(os.listdir(acme.home.artifacts)) == before
 

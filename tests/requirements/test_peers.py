@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from integration.hires import REPORT, did_of, summarise, two_homes, until
+from integration.hires import REPORT, did_of, soon_reviewed, summarise, two_homes, until
 from undersigned.daemon import Peer
 from undersigned.daemon.serving import signed_headers
 from undersigned.did import DidDocument
@@ -433,8 +433,16 @@ async def test_what_was_delivered_is_not_given_out_before_it_was_checked(tmp_pat
             return (await original(digest))[:-1] + b"!"
 
         globex.artifacts.get = changed  # type: ignore[method-assign]
-        with pytest.raises(UndersignedError) as refused:
-            await hire(acme, globex)
+        options = {
+            "task": "summary",
+            "inputs": {"report": REPORT},
+            "price": "5 EUR",
+            "deliverable": "summary.txt",
+            "criteria": {},
+        }
+        async with asyncio.timeout(30):
+            with pytest.raises(UndersignedError) as refused:
+                await soon_reviewed(acme, did_of(port(globex.home)), **options)
         assert refused.value.exit_code == 4
         made = digest_bytes(REPORT.split(b"\n", 1)[0])
         assert await acme.artifacts.size(made) is None

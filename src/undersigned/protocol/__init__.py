@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from undersigned.protocol.deadlines import Wait, passed, waits
+from undersigned.protocol.deadlines import Wait, passed, review_ends, waits
 from undersigned.protocol.effects import (
     REPEAT_SECONDS,
     Acknowledge,
@@ -137,6 +137,7 @@ __all__ = [
     "pending",
     "position",
     "presence",
+    "review_ends",
     "rights",
     "waits",
     "wake_at",

@@ -9,12 +9,13 @@ Source: protocol-spec/07-contract.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 import structlog
@@ -43,11 +44,18 @@ from undersigned.encoding import (
     parse_duration,
     seconds_between,
 )
-from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError, VerificationError
+from undersigned.errors import (
+    ConfigurationError,
+    FormatError,
+    LocalProtocolError,
+    PolicyError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
-from undersigned.protocol import PERFORMED, Engagement, Work
+from undersigned.protocol import PERFORMED, Engagement, Work, review_ends
 
 from .application import contained, in_short
 from .artifacts import Contents, Incoming, of_store, too_large
@@ -63,15 +71,25 @@ if TYPE_CHECKING:
 
 __all__ = ["REVIEW_FAILED", "Reviewed", "Reviewer", "Worker", "contracts_to_deliver"]
 
+R = TypeVar("R")
+
 _log = structlog.get_logger()
 
 RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 60.0
-"""Between attempts of a review whose function fails."""
+"""Between attempts of a review whose function fails, or for which something cannot be fetched."""
+LAST_SECONDS: Final = 300
+"""How long before the end of a review what cannot be fetched is asked for the last time; in a short one, a quarter."""
+TRIED_SECONDS: Final = 600
+"""How long it has to have been asked for by then, without a restart of ours; in a short review, a quarter of it."""
 
 
 REVIEW_FAILED: Final = "review-failed"
 """Fact: why our review could not be made when that was tried last."""
+REVIEW_WAITS: Final = "review-waits"
+"""Fact: what of a delivery could not be fetched, and is asked for again."""
+MAX_TOLD: Final = 8
+"""How many reasons of one review are noted: a server can think of more."""
 MAX_WHY: Final = 1024
 """Characters of it that are kept."""
 
@@ -95,6 +113,14 @@ raises says nothing about the work, and no verdict is signed for it.
 
 class _NoVerdict(Exception):
     """The function that reviews could not say anything, and why."""
+
+
+class _Again(Exception):
+    """What the other side's servers have could not be had now, and why; it is asked for again."""
+
+    def __init__(self, error: UndersignedError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -339,10 +365,11 @@ class Worker:
             return
         document, pause = conversation.offered(), RETRY_SECONDS
         await self._agent.subcontracts.reviewer(conversation)
+        patience, told = _Patience(self._agent, conversation), set[tuple[object, ...]]()
         async with _Transfers(self._agent, delivery.contract) as transfers:
             while True:
                 try:
-                    said = await self._review(conversation, document, delivery, transfers)
+                    said = await self._review(conversation, document, delivery, transfers, patience)
                     break
                 except UndersignedError as error:
                     if not (error.retryable or of_store(error)):
@@ -353,6 +380,14 @@ class Worker:
                     _log.warning("review waits", engagement=conversation.id, error=str(error))
                     transfers.doubt(error.detail.get("stored"))
                     await asyncio.sleep(RETRY_SECONDS)
+                except _Again as again:
+                    if not _waits(conversation.engagement, delivery):
+                        return
+                    await self._wait_told_of(conversation, again.error, told)
+                    await asyncio.sleep(patience.pause(pause))
+                    pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+                    if conversation.over or not _waits(conversation.engagement, delivery):
+                        return
                 except _NoVerdict as error:
                     # A defect of our own program is none of the work, for which the provider is not to lose its pay.
                     if not await self._told_of(conversation, error):
@@ -382,8 +417,28 @@ class Worker:
                 _log.error("not noted", engagement=conversation.id, error=str(exc))
         return True
 
+    async def _wait_told_of(
+        self, conversation: Conversation, error: UndersignedError, told: set[tuple[object, ...]]
+    ) -> None:
+        """Says what is waited for: in the log each time, and to whoever watches once for each kind of failure."""
+        hint = "it is fetched again; if it never comes, the delivery is rejected shortly before the review's end"
+        _log.warning("review waits", engagement=conversation.id, error=str(error), hint=hint)
+        kind = (error.code, error.detail.get("status"), error.detail.get("told"))
+        if kind in told or len(told) == MAX_TOLD:
+            return
+        told.add(kind)
+        try:
+            await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_WAITS, plain(str(error), MAX_WHY)),)))
+        except UndersignedError as exc:
+            _log.warning("not noted", engagement=conversation.id, error=str(exc))
+
     async def _review(
-        self, conversation: Conversation, document: ContractDocument, delivery: Delivery, transfers: _Transfers
+        self,
+        conversation: Conversation,
+        document: ContractDocument,
+        delivery: Delivery,
+        transfers: _Transfers,
+        patience: _Patience,
     ) -> Say | None:
         """The `Review`; None if the verdict is somebody else's, whom the terms name."""
         agent, now = self._agent, self._agent.clock.now()
@@ -394,6 +449,7 @@ class Worker:
         statements: tuple[Digest, ...] = ()
         met: Mapping[str, bool] | None = None
         raised: _NoVerdict | None = None
+        again: _Again | None = None
         reasons: tuple[tuple[str, str], ...] = ()
         try:
             if delivery.outcome != "complete":
@@ -403,12 +459,12 @@ class Worker:
             for artifact in delivery.artifacts:
                 most = wanted.get(artifact.name) or agent.max_artifact_bytes
                 tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
-                await transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most, tell)
+                await patience.had(transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most, tell))
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
             artifacts = await Contents.of(agent.artifacts, delivered)
             if missing := wanted.keys() - delivered.keys():
                 raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
-            provider = await agent.document_of(engagement.peer)
+            provider = await patience.had(agent.document_of(engagement.peer))
             published, named = provider.keys("assertionMethod", now=now), document.methods.provider
             # HIRE-ATT-02: only keys that the contract lists speak for the provider.
             keys = {method: key for method, key in published.items() if method in named}
@@ -438,12 +494,18 @@ class Worker:
             reasons = (("rejected", str(error)),)
         except _NoVerdict as error:
             raised = error
+        except _Again as error:
+            if error.error.retryable:
+                raise
+            again, failed = error, error.error  # the verifier's no can be carried meanwhile
         if document.terms.evidence.verifier is not None:
             before, why = self._found.get(conversation.id), None if raised is None else str(raised)
             self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed, raised=why)
             if before is None or before.round != delivery.round:
                 awaited = (("verdict-awaited", document.terms.evidence.verifier),)
                 await conversation.ask(lambda _: Say("", {}, facts=awaited))
+        if again is not None:
+            raise again
         if raised is not None:
             raise raised  # the verifier may speak meanwhile, and what it says may need what we find
         if document.terms.evidence.verifier is not None:
@@ -623,6 +685,73 @@ class Worker:
         return kept, isinstance(predicate, AcceptancePredicate) and predicate.verification_result == "PASSED"
 
 
+class _Patience:
+    """How long what only the other side's servers have is asked for again.
+
+    What a server answers is signed by nobody, and anybody on the way can answer in its place: no refusal, and no other
+    bytes, say anything about the work while there is time to ask again. Shortly before the review ends they do, since
+    silence would accept what nobody could look at.
+    """
+
+    def __init__(self, agent: Agent, conversation: Conversation) -> None:
+        self._agent = agent
+        self._conversation = conversation
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+
+    def _left(self) -> tuple[float, float]:
+        """Seconds until it is asked for the last time, and how long that is at least after the first time."""
+        engagement, offer = self._conversation.engagement, self._conversation.engagement.offer
+        ends = review_ends(engagement)
+        if ends is None or offer is None:
+            return math.inf, 0.0  # nothing waits for a review any more
+        quarter = parse_duration(offer.terms.deadlines.review) / 4
+        left = seconds_between(self._agent.clock.now(), ends) - min(LAST_SECONDS, quarter)
+        return left, min(TRIED_SECONDS, quarter)
+
+    def pause(self, seconds: float) -> float:
+        """How long to wait for the next time; none that is the last one is missed for it."""
+        left, _ = self._left()
+        return max(RETRY_SECONDS, min(seconds, left))
+
+    async def had(self, work: Awaitable[R]) -> R:
+        """What `work` returns.
+
+        Raises:
+            _Again: It failed, and is to be asked for again.
+            UndersignedError: It failed to the end; or a store of ours failed.
+        """
+        left, _ = self._left()
+        limit = asyncio.timeout(left if 0 < left < math.inf else None)
+        try:
+            async with limit:
+                return await work
+        except TimeoutError as exc:
+            if not limit.expired():
+                raise
+            error = UndersignedError("timeout", "it did not come in the time that there is for the review", cut=True)
+            raise self._judged(error) from exc
+        except UndersignedError as error:
+            if of_store(error):
+                raise
+            raise self._judged(error) from error
+
+    def _judged(self, error: UndersignedError) -> Exception:
+        left, least = self._left()
+        # After a restart of ours it was not asked for before; one failure then is as good as none.
+        if left > 0 or self._loop.time() - self._began < least or isinstance(error, ConfigurationError):
+            return _Again(error)
+        if not error.retryable:
+            return error
+        # Where nothing of the other side is there at all, it may be our own network that is away.
+        seen = error.detail.get("status") or error.detail.get("cut")
+        if not seen and not self._agent.links.connected(self._conversation.engagement.peer):
+            return _Again(error)
+        return PolicyError(
+            "upstream_failed", f"the other side's server failed until now, shortly before the end: {error}"
+        )
+
+
 class _Transfers:
     """What is fetched for one review. What was cut goes on where it stopped when the review is tried again."""
 
@@ -664,14 +793,21 @@ class _Transfers:
         incoming = self._begun.get(digest)
         if incoming is None:
             incoming = self._begun[digest] = agent.artifacts.receive(max_bytes=most, digest=digest)
-        if digest not in self._whole:
-            await transfer(agent.other_side.open, url, self._contract, incoming, tell)
-            self._whole.add(digest)
-        await incoming.keep()
-        await incoming.discard()
-        self._whole.remove(digest)
-        del self._begun[digest]
+        try:
+            if digest not in self._whole:
+                await transfer(agent.other_side.open, url, self._contract, incoming, tell)
+                self._whole.add(digest)
+            await incoming.keep()
+        except (FormatError, VerificationError, asyncio.CancelledError):
+            await self._drop(digest)  # what came is not what was wanted: the next time begins at the beginning
+            raise
+        await self._drop(digest)
         self._sound.add(digest)
+
+    async def _drop(self, digest: Digest) -> None:
+        """Lets go of what came."""
+        self._whole.discard(digest)
+        await self._begun.pop(digest).discard()
 
     def doubt(self, digest: object) -> None:
         """Looks at this again when it is fetched next: the review found it missing or damaged."""
