@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from integration.hires import REPORT, Hands, did_of, moves, two_homes, until
 from undersigned.contract import Deadlines, Price, Terms
 from undersigned.daemon import Peer
-from undersigned.encoding import shift
+from undersigned.encoding import seconds_between, shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
+from undersigned.messages import Cancel
 from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, lost_at, rotate_key
 from undersigned.runtime.order import ARTIFACT_READ
@@ -184,11 +185,14 @@ async def test_the_application_may_answer_changes_by_itself(tmp_path: Path) -> N
 
 
 async def test_work_is_stopped_with_the_contract(tmp_path: Path) -> None:
-    """HIRE-LIF-23: Cancel asks for what there is, and gets a signed outcome."""
+    """HIRE-LIF-23, HIRE-LIF-32: Cancel asks for what there is, in the time agreed on, and gets a signed outcome."""
     async with working(tmp_path) as pair:
+        await pair.agree(lambda terms: replace(terms, deadlines=replace(terms.deadlines, wind_down="PT10M")))
         await pair.hirer.cancel(pair.ours)
         await pair.both("closed")
         assert pair.works.stopped
+        cancel = pair.theirs.last("Cancel", Cancel, "hirer")
+        assert seconds_between(cancel.proof.created, cancel.wind_down) >= 600
         delivery = pair.ours.last("Delivery", object, "provider")  # type: ignore[type-var]
         assert delivery.outcome == "cancelled"  # type: ignore[attr-defined]
 

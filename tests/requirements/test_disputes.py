@@ -30,7 +30,7 @@ async def disputed(folder: Path, by: str = "hirer", clock: Hands | None = None) 
     async with working(folder, clock=clock) as pair:
         await pair.agree(lambda terms: replace(terms, arbiter=ARBITER.did))
         peer, view = side(pair, by)
-        dispute = await peer.changes.dispute(view, "It is not what was agreed on.", seconds=600)
+        dispute = await peer.changes.dispute(view, "It is not what was agreed on.", seconds=86_400)
         await pair.both("disputed")
         yield pair, dispute
 
@@ -86,11 +86,11 @@ async def test_without_a_ruling_in_time_the_dispute_ends_with_nothing(tmp_path: 
     clock = Hands()
     async with disputed(tmp_path, clock=clock) as (pair, dispute):
         late = ruled(pair, dispute, "for_provider", "4")
-        clock.ahead = 590
+        clock.ahead = 86_390
         await pair.ours.settled()
         await pair.theirs.settled()
         assert {pair.ours.engagement.state, pair.theirs.engagement.state} == {"disputed"}
-        clock.ahead = 602
+        clock.ahead = 86_402
         await pair.ours.settled()
         assert await closed(pair) == [("terminate", "0")] * 2
         contract = pair.theirs.engagement.contract

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from undersigned.contract import verify_ruling
+from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, ProofError, RemoteProtocolError, UndersignedError
 from undersigned.messages import Ruling, VerifiedMessage
 from undersigned.protocol import HIRER, LANE, LANE_TYPES, OTHER, PROVIDER, ROLES, Owe, Received, apply, legal
@@ -468,6 +469,41 @@ def test_closings_before_a_dispute_do_not_count() -> None:
     playbook.agree("disputed")
     playbook.provider >> ruling()
     playbook.expect(closing(basis="ruling"), closing(basis="ruling"), state="closed")
+
+
+@pytest.mark.parametrize(
+    ("state", "soon", "agreed", "by", "end"),
+    [
+        ("working", minutes(59), minutes(60), "breach", "breach"),
+        ("delivered", minutes(24 * 60) - 1, minutes(24 * 60), "dispute", "no_ruling"),
+        ("working", minutes(10) - 1, minutes(10), "cancel", "deadline"),
+    ],
+)
+def test_a_least_time_is_left_by_us_and_judged_of_nobody_else(
+    state: str, soon: int, agreed: int, by: str, end: str
+) -> None:
+    """HIRE-LIF-10, HIRE-LIF-20, HIRE-LIF-31, HIRE-LIF-32: what leaves less is refused of ours, and taken of the peer's
+    with the end that follows, so that no two sides differ by their clocks or by a proof that was renewed."""
+    say, member = {"breach": (breach, "cure_by"), "dispute": (dispute, "ruling_by"), "cancel": (cancel, "wind_down")}[
+        by
+    ]
+    playbook = Playbook(state)
+    hirer, provider = playbook.hirer.party, playbook.provider.party
+
+    def leaving(seconds: int) -> Say:
+        return say(**{member: shift(hirer.now, seconds)})
+
+    playbook.refused("terms_mismatch", lambda: playbook.hirer >> leaving(soon))
+    hasty = playbook.hirer.forge(leaving(-1))
+    assert provider.take(hasty) == "applies"
+    names = {"names": hasty.digest} if end == "breach" else {}
+    then = terminate(end, sequence=len(hirer.engagement.sent) + 2, previous=hasty.digest, **names)
+    assert provider.take(playbook.hirer.forge(then)) == "applies"
+    assert provider.state == "closing"
+    playbook = Playbook(state)
+    hirer, provider = playbook.hirer.party, playbook.provider.party
+    playbook.hirer >> leaving(agreed)
+    assert hirer.state == provider.state
 
 
 def test_an_arbiter_that_does_not_rule_is_not_waited_for_for_ever() -> None:

@@ -354,7 +354,7 @@ async def contract_breach(out: Out, contract: str, clause: str, seconds: int, ho
 @CONTRACT
 @click.option("--claim", metavar="TEXT", help="What you ask for, and why.")
 @click.option("--ruling", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The arbiter's ruling.")
-@click.option("--for", "seconds", type=click.IntRange(60), default=7 * 24 * 3600, help="Seconds for the ruling.")
+@click.option("--for", "seconds", type=click.IntRange(24 * 3600), default=7 * 24 * 3600, help="Seconds for the ruling.")
 @HOME_OPTION
 @command
 async def contract_dispute(

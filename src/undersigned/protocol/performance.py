@@ -10,12 +10,13 @@ from typing import Any, Final, cast
 from msgspec import Struct
 
 from undersigned.contract import read_ruling
-from undersigned.encoding import Digest, digest_of, from_struct, shift
+from undersigned.encoding import Digest, digest_of, from_struct, parse_duration, shift
 from undersigned.errors import FormatError
 from undersigned.messages import (
     Approval,
     ApprovalRequest,
     Breach,
+    Cancel,
     Closing,
     Delivery,
     Dispute,
@@ -31,6 +32,7 @@ from undersigned.protocol.states import HIRER, PROVIDER
 
 __all__ = [
     "MAX_OPEN",
+    "RULING_SECONDS",
     "answers_open_request",
     "asks_approval",
     "asks_for_rework",
@@ -39,6 +41,7 @@ __all__ = [
     "closes_once",
     "delivers_round",
     "leaves_time_to_cure",
+    "leaves_time_to_stop",
     "may_dispute",
     "names_contract",
     "reviews_delivery",
@@ -48,6 +51,9 @@ __all__ = [
 
 MAX_OPEN: Final = 64
 """Requests for approval that may be open at a time, and breaches that one side may claim."""
+
+RULING_SECONDS: Final = 24 * 3600
+"""Least time that a `Dispute` leaves its arbiter."""
 
 
 def names_contract(case: Case) -> None:
@@ -69,6 +75,15 @@ def starts_as_contracted(case: Case) -> None:
             raise Refused("wrong_state", f"Start before {deadlines.not_before}, at {case.at}")
         if case.at > deadlines.start:
             raise Refused("contract_expired", f"Start after {deadlines.start}, at {case.at}; legal here: Cancel")
+
+
+def leaves_time_to_stop(case: Case) -> None:
+    """It is about this contract, and leaves the time agreed on to stop in order, as its sender judges."""
+    move = cast(Cancel, case.move.message)
+    of_this(case, move.contract)
+    least = shift(case.at, parse_duration(live_of(case).terms.deadlines.wind_down))
+    if case.mine and move.wind_down < least:
+        raise Refused("terms_mismatch", f"a wind-down by {move.wind_down}; the terms leave until {least}")
 
 
 def delivers_round(case: Case) -> None:
@@ -202,8 +217,9 @@ def may_dispute(case: Case) -> None:
         raise Refused("terms_mismatch", "Dispute: the terms name no arbiter")
     if contract.disputes or contract.released or move.role in contract.closed_by:
         raise Refused("wrong_state", "Dispute: only the first, before a release, and before the own Closing")
-    if case.mine and move.ruling_by <= case.at:
-        raise Refused("terms_mismatch", f"a ruling by {move.ruling_by}, asked for at {case.at}")
+    least = shift(case.at, RULING_SECONDS)
+    if case.mine and move.ruling_by < least:
+        raise Refused("terms_mismatch", f"a ruling by {move.ruling_by}; the arbiter is left until {least}")
 
 
 def rules_on_dispute(case: Case) -> None:

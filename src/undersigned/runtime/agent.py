@@ -19,7 +19,7 @@ import structlog
 
 from undersigned.contract import countersigned
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, shift, write_canonical
+from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift, write_canonical
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
 from undersigned.messages import (
@@ -466,7 +466,8 @@ class Agent:
             live, contract = engagement.offer, engagement.contract
             if contract is None:
                 return Say("Withdraw", {"reason": "changed", "offer": live.digest if live is not None else None})
-            wind_down = shift(self.clock.now(), WIND_DOWN_SECONDS)
+            least = parse_duration(live.terms.deadlines.wind_down) if live is not None else 0
+            wind_down = shift(self.clock.now(), max(least, WIND_DOWN_SECONDS))
             return Say("Cancel", {"contract": contract.digest, "reason": reason, "wind_down": wind_down})
 
         await conversation.ask(make)
