@@ -93,8 +93,11 @@ def require_unwritten(url: str) -> None:
     path = _path(url)
     file = path.with_name(path.name + ".lock")
     if file.exists():  # none is made
-        with suppress(OSError):
+        try:
             Lock(file).release()
+        except LedgerUnavailable as error:
+            if "pid" in error.detail:
+                raise
 
 
 def _path(url: str) -> Path:

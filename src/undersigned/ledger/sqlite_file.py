@@ -296,12 +296,16 @@ class Lock:
     """Held by the one process that may write, let go by the system when the process ends.
 
     Raises:
-        LedgerUnavailable: Another process holds it; `detail["pid"]` is its number, if it could be read.
+        LedgerUnavailable: `store_unavailable`, another process holds it: `detail["pid"]` is its number, empty if it
+            could not be read; or it cannot be made, `store_full` if there is no room.
     """
 
     def __init__(self, path: Path, what: str = "writes this ledger") -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise translated(exc, path, "the lock") from exc
         try:
             _lock(self._file)
         except OSError as exc:
@@ -312,9 +316,9 @@ class Lock:
         try:
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-        except OSError:
+        except OSError as exc:
             os.close(self._file)  # or this process would keep itself out from now on
-            raise
+            raise translated(exc, path, "the lock") from exc
 
     def release(self) -> None:
         """Let others write."""

@@ -20,7 +20,7 @@ import pytest
 from msgspec.structs import replace
 
 from backends.moves import AT, BEFORE_6, OWN, PEER, answer, engagement, move, reservation, summary
-from support import ROOT
+from support import ROOT, file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, ScopeError
 from undersigned.ledger import (
@@ -346,6 +346,20 @@ def test_a_lock_is_released_once(tmp_path: Path) -> None:
     lock.release()
     lock.release()
     Lock(tmp_path / "lock").release()
+
+
+def test_a_lock_that_cannot_be_made_says_so_as_a_store_does(tmp_path: Path) -> None:
+    """It is no other process, and no error of the system: who writes a store later tells them apart by the class."""
+    with file_size_limit(0), pytest.raises(LedgerUnavailable, match=str(tmp_path / "full")) as full:
+        Lock(tmp_path / "full")
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerUnavailable, match=str(tmp_path / "file" / "lock")) as none:
+        Lock(tmp_path / "file" / "lock")
+    assert [(one.value.code, one.value.detail) for one in (full, none)] == [
+        ("store_full", {}),
+        ("store_unavailable", {}),
+    ]
+    Lock(tmp_path / "full").release()
 
 
 async def test_a_refused_opening_leaves_no_lock(path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from runtimes import NOON, Office, World, facts, folded, last, offices
+from support import file_size_limit
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
@@ -257,6 +258,17 @@ def test_what_cannot_be_written_now_is_written_later(open_world: Open, companies
     world.settle(WRITE_SECONDS + 1)
     with TrustStore(path, read_only=True) as store:
         assert any(one.source == companies[0].organisation.did for one in store.edges())
+
+
+def test_what_finds_no_room_is_written_later(open_world: Open) -> None:
+    world = open_world()
+    kept = world.provider.meeting.beliefs
+    kept._statuses[digest_bytes(b"one")] = "good"
+    with file_size_limit(0):
+        world.run(kept.write(), 5)
+    assert kept._statuses, "nothing was dropped"
+    world.run(kept.write(), 5)
+    assert not kept._statuses
 
 
 def test_two_writes_of_one_peer_take_turns(
