@@ -36,7 +36,7 @@ from undersigned.testing import (
     suspend,
     withdraw,
 )
-from undersigned.transparency import Verifier
+from undersigned.transparency import InclusionProof, Verifier
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 LATER = "2031-01-01T00:00:00Z"
@@ -498,12 +498,6 @@ WRONG_HEADS: dict[str, tuple[Callable[[], Hire], str]] = {
         lambda: _sealed_and_closed(_stating(Offer=lambda hire: {"head": _other(hire, 9)})),
         "ledger_diverged",
     ),
-    "an Acceptance that cosigns its own log": (
-        lambda: _sealed_and_closed(
-            _stating(Acceptance=lambda hire: {"cosignatures": (hire.cosigned("provider", hire.logs["provider"]),)})
-        ),
-        "log_proof_invalid",
-    ),
     "an Acceptance that cosigns another history": (
         lambda: _sealed_and_closed(
             _stating(Acceptance=lambda hire: {"cosignatures": (hire.cosigned("provider", Log(hire.hirer.actor, 4)),)})
@@ -522,12 +516,54 @@ WRONG_HEADS: dict[str, tuple[Callable[[], Hire], str]] = {
 """What makes of the heads and cosignatures of a hire something that does not fit, and the code that refuses it."""
 
 
+def _receipt_with(note: Callable[[Hire], str]) -> Hire:
+    """The hirer's `Receipt` has this note."""
+    hire = Hire()
+    hire.sealed(note=note(hire))
+    return hire.delivered().reviewed().closed()
+
+
+def _wrong_path(hire: Hire) -> InclusionProof:
+    right = hire.logs["hirer"].proof(hire.places["hirer"])
+    return InclusionProof(right.leaf, right.index, right.size, (digest_bytes(b"x"), *right.path[1:]))
+
+
+def _misled() -> Hire:
+    hire = Hire()
+    return hire.sealed(proof=_wrong_path(hire)).delivered().reviewed().closed()
+
+
+FALSE_WORDS: dict[str, tuple[Callable[[], Hire], str]] = {
+    "a Receipt with no note": (lambda: _receipt_with(lambda _: "uAAAA"), "log_proof_invalid"),
+    "a Receipt with a stranger's note": (
+        lambda: _receipt_with(lambda _: coded(Log(Actor("stranger"), 4).note())),
+        "log_proof_invalid",
+    ),
+    "a Receipt of another history": (
+        lambda: _receipt_with(lambda hire: coded(Log(hire.hirer.actor, 4).note())),
+        "ledger_diverged",
+    ),
+    "a Receipt with another path": (_misled, "log_proof_invalid"),
+    "an Offer with another root": WRONG_HEADS["an Offer with another root"],
+    "a Closing that does not continue the Offer": WRONG_HEADS["a Closing that does not continue the Offer"],
+    "a Closing under no note": (
+        lambda: Hire().sealed().delivered().reviewed().closed("a note\n\n\u2014 of nothing AAAAAAAA\n"),
+        "log_proof_invalid",
+    ),
+    "a Closing of fewer leaves": (lambda: signed_again(checkpoint_at=False), "ledger_diverged"),
+}
+"""What a hirer says of its log and does not hold: hires, and the code that refuses its own pack."""
+
+
 def stated_logs() -> Iterator[Case]:
     """Hires that state and cosign logs at sealing and at closing."""
     yield Case("heads", _sealed_and_closed(_stating()).pack())
     yield Case("heads, by the provider", _sealed_and_closed(_stating()).pack("provider"))
     for name, (make, _) in WRONG_HEADS.items():
         yield Case(name, make().pack())
+    for name, (make, _) in FALSE_WORDS.items():
+        yield Case(f"{name}, by the packer", make().pack())
+        yield Case(f"{name}, by the other side", make().pack("provider"))
     yield Case("signed again", signed_again(checkpoint_at=True).pack())
     yield Case("signed again, without its time", signed_again(checkpoint_at=False).pack())
 

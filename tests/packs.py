@@ -203,11 +203,19 @@ class Hire:
         }
         return stated(signer, {NAME: digest_bytes(MADE)}, accepted(**{**fields, **change}))
 
-    def sealed(self, place: LedgerPlace | None = None, *, proof: InclusionProof | None = None, **more: Any) -> Hire:
+    def sealed(
+        self,
+        place: LedgerPlace | None = None,
+        *,
+        proof: InclusionProof | None = None,
+        note: str | None = None,
+        **more: Any,
+    ) -> Hire:
+        """Sealed and begun; `place` is what the seal says, `proof` and `note` what the receipt after it shows."""
         self.book.hirer >> seal(ledger=place or self.place(), **more)
         log = self.logs["hirer"]
         shown = proof or log.proof(self.places["hirer"])
-        self.book.hirer >> receipt(checkpoint=coded(log.note()), inclusion=Inclusion(**from_struct(shown)))
+        self.book.hirer >> receipt(checkpoint=note or coded(log.note()), inclusion=Inclusion(**from_struct(shown)))
         self.book.advance(minutes(1))
         self.book.hirer >> start()
         return self

@@ -1047,6 +1047,13 @@ def _any_seal() -> None:
     unguarded("names_acceptance")
 
 
+@mutant(
+    "takes a seal of any place", "HIRE-LOG-02", "negotiation-seals-another-leaf", "negotiation-seals-in-anothers-log"
+)
+def _any_place() -> None:
+    papers.Papers.check_place = staticmethod(lambda _, leaf: leaf)
+
+
 @mutant("lets an offerer walk away from an acceptance", "HIRE-NEG-16", "negotiation-withdraws-after-acceptance")
 def _walks_away() -> None:
     unguarded("answers_acceptance")

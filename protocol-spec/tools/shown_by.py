@@ -470,6 +470,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "packs/no-inputs",
         "packs/jwt-*",
     ),
+    "HIRE-PCK-11": ("packs/receipt-*", "packs/cosigned-fork"),
     "HIRE-PCK-10": ("packs/recorded", "packs/no-refusals", "packs/no-decisions"),
     "HIRE-PCK-02": (
         "packs/byte",
@@ -483,6 +484,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LOG-03": (
         "packs/inclusion",
         "packs/log",
+        "packs/receipt-own-no-note",
     ),
     "HIRE-TED-01": (
         "establishments/another-member",

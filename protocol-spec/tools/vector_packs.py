@@ -104,7 +104,8 @@ FAILS_AT: Final = {
     **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed"), 5),
     **dict.fromkeys(("statement", "no-subcontracts"), 6),
     **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
-    **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-fork"), 8),
+    **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-own-fork"), 8),
+    "receipt-own-no-note": 8,
     "no-refusals": 9,
     **dict.fromkeys(("credential", "status", "no-inputs", "jwt-signature", "jwt-none", "jwt-key", "withheld"), 10),
     **dict.fromkeys(("revoked", "revoked-jwt", "looked-up-offset", "looked-up-comma", "no-decisions"), 10),
@@ -185,15 +186,53 @@ def pack_vectors() -> Iterator[Vector]:
     )
     for kind, code in PROVED_KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(proved, kind), {"code": code})
+    whole = {"contract": contract, "state": "closed"}
     for name, says, note, code in _cosigned(said):
-        last = canonicalize(resigned({**json.loads(said[-1].raw), "cosignatures": [note]}))
-        pack = write_pack(
-            [*lines[:-1], lines[-1]._replace(raw=last)],
-            **engagement,
-            **own_log,
-        )
-        whole = {"contract": contract, "state": "closed"}
+        pack = write_pack(_closed(lines, own={"cosignatures": [note]}), **engagement, **own_log)
         yield _vector(name, says, pack, {"code": code} if code else whole)
+    for name, says, changed, code in _of_a_log(said, lines):
+        yield _vector(name, says, write_pack(changed, **engagement, **own_log), {"code": code} if code else whole)
+
+
+def _closed(lines: list[_Line], *, peer: dict[str, Any] | None = None, own: dict[str, Any]) -> list[_Line]:
+    """The transcript with other members in the hirer's `Closing` and in the provider's, which came after it."""
+    first = resigned(json.loads(lines[-2].raw) | (peer or {}))
+    seen = digest_bytes(canonicalize({name: value for name, value in first.items() if name != "proof"}))
+    last = resigned(json.loads(lines[-1].raw) | {"seen": seen} | own)
+    return [*lines[:-2], lines[-2]._replace(raw=canonicalize(first)), lines[-1]._replace(raw=canonicalize(last))]
+
+
+def _of_a_log(said: list[VerifiedMessage], lines: list[_Line]) -> Iterator[tuple[str, str, list[_Line], str]]:
+    """Name, what it shows, the transcript, and the code of the refusal, if any: each side says of a log what does not
+    hold. It counts against the packer alone if it was the packer (HIRE-PCK-11).
+    """
+
+    def receipt(role: str, **members: Any) -> list[_Line]:
+        of_it = [one for one in said if one.message.type == "Receipt" and one.message.role == role]
+        raw = of_it[-1].raw
+        changed = canonicalize(resigned(json.loads(raw) | members))
+        return [one._replace(raw=changed) if one.raw == raw else one for one in lines]
+
+    nothing, wrong = {"checkpoint": "uAAAA"}, "log_proof_invalid"
+    yield "receipt-no-note", "a Receipt of the other side with a note that is none", receipt("hirer", **nothing), ""
+    yield "receipt-own-no-note", "one of the packer's own", receipt("provider", **nothing), wrong
+    hirers, own = (one.message for one in said[-2:])
+    assert isinstance(hirers, Closing)
+    assert isinstance(own, Closing)
+    theirs = read_checkpoint(read_note(base64url_decode(hirers.checkpoint[1:]).decode()).text)
+    forked = signed_checkpoint(HIRER, theirs.size, seed("another root"))
+    says = "two roots of one size, in a Receipt and a Closing of the other side"
+    yield "receipt-fork", says, receipt("hirer", checkpoint=forked), ""
+    text = checkpoint_text(PROVIDER.did, *_size_and_other_root(own))
+    key = public_key_from_raw("Ed25519", bytes(HIRER.key.verify_key))
+    note = cosigned_note(text, HIRER.did, key, SECONDS, HIRER.sign(cosigned_text(text, SECONDS)))
+    cosigned = {"cosignatures": ["u" + base64url_encode(note.encode())]}
+    says = "the other side cosigned leaves that the packer's log never had"
+    yield "cosigned-own-fork", says, _closed(lines, peer=cosigned, own={}), "ledger_diverged"
+
+
+def _size_and_other_root(closing: Closing) -> tuple[int, bytes]:
+    return read_checkpoint(read_note(base64url_decode(closing.checkpoint[1:]).decode()).text).size, seed("another root")
 
 
 def provider_log() -> dict[str, Any]:
@@ -279,7 +318,7 @@ def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]
     yield "cosigned-own", "a cosignature of its sender's own log", note(other), wrong
     head = read_checkpoint(text)
     forked = checkpoint_text(head.origin, head.size, seed("another root"))
-    yield "cosigned-fork", "a cosignature of leaves that the hirer's log never had", note(forked), "ledger_diverged"
+    yield "cosigned-fork", "a cosignature of leaves of the hirer's log that the hirer contradicts", note(forked), ""
 
 
 def _witnessed(note: str, seconds: int = SECONDS) -> str:

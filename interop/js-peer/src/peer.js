@@ -12,6 +12,7 @@ import { readJson, MESSAGE_BYTES } from './json.js';
 import { checkpoint, keepHead, rootOf } from './ledger.js';
 import { NOTICES, readMessage, verifyMessage } from './message.js';
 import { closing } from './papers.js';
+import { checkNotice } from './receive.js';
 import { decideAsHirer } from './hirer.js';
 import { decideAsProvider } from './provider.js';
 import { draftTerms, sketchFor } from './terms.js';
@@ -362,7 +363,8 @@ export class Peer {
         throw Object.assign(new HireError('wrong_party', 'role'), { proved: true });
       }
       if (notice) {
-        await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
+        const { document } = await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
+        checkNotice(message, document);
         await conversation.notice(message);
         return;
       }

@@ -6,7 +6,8 @@ import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
 import { verifyProof } from './proofs.js';
 import { assertionKeys } from './did.js';
-import { checkGrowth, headOf, readCheckpoint } from './ledger.js';
+import { digestOfHash, hashOfDigest } from './encoding.js';
+import { checkGrowth, contractLeaf, headOf, readCheckpoint, rootFrom } from './ledger.js';
 import { verifyReview } from './statements.js';
 import { checkShape } from './schema.js';
 import { SUITES } from './keys.js';
@@ -58,11 +59,30 @@ async function checkCarried({ state, messages }, message, resolver, at, suites, 
     else check(message.parents === undefined, 'chain_invalid', 'parents', '/parents');
   }
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites, at);
+  if (message.type === 'Seal') checkPlace(state, message);
   if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
   if (message.type === 'Closing') await checkBooks(message, resolver, heads);
   else checkHead(message, heads);
   if (message.type === 'Review') await checkReview(messages, state, message, resolver);
   return undefined;
+}
+
+/** The place that a `Seal` states is in its sender's log, and of what both signed (HIRE-LOG-02). @param {any} state @param {any} message */
+function checkPlace({ live, accepted }, { sender, ledger }) {
+  const { proof: first, ...rest } = live.document;
+  const leaf = digestOfHash(contractLeaf({ ...rest, proof: [first, accepted.proof] }));
+  check(ledger.log === sender && ledger.leaf === leaf, 'log_proof_invalid', 'place', '/ledger');
+}
+
+/** What a `Receipt` or `Sync` shows of its sender's log holds (HIRE-LOG-03). @param {any} notice @param {any} document of its sender */
+export function checkNotice({ sender, checkpoint, inclusion }, document) {
+  if (checkpoint === undefined) return;
+  const head = readCheckpoint(checkpoint, sender, assertionKeys(document));
+  if (inclusion === undefined) return;
+  const { leaf, index, size, path } = inclusion;
+  check(size === head.size, 'log_proof_invalid', 'size', '/inclusion');
+  const root = rootFrom(hashOfDigest(leaf), index, size, path.map(hashOfDigest));
+  check(head.root.equals(root), 'log_proof_invalid', 'root', '/inclusion');
 }
 
 /** What an `Offer`, `Acceptance` or `Closing` says of its sender's log contradicts nothing before it (HIRE-LOG-09). @param {any} message @param {import('./ledger.js').Heads} heads */

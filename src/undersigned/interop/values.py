@@ -12,6 +12,7 @@
 | `$document` | the digest of the document on the table |
 | `$contract`, `$in-force` | the contract's name; that of the document in force |
 | `$engagement`, `$engagement:TEXT` | the engagement's id; with a colon and TEXT behind it |
+| `$leaf` | the digest of the leaf that the contract has in our log, once it was accepted |
 | `$checkpoint:N`, `$checkpoint:N other` | our signed note of a log of N leaves; the last of which is another one |
 | `$price`, `$more`, `$currency` | the price in force; one more than that; its currency |
 | `$reading` | the digest of reading the input, as an approval names it |
@@ -59,6 +60,8 @@ def _meant(word: str, player: Player) -> Any:
         case "checkpoint":
             size, _, other = argument.partition(" ")
             return player.checkpoint(int(size), other=bool(other))
+        case "leaf":
+            return player.place().leaf
         case "never":
             return NEVER
         case "stranger" | "second":

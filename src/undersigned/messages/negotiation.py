@@ -127,7 +127,7 @@ class Seal(Move, frozen=True, kw_only=True):
     acceptance: Digest
     """Digest of the acceptance."""
     ledger: LedgerPlace
-    """A promise of place; the inclusion proof follows in a `Receipt`."""
+    """A promise of place; the inclusion proof may follow in a `Receipt`."""
     cosignatures: Cosignatures | None = None
     """Cosignatures of the recipient's log, by this side: a checkpoint's text and one signature line each."""
 

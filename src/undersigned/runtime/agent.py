@@ -30,9 +30,11 @@ from undersigned.messages import (
     LogHead,
     Offer,
     Presentation,
+    Receipt,
     Review,
     Ruling,
     Seal,
+    Sync,
     VerifiedMessage,
 )
 from undersigned.protocol import (
@@ -521,7 +523,7 @@ class Agent:
                     if tabled is not None and now <= tabled.valid_until:
                         return leaf, ()
                 case Seal() if engagement.contract is not None:
-                    return self.changes.leaf(conversation), ()
+                    return self.papers.check_place(body, self.changes.leaf(conversation)), ()
                 case Ruling():
                     return None, await self.changes.check_ruling(conversation, body.ruling)
                 case Acceptance():
@@ -532,12 +534,14 @@ class Agent:
                     if live is not None and now <= live.valid_until:
                         return leaf, ()
                 case Seal():
-                    return _leaf(conversation), ()
+                    return self.papers.check_place(body, _leaf(conversation)), ()
                 case Review():
                     delivery = conversation.last("Delivery", Delivery, "provider")
                     return None, await self.worker.check_review(conversation, body, document, delivery)
                 case Closing():
                     self.papers.check_closing(body, advertised(conversation))
+                case Receipt() | Sync():
+                    await self.witness.check_notice(body, document)
                 case _:
                     pass
         except UndersignedError as error:

@@ -27,7 +27,7 @@ from undersigned.encoding import (
     digest_hash,
     from_struct,
 )
-from undersigned.errors import LogProofError, ResolutionError
+from undersigned.errors import FormatError, LogProofError, ResolutionError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger, Stated
 from undersigned.messages import Acceptance, Closing, Message, Offer, Receipt, Seal, Sync, recorded_message
@@ -91,7 +91,7 @@ def read_multibase_note(text: str) -> str:
     """
     try:
         return base64url_decode(text[1:]).decode()
-    except UnicodeDecodeError as exc:
+    except (FormatError, UnicodeDecodeError) as exc:
         raise LogProofError("log_proof_invalid", "the note is not text") from exc
 
 

@@ -47,10 +47,21 @@ from undersigned.encoding import (
     shift,
     write_canonical,
 )
-from undersigned.errors import LocalProtocolError, VerificationError
+from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger
-from undersigned.messages import Closing, Consistency, Handled, LedgerPlace, Offer, Recorded, Served, Settled, Usage
+from undersigned.messages import (
+    Closing,
+    Consistency,
+    Handled,
+    LedgerPlace,
+    Offer,
+    Recorded,
+    Seal,
+    Served,
+    Settled,
+    Usage,
+)
 from undersigned.proof import make_proof, prepare, signs_json
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.scope import read_scope
@@ -331,6 +342,23 @@ class Papers:
             VerificationError, FormatError: It is not.
         """
         return verify_ruling(ruling, arbiter=arbiter, keys=keys_of(document))
+
+    @staticmethod
+    def check_place(seal: Seal, leaf: bytes) -> bytes:
+        """The leaf of the contract, which is the one that a received `Seal` states, in its sender's log.
+
+        Raises:
+            LogProofError: `log_proof_invalid`: it states another (HIRE-LOG-02).
+        """
+        stated = leaf_digest(leaf)
+        if (seal.ledger.log, seal.ledger.leaf) != (seal.sender, stated):
+            raise LogProofError(
+                "log_proof_invalid",
+                f"expected the leaf {stated} in the log of {seal.sender}, "
+                f"came {seal.ledger.leaf} in that of {seal.ledger.log!a:.200}",
+                path="/ledger",
+            )
+        return leaf
 
     @staticmethod
     def check_closing(closing: Closing, advertised: int | None) -> None:

@@ -27,10 +27,11 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, EngagementId, base64url_encode, digest_from_hash, digest_hash, parse_instant
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
-from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Seal
+from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Receipt, Seal, Sync
 from undersigned.transparency import (
     TILE_WIDTH,
     Checkpoint,
+    InclusionProof,
     Tile,
     checkpoint_text,
     consistency_path,
@@ -148,18 +149,43 @@ class CrossWitness:
                 keep(self._line, peer.id, line)
         return said
 
+    async def check_notice(self, notice: Receipt | Sync, peer: DidDocument) -> None:
+        """What a received notice shows of its sender's log holds: the note is its sender's, and the proof leads to it.
+
+        Raises:
+            LogProofError: `log_proof_invalid`: it does not (HIRE-LOG-03).
+        """
+        if notice.checkpoint is None:
+            return
+        head = await self._noted(notice.checkpoint, notice.engagement, peer)
+        shown = notice.inclusion if isinstance(notice, Receipt) else None
+        if shown is None:
+            return
+        try:
+            if shown.size != head.size:
+                raise LogProofError(
+                    "log_proof_invalid", f"a proof for {shown.size} leaves, a checkpoint of {head.size}"
+                )
+            InclusionProof(shown.leaf, shown.index, shown.size, shown.path).verify(head.root)
+        except LogProofError as exc:
+            exc.path = "/inclusion"
+            raise
+
+    async def _noted(self, note: str, engagement: EngagementId, peer: DidDocument) -> Checkpoint:
+        """The checkpoint that a message carries, once it is its sender's."""
+        try:
+            text, now = read_multibase_note(note), self._agent.clock.now()
+            return await self._by_recorded(engagement, peer, lambda one: verified_note(text, one, now))
+        except LogProofError as exc:
+            exc.path = "/checkpoint"
+            raise
+
     async def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
         """The head of its sender's log that a message carries. One without a note is under the message's own proof."""
         if not isinstance(message, Closing):
             return stated_in(message)
-        try:
-            note = read_multibase_note(message.checkpoint)
-            now = self._agent.clock.now()
-            head = await self._by_recorded(message.engagement, peer, lambda one: verified_note(note, one, now))
-        except LogProofError as exc:
-            exc.path = "/checkpoint"
-            raise
-        return stated_in(message, (note, head))
+        head = await self._noted(message.checkpoint, message.engagement, peer)
+        return stated_in(message, (read_multibase_note(message.checkpoint), head))
 
     async def _by_recorded(
         self, engagement: EngagementId, peer: DidDocument, verified: Callable[[DidDocument], T]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pack_cases import signed_again
+from pack_cases import FALSE_WORDS, signed_again
 from packs import MADE, NAME, Hire, Line, Posing, coded, stated
 from undersigned.attestation import accepted
 from undersigned.did import DidDocument
@@ -480,11 +480,25 @@ def test_a_proof_under_another_size_is_noticed() -> None:
     [{"index": 2}, {"index": 4}, {"leaf": digest_bytes(b"another")}, {"log": "did:web:elsewhere.example"}],
 )
 def test_a_promise_in_the_seal_that_was_not_kept_is_noticed(promise: dict[str, Any]) -> None:
-    """HIRE-LOG-02: the contract stands where the seal said, in the offerer's own log."""
+    """HIRE-LOG-02, HIRE-PCK-11: it spoils the pack of who sealed; in the other's it is said against who sealed."""
     hire = Hire()
     hire.sealed(hire.place(**promise)).delivered().reviewed().closed()
-    for role in ("hirer", "provider"):
-        assert failing(report_on(hire.pack(role), hire)) == (LEDGER, "log_proof_invalid")
+    assert failing(report_on(hire.pack(), hire)) == (LEDGER, "log_proof_invalid")
+    assert_said_against(hire.hirer.actor, report_on(hire.pack("provider"), hire), "log_proof_invalid")
+
+
+def test_a_place_promised_in_the_packers_own_log_is_no_promise() -> None:
+    """HIRE-PCK-11: a seal that names the log of whoever gets it says nothing of where the contract stands there."""
+    hire = Hire()
+    hire.sealed(hire.place(log=hire.provider.actor.did, index=99)).delivered().reviewed().closed()
+    assert_said_against(hire.hirer.actor, report_on(hire.pack("provider"), hire), "log_proof_invalid")
+
+
+def assert_said_against(who: Actor, report: Report, code: str) -> None:
+    assert report.ok, report.steps
+    said = report.steps[LEDGER - 1].detail
+    assert f"{who.did} said of a log what does not hold (" in said
+    assert f": {code}, " in said
 
 
 def test_a_proof_that_the_peer_sent_is_checked() -> None:
@@ -494,7 +508,17 @@ def test_a_proof_that_the_peer_sent_is_checked() -> None:
     wrong = Hire()
     right = wrong.logs["hirer"].proof(wrong.places["hirer"])
     wrong.sealed(proof=right.__class__(right.leaf, right.index - 1, right.size, right.path))
-    assert failing(report_on(wrong.pack("provider"), wrong)) == (LEDGER, "log_proof_invalid")
+    assert_said_against(wrong.hirer.actor, report_on(wrong.pack("provider"), wrong), "log_proof_invalid")
+    assert failing(report_on(wrong.pack(checkpoint=None, inclusion=None), wrong)) == (LEDGER, "log_proof_invalid")
+
+
+@pytest.mark.parametrize("what", FALSE_WORDS)
+def test_what_the_other_side_says_of_a_log_spoils_no_pack_but_its_own(what: str) -> None:
+    """HIRE-PCK-11: whoever recorded it cannot be left without evidence by it; it is said, and of whom."""
+    make, code = FALSE_WORDS[what]
+    hire = make()
+    assert_said_against(hire.hirer.actor, report_on(hire.pack("provider"), hire), code)
+    assert failing(report_on(hire.pack(), hire)) == (LEDGER, code)
 
 
 def test_two_histories_of_one_log_are_noticed() -> None:

@@ -13,24 +13,31 @@ from msgspec.structs import replace
 
 from issuing import issued
 from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, messages, moves
+from undersigned.contract import countersigned
 from undersigned.credentials import Accusation, read_credential
 from undersigned.did import DidDocument
 from undersigned.encoding import (
     Digest,
     EngagementId,
+    base64url_encode,
     canonicalize,
     digest_bytes,
+    digest_from_hash,
+    from_struct,
     parse_duration,
     seconds_between,
     shift,
 )
 from undersigned.errors import ConfigurationError, CredentialError, LocalProtocolError, ScopeError, UndersignedError
+from undersigned.evidence import verify_pack
 from undersigned.ledger import Commit, Committed, Draw, Reservation
 from undersigned.messages import (
     Acceptance,
     Closing,
     Delivery,
+    Inclusion,
     Inquiry,
+    LedgerPlace,
     Offer,
     Review,
     Seal,
@@ -40,7 +47,7 @@ from undersigned.messages import (
 )
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import OTHER, pending
-from undersigned.runtime import Conversation, Job, Say, equivocation_proof, proved
+from undersigned.runtime import Conversation, Job, Say, equivocation_proof, export_pack, proved
 from undersigned.runtime.intake import MAX_INBOX
 from undersigned.runtime.job import run_handler
 from undersigned.runtime.work import Reviewed, contracts_to_deliver
@@ -62,6 +69,7 @@ from undersigned.testing import (
     withdraw,
 )
 from undersigned.testing import Say as Move
+from undersigned.transparency import Frontier, checkpoint_text, contract_leaf, leaf_digest, leaf_hash, signed_note
 
 Open = Callable[..., World]
 WAITS = (
@@ -801,6 +809,90 @@ def test_an_acceptance_of_another_document_ends_the_negotiation(open_world: Open
     assert last(world.hirer, name, Withdraw).reason == "terms_mismatch"
     assert "Acceptance" not in story(world.hirer, name)
     assert folded(world.hirer, name).contract is None
+
+
+def note_of(actor: Actor, *leaves: bytes, origin: str = "") -> str:
+    """What the actor signs as a checkpoint of a log of these leaves."""
+    tree = Frontier()
+    for leaf in leaves:
+        tree.append(leaf_hash(leaf))
+    text = checkpoint_text(origin or actor.did, tree.size, tree.root)
+    note = signed_note(text, origin or actor.did, actor.public_key, actor._key.sign(text).signature)
+    return "u" + base64url_encode(note.encode())
+
+
+def shown(*path: bytes, index: int = 0, size: int = 2) -> Inclusion:
+    """That a leaf of one byte stands there."""
+    return Inclusion(
+        leaf=leaf_digest(b"0"), index=index, size=size, path=tuple(digest_from_hash(leaf_hash(one)) for one in path)
+    )
+
+
+FALSE_NOTICES: dict[str, Callable[[Actor], Move]] = {
+    "a Receipt with no note": lambda _: receipt(checkpoint="uAAAA"),
+    "a Receipt with what is no base64": lambda _: receipt(checkpoint="uBB"),
+    "a Receipt with a stranger's note": lambda _: receipt(checkpoint=note_of(Actor("stranger"), b"0")),
+    "a Receipt with a stranger's signature": lambda by: receipt(checkpoint=note_of(Actor("x"), b"0", origin=by.did)),
+    "a Receipt with another path": lambda by: receipt(checkpoint=note_of(by, b"0", b"1"), inclusion=shown(b"2")),
+    "a Receipt with another place": lambda by: receipt(
+        checkpoint=note_of(by, b"0", b"1"), inclusion=shown(b"1", index=1)
+    ),
+    "a Receipt with a proof of another size": lambda by: receipt(
+        checkpoint=note_of(by, b"0", b"1"), inclusion=shown(size=1)
+    ),
+    "a Sync with no note": lambda _: sync(checkpoint="uAAAA"),
+    "a Sync with a stranger's note": lambda _: sync(checkpoint=note_of(Actor("stranger"), b"0")),
+}
+
+
+@pytest.mark.parametrize("what", FALSE_NOTICES)
+def test_a_notice_that_shows_a_false_log_is_not_recorded_and_spoils_no_pack(what: str, open_world: Open) -> None:
+    """HIRE-LOG-03: its sender's word would stand in the evidence of whoever got it."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("accepted-by-provider", name, world.provider)
+    move = FALSE_NOTICES[what](world.hirer.office.actor)
+    moved = folded(world.provider, name).sent[-1]
+    of = {"of": (moved,)} if move.type == "Receipt" else {"seen": moved}
+    before = world.provider.the(name).engagement
+    world.tell(forge(world, world.provider, name, move, **of), world.hirer.did, world.provider)
+    assert world.provider.the(name).engagement == before
+    refused = [event for event in world.provider.events if event.kind == "refused"]
+    assert [(event.type, event.code) for event in refused] == [(move.type, "log_proof_invalid")]
+    world.until("closed", name)
+    world.settle()
+    for node in world.nodes:
+        assert move.members.get("checkpoint") not in [
+            getattr(message.message, "checkpoint", None) for message in messages(node, name)
+        ]
+        report = verify_pack(packed(world, node, name), now=world.clock.now())
+        assert report.ok, report.steps
+
+
+def packed(world: World, node: Node, engagement: EngagementId) -> bytes:
+    return world.run(export_pack(node.ledger, node.artifacts, node.did, engagement), 5)
+
+
+@pytest.mark.parametrize("members", [{"leaf": digest_bytes(b"another")}, {"log": "did:web:elsewhere.example"}])
+def test_a_seal_that_states_a_false_place_is_refused(members: dict[str, Any], open_world: Open) -> None:
+    """HIRE-LOG-02: it would make a contract whose evidence does not hold; the true one is taken afterwards."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("accepted-by-provider", name, world.provider)
+    said = last(world.provider, name, Acceptance)
+    document = countersigned(from_struct(last(world.provider, name, Offer).document), said.contract_proof)
+    place = {"log": world.hirer.did, "index": 0, "leaf": leaf_digest(contract_leaf(document))}
+    raw = forge(world, world.provider, name, seal(ledger=LedgerPlace(**place | members)))
+    count = len(world.network.sent)
+    world.tell(raw, world.hirer.did, world.provider)
+    held = folded(world.provider, name)
+    assert held.in_doubt
+    assert held.contract is None
+    told = [recorded_message(one.raw).message for one in world.network.sent[count:]]
+    assert [(one.type, one.of, one.code) for one in told if one.type == "Problem"] == [  # type: ignore[attr-defined]
+        ("Problem", recorded_message(raw).digest, "log_proof_invalid")
+    ]
+    world.until("closed", name)
 
 
 def test_equivocation_is_kept_as_proof_once(open_world: Open) -> None:

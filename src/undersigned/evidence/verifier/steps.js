@@ -532,33 +532,44 @@ async function logs(the) {
   const { own } = the.manifest;
   const [checkpoint, inclusion] = [the.members.get("ledger/checkpoint.txt"), the.members.get("ledger/inclusion.json")];
   if (Boolean(checkpoint) !== Boolean(inclusion)) throw noProof("checkpoint and inclusion prove something only together");
-  const heads = [];
-  for (const { content } of ofType(the, "Offer", "Acceptance", "Closing", "Receipt", "Sync")) {
+  const [heads, against] = [[], []];
+  for (const { number, content } of ofType(the, "Offer", "Acceptance", "Closing", "Receipt", "Sync")) {
     if (content.head) heads.push([content.head.at, { ...content.head, origin: content.sender, root: rawDigest(content.head.root) }]);
     if (content.checkpoint && signsNotes(the, content.sender)) {
-      heads.push([content.checkpointAt ?? content.proof.created, await noteOf(noteText(content.checkpoint), content.sender, assertionKeys(the, content.sender))]);
+      const stated = await held(the, content.sender, against, `message ${number}, ${content.type}`, () =>
+        noteOf(noteText(content.checkpoint), content.sender, assertionKeys(the, content.sender)),
+      );
+      if (stated) heads.push([content.checkpointAt ?? content.proof.created, stated]);
     }
   }
   const head = checkpoint && (await noteOf(utf8(checkpoint, "log_proof_invalid"), own, assertionKeys(the, own)));
   if (head) heads.push([shift(the.manifest.created, 1), head]);
-  checkGrowth(heads);
+  for (const log of new Set(heads.map(([, one]) => one.origin))) {
+    await held(the, log, against, "its checkpoints", () => checkGrowth(heads.filter(([, one]) => one.origin === log)));
+  }
   const proofs = (the.proofs = await moreProofs(the, head));
   const roots = new Map(heads.map(([, one]) => [`${one.size} ${one.origin}`, one.root]));
   const witnessed = await witnesses(the, checkpoint && utf8(checkpoint, "log_proof_invalid"));
-  const more = [await continued(the, roots), await cosignatures(the, roots), witnessed].filter(Boolean);
-  if (!the.sealed) return ["no contract, and no proof of a log in this pack", ...more].join("; ");
+  const more = [await continued(the, roots, against), await cosignatures(the, roots, against), witnessed].filter(Boolean);
+  if (!the.sealed) return ["no contract, and no proof of a log in this pack", ...more, ...against].join("; ");
   const leaf = written(await leafHash(concat(encode("hire/v1 contract\n"), await sha256(canonical(the.sealed.document)))));
   const { ledger, sender } = ofType(the, "Seal")[0].content;
-  if (ledger.leaf !== leaf || ledger.log !== sender) throw noProof("the seal promises a place for another leaf, or in another's log");
+  const promised = await held(the, sender, against, "its Seal", () => {
+    if (ledger.leaf !== leaf || ledger.log !== sender) throw noProof("the seal promises a place for another leaf, or in another's log");
+    return ledger;
+  });
   const found = [];
-  for (const { content } of ofType(the, "Receipt")) {
+  for (const { number, content } of ofType(the, "Receipt")) {
     if (content.inclusion?.leaf !== leaf) continue;
-    found.push(await included(content.inclusion, await noteOf(noteText(content.checkpoint ?? ""), content.sender, assertionKeys(the, content.sender)), ledger));
+    const said = await held(the, content.sender, against, `message ${number}, Receipt`, async () =>
+      included(content.inclusion, await noteOf(noteText(content.checkpoint ?? ""), content.sender, assertionKeys(the, content.sender)), promised),
+    );
+    if (said) found.push(said);
   }
   if (head) {
     const proof = readInclusion(decodeJson(inclusion));
     if (!same(canonical(proof), inclusion) || proof.leaf !== leaf) throw noProof("the inclusion is of another leaf, or not in canonical form");
-    found.push(await included(proof, head, ledger));
+    found.push(await included(proof, head, promised));
     const others = proofs.filter((one) => one.index !== proof.index).length;
     if (others) found.push(`${others} more leaves in the log of ${own}`);
   }
@@ -567,7 +578,19 @@ async function logs(the) {
   if (!proved && signsNotes(the, own) && ofType(the, "Closing").some((one) => one.content.sender === own)) {
     throw noProof(`${own} signed its log, and the pack does not prove the contract in it`);
   }
-  return [...(found.length ? found : [`no proof under a checkpoint of ${own} yet`]), ...more].join("; ");
+  return [...(found.length ? found : [`no proof under a checkpoint of ${own} yet`]), ...more, ...against].join("; ");
+}
+
+/** What `check` of something that `sender` says of a log gives. What the packer says has to hold; what the other side says
+ * and does not hold makes no pack invalid (HIRE-PCK-11): then `against` has it, and this is undefined. */
+async function held(the, sender, against, what, check) {
+  try {
+    return await check();
+  } catch (error) {
+    if (!(error instanceof Refused) || sender === the.manifest.own) throw error;
+    against.push(`${sender} said of a log what does not hold (${what}: ${error.code}, ${error.message})`);
+    return undefined;
+  }
 }
 
 /** What a member of the packer's making says, which it writes in canonical form; undefined if it is not there. */
@@ -664,60 +687,67 @@ async function witnessKeys(the, name) {
 }
 
 /** Each head continues the one that it says, where that is in the pack. */
-async function continued(the, roots) {
+async function continued(the, roots, against) {
   const [count, left] = [[], []];
-  for (const { content } of ofType(the, "Offer", "Acceptance", "Closing")) {
+  for (const { number, content } of ofType(the, "Offer", "Acceptance", "Closing")) {
     const consistency = content.head?.consistency ?? content.consistency;
     if (!consistency) continue;
-    const size = content.head?.size ?? readCheckpoint(readNote(noteText(content.checkpoint)).text).size;
-    const [old, root] = [consistency.size, size].map((one) => roots.get(`${one} ${content.sender}`));
-    if (old && root) await verifyConsistency(consistency.size, old, size, root, consistency.path);
-    (old && root ? count : left).push(content);
+    await held(the, content.sender, against, `message ${number}, ${content.type}`, async () => {
+      const size = content.head?.size ?? readCheckpoint(readNote(noteText(content.checkpoint)).text).size;
+      const [old, root] = [consistency.size, size].map((one) => roots.get(`${one} ${content.sender}`));
+      if (old && root) await verifyConsistency(consistency.size, old, size, root, consistency.path);
+      (old && root ? count : left).push(content);
+    });
   }
   const said = count.length ? [`${count.length} heads continue what was stated before`] : [];
   if (left.length) said.push(`${left.length} heads continue what this pack does not have: not checked`);
   return said.join("; ");
 }
 
-/** Each cosignature is its sender's, of the recipient's log, and contradicts no checkpoint of it. */
-async function cosignatures(the, roots) {
+/** Each cosignature is its sender's, of the recipient's log, and contradicts no checkpoint of the packer's. What the packer
+ * cosigned and the other side contradicts here, it may have been shown elsewhere. */
+async function cosignatures(the, roots, against) {
   let count = 0;
-  for (const { content } of ofType(the, "Acceptance", "Seal", "Closing")) {
+  for (const { number, content } of ofType(the, "Acceptance", "Seal", "Closing")) {
+    const what = `message ${number}, ${content.type}`;
     for (const coded of content.cosignatures ?? []) {
-      const note = noteText(coded);
-      const head = await byAKey(assertionKeys(the, content.sender), content.sender, (key) => verifyCosignature(note, key, content.sender));
-      if (head.origin !== content.recipient) throw noProof(`a cosignature of ${shown(head.origin)}, sent to another`);
-      if (!same(roots.get(`${head.size} ${head.origin}`) ?? head.root, head.root)) {
+      const head = await held(the, content.sender, against, what, async () => {
+        const note = noteText(coded);
+        const found = await byAKey(assertionKeys(the, content.sender), content.sender, (key) => verifyCosignature(note, key, content.sender));
+        if (found.origin !== content.recipient) throw noProof(`a cosignature of ${shown(found.origin)}, sent to another`);
+        return found;
+      });
+      if (!head) continue;
+      await held(the, head.origin, against, `${what}, its cosignatures`, () => {
+        if (same(roots.get(`${head.size} ${head.origin}`) ?? head.root, head.root)) return;
         throw new Refused("ledger_diverged", `the log of ${head.origin} was cosigned with other leaves`);
-      }
+      });
       count += 1;
     }
   }
   return count ? `${count} cosignatures hold` : "";
 }
 
-async function included(proof, head, ledger) {
+async function included(proof, head, promised) {
   if (proof.size !== head.size) throw noProof(`a proof for ${proof.size} leaves, a checkpoint of ${head.size}`);
   await verifyInclusion(proof, head.root);
-  if (head.origin === ledger.log && proof.index !== ledger.index) {
-    throw noProof(`the seal promised index ${ledger.index}; the contract has index ${proof.index}`);
+  if (head.origin === promised?.log && proof.index !== promised.index) {
+    throw noProof(`the seal promised index ${promised.index}; the contract has index ${proof.index}`);
   }
   return `leaf ${proof.index + 1} of ${head.size} in the log of ${head.origin}`;
 }
 
-/** HIRE-LOG-05: one root for each size of a log, and no log smaller than it was before. */
+/** HIRE-LOG-05: one root for each size of one log, and it is never smaller than it was before. */
 function checkGrowth(heads) {
   const roots = new Map();
-  const largest = new Map();
+  let [last, most, before] = ["", 0, 0];
   for (const [at, head] of heads.toSorted(([one], [other]) => inOrder(one, other))) {
-    const last = largest.get(head.origin) ?? { at, most: 0, before: 0 };
-    const before = at > last.at ? last.most : last.before; // of two signed in one second neither came first
-    const name = `${head.size} ${head.origin}`;
-    if (!roots.has(name)) roots.set(name, head.root);
-    if (!same(roots.get(name), head.root) || head.size < before) {
+    before = at > last ? most : before; // of two signed in one second neither came first
+    if (!roots.has(head.size)) roots.set(head.size, head.root);
+    if (!same(roots.get(head.size), head.root) || head.size < before) {
       throw new Refused("ledger_diverged", `the log of ${head.origin} had other leaves before, or more`);
     }
-    largest.set(head.origin, { at, most: Math.max(last.most, head.size), before });
+    [last, most] = [at, Math.max(most, head.size)];
   }
 }
 

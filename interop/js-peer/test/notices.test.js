@@ -1,0 +1,32 @@
+/** What a notice shows of its sender's log (HIRE-LOG-03). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { Resolver } from '../src/did.js';
+import { multibase, fromMultibase } from '../src/encoding.js';
+import { checkNotice } from '../src/receive.js';
+import { SPEC } from '../src/spec.js';
+
+const receipt = JSON.parse(readFileSync(`${SPEC}/vectors/messages/eddsa-jcs-2022/receipt-inclusion/input.json`, 'utf8'));
+const document = await new Resolver({}).resolve(receipt.sender);
+const { checkpoint, inclusion } = receipt;
+const refused = (/** @type {any} */ change) => assert.throws(() => checkNotice({ ...receipt, ...change }, document), { code: 'log_proof_invalid' });
+
+test('a note of its sender, with and without a proof that leads to it', () => {
+  checkNotice(receipt, document);
+  checkNotice({ ...receipt, inclusion: undefined }, document);
+  checkNotice({ ...receipt, inclusion: undefined, checkpoint: undefined }, document);
+});
+
+test('a note that is none, of another log, or of other leaves', () => {
+  const text = fromMultibase(checkpoint).toString();
+  for (const note of ['uAAAA', multibase(Buffer.from(text.replace('\n5\n', '\n6\n')))]) refused({ checkpoint: note });
+  refused({ sender: receipt.recipient });
+});
+
+test('a proof of another size, or that does not lead there', () => {
+  const [path] = inclusion.path;
+  for (const change of [{ size: 6 }, { index: 3 }, { index: 5 }, { path: [] }, { path: [path, path] }, { leaf: path }]) {
+    refused({ inclusion: { ...inclusion, ...change } });
+  }
+});
