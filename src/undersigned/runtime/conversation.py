@@ -406,9 +406,11 @@ class Conversation(Remembered):
             self._wake.set_result(None)
 
     def _rests_at(self) -> Instant | None:
-        """When it may be laid to rest, if nothing happens until then; under a contract, and at the end, never."""
+        """When it may be laid to rest, if nothing happens until then; under a contract never. One that ended rests, too,
+        until its peer says that it knows: nothing makes a peer say so, and each would be held for a day.
+        """
         engagement = self.engagement
-        if engagement.contract is not None or engagement.state in ENDED or not self._places:
+        if engagement.contract is not None or not self._places:
             return None
         return shift(engagement.last_at or "", REST_SECONDS)
 

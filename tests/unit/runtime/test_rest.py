@@ -181,6 +181,25 @@ def test_time_wakes_it(open_world: Open) -> None:
         assert summary.state == "withdrawn"
 
 
+def test_what_ended_rests_until_the_other_side_says_that_it_knows(open_world: Open) -> None:
+    """Whoever says nothing has it held for a day; it is not to hold all that was said meanwhile."""
+    world = open_world()
+    undecided(world)
+    conversation = world.begin(opening="3 EUR")
+    world.settle(QUIET_SECONDS)
+    with world.silence():
+        world.run(world.hirer.cancel(conversation))
+        assert conversation.engagement.state == "withdrawn"
+        world.settle(QUIET_SECONDS)
+        assert conversation.resting
+        assert (conversation._last, conversation.facts) == ({}, {})
+    world.settle(1000)
+    assert not any(node.conversations for node in world.nodes)
+    for node in world.nodes:
+        said = [row.type for row in moves(node, conversation.id)]
+        assert said.count("Withdraw") == 1
+
+
 def test_what_was_not_stored_yet_is_stored_before_it_rests(open_world: Open) -> None:
     """A receipt is kept back for the next commit; none is near, so it is written by itself, once."""
     world = open_world()
