@@ -26,7 +26,7 @@ from undersigned.daemon.listener import (
 )
 from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError, VerificationError
-from undersigned.transport import NO_PROXIES, Budget, Channel, ChannelLimits, Proxies, Watch, admit, connect
+from undersigned.transport import NO_PROXIES, Allowance, Budget, Channel, ChannelLimits, Proxies, Watch, admit, connect
 
 LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, message_seconds=0.3, close_seconds=0.3, proof_seconds=2)
 LISTENING = ListenerLimits(channel=LIMITS, head_seconds=5)
@@ -1361,6 +1361,27 @@ def test_sc_105_a_budget_counts_failures_in_a_window() -> None:
     assert not budget.exhausted("did:web:mallory.example", 60.0)
     budget.spend("did:web:mallory.example", 60.0)
     assert not budget.exhausted("did:web:mallory.example", 60.0)
+
+
+def test_an_allowance_says_how_long_to_wait() -> None:
+    """So much at once, and then no faster than it comes back; what was brought meanwhile counts."""
+    allowance = Allowance(600)
+    assert allowance.take("127.0.0.1", 600, 0.0) == 0.0
+    assert allowance.take("127.0.0.1", 100, 0.0) == 10.0
+    assert allowance.take("127.0.0.1", 100, 0.0) == 20.0
+    assert allowance.take("127.0.0.2", 600, 0.0) == 0.0
+    assert allowance.take("127.0.0.1", 0, 20.0) == 0.0
+    assert allowance.take("127.0.0.1", 600, 80.0) == 0.0
+    assert allowance.take("127.0.0.1", 601, 10_000.0) == 0.1
+
+
+def test_an_allowance_holds_a_bounded_number_of_keys() -> None:
+    allowance = Allowance(60, max_keys=10)
+    for number in range(1000):
+        allowance.take(f"key {number}", 60, 1.0)
+    assert allowance.take("key 999", 1, 1.0) == 1.0
+    assert allowance.take("key 0", 1, 1.0) == 0.0
+    assert len(allowance._taken) == 10
 
 
 def test_sc_105_a_budget_holds_a_bounded_number_of_keys() -> None:

@@ -39,7 +39,6 @@ from undersigned.messages import (
     recorded_message,
 )
 from undersigned.protocol import (
-    ENDED,
     STANDING,
     START,
     Acknowledge,
@@ -406,7 +405,7 @@ class Conversation(Remembered):
             self._wake.set_result(None)
 
     def _rests_at(self) -> Instant | None:
-        """When it may be laid to rest, if nothing happens until then; under a contract never. One that ended rests, too,
+        """When it may be laid to rest, if nothing happens until then; under a contract never. What ended rests, too,
         until its peer says that it knows: nothing makes a peer say so, and each would be held for a day.
         """
         engagement = self.engagement

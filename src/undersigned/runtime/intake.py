@@ -29,7 +29,7 @@ from undersigned.messages import (
     verify_message,
 )
 from undersigned.protocol import begin
-from undersigned.transport import Budget, Channel
+from undersigned.transport import Allowance, Budget, Channel
 
 from .conversation import Arrived, Conversation
 from .turn import Event
@@ -53,6 +53,10 @@ MAX_NEGOTIATIONS = 512
 """Those of a peer with whom there is no contract: a name costs nothing, and each negotiation is a line in our store and
 wakes on every connection. Hundreds of hires may begin at once; whoever has more is told to come again.
 """
+BYTES_A_MINUTE = 64 * 1024 * 1024
+"""That all peers of one address together may send before there is a contract with them: whatever they say is stored.
+Hundreds of hires may begin at once; what is more than that waits.
+"""
 FAULT = b'{"type":"Fault",'
 """How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
 and is never answered."""
@@ -68,6 +72,7 @@ class Intake:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._budget = Budget()
+        self._bytes = Allowance(BYTES_A_MINUTE)
 
     async def read(self, channel: Channel, raw: bytes) -> None:
         """Takes one message from a proved connection.
@@ -78,6 +83,10 @@ class Intake:
         peer = channel.peer
         if peer is None:
             raise ProofError("proof_missing", "the connection is not proved")
+        if not any(one.engagement.contract is not None for one in self._agent.conversations.of(peer)):
+            seconds = self._bytes.take(channel.address, len(raw), asyncio.get_running_loop().time())
+            if seconds:
+                await asyncio.sleep(seconds)  # and meanwhile nothing more is read of this connection
         try:
             await self._verified(channel, peer, decode_message(raw))
         except UndersignedError as error:

@@ -15,7 +15,7 @@ from undersigned.transport.base import (
     closing,
     told_code,
 )
-from undersigned.transport.budget import Budget
+from undersigned.transport.budget import Allowance, Budget
 from undersigned.transport.connecting import TRANSPORTS, Dial, connect
 from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
 from undersigned.transport.ports import free_ports
@@ -32,6 +32,7 @@ __all__ = [
     "SUBPROTOCOL",
     "TRANSPORTS",
     "AcceptedChannel",
+    "Allowance",
     "Budget",
     "Channel",
     "ChannelLimits",

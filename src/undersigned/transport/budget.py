@@ -1,4 +1,4 @@
-"""How many failures a peer may cause before it is not listened to for a while.
+"""How many failures a peer may cause before it is not listened to for a while, and how fast it is listened to.
 
 Verifying a signature that does not hold costs us more than sending it costs the peer. Each failure is counted
 against whoever caused it: the proved DID, or the address while nothing is proved.
@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from undersigned.errors import TransportError
 
-__all__ = ["Budget"]
+__all__ = ["Allowance", "Budget"]
 
 
 class Budget:
@@ -52,3 +52,26 @@ class Budget:
         """
         if self.count(key, at):
             raise TransportError("rate_limited", f"{key} caused {self.failures} failures in {self.window_seconds:g} s")
+
+
+class Allowance:
+    """At most `per_minute` of something per key, on average, and as much at once. Whoever brings more waits.
+
+    Times are seconds of any clock that does not run back. Holds at most `max_keys` keys; the one that brought nothing
+    for longest makes room.
+    """
+
+    def __init__(self, per_minute: int, *, max_keys: int = 4096) -> None:
+        self._most = per_minute
+        self._max_keys = max_keys
+        self._taken: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str, amount: int, at: float) -> float:
+        """Counts `amount` of `key`; how many seconds it has to wait for that."""
+        a_second = self._most / 60
+        taken, since = self._taken.pop(key, (0.0, at))
+        taken = max(0.0, taken - (at - since) * a_second) + amount
+        self._taken[key] = (taken, at)
+        if len(self._taken) > self._max_keys:
+            self._taken.popitem(last=False)
+        return max(0.0, taken - self._most) / a_second

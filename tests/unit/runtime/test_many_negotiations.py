@@ -13,6 +13,7 @@ from undersigned.encoding import EngagementId, decode_json
 from undersigned.runtime import Job, intake
 from undersigned.runtime.conversation import REST_SECONDS
 from undersigned.runtime.greetings import PAUSE_SECONDS, SLICE
+from undersigned.transport import Allowance
 
 Open = Callable[..., World]
 MANY = 2 * SLICE + 8
@@ -104,3 +105,28 @@ def test_under_a_contract_there_may_be_more(open_world: Open, monkeypatch: pytes
         world.begin(opening="5 EUR")
     world.settle(1)
     assert len(world.provider.conversations) == 5
+
+
+def test_what_is_said_without_a_contract_is_read_no_faster_than_it_may_be(open_world: Open) -> None:
+    """HIRE-LIM-02: nothing is refused for it."""
+    world = open_world()
+    waiting(world, 1)
+    world.provider.intake._bytes = Allowance(8_000)
+    for _ in range(12):
+        world.begin(opening="3 EUR")
+    world.settle(1)
+    read = len(world.provider.conversations)
+    assert 1 < read < 12
+    assert world.provider.said("refused") == []
+    world.settle(60)
+    assert len(world.provider.conversations) > read
+
+
+def test_what_is_said_under_a_contract_does_not_wait(open_world: Open) -> None:
+    world = open_world(handler=linger)
+    world.begin(opening="5 EUR")
+    world.settle(1)
+    world.provider.intake._bytes = Allowance(1)
+    world.begin(opening="5 EUR")
+    world.settle(1)
+    assert len(world.provider.contracts) == 2
