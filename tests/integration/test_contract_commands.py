@@ -15,7 +15,7 @@ import pytest
 
 from integration.commands import SECONDS, UNDERSIGNED, Process, serving
 from integration.hires import REPORT, did_of, moves, summarise, two_homes
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import digest_bytes, parse_duration, shift
 from undersigned.ledger import Row, open_ledger
 from undersigned.runtime import ContractOrder, Home, Job, Say, SystemClock, leave_order
 from undersigned.testing import ARBITER, ARTIFACT, Actor
@@ -224,6 +224,28 @@ async def _rows(home: Home, kind: str) -> tuple[Row, ...]:
 
 def _closings(home: Home) -> list[dict]:
     return [json.loads(row.raw) for row in asyncio.run(_rows(home, "Closing"))]
+
+
+def test_a_cancelled_contract_is_wound_down_and_says_what_there_is(hired: Hire) -> None:
+    """HIRE-LIF-23: in order, unlike `revoke`: the work is stopped, and the provider delivers that it was; only the
+    hirer may, with a reason of the list.
+    """
+    acme, globex = hired.acme, hired.globex
+    assert hired.on(globex, "cancel").error["code"] == "wrong_party"
+    assert hired.on(acme, "cancel", "--reason", "bored").code == 2
+    least = parse_duration(hired.shown(acme)["terms"]["deadlines"]["windDown"])
+    assert hired.on(acme, "cancel", "--for", least - 1).error["code"] == "terms_mismatch"
+    before = SystemClock().now()
+    ordered = hired.on(acme, "cancel", "--reason", "superseded")
+    assert ordered.code == 0, ordered
+    ended = hired.hire.end()
+    (said,) = [json.loads(row.raw) for row in asyncio.run(_rows(globex, "Cancel"))]
+    assert said["reason"] == "superseded"
+    assert shift(before, least) <= said["windDown"] <= shift(SystemClock().now(), least)
+    (delivery,) = [json.loads(row.raw) for row in asyncio.run(_rows(acme, "Delivery"))]
+    assert (delivery["outcome"], delivery["artifacts"]) == ("cancelled", [])
+    assert (ended.code, ended.error["code"]) == (3, "upstream_failed"), ended
+    assert [one["settlement"]["amount"] for one in _closings(acme)] == ["0", "0"]
 
 
 def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:

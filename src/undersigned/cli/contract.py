@@ -1,4 +1,4 @@
-"""Commands for a contract that is performed: `contract show|suspend|resume|amend|release|accept|decline|revoke|…`.
+"""Commands for a contract that is performed: `contract show|suspend|resume|amend|release|accept|decline|cancel|…`.
 
 `show` reads the ledger. The others leave an order in the state folder, which the running peer carries out; so they work
 beside `serve` or `hire`.
@@ -27,7 +27,17 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Digest, digest_hex, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, FormatError, LedgerUnavailable, UndersignedError
-from undersigned.messages import CAUSES, SUSPEND_REASONS, Artifact, Closing, Delivery, Message, Offer, recorded_message
+from undersigned.messages import (
+    CANCEL_REASONS,
+    CAUSES,
+    SUSPEND_REASONS,
+    Artifact,
+    Closing,
+    Delivery,
+    Message,
+    Offer,
+    recorded_message,
+)
 from undersigned.protocol import ENDED, Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Answered,
@@ -319,6 +329,23 @@ async def contract_decline(out: Out, contract: str, home: str | None) -> int:
     return await _order(out, home, contract, "decline", {})
 
 
+@contract.command("cancel")
+@CONTRACT
+@click.option("--for", "seconds", type=click.IntRange(0), help="Seconds. Default: as many as the terms leave at least.")
+@click.option(
+    "--reason",
+    type=click.Choice(list(CANCEL_REASONS)),
+    default="no_longer_needed",
+    help="Why. Default no_longer_needed.",
+)
+@HOME_OPTION
+@command
+async def contract_cancel(out: Out, contract: str, seconds: int | None, reason: str, home: str | None) -> int:
+    """Order the provider to stop, and to hand over what there is within `--for`. To end it at once: `revoke`."""
+    body = {"reason": reason} if seconds is None else {"reason": reason, "seconds": seconds}
+    return await _order(out, home, contract, "cancel", body)
+
+
 @contract.command("revoke")
 @CONTRACT
 @click.option(
@@ -331,7 +358,7 @@ async def contract_decline(out: Out, contract: str, home: str | None) -> int:
 @HOME_OPTION
 @command
 async def contract_revoke(out: Out, contract: str, cause: str, names: str | None, home: str | None) -> int:
-    """End it at once, for a cause that it allows. For now only: `suspend`."""
+    """End it at once, for a cause that it allows. In order: `cancel`. For now only: `suspend`."""
     return await _order(out, home, contract, "revoke", {"cause": cause, **({"names": names} if names else {})})
 
 

@@ -27,7 +27,7 @@ from undersigned.contract import (
     read_ruling,
     share,
 )
-from undersigned.encoding import Digest, JsonObject, compare_amounts, digest_of, shift
+from undersigned.encoding import Digest, JsonObject, compare_amounts, digest_of, parse_duration, shift
 from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Ruling
@@ -105,6 +105,21 @@ class Changes:
         def make(engagement: Engagement) -> Say:
             self._agent.subcontracts.require(conversation, conversation.offered(engagement).terms)
             return Say("Resume", {"contract": contract_of(engagement).digest, "reason": reason})
+
+        await self._ask(conversation, make)
+
+    async def cancel(
+        self, conversation: Conversation, *, seconds: int | None = None, reason: str = "no_longer_needed"
+    ) -> None:
+        """The provider is to stop in order, and to hand over what there is within `seconds` (default: the least the
+        terms leave it); past them we may end the contract. Raises as `suspend`.
+        """
+
+        def make(engagement: Engagement) -> Say:
+            # By the time of this turn, so that the least that the terms allow is enough.
+            least = parse_duration(conversation.offered(engagement).terms.deadlines.wind_down)
+            by = shift(self._agent.clock.now(), least if seconds is None else seconds)
+            return Say("Cancel", {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by})
 
         await self._ask(conversation, make)
 

@@ -83,6 +83,7 @@ ACTS: Final[Mapping[str, Act]] = MappingProxyType(
     {
         "suspend": lambda changes, conversation, body: changes.suspend(conversation, **body),
         "resume": lambda changes, conversation, body: changes.resume(conversation, **body),
+        "cancel": lambda changes, conversation, body: changes.cancel(conversation, **body),
         "revoke": lambda changes, conversation, body: changes.revoke(conversation, **body),
         "breach": lambda changes, conversation, body: changes.claim_breach(conversation, **body),
         "dispute": lambda changes, conversation, body: changes.dispute(conversation, **body),
