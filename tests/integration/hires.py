@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from undersigned.encoding import Did, Instant, shift
 from undersigned.ledger import Ledger, Row, open_ledger
+from undersigned.protocol import REPEAT_SECONDS
 from undersigned.runtime import (
     Agent,
     Hire,
@@ -41,6 +42,18 @@ class Hands:
 
     def now(self) -> Instant:
         return shift(SystemClock().now(), self.ahead)
+
+
+async def much_later(clock: Hands, *peers: Agent) -> None:
+    """Time goes by for these peers, past every pause after which something is said again, and they say it."""
+    for seconds in REPEAT_SECONDS:
+        clock.ahead += seconds + 1
+        for peer in peers:
+            for conversation in tuple(peer.conversations.values()):
+                await conversation.settled()
+        for peer in peers:
+            for conversation in tuple(peer.conversations.values()):
+                await conversation.settled()  # what came of the other side's meanwhile
 
 
 async def linger(job: Job) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from integration.hires import REPORT, two_homes, until
+from integration.hires import REPORT, Hands, much_later, two_homes, until
 from integration.test_log import went_back
 from undersigned import Peer
-from undersigned.encoding import base64url_decode, base64url_encode, digest_hex, parse_instant
+from undersigned.encoding import base64url_decode, base64url_encode, digest_hex, parse_instant, shift
 from undersigned.errors import LogProofError, PolicyError, UndersignedError
 from undersigned.ledger import Seen, decided, open_ledger
 from undersigned.messages import Closing, LogHead, recorded_message
@@ -219,7 +219,8 @@ async def test_a_log_that_was_rewritten_is_not_cosigned_again(tmp_path: Path) ->
         await hire(acme, globex)  # until now the first head may wait to be cosigned, and the rewritten log refuses that
         before = await seen(acme, globex)
     rewritten(homes[1])
-    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+    clock = Hands()
+    async with Peer.open(homes[0], clock=clock) as acme, Peer.open(homes[1], clock=clock) as globex:
         # The tiles are looked at while it works: its closing comes too late to be cosigned, and is not taken.
         result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
         assert (result.price, list(result.artifacts)) == ("4 EUR", ["summary.txt"])
@@ -234,7 +235,7 @@ async def test_a_log_that_was_rewritten_is_not_cosigned_again(tmp_path: Path) ->
         with pytest.raises(LogProofError) as refused:
             await hire(acme, globex)
         assert refused.value.code == "ledger_diverged"
-        await asyncio.sleep(3)
+        await much_later(clock, acme, globex)
         events = [heard.get_nowait() for _ in range(heard.qsize())]
         assert [one for one in events if one.kind in ("refused", "problem")] == [], "it is not said again and again"
 
@@ -278,8 +279,7 @@ async def test_books_that_are_signed_again_are_no_older_log(tmp_path: Path) -> N
         closing = (await closings(acme, await hire(acme, globex)))["provider"]
         assert closing.proof is not None
         await hire(acme, globex)
-        await asyncio.sleep(1.1)  # times are whole seconds
-        later = replace(closing.proof, created=ledger_time())
+        later = replace(closing.proof, created=shift(ledger_time(), 1))  # times are whole seconds
         await acme.witness.check(replace(closing, proof=later, cosignatures=()), globex.own)
         assert (await seen(acme, globex)).fork is None
         said = replace(closing, proof=later, cosignatures=(), checkpoint_at=None)

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.commands import Ended, undersigned
-from integration.hires import REPORT, two_homes, until
+from integration.hires import REPORT, Hands, much_later, two_homes, until
 from integration.test_cross_witness import a_second_later, put_back, rewritten
 from undersigned import Peer
 from undersigned.did import DidDocument
@@ -193,7 +193,8 @@ async def test_a_hirer_whose_books_are_refused_is_told_and_goes_on(tmp_path: Pat
     """
     homes = await two_homes(tmp_path)
     await hire(homes)
-    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+    clock = Hands()
+    async with Peer.open(homes[0], clock=clock) as acme, Peer.open(homes[1], clock=clock) as globex:
         under_way = acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
         heard = globex.watchers.listen(None)
         async for event in under_way:
@@ -208,7 +209,7 @@ async def test_a_hirer_whose_books_are_refused_is_told_and_goes_on(tmp_path: Pat
         assert list(result.artifacts) == ["summary.txt"]
         assert result.unclosed is not None
         assert result.unclosed.code == "ledger_diverged"
-        await asyncio.sleep(3)
+        await much_later(clock, acme, globex)
         events = [heard.get_nowait() for _ in range(heard.qsize())]
         assert [one.type for one in events if one.kind == "refused"] == ["Closing"], "once"
     store = await open_ledger(homes[1].ledger_url)

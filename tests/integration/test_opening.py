@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from integration.hires import REPORT, summarise, two_homes
+from integration.hires import REPORT, summarise, two_homes, until
 from undersigned import Peer
 from undersigned.runtime.conversations import Conversations
 
@@ -28,7 +28,10 @@ async def test_whoever_comes_while_a_peer_is_opened_finds_what_it_offers(
         async def is_late() -> None:
             order = hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
             orders.append(asyncio.ensure_future(order))
-            await asyncio.sleep(1)
+            await until(lambda: door().unproved)  # its connection is there, and waits
+
+        def door() -> Any:
+            return provider._listener.door  # type: ignore[union-attr]
 
         monkeypatch.setattr(provider, "_start_gates", is_late)
         async with provider:
@@ -37,8 +40,20 @@ async def test_whoever_comes_while_a_peer_is_opened_finds_what_it_offers(
             assert result["summary.txt"] == REPORT.split(b"\n", 1)[0]
 
 
-async def test_what_is_fetched_of_a_peer_that_is_being_opened_is_no_verdict_on_it(tmp_path: Path) -> None:
+async def test_what_is_fetched_of_a_peer_that_is_being_opened_is_no_verdict_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before its engagements are there it does not say that there is none: honest work would be rejected for that."""
+    answered: list[int] = []
+    artifact = Peer._artifact
+
+    async def answers(self: Peer, asked: Any) -> Any:
+        answer = await artifact(self, asked)
+        if self is provider:
+            answered.append(answer.status)
+        return answer
+
+    monkeypatch.setattr(Peer, "_artifact", answers)
     provides, hires = await two_homes(tmp_path)
     provider = Peer.open(provides)
     provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
@@ -50,7 +65,7 @@ async def test_what_is_fetched_of_a_peer_that_is_being_opened_is_no_verdict_on_i
                 provider._open.clear()  # as while it starts
                 provider.conversations, there = Conversations(), provider.conversations
                 break
-        await asyncio.sleep(0.5)
+        await until(lambda: len(answered) > 1)  # it asked again, so the first answer was none
         assert not done.done()
         provider.conversations = there
         provider._open.set()

@@ -97,10 +97,12 @@ def frame(payload: bytes = b"", *, opcode: int = 1, fin: bool = True, length: in
 async def strangers() -> AsyncIterator[Callable[..., Awaitable[Streams]]]:
     """Opens plain connections to a world, from any address of this machine, and drops them at the end."""
     writers: list[asyncio.StreamWriter] = []
+    worlds: list[World] = []
 
     async def come(world: World, source: str = "127.0.0.1") -> Streams:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port, local_addr=(source, 0))
         writers.append(writer)
+        worlds.append(world)
         return reader, writer
 
     try:
@@ -109,7 +111,7 @@ async def strangers() -> AsyncIterator[Callable[..., Awaitable[Streams]]]:
         for writer in writers:
             writer.transport.abort()
         # The other side's sockets, too, are gone before the next test counts anything.
-        await asyncio.sleep(0.1)
+        await until(lambda: not any(door(world).unproved for world in worlds))
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:

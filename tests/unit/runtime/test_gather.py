@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from histories import Log, document_at
+from integration.hires import until
 from parties import Party
 from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key, make_document
@@ -435,7 +436,7 @@ async def test_a_caller_that_gives_up_does_not_take_the_answer_from_others() -> 
 
         here.answer = slow
         first, second = (asyncio.create_task(gatherer.document(here.did)) for _ in range(2))
-        await asyncio.sleep(0.01)
+        await until(lambda: here.requests)
         first.cancel()
         going.set()
         assert (await second).id == here.did
@@ -580,7 +581,7 @@ async def test_closing_ends_what_is_under_way() -> None:
 
         here.answer = silent
         waiting = asyncio.create_task(gatherer.document(here.did))
-        await asyncio.sleep(0.01)
+        await until(lambda: here.requests)
         await gatherer.close()
         with pytest.raises(asyncio.CancelledError):
             await waiting
