@@ -205,7 +205,16 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-CTR-09": ("contracts/*-changed-*",),
     "HIRE-CTR-10": ("contracts/*-sealed", "contracts/*-seal-*", "contracts/*-acceptance-*"),
     "HIRE-CTR-11": ("contracts/*-seal-without-proof", "contracts/*-one-proof", "contracts/chain-unsealed"),
-    "HIRE-CTR-12": ("contracts/*-terms-contradict", "contracts/*-verified-by-*", "journals/milestones-above-the-price"),
+    "HIRE-CTR-12": (
+        "contracts/*-terms-contradict",
+        "contracts/*-verified-by-*",
+        "contracts/*-no-time-between-signs-of-life",
+        "contracts/*-predicate-twice",
+        "contracts/*-fee-*",
+        "contracts/*-too-many",
+        "contracts/*-no-room-for-the-bill",
+        "journals/milestones-above-the-price",
+    ),
     "HIRE-LIF-01": (
         "journals/one-hire-*",
         "journals/suspend-by-the-provider",

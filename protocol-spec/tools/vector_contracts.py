@@ -89,6 +89,9 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("terms-of-another-name", "terms named after another document", "schema_violation", document=renamed)
     late = changed(document, terms__deadlines__finish=document["terms"]["deadlines"]["until"].replace("2026", "2027"))
     yield refused("terms-contradict", "due after the authority ends", "schema_violation", document=late)
+    if suite == SUITE:
+        for name, says, members in _unanswerable(document):
+            yield refused(name, says, "schema_violation", document=changed(document, **members))
     nothing = changed(document, terms__deliverables__0__maxBytes=0)
     yield refused("sized-of-nothing", "a deliverable of no bytes at most", "schema_violation", document=nothing)
     for role, party in (("hirer", HIRER), ("provider", PROVIDER)):
@@ -104,6 +107,42 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("acceptance-of-other-terms", "an Acceptance of other terms", "terms_mismatch", acceptance=other)
     none = changed(seal, proof=...)
     yield refused("seal-without-proof", "a Seal that nobody signed", "proof_missing", seal=none)
+
+
+def _unanswerable(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Terms that could be sealed and not be performed."""
+    own, terms = document["terms"]["deliverables"][0], document["terms"]
+    yield "no-time-between-signs-of-life", "a heartbeat of no time", {"terms__deadlines__heartbeat": "PT0S"}
+    yield "predicate-twice", "a statement asked for twice", {"terms__evidence__predicates": ["urn:a", "urn:a"]}
+    for name, says, fee in (
+        ("fee-negative", "a fee below nothing", {"amount": "-1", "currency": terms["price"]["currency"]}),
+        ("fee-in-another-currency", "a fee in another currency than the price", {"amount": "1", "currency": "XTS"}),
+    ):
+        yield name, says, {"terms__termination": {"convenience": "fee", "fee": fee, "cure": "PT1H"}}
+    asked = [
+        {**own, "name": f"part-{n}", "criteria": [{"id": f"met-{n}-{m}", "text": "It is."} for m in range(40)]}
+        for n in range(2)
+    ]
+    yield "criteria-too-many", "80 criteria, of which a Review answers 64", {"terms__deliverables": asked}
+    parts = [{**own, "name": f"part-{n:02}", "criteria": []} for n in range(64)]
+    bill = {**terms["evidence"], "sbom": "CycloneDX 1.6"}
+    says = "64 deliverables and a bill, of which a Delivery holds 64"
+    yield "no-room-for-the-bill", says, {"terms__deliverables": parts, "terms__evidence": bill}
+    rule = {"action": "artifact:read", "target": "https://acme.example/*"}
+    grants = [
+        {
+            "id": f"{document['id']}#read-{n:02}",
+            **rule,
+            "constraint": [_limit(f"{document['id']}#read-{n:02}", f"unit-{m}") for m in range(3)],
+        }
+        for n in range(22)
+    ]
+    yield "limits-too-many", "66 limits, of which a Delivery states 64", {"terms__scope__grants": grants}
+
+
+def _limit(rule: str, unit: str) -> dict[str, Any]:
+    operand = {"leftOperand": "amount", "operator": "lteq", "rightOperand": ["1"], "unit": unit}
+    return {"id": f"{rule}.limit.{unit}", **operand}
 
 
 def _sealed(name: str, says: str, document: dict[str, Any], acceptance: dict[str, Any], seal: dict[str, Any]) -> Vector:

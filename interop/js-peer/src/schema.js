@@ -2,6 +2,7 @@
 import Ajv from 'ajv/dist/2020.js';
 import { HireError, check } from './errors.js';
 import { schemas } from './spec.js';
+import { duration } from './encoding.js';
 import { checkScope } from './scope.js';
 
 const ajv = new Ajv({ allErrors: true, strict: false, unicodeRegExp: true });
@@ -105,12 +106,22 @@ function checkTerms({ terms, id }, at) {
   bad(notBefore === undefined || notBefore <= start, '/deadlines/start');
   bad(start <= finish, '/deadlines/finish');
   bad(finish <= until, '/deadlines/until');
+  bad(duration(terms.deadlines.heartbeat) > 0, '/deadlines/heartbeat');
   bad(!terms.price.amount.startsWith('-'), '/price/amount');
   bad(terms.subcontracting.depth > 0 === terms.subcontracting.allowed, '/subcontracting/depth');
   for (const way of ['notice', 'fee']) bad((terms.termination[way] !== undefined) === (terms.termination.convenience === way), `/termination/${way}`);
+  const { fee } = terms.termination;
+  bad(!fee || (!fee.amount.startsWith('-') && fee.currency === terms.price.currency), '/termination/fee');
+  once(terms.evidence.predicates, '/evidence/predicates');
+  // what one message has to answer fits into its lists
+  bad(terms.deliverables.length + (terms.evidence.sbom === undefined ? 0 : 1) <= 64, '/deliverables');
+  const limits = (terms.scope.grants ?? []).flatMap((/** @type {any} */ grant) => grant.constraint ?? [])
+    .filter((/** @type {any} */ one) => ['count', 'payAmount', 'amount'].includes(one.leftOperand) && one.per === undefined);
+  bad(limits.length <= 64, '/scope/grants');
   const criteria = terms.deliverables.flatMap((/** @type {any} */ one) => one.criteria.map((/** @type {any} */ criterion) => criterion.id));
   once(terms.deliverables.map((/** @type {any} */ one) => one.name), '/deliverables');
   once(criteria, '/deliverables');
+  bad(criteria.length <= 64, '/deliverables');
   const milestones = terms.settlement.milestones ?? [];
   once(milestones.map((/** @type {any} */ one) => one.name), '/settlement/milestones');
   for (const one of milestones) {

@@ -28,7 +28,7 @@ from undersigned.contract.document import (
     Transcript,
     document_id,
 )
-from undersigned.contract.terms import Milestone, Terms
+from undersigned.contract.terms import MAX_ITEMS, Milestone, Terms
 from undersigned.encoding import (
     Did,
     Digest,
@@ -37,6 +37,7 @@ from undersigned.encoding import (
     compare_amounts,
     digest_of,
     from_struct,
+    parse_duration,
     to_struct,
     write_canonical,
 )
@@ -301,6 +302,8 @@ def _check_terms(terms: Terms) -> None:
     for (earlier, first), (later, second) in pairwise(order):
         if first > second:
             raise _wrong(f"/terms/deadlines/{later}", f"an instant not before {earlier}, {first}", second)
+    if parse_duration(at.heartbeat) <= 0:
+        raise _wrong("/terms/deadlines/heartbeat", "a duration longer than none", at.heartbeat)
     if compare_amounts(terms.price.amount, "0") < 0:
         raise _wrong("/terms/price/amount", "an amount that is not negative", terms.price.amount)
     if (terms.subcontracting.depth > 0) != terms.subcontracting.allowed:
@@ -310,14 +313,33 @@ def _check_terms(terms: Terms) -> None:
         raise _wrong("/terms/termination/notice", "a notice exactly if convenience is notice", ending.notice)
     if (ending.fee is not None) != (ending.convenience == "fee"):
         raise _wrong("/terms/termination/fee", "a fee exactly if convenience is fee", ending.convenience)
+    if ending.fee is not None and compare_amounts(ending.fee.amount, "0") < 0:
+        raise _wrong("/terms/termination/fee/amount", "an amount that is not negative", ending.fee.amount)
+    if ending.fee is not None and ending.fee.currency != terms.price.currency:
+        raise _wrong("/terms/termination/fee/currency", f"{terms.price.currency}, as of the price", ending.fee.currency)
     _once([deliverable.name for deliverable in terms.deliverables], "/terms/deliverables")
     criteria = [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria]
     _once(criteria, "/terms/deliverables")
     if terms.settlement.milestones:
         check_milestones(terms.settlement.milestones, criteria)
+    _once(list(terms.evidence.predicates), "/terms/evidence/predicates")
     _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
     _sorted_set(terms.policies, "/terms/policies")
-    read_scope(terms.scope, understood=terms.scope.critical or ())
+    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    # What is agreed here has to be answered there, in one list of one message: who could not would lose by silence.
+    limits = sum(1 for grant in scope.grants for limit in grant.limits if limit.per is None)
+    bills = 1 if terms.evidence.sbom is not None else 0
+    for path, what, count in (
+        ("/terms/deliverables", "criteria, which a Review answers", len(criteria)),
+        (
+            "/terms/deliverables",
+            "deliverables with their bill, which a Delivery holds",
+            len(terms.deliverables) + bills,
+        ),
+        ("/terms/scope/grants", "limits without a period, whose usage is stated", limits),
+    ):
+        if count > MAX_ITEMS:
+            raise _wrong(path, f"at most {MAX_ITEMS} {what}", count)
 
 
 def _once(names: list[str], path: str) -> None:

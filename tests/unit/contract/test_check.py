@@ -74,6 +74,61 @@ def change(path: list[Any], value: Any) -> dict[str, Any]:
     return made
 
 
+def fee(amount: str, currency: str = "EUR") -> dict[str, Any]:
+    return {"convenience": "fee", "fee": {"amount": amount, "currency": currency}, "cure": "PT1H"}
+
+
+def deliverables(count: int, criteria: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"part-{n}",
+            "mediaType": "text/plain",
+            "criteria": [{"id": f"met-{n}-{m}", "text": "It is."} for m in range(criteria)],
+        }
+        for n in range(count)
+    ]
+
+
+def grants(count: int, limits: int, **of: str) -> list[dict[str, Any]]:
+    """Grants with limits of one unit each, in the form that compiling gives."""
+    made: list[dict[str, Any]] = []
+    for n in range(count):
+        name = f"{document().id}#read-{n:02}"
+        made.append(
+            {
+                "id": name,
+                "action": "artifact:read",
+                "target": "https://acme.example/*",
+                "constraint": [
+                    {
+                        "id": f"{name}.limit.unit-{m}" + (f".{of['per']}" if of else ""),
+                        "leftOperand": "amount",
+                        "operator": "lteq",
+                        "rightOperand": ["1"],
+                        "unit": f"unit-{m}",
+                        **of,
+                    }
+                    for m in range(limits)
+                ],
+            }
+        )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["terms", "deliverables"], deliverables(2, 32)),
+        (["terms", "scope", "grants"], grants(32, 2)),
+        (["terms", "scope", "grants"], grants(33, 2, per="PT1M")),
+    ],
+    ids=["criteria", "limits", "limits with a period, of which no usage is stated"],
+)
+def test_as_much_is_agreed_as_one_message_can_answer(path: list[Any], value: Any) -> None:
+    """HIRE-CTR-12."""
+    assert read_document(change(path, value)).id == document().id
+
+
 DIGESTS = sorted(digest_bytes(bytes([n])) for n in range(3))
 METHODS = sorted((HIRER.method, f"{HIRER.did}#another"))
 DEADLINES = ["terms", "deadlines"]
@@ -105,6 +160,12 @@ MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/miles
         (["terms", "subcontracting", "allowed"], True, "schema_violation", "/terms/subcontracting/depth"),
         (["terms", "termination", "notice"], "P1D", "schema_violation", "/terms/termination/notice"),
         (["terms", "termination", "convenience"], "fee", "schema_violation", "/terms/termination/fee"),
+        ([*DEADLINES, "heartbeat"], "PT0S", "schema_violation", "/terms/deadlines/heartbeat"),
+        (["terms", "termination"], fee("-1"), "schema_violation", "/terms/termination/fee/amount"),
+        (["terms", "termination"], fee("1", "USD"), "schema_violation", "/terms/termination/fee/currency"),
+        (["terms", "evidence", "predicates"], ["urn:a", "urn:a"], "schema_violation", "/terms/evidence/predicates"),
+        (["terms", "deliverables"], deliverables(2, 33), "schema_violation", "/terms/deliverables"),
+        (["terms", "scope", "grants"], grants(33, 2), "schema_violation", "/terms/scope/grants"),
         (["terms", "arbiter"], HIRER.did, "schema_violation", "/terms/arbiter"),
         (["terms", "evidence", "verifier"], PROVIDER.did, "schema_violation", "/terms/evidence/verifier"),
         (MILESTONES, [], "schema_violation", AT),

@@ -296,8 +296,16 @@ function checkTerms(terms, wrong) {
   if (subcontracting.depth > 0 !== subcontracting.allowed) throw wrong("/terms/subcontracting/depth", "0 exactly if not allowed");
   if (has(termination, "notice") !== (termination.convenience === "notice")) throw wrong("/terms/termination/notice", "a notice exactly if agreed");
   if (has(termination, "fee") !== (termination.convenience === "fee")) throw wrong("/terms/termination/fee", "a fee exactly if agreed");
+  if (!/[1-9]/.test(deadlines.heartbeat)) throw wrong("/terms/deadlines/heartbeat", "a duration longer than none");
+  const { fee } = termination;
+  if (fee && (units(fee.amount) < 0n || fee.currency !== terms.price.currency)) throw wrong("/terms/termination/fee", "a fee as the price is");
   const once = (names) => new Set(names).size === names.length;
+  if (!once(terms.evidence.predicates)) throw wrong("/terms/evidence/predicates", "each predicate once");
   const criteria = criteriaOf(terms);
+  const constraints = (terms.scope.grants ?? []).flatMap((grant) => grant.constraint ?? []);
+  const limits = constraints.filter((one) => ["count", "payAmount", "amount"].includes(one.leftOperand) && !has(one, "per"));
+  const made = terms.deliverables.length + (has(terms.evidence, "sbom") ? 1 : 0);
+  if (Math.max(criteria.length, made, limits.length) > 64) throw wrong("/terms", "no more of anything than one message can answer");
   if (!once(terms.deliverables.map((one) => one.name)) || !once(criteria)) throw wrong("/terms/deliverables", "each name once");
   const milestones = terms.settlement.milestones ?? [];
   const known = milestones.every((one) => once(one.criteria) && one.criteria.every((id) => criteria.includes(id)));
@@ -318,6 +326,7 @@ async function verifySealed(document, acceptance, seal, keyFor) {
     if (place < proofs.length && !document.methods[role].includes(proofs[place]?.verificationMethod)) {
       throw new Refused("proof_invalid", "expected a proof by a method that the document names", `/proof/${place}`);
     }
+    if (place < proofs.length && has(proofs[place], "expires")) throw new Refused("unknown_term", "expected a proof that does not expire", `/proof/${place}`);
   }
   await verifyProofChain(document, keyFor, "assertionMethod", [parties[offerer], parties[acceptor]]);
   const digest = await digestOf(document);
