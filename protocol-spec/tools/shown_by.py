@@ -47,7 +47,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "connections/dialer-other-versions",
     ),
     "HIRE-KEY-01": ("keys/*",),
-    "HIRE-KEY-02": ("messages/refused/signature-*",),
+    "HIRE-KEY-02": ("messages/refused/signature-*", "requests/*-high-s", "reviews/*-high-s"),
     "HIRE-KEY-03": (
         "messages/refused/signed-by-another",
         "messages/refused/method-not-listed",
@@ -527,6 +527,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-ATT-02": (
         "deliveries/without-keyid",
         "deliveries/signed-by-*",
+        "deliveries/signed-twice",
         "deliveries/unsigned",
         "deliveries/changed",
     ),

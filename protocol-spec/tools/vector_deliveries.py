@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from example_messages import HIRER, PROVIDER, Party, conversation
-from vector_parts import Vector, changed, of_envelope, signers
+from vector_parts import EcParty, Vector, changed, of_envelope, signers
 
 from undersigned.attestation import PAYLOAD_TYPE, envelope, pae
 from undersigned.encoding import canonicalize, digest_bytes
@@ -19,9 +19,11 @@ Made = dict[str, Any]
 WORK: Final = "https://w3id.org/hire/attestation/work/v1"
 
 
-def stated(payload: bytes, by: Party = PROVIDER, *, keyid: str = "", type: str = PAYLOAD_TYPE) -> Made:
-    """The envelope of a payload."""
-    return envelope(payload, [(keyid or by.method, by.sign(pae(type, payload)))], type)
+def stated(
+    payload: bytes, by: Party | EcParty = PROVIDER, *, keyid: str = "", type: str = PAYLOAD_TYPE, **form: bool
+) -> Made:
+    """The envelope of a payload; `form` is that of an ECDSA signature."""
+    return envelope(payload, [(keyid or by.method, by.sign(pae(type, payload), **form))], type)
 
 
 def delivery_vectors() -> Iterator[Vector]:
@@ -72,6 +74,8 @@ def delivery_vectors() -> Iterator[Vector]:
     posing = stated(payload, Party("stranger"), keyid=PROVIDER.method)
     yield vector("signed-by-a-stranger", "a stranger's signature under the provider's method", "proof_invalid", posing)
     yield vector("unsigned", "no signature", "proof_missing", {**good, "signatures": []})
+    both = {**good, "signatures": [*good["signatures"], *stated(payload, HIRER)["signatures"]]}
+    yield vector("signed-twice", "a second signature, of the hirer, beside the provider's", "proof_invalid", both)
     altered = {**good, "payload": base64.b64encode(canonicalize(changed(said, predicate__task="other"))).decode()}
     yield vector("changed", "another payload under the signature", "proof_invalid", altered)
     typed = stated(payload, type="application/json")
@@ -158,6 +162,13 @@ def review_vectors() -> Iterator[Vector]:
     )
     yield thirds("by-the-key-of-the-work", "the provider's key, which the verifier lists", denied, PROVIDER, lent)
     yield thirds("by-the-key-of-the-hirer", "the hirer's key, which the verifier lists", denied, HIRER, taken)
+    for kind in ("P-256", "P-384"):
+        curved = EcParty("verifier", kind)
+        high = stated(canonicalize(changed(said, predicate__verifier__id=curved.did)), curved, high=True)
+        of_it: Made = {"verifier": curved.did, "methods": {curved.method: curved.multikey}}
+        of_it |= {"parties": [HIRER.did, PROVIDER.did], "keys": signers(HIRER, PROVIDER, curved)}
+        says = f"signed by a {kind} key, in the higher of the two forms of s"
+        yield vector(f"{kind.lower()}-high-s", says, "proof_invalid", high, **of_it)
     yield vector("by-the-provider", "the provider's own statement", denied, other(PROVIDER))
     forged = other(Party("stranger"), keyid=HIRER.method)
     yield vector("by-a-stranger", "a stranger's signature under the hirer's method", "proof_invalid", forged)

@@ -85,10 +85,11 @@ function opened(envelope, document, methods, strangersTo = []) {
   check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
   const keys = assertionKeys(document, methods);
-  const signers = keys.filter((key) => envelope.signatures.some((/** @type {any} */ one) => verify(key, base64(one.sig), pae(payload, envelope.payloadType), { lowS: false })));
+  const signers = keys.filter((key) => envelope.signatures.some((/** @type {any} */ one) => verify(key, base64(one.sig), pae(payload, envelope.payloadType))));
   const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
   const byOthers = envelope.signatures.every((/** @type {any} */ one) => one.keyid && !listed.includes(one.keyid));
   check(signers.length > 0, byOthers ? 'attester_not_trusted' : 'proof_invalid', 'signature of a statement');
+  check(envelope.signatures.length === 1, 'proof_invalid', 'more than one signature');
   const not = strangersTo.flatMap((one) => [...assertionKeys(one), ...assertionKeys({ ...one, assertionMethod: one.authentication })]).map(named);
   check(!signers.every((key) => not.includes(named(key))), 'attester_not_trusted', 'a key of the one whose work it judges'); // HIRE-ATT-06
   check(envelope.payloadType === PAYLOAD, 'proof_invalid', 'payload type');

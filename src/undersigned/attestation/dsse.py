@@ -76,9 +76,9 @@ def verify_envelope(
 ) -> VerifiedPayload:
     """The payload, once at least `threshold` different keys of `keys` signed it as this type.
 
-    `keys` are named by verification method. ECDSA signatures are r and s, each of full length, in either form of s:
-    nothing is named by the bytes of an envelope, so a second form of one signature makes nothing new. With `asn1` they
-    may be in ASN.1 as well, as most tools of others write them.
+    `keys` are named by verification method. ECDSA signatures are r and s, each of full length, s the smaller one, as
+    everywhere in this protocol. With `asn1`, for envelopes of others, they may be in ASN.1 and in either form of s, as
+    most tools write them: nothing is named by the bytes of an envelope.
 
     Raises:
         FormatError: `schema_violation`, `unknown_term`: not an envelope; `too_large`: a payload that is not read.
@@ -122,7 +122,7 @@ def verify_envelope(
 
 def _holds(key: PublicKey, signature: bytes, signed: bytes, asn1: bool) -> bool:
     try:
-        key.verify(signature, signed, low_s=False, asn1=asn1)
+        key.verify(signature, signed, low_s=not asn1, asn1=asn1)
     except ProofError:
         return False
     return True

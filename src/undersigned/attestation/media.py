@@ -226,7 +226,7 @@ def check_media(
     if about.certificate != found.certificate:
         raise VerificationError("attester_not_trusted", "the agent signed for another certificate")
     keys[about.signature.keyid].verify(
-        read_base64(about.signature.sig, f"/{LABEL}/signature/sig"), _signed_bytes(about, found.binding), low_s=False
+        read_base64(about.signature.sig, f"/{LABEL}/signature/sig"), _signed_bytes(about, found.binding)
     )
     # Step 3: the contract.
     if about.contract != contract:

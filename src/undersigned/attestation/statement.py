@@ -140,6 +140,8 @@ def verify_statement(
     if strangers := [method for method in keys if method.partition("#")[0] != attester]:
         raise ProofError("attester_not_trusted", f"expected keys of {attester}; came {strangers[0]}")
     verified = verify_envelope(document, keys=keys, payload_type=PAYLOAD_TYPE)
+    if len(document["signatures"]) > 1:
+        raise ProofError("proof_invalid", "expected one signature in the envelope; came more", path="/signatures")
     if all(keys[method] in other_than for method in verified.signers):
         raise ProofError("attester_not_trusted", f"{attester} signs by a key of the one whose work it judges")
 

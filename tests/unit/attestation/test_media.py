@@ -114,6 +114,17 @@ def test_another_contract_or_agent(picture: bytes) -> None:
     assert code(posing, keys={STRANGER.method: PROVIDER.key}) == "proof_invalid"
 
 
+def test_the_agents_signature_has_one_form() -> None:
+    """HIRE-KEY-02: the form of our own assertion is this protocol's, whatever C2PA takes of other signatures."""
+    agent = Party("an agent with a curve", "P-256")
+    said = about(agent=agent.did)
+    low = agent.sign(bytes_to_sign(png(), PNG, said, SIGNER))
+    high = low[:32] + (agent._order - int.from_bytes(low[32:])).to_bytes(32)
+    for signature, expected in ((low, ""), (high, "proof_invalid")):
+        data = embed(png(), PNG, said, SIGNER, keyid=agent.method, signature=signature)
+        assert code(data, agent=agent.did, keys=agent.keys) == expected
+
+
 def test_certificate_and_did_are_tied(picture: bytes) -> None:
     """Who takes our assertion off, and signs the same picture or another by a certificate of the same root."""
     read = read_manifest(picture, PNG)

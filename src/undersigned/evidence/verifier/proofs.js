@@ -414,7 +414,7 @@ async function verifyEnvelope(envelope, own) {
     for (const name of [...hinted, ...[...own.keys()].filter((method) => !hinted.includes(method))]) {
       const key = own.get(name);
       if ([...holding.values()].includes(key)) continue;
-      const holds = await key.holds(signature, signed, false);
+      const holds = await key.holds(signature, signed);
       if (holds === undefined) unchecked.add(`signatures of ${key.kind}: this browser does not know them`);
       if (holds !== false) {
         holding.set(name, key);
@@ -427,6 +427,7 @@ async function verifyEnvelope(envelope, own) {
     if (strangers) throw new Refused("attester_not_trusted", "expected a signature by a key of the one who states it");
     throw new Refused("proof_invalid", "expected a signature that holds");
   }
+  if (envelope.signatures.length > 1) throw new Refused("proof_invalid", "expected one signature", "/signatures");
   if (envelope.payloadType !== PAYLOAD_TYPE) throw new Refused("proof_invalid", `expected ${PAYLOAD_TYPE}`, "/payloadType");
   return { payload, signers: [...holding.keys()].sort() };
 }
