@@ -114,7 +114,9 @@ class Links:
         """Keeps a connection to `peer` open while one is wanted; the first attempt after `patience_seconds`."""
         task = self._keepers.get(peer)
         if task is None or task.done():
-            self._keepers[peer] = asyncio.create_task(self._keep(peer, patience_seconds), name=f"link to {peer[-12:]}")
+            task = asyncio.create_task(self._keep(peer, patience_seconds), name=f"link to {peer[-12:]}")
+            task.add_done_callback(_told)
+            self._keepers[peer] = task
 
     async def part(self, peer: Did, code: str) -> None:
         """Closes every connection to `peer`, which hears `code`. It may come again, and so may we."""
@@ -171,7 +173,9 @@ class Links:
                     self.last_error[peer] = TransportError("unreachable", told)
                     return
                 channel = await self._dial_first(peer, urls)
-            except UndersignedError as error:
+            except (UndersignedError, OSError) as exc:
+                # Whatever this machine is short of now, it may have again; nobody else dials for this peer.
+                error = exc if isinstance(exc, UndersignedError) else TransportError("unreachable", str(exc))
                 self.last_error[peer] = error
                 _log.info("not reached", peer=peer, error=str(error))
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
@@ -239,3 +243,9 @@ class Links:
                 self._channels.pop(peer, None)
                 self._lost(peer)
             self._signal(peer).set()
+
+
+def _told(keeper: asyncio.Task[None]) -> None:
+    """Nobody waits for a keeper, so nobody else would hear that it failed."""
+    if not keeper.cancelled() and (error := keeper.exception()) is not None:
+        _log.error("a task failed", task=keeper.get_name(), exc_info=error)

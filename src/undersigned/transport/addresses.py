@@ -116,7 +116,11 @@ async def dial(host: str, port: int, *, seconds: float, local: bool = False) -> 
         async with asyncio.timeout(seconds):
             candidates = await addresses_of(host, port, local=local)
             for family, address in candidates:
-                sock = socket.socket(family, socket.SOCK_STREAM)
+                try:
+                    sock = socket.socket(family, socket.SOCK_STREAM)
+                except OSError as exc:  # no descriptor is free, or the machine speaks no IPv6
+                    refused.append(f"{address}: {exc}")
+                    continue
                 try:
                     sock.setblocking(False)
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
