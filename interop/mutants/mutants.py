@@ -1658,3 +1658,8 @@ def _at_length() -> None:
         await real(self, turn, said)
 
     conversation.Conversation._say = say
+
+
+@mutant("takes a delivery back because it is refused", "HIRE-NEG-19", "contract-problem-about-a-delivery")
+def _takes_back_what_stands() -> None:
+    fold.STANDING = frozenset()

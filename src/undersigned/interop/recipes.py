@@ -7,6 +7,8 @@ from typing import Final
 
 from undersigned.testing import changes, moves
 
+from .hiring import NEVER
+
 __all__ = ["RECIPES"]
 
 RECIPES: Final[dict[str, Callable[[], moves.Say]]] = {
@@ -31,6 +33,7 @@ RECIPES: Final[dict[str, Callable[[], moves.Say]]] = {
     "Terminate": moves.terminate,
     "Dispute": changes.dispute,
     "Ruling": changes.ruling,
+    "Problem": lambda: moves.problem(NEVER),
     "Receipt": moves.receipt,
     "Sync": moves.sync,
     "Progress": moves.progress,
