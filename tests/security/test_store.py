@@ -435,7 +435,13 @@ async def test_sc90_an_older_copy_put_back_is_refused(tmp_path: Path) -> None:
     ledger = await opened(path)
     await ledger.commit(move(engagement("later"), 1, leaves=(b"one more",)))
     await ledger.close()
+    newest = path.read_bytes()
     path.write_bytes(older)
-    with pytest.raises(LedgerError) as caught:
+    with pytest.raises(LedgerError, match="put the newest ledger back") as caught:
         await opened(path)
     assert caught.value.code == "ledger_diverged"
+    reading = await open_ledger(f"sqlite://{path}", read_only=True)
+    assert await reading.summaries()
+    await reading.close()
+    path.write_bytes(newest)
+    await (await opened(path)).close()

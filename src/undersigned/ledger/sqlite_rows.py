@@ -137,7 +137,9 @@ def load_tree(db: sqlite3.Connection, known: Head | None) -> Frontier:
             raise LedgerError(
                 "ledger_diverged",
                 f"the {what} says {head.size} leaves, the database holds {size} or others: it was cut, replaced or"
-                " restored from an older copy. Nothing is written until the operator decides",
+                " restored from an older copy. Nothing is written, because it would contradict what was signed: put the"
+                " newest ledger back, with the files beside it. If it is lost, this one can still be read and exported"
+                " from, and the agent begins again in another state folder, under another DID",
             )
     return frontier
 
