@@ -50,8 +50,9 @@ export function fromBase58(text) {
 export const newNonce = () => multibase(randomBytes(32));
 export const newId = () => `urn:uuid:${randomUUID()}`;
 
-/** @param {number} seconds since 1970 @returns {string} */
-export const instant = (seconds) => new Date(Math.floor(seconds) * 1000).toISOString().replace('.000Z', 'Z');
+const [FIRST, LAST] = [Date.parse('2000-01-01T00:00:00Z') / 1000, Date.parse('2999-12-31T23:59:59Z') / 1000];
+/** The instant of a time; beyond the years that instants have, the first or last there is. @param {number} seconds since 1970 @returns {string} */
+export const instant = (seconds) => new Date(Math.min(Math.max(Math.floor(seconds), FIRST), LAST) * 1000).toISOString().replace('.000Z', 'Z');
 /** @param {string} text an instant in its one spelling */
 export const seconds = (text) => Date.parse(text) / 1000;
 

@@ -7,6 +7,8 @@ import { PROVENANCE, provenanceStatement, workStatement } from './statements.js'
 import { fetchArtifact } from './artifacts.js';
 
 const ANSWER_SECONDS = 600;
+/** Milliseconds: a timer for longer fires at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What a handler gets. */
 export class Job {
@@ -85,7 +87,7 @@ export async function work(conversation, service) {
   const { peer, engagement } = conversation;
   const startedOn = instant(engagement.state.started.at);
   let outcome = 'complete';
-  const beat = setInterval(() => conversation.enqueue(() => progress(conversation)), (duration(job.terms.deadlines.heartbeat) * 1000) / 2);
+  const beat = setInterval(() => conversation.enqueue(() => progress(conversation)), Math.min(Math.max((duration(job.terms.deadlines.heartbeat) * 1000) / 2, 1000), LONGEST_TIMER));
   try { await Promise.race([service.run(job), until(conversation, () => false)]); } catch (error) {
     peer.log(conversation, 'work failed', error);
     outcome = 'failed';

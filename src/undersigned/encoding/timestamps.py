@@ -35,6 +35,9 @@ _MAX_MOMENT: Final = 35
 """Characters of the longest."""
 _DURATION: Final = re.compile(DURATION_PATTERN)
 _PART: Final = re.compile("([0-9]+)([DHMS])")
+_FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_ALL_SECONDS: Final = 1000 * 366 * 86400
 _SECONDS: Final = {"D": 86400, "H": 3600, "M": 60, "S": 1}
 
 
@@ -88,15 +91,15 @@ def format_instant(moment: datetime) -> Instant:
 
 @lru_cache(maxsize=4096)
 def shift(instant: Instant, seconds: int) -> Instant:
-    """The instant `seconds` later; earlier if negative.
+    """The instant `seconds` later; earlier if negative. Beyond the years that instants have, the first or last of them:
+    a deadline so far away never comes, and is no reason to refuse or to fail.
 
     Raises:
-        FormatError: `schema_violation`: not an instant, or the result is outside the years 2000 to 2999.
+        FormatError: `schema_violation`: not an instant.
     """
-    try:
-        return format_instant(parse_instant(instant) + timedelta(seconds=seconds))
-    except OverflowError as exc:
-        raise FormatError("schema_violation", f"{instant} and {seconds} s lies outside 2000 to 2999") from exc
+    # A span that `timedelta` has; longer ones reach beyond the years from any instant.
+    by = timedelta(seconds=max(-_ALL_SECONDS, min(seconds, _ALL_SECONDS)))
+    return format_instant(max(_FIRST, min(parse_instant(instant) + by, _LAST)))
 
 
 def seconds_between(start: Instant, end: Instant) -> int:

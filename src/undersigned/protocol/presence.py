@@ -96,5 +96,6 @@ def _heartbeat(engagement: Engagement) -> tuple[Instant, Instant, int] | None:
     contract, offer, since = engagement.contract, engagement.offer, engagement.since
     if engagement.role != HIRER or engagement.state != "working" or contract is None or offer is None or since is None:
         return None
-    seconds = parse_duration(offer.terms.deadlines.heartbeat)
+    # Terms may say PT0S; a second is the least that can be counted.
+    seconds = max(1, parse_duration(offer.terms.deadlines.heartbeat))
     return contract.heard_at or since, silent_from(contract, since), seconds

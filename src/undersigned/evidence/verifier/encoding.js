@@ -314,7 +314,9 @@ function seconds(instant) {
 }
 
 const instantOf = (at) => `${new Date(at * 1000).toISOString().slice(0, 19)}Z`;
-const shift = (instant, by) => instantOf(seconds(instant) + by);
+const [FIRST_SECOND, LAST_SECOND] = [Date.parse("2000-01-01T00:00:00Z") / 1000, Date.parse("2999-12-31T23:59:59Z") / 1000];
+/** The instant so many seconds later; beyond the years that instants have, the first or last there is. */
+const shift = (instant, by) => instantOf(Math.min(Math.max(seconds(instant) + by, FIRST_SECOND), LAST_SECOND));
 
 const MOMENT = new RegExp(
   /^([0-9]{4})(-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])/.source +
