@@ -758,10 +758,12 @@ class Agent:
         return await self.document_of(did, PROVING_SECONDS)
 
     def _wanted(self, peer: Did) -> bool:
-        return any(not conversation.over for conversation in self.conversations.of(peer))
+        return any(not one.over and _worth_a_dial(one.engagement) for one in self.conversations.of(peer))
 
     def _dial(self, peer: Did) -> None:
         if self._closing:  # `Links.close` waits for all who dial, and has cancelled only those that there were
+            return
+        if not self._wanted(peer):
             return
         hirer = any(one.engagement.role == "hirer" for one in self.conversations.of(peer))
         self.links.keep(peer, patience_seconds=0.0 if hirer else DIAL_BACK_SECONDS)
@@ -811,6 +813,14 @@ class Agent:
                 }
             )
         return found
+
+
+def _worth_a_dial(engagement: Engagement) -> bool:
+    """Whether this side goes to its peer for an engagement. Who asks a provider for something comes for it; until there
+    is an acceptance the provider goes nowhere, or anybody could have it dial any address, by naming it as its own.
+    """
+    hires = engagement.role == "hirer"
+    return hires or engagement.contract is not None or engagement.state.startswith("accepted-by-")
 
 
 def _leaf(conversation: Conversation) -> bytes:

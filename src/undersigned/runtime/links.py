@@ -28,6 +28,8 @@ _log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
+DIALS = 32
+"""Under way at once, to whomever: an address that does not answer holds a descriptor for as long as is waited."""
 CONNECTIONS = 8
 """Of one peer at a time. One is enough; but who came back may have left others behind, and several programs may have
 one key.
@@ -78,6 +80,7 @@ class Links:
         self._changed: dict[Did, asyncio.Event] = {}
         self._came = Budget(OPENED_A_MINUTE)
         """Connections that peers opened, and proved."""
+        self._dials = asyncio.Semaphore(DIALS)
         self._fell_out: set[Did] = set()
         """Peers with whom the last connection ended because one side refused what the other said."""
         self.last_error: dict[Did, UndersignedError] = {}
@@ -172,7 +175,8 @@ class Links:
                     told = f"the DID document of {peer} does not say where it listens: name its URL (--at)"
                     self.last_error[peer] = TransportError("unreachable", told)
                     return
-                channel = await self._dial_first(peer, urls)
+                async with self._dials:
+                    channel = await self._dial_first(peer, urls)
             except (UndersignedError, OSError) as exc:
                 # Whatever this machine is short of now, it may have again; nobody else dials for this peer.
                 error = exc if isinstance(exc, UndersignedError) else TransportError("unreachable", str(exc))

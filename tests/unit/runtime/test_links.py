@@ -6,15 +6,17 @@ import asyncio
 import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from runtimes import World
 from undersigned.did import DidDocument
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
-from undersigned.runtime import SystemClock
+from undersigned.runtime import Agent, Job, SystemClock
 from undersigned.runtime.links import Links
 from undersigned.testing import LOOSE, Attacker
 from undersigned.transport import Channel, dial
@@ -80,3 +82,36 @@ async def test_what_the_machine_is_short_of_is_tried_again() -> None:
     async with asyncio.timeout(10):
         await again.wait()
     await links.close()
+
+
+async def linger(_: Job) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("state", "goes"),
+    [
+        *(("profiled", False), ("ready", False), ("withdrawn", False), ("offered-by-provider", False)),
+        *(("accepted-by-provider", True), ("working", True)),
+    ],
+)
+def test_a_provider_dials_its_hirer_from_an_acceptance_on(
+    state: str, goes: bool, open_world: Callable[..., World]
+) -> None:
+    """HIRE-LIM-02: before that whoever wants something comes for it, as it can; a hirer always goes to its provider."""
+    world = open_world(held=True, handler=linger)
+    conversation = world.begin(opening="3 EUR" if state == "offered-by-provider" else "5 EUR")
+    if state == "withdrawn":
+        world.until("profiled", conversation.id, world.provider)
+        world.run(world.hirer.cancel(conversation))
+    world.until(state, conversation.id, world.provider)
+    dialled: list[tuple[Did, Did]] = []
+    for node, peer in zip(world.nodes, reversed(world.nodes), strict=True):
+
+        def keep(to: Did, *, patience_seconds: float = 0.0, node: Any = node) -> None:
+            dialled.append((node.did, to))
+
+        node.links.keep = keep  # type: ignore[method-assign]
+        world.run(Agent.deliver(node, peer.did, b"{}"))
+    here, there = world.hirer.did, world.provider.did
+    assert dialled == [(here, there), *([(there, here)] if goes else [])]
