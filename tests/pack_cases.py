@@ -162,6 +162,10 @@ def wronged() -> Iterator[Case]:
         for verdict in ("accepted", "rejected"):
             hire = Hire().sealed()
             yield Case(f"work: {name}, {verdict}", hire.delivered(wrong(hire)).reviewed(verdict).closed().pack())
+        hire = Hire().sealed()
+        hire.delivered(wrong(hire))
+        yield Case(f"work: {name}, not reviewed", hire.pack())
+        yield Case(f"work: {name}, not reviewed, its provider's", hire.pack("provider"))
     yield Case("work: none", Hire().sealed().delivered(statements=()).reviewed().pack())
     yield Case("work: another name", Hire().sealed().delivered(name="<img src=x onerror=alert(1)>\u202e").pack())
     verdicts: tuple[tuple[str, Callable[[Hire], Any]], ...] = (

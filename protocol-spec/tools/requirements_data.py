@@ -65,7 +65,7 @@ _AREAS: Final[dict[str, str]] = {
     "authority": "GTS MCP SUB GAT-05 SCO-05",
     "evidence": """
         RPL TRC ATT-08 ATT-09 ATT-10 ATT-11 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-22 LOG-21 LOG-23 LOG-24 PCK-01
-        PCK-02 PCK-04 PCK-06 PCK-07 PCK-08 PCK-09 PCK-10 PCK-11
+        PCK-02 PCK-04 PCK-06 PCK-07 PCK-08 PCK-09 PCK-10 PCK-11 PCK-12
         """,
     "program": "CTL POL VCA PCK-05",
 }

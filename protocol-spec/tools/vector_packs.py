@@ -102,7 +102,7 @@ FAILS_AT: Final = {
     "transcript": 4,
     "unsealed": 5,
     **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed"), 5),
-    **dict.fromkeys(("statement", "no-subcontracts"), 6),
+    **dict.fromkeys(("statement", "statement-unreviewed-own", "no-subcontracts"), 6),
     **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
     **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-own-fork"), 8),
     "receipt-own-no-note": 8,
@@ -190,6 +190,7 @@ def pack_vectors() -> Iterator[Vector]:
     for name, says, note, code in _cosigned(said):
         pack = write_pack(_closed(lines, own={"cosignatures": [note]}), **engagement, **own_log)
         yield _vector(name, says, pack, {"code": code} if code else whole)
+    yield from _unreviewed(lines, engagement)
     for name, says, changed, code in _of_a_log(said, lines):
         yield _vector(name, says, write_pack(changed, **engagement, **own_log), {"code": code} if code else whole)
 
@@ -200,6 +201,21 @@ def _closed(lines: list[_Line], *, peer: dict[str, Any] | None = None, own: dict
     seen = digest_bytes(canonicalize({name: value for name, value in first.items() if name != "proof"}))
     last = resigned(json.loads(lines[-1].raw) | {"seen": seen} | own)
     return [*lines[:-2], lines[-2]._replace(raw=canonicalize(first)), lines[-1]._replace(raw=canonicalize(last))]
+
+
+def _unreviewed(lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vector]:
+    """A `Delivery` with a statement that is none, and nobody has reviewed it: as each side keeps it (HIRE-PCK-12)."""
+    place = next(at for at, one in enumerate(lines) if json.loads(one.raw)["type"] == "Delivery")
+    rubbish = canonicalize(resigned({**json.loads(lines[place].raw), "statements": [{"a": 1}]}))
+    own = [*lines[:place], lines[place]._replace(raw=rubbish)]
+    hirers = [one._replace(kind="received" if one.kind == "sent" else "sent") for one in own]
+    theirs = {"engagement": ENGAGEMENT, "role": "hirer", "own": HIRER.did, "peer": PROVIDER.did}
+    contract = next(json.loads(one.raw)["document"] for one in lines if json.loads(one.raw)["type"] == "Seal")
+    says = "a delivery with a statement that is none, not reviewed, as its hirer keeps it"
+    found = {"contract": contract, "state": "delivered"}
+    yield _vector("statement-unreviewed", says, write_pack(hirers, **theirs), found)
+    says, pack = "the same as its provider keeps it", write_pack(own, **engagement)
+    yield _vector("statement-unreviewed-own", says, pack, {"code": "unknown_term"})
 
 
 def _of_a_log(said: list[VerifiedMessage], lines: list[_Line]) -> Iterator[tuple[str, str, list[_Line], str]]:

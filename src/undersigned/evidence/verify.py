@@ -330,7 +330,8 @@ def _contract(case: Case) -> str:
 def _statements(case: Case) -> str:
     """What the provider claims of each delivery: signed by it, under this contract, of these artifacts.
 
-    A delivery whose claims do not hold may be in a pack: then the hirer must have said so.
+    A delivery whose claims do not hold may be in a pack (HIRE-PCK-12): not if it was accepted, and in that of who made
+    the claims only if it was reviewed.
     """
     pack = pack_of(case)
     carried = dict(statement_members(pack.transcript))
@@ -347,12 +348,12 @@ def _statements(case: Case) -> str:
         try:
             case.statements[message.digest] = _of_delivery(case, number, delivery)
         except UndersignedError as exc:
-            if any(review.verdict == "accepted" for review in _reviews(case, message.digest)) or not _reviews(
-                case, message.digest
-            ):
+            verdicts = {review.verdict for review in _reviews(case, message.digest)}
+            if "accepted" in verdicts or (not verdicts and message.message.sender == pack.manifest.own):
                 raise
             case.statements[message.digest] = ()
-            refused.append(f"round {delivery.round}: {exc.code}, and it was not accepted")
+            judged = "and it was not accepted" if verdicts else "and it was not reviewed"
+            refused.append(f"round {delivery.round}: {exc.code}, {judged}")
     _check_hired(case)
     count = sum(map(len, case.statements.values()))
     return "; ".join([f"{count} statements hold", *refused])

@@ -18,7 +18,7 @@ from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify_pack, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
 from undersigned.protocol import Sent
-from undersigned.testing import ARBITER, Actor, Playbook, minutes, withdraw
+from undersigned.testing import ARBITER, Actor, Playbook, closing, minutes, terminate, withdraw
 
 ARCHIVE, DOCUMENTS, MESSAGES, TRANSCRIPT, CONTRACT, STATEMENTS, ACCEPTANCE, LEDGER = range(1, 9)
 
@@ -393,13 +393,26 @@ def test_statements_are_those_of_the_transcript(hire: Hire, pack: bytes) -> None
     ],
 )
 def test_work_whose_claims_do_not_hold_was_not_accepted(wrong: Callable[[Hire], Any], code: str) -> None:
-    """SC-66, SC-67: and if the hirer accepted it all the same, the pack does not hold. A refusal is evidence too."""
+    """SC-66, SC-67, HIRE-PCK-12: accepted all the same, the pack does not hold. A refusal is evidence too, and so is
+    what nobody reviewed, but for who delivered it.
+    """
     taken = Hire().sealed()
     taken.delivered(wrong(taken)).reviewed("accepted")
     assert failing(report_on(taken.pack(), taken)) == (STATEMENTS, code)
     waiting = Hire().sealed()
     waiting.delivered(wrong(waiting))
-    assert failing(report_on(waiting.pack(), waiting)) == (STATEMENTS, code)
+    silent = Hire().sealed()
+    silent.delivered(wrong(silent))
+    silent.book.advance(minutes(60 * 24 * 30))
+    silent.book.provider >> closing(basis="silence", checkpoint=coded(silent.logs["provider"].note()))
+    over = Hire().sealed()
+    over.delivered(wrong(over))
+    over.book.hirer >> terminate("key_compromised")
+    for hire in (waiting, silent, over):
+        report = report_on(hire.pack(), hire)
+        assert report.ok, report.steps
+        assert f"{code}, and it was not reviewed" in report.steps[STATEMENTS - 1].detail
+        assert failing(report_on(hire.pack("provider"), hire)) == (STATEMENTS, code)
     refused = Hire().sealed()
     refused.delivered(wrong(refused)).reviewed("rejected").closed()
     report = report_on(refused.pack(), refused)

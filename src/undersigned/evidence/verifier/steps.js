@@ -430,9 +430,10 @@ async function statements(the) {
     try {
       the.statements.set(one.message.digest, await ofDelivery(the, one));
     } catch (error) {
-      if (!(error instanceof Refused) || !reviews.length || reviews.some((review) => review.content.verdict === "accepted")) throw error;
+      const accepted = reviews.some((review) => review.content.verdict === "accepted");
+      if (!(error instanceof Refused) || accepted || (!reviews.length && one.content.sender === the.manifest.own)) throw error;
       the.statements.set(one.message.digest, []);
-      refused.push(`round ${one.content.round}: ${error.code}, and it was not accepted`);
+      refused.push(`round ${one.content.round}: ${error.code}, and it was not ${reviews.length ? "accepted" : "reviewed"}`);
     }
   }
   const works = workOf(the);
