@@ -14,9 +14,12 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import PurePath
+from traceback import walk_tb
+from types import FrameType
 from typing import Any, Final, TypeVar
 
-__all__ = ["ApplicationEnded", "contained", "contained_call", "in_short", "why_not_async"]
+__all__ = ["ApplicationEnded", "contained", "contained_call", "in_short", "place_of", "why_not_async"]
 
 T = TypeVar("T")
 
@@ -67,6 +70,28 @@ def in_short(error: Exception) -> str:
     if isinstance(raised, asyncio.CancelledError):
         return str(error)
     return f"{type(raised).__name__}: {raised}"
+
+
+def place_of(error: BaseException) -> str | None:
+    """Where in the application's code something was raised, `tasks.py:5 in helper`: the last place in the package that
+    we called. None, if it is not of the application's doing.
+    """
+    raised: BaseException | None = error
+    while raised is not None:
+        frames = [(frame, line) for frame, line in walk_tb(raised.__traceback__) if _package(frame) != _OURS]
+        if frames:
+            called = _package(frames[0][0])
+            code, line = next((frame.f_code, line) for frame, line in reversed(frames) if _package(frame) == called)
+            return f"{PurePath(code.co_filename).name}:{line} in {code.co_name}"
+        raised = raised.__cause__
+    return None
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+_OURS: Final = __name__.partition(".")[0]
 
 
 def why_not_async(given: object) -> str | None:

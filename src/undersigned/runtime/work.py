@@ -57,7 +57,7 @@ from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import PERFORMED, Engagement, Work, review_ends
 
-from .application import contained, in_short
+from .application import contained, in_short, place_of
 from .artifacts import Contents, Incoming, of_store, too_large
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
@@ -232,7 +232,9 @@ class Worker:
             if outcome == "complete" and not job.artifacts:
                 raise UndersignedError("decision_failed", f"the handler of {job.task} delivered nothing")
         except UndersignedError as error:
-            _log.error("work failed", engagement=conversation.id, error=str(error))
+            at = {} if (place := place_of(error)) is None else {"at": place}
+            _log.error("work failed", engagement=conversation.id, error=str(error), **at)
+            _log.debug("work failed so", engagement=conversation.id, exc_info=error)
             outcome = "failed"
         if outcome is None:
             # What was used and is owed stands in the `Closing`.

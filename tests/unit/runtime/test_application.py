@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from runtimes import World, folded, last, summarise
@@ -17,6 +22,7 @@ from undersigned.messages import Delivery, Withdraw
 from undersigned.protocol import Answer, Moment
 from undersigned.runtime import Job, guard
 from undersigned.runtime.application import ApplicationEnded, contained, in_short, why_not_async
+from undersigned.runtime.logs import configure_logs
 
 Open = Callable[..., World]
 
@@ -76,6 +82,64 @@ def test_whatever_a_handler_raises_its_delivery_is_failed_and_others_go_on(open_
     done = world.begin().id
     world.settle(10)
     assert last(world.hirer, done, Delivery).outcome == "complete"
+
+
+async def looks_up(_: Job) -> None:
+    helper({})
+
+
+async def looks_up_in_a_library(_: Job) -> None:
+    json.loads("{")
+
+
+async def acts(job: Job) -> None:
+    async with job.act("files:delete", "https://acme.example/"):
+        pass
+
+
+def helper(rows: dict[str, str]) -> str:
+    return rows["missing"]
+
+
+@pytest.mark.parametrize(
+    ("handler", "function", "why"),
+    [
+        (looks_up, helper, "KeyError: 'missing'"),
+        (looks_up_in_a_library, looks_up_in_a_library, "JSONDecodeError"),
+        (exits_behind_a_guard, inspect.unwrap(guarded), "SystemExit: 3"),
+        (acts, acts, "scope_exceeded"),
+    ],
+)
+def test_the_operator_is_told_where_a_handler_failed(open_world: Open, handler: Any, function: Any, why: str) -> None:
+    """The last line of its own code; all of it is logged for who wants to see everything."""
+    world = open_world(handler=handler)
+    as_before = structlog.get_config()
+    try:
+        configure_logs(logging.DEBUG, force=True)
+        with capture_logs() as logs:
+            world.begin()
+            world.settle(10)
+    finally:
+        structlog.configure(**as_before)
+    (told,) = [one for one in logs if one["event"] == "work failed"]
+    assert why in told["error"]
+    file, _, place = told["at"].partition(":")
+    assert (file, place.partition(" in ")[2]) == (Path(__file__).name, function.__name__)
+    assert int(place.partition(" ")[0]) > function.__code__.co_firstlineno
+    (whole,) = [one for one in logs if one["event"] == "work failed so"]
+    assert whole["exc_info"].__traceback__ is not None
+
+
+def test_what_is_not_of_the_handlers_doing_has_no_place_in_it(open_world: Open) -> None:
+    async def idles(_: Job) -> None: ...
+
+    world = open_world(handler=idles)
+    with capture_logs() as logs:
+        world.begin()
+        world.settle(10)
+    (told,) = [one for one in logs if one["event"] == "work failed"]
+    assert "delivered nothing" in told["error"]
+    assert "at" not in told
 
 
 @pytest.mark.parametrize("raised", [SystemExit(1), GeneratorExit(), Odd(), asyncio.CancelledError()])
