@@ -68,6 +68,14 @@ def scope_vectors() -> Iterator[Vector]:
     yield _asked("prohibited-spelling", "a prohibition wins, in whatever spelling", spelled, secret)
     nothing = {"answer": "no", "code": "scope_exceeded", "clause": "scope", "remaining": {}}
     yield _asked("dots", "a path with dots is no target", _read(f"{REPO}/app/x/../secrets/key"), nothing)
+    outside = {"answer": "no", "code": "scope_exceeded", "clause": "read", "remaining": {}}
+    yield _asked("outside", "an action that a grant names, on another target", _read(f"{REPO}/other/a"), outside)
+    first = {"answer": "no", "code": "scope_exceeded", "clause": "dear"}
+    elsewhere = Action("pay:order", "https://other.example/1", {"EUR": "1"})
+    yield _asked("outside-of-two", "of two grants on other targets the first", elsewhere, {**first, "remaining": {}})
+    yield _asked(
+        "over-two-limits", "of two grants, both with too low a limit, the first", _pay("101"), {**first, **_left("100")}
+    )
     yield _asked("no-grant", "an action that no grant names", Action("repo:write", f"{REPO}/app/a"), nothing)
 
     free = {"answer": "yes", "clause": "small", "remaining": {"EUR": "0"}}
@@ -119,6 +127,10 @@ def _later() -> str:
 
 def _read(target: str = f"{REPO}/app/a", *, bytes: str = "100", facts: dict[str, str] | None = None) -> Action:
     return Action("repo:read", target, {"bytes": bytes}, FACTS if facts is None else facts)
+
+
+def _left(euros: str) -> dict[str, Any]:
+    return {"remaining": {"EUR": euros}}
 
 
 def _pay(amount: str) -> Action:

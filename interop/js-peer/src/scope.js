@@ -165,46 +165,51 @@ export function decide(scope, action, { now, used = {}, approved = [] }) {
     if (rule.action === action.name && forbids(rule.target, target)) return { answer: 'no', code: 'scope_exceeded', clause: shortName(rule.id), remaining: {} };
   }
   const args = actionDigest(action);
-  const grants = [...(scope.grants ?? [])].sort((a, b) => Number(Boolean(a.duty)) - Number(Boolean(b.duty)));
-  /** @type {any} */ let asks;
-  /** @type {any} */ let nearest;
-  for (const rule of grants) {
-    if (rule.action !== action.name || !targetInside(rule.target, target)) continue;
+  // How far each grant of the action goes (HIRE-SCO-07), of equals the first; one with an approval clause stands behind all without.
+  /** @type {any} */ let nearest = { answer: 'no', code: 'scope_exceeded', clause: 'scope', remaining: {} };
+  let reached = -1;
+  const came = (/** @type {number} */ far, /** @type {any} */ said) => { if (far > reached) [reached, nearest] = [far, said]; };
+  for (const rule of scope.grants ?? []) {
+    if (rule.action !== action.name) continue;
     const clause = shortName(rule.id);
+    const no = { answer: 'no', code: 'scope_exceeded', clause };
+    if (!targetInside(rule.target, target)) { came(OUTSIDE, { ...no, remaining: {} }); continue; }
     const found = weigh(rule, amounts, action.facts ?? {}, now, used[clause] ?? {});
-    if (!found.allows) { nearest ??= { clause, remaining: found.before }; continue; }
+    if (found.left < ALLOWS) { came(found.left, { ...no, remaining: found.before }); continue; }
     if (!rule.duty) return { answer: 'yes', clause, charges: found.charges, remaining: found.after };
     const uses = (/** @type {Approved} */ one) => amount(used[clause]?.[`approval:${one.request}`] ?? '0');
     const good = approved.find((one) => one.clause === clause && one.arguments === args && now <= seconds(one.until) && uses(one) < amount(String(one.uses)));
-    if (good) return { answer: 'yes', clause, charges: { ...found.charges, [`approval:${good.request}`]: ['1', String(good.uses)] }, remaining: found.after };
-    asks ??= { answer: 'ask', code: 'approval_required', clause, remaining: found.before };
+    if (good) came(ALLOWS + 1, { answer: 'yes', clause, charges: { ...found.charges, [`approval:${good.request}`]: ['1', String(good.uses)] }, remaining: found.after });
+    else came(ALLOWS, { answer: 'ask', code: 'approval_required', clause, remaining: found.before });
   }
-  if (asks) return asks;
-  return { answer: 'no', code: 'scope_exceeded', ...(nearest ?? { clause: 'scope', remaining: {} }) };
+  return nearest;
 }
+
+const [OUTSIDE, WINDOW, CONDITION, LIMIT, ALLOWS] = [0, 1, 2, 3, 4];
 
 /** @param {any} rule @param {Record<string, string>} amounts @param {Record<string, string>} facts @param {number} now @param {Record<string, string>} used */
 function weigh(rule, amounts, facts, now, used) {
-  let allows = true;
+  let left = ALLOWS;
+  const holds = (/** @type {boolean} */ good, /** @type {number} */ at) => { if (!good) left = Math.min(left, at); };
   /** @type {Record<string, [string, string]>} */ const charges = {};
   /** @type {Record<string, string>} */ const before = {};
   /** @type {Record<string, string>} */ const after = {};
   for (const one of rule.constraint ?? []) {
     const [value] = one.rightOperand;
-    if (one.leftOperand === 'dateTime') allows &&= one.operator === 'gteq' ? now >= seconds(value) : now <= seconds(value);
-    else if (!isLimit(one)) allows &&= facts[one.leftOperand] !== undefined && one.rightOperand.includes(facts[one.leftOperand]);
+    if (one.leftOperand === 'dateTime') holds(one.operator === 'gteq' ? now >= seconds(value) : now <= seconds(value), WINDOW);
+    else if (!isLimit(one)) holds(facts[one.leftOperand] !== undefined && one.rightOperand.includes(facts[one.leftOperand]), CONDITION);
     else {
       const name = bookedAs(one, now);
       const label = unitOf(one) + (one.per ? `.${one.per}` : '');
-      const left = amount(value) - amount(used[name] ?? '0');
-      before[label] = amountText(left);
+      const room = amount(value) - amount(used[name] ?? '0');
+      before[label] = amountText(room);
       const asked = amounts[unitOf(one)];
-      if (asked === undefined || amount(asked) > left) { allows = false; continue; }
+      if (asked === undefined || amount(asked) > room) { holds(false, LIMIT); continue; }
       charges[name] = [asked, value];
-      after[label] = amountText(left - amount(asked));
+      after[label] = amountText(room - amount(asked));
     }
   }
-  return { allows, charges, before, after };
+  return { left, charges, before, after };
 }
 
 /**

@@ -42,7 +42,7 @@ class RefusalPredicate(Predicate, frozen=True, kw_only=True):
     """What the gate knew about the target."""
     code: Name
     clause: Name
-    """Short name of the clause that decided; `scope` if none came near, or what else of the contract."""
+    """Short name of the clause that decided; `scope` if no grant is about the action, or what else of the contract."""
     reason: Text
     would_pass: Text | None = None
     repeated: Annotated[int, Meta(ge=0)] = 0
