@@ -76,6 +76,9 @@ def scope_vectors() -> Iterator[Vector]:
     yield _asked(
         "over-two-limits", "of two grants, both with too low a limit, the first", _pay("101"), {**first, **_left("100")}
     )
+    for name, count in (("none", "0"), ("a-part", "1.5")):
+        part = Action("pay:order", f"{SHOP}/1", {"EUR": "1", "count": count})
+        yield _asked(f"count-of-{name}", f"{count} uses are no number of uses", part, nothing)
     yield _asked("no-grant", "an action that no grant names", Action("repo:write", f"{REPO}/app/a"), nothing)
 
     free = {"answer": "yes", "clause": "small", "remaining": {"EUR": "0"}}
@@ -112,6 +115,22 @@ def scope_vectors() -> Iterator[Vector]:
     bad, at = "schema_violation", "grants__1__constraint"
     yield refused("unknown-operand", "an operand that is not known", bad, **{f"{at}__0__leftOperand": "purpose"})
     yield refused("unsorted", "a set in another order", bad, **{f"{at}__0__rightOperand": ["public", "internal"]})
+    minute, spelled = f"{at}__5__per", "one and the same, spelled in another way"
+    yield refused("period-spelled", spelled, bad, **{minute: "PT60S", f"{at}__5__id": f"{BASE}#read.limit.count.PT60S"})
+    for name, target in (
+        ("slash", f"{SHOP}/"),
+        ("port", f"{SHOP}:443/*"),
+        ("escape", f"{SHOP}/%61"),
+        ("capitals", "https://SHOP.example/*"),
+    ):
+        yield refused(f"target-{name}", spelled, bad, grants__0__target=target)
+    yield refused("target-too-deep", "65 segments", bad, grants__0__target=f"{SHOP}/" + "/".join(["a"] * 65))
+    yield refused("condition-value", "a value with a blank", bad, **{f"{at}__0__rightOperand": ["all of it"]})
+    yield refused("name-of-the-terms", "a clause named as the terms are", bad, prohibitions__0__id=f"{BASE}#terms")
+    yield refused("extensions-none", "an object of extensions without any", bad, extensions={})
+    yield refused("extensions-no-uri", "an extension under a name that is no URI", bad, extensions={"note": "x"})
+    held = [{**wire["grants"][0]["constraint"][0], "id": f"{BASE}#secrets.limit.EUR"}]
+    yield refused("prohibition-with-a-limit", "a prohibition with a limit", bad, prohibitions__0__constraint=held)
     yield refused("other-id", "an id that does not follow", bad, **{f"{at}__1__id": f"{BASE}#read.condition.x"})
     yield refused("other-duty", "a duty that is no approval", bad, grants__0__duty__0__action="urn:x:inform")
     yield refused("duty-elsewhere", "a prohibition with a duty", bad, prohibitions__0__duty=wire["grants"][0]["duty"])

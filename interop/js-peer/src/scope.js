@@ -8,7 +8,9 @@ import { amount, amountText, digestOfBytes, duration, instant, jcs, seconds } fr
  * @typedef {{request: string, clause: string, arguments: string, uses: number, until: string}} Approved
  */
 
-const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
+const EXTENSION = /^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}$/;
+const VALUE = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 const KINDS = ['grants', 'prohibitions', 'obligations'];
 const OPERATORS = /** @type {Record<string, string[]>} */ ({
   count: ['lteq'], payAmount: ['lteq'], amount: ['lteq'], dateTime: ['gteq', 'lteq'], dataClass: ['isAnyOf'], egress: ['isAnyOf'], region: ['isAnyOf'],
@@ -21,23 +23,33 @@ function derivedId(rule, { leftOperand, operator, unit, per }) {
   return `${rule}.condition.${leftOperand}`;
 }
 
+/** @param {number} seconds @returns {string} the shortest duration that is as long */
+function shortest(seconds) {
+  const part = (/** @type {number} */ number, /** @type {string} */ unit) => (number ? `${number}${unit}` : '');
+  const time = part(Math.floor(seconds / 3600) % 24, 'H') + part(Math.floor(seconds / 60) % 60, 'M') + part(seconds % 60, 'S');
+  return `P${part(Math.floor(seconds / 86400), 'D')}${time && `T${time}`}`;
+}
+
 /** @param {any} constraint @param {string} path */
 function checkConstraint({ leftOperand, operator, rightOperand, unit, per }, path) {
   const bad = (/** @type {boolean} */ holds, /** @type {string} */ says) => check(holds, 'schema_violation', says, path);
   bad(OPERATORS[leftOperand]?.includes(operator), 'operator');
   bad(operator === 'isAnyOf' || rightOperand.length === 1, 'one value');
-  if (operator === 'isAnyOf') return bad(unit === undefined && per === undefined, 'a condition without unit');
+  if (operator === 'isAnyOf') {
+    bad(unit === undefined && per === undefined, 'a condition without unit');
+    return bad(rightOperand.every((/** @type {string} */ one) => VALUE.test(one)), 'a value');
+  }
   if (leftOperand === 'dateTime') {
     bad(unit === undefined && per === undefined, 'a window without unit');
     return bad(/^2[0-9]{3}-/.test(rightOperand[0]) && instant(seconds(rightOperand[0])) === rightOperand[0], 'an instant');
   }
   bad((leftOperand === 'count') === (unit === undefined), 'unit');
   bad(leftOperand !== 'payAmount' || /^[A-Z]{3}$/.test(unit), 'a currency');
-  bad(leftOperand !== 'amount' || /^[a-z]/.test(unit), 'a unit');
+  bad(leftOperand !== 'amount' || (/^[a-z]/.test(unit) && !['count', 'id', 'type'].includes(unit)), 'a unit');
   const value = amount(rightOperand[0]);
   bad(amountText(value) === rightOperand[0] && value >= 0n, 'a limit');
   bad(leftOperand !== 'count' || value % 1_000_000_000n === 0n, 'a whole count');
-  if (per !== undefined) bad(duration(per) > 0, 'a period');
+  if (per !== undefined) bad(duration(per) > 0 && shortest(duration(per)) === per, 'a period');
 }
 
 /** @param {Scope} scope whose shape was checked @param {string} base @param {string} [at] */
@@ -45,6 +57,8 @@ export function checkScope(scope, base, at = '') {
   const bad = (/** @type {boolean} */ holds, /** @type {string} */ says, /** @type {string} */ path) => check(holds, 'schema_violation', says, at + path);
   bad(scope.id === `${base}#scope`, 'id', '/id');
   bad((scope.critical ?? []).length === 0, 'an extension that is not known', '/critical');
+  const uris = scope.extensions === undefined ? ['x:x'] : Object.keys(scope.extensions);
+  bad(uris.length > 0 && uris.every((uri) => EXTENSION.test(uri)), 'extensions', '/extensions');
   const names = new Set(['scope', 'terms']);
   for (const kind of KINDS) {
     const rules = /** @type {any} */ (scope)[kind] ?? [];
@@ -54,8 +68,12 @@ export function checkScope(scope, base, at = '') {
       bad(rule.id.startsWith(`${base}#`) && NAME.test(name) && !names.has(name), 'id of a clause', `${path}/id`);
       names.add(name);
       bad(i === 0 || rules[i - 1].id < rule.id, 'not sorted', path);
-      parseTarget(rule.target, { pattern: true, code: 'schema_violation' });
+      bad(targetText(parseTarget(rule.target, { pattern: true, code: 'schema_violation' })) === rule.target, 'spelling', `${path}/target`);
       bad(kind === 'grants' || rule.duty === undefined, 'a duty elsewhere', `${path}/duty`);
+      const held = rule.constraint ?? [];
+      const edge = (/** @type {string} */ operator) => held.find((/** @type {any} */ one) => one.leftOperand === 'dateTime' && one.operator === operator)?.rightOperand[0];
+      bad(kind === 'grants' || held.length === (kind === 'obligations' && edge('lteq') ? 1 : 0), 'a constraint elsewhere', path);
+      bad(!edge('gteq') || !edge('lteq') || edge('gteq') <= edge('lteq'), 'a window', path);
       for (const duty of rule.duty ?? []) bad(duty.id === `${rule.id}.approval`, 'id of a duty', `${path}/duty`);
       for (const [j, constraint] of (rule.constraint ?? []).entries()) {
         const where = `${path}/constraint/${j}`;
@@ -160,6 +178,7 @@ export function decide(scope, action, { now, used = {}, approved = [] }) {
   try {
     target = parseTarget(action.target);
     if (Object.values(amounts).some((value) => amount(value) < 0n)) throw refuse('scope_exceeded');
+    if (!/^[1-9][0-9]*$/.test(amounts.count)) throw refuse('scope_exceeded');
   } catch { return { answer: 'no', code: 'scope_exceeded', clause: 'scope', remaining: {} }; }
   for (const rule of scope.prohibitions ?? []) {
     if (rule.action === action.name && forbids(rule.target, target)) return { answer: 'no', code: 'scope_exceeded', clause: shortName(rule.id), remaining: {} };

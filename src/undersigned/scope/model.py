@@ -118,7 +118,7 @@ class _Rule(Struct, frozen=True, gc=False):
 
     def _check(self) -> None:
         _require_text("clause", self.id, self.action, self.target)
-        if not _NAME.fullmatch(self.id) or self.id == "scope":
+        if not _NAME.fullmatch(self.id) or self.id in ("scope", "terms"):  # ids of other nodes of a document
             raise _wrong(f"clause: expected a name of lower-case letters, digits and hyphens, got {self.id!r:.80}")
         if not _ACTION.fullmatch(self.action):
             raise _wrong(f"clause {self.id}: expected an action such as `artifact:read`, got {self.action!r:.120}")

@@ -78,7 +78,7 @@ function readScope(wire) {
     if (!isSortedSet((list ?? []).map((rule) => rule.id.slice(base.length + 1)))) throw badScope("clauses sorted by name");
     return (list ?? []).map((rule) => {
       const name = rule.id.startsWith(`${base}#`) ? rule.id.slice(base.length + 1) : "";
-      if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(name) || name === "scope" || names.has(name)) throw badScope("a name of its own for each clause");
+      if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(name) || name === "scope" || name === "terms" || names.has(name)) throw badScope("a name of its own for each clause");
       names.add(name);
       const target = parsePattern(rule.target);
       if (target.text !== rule.target) throw badScope("targets in their only spelling");
