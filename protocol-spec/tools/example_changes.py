@@ -177,7 +177,7 @@ def changes(talk: Talk, sealed: str) -> dict[str, VerifiedMessage]:
         about=said["breach"].digest,
         claim="There was no breach, and the work is as good as done.",
         evidence=(),
-        ruling_by=shift(talk.now, 86_400),
+        ruling_by=shift(talk.now, 2 * 86_400),
     )
     ruled = arbiter_ruling(sealed, disputed.digest, talk.now)
     say("ruling", Ruling, "hirer", dispute=disputed.digest, ruling=ruled)

@@ -434,7 +434,7 @@ def _disputes() -> Iterator[Vector]:
         about=sealed,
         claim="More is owed.",
         evidence=(),
-        ruling_by=shift(talk.now, 86_400),
+        ruling_by=shift(talk.now, 2 * 86_400),
     )
     yield _refused(
         "dispute-without-an-arbiter",
