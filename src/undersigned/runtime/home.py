@@ -76,11 +76,13 @@ class Home:
         file = path / CONFIGURATION
         try:
             raw = read_file(file)
-        except OSError as exc:
+        except (FileNotFoundError, NotADirectoryError) as exc:
             raise ConfigurationError(
                 "not_found",
                 f"{path} is not a state folder: it has no {CONFIGURATION}; make one with 'undersigned init'",
             ) from exc
+        except OSError as exc:
+            raise ConfigurationError("bad_configuration", f"{file} cannot be read: {why(exc)}") from exc
         try:
             table = tomllib.loads(raw.decode())
             if isinstance(table.get("policy"), dict):
@@ -387,9 +389,13 @@ def passphrase_of(path: Path) -> str:
     file = path / "keys" / "passphrase"
     try:
         return read_file(file).decode().strip()
-    except OSError as exc:
+    except FileNotFoundError as exc:
         raise ConfigurationError(
             "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"
+        ) from exc
+    except OSError as exc:
+        raise ConfigurationError(
+            "key_unavailable", f"the keys are sealed, and {file} cannot be read: {why(exc)}"
         ) from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError("key_unavailable", f"{file} is not UTF-8 text") from exc

@@ -57,7 +57,11 @@ def claimed(path: Path) -> Generator[None]:
     try:
         keys.mkdir(mode=0o700)  # one of two who try has it
     except FileExistsError as exc:
-        raise ConfigurationError("bad_configuration", f"{path} is a state folder already: it has {keys.name}") from exc
+        why = f"{path} is a state folder already: it has {keys.name}"
+        if not (path / CONFIGURATION).exists():
+            why = f"{path} has {keys.name} and no {CONFIGURATION}: a state folder is being made there, or that was cut"
+            why += f" short; then take {keys} away, unless somebody needs them, and make it again"
+        raise ConfigurationError("bad_configuration", why) from exc
     made = [path / name for name in _MADE if not (path / name).exists()]
     try:
         yield

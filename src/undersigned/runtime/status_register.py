@@ -35,7 +35,7 @@ from undersigned.credentials import (
 )
 from undersigned.did import DidDocument, fetches
 from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
-from undersigned.errors import ConfigurationError, CredentialError, LedgerError
+from undersigned.errors import NO_ROOM, ConfigurationError, CredentialError, LedgerError, LedgerUnavailable
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.ledger import open_database
 from undersigned.proof import attach, prepare
@@ -450,5 +450,8 @@ class StatusRegister:
 
 
 def _failed(path: Path, exc: sqlite3.Error | OSError) -> LedgerError:
+    full = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL or getattr(exc, "errno", 0) in NO_ROOM
+    if full:
+        return LedgerUnavailable("store_full", f"{path}: {exc}")
     damaged = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
     return LedgerError("store_corrupt" if damaged else "store_unavailable", f"{path}: {exc}")

@@ -29,6 +29,7 @@ from undersigned.runtime import (
     OfferPart,
     StatusRegister,
     SystemClock,
+    claimed,
     create_home,
     issue_claims,
     issue_membership,
@@ -359,6 +360,38 @@ def test_a_credential_that_is_none_is_an_error(raw: bytes, home: Home) -> None:
         home.credentials()
     assert refused.value.code == "bad_configuration"
     assert "broken.json" in str(refused.value)
+
+
+def test_what_cannot_be_read_is_not_said_to_be_missing(home: Home) -> None:
+    secret, settings = home.path / "keys" / "passphrase", home.path / "undersigned.toml"
+    secret.unlink()
+    with pytest.raises(ConfigurationError, match="there is no keys/passphrase"):
+        home.key()
+    secret.mkdir()
+    with pytest.raises(ConfigurationError, match=f"{secret} cannot be read: not a regular file") as sealed:
+        home.key()
+    settings.unlink()
+    with pytest.raises(ConfigurationError, match="is not a state folder") as none:
+        Home(home.path)
+    settings.mkdir()
+    with pytest.raises(ConfigurationError, match=f"{settings} cannot be read: not a regular file") as unread:
+        Home(home.path)
+    found = [one.value.code for one in (sealed, none, unread)]
+    assert found == ["key_unavailable", "not_found", "bad_configuration"]
+
+
+def test_a_folder_whose_making_was_cut_short_says_what_to_do(folder: Path) -> None:
+    def made() -> None:
+        with claimed(folder):
+            create_home(folder, name="Acme")
+
+    (folder / "keys").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=f"that was cut short; then take {folder / 'keys'} away"):
+        made()
+    (folder / "keys").rmdir()
+    made()
+    with pytest.raises(ConfigurationError, match="is a state folder already: it has keys"):
+        made()
 
 
 # --- rotation

@@ -18,7 +18,7 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.encoding import JsonObject, decode_json, shift
-from undersigned.errors import ConfigurationError, CredentialError, LedgerError
+from undersigned.errors import ConfigurationError, CredentialError, LedgerError, LedgerUnavailable
 from undersigned.runtime import Home, StatusRegister, create_home, issue_membership
 from undersigned.runtime import status_register as module
 from undersigned.testing import NOON, HandClock
@@ -221,6 +221,19 @@ def test_a_register_that_cannot_be_used_is_an_error(home: Home) -> None:
     with pytest.raises(LedgerError) as caught:
         issue(home.register())
     assert caught.value.code == "store_unavailable"
+
+
+def test_a_register_that_finds_no_room_says_so(home: Home, register: StatusRegister) -> None:
+    issue(register)
+    register._connected().execute("PRAGMA max_page_count = 1")  # as many as there are: SQLite takes no more
+
+    def more() -> None:
+        for _ in range(100):
+            issue(register)
+
+    with pytest.raises(LedgerUnavailable, match=str(home.path / "issued.db")) as caught:
+        more()
+    assert caught.value.code == "store_full"
 
 
 def test_who_was_hired_and_withdrawn_is_nobody_elses_to_read(home: Home, register: StatusRegister) -> None:
