@@ -60,6 +60,7 @@ from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
 from .closing import advertised
+from .configuration import HOLD_SECONDS, WAIT_SECONDS
 from .continuing import continued
 from .contract_orders import ContractOrders
 from .conversation import Conversation, closing_error
@@ -401,6 +402,8 @@ class Agent:
         delivers: str = "result",
         media_type: str = "application/octet-stream",
         capacity: int = 16,
+        hold_seconds: int = HOLD_SECONDS,
+        wait_seconds: int = WAIT_SECONDS,
     ) -> Callable[[Handler], Handler]:
         """Decorator: this `async` function does `task` for whoever hires us at `price` or more, and delivers
         `delivers`; in place of what the settings offer of that task, if they do.
@@ -421,6 +424,8 @@ class Agent:
                 delivers=delivers,
                 media_type=media_type,
                 capacity=capacity,
+                hold_seconds=hold_seconds,
+                wait_seconds=wait_seconds,
             )
             self.services[task] = checked_service(service, self.services.get(task))
             return handler

@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 CONFIGURATION: Final = "undersigned.toml"
+HOLD_SECONDS: Final = 4 * 3600
+"""Longest time for which a place is held for who has not sealed, unless the offer says another: people may decide."""
+WAIT_SECONDS: Final = 30 * 86_400
+"""Longest time that terms may leave a hirer to start, to review or to close, unless the offer says another."""
 _UNKNOWN_BELOW: Final = re.compile(r"unknown field `(\w+)` - at `\$\.")
 """As the schema library says it of a name inside a table."""
 
@@ -102,6 +106,10 @@ class OfferPart(_Part, frozen=True, kw_only=True):
     media_type: str = "application/octet-stream"
     capacity: Annotated[int, msgspec.Meta(ge=1)] = 16
     """How many contracts at a time."""
+    hold_seconds: Annotated[int, msgspec.Meta(ge=1)] = HOLD_SECONDS
+    """Longest time for which a place is held for a hirer that has not sealed: what stands longer is declined."""
+    wait_seconds: Annotated[int, msgspec.Meta(ge=1)] = WAIT_SECONDS
+    """Longest time that a contract may leave a hirer to start, to review or to close: more is declined."""
 
 
 class Configuration(_Part, frozen=True, kw_only=True):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undersigned.contract import Terms
-from undersigned.encoding import base64url_encode, shift
+from undersigned.encoding import Instant, base64url_encode, parse_duration, seconds_between, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Inquiry, Need, Presentation
 from undersigned.proof import first_suite
-from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe
+from undersigned.protocol import Bounds, Concede, Engagement, Moment, Offered, Owe
 from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
@@ -147,6 +147,9 @@ class ProviderSide:
         service = self._services.get(theirs.task.kind)
         if service is None:
             return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
+        if (member := _too_long(service, theirs, live, agent.clock.now())) is not None:
+            needed = (Need(code="too_long", member=member),)
+            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
         if await agent.bookings.full(service.task):
             return await agent.bookings.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
@@ -187,3 +190,20 @@ class ProviderSide:
     @staticmethod
     def _offered(conversation: Conversation) -> bool:
         return conversation.said("Offer", "provider")
+
+
+def _too_long(service: Service, terms: Terms, live: Offered, now: Instant) -> str | None:
+    """What of an offer would hold one of our places, or leave us unpaid, for longer than we are ready to wait for its
+    hirer; None if nothing would.
+
+    An acceptance keeps its place until the answer, and a hirer that never answers pays nothing for it (rule N5).
+    """
+    times, most = terms.deadlines, service.wait_seconds
+    if seconds_between(now, live.valid_until) + live.terms.seal_grace_seconds > service.hold_seconds:
+        return "/validUntil"
+    if seconds_between(now, times.start) > most:
+        return "/terms/deadlines/start"
+    for name, duration in (("review", times.review), ("close", times.close)):
+        if parse_duration(duration) > most:
+            return f"/terms/deadlines/{name}"
+    return None

@@ -12,7 +12,7 @@ from undersigned.encoding import MESSAGE_LIMITS, JsonObject, canonicalize, decod
 from undersigned.errors import ConfigurationError, FormatError
 
 from .application import contained_call, in_short, why_not_async
-from .configuration import OfferPart
+from .configuration import HOLD_SECONDS, WAIT_SECONDS, OfferPart
 from .job import Handler
 from .order import checked_name, parse_price
 
@@ -35,6 +35,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = "application/octet-stream"
     capacity: int = 16
     """Contracts at a time."""
+    hold_seconds: int = HOLD_SECONDS
+    """Longest time for which one of these places is held for who has not sealed."""
+    wait_seconds: int = WAIT_SECONDS
+    """Longest time that terms may leave a hirer to start, to review or to close."""
     by_settings: bool = False
     """Whether the settings say so; the application may say otherwise, once."""
 
@@ -53,6 +57,9 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
     checked_name(f"{what}: delivers", service.delivers)
     if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
         raise ConfigurationError("bad_configuration", f"{what}: capacity: expected 1 or more, got {capacity!r:.40}")
+    for name in ("hold_seconds", "wait_seconds"):
+        if type(seconds := getattr(service, name)) is not int or not 1 <= seconds <= MAX_CAPACITY:
+            raise ConfigurationError("bad_configuration", f"{what}: {name}: expected 1 or more, got {seconds!r:.40}")
     if not isinstance(service.summary, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         raise ConfigurationError("bad_configuration", f"{what}: summary: expected text, got {service.summary!r:.40}")
     delivers: JsonObject = {"name": service.delivers, "mediaType": service.media_type, "criteria": []}
@@ -83,6 +90,8 @@ def offered(offer: OfferPart, handler: Handler | None) -> Service:
         delivers=offer.delivers,
         media_type=offer.media_type,
         capacity=offer.capacity,
+        hold_seconds=offer.hold_seconds,
+        wait_seconds=offer.wait_seconds,
         by_settings=True,
     )
     return checked_service(service)
