@@ -1,5 +1,5 @@
 /** One engagement as it runs: what was said and heard, what is still to be said, and to whom. */
-import { digest, instant } from './encoding.js';
+import { digest, duration, instant } from './encoding.js';
 import { HireError } from './errors.js';
 import { SUITES } from './keys.js';
 import { Engagement } from './machine.js';
@@ -43,6 +43,8 @@ export class Conversation {
     this.tries = 0;
     this.sentAt = 0;
     this.beats = 0;
+    /** up to when, in seconds of the process, the `Progress` that came uses up what may come */
+    this.signsUpTo = -Infinity;
     /** @type {{at: number, of: string[]} | undefined} */
     this.receipt = undefined;
     /** @type {{message: any, at: number, bytes: number}[]} all moves in the order in which they were recorded */
@@ -185,6 +187,16 @@ export class Conversation {
     const soon = NO_ANSWER.has(message.type) || this.over || outcome !== 'applies';
     this.receipt = { at: now + (soon ? 0 : 1), of: [...of, name].slice(-64) };
     return undefined;
+  }
+
+  /** Whether a `Progress` is taken now: one in its time, and one more that a carrier was slow with (HIRE-LIM-04). @param {boolean} takes whether it is */
+  hearsProgress(takes = false) {
+    const { heartbeat } = this.engagement.state.terms?.deadlines ?? { heartbeat: 'PT1M' };
+    const apart = Math.min(5, duration(heartbeat) / 2);
+    const now = performance.now() / 1000;
+    const room = this.signsUpTo <= now + apart;
+    if (takes) this.signsUpTo = Math.max(this.signsUpTo, now) + apart;
+    return room;
   }
 
   /** A notice that arrived and whose proof holds. @param {any} message */

@@ -363,8 +363,10 @@ export class Peer {
         throw Object.assign(new HireError('wrong_party', 'role'), { proved: true });
       }
       if (notice) {
+        if (message.type === 'Progress' && !conversation.hearsProgress()) return;
         const { document } = await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
         checkNotice(message, document);
+        if (message.type === 'Progress') conversation.hearsProgress(true);
         await conversation.notice(message);
         return;
       }

@@ -70,6 +70,7 @@ from undersigned.protocol import (
 from .alarm import Alarm
 from .names import fresh_urn
 from .outgoing import renew_proof, sign_message
+from .pace import progress_seconds
 from .remembered import Remembered
 from .shell import Shell
 from .told import told_of_decision, told_of_message
@@ -140,6 +141,7 @@ class Conversation(Remembered):
         "_served",
         "_settled",
         "_sign_kept",
+        "_signs_up_to",
         "_stopped",
         "_stored",
         "_taken",
@@ -205,6 +207,8 @@ class Conversation(Remembered):
         self._reconnected = False
         self._documents: frozenset[Digest] = NOTHING
         self._heard: frozenset[Digest] = NOTHING
+        self._signs_up_to = float("-inf")
+        """Time of the loop until which the `Progress` that came use up what may come."""
         self._sign_kept: Instant = ""
         """When the provider was last heard of, as far as that is stored."""
         self._live = True
@@ -250,8 +254,16 @@ class Conversation(Remembered):
 
     def post(self, item: Arrived | Asked) -> None:
         """Puts something into the inbox."""
+        if isinstance(item, Arrived) and isinstance(item.message.message, Progress):
+            self._signs_up_to = max(self._signs_up_to, self._loop.time()) + progress_seconds(self.engagement)
         self._inbox.append(item)
         self._rouse()
+
+    def hears_progress(self) -> bool:
+        """Whether a `Progress` is taken now. There is room for one more than its time allows: what a carrier was slow
+        with comes close before the next.
+        """
+        return self._signs_up_to <= self._loop.time() + progress_seconds(self.engagement)
 
     async def ask(self, make: Callable[[Engagement], Say | None]) -> None:
         """Has the conversation say something, and returns when it is stored.

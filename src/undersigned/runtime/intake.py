@@ -20,6 +20,7 @@ from undersigned.errors import CODES, FormatError, ProofError, UndersignedError,
 from undersigned.messages import (
     Acceptance,
     Offer,
+    Progress,
     Seal,
     SignedMessage,
     VerifiedMessage,
@@ -97,6 +98,9 @@ class Intake:
         conversation = self._agent.conversations.get(message.engagement)
         if message.sender != peer:
             raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
+        known = conversation is not None and conversation.engagement.peer == peer
+        if isinstance(message, Progress) and conversation is not None and known and not conversation.hears_progress():
+            return  # before its proof costs anything (HIRE-LIM-01)
         binds = isinstance(message, BINDING)
         document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
         verified = verify_message(

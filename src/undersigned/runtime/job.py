@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +24,7 @@ from undersigned.contract import ContractDocument, plain
 from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, subtract_amounts
 from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
+from undersigned.protocol import Engagement
 from undersigned.scope import Action, Scope
 
 from .application import contained, in_short
@@ -34,6 +35,7 @@ from .gather import Answer
 from .guard import working_on
 from .order import ARTIFACT_READ, bytes_limits
 from .other_side import Fields, Sent
+from .pace import progress_seconds
 from .requests import Requests
 from .transfers import Tell, transfer
 from .turn import Say
@@ -105,6 +107,10 @@ class Job:
         """Where the work runs; a thread of it hands its questions over to there."""
         self._requests = Requests(agent, conversation)
         self._over = False
+        self._untold: dict[str, Any] = {}
+        """Newest members of a `Progress` that was not said yet."""
+        self._told_at = float("-inf")
+        self._telling: asyncio.Task[None] | None = None
 
     @property
     def document(self) -> ContractDocument:
@@ -450,15 +456,37 @@ class Job:
             raise
 
     async def progress(self, *, percent: int | None = None, note: str | None = None, cursor: str | None = None) -> None:
-        """Tells the hirer how far it is. A `cursor` is kept, and given to the next attempt after a crash."""
-        body: dict[str, Any] = {"contract": self.contract, "percent": percent, "note": note, "cursor": cursor}
+        """Tells the hirer how far it is. A `cursor` is kept at once, and given to the next attempt after a crash.
 
-        def make(engagement: Any) -> Say:
+        Said more often than every 5 seconds, it waits until these are over, and the newest of each is told.
+        """
+        for name, value in (("percent", percent), ("note", note), ("cursor", cursor)):
+            if value is not None:
+                self._untold[name] = value
+        wait = self._told_at + progress_seconds(self._conversation.engagement) - self.loop.time()
+        if wait <= 0:
+            await self._tell()
+            return
+        if cursor is not None:
+            await self._conversation.ask(lambda _: Say("", {}, facts=(("cursor", cursor),)))
+        if self._untold and self._telling is None:
+            self._telling = self._agent.spawn(self._tell_later(wait), f"progress of {self.task}")
+
+    async def _tell(self) -> None:
+        body, self._untold, self._told_at = {"contract": self.contract, **self._untold}, {}, self.loop.time()
+
+        def make(engagement: Engagement) -> Say:
             contract = engagement.contract
-            number = (contract.progress if contract is not None else 0) + 1
-            return Say("Progress", {**body, "number": number})
+            return Say("Progress", {**body, "number": (contract.progress if contract is not None else 0) + 1})
 
         await self._conversation.ask(make)
+
+    async def _tell_later(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._telling = None
+        with suppress(UndersignedError):  # one that is lost costs nothing
+            if self._untold:
+                await self._tell()
 
     async def deliver(self, name: str, data: bytes | Path, media_type: str | None = None) -> Digest:
         """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest. Of a path, what
@@ -532,6 +560,8 @@ class Job:
     def ends(self) -> None:
         """The handler has returned: what it left running may do no more in the contract's name."""
         self._over = True
+        if self._telling is not None:
+            self._telling.cancel()  # the delivery says more
 
     def _goes_on(self) -> None:
         if self._over:

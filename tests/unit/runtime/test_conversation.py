@@ -39,6 +39,7 @@ from undersigned.messages import (
     Inquiry,
     LedgerPlace,
     Offer,
+    Progress,
     Review,
     Seal,
     Withdraw,
@@ -60,6 +61,7 @@ from undersigned.testing import (
     inquiry,
     offer,
     problem,
+    progress,
     receipt,
     review,
     seal,
@@ -579,6 +581,62 @@ def test_work_goes_on_from_its_cursor(open_world: Open) -> None:
     assert seen == [None, "chapter 3"]
     over(world, name)
     assert story(world.provider, name).count("Delivery") == 1
+
+
+def test_what_a_job_says_too_often_is_told_in_its_time(open_world: Open) -> None:
+    """HIRE-LIM-04: at once what comes first, after 5 seconds the newest of what came since; a cursor is kept."""
+
+    async def work(job: Job) -> None:
+        if job.cursor is None:
+            for chapter in range(1, 9):
+                await job.progress(cursor=f"chapter {chapter}", percent=10 * chapter)
+            await job.progress(note="the last one")
+            await asyncio.Event().wait()
+        await job.deliver("summary.txt", job.cursor.encode())
+
+    world = open_world(handler=work)
+    name = world.begin().id
+
+    def heard() -> list[tuple[int, str | None, int | None, str | None]]:
+        said = [event.message for event in world.hirer.events if isinstance(event.message, Progress)]
+        return [(one.number, one.cursor, one.percent, one.note) for one in said]
+
+    first = (1, "chapter 1", 10, None)
+    assert heard() == [first]
+    contract = folded(world.provider, name).contract
+    assert contract is not None
+    assert contract.cursor == "chapter 8"
+    world.settle(6)
+    assert heard() == [first, (2, "chapter 8", 80, "the last one")]
+    world.restart(world.provider)
+    world.settle(10)
+    over(world, name)
+
+
+def test_signs_of_life_that_come_too_often_are_dropped(open_world: Open) -> None:
+    """HIRE-LIM-01, HIRE-LIM-04: two may come close to each other; more are read no further and told to nobody."""
+
+    async def work(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    world = open_world(handler=work)
+    name = world.begin().id
+    world.settle(20)
+    said = len(world.network.sent)
+    before = folded(world.hirer, name).contract
+    assert before is not None
+    for number in range(1, 60):
+        raw = forge(world, world.hirer, name, progress(), number=before.progress + number)
+        world.deliver(raw, world.provider.did, world.hirer.did)
+    world.settle(1)
+    after = world.hirer.the(name).engagement.contract
+    assert after is not None
+    assert after.progress == before.progress + 2
+    assert len(world.network.sent) == said
+    world.settle(5)
+    world.deliver(forge(world, world.hirer, name, progress(), number=100), world.provider.did, world.hirer.did)
+    world.settle(1)
+    assert world.hirer.the(name).engagement.contract.progress == 100
 
 
 def test_sc_93_what_is_over_is_not_loaded_again(open_world: Open) -> None:
