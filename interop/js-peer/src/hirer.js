@@ -83,7 +83,8 @@ async function verdict(conversation) {
   const { state } = engagement;
   const delivery = conversation.last('Delivery', 'provider');
   /** @type {Map<string, Uint8Array>} */ const bytes = new Map();
-  let holds = delivery.outcome === 'complete' && state.terms.deliverables.every((/** @type {any} */ one) => delivery.artifacts.some((/** @type {any} */ made) => made.name === one.name));
+  let holds = delivery.outcome === 'complete' && state.terms.deliverables.every((/** @type {any} */ one) => delivery.artifacts.some((/** @type {any} */ made) => made.name === one.name))
+    && delivery.artifacts.every((/** @type {any} */ made) => state.terms.deliverables.some((/** @type {any} */ one) => one.name === made.name)); // what nobody asked for is not fetched
   try {
     const origin = await peer.originOf(conversation);
     for (const { name, digest, uri } of delivery.artifacts) {

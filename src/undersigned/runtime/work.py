@@ -458,14 +458,18 @@ class Worker:
                 raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
             if len(delivered) < len(delivery.artifacts):
                 raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
+            if missing := wanted.keys() - delivered.keys():
+                raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
+            if unasked := delivered.keys() - wanted.keys():
+                # No contract bounds how much they are (SC-69), so none of it is fetched.
+                names = ", ".join(sorted(unasked))
+                raise VerificationError("terms_mismatch", f"delivered and not agreed on: {names:.200}")
             for artifact in delivery.artifacts:
-                most = wanted.get(artifact.name) or agent.max_artifact_bytes
+                most = wanted[artifact.name] or agent.max_artifact_bytes
                 tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
                 await patience.had(transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most, tell))
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
             artifacts = await Contents.of(agent.artifacts, delivered)
-            if missing := wanted.keys() - delivered.keys():
-                raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
             provider = await patience.had(agent.document_of(engagement.peer))
             published, named = provider.keys("assertionMethod", now=now), document.methods.provider
             # HIRE-ATT-02: only keys that the contract lists speak for the provider.

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from runtimes import FIRST_LINE, Wire, World, facts, messages, offices
 from undersigned.encoding import Digest
 from undersigned.errors import ResolutionError
-from undersigned.messages import Review
-from undersigned.runtime import Body, Conversation
+from undersigned.messages import Artifact, Review
+from undersigned.runtime import Body, Conversation, Job
 
 Open = Callable[..., World]
 HOUR = 3600
@@ -195,3 +195,19 @@ def test_in_a_short_review_it_is_a_quarter(fresh: Open) -> None:
     world.settle(7)
     assert verdicts(world, ours) == ["rejected"]
     assert len(between.asked) >= 4
+
+
+def test_sc_69_what_nobody_asked_for_is_not_fetched(fresh: Open) -> None:
+    """SC-69: no contract says how much it may be. The delivery does not hold, and nothing of it was asked for."""
+
+    async def work(job: Job) -> None:
+        await job.deliver("summary.txt", b"small")
+        digest = await job._agent.artifacts.put(b"unasked" * 1000)
+        job.artifacts.append(Artifact(name="extra", digest=digest, media_type="text/plain"))
+
+    world = fresh(handler=work)
+    ours, between = delivered(world, answered(503))
+    world.settle(10)
+    assert between.asked == []
+    assert verdicts(world, ours) == ["rejected"]
+    assert dict(facts(world.hirer, ours.id))["rejected"] == "terms_mismatch: delivered and not agreed on: extra"
