@@ -101,6 +101,16 @@ def _of(suite: str) -> Iterator[Vector]:
         )
     wrong = resigned(changed(seal, acceptance=digest_bytes(b"another")))
     yield refused("seal-of-another-acceptance", "a Seal of another acceptance", "terms_mismatch", seal=wrong)
+    between = digest_bytes(b"another move")
+    away = resigned(changed(acceptance, seen=between))
+    now = digest_of(content_of(away))
+    follows = {"acceptance": away, "seal": resigned(changed(seal, acceptance=now, seen=now))}
+    yield refused(
+        "acceptance-after-another-move", "an Acceptance that saw more than the offer", "terms_mismatch", **follows
+    )
+    for name, members in (("seen", {"seen": between}), ("previous", {"previous": between}), ("place", {"sequence": 9})):
+        moved = resigned(changed(seal, **members))
+        yield refused(f"seal-of-another-{name}", "a Seal that does not follow at once", "terms_mismatch", seal=moved)
     forged = resigned(seal, HIRER)
     yield refused("seal-by-the-acceptor", "a Seal signed by the acceptor", "key_not_authorized", seal=forged)
     other = resigned(changed(acceptance, document=digest_bytes(b"other terms")))

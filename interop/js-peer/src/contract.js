@@ -79,6 +79,9 @@ export async function verifySealed({ document, acceptance, seal }, resolver) {
   const binds = acceptance.document === name && digest(acceptance.contractProof) !== '' && JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]))
     && seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer && acceptance.engagement === document.engagement && seal.engagement === document.engagement;
   check(binds, 'terms_mismatch', 'acceptance and seal');
+  const next = Number(document.id.split(':').at(-1)) + 1;
+  const adjoin = acceptance.seen === acceptance.offer && seal.seen === accepted && seal.previous === acceptance.offer && seal.sequence === next;
+  check(document.type !== 'Contract' || adjoin, 'terms_mismatch', 'a move between'); // of a change others may stand between (HIRE-LAN-07)
   return { document: name, acceptance: accepted, seal: digest(seal), offerer };
 }
 

@@ -119,7 +119,7 @@ class Profile(Move, frozen=True, kw_only=True):
     suite: SuiteName
     """The suite chosen; `version` of the envelope is the version chosen."""
     hybrid: bool
-    """Whether documents get a second, post-quantum proof from each party."""
+    """Whether documents get a further, post-quantum proof from each party; in this version they have none: `false`."""
     capabilities: Foreigns
     """What the provider does, each in words of its kind."""
     terms_template: Foreign | None = None

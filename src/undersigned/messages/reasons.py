@@ -113,7 +113,7 @@ CAUSES: Final[Mapping[str, str]] = MappingProxyType(
         "parent": "the parent contract ended; `names` its ending",
         "late_seal": "the seal came later than `validUntil` and `sealGrace`",
         "no_ruling": "the arbiter did not rule in time",
-        "convenience": "with the notice or fee that the terms state",
+        "convenience": "the terms allow it; notice and fee are between the parties",
         "unable": "the provider cannot do it; counts as failure",
     }
 )
