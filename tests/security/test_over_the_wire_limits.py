@@ -8,10 +8,12 @@ from unittest.mock import patch
 
 import pytest
 
-from security.wire_attacker import Attacker, Line, Stranger, quiet_logs, still_open
+from security.wire_attacker import Attacker, Hiring, Line, Stranger, quiet_logs, still_open
 from security.wire_world import World
-from undersigned.encoding import canonicalize
+from undersigned.credentials import membership
+from undersigned.encoding import canonicalize, shift
 from undersigned.runtime import links
+from undersigned.testing import presentation
 from undersigned.transport import Budget
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -68,3 +70,35 @@ async def test_one_peer_has_a_few_connections_at_a_time(world: World) -> None:
     assert [line.closed for line in lines[1:]] == [None] * links.CONNECTIONS
     for line in lines[1:]:
         await line.hang_up()
+
+
+async def test_credentials_of_issuers_that_nobody_can_ask_are_counted(world: World) -> None:
+    """SC-103: each is waited for, so whoever goes on naming such issuers is sent away as for other failures."""
+    who = anybody()
+    line = await Line.to(world, who)
+    named = 0
+    with quiet_logs(), patch.object(world.globex.intake, "_budget", Budget(3)):
+        hirings = [await Hiring(line).up_to("profiled") for _ in range(5)]
+        for hiring in hirings:
+            now, named = world.clock.now(), named + 1
+            issuer = f"did:web:localhost%3A1:x{named}"
+            made = membership(
+                id=who.message_id(),
+                organisation=issuer,
+                agent=who.did,
+                valid_from=shift(now, -60),
+                valid_until=shift(now, 86400),
+            )
+            signed = who.vouches(made, now)
+            signed["proof"]["verificationMethod"] = f"{issuer}#key-1"  # type: ignore[index, call-overload]
+            await hiring.say(presentation(presentation=who.shown(hiring.party, credentials=(signed,))))
+            await line.wait(lambda expected=named: line.closed or len(told(line)) == expected or None)
+            if line.closed is not None:
+                break
+    assert len(told(line)) == 3
+    closed = await line.wait(lambda: line.closed)
+    assert (closed.code, closed.detail["close_code"]) == ("rate_limited", 1008)
+
+
+def told(line: Line) -> list[bytes]:
+    return [frame for frame in line.frames if b'"did_unresolvable"' in frame]

@@ -70,7 +70,7 @@ from .gather import Gatherer
 from .greetings import Greetings
 from .hirer import HirerSide
 from .home import Home
-from .intake import USUAL_SECONDS, Intake
+from .intake import LOOKED_UP, USUAL_SECONDS, Intake
 from .job import Handler
 from .kept import KeptInputs
 from .links import Links
@@ -660,6 +660,8 @@ class Agent:
         if event.code and event.message is not None:
             refused = self.intake.refused(engagement.peer, event.code, notice=event.message.notice)
             self.spawn(refused, f"refused {event.code}")
+        if event.kind == "refused" and event.code in LOOKED_UP and engagement.role == "provider":
+            self.spawn(self.intake.in_vain(engagement.peer, event.code), f"refused {event.code}")
         if type == "Seal":
             contract = engagement.contract
             if engagement.role == "provider" and contract is not None and contract.in_force_by is None:

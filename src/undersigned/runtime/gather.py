@@ -15,8 +15,9 @@ import re
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from ssl import SSLContext
 from types import MappingProxyType
@@ -46,7 +47,7 @@ from undersigned.trust import Fetched
 from .bodies import FAILURES, Body, BodyTransfer, code_told, failed, require_plain
 from .clock import SystemClock
 
-__all__ = ["Answer", "Gatherer", "GathererLimits"]
+__all__ = ["Answer", "Gatherer", "GathererLimits", "asked_by", "asker"]
 
 _READ_BYTES: Final = 16 * 1024
 _NOWHERE: Final[Mapping[Did, Did]] = MappingProxyType({})
@@ -54,6 +55,25 @@ CLOSE_SECONDS: Final = 2.0
 """For what was written to leave, when this side closes."""
 KEEP_SECONDS: Final = 15.0
 """How long a connection to a checked address waits for the next request."""
+
+
+_OWN: Final = ""
+_asker: Final[ContextVar[str]] = ContextVar("asker", default=_OWN)
+
+
+def asker() -> str:
+    """The peer for whose sake something is looked up here, or empty: for our own."""
+    return _asker.get()
+
+
+@contextmanager
+def asked_by(peer: Did) -> Generator[None]:
+    """What is looked up inside is named by what `peer` said, and counts as its: if nothing answers, it waits alone."""
+    token = _asker.set(peer)
+    try:
+        yield
+    finally:
+        _asker.reset(token)
 
 
 class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +88,8 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Different hosts that one gathering may lead to."""
     connections: int = 32
     """At the same time, of all gatherings."""
+    per_asker: int = 4
+    """Of those that one peer had us make, or whoever names slow hosts would take all."""
     transfers: int = 256
     """Beside them, for long bodies, which may come as slowly as is borne: no document waits for those."""
     per_host: int = 24
@@ -174,10 +196,12 @@ class Gatherer:
         self._documents_bytes = 0
         self._times: OrderedDict[str, tuple[str, Instant]] = OrderedDict()
         """What servers said of the time when they last answered, and our time then; read only where it is asked for."""
-        self._under_way: dict[Did, asyncio.Task[Known]] = {}
+        self._under_way: dict[tuple[str, Did], asyncio.Task[Known]] = {}
+        """By who asked, too: nobody waits behind what another one asked for."""
         self._session: ClientSession | None = None
         self._closed = False
         self._lookups = asyncio.Semaphore(self.limits.connections)
+        self._lookups_for: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._transfers = asyncio.Semaphore(self.limits.transfers)
         self._transfers_from: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -254,6 +278,14 @@ class Gatherer:
         places = self._place_at(target.raw_authority), self._transfers
         return BodyTransfer(ask, places, url, start, max_bytes, timeout_seconds)
 
+    def _place_for(self, peer: str) -> AbstractAsyncContextManager[Any]:
+        if peer == _OWN:
+            return nullcontext()
+        places = self._lookups_for.get(peer)
+        if places is None:
+            places = self._lookups_for[peer] = asyncio.Semaphore(self.limits.per_asker)
+        return places
+
     def _place_at(self, host: str) -> asyncio.Semaphore:
         places = self._transfers_from.get(host)
         if places is None:
@@ -294,6 +326,7 @@ class Gatherer:
         """The answer; if `whole` says so, with its headers, and all of one that is not 200, too."""
         session = self._open_session()
         async with (
+            self._place_for(asker()),
             self._lookups,
             session.request(method, url, allow_redirects=False, headers=headers, data=body) as response,
         ):
@@ -366,9 +399,10 @@ class Gatherer:
     async def document(self, did: Did, max_age_seconds: float = 3600.0) -> DidDocument:
         """The DID document of `did`, fetched at most `max_age_seconds` ago.
 
-        Many callers at once cause one fetch. A failure is not remembered, nor does it replace what is: who can live
-        with an older document asks with a larger `max_age_seconds`. What is remembered of a DID with a history is used
-        no longer than its controller says, and is what the next answer has to continue.
+        Many callers at once cause one fetch, or one for each peer that they ask for. A failure is not remembered, nor
+        does it replace what is: who can live with an older document asks with a larger `max_age_seconds`. What is
+        remembered of a DID with a history is used no longer than its controller says, and is what the next answer has
+        to continue.
 
         Raises:
             ResolutionError: `did_unresolvable`, `did_forbidden_address`.
@@ -411,11 +445,12 @@ class Gatherer:
         return kept
 
     async def _fetched(self, did: Did) -> Known:
-        under_way = self._under_way.get(did)
+        key = asker(), did
+        under_way = self._under_way.get(key)
         if under_way is None:
             under_way = asyncio.get_running_loop().create_task(self._resolve(did))
-            self._under_way[did] = under_way
-            under_way.add_done_callback(lambda done: self._resolved(did, done))
+            self._under_way[key] = under_way
+            under_way.add_done_callback(lambda done: self._resolved(key, done))
         # A caller that gives up must not take the answer from the others.
         return await asyncio.shield(under_way)
 
@@ -509,8 +544,8 @@ class Gatherer:
         except (ValueError, TypeError, RecursionError) as exc:
             raise VerificationError("did_document_invalid", f"the document of {did} was not understood") from exc
 
-    def _resolved(self, did: Did, done: asyncio.Task[Known]) -> None:
-        del self._under_way[did]
+    def _resolved(self, key: tuple[str, Did], done: asyncio.Task[Known]) -> None:
+        del self._under_way[key]
         if not done.cancelled():
             # Somebody may have stopped waiting; asking for the exception keeps the loop from reporting it as lost.
             done.exception()

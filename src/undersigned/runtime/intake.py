@@ -61,6 +61,8 @@ Hundreds of hires may begin at once; what is more than that waits.
 FAULT = b'{"type":"Fault",'
 """How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
 and is never answered."""
+LOOKED_UP = frozenset({"did_unresolvable", "status_unavailable"})
+"""Codes of what could not be looked up where a peer said that it is."""
 PARTING = frozenset(
     {"conflicting_message", "conflicting_contract", "terms_mismatch", "holder_mismatch", "challenge_mismatch"}
 )
@@ -167,6 +169,16 @@ class Intake:
         if spent or (code in PARTING and not notice):
             _log.warning("connection ended", peer=peer, code=code, spent=spent)
             await self._agent.links.part(peer, "rate_limited" if spent else code)
+
+    async def in_vain(self, peer: Did, code: str) -> None:
+        """What `peer` showed without a contract names somebody who could not be asked: that counts, for it may name
+        whom it likes, and each is waited for.
+        """
+        if any(one.engagement.contract is not None for one in self._agent.conversations.of(peer)):
+            return
+        if self._budget.count(peer, asyncio.get_running_loop().time()):
+            _log.warning("connection ended", peer=peer, code=code, spent=True)
+            await self._agent.links.part(peer, "rate_limited")
 
     async def _refuse(self, channel: Channel, peer: Did, raw: bytes, error: UndersignedError) -> None:
         """Tells a proved peer the code it may hear, and counts the failure against it.

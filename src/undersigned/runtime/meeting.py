@@ -45,6 +45,7 @@ from undersigned.trust import (
 
 from .beliefs import Beliefs
 from .conversation import Conversation
+from .gather import asked_by
 from .names import fresh_urn
 from .renewal import standing
 from .turn import Declined, Say
@@ -135,7 +136,8 @@ class Meeting:
         self._shown.pop(engagement.id, None)
         self._relied.pop((engagement.id, OTHER[engagement.role]), None)
         try:
-            await self._verify(engagement, message.presentation, message.answers, before=now)
+            with asked_by(engagement.peer):
+                await self._verify(engagement, message.presentation, message.answers, before=now)
         except CredentialError as error:
             if error.code != "policy_denied":
                 raise
@@ -168,19 +170,21 @@ class Meeting:
     ) -> tuple[Decision, bool]:
         """As `evaluate`, and whether something that may speak for the peer could not be looked up."""
         known = self._shown.get(engagement.id)
-        if (
-            known is not None
-            and known.presentation is not None
-            and await self._current(engagement.peer, known.documents)
-        ):
-            shown = known.presentation
-        else:
-            shown = await self._verify(engagement, message.presentation, message.answers)
+        with asked_by(engagement.peer):
+            if (
+                known is not None
+                and known.presentation is not None
+                and await self._current(engagement.peer, known.documents)
+            ):
+                shown = known.presentation
+            else:
+                shown = await self._verify(engagement, message.presentation, message.answers)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
-        lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
+        with asked_by(engagement.peer):
+            lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
         await self.beliefs.learn(counted, holder=engagement.peer, now=rated)

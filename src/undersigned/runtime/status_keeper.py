@@ -30,7 +30,7 @@ from undersigned.encoding import Did, Digest, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 
 from .clock import Clock
-from .gather import Gatherer
+from .gather import Gatherer, asker
 
 __all__ = ["StatusKeeper"]
 
@@ -73,7 +73,8 @@ class StatusKeeper:
         self._seconds = seconds
         self._kept: OrderedDict[tuple[str, Did], _Kept] = OrderedDict()
         self._size = 0
-        self._under_way: dict[tuple[str, Did], tuple[float, asyncio.Task[_Kept]]] = {}
+        self._under_way: dict[tuple[str, Did, str], tuple[float, asyncio.Task[_Kept]]] = {}
+        """By who asked, too: nobody waits behind what another one asked for."""
 
     async def lists(self, credentials: Iterable[Credential], *, max_age_seconds: float) -> Mapping[str, StatusList]:
         """The lists that these credentials name, by URL, each fetched at most `max_age_seconds` ago and within its own
@@ -142,7 +143,7 @@ class StatusKeeper:
             held = self._held(key, oldest)
             if held is not None:
                 return held
-            since, task = self._under_way.get(key) or self._begin(key)
+            since, task = self._under_way.get((*key, asker())) or self._begin(key)
             if task.done():
                 # It ended in this round of the loop and began too early. Waiting for it again would not let go of the
                 # loop, and so nothing else would ever happen.
@@ -160,13 +161,14 @@ class StatusKeeper:
     def _begin(self, key: tuple[str, Did]) -> tuple[float, asyncio.Task[_Kept]]:
         since = self._seconds()
         task = asyncio.get_running_loop().create_task(self._fetch(*key, since))
-        self._under_way[key] = since, task
-        task.add_done_callback(lambda done: self._ended(key, done))
+        place = (*key, asker())
+        self._under_way[place] = since, task
+        task.add_done_callback(lambda done: self._ended(place, done))
         return since, task
 
-    def _ended(self, key: tuple[str, Did], done: asyncio.Task[_Kept]) -> None:
-        if self._under_way.get(key, (0.0, None))[1] is done:
-            del self._under_way[key]
+    def _ended(self, place: tuple[str, Did, str], done: asyncio.Task[_Kept]) -> None:
+        if self._under_way.get(place, (0.0, None))[1] is done:
+            del self._under_way[place]
         if not done.cancelled():
             done.exception()  # somebody may have stopped waiting
 

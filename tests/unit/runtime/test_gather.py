@@ -19,7 +19,7 @@ from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key, make_document
 from undersigned.encoding import canonicalize
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime.gather import Gatherer, GathererLimits
+from undersigned.runtime.gather import Gatherer, GathererLimits, asked_by
 from undersigned.runtime.signers import generate_key
 from undersigned.transport import addresses_of, dial, may_dial
 
@@ -543,6 +543,32 @@ async def test_a_slow_host_takes_no_place_from_others() -> None:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_whoever_names_slow_hosts_waits_for_them_alone() -> None:
+    """SC-103: a few look-ups at a time for one peer. Others have theirs, even of what it asked for before them."""
+    go = asyncio.Event()
+
+    async def waits(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    async with site() as slow, site() as quick, gathering(connections=4, per_asker=2, seconds=30) as gatherer:
+        slow.answer = waits
+        quick.serves(document_of(quick.did))
+        with asked_by("did:web:mallory.example"):
+            named = [asyncio.create_task(gatherer.fetch(slow.url(f"/{number}"))) for number in range(8)]
+            same = asyncio.create_task(gatherer.document(quick.did))
+        while len(slow.requests) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        with asked_by("did:web:acme.example"):
+            assert (await gatherer.document(quick.did)).id == quick.did
+        assert (await gatherer.document(quick.did, 0.0)).id == quick.did
+        assert len(slow.requests) == 2
+        assert not same.done()
+        go.set()
+        await asyncio.gather(same, *named)
+        assert len(slow.requests) == 8
 
 
 async def _opened(gatherer: Gatherer, url: str) -> int | None:

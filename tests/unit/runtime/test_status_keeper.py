@@ -319,5 +319,5 @@ async def test_a_fetch_that_ended_in_this_round_of_the_loop_is_not_waited_for(ke
     (url,) = status_urls([kept.credential()])
     ended = asyncio.ensure_future(asyncio.sleep(0))
     await ended
-    kept.keeper._under_way[url, kept.host.issuer] = (kept.at - 1, ended)  # type: ignore[assignment]
+    kept.keeper._under_way[url, kept.host.issuer, ""] = (kept.at - 1, ended)  # type: ignore[assignment]
     assert await kept.look() == "clear"
