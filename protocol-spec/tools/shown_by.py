@@ -283,7 +283,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LAN-07": ("journals/subcontract-of-an-amendment",),
     "HIRE-PAY-03": ("journals/offer-with-milestones", "journals/milestones-above-the-price"),
     "HIRE-CAP-03": ("schemas/capacity-less",),
-    "HIRE-ATT-07": ("journals/delivery-after-the-review", "deliveries/none"),
+    "HIRE-ATT-07": ("journals/delivery-after-the-review", "deliveries/none", "deliveries/*none-named"),
     "HIRE-LOG-01": ("contracts/*-sealed",),
     "HIRE-ERR-01": ("messages/refused/*",),
     "HIRE-SEC-01": ("messages/refused/order-*",),

@@ -65,6 +65,9 @@ def delivery_vectors() -> Iterator[Vector]:
         {**good, "signatures": [{"sig": good["signatures"][0]["sig"]}]},
     )
     yield vector("none", "the statement that the terms demand is not there", "digest_mismatch")
+    says = "no statement, where the terms name none: one of work is demanded"
+    yield vector("none-named", says, "digest_mismatch", predicates=[])
+    yield vector("good-none-named", "one of work, where the terms name none", None, good, predicates=[])
     yield vector(
         "signed-by-the-hirer",
         "the hirer's own statement",

@@ -24,7 +24,7 @@ import rfc8785
 from nacl.signing import SigningKey
 
 from support import ROOT
-from undersigned.attestation import VERDICTS, VerifiedStatement, verify_delivery, verify_statement
+from undersigned.attestation import VERDICTS, VerifiedStatement, WorkPredicate, verify_delivery, verify_statement
 from undersigned.attestation.bills import check_bills
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
@@ -498,7 +498,7 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
             keys={method: document.key_for(method, "assertionMethod") for method in case["methods"]},
             contract=case["contract"],
             artifacts=artifacts,
-            required=case["predicates"],
+            required=case["predicates"] or [WorkPredicate.PREDICATE_TYPE],
             task=case["task"],
             inputs=case["inputs"],
         )

@@ -148,6 +148,7 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
 export function verifyDelivery(delivery, { contract, provider, document, methods, terms }, bytes) {
   const { artifacts } = delivery;
   check(new Set(artifacts.map((/** @type {any} */ one) => one.name)).size === artifacts.length, 'digest_mismatch', 'a name twice');
+  for (const { name, digest } of artifacts) check(bytes.has(name) && digestOfBytes(/** @type {Uint8Array} */ (bytes.get(name))) === digest, 'digest_mismatch', name);
   /** @type {Map<string, Set<string>>} */ const covered = new Map();
   /** @type {string[]} */ const types = [];
   for (const envelope of delivery.statements) {
@@ -170,8 +171,8 @@ export function verifyDelivery(delivery, { contract, provider, document, methods
     types.push(predicateType);
     covered.set(predicateType, new Set([...(covered.get(predicateType) ?? []), ...statement.subject.map((/** @type {any} */ one) => one.name)]));
   }
-  const complete = terms.evidence.predicates.every((/** @type {string} */ type) => artifacts.every((/** @type {any} */ one) => covered.get(type)?.has(one.name)));
+  const { predicates } = terms.evidence;
+  const complete = (predicates.length ? predicates : [WORK]).every((/** @type {string} */ type) => artifacts.every((/** @type {any} */ one) => covered.get(type)?.has(one.name)));
   check(complete, 'digest_mismatch', 'a statement that the terms demand');
-  for (const { name, digest } of artifacts) check(bytes.has(name) && digestOfBytes(/** @type {Uint8Array} */ (bytes.get(name))) === digest, 'digest_mismatch', name);
   return types;
 }

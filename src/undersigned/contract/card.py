@@ -86,7 +86,7 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
         ),
         ("Start by", terms.deadlines.start),
         ("Finish by", f"{terms.deadlines.finish}; authority until {terms.deadlines.until}"),
-        ("Evidence", ", ".join(terms.evidence.predicates) or "none required"),
+        ("Evidence", ", ".join(terms.evidence.predicates) or "a statement of the work"),
         *((("Judged by", terms.evidence.verifier),) if terms.evidence.verifier is not None else ()),
     ]
     lines.append(("State", state))

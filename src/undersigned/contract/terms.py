@@ -138,7 +138,7 @@ class Evidence(_Part, frozen=True, kw_only=True):
     """What must come with a `Delivery`."""
 
     predicates: Annotated[tuple[Uri, ...], Meta(max_length=MAX_ITEMS)]
-    """Predicate types of the statements required, each over every deliverable."""
+    """Predicate types of the statements required, each over every artifact; with none it is that of work."""
     sbom: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9 .-]{0,63}(?!\n)$")] | None = None
     """Format and version of a bill of materials, such as `CycloneDX 1.6`."""
     c2pa: bool

@@ -17,6 +17,8 @@ from undersigned.encoding import Digest
 from undersigned.errors import ResolutionError
 from undersigned.messages import Artifact, Review
 from undersigned.runtime import Body, Conversation, Job
+from undersigned.testing import delivery
+from unit.runtime.test_conversation import forge
 
 Open = Callable[..., World]
 HOUR = 3600
@@ -211,3 +213,19 @@ def test_sc_69_what_nobody_asked_for_is_not_fetched(fresh: Open) -> None:
     assert between.asked == []
     assert verdicts(world, ours) == ["rejected"]
     assert dict(facts(world.hirer, ours.id))["rejected"] == "terms_mismatch: delivered and not agreed on: extra"
+
+
+def test_what_lacks_a_deliverable_is_rejected_before_anything_is_fetched(fresh: Open) -> None:
+    """Section 8.3, step 1: its names show it, and the bytes are not needed for that."""
+    world = fresh(held=True)
+    between = world.hirer.other_side = Between(world, answered(404), 10**6)
+    ours = world.begin(replace(world.order(deliverable="summary.txt"), criteria={}))
+    world.until("working", ours.id, world.hirer)
+    raw = forge(world, world.hirer, ours.id, delivery())
+    world.tell(raw, world.provider.did, world.hirer)
+    world.settle(10)
+    assert between.asked == []
+    assert verdicts(world, ours) == ["rejected"]
+    reasons = [text for kind, text in facts(world.hirer, ours.id) if kind == "rejected"]
+    assert reasons
+    assert "digest_mismatch: not delivered: summary.txt" in reasons[0]
