@@ -168,10 +168,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/acceptance-of-an-offer-that-was-answered",
         "journals/acceptance-of-a-superseded-offer",
         "journals/acceptance-of-other-terms",
+        "journals/acceptance-of-the-contract*",
     ),
     "HIRE-NEG-14": ("journals/seal-of-another-*",),
     "HIRE-NEG-15": ("journals/seal-after-withdrawal", "journals/withdrawal-after-the-seal"),
-    "HIRE-NEG-16": ("journals/withdrawal-without-reason",),
+    "HIRE-NEG-16": ("journals/withdrawal-without-reason", "journals/withdrawal-of-no-offer"),
     "HIRE-SCO-01": (
         "scopes/unsorted",
         "scopes/other-id",

@@ -25,6 +25,7 @@ from undersigned.attestation import accepted
 from undersigned.contract import Milestone, Settlement
 from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
 from undersigned.messages import (
+    Acceptance,
     Cancel,
     CriterionVerdict,
     Delivery,
@@ -455,6 +456,24 @@ def _agreeing() -> Iterator[Vector]:
         code="wrong_state",
         state="accepted-by-hirer",
     )
+    yield journal(
+        "withdrawal-of-no-offer",
+        "an acceptance answered by a Withdraw that does not name the offer",
+        before_seal,
+        as_json(talk_after("acceptance").say(Withdraw, "provider", reason="revoked")),
+        "hirer",
+        code="stale_offer",
+        state="accepted-by-hirer",
+    )
+    sealed_offer = said["acceptance"].message
+    again = {"offer": sealed_offer.offer, "document": sealed_offer.document}
+    for name, says, role in (
+        ("acceptance-of-the-contract", "a second Acceptance of the offer that was sealed", "hirer"),
+        ("acceptance-of-the-contract-by-its-offerer", "an Acceptance by whoever sealed it", "provider"),
+    ):
+        second = talk_after("seal").say(Acceptance, role, **again, contract_proof=sealed_offer.contract_proof)
+        view = "provider" if role == "hirer" else "hirer"
+        yield journal(name, says, up_to("seal"), as_json(second), view, code="already_contracted", state="sealed")
     talk = talk_after("acceptance")
     expired = talk.say(Withdraw, "provider", reason="offer_expired", offer=said["offer-counter"].digest)
     yield journal(

@@ -91,7 +91,8 @@ export class Engagement {
       if (message.type === 'Ruling') checkRuling(this.state, message);
       return { outcome: over(this.state) ? 'late' : 'void', state: noted(this, this.state, message, ref, was), ref };
     }
-    check(message.type !== 'Acceptance' || this.state.main !== `accepted-by-${message.role}`, 'already_contracted', 'a second acceptance');
+    const again = message.type === 'Acceptance' && ([this.state.main, this.state.lane].includes(`accepted-by-${message.role}`) || message.offer === this.state.sealedOffer);
+    check(!again, 'already_contracted', 'a second acceptance');
     check(message.type !== 'Delivery' || message.role !== 'provider' || this.state.review?.verdict !== 'accepted', 'already_fulfilled', 'a second delivery');
     const closed = under(this.state) && LANE.has(message.type) && rowsOf(this.state, message.type, message.role).length > 0; // HIRE-LAN-04
     const others = !closed && rowsOf(this.state, message.type, other(message.role)).length > 0;
@@ -306,11 +307,14 @@ const rules = {
   Seal(state, message, _, { ref }) {
     const { live, accepted } = state;
     check(message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest, 'terms_mismatch', 'seal');
-    return { contract: live.name, inForce: live.name, document: live.document, terms: live.document.terms, sealed: ref, live: undefined, accepted: undefined, offerer: message.role };
+    return { contract: live.name, inForce: live.name, document: live.document, terms: live.document.terms, sealed: ref, sealedOffer: live.digest, live: undefined, accepted: undefined, offerer: message.role };
   },
 
   Withdraw(state, message, engagement) {
-    if (state.accepted && engagement.knows(message, state.accepted)) check(NOT_ITS_FAULT.includes(message.reason), 'wrong_state', 'reason');
+    if (state.accepted && engagement.knows(message, state.accepted)) {
+      check(message.offer === state.live.digest, 'stale_offer', 'offer');
+      check(NOT_ITS_FAULT.includes(message.reason), 'wrong_state', 'reason');
+    }
     return { withdrawn: message };
   },
 

@@ -40,7 +40,7 @@ class Limits(Part, frozen=True, kw_only=True):
     rounds: Annotated[int, Meta(ge=1, le=MAX_ROUNDS)]
     """Offers, counter-offers included; the one beyond is refused `round_limit`."""
     bytes: Annotated[int, Meta(ge=1, le=MAX_NEGOTIATION_BYTES)]
-    """Bytes of all messages up to the seal or withdrawal."""
+    """Bytes of all moves up to the seal or withdrawal."""
 
 
 class Tender(Part, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ class Receipt(Notice, frozen=True, kw_only=True):
     """
 
     of: Digests
-    """Digests of the moves recorded; empty in answer to a `Sync` with nothing new."""
+    """Digests of the moves recorded; empty in answer to a `Sync` after the end."""
     received_at: Instant
     """When the last of them was recorded, by the sender's clock."""
     waiting: Waiting | None = None
