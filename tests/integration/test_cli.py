@@ -10,6 +10,7 @@ import pty
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 import tomllib
@@ -478,6 +479,27 @@ def test_a_port_that_was_taken_meanwhile_is_told_with_the_way_out(tmp_path: Path
         pass
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["lines", "json"])
+def test_a_hire_whose_reader_leaves_tells_on_the_other_stream_that_it_is_not_over(
+    form: tuple[str, ...], companies: Companies
+) -> None:
+    """`undersigned hire ... | head -1`."""
+    nobody = did_of(free_ports(1)[0])
+    command = [*UNDERSIGNED, "hire", nobody, "--task", "x", "--home", str(companies.acme), "--wait", "1", *form]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert "interrupted, but not over: " in told
+    assert f"serve --home {companies.acme}" in told
+    assert "Traceback" not in told
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(number: int, companies: Companies) -> None:
     nobody = did_of(free_ports(1)[0])
@@ -623,7 +645,7 @@ def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:
             return last
 
     at = asyncio.run(begin_and_withdraw())
-    said = f"local | error: the last entry here is of {at}, and the clock of this machine says 20"
+    said = f"local | warning: the last entry here is of {at}, and the clock of this machine says 20"
     home = ("--home", str(companies.acme))
     checked = run("ledger", "fsck", *home)
     assert (checked.code, checked.out[:11], checked.err.startswith(said)) == (0, "local | ok:", True)

@@ -403,14 +403,15 @@ async def hire(
             async for event in under_way:
                 tell(out, event)
             result = await under_way
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, BrokenPipeError) as exc:
             if under_way.engagement is not None:
+                later = f"interrupted, but not over: {under_way.engagement} goes on when this peer runs again, with "
+                later += typed("serve --home {}", opened.path)
+                if isinstance(exc, BrokenPipeError):
+                    out.unheard(later)  # whoever read our output has left
+                    raise
                 out.value({"kind": "interrupted", "engagement": under_way.engagement})
-                out.line(
-                    f"interrupted, but not over: {under_way.engagement} goes on when this peer runs again, with "
-                    + typed("serve --home {}", opened.path),
-                    style="bold yellow",
-                )
+                out.line(later, style="bold yellow")
                 if folder is not None:
                     shown = typed("contract show {} --home {}", under_way.engagement, opened.path)
                     out.line(f"nothing is written to {folder} then; where it is: {shown}, 'Delivered'")

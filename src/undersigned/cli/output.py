@@ -173,7 +173,12 @@ class Out:
     def alarm(self, text: str) -> None:
         """What is wrong though the command goes on, on standard error for people; nothing with `--json`."""
         if not self.as_json:
-            self._write(self._errors, f"error: {text}", "bold red")
+            self._write(self._errors, f"warning: {text}", "yellow")
+
+    def unheard(self, text: str) -> None:
+        """What standard output takes no more, on standard error for whoever is there, with `--json` too."""
+        with suppress(OSError):  # it may be the same terminal, closed
+            self._write(self._errors, text, "bold yellow")
 
     def _write(self, console: Console, text: str, style: str) -> None:
         mark = LOCAL if self.local and text else ""
