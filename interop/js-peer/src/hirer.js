@@ -87,7 +87,7 @@ async function verdict(conversation) {
     && delivery.artifacts.every((/** @type {any} */ made) => state.terms.deliverables.some((/** @type {any} */ one) => one.name === made.name)); // what nobody asked for is not fetched
   try {
     const origin = await peer.originOf(conversation);
-    for (const { name, digest, uri } of delivery.artifacts) {
+    for (const { name, digest, uri } of holds ? delivery.artifacts : []) {
       const most = state.terms.deliverables.find((/** @type {any} */ one) => one.name === name)?.maxBytes;
       const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
       bytes.set(name, found);
