@@ -1,14 +1,15 @@
 """Artifacts between the parties: served behind the gate, and asked for with a signature.
 
-A request is answered in this order: the signature over it holds and is fresh, the contract it names is one of ours and
-in force, the signer is the other party, and then, for the hirer's inputs, the contract's scope allows it and the use is
-booked. What a provider delivered is for its hirer to read.
+A request is answered in this order: the signature over it holds, the contract it names is one of ours and in force, the
+signer is the other party, its nonce is new, and then, for the hirer's inputs, the contract's scope allows it and the
+use is booked. What a provider delivered is for its hirer to read.
 
 Source: protocol-spec/06-scope.md, section 6.6; RFC 9421
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncGenerator, Iterator
@@ -23,6 +24,7 @@ from undersigned.bridges.http_signatures import (
     NonceWindow,
     Request,
     Response,
+    VerifiedRequest,
     claimed_key,
     draft_request,
     verify_request,
@@ -43,9 +45,9 @@ from undersigned.runtime import (
     bytes_limits,
 )
 from undersigned.scope import Action, Scope
-from undersigned.transport import Identity
+from undersigned.transport import Budget, Identity
 
-from .listener import ArtifactRequest, ArtifactResponse
+from .listener import TOLD, TOLD_SECONDS, ArtifactRequest, ArtifactResponse
 
 if TYPE_CHECKING:
     from .peer import Peer
@@ -55,6 +57,8 @@ __all__ = ["ArtifactDoor", "SignedRequests", "signed_headers"]
 FETCH_SECONDS = 30.0
 ANSWER_KEYS_SECONDS = 300.0
 """How old the hirer's DID document may be, by which an answer is judged."""
+MAX_TOLD = 256
+"""Characters that are logged of why somebody was refused."""
 _log = structlog.get_logger()
 
 
@@ -121,7 +125,10 @@ class ArtifactDoor:
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
-        self._nonces = NonceWindow()
+        self._nonces: dict[Digest, NonceWindow] = {}
+        """For each contract that was asked for since it is here: nobody uses up the nonces of another one's."""
+        self._told = Budget(TOLD, TOLD_SECONDS)
+        self._untold = 0
 
     async def answer(self, asked: ArtifactRequest) -> ArtifactResponse:
         """The artifact, or a status and the code that the requester may hear."""
@@ -132,19 +139,20 @@ class ArtifactDoor:
             )
             signer = claimed_key(request).partition("#")[0]
             document = await self._known(signer)
-            verified = verify_request(request, self._keys(document), now=peer.clock.now(), fresh=self._first)
+            verified = verify_request(request, self._keys(document), now=peer.clock.now(), fresh=_later)
         except UndersignedError as error:
-            _log.warning("artifact refused", digest=asked.digest, error=str(error))
-            code = error.code if error.row.told == "at once" else "proof_invalid"
-            return ArtifactResponse(401, code=code)
+            return self._unsigned(asked, error)
         try:
             conversation = peer.conversation_of(verified.contract)
             if conversation is None or conversation.engagement.peer != signer:
                 # Whoever is no party does not learn whether the contract exists.
                 raise ScopeError("contract_expired", "no contract in force of this name and party", clause="contract")
+            if not self._first(verified):
+                error = ProofError("replayed", f"the nonce {verified.nonce!r} of {verified.keyid} was used before")
+                return self._unsigned(asked, error)
             return await self._allowed(conversation, asked, request.url)
         except UndersignedError as error:
-            _log.warning("artifact refused", digest=asked.digest, contract=verified.contract, error=str(error))
+            self._refused(asked, error, contract=verified.contract)
             if error.code == "not_found":
                 return ArtifactResponse(404, code="bad_path")
             if error.row.told == "never":
@@ -201,5 +209,30 @@ class ArtifactDoor:
 
         return key
 
-    def _first(self, method: DidUrl, nonce: str) -> bool:
-        return self._nonces.first(method, nonce, self._peer.clock.now())
+    def _first(self, verified: VerifiedRequest) -> bool:
+        """Whether it is the first with its nonce under its contract."""
+        windows = self._nonces
+        if verified.contract not in windows:
+            for over in [one for one in windows if self._peer.conversation_of(one) is None]:
+                del windows[over]
+        window = windows.setdefault(verified.contract, NonceWindow())
+        return window.first(verified.keyid, verified.nonce, self._peer.clock.now())
+
+    def _unsigned(self, asked: ArtifactRequest, error: UndersignedError) -> ArtifactResponse:
+        self._refused(asked, error)
+        return ArtifactResponse(401, code=error.code if error.row.told == "at once" else "proof_invalid")
+
+    def _refused(self, asked: ArtifactRequest, error: UndersignedError, **more: str) -> None:
+        """One line for the operator; anybody may ask, and as often and at what length it likes."""
+        at = asyncio.get_running_loop().time()
+        if self._told.exhausted("", at):
+            self._untold += 1
+            return
+        self._told.count("", at)
+        _log.warning("artifact refused", digest=asked.digest, error=str(error)[:MAX_TOLD], untold=self._untold, **more)
+        self._untold = 0
+
+
+def _later(_method: DidUrl, _nonce: str) -> bool:
+    """Nonces are looked at once the contract and its party are known: strangers have none here to use up."""
+    return True

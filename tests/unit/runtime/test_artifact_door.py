@@ -1,0 +1,48 @@
+"""What anybody may ask of the door that hands out artifacts: it uses up nothing of others, and fills no log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from structlog.testing import capture_logs
+
+from runtimes import Node, World
+from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
+from undersigned.daemon.serving import MAX_TOLD, signed_headers
+from undersigned.encoding import digest_bytes
+
+Open = Callable[..., World]
+NOTHING = digest_bytes(b"no artifact, and no contract")
+PATH = f"/artifacts/{NOTHING}"
+
+
+def ask(world: World, owner: Node, headers: tuple[tuple[str, str], ...]) -> ArtifactResponse:
+    return world.run(owner.door.answer(ArtifactRequest(NOTHING, "GET", PATH, headers, "memory")))
+
+
+def test_whoever_is_no_party_of_the_contract_uses_up_no_nonces(open_world: Open) -> None:
+    """It hears the same of a nonce that it used before: none was kept."""
+    world = open_world(held=True)
+    world.until("profiled", world.begin(opening="3 EUR").id, world.provider)
+    owner, asks = world.provider, world.hirer
+    url = f"{owner.base_url}{PATH}"
+    headers = world.run(signed_headers(asks.identity, "GET", url, NOTHING, world.clock.now()))
+    for _ in range(2):
+        answer = ask(world, owner, headers)
+        assert (answer.status, answer.code) == (403, "contract_expired")
+
+
+def test_refusals_fill_no_log(open_world: Open) -> None:
+    """HIRE-SEC-02: a few lines in a minute, each of bounded length; the next one says how many there were not."""
+    world = open_world()
+    named = f"did:key:z{'A' * 1900}"
+    written = f'sig1=("@method" "@target-uri");created=1;nonce="n";keyid="{named}#a";tag="hire"'
+    headers = (("Signature-Input", written), ("Signature", f"sig1=:{'A' * 86}==:"))
+    with capture_logs() as told:
+        for _ in range(3 * TOLD):
+            assert ask(world, world.provider, headers).status == 401
+        assert len(told) == TOLD
+        assert max(len(entry["error"]) for entry in told) <= MAX_TOLD
+        world.settle(61)
+        ask(world, world.provider, headers)
+    assert told[-1]["untold"] == 2 * TOLD
