@@ -830,6 +830,8 @@ def refused() -> dict[str, dict[str, Any]]:
     )
     change("document-type", "offer", wrong, "/document/type", "a document of another kind", document__type="Renewal")
     change("verdict", "review", wrong, "/verdict", "a verdict of one's own", verdict="fine")
+    owed = {"settlement": {"amount": "-5", "currency": "EUR"}}
+    change("owed-less-than-nothing", "closing-hirer", wrong, "/settlement/amount", "owed to the hirer", **owed)
     change("percent", "progress", wrong, "/percent", "more than all", percent=101)
     change("note-long", "offer-counter", wrong, "/note", "more than 1 KiB of note", note="x" * 1025)
     change(

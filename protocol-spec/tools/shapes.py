@@ -28,6 +28,7 @@ WORDS = {
     "Pointer": "JSON pointer",
     "Number": "integer from 1",
     "Count": "integer from 0",
+    "Owed": "amount, not negative",
     "Percent": "integer 0 to 100",
 }
 """Names of checked types as the prose spells them; any other is its own name in lower case."""

@@ -96,6 +96,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/needed-some-day",
         "schemas/needs-many",
         "schemas/note-long",
+        "schemas/owed-less-than-nothing",
         "schemas/percent",
         "schemas/reason",
         "schemas/role",

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from undersigned.encoding import Amount, Digest, Instant
+from undersigned.encoding import Digest, Instant
 from undersigned.messages.base import (
     MAX_ITEMS,
     Consistency,
@@ -24,6 +24,7 @@ from undersigned.messages.base import (
     Name,
     Note,
     Number,
+    Owed,
     Part,
     Purpose,
     Uri,
@@ -104,8 +105,8 @@ class Review(Move, frozen=True, kw_only=True):
 class Settled(Part, frozen=True, kw_only=True):
     """What is owed, all told."""
 
-    amount: Amount
-    """What the hirer owes; may be 0."""
+    amount: Owed
+    """What the hirer owes, never less than nothing; may be 0."""
     currency: Currency
     """That of the contract's price."""
     reference: Name | None = None

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field, to_builtins
 
-from undersigned.encoding import Did, DidUrl, Digest, Duration, EngagementId, Instant, MessageId
+from undersigned.encoding import AMOUNT_PATTERN, Did, DidUrl, Digest, Duration, EngagementId, Instant, MessageId
 from undersigned.errors import FormatError
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Note",
     "Notice",
     "Number",
+    "Owed",
     "Part",
     "Percent",
     "Pointer",
@@ -118,6 +119,7 @@ Pointer = Annotated[
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, max_length=3, description="An ISO 4217 code.")]
 Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER, description="A place in a row that starts at 1.")]
 Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Owed = Annotated[str, Meta(pattern=AMOUNT_PATTERN.replace("-?", ""), description="An amount that is not negative.")]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 
 Digests = Annotated[tuple[Digest, ...], Meta(max_length=MAX_ITEMS)]
