@@ -144,8 +144,8 @@ async def test_sc98_what_is_written_out_stays_in_its_folder(tmp_path: Path, outs
     folder = tmp_path / "out"
     folder.mkdir()
     given = await delivered(tmp_path, *NAMES)
-    written = await write_artifacts(given, folder)
-    assert set(written) == set(NAMES)
+    written, failed = await write_artifacts(given, folder)
+    assert (set(written), failed) == (set(NAMES), {})
     assert {name: files(folder)[one.path.name] for name, one in written.items()} == dict(given)
     assert len(files(folder)) == len(NAMES)
     assert all(one.path.parent == folder for one in written.values())
@@ -155,7 +155,7 @@ async def test_sc98_what_is_written_out_stays_in_its_folder(tmp_path: Path, outs
 
 @pytest.mark.parametrize("name", HARMLESS, ids=ascii)
 async def test_a_harmless_name_is_kept(name: str, tmp_path: Path) -> None:
-    written = await write_artifacts(await delivered(tmp_path, name), tmp_path)
+    written, _ = await write_artifacts(await delivered(tmp_path, name), tmp_path)
     assert (written[name].path, written[name].instead_of) == (tmp_path / name, None)
 
 
@@ -165,7 +165,7 @@ async def test_sc98_a_name_is_kept_once_where_case_and_form_do_not_count(tmp_pat
     for force in (False, True):
         folder = tmp_path / f"out-{force}"
         folder.mkdir()
-        written = await write_artifacts(given, folder, force=force)
+        written, _ = await write_artifacts(given, folder, force=force)
         assert [one.path.name for one in written.values()] == ["App.txt", "app-2.TXT", "e\u0301", "\u00e9-2"]
         assert not any(one.instead_of for one in written.values())
 
@@ -197,7 +197,7 @@ async def test_sc98_what_is_there_is_never_lost(
         place.symlink_to(outside if kind == "link" else tmp_path / "nowhere")
     given = await delivered(tmp_path, name)
     for was_there in (False, True):  # again: neither another copy nor another name
-        (written,) = (await write_artifacts(given, folder)).values()
+        (written,) = (await write_artifacts(given, folder))[0].values()
         assert written == (folder / beside, place, was_there)
     assert {one.name for one in folder.iterdir()} == {place.name, beside}
     assert (folder / beside).read_bytes() == given[name]
@@ -208,10 +208,10 @@ async def test_sc98_what_is_there_is_never_lost(
 
 async def test_what_is_there_already_is_left(tmp_path: Path) -> None:
     given = await delivered(tmp_path, "app.txt", "other.txt")
-    first = await write_artifacts(given, tmp_path)
+    first, _ = await write_artifacts(given, tmp_path)
     before = [one.path.stat() for one in first.values()]
     for force in (False, True):
-        again = await write_artifacts(given, tmp_path, force=force)
+        again, _ = await write_artifacts(given, tmp_path, force=force)
         assert again == {name: one._replace(was_there=True) for name, one in first.items()}
         assert [one.path.stat() for one in again.values()] == before
 
@@ -228,14 +228,14 @@ async def test_sc98_a_file_is_replaced_by_force_and_not_written_through(
     else:
         place.write_bytes(OUTSIDE)
     given = await delivered(tmp_path, "sbom.json")
-    assert await write_artifacts(given, folder, force=True) == {"sbom.json": (place, None, False)}
+    assert await write_artifacts(given, folder, force=True) == ({"sbom.json": (place, None, False)}, {})
     assert (place.read_bytes(), place.is_symlink()) == (given["sbom.json"], False)
     assert await asyncio.to_thread(outside.read_bytes) == OUTSIDE
 
 
 async def test_a_folder_is_not_written_over_by_force(tmp_path: Path) -> None:
     (tmp_path / "app.txt").mkdir()
-    written = await write_artifacts(await delivered(tmp_path, "app.txt"), tmp_path, force=True)
+    written, _ = await write_artifacts(await delivered(tmp_path, "app.txt"), tmp_path, force=True)
     assert written == {"app.txt": (tmp_path / "app-2.txt", tmp_path / "app.txt", False)}
 
 
