@@ -26,14 +26,11 @@ from undersigned.contract import (
     Price,
     Task,
     Terms,
-    countersigned,
     draft_terms,
 )
 from undersigned.encoding import Digest, canonicalize, digest_bytes, from_struct, shift
 from undersigned.errors import CODES, Closed
 from undersigned.messages import (
-    Acceptance,
-    LedgerPlace,
     Message,
     VerifiedMessage,
     decode_message,
@@ -60,7 +57,6 @@ from undersigned.testing import (
     vouched,
     withdraw,
 )
-from undersigned.transparency import contract_leaf, leaf_digest
 from undersigned.transport import Channel, connect, prove
 
 __all__ = [
@@ -219,18 +215,11 @@ class Hiring:
             case "offered-by-provider":
                 return acceptance()
             case "accepted-by-provider":
-                return seal(ledger=self._place())
+                return seal()
             case "sealed":
                 return start()
             case state:
                 raise AssertionError(f"nothing to say in {state}")
-
-    def _place(self) -> LedgerPlace:
-        """Where the contract stands in our log: nothing else does."""
-        accepted = self.party.stored[str(self.party.engagement.acceptance)].message
-        assert isinstance(accepted, Acceptance)
-        document = countersigned(from_struct(self.party.offered()), accepted.contract_proof)
-        return LedgerPlace(log=self.who.did, index=0, leaf=leaf_digest(contract_leaf(document)))
 
     def next_message(self, price: str = "4", **members: Any) -> VerifiedMessage:
         """The next move signed, and not said."""

@@ -22,11 +22,13 @@ from undersigned.contract import (
     Terms,
     Transcript,
     build_document,
+    countersigned,
     draft_terms,
 )
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct, shift
 from undersigned.messages import (
     MESSAGE_TYPES,
+    Acceptance,
     Artifact,
     CriterionVerdict,
     Input,
@@ -44,6 +46,7 @@ from undersigned.scope import SKETCH_BASE, Grant, Limit, Scope, compile_scope
 from undersigned.testing.actors import SUITE, Actor
 from undersigned.testing.clock import minutes
 from undersigned.testing.party import Party
+from undersigned.transparency import contract_leaf, leaf_digest
 
 __all__ = [
     "ARBITER",
@@ -262,7 +265,7 @@ def acceptance(**members: Any) -> Say:
 
 
 def seal(**members: Any) -> Say:
-    """The offerer's decision."""
+    """The offerer's decision. Its log holds nothing but this contract."""
 
     def write(party: Party) -> dict[str, Any]:
         engagement = party.engagement
@@ -272,10 +275,18 @@ def seal(**members: Any) -> Say:
             "offer": live.digest if live else ARTIFACT,
             "document": live.document if live else ARTIFACT,
             "acceptance": accepted or ARTIFACT,
-            "ledger": LedgerPlace(log="example/ledger", index=0, leaf=ARTIFACT),
+            "ledger": LedgerPlace(log=party.actor.did, index=0, leaf=_leaf_of(party, accepted)),
         }
 
     return Say("Seal", write, members)
+
+
+def _leaf_of(party: Party, accepted: Digest | None) -> Digest:
+    """Of the contract that this acceptance makes; of none, where there is no acceptance."""
+    message = party.stored[accepted].message if accepted in party.stored else None
+    if not isinstance(message, Acceptance):
+        return ARTIFACT
+    return leaf_digest(contract_leaf(countersigned(from_struct(party.offered()), message.contract_proof)))
 
 
 def withdraw(reason: str = "declined", **members: Any) -> Say:
