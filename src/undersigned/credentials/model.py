@@ -274,7 +274,10 @@ def check_claims(claims: Mapping[str, Any], signer: str) -> tuple[Instant | None
     numeric_date(claims, "iat")
     ends = numeric_date(claims, "exp")
     # RFC 7519, section 4.1.4: at `exp` itself it does not hold any more. Here both ends are inclusive.
-    return numeric_date(claims, "nbf"), None if ends is None else shift(ends, -1)
+    last = None if ends is None else shift(ends, -1)
+    if ends is not None and last == ends:
+        raise wrong("/exp", "a second before it that is in the years 2000 to 2999", claims["exp"])
+    return numeric_date(claims, "nbf"), last
 
 
 def numeric_date(claims: Mapping[str, Any], name: str) -> Instant | None:

@@ -26,7 +26,17 @@ from undersigned.contract import (
     check_terms,
     draft_terms,
 )
-from undersigned.encoding import Did, Digest, Duration, EngagementId, Instant, compare_amounts, is_amount, shift
+from undersigned.encoding import (
+    Did,
+    Digest,
+    Duration,
+    EngagementId,
+    Instant,
+    compare_amounts,
+    is_amount,
+    seconds_between,
+    shift,
+)
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope import (
     Grant,
@@ -191,6 +201,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: `bad_configuration`: they are not, and where.
         """
+        longest = self.timing.until_seconds
+        if seconds_between(now, shift(now, longest)) < longest:
+            raise ConfigurationError("bad_configuration", f"the order's time ends after the year 2999: {longest} s")
         try:
             check_terms(self.terms(now))
         except FormatError as exc:
