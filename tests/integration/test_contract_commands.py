@@ -363,7 +363,7 @@ def test_a_dispute_is_put_and_ruled_on(hired: Hire) -> None:
     assert hired.on(globex, "accept", table["document"]).code == 0
     hired.until(acme, lambda shown: shown["terms"].get("arbiter") == ARBITER.did)
     assert hired.on(acme, "dispute").code == 2
-    put = hired.on(acme, "dispute", "--claim", "It is late.", "--for", 600).values[0]
+    put = hired.on(acme, "dispute", "--claim", "It is late.", "--for", 172_800).values[0]
     assert put["state"] == "disputed"
     hired.until(globex, lambda shown: shown["state"] == "disputed")
     file = hired.folder / "ruling.json"

@@ -22,6 +22,7 @@ import pyoxigraph
 import pytest
 import rfc8785
 from nacl.signing import SigningKey
+from pyld.context_resolver import ContextResolver
 
 from support import ROOT
 from undersigned.attestation import VERDICTS, VerifiedStatement, WorkPredicate, verify_delivery, verify_statement
@@ -781,7 +782,11 @@ def quads(document: dict[str, Any]) -> bytes:
         context = CONTEXT if url == "https://w3id.org/hire/v1" else dict(CONTEXTS[url])
         return {"contextUrl": None, "documentUrl": url, "document": context, "contentType": "application/ld+json"}
 
-    made = pyld.jsonld.to_rdf(document, {"documentLoader": load, "format": "application/n-quads"})
+    # What it knows of contexts by their names is shared by all that ask it; others may have given them other contents.
+    own = ContextResolver({}, load)
+    made = pyld.jsonld.to_rdf(
+        document, {"documentLoader": load, "contextResolver": own, "format": "application/n-quads"}
+    )
     dataset = pyoxigraph.Dataset(pyoxigraph.parse(made.encode(), pyoxigraph.RdfFormat.N_QUADS))
     dataset.canonicalize(pyoxigraph.CanonicalizationAlgorithm.RDFC_1_0)
     lines = pyoxigraph.serialize(dataset, format=pyoxigraph.RdfFormat.N_QUADS).decode().splitlines(keepends=True)

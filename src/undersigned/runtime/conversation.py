@@ -768,7 +768,8 @@ class Conversation(Remembered):
     async def _unreceipted(self, turn: Turn) -> list[Row]:
         """Own moves that the peer has not said it has, oldest first. Receipts may not be in the store yet."""
         wanted = set(turn.engagement.outbox)
-        return [row for row in await self.shell.ledger.outbox(self.id) if row.digest in wanted]
+        rows = await self.shell.ledger.outbox(self.id)
+        return [row for row in rows if row.digest in wanted and not (self.distrusted and row.type == "Closing")]
 
     async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""

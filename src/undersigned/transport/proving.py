@@ -163,14 +163,14 @@ async def prove(
         answer = _read(raw, _Connection)
         if answer.part != "acceptor" or answer.sender != expect:
             raise ProofError("challenge_mismatch", f"{expect} was to prove itself; {answer.part} {answer.sender} did")
-        if answer.nonce != challenge.nonce:
-            raise ProofError("challenge_mismatch", f"{expect} repeats another nonce than that of its first frame")
         if answer.versions != offered or answer.version not in offered:
             raise TransportError(
                 "version_not_supported",
                 f"offered {', '.join(offered)}; the answer is {answer.version} from {', '.join(answer.versions)}",
             )
         await _verify(raw, answer, identity.did, own_nonce, resolve, now)
+        if answer.nonce != challenge.nonce:
+            raise ProofError("challenge_mismatch", f"{expect} repeats another nonce than that of its first frame")
         channel.proved(expect)
         return Proved(identity.did, expect, answer.version)
 

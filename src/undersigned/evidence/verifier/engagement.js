@@ -162,6 +162,14 @@ async function record(the, view, row) {
 
 const unreceipted = (was, seen) => Math.max(0, Math.min(was.sent.length - seen, was.unreceipted));
 
+const STANDING = new Set(["Suspend", "Cancel", "Terminate", "Delivery", "Review", "Closing", "Ruling", "Withdraw"]);
+
+/** Whether a move that was refused for good gives up its place (HIRE-NEG-19). */
+function givesWay(was, digest) {
+  const sequence = was.sent.indexOf(digest) + 1;
+  return was.crossing.some((own) => own.sequence === sequence && (!STANDING.has(own.kind) || own.which === "lane"));
+}
+
 function notice(was, content, mine, at, seenUpTo) {
   const chain = mine ? was.got : was.sent;
   let seen = seenUpTo;
@@ -172,16 +180,18 @@ function notice(was, content, mine, at, seenUpTo) {
   }
   if (!mine) {
     const open = was.sent.slice(was.sent.length - was.unreceipted);
-    if (content.type === "Problem" && content.final && open.includes(content.of)) {
+    const saw = content.sequence <= was.got.length ? Math.max(was.peerSaw, seen) : was.peerSaw;
+    if (content.type === "Problem" && content.final && open.includes(content.of) && givesWay(was, content.of)) {
       const place = was.sent.indexOf(content.of);
       let before = was.before;
       while (before && before.sent.length > place) before = before.before;
       if (before) {
         // N9: its place is free again, with those of what was said after it.
         const heard = was.contract && before.contract ? { ...before.contract, heardAt: was.contract.heardAt, progress: was.contract.progress } : before.contract;
-        return { ...before, at, contract: heard };
+        return { ...before, at, contract: heard, peerSaw: Math.min(saw, place) };
       }
     }
+    now.peerSaw = saw;
     now.unreceipted = unreceipted(was, seen);
     if (seen >= was.sent.length) now.before = null;
   }
