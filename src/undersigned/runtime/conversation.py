@@ -769,7 +769,7 @@ class Conversation(Remembered):
         """Own moves that the peer has not said it has, oldest first. Receipts may not be in the store yet."""
         wanted = set(turn.engagement.outbox)
         rows = await self.shell.ledger.outbox(self.id)
-        return [row for row in rows if row.digest in wanted and not (self.distrusted and row.type == "Closing")]
+        return [row for row in rows if row.digest in wanted and not self._is_held_back(row)]
 
     async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
@@ -874,10 +874,14 @@ class Conversation(Remembered):
     async def _repeat(self, turn: Turn, digest: Digest) -> None:
         """Sends an own move again. An acceptance is repeated though it has its receipt: that is no answer (rule N4)."""
         for row in await self.shell.ledger.rows(self.id):
-            # Books of a log that the peer says has two histories would be refused again and again, until somebody there
-            # decides: they wait for the next start.
-            if row.kind == "sent" and row.digest == digest and not (self.distrusted and row.type == "Closing"):
+            if row.kind == "sent" and row.digest == digest and not self._is_held_back(row):
                 turn.sends.append(await self._fresh(row.raw))
+
+    def _is_held_back(self, row: Row) -> bool:
+        """Books of a log that the peer says has two histories would be refused again and again, until somebody there
+        decides: they wait for the next start.
+        """
+        return self.distrusted and row.type == "Closing"
 
     async def _fresh(self, raw: bytes) -> bytes:
         return await renew_proof(raw, self.shell.identity, self.shell.clock.now())

@@ -25,6 +25,10 @@ class Conversations(MutableMapping[EngagementId, Conversation]):
         """Those with `peer`, as they are now; copy it before anything that waits."""
         return self._of.get(peer, {}).values()
 
+    def bound_to(self, peer: Did) -> bool:
+        """Whether one of these is under a contract."""
+        return any(one.engagement.contract is not None for one in self.of(peer))
+
     def __getitem__(self, id: EngagementId) -> Conversation:
         return self._all[id]
 

@@ -10,7 +10,6 @@ Source: protocol-spec/10-security.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import structlog
@@ -86,7 +85,7 @@ class Intake:
         peer = channel.peer
         if peer is None:
             raise ProofError("proof_missing", "the connection is not proved")
-        if not any(one.engagement.contract is not None for one in self._agent.conversations.of(peer)):
+        if not self._agent.conversations.bound_to(peer):
             seconds = self._bytes.take(channel.address, len(raw), asyncio.get_running_loop().time())
             if seconds:
                 await asyncio.sleep(seconds)  # and meanwhile nothing more is read of this connection
@@ -102,7 +101,7 @@ class Intake:
             raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
         known = conversation is not None and conversation.engagement.peer == peer
         if isinstance(message, Progress) and conversation is not None and known and not conversation.hears_progress():
-            return  # before its proof costs anything (HIRE-LIM-01)
+            return  # before its proof costs anything (HIRE-LIM-04)
         binds = isinstance(message, BINDING)
         document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
         verified = verify_message(
@@ -143,7 +142,9 @@ class Intake:
             if message.type != "Inquiry":
                 return None
             mine = self._agent.conversations.of(message.sender)
-            if len(mine) >= MAX_NEGOTIATIONS and (len(mine) >= MAX_ENGAGEMENTS or _only_negotiates(mine)):
+            if len(mine) >= MAX_NEGOTIATIONS and (
+                len(mine) >= MAX_ENGAGEMENTS or self._only_negotiates(message.sender)
+            ):
                 raise UndersignedError("overloaded", f"{message.sender} has {len(mine)} engagements open", proved=True)
             conversation = Conversation(
                 self._agent, begin("provider", self._agent.identity.did, message.sender, message.engagement)
@@ -162,6 +163,12 @@ class Intake:
         """Whether `peer` has no failure left for now."""
         return self._budget.exhausted(peer, asyncio.get_running_loop().time())
 
+    def _only_negotiates(self, peer: Did) -> bool:
+        """Whether there is no contract with `peer`, and it began as many negotiations as may be."""
+        open_here = self._agent.conversations
+        begun = sum(one.engagement.role == "provider" for one in open_here.of(peer))
+        return begun >= MAX_NEGOTIATIONS and not open_here.bound_to(peer)
+
     async def refused(self, peer: Did, code: str, *, notice: bool) -> None:
         """What follows when an engagement refused a message of `peer`, which has heard why unless it was a notice."""
         # What only came too early is nobody's fault; the carrier may have turned it round.
@@ -174,7 +181,7 @@ class Intake:
         """What `peer` showed without a contract names somebody who could not be asked: that counts, for it may name
         whom it likes, and each is waited for.
         """
-        if any(one.engagement.contract is not None for one in self._agent.conversations.of(peer)):
+        if self._agent.conversations.bound_to(peer):
             return
         if self._budget.count(peer, asyncio.get_running_loop().time()):
             _log.warning("connection ended", peer=peer, code=code, spent=True)
@@ -225,13 +232,6 @@ class Intake:
                         detail=code or "unknown",
                     )
                 )
-
-
-def _only_negotiates(mine: Collection[Conversation]) -> bool:
-    """Whether none of these has a contract, and as many as may be were begun by the peer."""
-    if any(one.engagement.contract is not None for one in mine):
-        return False
-    return sum(one.engagement.role == "provider" for one in mine) >= MAX_NEGOTIATIONS
 
 
 def _refusal(raw: bytes) -> str | None:
