@@ -185,7 +185,7 @@ async def test_a_changed_dialer_frame_is_refused(members, code) -> None:
 @pytest.mark.parametrize(
     ("members", "code"),
     [
-        ({"nonce": fresh_nonce()}, "challenge_mismatch"),
+        ({"nonce": fresh_nonce()}, "proof_invalid"),
         ({"sender": MALLORY.did}, "challenge_mismatch"),
         ({"recipient": MALLORY.did}, "challenge_mismatch"),
         ({"part": "dialer"}, "challenge_mismatch"),
