@@ -165,3 +165,13 @@ async def test_one_dispute_is_all_there_is(tmp_path: Path) -> None:
             assert refused.value.code in ("wrong_state", "wrong_party")
         await pair.hirer.changes.rule(pair.ours, ruled(pair, dispute, "divided", "1"))
         await pair.both("closed")
+
+
+async def test_a_day_is_a_day_also_on_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    """HIRE-LIF-31: who asks for the least time that there is gets it, whatever its clock did since the last move."""
+    clock = Hands()
+    async with working(tmp_path, clock=clock) as pair:
+        await pair.agree(lambda terms: replace(terms, arbiter=ARBITER.did))
+        clock.ahead = -30
+        await pair.hirer.changes.dispute(pair.ours, "It is not what was agreed on.", seconds=86_400)
+        await pair.both("disputed")

@@ -354,8 +354,8 @@ async def test_sc_41_reordering(world: World) -> None:
     """A start before its seal is too early, which is no offence; in order both are taken."""
     line = await lined(world)
     hiring = await Hiring(line).up_to("accepted-by-provider")
-    sealed = hiring.party.send(seal().message(hiring.party)).raw
-    started = hiring.party.send(start().message(hiring.party)).raw
+    sealed = hiring.party.say(seal().message).raw
+    started = hiring.party.say(start().message).raw
     for _ in range(25):
         told = await refused_early(line, started)
         assert told["retryable"] is True

@@ -232,7 +232,7 @@ class Hiring:
 
     async def say(self, move: Say) -> VerifiedMessage:
         """Signs, records and sends a move."""
-        message = self.party.send(move.message(self.party))
+        message = self.party.say(move.message)
         await self.line.send(message.raw)
         return message
 

@@ -155,7 +155,7 @@ class Player:
     def keep(self, move: Say) -> VerifiedMessage:
         """Signs and keeps a move, which is not sent by that."""
         try:
-            message = self.party.send(move.message(self.party))
+            message = self.party.say(move.message)
         except UndersignedError as error:
             raise Failure(f"the scenario cannot go on: {error}") from error
         self.said.append(message)

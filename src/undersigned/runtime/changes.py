@@ -27,7 +27,7 @@ from undersigned.contract import (
     read_ruling,
     share,
 )
-from undersigned.encoding import Digest, JsonObject, compare_amounts, digest_of, parse_duration, shift
+from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, digest_of, parse_duration, shift
 from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Ruling
@@ -84,6 +84,10 @@ class Changes:
 
         await conversation.ask(once)
 
+    def _at(self, engagement: Engagement) -> Instant:
+        """No earlier than what is said now is recorded: a clock that was set back leaves no less."""
+        return max(self._agent.clock.now(), engagement.last_at or "")
+
     # ------------------------------------------------------------------ what either side says
 
     async def suspend(self, conversation: Conversation, *, seconds: int, reason: str = "incident") -> None:
@@ -118,7 +122,7 @@ class Changes:
         def make(engagement: Engagement) -> Say:
             # By the time of this turn, so that the least that the terms allow is enough.
             least = parse_duration(conversation.offered(engagement).terms.deadlines.wind_down)
-            by = shift(self._agent.clock.now(), least if seconds is None else seconds)
+            by = shift(self._at(engagement), least if seconds is None else seconds)
             return Say("Cancel", {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by})
 
         await self._ask(conversation, make)
@@ -141,7 +145,7 @@ class Changes:
 
         def make(engagement: Engagement) -> Say:
             # By the time of this turn, so that the least that the terms allow is enough.
-            by = shift(self._agent.clock.now(), seconds)
+            by = shift(self._at(engagement), seconds)
             contract = contract_of(engagement).digest
             return Say("Breach", {"contract": contract, "clause": clause, "evidence": evidence, "cure_by": by})
 
@@ -159,7 +163,7 @@ class Changes:
         def make(engagement: Engagement) -> Say:
             contract = contract_of(engagement)
             last = contract.endings[-1].move if contract.endings else contract.delivery or contract.digest
-            by = shift(self._agent.clock.now(), seconds)
+            by = shift(self._at(engagement), seconds)
             body = {"contract": contract.digest, "about": about or last, "claim": claim, "evidence": ()}
             return Say("Dispute", {**body, "ruling_by": by})
 

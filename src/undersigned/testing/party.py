@@ -8,6 +8,8 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from undersigned.contract import Document
 from undersigned.encoding import Digest, EngagementId, Instant
 from undersigned.errors import LocalProtocolError
@@ -40,6 +42,8 @@ class Party:
         self.actor = actor
         self.peer = peer
         self.clock = clock
+        self._moment: Instant | None = None
+        """The time of what is being said, while it is."""
         self.journal: list[Entry] = []
         self.stored: dict[Digest, VerifiedMessage] = {}
         """Every message in the journal, by digest: what the store can read again."""
@@ -55,8 +59,8 @@ class Party:
 
     @property
     def now(self) -> Instant:
-        """The time on this side's clock."""
-        return self.clock.now()
+        """The time on this side's clock; while something is said, when that began."""
+        return self._moment or self.clock.now()
 
     def offered(self) -> Document:
         """The document of the live offer, as the store has it; under a contract, what is on the table in the lane.
@@ -79,6 +83,18 @@ class Party:
         signed = self.actor.sign(message, self.now)
         self._record(Sent(signed, self.now))
         return signed
+
+    def say(self, write: Callable[[Party], Message]) -> VerifiedMessage:
+        """As `send`, of what `write` makes, at one time: a clock that goes on meanwhile makes nothing too short.
+
+        Raises:
+            LocalProtocolError: The move is not ours to make; nothing was recorded.
+        """
+        self._moment = self.clock.now()
+        try:
+            return self.send(write(self))
+        finally:
+            self._moment = None
 
     def receive(self, raw: bytes) -> Outcome:
         """Verify and record bytes of the peer's; what became of them.

@@ -139,7 +139,7 @@ class Playbook:
         """What `side >> move` does."""
         if say.type == "Inquiry":
             say = say._replace(members={"nonce": self._nonce} | say.members)
-        signed = party.send(say.message(party))
+        signed = party.say(say.message)
         parcel = self.network.send(party.actor.did, party.peer.did, signed.raw)
         if self._held is not None:
             self._held.append(parcel)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from undersigned.encoding import Instant
 from undersigned.protocol import HIRER, PROVIDER
 from undersigned.testing import (
     NOON,
@@ -12,7 +15,11 @@ from undersigned.testing import (
     HandClock,
     Network,
     Playbook,
+    Say,
     acceptance,
+    breach,
+    cancel,
+    dispute,
     minutes,
     offer,
     seal,
@@ -100,3 +107,21 @@ def test_each_side_has_its_own_clock() -> None:
     playbook = Playbook("ready", skew={HIRER: 20, PROVIDER: -20})
     assert playbook.hirer.party.now == "2026-03-02T12:00:20Z"
     assert playbook.provider.party.now == "2026-03-02T11:59:40Z"
+
+
+class TickingClock(HandClock):
+    """A clock that is a second further on each time somebody looks."""
+
+    def now(self) -> Instant:
+        """The present instant."""
+        return self.advance(1)
+
+
+@pytest.mark.parametrize("say", [breach, cancel, dispute])
+def test_what_leaves_the_least_time_leaves_enough_on_any_clock(say: Callable[[], Say]) -> None:
+    """A move is written and recorded at one time, so that a second between the two makes it no refused one."""
+    playbook = Playbook("working")
+    party = playbook.hirer.party
+    party.clock = TickingClock()
+    signed = party.say(say().message)
+    assert party.engagement.sent[-1] == signed.digest
