@@ -59,6 +59,8 @@ ANSWER_KEYS_SECONDS = 300.0
 """How old the hirer's DID document may be, by which an answer is judged."""
 MAX_TOLD = 256
 """Characters that are logged of why somebody was refused."""
+TIDIED = 64
+"""Windows of nonces that may be kept of contracts that are over."""
 _log = structlog.get_logger()
 
 
@@ -127,6 +129,7 @@ class ArtifactDoor:
         self._peer = peer
         self._nonces: dict[Digest, NonceWindow] = {}
         """For each contract that was asked for since it is here: nobody uses up the nonces of another one's."""
+        self._tidy_at = TIDIED
         self._told = Budget(TOLD, TOLD_SECONDS)
         self._untold = 0
 
@@ -212,9 +215,10 @@ class ArtifactDoor:
     def _first(self, verified: VerifiedRequest) -> bool:
         """Whether it is the first with its nonce under its contract."""
         windows = self._nonces
-        if verified.contract not in windows:
+        if len(windows) >= self._tidy_at:
             for over in [one for one in windows if self._peer.conversation_of(one) is None]:
                 del windows[over]
+            self._tidy_at = max(TIDIED, 2 * len(windows))  # so that each costs the same, however many there are
         window = windows.setdefault(verified.contract, NonceWindow())
         return window.first(verified.keyid, verified.nonce, self._peer.clock.now())
 

@@ -177,8 +177,6 @@ class Agent:
         self.reviewers: dict[str, Reviewer] = {}
         """How a hirer checks what it gets, by kind of task or by engagement."""
         self.conversations = Conversations()
-        self.contracts: dict[Digest, Conversation] = {}
-        """Those of the conversations that are under a contract, by its digest."""
         self.base_url = (configuration.listen.url or "").rstrip("/")
         """Where others reach our public listener; known once it listens."""
         self.other_side: OtherSide = Unasked()
@@ -275,7 +273,7 @@ class Agent:
         self.bookings.resume()
         await self.subcontracts.resume()
         self._resumed.set()
-        for peer in {one.engagement.peer for one in self.contracts.values()}:
+        for peer in {one.engagement.peer for one in self.conversations.contracts.values()}:
             self.presences.lost(peer)  # until it is there again
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
@@ -595,8 +593,8 @@ class Agent:
         if evidence:
             self.kept_inputs.stored(evidence)
         contract = engagement.contract
-        if contract is not None and contract.digest not in self.contracts and engagement.id in self.conversations:
-            self.contracts[contract.digest] = self.conversations[engagement.id]
+        if contract is not None:
+            self.conversations.bind(contract.digest, engagement.id)
 
     async def book(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
@@ -685,7 +683,6 @@ class Agent:
         self.whereabouts.forget(conversation.id)
         contract = conversation.engagement.contract
         if contract is not None:
-            self.contracts.pop(contract.digest, None)
             self.gate.forget(contract.digest)
         self.meeting.forget(conversation.id)
         self.renewals.forget(conversation.id)
@@ -706,7 +703,7 @@ class Agent:
 
     def conversation_of(self, contract: Digest) -> Conversation | None:
         """The engagement of a contract that is not over."""
-        return self.contracts.get(contract)
+        return self.conversations.contracts.get(contract)
 
     async def admit(
         self, conversation: Conversation, action: Action, *, headers: Mapping[str, str] | None = None
@@ -780,7 +777,7 @@ class Agent:
         self.whereabouts.recall(conversation)
         contract = conversation.engagement.contract
         if contract is not None:
-            self.contracts[contract.digest] = conversation
+            self.conversations.bind(contract.digest, conversation.id)
         conversation.start()
         if conversation.engagement.sent or conversation.engagement.got:
             self._dial(conversation.engagement.peer)

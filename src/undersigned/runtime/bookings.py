@@ -192,7 +192,7 @@ class Bookings:
         """The contracts of a task that we do and that are not over."""
         return [
             conversation
-            for conversation in self._agent.contracts.values()
+            for conversation in self._agent.conversations.contracts.values()
             if conversation.engagement.role == "provider"
             and conversation.engagement.state not in ("closing", "closed")
             and conversation.offered().terms.task.kind == task

@@ -70,7 +70,7 @@ class Presences:
     def _under_contract(self, peer: Did) -> list[Conversation]:
         return [
             one
-            for one in self._agent.contracts.values()
+            for one in self._agent.conversations.contracts.values()
             if one.engagement.peer == peer and one.engagement.state not in ENDED
         ]
 

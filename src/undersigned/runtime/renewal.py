@@ -106,7 +106,7 @@ class Renewals:
         renews under its contracts with us.
         """
         peer, read = engagement.peer, None
-        for conversation in tuple(self._agent.contracts.values()):
+        for conversation in tuple(self._agent.conversations.contracts.values()):
             running = conversation.engagement
             if running.peer != peer or running.state not in RENEWABLE:
                 continue
@@ -159,7 +159,8 @@ class Renewals:
     def under_contract(self, peer: Did) -> bool:
         """Whether a contract with `peer` runs: then it may come to show what it holds, however busy we are."""
         return any(
-            one.engagement.peer == peer and one.engagement.state in RENEWABLE for one in self._agent.contracts.values()
+            one.engagement.peer == peer and one.engagement.state in RENEWABLE
+            for one in self._agent.conversations.contracts.values()
         )
 
     async def ask(self, conversation: Conversation, *, last: bool = False) -> None:

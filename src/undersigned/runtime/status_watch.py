@@ -63,7 +63,7 @@ class StatusWatch:
         """Returns when cancelled."""
         while True:
             await asyncio.sleep(self.every_seconds)
-            watched = [c for c in self._agent.contracts.values() if c.engagement.state in WATCHED]
+            watched = [c for c in self._agent.conversations.contracts.values() if c.engagement.state in WATCHED]
             # Several at a time: contracts with one peer wait for the same list, and a host that hangs holds up few.
             for some in (watched[at : at + AT_ONCE] for at in range(0, len(watched), AT_ONCE)):
                 for came in await asyncio.gather(*map(self.look, some), return_exceptions=True):

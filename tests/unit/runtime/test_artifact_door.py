@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from structlog.testing import capture_logs
 
 from runtimes import Node, World
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
-from undersigned.daemon.serving import MAX_TOLD, signed_headers
+from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.encoding import digest_bytes
 
 Open = Callable[..., World]
@@ -46,3 +47,20 @@ def test_refusals_fill_no_log(open_world: Open) -> None:
         world.settle(61)
         ask(world, world.provider, headers)
     assert told[-1]["untold"] == 2 * TOLD
+
+
+def test_what_is_kept_of_nonces_goes_with_its_contract(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("undersigned.daemon.serving.TIDIED", 2)
+    world = open_world(held=True)
+    owner, asks = world.hirer, world.provider
+    owner.door = door = ArtifactDoor(owner)  # type: ignore[arg-type] - as in a node
+    url = f"{owner.base_url}{PATH}"
+    for _ in range(6):
+        begun = world.begin(opening="3 EUR")
+        world.until("working", begun.id, owner)
+        contract = owner.the(begun.id).engagement.contract
+        assert contract is not None
+        headers = world.run(signed_headers(asks.identity, "GET", url, contract.digest, world.clock.now()))
+        assert [ask(world, owner, headers).code for _ in range(2)] == ["scope_exceeded", "proof_invalid"]
+        world.until("closed", begun.id, owner)
+    assert len(door._nonces) <= 3

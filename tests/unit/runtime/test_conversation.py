@@ -458,7 +458,8 @@ def test_what_is_put_away_twice_takes_no_other_with_it(open_world: Open) -> None
     assert summary.contract is not None
     world.provider.finished(seen)
     again = world.run(Conversation.stored(world.provider, summary))
-    world.provider.conversations[begun.id] = world.provider.contracts[summary.contract] = again
+    world.provider.conversations[begun.id] = again
+    world.provider.conversations.bind(summary.contract, begun.id)
     world.provider.finished(seen)
     assert world.provider.conversations[begun.id] is again
     assert world.provider.conversation_of(summary.contract) is again

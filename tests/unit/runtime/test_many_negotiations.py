@@ -100,7 +100,7 @@ def test_under_a_contract_there_may_be_more(open_world: Open, monkeypatch: pytes
     world = open_world(handler=linger)
     world.begin(opening="5 EUR")
     world.settle(1)
-    assert world.provider.contracts
+    assert world.provider.conversations.contracts
     for _ in range(4):
         world.begin(opening="5 EUR")
     world.settle(1)
@@ -129,4 +129,4 @@ def test_what_is_said_under_a_contract_does_not_wait(open_world: Open) -> None:
     world.provider.intake._bytes = Allowance(1)
     world.begin(opening="5 EUR")
     world.settle(1)
-    assert len(world.provider.contracts) == 2
+    assert len(world.provider.conversations.contracts) == 2
