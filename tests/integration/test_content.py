@@ -251,7 +251,7 @@ async def test_what_is_damaged_in_the_own_store_is_fetched_again(size: int, chan
 
 async def test_an_input_that_is_damaged_here_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hirer's own copy, which it judges the work by: it waits until that is right again, and signs nothing."""
-    monkeypatch.setattr("undersigned.runtime.work.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("undersigned.runtime.review.RETRY_SECONDS", 0.05)
     given = write(tmp_path / "given")
     met: list[str] = []
 
@@ -278,7 +278,7 @@ async def test_an_input_that_is_damaged_here_is_no_verdict(tmp_path: Path, monke
 async def test_a_folder_that_is_away_for_a_moment_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("undersigned.runtime.work.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("undersigned.runtime.review.RETRY_SECONDS", 0.05)
 
     async def work(job: Job) -> None:
         await read_and_count(job)
@@ -305,7 +305,7 @@ async def test_a_folder_that_is_full_for_a_moment_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What had come until then is kept, and not asked for again."""
-    monkeypatch.setattr("undersigned.runtime.work.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("undersigned.runtime.review.RETRY_SECONDS", 0.05)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     given = write(tmp_path / "given")
     async with peers(tmp_path) as (acme, globex):
@@ -319,7 +319,7 @@ async def test_a_folder_that_is_full_for_a_moment_is_waited_for(
                 met.append((error.code, of[3].size))
                 raise
 
-        monkeypatch.setattr("undersigned.runtime.work.transfer", full)
+        monkeypatch.setattr("undersigned.runtime.transfers.transfer", full)
         try:
             result = await hired(acme, globex, given)
         finally:

@@ -73,6 +73,7 @@ from undersigned.runtime.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.registry_part import RegistryPart, read_token
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.requests import Approves, Wanted, open_requests
+from undersigned.runtime.review import Reviewed, Reviewer
 from undersigned.runtime.services import Service, handler_named, load_handler
 from undersigned.runtime.settlement import awaited
 from undersigned.runtime.shell import Shell
@@ -86,7 +87,7 @@ from undersigned.runtime.unread import Unread
 from undersigned.runtime.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
-from undersigned.runtime.work import Reviewed, Reviewer, contracts_to_deliver
+from undersigned.runtime.work import contracts_to_deliver
 
 __all__ = [
     "ABSENT",

@@ -83,6 +83,7 @@ from .presence import Presences
 from .provider import ProviderSide
 from .refusals import Refusals
 from .renewal import Renewals
+from .review import Reviewer, Reviews
 from .services import Service, checked_service, offered
 from .settlement import Settlements
 from .status_keeper import StatusKeeper
@@ -93,7 +94,7 @@ from .watchers import Watchers
 from .whereabouts import Whereabouts
 from .witnesses import Cosigned, Witnesses
 from .witnessing import CrossWitness
-from .work import Reviewer, Worker
+from .work import Worker
 
 __all__ = ["Agent"]
 
@@ -217,6 +218,7 @@ class Agent:
         self.hirer = HirerSide(self)
         self.provider = ProviderSide(self, self.services)
         self.worker = Worker(self)
+        self.reviews = Reviews(self)
         self.changes = Changes(self)
         self.settlements = Settlements(self)
         self.bookings = Bookings(
@@ -540,7 +542,7 @@ class Agent:
                     return self.papers.check_place(body, _leaf(conversation)), ()
                 case Review():
                     delivery = conversation.last("Delivery", Delivery, "provider")
-                    return None, await self.worker.check_review(conversation, body, document, delivery)
+                    return None, await self.reviews.check_review(conversation, body, document, delivery)
                 case Closing():
                     self.papers.check_closing(body, advertised(conversation))
                 case Receipt() | Sync():
@@ -638,7 +640,7 @@ class Agent:
 
     def review(self, conversation: Conversation, delivery: Delivery) -> None:
         """Begins the review of a delivery."""
-        self.spawn(self.worker.review(conversation, delivery), f"review {conversation.id[-8:]}")
+        self.spawn(self.reviews.review(conversation, delivery), f"review {conversation.id[-8:]}")
 
     async def seal(self, conversation: Conversation, engagement: Engagement) -> Say:
         """The `Seal`, once everything that was checked before still holds (status is checked again at signing)."""
@@ -687,7 +689,7 @@ class Agent:
         self.meeting.forget(conversation.id)
         self.renewals.forget(conversation.id)
         self.status_watch.forget(conversation.id)
-        self.worker.forget(conversation.id)
+        self.reviews.forget(conversation.id)
         self.happened(
             conversation,
             Event(

@@ -189,7 +189,7 @@ class Changes:
         Raises:
             LocalProtocolError, VerificationError, FormatError: As `Worker.judged`.
         """
-        said = await self._agent.worker.judged(conversation, statement)
+        said = await self._agent.reviews.judged(conversation, statement)
         await self._ask(conversation, lambda _: said)
 
     async def approve(

@@ -31,9 +31,9 @@ from .changes import owed_price
 from .conversation import Conversation
 from .order import Order
 from .requests import Approves
+from .review import REVIEW_FAILED, Reviewer
 from .turn import Event, Hears
 from .unread import Unread
-from .work import REVIEW_FAILED, Reviewer
 
 if TYPE_CHECKING:
     from .agent import Agent

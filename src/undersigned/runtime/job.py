@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from .agent import Agent
     from .hire import Hire
-    from .work import Reviewer
+    from .review import Reviewer
 
 __all__ = ["Handler", "Job", "refusal_of", "run_handler"]
 

@@ -53,9 +53,9 @@ from .job import Job
 from .order import Order, Within
 from .ordering import hire_order
 from .papers import keys_of
+from .review import Reviewer
 from .shares import Shares, draws_on, fits_inside
 from .turn import Hears, Say
-from .work import Reviewer
 
 if TYPE_CHECKING:
     from .agent import Agent

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Final, TypeAlias
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import structlog
 
-from undersigned.encoding import Digest
-from undersigned.errors import ResolutionError, ScopeError
+from undersigned.encoding import Did, Digest
+from undersigned.errors import FormatError, ResolutionError, ScopeError, VerificationError
 
-from .artifacts import SMALL_BYTES, Incoming
+from .artifacts import SMALL_BYTES, Incoming, too_large
 from .bodies import Body
 
-__all__ = ["Fetcher", "Meter", "Tell", "transfer", "untold"]
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Fetcher", "Meter", "Tell", "Transfers", "transfer", "untold"]
 
 Fetcher: TypeAlias = Callable[[str, Digest, int, int], Awaitable[AbstractAsyncContextManager[Body]]]
 """Asks for an artifact: URL, contract, first byte wanted, and the most bytes that it may have in all."""
@@ -96,3 +99,65 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
                 raise
             _log.warning("a transfer was cut and goes on", url=url, bytes=incoming.size, error=str(error))
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+class Transfers:
+    """What is fetched for one review. What was cut goes on where it stopped when the review is tried again."""
+
+    def __init__(self, agent: Agent, contract: Digest) -> None:
+        self._agent = agent
+        self._contract = contract
+        self._begun: dict[Digest, Incoming] = {}
+        self._whole: set[Digest] = set()
+        """Of those that are begun: what came to its end, and is not in the store yet."""
+        self._sound: set[Digest] = set()
+        """What is in the store, every byte."""
+
+    async def __aenter__(self) -> Transfers:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # What one cannot be discarded for, such as a second stop, keeps none of the others.
+        async with AsyncExitStack() as stack:
+            for incoming in self._begun.values():
+                stack.push_async_callback(incoming.discard)
+
+    async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int, tell: Tell) -> None:
+        """Has an artifact in the store, unless it is there already (HIRE-ATT-11). What is damaged there is replaced.
+
+        Raises:
+            FormatError: `too_large`: it has more than `most` bytes.
+            LedgerUnavailable: `store_full`, `store_unavailable`: it cannot be looked up or kept.
+        """
+        agent = self._agent
+        if digest in self._sound:
+            return
+        there = await agent.artifacts.sound(digest) if digest not in self._begun else None
+        if there is not None:
+            if there > most:
+                raise too_large(most, f"{digest} has {there}")
+            self._sound.add(digest)
+            return
+        url = uri or await agent.whereabouts.artifact_url(peer, digest)
+        incoming = self._begun.get(digest)
+        if incoming is None:
+            incoming = self._begun[digest] = agent.artifacts.receive(max_bytes=most, digest=digest)
+        try:
+            if digest not in self._whole:
+                await transfer(agent.other_side.open, url, self._contract, incoming, tell)
+                self._whole.add(digest)
+            await incoming.keep()
+        except (FormatError, VerificationError, asyncio.CancelledError):
+            await self._drop(digest)  # what came is not what was wanted: the next time begins at the beginning
+            raise
+        await self._drop(digest)
+        self._sound.add(digest)
+
+    async def _drop(self, digest: Digest) -> None:
+        """Lets go of what came."""
+        self._whole.discard(digest)
+        await self._begun.pop(digest).discard()
+
+    def doubt(self, digest: object) -> None:
+        """Looks at this again when it is fetched next: the review found it missing or damaged."""
+        self._sound.discard(cast("Digest", digest))

@@ -21,7 +21,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
 from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
-from undersigned.runtime.work import _Transfers
+from undersigned.runtime.transfers import Transfers
 
 DATA = b"what was made"
 LARGE = bytes(range(256)) * (SMALL_BYTES // 64)
@@ -314,7 +314,7 @@ async def test_what_a_review_fetched_is_discarded_although_one_cannot_be(
         other_side = Cut()
 
     async def review() -> None:
-        async with _Transfers(Fetching(), "contract") as transfers:
+        async with Transfers(Fetching(), "contract") as transfers:
             for name in ("first", "slow", "last", "slow"):
                 with suppress(UndersignedError):
                     await transfers.fetch("did:web:p", name, digest_bytes(name.encode()), 2 * len(LARGE), print)

@@ -24,7 +24,7 @@ from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
 from undersigned.runtime.changes import owed_price
 from undersigned.runtime.order import ARTIFACT_READ
-from undersigned.runtime.work import Reviewed
+from undersigned.runtime.review import Reviewed
 from undersigned.testing import HandClock, Party, release
 
 Open = Callable[..., World]

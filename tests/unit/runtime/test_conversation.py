@@ -51,7 +51,8 @@ from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Conversation, Job, Say, equivocation_proof, export_pack, proved
 from undersigned.runtime.intake import MAX_INBOX
 from undersigned.runtime.job import run_handler
-from undersigned.runtime.work import Reviewed, contracts_to_deliver
+from undersigned.runtime.review import Reviewed
+from undersigned.runtime.work import contracts_to_deliver
 from undersigned.testing import (
     Actor,
     HandClock,

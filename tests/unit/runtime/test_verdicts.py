@@ -95,7 +95,7 @@ def test_the_verifiers_word_is_the_review(open_world: Open, passed: bool, verdic
     assert folded(world.hirer, ours.id).state == "delivered"
     assert acts(world, ours, verdict(world, passed=passed)) == ""
     world.until("closed", ours.id)
-    assert not world.hirer.worker._found, "nothing is kept of what is over"
+    assert not world.hirer.reviews._found, "nothing is kept of what is over"
     review = last(world.provider, ours.id, Review)
     assert review.verdict == verdict_is
     assert [one.met for one in review.criteria] == [passed]
@@ -176,7 +176,7 @@ def test_a_review_that_failed_in_one_round_is_not_that_of_the_next(open_world: O
     world.until("delivered", ours.id)
     world.settle(200)
     assert last(world.hirer, ours.id, Delivery).round == 2
-    assert world.hirer.worker._found[ours.id].round == 2
+    assert world.hirer.reviews._found[ours.id].round == 2
     assert acts(world, ours, verdict(world, passed=False)) == ""
     world.until("closed", ours.id)
     assert [one.met for one in last(world.provider, ours.id, Review).criteria] == [True, False]
@@ -282,7 +282,7 @@ def test_a_verifier_with_a_key_of_a_party_is_none(open_world: Open, monkeypatch:
     async def unchecked(*_: Any, **__: Any) -> tuple[tuple[()], bool]:
         return (), True
 
-    monkeypatch.setattr(world.hirer.worker, "_verdict", unchecked)
+    monkeypatch.setattr(world.hirer.reviews, "_verdict", unchecked)
     assert acts(world, ours, statement) == ""
     world.settle()
     assert folded(world.provider, ours.id).state == "delivered"
@@ -321,7 +321,7 @@ def test_the_provider_takes_no_verdict_of_the_hirer(open_world: Open, monkeypatc
     async def unchecked(*_: Any, **__: Any) -> tuple[tuple[()], bool]:
         return (), False
 
-    monkeypatch.setattr(world.hirer.worker, "_verdict", unchecked)
+    monkeypatch.setattr(world.hirer.reviews, "_verdict", unchecked)
     assert acts(world, ours, own) == ""
     world.settle()
     assert folded(world.provider, ours.id).state == "delivered"
