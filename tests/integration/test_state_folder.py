@@ -97,6 +97,30 @@ def test_what_an_init_that_fails_takes_away_is_its_own(tmp_path: Path) -> None:
     assert [file.name for file in new.rglob("*")] == ["notes.txt"]
 
 
+def test_an_init_that_was_killed_before_the_credential_says_how_to_go_on(tmp_path: Path) -> None:
+    """Its folder is one, but nobody would deal with an agent that shows nothing."""
+    made, file = tmp_path / "made", tmp_path / "file.json"
+    killed = (
+        "from os import _exit; import undersigned.cli.state as state; state.issue_membership = lambda _: _exit(9)\n"
+    )
+    killed += "from undersigned.cli import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", killed, "init", str(made)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        timeout=60,
+    )
+    assert (ran.returncode, (made / "credentials").exists()) == (9, False)
+    did = Home(made).configuration.did
+    code, said = cli("init", str(made))
+    message = said["error"]["message"]
+    assert (code, "has no credential" in message, "cut short" in message) == (2, True, True)
+    for line in (f"credentials issue {did} --home {made} --out FILE", f"credentials add FILE --home {made}"):
+        assert f"'undersigned {line}'" in message
+        assert cli(*line.replace("FILE", str(file)).split())[0] == 0
+    code, said = cli("init", str(made))
+    assert (code, said["error"]["message"]) == (2, f"{made} is a state folder already: it has keys")
+
+
 def test_a_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
     made = tmp_path / "made"
     os.umask(umask := os.umask(0o022))

@@ -379,8 +379,14 @@ def new_file(path: Path, *, force: bool) -> Generator[BinaryIO]:
     """
     if not force and os.path.lexists(path):
         raise ConfigurationError("bad_configuration", _is_there(path))
-    with whole_file(path) as file:
-        yield file
+    try:
+        with whole_file(path, new=not force) as file:
+            yield file
+    except FileExistsError as exc:
+        if exc.filename != str(path):
+            raise
+        # Somebody made it while this was at work, and what they made stays.
+        raise ConfigurationError("bad_configuration", _is_there(path)) from exc
 
 
 def write_new(path: Path, data: bytes, *, force: bool) -> None:

@@ -28,7 +28,7 @@ from typing import BinaryIO, Final, NamedTuple, Protocol
 from undersigned.encoding import Digest, digest_bytes, digest_from_hex, digest_hex
 from undersigned.errors import NO_ROOM, FormatError, LedgerError, LedgerUnavailable, UndersignedError, VerificationError
 
-from .files import open_file, why
+from .files import open_file, put_in_place, why
 
 __all__ = [
     "MAX_WHOLE_BYTES",
@@ -50,8 +50,6 @@ MAX_WHOLE_BYTES: Final = 64 * 1024 * 1024
 """Most that is read into memory for who asks for all bytes at once."""
 STALE_SECONDS: Final = 86_400.0
 """A file on its way that nobody wrote to for so long was left by a process that ended."""
-NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What a file system says on which a file has one name only."""
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
 """What opening a file says where there is none, or something that is none; all else is a store that is away."""
 
@@ -233,7 +231,7 @@ class ArtifactStore:
                             tell(written)
                     # The name does not come before the bytes, whatever happens to the machine.
                     await asyncio.to_thread(os.fsync, file.fileno())
-            await asyncio.to_thread(_name, beside, path, new=new)
+            await asyncio.to_thread(put_in_place, beside, path, new=new)
         except BaseException as exc:
             await asyncio.to_thread(beside.unlink, missing_ok=True)
             if isinstance(exc, OSError) and exc.errno and exc.filename in (None, str(beside)):
@@ -693,28 +691,6 @@ def unwritten(folder: Path, exc: OSError) -> LedgerUnavailable:
 
 def _fresh(folder: Path) -> Path:
     return folder / _part()
-
-
-def _name(made: Path, path: Path, *, new: bool) -> None:
-    """Gives a file its name; if it has to be `new`, one that nothing else has.
-
-    Raises:
-        FileExistsError: Something has.
-    """
-    if not new:
-        os.replace(made, path)
-        return
-    try:
-        os.link(made, path, follow_symlinks=False)
-    except OSError as exc:
-        if exc.errno not in NO_LINKS:
-            raise
-        # On a file system where a file has one name only, somebody can still come in between.
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from exc
-        os.replace(made, path)
-    else:
-        made.unlink()
 
 
 def _part() -> str:

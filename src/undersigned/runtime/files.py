@@ -15,10 +15,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["MAX_FILE_BYTES", "naming", "open_file", "read_file", "sync_folder", "whole_file", "why", "write_whole"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "naming",
+    "open_file",
+    "put_in_place",
+    "read_file",
+    "sync_folder",
+    "whole_file",
+    "why",
+    "write_whole",
+]
 
 MAX_FILE_BYTES: Final = 1 << 20
 """Most that a file holds where nothing else is said."""
+NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What a file system says on which a file has one name only."""
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
@@ -80,13 +92,14 @@ def _regular(path: str, flags: int) -> int:
 
 
 @contextmanager
-def whole_file(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
+def whole_file(path: Path, *, private: bool = False, new: bool = False) -> Generator[BinaryIO]:
     """A file to write to, which takes its name, and the place of what is there, once the block ends. If anything fails
     nothing is changed; after a crash it is the old one or the new one, and once this returns the new one. One that is
-    `private` only this user may read.
+    `private` only this user may read; if it has to be `new`, what is there by then stays.
 
     Raises:
-        OSError: It cannot be written, or `path` is something else than a regular file.
+        OSError: It cannot be written, or `path` is something else than a regular file; `FileExistsError`: it has to be
+            new, and something is there.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -96,7 +109,7 @@ def whole_file(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        put_in_place(beside, path, new=new)
         sync_folder(path.parent)
     except OSError as exc:
         if exc.filename in (None, str(beside)):
@@ -104,6 +117,29 @@ def whole_file(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def put_in_place(made: Path, path: Path, *, new: bool = False) -> None:
+    """Gives a file its name, in place of what has it; if it has to be `new`, only a name that nothing has.
+
+    Raises:
+        FileExistsError: It has to be new, and something has that name.
+        OSError: What the system says.
+    """
+    if not new:
+        made.replace(path)
+        return
+    try:
+        os.link(made, path, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno not in NO_LINKS:
+            raise
+        # On a file system where a file has one name only, somebody can still come in between.
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from exc
+        made.replace(path)
+    else:
+        made.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,18 +50,14 @@ def claimed(path: Path) -> Generator[None]:
     If it fails, what it wrote is taken away again, since half of it would be in the way, and nothing else is.
 
     Raises:
-        ConfigurationError: `bad_configuration`, somebody made one there, or is about to.
+        ConfigurationError: `bad_configuration`, somebody made one there, or is about to, or was cut short.
     """
     new, keys = not path.exists(), path / "keys"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
     try:
         keys.mkdir(mode=0o700)  # one of two who try has it
     except FileExistsError as exc:
-        why = f"{path} is a state folder already: it has {keys.name}"
-        if not (path / CONFIGURATION).exists():
-            why = f"{path} has {keys.name} and no {CONFIGURATION}: a state folder is being made there, or that was cut"
-            why += f" short; then take {keys} away, unless somebody needs them, and make it again"
-        raise ConfigurationError("bad_configuration", why) from exc
+        raise ConfigurationError("bad_configuration", _taken(path, keys)) from exc
     made = [path / name for name in _MADE if not (path / name).exists()]
     try:
         yield
@@ -71,6 +67,23 @@ def claimed(path: Path) -> Generator[None]:
             with suppress(OSError):  # not there, or with something in it that is not ours
                 one.rmdir() if one.is_dir() else one.unlink()
         raise
+
+
+def _taken(path: Path, keys: Path) -> str:
+    """Why no state folder is made at `path`; and what to do, if one was not made to its end."""
+    making = "a state folder is being made there, or that was cut short"
+    if not (path / CONFIGURATION).exists():
+        return (
+            f"{path} has {keys.name} and no {CONFIGURATION}: {making}; "
+            f"then take {keys} away, unless somebody needs them, and make it again"
+        )
+    if (keys / "organisation.json").exists() and not any((path / "credentials").glob("*.json")):
+        did, issue, add = Home(path).configuration.did, "undersigned credentials issue", "undersigned credentials add"
+        return (
+            f"{path} is a state folder already, and has no credential: {making}; then finish it with "
+            f"'{issue} {did} --home {path} --out FILE' and '{add} FILE --home {path}'"
+        )
+    return f"{path} is a state folder already: it has {keys.name}"
 
 
 def create_home(
@@ -197,8 +210,7 @@ def create_home(
             now=(clock or SystemClock()).now(),
         )
     lines.insert(0, f"did = {_toml(did)}")
-    with naming(path / CONFIGURATION):
-        (path / CONFIGURATION).write_bytes("\n".join([*lines, ""]).encode())
+    write_whole(path / CONFIGURATION, "\n".join([*lines, ""]).encode())
     return Home(path)
 
 

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undersigned.cli.options import checked_did, checked_url, parse_allow, read_inputs, read_scope_options
+from undersigned.cli.options import (
+    checked_did,
+    checked_url,
+    new_file,
+    parse_allow,
+    read_inputs,
+    read_scope_options,
+)
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.scope import Grant, Limit, Scope
 
@@ -223,3 +230,18 @@ def test_inputs_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ConfigurationError, match="--input"):
             read_inputs(texts)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_came_while_a_command_was_at_work_is_written_over_by_force_alone(
+    tmp_path: Path, *, force: bool
+) -> None:
+    file = tmp_path / "out"
+
+    def write() -> None:
+        with new_file(file, force=force) as written:
+            written.write(b"ours")
+            file.write_bytes(b"theirs")
+
+    assert refusal(write) == (None if force else "bad_configuration")
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"out": b"ours" if force else b"theirs"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -62,6 +63,34 @@ def test_what_is_written_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"):
         fails()
     assert [(one.name, one.read_bytes()) for one in file.parent.iterdir()] == [("file", b"second")]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_has_to_be_new_stays_if_it_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    """Also where a file has one name only."""
+
+    def no_link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "one name only")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_link)
+    file = tmp_path / "file"
+
+    def made(meanwhile: bytes | None) -> None:
+        with whole_file(file, new=True) as written:
+            written.write(b"ours")
+            if meanwhile is not None:
+                file.write_bytes(meanwhile)
+
+    with pytest.raises(FileExistsError) as caught:
+        made(b"theirs")
+    assert caught.value.filename == str(file)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"file": b"theirs"}
+    file.unlink()
+    made(None)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"file": b"ours"}
 
 
 @pytest.mark.parametrize("before", [None, b"before"])
