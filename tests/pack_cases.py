@@ -28,6 +28,7 @@ from undersigned.testing import (
     approval_request,
     breach,
     closing,
+    delivery,
     dispute,
     release,
     resume,
@@ -101,11 +102,21 @@ def hires() -> Iterator[Case]:
     released.book.hirer >> seal()
     released.book.hirer >> closing(basis="release", checkpoint=coded(released.logs["hirer"].note()))
     yield Case("released", released.pack())
+    nothing = Hire().sealed()
+    nothing.book.provider >> delivery("cancelled", artifacts=(), statements=())
+    yield Case("nothing, accepted", nothing.reviewed(statement=_of_the_contract(nothing)).closed().pack())
     yield Case("refusals", whole.pack(refusals=(_refused(whole), _refused(whole, clause="scope", repeated=7))))
     grown = Hire().whole()
     for number in range(9):
         grown.logs["hirer"].append(b"leaf %d" % number)
         yield Case(f"a log of {grown.logs['hirer'].frontier.size} leaves", grown.pack())
+
+
+def _of_the_contract(hire: Hire) -> Any:
+    """The hirer's acceptance where nothing was delivered: it is about the contract."""
+    said = {"document_id": hire.document["id"], "verifier": hire.hirer.actor.did, "statements": ()}
+    predicate = accepted(contract=hire.contract, passed=True, time_verified=hire.book.clock.now(), **said)
+    return stated(hire.hirer.actor, {"contract": hire.contract}, predicate)
 
 
 PROVED = ("decision", "withheld")

@@ -89,6 +89,7 @@ export class Engagement {
     }
     if (earlier && rowOf(earlier, message, this)) {
       if (message.type === 'Ruling') checkRuling(this.state, message);
+      if (message.type === 'Review') checkReviewed(this.state, message, this);
       return { outcome: over(this.state) ? 'late' : 'void', state: noted(this, this.state, message, ref, was), ref };
     }
     const again = message.type === 'Acceptance' && ([this.state.main, this.state.lane].includes(`accepted-by-${message.role}`) || message.offer === this.state.sealedOffer);
@@ -351,9 +352,7 @@ const rules = {
   },
 
   Review(state, message, engagement, { ref }) {
-    check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
-    const wanted = inForce(state, message, engagement).map(({ terms }) => jcs(criteriaOf(terms).sort()));
-    check(wanted.includes(jcs(message.criteria.map((/** @type {any} */ one) => one.id).sort())), 'terms_mismatch', 'criteria');
+    checkReviewed(state, message, engagement);
     const review = reviewed(message, ref);
     if (message.verdict !== 'rework') return { review };
     check(state.reworks < Math.max(...inForce(state, message, engagement).map(({ terms }) => terms.reworks)), 'round_limit', 'reworks');
@@ -496,6 +495,13 @@ function checkRuling(state, message) {
   check(ruling.contract === state.contract, 'conflicting_contract', 'contract of the ruling');
   const known = state.disputes.map((/** @type {Ref} */ one) => one.digest);
   check(known.includes(message.dispute) && ruling.dispute === message.dispute, 'terms_mismatch', 'another dispute');
+}
+
+/** A review is of the delivery that waits for it, and answers each criterion (HIRE-LIF-06). @param {State} state @param {any} message @param {Engagement} engagement */
+function checkReviewed(state, message, engagement) {
+  check(message.delivery === state.delivery?.digest, 'terms_mismatch', 'delivery');
+  const wanted = inForce(state, message, engagement).map(({ terms }) => jcs(criteriaOf(terms).sort()));
+  check(wanted.includes(jcs(message.criteria.map((/** @type {any} */ one) => one.id).sort())), 'terms_mismatch', 'criteria');
 }
 
 /** The strongest of what ended it (HIRE-LIF-11). @param {State} state @returns {string} */

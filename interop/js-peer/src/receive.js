@@ -27,6 +27,7 @@ export async function weigh(engagement, message, { resolver, own, at, bytes, sui
     /** @type {any[] | undefined} */ let credentials;
     if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed, heads);
     else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
+    else if (outcome !== 'repeat' && message.type === 'Review') await checkReview(engagement.messages, engagement.state, message, resolver);
     return { outcome, credentials, evidence, commit: () => engagement.commit(message, judged) };
   } catch (error) {
     // the message is its sender's, so it may hear what is wrong with it (page 09, section 9.3)

@@ -136,6 +136,8 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
   check(predicate.verifier?.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
   check(predicate.policy?.digest?.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
   if (delivery.artifacts.length) checkSubjects(statement, delivery.artifacts, () => undefined);
+  const all = statement.subject.length === Math.max(1, delivery.artifacts.length);
+  check(predicate.verificationResult !== 'PASSED' || all, 'attestation_binding', 'of a part', '/statement');
   return predicate.verificationResult;
 }
 

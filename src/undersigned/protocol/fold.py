@@ -8,7 +8,7 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.json import decode
@@ -60,6 +60,10 @@ _LEGAL: dict[tuple[str, str], list[str]] = {}
 for _at, _kind, _sender, _case in ROWS:
     if _kind in MESSAGE_TYPES:
         _LEGAL.setdefault((_at, _sender), []).append(_kind)
+
+_STATED: Final = {"Ruling": "rules_on_dispute", "Review": "reviews_delivery"}
+"""Guards of moves that are checked although they crossed another and move nothing: each carries what somebody signed
+about the work, and stands in the evidence of both sides."""
 
 _WEIGHED = frozenset({"Profile", "Presentation", "Bid", "Offer"})
 """Moves that count against the negotiation's bytes; what answers or ends it is never refused for its size."""
@@ -238,8 +242,8 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
     if row is None:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
         if in_lane or (view is not None and allows(view, step_of(message, lane=None))):
-            if message.type == "Ruling":
-                GUARDS["rules_on_dispute"](case)  # it decides what is owed, whatever it moves
+            if check := _STATED.get(message.type):
+                GUARDS[check](case)  # it counts for what is owed, whatever it moves
             return _Judged("late" if engagement.state in ENDED else "void", seen, None, case)
         raise _no_row(engagement, message)
     if row.check:

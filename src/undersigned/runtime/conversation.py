@@ -665,7 +665,8 @@ class Conversation(Remembered):
                 await self._answer_repeat(turn, message)
                 return
             leaf, evidence = None, ()
-            if how == "applies" or body.type == "Ruling":  # a ruling counts although it moves nothing
+            # A ruling and a verdict count although they move nothing; with one that does not hold, no pack holds.
+            if how == "applies" or body.type in ("Ruling", "Review"):
                 leaf, evidence = await self.shell.check(self, message, item.document, now)
             # Whatever moves something or not: what it states of a log is stated.
             if isinstance(body, STATING):

@@ -396,7 +396,11 @@ class Reviews:
         )
         kept = (Blob(digest=judge.raw_digest, raw=judge.raw, kind="did-document", name=judge.id),) if named else ()
         predicate = verified.predicate
-        return kept, isinstance(predicate, AcceptancePredicate) and predicate.verification_result == "PASSED"
+        passed = isinstance(predicate, AcceptancePredicate) and predicate.verification_result == "PASSED"
+        if passed and {one.name for one in verified.statement.subject} != set(artifacts or {"contract"}):
+            # No pack with it would hold.
+            raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
+        return kept, passed
 
 
 def _criterion_ids(document: ContractDocument) -> list[str]:

@@ -92,6 +92,7 @@ async function judge(the, view) {
   if (!row) {
     if (inLane || (view && next(view, stepOf(content, null)) !== undefined)) {
       if (content.type === "Ruling") GUARDS.rules_on_dispute(the);
+      if (content.type === "Review") GUARDS.reviews_delivery(the);
       return undefined;
     }
     throw noRow(was, content);

@@ -510,7 +510,7 @@ async function ofReview(the, number, review, delivery) {
   const accepted = review.verdict === "accepted";
   if (passed !== accepted) throw new Refused("attestation_binding", `a verdict of ${review.verdict} with another statement`);
   const subjects = statement.subject.map((subject) => subject.name).sort();
-  if (accepted && !equal(subjects, [...named.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
+  if (accepted && !equal(subjects, [...artifacts.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
 }
 
 /** Method -> key of the verifier that the terms name. */
