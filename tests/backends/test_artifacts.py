@@ -46,7 +46,7 @@ from undersigned.runtime import (
     gather_evidence,
     open_artifacts,
 )
-from undersigned.runtime.artifacts import PIECE_BYTES
+from undersigned.runtime.incoming import PIECE_BYTES
 from undersigned.testing import free_ports
 from undersigned.trace import trace
 

@@ -10,7 +10,7 @@ from undersigned.runtime.approvals import (
     sign_approval,
     waiting_terms,
 )
-from undersigned.runtime.artifacts import MAX_WHOLE_BYTES, SMALL_BYTES, ArtifactStore, Contents, Stored
+from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.bodies import Body
 from undersigned.runtime.changes import Changes
@@ -23,6 +23,7 @@ from undersigned.runtime.configuration import (
     TrustPart,
     distinct_offers,
 )
+from undersigned.runtime.contents import MAX_WHOLE_BYTES, Contents
 from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation
@@ -43,6 +44,7 @@ from undersigned.runtime.guard import current_job, guard
 from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.runtime.hirer import asked_by, delivered_by
 from undersigned.runtime.home import Home
+from undersigned.runtime.incoming import SMALL_BYTES, Stored
 from undersigned.runtime.issuing import issue_claims, issue_membership
 from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.judging import judge_pack

@@ -18,7 +18,8 @@ from undersigned.errors import VerificationError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery
 
-from .artifacts import ArtifactStore, Contents
+from .artifacts import ArtifactStore
+from .contents import Contents
 
 __all__ = ["check_bills", "check_media"]
 

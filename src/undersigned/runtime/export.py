@@ -37,8 +37,9 @@ from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer,
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
 from undersigned.trust import Decision
 
-from .artifacts import MAX_WHOLE_BYTES, ArtifactStore, of_store
+from .artifacts import ArtifactStore, of_store
 from .clock import SystemClock
+from .contents import MAX_WHOLE_BYTES
 from .forks import fork_in
 from .logbook import logged, read_multibase_note
 from .turn import load_engagement

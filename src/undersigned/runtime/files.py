@@ -19,11 +19,13 @@ __all__ = [
     "MAX_FILE_BYTES",
     "naming",
     "open_file",
+    "private_opener",
     "put_in_place",
     "read_file",
     "sync_folder",
     "whole_file",
     "why",
+    "write_all",
     "write_whole",
 ]
 
@@ -105,7 +107,7 @@ def whole_file(path: Path, *, private: bool = False, new: bool = False) -> Gener
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with open(beside, "xb", opener=_private if private else None) as file:
+        with open(beside, "xb", opener=private_opener if private else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -151,8 +153,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _private(path: str, flags: int) -> int:
+def private_opener(path: str, flags: int) -> int:
+    """Opener of files that only this user may read."""
     return os.open(path, flags, 0o600)
+
+
+def write_all(file: BinaryIO, data: bytes | bytearray) -> None:
+    """Writes all of `data`; an unbuffered file may take less than it is given."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:

@@ -26,8 +26,8 @@ from undersigned.protocol import ENDED
 from undersigned.scope import read_scope
 from undersigned.trust import Decision
 
-from .artifacts import Contents
 from .changes import owed_price
+from .contents import Contents
 from .conversation import Conversation
 from .order import Order
 from .requests import Approves

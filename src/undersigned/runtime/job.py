@@ -28,11 +28,12 @@ from undersigned.protocol import Engagement
 from undersigned.scope import Action, Scope
 
 from .application import contained, in_short
-from .artifacts import MAX_WHOLE_BYTES, Incoming, too_large
+from .contents import MAX_WHOLE_BYTES
 from .conversation import Conversation
 from .gate import Permit
 from .gather import Answer
 from .guard import working_on
+from .incoming import Incoming, too_large
 from .order import ARTIFACT_READ, bytes_limits
 from .other_side import Fields, Sent
 from .pace import progress_seconds

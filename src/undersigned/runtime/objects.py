@@ -23,7 +23,8 @@ from urllib.parse import unquote, urlsplit
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 
-from .artifacts import PIECE_BYTES, SMALL_BYTES, ArtifactStore, Hasher, checked_digest, missing
+from .artifacts import ArtifactStore, checked_digest, missing
+from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher
 
 if TYPE_CHECKING:
     from .home import Home

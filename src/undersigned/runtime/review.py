@@ -34,7 +34,8 @@ from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement
 
 from .application import contained, in_short
-from .artifacts import Contents, of_store
+from .artifacts import of_store
+from .contents import Contents
 from .conversation import Conversation
 from .delivered_evidence import check_bills, check_media
 from .intake import FRESH_SECONDS

@@ -19,8 +19,8 @@ import structlog
 from undersigned.encoding import Did, Digest
 from undersigned.errors import FormatError, ResolutionError, ScopeError, VerificationError
 
-from .artifacts import SMALL_BYTES, Incoming, too_large
 from .bodies import Body
+from .incoming import SMALL_BYTES, Incoming, too_large
 
 if TYPE_CHECKING:
     from .agent import Agent

@@ -20,7 +20,8 @@ import pytest
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
-from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
+from undersigned.runtime.artifacts import RECENT_BYTES, STALE_SECONDS
+from undersigned.runtime.incoming import PIECE_BYTES, Incoming
 from undersigned.runtime.transfers import Transfers
 
 DATA = b"what was made"
