@@ -779,9 +779,11 @@ class Conversation(Remembered):
         turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
         if self.forgot and error.code == "conflicting_message":
             await self._read_back()
-        if error.code == "conflicting_message" and "equivocation" not in self.facts:
-            # Both copies are the proof of equivocation; the first one is in the journal. One pair is proof enough, and
-            # more would fill the store as fast as the peer can sign.
+        two = error.code == "conflicting_message" and _in_a_taken_place(turn.engagement, item.message)
+        if two and "equivocation" not in self.facts:
+            # HIRE-CHN-05: two moves in one place, and nothing else that contradicts itself. Both copies are the
+            # proof; the first one is in the journal. One pair is enough, and more would fill the store as fast as the
+            # peer can sign.
             turn.evidence.append(
                 Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
             )
@@ -941,6 +943,12 @@ def closing_error() -> LocalProtocolError:
 
 def _refuses(item: Arrived | Asked) -> bool:
     return isinstance(item, Arrived) and isinstance(item.message.message, Problem)
+
+
+def _in_a_taken_place(engagement: Engagement, message: VerifiedMessage) -> bool:
+    """Whether another move of the peer's stands where this one says that it stands."""
+    place, got = message.message.sequence, engagement.got
+    return not message.message.notice and 0 < place <= len(got) and got[place - 1] != message.digest
 
 
 def _tells(before: Engagement, after: Engagement) -> bool:

@@ -975,6 +975,30 @@ def test_equivocation_is_kept_as_proof_once(open_world: Open) -> None:
     assert [blob.raw for blob in blobs] == forged[:1]
 
 
+def test_what_contradicts_itself_otherwise_is_no_equivocation(open_world: Open) -> None:
+    """HIRE-CHN-05: `seen` that went back, another `previous`, or a position that is not so, are refused and no more;
+    two moves in one place are still kept as proof after them.
+    """
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("ready", name, world.provider)
+    held = folded(world.provider, name)
+    again = {"sequence": len(held.got), "previous": held.got[-2]}
+    for raw in (
+        forge(world, world.provider, name, withdraw("declined"), seen=None),
+        forge(world, world.provider, name, withdraw("declined"), previous=held.got[0]),
+        forge(world, world.provider, name, sync(), sequence=len(held.got), previous=held.got[0]),
+    ):
+        world.tell(raw, world.hirer.did, world.provider)
+    refused = [event.code for event in world.provider.events if event.kind == "refused"]
+    assert refused == ["conflicting_message"] * 3
+    assert not [fact for fact in facts(world.provider, name) if fact[0] == "equivocation"]
+    other = forge(world, world.provider, name, withdraw("declined"), **again)
+    world.tell(other, world.hirer.did, world.provider)
+    blobs = [b for b in world.run(world.provider.ledger.evidence(name)) if b.kind == "equivocation"]
+    assert [blob.raw for blob in blobs] == [other]
+
+
 def test_what_proves_an_equivocation_is_the_evidence_of_an_accusation(open_world: Open) -> None:
     """HIRE-TRU-27: of the two moves and nothing less; of nobody else; and not with a word changed."""
     world = open_world(held=True)
