@@ -91,6 +91,7 @@ UNSEEN: dict[str, str] = {
         "from a localhost that is not the harness's"
     ),
     "HIRE-LIF-17": "the dispute that is crossed, or its end, is a move of its own, which nothing makes it send",
+    "HIRE-LIF-33": "a dispute of the harness cannot end for want of a ruling: that is a day away",
     "HIRE-SCO-10": "a limit with a period counts where the hirer's gate counts, and no hirer is made to grant one",
 }
 """Requirements that a message or a client breaks, and that no scenario can show: why. Vectors show them."""

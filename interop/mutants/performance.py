@@ -19,7 +19,7 @@ from undersigned.errors import ScopeError, UndersignedError
 from undersigned.jsonld import compiled
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.proof.suites import rdfc
-from undersigned.protocol import fold, lane
+from undersigned.protocol import fold, lane, performance
 from undersigned.runtime import SystemClock, conversation, intake, papers, turn, work
 from undersigned.scope import decision
 
@@ -208,6 +208,11 @@ def _no_late_review() -> None:
 )
 def _one_basis() -> None:
     leaves_as("Closing", basis="review")
+
+
+@mutant("takes books in any currency", "HIRE-PAY-04", "contract-closes-in-another-currency")
+def _any_currency() -> None:
+    performance._expect_currency = lambda *_: None
 
 
 @mutant("takes a request whose details are another's", "HIRE-LIF-30", "hirer-request-for-another")

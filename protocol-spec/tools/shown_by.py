@@ -265,6 +265,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LIF-21": ("journals/dispute-without-an-arbiter",),
     "HIRE-LIF-22": ("journals/ruling-*",),
     "HIRE-LIF-30": ("journals/request-for-another-*",),
+    "HIRE-LIF-33": ("journals/ruling-after-*", "journals/ruling-crossing-the-want-of-one"),
     "HIRE-LAN-01": (
         "journals/amendment-of-*",
         "journals/amendment-for-others",
@@ -284,6 +285,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-LAN-07": ("journals/subcontract-of-an-amendment",),
     "HIRE-PAY-03": ("journals/offer-with-milestones", "journals/milestones-above-the-price"),
+    "HIRE-PAY-04": ("journals/closing-in-another-currency", "journals/owed-*"),
     "HIRE-CAP-03": ("schemas/capacity-less",),
     "HIRE-ATT-07": ("journals/delivery-after-the-review", "deliveries/none", "deliveries/*none-named"),
     "HIRE-LOG-01": ("contracts/*-sealed",),

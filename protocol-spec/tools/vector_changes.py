@@ -513,3 +513,97 @@ def _disputes() -> Iterator[Vector]:
         outcome="void",
         state="disputed",
     )
+    yield from _after_no_ruling(sealed, dispute, good)
+    yield from _owed_in(sealed, dispute)
+
+
+def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterator[Vector]:
+    """A dispute that its maker ended for want of a ruling, which the other side has all the same."""
+    talk = talk_since("dispute")
+    talk.count += 5000  # minutes, until `rulingBy` has passed
+    ended = as_json(talk.say(Terminate, "provider", contract=sealed, cause="no_ruling", evidence=()))
+    before = [*since_start("dispute"), ended]
+    books = conversation()["closing-hirer"].message
+    assert isinstance(books, Closing)
+    late = talk.say(Ruling, "hirer", dispute=dispute, ruling=good["ruling"])
+    yield journal(
+        "ruling-after-the-want-of-one",
+        "who has a ruling carries it while its books are open",
+        before,
+        as_json(late),
+        "provider",
+        outcome="applies",
+        state="closing",
+    )
+    again = talk.say(Ruling, "provider", dispute=dispute, ruling=good["ruling"])
+    yield _refused(
+        "ruling-after-a-ruling",
+        "one ruling is all that is waited for",
+        [*before, as_json(late)],
+        again,
+        "hirer",
+        "wrong_state",
+        "closing",
+    )
+    crossing = talk_since("dispute").say(Ruling, "hirer", dispute=dispute, ruling=good["ruling"])
+    yield journal(
+        "ruling-crossing-the-want-of-one",
+        "a Ruling that had not seen the end of the dispute is recorded, and counts",
+        before,
+        as_json(crossing),
+        "provider",
+        outcome="void",
+        state="closing",
+    )
+    for role in ("hirer", "provider"):  # neither was said
+        talk.moves[role].pop()
+    closing = talk.say(
+        Closing,
+        "hirer",
+        contract=_in_force(),
+        basis="terminate",
+        usage=(),
+        settlement=Settled(amount="0", currency="EUR"),
+        checkpoint=books.checkpoint,
+        cosignatures=(),
+    )
+    closed = talk.say(Ruling, "hirer", dispute=dispute, ruling=good["ruling"])
+    yield _refused(
+        "ruling-after-the-books",
+        "who has closed its books carries no ruling",
+        [*before, as_json(closing)],
+        closed,
+        "provider",
+        "wrong_state",
+        "closing",
+    )
+
+
+def _in_force() -> str:
+    """The amendment that was sealed before the dispute."""
+    return as_json(conversation()["seal-amendment"])["document"]
+
+
+def _owed_in(sealed: str, dispute: str) -> Iterator[Vector]:
+    """The currency of what is owed, where the arbiter named another than that of the price."""
+    books = conversation()["closing-hirer"].message
+    assert isinstance(books, Closing)
+    for name, says, currency, expected in (
+        ("owed-as-ruled", "a ruling may be in another currency", "CHF", {"outcome": "applies"}),
+        ("owed-in-another-currency", "neither the price nor the ruling is in it", "USD", {"code": "terms_mismatch"}),
+    ):
+        talk = talk_since("dispute")
+        document = arbiter_ruling(sealed, dispute, talk.now, currency="CHF")
+        ruling = talk.say(Ruling, "hirer", dispute=dispute, ruling=document)
+        closing = talk.say(
+            Closing,
+            "hirer",
+            contract=_in_force(),
+            basis="ruling",
+            usage=(),
+            settlement=Settled(amount="20", currency=currency),
+            checkpoint=books.checkpoint,
+            cosignatures=(),
+        )
+        before = [*since_start("dispute"), as_json(ruling)]
+        yield journal(name, says, before, as_json(closing), "provider", state="closing", **expected)

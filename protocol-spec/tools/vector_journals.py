@@ -741,6 +741,17 @@ def _working() -> Iterator[Vector]:
         code="wrong_state",
         state="closing",
     )
+    before, closing = up_to("review"), as_json(said["closing-hirer"])
+    abroad = resigned(changed(closing, settlement={**closing["settlement"], "currency": "USD"}))
+    yield journal(
+        "closing-in-another-currency",
+        "what is owed in another currency than the price",
+        before,
+        abroad,
+        "provider",
+        code="terms_mismatch",
+        state="closing",
+    )
     talk = talk_after("start")
     unable = talk.say(Terminate, "hirer", contract=sealed, cause="unable", evidence=())
     yield journal(

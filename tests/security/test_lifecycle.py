@@ -10,8 +10,21 @@ from msgspec.structs import replace
 from undersigned.contract import verify_ruling
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, ProofError, RemoteProtocolError, UndersignedError
-from undersigned.messages import Ruling, VerifiedMessage
-from undersigned.protocol import HIRER, LANE, LANE_TYPES, OTHER, PROVIDER, ROLES, Owe, Received, apply, legal
+from undersigned.messages import Ruling, Settled, VerifiedMessage
+from undersigned.protocol import (
+    HIRER,
+    LANE,
+    LANE_TYPES,
+    OTHER,
+    PROVIDER,
+    ROLES,
+    Owe,
+    Received,
+    apply,
+    basis,
+    legal,
+    owed,
+)
 from undersigned.testing import (
     ARBITER,
     ARTIFACT,
@@ -513,6 +526,76 @@ def test_an_arbiter_that_does_not_rule_is_not_waited_for_for_ever() -> None:
     playbook.refused("wrong_state", lambda: playbook.hirer >> terminate("key_compromised"))
     playbook.advance(24 * 3600 + 1)
     playbook.expect(terminate("no_ruling"), state="closing")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_dispute_that_its_maker_ends_at_once_shuts_out_no_arbiter(role: str) -> None:
+    """HIRE-LIF-33: the ruling counts on both sides, until who carries it has closed its books."""
+    playbook = Playbook("delivered")
+    liar, honest = playbook.parties[OTHER[role]], playbook.parties[role]
+    hasty = playbook.side(OTHER[role]).forge(dispute(ruling_by=shift(liar.now, -1)))
+    assert honest.take(hasty) == "applies"
+    ends = terminate("no_ruling", sequence=hasty.message.sequence + 1, previous=hasty.digest)
+    assert honest.take(playbook.side(OTHER[role]).forge(ends)) == "applies"
+    assert honest.state == "closing"
+    said = honest.say(ruling("divided", amount="6").message)
+    assert (honest.state, basis(honest.engagement)) == ("closing", "ruling")
+    with pytest.raises(LocalProtocolError) as refused:
+        honest.say(ruling("divided", amount="7").message)
+    assert refused.value.code == "wrong_state"
+    assert said.digest == honest.engagement.sent[-1]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_ruling_may_come_after_the_end_for_want_of_one(role: str) -> None:
+    """HIRE-LIF-33, HIRE-LIF-11: both take it, beside books that rest on what was before, and nobody owes it."""
+    playbook = Playbook("disputed")
+    playbook.advance(24 * 3600 + 1)
+    playbook.side(OTHER[role]) >> terminate("no_ruling")
+    playbook.side(OTHER[role]) >> closing()
+    for party in playbook.parties.values():
+        assert "Ruling" not in owed(party.engagement).moves
+    assert "Ruling" in legal(playbook.parties[role].engagement, role)
+    assert "Ruling" not in legal(playbook.parties[OTHER[role]].engagement, OTHER[role])
+    playbook.side(role) >> ruling(amount="6")
+    playbook.agree("closing")
+    for party in playbook.parties.values():
+        assert basis(party.engagement) == "ruling"
+    playbook.side(role) >> closing()
+    playbook.agree("closed")
+
+
+def test_a_ruling_comes_no_more_once_its_carrier_has_closed() -> None:
+    """HIRE-LIF-33: also not from a side that had not seen that all is closed."""
+    playbook = Playbook("disputed")
+    playbook.advance(24 * 3600 + 1)
+    playbook.hirer >> terminate("no_ruling")
+    playbook.provider >> closing()
+    playbook.hold()
+    playbook.hirer >> closing()
+    late = playbook.provider.forge(ruling(amount="6"))
+    playbook.refused("wrong_state", lambda: playbook.hirer.party.take(late))
+    assert playbook.hirer.state == "closed"
+
+
+def test_what_is_owed_is_owed_in_the_currency_of_the_price() -> None:
+    """HIRE-PAY-04: or in that of a ruling or of a release; in an amended one from its seal on."""
+    yen = Settled(amount="900", currency="JPY")
+    playbook = Playbook("closing")
+    playbook.refused("terms_mismatch", lambda: playbook.hirer >> closing(settlement=yen))
+    playbook.refused(
+        "terms_mismatch", lambda: playbook.provider.party.take(playbook.hirer.forge(closing(settlement=yen)))
+    )
+    playbook = Playbook("delivered")
+    silent = playbook.provider.forge(closing(settlement=yen))
+    playbook.refused("terms_mismatch", lambda: playbook.hirer.party.take(silent))
+    playbook = Playbook("working")
+    playbook.hirer >> release(amount="900", currency="JPY")
+    playbook.provider >> acceptance()
+    playbook.hirer >> seal()
+    playbook.provider >> closing(settlement=yen)
+    playbook.hirer >> closing(settlement=yen)
+    playbook.agree("closed")
 
 
 def test_a_ruling_is_the_arbiters() -> None:

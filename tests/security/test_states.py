@@ -338,6 +338,8 @@ def _codes(state: str, kind: str, role: str) -> set[str]:
     if kind == "Acceptance" and state not in ("-", "inquired", "profiled", "presented", "ready", "withdrawn"):
         return {"already_contracted", "wrong_party", "wrong_state"}
     others = any((r.state, r.type, r.role) == (state, kind, OTHER[role]) for r in ROWS.values())
+    if kind == "Ruling" and state == "closing":
+        return {"wrong_state"}  # either may, where a dispute ended without one
     return {"wrong_party"} if others else {"wrong_state", "wrong_party"}
 
 

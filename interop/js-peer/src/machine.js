@@ -362,6 +362,8 @@ const rules = {
   Closing(state, message, engagement, { ref }) {
     check(inForce(state, message, engagement).some(({ name }) => name === message.contract), 'conflicting_contract', 'document in force');
     if (message.role === 'hirer') check(message.capacity === undefined, 'terms_mismatch', 'capacity');
+    const currencies = [...inForce(state, message, engagement).map(({ terms }) => terms.price.currency), state.settlement?.currency, ...state.rulings.map(({ ruling }) => ruling.currency)];
+    check(currencies.includes(message.settlement.currency), 'terms_mismatch', 'currency of what is owed');
     if (state.main !== 'closing') {
       check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
       return { closings: { [message.role]: ref.digest } };
@@ -398,9 +400,15 @@ const rules = {
     return { disputes: [ref], closings: {} };
   },
 
-  Ruling(state, message, _, { ref }) {
+  Ruling(state, message, engagement, { ref }) {
+    const known = (/** @type {Ref} */ one) => engagement.knows(message, one);
+    const after = state.main === 'closing' && state.endings.some(known);
+    const decided = state.endings.filter((/** @type {any} */ end) => end.basis === 'ruling' || end.basis === 'release');
+    if (after) check(state.disputes.length > 0 && !decided.some(known) && !state.closings[message.role], 'wrong_state', 'no dispute waits for a ruling');
     checkRuling(state, message);
-    return { undisputed: [ref], rulings: [...state.rulings, { ...ref, ruling: message.ruling }], closings: {} };
+    const rulings = [...state.rulings, { ...ref, ruling: message.ruling }];
+    if (state.main !== 'closing') return { undisputed: [ref], rulings, closings: {} };
+    return state.undisputed?.some(known) ? { undisputed: [...state.undisputed, ref], rulings } : 'void';
   },
 };
 

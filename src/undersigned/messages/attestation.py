@@ -108,7 +108,7 @@ class Settled(Part, frozen=True, kw_only=True):
     amount: Owed
     """What the hirer owes, never less than nothing; may be 0."""
     currency: Currency
-    """That of the contract's price."""
+    """That of the price in force, or of a ruling or release that says what is owed."""
     reference: Name | None = None
     """The payment's name where it is made."""
 

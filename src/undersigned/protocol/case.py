@@ -165,6 +165,7 @@ def essentials(document: Document) -> Essentials | None:
         cure_seconds=parse_duration(terms.termination.cure),
         arbiter=terms.arbiter,
         parent=document.parent,
+        currency=terms.price.currency,
     )
 
 

@@ -79,6 +79,8 @@ class Essentials(Struct, frozen=True, gc=False, kw_only=True):
     """Least time that a `Breach` leaves."""
     arbiter: Did | None = None
     parent: Digest | None = None
+    currency: str = ""
+    """Of the price."""
 
 
 class Offered(Struct, frozen=True, gc=False, kw_only=True):
@@ -106,6 +108,8 @@ class Tabled(Struct, frozen=True, gc=False, kw_only=True):
     valid_until: Instant
     terms: Essentials | None
     """Of an amendment."""
+    currency: str | None = None
+    """Of what a release says is owed."""
     acceptance: Digest | None = None
     accepted_at: Instant | None = None
     accepted_late: bool = False
@@ -222,6 +226,8 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     resolved: tuple[Mark, ...] = ()
     """What ended the dispute, of either side."""
     ruling_by: Instant | None = None
+    owed_in: tuple[str, ...] = ()
+    """Currencies of what rulings and a release say is owed."""
 
     def open_requests(self) -> tuple[Asking, ...]:
         """Questions for approval that were not answered yet."""

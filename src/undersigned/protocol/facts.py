@@ -22,6 +22,7 @@ from undersigned.messages import (
     Inquiry,
     Profile,
     Review,
+    Ruling,
     Suspend,
     Withdraw,
 )
@@ -228,7 +229,12 @@ def _ends(case: Case) -> Changes:
 
 def _with_ending(case: Case) -> Contract:
     contract, ending = _contract(case), _ending_of(case)
-    return contract if ending is None else replace(contract, endings=(*contract.endings, ending))
+    if ending is None:
+        return contract
+    move = case.move.message
+    if isinstance(move, Ruling):
+        contract = replace(contract, owed_in=(*contract.owed_in, str(move.ruling["currency"])))
+    return replace(contract, endings=(*contract.endings, ending))
 
 
 def _ending_of(case: Case) -> Ending | None:

@@ -243,7 +243,8 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
         if in_lane or (view is not None and allows(view, step_of(message, lane=None))):
             if check := _STATED.get(message.type):
-                GUARDS[check](case)  # it counts for what is owed, whatever it moves
+                # It counts for what is owed, whatever it moves.
+                GUARDS["rules_after_all" if message.type == "Ruling" and state == "closing" else check](case)
             return _Judged("late" if engagement.state in ENDED else "void", seen, None, case)
         raise _no_row(engagement, message)
     if row.check:
@@ -263,6 +264,8 @@ def _too_soon(case: Case) -> bool:
             return case.engagement.state == "disputed" and not knows(case, contract.disputes)
         case "Closing":
             return bool(contract.disputes) and not knows(case, contract.resolved)
+        case "Ruling":
+            return case.engagement.state == "closing" and not knows(case, contract.resolved)
         case _:
             return False
 
@@ -331,6 +334,9 @@ def legal_by_state(engagement: Engagement, role: Role) -> tuple[str, ...]:
         found.pop("Closing", None)  # by the table one by silence may still arrive here, but nobody sends it any more
     if offer.terms.arbiter is None or contract.disputes or contract.released or role in contract.closed_by:
         found.pop("Dispute", None)
+    unruled = contract.disputes and not any(ending.basis in ("ruling", "release") for ending in contract.endings)
+    if state == "closing" and (not unruled or role in contract.closed_by):
+        found.pop("Ruling", None)
     if not (contract.asked and contract.open_requests()):
         found.pop("Approval", None)
     return tuple(found)

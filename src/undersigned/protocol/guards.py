@@ -45,6 +45,7 @@ from undersigned.protocol.performance import (
     may_dispute,
     names_contract,
     reviews_delivery,
+    rules_after_all,
     rules_on_dispute,
     starts_as_contracted,
 )
@@ -230,6 +231,7 @@ GUARDS: Final[Mapping[str, Callable[[Case], None]]] = MappingProxyType(
             leaves_time_to_cure,
             leaves_time_to_stop,
             may_dispute,
+            rules_after_all,
             rules_on_dispute,
             tables_document,
             accepts_document,

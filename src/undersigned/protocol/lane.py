@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
-from undersigned.contract import canonical_document
+from undersigned.contract import ReleaseDocument, canonical_document
 from undersigned.encoding import digest_bytes
 from undersigned.messages import Acceptance, Offer, Seal, VerifiedMessage, Withdraw
 from undersigned.protocol.case import Case, Refused, check_offered, contract_of, essentials, expect, live_of
@@ -211,6 +211,7 @@ def _put(move: VerifiedMessage, message: Offer) -> Tabled:
         kind=message.document.type,
         valid_until=message.valid_until,
         terms=essentials(message.document),
+        currency=message.document.settlement.currency if isinstance(message.document, ReleaseDocument) else None,
     )
 
 
@@ -247,6 +248,7 @@ def _released(case: Case, contract: Contract, tabled: Tabled) -> dict[str, Any]:
     changed = replace(
         contract,
         released=True,
+        owed_in=(*contract.owed_in, *filter(None, (tabled.currency,))),
         endings=(*contract.endings, ending),
         resolved=(*contract.resolved, mark) if contract.disputes else contract.resolved,
     )

@@ -181,7 +181,11 @@ _OWNERS: Final[dict[str, tuple[Role, ...]]] = {
 def _answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Moves that answer what is asked of `role`, without those that are a right only."""
     found = legal_by_state(engagement, role)
-    return found if engagement.contract is None else tuple([kind for kind in found if kind not in _RIGHTS])
+    if engagement.contract is None:
+        return found
+    # A ruling is waited for in a dispute; after one that ended without, it is a right.
+    rights = {*_RIGHTS, "Ruling"} if engagement.state == "closing" else _RIGHTS
+    return tuple([kind for kind in found if kind not in rights])
 
 
 def _by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait, ...]) -> Instant | None:

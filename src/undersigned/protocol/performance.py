@@ -25,7 +25,7 @@ from undersigned.messages import (
     Start,
     Terminate,
 )
-from undersigned.protocol.case import Case, Refused, contract_of, expect, live_of, of_this
+from undersigned.protocol.case import Case, Refused, contract_of, expect, knows, live_of, of_this
 from undersigned.protocol.deadlines import BREACH_SECONDS, passed, review_ends
 from undersigned.protocol.engagement import Contract, Essentials
 from undersigned.protocol.states import HIRER, PROVIDER
@@ -45,6 +45,7 @@ __all__ = [
     "may_dispute",
     "names_contract",
     "reviews_delivery",
+    "rules_after_all",
     "rules_on_dispute",
     "starts_as_contracted",
 ]
@@ -115,6 +116,7 @@ def closes_by_silence(case: Case) -> None:
     engagement, move = case.engagement, cast(Closing, case.move.message)
     contract = contract_of(case)
     _expect_in_force(case, move.contract)
+    _expect_currency(case, move)
     expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
     if engagement.state != "delivered" and (case.mine or case.seen >= contract.review_sequence):
         raise Refused("wrong_state", f"closing by silence in {engagement.state}, after the Review was seen")
@@ -127,6 +129,7 @@ def closes_once(case: Case) -> None:
     """Each side closes once."""
     move, contract = cast(Closing, case.move.message), contract_of(case)
     _expect_in_force(case, move.contract)
+    _expect_currency(case, move)
     if move.role in contract.closed_by:
         raise Refused("wrong_state", f"{move.role} sent a second Closing")
 
@@ -235,6 +238,18 @@ def rules_on_dispute(case: Case) -> None:
     expect(ruling.contract == contract.digest, "conflicting_contract", "contract", contract.digest, ruling.contract)
 
 
+def rules_after_all(case: Case) -> None:
+    """A dispute ended without a ruling, and here it is: by a side that knows of no ruling or release and has not closed
+    its books, so that none comes once all is closed.
+    """
+    contract, role = contract_of(case), case.move.message.role
+    decided = {ending.move for ending in contract.endings if ending.basis in ("ruling", "release")}
+    known = knows(case, tuple([mark for mark in contract.resolved if mark.digest in decided]))
+    if not contract.disputes or known or role in contract.closed_by:
+        raise Refused("wrong_state", f"{role} sent Ruling: no dispute of before its Closing ended for want of one")
+    rules_on_dispute(case)
+
+
 # --- what is in force
 
 
@@ -256,3 +271,10 @@ def _in_force(case: Case) -> tuple[_Terms, ...]:
 def _expect_in_force(case: Case, named: Digest) -> None:
     allowed = [one.digest for one in _in_force(case)]
     expect(named in allowed, "conflicting_contract", "the document in force", allowed[0], named)
+
+
+def _expect_currency(case: Case, move: Closing) -> None:
+    """What is owed is of the price, unless a ruling or a release says it in another currency (HIRE-PAY-04)."""
+    allowed = [*(one.terms.currency for one in _in_force(case)), *contract_of(case).owed_in]
+    came = move.settlement.currency
+    expect(came in allowed, "terms_mismatch", "currency of what is owed", allowed[0], came)

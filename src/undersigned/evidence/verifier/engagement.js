@@ -91,7 +91,7 @@ async function judge(the, view) {
   if (row && !inLane && isTooSoon(the)) row = undefined;
   if (!row) {
     if (inLane || (view && next(view, stepOf(content, null)) !== undefined)) {
-      if (content.type === "Ruling") GUARDS.rules_on_dispute(the);
+      if (content.type === "Ruling") GUARDS[the.state === "closing" ? "rules_after_all" : "rules_on_dispute"](the);
       if (content.type === "Review") GUARDS.reviews_delivery(the);
       return undefined;
     }
@@ -118,6 +118,7 @@ function isTooSoon({ was: { contract, state }, content, crossed, seen }) {
   if (content.type === "Dispute") return contract.disputes.length > 0 || contract.released;
   if (content.type === "Terminate") return state === "disputed" && !knows(content, seen, contract.disputes);
   if (content.type === "Closing") return contract.disputes.length > 0 && !knows(content, seen, contract.resolved);
+  if (content.type === "Ruling") return state === "closing" && !knows(content, seen, contract.resolved);
   return false;
 }
 
@@ -292,7 +293,7 @@ const nameOf = async (document) => (document.type === "Amendment" ? document.con
 
 const offered = async ({ content, move }) => ({
   ...{ owner: content.role, digest: move.digest, sequence: content.sequence, document: await digestOf(content.document) },
-  ...{ kind: content.document.type, validUntil: content.validUntil, terms: essentials(content.document) },
+  ...{ kind: content.document.type, validUntil: content.validUntil, terms: essentials(content.document), currency: content.document.settlement?.currency },
 });
 
 // --- guards: one for each `check` of the tables
@@ -308,6 +309,11 @@ function inForce({ was, mine, seen }) {
 }
 
 const expectInForce = (the) => expect(inForce(the).some((one) => one.digest === the.content.contract), "conflicting_contract", "the document in force");
+
+function expectCurrency(the) {
+  const allowed = [...inForce(the).map((one) => one.terms.price.currency), ...the.was.contract.owedIn];
+  expect(allowed.includes(the.content.settlement.currency), "terms_mismatch", `what is owed in ${allowed[0]}`);
+}
 
 async function binds(the, live) {
   const { was, content, mine, at } = the;
@@ -420,6 +426,7 @@ const GUARDS = {
   closes_by_silence(the) {
     const { was, content, mine, seen, at } = the;
     expectInForce(the);
+    expectCurrency(the);
     expect(content.delivery === was.contract.delivery, "terms_mismatch", `the delivery ${was.contract.delivery}`);
     const unseen = was.state === "delivered" || (!mine && seen < was.contract.reviewSequence);
     expect(unseen, "wrong_state", "no closing by silence after the review was seen");
@@ -428,6 +435,7 @@ const GUARDS = {
   },
   closes_once(the) {
     expectInForce(the);
+    expectCurrency(the);
     expect(!the.was.contract.closedBy.includes(the.content.role), "wrong_state", "one closing of each side");
   },
   cause_allowed(the) {
@@ -485,6 +493,12 @@ const GUARDS = {
     checkRuling(content.ruling);
     expect(content.ruling.dispute === content.dispute, "terms_mismatch", "a ruling on this dispute");
     expect(content.ruling.contract === was.contract.digest, "conflicting_contract", `a ruling on contract ${was.contract.digest}`);
+  },
+  rules_after_all(the) {
+    const { disputes, resolved, closedBy } = the.was.contract;
+    const known = knows(the.content, the.seen, resolved.filter((mark) => mark.decided));
+    expect(disputes.length && !known && !closedBy.includes(the.content.role), "wrong_state", "a dispute that ended for want of a ruling");
+    GUARDS.rules_on_dispute(the);
   },
   async tables_document(the) {
     const { was, content, mine, crossed, at } = the;
@@ -549,7 +563,7 @@ const FACTS = {
   Seal: ({ was, mine, at }) => ({
     contract: {
       ...{ digest: was.offer.document, inForce: was.offer.document, round: 1, progress: 0, reviewSequence: 0, hirerOffer: 0 },
-      ...{ missed: [], closedBy: [], breaches: [], asked: [], disputes: [], resolved: [], released: false, accepted: false, rulingBy: "" },
+      ...{ missed: [], closedBy: [], breaches: [], asked: [], disputes: [], resolved: [], released: false, accepted: false, rulingBy: "", owedIn: [] },
       lateSeal: !mine && at > shift(was.offer.validUntil, durationSeconds(was.offer.terms.terms.sealGrace)),
     },
   }),
@@ -571,7 +585,7 @@ const FACTS = {
   },
   Breach: (the) => under(the, { breaches: [...the.was.contract.breaches, { role: the.content.role, move: the.move.digest, cureBy: the.content.cureBy }] }),
   Dispute: (the) => under(the, { ...disputed(the), closedBy: [] }),
-  Ruling: (the) => under(the, { resolved: [...the.was.contract.resolved, mark(the)] }),
+  Ruling: (the) => under(the, ruled(the)),
   Cancel: (the) => under(the, { due: the.content.windDown }),
   Delivery: (the) => {
     const { contract, state, offer } = the.was;
@@ -598,14 +612,20 @@ const ends = (the) => {
   return under(the, { resolved, accepted: contract.accepted || the.content.verdict === "accepted" });
 };
 
+const ruled = (the) => {
+  const { resolved, owedIn } = the.was.contract;
+  return { resolved: [...resolved, { ...mark(the), decided: true }], owedIn: [...owedIn, the.content.ruling.currency] };
+};
+
 /** What is kept of a move that crossed another and moves nothing. */
 function voidFacts(the) {
   const { was, content, seen } = the;
   const { contract } = was;
   if (content.type === "Dispute") return contract.released ? contract : { ...contract, ...disputed(the) };
   if (content.type === "Review") return { ...contract, accepted: contract.accepted || content.verdict === "accepted" };
-  const resolves = was.state === "closing" && ["Terminate", "Ruling"].includes(content.type) && contract.disputes.length;
-  return resolves && knows(content, seen, contract.disputes) ? { ...contract, resolved: [...contract.resolved, mark(the)] } : contract;
+  const ends = was.state === "closing" && contract.disputes.length && knows(content, seen, contract.disputes);
+  if (content.type === "Ruling") return { ...contract, ...ruled(the), ...(ends ? {} : { resolved: contract.resolved }) };
+  return ends && content.type === "Terminate" ? { ...contract, resolved: [...contract.resolved, mark(the)] } : contract;
 }
 
 // --- the document lane (07, section 7.10)
@@ -648,8 +668,8 @@ async function laneFacts(the, row) {
   const idle = { lane: "idle", tabled: null };
   if (content.type !== "Seal") return idle;
   if (!tabled.terms) {
-    const resolved = contract.disputes.length ? [...contract.resolved, mark(the)] : contract.resolved;
-    const released = { ...idle, ...under(the, { released: true, resolved }) };
+    const resolved = contract.disputes.length ? [...contract.resolved, { ...mark(the), decided: true }] : contract.resolved;
+    const released = { ...idle, ...under(the, { released: true, resolved, owedIn: [...contract.owedIn, tabled.currency] }) };
     return ["closing", "closed"].includes(was.state) ? released : { ...released, state: "closing", since: at };
   }
   const due = contract.round === 1 && contract.due && was.state !== "cancelling" ? tabled.terms.terms.deadlines.finish : contract.due;
