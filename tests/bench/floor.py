@@ -30,7 +30,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from undersigned.encoding import multibase_decode, multibase_encode
 from undersigned.jsonld import compiled_quads
 from undersigned.ledger import Commit
-from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP, SeenChange
+from undersigned.ledger.sqlite_group import SeenChange
+from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP
 
 from .counting import Op
 from .pair import HIRER, PROVIDER

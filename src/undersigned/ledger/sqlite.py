@@ -40,8 +40,9 @@ from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, Lock, bring_up_to_date, connect, create_empty, prepare, translated
+from undersigned.ledger.sqlite_group import Release, SeenChange, SignedHead, Write
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen
-from undersigned.ledger.sqlite_writer import Release, SeenChange, SignedHead, Write, Writer
+from undersigned.ledger.sqlite_writer import Writer
 from undersigned.transparency import InclusionProof, NodeSource, consistency_path, inclusion_path, root_at
 
 __all__ = ["SqliteLedger", "open_beside", "open_sqlite", "require_unwritten"]
@@ -363,7 +364,7 @@ class SqliteLedger:
 
     def _head(self) -> Head | None:
         """The writer's head of the tree, unless something is wrong with the file; then it has to be read."""
-        return self._writer.head if self._writer is not None and self.ready else None
+        return self._writer.held.head if self._writer is not None and self.ready else None
 
     def _nodes(self, db: sqlite3.Connection) -> NodeSource:
         """Complete nodes of the tree, which is asked only for those that are not in the writer's memory."""
@@ -372,10 +373,10 @@ class SqliteLedger:
             return stored
 
         def node(level: int, place: int) -> bytes:
-            found = writer.nodes.get((level, place))
+            found = writer.held.nodes.get((level, place))
             if found is None:
                 found = stored(level, place)
-                writer.remember({(level, place): found})
+                writer.held.remember({(level, place): found})
             return found
 
         return node

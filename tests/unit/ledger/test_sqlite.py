@@ -32,6 +32,7 @@ from undersigned.ledger import (
     open_books,
     open_ledger,
     sqlite_file,
+    sqlite_group,
     sqlite_writer,
 )
 from undersigned.ledger.base import Row
@@ -492,7 +493,7 @@ async def test_limits_are_the_same_from_memory_and_from_the_file(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     """What is no longer in memory is read again, and a reservation refused leaves nothing there."""
-    monkeypatch.setattr(sqlite_writer, "MAX_LIMITS", kept)
+    monkeypatch.setattr(sqlite_group, "MAX_LIMITS", kept)
     for number in range(3):
         await ledger.reserve(reservation(f"r{number}", "3", "10"))
     with pytest.raises(ScopeError):
@@ -510,7 +511,7 @@ async def test_the_tree_is_the_same_from_memory_and_from_the_file(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     """Nodes that are no longer in memory are read again."""
-    monkeypatch.setattr(sqlite_writer, "MAX_NODES", kept)
+    monkeypatch.setattr(sqlite_group, "MAX_NODES", kept)
     roots = [await ledger.root()]
     for at in range(11):
         await ledger.commit(move(engagement(at), 1, leaves=(b"%d" % at,)))
