@@ -15,10 +15,11 @@ from security.test_over_the_wire_replay import made
 from security.wire_attacker import attacked
 from security.wire_world import World
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
-from undersigned.encoding import Digest, JsonObject
+from undersigned.encoding import Digest, JsonObject, shift
 from undersigned.evidence import Report, verify_pack
-from undersigned.runtime import export_pack
-from undersigned.testing import ARTIFACT, cancel, review
+from undersigned.runtime import conversation as conversations
+from undersigned.runtime import export, export_pack
+from undersigned.testing import ARTIFACT, breach, cancel, receipt, resume, review, suspend
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -66,8 +67,8 @@ async def delivered(world: World) -> Contracted:
 async def test_hire_att_06_a_review_that_moves_nothing_is_held_to_what_it_says(
     world: World, of: str, members: dict[str, Any], code: str
 ) -> None:
-    """It crossed the end of the contract, so it is void; one that does not hold is refused all the same, for a pack
-    with it would not hold. One that holds is recorded, and the pack holds.
+    """HIRE-ATT-06: it crossed the end of the contract, so it is void; one that does not hold is refused all the same,
+    for no pack with it would hold. One that holds is recorded, and the pack holds.
     """
     hiring = await delivered(world)
     globex = world.globex
@@ -88,9 +89,53 @@ async def test_hire_att_06_a_review_that_moves_nothing_is_held_to_what_it_says(
 
 
 async def test_hire_att_06_nothing_that_was_delivered_may_be_accepted(world: World) -> None:
-    """A hirer may pay for what came to nothing: the pack of who was paid holds."""
+    """HIRE-ATT-06: a hirer may pay for what came to nothing: the pack of who was paid holds."""
     hiring = await delivered(world)
     await hiring.do(review("accepted", statement=verdict(hiring, passed=True)))
     await hiring.hear("Closing")
     report = await report_on(world, hiring)
     assert report.ok, report.steps
+
+
+async def test_hire_lim_05_notices_without_end_are_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-05: each says something new, with moves between: the journal keeps so many, and its pack holds."""
+    monkeypatch.setattr(conversations, "MAX_NOTICES", 20)
+    hiring = await contracted(world, "working")
+    conversation, of = world.globex.conversations[hiring.id], hiring.party.engagement.got[-1:]
+    for say in (suspend(), resume(), breach()):
+        for number in range(30):
+            until_then = shift(hiring.party.now, 60 + number)
+            await hiring.line.send(made(hiring, receipt(waiting_until=until_then, of=of)))
+        await hiring.do(say)
+    heard = [row for row in await world.globex.ledger.rows(hiring.id) if row.kind == "received" and not row.sequence]
+    assert 20 <= len(heard) <= 22
+    assert len(conversation._heard) <= 22
+    report = await report_on(world, hiring)
+    assert report.ok, report.steps
+
+
+async def test_hire_lim_05_a_pack_has_room_for_the_moves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-05: where there are more messages, our own receipts and signs of life stay out, and it holds."""
+    hiring = await contracted(world, "working")
+    await hiring.do(suspend(), resume(), cancel())
+    await hiring.hear("Delivery")
+    rows = [row for row in await world.globex.ledger.rows(hiring.id) if row.kind != "noted"]
+    monkeypatch.setattr(export, "MAX_MESSAGES", len(rows) - 1)
+    kept = export._fitting(rows, world.globex.identity.did)
+    assert len(kept) == len(rows) - 1
+    assert [row for row in kept if row.sequence] == [row for row in rows if row.sequence]
+    report = await report_on(world, hiring)
+    assert report.ok, report.steps
+
+
+async def test_hire_chn_08_more_moves_at_once_than_a_receipt_names(world: World) -> None:
+    """HIRE-CHN-08: all of them are recorded, and one receipt says so of them all."""
+    hiring = await contracted(world, "working")
+    said = [hiring.party.send((resume() if number % 2 else suspend()).message(hiring.party)) for number in range(80)]
+    conversation = world.globex.conversations[hiring.id]
+    for message in said:
+        await hiring.line.send(message.raw)
+    await until(lambda: conversation.engagement.got[-1] == said[-1].digest)
+    await until(lambda: not conversation.engagement.unanswered_since)
+    await hiring.hear("Receipt")
+    await until(lambda: not hiring.party.engagement.unreceipted)

@@ -17,6 +17,7 @@ import { other } from './contract.js';
 
 const LANE = new Set(['Offer', 'Acceptance', 'Seal', 'Withdraw']);
 const ENDS = new Set(['Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'Ruling', 'Seal', 'Withdraw']);
+const MAX_OFFERED = 8 * 1024 * 1024;
 const NOT_ITS_FAULT = ['offer_expired', 'revoked', 'status_unavailable'];
 
 /** @returns {State} */
@@ -75,22 +76,29 @@ export class Engagement {
     const seen = this.seenOf(message);
     check(seen >= this.seen[message.role], 'conflicting_message', 'seen goes back');
     const all = this.moves.hirer.length + this.moves.provider.length;
-    check(!under(this.state) || all < 4096 || ENDS.has(message.type), 'round_limit', 'moves');
+    const full = under(this.state) && all >= 4096;
+    check(!full || ENDS.has(message.type), 'round_limit', 'moves');
+    const idle = () => check(!full || message.type !== 'Withdraw', 'round_limit', 'moves');
+    const offers = under(this.state) && message.type === 'Offer' ? (this.state.offers?.[message.role] ?? 0) + bytes : 0;
+    check(offers <= MAX_OFFERED, 'too_large', 'offers under a contract');
+    const weighed = (/** @type {State} */ state) => (offers ? { ...state, offers: { ...this.state.offers, [message.role]: offers } } : state);
     const earlier = message.role === this.view ? undefined : this.before.get(seen + 1);
     const was = earlier ?? this.state;
     if (message.type === 'Offer' && this.state.release && !this.knows(message, this.state.release)) {
-      return { outcome: 'void', state: this.state, ref }; // HIRE-LAN-05
+      return { outcome: 'void', state: weighed(this.state), ref }; // HIRE-LAN-05
     }
     const row = rowOf(this.state, message, this, was);
     if (row) {
       const found = guarded(this, this.state, message, row, { ref, bytes, was });
-      if (found !== 'void') return { outcome: 'applies', state: found, ref };
-      return { outcome: 'void', state: noted(this, this.state, message, ref, was), ref };
+      if (found !== 'void') return { outcome: 'applies', state: weighed(found), ref };
+      idle();
+      return { outcome: 'void', state: weighed(noted(this, this.state, message, ref, was)), ref };
     }
     if (earlier && rowOf(earlier, message, this)) {
       if (message.type === 'Ruling') checkRuling(this.state, message);
       if (message.type === 'Review') checkReviewed(this.state, message, this);
-      return { outcome: over(this.state) ? 'late' : 'void', state: noted(this, this.state, message, ref, was), ref };
+      idle();
+      return { outcome: over(this.state) ? 'late' : 'void', state: weighed(noted(this, this.state, message, ref, was)), ref };
     }
     const again = message.type === 'Acceptance' && ([this.state.main, this.state.lane].includes(`accepted-by-${message.role}`) || message.offer === this.state.sealedOffer);
     check(!again, 'already_contracted', 'a second acceptance');

@@ -214,6 +214,8 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     were: Were | None = None
     hirer_offer: int = 0
     """The hirer's sequence of its last `Offer` in the lane."""
+    offered_bytes: tuple[int, int] = (0, 0)
+    """Bytes of the offers in the lane so far: of the hirer, and of the provider."""
     released: bool = False
     children: tuple[Child, ...] = ()
     """What the provider hired under it, on the provider's side; the hirer does not know of them."""

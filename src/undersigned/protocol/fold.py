@@ -40,6 +40,7 @@ from undersigned.protocol.states import (
     LIMIT_EXEMPT,
     OTHER,
     PROVIDER,
+    ROLES,
     ROWS,
     STANDING,
     Role,
@@ -50,6 +51,9 @@ __all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "legal_by
 
 MAX_CONTRACT_MOVES = 4096
 """Moves of both sides together, once there is a contract; beyond it only those that end it are taken."""
+
+MAX_OFFERED_BYTES = 8 * 1024 * 1024
+"""That the offers of one side may have together under a contract: all of them go into the evidence of both."""
 
 Outcome: TypeAlias = Literal["applies", "repeat", "void", "late"]
 """What becomes of a message: it applies; it is a repeat, and the stored answer goes out again; it crossed a move of
@@ -136,6 +140,12 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
                 changes["talks"] = replace(talks, used=talks.used + len(move.raw))
     elif engagement.contract is not None and not case.in_lane:
         changes.update(void_facts(case))
+    if engagement.contract is not None and message.type == "Offer":
+        under: Contract = changes.get("contract", engagement.contract)
+        hirers, providers = under.offered_bytes
+        size = len(move.raw)
+        more = (hirers, providers + size) if message.role == PROVIDER else (hirers + size, providers)
+        changes["contract"] = replace(under, offered_bytes=more)
     if message.role == PROVIDER:
         contract = changes.get("contract", engagement.contract)
         if contract is not None and contract.began is not None:
@@ -236,7 +246,7 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
         kind = message.type
         named = _case_of(message, engagement) if kind in ("Review", "Closing") else ""
         row = ROWS.get((engagement.state, kind, message.role, named))
-    _limits(engagement, move)
+    _limits(engagement, move, nothing=row is None)
     if row is not None and crossed and not in_lane and _too_soon(case):
         row = None
     if row is None:
@@ -297,12 +307,18 @@ def _accepted(contract: Contract | None) -> bool:
     return any(ending.basis == "review" and ending.detail == "accepted" for ending in endings)
 
 
-def _limits(engagement: Engagement, move: VerifiedMessage) -> None:
-    talks, kind = engagement.talks, move.message.type
-    if engagement.contract is not None:
+def _limits(engagement: Engagement, move: VerifiedMessage, *, nothing: bool) -> None:
+    """What is over a limit is refused; a move that ends something is not, unless there is `nothing` that it could be
+    about: of these a side could say as many as it likes.
+    """
+    talks, kind, contract = engagement.talks, move.message.type, engagement.contract
+    if contract is not None:
         count = len(engagement.sent) + len(engagement.got)
-        if count >= MAX_CONTRACT_MOVES and kind not in LIMIT_EXEMPT:
+        if count >= MAX_CONTRACT_MOVES and (kind not in LIMIT_EXEMPT or (kind == "Withdraw" and nothing)):
             raise Refused("round_limit", f"{MAX_CONTRACT_MOVES} moves; legal here: those that end it")
+        offered = contract.offered_bytes[ROLES.index(move.message.role)]
+        if kind == "Offer" and offered + len(move.raw) > MAX_OFFERED_BYTES:
+            raise Refused("too_large", f"offers of more than {MAX_OFFERED_BYTES} bytes under one contract")
     elif talks is not None and kind in _WEIGHED and talks.used + len(move.raw) > talks.bytes:
         raise Refused("too_large", f"a negotiation of more than {talks.bytes} bytes; legal here: Withdraw")
 

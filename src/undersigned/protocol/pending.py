@@ -38,6 +38,9 @@ __all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
 RECEIPT_SECONDS: Final = 1
 """How long an answer may take before a separate `Receipt` is due (rule C5)."""
 
+NAMED_AT_ONCE: Final = 64
+"""Moves that one `Receipt` names."""
+
 PUT_AWAY_SECONDS: Final = 24 * 3600
 """How long after its end an engagement still asks for a receipt that does not come. The peer may be gone for good, and
 one that comes back finds the ledger."""
@@ -386,7 +389,8 @@ def _receipts(engagement: Engagement, at: Instant) -> Acknowledge | None:
     due = _receipt_due(engagement)
     if due is None or at < due:
         return None
-    of = engagement.got[engagement.answered :]
+    # One receipt names no more than a list holds; what came before these its `seen` covers.
+    of = engagement.got[engagement.answered :][-NAMED_AT_ONCE:]
     return Acknowledge(key=_key("receipt", of[-1]), of=of, due=due)
 
 

@@ -84,6 +84,8 @@ ENVELOPE = frozenset(Message.__struct_fields__)
 """What of a message is not what it says."""
 MAX_LAZY = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
+MAX_NOTICES = 1024
+"""Notices of the other side, beside `Progress`, that the journal of an engagement keeps."""
 REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
 STATING = (Offer, Acceptance, Seal, Closing)
@@ -680,7 +682,15 @@ class Conversation(Remembered):
             await self._refuse(turn, item, error)
             return
         told = not body.notice or isinstance(body, Problem) or _tells(before, after)
-        if told:
+        # A peer may say for ever what lets us know a little more, and no pack holds that: past so many it is heard, and
+        # only what takes a move back is kept. `Progress` has a limit of its own.
+        kept = told and (
+            not body.notice
+            or isinstance(body, Progress)
+            or len(self._heard) + len(turn.notices) < MAX_NOTICES
+            or len(after.sent) < len(before.sent)
+        )
+        if kept:
             turn.message("received", message)
             self._keep_document(turn, item.document)
         if not body.notice:
@@ -691,11 +701,11 @@ class Conversation(Remembered):
             self.remember(body)
             turn.event("received" if how == "applies" else how, body.type, message=body)
             return
-        if told:
+        if kept and not isinstance(body, Progress):  # an older number of which tells nothing
             turn.notices.add(message.digest)
         if isinstance(body, Receipt) and told:
             turn.receipted.extend(body.of)
-            if turn.engagement.pause is not None and before.pause is None:
+            if turn.engagement.pause is not None and before.pause is None and after.contract is None:
                 turn.durable = True  # how long a person is waited for is known after a restart too
         elif isinstance(body, Progress) and told:
             turn.durable = turn.durable or self._is_new_sign(turn.engagement)
@@ -912,6 +922,8 @@ class Conversation(Remembered):
         else:
             if len(self._lazy) < MAX_LAZY:
                 self._lazy.extend(turn.rows)
+            else:
+                turn.notices.clear()  # it is no line of the journal, so there is none to be kept apart from
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
         self.tidy()

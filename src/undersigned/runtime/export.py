@@ -8,7 +8,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
@@ -47,6 +47,8 @@ from .witnesses import believed
 
 __all__ = ["ABSENT", "Absent", "export_pack", "left_out"]
 
+MAX_MESSAGES: Final = 7000
+"""Of a pack, which has 10,000 members: with the moves that a contract may have there is room for what else is in it."""
 FOLDERS: Final = ("approvals", "artifacts", "credentials", "decisions", "policies", "refusals", "status")
 """Folders of a pack whose members can be withheld: without the others the rest would not verify."""
 ABSENT: Final = {
@@ -241,7 +243,7 @@ async def _exported(
     fork = [one for one in (await fork_in(ledger, engagement, alone=True),) if one is not None]
     proofs = await _proofs(ledger, engagement, note, {digest_bytes(raw) for raw in shown("decision")})
     return write_pack(
-        rows,
+        _fitting(rows, own),
         engagement=engagement,
         role="hirer" if summary.role == "hirer" else "provider",
         own=own,
@@ -284,6 +286,27 @@ def _vouching(rows: Iterable[Row], issuers: Collection[DidDocument], there: Coll
                 for one, at in showed[document.id]:
                     verify_issued(one, documents={document.id: document}, now=at)
                 found.append(document.raw)
+    return found
+
+
+def _fitting(rows: Sequence[Row], own: Did) -> list[Row]:
+    """The messages that go into a pack: all, or without the oldest of what proves least, our own receipts and the signs
+    of life of either side, where there are more than a pack has room for beside the rest. Nothing follows from these.
+    """
+    said = [row for row in rows if row.kind != "noted"]
+    spare = len(said) - MAX_MESSAGES
+    found: list[Row] = []
+    seen: Digest | None = None
+    """What the other side had of ours by its last message."""
+    for row in said:
+        before = seen
+        if spare > 0 and row.sender != own:
+            seen = recorded_message(row.raw).message.seen
+        ours = row.sender == own and row.type in ("Receipt", "Progress")
+        if spare > 0 and (ours or (row.type == "Progress" and seen == before)):
+            spare -= 1
+        else:
+            found.append(row)
     return found
 
 

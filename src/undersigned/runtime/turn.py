@@ -309,7 +309,7 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
                 packed.add((entry.name, digest_bytes(row.raw)))
         elif not entry.message.message.notice:
             moves.append(entry.message.message)
-        elif row.kind == "received":
+        elif row.kind == "received" and row.type != "Progress":
             notices.add(row.digest)
         engagement = apply(engagement, entry)
     return Loaded(engagement, len(rows), facts, frozenset(packed), moves, notices)

@@ -7,7 +7,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
-from undersigned.messages import engagement_id
+from undersigned.messages import VerifiedMessage, engagement_id
 from undersigned.protocol import (
     HIRER,
     OTHER,
@@ -384,6 +384,42 @@ def test_after_so_many_moves_only_what_ends_it_is_taken(monkeypatch: pytest.Monk
     playbook.refused("round_limit", lambda: playbook.hirer >> start())
     playbook.hirer >> terminate("key_compromised")
     playbook.agree("closing")
+
+
+def test_past_the_limit_a_withdrawal_needs_something_that_it_takes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-01: one that crossed what ended its offer is void, and of these there would be no end."""
+    playbook = Playbook("working")
+    with playbook.held():
+        playbook.provider >> breach()
+        party, receiver = playbook.hirer.party, playbook.provider.party
+
+        def withdrawn() -> VerifiedMessage:
+            said = withdraw("declined", offer=ARTIFACT).message(party)
+            return party.actor.sign(said, party.now)
+
+        assert outcome(receiver.engagement, withdrawn()) == "void"
+        count = len(receiver.engagement.sent) + len(receiver.engagement.got)
+        monkeypatch.setattr(fold, "MAX_CONTRACT_MOVES", count)
+        with pytest.raises(RemoteProtocolError) as refused:
+            apply(receiver.engagement, Received(withdrawn(), receiver.now))
+        assert refused.value.code == "round_limit"
+
+
+def test_offers_under_a_contract_have_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-01: each side's own, whether they stand, are taken back or are void; the contract goes on without."""
+    playbook = Playbook("working")
+    playbook.hirer >> amendment()
+    size = playbook.provider.party.engagement.contract.offered_bytes[0]  # type: ignore[union-attr]
+    assert size > 1000
+    monkeypatch.setattr(fold, "MAX_OFFERED_BYTES", 2 * size + 500)
+    playbook.hirer >> withdraw("declined")
+    playbook.hirer >> amendment()
+    playbook.hirer >> withdraw("declined")
+    playbook.refused("too_large", lambda: playbook.hirer >> amendment())
+    playbook.provider >> amendment()
+    playbook.provider >> withdraw("declined")
+    playbook.hirer >> suspend()
+    playbook.agree("suspended")
 
 
 def test_the_version_chosen_is_kept_to() -> None:

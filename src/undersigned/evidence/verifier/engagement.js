@@ -6,6 +6,7 @@ const PERFORMED = ["sealed", "working", "suspended", "cancelling", "delivered"];
 const LIMIT_EXEMPT = ["Cancel", "Terminate", "Delivery", "Review", "Closing", "Ruling", "Seal", "Withdraw"];
 const WEIGHED = ["Profile", "Presentation", "Bid", "Offer"];
 const MAX_MOVES = 4096;
+const MAX_OFFERED = 8 * 1024 * 1024;
 const MAX_OPEN = 64;
 const MAX_DEPTH = 5;
 
@@ -84,8 +85,12 @@ async function judge(the, view) {
   const inLane = isInLane(was, content.type);
   let row = inLane ? laneRow(the) : rowIn(was.state, content, was.contract);
   const moves = was.sent.length + was.got.length;
-  if (was.contract) expect(moves < MAX_MOVES || LIMIT_EXEMPT.includes(content.type), "round_limit", "a move that ends it");
-  else if (was.talks && WEIGHED.includes(content.type)) {
+  if (was.contract) {
+    const ends = LIMIT_EXEMPT.includes(content.type) && (row || content.type !== "Withdraw");
+    expect(moves < MAX_MOVES || ends, "round_limit", "a move that ends it");
+    const offered = was.contract.offered?.[content.role] ?? 0;
+    expect(content.type !== "Offer" || offered + move.raw.length <= MAX_OFFERED, "too_large", "no more offers under this contract");
+  } else if (was.talks && WEIGHED.includes(content.type)) {
     expect(was.talks.used + move.raw.length <= was.talks.bytes, "too_large", "a shorter negotiation");
   }
   if (row && !inLane && isTooSoon(the)) row = undefined;
@@ -158,6 +163,10 @@ async function record(the, view, row) {
     now = { ...now, ...(await FACTS[content.type]?.(the)) };
     if (!was.contract && now.talks) now.talks = { ...now.talks, used: now.talks.used + move.raw.length };
   } else if (was.contract && !inLane) now = { ...now, contract: await voidFacts(the) };
+  if (was.contract && content.type === "Offer") {
+    const before = was.contract.offered ?? {};
+    now.contract = { ...now.contract, offered: { ...before, [content.role]: (before[content.role] ?? 0) + move.raw.length } };
+  }
   if (now.contract?.began && content.role === "provider") now.contract = { ...now.contract, heardAt: at };
   return now;
 }
