@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-from support import ROOT
-from undersigned.did import DidDocument, document_from
-
-sys.path.insert(0, str(ROOT / "protocol-spec" / "tools"))
 import example_credentials as tool
+
+from undersigned.did import DidDocument, document_from
 
 CLAIMS, NOW = tool.CLAIMS, tool.NOW
 CHALLENGE, ENGAGEMENT, VERIFIER, HOLDER = tool.CHALLENGE, tool.ENGAGEMENT, tool.VERIFIER.did, tool.AGENT.did

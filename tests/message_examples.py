@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from functools import lru_cache
 from typing import Any
 
-from support import ROOT
+import example_messages as tool
+
 from undersigned.did import DidDocument, document_from
 from undersigned.messages import Message, SignedMessage, VerifiedMessage, decode_message, draft
 from undersigned.messages import verify_message as _verify_message
-
-sys.path.insert(0, str(ROOT / "protocol-spec" / "tools"))
-import example_messages as tool
 
 HIRER, PROVIDER = tool.HIRER, tool.PROVIDER
 PARTIES = tool.PARTIES

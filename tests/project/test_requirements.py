@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
+import requirements_data as tool
+import shown_by
 
 from support import ROOT
 from undersigned.interop import PROFILES, written_scenarios
-
-sys.path.insert(0, str(ROOT / "protocol-spec" / "tools"))
-import requirements_data as tool
-import shown_by
 
 SPEC = ROOT / "protocol-spec"
 PAGE = re.compile(r"([\w/-]*\w+(?:\.(?:md|json|jsonld|py))?)(.*?)(?=\d\d-[\w-]+\.md|$)")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,8 @@ from types import CodeType, FunctionType
 from typing import Any, Final
 
 import pytest
+from shown_by import CANARIES
 
-from support import ROOT
 from undersigned.attestation import statement
 from undersigned.bridges import gates, http_answers, http_signatures
 from undersigned.contract import check, sealed, subcontract
@@ -32,9 +31,6 @@ from undersigned.protocol import case, fold, guards, performance
 from undersigned.scope import decision
 from undersigned.transport import proving
 from vectors import test_vectors as runner
-
-sys.path.insert(0, str(ROOT / "protocol-spec" / "tools"))
-from shown_by import CANARIES
 
 SIGNATURE: Final = (ed25519.verify, "a signature by this key")
 

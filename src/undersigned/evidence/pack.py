@@ -225,20 +225,17 @@ def write_pack(
         members[CHECKPOINT] = checkpoint.encode(), "ledger", None
     if inclusion is not None:
         members[INCLUSION] = canonicalize(inclusion.document()), "ledger", None
-    for data in approvals:
-        members[f"approvals/{digest_bytes(data)}.json"] = data, "approval", None
-    for data in refusals:
-        members[f"refusals/{digest_bytes(data)}.json"] = data, "refusal", None
-    for data in decisions:
-        members[f"decisions/{digest_bytes(data)}.json"] = data, "decision", None
-    for data in credentials:
-        members[f"credentials/{digest_bytes(data)}.json"] = data, "credential", None
-    for data in statuses:
-        members[f"status/{digest_bytes(data)}.json"] = data, "status", None
-    for data in policies:
-        members[f"policies/{digest_bytes(data)}.json"] = data, "policy", None
-    for data in forks:
-        members[f"forks/{digest_bytes(data)}.json"] = data, "fork", None
+    for folder, kind, those in (
+        ("approvals", "approval", approvals),
+        ("refusals", "refusal", refusals),
+        ("decisions", "decision", decisions),
+        ("credentials", "credential", credentials),
+        ("status", "status", statuses),
+        ("policies", "policy", policies),
+        ("forks", "fork", forks),
+    ):
+        for data in those:
+            members[f"{folder}/{digest_bytes(data)}.json"] = data, kind, None
     if proofs is not None:
         members["ledger/proofs.json"] = proofs, "log-proofs", None
     if withheld is not None:

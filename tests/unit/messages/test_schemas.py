@@ -9,7 +9,6 @@ import jsonschema
 import pytest
 import schemas as tool
 
-import message_examples  # noqa: F401  puts the specification's tools on the path
 from support import ROOT
 from undersigned.errors import FormatError, ProofError
 from undersigned.messages import MESSAGE_TYPES, decode_message

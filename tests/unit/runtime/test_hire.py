@@ -12,19 +12,20 @@ import pytest
 from runtimes import World
 from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Order, contract_orders
+from undersigned.runtime.hire import Begin
 from undersigned.runtime.turn import Hears
 
 Open = Callable[..., World]
 
 
-def hired(world: World, **options: Any) -> tuple[Hire, asyncio.Task[HireResult]]:
+def hired(world: World, *, begin: Begin | None = None, **options: Any) -> tuple[Hire, asyncio.Task[HireResult]]:
     """A hire under way, and a task that waits for it."""
     wanted = world.order(**options)
 
     async def order() -> Order:
         return wanted
 
-    hire = Hire(world.hirer, order(), None)
+    hire = Hire(world.hirer, order(), None, begin=begin)
 
     async def result() -> HireResult:
         return await hire
@@ -324,14 +325,12 @@ def test_what_is_cancelled_before_it_begins_asks_nobody(open_world: Open) -> Non
 
 def test_what_is_cancelled_while_it_begins_is_withdrawn(open_world: Open) -> None:
     world = open_world()
-    hire, task = hired(world)
-    begin = hire._begin
 
     async def late(order: Order, hears: Hears) -> Conversation:
         await hire.cancel()
-        return await begin(order, hears)
+        return await world.hirer.begin(order, hears)
 
-    hire._begin = late
+    hire, task = hired(world, begin=late)
     world.settle(5)
     with pytest.raises(PolicyError, match="we withdrew"):
         task.result()
@@ -367,11 +366,11 @@ def test_a_hire_that_nobody_waits_for_ends_with_its_side_without_a_word(open_wor
     async def order() -> Order:
         return wanted
 
-    async def interrupted() -> asyncio.Task[HireResult]:
-        hire = Hire(world.hirer, order(), None)
-        async for _ in hire:
+    async def interrupted() -> asyncio.Task[Any]:
+        async for _ in Hire(world.hirer, order(), None):
             break
-        return hire._started()
+        (task,) = (one for one in asyncio.all_tasks() if one.get_name() == "hire")
+        return task
 
     task = world.run(interrupted())
     world.run(world.hirer.close())
