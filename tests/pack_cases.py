@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from packs import Hire, Line, Log, Posing, coded, stated
 from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted, refusal
+from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
@@ -105,11 +106,56 @@ def hires() -> Iterator[Case]:
     nothing = Hire().sealed()
     nothing.book.provider >> delivery("cancelled", artifacts=(), statements=())
     yield Case("nothing, accepted", nothing.reviewed(statement=_of_the_contract(nothing)).closed().pack())
+    yield from keys_that_end()
     yield Case("refusals", whole.pack(refusals=(_refused(whole), _refused(whole, clause="scope", repeated=7))))
     grown = Hire().whole()
     for number in range(9):
         grown.logs["hirer"].append(b"leaf %d" % number)
         yield Case(f"a log of {grown.logs['hirer'].frontier.size} leaves", grown.pack())
+
+
+class Named(Actor):
+    """A party under a name of its own, whose document lists two keys; it signs by the first one, which has an end."""
+
+    def __init__(self, name: str, until: str = "2100-01-01T00:00:00Z") -> None:
+        super().__init__(name)
+        self.did = f"did:web:{name}.example"
+        self.other = Actor(f"{name}, later")
+        keys = [("1", self.public_key, {"expires": until}), ("2", self.other.public_key, {})]
+        methods = [
+            {"id": f"{self.did}#{at}", "type": "Multikey", "controller": self.did, "publicKeyMultibase": key.multikey}
+            | more
+            for at, key, more in keys
+        ]
+        names = [str(one["id"]) for one in methods]
+        lists = {"verificationMethod": methods, "assertionMethod": names, "authentication": names}
+        self.document = DidDocument(self.did, canonicalize({"id": self.did, **lists}))
+        self.method = names[0]
+
+    def changes_key(self) -> None:
+        """From now on it signs by the second."""
+        self.method, self._key, self.public_key = f"{self.did}#2", self.other._key, self.other.public_key
+
+
+def keys_that_end() -> Iterator[Case]:
+    """Keys that had their end before the pack was made, and others that an amendment names."""
+    hour = shift(Playbook("-").clock.now(), 3600)
+    for role in ("hirer", "provider"):
+        one = Named(role, hour)
+        other = Actor("provider" if role == "hirer" else "hirer")
+        hire = Hire(actors=(one, other) if role == "hirer" else (other, one)).sealed().delivered().reviewed()
+        hire.book.advance(2 * 3600)
+        peer = hire.book.side(other.name)
+        peer >> closing(checkpoint=coded(hire.logs[other.name].note()))
+        yield Case(f"the key of the {role} had its end since", hire.pack(other.name, documents=(one.document.raw,)))
+    one = Named("provider")
+    hire = Hire(actors=(Actor("hirer"), one)).sealed()
+    one.changes_key()
+    hire.book.hirer >> amendment()
+    hire.book.provider >> acceptance()
+    hire.book.hirer >> seal()
+    hire.delivered().reviewed().closed()
+    yield Case("another key that an amendment names", hire.pack(documents=(one.document.raw,)))
 
 
 def _of_the_contract(hire: Hire) -> Any:

@@ -143,12 +143,13 @@ class Hire:
         verifier: str | None = None,
         stating: Stating | None = None,
         shown: Callable[[Hire], Say] | None = None,
+        actors: tuple[Actor, Actor] | None = None,
     ) -> None:
         """`stating` gives what the offer and the acceptance say beside, from the hire and the name of the move, `shown`
         what the provider presents.
         """
         at = "presented" if shown else "ready" if verifier or stating else "accepted-by-provider"
-        self.book = Playbook(at)
+        self.book = Playbook(at, actors=actors)
         self.made: tuple[bytes, ...] = ()
         self.hirer: Party = self.book.hirer.party
         self.provider: Party = self.book.provider.party

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from undersigned.attestation import RefusalPredicate, VerifiedStatement
 from undersigned.contract import AmendmentDocument, SealedContract
 from undersigned.did import DidDocument, document_from, is_derived
-from undersigned.encoding import Did, DidUrl, Digest, Instant
+from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.pack import Pack, Transcribed
 from undersigned.keys import PublicKey
@@ -32,6 +32,7 @@ __all__ = [
     "lookup_in",
     "pack_of",
     "sealed_of",
+    "sealing_keys",
     "signs_notes",
 ]
 
@@ -110,10 +111,27 @@ def key_among(documents: Iterable[DidDocument], method: DidUrl, purpose: str, at
     raise failure or VerificationError("key_not_authorized", f"{method[:160]!a} is of nobody in this pack")
 
 
-def assertion_keys(case: Case, did: Did) -> dict[DidUrl, PublicKey]:
-    """Keys by which a DID makes claims; one whose kind is not used here speaks for nobody."""
+def sealing_keys(case: Case, acceptance: JsonObject, seal: JsonObject) -> Callable[[DidUrl, str], PublicKey]:
+    """The same for a document with both proofs: each as it was when the move with that proof was recorded. A key may
+    have had its end since; whoever relied on it then has the evidence of it.
+    """
+    times = {message.digest: one.at for one, message in case.verified}
+    offered, accepted = times[str(seal["offer"])], times[str(seal["acceptance"])]
+    by_offerer, by_acceptor = lookup_in(case, offered), lookup_in(case, accepted)
+
+    def lookup(method: DidUrl, purpose: str) -> PublicKey:
+        of = by_acceptor if method.partition("#")[0] == acceptance["sender"] else by_offerer
+        return of(method, purpose)
+
+    return lookup
+
+
+def assertion_keys(case: Case, did: Did, at: Instant | None = None) -> dict[DidUrl, PublicKey]:
+    """Keys by which a DID makes claims, then or by the end of the pack; one whose kind is not used here speaks for
+    nobody.
+    """
     keys: dict[DidUrl, PublicKey] = {}
-    at = pack_of(case).manifest.created
+    at = at or pack_of(case).manifest.created
     for document in case.documents.get(did, ()):
         for method, key in document.keys(ASSERTION, now=at).items():
             keys.setdefault(method, key)  # the first document that has it decides, as in `lookup_in`

@@ -30,9 +30,9 @@ def check_above(case: Case) -> Iterator[str]:
     document = sealed_of(case).document
     if document.parent is None:
         return
-    shown = next(
-        offer.parents
-        for _, message in case.verified
+    at, shown = next(
+        (one.at, offer.parents)
+        for one, message in case.verified
         if isinstance(offer := message.message, Offer)
         and offer.parents
         and getattr(offer.document, "parent", None) == document.parent
@@ -45,7 +45,7 @@ def check_above(case: Case) -> Iterator[str]:
         yield f"the contracts above were not checked: no DID document of {', '.join(unknown)} is here"
         return
     try:
-        verify_parents(parents, keys=lookup_in(case, pack_of(case).manifest.created))
+        verify_parents(parents, keys=lookup_in(case, at))
     except UndersignedError as exc:
         raise VerificationError(exc.code, f"a contract above: {exc.message}") from exc
     yield f"under {', under '.join(parent.name for parent in parents)}"

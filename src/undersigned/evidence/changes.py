@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from undersigned.contract import AmendmentDocument, Terms, verify_ruling, verify_sealed_change
+from undersigned.contract import AmendmentDocument, ContractDocument, Terms, verify_ruling, verify_sealed_change
 from undersigned.errors import VerificationError
-from undersigned.evidence.case import Case, documents_of, invalid, key_among, lookup_in, pack_of, sealed_of
+from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of, sealed_of, sealing_keys
 from undersigned.evidence.pack import sealed_documents
 from undersigned.messages import Ruling
 
-__all__ = ["check_changes", "terms_at"]
+__all__ = ["check_changes", "document_at", "terms_at"]
 
 
 def check_changes(case: Case) -> str:
@@ -24,23 +24,27 @@ def check_changes(case: Case) -> str:
     neither in the pack nor follows from its DID cannot be checked, and the report says so.
     """
     pack = pack_of(case)
-    keys = lookup_in(case, pack.manifest.created)
     said: list[str] = []
     for number, (document, acceptance, seal) in sealed_documents(pack.transcript)[1:]:
-        change = verify_sealed_change(document, acceptance, seal, keys=keys)
+        change = verify_sealed_change(document, acceptance, seal, keys=sealing_keys(case, acceptance, seal))
         if isinstance(change.document, AmendmentDocument):
             case.amended.append((number, change.document))
         said.append(f"{change.document.type} {change.digest} holds")
     return "; ".join([*said, *_rulings(case)])
 
 
-def terms_at(case: Case, number: int) -> Terms:
-    """The terms in force when message `number` was recorded."""
-    found = sealed_of(case).document.terms
+def document_at(case: Case, number: int) -> ContractDocument:
+    """The document in force when message `number` was recorded."""
+    found = sealed_of(case).document
     for sealed, document in case.amended:
         if sealed < number:
-            found = document.terms
+            found = document
     return found
+
+
+def terms_at(case: Case, number: int) -> Terms:
+    """The terms in force when message `number` was recorded."""
+    return document_at(case, number).terms
 
 
 def _rulings(case: Case) -> Iterator[str]:
@@ -55,7 +59,7 @@ def _rulings(case: Case) -> Iterator[str]:
         if not documents:
             yield f"the ruling of {arbiter} was not checked: no DID document of it is here"
             continue
-        keys = partial(key_among, documents, at=pack_of(case).manifest.created)
+        keys = partial(key_among, documents, at=one.at)
         try:
             read = verify_ruling(ruling.ruling, arbiter=arbiter, keys=keys)
         except VerificationError as exc:

@@ -49,9 +49,10 @@ from undersigned.evidence.case import (
     lookup_in,
     pack_of,
     sealed_of,
+    sealing_keys,
 )
 from undersigned.evidence.chain import Checked, check_above, check_below
-from undersigned.evidence.changes import check_changes, terms_at
+from undersigned.evidence.changes import check_changes, document_at, terms_at
 from undersigned.evidence.credentials import check_credentials
 from undersigned.evidence.leaves import check_decisions
 from undersigned.evidence.logs import check_logs
@@ -315,7 +316,7 @@ def _contract(case: Case) -> str:
     document: Any = derived["document"]
     acceptance: Any = derived["acceptance"]
     seal: Any = derived["seal"]
-    case.sealed = sealed = verify_sealed(document, acceptance, seal, keys=lookup_in(case, pack.manifest.created))
+    case.sealed = sealed = verify_sealed(document, acceptance, seal, keys=sealing_keys(case, acceptance, seal))
     parties = {pack.manifest.own, pack.manifest.peer}
     if sealed.digest != made or {sealed.document.hirer, sealed.document.provider} != parties:
         raise invalid("the contract is another than the one sealed in the transcript")
@@ -346,7 +347,7 @@ def _statements(case: Case) -> str:
     refused: list[str] = []
     for number, message, delivery in deliveries:
         try:
-            case.statements[message.digest] = _of_delivery(case, number, delivery)
+            case.statements[message.digest] = _of_delivery(case, number, message.digest, delivery)
         except UndersignedError as exc:
             verdicts = {review.verdict for review in _reviews(case, message.digest)}
             if "accepted" in verdicts or (not verdicts and message.message.sender == pack.manifest.own):
@@ -370,7 +371,24 @@ def _check_hired(case: Case) -> None:
                     raise invalid(f"the work statement names the contract {line.contract}, and its pack is not here")
 
 
-def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedStatement, ...]:
+def _recorded_at(case: Case, digest: Digest) -> Instant:
+    """When a message was recorded. What it carries is held against the keys of then: one that had its end since spoke
+    for its owner, and nobody who relied on it is to be without evidence for that.
+    """
+    return next(one.at for one, message in case.verified if message.digest == digest)
+
+
+def _methods_of(case: Case, number: int, digest: Digest) -> set[DidUrl]:
+    """The provider's methods that the documents in force name when a delivery is recorded, and when it is reviewed."""
+    reviewed = [one.number for one, message in case.verified if _is_review_of(message, digest)]
+    return {method for place in (number, *reviewed) for method in document_at(case, place).methods.provider}
+
+
+def _is_review_of(message: VerifiedMessage, delivery: Digest) -> bool:
+    return isinstance(message.message, Review) and message.message.delivery == delivery
+
+
+def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) -> tuple[VerifiedStatement, ...]:
     sealed = sealed_of(case)
     document = sealed.document
     artifacts: dict[str, Digest | bytes] = {
@@ -383,10 +401,11 @@ def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedS
         if isinstance(given, bytes) and digest_bytes(given) != item.digest:
             raise VerificationError("digest_mismatch", f"the artifact {item.name!a:.200} is not the one delivered")
     # HIRE-ATT-02: only keys that the contract lists speak for the provider.
+    named = _methods_of(case, number, digest)
     keys = {
         method: key
-        for method, key in assertion_keys(case, document.provider).items()
-        if method in document.methods.provider
+        for method, key in assertion_keys(case, document.provider, _recorded_at(case, digest)).items()
+        if method in named
     }
     complete = delivery.outcome == "complete"
     terms = terms_at(case, number)
@@ -424,28 +443,28 @@ def _reviews(case: Case, delivery: Digest) -> list[Review]:
 
 def _acceptance(case: Case) -> str:
     """Each review's statement: by the hirer or the verifier named, of the delivery reviewed, with its verdict."""
-    found = [(one.number, message.message) for one, message in case.verified]
-    reviews = [(number, body) for number, body in found if isinstance(body, Review)]
+    found = [(one, message.message) for one, message in case.verified]
+    reviews = [(one, body) for one, body in found if isinstance(body, Review)]
     if not reviews:
         return "nothing was reviewed"
     deliveries = {message.digest: message.message for _, message in case.verified}
-    for number, review in reviews:
+    for one, review in reviews:
         delivery = deliveries.get(review.delivery)
         if not isinstance(delivery, Delivery):
             raise invalid(f"a review of {review.delivery}, which was not delivered here")
-        _of_review(case, number, review, delivery)
+        _of_review(case, one, review, delivery)
     return f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}"
 
 
-def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> None:
+def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery) -> None:
     sealed = sealed_of(case)
     document = sealed.document
-    named_verifier = terms_at(case, number).evidence.verifier
+    named_verifier = terms_at(case, one.number).evidence.verifier
     verifier = named_verifier or document.hirer
-    keys, parties = assertion_keys(case, verifier), frozenset[PublicKey]()
+    keys, parties = assertion_keys(case, verifier, one.at), frozenset[PublicKey]()
     if named_verifier is not None:
         # HIRE-ATT-06: the verifier is neither party, under whatever name.
-        keys, parties = _verifier_keys(case, named_verifier), _party_keys(case, document)
+        keys, parties = _verifier_keys(case, named_verifier, one.at), _party_keys(case, document, one.at)
     named: dict[str, Digest | bytes] = {item.name: item.digest for item in delivery.artifacts}
     verified = verify_statement(
         review.statement,
@@ -458,7 +477,10 @@ def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> N
         predicates=VERDICTS,
     )
     # HIRE-ATT-06: nobody accepts its own work, under whatever name.
-    claimants = {key for one in case.statements.get(review.delivery, ()) for key in _keys(case, one)}
+    claimed = lookup_in(case, _recorded_at(case, review.delivery))
+    stated = case.statements.get(review.delivery, ())
+    # Keys, not names: one key may stand in two DID documents.
+    claimants = {claimed(name, ASSERTION) for statement in stated for name in statement.signers}
     if claimants & {keys[name] for name in verified.signers}:
         raise VerificationError("attester_not_trusted", "the work was accepted with a key that made its statements")
     predicate = verified.predicate
@@ -472,17 +494,15 @@ def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> N
         raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
 
 
-def _verifier_keys(case: Case, verifier: Did) -> dict[DidUrl, PublicKey]:
+def _verifier_keys(case: Case, verifier: Did, at: Instant) -> dict[DidUrl, PublicKey]:
     documents = documents_of(case, verifier)
     if not documents:
         raise invalid(f"there is no DID document of the verifier {verifier}")
-    at = pack_of(case).manifest.created
     return {method: key for document in reversed(documents) for method, key in document.keys(ASSERTION, now=at).items()}
 
 
-def _party_keys(case: Case, contract: ContractDocument) -> frozenset[PublicKey]:
+def _party_keys(case: Case, contract: ContractDocument, at: Instant) -> frozenset[PublicKey]:
     """Every key by which a party makes claims or shows who it is."""
-    at = pack_of(case).manifest.created
     return frozenset(
         key
         for did in (contract.hirer, contract.provider)
@@ -490,11 +510,6 @@ def _party_keys(case: Case, contract: ContractDocument) -> frozenset[PublicKey]:
         for purpose in (ASSERTION, "authentication")
         for key in document.keys(purpose, now=at).values()
     )
-
-
-def _keys(case: Case, statement: VerifiedStatement) -> list[PublicKey]:
-    """Keys, not names: one key may stand in two DID documents."""
-    return [lookup_in(case, pack_of(case).manifest.created)(name, "assertionMethod") for name in statement.signers]
 
 
 # Step 10

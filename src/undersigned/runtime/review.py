@@ -93,6 +93,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Why the delivery does not hold, if it does not."""
     raised: str | None
     """Why the hirer's own function could say nothing, if it could not; it is called again."""
+    by: tuple[Blob, ...] = ()
+    """The provider's DID document, by which that was found."""
 
 
 class Reviews:
@@ -204,6 +206,7 @@ class Reviews:
         raised: _NoVerdict | None = None
         again: Again | None = None
         reasons: tuple[tuple[str, str], ...] = ()
+        by: tuple[Blob, ...] = ()
         try:
             if delivery.outcome != "complete":
                 raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
@@ -222,6 +225,8 @@ class Reviews:
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
             artifacts = await Contents.of(agent.artifacts, delivered)
             provider = await patience.had(agent.document_of(engagement.peer))
+            # What the statements were held against is evidence with the verdict: no message may ever come by it.
+            by = (Blob(digest=provider.raw_digest, raw=provider.raw, kind="did-document", name=provider.id),)
             published, named = provider.keys("assertionMethod", now=now), document.methods.provider
             # HIRE-ATT-02: only keys that the contract lists speak for the provider.
             keys = {method: key for method, key in published.items() if method in named}
@@ -261,7 +266,7 @@ class Reviews:
             again, failed = error, error.error  # the verifier's no can be carried meanwhile
         if document.terms.evidence.verifier is not None:
             before, why = self._found.get(conversation.id), None if raised is None else str(raised)
-            self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed, raised=why)
+            self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed, raised=why, by=by)
             if before is None or before.round != delivery.round:
                 awaited = (("verdict-awaited", document.terms.evidence.verifier),)
                 await conversation.ask(lambda _: Say("", {}, facts=awaited))
@@ -283,7 +288,9 @@ class Reviews:
         )
         # A statement has a subject; when nothing was delivered it is about the contract itself.
         statement = await agent.papers.stated(delivered or {"contract": delivery.contract}, predicate)
-        return _reviewed(engagement, document, delivery, passed, criteria, statement, failed, facts=reasons)
+        return _reviewed(
+            engagement, document, delivery, passed, criteria, statement, failed, facts=reasons, evidence=by
+        )
 
     async def judged(self, conversation: Conversation, statement: JsonObject) -> Say:
         """The `Review` with this statement of the verifier that the terms name, once it is one.
@@ -311,7 +318,9 @@ class Reviews:
             raise PolicyError("decision_failed", f"{text}; it is made again, and the verdict can be carried then")
         met = dict.fromkeys(_criterion_ids(document), True) if passed else found.met
         criteria = _criteria_of(document, met, found.error)
-        return _reviewed(engagement, document, delivery, passed, criteria, statement, found.error, evidence=kept)
+        return _reviewed(
+            engagement, document, delivery, passed, criteria, statement, found.error, evidence=(*kept, *found.by)
+        )
 
     async def _inputs(self, conversation: Conversation) -> Contents:
         given = self._agent.hirer.order(conversation).inputs

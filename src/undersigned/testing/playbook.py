@@ -113,10 +113,12 @@ class Playbook:
         clock: HandClock | None = None,
         skew: dict[Role, int] | None = None,
         first: Say | None = None,
+        actors: tuple[Actor, Actor] | None = None,
     ) -> None:
+        """`actors` are the hirer and the provider, where they are to be others than two by `did:key`."""
         self.clock = clock or HandClock()
         self.network = Network(seed)
-        hirer, provider = Actor(HIRER, seed=seed), Actor(PROVIDER, seed=seed)
+        hirer, provider = actors or (Actor(HIRER, seed=seed), Actor(PROVIDER, seed=seed))
         nonce = hirer.nonce()
         made = engagement_id(hirer.did, provider.did, nonce)
         off = skew or {}

@@ -197,13 +197,20 @@ function keyAmong(held, method, purpose, at) {
   throw failure;
 }
 
-const lookup = (the) => (method, purpose) => keyAmong(the.documents.get(method.split("#")[0]) ?? [], method, purpose, the.manifest.created);
+const lookup = (the, at) => (method, purpose) => keyAmong(the.documents.get(method.split("#")[0]) ?? [], method, purpose, at);
 
-/** Method -> key by which a DID makes claims; the first document that has a method decides. */
-function assertionKeys(the, did) {
+/** When a message was recorded: what it carries is held against the keys of then. */
+const recordedAt = (the, digest) => the.transcript.find((one) => one.message.digest === digest).at;
+
+/** The same for a document with both proofs: each as it was when the move with that proof was recorded. */
+const sealingKeys = (the, acceptance, seal) => (method, purpose) =>
+  lookup(the, recordedAt(the, method.split("#")[0] === acceptance.sender ? seal.acceptance : seal.offer))(method, purpose);
+
+/** Method -> key by which a DID makes claims, then or by the end of the pack; the first document that has a method decides. */
+function assertionKeys(the, did, at = the.manifest.created) {
   const found = new Map();
   for (const document of the.documents.get(did) ?? []) {
-    for (const [method, key] of document.keys("assertionMethod", the.manifest.created)) if (!found.has(method)) found.set(method, key);
+    for (const [method, key] of document.keys("assertionMethod", at)) if (!found.has(method)) found.set(method, key);
   }
   return found;
 }
@@ -286,7 +293,7 @@ async function contract(the) {
   if (!packed) return "no contract was made";
   const { document, acceptance, seal } = all[0];
   if (!same(packed, canonical({ document, acceptance, seal }))) throw invalid("contract.json is not what the transcript says", "contract.json");
-  const sealed = await verifySealed(document, acceptance, seal, lookup(the));
+  const sealed = await verifySealed(document, acceptance, seal, sealingKeys(the, acceptance, seal));
   if (document.type !== "Contract") throw new Refused("terms_mismatch", "expected a Contract", "/type");
   the.sealed = sealed;
   const parties = [document.hirer, document.provider];
@@ -295,7 +302,7 @@ async function contract(the) {
   }
   const found = [`${made}: both proofs, acceptance and seal hold`];
   for (const change of all.slice(1)) {
-    const { digest } = await verifySealed(change.document, change.acceptance, change.seal, lookup(the));
+    const { digest } = await verifySealed(change.document, change.acceptance, change.seal, sealingKeys(the, change.acceptance, change.seal));
     if (change.document.type === "Contract") throw new Refused("terms_mismatch", "expected an Amendment or a Release", "/type");
     if (change.document.type === "Amendment") the.amended.push([change.number, change.document]);
     found.push(`${change.document.type} ${digest} holds`);
@@ -307,9 +314,11 @@ async function contract(the) {
 }
 
 /** The terms in force when message `number` was recorded. */
-function termsAt(the, number) {
+const termsAt = (the, number) => documentAt(the, number).terms;
+
+function documentAt(the, number) {
   const last = the.amended.filter(([sealed]) => sealed < number).at(-1);
-  return (last ? last[1] : the.sealed.document).terms;
+  return last ? last[1] : the.sealed.document;
 }
 
 /** All of one DID that is no party. */
@@ -329,7 +338,7 @@ async function rulings(the, found) {
     }
     const { ruling } = one.content;
     try {
-      await verifyRuling(ruling, arbiter, (method, purpose) => keyAmong(held, method, purpose, the.manifest.created));
+      await verifyRuling(ruling, arbiter, (method, purpose) => keyAmong(held, method, purpose, one.at));
     } catch (error) {
       if (error instanceof Refused) throw new Refused(error.code, `message ${one.number}, Ruling: ${error.message}`);
       throw error;
@@ -341,7 +350,8 @@ async function rulings(the, found) {
 async function above(the, found) {
   const { parent } = the.sealed.document;
   if (!parent) return;
-  const parents = ofType(the, "Offer").find((one) => one.content.parents && one.content.document.parent === parent).content.parents;
+  const offer = ofType(the, "Offer").find((one) => one.content.parents && one.content.document.parent === parent);
+  const { parents } = offer.content;
   await checkParents(the.sealed.document, parents);
   const unknown = parents.flatMap(({ document }) => [document.hirer, document.provider]).filter((did) => !the.documents.has(did));
   if (unknown.length) {
@@ -351,7 +361,7 @@ async function above(the, found) {
   const names = [];
   for (const { document, acceptance, seal } of parents) {
     try {
-      await verifySealed(document, acceptance, seal, lookup(the));
+      await verifySealed(document, acceptance, seal, lookup(the, offer.at));
     } catch (error) {
       if (error instanceof Refused) throw new Refused(error.code, `a contract above: ${error.message}`);
       throw error;
@@ -452,14 +462,16 @@ async function statements(the) {
 const workOf = (the) =>
   [...the.statements.values()].flat().filter(({ statement }) => statement.predicateType === WORK).map(({ predicate }) => predicate);
 
-async function ofDelivery(the, { number, content: delivery }) {
+async function ofDelivery(the, { number, at, message, content: delivery }) {
   const { document, digest } = sealedOf(the);
   const named = new Map(delivery.artifacts.map((item) => [item.name, the.members.get(`artifacts/${item.digest}`) ?? item.digest]));
   if (named.size < delivery.artifacts.length) throw new Refused("digest_mismatch", "two artifacts of the delivery have one name");
   const complete = delivery.outcome === "complete";
   const artifacts = named.size || complete ? named : new Map([["contract", digest]]);
   // HIRE-ATT-02: only keys that the contract lists speak for the provider.
-  const own = new Map([...assertionKeys(the, document.provider)].filter(([method]) => document.methods.provider.includes(method)));
+  const places = [number, ...reviewsOf(the, message.digest).map((one) => one.number)];
+  const allowed = places.flatMap((place) => documentAt(the, place).methods.provider);
+  const own = new Map([...assertionKeys(the, document.provider, at)].filter(([method]) => allowed.includes(method)));
   const { task, evidence } = termsAt(the, number);
   const inputs = ofType(the, "Start").flatMap((one) => one.content.inputs.map((input) => input.digest));
   const found = [];
@@ -483,26 +495,27 @@ async function ofDelivery(the, { number, content: delivery }) {
 async function acceptance(the) {
   const reviews = ofType(the, "Review");
   if (!reviews.length) return "nothing was reviewed";
-  for (const { number, content: review } of reviews) {
-    const delivery = ofType(the, "Delivery").find((one) => one.message.digest === review.delivery);
+  for (const one of reviews) {
+    const { content: review } = one;
+    const delivery = ofType(the, "Delivery").find(({ message }) => message.digest === review.delivery);
     if (!delivery) throw invalid(`a review of ${review.delivery}, which was not delivered here`);
-    await ofReview(the, number, review, delivery.content);
+    await ofReview(the, one, review, delivery);
   }
   return `${reviews.length} reviewed; the last verdict is ${reviews.at(-1).content.verdict}`;
 }
 
-async function ofReview(the, number, review, delivery) {
+async function ofReview(the, { number, at }, review, { at: deliveredAt, content: delivery }) {
   const { document, digest } = sealedOf(the);
   const namedVerifier = termsAt(the, number).evidence.verifier;
   const verifier = namedVerifier ?? document.hirer;
   // HIRE-ATT-06: the verifier is neither party, under whatever name.
-  const own = namedVerifier ? await verifierKeys(the, verifier) : assertionKeys(the, verifier);
-  const otherThan = namedVerifier ? partyKeys(the, document) : new Set();
+  const own = namedVerifier ? await verifierKeys(the, verifier, at) : assertionKeys(the, verifier, at);
+  const otherThan = namedVerifier ? partyKeys(the, document, at) : new Set();
   const named = new Map(delivery.artifacts.map((item) => [item.name, item.digest]));
   const artifacts = named.size ? named : new Map([["contract", digest]]);
   const verified = await verifyStatement(review.statement, { attester: verifier, own, otherThan, contract: digest, artifacts, predicates: VERDICTS });
   // HIRE-ATT-06: nobody accepts its own work, under whatever name.
-  const keysOf = (one) => one.signers.map((method) => lookup(the)(method, "assertionMethod").name);
+  const keysOf = (one) => one.signers.map((method) => lookup(the, deliveredAt)(method, "assertionMethod").name);
   const claimants = new Set((the.statements.get(review.delivery) ?? []).flatMap(keysOf));
   if (verified.signers.some((method) => claimants.has(own.get(method).name))) throw new Refused("attester_not_trusted", "the work was accepted with a key that made its statements");
   const { statement, predicate } = verified;
@@ -514,16 +527,16 @@ async function ofReview(the, number, review, delivery) {
 }
 
 /** Method -> key of the verifier that the terms name. */
-async function verifierKeys(the, verifier) {
+async function verifierKeys(the, verifier, at) {
   const held = await documentsOf(the, verifier);
   if (!held.length) throw invalid(`there is no DID document of the verifier ${verifier}`);
-  return new Map([...held].reverse().flatMap((document) => [...document.keys("assertionMethod", the.manifest.created)]));
+  return new Map([...held].reverse().flatMap((document) => [...document.keys("assertionMethod", at)]));
 }
 
 /** Names of every key by which a party makes claims or shows who it is. */
-function partyKeys(the, { hirer, provider }) {
+function partyKeys(the, { hirer, provider }, at) {
   const documents = [hirer, provider].flatMap((did) => the.documents.get(did) ?? []);
-  const held = documents.flatMap((document) => ["assertionMethod", "authentication"].map((purpose) => document.keys(purpose, the.manifest.created)));
+  const held = documents.flatMap((document) => ["assertionMethod", "authentication"].map((purpose) => document.keys(purpose, at)));
   return new Set(held.flatMap((found) => [...found.values()].map((key) => key.name)));
 }
 
