@@ -47,11 +47,11 @@ from undersigned.interop import (
     transcript as transcript_of,
 )
 from undersigned.protocol import Role
-from undersigned.runtime import Gatherer, SystemClock, parse_price, read_file, sign_record, why
+from undersigned.runtime import Gatherer, SystemClock, checked_url, parse_price, read_file, sign_record, why
 from undersigned.testing import GUILD
 
 from .evidence import read_document_file
-from .options import checked_did, checked_url, quiet_logs
+from .options import checked_did, quiet_logs
 from .output import HOME_OPTION, INTERRUPTED, Out, counted, meeting, plain
 
 __all__ = ["conform"]
@@ -286,7 +286,7 @@ async def conform(
         url=url,
         did=checked_did(did or web_did(url), local),
         task=task,
-        price=parse_price(price),
+        price=parse_price(price, "--price"),
         input=given,
         content=content,
         hook=_hook(hook, role),

@@ -283,7 +283,7 @@ async def contract_amend(
     document = (await _read(opened, contract)).document
     terms = document.terms
     if price is not None:
-        terms = replace(terms, price=parse_price(price))
+        terms = replace(terms, price=parse_price(price, "--price"))
     if extend is not None:
         times = terms.deadlines
         later = replace(times, finish=shift(times.finish, extend), until=shift(times.until, extend))
@@ -306,7 +306,7 @@ async def contract_amend(
 @command
 async def contract_release(out: Out, contract: str, owed: str, reason: str, seconds: int, home: str | None) -> int:
     """Offer to let each other go."""
-    body = {"owed": from_struct(parse_price(owed)), "reason": reason, "seconds": seconds}
+    body = {"owed": from_struct(parse_price(owed, "--owed")), "reason": reason, "seconds": seconds}
     return await _order(out, home, contract, "release", body)
 
 

@@ -10,9 +10,9 @@ from msgspec import to_builtins
 
 from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import FormatError, UndersignedError
-from undersigned.runtime import Gatherer, SystemClock, domain_links
+from undersigned.runtime import Gatherer, SystemClock, checked_url, domain_links
 
-from .options import AT_OPTION, checked_did, checked_url
+from .options import AT_OPTION, checked_did
 from .output import HOME_OPTION, Out, home_path, meeting, plain
 from .telling import domain_lines
 

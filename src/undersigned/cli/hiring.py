@@ -34,6 +34,7 @@ from undersigned.runtime import (
     Home,
     checked_demands,
     checked_name,
+    checked_url,
     domain_links,
     hire_order,
     parse_price,
@@ -50,7 +51,6 @@ from .options import (
     WAIT_OPTION,
     checked_control,
     checked_did,
-    checked_url,
     open_peer,
     quiet_logs,
     read_inputs,
@@ -358,7 +358,8 @@ async def hire(
         if name not in files:
             raise ConfigurationError("bad_configuration", f"the task {task} needs --input {name}=FILE")
     scope = read_scope_options(allow, scope_file)
-    most, first = parse_price(price), parse_price(price if opening is None else opening)
+    most = parse_price(price, "--price")
+    first = most if opening is None else parse_price(opening, "--opening")
     if first.currency != most.currency or compare_amounts(first.amount, most.amount) > 0:
         raise ConfigurationError(
             "bad_configuration", f"--opening {opening} is more than --price {price}, or other money"

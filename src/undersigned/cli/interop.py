@@ -9,9 +9,9 @@ import click
 
 from undersigned import __version__
 from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_peers, started, write_matrix
-from undersigned.runtime import SystemClock, sign_record
+from undersigned.runtime import SystemClock, checked_url, sign_record
 
-from .options import checked_url, quiet_logs
+from .options import quiet_logs
 from .output import HOME_OPTION, Out, counted, meeting, plain
 
 __all__ = ["interop"]

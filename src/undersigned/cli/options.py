@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -24,6 +23,7 @@ from undersigned.did import fetches, methods_for
 from undersigned.encoding import Instant, parse_instant
 from undersigned.errors import ConfigurationError, LedgerError, ResolutionError, UndersignedError, VerificationError
 from undersigned.runtime import (
+    LOCAL_ONLY,
     ControlPart,
     Gatherer,
     Home,
@@ -36,7 +36,6 @@ from undersigned.runtime import (
     why,
 )
 from undersigned.scope import Grant, Limit, Scope
-from undersigned.transport import is_loopback_name
 
 from .interrupts import ENDING
 from .output import Out, plain
@@ -53,7 +52,6 @@ __all__ = [
     "FilePath",
     "checked_control",
     "checked_did",
-    "checked_url",
     "desk_options",
     "documents_option",
     "host_port",
@@ -75,7 +73,6 @@ Command = TypeVar("Command", bound=Callable[..., object])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """What declares an option of a command."""
 
-LOCAL_ONLY = "only local state may go there: 'init --local', 'discover --local' or 'conform --local'"
 AT_OPTION = click.option(
     "--at", metavar="URL", help="Where the peer listens, ws://… or wss://…, if its DID document does not say."
 )
@@ -190,37 +187,6 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
         if not local and text.startswith("did:web:localhost"):
             raise ResolutionError(error.code, f"{error.message}; {LOCAL_ONLY}") from error
         raise
-    return text
-
-
-def checked_url(text: str | None, local: bool, option: str = "--at") -> str | None:
-    """The URL of `--at`, or of another option or argument, once it has the shape of one that is dialled.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    if text is None:
-        return None
-    schemes = ("wss", "ws") if local else ("wss",)
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname or ""
-        bare = local and parts.scheme == "ws" and not is_loopback_name(host)
-        more = parts.username or parts.password or parts.fragment
-        usable = parts.scheme in schemes and host != "" and parts.port != 0 and not bare and not more
-    except ValueError:
-        usable = bare = False
-    if not usable:
-        example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
-        scheme = text.partition(":")[0].lower()
-        hint = ""
-        if scheme in ("http", "https"):
-            hint = f"; a peer is reached by a WebSocket, so expected {' or '.join(schemes)} in place of {scheme}"
-        elif bare:
-            hint = "; ws:// goes to localhost or 127.0.0.1 alone, anywhere else it has to be wss://"
-        elif scheme == "ws" and not local:
-            hint = f"; {LOCAL_ONLY}"
-        raise ConfigurationError("bad_configuration", f"{option}: expected a URL such as {example}, got {text!r}{hint}")
     return text
 
 

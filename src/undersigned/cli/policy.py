@@ -163,7 +163,7 @@ def _credential(text: str) -> SupposedCredential:
 
 
 def _terms(price: str, actions: tuple[str, ...], task: str | None) -> dict[str, Any]:
-    terms: dict[str, Any] = {"price": from_struct(parse_price(price))}
+    terms: dict[str, Any] = {"price": from_struct(parse_price(price, "--price"))}
     if task is not None:
         terms["task"] = {"kind": task}
     if actions:

@@ -145,7 +145,7 @@ async def init(
         if task != "sbom" and handler is None:
             raise ConfigurationError("bad_configuration", f"--offer {task} needs --handler module:function")
         if price:
-            parse_price(price)
+            parse_price(price, f"--offer {task}")
         parts.append(OfferPart(task=task, handler=handler or SBOM_HANDLER, price=price or "0 EUR"))
     distinct_offers((part.task for part in parts), "--offer")
     with claimed(path):

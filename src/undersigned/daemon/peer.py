@@ -75,6 +75,8 @@ class Peer(Agent):
     """The same for `[gates]`."""
     _control: ControlListener | None = None
     _for_gates: ControlListener | None = None
+    _has_listened = False
+    """Whether there is something to close."""
 
     @classmethod
     def open(
@@ -117,8 +119,13 @@ class Peer(Agent):
         Raises:
             ConfigurationError: The address cannot be listened on, or the settings offer what cannot be offered.
             LedgerUnavailable: `store_unavailable`, another process runs this state folder.
-            LedgerError, LocalProtocolError: Ledger, register or trust graph cannot be opened, or is damaged.
+            LedgerError, LocalProtocolError: Ledger, register or trust graph cannot be opened, or is damaged;
+                `wrong_state`: it is started already.
         """
+        with self._claimed():
+            await self._start_all()
+
+    async def _start_all(self) -> None:
         part = self.home.configuration.listen
         if self.home.configuration.offer and not self.base_url and not self.home.configuration.local:
             raise ConfigurationError(
@@ -160,6 +167,7 @@ class Peer(Agent):
             otherwise=self._otherwise(part),
         )
         self._open = asyncio.Event()
+        self._has_listened = True
         try:
             await self._listener.start()
         except ConfigurationError as error:
@@ -171,7 +179,7 @@ class Peer(Agent):
             self.load_offers()
             self._check_card()
             await self._start_control()
-            await super().start()
+            await self._start()
         except BaseException:
             await self._stop_listening()
             raise
@@ -250,6 +258,8 @@ class Peer(Agent):
         Raises:
             LedgerError: As `Agent.close`.
         """
+        if not self._has_listened:
+            return
         self._open.clear()  # whoever comes back now waits, and hears the end
         try:
             await super().close()

@@ -20,7 +20,21 @@ from undersigned.messages.attestation import (
     Served,
     Settled,
 )
-from undersigned.messages.base import CONTEXT, VERSIONS, Consistency, Message, Move, Need, Notice, Proof, Purpose, Role
+from undersigned.messages.base import (
+    CONTEXT,
+    VERSIONS,
+    Consistency,
+    Message,
+    Move,
+    Name,
+    Need,
+    Note,
+    Notice,
+    Percent,
+    Proof,
+    Purpose,
+    Role,
+)
 from undersigned.messages.codec import decode_message, recorded_message
 from undersigned.messages.conflict import Breach, Dispute, Ruling
 from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
@@ -98,9 +112,12 @@ __all__ = [
     "LogHead",
     "Message",
     "Move",
+    "Name",
     "Need",
+    "Note",
     "Notice",
     "Offer",
+    "Percent",
     "Presentation",
     "PresentationRequest",
     "Problem",

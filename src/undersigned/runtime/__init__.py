@@ -88,6 +88,7 @@ from undersigned.runtime.turn import Event, Say, Transfer, load_engagement
 from undersigned.runtime.unread import Unread
 from undersigned.runtime.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
+from undersigned.runtime.whereabouts import LOCAL_ONLY, checked_url
 from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.runtime.work import contracts_to_deliver
 
@@ -98,6 +99,7 @@ __all__ = [
     "CONTROL_TOKEN",
     "GATE_TOKEN",
     "LIST_TTL_SECONDS",
+    "LOCAL_ONLY",
     "MAX_NAME",
     "MAX_WHOLE_BYTES",
     "SBOM_FORMATS",
@@ -189,6 +191,7 @@ __all__ = [
     "bytes_limits",
     "checked_demands",
     "checked_name",
+    "checked_url",
     "claimed",
     "configure_logs",
     "contracts_to_deliver",

@@ -10,8 +10,8 @@ Source: protocol-spec/01-overview.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import msgspec
@@ -37,6 +37,7 @@ from undersigned.messages import (
     Sync,
     VerifiedMessage,
 )
+from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import (
     ENDED,
     Cascade,
@@ -146,6 +147,10 @@ class Agent:
             raise ConfigurationError(
                 "key_unavailable", f"the private key in {home.path} is not the first one that {own.id} publishes"
             )
+        suites = [name for name, one in CRYPTOSUITES.items() if key.public_key.kind in one.kinds]
+        if suite is not None and suite not in suites:
+            text = f"suite: expected {' or '.join(suites)}, as the key is {key.public_key.kind}; got {suite!r:.80}"
+            raise ConfigurationError("bad_configuration", text)
         self.home = home
         self.own = own
         self.organisation = home.organisation_document()
@@ -196,6 +201,8 @@ class Agent:
         self._resumed = asyncio.Event()
         """Set once every engagement that is not over goes on."""
         self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where it runs, from its start to its end."""
         self.waits: set[Callable[[], None]] = set()
         """Hear it when this side closes, since nothing that they wait for will happen then."""
         self.intake = Intake(self)
@@ -235,8 +242,28 @@ class Agent:
         Raises:
             ConfigurationError: As `load_offers`.
             LedgerError, LocalProtocolError: The ledger, the trust graph or the store of artifacts cannot be opened, or
-                is damaged.
+                is damaged; `wrong_state`: it is started already.
         """
+        with self._claimed():
+            await self._start()
+
+    @contextmanager
+    def _claimed(self) -> Generator[None]:
+        """Inside the block it is started, which it stays unless that fails.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: it was before. A second start would take the place of what runs.
+        """
+        if self._loop is not None:
+            raise LocalProtocolError("wrong_state", "the peer is started already: enter it once, and share it")
+        self._loop = asyncio.get_running_loop()
+        try:
+            yield
+        except BaseException:
+            self._loop = None
+            raise
+
+    async def _start(self) -> None:
         self._closing = False
         self.load_offers()  # first: what is wrong with the settings is found before anything is opened
         self.gatherer.reopen()
@@ -291,6 +318,7 @@ class Agent:
         """
         self._closing = True
         async with AsyncExitStack() as rest:  # asked twice to end, it still puts all away
+            rest.callback(self._forget_loop)
             rest.push_async_callback(self._put_away)
             try:
                 for closes in tuple(self.waits):
@@ -300,6 +328,9 @@ class Agent:
                 await self._stop_talking()
             if self._ledger is not None:
                 await self._show_last()
+
+    def _forget_loop(self) -> None:
+        self._loop = None
 
     async def _stop_talking(self) -> None:
         async with AsyncExitStack() as rest:  # from below to above
@@ -360,7 +391,7 @@ class Agent:
         return self._ledger
 
     def require_started(self) -> None:
-        """Returns if it is started, and not closed since.
+        """Returns if it is started in the event loop that runs here, and not closed since.
 
         Raises:
             LocalProtocolError: `wrong_state`; `connection_closed`.
@@ -368,6 +399,9 @@ class Agent:
         if self._ledger is None:
             hint = "the peer is not started: async with Peer.open(...) as peer, and use it inside"
             raise closing_error() if self._closing else LocalProtocolError("wrong_state", hint)
+        if self._loop is not asyncio.get_running_loop():
+            hint = "the peer was started in another event loop, and is used there alone: one asyncio.run for all of it"
+            raise LocalProtocolError("wrong_state", hint)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs something in the background until the agent closes."""

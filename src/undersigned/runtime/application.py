@@ -32,14 +32,16 @@ class ApplicationEnded(Exception):
 
 
 async def contained(call: Callable[[], Awaitable[T]]) -> T:
-    """What the awaitable that `call` makes gives.
+    """What the awaitable that `call` makes gives; what `call` gives if that is none, as a lambda's answer may be, which
+    nobody could see before it was called.
 
     Raises:
         Exception: What it raised; `ApplicationEnded` in place of what is none.
     """
     task = asyncio.current_task()
     try:
-        return await call()
+        made: Any = call()
+        return await made if inspect.isawaitable(made) else made
     except (Exception, KeyboardInterrupt):
         raise
     except asyncio.CancelledError as exc:

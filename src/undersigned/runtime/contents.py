@@ -88,10 +88,10 @@ class Contents(Mapping[str, bytes]):
         return self._store.pieces(self.digest(name))
 
     async def save(
-        self, name: str, path: Path, tell: Callable[[int], None] | None = None, *, new: bool = False
+        self, name: str, path: Path | str, tell: Callable[[int], None] | None = None, *, new: bool = False
     ) -> None:
         """Writes one to `path`, which is yours to choose: `name` is text of the other side. As `ArtifactStore.copy`."""
-        await self._store.copy(self.digest(name), path, tell, new=new)
+        await self._store.copy(self.digest(name), Path(path), tell, new=new)
 
     async def stated(self, algorithms: frozenset[str]) -> dict[str, bytes | Mapping[str, str]]:
         """Each as the check of a statement needs it: its bytes if they are at hand, else its digests by `algorithms`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -107,6 +107,13 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
     def __getitem__(self, name: str) -> bytes:
         """The bytes of one artifact, whole."""
         return self.artifacts[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.artifacts
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of what was delivered."""
+        return iter(self.artifacts)
 
     def explain(self) -> str:
         """The result in a few lines."""

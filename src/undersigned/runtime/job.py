@@ -17,13 +17,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument, plain
 from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, subtract_amounts
 from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError
-from undersigned.messages import Artifact, Input, Review
+from undersigned.messages import Artifact, Input, Name, Note, Percent, Review
 from undersigned.protocol import Engagement
 from undersigned.scope import Action, Scope
 
@@ -460,7 +461,14 @@ class Job:
         """Tells the hirer how far it is. A `cursor` is kept at once, and given to the next attempt after a crash.
 
         Said more often than every 5 seconds, it waits until these are over, and the newest of each is told.
+
+        Raises:
+            FormatError: `schema_violation`: it is no percentage from 0 to 100, no note of 1 to 1,024 characters, or no
+                cursor of 1 to 256.
         """
+        for name, value, kind in (("percent", percent, Percent), ("note", note, Note), ("cursor", cursor, Name)):
+            if value is not None:
+                _check_told(name, value, kind)
         for name, value in (("percent", percent), ("note", note), ("cursor", cursor)):
             if value is not None:
                 self._untold[name] = value
@@ -494,12 +502,14 @@ class Job:
         the file holds now; it is never held in memory as a whole.
 
         Raises:
+            ScopeError: `contract_expired`: the handler has returned.
             FormatError: `schema_violation`: the contract names no such deliverable, or the data are neither bytes nor a
                 path; `too_large`: it is more than the contract lets it be or, where that names no limit, than
                 `[artifacts]` of our settings does (HIRE-ATT-11).
             OSError: The file cannot be read, or is none.
             LedgerUnavailable: `store_full`, `store_unavailable`: our store does not take it now.
         """
+        self._goes_on()
         if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
             hint = ": a text has to be encoded" if isinstance(data, str) else ""
             what = f"expected bytes or a path; came {type(data).__name__}{hint}"
@@ -579,6 +589,14 @@ class Job:
             reason=error.message,
         )
         self.actions.append(taken)
+
+
+def _check_told(name: str, value: object, kind: Any) -> None:
+    """Returns if `value` is one of `kind`: here, as it may be told later, when nobody hears that it cannot be."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as exc:
+        raise FormatError("schema_violation", f"{name}: {exc}; came {value!r:.80}", path=f"/{name}") from exc
 
 
 def refusal_of(answer: Answer) -> ScopeError | None:

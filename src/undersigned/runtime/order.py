@@ -305,14 +305,15 @@ def checked_name(what: str, text: str) -> str:
     return text
 
 
-def parse_price(text: str) -> Price:
-    """The price in `4.00 EUR` (amount, space, currency).
+def parse_price(text: str, name: str = "") -> Price:
+    """The price in `4.00 EUR` (amount, space, currency). `name`, if there is one, says whose argument it is.
 
     Raises:
         ConfigurationError: `bad_configuration`, with an example.
     """
+    wrong = f"{name}: expected a price" if name else "expected a price"
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
-        raise ConfigurationError("bad_configuration", f"expected a price such as '4.50 EUR', got {text!r}")
+        raise ConfigurationError("bad_configuration", f"{wrong} such as '4.50 EUR', got {text!r:.60}")
     amount, _, currency = text.strip().partition(" ")
     whole, point, cents = amount.partition(".")
     if point and cents.isdecimal():  # an amount has no trailing zeros, people write them
@@ -322,7 +323,7 @@ def parse_price(text: str) -> Price:
         or amount.startswith("-")
         or not (currency.isascii() and currency.isupper() and len(currency) == 3)
     ):
-        raise ConfigurationError("bad_configuration", f"expected a price such as '4.50 EUR', got {text!r}")
+        raise ConfigurationError("bad_configuration", f"{wrong} such as '4.50 EUR', got {text!r:.60}")
     return Price(amount=amount, currency=currency)
 
 

@@ -22,6 +22,7 @@ from .continuing import named_withdrawal
 from .files import read_file, why
 from .known_tasks import SBOM_FORMATS, TASKS, KnownTask
 from .order import Order, OrderInput, Timing, checked_name, order_scope, parse_price
+from .whereabouts import checked_url
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -93,6 +94,21 @@ async def hire_order(
             what = "a path or bytes" if name == "inputs" else "a text"
             text = f"{name}: expected {what} for each name, as a dict; got {given!r:.60}"
             raise ConfigurationError("bad_configuration", text)
+    for name, number in (
+        ("subcontracting", subcontracting),
+        ("reworks", reworks),
+        ("finish_seconds", finish_seconds),
+        ("decide_seconds", decide_seconds),
+        ("max_bytes", max_bytes),
+    ):
+        _check_kind(name, number, int, "a whole number", optional=name in ("decide_seconds", "max_bytes"))
+    _check_kind("scope", scope, Scope, "a Scope")
+    _check_kind("settlement", settlement, Settlement, "a Settlement")
+    _check_kind("continues", continues, str, "the digest of a withdrawal, or an engagement")
+    _check_kind("at", at, str, "a URL")
+    _check_kind("opening", opening, str, "a price such as '4.50 EUR'")
+    if at is not None and not at.startswith("memory://"):  # which a program dials in its own process
+        checked_url(at, agent.home.configuration.local, "at")
     anchors = await checked_demands((agent.identity.did, provider), verifier=verifier, sbom=sbom, c2pa=c2pa)
     if not 0 <= subcontracting <= MAX_DEPTH:
         raise ConfigurationError(
@@ -104,8 +120,8 @@ async def hire_order(
         )
     if not 0 <= reworks <= MAX_REWORKS:
         raise ConfigurationError("bad_configuration", f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
-    ceiling = parse_price(price)
-    first = parse_price(opening) if opening else None
+    ceiling = parse_price(price, "price")
+    first = parse_price(opening, "opening") if opening else None
     if first is not None and first.currency != ceiling.currency:
         raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
     if max_bytes is not None and not 1 <= max_bytes <= MOST_BYTES:
@@ -187,6 +203,14 @@ async def checked_demands(
     return await _anchors(c2pa or (), f"{mark}c2pa")
 
 
+def _check_kind(name: str, given: object, kind: type, what: str, *, optional: bool = True) -> None:
+    """Returns if what a caller gave is of the kind that the signature says, which nobody checks in its code."""
+    if given is None and optional:
+        return
+    if not isinstance(given, kind) or isinstance(given, bool):
+        raise ConfigurationError("bad_configuration", f"{name}: expected {what}, got {given!r:.60}")
+
+
 def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:
     if finish_seconds < 1:
         raise ConfigurationError("bad_configuration", f"expected at least a second to finish, got {finish_seconds}")
@@ -210,6 +234,9 @@ def _named(
     deliverable: str | Sequence[str] | None, known: KnownTask | None, criteria: Mapping[str, str]
 ) -> tuple[Deliverable, ...]:
     """The deliverables that the hirer names, or the one that the kind of task has; none: the provider names it."""
+    if not isinstance(deliverable, str | Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        text = f"deliverable: expected a name, or several; got {deliverable!r:.60}"
+        raise ConfigurationError("bad_configuration", text)
     names = (deliverable,) if isinstance(deliverable, str) else tuple(deliverable or ())
     if not names and known is None:
         return ()
@@ -262,8 +289,10 @@ async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
         return await agent.artifacts.put(given)
     try:
         return (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{given}: {why(exc)}") from exc
+    except (OSError, ValueError) as exc:  # of a name that no file can have
+        hint = "; a str is a path here, and a text has to be encoded" if isinstance(given, str) else ""
+        text = f"input {name}: {str(given)!r:.200}: {why(exc)}{hint}"
+        raise ConfigurationError("bad_configuration", text) from exc
     except FormatError as exc:
         text = f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so"
         raise ConfigurationError("bad_configuration", text) from exc

@@ -6,11 +6,13 @@ Source: protocol-spec/03-connection.md
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import TransportError
+from undersigned.errors import ConfigurationError, TransportError
+from undersigned.transport import is_loopback_name
 
 from .logbook import beside, log_url
 from .order import Order
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .conversation import Conversation
 
-__all__ = ["Whereabouts"]
+__all__ = ["LOCAL_ONLY", "Whereabouts", "checked_url"]
+
+LOCAL_ONLY = "only local state may go there: 'init --local', 'discover --local' or 'conform --local'"
 
 
 class Whereabouts:
@@ -80,3 +84,34 @@ class Whereabouts:
         """
         agent = self._agent
         return log_url(await agent.document_of(peer), local=agent.home.configuration.local)
+
+
+def checked_url(text: str | None, local: bool, option: str = "--at") -> str | None:
+    """The URL of `--at`, or of another option or argument, once it has the shape of one that is dialled.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if text is None:
+        return None
+    schemes = ("wss", "ws") if local else ("wss",)
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        bare = local and parts.scheme == "ws" and not is_loopback_name(host)
+        more = parts.username or parts.password or parts.fragment
+        usable = parts.scheme in schemes and host != "" and parts.port != 0 and not bare and not more
+    except ValueError:
+        usable = bare = False
+    if not usable:
+        example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
+        scheme = text.partition(":")[0].lower()
+        hint = ""
+        if scheme in ("http", "https"):
+            hint = f"; a peer is reached by a WebSocket, so expected {' or '.join(schemes)} in place of {scheme}"
+        elif bare:
+            hint = "; ws:// goes to localhost or 127.0.0.1 alone, anywhere else it has to be wss://"
+        elif scheme == "ws" and not local:
+            hint = f"; {LOCAL_ONLY}"
+        raise ConfigurationError("bad_configuration", f"{option}: expected a URL such as {example}, got {text!r}{hint}")
+    return text

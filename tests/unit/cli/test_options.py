@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from undersigned.cli.options import (
     checked_did,
-    checked_url,
     new_file,
     parse_allow,
     read_inputs,
     read_scope_options,
 )
 from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.runtime import checked_url
 from undersigned.scope import Grant, Limit, Scope
 
 GRANT = b"[[scope.grant]]\nid = 'x'\naction = 'a:b'\ntarget = 'https://a.example/'\n"

@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
-from integration.hires import two_homes
+from integration.hires import REPORT, summarise, two_homes
 from runtimes import World, last
 from undersigned import Peer
-from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
+from undersigned.errors import (
+    ConfigurationError,
+    FormatError,
+    LedgerUnavailable,
+    LocalProtocolError,
+    ScopeError,
+    UndersignedError,
+)
 from undersigned.messages import Delivery
 from undersigned.runtime import Home, Job, create_home
 
@@ -108,10 +116,167 @@ async def test_arguments_of_another_shape(tmp_path: Path) -> None:
             ("review", {"review": lambda: None, "criteria": {}}),
             ("review", {"review": print, "criteria": {"whole": "all of it"}}),
             ("approve", {"approve": "yes"}),
+            ("price", {"price": 5}),
+            ("opening", {"opening": "4"}),
+            ("scope", {"scope": {"grants": []}}),
+            ("scope", {"scope": []}),
+            ("settlement", {"settlement": "manual"}),
+            ("subcontracting", {"subcontracting": "1"}),
+            ("reworks", {"reworks": None}),
+            ("finish_seconds", {"finish_seconds": 1.5}),
+            ("decide_seconds", {"decide_seconds": "60"}),
+            ("max_bytes", {"max_bytes": "1"}),
+            ("continues", {"continues": 3}),
+            ("deliverable", {"deliverable": 3}),
+            ("at", {"at": 3}),
+            ("at", {"at": "globex.example"}),
+            ("at", {"at": "ws://globex.example/hire"}),
         ]
         for name, options in wrong:
             with pytest.raises(ConfigurationError, match=f"^bad_configuration: {name}"):
-                await hire(PROVIDER, task="summary", price="5 EUR", **options)
+                await hire(PROVIDER, **{"task": "summary", "price": "5 EUR", **options})
+
+
+@pytest.mark.parametrize("suite", ["eddsa", "ecdsa-jcs-2019", 3])
+def test_a_suite_that_the_key_does_not_sign_with(tmp_path: Path, suite: Any) -> None:
+    """Which nobody heard before the first message could not be signed."""
+    with pytest.raises(ConfigurationError, match="suite: expected eddsa-jcs-2022 or eddsa-rdfc-2022"):
+        Peer.open(a_home(tmp_path), suite=suite)
+
+
+async def test_a_text_in_place_of_a_path(tmp_path: Path) -> None:
+    """A str is the name of a file: of what is no file it is said in short, and what to do with a text."""
+    home, _ = await two_homes(tmp_path)
+    async with Peer.open(home) as peer:
+        for text in ("All is well. " * 1000, "All is\0well."):
+            with pytest.raises(
+                ConfigurationError, match=r"input report: 'All is.*a text has to be encoded$"
+            ) as refused:
+                await peer.hire(PROVIDER, task="summary", price="5 EUR", inputs={"report": text})
+            assert len(refused.value.message) < 500
+
+
+async def test_a_peer_that_is_started_twice(tmp_path: Path) -> None:
+    """What runs goes on, its port is let go at the end, and then it may be started again."""
+    home, _ = await two_homes(tmp_path)
+    peer = Peer.open(home)
+    async with peer:
+        with pytest.raises(LocalProtocolError, match="started already") as refused:
+            await peer.start()
+        assert refused.value.code == "wrong_state"
+        with pytest.raises(LocalProtocolError, match="started already"):
+            async with peer:
+                pass
+        async with ClientSession() as web, web.get(f"{peer.base_url}/.well-known/agent-card.json") as answer:
+            assert answer.status == 200
+        peer.require_started()
+    async with peer:
+        peer.require_started()
+
+
+async def test_a_peer_that_did_not_start_may_be_started_again(tmp_path: Path) -> None:
+    home, _ = await two_homes(tmp_path)
+    peer = Peer.open(home)
+    async with Peer.open(home):
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable):
+                await peer.start()
+    async with peer:
+        peer.require_started()
+
+
+async def test_a_peer_that_is_closed_before_it_was_started(tmp_path: Path) -> None:
+    home, _ = await two_homes(tmp_path)
+    await Peer.open(home).close()
+
+
+def test_a_peer_in_another_event_loop(tmp_path: Path) -> None:
+    """Nothing is begun there, and it is closed where it was started."""
+    with Peer.open_sync(a_home(tmp_path)) as blocking:
+
+        async def hires() -> None:
+            await blocking.peer.hire(PROVIDER, task="summary", price="5 EUR")
+
+        for use in (hires, blocking.peer.serve_forever):
+            with pytest.raises(LocalProtocolError, match="another event loop") as refused:
+                asyncio.run(use())
+            assert refused.value.code == "wrong_state"
+
+
+async def test_what_was_delivered_is_found_by_its_name(tmp_path: Path) -> None:
+    provides, hires = await two_homes(tmp_path)
+    async with Peer.open(provides) as provider, Peer.open(hires) as hirer:
+        provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
+        result = await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+    assert "summary.txt" in result
+    assert "other.txt" not in result
+    assert list(result) == ["summary.txt"]
+    await result.artifacts.save("summary.txt", str(tmp_path / "out.txt"))
+    assert (tmp_path / "out.txt").read_bytes() == result["summary.txt"]
+
+
+async def test_a_lambda_that_answers_by_itself_is_a_review(tmp_path: Path) -> None:
+    """It was called again and again, for nobody awaits a dict, and past the time for it the price was owed."""
+    provides, hires = await two_homes(tmp_path)
+    async with Peer.open(provides) as provider, Peer.open(hires) as hirer:
+        provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
+        judges: Any = lambda _: {"whole": True}  # noqa: E731
+        result = await hirer.hire(
+            provider.own.id,
+            task="summary",
+            inputs={"report": REPORT},
+            price="5 EUR",
+            criteria={"whole": "all of it"},
+            review=judges,
+        )
+    assert result.criteria == {"whole": True}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"percent": 101},
+        {"percent": "50"},
+        {"percent": 0.5},
+        {"note": 3},
+        {"note": ""},
+        {"cursor": {}},
+        {"cursor": "x" * 257},
+    ],
+)
+def test_progress_that_cannot_be_told_is_refused_at_once(open_world: Open, said: Any) -> None:
+    """Also while it would wait for its turn, when nobody is there to hear it; and the rest is told."""
+    refused: list[str] = []
+
+    async def handler(job: Job) -> None:
+        await job.progress(percent=1)
+        try:
+            await job.progress(**said)
+        except FormatError as error:
+            refused.append(error.code)
+        await job.deliver("summary.txt", b"x")
+
+    world = open_world(handler=handler)
+    name = world.begin().id
+    world.settle(10)
+    assert refused == ["schema_violation"]
+    assert last(world.hirer, name, Delivery).outcome == "complete"
+
+
+def test_nothing_is_delivered_once_the_work_has_ended(open_world: Open) -> None:
+    """It would be kept, and part of nothing."""
+    jobs: list[Job] = []
+
+    async def handler(job: Job) -> None:
+        jobs.append(job)
+        await job.deliver("summary.txt", b"x")
+
+    world = open_world(handler=handler)
+    world.begin()
+    world.settle(10)
+    with pytest.raises(ScopeError) as refused:
+        world.run(jobs[0].deliver("summary.txt", b"y"))
+    assert refused.value.code == "contract_expired"
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,6 @@ def waiting(open_world: Open, review: Any) -> tuple[World, Conversation]:
         (misconfigured, "missing_extra: what reads it is not installed"),
         (nothing, "TypeError: "),
         (a_word, "ValueError: "),
-        (plain, "TypeError: "),
         ("no function", "TypeError: "),
     ],
 )
