@@ -244,7 +244,16 @@ class TwoParties(RuleBasedStateMachine):
         for party in self.honest():
             engagement = party.engagement
             assert engagement.authority == (engagement.state == "working")
-            assert not engagement.authority or engagement.contract is not None
+            if engagement.authority:
+                # What is stored says so, and not only the state that was made of it.
+                stored = [entry for entry in party.journal if isinstance(entry, Sent | Received)]
+                assert {"Acceptance", "Seal", "Start"} <= {entry.message.message.type for entry in stored}
+                own = {entry.message.message.type for entry in stored if isinstance(entry, Sent)}
+                assert not own & {"Cancel", "Terminate", "Closing"}
+                assert engagement.contract is not None
+                assert {entry.message.message.document for entry in stored if entry.message.message.type == "Seal"} >= {
+                    engagement.contract.digest
+                }
 
     @invariant()
     def ends_stay(self) -> None:

@@ -39,7 +39,7 @@ from undersigned.encoding import (
     from_struct,
 )
 from undersigned.errors import UndersignedError
-from undersigned.messages import Acceptance, Offer, Seal, recorded_message
+from undersigned.messages import Acceptance, Offer, Receipt, Seal, recorded_message
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, Role, pending
 from undersigned.runtime import Job, Order
 from undersigned.runtime.papers import keys_of
@@ -183,10 +183,20 @@ class TwoRuntimes(RuleBasedStateMachine):
         self.world.settle()
         assert stored(node) == before, difference(before, stored(node))
         known = {row.digest: row for name in node.kept.engagements() for row in moves(node, name)}
+        repeated, now = recorded_message(parcel.raw), self.world.clock.now()
+        receipted: set[Digest] = set()
         for answer in self.world.network.sent[sent:]:
             said = recorded_message(answer.raw)
+            if isinstance(said.message, Receipt):
+                receipted.update(said.message.of)
             if not said.message.notice:
                 assert said.digest in known
+                proof = recorded_message(known[said.digest].raw).message.proof
+                assert proof is not None
+                assert answer.raw == known[said.digest].raw or proof.expires <= now, "the same bytes while good"
+        proof = repeated.message.proof
+        if repeated.digest in known and proof is not None and proof.expires >= now:
+            assert repeated.digest in receipted, "who says again what is recorded is told so"
 
     @rule()
     def reconnect(self) -> None:

@@ -262,7 +262,7 @@ async def test_it_is_verified_as_of_when_it_is_recorded(world: World, tmp_path: 
 
     async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(3)
+        world.clock.held = shift(world.clock.now(), 3)
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(document) + document)
         await writer.drain()
         writer.close()
@@ -276,9 +276,12 @@ async def test_it_is_verified_as_of_when_it_is_recorded(world: World, tmp_path: 
 
     server = await asyncio.start_server(slowly, "127.0.0.1", port)
     try:
+        world.clock.held = world.clock.now()
         hiring, heard = await shown(world, "slow", ahead)
+        world.clock.held = None
         assert heard == ("Problem", "proof_from_future")
         assert NOTHING in await packed(world, hiring, tmp_path)
         await hiring.line.hang_up()
     finally:
+        world.clock.held = None
         server.close()

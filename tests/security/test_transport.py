@@ -256,16 +256,21 @@ async def test_sc_77_a_message_that_does_not_end_is_not_waited_for(begun) -> Non
         await goes_on(serving)
 
 
-async def test_sc_77_a_dribble_does_not_extend_the_deadline() -> None:
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [(frame(b"", length=60_000), b"x"), (frame(b"x", fin=False), frame(b"x", opcode=0, fin=False))],
+    ids=["bytes", "fragments"],
+)
+async def test_sc_77_a_dribble_does_not_extend_the_deadline(begun: bytes, more: bytes) -> None:
+    """It goes on until the connection is closed: whoever stopped would be closed for that."""
     async with served() as serving:
         reader, writer = await upgraded(serving)
-        writer.write(frame(b"", length=60_000))
+        writer.write(begun)
         closing = asyncio.create_task(close_of(reader))
-        for _ in range(100):
-            if closing.done():
-                break
-            writer.write(b"x")
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            while not closing.done():
+                writer.write(more)
+                await asyncio.sleep(0.02)
         assert await closing == (1008, b"timeout")
 
 

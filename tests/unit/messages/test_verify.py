@@ -124,6 +124,7 @@ def test_a_proof_is_good_for_a_day_at_most() -> None:
 
 def test_expires_is_not_before_created() -> None:
     assert _code(sign(_start(), created=NOW, expires=shift(NOW, -1)).raw) == ("proof_invalid", True)
+    verify(sign(_start(), created=NOW, expires=NOW).raw)
 
 
 def test_the_purpose_is_that_of_the_type() -> None:
@@ -213,4 +214,6 @@ def test_a_peer_hears_what_its_own_bytes_decide_and_the_rest_only_once_proved() 
 def test_the_place_is_told_if_it_fits() -> None:
     assert problem_path_told(FormatError("unknown_term", "x", path="/a/b")) == "/a/b"
     assert problem_path_told(FormatError("unknown_term", "x")) is None
-    assert problem_path_told(FormatError("unknown_term", "x", path="/a" * 129)) is None
+    longest = "/a" * 128
+    assert problem_path_told(FormatError("unknown_term", "x", path=longest)) == longest
+    assert problem_path_told(FormatError("unknown_term", "x", path=f"{longest}b")) is None

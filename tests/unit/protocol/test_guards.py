@@ -217,6 +217,27 @@ def test_a_bid_in_time_and_for_long_enough() -> None:
     open_tender.refused("wrong_state", lambda: open_tender.hirer >> offer())
 
 
+def test_a_bid_at_the_last_moment_and_for_no_longer_than_it_must() -> None:
+    """T3, T4: at `bidsClose` itself it is in time, and until two minutes after `awardBy` is long enough."""
+    playbook = opened()
+    playbook.advance(minutes(30))
+    playbook.refused("terms_mismatch", lambda: playbook.provider >> bid(valid_for=minutes(62) - 1))
+    playbook.provider >> bid(valid_for=minutes(62))
+    playbook.agree("committed")
+
+
+def test_when_bids_close_is_the_hirers_to_say() -> None:
+    """T3: a provider whose clock is ahead may bid all the same, and open its bid; the hirer's clock decides."""
+    playbook = opened()
+    terms = terms_for(playbook.provider.party)
+    commitment = digest_of({"salt": SALT, "terms": from_struct(_bid_terms(playbook, terms))})
+    playbook.hold()
+    playbook.advance(minutes(61))
+    playbook.provider >> bid(commitment, valid_for=minutes(120))
+    playbook.provider >> offer(terms=terms, salt=SALT, valid_for=minutes(120))
+    assert playbook.provider.state == "offered-by-provider"
+
+
 def test_what_is_not_revealed_is_withdrawn() -> None:
     """T7."""
     playbook, _, _ = committed()
@@ -233,6 +254,7 @@ def test_what_is_not_revealed_is_withdrawn() -> None:
         {"opens": HIRER},
         {"limits": Limits(rounds=2, bytes=1000)},
         {"tender": replace(tender(), award_by=shift(NOON, minutes(40)))},
+        {"tender": replace(tender(), bids_close=shift(NOON, minutes(61)))},
     ],
 )
 def test_a_tender_that_contradicts_itself_is_refused(members: dict) -> None:
@@ -240,3 +262,12 @@ def test_a_tender_that_contradicts_itself_is_refused(members: dict) -> None:
     playbook = Playbook("-")
     said = {"opens": PROVIDER, "limits": Limits(rounds=1, bytes=100_000), "tender": tender()} | members
     playbook.refused("schema_violation", lambda: playbook.hirer >> inquiry(**said))
+
+
+def test_the_times_of_a_tender_may_be_one() -> None:
+    """T1: in order, and none has to be later than the one before it."""
+    at = shift(NOON, minutes(30))
+    playbook = Playbook("-")
+    said = {"opens": PROVIDER, "limits": Limits(rounds=1, bytes=100_000)}
+    playbook.hirer >> inquiry(**said, tender=replace(tender(), bids_close=at, reveal_by=at, award_by=at))
+    playbook.agree("inquired")
