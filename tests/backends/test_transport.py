@@ -283,6 +283,21 @@ async def test_sc_81_a_peer_that_stops_reading_is_let_go(open_channel, reader) -
         assert sender.closed
 
 
+@pytest.mark.parametrize("reader", ["dialled", "accepted"])
+async def test_sc_81_what_many_say_at_once_is_bounded(open_channel, reader) -> None:
+    """However long a peer is given to read: past `queue_bytes` its channel ends, and nobody waits for it."""
+    tight = msgspec.structs.replace(LIMITS, queue_bytes=200 * 1024, send_seconds=3600)
+    async with open_channel(accepting=tight, dialling=tight) as ends:
+        sender = ends.accepted if reader == "dialled" else ends.dialled
+        data = b'"' + b"x" * 60_000 + b'"'
+        async with asyncio.timeout(20):
+            said = await asyncio.gather(*(sender.send(data) for _ in range(1000)), return_exceptions=True)
+        ended = [one for one in said if one is not None]
+        assert ended
+        assert {getattr(one, "code", one) for one in ended} == {"overloaded"}
+        assert sender.closed
+
+
 async def test_a_scheme_without_a_transport_is_refused() -> None:
     with pytest.raises(TransportError) as caught:
         await connect("gopher://localhost/")

@@ -99,6 +99,14 @@ def test_the_envelope_is_held_to(members: dict, code: str) -> None:
     assert refused.value.code == code
 
 
+def test_silence_is_measured_by_who_waits() -> None:
+    """HIRE-LIF-07: a provider does not close over a hirer that may still review; if it waited only it can know."""
+    playbook = Playbook("delivered")
+    playbook.refused("wrong_state", lambda: playbook.provider >> closing(basis="silence"))
+    posed = forged(playbook.provider, closing(basis="silence"))
+    assert playbook.hirer.party.take(posed) == "applies"
+
+
 def test_a_peer_does_not_unsee() -> None:
     """A later move that has seen less than an earlier one contradicts it (HIRE-CHN-13)."""
     playbook = Playbook("ready")
