@@ -524,8 +524,19 @@ def test_an_arbiter_that_does_not_rule_is_not_waited_for_for_ever() -> None:
     playbook = Playbook("disputed")
     playbook.refused("wrong_state", lambda: playbook.hirer >> terminate("no_ruling"))
     playbook.refused("wrong_state", lambda: playbook.hirer >> terminate("key_compromised"))
-    playbook.advance(24 * 3600 + 1)
+    playbook.advance(24 * 3600)
+    playbook.refused("wrong_state", lambda: playbook.hirer >> terminate("no_ruling"))
+    playbook.advance(1)
     playbook.expect(terminate("no_ruling"), state="closing")
+
+
+@pytest.mark.parametrize("cause", ["no_ruling", "deadline"])
+def test_whether_a_deadline_passed_is_judged_by_who_ends(cause: str) -> None:
+    """A clock that is behind holds nobody to a contract that the other side has ended, whosever it is."""
+    playbook = Playbook("disputed" if cause == "no_ruling" else "working")
+    playbook.refused("wrong_state", lambda: playbook.hirer >> terminate(cause))
+    assert playbook.provider.party.take(playbook.hirer.forge(terminate(cause))) == "applies"
+    assert playbook.provider.state == "closing"
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -13,9 +13,10 @@ from undersigned.contract import (
     check_parts,
     contract_digest,
     read_document,
+    read_parents,
 )
 from undersigned.encoding import digest_bytes, from_struct
-from undersigned.errors import ContractError, FormatError
+from undersigned.errors import ContractError, FormatError, UndersignedError
 
 
 def check(made: Any, **changes: Any) -> None:
@@ -249,3 +250,15 @@ def test_the_digest_is_without_proofs() -> None:
 
 def test_a_name_has_three_parts() -> None:
     assert DocumentName.parse(f"{ENGAGEMENT}:provider:12") == DocumentName(ENGAGEMENT, "provider", 12)
+
+
+def test_no_more_contracts_above_are_read_than_there_may_be() -> None:
+    """HIRE-SUB-02: six are refused for their number, whatever they are; five are looked at."""
+    for count, code in ((6, "chain_invalid"), (5, "schema_violation")):
+        with pytest.raises(UndersignedError) as caught:
+            read_parents([{}] * count)
+        assert caught.value.code == code
+    for wrong in ({"document": {}, "acceptance": {}, "seal": []}, {"document": {}, "acceptance": {}}):
+        with pytest.raises(FormatError) as malformed:
+            read_parents([wrong])
+        assert (malformed.value.code, malformed.value.path) == ("schema_violation", "/parents")
