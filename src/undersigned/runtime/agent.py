@@ -17,24 +17,17 @@ from typing import Any
 import msgspec
 import structlog
 
-from undersigned.contract import countersigned
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift, write_canonical
+from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
 from undersigned.messages import (
     Acceptance,
     Closing,
     Delivery,
-    Inquiry,
     LogHead,
     Offer,
-    Presentation,
-    Receipt,
-    Review,
-    Ruling,
     Seal,
-    Sync,
     VerifiedMessage,
 )
 from undersigned.proof import CRYPTOSUITES
@@ -52,7 +45,6 @@ from undersigned.protocol import (
     owed,
 )
 from undersigned.scope import Action, Limit
-from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
@@ -60,9 +52,7 @@ from .bargaining import Bargaining
 from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
-from .closing import advertised
 from .configuration import HOLD_SECONDS, WAIT_SECONDS
-from .continuing import continued
 from .contract_orders import ContractOrders
 from .conversation import Conversation, closing_error
 from .conversations import Conversations
@@ -82,6 +72,7 @@ from .other_side import OtherSide, Unasked
 from .papers import Papers
 from .presence import Presences
 from .provider import ProviderSide
+from .received import check_received, contract_leaf_of
 from .refusals import Refusals
 from .renewal import Renewals
 from .review import Reviewer, Reviews
@@ -102,15 +93,6 @@ __all__ = ["Agent"]
 _log = structlog.get_logger()
 
 SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
-CARRIED = {
-    "Presentation": "/presentation",
-    "Offer": "/document",
-    "Acceptance": "/contractProof",
-    "Review": "/statement",
-}
-"""Where a move carries what is verified by itself."""
-SECOND_PROOF = "/proof/1"
-"""Where the acceptor's proof is in the countersigned document."""
 PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
@@ -537,59 +519,8 @@ class Agent:
     async def check(
         self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
-        """Verifies what a received move carries, which is recorded `now`; gives the log's leaf, if it makes one.
-
-        Raises:
-            UndersignedError: It does not hold.
-        """
-        body, engagement = message.message, conversation.engagement
-        try:
-            match body:
-                case Inquiry():
-                    await self.witness.require(engagement.peer)
-                    if body.continues is not None:
-                        return None, (await continued(self.ledger, body.continues, engagement.peer),)
-                case Presentation():
-                    await self.meeting.check(engagement, body, now)
-                case Offer():
-                    self.papers.check_offer(engagement, body, document)
-                    return None, await self.subcontracts.received(conversation, engagement, body)
-                case Acceptance() if engagement.contract is not None:
-                    tabled = engagement.tabled
-                    leaf = self.papers.check_acceptance(
-                        engagement, conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
-                    )
-                    if tabled is not None and now <= tabled.valid_until:
-                        return leaf, ()
-                case Seal() if engagement.contract is not None:
-                    return self.papers.check_place(body, self.changes.leaf(conversation)), ()
-                case Ruling():
-                    return None, await self.changes.check_ruling(conversation, body.ruling)
-                case Acceptance():
-                    offered, read = conversation.offered_json(), conversation.offered()
-                    leaf = self.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
-                    live = engagement.offer
-                    # A late acceptance makes no contract, so it gets no leaf.
-                    if live is not None and now <= live.valid_until:
-                        return leaf, ()
-                case Seal():
-                    return self.papers.check_place(body, _leaf(conversation)), ()
-                case Review():
-                    delivery = conversation.last("Delivery", Delivery, "provider")
-                    return None, await self.reviews.check_review(conversation, body, document, delivery)
-                case Closing():
-                    self.papers.check_closing(body, advertised(conversation))
-                case Receipt() | Sync():
-                    await self.witness.check_notice(body, document)
-                case _:
-                    pass
-        except UndersignedError as error:
-            # Whoever checks a document says where in it; the peer is told where in its message.
-            carried = CARRIED.get(message.message.type, "")
-            if carried and not error.path.startswith(carried):
-                error.path = carried + error.path.removeprefix(SECOND_PROOF)
-            raise
-        return None, ()
+        """See `Shell.check`."""
+        return await check_received(self, conversation, message, document, now)
 
     async def watched(self, move: Offer | Acceptance | Seal | Closing, document: DidDocument) -> Stated | None:
         """See `Shell.watched`."""
@@ -683,7 +614,7 @@ class Agent:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
         self.subcontracts.require(conversation, conversation.offered(engagement).terms)
         decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
-        leaf, index = conversation.leaf or (_leaf(conversation), None)
+        leaf, index = conversation.leaf or (contract_leaf_of(conversation), None)
         cosignatures = await self.witness.cosignatures(engagement.peer)
         said = await self.papers.seal(engagement, leaf, index, cosignatures)
         return msgspec.structs.replace(said, facts=recorded(decision))
@@ -861,10 +792,3 @@ def _worth_a_dial(engagement: Engagement) -> bool:
     """
     hires = engagement.role == "hirer"
     return hires or engagement.contract is not None or engagement.state.startswith("accepted-by-")
-
-
-def _leaf(conversation: Conversation) -> bytes:
-    """The leaf of the live offer's contract, made of the one acceptance that was recorded."""
-    acceptance = conversation.last("Acceptance", Acceptance)
-    document = countersigned(conversation.offered_json(), acceptance.contract_proof)
-    return contract_leaf(document, jcs=write_canonical(document))

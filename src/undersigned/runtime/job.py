@@ -11,21 +11,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument, plain
-from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, subtract_amounts
-from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError
-from undersigned.messages import Artifact, Input, Name, Note, Percent, Review
-from undersigned.protocol import Engagement
+from undersigned.encoding import Amount, Did, Digest, Instant, subtract_amounts
+from undersigned.errors import FormatError, ScopeError, UndersignedError
+from undersigned.messages import Artifact, Input, Review
 from undersigned.scope import Action, Scope
 
 from .application import contained, in_short
@@ -36,11 +34,10 @@ from .gather import Answer
 from .guard import working_on
 from .incoming import Incoming, too_large
 from .order import ARTIFACT_READ, bytes_limits
-from .other_side import Fields, Sent
-from .pace import progress_seconds
+from .other_side import Fields, Sent, refusal_of
 from .requests import Requests
+from .signs_of_life import SignsOfLife
 from .transfers import Tell, transfer
-from .turn import Say
 
 if TYPE_CHECKING:
     from undersigned.attestation.media import MediaSigner
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
     from .hire import Hire
     from .review import Reviewer
 
-__all__ = ["Handler", "Job", "refusal_of", "run_handler"]
+__all__ = ["Handler", "Job", "run_handler"]
 
 Handler = Callable[["Job"], Awaitable[None]]
 """What does a task: reads its inputs, works, delivers."""
@@ -57,8 +54,6 @@ Handler = Callable[["Job"], Awaitable[None]]
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Of a server's answer, unless the caller says otherwise."""
 FETCH_SECONDS = 30.0
-MAX_TOLD = 256
-"""Characters of a clause or a hint that a server's refusal holds."""
 SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
 """What a signed request says by itself."""
 MAX_REASON = 1024
@@ -109,10 +104,7 @@ class Job:
         """Where the work runs; a thread of it hands its questions over to there."""
         self._requests = Requests(agent, conversation)
         self._over = False
-        self._untold: dict[str, Any] = {}
-        """Newest members of a `Progress` that was not said yet."""
-        self._told_at = float("-inf")
-        self._telling: asyncio.Task[None] | None = None
+        self._signs = SignsOfLife(agent, conversation, contract)
 
     @property
     def document(self) -> ContractDocument:
@@ -466,36 +458,7 @@ class Job:
             FormatError: `schema_violation`: it is no percentage from 0 to 100, no note of 1 to 1,024 characters, or no
                 cursor of 1 to 256.
         """
-        for name, value, kind in (("percent", percent, Percent), ("note", note, Note), ("cursor", cursor, Name)):
-            if value is not None:
-                _check_told(name, value, kind)
-        for name, value in (("percent", percent), ("note", note), ("cursor", cursor)):
-            if value is not None:
-                self._untold[name] = value
-        wait = self._told_at + progress_seconds(self._conversation.engagement) - self.loop.time()
-        if wait <= 0:
-            await self._tell()
-            return
-        if cursor is not None:
-            await self._conversation.ask(lambda _: Say("", {}, facts=(("cursor", cursor),)))
-        if self._untold and self._telling is None:
-            self._telling = self._agent.spawn(self._tell_later(wait), f"progress of {self.task}")
-
-    async def _tell(self) -> None:
-        body, self._untold, self._told_at = {"contract": self.contract, **self._untold}, {}, self.loop.time()
-
-        def make(engagement: Engagement) -> Say:
-            contract = engagement.contract
-            return Say("Progress", {**body, "number": (contract.progress if contract is not None else 0) + 1})
-
-        await self._conversation.ask(make)
-
-    async def _tell_later(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        self._telling = None
-        with suppress(UndersignedError):  # one that is lost costs nothing
-            if self._untold:
-                await self._tell()
+        await self._signs.give(percent=percent, note=note, cursor=cursor)
 
     async def deliver(self, name: str, data: bytes | Path, media_type: str | None = None) -> Digest:
         """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest. Of a path, what
@@ -571,8 +534,7 @@ class Job:
     def ends(self) -> None:
         """The handler has returned: what it left running may do no more in the contract's name."""
         self._over = True
-        if self._telling is not None:
-            self._telling.cancel()  # the delivery says more
+        self._signs.end()  # the delivery says more
 
     def _goes_on(self) -> None:
         if self._over:
@@ -589,31 +551,6 @@ class Job:
             reason=error.message,
         )
         self.actions.append(taken)
-
-
-def _check_told(name: str, value: object, kind: Any) -> None:
-    """Returns if `value` is one of `kind`: here, as it may be told later, when nobody hears that it cannot be."""
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError as exc:
-        raise FormatError("schema_violation", f"{name}: {exc}; came {value!r:.80}", path=f"/{name}") from exc
-
-
-def refusal_of(answer: Answer) -> ScopeError | None:
-    """The no of a server's gate, if the answer is one (RFC 9457, with a code of ours)."""
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if answer.status not in (401, 403, 503) or kind != "application/problem+json":
-        return None
-    try:
-        told = decode_json(answer.body, FOREIGN_LIMITS)
-    except UndersignedError:
-        return None
-    code = told.get("code") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or not isinstance(code, str) or code not in CODES:
-        return None
-    clause, passes = (str(told.get(name) or "")[:MAX_TOLD] for name in ("clause", "wouldPass"))
-    clause = clause or "(the server's gate)"
-    return ScopeError(code, f"the server's gate refused: {code}", clause=clause, would_pass=passes)
 
 
 async def run_handler(handler: Handler, job: Job) -> None:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
-from undersigned.encoding import Digest
-from undersigned.errors import ConfigurationError
+from undersigned.encoding import FOREIGN_LIMITS, Digest, decode_json
+from undersigned.errors import CODES, ConfigurationError, ScopeError, UndersignedError
 
 from .bodies import Body
+from .gather import Answer
 
-__all__ = ["Fields", "OtherSide", "Sent", "Unasked"]
+__all__ = ["Fields", "OtherSide", "Sent", "Unasked", "refusal_of"]
+
+MAX_TOLD: Final = 256
+"""Characters of a clause or a hint that a server's refusal holds."""
 
 Fields = Iterable[tuple[str, str]]
 """Fields of an HTTP message: name and value of each line, in order."""
@@ -76,3 +80,20 @@ class Unasked:
     async def check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
         """See `OtherSide.check_answer`."""
         raise ConfigurationError("bad_configuration", "this agent has no way to check answers")
+
+
+def refusal_of(answer: Answer) -> ScopeError | None:
+    """The no of a server's gate, if the answer is one (RFC 9457, with a code of ours)."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if answer.status not in (401, 403, 503) or kind != "application/problem+json":
+        return None
+    try:
+        told = decode_json(answer.body, FOREIGN_LIMITS)
+    except UndersignedError:
+        return None
+    code = told.get("code") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(code, str) or code not in CODES:
+        return None
+    clause, passes = (str(told.get(name) or "")[:MAX_TOLD] for name in ("clause", "wouldPass"))
+    clause = clause or "(the server's gate)"
+    return ScopeError(code, f"the server's gate refused: {code}", clause=clause, would_pass=passes)
