@@ -1,7 +1,6 @@
 """What a provider made and how, in signed statements, and the verdict on it."""
 
 from undersigned.attestation.dsse import (
-    MAX_PAYLOAD_BYTES,
     PAYLOAD_TYPE,
     Envelope,
     VerifiedPayload,
@@ -51,7 +50,6 @@ from undersigned.attestation.statement import (
 )
 
 __all__ = [
-    "MAX_PAYLOAD_BYTES",
     "OF_WORK",
     "PAYLOAD_TYPE",
     "PREDICATES",

@@ -20,7 +20,7 @@ from undersigned.keys import PublicKey, public_key_from_multikey
 
 from .http_signatures import Request, VerifiedRequest, claimed_content_digest, verify_request
 
-__all__ = ["OVERRIDES", "ContractKeys", "check_body", "claimed_contract", "refusal", "request_of", "verify_head"]
+__all__ = ["ContractKeys", "check_body", "claimed_contract", "refusal", "request_of", "verify_head"]
 
 OVERRIDES: Final = frozenset(
     {

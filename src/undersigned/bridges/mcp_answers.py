@@ -28,7 +28,6 @@ __all__ = [
     "notification",
     "refusal_answer",
     "refusal_error",
-    "told_refusal",
 ]
 
 RequestId: TypeAlias = "str | int"

@@ -38,7 +38,6 @@ __all__ = [
     "PACK_OPTION",
     "bar",
     "check_artifact",
-    "digest_named",
     "opened_home",
     "read_packs",
     "tell_verdict",

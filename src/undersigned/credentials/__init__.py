@@ -36,7 +36,6 @@ from undersigned.credentials.issue import (
 )
 from undersigned.credentials.jws import (
     CREDENTIAL_JWT,
-    JOSE_ALGORITHMS,
     LIST_JWT,
     PRESENTATION_JWT,
     DraftJws,
@@ -67,7 +66,6 @@ from undersigned.credentials.select import Wanted, answers, select
 from undersigned.credentials.status_list import (
     MAX_ENTRIES,
     MAX_LIST_BYTES,
-    MAX_LIST_DOCUMENT_BYTES,
     MIN_LIST_BITS,
     ClearStatus,
     StatusEntry,
@@ -103,14 +101,12 @@ __all__ = [
     "CLAIMS",
     "CREDENTIALS_CONTEXT",
     "CREDENTIAL_JWT",
-    "JOSE_ALGORITHMS",
     "LIST_JWT",
     "MAX_CONFIGURATION_BYTES",
     "MAX_CREDENTIALS",
     "MAX_CREDENTIAL_BYTES",
     "MAX_ENTRIES",
     "MAX_LIST_BYTES",
-    "MAX_LIST_DOCUMENT_BYTES",
     "MEMBERSHIP",
     "MIN_LIST_BITS",
     "PRESENTATION_JWT",

@@ -37,7 +37,6 @@ __all__ = [
     "MAX_LIST_BYTES",
     "MAX_LIST_DOCUMENT_BYTES",
     "MIN_LIST_BITS",
-    "STATUS_ENTRY",
     "STATUS_LIST",
     "ClearStatus",
     "StatusEntry",

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from undersigned.runtime import Job, Reviewed
 
 __all__ = [
-    "SBOM_MEDIA_TYPE",
     "Distribution",
     "bill_of_materials",
     "check_bill",

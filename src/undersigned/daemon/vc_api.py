@@ -159,10 +159,7 @@ class VcApi:
         asked = to_struct(body, _Status)
         entry = asked.credential_status
         # The text of the API has the type of the list in its example, the suites have that of the entry.
-        if (
-            entry.type not in ("BitstringStatusListEntry", "BitstringStatusList")
-            or entry.status_purpose != "revocation"
-        ):
+        if entry.type not in _ENTRIES or entry.status_purpose != "revocation":
             raise CredentialError(
                 "schema_violation", "expected a BitstringStatusListEntry for revocation", path="/credentialStatus"
             )

@@ -1,6 +1,6 @@
 """Evidence packs: one file that proves an engagement to somebody who asks nobody, and its offline verifier."""
 
-from undersigned.evidence.archive import MAX_ARCHIVE_BYTES, MAX_MEMBERS, MAX_PACK_BYTES, read_archive, write_archive
+from undersigned.evidence.archive import MAX_ARCHIVE_BYTES, MAX_PACK_BYTES, read_archive, write_archive
 from undersigned.evidence.case import Case, key_among, sealed_of
 from undersigned.evidence.changes import terms_at
 from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
@@ -23,7 +23,6 @@ from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, check_pa
 __all__ = [
     "FORMAT",
     "MAX_ARCHIVE_BYTES",
-    "MAX_MEMBERS",
     "MAX_PACK_BYTES",
     "STEPS",
     "TAMPERINGS",

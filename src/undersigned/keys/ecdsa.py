@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from undersigned.errors import ProofError, VerificationError
 
-__all__ = ["CURVES", "Curve", "CurveName", "affine", "compress", "from_asn1", "load", "verify"]
+__all__ = ["CURVES", "affine", "compress", "from_asn1", "load", "verify"]
 
 CurveName = Literal["P-256", "P-384"]
 

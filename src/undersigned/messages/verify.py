@@ -22,7 +22,7 @@ from undersigned.messages.discovery import Inquiry
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
 from undersigned.proof import verify_options, verify_signature
 
-__all__ = ["MAX_PROOF_SECONDS", "MAX_SKEW_SECONDS", "problem_code_told", "problem_path_told", "verify_message"]
+__all__ = ["MAX_SKEW_SECONDS", "problem_code_told", "problem_path_told", "verify_message"]
 
 MAX_SKEW_SECONDS: Final = 60
 """How far ahead of our clock a proof may have been made; inclusive."""

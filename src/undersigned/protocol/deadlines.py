@@ -18,7 +18,6 @@ from undersigned.protocol.states import HIRER, OTHER, PERFORMED, PROVIDER, Role
 
 __all__ = [
     "BREACH_SECONDS",
-    "EXPIRY_PATIENCE_SECONDS",
     "HEARTBEATS_MISSED",
     "Wait",
     "lane_ends",

@@ -51,7 +51,7 @@ from undersigned.protocol.performance import (
 )
 from undersigned.protocol.states import HIRER, OTHER, PROVIDER
 
-__all__ = ["DEFAULT_SEAL_GRACE_SECONDS", "GUARDS", "offered"]
+__all__ = ["GUARDS", "offered"]
 
 DEFAULT_SEAL_GRACE_SECONDS: Final = 120
 """Where no document says it yet: what a sealed bid has to reach beyond `awardBy`."""

@@ -32,7 +32,6 @@ from undersigned.protocol.states import HIRER, PROVIDER
 
 __all__ = [
     "MAX_OPEN",
-    "RULING_SECONDS",
     "answers_open_request",
     "asks_approval",
     "asks_for_rework",

@@ -24,14 +24,12 @@ from msgspec import json
 
 __all__ = [
     "CASES",
-    "CONTRACT_STATES",
     "ENDED",
     "HIRER",
     "IDLE",
     "LANE",
     "LANE_TYPES",
     "LIMIT_EXEMPT",
-    "NEGOTIATION_STATES",
     "NOTICES",
     "OTHER",
     "PERFORMED",

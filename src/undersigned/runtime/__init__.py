@@ -24,7 +24,7 @@ from undersigned.runtime.configuration import (
     distinct_offers,
 )
 from undersigned.runtime.contents import MAX_WHOLE_BYTES, Contents
-from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order, take_back
+from undersigned.runtime.contract_orders import Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation
 from undersigned.runtime.decisions import (
@@ -94,7 +94,6 @@ from undersigned.runtime.work import contracts_to_deliver
 
 __all__ = [
     "ABSENT",
-    "ACTS",
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
     "GATE_TOKEN",

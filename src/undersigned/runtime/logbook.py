@@ -59,7 +59,6 @@ __all__ = [
     "MAX_NOTE_BYTES",
     "Audited",
     "Held",
-    "Logged",
     "audited",
     "beside",
     "by_one_of",

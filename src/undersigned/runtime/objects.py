@@ -29,7 +29,7 @@ from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher
 if TYPE_CHECKING:
     from .home import Home
 
-__all__ = ["SCHEMES", "ObjectArtifacts", "checked_store", "open_artifacts"]
+__all__ = ["ObjectArtifacts", "checked_store", "open_artifacts"]
 
 SCHEMES: Final = ("s3", "gs", "az")
 """URL schemes of stores that obstore opens; `file` is a folder."""

@@ -61,7 +61,6 @@ __all__ = [
     "budget_limits",
     "bytes_limits",
     "checked_name",
-    "input_grants",
     "order_scope",
     "parse_price",
     "read_order",

@@ -23,7 +23,7 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["LOST_SECONDS", "Presences", "lost_at"]
+__all__ = ["Presences", "lost_at"]
 
 LOST_SECONDS = 5.0
 """How long a connection has to be away until that is noted."""

@@ -34,7 +34,7 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["RENEWABLE", "Renewals", "StandIn", "origin_of", "stand_ins", "standing"]
+__all__ = ["RENEWABLE", "Renewals", "origin_of", "standing"]
 
 _log = structlog.get_logger()
 

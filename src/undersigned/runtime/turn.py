@@ -31,7 +31,6 @@ __all__ = [
     "Transfer",
     "Turn",
     "entry_of",
-    "leaves_of",
     "load_engagement",
 ]
 

@@ -14,13 +14,11 @@ from undersigned.scope.decision import (
     permits,
     stated,
 )
-from undersigned.scope.labels import CLASSES, LABEL_HEADERS, Label, Labels
+from undersigned.scope.labels import CLASSES, Label, Labels
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window, read_limit
 from undersigned.scope.target import Target, forbids, inside, matches, parse_pattern, parse_target
 from undersigned.scope.wire import (
     ACTION_PATTERN,
-    LEFT_OPERANDS,
-    NAME_PATTERN,
     OBTAIN_CONSENT,
     OPERATORS,
     SKETCH_BASE,
@@ -35,9 +33,6 @@ __all__ = [
     "APPROVAL",
     "CLASSES",
     "CONDITIONS",
-    "LABEL_HEADERS",
-    "LEFT_OPERANDS",
-    "NAME_PATTERN",
     "OBTAIN_CONSENT",
     "OPERATORS",
     "SKETCH_BASE",

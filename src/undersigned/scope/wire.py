@@ -16,7 +16,6 @@ from msgspec import Meta, Struct
 __all__ = [
     "ACTION_PATTERN",
     "LEFT_OPERANDS",
-    "MAX_CONSTRAINTS",
     "MAX_RULES",
     "NAME_PATTERN",
     "OBTAIN_CONSENT",

@@ -4,7 +4,7 @@ from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, Made, S
 from undersigned.trace.history import LINES, History, Line, LineKind, history, history_steps
 from undersigned.trace.judge import AskedAbout, SeenList, asked_about, judge, memberships, wanting
 from undersigned.trace.picture import draw_trace
-from undersigned.trace.prov import PROV_CONTEXT, TYPES, name_of, prov_document
+from undersigned.trace.prov import TYPES, name_of, prov_document
 from undersigned.trace.verdict import (
     ASKS,
     CLAUSES,
@@ -17,14 +17,13 @@ from undersigned.trace.verdict import (
     Missing,
     Verdict,
 )
-from undersigned.trace.walk import KINDS, Kind, State, Step, trace, trace_all
+from undersigned.trace.walk import KINDS, Kind, State, Step, trace
 
 __all__ = [
     "ASKS",
     "CLAUSES",
     "KINDS",
     "LINES",
-    "PROV_CONTEXT",
     "TYPES",
     "AskedAbout",
     "Decided",
@@ -59,6 +58,5 @@ __all__ = [
     "outside",
     "prov_document",
     "trace",
-    "trace_all",
     "wanting",
 ]

@@ -24,7 +24,6 @@ from undersigned.transparency.cosign import (
     verify_cosignature,
 )
 from undersigned.transparency.leaves import (
-    CONTRACT_LABEL,
     LOGGED_MOVES,
     InclusionProof,
     committed_leaf,
@@ -71,7 +70,6 @@ from undersigned.transparency.witness import (
 )
 
 __all__ = [
-    "CONTRACT_LABEL",
     "COSIGNATURE",
     "EMPTY_ROOT",
     "LOGGED_MOVES",

@@ -27,7 +27,6 @@ from undersigned.transparency.checkpoint import check_name, key_hint, read_base6
 from undersigned.transparency.cosign import COSIGNATURE
 
 __all__ = [
-    "MAX_PATH",
     "MAX_SUBMISSION_BYTES",
     "SIZE_TYPE",
     "Submission",

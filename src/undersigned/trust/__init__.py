@@ -54,7 +54,6 @@ from undersigned.trust.establishment import (
 )
 from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import (
-    WORK_LIMIT,
     Graph,
     Link,
     Path,
@@ -118,7 +117,6 @@ __all__ = [
     "MAX_AUTHORITIES",
     "MAX_DEPTH",
     "UNIT",
-    "WORK_LIMIT",
     "Accused",
     "AddingRule",
     "Anchor",

@@ -24,7 +24,6 @@ from undersigned.proof import KeyLookup, proof_config, verify_proof
 from undersigned.trust.anchors import Anchor
 
 __all__ = [
-    "MAX_RECORD_BYTES",
     "SUITES",
     "AnchorChanges",
     "AnchorSet",

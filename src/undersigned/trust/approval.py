@@ -39,7 +39,6 @@ from undersigned.scope import SKETCH_BASE
 from undersigned.trust.decision import Decision
 
 __all__ = [
-    "MAX_APPROVAL_BYTES",
     "Approver",
     "Approvers",
     "Put",

@@ -19,8 +19,6 @@ from undersigned.errors import FormatError
 from undersigned.trust.edge import MAX_DEPTH, Edge, Kind
 
 __all__ = [
-    "MAX_FAN",
-    "MAX_PRESENTED",
     "WORK_LIMIT",
     "Graph",
     "Link",

@@ -26,7 +26,7 @@ from undersigned.trust.flow import largest_flow
 from undersigned.trust.graph import Link, Meter, Path, Question, Read, Ref, TooMuchWork, Wanted, Work
 from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, shared, stands_until
 
-__all__ = ["POSITIVE", "Reputation", "reputation"]
+__all__ = ["Reputation", "reputation"]
 
 POSITIVE: Final[tuple[Kind, ...]] = tuple(kind for kind, of in KINDS.items() if of.weight)
 """Kinds of edge that carry trust."""

@@ -15,7 +15,7 @@ from msgspec import Meta
 from undersigned.attestation.predicates.base import Part, Predicate, Resource, resource
 from undersigned.encoding import Did, Digest, Instant
 
-__all__ = ["BUILD_TYPE", "ProvenancePredicate", "provenance"]
+__all__ = ["ProvenancePredicate", "provenance"]
 
 BUILD_TYPE: Final = "https://w3id.org/hire/attestation/task/v1"
 """How a hired task is run: the provider does `task` under the clauses of `contract`, from the resolved inputs."""
