@@ -540,6 +540,24 @@ def test_whether_a_deadline_passed_is_judged_by_who_ends(cause: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_an_arbiter_is_not_waited_for_until_the_end_of_time(role: str) -> None:
+    """HIRE-LIF-31: a side may not say so, and one that is told so ends it after half a year."""
+    playbook = Playbook("delivered")
+    other, never = playbook.side(OTHER[role]), "2900-01-01T00:00:00Z"
+    playbook.refused("terms_mismatch", lambda: other >> dispute(ruling_by=never))
+    honest = playbook.parties[role]
+    assert honest.take(other.forge(dispute(ruling_by=never))) == "applies"
+    waits = owed(honest.engagement).by
+    assert waits == shift(honest.now, 180 * 24 * 3600)
+    with pytest.raises(LocalProtocolError):
+        honest.say(terminate("no_ruling").message)
+    playbook.advance(180 * 24 * 3600 + 1)
+    ended = honest.say(terminate("no_ruling").message)
+    assert honest.state == "closing"
+    assert ended.message.type == "Terminate"
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_a_dispute_that_its_maker_ends_at_once_shuts_out_no_arbiter(role: str) -> None:
     """HIRE-LIF-33: the ruling counts on both sides, until who carries it has closed its books."""
     playbook = Playbook("delivered")

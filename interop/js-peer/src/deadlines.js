@@ -45,8 +45,9 @@ function overdueForProvider({ engagement, peer }) {
 /** @param {Conversation} conversation @returns {Said | undefined} */
 function noRuling({ engagement, peer }) {
   const { state } = engagement;
-  const dispute = engagement.messages[state.disputes[0].digest];
-  return peer.now() > seconds(dispute.rulingBy) ? { type: 'Terminate', body: { contract: state.contract, cause: 'no_ruling', evidence: [] } } : undefined;
+  const [{ digest, at }] = state.disputes;
+  const by = Math.min(seconds(engagement.messages[digest].rulingBy), at + 180 * 86400);
+  return peer.now() > by ? { type: 'Terminate', body: { contract: state.contract, cause: 'no_ruling', evidence: [] } } : undefined;
 }
 
 /** Whether terms differ in deadlines and price alone. @param {any} a @param {any} b */

@@ -29,6 +29,7 @@ from undersigned.messages import (
 from undersigned.protocol.case import Case, knows
 from undersigned.protocol.engagement import Asking, Breached, Contract, Ending, Engagement, Mark, Talks
 from undersigned.protocol.guards import offered
+from undersigned.protocol.performance import LONGEST_RULING_SECONDS
 from undersigned.protocol.states import PROVIDER
 
 __all__ = ["FACTS_OF", "Changes", "void_facts"]
@@ -156,7 +157,7 @@ def _dispute(case: Case) -> Changes:
 
 def _disputed(case: Case) -> Contract:
     contract, move = _contract(case), cast(Dispute, case.move.message)
-    by = max(contract.ruling_by or "", move.ruling_by)
+    by = max(contract.ruling_by or "", min(move.ruling_by, shift(case.at, LONGEST_RULING_SECONDS)))
     return replace(contract, disputes=(*contract.disputes, _mark(case)), ruling_by=by)
 
 

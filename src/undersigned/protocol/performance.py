@@ -31,6 +31,7 @@ from undersigned.protocol.engagement import Contract, Essentials
 from undersigned.protocol.states import HIRER, PROVIDER
 
 __all__ = [
+    "LONGEST_RULING_SECONDS",
     "MAX_OPEN",
     "answers_open_request",
     "asks_approval",
@@ -54,6 +55,8 @@ MAX_OPEN: Final = 64
 
 RULING_SECONDS: Final = 24 * 3600
 """Least time that a `Dispute` leaves its arbiter."""
+LONGEST_RULING_SECONDS: Final = 180 * 24 * 3600
+"""How long an arbiter is waited for at most, whatever a `Dispute` says: who wrote it may mean it never to end."""
 
 
 def names_contract(case: Case) -> None:
@@ -222,6 +225,11 @@ def may_dispute(case: Case) -> None:
     least = shift(case.at, RULING_SECONDS)
     if case.mine and move.ruling_by < least:
         raise Refused("terms_mismatch", f"a ruling by {move.ruling_by}; the arbiter is left until {least}")
+    longest = shift(case.at, LONGEST_RULING_SECONDS)
+    if case.mine and move.ruling_by > longest:
+        raise Refused(
+            "terms_mismatch", f"a ruling by {move.ruling_by}; it is waited for until {longest}, and no longer"
+        )
 
 
 def rules_on_dispute(case: Case) -> None:

@@ -6,6 +6,7 @@ const PERFORMED = ["sealed", "working", "suspended", "cancelling", "delivered"];
 const LIMIT_EXEMPT = ["Cancel", "Terminate", "Delivery", "Review", "Closing", "Ruling", "Seal", "Withdraw"];
 const WEIGHED = ["Profile", "Presentation", "Bid", "Offer"];
 const MAX_MOVES = 4096;
+const LONGEST_RULING = 180 * 86400;
 const MAX_OFFERED = 8 * 1024 * 1024;
 const MAX_OPEN = 64;
 const MAX_DEPTH = 5;
@@ -613,7 +614,9 @@ const FACTS = {
 
 const disputed = (the) => {
   const { disputes, rulingBy } = the.was.contract;
-  return { disputes: [...disputes, mark(the)], rulingBy: the.content.rulingBy > rulingBy ? the.content.rulingBy : rulingBy };
+  const longest = shift(the.at, LONGEST_RULING);
+  const by = the.content.rulingBy < longest ? the.content.rulingBy : longest;
+  return { disputes: [...disputes, mark(the)], rulingBy: by > rulingBy ? by : rulingBy };
 };
 const ends = (the) => {
   const { contract, state } = the.was;
