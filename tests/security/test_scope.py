@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undersigned.errors import ScopeError
-from undersigned.scope import Action, Grant, Limit, Obligation, Prohibition, Scope, Window, attenuate, permits
+from undersigned.scope import Action, Grant, Limit, Obligation, Prohibition, Scope, Window, attenuate, contains, permits
 
 NOW = "2026-11-25T12:00:00Z"
 GRANT = Grant(
@@ -186,6 +186,7 @@ def test_sc_58_a_subset_is_taken() -> None:
         {"approval": False},
         {"prohibitions": ()},
         {"prohibitions": (Prohibition("secret", "repo:read", "https://git.acme.example/repo/secret/x"),)},
+        {"prohibitions": (Prohibition("secret", "repo:write", "https://git.acme.example/repo/secret"),)},
         {"obligations": ()},
     ],
 )
@@ -194,6 +195,29 @@ def test_sc_58_more_in_any_dimension_is_refused(changes: dict[str, object]) -> N
     with pytest.raises(ScopeError) as caught:
         attenuate(PARENT, child(**changes))
     assert caught.value.code == "scope_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "inside"),
+    [
+        ("2026-11-25T00:00:00Z", "2026-12-01T00:00:00Z", True),
+        ("2026-11-24T23:59:59Z", "2026-12-01T00:00:00Z", False),
+        ("2026-11-25T00:00:00Z", "2026-12-01T00:00:01Z", False),
+        (None, "2026-12-01T00:00:00Z", False),
+        ("2026-11-25T00:00:00Z", None, False),
+    ],
+)
+def test_sc_58_a_window_lies_inside_at_both_ends(first: str | None, last: str | None, inside: bool) -> None:
+    def windowed(window: Window) -> Scope:
+        return Scope(grants=(Grant("w", "repo:read", "https://git.acme.example/repo/a", window=window),))
+
+    narrow = windowed(Window(not_before=first, until=last))
+    for wide, fits in (
+        (Window(not_before="2026-11-25T00:00:00Z", until="2026-12-01T00:00:00Z"), inside),
+        (Window(not_before="2026-11-25T00:00:00Z"), first == "2026-11-25T00:00:00Z"),
+        (Window(until="2026-12-01T00:00:00Z"), last == "2026-12-01T00:00:00Z"),
+    ):
+        assert contains(windowed(wide), narrow) == fits
 
 
 def test_sc_58_two_grants_share_one_budget() -> None:
@@ -227,3 +251,13 @@ def test_sc_58_an_extension_cannot_be_dropped() -> None:
     for other in (Scope(), Scope(extensions={uri: {"max": 2}}, critical=(uri,)), Scope(extensions={uri: {"max": 1}})):
         with pytest.raises(ScopeError):
             attenuate(narrow, other)
+    known = Scope(extensions={uri: {"max": 1}})
+    assert attenuate(known, known)
+    assert attenuate(known, narrow)
+    with pytest.raises(ScopeError):
+        attenuate(known, Scope())
+
+
+def test_what_is_prohibited_for_one_action_is_not_for_another() -> None:
+    prohibited = Prohibition("no-write", "repo:write", "https://git.acme.example/repo/*")
+    assert ask(scope=Scope(grants=(GRANT,), prohibitions=(prohibited,))).allowed

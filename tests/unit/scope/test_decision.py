@@ -217,6 +217,7 @@ def test_an_approval_clause_is_the_third_answer() -> None:
 def test_nobody_is_asked_where_a_grant_allows_it_anyway() -> None:
     """HIRE-SCO-12."""
     assert permits(PAY, {}, pay("5"), NOW).clause == "small"
+    assert permits(PAY, {}, pay("5"), NOW, (agreed(pay("5")),)).clause == "small", "no approval is used up for it"
     assert permits(PAY, {"small": {"EUR": "1"}}, pay("5"), NOW).answer == "ask"
 
 
