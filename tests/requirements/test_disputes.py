@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from integration.hires import Hands, until
@@ -15,11 +16,13 @@ from issuing import issued
 from requirements.test_changes import Pair, working
 from undersigned.credentials import Accusation
 from undersigned.daemon import Peer
-from undersigned.encoding import Digest, JsonObject, canonicalize, digest_bytes
+from undersigned.encoding import Digest, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import TrustStore
 from undersigned.messages import Closing
-from undersigned.runtime import Conversation
+from undersigned.protocol import Early
+from undersigned.runtime import Conversation, Say, held_until
+from undersigned.runtime.turn import EARLY
 from undersigned.testing import ARBITER, ARTIFACT, Actor
 from unit.cli.running import run
 
@@ -174,4 +177,26 @@ async def test_a_day_is_a_day_also_on_a_clock_that_was_set_back(tmp_path: Path) 
         await pair.agree(lambda terms: replace(terms, arbiter=ARBITER.did))
         clock.ahead = -30
         await pair.hirer.changes.dispute(pair.ours, "It is not what was agreed on.", seconds=86_400)
+        await pair.both("disputed")
+
+
+async def test_what_came_too_early_is_shown_while_the_books_wait(tmp_path: Path) -> None:
+    """HIRE-LIF-34: with both times, until when there is time for a dispute, and the command that makes it."""
+    async with working(tmp_path) as pair:
+        await pair.agree(lambda terms: replace(terms, arbiter=ARBITER.did))
+        contract, now = pair.ours.engagement.contract, pair.hirer.clock.now()
+        assert contract is not None
+        wrong = Early(ARTIFACT, "Breach", "cureBy", now, now, shift(now, 3600))
+        await pair.ours.reconsider(Say("", {}, facts=((EARLY, encode((wrong,)).decode()),)))
+        await pair.hirer.changes.revoke(pair.ours)
+        await pair.both("closing")
+        show = ("contract", "show", contract.digest, "--home", pair.hirer.home.path)
+        shown = await asyncio.to_thread(run, *show)
+        assert f"Too early     {wrong.explain()}; signed {now}" in shown.out
+        until = held_until(pair.ours.facts, pair.ours.engagement)
+        assert f"Waits         until {until}" in shown.out
+        assert f"contract dispute {contract.digest} --claim" in shown.out
+        told = (await asyncio.to_thread(run, *show, "--json")).values[-1]
+        assert (told["booksWait"], [one["what"] for one in told["early"]]) == (until, ["cureBy"])
+        await pair.hirer.changes.dispute(pair.ours, "It was ended for nothing.")
         await pair.both("disputed")

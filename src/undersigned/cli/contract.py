@@ -46,6 +46,8 @@ from undersigned.runtime import (
     SystemClock,
     Wanted,
     awaited,
+    came_early,
+    held_until,
     leave_order,
     load_engagement,
     lost_at,
@@ -89,6 +91,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
+    waits = held_until(facts, engagement)
     above, hired = await _chain(opened, engagement)
     out.value(
         {
@@ -118,6 +121,8 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
                 for one in closings
             },
             "due": from_struct(unpaid) if unpaid else None,
+            "early": [from_struct(one) for one in came_early(facts)],
+            "booksWait": waits,
         }
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
@@ -138,6 +143,12 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     if unpaid is not None:
         out.line(f"Waits         for our word about {unpaid.amount} {unpaid.currency}:")
         out.line(f"              {typed('contract settle {} --home {}', under.digest, opened.path)}")
+    for one in came_early(facts):
+        out.line(f"Too early     {plain(one.explain(), 300)}" + (f"; signed {one.signed}" if one.signed else ""))
+    if waits is not None:
+        out.line(f"Waits         until {waits}, then our books say so. If the arbiter shall decide:")
+        word = "--claim TEXT" if not under.disputes else "--ruling FILE"
+        out.line(f"              {typed('contract dispute {} ' + word + ' --home {}', under.digest, opened.path)}")
     for line in _table_lines(engagement.tabled, table):
         out.line(line)
     for one in wanted:

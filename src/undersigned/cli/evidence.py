@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes
+from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError, VerificationError
 from undersigned.evidence import MAX_ARCHIVE_BYTES, TAMPERINGS, read_archive, verifier_page, verify_pack
 from undersigned.evidence import tamper as tampered
@@ -315,6 +315,7 @@ async def verify(
                 for one in report.keys
             ],
             "notJudged": list(report.not_judged),
+            "early": [from_struct(one) for one in report.early],
         }
     )
     for step in report.steps:
@@ -326,6 +327,9 @@ async def verify(
                 f"{step.number:3}  {mark} {plain(step.name, 100):27} {code}{plain(step.detail, 400)}",
                 style="" if step.ok else "dim" if skipped else "red",
             )
+    for one in report.early:
+        signed = f", signed {one.signed}" if one.signed else ""
+        out.line(f"     early  {plain(one.explain(), 300)}{signed}", style="yellow")
     if explain:
         for one in report.keys:
             whose = "known" if one.known else "the pack's own"

@@ -48,7 +48,7 @@ from undersigned.messages import (
     Withdraw,
 )
 from undersigned.protocol import ENDED
-from undersigned.runtime import ClockHeld, DomainLink, Event, SystemClock, Transfer, load_engagement
+from undersigned.runtime import ClockHeld, DomainLink, Event, SystemClock, Transfer, came_early, load_engagement
 
 from .output import Out, bytes_in_words, counted, plain
 
@@ -303,6 +303,8 @@ def noted(name: str, text: str) -> str:
     if name == "listening":
         return "we are there again; from now on the provider's silence counts"
     try:
+        if name == "early":
+            return "; ".join(f"BEFORE ITS TIME: {plain(one.explain(), 300)}" for one in came_early({name: text})[-1:])
         if name == "approvals":
             said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])
             last = said[-1] if said else {}

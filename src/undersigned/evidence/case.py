@@ -19,7 +19,7 @@ from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.pack import Pack, Transcribed
 from undersigned.keys import PublicKey
 from undersigned.messages import VerifiedMessage
-from undersigned.protocol import Engagement
+from undersigned.protocol import Early, Engagement
 from undersigned.transparency import Verifier
 
 __all__ = [
@@ -56,6 +56,8 @@ class Case(Struct):
         default_factory=list[tuple[Transcribed, VerifiedMessage]]
     )
     engagement: Engagement | None = None
+    early: list[Early] = field(default_factory=list[Early])
+    """What the other side did before its time, by the packer's record."""
     sealed: SealedContract | None = None
     statements: dict[Digest, tuple[VerifiedStatement, ...]] = field(
         default_factory=dict[Digest, tuple[VerifiedStatement, ...]]

@@ -37,6 +37,7 @@ from undersigned.encoding import (
     canonicalize,
     decode_json,
     digest_bytes,
+    from_struct,
     shift,
 )
 from undersigned.errors import UndersignedError, VerificationError
@@ -69,7 +70,7 @@ from undersigned.evidence.pack import (
 from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, Start, VerifiedMessage, verify_message
-from undersigned.protocol import Received, Sent, apply, begin
+from undersigned.protocol import Early, Received, Sent, begin, early, judge
 from undersigned.transparency import Verifier
 
 __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
@@ -111,6 +112,8 @@ class Report(Struct, frozen=True, kw_only=True):
     state: str | None = None
     """What the transcript leads to, if it was reached."""
     contract: Digest | None = None
+    early: tuple[Early, ...] = ()
+    """What the other side did before its time, by the packer's record (HIRE-LIF-34). Nothing fails by it."""
 
     @property
     def ok(self) -> bool:
@@ -124,7 +127,10 @@ class Report(Struct, frozen=True, kw_only=True):
             for one in self.steps
         ]
         found = {"engagement": self.engagement, "state": self.state, "contract": self.contract}
-        return {"ok": self.ok, **{name: value for name, value in found.items() if value is not None}, "steps": steps}
+        known: JsonObject = {name: value for name, value in found.items() if value is not None}
+        if self.early:
+            known["early"] = [from_struct(one) for one in self.early]
+        return {"ok": self.ok, **known, "steps": steps}
 
 
 def verify_pack(
@@ -160,6 +166,7 @@ def check_pack(
         engagement=case.pack.manifest.engagement if case.pack else None,
         state=case.engagement.state if case.engagement else None,
         contract=case.sealed.digest if case.sealed else None,
+        early=tuple(case.early),
     )
     return report, case
 
@@ -289,9 +296,13 @@ def _transcript(case: Case) -> str:
     for one, message in case.verified:
         entry = (Sent if one.kind == "sent" else Received)(message, one.at)
         try:
-            engagement = apply(engagement, entry)
+            became, after = judge(engagement, entry)
         except UndersignedError as exc:
             raise VerificationError(exc.code, f"message {one.number}: {exc.message}") from exc
+        if became == "applies" and isinstance(entry, Received) and not message.message.notice:
+            found = early(engagement, entry)
+            case.early += [found] if found is not None else []
+        engagement = after
     case.engagement = engagement
     return f"{len(engagement.sent)} moves sent and {len(engagement.got)} received lead to {engagement.state}"
 

@@ -65,6 +65,7 @@ from undersigned.protocol.states import (
     Row,
 )
 from undersigned.protocol.strategy import Answer, Bounds, Concede, Moment, Strategy, bounded
+from undersigned.protocol.untimely import Early, early
 
 if TYPE_CHECKING:
     from undersigned.protocol.machine import draw, figures
@@ -95,6 +96,7 @@ __all__ = [
     "Child",
     "Concede",
     "Contract",
+    "Early",
     "Effect",
     "Ending",
     "Engagement",
@@ -127,6 +129,7 @@ __all__ = [
     "begin",
     "bounded",
     "draw",
+    "early",
     "figures",
     "judge",
     "legal",

@@ -193,7 +193,11 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     began: Digest | None = None
     """The move that began the current round: the `Start`, or the `Review` that asked for rework."""
     round: int = 1
+    works_from: Instant | None = None
+    """When the work was begun, or gone on with: by our clock or, if that is earlier, by the proof of the move."""
     delivery: Digest | None = None
+    delivered_from: Instant | None = None
+    """The same of the last delivery."""
     review_sequence: int = 0
     """The hirer's sequence of the last `Review` that asked for rework."""
     due: Instant | None = None

@@ -107,6 +107,7 @@ def _start(case: Case) -> Changes:
             contract,
             start=digest,
             began=digest,
+            works_from=_earliest(case),
             due=_deadlines(case).finish,
             heard_at=case.at,
             missed=_missed(case, contract, "start", _deadlines(case).start),
@@ -141,7 +142,7 @@ def _resume(case: Case) -> Changes:
     due = contract.due
     if due is not None and since is not None:
         due = shift(due, seconds_between(since, case.at))
-    return _under(replace(contract, suspended_until=None, due=due, heard_at=case.at))
+    return _under(replace(contract, suspended_until=None, due=due, heard_at=case.at, works_from=_earliest(case)))
 
 
 def _breach(case: Case) -> Changes:
@@ -194,6 +195,7 @@ def _delivery(case: Case) -> Changes:
         replace(
             contract,
             delivery=case.move.digest,
+            delivered_from=_earliest(case),
             missed=_missed(case, contract, name, contract.due or _deadlines(case).finish),
         )
     )
@@ -208,6 +210,7 @@ def _review(case: Case) -> Changes:
             contract,
             round=contract.round + 1,
             began=case.move.digest,
+            works_from=_earliest(case),
             review_sequence=move.sequence,
             due=shift(case.at, parse_duration(_deadlines(case).rework)),
             heard_at=case.at,
@@ -307,6 +310,12 @@ def _deadlines(case: Case) -> Any:
     if case.engagement.offer is None:
         raise AssertionError("a contract has an offer")
     return case.engagement.offer.terms.deadlines
+
+
+def _earliest(case: Case) -> Instant:
+    """Since when its sender may count from this move: it may have been long under way before we recorded it."""
+    proof = case.move.message.proof
+    return min(case.at, proof.created) if proof is not None else case.at
 
 
 def _missed(case: Case, contract: Contract, name: str, by: Instant) -> tuple[str, ...]:

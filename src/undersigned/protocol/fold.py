@@ -47,7 +47,7 @@ from undersigned.protocol.states import (
     Row,
 )
 
-__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "legal_by_state", "outcome"]
+__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "legal_by_state", "outcome", "state_of_sender"]
 
 MAX_CONTRACT_MOVES = 4096
 """Moves of both sides together, once there is a contract; beyond it only those that end it are taken."""
@@ -151,6 +151,12 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         if contract is not None and contract.began is not None:
             changes["contract"] = replace(contract, heard_at=at)  # any move is a sign of life
     return judged.outcome, replace(engagement, **changes)
+
+
+def state_of_sender(engagement: Engagement, move: VerifiedMessage) -> str:
+    """The state that the peer was in when it sent this move, which was taken."""
+    seen = _seen(move.message, engagement.sent)
+    return engagement.state if seen >= len(engagement.sent) else _peer_view(engagement, seen).state
 
 
 def outcome(engagement: Engagement, message: VerifiedMessage, at: Instant | None = None) -> Outcome:

@@ -342,6 +342,8 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
         if _closes_later(engagement, by, at):
             return None
         reason = basis(engagement)
+        # What comes meanwhile may be a stronger end, and the books rest on that.
+        return Owe(key=_key(f"owe-Closing-{reason}", cause), moves=moves, by=by, reason=reason)
     return Owe(key=_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
 
 

@@ -54,6 +54,7 @@ from undersigned.runtime.log_proofs import LogProofLine
 from undersigned.runtime.logbook import read_multibase_note
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.new_home import claimed, create_home, rotate_key
+from undersigned.runtime.objections import came_early, held_until
 from undersigned.runtime.objects import ObjectArtifacts, open_artifacts
 from undersigned.runtime.order import (
     ARTIFACT_READ,
@@ -188,6 +189,7 @@ __all__ = [
     "asked_by",
     "awaited",
     "bytes_limits",
+    "came_early",
     "checked_demands",
     "checked_name",
     "checked_url",
@@ -208,6 +210,7 @@ __all__ = [
     "generate_key",
     "guard",
     "handler_named",
+    "held_until",
     "hire_order",
     "import_establishment",
     "issue_claims",

@@ -66,6 +66,7 @@ from .job import Handler
 from .kept import KeptInputs
 from .links import Links
 from .meeting import Meeting, recorded
+from .objections import Objections
 from .objects import open_artifacts
 from .order import Order, parse_price
 from .other_side import OtherSide, Unasked
@@ -210,6 +211,7 @@ class Agent:
         self.reviews = Reviews(self)
         self.changes = Changes(self)
         self.settlements = Settlements(self)
+        self.objections = Objections(self)
         self.bookings = Bookings(
             self, home.budget if budget is None else budget, home.books_url if books is None else books
         )

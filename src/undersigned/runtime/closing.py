@@ -6,7 +6,7 @@ Source: protocol-spec/07-contract.md
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from undersigned.messages import Handled, Profile, Served, Start
 from undersigned.protocol import Engagement, Owe
 
 from .conversation import Conversation
+from .objections import objects
 from .settlement import Paid
 from .turn import Say
 
@@ -26,18 +27,26 @@ if TYPE_CHECKING:
 __all__ = ["advertised", "close_books"]
 
 
+MAX_NOTE: Final = 1024
+"""Characters of an `objection`."""
+
+
 async def close_books(
     agent: Agent, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price
 ) -> Say | None:
-    """The `Closing` of this side; None while it waits for a word about the payment."""
+    """The `Closing` of this side; None while it waits for a word about the payment, or for who may decide otherwise."""
     contract = engagement.contract
     if contract is None:
         raise LocalProtocolError("wrong_state", "there is no contract to close")
     if conversation.distrusted:
         return None  # another one would be refused as well, and so on
-    word = await agent.settlements.word(conversation, engagement, owed, paid)
+    objection = objects(conversation.facts, engagement)
+    word = await agent.settlements.word(conversation, engagement, owed, paid, asks=objection is None)
     if not isinstance(word, Paid):
         return word
+    if agent.objections.holds(conversation, engagement):
+        return None
+    said_why = "; ".join(filter(None, (objection, word.note)))[:MAX_NOTE] or None
     usage = await agent.gate.usage(contract.digest)
     handled = _to_destroy(conversation, engagement)
     served = None
@@ -48,7 +57,7 @@ async def close_books(
         owed.reason or "review",
         usage,
         paid,
-        word.note,
+        said_why,
         cosignatures=await agent.witness.cosignatures(engagement.peer),
         told=partial(agent.witness.told, engagement.peer),
         handled=handled,

@@ -43,6 +43,7 @@ from undersigned.protocol import (
     START,
     Acknowledge,
     Cascade,
+    Early,
     Effect,
     Engagement,
     Finished,
@@ -59,6 +60,7 @@ from undersigned.protocol import (
     Work,
     apply,
     begin,
+    early,
     judge,
     legal,
     missed_since,
@@ -74,7 +76,7 @@ from .pace import progress_seconds
 from .remembered import Remembered
 from .shell import Shell
 from .told import told_of_decision, told_of_message
-from .turn import Say, Turn, load_engagement
+from .turn import EARLY, Say, Turn, load_engagement
 
 __all__ = ["Arrived", "Asked", "Conversation", "closing_error"]
 
@@ -700,6 +702,8 @@ class Conversation(Remembered):
                 turn.leaves.append(leaf)
             self.remember(body)
             turn.event("received" if how == "applies" else how, body.type, message=body)
+            if how == "applies" and (found := early(before, Received(message, now))) is not None:
+                self._note_early(turn, found)
             return
         if kept and not isinstance(body, Progress):  # an older number of which tells nothing
             turn.notices.add(message.digest)
@@ -723,6 +727,14 @@ class Conversation(Remembered):
         if freed := before.sent[len(turn.engagement.sent) :]:
             turn.freed.extend(freed)
             await self._taken_back(turn, *freed)
+
+    def _note_early(self, turn: Turn, found: Early) -> None:
+        """It is taken, and our books will not be silent about it."""
+        others = msgspec.json.decode(self.facts.get(EARLY, "[]"), type=tuple[Early, ...])
+        said = msgspec.json.encode((*others, found)).decode()
+        _log.warning("before its time", engagement=self.id, type=found.type, error=found.explain())
+        turn.fact(self.shell.identity.did, EARLY, said)
+        self.note(EARLY, said)
 
     def _is_new_sign(self, engagement: Engagement) -> bool:
         """Whether a sign of life is to be known after a crash too, and to who reads the ledger; not each of many is."""

@@ -140,9 +140,11 @@ class Settlements:
             contained_call(partial(one.check, agreed))
 
     async def word(
-        self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price
+        self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price, *, asks: bool = True
     ) -> Paid | Say | None:
-        """What our `Closing` says of the payment; what is noted while it waits, or None once that is."""
+        """What our `Closing` says of the payment; what is noted while it waits, or None once that is. Unless it `asks`,
+        no program has a say in it, and our owner decides.
+        """
         terms, contract = conversation.offered(engagement).terms, engagement.contract
         agreed = terms.settlement
         one = self.methods.get(agreed.method)
@@ -166,7 +168,7 @@ class Settlements:
                 if digest is not None
             ),
         )
-        if (word := await contained(partial(one.due, due))) is not None:
+        if asks and (word := await contained(partial(one.due, due))) is not None:
             return _whole(conversation, word)
         if engagement.id not in self._waits:
             wait = self._go_without(conversation, owed.by)

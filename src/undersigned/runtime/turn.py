@@ -21,6 +21,7 @@ from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt,
 from .remembered import PACKED, Kept
 
 __all__ = [
+    "EARLY",
     "NOTHING_BOOKED",
     "Booked",
     "Declined",
@@ -122,6 +123,9 @@ class Booked(msgspec.Struct, frozen=True, gc=False):
 
 
 NOTHING_BOOKED: Final = Booked()
+
+EARLY: Final = "early"
+"""Name of the fact that holds, as a JSON array, what of the other side came before its time (HIRE-LIF-34)."""
 
 
 class Turn(msgspec.Struct):

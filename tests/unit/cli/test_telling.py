@@ -100,6 +100,13 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
             '{"amount":"4","currency":"EUR","method":"manual"}',
             "4 EUR due by manual: waits for our word, see 'contract settle'",
         ),
+        (
+            "early",
+            '[{"move":"uEiBtvhGRXSQcLKwrDLC-Nm91ON7I5dPjFv6r1dHS_Fyisw","type":"Breach","what":"cureBy","said":"2026-11-25T12:00:00Z","signed":null,'
+            '"allowed":"2026-11-25T13:00:00Z"}]',
+            "BEFORE ITS TIME: Breach (cureBy) sets 2026-11-25T12:00:00Z; by our record not before 2026-11-25T13:00:00Z",
+        ),
+        ("early", "[]", ""),
         ("something-new", "{}", ""),
     ],
 )
@@ -107,7 +114,9 @@ def test_what_was_noted_is_told(name: str, fact: str, said: str) -> None:
     assert noted(name, fact) == said
 
 
-@given(st.sampled_from(["order", "decision", "refused-action", "renewed", "rejected", "x"]), st.text(max_size=200))
+@given(
+    st.sampled_from(["early", "order", "decision", "refused-action", "renewed", "rejected", "x"]), st.text(max_size=200)
+)
 def test_notes_are_printable_whatever_they_hold(name: str, text: str) -> None:
     assert noted(name, text).isprintable()
     record = {"ceiling": {"amount": text}, "action": text, "target": text, "clause": text, "reason": text}

@@ -1,0 +1,126 @@
+"""What comes before its time by our own record, and what only seems to. HIRE-LIF-34."""
+
+from __future__ import annotations
+
+import pytest
+
+from undersigned.encoding import shift
+from undersigned.messages import VerifiedMessage
+from undersigned.protocol import HIRER, OTHER, PROVIDER, Early, Received, Role, apply, early
+from undersigned.testing import (
+    Playbook,
+    Say,
+    breach,
+    cancel,
+    closing,
+    delivery,
+    dispute,
+    minutes,
+    resume,
+    review,
+    suspend,
+    terminate,
+)
+
+HOUR, DAY = minutes(60), minutes(24 * 60)
+
+
+def found(playbook: Playbook, by: Role, say: Say, after: int = 0) -> Early | None:
+    """What the other side makes of this move of a liar, `after` so many seconds."""
+    playbook.advance(after)
+    party = playbook.parties[OTHER[by]]
+    entry = Received(playbook.side(by).forge(say), party.now)
+    apply(party.engagement, entry)  # it is taken, whatever is said of it
+    return early(party.engagement, entry)
+
+
+@pytest.mark.parametrize(
+    ("state", "by", "say", "what", "soon", "later"),
+    [
+        ("delivered", PROVIDER, closing(basis="silence"), "review", 2 * HOUR - 121, 2 * HOUR),
+        ("working", HIRER, terminate("deadline"), "deadline", 0, DAY),
+        ("sealed", PROVIDER, terminate("deadline"), "deadline", HOUR - 121, HOUR),
+        ("disputed", HIRER, terminate("no_ruling"), "no_ruling", DAY - 121, DAY),
+        ("delivered", HIRER, terminate("deadline"), "deadline", HOUR, DAY),
+    ],
+)
+def test_an_end_before_its_time_is_seen(state: str, by: Role, say: Say, what: str, soon: int, later: int) -> None:
+    """By our own clock, with a leeway for two clocks that are off; at its time it is right."""
+    wrong = found(Playbook(state), by, say, soon)
+    assert wrong is not None
+    assert (wrong.type, wrong.what) == (say.type, what)
+    assert wrong.allowed > shift(wrong.said, 120)
+    assert f"by our record not before {wrong.allowed}" in wrong.explain()
+    assert found(Playbook(state), by, say, later + 1) is None
+    assert found(Playbook(state), by, say, later - 120) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "by", "say", "member", "least"),
+    [
+        ("working", HIRER, breach, "cureBy", HOUR),
+        ("delivered", PROVIDER, dispute, "rulingBy", DAY),
+        ("working", HIRER, cancel, "windDown", minutes(10)),
+    ],
+)
+def test_too_little_time_is_seen(state: str, by: Role, say, member: str, least: int) -> None:
+    """What a move leaves is counted from when it was signed, or recorded if that is earlier."""
+    names = {"cureBy": "cure_by", "rulingBy": "ruling_by", "windDown": "wind_down"}
+    for left, wrong in ((0, True), (least - 121, True), (least - 120, False), (least, False)):
+        playbook = Playbook(state)
+        made = found(playbook, by, say(**{names[member]: shift(playbook.parties[by].now, left)}))
+        assert (made is not None) == wrong, left
+        assert made is None or (made.what, made.said) == (member, shift(playbook.parties[by].now, left))
+
+
+def test_the_end_for_a_breach_has_its_time() -> None:
+    """It is the one that the breach named."""
+    playbook = Playbook("working")
+    claimed = playbook.hirer >> breach()
+    ended = terminate("breach", names=claimed.digest)
+    assert found(playbook, HIRER, ended) is not None
+    assert found(playbook, HIRER, ended, HOUR) is None
+
+
+def test_what_was_long_under_way_is_not_called_early() -> None:
+    """Who delivered hours ago, and waited, is in time although both moves come at once."""
+    playbook = Playbook("working")
+    hirer, provider = playbook.hirer.party, playbook.provider.party
+    playbook.hold()
+    delivered = playbook.provider >> delivery()
+    playbook.advance(2 * HOUR + 1)
+    silent = playbook.provider >> closing(basis="silence")
+    assert hirer.take(delivered) == "applies"
+    assert early(hirer.engagement, Received(silent, hirer.now)) is None
+    assert provider.state == "closing"
+
+
+def test_a_deadline_of_a_rework_counts_from_when_it_was_asked_for() -> None:
+    """A review that was long under way took its time with it."""
+    playbook = Playbook("delivered")
+    hirer, provider = playbook.hirer.party, playbook.provider.party
+    playbook.hold()
+    again: VerifiedMessage = playbook.hirer >> review("rework")
+    playbook.advance(DAY)
+    assert provider.take(again) == "applies"
+    contract = provider.engagement.contract
+    assert contract is not None
+    assert contract.works_from == again.message.proof.created  # type: ignore[union-attr]
+    assert found(playbook, HIRER, terminate("deadline")) is None
+    assert hirer.state == "working"
+
+
+def test_what_is_suspended_ends_no_earlier_than_was_said() -> None:
+    """And for what goes on, silence counts anew."""
+    playbook = Playbook("working")
+    playbook.hirer >> suspend(lasts=HOUR // 2)
+    assert found(playbook, PROVIDER, terminate("deadline")) is not None
+    assert found(playbook, PROVIDER, terminate("deadline"), HOUR // 2) is None
+    playbook.hirer >> resume()
+    assert found(playbook, HIRER, terminate("deadline")) is not None
+
+
+def test_what_is_judged_otherwise_is_never_early() -> None:
+    """Causes without a time, and books that close what was reviewed."""
+    assert found(Playbook("working"), HIRER, terminate("key_compromised")) is None
+    assert found(Playbook("closing"), PROVIDER, closing()) is None

@@ -1,0 +1,174 @@
+"""Ends that come before their time are taken, and the other side's books are not silent about them. HIRE-LIF-34."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from runtimes import Node, World, facts, folded, last, messages
+from undersigned.contract import Settlement
+from undersigned.encoding import EngagementId, base64url_encode, shift
+from undersigned.evidence import verify_pack
+from undersigned.messages import Closing, Dispute
+from undersigned.protocol import HIRER, OTHER, PROVIDER, Role
+from undersigned.runtime import Conversation, Job, came_early, export_pack, held_until
+from undersigned.testing import ARBITER, HandClock, Party, Say, closing, dispute, terminate
+from unit.runtime.test_contract import amend, never, working
+
+Open = Callable[..., World]
+
+
+def lies(world: World, node: Node, engagement: EngagementId, *said: Say) -> None:
+    """What the other side of `node` signs next, one after the other, and `node` takes."""
+    held = folded(node, engagement)
+    other = world.other(node)
+    party = Party(OTHER[held.role], other.office.actor, node.office.actor, engagement, HandClock(world.clock.now()))
+    party.engagement = replace(held, role=party.role, own=held.peer, peer=held.own, sent=held.got, got=held.sent)
+    party.stored.update({message.digest: message for message in messages(node, engagement)})
+    raws: list[bytes] = []
+    for one in said:
+        signed = party.actor.sign(one.message(party), party.now)
+        party.engagement = replace(party.engagement, sent=(*party.engagement.sent, signed.digest))
+        raws.append(signed.raw)
+    world.cut = True  # whoever lies does not say what it would
+    for raw in raws:
+        assert world.tell(raw, other.did, node) == []
+
+
+def books(world: World, node: Node) -> Say:
+    """A `Closing` by silence of the provider, with its log as it stands."""
+    note = world.run(node.papers.checkpoint())
+    return closing(basis="silence", checkpoint="u" + base64url_encode(note.encode()), checkpoint_at=world.clock.now())
+
+
+def reviewed_by_nobody(open_world: Open, *, arbiter: bool, method: str = "none") -> tuple[World, Conversation]:
+    """Delivered, and the hirer looks at it still."""
+    may_end = asyncio.Event()
+
+    async def works(job: Job) -> None:
+        await may_end.wait()
+        await job.deliver("summary.txt", b"done")
+
+    world = open_world(handler=works)
+    world.hirer.reviewers["summary"] = never
+    order = world.order(criteria={"whole": "nothing is missing"}, settlement=Settlement(method=method))
+    ours = world.begin(replace(order, timing=replace(order.timing, review="PT30M", close="PT2H")))
+    world.until("working", ours.id)
+    if arbiter:
+        amend(world, lambda terms: replace(terms, arbiter=ARBITER.did))
+    may_end.set()
+    world.settle(10)
+    assert ours.engagement.state == "delivered"
+    return world, ours
+
+
+def closed(world: World, node: Node, engagement: EngagementId) -> list[Closing]:
+    role = folded(node, engagement).role
+    return [m.message for m in messages(node, engagement) if isinstance(m.message, Closing) and m.message.role == role]
+
+
+def test_a_review_that_is_cut_short_is_objected_to(open_world: Open) -> None:
+    """State and what is owed come out as its sender said; the books, the owner and the pack hear what is wrong."""
+    world, ours = reviewed_by_nobody(open_world, arbiter=False)
+    lies(world, world.hirer, ours.id, books(world, world.provider))
+    assert ours.engagement.state == "closed"
+    (wrong,) = came_early(dict(facts(world.hirer, ours.id)))
+    assert (wrong.type, wrong.what) == ("Closing", "review")
+    noted = [event for event in world.hirer.events if (event.kind, event.type) == ("noted", "early")]
+    assert len(noted) == 1
+    (ours_,) = closed(world, world.hirer, ours.id)
+    assert ours_.objection == wrong.explain()
+    assert (ours_.basis, ours_.settlement.amount) == ("silence", ours.offered().terms.price.amount)
+    pack = world.run(export_pack(world.hirer.ledger, world.hirer.artifacts, world.hirer.did, ours.id), 5)
+    assert verify_pack(pack, now=world.clock.now()).early == (wrong,)
+    again = world.restart(world.hirer)
+    assert came_early(dict(facts(again, ours.id))) == (wrong,)
+
+
+def test_books_wait_while_the_arbiter_can_be_asked(open_world: Open) -> None:
+    """Until shortly before `close` is over: a dispute is possible before our own `Closing` only."""
+    world, ours = reviewed_by_nobody(open_world, arbiter=True)
+    lies(world, world.hirer, ours.id, books(world, world.provider))
+    until = held_until(ours.facts, ours.engagement)
+    assert until == shift(ours.engagement.since or "", 2 * 3600 - 60)
+    world.settle(3600)
+    assert (ours.engagement.state, closed(world, world.hirer, ours.id)) == ("closing", [])
+    world.settle(3600)
+    (ours_,) = closed(world, world.hirer, ours.id)
+    assert "by our record not before" in (ours_.objection or "")
+
+
+def test_who_waits_may_dispute_it(open_world: Open) -> None:
+    """And after the ruling there is nothing to object to."""
+    world, ours = reviewed_by_nobody(open_world, arbiter=True)
+    lies(world, world.hirer, ours.id, books(world, world.provider))
+    world.run(world.hirer.changes.dispute(ours, "The review was cut short."), 1)
+    assert ours.engagement.state == "disputed"
+    assert held_until(ours.facts, ours.engagement) is None
+    contract = ours.engagement.contract
+    assert contract is not None
+    given = ARBITER.rule(contract.digest, contract.disputes[0].digest, world.clock.now(), amount="1")
+    world.run(world.hirer.changes.rule(ours, given), 1)
+    world.settle(5)
+    (ours_,) = closed(world, world.hirer, ours.id)
+    assert (ours_.basis, ours_.settlement.amount, ours_.objection) == ("ruling", "1", None)
+
+
+def test_nothing_is_paid_by_a_program_for_what_is_objected_to(open_world: Open) -> None:
+    """Its owner may: it is asked, as of a payment by hand."""
+    asked: list[Any] = []
+
+    class Payer:
+        def check(self, agreed: object) -> None: ...
+
+        async def due(self, due: object) -> None:
+            asked.append(due)
+
+    world, ours = reviewed_by_nobody(open_world, arbiter=False, method="manual")
+    world.hirer.settlements.methods["manual"] = Payer()
+    lies(world, world.hirer, ours.id, books(world, world.provider))
+    assert [name for name, _ in facts(world.hirer, ours.id)].count("due") == 1
+    world.settle(2 * 3600)
+    (ours_,) = closed(world, world.hirer, ours.id)
+    assert asked == []
+    assert (ours_.objection or "").endswith("; nobody said whether it was paid")
+
+
+def test_a_contract_that_is_ended_too_soon_is_objected_to(open_world: Open) -> None:
+    """By the provider as well; it owes nothing else for it."""
+    world, ours = working(open_world)
+    provider = world.provider
+    lies(world, provider, ours.id, terminate("deadline"))
+    (books_,) = closed(world, provider, ours.id)
+    assert (books_.basis, books_.settlement.amount) == ("terminate", "0")
+    assert (books_.objection or "").startswith("Terminate (deadline) came ")
+
+
+@pytest.mark.parametrize("liar", [HIRER, PROVIDER])
+def test_a_dispute_that_is_ended_at_once_leaves_time_for_the_ruling(open_world: Open, liar: Role) -> None:
+    """HIRE-LIF-33: the other side's books wait for the day that the arbiter has, and take its ruling."""
+    world, ours = working(open_world)
+    amend(world, lambda terms: replace(terms, arbiter=ARBITER.did))
+    node = world.provider if liar == HIRER else world.hirer
+    now = world.clock.now()
+    lies(world, node, ours.id, dispute(ruling_by=now), terminate("no_ruling"))
+    view = node.the()
+    assert view.engagement.state == "closing"
+    assert [one.what for one in came_early(view.facts)] == ["rulingBy"]
+    until = held_until(view.facts, view.engagement)
+    assert until is not None
+    assert until >= shift(now, 24 * 3600)
+    world.settle(12 * 3600)
+    assert closed(world, node, ours.id) == []
+    disputed = last(node, ours.id, Dispute)
+    contract = view.engagement.contract
+    assert contract is not None
+    given = ARBITER.rule(disputed.contract, contract.disputes[0].digest, world.clock.now(), amount="2")
+    world.run(node.changes.rule(view, given), 1)
+    world.settle(5)
+    (books_,) = closed(world, node, ours.id)
+    assert (books_.basis, books_.settlement.amount, books_.objection) == ("ruling", "2", None)
