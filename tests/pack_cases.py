@@ -9,33 +9,27 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from packs import Hire, Line, Log, Posing, coded, stated
+from packs import Hire, Line, Log, Posing, changed_hire, coded, refused_action, stated
 from support import ROOT
-from undersigned.attestation import ActionTaken, SubcontractLine, accepted, refusal
+from undersigned.attestation import ActionTaken, SubcontractLine, accepted
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
 from undersigned.messages import Consistency, LogHead, Recorded
 from undersigned.protocol import Sent
-from undersigned.scope import Action
 from undersigned.testing import (
     ARBITER,
     Actor,
     Playbook,
     acceptance,
     amendment,
-    approval,
-    approval_request,
-    breach,
     closing,
     delivery,
     dispute,
     release,
-    resume,
     ruling,
     seal,
-    suspend,
     withdraw,
 )
 from undersigned.transparency import InclusionProof, Verifier
@@ -67,7 +61,7 @@ def hires() -> Iterator[Case]:
     whole = Hire().whole()
     for role in ("hirer", "provider"):
         yield Case(f"whole, {role}", whole.pack(role))
-        yield Case(f"changed, {role}", _changed().delivered().reviewed().closed().pack(role))
+        yield Case(f"changed, {role}", changed_hire().delivered().reviewed().closed().pack(role))
     yield Case("without artifacts", whole.pack(artifacts=()))
     yield Case("of a later version", _with_member(whole.pack(), "later/one.json", b"{}"))
     yield Case("a member of a kind that is none", _with_member(whole.pack(), "x/one.json", b"{}", kind="No Kind"))
@@ -93,7 +87,7 @@ def hires() -> Iterator[Case]:
         book.hirer >> withdraw()
         book.provider >> withdraw()
     yield Case("withdrawals that cross", _talk(book))
-    disputed = _changed().delivered()
+    disputed = changed_hire().delivered()
     disputed.book.provider >> dispute()
     disputed.book.hirer >> ruling("for_provider", amount="15")
     yield Case("ruled", disputed.closed().pack())
@@ -107,7 +101,9 @@ def hires() -> Iterator[Case]:
     nothing.book.provider >> delivery("cancelled", artifacts=(), statements=())
     yield Case("nothing, accepted", nothing.reviewed(statement=_of_the_contract(nothing)).closed().pack())
     yield from keys_that_end()
-    yield Case("refusals", whole.pack(refusals=(_refused(whole), _refused(whole, clause="scope", repeated=7))))
+    yield Case(
+        "refusals", whole.pack(refusals=(refused_action(whole), refused_action(whole, clause="scope", repeated=7)))
+    )
     grown = Hire().whole()
     for number in range(9):
         grown.logs["hirer"].append(b"leaf %d" % number)
@@ -290,8 +286,8 @@ def wronged() -> Iterator[Case]:
         ("another engagement", {"engagement": f"urn:hire:engagement:{digest_bytes(b'x')}"}),
         ("to come", {"at": shift(LATER, 61)}),
     ):
-        yield Case(f"refusal: {name}", hire.pack(refusals=(_refused(hire, **changes),)))
-    yield Case("refusal: another signer", hire.pack(refusals=(_refused(hire, by=hire.provider.actor),)))
+        yield Case(f"refusal: {name}", hire.pack(refusals=(refused_action(hire, **changes),)))
+    yield Case("refusal: another signer", hire.pack(refusals=(refused_action(hire, by=hire.provider.actor),)))
 
 
 def journals() -> Iterator[Case]:
@@ -377,7 +373,7 @@ def recorded_hire() -> tuple[Hire, dict[str, Any]]:
     actions = [ActionTaken(**taken, target=target) for target in targets]
     hire.delivered(hire.claims(actions=actions)).reviewed()
     hire.closed(recorded=RECORDED)
-    refusals = (_refused(hire), _refused(hire, clause="scope", repeated=7))
+    refusals = (refused_action(hire), refused_action(hire, clause="scope", repeated=7))
     policy = b'{"name":"a policy","version":"1"}'
     decision = canonicalize({"outcome": "allow", "inputs": {"policy": digest_bytes(policy)}})
     hire.logged((decision, SALT), (OTHER, ITS), refusals=refusals)
@@ -753,7 +749,7 @@ def spoiled() -> Iterator[Case]:
     """One value of one member changed, in shape or by a bit, and digests made to agree: whatever may come of it."""
     hire = proved_hire()
     packs = [
-        _changed().delivered().reviewed().closed().pack("hirer"),
+        changed_hire().delivered().reviewed().closed().pack("hirer"),
         Hire().whole().pack("provider"),
         hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER), withheld=withheld(("artifact", b"a"))),
     ]
@@ -826,45 +822,10 @@ def raw_pack(
     return write_archive({**files, "manifest.json": canonicalize(manifest)})
 
 
-def _changed() -> Hire:
-    """Suspended, resumed, approved, a breach claimed, and amended by each side."""
-    hire = Hire().sealed()
-    for side, say in (
-        (hire.book.hirer, suspend()),
-        (hire.book.hirer, resume()),
-        (hire.book.provider, approval_request()),
-        (hire.book.hirer, approval()),
-        (hire.book.provider, breach()),
-        (hire.book.provider, amendment(price="14")),
-        (hire.book.hirer, acceptance()),
-        (hire.book.provider, seal()),
-        (hire.book.hirer, amendment(price="15")),
-        (hire.book.provider, acceptance()),
-        (hire.book.hirer, seal()),
-    ):
-        side >> say
-    return hire
-
-
 def _talk(book: Playbook) -> bytes:
     own, peer = book.hirer.party, book.provider.party
     lines = [Line("sent" if isinstance(item, Sent) else "received", item.at, item.message.raw) for item in own.journal]
     return write_pack(lines, engagement=own.engagement.id, role="hirer", own=own.actor.did, peer=peer.actor.did)
-
-
-def _refused(hire: Hire, by: Any = None, *, subject: str | None = None, **changes: Any) -> bytes:
-    fields: dict[str, Any] = {
-        "contract": hire.contract,
-        "engagement": hire.hirer.engagement.id,
-        "gate": hire.hirer.actor.did,
-        "at": hire.book.clock.now(),
-        "code": "scope_exceeded",
-        "clause": "read",
-        "reason": "the target is outside the grant",
-    }
-    action = Action("artifact:read", "https://acme.example/payroll", {"bytes": "1"}, {"region": "eu"})
-    predicate = refusal(action, **fields | changes)
-    return canonicalize(stated(by or hire.hirer.actor, {"contract": subject or hire.contract}, predicate))
 
 
 def _with_manifest(data: bytes, **changes: Any) -> bytes:

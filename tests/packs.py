@@ -16,6 +16,7 @@ from undersigned.attestation import (
     envelope,
     make_statement,
     pae,
+    refusal,
     work,
 )
 from undersigned.contract import countersigned
@@ -31,6 +32,7 @@ from undersigned.encoding import (
 from undersigned.evidence import write_pack
 from undersigned.messages import Acceptance, Artifact, Consistency, Inclusion, LedgerPlace, LogHead
 from undersigned.protocol import Noted, Sent
+from undersigned.scope import Action
 from undersigned.testing import (
     ARTIFACT,
     Actor,
@@ -38,14 +40,20 @@ from undersigned.testing import (
     Playbook,
     Say,
     acceptance,
+    amendment,
+    approval,
+    approval_request,
+    breach,
     closing,
     delivery,
     minutes,
     offer,
     receipt,
+    resume,
     review,
     seal,
     start,
+    suspend,
     terms_for,
 )
 from undersigned.transparency import (
@@ -309,3 +317,40 @@ class Hire:
 
 def coded(note: str) -> str:
     return "u" + base64url_encode(note.encode())
+
+
+def changed_hire() -> Hire:
+    """Suspended, resumed, approved, a breach claimed, and amended by each side."""
+    hire = Hire().sealed()
+    for side, say in (
+        (hire.book.hirer, suspend()),
+        (hire.book.hirer, resume()),
+        (hire.book.provider, approval_request()),
+        (hire.book.hirer, approval()),
+        (hire.book.provider, breach()),
+        (hire.book.provider, amendment(price="14")),
+        (hire.book.hirer, acceptance()),
+        (hire.book.provider, seal()),
+        (hire.book.hirer, amendment(price="15")),
+        (hire.book.provider, acceptance()),
+        (hire.book.hirer, seal()),
+    ):
+        side >> say
+    return hire
+
+
+def refused_action(hire: Hire, by: Any = None, *, subject: str | None = None, **changes: Any) -> bytes:
+    """What the hirer's gate states of an action that it refused."""
+    fields: dict[str, Any] = {
+        "contract": hire.contract,
+        "engagement": hire.hirer.engagement.id,
+        "gate": hire.hirer.actor.did,
+        "at": hire.book.clock.now(),
+        "code": "scope_exceeded",
+        "clause": "read",
+        "reason": "the target is outside the grant",
+        "would_pass": "target https://acme.example/a",
+    }
+    action = Action("artifact:read", "https://acme.example/payroll", {"bytes": "1"}, {"region": "eu"})
+    predicate = refusal(action, **fields | changes)
+    return canonicalize(stated(by or hire.hirer.actor, {"contract": subject or hire.contract}, predicate))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,9 +10,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from support import ROOT
+from unit.cli.running import Ran
 
 UNDERSIGNED = (sys.executable, "-m", "undersigned.cli")
 SECONDS = 60.0
@@ -24,24 +24,8 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}", "PYTHONUNBUFFERED": "1", **more}
 
 
-class Ended(NamedTuple):
+class Ended(Ran):
     """How a process ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def values(self) -> list[dict[str, Any]]:
-        """What it wrote with `--json`: one JSON object on each line, and nothing else."""
-        found = [json.loads(line) for line in self.out.splitlines()]
-        assert all(isinstance(value, dict) for value in found)
-        return found
-
-    @property
-    def error(self) -> dict[str, Any]:
-        """The error that it ended with, under `--json`."""
-        return self.values[-1]["error"]
 
     def result(self) -> dict[str, Any]:
         """What a hire ended with."""

@@ -99,7 +99,7 @@ class Gatekeeper:
         try:
             await self.desk.refused(Turned.by(error, visit))
         except UndersignedError as failure:
-            _log.error("a refusal is not recorded", contract=visit.contract, refused=str(error), error=str(failure))
+            _log.error("a refusal was not recorded", contract=visit.contract, refused=str(error), error=str(failure))
 
     async def answer_fields(
         self, knock: Knock | None, status: int, content_type: str | None, body_digest: bytes

@@ -205,7 +205,7 @@ class PublicListener:
                 sock, where = await loop.sock_accept(listening)
             except OSError as exc:
                 # Out of file descriptors, most likely. The backlog waits; trying at once would only burn the CPU.
-                _log.error("cannot accept", error=str(exc))
+                _log.error("a connection cannot be accepted", error=str(exc))
                 await asyncio.sleep(0.2)
                 continue
             ticket = self.door.enter(str(where[0]))

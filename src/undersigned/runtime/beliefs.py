@@ -391,7 +391,8 @@ class Beliefs:
                 document = await self._agent.document_of(one.issuer, DOCUMENT_SECONDS)
                 self._waiting[one.digest] = admission(one, document, self._agent.clock.now())
             except UndersignedError as error:
-                _log.debug("no edge", credential=one.digest, error=str(error))  # most often: of no type that makes one
+                # Most often it is of no type that makes one.
+                _log.debug("a credential makes no edge", credential=one.digest, error=str(error))
             if one.has_status:
                 self._statuses[one.digest] = "good"  # it may have been suspended when it was shown last
             self._known[one.digest] = None

@@ -121,7 +121,7 @@ class Bookings:
             try:
                 await (self._shared or self._agent.ledger).release(id)
             except LedgerError as error:
-                _log.warning("not given back", reservation=id, error=str(error))
+                _log.warning("a reservation was not given back", reservation=id, error=str(error))
 
     async def _book_shared(self, books: Ledger, engagement: Engagement, booked: Booked) -> Booked:
         for one in booked.reserve:

@@ -365,7 +365,7 @@ class Conversation(Remembered):
                 continue
             except ScopeError as error:
                 # The store has the last word on what is left; decide again, knowing that it is too little.
-                _log.info("no room", engagement=self.id, error=str(error))
+                _log.info("no room for what was decided", engagement=self.id, error=str(error))
                 self._undo(items, greets)
                 if self.full:
                     await asyncio.sleep(RETRY_SECONDS)  # it was known, and there is nothing else to say
@@ -634,7 +634,7 @@ class Conversation(Remembered):
         """The `Withdraw` for what could not be decided; None where it is decided later, or there is nothing to end."""
         live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
         again = self._later(owed, live, error)
-        _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error), again=again)
+        _log.warning("nothing could be decided", engagement=self.id, moves=owed.moves, error=str(error), again=again)
         turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
         if again is not None:
             self._alarm.put_off(again, owed.key)
@@ -797,7 +797,7 @@ class Conversation(Remembered):
     async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
         body = item.message.message
-        _log.warning("refused", engagement=self.id, type=body.type, error=str(error))
+        _log.warning("message refused", engagement=self.id, type=body.type, error=str(error))
         turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
         if self.forgot and error.code == "conflicting_message":
             await self._read_back()

@@ -98,7 +98,7 @@ class Links:
         try:
             await channel.send(raw)
         except UndersignedError as error:
-            _log.info("not sent", peer=peer, error=str(error))
+            _log.info("a message was not sent", peer=peer, error=str(error))
             return False
         return True
 
@@ -181,7 +181,7 @@ class Links:
                 # Whatever this machine is short of now, it may have again; nobody else dials for this peer.
                 error = exc if isinstance(exc, UndersignedError) else TransportError("unreachable", str(exc))
                 self.last_error[peer] = error
-                _log.info("not reached", peer=peer, error=str(error))
+                _log.info("a peer was not reached", peer=peer, error=str(error))
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue

@@ -156,7 +156,7 @@ class Reviews:
         try:
             await conversation.ask(lambda _: said)
         except LocalProtocolError as error:
-            _log.warning("not reviewed", engagement=conversation.id, error=str(error))
+            _log.warning("a review was not sent", engagement=conversation.id, error=str(error))
 
     async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
@@ -169,7 +169,7 @@ class Reviews:
             except LocalProtocolError:
                 return False  # it is over, or this side is closing
             except UndersignedError as exc:
-                _log.error("not noted", engagement=conversation.id, error=str(exc))
+                _log.error("why a review failed was not noted", engagement=conversation.id, error=str(exc))
         return True
 
     async def _wait_told_of(
@@ -185,7 +185,7 @@ class Reviews:
         try:
             await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_WAITS, plain(str(error), MAX_WHY)),)))
         except UndersignedError as exc:
-            _log.warning("not noted", engagement=conversation.id, error=str(exc))
+            _log.warning("what a review waits for was not noted", engagement=conversation.id, error=str(exc))
 
     async def _review(
         self,

@@ -169,7 +169,7 @@ class StatusWatch:
         try:
             await conversation.ask(make)
         except LocalProtocolError as exc:
-            _log.warning("not said", engagement=conversation.id, error=str(exc))
+            _log.warning("a suspension, or its end, was not said", engagement=conversation.id, error=str(exc))
 
     async def _terminate(self, conversation: Conversation, named: Digest, error: CredentialError) -> None:
         shown = error.detail.get("evidence")

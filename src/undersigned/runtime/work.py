@@ -133,7 +133,7 @@ class Worker:
             await conversation.ask(lambda _: said)
         except LocalProtocolError as error:
             # The contract ended while the work was done; what was made stays here and is not delivered.
-            _log.warning("not delivered", engagement=conversation.id, error=str(error))
+            _log.warning("a delivery was not sent", engagement=conversation.id, error=str(error))
 
     async def _watched(self, conversation: Conversation, job: Job, work: Coroutine[Any, Any, None]) -> str | None:
         """Runs the work beside the contract: gives signs of life, stops with it, and never outlasts what is due.

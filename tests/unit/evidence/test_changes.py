@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from packs import Hire, coded
+from packs import Hire, changed_hire, coded
 from undersigned.contract import countersigned, verify_sealed, verify_sealed_change
 from undersigned.encoding import from_struct
 from undersigned.errors import ContractError, ProofError
@@ -14,40 +14,14 @@ from undersigned.protocol import Received, Sent
 from undersigned.testing import (
     ARBITER,
     acceptance,
-    amendment,
-    approval,
-    approval_request,
-    breach,
     closing,
     dispute,
     release,
-    resume,
     ruling,
     seal,
-    suspend,
 )
 
 LATER = "2030-01-01T00:00:00Z"
-
-
-def changed() -> Hire:
-    """Suspended, resumed, approved, a breach claimed, and amended by each side."""
-    hire = Hire().sealed()
-    for side, say in (
-        (hire.book.hirer, suspend()),
-        (hire.book.hirer, resume()),
-        (hire.book.provider, approval_request()),
-        (hire.book.hirer, approval()),
-        (hire.book.provider, breach()),
-        (hire.book.provider, amendment(price="14")),
-        (hire.book.hirer, acceptance()),
-        (hire.book.provider, seal()),
-        (hire.book.hirer, amendment(price="15")),
-        (hire.book.provider, acceptance()),
-        (hire.book.hirer, seal()),
-    ):
-        side >> say
-    return hire
 
 
 def step(report: Report, name: str) -> str:
@@ -57,7 +31,7 @@ def step(report: Report, name: str) -> str:
 @pytest.mark.parametrize("role", ["hirer", "provider"])
 def test_a_changed_contract_is_verified_with_its_changes(role: str) -> None:
     """HIRE-PCK-01, HIRE-LAN-07: both amendments hold, each by itself; the contract keeps its name."""
-    hire = changed().delivered().reviewed().closed()
+    hire = changed_hire().delivered().reviewed().closed()
     report = verify_pack(hire.pack(role), now=LATER)
     assert report.ok, report.steps
     assert (report.contract, report.state) == (hire.contract, "closed")
@@ -66,7 +40,7 @@ def test_a_changed_contract_is_verified_with_its_changes(role: str) -> None:
 
 def test_a_ruling_is_verified_too() -> None:
     """By the arbiter's DID document; its key follows from a did:key."""
-    hire = changed().delivered()
+    hire = changed_hire().delivered()
     hire.book.provider >> dispute()
     hire.book.hirer >> ruling("for_provider", amount="15")
     report = verify_pack(hire.closed().pack(), now=LATER)
@@ -76,7 +50,7 @@ def test_a_ruling_is_verified_too() -> None:
 
 def test_a_ruling_of_somebody_else_is_found() -> None:
     """A ruling that both carried and that the arbiter did not sign (HIRE-LIF-22)."""
-    hire = changed().delivered()
+    hire = changed_hire().delivered()
     hire.book.provider >> dispute()
     hire.book.hirer >> ruling(by=hire.provider.actor)
     report = verify_pack(hire.closed().pack(), now=LATER)
@@ -97,7 +71,7 @@ def test_a_release_is_verified_too() -> None:
 
 def test_an_amendment_stands_alone_and_a_contract_is_none() -> None:
     """HIRE-LAN-07, HIRE-CTR-10: they verify without the journal, and neither passes for the other."""
-    hire = changed()
+    hire = changed_hire()
     said = [e.message for e in hire.hirer.journal if isinstance(e, Sent | Received)]
     keys = {actor.did: actor.document for actor in (hire.hirer.actor, hire.provider.actor, ARBITER)}
 

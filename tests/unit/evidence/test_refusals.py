@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from packs import Hire, stated
+from packs import Hire, refused_action, stated
 from undersigned.attestation import RefusalPredicate, refusal
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.evidence import STEPS, Step, verify_pack
@@ -20,22 +20,6 @@ def hire() -> Hire:
     return Hire().whole()
 
 
-def told(hire: Hire, by: Any = None, *, subject: str | None = None, **changes: Any) -> bytes:
-    fields: dict[str, Any] = {
-        "contract": hire.contract,
-        "engagement": hire.hirer.engagement.id,
-        "gate": hire.hirer.actor.did,
-        "at": hire.book.clock.now(),
-        "code": "scope_exceeded",
-        "clause": "read",
-        "reason": "the target is outside the grant",
-        "would_pass": "target https://acme.example/a",
-    }
-    action = Action("artifact:read", "https://acme.example/payroll", {"bytes": "1"}, {"region": "eu"})
-    predicate = refusal(action, **fields | changes)
-    return canonicalize(stated(by or hire.hirer.actor, {"contract": subject or hire.contract}, predicate))
-
-
 def step(hire: Hire, *refusals: bytes) -> Step:
     report = verify_pack(hire.pack(refusals=refusals), now=hire.book.clock.now())
     assert report.not_judged == ()
@@ -44,7 +28,7 @@ def step(hire: Hire, *refusals: bytes) -> Step:
 
 def test_refusals_of_the_packer_hold(hire: Hire) -> None:
     """HIRE-GAT-02, HIRE-PCK-01."""
-    found = step(hire, told(hire), told(hire, clause="scope", repeated=7))
+    found = step(hire, refused_action(hire), refused_action(hire, clause="scope", repeated=7))
     assert found.ok
     assert found.detail == f"2 refused actions are stated by {hire.hirer.actor.did}"
     assert step(hire).detail == "none in this pack"
@@ -64,13 +48,13 @@ def test_refusals_of_the_packer_hold(hire: Hire) -> None:
 )
 def test_what_is_no_refusal_of_the_packer_does_not(hire: Hire, changes: Any, code: str) -> None:
     """HIRE-ATT-04, HIRE-ATT-05, HIRE-PCK-01."""
-    found = step(hire, told(hire, **changes(hire)))
+    found = step(hire, refused_action(hire, **changes(hire)))
     assert (found.ok, found.code) == (False, code)
 
 
 def test_a_changed_refusal_does_not(hire: Hire) -> None:
     """HIRE-PCK-02: one bit of the signature, under a digest that fits."""
-    envelope: Any = decode_json(told(hire))
+    envelope: Any = decode_json(refused_action(hire))
     signature = envelope["signatures"][0]["sig"]
     envelope["signatures"][0]["sig"] = ("A" if signature[0] != "A" else "B") + signature[1:]
     found = step(hire, canonicalize(envelope))
