@@ -237,6 +237,7 @@ async def answer(challenge: str, domain: str, *, signer: Identity = ACME, **opti
         challenge=challenge,
         domain=domain,
     )
+    config.pop(options.get("without", ""), None)
     return canonicalize(attach(document, config, await signer.sign(prepare(document, config, signer.kind))))
 
 
@@ -252,6 +253,14 @@ async def admitted(frame: Callable[[str], Any], *, now: Callable[[], str] = lamb
 async def test_a_frame_made_by_hand_is_taken() -> None:
     """So the refusals below are for the reason they name."""
     assert (await admitted(lambda challenge: answer(challenge, GLOBEX.did))).peer == ACME.did
+
+
+@pytest.mark.parametrize("member", ["created", "expires"])
+async def test_an_answer_says_when_it_was_made_and_until_when_it_is_good(member: str) -> None:
+    """Signed without one of them it would be good for ever, or from whenever."""
+    with pytest.raises(ProofError) as refused:
+        await admitted(lambda challenge: answer(challenge, GLOBEX.did, without=member))
+    assert refused.value.code == "proof_expired"
 
 
 async def test_sc_43_an_answer_works_once() -> None:
