@@ -25,6 +25,7 @@ from undersigned.contract.check import (
     check_parts,
     check_terms,
     contract_digest,
+    read_contract,
     read_document,
     scope_of,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "offer_config",
     "plain",
     "reached",
+    "read_contract",
     "read_document",
     "read_parents",
     "read_payment",
