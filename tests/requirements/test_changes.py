@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from msgspec.structs import replace
 from integration.hires import REPORT, Hands, did_of, moves, two_homes, until
 from undersigned.contract import Deadlines, Price, Terms
 from undersigned.daemon import Peer
-from undersigned.encoding import seconds_between, shift
+from undersigned.did import DidDocument
+from undersigned.encoding import canonicalize, seconds_between, shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.messages import Cancel
 from undersigned.protocol import presence
@@ -226,6 +228,26 @@ async def test_a_breach_that_was_not_cured_ends_it(tmp_path: Path, role: str) ->
         await peer.changes.revoke(view, cause="breach", names=claimed)
         await pair.both("closed")
         assert [ending.detail for ending in pair.ours.engagement.contract.endings] == ["breach"]
+
+
+async def test_the_document_by_which_a_delivery_was_judged_is_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-PCK-01: a provider that lists another key after its delivery may say nothing more by that document."""
+    async with working(tmp_path) as pair:
+        real = pair.hirer.document_of
+
+        async def listing_more(did: str, *age: int, **ages: int) -> DidDocument:
+            found = await real(did, *age, **ages)
+            if age or ages or did != pair.provider.identity.did:
+                return found  # asked for a message
+            return DidDocument(did, canonicalize({**json.loads(found.raw), "alsoKnownAs": ["urn:example:later"]}))
+
+        monkeypatch.setattr(pair.hirer, "document_of", listing_more)
+        pair.works.may_end.set()
+        await pair.both("closed")
+        kept = await pair.hirer.ledger.evidence(pair.ours.id)
+        assert any(b"urn:example:later" in blob.raw for blob in kept if blob.kind == "did-document")
 
 
 def _later(deadlines: Deadlines) -> Deadlines:

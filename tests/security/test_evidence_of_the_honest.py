@@ -8,18 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from integration.hires import until
 from security.test_over_the_wire_contract import Contracted, contracted
 from security.test_over_the_wire_replay import made
-from security.wire_attacker import attacked
+from security.wire_attacker import Attacker, Line, attacked
 from security.wire_world import World
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
+from undersigned.contract import Terms
 from undersigned.encoding import Digest, JsonObject, shift
 from undersigned.evidence import Report, verify_pack
+from undersigned.messages import Delivery
+from undersigned.runtime import Job, export, export_pack
 from undersigned.runtime import conversation as conversations
-from undersigned.runtime import export, export_pack
-from undersigned.testing import ARTIFACT, breach, cancel, receipt, resume, review, suspend
+from undersigned.testing import ARTIFACT, breach, cancel, receipt, resume, review, start, suspend
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -139,3 +142,37 @@ async def test_hire_chn_08_more_moves_at_once_than_a_receipt_names(world: World)
     await until(lambda: not conversation.engagement.unanswered_since)
     await hiring.hear("Receipt")
     await until(lambda: not hiring.party.engagement.unreceipted)
+
+
+class OfTwo(Contracted):
+    """A contract of two deliverables."""
+
+    def terms(self, price: str = "4") -> Terms:
+        terms = super().terms(price)
+        (one,) = terms.deliverables
+        return replace(terms, deliverables=(one, replace(one, name="notes.txt", criteria=())))
+
+
+async def test_hire_att_06_who_accepts_accepts_everything(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-ATT-06: an acceptance of one of two is refused, for no pack with it would hold; one of both is taken."""
+
+    async def both(job: Job) -> None:
+        for name in ("summary.txt", "notes.txt"):
+            await job.deliver(name, b"done", media_type="text/plain")
+
+    service = world.globex.services["idle"]
+    monkeypatch.setitem(world.globex.services, "idle", replace(service, handler=both))
+    hiring = await OfTwo(await Line.to(world, Attacker("accepts a part"))).up_to("sealed")
+    await hiring.do(start())
+    delivery = await hiring.hear("Delivery")
+    assert isinstance(delivery, Delivery)
+    whole = {one.name: one.digest for one in delivery.artifacts}
+    assert len(whole) == 2
+    part = verdict(hiring, passed=True, about={"summary.txt": whole["summary.txt"]})
+    told, before, after, _ = await attacked(hiring.line, made(hiring, review("accepted", statement=part)))
+    assert (told.how, told.code) == ("Problem", "attestation_binding")
+    assert before == after
+    await hiring.do(review("accepted", statement=verdict(hiring, passed=True, about=whole)))
+    await hiring.hear("Closing")
+    report = await report_on(world, hiring)
+    assert report.ok, report.steps
