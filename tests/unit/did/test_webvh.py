@@ -189,6 +189,9 @@ def test_what_was_changed_afterwards_is_refused(change: Callable[[list[JsonObjec
         (lambda last: last["parameters"].update(witness=witness(OTHER, threshold=0)), "threshold from 1"),
         (lambda last: last["parameters"].update(witness=witness(OTHER, threshold=2)), "threshold from 1 to 1"),
         (lambda last: last["parameters"].update(witness=witness(OTHER, OTHER)), "different texts in witnesses"),
+        (lambda last: last["parameters"].update(witness=witness(OTHER, threshold=True)), "threshold from 1 to 1"),
+        (lambda last: last["parameters"].update(witness=witness(OTHER) | {"more": 1}), "expected a witness parameter"),
+        (lambda last: last["parameters"].update(witness=witness(OTHER) | {"witnesses": {}}), "expected a witness"),
         (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [{"id": OTHER.key.multikey}]}),
          "to be a did:key"),
         (lambda last: last["state"].update(id="did:web:globex.example"), "expected the document of a did:webvh"),
@@ -199,6 +202,33 @@ def test_what_was_changed_afterwards_is_refused(change: Callable[[list[JsonObjec
 def test_what_an_entry_may_not_say(change: Callable[[JsonObject], object], said: str) -> None:
     """HIRE-WVH-03, HIRE-WVH-04: also under a good hash and proof."""
     assert said in refused(spoiled(lambda entries: change(entries[-1]), sign=True))
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_an_entry_with_a_good_proof_and_another_hash_is_refused(last: bool) -> None:
+    """HIRE-WVH-03: who holds the update keys does not put another entry before one, or change what is in it."""
+    for changed in (False, True):
+        log = new_log()
+        if last:
+            log.add(document_at(log.did, KEY_2), controller=CONTROLLER)
+        entry = {name: value for name, value in log.entries[-1].items() if name != "proof"}
+        if changed:
+            entry["state"] = {**entry["state"], "alsoKnownAs": ["did:web:globex.example"]}
+        else:
+            # Behind the SCID where it follows the first entry, and the first entry behind itself.
+            entry = rehashed(entry, log.scid if last else entry["versionId"])
+        log.entries[-1] = signed(entry, CONTROLLER)
+        assert "its hash is another than in" in refused(log)
+
+
+def test_what_may_be_said_at_the_edge() -> None:
+    """A time of nothing or of the longest; a portable DID that says so again, or that it is none any more."""
+    for ttl in (0, 2**31):
+        assert history_of(new_log(ttl=ttl)).ttl_seconds == ttl
+    for portable in (True, False):
+        log = new_log(portable=True)
+        log.add(document_at(log.did, KEY_2), controller=CONTROLLER, portable=portable)
+        assert len(history_of(log).versions) == 2
 
 
 def test_the_first_entry_is_the_identifier() -> None:
