@@ -244,7 +244,8 @@ def test_a_cancelled_contract_is_wound_down_and_says_what_there_is(hired: Hire) 
     assert shift(before, least) <= said["windDown"] <= shift(SystemClock().now(), least)
     (delivery,) = [json.loads(row.raw) for row in asyncio.run(_rows(acme, "Delivery"))]
     assert (delivery["outcome"], delivery["artifacts"]) == ("cancelled", [])
-    assert (ended.code, ended.error["code"]) == (3, "upstream_failed"), ended
+    assert (ended.code, ended.error["code"]) == (3, "policy_denied"), ended
+    assert "we cancelled it: superseded; the delivery is cancelled, owed 0 EUR" in ended.error["message"]
     assert [one["settlement"]["amount"] for one in _closings(acme)] == ["0", "0"]
 
 

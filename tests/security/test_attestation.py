@@ -19,7 +19,7 @@ from parties import NOW, Party
 from undersigned.attestation import make_statement, provenance, verify_foreign_statement, verify_statement, work
 from undersigned.daemon.sbom import read_distribution
 from undersigned.encoding import base64_encode, canonicalize, decode_json, digest_bytes, shift
-from undersigned.errors import UndersignedError, VerificationError
+from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.evidence.archive import read_archive, write_archive
 from undersigned.messages import Artifact
@@ -182,6 +182,11 @@ def wheel(**files: bytes) -> bytes:
         for name, data in {"a.dist-info/METADATA": METADATA, **files}.items():
             archive.writestr(name, data)
     return made.getvalue()
+
+
+def test_an_empty_artifact_is_told_as_that() -> None:
+    with pytest.raises(FormatError, match="not a wheel or source distribution: it is empty"):
+        read_distribution(b"")
 
 
 def test_sc_69_an_archive_in_an_archive_is_one_file() -> None:

@@ -59,6 +59,7 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Difference, differences
 
+from .listing import CommandGroup
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["contract"]
@@ -71,7 +72,7 @@ CONTRACT = click.argument("contract", metavar="CONTRACT")
 FOR_OPTION = click.option("--for", "seconds", type=click.IntRange(60), default=3600, help="Seconds. Default 3600.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def contract() -> None:
     """A contract while it is performed: look at it, suspend it, change it, end it, dispute it."""
 

@@ -26,13 +26,14 @@ from undersigned.runtime import (
 from undersigned.trust import KINDS
 
 from .claims import claim_of, told
+from .listing import CommandGroup
 from .options import FORCE_OPTION, new_file, open_gatherer, out_option
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def credentials() -> None:
     """Issue, list, show and withdraw what this folder's organisation says; keep what others say about this agent."""
 

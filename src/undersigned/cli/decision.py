@@ -22,6 +22,7 @@ from undersigned.runtime import (
 from undersigned.trace import Verdict
 from undersigned.trust import Decision, Difference
 
+from .listing import CommandGroup
 from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, plain, reading, typed
 from .trace import tell_verdict
 
@@ -31,7 +32,7 @@ DIFFERS = 1
 STYLES = {"allow": "green", "deny": "red", "ask": "yellow"}
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 @JSON_OPTION
 def decision(as_json: bool) -> None:
     """What was decided about others: why, from what, and whether it comes out the same again."""

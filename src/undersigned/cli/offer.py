@@ -27,6 +27,7 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Decision, Verdict, approval, weigh
 
+from .listing import CommandGroup
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["offer"]
@@ -42,7 +43,7 @@ AS_OPTION = click.option(
 NOTE_OPTION = click.option("--note", metavar="TEXT", help="Why, in your words; signed along.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def offer() -> None:
     """Terms that wait for people: what is put to them, and their answer."""
 

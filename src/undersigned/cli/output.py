@@ -190,8 +190,11 @@ def home_path(home: str | None) -> Path:
     """The state folder meant: `--home`, else `UNDERSIGNED_HOME`, else the user's data folder.
 
     Raises:
-        ConfigurationError: `bad_configuration`, it is not a name that every part of the system can write.
+        ConfigurationError: `bad_configuration`, it is not a name that every part of the system can write, or none, as
+            of a shell's variable that is not set: the folder of somebody else would be meant in its place.
     """
+    if home == "":
+        raise ConfigurationError("bad_configuration", "the state folder: expected the name of a folder, got ''")
     named = home or os.environ.get("UNDERSIGNED_HOME")
     path = Path(named) if named else Path(platformdirs.user_data_dir("undersigned"))
     if not path.as_posix().isprintable():

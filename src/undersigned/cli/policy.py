@@ -24,6 +24,7 @@ from undersigned.trust import (
     run_case,
 )
 
+from .listing import CommandGroup
 from .output import HOME_OPTION, Out, command, counted, plain
 
 __all__ = ["policy"]
@@ -38,7 +39,7 @@ POLICY_OPTION = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def policy() -> None:
     """What our policy demands, and what it would say."""
 

@@ -10,6 +10,7 @@ from undersigned.daemon import RegistryServer
 from undersigned.runtime import read_token
 
 from .interrupts import stop_signal
+from .listing import CommandGroup
 from .options import quiet_logs
 from .output import Out, command
 
@@ -18,7 +19,7 @@ __all__ = ["registry"]
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def registry() -> None:
     """A trust registry (ToIP TRQP v2.0) that others can ask."""
 

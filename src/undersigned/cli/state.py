@@ -28,6 +28,7 @@ from undersigned.runtime import (
     rotate_key,
 )
 
+from .listing import CommandGroup
 from .output import (
     HOME_OPTION,
     JSON_OPTION,
@@ -131,7 +132,7 @@ async def init(
             raise ConfigurationError("bad_configuration", f"--trust: {error.message}") from error
     if handler is not None:
         handler_named(handler, "--handler")
-    path = home_path(folder or home)
+    path = home_path(home if folder is None else folder)
     name = path.absolute().name[:MAX_NAME] if name is None else name
     checked_name("--name", name)
     checked_name("--organisation", name if organisation is None else organisation)
@@ -190,7 +191,7 @@ async def init(
     out.line(f"run it with                    {typed('serve --home {}', path)}")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 @JSON_OPTION
 def keys(as_json: bool) -> None:
     """Show and rotate the keys of the state folder."""
@@ -267,7 +268,7 @@ async def _require_no_work_for_its_key(home: Home) -> None:
         )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 @JSON_OPTION
 def ledger(as_json: bool) -> None:
     """Look at the ledger: engagements, their journals, the log, its checks."""

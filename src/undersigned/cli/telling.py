@@ -104,13 +104,14 @@ def summary_of(message: Message) -> str:
         case Start():
             return f"inputs {', '.join(plain(item.name, 40) for item in message.inputs) or 'none'}"
         case Progress():
-            percent = f"{message.percent} % " if message.percent is not None else ""
-            return f"{percent}{plain(message.note or '', 80)}"
+            percent = f"{message.percent} %" if message.percent is not None else ""
+            return f"{percent} {plain(message.note or '', 80)}".strip()
         case Delivery():
             names = ", ".join(f"{plain(a.name, 40)} {_short(a.digest)}" for a in message.artifacts)
             return f"{message.outcome}: {names or 'nothing'}; {counted(len(message.statements), 'statement')}"
         case Review():
             met = f"{sum(one.met for one in message.criteria)} of {len(message.criteria)} criteria met"
+            met = met if message.criteria else "no criteria were agreed"
             verifier = _verifier(message)
             if verifier == message.sender:
                 return f"{message.verdict}, {met}"
@@ -266,7 +267,10 @@ async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -
 
 def goes_on(unfinished: Mapping[str, Any]) -> str:
     """One engagement that a start goes on with, as `Peer.status` has it, on one line."""
-    return f"goes on with {unfinished['engagement']}: {unfinished['state']}, {unfinished['why']}"
+    named, state = unfinished["engagement"], unfinished["state"]
+    if state in ENDED:
+        return f"{named} is {state}, which {unfinished['peer']} has not confirmed: it is told again"
+    return f"goes on with {named}: {state}, {unfinished['why']}"
 
 
 async def _is_hire_for(peer: Peer, engagement: EngagementId, task: str) -> bool:

@@ -13,6 +13,7 @@ from undersigned.errors import ConfigurationError, FormatError
 from undersigned.runtime import AnchorBook, KeptRecord, SystemClock, read_document
 from undersigned.trust import MAX_DEPTH, Anchor, Anchors, AnchorSet, anchor_changes, anchor_record
 
+from .listing import CommandGroup
 from .output import HOME_OPTION, Out, command, counted, plain
 from .trust_changes import compare, did_here, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
 
@@ -22,7 +23,7 @@ YES_OPTION = click.option("--yes", is_flag=True, help="Go on although open engag
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def trust() -> None:
     """Whom we believe about what: anchors, and the graph of what others say."""
 

@@ -14,6 +14,7 @@ from undersigned.runtime import Gatherer, Home, SystemClock, Witness, Witnesses,
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 from .interrupts import stop_signal
+from .listing import CommandGroup
 from .options import FORCE_OPTION, NOTE_OPTION, checked_did, quiet_logs, write_new
 from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
 
@@ -22,7 +23,7 @@ __all__ = ["witness"]
 BOOK = "witness.db"
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def witness() -> None:
     """Watch the logs of others as a witness (C2SP tlog-witness), or have our own watched."""
 

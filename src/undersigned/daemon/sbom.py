@@ -113,6 +113,8 @@ def read_distribution(data: bytes) -> Distribution:
     Raises:
         FormatError: `bad_request`, not such an archive; `too_large`, more files or bytes than are read.
     """
+    if not data:
+        raise FormatError("bad_request", "not a wheel or source distribution: it is empty")
     files: list[tuple[str, str]] = []
     metadata: tuple[int, str] | None = None
     try:

@@ -21,7 +21,7 @@ from undersigned.errors import (
     UndersignedError,
     VerificationError,
 )
-from undersigned.messages import Delivery, Need, Problem, Review, Withdraw
+from undersigned.messages import Cancel, Delivery, Need, Problem, Review, Withdraw
 from undersigned.protocol import ENDED
 from undersigned.scope import read_scope
 from undersigned.trust import Decision
@@ -334,15 +334,24 @@ class Hire:
                     why = f"of its {last.type}" if last.message else "we could not decide"
                     raise PolicyError(last.code, f"we withdrew, because {why}: {told}", engagement=engagement.id)
             raise self._withdrawn(conversation, self._refused, told)
+        cancelled = ""
+        if conversation.said("Cancel", "hirer"):
+            cancelled = f"we cancelled it: {conversation.last('Cancel', Cancel, 'hirer').reason}"
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
             if (failed := conversation.facts.get(REVIEW_FAILED)) is not None:
                 price = owed_price(conversation, engagement)
                 text = f"our own review failed ({failed}), and the contract ended without one: {ends}"
                 raise PolicyError("decision_failed", f"{text}; owed by it: {price.amount} {price.currency}")
+            if cancelled:
+                raise PolicyError("policy_denied", f"{cancelled}; the contract ended without a review: {ends}")
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
         review = conversation.last("Review", Review, "hirer")
         delivery = conversation.last("Delivery", Delivery, "provider")
+        if cancelled and delivery.outcome != "complete":
+            price = owed_price(conversation, engagement)
+            text = f"{cancelled}; the delivery is {delivery.outcome}, owed {price.amount} {price.currency}"
+            raise PolicyError("policy_denied", text)
         if delivery.outcome != "complete":
             told = f"the provider did not finish the work: the delivery is {delivery.outcome}"
             bounds = _bounds(conversation.offered().terms, delivery)
@@ -389,6 +398,8 @@ class Hire:
                 withdraw = conversation.last("Withdraw", Withdraw, role)
                 needed = "; ".join(map(needed_text, withdraw.needed or ()))
                 hint = f"; would change the answer: {needed}" if needed else ""
+                if withdraw.reason == "not_offered" and role == "provider":
+                    hint += "; 'undersigned discover' shows what it does"
                 same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
                 code = withdraw.reason if withdraw.reason in same else "policy_denied"
                 if refused is not None and refused.code == _DIVERGED:

@@ -298,6 +298,14 @@ def test_the_state_folder_is_the_option_then_the_variable_then_the_users(tmp_pat
         home_path(os.fsdecode(b"a\xff"))
 
 
+def test_an_empty_name_is_no_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--home "$ACME"` without that variable would act as somebody else, with other keys."""
+    monkeypatch.setenv("UNDERSIGNED_HOME", str(tmp_path / "variable"))
+    for arguments in (["keys", "list", "--home", ""], ["init", "", "--local"]):
+        assert run(*arguments).code == 2, arguments
+    assert not (tmp_path / "variable").exists()
+
+
 def test_a_command_to_type_names_the_program_as_it_is_found(tmp_path, monkeypatch) -> None:
     """After `make demo` the program is at .venv/bin/undersigned, which is on nobody's path."""
     monkeypatch.setattr(sys, "argv", [".venv/bin/undersigned", "demo"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from message_examples import conversation
-from undersigned.cli.telling import event_json, event_line, noted, quiet, row_line, summary_of
+from undersigned.cli.telling import event_json, event_line, goes_on, noted, quiet, row_line, summary_of
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
 from undersigned.messages import MESSAGE_TYPES, Presentation
@@ -122,3 +122,22 @@ def test_notes_are_printable_whatever_they_hold(name: str, text: str) -> None:
     record = {"ceiling": {"amount": text}, "action": text, "target": text, "clause": text, "reason": text}
     value = msgspec.json.encode(record).decode() if text.isascii() else "{}"
     assert noted(name, value).isprintable()
+
+
+def test_nothing_is_told_of_what_is_not_there() -> None:
+    """No space at the end for a note, and no count of criteria where none were agreed."""
+    said = {one.message.type: one.message for one in MESSAGES.values()}
+    assert summary_of(replace(said["Progress"], percent=50, note=None)) == "50 %"
+    assert summary_of(replace(said["Progress"], percent=None, note="half of it")) == "half of it"
+    assert summary_of(replace(said["Review"], criteria=())).endswith("no criteria were agreed")
+
+
+def test_what_is_over_does_not_go_on() -> None:
+    """A start tells the other side of it once more, and that is what is said."""
+    one = {"engagement": "urn:hire:engagement:x", "peer": "did:web:globex.example", "why": "ended: changed"}
+    over = "urn:hire:engagement:x is withdrawn, which did:web:globex.example has not confirmed: it is told again"
+    assert goes_on({**one, "state": "withdrawn"}) == over
+    assert (
+        goes_on({**one, "state": "working", "why": "the work"})
+        == "goes on with urn:hire:engagement:x: working, the work"
+    )

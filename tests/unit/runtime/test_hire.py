@@ -11,7 +11,7 @@ import pytest
 
 from runtimes import World
 from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
-from undersigned.runtime import Conversation, Event, Hire, HireResult, Order, contract_orders
+from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, contract_orders
 from undersigned.runtime.hire import Begin
 from undersigned.runtime.turn import Hears
 
@@ -335,6 +335,23 @@ def test_what_is_cancelled_while_it_begins_is_withdrawn(open_world: Open) -> Non
     with pytest.raises(PolicyError, match="we withdrew"):
         task.result()
     assert world.hirer.said() == ["Inquiry", "Withdraw"]
+
+
+def test_a_hire_that_was_cancelled_under_its_contract_says_that_it_was(open_world: Open) -> None:
+    """The provider stopped as it was told, and did not fail."""
+
+    async def never(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    world = open_world(handler=never)
+    hire, task = hired(world)
+    world.settle(5)
+    assert not task.done()
+    world.run(hire.cancel("superseded"))
+    world.settle(120)
+    with pytest.raises(PolicyError, match="we cancelled it: superseded; the delivery is cancelled, owed 0 EUR") as told:
+        task.result()
+    assert told.value.code == "policy_denied"
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
