@@ -80,7 +80,7 @@ def _taken(path: Path, keys: Path) -> str:
     if (keys / "organisation.json").exists() and not any((path / "credentials").glob("*.json")):
         did, issue, add = Home(path).configuration.did, "undersigned credentials issue", "undersigned credentials add"
         return (
-            f"{path} is a state folder already, and has no credential: {making}; then finish it with "
+            f"{path} is a state folder already: it has {keys.name}, and no credential: {making}; then finish it with "
             f"'{issue} {did} --home {path} --out FILE' and '{add} FILE --home {path}'"
         )
     return f"{path} is a state folder already: it has {keys.name}"
