@@ -113,6 +113,19 @@ def test_sc_27_a_proof_has_no_other_members(suite: str, key: Key, name: str) -> 
     assert code_of(with_proof(key.signed(contract(), suite), **{name: "x"})) == "unknown_term"
 
 
+def test_sc_30_a_proof_is_read_in_the_context_of_its_document() -> None:
+    """Signed as it is, with a context that gives its words another meaning than those of the document."""
+    document, suite = contract(), "eddsa-jcs-2022"
+
+    def signed(context: object) -> dict[str, Any]:
+        options = {**proof_config(suite, HIRER.method, PURPOSE, CREATED), "@context": context}
+        hashed = CRYPTOSUITES[suite].hash(document, options, "Ed25519")
+        return {**document, "proof": {**options, "proofValue": multibase_encode("z", HIRER.sign(hashed))}}
+
+    verify_proof(signed(document["@context"]), key=lookup(HIRER), purpose=PURPOSE)
+    assert code_of(signed("https://www.w3.org/ns/credentials/v2"), key=lookup(HIRER)) == "proof_invalid"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
