@@ -83,6 +83,7 @@ async function verdict(conversation) {
   const { state } = engagement;
   const delivery = conversation.last('Delivery', 'provider');
   /** @type {Map<string, Uint8Array>} */ const bytes = new Map();
+  let fetched = false;
   let holds = delivery.outcome === 'complete' && state.terms.deliverables.every((/** @type {any} */ one) => delivery.artifacts.some((/** @type {any} */ made) => made.name === one.name))
     && delivery.artifacts.every((/** @type {any} */ made) => state.terms.deliverables.some((/** @type {any} */ one) => one.name === made.name)); // what nobody asked for is not fetched
   try {
@@ -92,12 +93,15 @@ async function verdict(conversation) {
       const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
       bytes.set(name, found);
     }
+    fetched = true;
     const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms };
     verifyDelivery(delivery, of, bytes);
     bytes.forEach((data) => peer.store.put(data));
   } catch (error) {
     peer.log(conversation, 'delivery refused', error);
-    if (/** @type {any} */ (error).code === 'unreachable') return retry(conversation);
+    const { code } = /** @type {any} */ (error);
+    const times = { now: peer.now(), deliveredAt: state.delivery.at, startedAt: peer.startedAt, review: duration(state.terms.deadlines.review) };
+    if (code === 'unreachable' || (!fetched && code !== 'too_large' && asksAgain(times))) return retry(conversation);
     holds = false;
   }
   await conversation.enqueue(async () => {
@@ -108,6 +112,17 @@ async function verdict(conversation) {
     await peer.turn(conversation);
   });
   return undefined;
+}
+
+/**
+ * Whether what could not be had is asked for again: until five minutes before the review ends, or a quarter of a shorter one, and for as long as this
+ * process has not asked for ten minutes, or that quarter (decision 0294). What a server answers is signed by nobody, so one no is no verdict.
+ * @param {{now: number, deliveredAt: number, startedAt: number, review: number}} times
+ */
+export function asksAgain({ now, deliveredAt, startedAt, review }) {
+  const quarter = review / 4;
+  const asked = now - Math.max(deliveredAt, startedAt);
+  return now < deliveredAt + review - Math.min(300, quarter) || asked < Math.min(600, quarter);
 }
 
 /** The artifacts could not be had: once more in a moment, as long as there is time for it. @param {Conversation} conversation */

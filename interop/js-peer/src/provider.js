@@ -11,6 +11,7 @@ import { work } from './job.js';
  */
 
 const ANSWER_SECONDS = 300;
+const HOLD_SECONDS = 4 * 3600;
 const METHODS = ['none', 'invoice'];
 const withdraw = (/** @type {string} */ reason, /** @type {any} */ more = {}) => ({ type: 'Withdraw', body: { reason, ...more } });
 
@@ -75,12 +76,16 @@ async function answer(conversation) {
   if (!METHODS.includes(terms.settlement.method)) return withdraw('declined', { offer: live.digest, needed: [{ code: 'settlement', member: '/terms/settlement' }] });
   const suits = terms.deliverables.every((/** @type {any} */ one) => one.name === service.delivers) && !terms.evidence.c2pa && terms.evidence.sbom === undefined;
   if (!suits || terms.price.currency !== service.price.currency) return withdraw('declined', { offer: live.digest });
+  if (holdsTooLong(live, peer.now())) return withdraw('declined', { offer: live.digest, needed: [{ code: 'too_long', member: '/validUntil' }] });
   const enough = amount(terms.price.amount) >= amount(service.price.amount);
   if (enough && peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
   const named = conversation.last('Offer', 'provider') !== undefined;
   if (named || rounds >= inquiry.limits.rounds) return withdraw(rounds >= inquiry.limits.rounds ? 'round_limit' : 'declined', { offer: live.digest });
   return offer(conversation, (base) => ({ ...rebased(terms, base), price: enough ? terms.price : service.price }));
 }
+
+/** An acceptance binds a place until the answer, at most for four hours here (decision 0295). @param {any} live @param {number} now */
+export const holdsTooLong = (live, now) => seconds(live.validUntil) - now + duration(live.document.terms.sealGrace) > HOLD_SECONDS;
 
 /** Work begins once for each round; what it comes to is said when it is done. @param {Conversation} conversation */
 function begin(conversation) {
