@@ -37,6 +37,7 @@ from undersigned.runtime import (
     outgoing,
     papers,
     provider,
+    review,
     status_keeper,
     turn,
     work,
@@ -1159,7 +1160,7 @@ def _review_unchecked() -> None:
     async def unchecked(*_: Any) -> tuple[()]:
         return ()
 
-    work.Worker.check_review = unchecked
+    review.Reviews.check_review = unchecked
 
 
 @mutant(
@@ -1447,17 +1448,13 @@ def _no_bytes() -> None:
 def _continues_anything() -> None:
     from undersigned.runtime import agent
 
-    async def continued(*_: Any) -> tuple[Any, ...]:
-        return ()
-
-    agent.continued = continued
     real = agent.Agent.check
 
-    async def check(self: Any, conversation_: Any, message: Any, document: Any) -> Any:
+    async def check(self: Any, conversation_: Any, message: Any, *given: Any) -> Any:
         body = message.message
         if getattr(body, "continues", None) is not None:
             return None, ()
-        return await real(self, conversation_, message, document)
+        return await real(self, conversation_, message, *given)
 
     agent.Agent.check = check
 
@@ -1600,7 +1597,7 @@ def _takes_shortened() -> None:
 
 @mutant("accepts whatever is delivered", "HIRE-ART-03", "hirer-broken-delivery")
 def _accepts_anything() -> None:
-    work.verify_delivery = lambda *_, **__: ()
+    review.verify_delivery = lambda *_, **__: ()
 
 
 @mutant("never closes its books", "HIRE-CLS-01", "hirer-whole-hire", "hirer-broken-delivery")

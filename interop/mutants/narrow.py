@@ -22,10 +22,10 @@ from undersigned.runtime import (
     gather,
     intake,
     papers,
+    review,
     status_keeper,
     turn,
     witnessing,
-    work,
 )
 from undersigned.transport import proving
 
@@ -470,7 +470,7 @@ def _takes_back() -> None:
 
 @mutant("takes statements of strangers in a review", "HIRE-ATT-05", "attestation-review-by-a-stranger")
 def _strangers_review() -> None:
-    real = work.Worker.check_review
+    real = review.Reviews.check_review
 
     async def check(*args: Any) -> Any:
         try:
@@ -480,7 +480,7 @@ def _strangers_review() -> None:
                 raise
             return ()
 
-    work.Worker.check_review = check
+    review.Reviews.check_review = check
 
 
 @mutant("takes a delivery after the accepted one", "HIRE-ATT-07", "table-hirer-closed-delivery")

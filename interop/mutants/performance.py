@@ -20,7 +20,7 @@ from undersigned.jsonld import compiled
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.proof.suites import rdfc
 from undersigned.protocol import fold, lane, performance
-from undersigned.runtime import SystemClock, conversation, intake, papers, turn, work
+from undersigned.runtime import SystemClock, conversation, intake, papers, review, turn
 from undersigned.scope import decision
 
 OTHER = digest_bytes(b"another")
@@ -269,12 +269,12 @@ def _statement_twice() -> None:
     "attestation-review-in-place-of-the-verifier",
 )
 def _no_verifier() -> None:
-    real = work.Worker._verdict
+    real = review.Reviews._verdict
 
     async def verdict(self: Any, engagement: Any, said: Any, delivery: Any, named: Any, hirer: Any = None) -> Any:
         return await real(self, engagement, said, delivery, None, hirer)
 
-    work.Worker._verdict = verdict
+    review.Reviews._verdict = verdict
 
 
 # ---------------------------------------------------------------------- scope and gate
