@@ -73,7 +73,7 @@ from .alarm import Alarm
 from .names import fresh_urn
 from .outgoing import renew_proof, sign_message
 from .pace import progress_seconds
-from .remembered import Remembered
+from .remembered import Remembered, counts
 from .shell import Shell
 from .told import told_of_decision, told_of_message
 from .turn import EARLY, Say, Turn, load_engagement
@@ -700,7 +700,8 @@ class Conversation(Remembered):
             turn.evidence.extend(evidence)
             if leaf is not None:
                 turn.leaves.append(leaf)
-            self.remember(body)
+            if counts(message, after):
+                self.remember(body)
             turn.event("received" if how == "applies" else how, body.type, message=body)
             if how == "applies" and (found := early(before, Received(message, now))) is not None:
                 self._note_early(turn, found)

@@ -395,8 +395,10 @@ async def _inclusion(
                 offers[row.digest] = message
         elif row.type == "Acceptance":
             message = recorded_message(row.raw).message
-            if isinstance(message, Acceptance) and message.offer in offers:
-                document = from_struct(offers[message.offer].document)
+            # Taken out: a second acceptance of the same offer is void, and has no leaf.
+            offer = offers.pop(message.offer, None) if isinstance(message, Acceptance) else None
+            if isinstance(message, Acceptance) and offer is not None:
+                document = from_struct(offer.document)
                 leaf = contract_leaf(countersigned(document, message.contract_proof))
     if leaf is None or note is None:
         return None

@@ -151,8 +151,11 @@ async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]
         if row.type not in LOGGED_MOVES:
             continue
         if row.type == "Acceptance" and isinstance(said := recorded_message(row.raw).message, Acceptance):
-            document = countersigned(from_struct(offers[said.offer].document), said.contract_proof)
-            found.append(Logged("contract", said.document, row.at, contract_leaf(document)))
+            # Taken out: a second acceptance of the same offer, or one of another, is void, and makes no contract.
+            accepted = offers.pop(said.offer, None)
+            if accepted is not None:
+                document = countersigned(from_struct(accepted.document), said.contract_proof)
+                found.append(Logged("contract", said.document, row.at, contract_leaf(document)))
         found.append(Logged(row.type, row.digest, row.at, move_leaf(row.raw)))
     found += [
         Logged("refusal", blob.digest, "", refusal_leaf(blob.raw))

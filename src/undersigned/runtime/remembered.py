@@ -7,10 +7,10 @@ from typing import Final, TypeAlias, TypeVar
 from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Delivery, Message, Offer
+from undersigned.messages import Acceptance, Delivery, Message, Offer, VerifiedMessage
 from undersigned.protocol import Engagement
 
-__all__ = ["PACKED", "Kept", "Remembered"]
+__all__ = ["PACKED", "Kept", "Remembered", "counts"]
 
 M = TypeVar("M", bound=Message)
 
@@ -172,6 +172,15 @@ class Remembered:
         self.facts = {**self.facts, name: value}
         if name in PACKED:
             self.packed |= {(name, digest_bytes(value.encode()))}
+
+
+def counts(move: VerifiedMessage, engagement: Engagement) -> bool:
+    """Whether a move that led to `engagement` is one to be remembered: a second acceptance crosses a move that its
+    sender has not seen, moves nothing, and takes the place of the first in nothing.
+    """
+    tabled = engagement.tabled
+    accepted = tabled.acceptance if tabled is not None else engagement.acceptance
+    return not isinstance(move.message, Acceptance) or move.digest == accepted
 
 
 def _in_force(engagement: Engagement) -> tuple[str, int] | None:

@@ -18,7 +18,7 @@ from undersigned.messages import Message, Need, VerifiedMessage, recorded_messag
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
 
-from .remembered import PACKED, Kept
+from .remembered import PACKED, Kept, counts
 
 __all__ = [
     "EARLY",
@@ -306,15 +306,16 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
     rows = await ledger.rows(summary.engagement)
     for row in rows:
         entry = entry_of(row)
+        engagement = apply(engagement, entry)
         if isinstance(entry, Noted):
             facts[entry.name] = entry.value
             if entry.name in PACKED:
                 packed.add((entry.name, digest_bytes(row.raw)))
         elif not entry.message.message.notice:
-            moves.append(entry.message.message)
+            if counts(entry.message, engagement):
+                moves.append(entry.message.message)
         elif row.kind == "received" and row.type != "Progress":
             notices.add(row.digest)
-        engagement = apply(engagement, entry)
     return Loaded(engagement, len(rows), facts, frozenset(packed), moves, notices)
 
 

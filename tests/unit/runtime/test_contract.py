@@ -19,10 +19,12 @@ from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, ScopeError
-from undersigned.messages import Acceptance, Closing, Delivery, Review
+from undersigned.evidence import verify_pack
+from undersigned.messages import Acceptance, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
-from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
+from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
 from undersigned.runtime.changes import owed_price
+from undersigned.runtime.logbook import logged
 from undersigned.runtime.order import ARTIFACT_READ
 from undersigned.runtime.review import Reviewed
 from undersigned.testing import HandClock, Party, release
@@ -88,6 +90,46 @@ def test_what_is_owed_is_the_amount_of_the_release_that_was_sealed(open_world: O
     again = world.restart(hirer).the()
     assert again.engagement.got[-1] == other.digest
     assert owed_price(again, again.engagement) == Price(amount="3", currency="EUR")
+
+
+def test_an_amendment_is_sealed_with_the_acceptance_that_was_recorded_first(open_world: Open) -> None:
+    """HIRE-LAN-04: a second one crosses a move that its sender has not seen and moves nothing, so it makes no leaf: not
+    for the seal, not for a pack, and not in the list of what is in the log, whatever offer it names.
+    """
+    world, ours = working(open_world)
+    hirer, provider, id = world.hirer, world.provider, ours.id
+    world.run(hirer.changes.amend(ours, lambda terms: replace(terms, price=Price(amount="6", currency="EUR"))), 1)
+    world.settle()
+    world.cut = True
+    tabled = provider.the().engagement.tabled
+    assert tabled is not None
+    world.run(provider.changes.accept(provider.the(), tabled.document), 1)
+    accepted = next(one for one in reversed(messages(provider, id)) if isinstance(one.message, Acceptance))
+    first = next(one for one in messages(provider, id) if isinstance(one.message, Offer))
+    world.run(hirer.changes.suspend(ours, seconds=3600), 1)
+    said, raws, before = accepted.message, [accepted.raw], accepted.digest
+    assert isinstance(said, Acceptance)
+    for number, offer in enumerate((said.offer, first.digest, digest_bytes(b"no offer")), start=1):
+        proof = {**said.contract_proof, "proofValue": f"z{'1' * 80}{number}"}
+        again = replace(said, id=f"{said.id[:-1]}{number}", sequence=said.sequence + number, previous=before)
+        signed = provider.office.actor.sign(replace(again, offer=offer, contract_proof=proof), world.clock.now())
+        raws.append(signed.raw)
+        before = signed.digest
+    ends, _ = world.channel(provider.did, hirer.did)
+
+    async def all_at_once() -> None:
+        for raw in raws:
+            await hirer.intake.read(ends, raw)
+
+    world.run(all_at_once())
+    world.settle()
+    assert before in folded(hirer, id).got
+    assert contract_of(ours).in_force == said.document
+    found = world.run(logged(hirer.ledger, id))
+    assert [one.digest for one in found if one.what == "contract"] == [contract_of(ours).digest, said.document]
+    pack = world.run(export_pack(hirer.ledger, hirer.artifacts, hirer.did, id))
+    report = verify_pack(pack, now=world.clock.now())
+    assert report.ok, report.steps
 
 
 def test_both_sides_owe_the_same_when_a_review_and_the_silence_cross(open_world: Open) -> None:
