@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+import structlog
 
 from support import conformance_dir, waiting_tasks
 from undersigned.runtime import signers
@@ -104,3 +105,12 @@ def cheap_sealing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signers, "_SCRYPT_N", 2**4)
         yield
+
+
+@pytest.fixture
+def logs_as_they_come() -> Iterator[None]:
+    """For who looks at what is logged: a test before may have asked for less, and a test after for other places."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**before)

@@ -569,7 +569,7 @@ def test_what_cannot_be_written_is_told_after_the_result(
 ) -> None:
     """The work is accepted and owed all the same, and kept; and what to do depends on why it was not written."""
 
-    write = artifacts._write_all
+    write = artifacts.write_all
 
     def fails(file: BinaryIO, data: bytes | bytearray) -> None:
         if Path(file.name).parent == tmp_path / "out":
@@ -577,7 +577,7 @@ def test_what_cannot_be_written_is_told_after_the_result(
         write(file, data)
 
     # No disk of a test is full: only what the system answers is made up.
-    monkeypatch.setattr(artifacts, "_write_all", fails)
+    monkeypatch.setattr(artifacts, "write_all", fails)
     ended = companies.hire("--out", tmp_path / "out")
     assert (ended.code, ended.error["code"]) == (8, code)
     assert [one["written"] for one in ended.values if one.get("kind") == "result"] == [{}]

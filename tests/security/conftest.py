@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-import structlog
 
 from security.wire_world import World, world_in
 
@@ -27,9 +26,5 @@ async def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(autouse=True)
-def logs_as_they_come() -> Iterator[None]:
-    """What is logged is looked at here; a test before may have asked for less, and a test after for other places."""
-    before = structlog.get_config()
-    structlog.reset_defaults()
-    yield
-    structlog.configure(**before)
+def looked_at(logs_as_they_come: None) -> None:
+    """What is logged is looked at here."""

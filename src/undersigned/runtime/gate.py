@@ -273,7 +273,8 @@ class Gate:
             await self._record(contract, Refusal(action, error, now, known.repeated if known else 0))
         except UndersignedError as exc:
             told.pop(key, None)  # the next one is tried again
-            _log.error("a refusal was not recorded", contract=contract, refused=str(error), error=str(exc))
+            log = _log.warning if exc.code == "connection_closed" else _log.error  # who closes writes nothing more
+            log("a refusal was not recorded", contract=contract, refused=str(error), error=str(exc))
 
     async def settle(self, permit: Permit, amounts: Mapping[str, Amount] | None = None) -> None:
         """Books what was really used, at once; where there is a conversation, it does so with what it stores next."""

@@ -12,6 +12,8 @@ from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.encoding import digest_bytes
 
+pytestmark = pytest.mark.usefixtures("logs_as_they_come")
+
 Open = Callable[..., World]
 NOTHING = digest_bytes(b"no artifact, and no contract")
 PATH = f"/artifacts/{NOTHING}"

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from packs import NAME, Hire
+from packs import NAME, Hire, refused_action
 from undersigned.attestation import ActionTaken
 from undersigned.testing import ARTIFACT, terminate
 from undersigned.trace import LINES, Line, history, history_steps
-from unit.evidence.test_refusals import told
 from unit.trace.test_walk import DIGEST, evidence
 
 OPEN: dict[str, Any] = {"checkpoint": None, "inclusion": None}
@@ -82,7 +81,7 @@ def test_refusals_of_both_gates_are_the_providers(hire: Hire) -> None:
     at = hire.book.clock.now()
     refused = ActionTaken(at=at, action="artifact:read", target="urn:x", clause="read", allowed=False, reason="no")
     hire.delivered(hire.claims(actions=(refused,))).reviewed()
-    pack = {**OPEN, "refusals": [told(hire)]}
+    pack = {**OPEN, "refusals": [refused_action(hire)]}
     found = lines(hire, hire.provider.actor.did, **pack)
     assert sorted(verdict for *_, verdict in of_kind(found, "refusal")) == ["refused", "scope_exceeded"]
     assert of_kind(lines(hire, hire.hirer.actor.did, **pack), "refusal") == []
