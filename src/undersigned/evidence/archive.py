@@ -44,7 +44,7 @@ def check_name(name: str) -> None:
         FormatError: `bad_path`: it may not; a name that leaves its folder somewhere is none.
     """
     if len(name) > MAX_NAME or not _NAME.fullmatch(name):
-        raise FormatError("bad_path", f"expected the name of a member; came {name[:100]!a}")
+        raise FormatError("bad_path", f"expected the name of a member of an evidence pack; came {name[:100]!a}")
 
 
 def write_archive(members: Mapping[str, bytes]) -> bytes:

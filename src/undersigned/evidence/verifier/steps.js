@@ -51,7 +51,7 @@ function readArchive(data) {
     const start = at + 30 + nameSize;
     if (extra || nameSize > 200 || start + size > data.length) throw no("a member has another form, or does not fit");
     const name = String.fromCharCode(...data.subarray(at + 30, start));
-    if (!NAME.test(name) || name.endsWith("\n")) throw new Refused("bad_path", `expected the name of a member; came ${shown(name)}`);
+    if (!NAME.test(name) || name.endsWith("\n")) throw new Refused("bad_path", `expected the name of a member of an evidence pack; came ${shown(name)}`);
     if (members.has(name)) throw no(`${name} is there twice`);
     const content = data.subarray(start, start + size);
     if (!same(data.subarray(at, start), header(name, content))) throw no("it is not, byte for byte, what its members make");
