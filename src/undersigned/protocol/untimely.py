@@ -60,17 +60,17 @@ def early(before: Engagement, entry: Received) -> Early | None:
     Source: protocol-spec/07-contract.md, HIRE-LIF-34
     """
     message, contract, offer = entry.message.message, before.contract, before.offer
-    if contract is None or offer is None:
+    if contract is None or offer is None or not isinstance(message, Breach | Cancel | Closing | Dispute | Terminate):
         return None
     at = max(entry.at, before.last_at or "")
     signed = message.proof.created if message.proof is not None else None
-    earliest, deadlines = min(at, signed or at), offer.terms.deadlines
-    state, said = state_of_sender(before, entry.message), at
+    earliest, deadlines, said = min(at, signed or at), offer.terms.deadlines, at
     match message:
-        case Closing(basis="silence") if message.role == PROVIDER and state == "delivered":
+        case Closing(basis="silence") if _waited_for_review(before, entry):
             since = contract.delivered_from
             what, allowed = "review", shift(since, parse_duration(deadlines.review)) if since is not None else None
         case Terminate(cause="deadline"):
+            state = state_of_sender(before, entry.message)
             what, allowed = "deadline", min(_deadlines(before, contract, message.role, state), default=None)
         case Terminate(cause="no_ruling"):
             what, allowed = "no_ruling", contract.ruling_by
@@ -91,6 +91,10 @@ def early(before: Engagement, entry: Received) -> Early | None:
     if allowed is None or shift(said, LEEWAY_SECONDS) >= allowed:
         return None
     return Early(entry.message.digest, message.type, what, said, signed, allowed)
+
+
+def _waited_for_review(before: Engagement, entry: Received) -> bool:
+    return entry.message.message.role == PROVIDER and state_of_sender(before, entry.message) == "delivered"
 
 
 def _deadlines(engagement: Engagement, contract: Contract, role: Role, state: str) -> Iterator[Instant]:

@@ -396,10 +396,8 @@ async def _inclusion(
         elif row.type == "Acceptance":
             message = recorded_message(row.raw).message
             # Taken out: a second acceptance of the same offer is void, and has no leaf.
-            offer = offers.pop(message.offer, None) if isinstance(message, Acceptance) else None
-            if isinstance(message, Acceptance) and offer is not None:
-                document = from_struct(offer.document)
-                leaf = contract_leaf(countersigned(document, message.contract_proof))
+            if isinstance(message, Acceptance) and (offer := offers.pop(message.offer, None)) is not None:
+                leaf = contract_leaf(countersigned(from_struct(offer.document), message.contract_proof))
     if leaf is None or note is None:
         return None
     index = await ledger.index_of(engagement, leaf_hash(leaf))

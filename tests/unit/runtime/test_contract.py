@@ -60,6 +60,29 @@ def amend(world: World, change: Callable[[Terms], Terms]) -> None:
         assert contract.in_force == tabled.document
 
 
+def unreviewed(
+    open_world: Open, change: Callable[[Terms], Terms] | None = None, *, method: str = "none", **timing: Any
+) -> tuple[World, Conversation]:
+    """Delivered ten seconds ago, under terms amended by `change`, and the hirer looks at it for ever."""
+    may_end = asyncio.Event()
+
+    async def works(job: Job) -> None:
+        await may_end.wait()
+        await job.deliver("summary.txt", b"done")
+
+    world = open_world(handler=works)
+    world.hirer.reviewers["summary"] = never
+    order = world.order(criteria={"whole": "nothing is missing"}, settlement=Settlement(method=method))
+    ours = world.begin(replace(order, timing=replace(order.timing, **timing)))
+    world.until("working", ours.id)
+    if change is not None:
+        amend(world, change)
+    may_end.set()
+    world.settle(10)
+    assert ours.engagement.state == "delivered"
+    return world, ours
+
+
 async def not_whole(_: Reviewed) -> dict[str, bool]:
     return {"whole": False}
 
@@ -248,20 +271,12 @@ def test_a_provider_closes_by_silence_without_anybodys_help(
     open_world: Open, means: str, method: str, amount: str
 ) -> None:
     """HIRE-LIF-07, HIRE-LIF-09: past `review` of a hirer that does not, never before; for what silence means."""
-    may_end = asyncio.Event()
 
-    async def works(job: Job) -> None:
-        await may_end.wait()
-        await job.deliver("summary.txt", b"done")
+    def silence(terms: Terms) -> Terms:
+        return replace(terms, on_silence=means)
 
-    world = open_world(handler=works)
-    world.hirer.reviewers["summary"] = never
-    order = world.order(criteria={"whole": "nothing is missing"}, settlement=Settlement(method=method))
-    ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M", close="PT10M")))
-    world.until("working", ours.id)
-    amend(world, lambda terms: replace(terms, on_silence=means))
-    may_end.set()
-    world.settle(300)
+    world, ours = unreviewed(open_world, silence, method=method, review="PT5M", close="PT10M")
+    world.settle(290)
     assert ours.engagement.state == "delivered"
     world.settle(5)
     views = {m.message.role: m.message for m in messages(world.hirer, ours.id) if isinstance(m.message, Closing)}

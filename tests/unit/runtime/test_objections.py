@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from runtimes import Node, World, facts, folded, last, messages
-from undersigned.contract import Settlement
+from undersigned.contract import Terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, Dispute
 from undersigned.protocol import HIRER, OTHER, PROVIDER, Role
-from undersigned.runtime import Conversation, Job, came_early, export_pack, held_until
+from undersigned.runtime import Conversation, came_early, export_pack, held_until
 from undersigned.testing import ARBITER, HandClock, Party, Say, closing, dispute, terminate
-from unit.runtime.test_contract import amend, never, working
+from unit.runtime.test_contract import amend, unreviewed, working
 
 Open = Callable[..., World]
 
@@ -47,23 +46,11 @@ def books(world: World, node: Node) -> Say:
 
 def reviewed_by_nobody(open_world: Open, *, arbiter: bool, method: str = "none") -> tuple[World, Conversation]:
     """Delivered, and the hirer looks at it still."""
-    may_end = asyncio.Event()
 
-    async def works(job: Job) -> None:
-        await may_end.wait()
-        await job.deliver("summary.txt", b"done")
+    def named(terms: Terms) -> Terms:
+        return replace(terms, arbiter=ARBITER.did)
 
-    world = open_world(handler=works)
-    world.hirer.reviewers["summary"] = never
-    order = world.order(criteria={"whole": "nothing is missing"}, settlement=Settlement(method=method))
-    ours = world.begin(replace(order, timing=replace(order.timing, review="PT30M", close="PT2H")))
-    world.until("working", ours.id)
-    if arbiter:
-        amend(world, lambda terms: replace(terms, arbiter=ARBITER.did))
-    may_end.set()
-    world.settle(10)
-    assert ours.engagement.state == "delivered"
-    return world, ours
+    return unreviewed(open_world, named if arbiter else None, method=method, review="PT30M", close="PT2H")
 
 
 def closed(world: World, node: Node, engagement: EngagementId) -> list[Closing]:
