@@ -315,16 +315,15 @@ async def test_sc_05_a_name_that_leads_to_one(
     world: World, web: Web, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """The rule is applied to the address that is dialled."""
-    loop = asyncio.get_running_loop()
-    usual = loop.getaddrinfo
+    usual = socket.getaddrinfo
 
-    async def resolve(host: str, port: int, **options: Any) -> Any:
+    def resolve(host: str, port: int, **options: Any) -> Any:
         if host != "inside.example":
-            return await usual(host, port, **options)
+            return usual(host, port, **options)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return [(family, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     for method in ("did:web", "did:webvh:Qm" + "1" * 44):
         await turned_away(world, Published(f"{method}:inside.example%3A{web.port}"), "did_forbidden_address")
     assert not web.asked

@@ -248,7 +248,10 @@ def _base(message: Request | Response, parts: Sequence[Component], written: str)
         identifier = _identifier(part)
         if identifier in values:
             raise FormatError("schema_violation", f"a component is covered twice: {identifier}")
-        value = values[identifier] = _value(message, part)
+        try:
+            value = values[identifier] = _value(message, part)
+        except ValueError as exc:  # bytes that no text has, or a target that is no URL
+            raise FormatError("schema_violation", f"{identifier} has no value: {exc}") from exc
         lines += f"{identifier}: {value}\n"
     # A line break in a value would let one component be read as two.
     if _VALUE.fullmatch("".join(values.values())) is None:

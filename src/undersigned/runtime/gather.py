@@ -62,13 +62,15 @@ _asker: Final[ContextVar[str]] = ContextVar("asker", default=_OWN)
 
 
 def asker() -> str:
-    """The peer for whose sake something is looked up here, or empty: for our own."""
+    """The peer for whose sake something is looked up here, or where strangers are; empty: for our own."""
     return _asker.get()
 
 
 @contextmanager
-def asked_by(peer: Did) -> Generator[None]:
-    """What is looked up inside is named by what `peer` said, and counts as its: if nothing answers, it waits alone."""
+def asked_by(peer: str) -> Generator[None]:
+    """What is looked up inside is named by what `peer` said, a DID or the place of a stranger, and counts as its: if
+    nothing answers, it waits alone.
+    """
     token = _asker.set(peer)
     try:
         yield
@@ -89,7 +91,7 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 32
     """At the same time, of all gatherings."""
     per_asker: int = 4
-    """Of those that one peer had us make, or whoever names slow hosts would take all."""
+    """Of those that one peer, or strangers of one place, had us make, or whoever names slow hosts would take all."""
     transfers: int = 256
     """Beside them, for long bodies, which may come as slowly as is borne: no document waits for those."""
     per_host: int = 24
@@ -148,7 +150,7 @@ class _GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await addresses_of(host, port, local=self._local)
+        found = await addresses_of(host, port, local=self._local, whose=asker())
         return [
             ResolveResult(
                 hostname=host,

@@ -21,6 +21,7 @@ from undersigned.errors import Closed, TransportError, UndersignedError
 from undersigned.transport import Budget, Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
 
 from .clock import Clock
+from .gather import asked_by
 
 __all__ = ["Links"]
 
@@ -108,7 +109,8 @@ class Links:
         Raises:
             UndersignedError: As `admit`: who it was did not prove itself.
         """
-        await admit(channel, {self._identity.did: self._identity}, self._document, self._clock.now)
+        with asked_by(f"strangers at {channel.address}"):  # until it is proved, whose name it says costs nothing
+            await admit(channel, {self._identity.did: self._identity}, self._document, self._clock.now)
         if channel.peer is not None:  # not before it is proved, or anybody could use up what another one has
             self._came.count(channel.peer, asyncio.get_running_loop().time())
         await self._serve(channel)

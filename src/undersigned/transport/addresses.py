@@ -17,6 +17,8 @@ from typing import Final
 
 from undersigned.errors import ResolutionError, TimedOut, TransportError
 
+from .names import look_up
+
 __all__ = ["addresses_of", "dial", "is_loopback_name", "is_odd_number", "may_dial"]
 
 _MAX_ADDRESSES: Final = 4
@@ -71,14 +73,18 @@ def is_odd_number(host: str) -> bool:
     return False
 
 
-async def addresses_of(host: str, port: int, *, local: bool = False) -> tuple[tuple[socket.AddressFamily, str], ...]:
+async def addresses_of(
+    host: str, port: int, *, local: bool = False, whose: str = ""
+) -> tuple[tuple[socket.AddressFamily, str], ...]:
     """The addresses of `host` that may be dialled, in the resolver's order, at most 4.
 
-    With `local`, the names `localhost` and `127.0.0.1` are this machine, without asking a resolver.
+    With `local`, the names `localhost` and `127.0.0.1` are this machine, without asking a resolver. `whose`: for whose
+    sake it is asked, which bounds how often at once; empty for our own.
 
     Raises:
         ResolutionError: `did_forbidden_address`, there is none that may be dialled, or `host` is a number in one of
-            the spellings that are not the usual one; `did_unresolvable`, the name does not resolve.
+            the spellings that are not the usual one; `did_unresolvable`, the name does not resolve, or too many names
+            wait for an answer.
     """
     if local and is_loopback_name(host):
         return ((socket.AF_INET, "127.0.0.1"),)
@@ -91,11 +97,7 @@ async def addresses_of(host: str, port: int, *, local: bool = False) -> tuple[tu
     if literal is not None:
         found = [(socket.AF_INET6 if ":" in literal else socket.AF_INET, literal)]
     else:
-        try:
-            answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as exc:
-            raise ResolutionError("did_unresolvable", f"{host} has no address: {exc}") from exc
-        found = [(family, str(where[0])) for family, _, _, _, where in answers]
+        found = await look_up(host, port, whose)
     permitted = tuple(dict.fromkeys(pair for pair in found if may_dial(pair[1])))
     if not permitted:
         tried = ", ".join(sorted({address for _, address in found}))

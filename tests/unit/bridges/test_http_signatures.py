@@ -27,7 +27,7 @@ from undersigned.bridges.http_signatures import (
     signature_input,
     verify_request,
 )
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import digest_bytes, parse_instant, shift
 from undersigned.errors import FormatError, ProofError
 from undersigned.runtime.signers import PrivateKey, generate_key
 
@@ -289,6 +289,39 @@ def test_a_component_that_has_no_one_value_is_refused(component) -> None:
     with pytest.raises(FormatError) as caught:
         signature_base(request, [component], {})
     assert caught.value.code == "schema_violation"
+
+
+@pytest.mark.parametrize(
+    ("url", "component"),
+    [
+        ("https://acme.example/x?y=\udcff", Component("@query-param", (("name", "y"),))),
+        ("https://acme.example/x?\udcff=1", Component("@query-param", (("name", "y"),))),
+        ("https://[acme/x", Component("@path")),
+        (URL, Component("x-odd", (("bs", True),))),
+    ],
+)
+def test_what_is_covered_and_cannot_be_written_is_a_proof_that_does_not_hold(url: str, component: Component) -> None:
+    """Bytes that are no text in a target or a field come as surrogates: whoever asks is refused, and nothing fails."""
+    covered = (*map(Component, ("@method", "@target-uri", "hire-contract")), component)
+    seconds = int(parse_instant(NOW).timestamp())
+    parameters = {
+        "created": seconds,
+        "expires": seconds + 60,
+        "nonce": NONCE,
+        "keyid": METHOD,
+        "alg": "ed25519",
+        "tag": TAG,
+    }
+    headers = (
+        ("Hire-Contract", CONTRACT),
+        ("X-Odd", "\udcff"),
+        ("Signature-Input", f"{TAG}={signature_input(covered, parameters)}"),
+        ("Signature", f"{TAG}=:{'A' * 86}==:"),
+    )
+    key = generate_key()
+    with pytest.raises(ProofError) as caught:
+        verify_request(Request("GET", url, headers), lambda _: key.public_key, now=NOW, fresh=always)
+    assert caught.value.code == "proof_invalid"
 
 
 def test_components_of_the_request_in_a_response() -> None:

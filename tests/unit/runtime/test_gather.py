@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from undersigned.errors import ResolutionError, UndersignedError, VerificationEr
 from undersigned.runtime.gather import Gatherer, GathererLimits, asked_by
 from undersigned.runtime.signers import generate_key
 from undersigned.transport import addresses_of, dial, may_dial
+from undersigned.transport.names import LOOKUPS, LOOKUPS_FOR_ONE, OWN_LOOKUPS, _under_way
 
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -146,19 +148,57 @@ async def test_sc_05_private_addresses_are_not_connected_to(host) -> None:
 
 
 def answering(monkeypatch, *answers: list[str]) -> list[str]:
-    """Has the resolver of this loop give these addresses, one list for each question; the names it was asked for."""
+    """Has the resolver give these addresses, one list for each question; the names it was asked for."""
     asked: list[str] = []
     given = iter(answers)
 
-    async def getaddrinfo(host, port, **options):
+    def getaddrinfo(host, port, **options):
         asked.append(host)
         return [
             (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
             for address in next(given)
         ]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return asked
+
+
+async def test_a_name_that_nobody_answers_for_holds_up_nothing_else(monkeypatch) -> None:
+    """HIRE-LIM-02: whoever names a host chooses the server that is asked for it, and no look-up can be stopped. One
+    that nobody waits for any more counts as long as it goes on; what is stored is written meanwhile.
+    """
+    usual, answers, begun = socket.getaddrinfo, threading.Event(), threading.Semaphore(0)
+
+    def getaddrinfo(host, port, **options):
+        if not str(host).endswith(".slow.example"):
+            return usual(host, port, **options)
+        begun.release()
+        answers.wait()
+        raise OSError("no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        async with asyncio.timeout(10):
+            for peer in range(4):
+                for number in range(LOOKUPS_FOR_ONE):
+                    asked = asyncio.create_task(addresses_of(f"{number}.slow.example", 443, whose=f"peer {peer}"))
+                    await asyncio.sleep(0)
+                    asked.cancel()
+                await refused(addresses_of("more.slow.example", 443, whose=f"peer {peer}"), "did_unresolvable")
+            assert await asyncio.to_thread(lambda: 1) == 1
+            await refused(addresses_of("localhost", 443, whose="somebody else"), "did_forbidden_address")
+            others = LOOKUPS - OWN_LOOKUPS - 4 * LOOKUPS_FOR_ONE
+            for number in range(others):
+                asked = asyncio.create_task(addresses_of("a.slow.example", 443, whose=f"one of many {number}"))
+                await asyncio.sleep(0)
+                asked.cancel()
+            await refused(addresses_of("localhost", 443, whose="somebody else"), "did_unresolvable")
+            await refused(addresses_of("localhost", 443), "did_forbidden_address")
+    finally:
+        answers.set()
+    await until(lambda: not _under_way)
+    await refused(addresses_of("more.slow.example", 443, whose="peer 1"), "did_unresolvable")
+    assert begun.acquire(blocking=False)
 
 
 async def test_sc_05_a_name_that_leads_home_is_not_followed(monkeypatch) -> None:

@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from runtimes import World
-from undersigned.did import DidDocument
+from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
 from undersigned.runtime import Agent, Job, SystemClock
+from undersigned.runtime.gather import Gatherer, GathererLimits
 from undersigned.runtime.links import Links
+from undersigned.runtime.signers import generate_key
 from undersigned.testing import LOOSE, Attacker
-from undersigned.transport import Channel, dial
+from undersigned.transport import Channel, Identity, Proved, dial, memory_pair, prove
 
 PEER = "did:web:globex.example"
 
@@ -82,6 +86,64 @@ async def test_what_the_machine_is_short_of_is_tried_again() -> None:
     async with asyncio.timeout(10):
         await again.wait()
     await links.close()
+
+
+@pytest.mark.asyncio
+async def test_strangers_who_name_slow_hosts_keep_nobody_elsewhere_out() -> None:
+    """HIRE-LIM-02: whose DID it says before it has proved it costs a stranger nothing, so those of one address share
+    what may be looked up for one.
+    """
+
+    async def answers(request: web.BaseRequest) -> web.StreamResponse:
+        if "quick" in request.path:
+            return web.json_response(make_document(quick, authentication=keys, assertion_method=keys))
+        slow.append(request.path)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    slow: list[str] = []
+    key = generate_key()
+    keys = {"key-1": key.public_key}
+    gatherer = Gatherer(local=True, limits=GathererLimits(connections=4, per_asker=2, seconds=60))
+    async with RawTestServer(answers) as host:
+        quick = f"did:web:localhost%3A{host.port}:quick"
+        links = Links(
+            Attacker("who is dialled").identity,
+            clock=SystemClock(),
+            resolve=gatherer.document,
+            limits=LOOSE,
+            read=_nothing,
+            opened=_nothing,
+            lost=lambda _: None,
+            locate=_nothing,  # type: ignore[arg-type]
+            wanted=lambda _: False,
+            spent=lambda _: False,
+        )
+
+        def comes(name: str, address: str) -> tuple[asyncio.Task[None], asyncio.Task[Proved]]:
+            here, there = memory_pair(LOOSE, name=address)
+            who = Identity(name, f"{name}#key-1", "eddsa-jcs-2022", "Ed25519", key.sign)
+            return asyncio.create_task(links.accept(there)), asyncio.create_task(
+                prove(here, who, gatherer.document, SystemClock().now, expect=links._identity.did)
+            )
+
+        crowd = [
+            task for number in range(8) for task in comes(f"did:web:localhost%3A{host.port}:{number}", "198.51.100.7")
+        ]
+        async with asyncio.timeout(10):
+            while len(slow) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            serving, honest = comes(quick, "203.0.113.9")
+            assert (await honest).peer == links._identity.did
+        assert len(slow) == 2
+        for task in (*crowd, serving):
+            task.cancel()
+        await asyncio.gather(*crowd, serving, return_exceptions=True)
+        await links.close()
+        await gatherer.close()
+
+
+async def _nothing(*_: object) -> None: ...
 
 
 async def linger(_: Job) -> None:

@@ -1,0 +1,93 @@
+"""Names looked up, each in a thread of its own.
+
+The system's resolver answers when it likes, and whoever names a host chooses the server that is asked for it. Nobody
+can stop a look-up that nobody waits for any more: it counts until it ends. In the threads of the event loop, where also
+what is stored is read and written, a handful of such names would hold up everything else.
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.2
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from contextlib import suppress
+from threading import Lock, Thread
+from typing import Any, Final, TypeAlias
+
+from undersigned.errors import ResolutionError
+
+__all__ = ["LOOKUPS", "LOOKUPS_FOR_ONE", "OWN_LOOKUPS", "look_up"]
+
+LOOKUPS: Final = 64
+"""Under way at once; each is a thread that waits."""
+OWN_LOOKUPS: Final = 16
+"""Of these, kept for names that nobody else chose."""
+LOOKUPS_FOR_ONE: Final = 8
+"""For the sake of one peer."""
+
+Found: TypeAlias = list[tuple[socket.AddressFamily, str]]
+
+_lock: Final = Lock()
+_under_way: Final[Counter[str]] = Counter()
+"""By for whose sake, in this process: a look-up outlives the loop that asked for it."""
+
+
+async def look_up(host: str, port: int, whose: str = "") -> Found:
+    """The addresses of `host` as the system tells them; `whose`: for whose sake, empty for our own.
+
+    Raises:
+        ResolutionError: `did_unresolvable`: it has none, or too many look-ups are under way.
+    """
+    _begin(host, whose)
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Found] = loop.create_future()
+
+    def told(found: Found | Exception) -> None:
+        if answer.done():
+            return  # nobody waits any more
+        if isinstance(found, Exception):
+            answer.set_exception(ResolutionError("did_unresolvable", f"{host} has no address: {found}"))
+        else:
+            answer.set_result(found)
+
+    def work() -> None:
+        found = _asked(host, port)
+        _end(whose)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(told, found)
+
+    # A daemon: a program that ends does not wait for the resolver.
+    thread = Thread(target=work, name="undersigned-name", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        _end(whose)
+        raise ResolutionError("did_unresolvable", f"{host} is not looked up: {exc}") from exc
+    return await answer
+
+
+def _begin(host: str, whose: str) -> None:
+    with _lock:
+        ours = _under_way[""]
+        others = _under_way.total() - ours
+        full = ours + others >= LOOKUPS if not whose else others >= LOOKUPS - OWN_LOOKUPS
+        if full or (whose and _under_way[whose] >= LOOKUPS_FOR_ONE):
+            raise ResolutionError("did_unresolvable", f"{host} is not looked up: too many names wait for an answer")
+        _under_way[whose] += 1
+
+
+def _end(whose: str) -> None:
+    with _lock:
+        _under_way[whose] -= 1
+        if not _under_way[whose]:
+            del _under_way[whose]
+
+
+def _asked(host: str, port: int) -> Found | Exception:
+    try:
+        answers: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        return exc
+    return [(family, str(where[0])) for family, _, _, _, where in answers]
