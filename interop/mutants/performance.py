@@ -235,6 +235,11 @@ def _first_terms() -> None:
     lane._sealed = sealed
 
 
+@mutant("takes a seal that was held back", "HIRE-LAN-08", "lane-seal-after-the-delivery")
+def _seal_held_back() -> None:
+    fold.overtaken = lambda _: None
+
+
 @mutant("goes on after a release", "HIRE-LAN-05", "lane-release-sealed")
 def _no_release() -> None:
     lane._released = lambda *_: {}

@@ -284,6 +284,12 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/release-with-terms",
     ),
     "HIRE-LAN-07": ("journals/subcontract-of-an-amendment",),
+    "HIRE-LAN-08": (
+        "journals/seal-after-the-delivery",
+        "journals/seal-crossing-the-delivery",
+        "journals/withdrawn-as-overtaken",
+        "journals/withdrawn-as-overtaken-by-nothing",
+    ),
     "HIRE-PAY-03": ("journals/offer-with-milestones", "journals/milestones-above-the-price"),
     "HIRE-PAY-04": ("journals/closing-in-another-currency", "journals/owed-*"),
     "HIRE-CAP-03": ("schemas/capacity-less",),

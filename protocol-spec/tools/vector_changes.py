@@ -348,6 +348,7 @@ def _documents() -> Iterator[Vector]:
         outcome="applies",
         state="closing",
     )
+    yield from _overtaken()
     talk = talk_since("seal-amendment")
     stale = talk.say(
         Offer, "provider", document=release(talk, "provider", sealed, sealed), valid_until=shift(talk.now, 3600)
@@ -363,6 +364,64 @@ def _documents() -> Iterator[Vector]:
     )
     yield _offer_crossing_a_release()
     yield from _closings_after_a_release()
+
+
+def _overtaken() -> Iterator[Vector]:
+    """What was accepted, and the delivery that came before its seal."""
+    said = conversation()
+    talk = talk_since("acceptance-amendment")
+    nothing = talk.say(Withdraw, "hirer", reason="overtaken", offer=said["offer-amendment"].digest)
+    yield _refused(
+        "withdrawn-as-overtaken-by-nothing",
+        "an acceptance answered by `overtaken` where nothing was delivered since",
+        since_start("acceptance-amendment"),
+        nothing,
+        "provider",
+        "wrong_state",
+        "working",
+    )
+    talk = talk_since("acceptance-amendment")
+    made = talk.say(
+        Delivery,
+        "provider",
+        contract=_sealed(),
+        outcome="partial",
+        artifacts=(),
+        statements=(),
+        usage=(),
+        round=1,
+    )
+    after = [*since_start("acceptance-amendment"), as_json(made)]
+    passed = talk.say(Withdraw, "hirer", reason="overtaken", offer=said["offer-amendment"].digest)
+    yield journal(
+        "withdrawn-as-overtaken",
+        "a delivery came before the seal: the offerer withdraws, and the terms stay as they were",
+        after,
+        as_json(passed),
+        "provider",
+        outcome="applies",
+        state="delivered",
+    )
+    times = {"created": talk.now, "expires": shift(talk.now, 3600)}
+    seal = as_json(said["seal-amendment"])
+    yield journal(
+        "seal-after-the-delivery",
+        "a Seal by an offerer that had seen the delivery",
+        after,
+        resigned(changed(seal, seen=made.digest), **times),
+        "provider",
+        code="wrong_state",
+        state="delivered",
+    )
+    yield journal(
+        "seal-crossing-the-delivery",
+        "a Seal by an offerer that had not seen the delivery counts",
+        after,
+        resigned(seal, **times),
+        "provider",
+        outcome="applies",
+        state="delivered",
+    )
 
 
 def _released() -> tuple[Talk, list[dict[str, Any]], str]:

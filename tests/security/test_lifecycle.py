@@ -174,6 +174,65 @@ def test_sc_54_an_accepted_document_is_not_taken_back_at_will(state: str, lane: 
     assert [party.engagement.lane for party in playbook.parties.values()] == ["idle", "idle"]
 
 
+OVERTAKING = [
+    ("accepted-by-provider", PROVIDER, "working", delivery()),
+    ("accepted-by-hirer", PROVIDER, "working", delivery()),
+    ("accepted-by-provider", HIRER, "delivered", review("rework")),
+    ("accepted-by-hirer", HIRER, "delivered", review("rework")),
+]
+"""What overtakes the seal of a document: the lane, who makes the move, in which state, and the move."""
+
+
+@pytest.mark.parametrize(("lane", "role", "state", "say"), OVERTAKING)
+def test_sc_54_a_seal_is_not_held_back_until_it_is_known_what_it_is_worth(
+    lane: str, role: str, state: str, say: Say
+) -> None:
+    """HIRE-LAN-08: after a delivery or review that it made or has seen, the offerer can only withdraw."""
+    playbook = at(state, lane)
+    owner = OTHER[lane.removeprefix("accepted-by-")]
+    side, other = playbook.side(owner), playbook.parties[OTHER[owner]]
+    before = other.engagement.contract
+    playbook.refused("wrong_state", lambda: side >> withdraw("overtaken"))
+    playbook.refused("wrong_state", lambda: other.take(side.forge(withdraw("overtaken"))))
+    playbook.side(role) >> say
+    asked = [one for one in side.party.pending() if isinstance(one, Owe) and "Withdraw" in one.moves]
+    assert [(one.moves, one.reason) for one in asked] == [(("Withdraw",), "overtaken")]
+    assert "Seal" not in legal(side.party.engagement, owner)
+    playbook.refused("wrong_state", lambda: side >> seal())
+    playbook.refused("wrong_state", lambda: other.take(side.forge(seal())))
+    assert other.engagement.in_doubt
+    side >> withdraw("overtaken")
+    for party in playbook.parties.values():
+        after = party.engagement.contract
+        assert (party.engagement.lane, party.engagement.in_doubt) == ("idle", False)
+        assert before is not None
+        assert after is not None
+        assert after.in_force == before.in_force
+
+
+@pytest.mark.parametrize(("lane", "role", "state", "say"), OVERTAKING)
+def test_sc_54_a_seal_counts_whose_sender_had_not_seen_the_delivery(lane: str, role: str, state: str, say: Say) -> None:
+    """HIRE-LAN-08: what crossed the seal, or was made before its maker knew of the acceptance, overtakes nothing."""
+    owner = OTHER[lane.removeprefix("accepted-by-")]
+    playbook = Playbook(state)
+    side, other = playbook.side(owner), playbook.side(OTHER[owner])
+    side >> amendment()
+    if role == owner:
+        with playbook.held():
+            side >> say
+            other >> acceptance()
+        side >> seal()
+    else:
+        other >> acceptance()
+        with playbook.held():
+            other >> say
+            side >> seal()
+    for party in playbook.parties.values():
+        contract = party.engagement.contract
+        assert contract is not None
+        assert contract.in_force != contract.digest
+
+
 # --- SC-62, SC-63: revocation
 
 

@@ -19,6 +19,8 @@ const LANE = new Set(['Offer', 'Acceptance', 'Seal', 'Withdraw']);
 const ENDS = new Set(['Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'Ruling', 'Seal', 'Withdraw']);
 const MAX_OFFERED = 8 * 1024 * 1024;
 const NOT_ITS_FAULT = ['offer_expired', 'revoked', 'status_unavailable'];
+/** Moves that show what a seal held back would be worth. */
+const OVERTAKING = new Set(['Delivery', 'Review']);
 
 /** @returns {State} */
 export const start = () => ({
@@ -245,6 +247,10 @@ function guarded(engagement, state, message, row, facts) {
   const found = rule(state, message, engagement, facts);
   if (found === 'void') return 'void';
   if (lane) return { ...state, lane: row.next, ...found };
+  const { accepted } = state;
+  if (OVERTAKING.has(message.type) && accepted && under(state) && !accepted.overtaken && engagement.knows(message, accepted)) {
+    found.accepted = { ...accepted, overtaken: facts.ref }; // HIRE-LAN-08
+  }
   const bytes = state.bytes + facts.bytes;
   return { ...state, bytes, main: row.next, endings: [...state.endings, ...endingOf(message, facts.ref, facts.was)], ...found };
 }
@@ -444,6 +450,8 @@ const laneRules = {
   Seal(state, message, engagement, { ref }) {
     const { live, accepted } = state;
     check(message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest, 'terms_mismatch', 'seal');
+    const passed = accepted.overtaken && engagement.knows(message, accepted.overtaken);
+    check(!passed, 'wrong_state', 'what was delivered or reviewed since the acceptance');
     const sealed = { live: undefined, accepted: undefined };
     const were = { ref, name: state.inForce, terms: state.terms };
     if (live.document.type === 'Amendment') return { ...sealed, were, inForce: live.name, document: live.document, terms: live.document.terms };
@@ -461,7 +469,8 @@ const laneRules = {
     if (message.offer !== live.digest) return 'void';
     if (state.accepted && engagement.knows(message, state.accepted)) {
       const ended = message.reason === 'ended' && (state.main === 'closing' || state.main === 'disputed' || state.main === 'closed');
-      check(NOT_ITS_FAULT.includes(message.reason) || ended, 'wrong_state', 'reason');
+      const passed = message.reason === 'overtaken' && state.accepted.overtaken;
+      check(NOT_ITS_FAULT.includes(message.reason) || ended || passed, 'wrong_state', 'reason');
     }
     return { live: undefined, accepted: undefined };
   },

@@ -54,6 +54,7 @@ export async function seal(conversation) {
   const { live, accepted } = conversation.engagement.state;
   const ended = ['closing', 'closed'].includes(conversation.engagement.state.main);
   if (ended) return { type: 'Withdraw', body: { reason: 'ended', offer: live.digest } };
+  if (accepted.overtaken) return { type: 'Withdraw', body: { reason: 'overtaken', offer: live.digest } };
   if (accepted.at > seconds(live.validUntil)) return { type: 'Withdraw', body: { reason: 'offer_expired', offer: live.digest } };
   try { await recheck(conversation); } catch (error) {
     const reason = error instanceof HireError && ['policy_denied', 'revoked'].includes(error.code) ? 'revoked' : 'status_unavailable';

@@ -45,6 +45,7 @@ WithdrawReason: TypeAlias = Literal[
     "not_awarded",
     "not_revealed",
     "ended",
+    "overtaken",
 ]
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -65,6 +66,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "not_awarded": "another bid won; `award` shows the scoring",
         "not_revealed": "a sealed bid was not opened in time",
         "ended": "the contract ended while a document was on the table",
+        "overtaken": "work was delivered or reviewed between the acceptance of a document and its seal",
     }
 )
 

@@ -114,6 +114,10 @@ class Tabled(Struct, frozen=True, gc=False, kw_only=True):
     accepted_at: Instant | None = None
     accepted_late: bool = False
     """The acceptance of our offer was recorded after `validUntil`."""
+    agreed: Mark | None = None
+    """The acceptance, and whose it is."""
+    overtaken: Mark | None = None
+    """The first `Delivery` or `Review` by a side that knew of the acceptance: who knows of that seals no more."""
 
 
 class Mark(Struct, frozen=True, gc=False):

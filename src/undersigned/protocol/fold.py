@@ -31,7 +31,7 @@ from undersigned.protocol.engagement import Child, Contract, Engagement, Pause
 from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.facts import FACTS_OF, Changes, void_facts
 from undersigned.protocol.guards import GUARDS
-from undersigned.protocol.lane import lane_facts, lane_legal, lane_row
+from undersigned.protocol.lane import lane_facts, lane_legal, lane_row, overtaken
 from undersigned.protocol.peer_view import PeerView, allows, goes_on, step_of
 from undersigned.protocol.states import (
     CASES,
@@ -134,6 +134,8 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         facts = FACTS_OF.get(message.type)
         if facts is not None:
             changes.update(facts(case))
+        if engagement.tabled is not None and (passed := overtaken(case)) is not None:
+            changes["tabled"] = passed
         if engagement.contract is None:
             talks = changes.get("talks", engagement.talks)
             if talks is not None:

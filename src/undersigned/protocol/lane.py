@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from undersigned.contract import ReleaseDocument, canonical_document
 from undersigned.encoding import digest_bytes
 from undersigned.messages import Acceptance, Offer, Seal, VerifiedMessage, Withdraw
-from undersigned.protocol.case import Case, Refused, check_offered, contract_of, essentials, expect, live_of
+from undersigned.protocol.case import Case, Refused, check_offered, contract_of, essentials, expect, knows, live_of
 from undersigned.protocol.engagement import Contract, Ending, Engagement, Mark, Tabled, Were
 from undersigned.protocol.states import HIRER, IDLE, LANE, OTHER, PERFORMED, PROVIDER, Role, Row
 
@@ -26,13 +26,16 @@ __all__ = [
     "lane_legal",
     "lane_row",
     "may_change",
+    "overtaken",
     "seals_document",
     "tables_document",
     "withdraws_document",
 ]
 
 ANSWERS: Final = ("offer_expired", "revoked", "status_unavailable")
-"""Reasons for which an accepted document may be withdrawn; `ended` as well, once the contract is at its end."""
+"""Reasons for which an accepted document may be withdrawn; `overtaken` and `ended` as well, where that is so."""
+OVERTAKING: Final = frozenset({"Delivery", "Review"})
+"""Moves that show what a seal held back would be worth."""
 
 
 def may_change(state: str, kind: str) -> bool:
@@ -107,9 +110,10 @@ def lane_legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
             # L3: after an ending the offerer still owes its answer, and nothing else is to be said.
             may = tabled is not None and (tabled.acceptance is not None or state in PERFORMED or state == "disputed")
         else:
-            may = (
-                tabled is not None and may_change(state, tabled.kind) and not (kind == "Seal" and tabled.accepted_late)
-            )
+            may = tabled is not None and may_change(state, tabled.kind)
+            if may and tabled is not None and kind == "Seal":
+                # What the other side has seen of what came after the acceptance is not known here.
+                may = not tabled.accepted_late and (tabled.overtaken is None or role != engagement.role)
         if may:
             found.append(kind)
     return tuple(found)
@@ -146,13 +150,19 @@ def accepts_document(case: Case) -> None:
 
 
 def seals_document(case: Case) -> None:
-    """A seal of exactly one acceptance, by an offerer that has seen no ending and no late acceptance (rule L3)."""
+    """A seal of exactly one acceptance, by an offerer that has seen no ending and no late acceptance (rule L3).
+
+    Nor has it seen what was delivered or reviewed since: else it would wait until it knows what its seal is worth.
+    """
     tabled, move = _tabled(case), cast(Seal, case.move.message)
     expect(move.document == tabled.document, "terms_mismatch", "document sealed", tabled.document, move.document)
     expect(move.acceptance == tabled.acceptance, "terms_mismatch", "acceptance", tabled.acceptance, move.acceptance)
     _while_possible(case, tabled.kind)
     if case.mine and tabled.accepted_late:
         raise Refused("offer_expired", f"the acceptance came after {tabled.valid_until}; legal here: Withdraw")
+    if tabled.overtaken is not None and knows(case, (tabled.overtaken,)):
+        text = "a delivery or review was made between the acceptance and its seal; legal here: Withdraw"
+        raise Refused("wrong_state", text)
 
 
 def withdraws_document(case: Case) -> None:
@@ -160,8 +170,11 @@ def withdraws_document(case: Case) -> None:
     tabled, move = _tabled(case), cast(Withdraw, case.move.message)
     if tabled.acceptance is None or case.crossed:
         return
-    ended = not may_change(case.state, tabled.kind)
-    allowed = (*ANSWERS, "ended") if ended else ANSWERS
+    allowed: list[str] = [*ANSWERS]
+    if tabled.overtaken is not None:
+        allowed.append("overtaken")
+    if not may_change(case.state, tabled.kind):
+        allowed.append("ended")
     if move.reason not in allowed:
         raise Refused("wrong_state", f"withdrawal after an acceptance: expected {allowed}, came {move.reason}")
     if case.mine and move.reason == "offer_expired" and not tabled.accepted_late:
@@ -194,12 +207,28 @@ def lane_facts(case: Case, row: Row) -> dict[str, Any]:
             tabled = _tabled(case)
             # Only the offerer's clock judges, when it records.
             late = not case.mine and case.at > tabled.valid_until
-            accepted = replace(tabled, acceptance=case.move.digest, accepted_at=case.at, accepted_late=late)
+            accepted = replace(
+                tabled,
+                acceptance=case.move.digest,
+                accepted_at=case.at,
+                accepted_late=late,
+                agreed=Mark(message.role, message.sequence, case.move.digest),
+            )
             return {"lane": row.next, "tabled": accepted}
         case Seal():
             return {"lane": IDLE, "tabled": None, **_sealed(case, _tabled(case))}
         case _:
             return {"lane": IDLE, "tabled": None}
+
+
+def overtaken(case: Case) -> Tabled | None:
+    """The accepted document once this move, which applies beside the lane, overtakes its seal; else None."""
+    tabled, message = case.engagement.tabled, case.move.message
+    if message.type not in OVERTAKING or tabled is None or tabled.agreed is None or tabled.overtaken is not None:
+        return None
+    if not knows(case, (tabled.agreed,)):
+        return None
+    return replace(tabled, overtaken=Mark(message.role, message.sequence, case.move.digest))
 
 
 def _put(move: VerifiedMessage, message: Offer) -> Tabled:

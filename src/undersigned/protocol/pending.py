@@ -361,6 +361,8 @@ def _lane_owes(engagement: Engagement, tabled: Tabled, at: Instant) -> Owe | Non
             moves, reason = ("Withdraw",), "ended"
         elif own and tabled.accepted_late:
             moves, reason = ("Withdraw",), "offer_expired"
+        elif own and tabled.overtaken is not None:
+            moves, reason = ("Withdraw",), "overtaken"
         elif own:
             moves = ("Seal", "Withdraw")
     elif own:

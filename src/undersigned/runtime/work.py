@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from undersigned.attestation import Predicate, SubcontractLine, UsageLine, provenance, work
-from undersigned.encoding import Did, Digest, EngagementId, JsonObject, parse_duration, seconds_between
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, parse_duration, seconds_between, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.messages import Start
@@ -147,6 +147,7 @@ class Worker:
         events = agent.watchers.listen(conversation.id)
         loop = asyncio.get_running_loop()
         beaten = loop.time()
+        held: Instant | None = None
         try:
             while True:
                 engagement, changed = conversation.engagement, events.more()
@@ -155,17 +156,23 @@ class Worker:
                 if engagement.state not in ("working", "suspended"):
                     return None
                 left = self._left(engagement)
-                if left <= 0 and engagement.state == "working":
+                if left <= 0 and engagement.state == "working" and not running.done():
                     raise UndersignedError("timeout", f"the work of {job.task} ran past what is due")
                 # By the terms in force: an amendment may ask for more.
                 beat = parse_duration(conversation.offered(engagement).terms.deadlines.heartbeat) / 2
                 next_beat = beaten + max(1.0, beat)
                 wait = max(0.05, next_beat - loop.time())
                 wait = min(wait, max(left, 0.05)) if engagement.state == "working" else wait
-                done, _ = await asyncio.wait({running, changed}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-                if running in done:
+                if held is not None:
+                    wait = min(wait, max(seconds_between(agent.clock.now(), held), 0.05))
+                awaited = {changed} if running.done() else {running, changed}
+                await asyncio.wait(awaited, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
                     running.result()
-                    return "complete"
+                    engagement = conversation.engagement
+                    held = held or self._held(engagement)
+                    if not engagement.in_doubt or agent.clock.now() >= held:
+                        return "complete"
                 if loop.time() >= next_beat and conversation.engagement.state == "working":
                     await job.progress()  # a sign of life (HIRE-LIF-24)
                     beaten = loop.time()
@@ -175,6 +182,16 @@ class Worker:
                 await asyncio.gather(running, return_exceptions=True)
             elif not running.cancelled():
                 running.exception()  # whoever wanted it has it
+
+    def _held(self, engagement: Engagement) -> Instant:
+        """Until when work that is done waits, where a change that we accepted has no seal yet: a delivery would take
+        it from the table (HIRE-LAN-08). No longer than a seal may take, and never for all of what is left.
+        """
+        now, tabled, offer = self._agent.clock.now(), engagement.tabled, engagement.offer
+        if tabled is None or tabled.accepted_at is None or offer is None:
+            return now
+        sealed_by = shift(tabled.accepted_at, offer.terms.seal_grace_seconds)
+        return min(sealed_by, shift(now, max(int(self._left(engagement) / 2), 0)))
 
     def _left(self, engagement: Engagement) -> float:
         """Seconds until the next `Delivery` is due, as the contract stands now."""

@@ -370,6 +370,48 @@ def test_signs_of_life_come_as_often_as_an_amendment_asks(open_world: Open) -> N
     assert 9 <= progress(world) <= 11
 
 
+class UntilTold:
+    """Work that is done when the test says so."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+
+    async def __call__(self, job: Job) -> None:
+        await self.told.wait()
+        await job.deliver("summary.txt", b"done")
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["sealed", "not-sealed"])
+def test_a_delivery_waits_for_the_seal_of_what_was_accepted(open_world: Open, comes: bool) -> None:
+    """HIRE-LAN-08: as long as a seal may take; then it overtakes that, and whoever offered takes the change back."""
+    work = UntilTold()
+    world, ours = working(open_world, work)
+    hirer, provider = world.hirer, world.provider
+    more = Price(amount="6", currency="EUR")
+    world.run(hirer.changes.amend(ours, lambda terms: replace(terms, price=more)), 1)
+    world.settle()
+    theirs = provider.the()
+    tabled = theirs.engagement.tabled
+    assert tabled is not None
+    world.cut = True
+    world.run(provider.changes.accept(theirs, tabled.document), 1)
+    work.told.set()
+    grace = theirs.offered().terms.seal_grace
+    assert grace == "PT2M"
+    world.settle(110)
+    assert theirs.engagement.in_doubt
+    assert "Delivery" not in provider.said()
+    if comes:
+        world.cut = False
+    else:
+        world.settle(20)
+        assert "Delivery" in provider.said()
+        world.cut = False
+    world.until("closed", ours.id)
+    owed = more if comes else Price(amount="4", currency="EUR")
+    assert [owed_price(one, one.engagement) for one in (ours, theirs)] == [owed, owed]
+
+
 def test_the_gate_goes_by_the_scope_of_the_document_in_force(open_world: Open) -> None:
     """HIRE-LAN-05: at once, and not when somebody is told of the seal."""
     world, ours = working(open_world)

@@ -128,6 +128,14 @@ function isTooSoon({ was: { contract, state }, content, crossed, seen }) {
   return false;
 }
 
+/** What a delivery or review beside an accepted document makes of it: who knows of both seals no more (HIRE-LAN-08). */
+function overtaken(the) {
+  const { was, content, seen } = the;
+  const { tabled } = was;
+  const first = ["Delivery", "Review"].includes(content.type) && tabled?.agreed && !tabled.overtaken;
+  return first && knows(content, seen, [tabled.agreed]) ? { tabled: { ...tabled, overtaken: mark(the) } } : {};
+}
+
 const knows = (content, seen, marks) => marks.some((mark) => mark.role === content.role || seen >= mark.sequence);
 
 function noRow(was, content) {
@@ -161,7 +169,7 @@ async function record(the, view, row) {
   else if (row) {
     now.pause = null;
     if (row.next !== was.state) now = { ...now, state: row.next, since: at };
-    now = { ...now, ...(await FACTS[content.type]?.(the)) };
+    now = { ...now, ...(await FACTS[content.type]?.(the)), ...overtaken(the) };
     if (!was.contract && now.talks) now.talks = { ...now.talks, used: now.talks.used + move.raw.length };
   } else if (was.contract && !inLane) now = { ...now, contract: await voidFacts(the) };
   if (was.contract && content.type === "Offer") {
@@ -529,11 +537,15 @@ const GUARDS = {
     expect(content.document === was.tabled.document && content.acceptance === was.tabled.acceptance, "terms_mismatch", "the document accepted");
     whilePossible(the, was.tabled.kind);
     expect(!mine || !was.tabled.acceptedLate, "offer_expired", `an acceptance by ${was.tabled.validUntil}`);
+    const passed = was.tabled.overtaken && knows(content, the.seen, [was.tabled.overtaken]);
+    expect(!passed, "wrong_state", "no delivery or review between the acceptance and its seal");
   },
   withdraws_document(the) {
     const { tabled } = the.was;
     if (!tabled.acceptance) return;
-    mayWithdraw(the, mayChange(the.state, tabled.kind) ? ANSWERS : [...ANSWERS, "ended"], tabled.acceptedLate);
+    const passed = tabled.overtaken ? ["overtaken"] : [];
+    const ended = mayChange(the.state, tabled.kind) ? [] : ["ended"];
+    mayWithdraw(the, [...ANSWERS, ...passed, ...ended], tabled.acceptedLate);
   },
 };
 
@@ -675,7 +687,8 @@ async function laneFacts(the, row) {
     return content.role === "hirer" ? { ...changes, ...under(the, { hirerOffer: content.sequence }) } : changes;
   }
   if (content.type === "Acceptance") {
-    return { lane: row.next, tabled: { ...tabled, acceptance: move.digest, acceptedLate: !mine && at > tabled.validUntil } };
+    const accepted = { acceptance: move.digest, acceptedLate: !mine && at > tabled.validUntil, agreed: mark(the) };
+    return { lane: row.next, tabled: { ...tabled, ...accepted } };
   }
   const idle = { lane: "idle", tabled: null };
   if (content.type !== "Seal") return idle;
