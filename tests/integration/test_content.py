@@ -22,7 +22,8 @@ from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
-from undersigned.runtime import SMALL_BYTES, Home, Job, Reviewed, export_pack
+from undersigned.messages import Artifact
+from undersigned.runtime import SMALL_BYTES, ArtifactStore, Home, Job, Reviewed, export, export_pack
 from undersigned.runtime.transfers import transfer
 from undersigned.scope import Grant, Limit, Scope
 
@@ -123,6 +124,19 @@ async def test_a_pack_names_what_is_too_large_for_it(tmp_path: Path, monkeypatch
         assert report.ok, report.steps
         assert len(pack) < SMALL_BYTES
         assert result.artifacts.digest("summary.txt").encode() in pack
+
+
+async def test_hire_lim_05_a_pack_has_room_for_what_was_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-05: many artifacts of which none is too large must not make the pack one that nobody can write."""
+    monkeypatch.setattr(export, "MAX_DELIVERED_BYTES", 2500)
+    store, told = ArtifactStore(tmp_path), list[export.Absent]()
+    delivered = export._Delivered(store, told.append)
+    items = [
+        Artifact(name=name, digest=await store.put(name.encode() * 1000), media_type="text/plain") for name in "abc"
+    ]
+    read = [await delivered.read("urn:hire:engagement:e", item) for item in (*items, items[0])]
+    assert [data is not None for data in read] == [True, True, False, True]
+    assert [(one.name, one.why) for one in told] == [("c", "large")]
 
 
 async def test_both_sides_are_told_how_far_it_is(tmp_path: Path) -> None:

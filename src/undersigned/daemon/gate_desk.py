@@ -17,7 +17,7 @@ import msgspec
 
 from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_answers import draft_answer
-from undersigned.bridges.http_signatures import Headers, NonceWindow, Request, Response
+from undersigned.bridges.http_signatures import Headers, NonceWindows, Request, Response
 from undersigned.encoding import Amount, Did, DidUrl, Digest, JsonObject, to_struct
 from undersigned.errors import ProofError, ScopeError, VerificationError
 from undersigned.keys import PublicKey
@@ -195,7 +195,7 @@ class GateDesk:
     def __init__(self, peer: Peer, keys_seconds: float = KEYS_SECONDS) -> None:
         self._peer = peer
         self._keys_seconds = keys_seconds
-        self._nonces = NonceWindow()
+        self._nonces = NonceWindows()
         self._open: OrderedDict[str, tuple[Conversation, Permit]] = OrderedDict()
 
     async def keys(self, contract: Digest) -> ContractKeys | None:
@@ -291,7 +291,7 @@ class GateDesk:
         if signed is not None:
             if signed.keyid not in await self._keys(conversation.engagement.peer):
                 raise VerificationError("key_not_authorized", f"{signed.keyid[:160]!a} is no key of the provider")
-            if not self._nonces.first(signed.keyid, signed.nonce, self._peer.clock.now()):
+            if not self._nonces.first(visit.contract, signed.keyid, signed.nonce, self._peer.clock.now()):
                 raise ProofError("replayed", f"the nonce {signed.nonce!r} of {signed.keyid} was used before")
         return conversation
 

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -21,7 +22,7 @@ import structlog
 
 from undersigned.bridges.gate_rules import GateRules
 from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
-from undersigned.bridges.http_signatures import Headers, NonceWindow, Request, VerifiedRequest
+from undersigned.bridges.http_signatures import Headers, NonceWindows, Request, VerifiedRequest
 from undersigned.encoding import DidUrl, Digest
 from undersigned.errors import FormatError, ScopeError, UndersignedError
 from undersigned.runtime import Clock, SystemClock
@@ -72,7 +73,7 @@ class Gatekeeper:
         self._clock = clock or SystemClock()
         self._ticks = ticks
         self._keys_seconds = keys_seconds
-        self._nonces = NonceWindow()
+        self._nonces = NonceWindows()
         self._known: OrderedDict[Digest, tuple[float, asyncio.Task[ContractKeys | None]]] = OrderedDict()
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -83,8 +84,9 @@ class Gatekeeper:
             UndersignedError: It is not; `refused` says what to answer.
         """
         request = request_of(origin, method, path, headers)
-        keys = await self._keys(claimed_contract(request))
-        verified = verify_head(request, keys, now=self._clock.now(), fresh=self._first)
+        contract = claimed_contract(request)
+        keys = await self._keys(contract)
+        verified = verify_head(request, keys, now=self._clock.now(), fresh=partial(self._first, contract))
         assert keys is not None  # noqa: S101  (nothing is verified without)
         return Knock(request, verified, keys)
 
@@ -138,8 +140,8 @@ class Gatekeeper:
         _log.warning("request refused", method=method[:20], path=path[:200], status=status, error=str(error)[:500])
         return status, msgspec.json.encode(told)
 
-    def _first(self, keyid: DidUrl, nonce: str) -> bool:
-        return self._nonces.first(keyid, nonce, self._clock.now())
+    def _first(self, contract: Digest, keyid: DidUrl, nonce: str) -> bool:
+        return self._nonces.first(contract, keyid, nonce, self._clock.now())
 
     async def _keys(self, contract: Digest) -> ContractKeys | None:
         """What the peer said of a contract, at most `keys_seconds` ago; who asks at the same time asks once."""

@@ -21,7 +21,7 @@ import structlog
 
 from undersigned.bridges.http_answers import verify_answer
 from undersigned.bridges.http_signatures import (
-    NonceWindow,
+    NonceWindows,
     Request,
     Response,
     VerifiedRequest,
@@ -60,7 +60,7 @@ ANSWER_KEYS_SECONDS = 300.0
 MAX_TOLD = 256
 """Characters that are logged of why somebody was refused."""
 TIDIED = 64
-"""Windows of nonces that may be kept of contracts that are over."""
+"""Windows of nonces that may be kept though nothing in them could come again."""
 _log = structlog.get_logger()
 
 
@@ -127,9 +127,7 @@ class ArtifactDoor:
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
-        self._nonces: dict[Digest, NonceWindow] = {}
-        """For each contract that was asked for since it is here: nobody uses up the nonces of another one's."""
-        self._tidy_at = TIDIED
+        self._nonces = NonceWindows(TIDIED)
         self._told = Budget(TOLD, TOLD_SECONDS)
         self._untold = 0
 
@@ -214,13 +212,7 @@ class ArtifactDoor:
 
     def _first(self, verified: VerifiedRequest) -> bool:
         """Whether it is the first with its nonce under its contract."""
-        windows = self._nonces
-        if len(windows) >= self._tidy_at:
-            for over in [one for one in windows if self._peer.conversation_of(one) is None]:
-                del windows[over]
-            self._tidy_at = max(TIDIED, 2 * len(windows))  # so that each costs the same, however many there are
-        window = windows.setdefault(verified.contract, NonceWindow())
-        return window.first(verified.keyid, verified.nonce, self._peer.clock.now())
+        return self._nonces.first(verified.contract, verified.keyid, verified.nonce, self._peer.clock.now())
 
     def _unsigned(self, asked: ArtifactRequest, error: UndersignedError) -> ArtifactResponse:
         self._refused(asked, error)

@@ -31,7 +31,7 @@ from undersigned.encoding import (
     to_struct,
 )
 from undersigned.errors import UndersignedError
-from undersigned.evidence import LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
+from undersigned.evidence import MAX_PACK_BYTES, LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
 from undersigned.ledger import Ledger, Row, Summary
 from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, Presentation, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
@@ -49,12 +49,16 @@ __all__ = ["ABSENT", "Absent", "export_pack", "left_out"]
 
 MAX_MESSAGES: Final = 7000
 """Of a pack, which has 10,000 members: with the moves that a contract may have there is room for what else is in it."""
+MAX_DELIVERED_BYTES: Final = MAX_PACK_BYTES // 2
+"""Of artifacts in a pack and in those within it: how large they are is the provider's choice, and what was signed has to
+have room beside them.
+"""
 FOLDERS: Final = ("approvals", "artifacts", "credentials", "decisions", "policies", "refusals", "status")
 """Folders of a pack whose members can be withheld: without the others the rest would not verify."""
 ABSENT: Final = {
     "missing": "it is not in the store",
     "damaged": "the copy in the store is damaged",
-    "large": "it is larger than what a pack holds, and stays where artifacts are kept",
+    "large": "it is more than a pack has room for, and stays where artifacts are kept",
     "unavailable": "the store cannot be read",
 }
 """Why something that was delivered is not in a pack, where nobody withheld it."""
@@ -84,6 +88,8 @@ class _Delivered:
         self._store = store
         self._tell = tell
         self._told: set[tuple[EngagementId, Digest]] = set()
+        self._room = MAX_DELIVERED_BYTES
+        self._taken: set[tuple[EngagementId, Digest]] = set()
         self._away = False
 
     async def read(self, engagement: EngagementId, item: Artifact) -> bytes | None:
@@ -94,8 +100,13 @@ class _Delivered:
         try:
             # One that did not answer is not asked again for each.
             size = None if self._away else await self._store.size(item.digest)
-            if size is not None and size <= MAX_WHOLE_BYTES:
+            if size is not None and (engagement, item.digest) in self._taken:
                 return await self._store.get(item.digest)
+            if size is not None and size <= min(MAX_WHOLE_BYTES, self._room):
+                data = await self._store.get(item.digest)
+                self._taken.add((engagement, item.digest))
+                self._room -= size
+                return data
             # A pack is read whole, so what is large stays in the store, named by its digest.
             why = "unavailable" if self._away else "missing" if size is None else "large"
         except UndersignedError as error:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from runtimes import Node, World
+from undersigned.bridges.http_signatures import NonceWindow
+from undersigned.daemon.gate_desk import GateDesk, Signed, Visit
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.encoding import digest_bytes
+from undersigned.errors import ProofError
 
 pytestmark = pytest.mark.usefixtures("logs_as_they_come")
 
@@ -65,4 +70,33 @@ def test_what_is_kept_of_nonces_goes_with_its_contract(open_world: Open, monkeyp
         headers = world.run(signed_headers(asks.identity, "GET", url, contract.digest, world.clock.now()))
         assert [ask(world, owner, headers).code for _ in range(2)] == ["scope_exceeded", "proof_invalid"]
         world.until("closed", begun.id, owner)
+        world.settle(121)  # none of them could come again
     assert len(door._nonces) <= 3
+
+
+def test_who_fills_what_a_gate_keeps_of_nonces_keeps_no_other_contract_out(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIM-02: a provider may have many keys, and as many nonces as it likes; they are its own contract's."""
+    monkeypatch.setitem(NonceWindow.__init__.__kwdefaults__, "max_entries", 3)
+    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    desk = GateDesk(world.hirer)  # type: ignore[arg-type] - it needs no more than an agent has
+    visits: list[Visit] = []
+    for _ in range(2):
+        begun = world.begin(opening="3 EUR")
+        world.until("working", begun.id, world.hirer)
+        contract = world.hirer.the(begun.id).engagement.contract
+        assert contract is not None
+        visits.append(Visit(contract=contract.digest, action="POST", target="https://acme.example/"))
+
+    def enter(visit: Visit, nonce: str) -> str:
+        signed = Signed(keyid=world.provider.identity.method, nonce=nonce)
+        try:
+            world.run(desk.enter(msgspec.structs.replace(visit, signed=signed)))
+        except ProofError as error:
+            return error.code
+        return ""
+
+    flood, other = visits
+    assert [enter(flood, f"{number}" * 16) for number in range(5)] == ["", "", "", "replayed", "replayed"]
+    assert [enter(other, "a" * 16), enter(other, "a" * 16)] == ["", "replayed"]
