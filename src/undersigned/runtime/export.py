@@ -50,7 +50,7 @@ __all__ = ["ABSENT", "Absent", "export_pack", "left_out"]
 MAX_MESSAGES: Final = 7000
 """Of a pack, which has 10,000 members: with the moves that a contract may have there is room for what else is in it."""
 MAX_DELIVERED_BYTES: Final = MAX_PACK_BYTES // 2
-"""Of artifacts in a pack and in those within it: how large they are is the provider's choice, and what was signed has to
+"""Of artifacts in a pack and in those within it: their provider chooses how large they are, and what was signed has to
 have room beside them.
 """
 FOLDERS: Final = ("approvals", "artifacts", "credentials", "decisions", "policies", "refusals", "status")
