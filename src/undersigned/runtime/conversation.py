@@ -587,8 +587,8 @@ class Conversation(Remembered):
                     turn.over = True
                     turn.durable = turn.durable or self._live
                     break
-        if turn.engagement.state == START and turn.engagement.role == "provider":
-            turn.over = True  # what should have opened it was refused
+        if turn.engagement.state == START and (turn.engagement.role == "provider" or self._places):
+            turn.over = True  # what should have opened it was refused, now or before
         elif not self._live and not turn.durable:
             turn.over = True  # it was over before, and has answered what came
         if self._lazy and not items and not greets and self._idle():

@@ -1439,6 +1439,19 @@ def test_an_inquiry_that_was_refused_for_good_is_the_end(open_world: Open) -> No
     assert world.restart(world.hirer).conversations == {}
 
 
+def test_an_inquiry_that_was_taken_back_is_opened_again_by_nothing(open_world: Open) -> None:
+    """Whoever refuses one thing more makes an engagement live in the store that nothing would ever end."""
+    world = open_world(held=True)
+    name = world.begin().id
+    (sent,) = world.network.sent
+    for refused in (recorded_message(sent.raw).digest, digest_bytes(b"another"), digest_bytes(b"and another")):
+        world.tell(forge(world, world.hirer, name, problem(refused)), world.provider.did, world.hirer)
+        summary = world.hirer.kept.summary_of(name)
+        assert summary is not None
+        assert (summary.state, summary.live) == ("-", False)
+        assert world.hirer.conversations == {}
+
+
 # --- asking
 
 
