@@ -113,6 +113,7 @@ def test_sc_14_safe_integers_pass(safe: int):
         b"[" * 17 + b"]" * 17,
         b'{"a":' * 17 + b"1" + b"}" * 17,
         b'[["[", {"]": ' + b"[" * 15 + b"]" * 15 + b"}]]",
+        b'["\\"",' + b"[" * 16 + b"]" * 17,
     ],
 )
 def test_sc_15_deep_nesting(raw: bytes):
@@ -149,6 +150,7 @@ def test_sc_16_wide_objects():
 def test_sc_16_limits_to_the_item(more: int):
     texts = [
         b"{" + b",".join(b'"%d":0' % number for number in range(256 + more)) + b"}",
+        b"{" + b",".join(b'"%03d":0' % number for number in range(256 + more)) + b"}",  # canonical
         b"[" + b",".join([b"0"] * (4096 + more)) + b"]",
         b'["' + b"v" * (128 * 1024 + more) + b'"]',
         b'{"' + b"k" * (128 * 1024 + more) + b'":0}',

@@ -345,6 +345,7 @@ async def test_sc_25_the_event_loop_goes_on() -> None:
         (("terms", "scope", "grants", 0, "constraint", 0, "operator"), "http://www.w3.org/ns/odrl/2/lteq"),
         (("terms", "scope", "grants", 0, "constraint", 0, "unit"), "https://w3id.org/hire#unit-count"),
         (("terms", "scope", "grants", 0, "constraint", 0, "rightOperand"), [100]),
+        (("terms", "scope", "grants", 0, "constraint", 0, "rightOperand"), "100"),
     ],
 )
 def test_sc_26_one_spelling_of_each_value(path: tuple[Any, ...], value: Any) -> None:

@@ -378,6 +378,16 @@ def test_sc_32_each_signer_exactly_once(suite: str) -> None:
     assert code_of(good) == "proof_invalid"
 
 
+@pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
+def test_sc_32_nobody_adds_to_a_chain(suite: str) -> None:
+    """HIRE-CTR-08: one proof more is refused, by a stranger or by one of the two, on its own or built on the others."""
+    good, required = countersigned(suite), [HIRER.did, PROVIDER.did]
+    for key in (STRANGER, HIRER, PROVIDER):
+        for previous in (None, "urn:uuid:1", "urn:uuid:2"):
+            more = key.signed(good, suite, id="urn:uuid:3", previous_proof=previous)
+            assert set_code(more, required=required, chain=True) == "proof_invalid"
+
+
 def test_sc_32_one_key_under_two_names_is_one_signer() -> None:
     """Two DIDs of one key pair, each listed: still one party."""
     other = "did:web:globex.example#key-1"
@@ -520,8 +530,10 @@ def test_sc_34_a_long_signature_costs_nothing() -> None:
 
 @each_suite
 def test_sc_36_every_bit_counts(suite: str, key: Key) -> None:
-    """Of the signature, and of what is signed."""
+    """Of the signature, and of what is signed, times and method included."""
     signed = key.signed(contract(), suite)
+    assert verify_proof(signed, key=key_of, purpose=PURPOSE) == signed
+    assert code_of(with_proof(signed, created=shift(CREATED, 1))) == "proof_invalid"
     raw = signature(signed)
     for place in range(0, len(raw), 7):
         changed = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]

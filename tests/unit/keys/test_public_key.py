@@ -109,7 +109,9 @@ def test_ecdsa(name: str):
         key.verify(lower, data)
         key.verify(lower, data, low_s=False)
         key.verify(higher, data, low_s=False)
-        for signature, over in ((higher, data), (lower, data + b"x"), (lower[:-1], data), (lower + b"\0", data)):
+        longer = lower[:size] + b"\0" + lower[size:]  # the same two numbers
+        others = [(signature, data) for signature in (higher, lower[:-1], lower + b"\0", longer)]
+        for signature, over in (*others, (lower, data + b"x")):
             with pytest.raises(ProofError) as caught:
                 key.verify(signature, over)
             assert caught.value.code == "proof_invalid"
