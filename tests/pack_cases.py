@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from packs import Hire, Line, Log, Posing, changed_hire, coded, refused_action, stated
 from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted
@@ -30,6 +32,7 @@ from undersigned.testing import (
     release,
     ruling,
     seal,
+    terms_for,
     withdraw,
 )
 from undersigned.transparency import InclusionProof, Verifier
@@ -219,6 +222,8 @@ def wronged() -> Iterator[Case]:
         hire.delivered(wrong(hire))
         yield Case(f"work: {name}, not reviewed", hire.pack())
         yield Case(f"work: {name}, not reviewed, its provider's", hire.pack("provider"))
+    yield Case("a ruling whose arbiter is here", ruled_from_a_web_site(documents=True))
+    yield Case("a ruling by whom nobody knows", ruled_from_a_web_site(documents=False))
     yield Case("work: none", Hire().sealed().delivered(statements=()).reviewed().pack())
     yield Case("work: another name", Hire().sealed().delivered(name="<img src=x onerror=alert(1)>\u202e").pack())
     verdicts: tuple[tuple[str, Callable[[Hire], Any]], ...] = (
@@ -626,6 +631,21 @@ def stated_logs() -> Iterator[Case]:
 
 
 WEB = "did:web:witness.example"
+
+
+def ruled_from_a_web_site(*, documents: bool) -> bytes:
+    """The pack of a contract whose arbiter is found under a name, with its document or without."""
+    arbiter = Actor("an arbiter with a web site")
+    arbiter.did, arbiter.method = WEB, f"{WEB}#key"
+    hire = Hire().sealed()
+    terms = replace(terms_for(hire.hirer, price="15"), arbiter=WEB)
+    hire.book.hirer >> amendment(terms=terms)
+    hire.book.provider >> acceptance()
+    hire.book.hirer >> seal()
+    hire = hire.delivered()
+    hire.book.provider >> dispute()
+    hire.book.hirer >> ruling("for_provider", amount="15", by=arbiter)
+    return hire.closed().pack(documents=(web_document(arbiter),) if documents else ())
 
 
 def web_document(key: Actor) -> bytes:

@@ -57,8 +57,8 @@ def _rulings(case: Case) -> Iterator[str]:
             raise invalid(f"message {one.number} is a ruling, and the terms name no arbiter")
         documents = documents_of(case, arbiter)
         if not documents:
-            yield f"the ruling of {arbiter} was not checked: no DID document of it is here"
-            continue
+            # What is owed rests on it, and who took it had the document.
+            raise invalid(f"message {one.number} is a ruling, and no DID document of the arbiter {arbiter} is here")
         keys = partial(key_among, documents, at=one.at)
         try:
             read = verify_ruling(ruling.ruling, arbiter=arbiter, keys=keys)

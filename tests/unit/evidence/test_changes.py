@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pack_cases import ruled_from_a_web_site
 from packs import Hire, changed_hire, coded
 from undersigned.contract import countersigned, verify_sealed, verify_sealed_change
 from undersigned.encoding import from_struct
@@ -56,6 +57,17 @@ def test_a_ruling_of_somebody_else_is_found() -> None:
     report = verify_pack(hire.closed().pack(), now=LATER)
     assert not report.ok
     assert next(one.code for one in report.steps if not one.ok) == "key_not_authorized"
+
+
+def test_a_ruling_that_cannot_be_checked_does_not_hold() -> None:
+    """HIRE-PCK-01, HIRE-PCK-04: what is owed rests on it, and a pack without the arbiter's document proves nothing."""
+    report = verify_pack(ruled_from_a_web_site(documents=True), now=LATER)
+    assert report.ok, report.steps
+    assert "ruled for_provider, 15 EUR owed" in step(report, "contract")
+    report = verify_pack(ruled_from_a_web_site(documents=False), now=LATER)
+    failed = next(one for one in report.steps if not one.ok)
+    assert (failed.name, failed.code) == ("contract", "evidence_invalid")
+    assert "did:web:witness.example" in failed.detail
 
 
 def test_a_release_is_verified_too() -> None:

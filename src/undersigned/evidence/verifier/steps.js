@@ -333,8 +333,7 @@ async function rulings(the, found) {
     if (!arbiter) throw invalid(`message ${one.number} is a ruling, and the terms name no arbiter`);
     const held = await documentsOf(the, arbiter);
     if (!held.length) {
-      found.push(`the ruling of ${arbiter} was not checked: no DID document of it is here`);
-      continue;
+      throw invalid(`message ${one.number} is a ruling, and no DID document of the arbiter ${arbiter} is here`);
     }
     const { ruling } = one.content;
     try {
