@@ -278,7 +278,7 @@ def test_the_books_wait_for_both_words_about_the_payment(tmp_path: Path) -> None
             assert hire.on(globex, "settle").code == 0
             shown = hire.until(globex, lambda shown: shown["state"] == "closed")
             assert shown["payment"]["hirer"]["reference"] == "SEPA 4711"
-            assert "Hirer's books 4 EUR owed; says: paid as SEPA 4711" in hire.told(globex)
+            assert "Books of the hirer: 4 EUR owed; says: paid as SEPA 4711" in hire.told(globex)
             hire.until(acme, lambda shown: shown["state"] == "closed")
 
 

@@ -6,6 +6,8 @@ import bz2
 import gzip
 import json
 import lzma
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -189,3 +191,14 @@ def test_any_damage_of_an_archive_is_an_error_or_harmless(kind: str, seed: int, 
         assert error.code in {"bad_request", "too_large"}  # noqa: PT017 - most are refused, some are harmless
         return
     assert check_bill(bill, bytes(data)) == {"schema-valid": True, "describes-artifact": True, "lists-every-file": True}
+
+
+def test_what_a_review_needs_is_loaded_beside_and_a_failure_of_that_is_left_to_the_review() -> None:
+    """With no file to be had, say: the thread that loads it has nobody to tell."""
+    load = (
+        "import resource; from threading import Thread; from undersigned.daemon import peer\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "thread = Thread(target=peer._load_sbom); thread.start(); thread.join(); print('done')"
+    )
+    ran = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("done\n", "")

@@ -139,8 +139,8 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     for one in under.endings:
         out.line(f"Ended by      {one.basis} of the {one.role}{f': {one.detail}' if one.detail else ''}")
     for one in closings:
-        what = f"{one.settlement.amount} {one.settlement.currency} owed; says: {plain(_word(one), 1000)}"
-        out.line(f"{one.role.capitalize()}'s books  {what}")
+        said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
+        out.line(f"Books         of the {one.role}: {one.settlement.amount} {one.settlement.currency} owed{said}")
     if unpaid is not None:
         out.line(f"Waits         for our word about {unpaid.amount} {unpaid.currency}:")
         out.line(f"              {typed('contract settle {} --home {}', under.digest, opened.path)}")
@@ -195,11 +195,11 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
 
 
 def _word(closing: Closing) -> str:
-    """What a side says of the payment."""
+    """What a side says of the payment; empty if nothing."""
     reference = closing.settlement.reference
     if reference:
         return "paid" if reference == "paid" else f"paid as {reference}"
-    return closing.objection or "nothing of it"
+    return closing.objection or ""
 
 
 def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] | None:

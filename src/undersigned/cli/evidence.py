@@ -10,7 +10,7 @@ import click
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError, VerificationError
-from undersigned.evidence import MAX_ARCHIVE_BYTES, TAMPERINGS, read_archive, verifier_page, verify_pack
+from undersigned.evidence import MANIFEST, MAX_ARCHIVE_BYTES, TAMPERINGS, read_archive, verifier_page, verify_pack
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
 from undersigned.runtime import (
@@ -324,7 +324,7 @@ async def verify(
             mark = "ok    " if step.ok else "-     " if skipped else "FAILED"
             code = f"{plain(step.code, 40)}: " if step.code and not skipped else ""
             out.line(
-                f"{step.number:3}  {mark} {plain(step.name, 100):27} {code}{plain(step.detail, 400)}",
+                f"{step.number:3}  {mark} {plain(step.name, 100):31} {code}{plain(step.detail, 400)}",
                 style="" if step.ok else "dim" if skipped else "red",
             )
     for one in report.early:
@@ -354,7 +354,7 @@ async def verify(
                     "shows them, --did-document FILE compares)"
                 )
     else:
-        if not data.startswith(b"PK"):
+        if not data.startswith(b"PK") or MANIFEST.encode() not in data:
             out.line(f"{pack} is none of the files that are judged: expected {KINDS}")
         first = next(step for step in report.steps if not step.ok)
         out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")

@@ -91,7 +91,7 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
             shown += 1
             proof = await store.inclusion(index, head.size)
             out.value({**proof_of(one, index, proof.path, note), "at": one.at})
-            out.line(f"{index:8} {one.at:20} {one.what:12} {one.digest}")
+            out.line(f"{index + 1:8} {one.at:20} {one.what:12} {one.digest}")
         if not shown and digest is not None:
             raise ConfigurationError("not_found", f"nothing of digest {digest[:100]!a} stands in the log")
         out.line(f"under {counted(head.size, 'leaf', 'leaves')}, root {head.root.hex()}", style="dim")

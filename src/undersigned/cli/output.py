@@ -111,13 +111,16 @@ class _Console(Console):
 
 
 @contextmanager
-def _terminal() -> Generator[None]:
-    """A terminal that was closed is a reader that has left, though the system calls it a fault of the device."""
+def _terminal(name: str = "standard output") -> Generator[None]:
+    """A terminal that was closed is a reader that has left, though the system calls it a fault of the device. Of what
+    takes nothing more the system says no name.
+    """
     try:
         yield
     except OSError as exc:
         if exc.errno == errno.EIO:
             raise BrokenPipeError from exc
+        exc.filename = exc.filename or name
         raise
 
 
@@ -182,7 +185,7 @@ class Out:
 
     def _write(self, console: Console, text: str, style: str) -> None:
         mark = LOCAL if self.local and text else ""
-        with _terminal():
+        with _terminal("standard error" if console is self._errors else "standard output"):
             console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))
 
 
@@ -310,6 +313,7 @@ def refused(out: Out, exc: OSError) -> int:
 
 def help_refused(exc: OSError, *, as_json: bool) -> int:
     """As `refused`, of the help and the version, which no command writes; nothing of them is tried again."""
+    exc.filename = exc.filename or "standard output"
     code = refused(Out(as_json), exc)
     _silence()
     return code

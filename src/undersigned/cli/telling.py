@@ -96,7 +96,7 @@ def summary_of(message: Message) -> str:
         case Acceptance():
             return f"second signature on {_short(message.document)}"
         case Seal():
-            return f"contract {_short(message.document)}, leaf {message.ledger.index} of its log"
+            return f"contract {_short(message.document)}, leaf {message.ledger.index + 1} of its log"
         case Withdraw():
             return f"{message.reason}{'; needed: ' if message.needed else ''}" + "; ".join(
                 plain(needed_text(need), 400) for need in message.needed or ()

@@ -488,7 +488,7 @@ SBOM: Final = "undersigned.daemon.sbom"
 def _load_sbom() -> None:
     """Loads in a thread what a review will need: it takes seconds, which a hire has while the work is done."""
     if SBOM not in sys.modules:
-        with suppress(ImportError):  # told by the review
+        with suppress(ImportError, OSError):  # told by the review
             import_module(SBOM)
 
 

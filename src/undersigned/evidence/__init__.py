@@ -6,6 +6,7 @@ from undersigned.evidence.changes import terms_at
 from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
 from undersigned.evidence.pack import (
     FORMAT,
+    MANIFEST,
     Line,
     Manifest,
     Member,
@@ -22,6 +23,7 @@ from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, check_pa
 
 __all__ = [
     "FORMAT",
+    "MANIFEST",
     "MAX_ARCHIVE_BYTES",
     "MAX_PACK_BYTES",
     "STEPS",

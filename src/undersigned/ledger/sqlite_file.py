@@ -262,7 +262,9 @@ def translated(exc: BaseException, path: Path, what: str = "the ledger") -> Ledg
     primary = code & 0xFF
     name = getattr(exc, "sqlite_errorname", type(exc).__name__)
     why = _why(exc, path)
-    if primary == sqlite3.SQLITE_FULL or getattr(exc, "errno", None) in NO_ROOM:
+    # What several processes share of a database grows by being written, and fails where a disk has no room for it.
+    full = primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+    if full or getattr(exc, "errno", None) in NO_ROOM:
         return LedgerUnavailable("store_full", f"no room for {what} {path}: {why}")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         none = ", or is none" if primary == sqlite3.SQLITE_NOTADB else ""

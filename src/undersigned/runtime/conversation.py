@@ -77,6 +77,7 @@ from .remembered import Remembered, counts
 from .shell import Shell
 from .told import told_of_decision, told_of_message
 from .turn import EARLY, Say, Turn, load_engagement
+from .untaken import Untaken
 
 __all__ = ["Arrived", "Asked", "Conversation", "closing_error"]
 
@@ -151,6 +152,7 @@ class Conversation(Remembered):
         "_taken",
         "_task",
         "_trying",
+        "_untaken",
         "_wake",
         "distrusted",
         "doubts",
@@ -202,6 +204,7 @@ class Conversation(Remembered):
         self._wake: asyncio.Future[None] | None = None
         """What the task waits for, while it does."""
         self._alarm = Alarm(self._loop)
+        self._untaken = Untaken(self.id)
         self._due: tuple[Engagement | None, Instant | None] = (None, None)
         """What the last commit said of when to look again, and for which state."""
         self._served: frozenset[str] = NOTHING
@@ -358,7 +361,7 @@ class Conversation(Remembered):
                     await asyncio.sleep(RETRY_SECONDS)  # nothing new to decide on
                 continue
             except LedgerError as error:
-                _log.error("the store does not take it", engagement=self.id, error=str(error))
+                self._untaken.refused(error)
                 self._undo(items, greets)
                 await asyncio.sleep(RETRY_SECONDS)
                 await self._look_again(items)
@@ -382,6 +385,7 @@ class Conversation(Remembered):
             else:
                 if not self._alarm.again_at:
                     self._alarm.fails_since = ""
+                self._untaken.taken()
             self._taken = None
             for item in items:
                 if isinstance(item, Asked) and not item.done.done():

@@ -56,6 +56,7 @@ from .papers import keys_of
 from .review import Reviewer
 from .shares import Shares, draws_on, fits_inside
 from .turn import Hears, Say
+from .untaken import Untaken
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -325,14 +326,14 @@ class Subcontracts:
         await parent.settled()  # what it was told is stored first
         if effect not in pending(parent.engagement, self._agent.clock.now()):
             return
-        events = self._agent.watchers.listen(effect.child)
+        events, untaken = self._agent.watchers.listen(effect.child), Untaken(effect.child)
         try:
             while True:
                 try:
                     if await self._told(parent, effect):
                         break
                 except LedgerError as error:
-                    _log.error("the store does not take it", engagement=effect.child, error=str(error))
+                    untaken.refused(error)
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
                 await events.get()

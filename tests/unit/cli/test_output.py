@@ -143,13 +143,17 @@ def test_a_reader_that_leaves_ends_the_command_quietly(command: tuple[str, ...])
 @pytest.mark.parametrize(
     ("command", "code", "error"),
     [
-        (("discover", DID), 8, b"error: No space left on device  (store_full)\n"),
-        (("discover", DID, "--json"), 8, b"error: No space left on device  (store_full)\n"),
+        (("discover", DID), 8, b"error: standard output: No space left on device  (store_full)\n"),
+        (("discover", DID, "--json"), 8, b"error: standard output: No space left on device  (store_full)\n"),
         (("nonsense", "--json"), 2, b"error: No such command 'nonsense'.  (bad_configuration)\n"),
-        (("--help",), 8, b"error: No space left on device  (store_full)\n"),
-        (("--version",), 8, b"error: No space left on device  (store_full)\n"),
-        (("verify", "--help"), 8, b"error: No space left on device  (store_full)\n"),
-        (("contract", "show", "--json", "--help"), 8, b"error: No space left on device  (store_full)\n"),
+        (("--help",), 8, b"error: standard output: No space left on device  (store_full)\n"),
+        (("--version",), 8, b"error: standard output: No space left on device  (store_full)\n"),
+        (("verify", "--help"), 8, b"error: standard output: No space left on device  (store_full)\n"),
+        (
+            ("contract", "show", "--json", "--help"),
+            8,
+            b"error: standard output: No space left on device  (store_full)\n",
+        ),
     ],
     ids=["lines", "json", "usage", "help", "version", "help of a command", "help of a part"],
 )

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from integration.archives import make_wheel
 from packs import Hire
 from undersigned.attestation import PAYLOAD_TYPE, pae
 from undersigned.evidence import read_archive
@@ -161,6 +162,14 @@ def test_a_file_that_is_no_pack_is_told_what_is_taken(text: str, tmp_path: Path)
     ran = run("verify", file)
     assert ran.code == 4
     assert f"{file} is none of the files that are judged: expected an evidence pack (a zip" in ran.out
+
+
+def test_a_wheel_is_a_zip_and_no_pack(tmp_path: Path) -> None:
+    """Whoever checks what was delivered, in place of the evidence of it, is told that it is none."""
+    wheel = make_wheel(tmp_path)
+    ran = run("verify", wheel)
+    assert ran.code == 4
+    assert f"{wheel} is none of the files that are judged: expected an evidence pack (a zip" in ran.out
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:

@@ -363,6 +363,16 @@ def test_a_lock_that_cannot_be_made_says_so_as_a_store_does(tmp_path: Path) -> N
     Lock(tmp_path / "full").release()
 
 
+async def test_a_disk_too_full_to_open_a_ledger_is_told_as_full(path: Path) -> None:
+    """What readers and the writer share of it has 32 KiB, and SQLite calls it an error of the device."""
+    await (await open_ledger(f"sqlite://{path}")).close()
+    for read_only in (True, False):
+        with file_size_limit(4096), pytest.raises(LedgerUnavailable, match=r"SHMSIZE|no room") as full:
+            await open_ledger(f"sqlite://{path}", read_only=read_only)
+        assert full.value.code == "store_full"
+    await (await open_ledger(f"sqlite://{path}")).close()
+
+
 async def test_a_refused_opening_leaves_no_lock(path: Path) -> None:
     fill(path, b"x" * 4096)
     for _ in range(2):

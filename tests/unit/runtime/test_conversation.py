@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from issuing import issued
 from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, messages, moves
@@ -193,6 +194,21 @@ def test_while_the_store_takes_nothing_nothing_is_said(open_world: Open) -> None
     assert [parcel for parcel in world.network.sent if parcel.sender == world.provider.did] == []
     world.settle(10)
     over(world, name)
+
+
+def test_a_store_that_takes_nothing_is_logged_less_and_less(open_world: Open) -> None:
+    """Each engagement asks each second, for as long as the disk is full; and once it is written again, that is said."""
+    world = open_world()
+    world.provider.kept.failures.extend(["full"] * 40)
+    with capture_logs() as told:
+        name = world.begin().id
+        world.settle(60)
+    over(world, name)
+    lines = [(line["event"], line.get("times", line.get("refused"))) for line in told if "the store" in line["event"]]
+    assert lines == [
+        *(("the store does not take it", times) for times in (1, 2, 4, 8, 16, 32)),
+        ("the store takes it again", 40),
+    ]
 
 
 def test_what_failed_for_a_defect_is_told_and_stops_nothing(open_world: Open) -> None:
