@@ -17,11 +17,12 @@ from undersigned.daemon import Peer
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, seconds_between, shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
-from undersigned.messages import Cancel
+from undersigned.messages import Cancel, Delivery
 from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, lost_at, rotate_key
 from undersigned.runtime.order import ARTIFACT_READ
 from undersigned.runtime.ordering import hire_order
+from undersigned.scope import compile_scope, read_scope
 
 
 class Works:
@@ -165,6 +166,29 @@ async def test_an_amendment_below_what_is_used_is_not_agreed_to(tmp_path: Path) 
         await until(lambda: pair.ours.engagement.lane == "idle")
         await pair.agree(limited("3"))
         assert [await pair.reads(), await pair.reads()] == ["read", "scope_exceeded"]
+
+
+async def test_an_amendment_whose_usage_could_not_be_stated_is_not_agreed_to(tmp_path: Path) -> None:
+    """HIRE-LAN-06: a `Delivery` has 64 lines of usage, so with one clause left out only 63 others are limited."""
+
+    def others(count: int):
+        def change(terms: Terms) -> Terms:
+            scope = read_scope(terms.scope)
+            (grant,) = scope.grants
+            grants = tuple(replace(grant, id=f"other{number:02}") for number in range(count))
+            base = terms.scope.id.rpartition("#")[0]
+            return replace(terms, scope=compile_scope(replace(scope, grants=grants), base))
+
+        return change
+
+    async with working(tmp_path) as pair:
+        assert await pair.reads() == "read"
+        with pytest.raises(PolicyError, match="would be 65 lines; at most 64"):
+            await pair.hirer.changes.amend(pair.ours, others(64))
+        await pair.agree(others(63))
+        pair.works.may_end.set()
+        await pair.both("closed")
+        assert [one.clause for one in pair.ours.last("Delivery", Delivery, "provider").usage] == ["read-1"]
 
 
 async def test_the_application_may_answer_changes_by_itself(tmp_path: Path) -> None:

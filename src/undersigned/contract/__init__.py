@@ -66,6 +66,7 @@ from undersigned.contract.subcontract import (
     verify_parents,
 )
 from undersigned.contract.terms import (
+    MAX_ITEMS,
     MAX_REWORKS,
     Criterion,
     DataHandling,
@@ -85,6 +86,7 @@ __all__ = [
     "INPUT_READ",
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
+    "MAX_ITEMS",
     "MAX_REWORKS",
     "PAYMENTS",
     "AmendmentDocument",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from undersigned.contract import (
+    MAX_ITEMS,
     AmendmentDocument,
     ArbiterRuling,
     ContractDocument,
@@ -235,7 +236,7 @@ class Changes:
         engagement = conversation.engagement
         of = conversation.offered(engagement)
         wanted = terms(of.terms)
-        await self._check_used(engagement, wanted)
+        await self._check_used(engagement, of.terms, wanted)
         await self._agent.subcontracts.amended(conversation, wanted)
         await self._agent.bookings.promise_more(engagement, wanted.price, shift(self._agent.clock.now(), seconds))
         await self._offer(conversation, of, wanted, seconds)
@@ -313,7 +314,7 @@ class Changes:
     async def _acceptance(self, conversation: Conversation, engagement: Engagement) -> Say:
         document, facts = conversation.tabled(engagement), ()
         if isinstance(document, AmendmentDocument):
-            await self._check_used(engagement, document.terms)
+            await self._check_used(engagement, conversation.offered(engagement).terms, document.terms)
             await self._agent.subcontracts.amended(conversation, document.terms)
             tabled = engagement.tabled
             until = self._agent.clock.now() if tabled is None else tabled.valid_until
@@ -345,8 +346,8 @@ class Changes:
         acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
         return contract_leaf(countersigned(conversation.tabled_json(), acceptance.contract_proof))
 
-    async def _check_used(self, engagement: Engagement, terms: Terms) -> None:
-        """HIRE-LAN-06: what is used already counts against the new limits."""
+    async def _check_used(self, engagement: Engagement, now: Terms, terms: Terms) -> None:
+        """HIRE-LAN-06: what is used already counts against the new limits, and is stated beside what they limit."""
         used = {
             (one.clause, one.unit): one.amount for one in await self._agent.gate.usage(contract_of(engagement).digest)
         }
@@ -356,6 +357,11 @@ class Changes:
                 if limit.per is None and spent is not None and compare_amounts(str(limit.max), spent) < 0:
                     text = f"clause {grant.id}: {spent} {limit.unit} are used, the amendment allows {limit.max}"
                     raise PolicyError("policy_denied", text)
+        # What is in force may be used until the seal; a list too long for a `Delivery` could never be sent.
+        stated = {*used, *_counted(now), *_counted(terms)}
+        if len(stated) > MAX_ITEMS:
+            text = f"usage so far and of the amendment would be {len(stated)} lines; at most {MAX_ITEMS}"
+            raise PolicyError("policy_denied", text)
 
     # ------------------------------------------------------------------ rulings
 
@@ -382,6 +388,12 @@ def contract_of(engagement: Engagement) -> Contract:
     if engagement.contract is None:
         raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
     return engagement.contract
+
+
+def _counted(terms: Terms) -> set[tuple[str, str]]:
+    """Clause and unit of each limit without a period: a line each of what is stated as used."""
+    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    return {(grant.id, limit.unit) for grant in scope.grants for limit in grant.limits if limit.per is None}
 
 
 def owed_price(conversation: Conversation, engagement: Engagement, ends_by: str | None = None) -> Price:
