@@ -12,6 +12,7 @@ from mutants import known_members, mutant
 from undersigned.contract import canonical_document
 from undersigned.credentials import ClearStatus
 from undersigned.daemon import listener, serving
+from undersigned.did import document
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 from undersigned.messages import SignedMessage, VerifiedMessage, codec, draft, recorded_message
@@ -149,6 +150,11 @@ def _former_keys() -> None:
             and received.proof.verification_method.partition("#")[0] == received.message.sender
         )
     )
+
+
+@mutant("takes another key under the name of the one before", "HIRE-KEY-08", "keys-former-name")
+def _former_names() -> None:
+    document.DidDocument.changes_key = lambda *_: None
 
 
 @mutant("takes a credential whose status it could not look up", "HIRE-CRD-02", "status-unavailable")

@@ -97,11 +97,11 @@ export class Resolver {
 
   /**
    * @param {string} did
-   * @param {{fresh?: boolean, method?: string}} [options] `fresh`: at most 5 minutes old, else one hour. Where `method` is not listed, its key may be a
-   *   new one, and the document is fetched again, though not more often than every 10 seconds
+   * @param {{fresh?: boolean, proving?: boolean, method?: string}} [options] `fresh`: at most 5 minutes old, `proving`: 10 seconds, else one hour. Where
+   *   `method` is not listed, its key may be a new one, and the document is fetched again, though not more often than every 10 seconds
    * @returns {Promise<Document>}
    */
-  async resolve(did, { fresh = false, method } = {}) {
+  async resolve(did, { fresh = false, proving = false, method } = {}) {
     if (Object.hasOwn(this.documents, did)) {
       if (did.startsWith('did:web:')) webUrl(did, true);
       check(this.documents[did].id === did, 'did_document_invalid', 'another id');
@@ -111,7 +111,7 @@ export class Resolver {
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
     const kept = this.kept.get(did);
     const missing = method !== undefined && !(kept?.document.authentication ?? []).some((one) => (typeof one === 'string' ? one : one?.id) === method);
-    if (kept && this.now() - kept.at <= (missing ? 10 : fresh ? 300 : 3600)) return kept.document;
+    if (kept && this.now() - kept.at <= (missing || proving ? 10 : fresh ? 300 : 3600)) return kept.document;
     const at = this.now();
     const bytes = await fetchBytes(webUrl(did, this.local));
     let document;
@@ -155,6 +155,23 @@ export function keyOfMethod(method) {
 export function assertionKeys(document, methods) {
   const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
   return (document.verificationMethod ?? []).filter((one) => listed.includes(one.id)).flatMap((one) => { try { return [keyOfMethod(one)]; } catch { return []; } });
+}
+
+/** @param {Document} document @returns {Map<string, string>} the keys that it lists for signing, by name */
+function signing(document) {
+  const methods = [...(document.verificationMethod ?? []), ...[document.authentication, document.assertionMethod].flatMap((listed) => (listed ?? []).filter((one) => typeof one === 'object'))];
+  const names = new Set([document.authentication, document.assertionMethod].flatMap((listed) => (listed ?? []).map((one) => (typeof one === 'string' ? one : one?.id))));
+  return new Map(methods.filter((one) => names.has(one?.id)).flatMap((one) => {
+    try { const { kind, bytes } = keyOfMethod(one); return [[one.id, `${kind} ${Buffer.from(bytes).toString('hex')}`]]; } catch { return []; }
+  }));
+}
+
+/** No name of a key has become that of another one (HIRE-KEY-08). @param {Document} document @param {Document[]} before */
+export function checkNames(document, before) {
+  const now = signing(document);
+  for (const one of before) {
+    for (const [name, key] of signing(one)) check((now.get(name) ?? key) === key, 'key_not_authorized', 'another key under this name', '/proof/verificationMethod');
+  }
 }
 
 /** @param {Document} document @returns {string | undefined} where its peer is dialled */

@@ -4,6 +4,7 @@
  * A state is a plain value that `apply` never changes. Besides it, an engagement keeps for each own move that the peer has
  * not seen the state before that move, moved on by the peer's own moves: where the peer may still be (HIRE-CHN-09).
  */
+import { isDeepStrictEqual } from 'node:util';
 import { check, HireError } from './errors.js';
 import { amount, amountText, digest, digestOfBytes, jcs } from './encoding.js';
 import { tables } from './spec.js';
@@ -44,6 +45,13 @@ export class Engagement {
     this.before = new Map();
     /** @type {Record<string, number>} */
     this.seen = { hirer: 0, provider: 0 };
+    /** @type {import('./did.js').Document[]} those of the other side by which its messages were checked */
+    this.documents = [];
+  }
+
+  /** @param {import('./did.js').Document} document */
+  shown(document) {
+    if (!document.id.startsWith('did:key:') && !this.documents.some((one) => isDeepStrictEqual(one, document))) this.documents.push(document);
   }
 
   /** @param {any} message @returns {number} the number of the reader's last move that it says to have seen */

@@ -86,6 +86,7 @@ export class Peer {
       else if (entry.k === 'sent' || entry.k === 'got') {
         conversation.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
         conversation.keep(message, entry.raw, entry.at);
+        if (entry.k === 'got') conversation.engagement.shown(entry.evidence);
         if (entry.k === 'got') conversation.acked = Math.max(conversation.acked, conversation.engagement.seenOf(message));
         if (entry.k === 'got' && entry.outcome === 'applies') keepHead(this.heads, message);
         if (message.type === 'Presentation' && entry.k === 'got') conversation.shown = message.presentation.verifiableCredential ?? [];

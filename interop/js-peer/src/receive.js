@@ -5,7 +5,7 @@ import { verifyMessage } from './message.js';
 import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
 import { verifyProof } from './proofs.js';
-import { assertionKeys } from './did.js';
+import { assertionKeys, checkNames } from './did.js';
 import { digestOfHash, hashOfDigest } from './encoding.js';
 import { checkGrowth, contractLeaf, headOf, readCheckpoint, rootFrom } from './ledger.js';
 import { verifyReview } from './statements.js';
@@ -24,11 +24,12 @@ export async function weigh(engagement, message, { resolver, own, at, bytes, sui
   try {
     const judged = engagement.judge(message, { at, bytes });
     const { outcome } = judged;
+    if (outcome !== 'repeat') checkNames(evidence, engagement.documents);
     /** @type {any[] | undefined} */ let credentials;
     if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed, heads);
     else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
     else if (outcome !== 'repeat' && message.type === 'Review') await checkReview(engagement.messages, engagement.state, message, resolver);
-    return { outcome, credentials, evidence, commit: () => engagement.commit(message, judged) };
+    return { outcome, credentials, evidence, commit: () => { engagement.shown(evidence); engagement.commit(message, judged); } };
   } catch (error) {
     // the message is its sender's, so it may hear what is wrong with it (page 09, section 9.3)
     throw error instanceof HireError ? Object.assign(error, { proved: true }) : error;

@@ -167,6 +167,24 @@ class DidDocument:
             self._signing = frozenset(one.raw for of in signing for one in self.keys(of, now=_LONG_AGO).values())
         return key.raw in self._signing
 
+    def changes_key(self, other: DidDocument) -> DidUrl | None:
+        """A method that names one key here and another one in `other`, whether it is good any more or not; None: none
+        does.
+        """
+        mine, others = self._listed(), other._listed()
+        return next((name for name, key in mine.items() if others.get(name, key) != key), None)
+
+    def same_keys(self, other: DidDocument) -> bool:
+        """Whether both list the same keys under the same names for signing."""
+        return self._listed() == other._listed()
+
+    def _listed(self) -> dict[DidUrl, PublicKey]:
+        """The keys that it lists for signing, as long ago as one counts."""
+        found: dict[DidUrl, PublicKey] = {}
+        for relationship in ("authentication", "assertionMethod"):
+            found |= self.keys(relationship, now=_LONG_AGO)
+        return found
+
     def services(self, service_type: str) -> tuple[str, ...]:
         """Endpoint URLs of the services of one type, in the document's order.
 

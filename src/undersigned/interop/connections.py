@@ -42,12 +42,12 @@ async def drop(play: Play, step: Drop) -> None:
     play.returned = False
 
 
-async def rotate(play: Play, _: Rotate) -> None:
+async def rotate(play: Play, step: Rotate) -> None:
     """See `Rotate`."""
     who = play.actor("first")
     if not isinstance(who, Published):
         raise Failure("only a published key can be replaced")
-    who.rotate()
+    who.rotate(renamed=step.name == "new")
 
 
 async def publish(play: Play, step: Publish) -> None:

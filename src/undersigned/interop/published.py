@@ -38,13 +38,14 @@ class Published(Attacker):
         self.did = f"did:web:{quote(urlsplit(origin).netloc, safe='')}:{place}"
         self.rotate()
 
-    def rotate(self) -> None:
-        """Has another key from now on, and only that."""
+    def rotate(self, *, renamed: bool = True) -> None:
+        """Has another key from now on, and only that; under the name of the one before, unless it is `renamed`."""
         self.former = copy(self) if self._turn else None
         self._turn += 1
         self.key = PrivateKey("Ed25519", sha256(f"{self._name}/{self._turn}".encode()).digest())
         self.public_key = self.key.public_key
-        self.method = f"{self.did}#key-{self._turn}"
+        if renamed:
+            self.method = f"{self.did}#key-{self._turn}"
         key: JsonObject = {
             "id": self.method,
             "type": "Multikey",

@@ -242,6 +242,9 @@ class Lose(_Part, frozen=True, kw_only=True):
 class Rotate(_Part, frozen=True, kw_only=True):
     """We have another key from now on, and our document lists only that."""
 
+    name: Literal["new", "former"] = "new"
+    """Whether it has a name of its own, or that of the key before."""
+
 
 class Drop(_Part, frozen=True, kw_only=True):
     """Our connection ends; with `stall` it stays open, and nothing is read from it or answered on it any more."""

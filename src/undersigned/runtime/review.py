@@ -225,6 +225,7 @@ class Reviews:
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
             artifacts = await Contents.of(agent.artifacts, delivered)
             provider = await patience.had(agent.document_of(engagement.peer))
+            await conversation.require_document(provider)
             # What the statements were held against is evidence with the verdict: no message may ever come by it.
             by = (Blob(digest=provider.raw_digest, raw=provider.raw, kind="did-document", name=provider.id),)
             published, named = provider.keys("assertionMethod", now=now), document.methods.provider

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
 from undersigned.errors import PolicyError
 from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Stated, Summary
@@ -156,6 +157,8 @@ class Turn(msgspec.Struct):
     done: list[asyncio.Future[None]] = []
     documents: set[Digest] = set()
     """DID documents among the evidence."""
+    published: list[DidDocument] = []
+    """Those of the peer's that are new."""
     notices: set[Digest] = set()
     """Those of the peer."""
     served: set[str] = set()

@@ -32,11 +32,11 @@ class Published(Office):
         Home.__init__(self, path)
         self.rotate()
 
-    def rotate(self) -> None:
+    def rotate(self, fragment: str = "") -> None:
         """Publishes a document with another key, and no more with the one before."""
         self.number += 1
         key = self._keys["agent"] = PrivateKey("Ed25519", secret_of(self.name, self.number))
-        keys = {f"agent-{self.number}": key.public_key}
+        keys = {fragment or f"agent-{self.number}": key.public_key}
         document = make_document(self.configuration.did, authentication=keys, assertion_method=keys, services=())
         (self.path / "did.json").write_bytes(canonicalize(document))
 
@@ -113,3 +113,32 @@ def test_what_cannot_be_signed_again_ends(
     heard = [one.message.code for one in messages(world.hirer, name) if isinstance(one.message, Problem)]
     refused = [event.code for event in world.provider.events if event.kind == "refused"]
     assert heard[0] == refused[0] == "key_not_authorized"
+
+
+def test_a_name_of_a_key_does_not_become_that_of_another(
+    open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-KEY-08: a party that gave another key the name of the one that signed the contract would leave the other
+    without evidence: nobody could tell which of the two signed what. Under a name of its own the new key is taken.
+    """
+    world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
+    resolve(world)
+    name = world.begin().id
+    world.until("working", name, world.provider)
+    office = published[0]
+    for fragment, state in ((f"agent-{office.number}", "working"), ("", "closing")):
+        office.rotate(fragment)
+        world.restart(world.hirer)
+        resolve(world)
+        world.reconnect()
+        if state == "working":
+            world.run(world.hirer.changes.revoke(world.hirer.the(name)))
+        world.held = False
+        world.settle(60)
+        world.settle(60)
+        assert world.provider.kept.summary_of(name).state == state
+        pack = world.run(export_pack(world.provider.ledger, world.provider.artifacts, world.provider.did, name))
+        report = verify_pack(pack, now=world.clock.now())
+        assert report.ok, [step for step in report.steps if not step.ok]
+    refused = {event.code for event in world.provider.events if event.kind == "refused"}
+    assert "key_not_authorized" in refused
