@@ -13,8 +13,9 @@ from runtimes import Home, Node, Office, PrivateKey, World, last, messages, secr
 from undersigned.did import make_document
 from undersigned.encoding import canonicalize
 from undersigned.evidence import verify_pack
+from undersigned.keys import PublicKey
 from undersigned.messages import Problem, Withdraw, recorded_message
-from undersigned.runtime import export_pack
+from undersigned.runtime import conversation, export_pack
 from undersigned.runtime.gather import Known
 from undersigned.testing import HandClock
 
@@ -26,7 +27,7 @@ class Published(Office):
 
     def __init__(self, path: Path, name: str, *, trusts: tuple[str, ...]) -> None:
         super().__init__(path, name, trusts=trusts)
-        self.number = 0
+        self.number = self.moved = 0
         settings = path / "undersigned.toml"
         settings.write_text(settings.read_text().replace(self.actor.did, f"did:web:{name.lower()}.example"))
         Home.__init__(self, path)
@@ -37,7 +38,16 @@ class Published(Office):
         self.number += 1
         key = self._keys["agent"] = PrivateKey("Ed25519", secret_of(self.name, self.number))
         keys = {fragment or f"agent-{self.number}": key.public_key}
-        document = make_document(self.configuration.did, authentication=keys, assertion_method=keys, services=())
+        self._publish(keys)
+
+    def move(self) -> None:
+        """Publishes a document that differs, and not in its key."""
+        self.moved += 1
+        self._publish({f"agent-{self.number}": self._keys["agent"].public_key})
+
+    def _publish(self, keys: dict[str, PublicKey]) -> None:
+        services = [("HireService", f"wss://{self.moved}.example/hire")] if self.moved else ()
+        document = make_document(self.configuration.did, authentication=keys, assertion_method=keys, services=services)
         (self.path / "did.json").write_bytes(canonicalize(document))
 
 
@@ -142,3 +152,41 @@ def test_a_name_of_a_key_does_not_become_that_of_another(
         assert report.ok, [step for step in report.steps if not step.ok]
     refused = {event.code for event in world.provider.events if event.kind == "refused"}
     assert "key_not_authorized" in refused
+
+
+def test_documents_without_end_are_not_kept(
+    open_world: Open, published: tuple[Published, Published], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIM-05: a document costs its publisher nothing. Past so many, one with known keys is no more evidence than
+    those that are there, and one with a new key is refused.
+    """
+    monkeypatch.setattr(conversation, "MAX_DOCUMENTS", 3)
+    world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
+    resolve(world)
+    name = world.begin().id
+    world.until("working", name, world.provider)
+    office, world.held = published[0], False
+
+    def kept() -> int:
+        blobs = world.run(world.provider.ledger.evidence(name))
+        return sum(one.kind == "did-document" and one.name == world.hirer.did for one in blobs)
+
+    def go_on(change: Callable[[], None], state: str) -> None:
+        change()
+        world.restart(world.hirer)
+        resolve(world)
+        world.reconnect()
+        hirer, changes = world.hirer.the(name), world.hirer.changes
+        world.run(changes.suspend(hirer, seconds=3600) if state == "suspended" else changes.resume(hirer))
+        world.settle(20)
+
+    for state in ("suspended", "working", "suspended", "working"):
+        go_on(office.move, state)
+        assert world.provider.kept.summary_of(name).state == state
+    assert kept() == 3
+    go_on(office.rotate, "suspended")
+    assert world.provider.kept.summary_of(name).state == "working"
+    assert "too_large" in {event.code for event in world.provider.events if event.kind == "refused"}
+    assert kept() == 3
+    pack = world.run(export_pack(world.provider.ledger, world.provider.artifacts, world.provider.did, name))
+    assert verify_pack(pack, now=world.clock.now()).ok
