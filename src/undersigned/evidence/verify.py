@@ -77,6 +77,12 @@ __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 
 MAX_SKEW_SECONDS: Final = 60
 ASSERTION: Final = "assertionMethod"
+MAX_DOCUMENTS: Final = 256
+"""Of one DID in a pack: as many as are stored with an engagement."""
+MAX_KEYS: Final = 16
+"""Different keys of one name that are tried for a message. There is one (HIRE-KEY-08), unless who made the pack let its
+own become another's.
+"""
 
 
 class Step(Struct, frozen=True):
@@ -235,6 +241,8 @@ def _documents(case: Case) -> str:
         if did in case.known and document not in case.known[did]:
             raise invalid(f"{path} is another document of {did} than the one known")
         case.documents.setdefault(did, []).append(document)
+        if len(case.documents[did]) > MAX_DOCUMENTS:
+            raise invalid(f"there are more than {MAX_DOCUMENTS} documents of {did}")
     taken: list[Did] = []
     for did in parties:
         if did not in case.documents and is_derived(did):
@@ -274,16 +282,31 @@ def _messages(case: Case) -> str:
 
 
 def _verified(case: Case, one: Transcribed, recipient: Did) -> VerifiedMessage:
-    """Verified with the sender's document of that time; a pack may hold several, of before and after a rotation."""
+    """Verified with the sender's document of that time; a pack may hold several, of before and after a rotation. Of
+    those that give one key the name in the proof only the first is tried: who made the pack chose how many there are.
+    """
     failure: UndersignedError | None = None
     own = case.documents[recipient][0]
+    tried: set[PublicKey | None] = set()
     for document in case.documents[one.message.sender]:
+        key = _named(document, one)
+        if key in tried or len(tried) >= MAX_KEYS:
+            continue
+        tried.add(key)
         try:
             return verify_message(one.signed, {document.id: document, own.id: own}, now=one.at, recipient=recipient)
         except UndersignedError as exc:
             failure = exc
     assert failure is not None  # noqa: S101  (step 2 saw that there is a document)
     raise VerificationError(failure.code, f"message {one.number}, {one.message.type}: {failure.message}")
+
+
+def _named(document: DidDocument, one: Transcribed) -> PublicKey | None:
+    """The key that a document gives to the name in the proof of a message; None: it gives it none for this."""
+    try:
+        return document.key_for(one.signed.proof.verification_method, one.message.purpose, now=one.at)
+    except UndersignedError:
+        return None
 
 
 # Step 4

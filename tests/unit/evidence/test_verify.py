@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import Any
 
 import pytest
 
-from pack_cases import FALSE_WORDS, signed_again
+from pack_cases import FALSE_WORDS, signed_again, web_document
 from packs import MADE, NAME, Hire, Line, Posing, coded, stated
 from undersigned.attestation import accepted
-from undersigned.did import DidDocument
+from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
-from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify_pack, write_archive, write_pack
+from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify, verify_pack, write_archive, write_pack
+from undersigned.evidence.case import Case
 from undersigned.evidence.pack import PLACES
+from undersigned.keys import PublicKey
 from undersigned.protocol import Sent
 from undersigned.testing import ARBITER, Actor, Playbook, closing, minutes, terminate, withdraw
 
@@ -615,3 +618,47 @@ def test_who_judges_is_whom_the_contract_names() -> None:
         posing = Posing(Actor(role))
         assert judged(posing.did, posing) == refused
     assert judged("did:web:judge.example", judge) == "acceptance of the work: evidence_invalid"
+
+
+def test_documents_without_end_cost_no_more_than_their_keys() -> None:
+    """HIRE-LIM-02: who made a pack chose how many documents are in it. A message is held against each key of the name
+    in its proof once, and against few.
+    """
+    hire = Hire().whole()
+    pack = read_pack(hire.pack("hirer"))
+    one = next(one for one in pack.transcript if one.message.sender == hire.hirer.actor.did)
+    did, peer = one.message.sender, one.message.recipient
+    name = one.signed.proof.verification_method.partition("#")[2]
+
+    def document(key: PublicKey, number: int) -> DidDocument:
+        services = [("Elsewhere", f"https://{number}.example/")]
+        keys = {name: key}
+        return DidDocument(
+            did, canonicalize(make_document(did, authentication=keys, assertion_method=keys, services=services))
+        )
+
+    def tried(keys: list[PublicKey]) -> str:
+        case = Case(b"", one.at)
+        case.documents = {did: list(map(document, keys, count())), peer: [document_from(peer, {})]}
+        try:
+            verify._verified(case, one, peer)
+        except VerificationError as error:
+            return error.code
+        return ""
+
+    good, others = hire.hirer.actor.public_key, [Actor(f"another {number}").public_key for number in range(20)]
+    assert tried([*others[:1] * 200, good]) == ""
+    assert tried([*others[:15], good]) == ""
+    assert tried([*others[:16], good]) == "proof_invalid"
+
+
+def test_documents_of_one_are_bounded() -> None:
+    """HIRE-PCK-01, step 2."""
+    documents = [
+        canonicalize({**json.loads(web_document(Actor("a witness"))), "alsoKnownAs": [f"https://{number}.example/"]})
+        for number in range(257)
+    ]
+    for number, step in ((256, ""), (257, DOCUMENTS)):
+        hire = Hire().whole()
+        report = report_on(hire.pack("hirer", documents=tuple(documents[:number])), hire)
+        assert (report.ok, step and failing(report)[0]) == (not step, step)
