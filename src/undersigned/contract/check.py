@@ -258,9 +258,11 @@ def canonical_document(document: SignedDocument) -> bytes:
         return write_canonical(bare)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _written(document: SignedDocument) -> bytes:
-    """Each document is signed or checked, named by its digest, and checked again when it is accepted."""
+    """Each document is signed or checked, named by its digest, and checked again when it is accepted: by then those of
+    other hires have come between.
+    """
     return write_canonical(document)
 
 

@@ -81,8 +81,10 @@ def _read(wire: WireScope) -> Scope:
     return scope
 
 
-_read_again: Final = lru_cache(maxsize=128)(_read)
-"""The same scope is read several times while an offer is built, checked and compared. Extensions cannot be hashed."""
+_read_again: Final = lru_cache(maxsize=512)(_read)
+"""The same scope is read several times while an offer is built, checked and compared, and meanwhile those of all
+other hires that are under way. Extensions cannot be hashed.
+"""
 
 
 def _rule(
