@@ -122,6 +122,7 @@ class Agent:
         cryptosuite preferred for messages and documents; by default the JCS suite of the key. `budget` and `books`, a
         URL, take the place of those in the settings.
         """
+        _check_options(clock, strategy, handlers, ledger_url=ledger_url, books=books)
         configuration = home.configuration
         key = home.key("agent")
         own = home.document()
@@ -272,9 +273,13 @@ class Agent:
         try:
             await self.meeting.beliefs.check()
             await self.witnesses.first()
+            await self._go_on()
         except BaseException:
-            await Agent.close(self)
+            await Agent.close(self)  # whoever starts it again finds nothing of ours in its way
             raise
+
+    async def _go_on(self) -> None:
+        """The rest of `start`: every engagement that is not over."""
         self.approvals = Approvals(self)
         last = await self.ledger.last_at()
         if isinstance(self.clock, SystemClock) and last is not None:
@@ -405,8 +410,16 @@ class Agent:
         """Takes up what the settings offer, but for tasks that the application does itself.
 
         Raises:
-            ConfigurationError: As `offered`.
+            ConfigurationError: As `offered`; `bad_configuration`, a handler is for what they do not offer.
         """
+        tasks = [offer.task for offer in self.home.configuration.offer]
+        if unknown := [task for task in self._handlers if task not in tasks]:
+            offered_here = " and ".join(map(repr, tasks)) or "nothing"
+            raise ConfigurationError(
+                "bad_configuration",
+                f"handlers: the settings offer no {' and no '.join(map(repr, unknown))}; they offer {offered_here}. "
+                "What they do not offer is offered with @peer.offers",
+            )
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:
                 self.services[offer.task] = offered(offer, self._handlers.get(offer.task))
@@ -794,3 +807,23 @@ def _worth_a_dial(engagement: Engagement) -> bool:
     """
     hires = engagement.role == "hirer"
     return hires or engagement.contract is not None or engagement.state.startswith("accepted-by-")
+
+
+def _check_options(clock: object, strategy: object, handlers: object, *, ledger_url: object, books: object) -> None:
+    """Returns if these can be used: callers' code is not checked by us, and what is wrong shows much later.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, with what was expected.
+    """
+    for name, given, method in (("clock", clock, "now"), ("strategy", strategy, "answer")):
+        if given is not None and (isinstance(given, type) or not callable(getattr(given, method, None))):
+            raise ConfigurationError(
+                "bad_configuration", f"{name}: expected an object with {method}(), got {given!r:.80}"
+            )
+    if handlers is not None and not isinstance(handlers, Mapping):
+        text = f"handlers: expected functions by the task that they do, got {handlers!r:.80}"
+        raise ConfigurationError("bad_configuration", text)
+    for name, given in (("ledger_url", ledger_url), ("books", books)):
+        if given is not None and not isinstance(given, str):
+            text = f"{name}: expected a URL, such as sqlite:///srv/bookings.db, got {given!r:.80}"
+            raise ConfigurationError("bad_configuration", text)

@@ -26,6 +26,7 @@ from undersigned.errors import FormatError, ScopeError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.scope import Action, Scope
 
+from .acting import Acting, Unasked
 from .application import contained, in_short
 from .contents import MAX_WHOLE_BYTES
 from .conversation import Conversation
@@ -104,6 +105,7 @@ class Job:
         """Where the work runs; a thread of it hands its questions over to there."""
         self._requests = Requests(agent, conversation)
         self._over = False
+        self._unasked = Unasked()
         self._signs = SignsOfLife(agent, conversation, contract)
 
     @property
@@ -134,8 +136,7 @@ class Job:
             "schema_violation", f"no input {name!r}; the hirer gave {', '.join(i.name for i in self.inputs) or 'none'}"
         )
 
-    @asynccontextmanager
-    async def act(
+    def act(
         self,
         action: str,
         target: str,
@@ -144,8 +145,8 @@ class Job:
         reason: str = "",
         approval_seconds: int = APPROVAL_SECONDS,
         **facts: str,
-    ) -> AsyncGenerator[Permit]:
-        """Permission for one action, booked before the block runs and settled after it.
+    ) -> Acting:
+        """For `async with`: permission for one action, booked before the block runs and settled after it.
 
         If the block raises, what was reserved stays spent: nobody knows how far it came. While a credential of the
         hirer does not hold, the contract is suspended and this waits: for another one in its place, or the end.
@@ -153,11 +154,25 @@ class Job:
         Where the clause needs a person's yes, the hirer is asked, once, with `reason`, and has `approval_seconds` to
         answer; with 0 nobody is asked. Of `reason` that person reads one line, of 1,024 characters at most.
 
-        Raises:
+        Work that ends while one was not entered fails (`wrong_state`): nobody was asked.
+
+        Raises, when entered:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
                 is recorded. `approval_required`: no person agreed.
         """
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
+        return Acting(action, self._acting(asked, reason, approval_seconds), self._unasked)
+
+    def require_asked(self) -> None:
+        """Returns if every action that the handler named was asked about.
+
+        Raises:
+            LocalProtocolError: `wrong_state`.
+        """
+        self._unasked.require_none()
+
+    @asynccontextmanager
+    async def _acting(self, asked: Action, reason: str, approval_seconds: int) -> AsyncGenerator[Permit]:
         permit = await self._permit(asked, reason, approval_seconds)
         yield permit
         # Booked with the next thing that is stored; until then it counts as spent.
@@ -557,11 +572,13 @@ async def run_handler(handler: Handler, job: Job) -> None:
     """Runs the handler until it ends; to stop it, cancel this.
 
     Raises:
-        UndersignedError: What the handler raised; anything else it raised becomes `decision_failed`.
+        UndersignedError: What the handler raised; anything else it raised becomes `decision_failed`. `wrong_state`: it
+            named an action and asked nobody.
     """
     try:
         with working_on(job):
             await contained(partial(handler, job))
+        job.require_asked()
     except UndersignedError:
         raise
     except Exception as exc:

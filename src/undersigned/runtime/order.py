@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -330,10 +330,14 @@ def budget_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
     """The limits of a budget.
 
     Raises:
-        ConfigurationError: `bad_configuration`: two count the same, or one neither money nor contracts.
+        ConfigurationError: `bad_configuration`: two count the same, or one neither money nor contracts; or these are
+            no limits.
     """
-    found = tuple(limits)
+    found: tuple[Any, ...] = tuple(limits) if isinstance(limits, Iterable) else (limits,)  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
     for limit in found:
+        if not isinstance(limit, Limit):
+            text = f"budget: expected limits, such as [Limit('EUR', '100.00', 'P1D')], got {limits!r:.80}"
+            raise ConfigurationError("bad_configuration", text)
         if limit.unit != "count" and not limit.unit.isupper():
             raise ConfigurationError("bad_configuration", f"budget: expected a currency or count, got {limit.unit}")
     if len({limit.name for limit in found}) < len(found):

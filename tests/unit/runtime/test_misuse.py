@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from structlog.testing import capture_logs
 
 from integration.hires import REPORT, summarise, two_homes
 from runtimes import World, last
@@ -142,6 +143,60 @@ def test_a_suite_that_the_key_does_not_sign_with(tmp_path: Path, suite: Any) -> 
     """Which nobody heard before the first message could not be signed."""
     with pytest.raises(ConfigurationError, match="suite: expected eddsa-jcs-2022 or eddsa-rdfc-2022"):
         Peer.open(a_home(tmp_path), suite=suite)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"clock": "noon"}, "clock: expected an object with now"),
+        ({"clock": dict}, "clock: expected"),
+        ({"strategy": 5}, "strategy: expected an object with answer"),
+        ({"books": 5}, "books: expected a URL"),
+        ({"ledger_url": Path("ledger.db")}, "ledger_url: expected a URL"),
+        ({"handlers": [summarise]}, "handlers: expected functions by the task"),
+        ({"budget": 5}, "budget: expected limits"),
+        ({"budget": "5 EUR"}, "budget: expected limits"),
+        ({"budget": {"unit": "EUR"}}, "budget: expected limits"),
+    ],
+)
+def test_an_option_of_another_kind(tmp_path: Path, options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected):
+        Peer.open(a_home(tmp_path), **options)
+
+
+async def test_a_handler_for_what_is_not_offered(tmp_path: Path) -> None:
+    """It would never be called, and whoever asks for that would hear that nobody does it."""
+    _, home = await two_homes(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"no 'sumary'; they offer 'summary'.*@peer.offers"):
+        async with Peer.open(home, handlers={"sumary": summarise, "summary": summarise}):
+            pass
+
+
+async def test_a_start_that_fails_is_tried_again(tmp_path: Path) -> None:
+    """With the books that settings name wrongly, after the ledger was opened: that is what the second try says, too."""
+    _, home = await two_homes(tmp_path)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="shared by nobody"):
+            async with Peer.open(home, books="bookings.db"):
+                pass
+    async with Peer.open(home, handlers={"summary": summarise}) as peer:
+        assert peer.url
+
+
+def test_an_action_that_nobody_was_asked_about(open_world: Open) -> None:
+    """`job.act` without `async with` does nothing: what the handler then does is not under the contract."""
+
+    async def deletes(job: Job) -> None:
+        job.act("files:delete", "https://acme.example/")
+        await summarise(job)
+
+    world = open_world(handler=deletes)
+    with capture_logs() as logs:
+        name = world.begin().id
+        world.settle(10)
+    (told,) = [one for one in logs if one["event"] == "work failed"]
+    assert "job.act('files:delete', ...) asked nobody" in told["error"]
+    assert last(world.hirer, name, Delivery).outcome == "failed"
 
 
 async def test_a_text_in_place_of_a_path(tmp_path: Path) -> None:
