@@ -19,7 +19,7 @@ from undersigned.encoding import EngagementId, Instant, seconds_between, shift
 from undersigned.protocol import Early, Engagement, basis, legal, owed
 
 from .conversation import Conversation
-from .settlement import MARGIN_SECONDS, PAID
+from .settlement import MARGIN_SECONDS, said_of_payment
 from .turn import EARLY, Say
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def held_until(facts: Mapping[str, str], engagement: Engagement) -> Instant | No
     if by is None or not {"Dispute", "Ruling"} & set(possible):
         return None
     until = shift(by, -MARGIN_SECONDS)
-    if PAID in facts and "Ruling" not in possible:
+    if said_of_payment(facts) is not None and "Ruling" not in possible:
         return None  # our owner has said its word and lets it be
     if "Ruling" in possible:
         # The arbiter has at least the time that it would have had.

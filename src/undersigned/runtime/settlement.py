@@ -31,7 +31,17 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Carried", "Due", "Manual", "Paid", "Settlement", "Settlements", "awaited", "criteria_met"]
+__all__ = [
+    "Carried",
+    "Due",
+    "Manual",
+    "Paid",
+    "Settlement",
+    "Settlements",
+    "awaited",
+    "criteria_met",
+    "said_of_payment",
+]
 
 DUE: Final = "due"
 PAID: Final = "paid"
@@ -65,6 +75,13 @@ class Paid(msgspec.Struct, frozen=True, kw_only=True):
     """The payment's name where it was made, at most 128 characters; else the other side's name for it, or `paid`."""
     note: str | None = None
     """Why not, for the other side to read; needed if it was not paid."""
+
+
+class _Word(Paid, frozen=True, kw_only=True):
+    """The word as it is noted, with what it is about: a ruling or release may make another amount due."""
+
+    amount: str | None = None
+    currency: str | None = None
 
 
 class Settlement(Protocol):
@@ -104,10 +121,26 @@ class Carried(Manual):
 
 def awaited(facts: Mapping[str, str], engagement: Engagement) -> Due | None:
     """What is due, while our own word about it is missing; `facts` are those that this side noted."""
-    contract, due = engagement.contract, facts.get(DUE)
-    if contract is None or engagement.role in contract.closed_by or due is None or PAID in facts:
+    contract, due = engagement.contract, _noted_due(facts)
+    if contract is None or engagement.role in contract.closed_by or said_of_payment(facts) is not None:
         return None
-    return msgspec.json.decode(due, type=Due)
+    return due
+
+
+def said_of_payment(facts: Mapping[str, str]) -> Paid | None:
+    """Our owner's word about what is due; None if there is none, or if it was about another amount."""
+    noted, due = facts.get(PAID), _noted_due(facts)
+    if noted is None:
+        return None
+    said = msgspec.json.decode(noted, type=_Word)
+    if said.amount is not None and due is not None and (said.amount, said.currency) != (due.amount, due.currency):
+        return None
+    return Paid(paid=said.paid, reference=said.reference, note=said.note)
+
+
+def _noted_due(facts: Mapping[str, str]) -> Due | None:
+    noted = facts.get(DUE)
+    return msgspec.json.decode(noted, type=Due) if noted is not None else None
 
 
 class Settlements:
@@ -122,8 +155,8 @@ class Settlements:
             "x402": Carried(),
             "ap2": Carried(),
         }
-        self._waits: dict[EngagementId, asyncio.Task[None]] = {}
-        """Who goes without a word, once it is time."""
+        self._waits: dict[EngagementId, tuple[Instant | None, asyncio.Task[None]]] = {}
+        """Who goes without a word, by when, and what waits for that."""
         self._saying: set[EngagementId] = set()
         """Where a word is being noted."""
 
@@ -150,8 +183,6 @@ class Settlements:
         one = self.methods.get(agreed.method)
         if one is None or contract is None or price.amount == "0":
             return Paid(paid=False)
-        if (said := conversation.facts.get(PAID)) is not None:
-            return _whole(conversation, msgspec.json.decode(said, type=Paid))
         due = Due(
             engagement=engagement.id,
             contract=contract.digest,
@@ -168,12 +199,19 @@ class Settlements:
                 if digest is not None
             ),
         )
+        noted = _noted_due(conversation.facts)
+        known = noted is not None and (noted.amount, noted.currency) == (due.amount, due.currency)
+        if known and (said := said_of_payment(conversation.facts)) is not None:
+            return _whole(conversation, said)
         if asks and (word := await contained(partial(one.due, due))) is not None:
             return _whole(conversation, word)
-        if engagement.id not in self._waits:
-            wait = self._go_without(conversation, owed.by)
-            self._waits[engagement.id] = self._agent.spawn(wait, f"settlement {engagement.id[-8:]}")
-        return Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),)) if DUE not in conversation.facts else None
+        by, wait = self._waits.get(engagement.id, (None, None))
+        if wait is None or by != owed.by:  # a dispute began `closing` anew
+            if wait is not None:
+                wait.cancel()
+            wait = self._agent.spawn(self._go_without(conversation, owed.by), f"settlement {engagement.id[-8:]}")
+            self._waits[engagement.id] = owed.by, wait
+        return None if known else Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),))
 
     async def confirm(self, conversation: Conversation, word: Paid, *, facts: tuple[tuple[str, str], ...] = ()) -> None:
         """Our owner's word, which our `Closing` then says.
@@ -182,26 +220,30 @@ class Settlements:
             LocalProtocolError: `wrong_state`: nothing is due, or something was said already.
             FormatError: `schema_violation`: it was not paid, and nothing says why.
         """
-        if not self._waiting(conversation):
+        due = _noted_due(conversation.facts)
+        if due is None or not self._waiting(conversation):
             raise LocalProtocolError("wrong_state", "no payment waits for a word of ours")
         if not word.paid and not word.note:
             raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
+        about = _Word(**msgspec.structs.asdict(word), amount=due.amount, currency=due.currency)
         self._saying.add(conversation.id)  # until the first is stored or failed, there is no second
         try:
-            await conversation.reconsider(Say("", {}, facts=(*facts, (PAID, msgspec.json.encode(word).decode()))))
+            await conversation.reconsider(Say("", {}, facts=(*facts, (PAID, msgspec.json.encode(about).decode()))))
         finally:
             self._saying.discard(conversation.id)
-        if (wait := self._waits.pop(conversation.id, None)) is not None:
+        _, wait = self._waits.pop(conversation.id, (None, None))
+        if wait is not None:
             wait.cancel()
 
     def _waiting(self, conversation: Conversation) -> bool:
-        facts = conversation.facts
-        return DUE in facts and PAID not in facts and not conversation.over and conversation.id not in self._saying
+        due = awaited(conversation.facts, conversation.engagement)
+        return due is not None and not conversation.over and conversation.id not in self._saying
 
     async def _go_without(self, conversation: Conversation, by: Instant | None) -> None:
         await asyncio.sleep(max(0, seconds_between(self._agent.clock.now(), by) - MARGIN_SECONDS) if by else 0)
         self._waits.pop(conversation.id, None)
-        if self._waiting(conversation):
+        # In a dispute nobody is late: what is due is asked for again once that is over.
+        if conversation.engagement.state == "closing" and self._waiting(conversation):
             await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))
 
 

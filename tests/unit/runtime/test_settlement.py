@@ -7,12 +7,16 @@ import json
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from runtimes import KeptLedger, Node, World, facts, folded, last, messages
 from undersigned.contract import Settlement, carried, read_payment
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
 from undersigned.messages import Closing, Withdraw
+from undersigned.runtime import Conversation
 from undersigned.runtime.settlement import Due, Paid
+from undersigned.testing import ARBITER
+from unit.runtime.test_contract import UntilTold, amend
 
 Open = Callable[..., World]
 MANUAL = Settlement(method="manual")
@@ -147,6 +151,57 @@ def test_without_a_word_the_books_are_closed_in_time(open_world: Open) -> None:
     assert {role: one.objection for role, one in held.items()} == dict.fromkeys(
         ("hirer", "provider"), "nobody said whether it was paid"
     )
+
+
+def arbitrated(open_world: Open) -> tuple[World, Conversation]:
+    """A hire under terms that name an arbiter, paid by hand, and accepted by its hirer."""
+    work = UntilTold()
+    world = open_world(handler=work)
+    ours = world.begin(settlement=MANUAL)
+    world.until("working", ours.id)
+    amend(world, lambda terms: replace(terms, arbiter=ARBITER.did))
+    work.told.set()
+    world.until("closing", ours.id)
+    return world, ours
+
+
+def ruled(world: World, ours: Conversation, amount: str) -> None:
+    contract = ours.engagement.contract
+    assert contract is not None
+    given = ARBITER.rule(contract.digest, contract.disputes[0].digest, world.clock.now(), amount=amount)
+    world.run(world.provider.changes.rule(world.provider.the(), given), 1)
+    world.settle(5)
+
+
+@pytest.mark.parametrize("amount", ["6", "4"])
+def test_a_word_is_about_the_amount_that_was_due(open_world: Open, amount: str) -> None:
+    """HIRE-PAY-01: who said that it paid 4 EUR has not said so of the 6 that an arbiter finds due; of 4 it has."""
+    world, ours = arbitrated(open_world)
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+    say(world, world.hirer, paid=True, reference="SEPA 4711")
+    assert books(world, world.hirer, ours.id) == {}
+    ruled(world, ours, amount)
+    if amount == "6":
+        assert "hirer" not in books(world, world.hirer, ours.id)
+        assert [json.loads(value)["amount"] for name, value in facts(world.hirer, ours.id) if name == "due"] == [
+            "4",
+            "6",
+        ]
+        say(world, world.hirer, paid=True, reference="SEPA 4712")
+    settled = books(world, world.hirer, ours.id)["hirer"].settlement
+    assert (settled.amount, settled.reference) == (amount, "SEPA 4712" if amount == "6" else "SEPA 4711")
+
+
+def test_nobody_is_late_with_a_word_while_the_arbiter_decides(open_world: Open) -> None:
+    """HIRE-PAY-01: what `close` gave for a word before a dispute is given anew after it."""
+    world, ours = arbitrated(open_world)
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+    world.settle(5 * 3600)
+    assert "paid" not in dict(facts(world.hirer, ours.id))
+    ruled(world, ours, "4")
+    assert "hirer" not in books(world, world.hirer, ours.id)
+    say(world, world.hirer, paid=True, reference="SEPA 4711")
+    assert books(world, world.hirer, ours.id)["hirer"].settlement.reference == "SEPA 4711"
 
 
 def test_a_method_of_ones_own_answers_at_once(open_world: Open) -> None:
