@@ -19,19 +19,27 @@ from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, s
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
 from undersigned.messages import Consistency, LogHead, Recorded
-from undersigned.protocol import Sent
+from undersigned.protocol import HIRER, PROVIDER, Role, Sent
 from undersigned.testing import (
     ARBITER,
     Actor,
     Playbook,
+    Say,
     acceptance,
     amendment,
+    breach,
+    cancel,
     closing,
     delivery,
     dispute,
+    minutes,
     release,
+    resume,
+    review,
     ruling,
     seal,
+    suspend,
+    terminate,
     terms_for,
     withdraw,
 )
@@ -308,6 +316,71 @@ def journals() -> Iterator[Case]:
                 **{"engagement": case["engagement"], "role": case["view"], "own": own, "peer": peer},
             ),
         )
+
+
+def untimely() -> Iterator[Case]:
+    """Moves that came before their time, by what the packer recorded, and the same at their time (HIRE-LIF-34)."""
+    day, hour = minutes(24 * 60), minutes(60)
+    silence, late = closing(basis="silence"), terminate("deadline")
+    waits: tuple[tuple[str, Role, Say, tuple[int, ...]], ...] = (
+        ("delivered", PROVIDER, silence, (0, 2 * hour - 121, 2 * hour - 120)),
+        ("delivered", PROVIDER, late, (0, 2 * hour - 121, 2 * hour)),
+        ("delivered", HIRER, late, (hour, day)),
+        ("working", HIRER, late, (0, 60, hour, day)),
+        ("working", PROVIDER, late, (hour, day)),
+        ("cancelling", HIRER, late, (0, hour)),
+        ("suspended", PROVIDER, late, (0, hour, day)),
+        ("suspended", HIRER, late, (0, day)),
+        ("sealed", PROVIDER, late, (hour - 121, hour - 120)),
+        ("sealed", HIRER, late, (0, day)),
+        ("disputed", HIRER, terminate("no_ruling"), (day - 121, day)),
+        ("working", PROVIDER, terminate("late_seal"), (0, day)),
+        ("working", HIRER, terminate("key_compromised"), (0,)),
+    )
+    for state, by, say, times in waits:
+        for after in times:
+            book = Playbook(state)
+            book.advance(after)
+            yield _lied(f"{say.type} of the {by} in {state} after {after} s", book, by, say)
+    leaving: tuple[tuple[str, Role, str, Callable[..., Say], int], ...] = (
+        ("working", HIRER, "cure_by", breach, hour),
+        ("delivered", PROVIDER, "ruling_by", dispute, day),
+        ("working", HIRER, "wind_down", cancel, minutes(10)),
+    )
+    for state, by, member, made, least in leaving:
+        for left in (0, least - 121, least - 120, least - 1, least, 180 * day, 180 * day + 1):
+            book = Playbook(state)
+            said = made(**{member: shift(book.parties[by].now, left)})
+            yield _lied(f"{said.type} that leaves {left} s", book, by, said)
+            yield _lied(f"the packer's own {said.type} that leaves {left} s", book, by, said, own=True)
+    book = Playbook("working")
+    claimed = book.hirer >> breach()
+    yield _lied("an end for a breach that had its time", book, HIRER, terminate("breach", names=claimed.digest))
+    book = Playbook("working")
+    book.hirer >> suspend(lasts=hour // 2)
+    book.advance(hour // 4)
+    book.hirer >> resume()
+    yield _lied("an end of what goes on", book, HIRER, late)
+    book = Playbook("delivered")
+    book.hold()
+    again = book.hirer >> review("rework")
+    for after in (hour, day):
+        book.advance(after)
+        if after == hour:
+            book.provider.party.take(again)
+        yield _lied(f"an end of a rework that was long under way, {after} s later", book, HIRER, late)
+
+
+def _lied(name: str, book: Playbook, by: Role, say: Say, *, own: bool = False) -> Case:
+    """What the other side has of a move that no honest program makes, or its maker."""
+    packer = book.parties[by if own else PROVIDER if by == HIRER else HIRER]
+    lines = [
+        *(Line("sent" if isinstance(one, Sent) else "received", one.at, one.message.raw) for one in packer.journal),
+        Line("sent" if own else "received", packer.now, book.side(by).forge(say).raw),
+    ]
+    peer = next(one for one in book.parties.values() if one is not packer)
+    parties = {"role": packer.role, "own": packer.actor.did, "peer": peer.actor.did}
+    return Case(name, raw_pack(lines, engagement=packer.engagement.id, **parties))
 
 
 def published() -> Iterator[Case]:

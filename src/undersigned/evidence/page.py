@@ -33,6 +33,7 @@ _SCRIPTS: Final = (
     "scope",
     "proofs",
     "engagement",
+    "untimely",
     "logs",
     "jwt",
     "credentials",

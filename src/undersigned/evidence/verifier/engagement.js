@@ -33,7 +33,7 @@ function begin(role, own, peer, id) {
   return {
     ...{ role, own, peer, id, state: "-", lane: "idle", at: "", since: "", sent: [], got: [], unreceipted: 0, peerSaw: 0 },
     ...{ crossing: [], view: { state: "-", disputed: false }, before: null, talks: null, offer: null, acceptance: null },
-    ...{ acceptedLate: false, contract: null, tabled: null, pause: null },
+    ...{ acceptedLate: false, contract: null, tabled: null, pause: null, early: [] },
   };
 }
 
@@ -165,6 +165,7 @@ async function record(the, view, row) {
         crossing: was.crossing.filter((one) => one.sequence > seen),
         view: goesOn(peerView(was, seen), step),
       };
+  if (row && !mine) now.early = [...was.early, ...untimely(the)];
   if (row && inLane) now = { ...now, ...(await laneFacts(the, row)) };
   else if (row) {
     now.pause = null;
@@ -431,6 +432,12 @@ const GUARDS = {
     expect(!mine || !notBefore || at >= notBefore, "wrong_state", `a start not before ${notBefore}`);
     expect(!mine || at <= start, "contract_expired", `a start by ${start}`);
   },
+  leaves_time_to_stop(the) {
+    const { was, content, mine, at } = the;
+    named(the);
+    const least = shift(at, durationSeconds(was.offer.terms.terms.deadlines.windDown));
+    expect(!mine || content.windDown >= least, "terms_mismatch", `a wind-down by ${least}`);
+  },
   delivers_round(the) {
     named(the);
     expect(the.content.round === the.was.contract.round, "terms_mismatch", `round ${the.was.contract.round}`);
@@ -504,7 +511,8 @@ const GUARDS = {
     expect(inForce(the).some((one) => one.terms.arbiter), "terms_mismatch", "an arbiter in the terms");
     const { disputes, released, closedBy } = was.contract;
     expect(!disputes.length && !released && !closedBy.includes(content.role), "wrong_state", "the first dispute, before the end");
-    expect(!mine || content.rulingBy > at, "terms_mismatch", "a ruling later than now");
+    const [least, longest] = [shift(at, LEAST_RULING), shift(at, LONGEST_RULING)];
+    expect(!mine || (least <= content.rulingBy && content.rulingBy <= longest), "terms_mismatch", `a ruling from ${least} to ${longest}`);
   },
   rules_on_dispute({ was, content }) {
     expect(was.contract?.disputes.some((mark) => mark.digest === content.dispute), "terms_mismatch", "a dispute of this contract");
@@ -591,7 +599,7 @@ const FACTS = {
   }),
   Start: (the) => {
     const { finish, start } = the.was.offer.terms.terms.deadlines;
-    return under(the, { began: the.move.digest, due: finish, heardAt: the.at, missed: missed(the, "start", start) });
+    return under(the, { began: the.move.digest, worksFrom: earliestOf(the), due: finish, heardAt: the.at, missed: missed(the, "start", start) });
   },
   ApprovalRequest: (the) => under(the, { asked: [...the.was.contract.asked, { move: the.move.digest, answerBy: the.content.answerBy }] }),
   Approval: (the) => {
@@ -603,7 +611,7 @@ const FACTS = {
   Resume: (the) => {
     const { contract, since } = the.was;
     const due = contract.due && shift(contract.due, seconds(the.at) - seconds(since));
-    return under(the, { suspendedUntil: undefined, due, heardAt: the.at });
+    return under(the, { suspendedUntil: undefined, due, heardAt: the.at, worksFrom: earliestOf(the) });
   },
   Breach: (the) => under(the, { breaches: [...the.was.contract.breaches, { role: the.content.role, move: the.move.digest, cureBy: the.content.cureBy }] }),
   Dispute: (the) => under(the, { ...disputed(the), closedBy: [] }),
@@ -612,13 +620,13 @@ const FACTS = {
   Delivery: (the) => {
     const { contract, state, offer } = the.was;
     const name = state === "cancelling" ? "windDown" : "finish";
-    return under(the, { delivery: the.move.digest, missed: missed(the, name, contract.due ?? offer.terms.terms.deadlines.finish) });
+    return under(the, { delivery: the.move.digest, deliveredFrom: earliestOf(the), missed: missed(the, name, contract.due ?? offer.terms.terms.deadlines.finish) });
   },
   Review: (the) => {
     const { contract, offer } = the.was;
     if (the.content.verdict !== "rework") return ends(the);
     const due = shift(the.at, durationSeconds(offer.terms.terms.deadlines.rework));
-    return under(the, { round: contract.round + 1, began: the.move.digest, reviewSequence: the.content.sequence, due, heardAt: the.at });
+    return under(the, { round: contract.round + 1, began: the.move.digest, worksFrom: earliestOf(the), reviewSequence: the.content.sequence, due, heardAt: the.at });
   },
   Closing: (the) => under(the, { closedBy: [...the.was.contract.closedBy, the.content.role] }),
   Terminate: (the) => ends(the),

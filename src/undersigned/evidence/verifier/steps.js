@@ -256,6 +256,7 @@ async function chains(the) {
   for (const one of the.transcript) {
     try {
       engagement = await apply(engagement, one.message, one.kind === "sent", one.at);
+      the.early = engagement.early;
     } catch (error) {
       if (error instanceof Refused) throw new Refused(error.code, `message ${one.number}: ${error.message}`);
       throw error;
@@ -847,7 +848,7 @@ const STEPS = [
 ];
 
 const newCase = (data, now, known, witnesses, level = 0) => ({
-  ...{ data, now, known, witnesses, level, documents: new Map(), amended: [], statements: new Map(), refusals: [] },
+  ...{ data, now, known, witnesses, level, documents: new Map(), amended: [], statements: new Map(), refusals: [], early: [] },
 });
 
 /** Each step reads only what those before it verified, and the first that fails ends it. What a step could not check is
@@ -901,6 +902,7 @@ async function verifyPack(data, now, known = [], witnesses = []) {
     engagement: the.manifest?.engagement ?? null,
     contract: the.sealed?.digest ?? null,
     state: the.engagement?.state ?? null,
+    ...(the.early.length ? { early: the.early } : {}),
     steps,
     keys: listed,
     notJudged: the.manifest ? the.manifest.members.filter((item) => !KINDS.includes(item.kind)).map((item) => item.path) : [],

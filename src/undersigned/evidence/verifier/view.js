@@ -117,6 +117,15 @@ function keysOf(report) {
   return section("Keys it was judged by", make("ul", {}, ...rows));
 }
 
+/** What the packer's own record does not allow yet; no step fails by it. */
+function earlyOf(early) {
+  const lines = early.map((one) => {
+    const came = ["cureBy", "rulingBy", "windDown"].includes(one.what) ? "sets" : "came";
+    return make("li", {}, plain(`${one.type} (${one.what}) ${came} ${one.said}, signed ${one.signed}; by the packer's record not before ${one.allowed}`));
+  });
+  return section("Before its time", make("ul", {}, ...lines));
+}
+
 function show({ report, the }) {
   const [kind, said] = verdictOf(report);
   const sound = kind === "holds";
@@ -128,6 +137,7 @@ function show({ report, the }) {
     const contract = the.sealed ?? null;
     if (contract) parts.push(section("Contract", card(contract.document, contract.digest, report.state)));
     for (const [number, change] of the.amended) parts.push(section(`Amendment, message ${number}`, card(change, change.contract, "in force from its seal")));
+    if (the.early.length) parts.push(earlyOf(the.early));
     parts.push(section("What came of what", ...provenance(the, sound)), conversation(the));
     if (the.refusals.length) {
       const refused = the.refusals.map((one) => make("li", {}, plain(`${one.at}: ${one.action} on ${one.target}, by ${one.clause}: ${one.reason}`, 900)));
