@@ -211,6 +211,7 @@ def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] |
         "owner": tabled.owner,
         "validUntil": tabled.valid_until,
         "accepted": tabled.acceptance is not None,
+        "overtaken": tabled.overtaken is not None,
     }
     document = table.document
     if isinstance(document, ReleaseDocument):
@@ -223,8 +224,7 @@ def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:
     """What is on the table: of an amendment what it changes, of a release what is owed by it and why."""
     if tabled is None or table is None:
         return
-    answer = "accepted" if tabled.acceptance is not None else f"to be answered by {tabled.valid_until}"
-    yield f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}, {answer}"
+    yield f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}, {table_answer(tabled)}"
     document = table.document
     if isinstance(document, ReleaseDocument):
         owed = document.settlement
@@ -232,6 +232,15 @@ def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:
     for one in table.changes:
         what, now, before = plain(one.what.strip(), 200), plain(one.now, 1000), plain(one.recorded, 1000)
         yield f"              {what}: {now} (in force: {before})"
+
+
+def table_answer(tabled: Tabled) -> str:
+    """Whose answer is missing, and which."""
+    if tabled.acceptance is None:
+        return f"to be answered by {tabled.valid_until}"
+    if tabled.overtaken is None:
+        return f"accepted: the {tabled.owner} owes its seal, or withdraws"
+    return f"accepted, and overtaken by the work: the {tabled.owner} withdraws, unless it had sealed before"
 
 
 def _presence(seen: Presence) -> str:
