@@ -507,6 +507,7 @@ class Conversation(Remembered):
             if summary is None:
                 return
             await self._load(summary)
+            self._published = None  # another program may have stored one
             self.shell.stored(self.engagement, ())
         except LedgerError as error:
             _log.error("the store cannot be read", engagement=self.id, error=str(error))
