@@ -369,6 +369,14 @@ def untimely() -> Iterator[Case]:
         if after == hour:
             book.provider.party.take(again)
         yield _lied(f"an end of a rework that was long under way, {after} s later", book, HIRER, late)
+    for verdict in ("rejected", "rework", "accepted"):
+        for when in (0, 2 * hour, 2 * hour + 1):
+            book = Playbook("delivered")
+            book.advance(when)
+            book.hold()
+            book.hirer >> review(verdict)
+            book.advance(2 * hour + 1 - when)
+            yield _lied(f"a silence after {verdict}, said at {when} s", book, PROVIDER, silence)
 
 
 def _lied(name: str, book: Playbook, by: Role, say: Say, *, own: bool = False) -> Case:

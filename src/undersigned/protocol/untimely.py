@@ -37,16 +37,18 @@ class Early(Struct, frozen=True, gc=False):
     move: Digest
     type: str
     what: str
-    """The deadline that it claims, or the member that leaves too little time."""
+    """The deadline that it claims, the member that leaves too little time, or `unheard`: it says we were silent."""
     said: Instant
     """When it came, by our clock; of an instant that it sets, that instant."""
     signed: Instant | None
     """`created` of its proof."""
     allowed: Instant
-    """Not before this, by our record."""
+    """Not before this, by our record; of what was unheard, when we said it."""
 
     def explain(self) -> str:
         """One line for people, and for the other side to read."""
+        if self.what == "unheard":
+            return f"{self.type} (silence) came {self.said}; our review was made {self.allowed}, in time"
         came = "came" if self.what in _CLAIMS else "sets"
         return f"{self.type} ({self.what}) {came} {self.said}; by our record not before {self.allowed}"
 
@@ -69,6 +71,9 @@ def early(before: Engagement, entry: Received) -> Early | None:
         case Closing(basis="silence") if _waited_for_review(before, entry):
             since = contract.delivered_from
             what, allowed = "review", shift(since, parse_duration(deadlines.review)) if since is not None else None
+            reviewed = _refused_at(before, contract)
+            if reviewed is not None and allowed is not None and reviewed <= allowed <= shift(said, LEEWAY_SECONDS):
+                return Early(entry.message.digest, message.type, "unheard", said, signed, reviewed)
         case Terminate(cause="deadline"):
             state = state_of_sender(before, entry.message)
             what, allowed = "deadline", min(_deadlines(before, contract, message.role, state), default=None)
@@ -95,6 +100,17 @@ def early(before: Engagement, entry: Received) -> Early | None:
 
 def _waited_for_review(before: Engagement, entry: Received) -> bool:
     return entry.message.message.role == PROVIDER and state_of_sender(before, entry.message) == "delivered"
+
+
+def _refused_at(engagement: Engagement, contract: Contract) -> Instant | None:
+    """When we, the hirer, asked for rework or rejected, if that led to where we are: a provider that was out of reach
+    until the review had passed closes as if nobody had.
+    """
+    cause = engagement.cause
+    ours = contract.round > 1 and contract.began == cause
+    for one in contract.endings:
+        ours = ours or (one.move == cause and one.basis == "review" and one.detail == "rejected")
+    return engagement.since if ours and engagement.role == HIRER else None
 
 
 def _deadlines(engagement: Engagement, contract: Contract, role: Role, state: str) -> Iterator[Instant]:

@@ -243,7 +243,7 @@ class Settlements:
         await asyncio.sleep(max(0, seconds_between(self._agent.clock.now(), by) - MARGIN_SECONDS) if by else 0)
         self._waits.pop(conversation.id, None)
         # In a dispute nobody is late: what is due is asked for again once that is over.
-        if conversation.engagement.state == "closing" and self._waiting(conversation):
+        if conversation.engagement.state != "disputed" and self._waiting(conversation):
             await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))
 
 

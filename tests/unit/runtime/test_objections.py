@@ -16,7 +16,7 @@ from undersigned.messages import Closing, Dispute
 from undersigned.protocol import HIRER, OTHER, PROVIDER, Role
 from undersigned.runtime import Conversation, came_early, export_pack, held_until
 from undersigned.testing import ARBITER, HandClock, Party, Say, closing, dispute, terminate
-from unit.runtime.test_contract import amend, unreviewed, working
+from unit.runtime.test_contract import amend, not_whole, unreviewed, working
 
 Open = Callable[..., World]
 
@@ -74,6 +74,29 @@ def test_a_review_that_is_cut_short_is_objected_to(open_world: Open) -> None:
     assert verify_pack(pack, now=world.clock.now()).early == (wrong,)
     again = world.restart(world.hirer)
     assert came_early(dict(facts(again, ours.id))) == (wrong,)
+
+
+def test_a_silence_that_was_none_is_told(open_world: Open) -> None:
+    """A provider that is out of reach until the review has passed closes as if nobody had spoken. Who rejected has said
+    in its books what it holds; its owner and the pack hear what came after that, and why it is wrong.
+    """
+    world = open_world(held=True)
+    world.hirer.reviewers["summary"] = not_whole
+    order = world.order(criteria={"whole": "nothing is missing"})
+    ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M")))
+    world.until("delivered", ours.id, world.provider)
+    world.until("closing", ours.id, world.hirer)
+    reviewed = ours.engagement.since
+    world.settle(301)
+    world.until("closed", ours.id)
+    (wrong,) = came_early(dict(facts(world.hirer, ours.id)))
+    assert (wrong.type, wrong.what, wrong.allowed) == ("Closing", "unheard", reviewed)
+    assert wrong.explain().endswith(f"our review was made {reviewed}, in time")
+    (ours_,) = closed(world, world.hirer, ours.id)
+    assert (ours_.basis, ours_.settlement.amount) == ("review", "0")
+    assert came_early(dict(facts(world.provider, ours.id))) == ()
+    pack = world.run(export_pack(world.hirer.ledger, world.hirer.artifacts, world.hirer.did, ours.id), 5)
+    assert verify_pack(pack, now=world.clock.now()).early == (wrong,)
 
 
 def test_books_wait_while_the_arbiter_can_be_asked(open_world: Open) -> None:

@@ -169,7 +169,7 @@ async function record(the, view, row) {
   if (row && inLane) now = { ...now, ...(await laneFacts(the, row)) };
   else if (row) {
     now.pause = null;
-    if (row.next !== was.state) now = { ...now, state: row.next, since: at };
+    if (row.next !== was.state) now = { ...now, state: row.next, since: at, cause: move.digest };
     now = { ...now, ...(await FACTS[content.type]?.(the)), ...overtaken(the) };
     if (!was.contract && now.talks) now.talks = { ...now.talks, used: now.talks.used + move.raw.length };
   } else if (was.contract && !inLane) now = { ...now, contract: await voidFacts(the) };
@@ -624,9 +624,10 @@ const FACTS = {
   },
   Review: (the) => {
     const { contract, offer } = the.was;
-    if (the.content.verdict !== "rework") return ends(the);
+    const refused = the.content.verdict === "accepted" ? undefined : the.move.digest;
+    if (the.content.verdict !== "rework") return under(the, { ...ends(the).contract, refused });
     const due = shift(the.at, durationSeconds(offer.terms.terms.deadlines.rework));
-    return under(the, { round: contract.round + 1, began: the.move.digest, worksFrom: earliestOf(the), reviewSequence: the.content.sequence, due, heardAt: the.at });
+    return under(the, { refused, round: contract.round + 1, began: the.move.digest, worksFrom: earliestOf(the), reviewSequence: the.content.sequence, due, heardAt: the.at });
   },
   Closing: (the) => under(the, { closedBy: [...the.was.contract.closedBy, the.content.role] }),
   Terminate: (the) => ends(the),
@@ -703,7 +704,7 @@ async function laneFacts(the, row) {
   if (!tabled.terms) {
     const resolved = contract.disputes.length ? [...contract.resolved, { ...mark(the), decided: true }] : contract.resolved;
     const released = { ...idle, ...under(the, { released: true, resolved, owedIn: [...contract.owedIn, tabled.currency] }) };
-    return ["closing", "closed"].includes(was.state) ? released : { ...released, state: "closing", since: at };
+    return ["closing", "closed"].includes(was.state) ? released : { ...released, state: "closing", since: at, cause: move.digest };
   }
   const due = contract.round === 1 && contract.due && was.state !== "cancelling" ? tabled.terms.terms.deadlines.finish : contract.due;
   const were = mine ? { sequence: content.sequence, inForce: contract.inForce, terms: offer.terms } : undefined;

@@ -13,10 +13,18 @@ const earliestOf = ({ content, at }) => (content.proof && content.proof.created 
 function untimely(the) {
   const claim = the.was.contract ? (CLAIMS[the.content.type]?.(the) ?? null) : null;
   if (!claim?.allowed) return [];
-  const { what, allowed, said = the.at } = claim;
-  if (shift(said, LEEWAY) >= allowed) return [];
+  const { said = the.at } = claim;
+  let { what, allowed } = claim;
+  if (shift(said, LEEWAY) >= allowed) {
+    const refused = what === "review" && the.content.type === "Closing" ? refusedAt(the.was) : null;
+    if (!refused || refused > allowed) return [];
+    [what, allowed] = ["unheard", refused];
+  }
   return [{ move: the.move.digest, type: the.content.type, what, said, signed: the.content.proof.created, allowed }];
 }
+
+/** When the packer, the hirer, said what a provider did not hear that closes as if it had been silent. */
+const refusedAt = ({ role, cause, since, contract }) => (role === "hirer" && cause && cause === contract.refused ? since : null);
 
 /** By type: the time that a move claims to have passed, or sets and must leave. */
 const CLAIMS = {

@@ -120,6 +120,7 @@ function keysOf(report) {
 /** What the packer's own record does not allow yet; no step fails by it. */
 function earlyOf(early) {
   const lines = early.map((one) => {
+    if (one.what === "unheard") return make("li", {}, plain(`${one.type} (silence) came ${one.said}, signed ${one.signed}; the packer's review was made ${one.allowed}, in time`));
     const came = ["cureBy", "rulingBy", "windDown"].includes(one.what) ? "sets" : "came";
     return make("li", {}, plain(`${one.type} (${one.what}) ${came} ${one.said}, signed ${one.signed}; by the packer's record not before ${one.allowed}`));
   });
