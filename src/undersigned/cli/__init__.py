@@ -16,6 +16,7 @@ import click
 
 from undersigned import __version__
 
+from .brief import brief
 from .interrupts import INTERRUPTED, end_quietly
 
 __all__ = ["main"]
@@ -174,6 +175,13 @@ def main() -> None:
         _let_go_of_errors()
 
 
+def _in_brief(exc: click.ClickException) -> click.ClickException:
+    said = exc.format_message()
+    if isinstance(exc, click.UsageError) and (short := brief(said)) != said:
+        return click.UsageError(short, exc.ctx)
+    return exc
+
+
 def _code() -> int:
     """Does what the command line says; the exit code."""
     try:
@@ -190,7 +198,7 @@ def _code() -> int:
             told(Out(as_json=True), ConfigurationError("bad_configuration", exc.format_message()))
         else:
             with suppress(OSError):  # nobody can be told; the exit code says it
-                exc.show()
+                _in_brief(exc).show()
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

@@ -33,6 +33,7 @@ from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable, U
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.runtime import Home, why
 
+from .brief import brief
 from .interrupts import INTERRUPTED, Interrupts
 
 __all__ = [
@@ -169,9 +170,10 @@ class Out:
     def error(self, error: UndersignedError) -> None:
         """An error, on standard error for people, as an object for programs."""
         where = f" at {error.path}" if error.path else ""
-        self.value({"error": {"code": error.code, "message": plain(error.message, 4000), "path": error.path}})
+        message = brief(error.message)
+        self.value({"error": {"code": error.code, "message": plain(message, 4000), "path": error.path}})
         if not self.as_json:
-            self._write(self._errors, f"error: {error.message}{where}  ({error.code})", "bold red")
+            self._write(self._errors, f"error: {message}{where}  ({error.code})", "bold red")
 
     def alarm(self, text: str) -> None:
         """What is wrong though the command goes on, on standard error for people; nothing with `--json`."""
@@ -357,5 +359,5 @@ def told(out: Out, error: UndersignedError) -> int:
     except OSError:
         _silence()
         with suppress(OSError):  # it may be the same terminal, closed
-            sys.stderr.write(f"error: {plain(error.message, 4000)}  ({error.code})\n")
+            sys.stderr.write(f"error: {plain(brief(error.message), 4000)}  ({error.code})\n")
     return error.exit_code

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -340,3 +341,25 @@ def test_names_that_are_not_text_are_an_error_and_no_defect() -> None:
     assert ran.code == 2
     assert "udcff" in ran.err
     assert run("verify", odd, "--json").error["code"] == "bad_configuration"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("discover", "N" * 5000), "bad_configuration"),
+        (("verify", "N" * 5000), "bad_configuration"),
+        (("ledger", "list", "--home", "N" * 5000), "bad_configuration"),
+        (("N" * 5000,), "bad_configuration"),
+        (("verify", f"--{'n' * 5000}"), "bad_configuration"),
+    ],
+    ids=["DID", "file", "folder", "command", "option"],
+)
+def test_nonsense_without_an_end_is_told_in_short(words: tuple[str, ...], code: str) -> None:
+    """What is wrong with it, and the code, stood behind all of it or were cut off."""
+    for ran in (run(*words), run(*words, "--json")):
+        assert ran.code == 2
+        said = ran.out + ran.err
+        assert len(said) < 600
+        assert re.search(r"\(50\d\d characters\)", said)
+    assert run(*words, "--json").error["code"] == code
+    assert len(run("verify", f"{'folder/' * 60}pack.zip").err) > 420, "a path is told whole"
