@@ -38,6 +38,14 @@ async def code_of(ledger: Ledger, commit: Commit) -> str:
     return "written"
 
 
+async def message_of(ledger: Ledger, commit: Commit) -> str:
+    try:
+        await ledger.commit(commit)
+    except UndersignedError as exc:
+        return exc.message
+    return "written"
+
+
 async def moves(ledger: Ledger, name: str = NAME) -> int:
     return len(await ledger.rows(name))
 
@@ -116,8 +124,17 @@ async def full_disk(path: str, _: int) -> None:
     say(refused=refused, acknowledged=done - 1, ready=ledger.ready)
     again = [await code_of(ledger, move(engagement(at), 1, text="x" * 50_000)) for at in range(3)]
     small = await code_of(ledger, move(engagement("small"), 1))
+    why = await message_of(ledger, move(engagement("small"), 1))
     report = await ledger.check()
-    say(again=again, small=small, ready=ledger.ready, kept=await moves(ledger, name), ok=report.ok, rows=report.rows)
+    say(
+        again=again,
+        small=small,
+        why=why,
+        ready=ledger.ready,
+        kept=await moves(ledger, name),
+        ok=report.ok,
+        rows=report.rows,
+    )
     urgent = [await code_of(ledger, move(NAME, number, urgent=True)) for number in (2, 3, 4)]
     say(urgent=urgent, ordinary=await code_of(ledger, move(NAME, 5)), kept=await moves(ledger))
     filler.unlink()

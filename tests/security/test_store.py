@@ -172,6 +172,7 @@ def test_sc87_a_full_disk_refuses_new_work_and_keeps_the_rest(tmp_path: Path) ->
     assert (full["refused"], full["ready"]) == ("store_full", False)
     assert still["again"] == ["store_full"] * 3
     assert (still["small"], still["ready"], still["ok"]) == ("store_full", False, True)
+    assert still["why"].endswith("it goes on once 1 MiB is free"), "less than that is as good as nothing"
     assert still["kept"] == full["acknowledged"]
     assert still["rows"] == full["acknowledged"] + 1
     assert urgent == {"urgent": ["written"] * 3, "ordinary": "store_full", "kept": 4}

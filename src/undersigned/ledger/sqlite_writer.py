@@ -30,6 +30,7 @@ from typing import Any, Final, TypeAlias
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, UndersignedError
 from undersigned.ledger.base import Commit, Committed, Counters
 from undersigned.ledger.sqlite_file import (
+    SPARE_BYTES,
     HeadFile,
     Lock,
     Spare,
@@ -237,6 +238,8 @@ class Writer(threading.Thread):
             self.trouble = None
         elif error.code == "store_full" and not self._beside:
             self._spare.give_up()
+            # Or somebody who made some room, and less than that, would look for another fault.
+            error.message += f"; it goes on once {SPARE_BYTES >> 20} MiB is free"
             return self._write_urgent(writes, error)
         return outcomes
 
