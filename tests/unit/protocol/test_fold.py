@@ -261,7 +261,7 @@ def test_notices_take_no_place() -> None:
 
 
 def test_a_notice_states_its_senders_whole_position() -> None:
-    """Its `seen` is a receipt for all up to it; a position that contradicts ours is refused."""
+    """HIRE-CHN-02: its `seen` is a receipt for all up to it; one that contradicts ours, old or new, is refused."""
     playbook = Playbook("offered-by-hirer")
     hirer = playbook.hirer.party
     assert len(hirer.engagement.outbox) == 1
@@ -269,6 +269,8 @@ def test_a_notice_states_its_senders_whole_position() -> None:
     assert hirer.engagement.outbox == ()
     liar = forged(playbook.provider, sync(), previous=ARTIFACT)
     playbook.refused("conflicting_message", lambda: hirer.take(liar))
+    older = forged(playbook.provider, sync(), sequence=1, previous=ARTIFACT)
+    playbook.refused("conflicting_message", lambda: hirer.take(older))
     ahead = forged(playbook.provider, sync(), sequence=7)
     assert hirer.take(ahead) == "applies"
     blind = forged(playbook.provider, sync(), seen=ARTIFACT)

@@ -18,7 +18,7 @@ from undersigned.protocol import (
     wake_at,
 )
 from undersigned.protocol.pending import PUT_AWAY_SECONDS, _attempts, _next_repeat
-from undersigned.testing import PATHS, Playbook, acceptance, minutes, offer, receipt, seal, sync, withdraw
+from undersigned.testing import PATHS, Playbook, acceptance, minutes, offer, receipt, seal, start, sync, withdraw
 
 OWED = {
     "-": ((HIRER,), ("Inquiry",)),
@@ -126,6 +126,21 @@ def test_repeats_come_in_growing_intervals_until_the_receipt() -> None:
     assert len(set(keys)) == len(keys)
     playbook.provider >> receipt()
     assert not _of(hirer, Repeat)
+
+
+def test_of_several_moves_without_a_receipt_the_oldest_is_repeated() -> None:
+    """HIRE-CHN-12: the other side cannot take a later one before it, and would refuse it."""
+    playbook = Playbook("accepted-by-provider")
+    hirer = playbook.hirer.party
+    playbook.hold()
+    sealed = playbook.hirer >> seal()
+    begun = playbook.hirer >> start()
+    playbook.lose()
+    playbook.advance(REPEAT_SECONDS[0])
+    assert [effect.digest for effect in _of(hirer, Repeat)] == [sealed.digest]
+    playbook.repeat(sealed)
+    playbook.provider >> receipt()
+    assert [effect.digest for effect in _of(hirer, Repeat)] == [begun.digest]
 
 
 @pytest.mark.parametrize("elapsed", [0, 4, 5, 19, 20, 64, 65, 184, 185, 484, 485, 785, 10_000])
