@@ -40,7 +40,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import UndersignedError
 from undersigned.messages import Acceptance, Offer, Receipt, Seal, recorded_message
-from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, Role, pending
+from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, Role, legal, pending
 from undersigned.runtime import Job, Order
 from undersigned.runtime.papers import keys_of
 from undersigned.testing import (
@@ -63,7 +63,15 @@ from undersigned.testing import (
     terminate,
     withdraw,
 )
-from undersigned.transparency import contract_leaf, leaf_hash
+from undersigned.transparency import (
+    LOGGED_MOVES,
+    contract_leaf,
+    decision_leaf,
+    decision_salt,
+    leaf_hash,
+    move_leaf,
+    refusal_leaf,
+)
 
 EXAMPLES = int(os.environ.get("UNDERSIGNED_EXAMPLES", "0"))
 READS = 4
@@ -84,8 +92,14 @@ class TwoRuntimes(RuleBasedStateMachine):
 
     dishonest: Role | None = None
 
-    @initialize(opening=st.sampled_from(["2 EUR", "4 EUR", "5 EUR"]), ceiling=st.sampled_from(["3 EUR", "5 EUR"]))
-    def begin(self, opening: str, ceiling: str) -> None:
+    @initialize(
+        opening=st.sampled_from(["2 EUR", "4 EUR", "5 EUR"]),
+        ceiling=st.sampled_from(["3 EUR", "5 EUR"]),
+        stays=st.booleans(),
+    )
+    def begin(self, opening: str, ceiling: str, stays: bool) -> None:
+        self.stays = stays
+        """Whether the line stays as it is in the end: no new connection tells anybody what was lost."""
         self.defects: list[str] = []
         self.logging = structlog.get_config()["processors"]
         structlog.configure(processors=[self.note])
@@ -151,8 +165,15 @@ class TwoRuntimes(RuleBasedStateMachine):
     def flow(self, count: int) -> None:
         """The next messages arrive, in order, and so do their answers."""
         for _ in range(count):
+            self.before_delivery()
             if self.world.next_parcel() is None:
                 break
+
+    def before_delivery(self) -> None:
+        """A liar may be faster than its messages; here nobody is one."""
+
+    def before_the_end(self) -> None:
+        """What a liar did not come to yet it has to do now."""
 
     @rule(count=st.integers(1, 3))
     def lose(self, count: int) -> None:
@@ -425,15 +446,17 @@ class TwoRuntimes(RuleBasedStateMachine):
             structlog.configure(processors=self.logging)
 
     def faults_stop(self) -> None:
-        """Nobody helps: the sides are there, are connected, and time passes."""
+        """Nobody helps: the sides are there, what was under way is lost, and time passes."""
         for role in ROLES:
             kept = self.node(role).kept
             kept.failures.clear()
             if kept.dead or kept.dies:
                 self.world.restart(self.node(role))
         self.world.asked = len(self.world.network.sent)
+        self.before_the_end()
         for step in (*[10] * 8, *[700] * 24):
-            self.world.reconnect()
+            if not self.stays:
+                self.world.reconnect()
             self.world.settle()
             self.flow(400)
             if not any(self.live(role) for role in self.honest()):
@@ -451,6 +474,7 @@ class TwoRuntimes(RuleBasedStateMachine):
             node = self.node(role)
             report = self.world.run(node.ledger.check())
             assert report.ok, report.defects
+            self.stands_in_the_log(node)
             for name in self.ours:
                 held = self.held(role, name)
                 if held is None:
@@ -478,6 +502,19 @@ class TwoRuntimes(RuleBasedStateMachine):
                     over = name not in node.conversations
                     assert over or held.in_doubt or held.unreceipted, (role, held.state)
 
+    def stands_in_the_log(self, node: Node) -> None:
+        """I8: what binds or was decided, by either side, has a leaf of its own, so nobody takes it away unseen."""
+        secret = self.world.run(node.ledger.secret())
+        for name in node.kept.engagements():
+            rows = node.kept.journal(name)
+            leaves = [move_leaf(row.raw) for row in rows if row.kind != "noted" and row.type in LOGGED_MOVES]
+            decided = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
+            leaves += [decision_leaf(raw, decision_salt(raw, secret)) for raw in decided]
+            evidence = self.world.run(node.ledger.evidence(name))
+            leaves += [refusal_leaf(blob.raw) for blob in evidence if blob.kind == "refusal"]
+            for leaf in leaves:
+                assert self.world.run(node.ledger.index_of(name, leaf_hash(leaf))) is not None, leaf
+
     def story(self, role: Role, name: EngagementId, but: str) -> set[Digest]:
         """Digests of all moves that a side has stored, but for one type."""
         return {row.digest for row in moves(self.node(role), name) if row.type != but}
@@ -488,7 +525,9 @@ class TwoRuntimes(RuleBasedStateMachine):
         offers = {m.digest: m.message for m in messages(node, name) if isinstance(m.message, Offer)}
         taken, sealed = said["Acceptance"], said["Seal"]
         assert isinstance(taken.message, Acceptance)
-        document = countersigned(from_struct(offers[taken.message.offer].document), taken.message.contract_proof)
+        offered: Any = from_struct(offers[taken.message.offer].document)
+        assert taken.message.contract_proof["previousProof"] == offered["proof"]["id"]
+        document = countersigned(offered, taken.message.contract_proof)
         keys = keys_of(*(self.node(role).own for role in ROLES))
         contract = verify_sealed(document, decode_json(taken.raw), decode_json(sealed.raw), keys=keys)  # type: ignore[arg-type]
         assert contract.digest == (held.contract.digest if held.contract else None)
@@ -529,9 +568,33 @@ async def quietly(work: Any) -> None:
         await work
 
 
+def unchained() -> Say:
+    """An acceptance whose proof holds and does not build on the offerer's."""
+    honest = acceptance()
+
+    def write(party: Party) -> dict[str, Any]:
+        members = honest.write(party)
+        if members["contract_proof"]:
+            alone: Any = party.actor.prove_offer(replace(party.offered(), proof=None), party.now)
+            members["contract_proof"] = from_struct(alone)["proof"]
+        return members
+
+    return Say("Acceptance", write, {})
+
+
+LIES: dict[str, tuple[Say, ...]] = {
+    "Acceptance": (
+        acceptance(document=digest_bytes(b"another")),
+        acceptance(offer=digest_bytes(b"another")),
+        unchained(),
+    ),
+    "Seal": tuple(seal(**{member: digest_bytes(b"another")}) for member in ("acceptance", "document", "offer")),
+}
+"""What binds, in its place, and does not name what it has to: each by one thing alone."""
+
 MOVES: dict[str, tuple[Say, ...]] = {
-    "Acceptance": (acceptance(), acceptance(document=digest_bytes(b"another")), acceptance(offer=digest_bytes(b"x"))),
-    "Seal": (seal(), seal(acceptance=digest_bytes(b"another")), seal(document=digest_bytes(b"another"))),
+    "Acceptance": (acceptance(), *LIES["Acceptance"]),
+    "Seal": (seal(), *LIES["Seal"]),
     "Withdraw": (withdraw("declined"), withdraw("offer_expired"), withdraw("revoked")),
     "Start": (start(), start(inputs=())),
     "Cancel": (cancel(),),
@@ -549,6 +612,13 @@ class DishonestPeer(TwoRuntimes):
 
     The key's own runtime goes on beside it, so that the forgeries meet every state.
     """
+
+    lie: Say | None = None
+
+    @initialize(lie=st.sampled_from([lie for lies in LIES.values() for lie in lies]))
+    def lies_in_wait(self, lie: Say) -> None:
+        """Where something binding could be said for the first time, this is said in its place."""
+        self.lie = lie
 
     @rule(
         kind=st.sampled_from([*sorted(MOVES), "Offer", "Problem"]),
@@ -595,6 +665,31 @@ class DishonestPeer(TwoRuntimes):
         if contract is not None:
             assert after.contract is not None
             assert after.contract.digest == contract.digest
+
+    def before_the_end(self) -> None:
+        """In one hire more, which nothing disturbs."""
+        if self.lie is not None:
+            seals_first = self.lie.type == "Seal" and self.dishonest == HIRER
+            self.order_more("4 EUR" if seals_first else "2 EUR", "5 EUR")
+
+    def before_delivery(self) -> None:
+        """I3, I5: where it is the liar's turn to bind both, what names something else is not recorded."""
+        lie, honest = self.lie, self.honest()[0]
+        victim, liar = self.node(honest), self.node(OTHER[honest])
+        for name in self.ours:
+            held = self.held(honest, name)
+            if lie is None or held is None or held.contract is not None or not self.sound(honest):
+                continue
+            if lie.type not in legal(held, OTHER[honest]):
+                continue
+            now = self.world.clock.now()
+            party = Party(OTHER[honest], liar.office.actor, victim.office.actor, name, HandClock(now))
+            party.engagement = mirrored(held, stale=False)
+            party.stored.update({message.digest: message for message in messages(victim, name)})
+            false = party.actor.sign(lie.message(party), now)
+            lie = self.lie = None
+            self.world.tell(false.raw, liar.did, victim)
+            assert false.digest not in folded(victim, name).got
 
     @invariant()
     def nothing_unsigned(self) -> None:
