@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undersigned.encoding import Digest, shift
+from undersigned.messages import CriterionVerdict
 from undersigned.protocol import HIRER, PROVIDER, Acknowledge, Finished, Owe, Repeat, Work, basis, owed
 from undersigned.testing import (
     ARTIFACT,
@@ -353,6 +354,8 @@ def test_moves_about_another_contract_are_refused() -> None:
     playbook.provider >> delivery()
     playbook.refused("terms_mismatch", lambda: playbook.hirer >> review(delivery=ARTIFACT))
     playbook.refused("terms_mismatch", lambda: playbook.hirer >> review(criteria=()))
+    twice = (CriterionVerdict(id="complete", met=True), CriterionVerdict(id="complete", met=False))
+    playbook.refused("terms_mismatch", lambda: playbook.hirer >> review(criteria=twice))  # HIRE-LIF-06
     playbook.hirer >> review()
     playbook.refused("conflicting_contract", lambda: playbook.hirer >> closing(contract=ARTIFACT))
 

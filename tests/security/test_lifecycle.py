@@ -404,12 +404,11 @@ def test_an_amendment_is_in_force_from_its_seal() -> None:
             assert engagement.offer.terms.reworks == number + 1
     stale = forged(playbook.hirer.party, amendment())
     document = stale.message.document  # type: ignore[attr-defined]
-    other = playbook.hirer.party.actor.prove_offer(
-        type(document)(**{name: getattr(document, name) for name in document.__struct_fields__} | {"amends": named}),
-        playbook.clock.now(),
-    )
-    message = forged(playbook.hirer.party, amendment(), document=other)
-    playbook.refused("terms_mismatch", lambda: playbook.provider.party.take(message))  # HIRE-LAN-01
+    for changed, code in (({"amends": named}, "terms_mismatch"), ({"contract": ARTIFACT}, "conflicting_contract")):
+        members = {name: getattr(document, name) for name in document.__struct_fields__} | changed
+        other = playbook.hirer.party.actor.prove_offer(type(document)(**members), playbook.clock.now())
+        message = forged(playbook.hirer.party, amendment(), document=other)
+        playbook.refused(code, lambda said=message: playbook.provider.party.take(said))  # HIRE-LAN-01
 
 
 def test_a_lost_seal_of_an_amendment_leaves_doubt_and_ends_in_the_amendment() -> None:

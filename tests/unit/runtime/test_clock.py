@@ -112,7 +112,8 @@ def test_a_leap_that_is_taken_back_leaves_no_trace(clock: SystemClock, machine: 
 
 
 def test_an_hour_is_believed(clock: SystemClock, machine: Machine) -> None:
-    """A correction, or a machine that slept for a while."""
+    """A correction, or a machine that slept for a while; more than that is a leap (HIRE-CLK-02)."""
+    assert LEAP_SECONDS == 3600
     clock.now()
     machine.wall += LEAP_SECONDS
     assert clock.now() == text(START + LEAP_SECONDS)
