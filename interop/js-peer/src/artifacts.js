@@ -36,9 +36,9 @@ async function readAtMost(answer, most, uri) {
   return Buffer.concat(chunks);
 }
 
-/** The code of a gate's no, or that it could not be reached. @param {number} status @param {Buffer} bytes */
+/** The code of a gate's no, or that its server failed. @param {number} status @param {Buffer} bytes */
 function refusalOf(status, bytes) {
-  if (status < 400 || status >= 500) return 'unreachable';
+  if (status < 400 || status >= 500) return 'upstream_failed';
   try {
     const { code } = JSON.parse(bytes.toString());
     return tables.codes[code] ? code : 'scope_exceeded';

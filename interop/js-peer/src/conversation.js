@@ -9,6 +9,10 @@ import { contractLeaf, inclusion, keepHead } from './ledger.js';
 import { weigh } from './receive.js';
 
 const PAUSES = [5, 15, 45, 120, 300];
+/** So many problems that the other side told are kept (HIRE-LIM-05). */
+const PROBLEMS = 1024;
+/** What a statement of the work has room for. */
+const ACTIONS = 256;
 const NO_ANSWER = new Set(['Seal', 'Withdraw', 'Closing']);
 
 export class Conversation {
@@ -28,8 +32,9 @@ export class Conversation {
     this.raw = new Map();
     /** @type {Map<string, any>} */
     this.bookings = new Map();
-    /** @type {any[]} */
+    /** @type {any[]} what the gate was asked for, the first of it; of the rest the number */
     this.actions = [];
+    this.actionsOmitted = 0;
     /** @type {Map<string, {at: number, repeated: number}>} what the gate refused, and when that was stated */
     this.refusals = new Map();
     /** @type {Record<string, any>} */
@@ -73,6 +78,11 @@ export class Conversation {
     return found.at(-1);
   }
 
+  /** @param {any} action */
+  took(action) {
+    if (this.actions.length < ACTIONS) this.actions.push(action); else this.actionsOmitted += 1;
+  }
+
   /** One thing after another. @template T @param {() => Promise<T>} act @returns {Promise<T>} */
   enqueue(act) {
     const done = this.queue.then(act);
@@ -110,7 +120,9 @@ export class Conversation {
   takeBack(name) {
     const from = this.journal.findIndex(({ message }) => digest(message) === name);
     this.journal = this.journal.filter(({ message }, i) => i < from || message.role !== this.role);
+    const { documents } = this.engagement;
     this.engagement = new Engagement(this.role);
+    this.engagement.documents = documents;
     for (const { message, ...facts } of this.journal) this.engagement.take(message, facts);
   }
 
@@ -168,6 +180,7 @@ export class Conversation {
       peer.store.add(got, ...(leaf ? [{ k: 'leaf', at, engagement: this.id, leaf: leaf.toString('hex') }] : []));
       if (leaf) peer.leaf(this, leaf.toString('hex'));
       found.commit();
+      for (const one of engagement.early.filter(({ move }) => move === name)) peer.log(this, 'before its time', JSON.stringify(one)); // HIRE-LIF-34
       if (found.outcome === 'applies') keepHead(peer.heads, message);
       this.keep(message, text, at);
       if (found.credentials) this.shown = found.credentials;
@@ -199,26 +212,26 @@ export class Conversation {
     return room;
   }
 
-  /** A notice that arrived and whose proof holds. @param {any} message */
-  async notice(message) {
+  /** A notice that arrived and whose proof holds. @param {any} message @param {string} text */
+  async notice(message, text) {
     const seen = this.engagement.hear(message);
     this.heardAt = this.peer.now();
     this.acked = Math.max(this.acked, seen);
     if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
-    if (message.type === 'Problem') this.problem(message);
+    if (message.type === 'Problem') this.problem(message, text);
     if (message.type === 'Sync' && seen < this.own.length) {
       this.acked = seen;
       await this.repeat();
     }
   }
 
-  /** @param {any} message */
-  problem(message) {
+  /** @param {any} message @param {string} text */
+  problem(message, text) {
     const of = this.engagement.messages[message.of];
-    this.problems.push({ type: of?.type ?? '', code: message.code });
+    if (this.problems.length < PROBLEMS) this.problems.push({ type: of?.type ?? '', code: message.code });
     const ours = of?.role === this.role && of.sequence > this.acked && !['Acceptance', 'Seal', 'Withdraw'].includes(of.type);
     if (!message.final || !ours || this.engagement.state.contract) return;
-    this.peer.store.add({ k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code });
+    this.peer.store.add({ k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code, raw: text });
     this.takeBack(message.of);
     this.refused = message.code;
   }

@@ -2,7 +2,8 @@
 import { amount, seconds } from './encoding.js';
 import { other } from './contract.js';
 import { overdueForHirer } from './hirer.js';
-import { acceptance, onlyPriceDiffers } from './papers.js';
+import { owed } from './machine.js';
+import { acceptance, onlyPriceDiffers, seal } from './papers.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./papers.js').Said} Said */
@@ -45,24 +46,33 @@ function overdueForProvider({ engagement, peer }) {
 /** @param {Conversation} conversation @returns {Said | undefined} */
 function noRuling({ engagement, peer }) {
   const { state } = engagement;
-  const [{ digest, at }] = state.disputes;
-  const by = Math.min(seconds(engagement.messages[digest].rulingBy), at + 180 * 86400);
-  return peer.now() > by ? { type: 'Terminate', body: { contract: state.contract, cause: 'no_ruling', evidence: [] } } : undefined;
+  return peer.now() > state.rulingBy ? { type: 'Terminate', body: { contract: state.contract, cause: 'no_ruling', evidence: [] } } : undefined;
 }
 
-/** Whether terms differ in deadlines and price alone. @param {any} a @param {any} b */
-const sameBut = (a, b) => onlyPriceDiffers({ ...a, deadlines: 0 }, { ...b, deadlines: 0 });
-
-/** The answer to a document that the other side put on the table: what costs us nothing, or changes but deadlines and the price in our favour. @param {Conversation} conversation @returns {Promise<Said | undefined>} */
+/** What we owe in the lane: the answer to an acceptance of ours, and to a document of the other side. @param {Conversation} conversation @returns {Promise<Said | undefined>} */
 export async function answerInLane(conversation) {
   const { engagement, role, peer } = conversation;
   const { state } = engagement;
+  if (state.lane === `accepted-by-${other(role)}`) return seal(conversation);
   if (state.lane !== `offered-by-${other(role)}` || ['closing', 'closed'].includes(state.main)) return undefined;
   const { document, digest, validUntil } = state.live;
-  const { price } = state.terms;
-  const asked = document.type === 'Release' ? document.settlement : document.terms.price;
-  const gives = asked.currency === price.currency && (role === 'hirer' ? amount(asked.amount) <= amount(price.amount) : amount(asked.amount) >= amount(price.amount));
-  const suits = gives && (document.type === 'Release' || sameBut(document.terms, state.terms));
-  if (suits && peer.now() <= seconds(validUntil)) return acceptance(conversation);
+  if (suits(document, state, role) && peer.now() <= seconds(validUntil)) return acceptance(conversation);
   return { type: 'Withdraw', body: { reason: 'declined', offer: digest } };
+}
+
+/**
+ * Whether a document costs us nothing. Of terms, more time for the work and the price in our favour may differ and nothing else: by another `review`,
+ * `start` or `heartbeat` the other side could end it at once. A release may ask a hirer for what is owed by now, and has to give a provider the price.
+ * @param {any} document @param {import('./machine.js').State} state @param {string} role
+ */
+export function suits(document, state, role) {
+  const { price, deadlines } = state.terms;
+  const release = document.type === 'Release';
+  const asked = release ? document.settlement : document.terms.price;
+  const most = release ? owed(state) : price;
+  const gives = role === 'hirer' ? asked.currency === most.currency && amount(asked.amount) <= amount(most.amount) : asked.currency === price.currency && amount(asked.amount) >= amount(price.amount);
+  if (!gives || release) return gives;
+  const { finish, until } = document.terms.deadlines;
+  const later = seconds(finish) >= seconds(deadlines.finish) && seconds(until) >= seconds(deadlines.until);
+  return later && onlyPriceDiffers({ ...document.terms, deadlines: { ...document.terms.deadlines, finish: 0, until: 0 } }, { ...state.terms, deadlines: { ...deadlines, finish: 0, until: 0 } });
 }

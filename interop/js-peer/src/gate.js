@@ -64,10 +64,10 @@ export function admit(conversation, requester, action) {
     answer = inTime ? decide(scope, action, { now, used: usedBy(conversation), approved: approvedIn(conversation, now) }) : { code: 'contract_expired', clause: 'until' };
   }
   const taken = { at: instant(now), action: action.name, target: action.target, clause: answer.clause, allowed: answer.answer === 'yes' };
-  conversation.actions.push(taken);
+  conversation.took(taken);
   if (answer.answer !== 'yes') {
     record(conversation, action, taken, answer.code, now);
-    throw new HireError(answer.code, `${action.name} ${action.target}: ${answer.clause}`);
+    throw Object.assign(new HireError(answer.code, `${action.name} ${action.target}: ${answer.clause}`), { clause: answer.clause });
   }
   const id = newId();
   const booked = { clause: answer.clause, charges: answer.charges };

@@ -1,9 +1,10 @@
 /** What a hirer says next. */
-import { amount, duration, seconds } from './encoding.js';
+import { amount, duration, jcs, seconds } from './encoding.js';
 import { fetchArtifact } from './artifacts.js';
 import { criteriaOf } from './machine.js';
-import { acceptance, capabilityFor, denied, offer, onlyPriceDiffers, rebased, seal } from './papers.js';
+import { acceptance, capabilityFor, denied, METHODS, offer, onlyPriceDiffers, rebased, seal } from './papers.js';
 import { answersTo, present } from './presentation.js';
+import { scopeInside } from './scope.js';
 import { acceptanceStatement, verifyDelivery } from './statements.js';
 
 /**
@@ -12,6 +13,8 @@ import { acceptanceStatement, verifyDelivery } from './statements.js';
  * @typedef {{task: string, summary: string, inputs: {name: string, digest: string, uri: string}[], price: {amount: string, currency: string}, opening?: {amount: string, currency: string}, criteria: Record<string, string>, opens: string, sketch: any}} Order
  */
 
+/** A shorter review would be over, and the price be owed by silence, before what was delivered is fetched. */
+const LEAST_REVIEW = 60;
 const withdraw = (/** @type {string} */ reason, /** @type {any} */ more = {}) => ({ type: 'Withdraw', body: { reason, ...more } });
 
 /** @param {Conversation} conversation @returns {Promise<Said | undefined>} */
@@ -62,10 +65,16 @@ async function answer(conversation) {
   const { terms } = live.document;
   const ours = conversation.last('Offer', 'hirer')?.document.terms;
   const suits = terms.price.currency === order.price.currency && amount(terms.price.amount) <= amount(order.price.amount);
-  if (!suits || (ours && !onlyPriceDiffers(terms, ours))) return withdraw('declined', { offer: live.digest });
+  if (!suits || !(ours ? onlyPriceDiffers(terms, ours) : asWanted(terms, inquiry))) return withdraw('declined', { offer: live.digest });
   if (peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
   if (rounds >= inquiry.limits.rounds) return withdraw('offer_expired', { offer: live.digest });
   return offer(conversation, (base) => rebased(terms, base));
+}
+
+/** Whether terms that the provider drew up are of our task, within the authority that we sketched, and settled as we can (HIRE-PAY-02). @param {any} terms @param {any} inquiry */
+export function asWanted(terms, { task, scopeSketch }) {
+  return jcs(terms.task) === jcs(task) && scopeInside(terms.scope, scopeSketch) && (terms.scope.grants ?? []).length <= (scopeSketch.grants ?? []).length && METHODS.includes(terms.settlement.method) && !terms.subcontracting.allowed
+    && terms.termination.convenience === 'none' && terms.settlement.milestones === undefined && duration(terms.deadlines.review) >= LEAST_REVIEW;
 }
 
 /** Begins the review, which fetches what was delivered; its verdict is said when it is there. @param {Conversation} conversation */
@@ -76,6 +85,9 @@ function review(conversation) {
   }
   return undefined;
 }
+
+/** Where that may be our own line, it is a verdict only while the other side is connected (decision 0294). */
+const NOTHING_ANSWERED = new Set(['unreachable', 'did_unresolvable']);
 
 /** @param {Conversation} conversation */
 async function verdict(conversation) {
@@ -93,15 +105,16 @@ async function verdict(conversation) {
       const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
       bytes.set(name, found);
     }
-    fetched = true;
     const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms };
+    fetched = true;
     verifyDelivery(delivery, of, bytes);
     bytes.forEach((data) => peer.store.put(data));
   } catch (error) {
     peer.log(conversation, 'delivery refused', error);
     const { code } = /** @type {any} */ (error);
     const times = { now: peer.now(), deliveredAt: state.delivery.at, startedAt: peer.startedAt, review: duration(state.terms.deadlines.review) };
-    if (code === 'unreachable' || (!fetched && code !== 'too_large' && asksAgain(times))) return retry(conversation);
+    const answered = !NOTHING_ANSWERED.has(code) || peer.connected(conversation.with);
+    if (!fetched && code !== 'too_large' && (!answered || asksAgain(times))) return retry(conversation);
     holds = false;
   }
   await conversation.enqueue(async () => {
@@ -125,9 +138,10 @@ export function asksAgain({ now, deliveredAt, startedAt, review }) {
   return now < deliveredAt + review - Math.min(300, quarter) || asked < Math.min(600, quarter);
 }
 
-/** The artifacts could not be had: once more in a moment, as long as there is time for it. @param {Conversation} conversation */
-async function retry(conversation) {
-  await new Promise((resolve) => { setTimeout(resolve, 1000); });
+/** What could not be had is asked for again, ever more slowly: after 2 seconds, and after 60 at most. @param {Conversation} conversation */
+async function retry({ facts }) {
+  facts.asked = (facts.asked ?? 0) + 1;
+  await new Promise((resolve) => { setTimeout(resolve, 1000 * Math.min(60, 2 ** facts.asked)); });
 }
 
 /** Deadlines for which a hirer waits (page 07, section 7.6). @param {Conversation} conversation @returns {Said | undefined} */
@@ -137,9 +151,8 @@ export function overdueForHirer({ engagement, peer, heardAt }) {
   const end = (/** @type {string} */ cause) => ({ type: 'Terminate', body: { contract: state.contract, cause, evidence: [] } });
   if (!state.contract) return undefined;
   const { deadlines } = state.terms;
-  const finish = state.round > 1 ? state.review.at + duration(deadlines.rework) : seconds(deadlines.finish) + (state.suspended ?? 0);
-  if (state.main === 'working' && (now > finish || now > Math.max(heardAt, peer.startedAt, state.started.at) + 3 * duration(deadlines.heartbeat))) return end('deadline');
-  if (state.main === 'cancelling' && now > seconds(state.cancelled.windDown)) return end('deadline');
+  if (state.main === 'working' && (now > state.due || now > Math.max(heardAt, peer.startedAt, state.started.at) + 3 * duration(deadlines.heartbeat))) return end('deadline');
+  if (state.main === 'cancelling' && now > state.due) return end('deadline');
   if (['sealed', 'working', 'suspended', 'cancelling'].includes(state.main) && now > seconds(deadlines.until)) return end('deadline');
   return undefined;
 }

@@ -30,16 +30,15 @@ export class Job {
       await until(conversation, () => conversation.engagement.state.main !== 'suspended');
       try { return admit(conversation, conversation.peer.did, action); } catch (error) {
         if (!(error instanceof HireError) || error.code !== 'approval_required') throw error;
-        await this.#ask(action);
+        await this.#ask(action, /** @type {any} */ (error).clause);
       }
     }
   }
 
-  /** @param {import('./scope.js').Action} action */
-  async #ask(action) {
+  /** @param {import('./scope.js').Action} action @param {string} clause */
+  async #ask(action, clause) {
     const { conversation, contract } = this;
     const details = { action: action.name, target: targetText(parseTarget(action.target)), amounts: { count: '1', ...action.amounts } };
-    const clause = conversation.actions.at(-1).clause;
     const answerBy = instant(conversation.peer.now() + ANSWER_SECONDS);
     const asked = await conversation.enqueue(() => conversation.say({
       type: 'ApprovalRequest', body: { contract, clause, action: action.name, arguments: actionDigest(action), details, reason: 'the work needs it', answerBy },
@@ -58,7 +57,7 @@ export class Job {
     for (let tries = 0; ; tries += 1) {
       try { return await fetchArtifact(this.conversation.peer, input.uri, this.contract, input.digest); } catch (error) {
         // the hirer's gate goes by what it has sent, which may be under way to us
-        if (tries === 60 || !['contract_expired', 'unreachable'].includes(/** @type {any} */ (error).code)) throw error;
+        if (tries === 60 || !['contract_expired', 'unreachable', 'upstream_failed'].includes(/** @type {any} */ (error).code)) throw error;
         await new Promise((resolve) => { setTimeout(resolve, 500); });
         await until(this.conversation, () => this.conversation.engagement.state.main === 'working');
       }
@@ -73,12 +72,26 @@ export class Job {
   }
 }
 
+const pause = () => new Promise((resolve) => { setTimeout(resolve, 50); });
+
 /** @param {import('./conversation.js').Conversation} conversation @param {() => boolean} holds */
 async function until(conversation, holds) {
   while (!holds()) {
     if (conversation.peer.stopped || !['working', 'suspended'].includes(conversation.engagement.state.main)) throw new HireError('contract_expired', conversation.engagement.state.main);
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
+    await pause();
   }
+}
+
+/**
+ * Whether a delivery that is ready waits for the seal of a document that we accepted, which it would overtake: for `sealGrace`, and half of what was
+ * left of our own time then (HIRE-LAN-08, decision 0309).
+ * @param {import('./conversation.js').Conversation} conversation
+ */
+export function holdsDelivery({ engagement, peer }) {
+  const { accepted, lane, main, terms, due } = engagement.state;
+  if (lane !== 'accepted-by-provider' || accepted.overtaken || !['working', 'suspended', 'cancelling'].includes(main)) return false;
+  const end = Math.min(due, seconds(terms.deadlines.until));
+  return peer.now() < Math.min(accepted.at + duration(terms.sealGrace), accepted.at + (end - accepted.at) / 2);
 }
 
 /** Runs the handler of a task and sends the delivery. @param {import('./conversation.js').Conversation} conversation @param {import('./provider.js').Service} service */
@@ -91,10 +104,13 @@ export async function work(conversation, service) {
   try { await Promise.race([service.run(job), until(conversation, () => false)]); } catch (error) {
     peer.log(conversation, 'work failed', error);
     outcome = 'failed';
-  } finally { clearInterval(beat); }
+  }
   await until(conversation, () => engagement.state.main === 'working').catch(() => {});
+  while (holdsDelivery(conversation) && !peer.stopped) await pause();
+  clearInterval(beat);
   await conversation.enqueue(async () => {
     const { main } = engagement.state;
+    if (peer.stopped) return; // it goes on when it is there again
     if (!['working', 'suspended', 'cancelling'].includes(main)) return;
     if (main === 'cancelling') outcome = 'cancelled';
     await conversation.say({ type: 'Delivery', body: delivery(conversation, job, outcome, startedOn) });
@@ -104,11 +120,11 @@ export async function work(conversation, service) {
 
 /** @param {import('./conversation.js').Conversation} conversation @param {Job} job @param {string} outcome @param {string} startedOn */
 function delivery(conversation, { artifacts, inputs, terms, contract }, outcome, startedOn) {
-  const { peer, engagement, actions } = conversation;
+  const { peer, engagement, actions, actionsOmitted } = conversation;
   const usage = usageOf(conversation);
   const { round } = engagement.state;
   const of = {
-    contract, engagement: conversation.id, provider: peer.did, task: terms.task.kind, inputs, actions, usage, startedOn, finishedOn: instant(peer.now()), round,
+    contract, engagement: conversation.id, provider: peer.did, task: terms.task.kind, inputs, actions, actionsOmitted, usage, startedOn, finishedOn: instant(peer.now()), round,
   };
   const { round: _, ...ofWork } = of;
   const statements = artifacts.length === 0 ? [] : [

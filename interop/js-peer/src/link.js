@@ -9,6 +9,10 @@ import { tables } from './spec.js';
 export const SUBPROTOCOL = 'hire.v1';
 const SECONDS = 10;
 const VERSIONS = ['1.0'];
+/** Frames that may wait for the end of the exchange: a peer that is proved says where it stands at once. */
+const WAITING = 64;
+/** Messages of one connection that are at work; those after them stay with the other side. */
+const AT_WORK = 32;
 const NONCE = /^u[A-Za-z0-9_-]{43}$/;
 const MEMBERS = { dialer: '@context,nonce,part,recipient,sender,subprotocol,type,versions', acceptor: '@context,nonce,part,recipient,sender,subprotocol,type,version,versions' };
 
@@ -24,22 +28,32 @@ export class Link {
     this.socket = socket;
     this.peer = peer;
     this.failures = 0;
-    /** @type {((bytes: Buffer) => void) | undefined} */
+    this.atWork = 0;
+    /** @type {((bytes: Buffer) => Promise<void>) | undefined} */
     this.listener = undefined;
+    this.waiting = waiting;
     socket.on('message', (/** @type {Buffer} */ bytes, /** @type {boolean} */ binary) => {
       if (binary) return this.close(1003);
-      if (this.listener) this.listener(bytes); else waiting.push(bytes);
+      if (this.listener) this.#heard(bytes); else waiting.push(bytes);
       return undefined;
     });
-    this.waiting = waiting;
+  }
+
+  /** Reads no more while too much is at work (HIRE-LIM-02). @param {Buffer} bytes */
+  async #heard(bytes) {
+    this.atWork += 1;
+    if (this.atWork >= AT_WORK) this.socket.pause();
+    await this.listener?.(bytes);
+    this.atWork -= 1;
+    if (this.socket.isPaused && this.atWork < AT_WORK / 2) this.socket.resume();
   }
 
   get open() { return this.socket.readyState === WebSocket.OPEN; }
 
-  /** @param {(bytes: Buffer) => void} listener */
+  /** @param {(bytes: Buffer) => Promise<void>} listener which does not fail */
   listen(listener) {
     this.listener = listener;
-    this.waiting.splice(0).forEach(listener);
+    this.waiting.splice(0).forEach((bytes) => this.#heard(bytes));
   }
 
   /** @param {string} text */
@@ -56,7 +70,8 @@ function frames(socket) {
   /** @type {((error: any) => void) | undefined} */ let failed;
   const take = (/** @type {Buffer} */ bytes, /** @type {boolean} */ binary) => {
     if (binary) return socket.close(1003);
-    if (wanted) wanted(bytes); else waiting.push(bytes);
+    if (wanted) wanted(bytes);
+    else if (waiting.push(bytes) > WAITING) return socket.close(1008, 'rate_limited');
     return undefined;
   };
   const closed = (/** @type {number} */ code, /** @type {Buffer} */ reason) => failed?.(new HireError('connection_closed', `${code} ${reason}`));

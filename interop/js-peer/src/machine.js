@@ -4,21 +4,26 @@
  * A state is a plain value that `apply` never changes. Besides it, an engagement keeps for each own move that the peer has
  * not seen the state before that move, moved on by the peer's own moves: where the peer may still be (HIRE-CHN-09).
  */
-import { isDeepStrictEqual } from 'node:util';
 import { check, HireError } from './errors.js';
-import { amount, amountText, digest, digestOfBytes, jcs } from './encoding.js';
+import { amount, amountText, digest, digestOfBytes, duration, jcs, seconds } from './encoding.js';
 import { tables } from './spec.js';
 import { NOTICES } from './message.js';
 import { other } from './contract.js';
+import { untimely } from './untimely.js';
 
 /**
- * @typedef {{role: string, sequence: number, digest: string, at: number}} Ref
+ * @typedef {{role: string, sequence: number, digest: string, at: number, made: number}} Ref `at` is when it was recorded, `made` when it may have been made:
+ *   a proof of before shows that it was long under way
  * @typedef {Record<string, any> & {main: string, lane: string}} State
  */
 
 const LANE = new Set(['Offer', 'Acceptance', 'Seal', 'Withdraw']);
 const ENDS = new Set(['Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'Ruling', 'Seal', 'Withdraw']);
 const MAX_OFFERED = 8 * 1024 * 1024;
+/** So long an arbiter is waited for (HIRE-LIF-31). */
+const LONGEST_RULING = 180 * 86400;
+/** Documents of the other side that are kept: each may have 64 KiB, and costs it nothing (HIRE-LIM-05). */
+const MAX_DOCUMENTS = 256;
 const NOT_ITS_FAULT = ['offer_expired', 'revoked', 'status_unavailable'];
 /** Moves that show what a seal held back would be worth. */
 const OVERTAKING = new Set(['Delivery', 'Review']);
@@ -47,11 +52,23 @@ export class Engagement {
     this.seen = { hirer: 0, provider: 0 };
     /** @type {import('./did.js').Document[]} those of the other side by which its messages were checked */
     this.documents = [];
+    /** @type {import('./untimely.js').Early[]} what of the other side came before its time */
+    this.early = [];
   }
 
-  /** @param {import('./did.js').Document} document */
+  /** @param {import('./did.js').Document} document @returns {boolean} whether it is one that need not be kept, or is kept already */
+  holds(document) {
+    return document.id.startsWith('did:key:') || this.documents.some((one) => JSON.stringify(one) === JSON.stringify(document));
+  }
+
+  /** Keeps a document by which a message was checked. @param {import('./did.js').Document} document */
   shown(document) {
-    if (!document.id.startsWith('did:key:') && !this.documents.some((one) => isDeepStrictEqual(one, document))) this.documents.push(document);
+    if (!this.holds(document)) this.documents.push(document);
+  }
+
+  /** That there is room for a document. @param {import('./did.js').Document} document */
+  checkRoom(document) {
+    check(this.holds(document) || this.documents.length < MAX_DOCUMENTS, 'too_large', 'documents of one party');
   }
 
   /** @param {any} message @returns {number} the number of the reader's last move that it says to have seen */
@@ -67,60 +84,81 @@ export class Engagement {
     return move.role === message.role ? move.sequence < message.sequence : this.seenOf(message) >= move.sequence;
   }
 
+  /** The state in which the other side may have been when it wrote this, where that is not ours. @param {any} message */
+  earlier(message) {
+    return message.role === this.view ? undefined : this.before.get(this.seenOf(message) + 1);
+  }
+
   /**
    * What becomes of a move of either side. Nothing is changed: `commit` does that.
    * @param {any} message @param {{at: number, bytes?: number}} facts
    * @returns {{outcome: 'applies' | 'repeat' | 'void' | 'late', state: State, ref: Ref}}
    */
   judge(message, { at, bytes = 0 }) {
-    const ref = { role: message.role, sequence: message.sequence, digest: digest(message), at };
-    const chain = this.moves[message.role];
+    const ref = { role: message.role, sequence: message.sequence, digest: digest(message), at, made: Math.min(at, message.proof ? seconds(message.proof.created) : at) };
     const { engagement } = this.state.inquiry ?? message;
     check(message.engagement === engagement, 'wrong_negotiation', 'a message of another engagement', '/engagement');
+    if (this.#stands(message, ref)) return { outcome: 'repeat', state: this.state, ref };
+    const full = this.#full(message);
+    const offers = this.#offers(message, bytes);
+    const { outcome, state } = this.#outcome(message, ref, bytes);
+    check(!full || message.type !== 'Withdraw' || outcome === 'applies', 'round_limit', 'moves'); // one that takes nothing back ends nothing
+    return { outcome, state: offers ? { ...state, offers } : state, ref };
+  }
+
+  /** Whether a move stands in its place already; another one, or one of another chain, is refused. @param {any} message @param {Ref} ref */
+  #stands(message, ref) {
+    const chain = this.moves[message.role];
     if (message.sequence <= chain.length) {
       check(chain[message.sequence - 1].digest === ref.digest, 'conflicting_message', 'another move in this place');
-      return { outcome: 'repeat', state: this.state, ref };
+      return true;
     }
     check(message.sequence === chain.length + 1, 'out_of_order', `${message.sequence} after ${chain.length}`);
     check(message.previous === chain.at(-1)?.digest, 'conflicting_message', 'previous');
-    const seen = this.seenOf(message);
-    check(seen >= this.seen[message.role], 'conflicting_message', 'seen goes back');
-    const all = this.moves.hirer.length + this.moves.provider.length;
-    const full = under(this.state) && all >= 4096;
+    check(this.seenOf(message) >= this.seen[message.role], 'conflicting_message', 'seen goes back');
+    return false;
+  }
+
+  /** Whether there are as many moves as there may be, beyond which only what ends something is taken. @param {any} message */
+  #full(message) {
+    const full = under(this.state) && this.moves.hirer.length + this.moves.provider.length >= 4096;
     check(!full || ENDS.has(message.type), 'round_limit', 'moves');
-    const idle = () => check(!full || message.type !== 'Withdraw', 'round_limit', 'moves');
-    const offers = under(this.state) && message.type === 'Offer' ? (this.state.offers?.[message.role] ?? 0) + bytes : 0;
-    check(offers <= MAX_OFFERED, 'too_large', 'offers under a contract');
-    const weighed = (/** @type {State} */ state) => (offers ? { ...state, offers: { ...this.state.offers, [message.role]: offers } } : state);
-    const earlier = message.role === this.view ? undefined : this.before.get(seen + 1);
-    const was = earlier ?? this.state;
-    if (message.type === 'Offer' && this.state.release && !this.knows(message, this.state.release)) {
-      return { outcome: 'void', state: weighed(this.state), ref }; // HIRE-LAN-05
-    }
-    const row = rowOf(this.state, message, this, was);
+    return full;
+  }
+
+  /** The bytes of the offers of each side under a contract with this one, if it is one. @param {any} message @param {number} bytes */
+  #offers(message, bytes) {
+    if (!under(this.state) || message.type !== 'Offer') return undefined;
+    const sum = (this.state.offers?.[message.role] ?? 0) + bytes;
+    check(sum <= MAX_OFFERED, 'too_large', 'offers under a contract');
+    return { ...this.state.offers, [message.role]: sum };
+  }
+
+  /**
+   * A move applies by its row in our state, even if it crossed one of ours. Without one it is void, or late, by its row in the earlier state in which its
+   * sender may have been; and without that it is refused.
+   * @param {any} message @param {Ref} ref @param {number} bytes @returns {{outcome: 'applies' | 'void' | 'late', state: State}}
+   */
+  #outcome(message, ref, bytes) {
+    const { state } = this;
+    const earlier = this.earlier(message);
+    const was = earlier ?? state;
+    if (message.type === 'Offer' && state.release && !this.knows(message, state.release)) return { outcome: 'void', state }; // HIRE-LAN-05
+    const row = rowOf(state, message, this, was);
     if (row) {
-      const found = guarded(this, this.state, message, row, { ref, bytes, was });
-      if (found !== 'void') return { outcome: 'applies', state: weighed(found), ref };
-      idle();
-      return { outcome: 'void', state: weighed(noted(this, this.state, message, ref, was)), ref };
+      const found = guarded(this, state, message, row, { ref, bytes, was });
+      return found === 'void' ? { outcome: 'void', state: noted(this, state, message, ref, was) } : { outcome: 'applies', state: found };
     }
-    if (earlier && rowOf(earlier, message, this)) {
-      if (message.type === 'Ruling') checkRuling(this.state, message);
-      if (message.type === 'Review') checkReviewed(this.state, message, this);
-      idle();
-      return { outcome: over(this.state) ? 'late' : 'void', state: weighed(noted(this, this.state, message, ref, was)), ref };
-    }
-    const again = message.type === 'Acceptance' && ([this.state.main, this.state.lane].includes(`accepted-by-${message.role}`) || message.offer === this.state.sealedOffer);
-    check(!again, 'already_contracted', 'a second acceptance');
-    check(message.type !== 'Delivery' || message.role !== 'provider' || this.state.review?.verdict !== 'accepted', 'already_fulfilled', 'a second delivery');
-    const closed = under(this.state) && LANE.has(message.type) && rowsOf(this.state, message.type, message.role).length > 0; // HIRE-LAN-04
-    const others = !closed && rowsOf(this.state, message.type, other(message.role)).length > 0;
-    throw new HireError(others ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
+    if (!earlier || !rowOf(earlier, message, this)) throw refusal(state, message);
+    if (message.type === 'Ruling') checkRuling(state, message);
+    if (message.type === 'Review') checkReviewed(state, message, this);
+    return { outcome: over(state) ? 'late' : 'void', state: noted(this, state, message, ref, was) };
   }
 
   /** @param {any} message @param {ReturnType<Engagement['judge']>} judged */
   commit(message, { state, ref, outcome }) {
     if (outcome === 'repeat') return;
+    if (outcome === 'applies' && message.role !== this.view) this.early.push(...untimely(this, message, ref));
     const seen = this.seenOf(message);
     this.seen[message.role] = seen;
     if (message.role === this.view) this.before.set(ref.sequence, this.state);
@@ -130,7 +168,7 @@ export class Engagement {
         this.before.set(number, movedOn(this, /** @type {State} */ (this.before.get(number)), message, ref));
       }
     }
-    this.state = state;
+    this.state = state.main === this.state.main ? state : { ...state, since: ref.at, cause: ref.digest };
     this.moves[message.role].push(ref);
     this.messages[ref.digest] = message;
   }
@@ -169,12 +207,22 @@ function movedOn(engagement, state, message, ref) {
   } catch { return state; }
 }
 
+/** What a move without any row is told. @param {State} state @param {any} message */
+function refusal(state, message) {
+  const { type, role } = message;
+  if (type === 'Acceptance' && ([state.main, state.lane].includes(`accepted-by-${role}`) || message.offer === state.sealedOffer)) return new HireError('already_contracted', 'a second acceptance');
+  if (type === 'Delivery' && role === 'provider' && state.review?.verdict === 'accepted') return new HireError('already_fulfilled', 'a second delivery');
+  const closed = under(state) && LANE.has(type) && rowsOf(state, type, role).length > 0; // HIRE-LAN-04
+  const others = !closed && rowsOf(state, type, other(role)).length > 0;
+  return new HireError(others ? 'wrong_party' : 'wrong_state', `${type} in ${state.main}`);
+}
+
 /**
  * What is remembered of a move that moves nothing: what it says about how the contract ends, for what is owed.
  * @param {Engagement} engagement @param {State} state @param {any} message @param {Ref} ref @param {State} was where its sender was @returns {State}
  */
 function noted(engagement, state, message, ref, was) {
-  if (message.type === 'Dispute') return { ...state, disputes: [...state.disputes, ref] };
+  if (message.type === 'Dispute') return { ...state, disputes: [...state.disputes, ref], rulingBy: rulingBy(state, message, ref) };
   const endings = [...state.endings, ...endingOf(message, ref, was)];
   if (message.type === 'Review') return { ...state, endings, review: reviewed(message, ref) };
   if (message.type === 'Closing') return { ...state, endings };
@@ -193,9 +241,11 @@ function endingOf(message, ref, was) {
   if (message.type === 'Ruling') return [{ ...ref, basis: 'ruling' }];
   if (message.type === 'Terminate') return [{ ...ref, basis: 'terminate' }];
   if (message.type === 'Review' && message.verdict !== 'rework') return [{ ...ref, basis: 'review', verdict: message.verdict }];
-  const silence = message.type === 'Closing' && message.basis === 'silence' && message.role === 'provider' && was.main === 'delivered';
-  return silence ? [{ ...ref, basis: 'silence' }] : [];
+  return bySilence(message, was) ? [{ ...ref, basis: 'silence' }] : [];
 }
+
+/** @param {any} message @param {State} was where its sender was */
+export const bySilence = (message, was) => message.type === 'Closing' && message.basis === 'silence' && message.role === 'provider' && was.main === 'delivered';
 
 /** @param {any} message @param {Ref} ref */
 const reviewed = (message, ref) => ({
@@ -330,7 +380,7 @@ const rules = {
   Seal(state, message, _, { ref }) {
     const { live, accepted } = state;
     check(message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest, 'terms_mismatch', 'seal');
-    return { contract: live.name, inForce: live.name, document: live.document, terms: live.document.terms, sealed: ref, sealedOffer: live.digest, live: undefined, accepted: undefined, offerer: message.role };
+    return { contract: live.name, inForce: live.name, document: live.document, terms: live.document.terms, stoodUntil: live.validUntil, sealed: ref, sealedOffer: live.digest, live: undefined, accepted: undefined, offerer: message.role };
   },
 
   Withdraw(state, message, engagement) {
@@ -345,7 +395,7 @@ const rules = {
     namesContract(state, message);
     const allowed = inForce(state, message, engagement).flatMap(({ terms }) => terms.task.inputs);
     check(message.inputs.every((/** @type {any} */ input) => allowed.includes(input.digest)), 'terms_mismatch', 'inputs');
-    return { started: { ...ref, inputs: message.inputs } };
+    return { started: { ...ref, inputs: message.inputs }, begun: ref, due: seconds(state.terms.deadlines.finish) };
   },
 
   ApprovalRequest(state, message, _, { ref }) {
@@ -364,8 +414,8 @@ const rules = {
   },
 
   Suspend: (state, message, _, { ref }) => (namesContract(state, message), { suspendedAt: ref.at, suspension: message }),
-  Resume: (state, message, _, { ref }) => (namesContract(state, message), { suspended: (state.suspended ?? 0) + ref.at - state.suspendedAt }),
-  Cancel: (state, message, _, { ref }) => (namesContract(state, message), { cancelled: { ...ref, windDown: message.windDown } }),
+  Resume: (state, message, _, { ref }) => (namesContract(state, message), { begun: ref, due: state.due + ref.at - state.suspendedAt }), // HIRE-LIF-18
+  Cancel: (state, message) => (namesContract(state, message), { due: seconds(message.windDown) }),
 
   Delivery(state, message, _, { ref }) {
     namesContract(state, message);
@@ -378,7 +428,7 @@ const rules = {
     const review = reviewed(message, ref);
     if (message.verdict !== 'rework') return { review };
     check(state.reworks < Math.max(...inForce(state, message, engagement).map(({ terms }) => terms.reworks)), 'round_limit', 'reworks');
-    return { review, reworks: state.reworks + 1, round: state.round + 1 };
+    return { review, reworks: state.reworks + 1, round: state.round + 1, begun: ref, due: ref.at + duration(state.terms.deadlines.rework) };
   },
 
   Closing(state, message, engagement, { ref }) {
@@ -419,7 +469,7 @@ const rules = {
     if (state.disputes.length > 0 && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
     check(inForce(state, message, engagement).some(({ terms }) => terms.arbiter !== undefined), 'terms_mismatch', 'no arbiter');
     check(state.disputes.length === 0 && !state.release && !state.closings[message.role], 'wrong_state', 'dispute');
-    return { disputes: [ref], closings: {} };
+    return { disputes: [ref], rulingBy: rulingBy(state, message, ref), closings: {} };
   },
 
   Ruling(state, message, engagement, { ref }) {
@@ -462,7 +512,11 @@ const laneRules = {
     check(!passed, 'wrong_state', 'what was delivered or reviewed since the acceptance');
     const sealed = { live: undefined, accepted: undefined };
     const were = { ref, name: state.inForce, terms: state.terms };
-    if (live.document.type === 'Amendment') return { ...sealed, were, inForce: live.name, document: live.document, terms: live.document.terms };
+    if (live.document.type === 'Amendment') {
+      const { terms } = live.document;
+      const firstRound = state.due !== undefined && state.round === 1 && state.main !== 'cancelling'; // HIRE-LAN-05
+      return { ...sealed, were, inForce: live.name, document: live.document, terms, ...(firstRound ? { due: seconds(terms.deadlines.finish) } : {}) };
+    }
     const disputed = state.main === 'disputed';
     const undone = disputed && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
     return {
@@ -504,6 +558,9 @@ function checkCause(state, message) {
   const claimed = (/** @type {any} */ one) => one.digest === message.names && one.role === role;
   if (cause === 'breach') check(state.breaches.some(claimed), 'wrong_state', cause);
 }
+
+/** Until when an arbiter is waited for. @param {State} state @param {any} message @param {Ref} ref */
+const rulingBy = (state, message, ref) => Math.max(state.rulingBy ?? 0, Math.min(seconds(message.rulingBy), ref.at + LONGEST_RULING));
 
 /** The document in force, and the one before it if the sender had not seen the seal that changed it. @param {State} state @param {any} message @param {Engagement} engagement */
 function inForce(state, message, engagement) {

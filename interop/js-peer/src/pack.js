@@ -44,7 +44,7 @@ export function archive(members) {
 export function pack(peer, engagement) {
   const conversation = peer.conversations.get(engagement);
   const entries = peer.store.entries.filter((entry) => entry.engagement === engagement);
-  const said = entries.filter(({ k }) => k === 'sent' || k === 'got');
+  const said = entries.filter(({ k, raw }) => k === 'sent' || k === 'got' || (k === 'back' && raw)); // what took a move back says why another stands in its place
   if (!conversation || said.length === 0) throw new HireError('not_found', engagement);
   /** @type {Map<string, {data: Buffer, kind: string, at?: number}>} */ const members = new Map();
   const add = (/** @type {string} */ path, /** @type {string | Uint8Array} */ data, /** @type {string} */ kind, /** @type {number} */ at) => members.set(path, { data: Buffer.from(data), kind, ...(at === undefined ? {} : { at }) });
@@ -52,7 +52,7 @@ export function pack(peer, engagement) {
   said.forEach(({ k, raw, at }, i) => {
     const { type, statements, statement } = messages[i];
     const number = String(i + 1).padStart(4, '0');
-    add(`transcript/${number}-${k === 'got' ? 'received' : 'sent'}-${type}.json`, raw, 'message', at);
+    add(`transcript/${number}-${k === 'sent' ? 'sent' : 'received'}-${type}.json`, raw, 'message', at);
     const carried = type === 'Delivery' ? statements : type === 'Review' ? [statement] : [];
     carried.forEach((/** @type {any} */ one, /** @type {number} */ place) => add(`statements/${number}-${type === 'Review' ? 'acceptance' : 'work'}-${place + 1}.json`, jcs(one), 'statement', /** @type {any} */ (undefined)));
   });

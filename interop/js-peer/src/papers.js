@@ -4,12 +4,16 @@ import { CONTEXT, digestOfHash, duration, instant, jcs, seconds } from './encodi
 import { covered, other } from './contract.js';
 import { usageOf } from './gate.js';
 import { basisOf, owed } from './machine.js';
+import { objection } from './untimely.js';
 import { makeProof, proofId } from './proofs.js';
 import { answersTo, satisfies, verifyCredential } from './presentation.js';
 import { checkStatus } from './status.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {{type: string, body: any, leaf?: Buffer}} Said */
+
+/** How a price may be settled: both leave it to the parties (HIRE-PAY-02). */
+export const METHODS = ['none', 'invoice'];
 
 /**
  * An `Offer` of terms whose ids are those of `base`, in answer to the live offer if there is one.
@@ -49,10 +53,10 @@ export async function acceptance(conversation) {
   return { type: 'Acceptance', body: { offer: live.digest, document: live.name, contractProof: proof, head: peer.head() } };
 }
 
-/** The answer to an acceptance of our offer: `Seal`, or `Withdraw` where it came too late. @param {Conversation} conversation @returns {Promise<Said>} */
+/** The answer to an acceptance of our offer: `Seal`, or `Withdraw` where something stands against it. @param {Conversation} conversation @returns {Promise<Said>} */
 export async function seal(conversation) {
-  const { live, accepted } = conversation.engagement.state;
-  const ended = ['closing', 'closed'].includes(conversation.engagement.state.main);
+  const { live, accepted, main } = conversation.engagement.state;
+  const ended = ['closing', 'closed'].includes(main) || (main === 'disputed' && live.document.type !== 'Release');
   if (ended) return { type: 'Withdraw', body: { reason: 'ended', offer: live.digest } };
   if (accepted.overtaken) return { type: 'Withdraw', body: { reason: 'overtaken', offer: live.digest } };
   if (accepted.at > seconds(live.validUntil)) return { type: 'Withdraw', body: { reason: 'offer_expired', offer: live.digest } };
@@ -99,11 +103,13 @@ export function closing(conversation, basis = basisOf(conversation.engagement.st
   const inputs = (state.started?.inputs ?? []).map((/** @type {any} */ one) => one.digest).sort();
   const end = peer.now() + duration(state.terms.dataHandling.retention);
   const handled = role === 'provider' && inputs.length ? { dataHandling: { destroy: [...new Set(inputs)], by: instant(end) } } : {};
+  const remark = objection(engagement);
   return {
     type: 'Closing',
     body: {
       contract: state.inForce, basis, usage: usageOf(conversation), settlement: owed(silent), checkpoint: peer.checkpoint(), checkpointAt: instant(peer.now()), cosignatures: [],
       ...(state.delivery ? { delivery: state.delivery.digest } : {}), ...handled, ...served(conversation),
+      ...(remark ? { objection: remark } : {}),
     },
   };
 }

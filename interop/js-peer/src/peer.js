@@ -2,6 +2,7 @@
 import http from 'node:http';
 import { WebSocketServer } from 'ws';
 import { accept, dial, SUBPROTOCOL } from './link.js';
+import { Clock } from './clock.js';
 import { Conversation } from './conversation.js';
 import { answerInLane, overdue } from './deadlines.js';
 import { digestOfBytes, digestOfHash, digest, engagementId, instant, newNonce } from './encoding.js';
@@ -12,6 +13,7 @@ import { readJson, MESSAGE_BYTES } from './json.js';
 import { checkpoint, keepHead, rootOf } from './ledger.js';
 import { NOTICES, readMessage, verifyMessage } from './message.js';
 import { closing } from './papers.js';
+import { booksWait } from './untimely.js';
 import { checkNotice } from './receive.js';
 import { decideAsHirer } from './hirer.js';
 import { decideAsProvider } from './provider.js';
@@ -23,6 +25,10 @@ import { tables } from './spec.js';
 
 const NO_MISTAKE = new Set(['conflicting_message', 'conflicting_contract', 'terms_mismatch', 'holder_mismatch', 'challenge_mismatch']);
 const FAILURES = 32;
+/** Negotiations that are not over: with one party, if there is no contract with it, and with all of them (HIRE-LIM-02). */
+const OPEN = { each: 512, all: 8192 };
+/** Connections on which nobody is proved yet. */
+const UNPROVED = 256;
 const TICK = 200;
 
 /**
@@ -36,6 +42,7 @@ const TICK = 200;
 export class Peer {
   /** @param {Settings} settings */
   constructor({ home, key, credentials = [], trust = [], local = false, port = 0, origin, suites = ['eddsa-jcs-2022', 'eddsa-rdfc-2022'], services = [], hookToken, verbose = false, documents }) {
+    this.clock = new Clock();
     this.key = key;
     this.did = key.method.split('#')[0];
     this.credentials = credentials;
@@ -63,13 +70,14 @@ export class Peer {
     /** @type {import('./ledger.js').Heads} */
     this.heads = new Map();
     this.most = 0;
+    this.unproved = 0;
     this.startedAt = 0;
     this.stopped = false;
     this.#replay();
   }
 
   /** UTC in seconds; it never runs back (HIRE-CLK-01). */
-  now() { return Math.max(Math.floor(Date.now() / 1000), this.store?.last ?? 0); }
+  now() { return Math.max(this.clock.now(), this.store?.last ?? 0); }
 
   /** @param {Conversation | undefined} conversation @param {string} what @param {any} [detail] */
   log(conversation, what, detail) {
@@ -96,9 +104,9 @@ export class Peer {
       } else if (entry.k === 'again') conversation.raw.set(entry.name, entry.raw);
       else if (entry.k === 'booked') {
         conversation.bookings.set(entry.id, { clause: entry.clause, charges: entry.charges });
-        conversation.actions.push(entry.taken);
+        conversation.took(entry.taken);
       } else if (entry.k === 'refused') {
-        conversation.actions.push(entry.taken);
+        conversation.took(entry.taken);
         conversation.refusals.set(entry.name, { at: entry.at, repeated: 0 });
       }
     }
@@ -118,9 +126,11 @@ export class Peer {
     this.server.on('upgrade', (request, socket, head) => {
       const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
       if (request.url !== '/hire' || !offered.includes(SUBPROTOCOL)) return void socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      if (this.unproved >= UNPROVED) return void socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n');
       return this.sockets?.handleUpgrade(request, socket, head, (ws) => {
         ws.on('error', (error) => this.log(undefined, 'socket', error));
-        accept(ws, this.self).then((link) => this.#linked(link), (error) => this.log(undefined, 'handshake', error));
+        this.unproved += 1;
+        accept(ws, this.self).finally(() => { this.unproved -= 1; }).then((link) => this.#linked(link), (error) => this.log(undefined, 'handshake', error));
       });
     });
     await new Promise((resolve) => { this.server?.listen(this.port, this.local ? '127.0.0.1' : undefined, () => resolve(undefined)); });
@@ -248,7 +258,7 @@ export class Peer {
     if (conversation.refused && !state.contract && !state.main.startsWith('accepted-by-')) return { type: 'Withdraw', body: { reason: 'changed', ...(state.live ? { offer: state.live.digest } : {}) } };
     const due = overdue(conversation) ?? await answerInLane(conversation);
     if (due) return due;
-    if (state.main === 'closing') return state.closings[role] ? undefined : closing(conversation);
+    if (state.main === 'closing') return state.closings[role] || booksWait(engagement, this.now()) ? undefined : closing(conversation);
     return role === 'hirer' ? decideAsHirer(conversation) : decideAsProvider(conversation);
   }
 
@@ -264,6 +274,9 @@ export class Peer {
     const link = this.links.get(conversation.with);
     if (link?.open) link.send(text); else this.#reach(conversation);
   }
+
+  /** @param {string} did */
+  connected(did) { return this.links.get(did)?.open === true; }
 
   /** Dials where there is somewhere to dial, in growing, varied pauses. @param {Conversation} conversation */
   async #reach(conversation) {
@@ -287,7 +300,7 @@ export class Peer {
     for (const conversation of this.conversations.values()) {
       if (conversation.with === link.peer) conversation.enqueue(() => this.#inStep(conversation));
     }
-    link.listen((bytes) => { this.#frame(link, bytes).catch((error) => this.log(undefined, 'frame', error)); });
+    link.listen((bytes) => this.#frame(link, bytes).catch((error) => this.log(undefined, 'frame', error)));
   }
 
   /** First on a connection: where we stand; before the peer showed anything, what we began with. @param {Conversation} conversation */
@@ -321,6 +334,13 @@ export class Peer {
     return [...this.conversations.values()].some(({ with: other, engagement }) => other === peer && engagement.messages[named]?.needed?.length > 0);
   }
 
+  /** Whether one more may begin to negotiate with us: a name costs nothing. @param {string} peer */
+  #roomFor(peer) {
+    const open = [...this.conversations.values()].filter(({ over, engagement }) => !over && !engagement.state.contract);
+    const known = [...this.conversations.values()].some((one) => one.with === peer && one.engagement.state.contract);
+    return open.length < OPEN.all && (known || open.filter((one) => one.with === peer).length < OPEN.each);
+  }
+
   /** @param {import('./link.js').Link} link @param {Buffer} bytes */
   async #frame(link, bytes) {
     /** @type {any} */ let message;
@@ -343,6 +363,7 @@ export class Peer {
       if (message.type !== 'Inquiry' || message.sequence !== 1 || message.role !== 'hirer') return this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
       if (message.continues !== undefined && !this.#saidNo(link.peer, message.continues)) return this.#fault(link, bytes, 'wrong_negotiation', '/continues', true);
       if (!this.conversations.has(message.engagement)) {
+        if (!this.#roomFor(message.sender)) return this.#fault(link, bytes, 'overloaded', undefined, true);
         this.store.add({ k: 'open', at: this.now(), engagement: message.engagement, role: 'provider', with: message.sender });
         this.conversations.set(message.engagement, new Conversation(this, { id: message.engagement, role: 'provider', with: message.sender }));
       }
@@ -368,7 +389,7 @@ export class Peer {
         const { document } = await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
         checkNotice(message, document);
         if (message.type === 'Progress') conversation.hearsProgress(true);
-        await conversation.notice(message);
+        await conversation.notice(message, bytes.toString());
         return;
       }
       const outcome = await conversation.hear(message, bytes.toString());
@@ -401,7 +422,7 @@ export class Peer {
 
   /** What belongs to no engagement is answered by a frame of its own, smaller than what it is about. @param {import('./link.js').Link} link @param {Buffer} bytes @param {string} code @param {string} [path] @param {boolean} [proved] */
   #fault(link, bytes, code, path, proved = false) {
-    link.failures += 1;
+    if (!tables.codes[code]?.retryable) link.failures += 1;
     if (code === 'bad_unicode' && !bytes.toString().startsWith('{')) return link.close(1007);
     const told = proved || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid';
     const whole = { type: 'Fault', code: told, of: digestOfBytes(bytes), path: path ?? '' };

@@ -1,8 +1,8 @@
 /** What a provider says next. */
 import { answersTo, present } from './presentation.js';
-import { acceptance, capabilityFor, closing, denied, offer, rebased, seal } from './papers.js';
+import { acceptance, capabilityFor, closing, denied, METHODS, offer, rebased, seal } from './papers.js';
 import { amount, duration, instant, newNonce, seconds } from './encoding.js';
-import { work } from './job.js';
+import { holdsDelivery, work } from './job.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
@@ -11,8 +11,9 @@ import { work } from './job.js';
  */
 
 const ANSWER_SECONDS = 300;
+/** An acceptance holds a place until its answer; so long at most, and so long a hirer may leave us waiting (decision 0295). */
 const HOLD_SECONDS = 4 * 3600;
-const METHODS = ['none', 'invoice'];
+const WAIT_SECONDS = 30 * 86400;
 const withdraw = (/** @type {string} */ reason, /** @type {any} */ more = {}) => ({ type: 'Withdraw', body: { reason, ...more } });
 
 /** @param {Conversation} conversation @returns {Promise<Said | undefined>} nothing while another owes, or work is under way */
@@ -76,7 +77,8 @@ async function answer(conversation) {
   if (!METHODS.includes(terms.settlement.method)) return withdraw('declined', { offer: live.digest, needed: [{ code: 'settlement', member: '/terms/settlement' }] });
   const suits = terms.deliverables.every((/** @type {any} */ one) => one.name === service.delivers) && !terms.evidence.c2pa && terms.evidence.sbom === undefined;
   if (!suits || terms.price.currency !== service.price.currency) return withdraw('declined', { offer: live.digest });
-  if (holdsTooLong(live, peer.now())) return withdraw('declined', { offer: live.digest, needed: [{ code: 'too_long', member: '/validUntil' }] });
+  const member = tooLong(live, peer.now());
+  if (member) return withdraw('declined', { offer: live.digest, needed: [{ code: 'too_long', member }] });
   const enough = amount(terms.price.amount) >= amount(service.price.amount);
   if (enough && peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
   const named = conversation.last('Offer', 'provider') !== undefined;
@@ -84,15 +86,21 @@ async function answer(conversation) {
   return offer(conversation, (base) => ({ ...rebased(terms, base), price: enough ? terms.price : service.price }));
 }
 
-/** An acceptance binds a place until the answer, at most for four hours here (decision 0295). @param {any} live @param {number} now */
-export const holdsTooLong = (live, now) => seconds(live.validUntil) - now + duration(live.document.terms.sealGrace) > HOLD_SECONDS;
+/** The member of an offer by which it would hold a place, or keep us waiting, for too long. @param {any} live @param {number} now @returns {string | undefined} */
+export function tooLong({ validUntil, document: { terms } }, now) {
+  const { start, review, close } = terms.deadlines;
+  if (seconds(validUntil) - now + duration(terms.sealGrace) > HOLD_SECONDS) return '/validUntil';
+  if (seconds(start) - now > WAIT_SECONDS) return '/terms/deadlines/start';
+  if (duration(review) > WAIT_SECONDS) return '/terms/deadlines/review';
+  return duration(close) > WAIT_SECONDS ? '/terms/deadlines/close' : undefined;
+}
 
 /** Work begins once for each round; what it comes to is said when it is done. @param {Conversation} conversation */
 function begin(conversation) {
   const { state } = conversation.engagement;
   const service = conversation.peer.services.get(state.terms.task.kind);
   if (conversation.working || !state.started || !service) {
-    if (state.main === 'cancelling' && !conversation.working) return { type: 'Delivery', body: { contract: state.contract, outcome: 'cancelled', artifacts: [], statements: [], usage: [], round: state.round } };
+    if (state.main === 'cancelling' && !conversation.working && !holdsDelivery(conversation)) return { type: 'Delivery', body: { contract: state.contract, outcome: 'cancelled', artifacts: [], statements: [], usage: [], round: state.round } };
     return undefined;
   }
   conversation.working = true;

@@ -24,7 +24,10 @@ export async function weigh(engagement, message, { resolver, own, at, bytes, sui
   try {
     const judged = engagement.judge(message, { at, bytes });
     const { outcome } = judged;
-    if (outcome !== 'repeat') checkNames(evidence, engagement.documents);
+    if (outcome !== 'repeat') {
+      checkNames(evidence, engagement.documents);
+      engagement.checkRoom(evidence);
+    }
     /** @type {any[] | undefined} */ let credentials;
     if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed, heads);
     else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
@@ -63,7 +66,10 @@ async function checkCarried({ state, messages }, message, resolver, at, suites, 
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites, at);
   if (message.type === 'Seal') checkPlace(state, message);
   if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
-  if (message.type === 'Closing') await checkBooks(message, resolver, heads);
+  if (message.type === 'Closing') {
+    checkServed(message, state);
+    await checkBooks(message, resolver, heads);
+  }
   else checkHead(message, heads);
   if (message.type === 'Review') await checkReview(messages, state, message, resolver);
   return undefined;
@@ -91,6 +97,12 @@ export function checkNotice({ sender, checkpoint, inclusion }, document) {
 function checkHead(message, heads) {
   const head = headOf(message);
   if (head) checkGrowth(head, heads.get(message.sender), message.type === 'Closing' ? '/checkpoint' : '/head');
+}
+
+/** What a provider says at the end to have advertised is what its `Profile` said (HIRE-CAP-03). @param {any} closing @param {any} state */
+export function checkServed({ role, capacity }, { profile, terms }) {
+  const advertised = profile.capabilities.find((/** @type {any} */ one) => one.task === terms.task.kind)?.capacity;
+  check(capacity === undefined || (role === 'provider' && capacity.advertised === advertised), 'terms_mismatch', 'capacity', '/capacity');
 }
 
 /** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {any} message @param {import('./did.js').Resolver} resolver @param {import('./ledger.js').Heads} heads */

@@ -28,12 +28,12 @@ function signed(artifacts, predicateType, predicate, key) {
 
 /**
  * @param {any[]} artifacts of the `Delivery`
- * @param {{contract: string, engagement: string, provider: string, task: string, inputs: any[], actions: any[], usage: any[], startedOn: string, finishedOn: string}} work
+ * @param {{contract: string, engagement: string, provider: string, task: string, inputs: any[], actions: any[], actionsOmitted: number, usage: any[], startedOn: string, finishedOn: string}} work
  * @param {import('./keys.js').PrivateKey} key
  */
-export function workStatement(artifacts, { inputs, actions, ...work }, key) {
+export function workStatement(artifacts, { inputs, ...work }, key) {
   const predicate = {
-    ...work, inputs: inputs.map(({ name, digest }) => ({ name, digest })), actions: actions.slice(0, 256), actionsOmitted: Math.max(0, actions.length - 256), policies: [], subcontracts: [],
+    ...work, inputs: inputs.map(({ name, digest }) => ({ name, digest })), policies: [], subcontracts: [],
   };
   return signed(artifacts, WORK, predicate, key);
 }

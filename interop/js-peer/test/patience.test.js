@@ -2,7 +2,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { asksAgain } from '../src/hirer.js';
-import { holdsTooLong } from '../src/provider.js';
+import { tooLong } from '../src/provider.js';
 import { instant } from '../src/encoding.js';
 
 test('what cannot be had is asked for until shortly before the review ends', () => {
@@ -15,8 +15,15 @@ test('what cannot be had is asked for until shortly before the review ends', () 
   assert.equal(asksAgain({ ...day, startedAt: 1000 + 86400 - 200, now: 1000 + 86400 - 100 }), true); // it has hardly asked yet
 });
 
-test('a place is held for four hours and no longer', () => {
-  const live = (/** @type {number} */ at) => ({ validUntil: instant(at), document: { terms: { sealGrace: 'PT2M' } } });
-  assert.equal(holdsTooLong(live(1_800_000_000 + 4 * 3600 - 120), 1_800_000_000), false);
-  assert.equal(holdsTooLong(live(1_800_000_000 + 4 * 3600 - 119), 1_800_000_000), true);
+test('a place is held for four hours, and its hirer waited for for 30 days', () => {
+  const now = 1_800_000_000;
+  const day = 86400;
+  const live = (/** @type {any} */ { until = now + 600, start = now + 600, review = 'PT1H', close = 'PT1H' }) => ({
+    validUntil: instant(until), document: { terms: { sealGrace: 'PT2M', deadlines: { start: instant(start), review, close } } },
+  });
+  for (const right of [{}, { until: now + 4 * 3600 - 120 }, { start: now + 30 * day }, { review: 'P30D' }, { close: 'P30D' }]) assert.equal(tooLong(live(right), now), undefined);
+  assert.equal(tooLong(live({ until: now + 4 * 3600 - 119 }), now), '/validUntil');
+  assert.equal(tooLong(live({ start: now + 30 * day + 1 }), now), '/terms/deadlines/start');
+  assert.equal(tooLong(live({ review: 'P30DT1S' }), now), '/terms/deadlines/review');
+  assert.equal(tooLong(live({ close: 'P31D' }), now), '/terms/deadlines/close');
 });

@@ -1,0 +1,29 @@
+/** The time of this peer (page 10, section 10.2). */
+
+const JUMP = 3600;
+const BETWEEN = 1;
+
+/** Readings of a clock, of which one that is more than an hour ahead is believed once another one, a second later, says so too (HIRE-CLK-02). */
+export class Clock {
+  /** @param {() => number} [wall] seconds since 1970 @param {() => number} [passed] seconds that only grow */
+  constructor(wall = () => Date.now() / 1000, passed = () => performance.now() / 1000) {
+    this.wall = wall;
+    this.passed = passed;
+    this.read = { wall: wall(), passed: passed() };
+    /** @type {number | undefined} since when it is ahead */
+    this.ahead = undefined;
+  }
+
+  /** @returns {number} whole seconds since 1970 */
+  now() {
+    const [wall, passed] = [this.wall(), this.passed()];
+    const expected = this.read.wall + passed - this.read.passed;
+    if (wall > expected + JUMP) {
+      this.ahead ??= passed;
+      if (passed < this.ahead + BETWEEN) return Math.floor(expected);
+    }
+    this.ahead = undefined;
+    this.read = { wall, passed };
+    return Math.floor(wall);
+  }
+}

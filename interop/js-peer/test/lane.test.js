@@ -1,0 +1,78 @@
+/** Documents that change a contract: which we agree to, when we seal none, and what waits for a seal (HIRE-LAN-03, 04 and 08). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { instant } from '../src/encoding.js';
+import { answerInLane, suits } from '../src/deadlines.js';
+import { asWanted } from '../src/hirer.js';
+import { holdsDelivery } from '../src/job.js';
+import { history, move, take } from '../support/history.js';
+
+const accepted = (/** @type {any} */ state) => state.lane === 'accepted-by-provider';
+const delivery = { outcome: 'complete', artifacts: [], statements: [], usage: [], round: 1 };
+const working = history('one-hire-jcs-provider', 'Start').engagement.state;
+const changed = (/** @type {any} */ terms) => ({ type: 'Amendment', terms: { ...working.terms, ...terms } });
+const timed = (/** @type {any} */ deadlines) => changed({ deadlines: { ...working.terms.deadlines, ...deadlines } });
+
+test('more time for the work and a better price are agreed to, and nothing by which the other side could end it at once', () => {
+  const { amount, currency } = working.terms.price;
+  for (const role of ['hirer', 'provider']) {
+    assert.equal(suits(changed({}), working, role), true);
+    assert.equal(suits(timed({ finish: '2026-11-25T18:00:00Z' }), working, role), true);
+    for (const one of [{ finish: '2026-11-24T17:59:59Z' }, { until: '2026-11-29T00:00:00Z' }, { review: 'PT1S' }, { review: 'P9999D' }, { heartbeat: 'PT1S' }, { start: '2026-11-24T09:00:00Z' }, { close: 'PT1S' }]) {
+      assert.equal(suits(timed(one), working, role), false, JSON.stringify(one));
+    }
+    assert.equal(suits(changed({ onSilence: 'rejected' }), working, role), false);
+  }
+  assert.deepEqual(['hirer', 'provider'].map((role) => suits(changed({ price: { amount: '9999', currency } }), working, role)), [false, true]);
+  assert.deepEqual(['hirer', 'provider'].map((role) => suits(changed({ price: { amount: '0', currency } }), working, role)), [true, false]);
+  const release = (/** @type {string} */ owed) => ({ type: 'Release', settlement: { amount: owed, currency } });
+  assert.deepEqual(['hirer', 'provider'].map((role) => suits(release(amount), working, role)), [false, true]); // a hirer has nothing of it yet
+  assert.deepEqual(['hirer', 'provider'].map((role) => suits(release('0'), working, role)), [true, false]);
+});
+
+test('terms that a provider drew up are taken within what was asked for', () => {
+  const { inquiry, terms } = working;
+  const asked = { task: terms.task, scopeSketch: inquiry.scopeSketch };
+  const drawn = { ...terms, settlement: { method: 'none' }, subcontracting: { allowed: false, depth: 0 } };
+  assert.equal(asWanted(drawn, asked), true);
+  const [grant] = drawn.scope.grants;
+  const wrong = [
+    { settlement: { method: 'x402' } }, { settlement: { method: 'none', milestones: [] } }, { subcontracting: { allowed: true, depth: 1 } }, { task: { ...terms.task, inputs: [] } },
+    { scope: { ...drawn.scope, grants: [grant, grant] } }, { scope: { ...drawn.scope, grants: [{ ...grant, target: 'https://acme.example/payroll' }] } }, { scope: { ...drawn.scope, grants: [{ ...grant, constraint: [] }] } },
+    { termination: { ...terms.termination, convenience: 'fee' } }, { deadlines: { ...terms.deadlines, review: 'PT1S' } },
+  ];
+  for (const one of wrong) assert.equal(asWanted({ ...drawn, ...one }, asked), false, JSON.stringify(one));
+});
+
+test('an offerer that knows of a delivery after the acceptance withdraws as overtaken', async () => {
+  const { engagement, now } = history('changed-jcs-hirer', accepted);
+  const conversation = /** @type {any} */ ({ engagement, role: 'hirer' });
+  take(engagement, move(engagement, 'provider', 'Delivery', delivery, now), now);
+  const said = await answerInLane(conversation);
+  assert.deepEqual([said?.type, said?.body.reason], ['Withdraw', 'overtaken']);
+  take(engagement, move(engagement, 'hirer', 'Withdraw', said?.body, now), now);
+  assert.equal(engagement.state.lane, 'idle');
+});
+
+test('and so it does after the end', async () => {
+  const { engagement, now } = history('changed-jcs-hirer', accepted);
+  take(engagement, move(engagement, 'provider', 'Terminate', { cause: 'unable', evidence: [] }, now), now);
+  const said = await answerInLane(/** @type {any} */ ({ engagement, role: 'hirer' }));
+  assert.deepEqual([said?.type, said?.body.reason], ['Withdraw', 'ended']);
+});
+
+test('a delivery that is ready waits for the seal of what its provider accepted, for sealGrace and half of its own time at most', () => {
+  const { engagement, now } = history('changed-jcs-provider', accepted);
+  let at = now;
+  const conversation = /** @type {any} */ ({ engagement, peer: { now: () => at } });
+  const holdsAt = (/** @type {number} */ after) => { at = now + after; return holdsDelivery(conversation); };
+  assert.deepEqual([holdsAt(0), holdsAt(119), holdsAt(120)], [true, true, false]);
+  const { state } = engagement;
+  engagement.state = { ...state, due: now + 60 };
+  assert.deepEqual([holdsAt(29), holdsAt(30)], [true, false]);
+  engagement.state = { ...state, terms: { ...state.terms, deadlines: { ...state.terms.deadlines, until: instant(now + 60) } } };
+  assert.deepEqual([holdsAt(29), holdsAt(30)], [true, false]);
+  engagement.state = state;
+  take(engagement, move(engagement, 'hirer', 'Terminate', { cause: 'key_compromised', evidence: [] }, now), now);
+  assert.equal(holdsAt(0), false);
+});

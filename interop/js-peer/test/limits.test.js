@@ -1,0 +1,48 @@
+/** What others can make a peer hold (HIRE-LIM-02, HIRE-LIM-05). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { Conversation } from '../src/conversation.js';
+import { usageOf } from '../src/gate.js';
+import { Engagement } from '../src/machine.js';
+import { Link } from '../src/link.js';
+
+const peer = /** @type {any} */ ({ now: () => 0, suites: [], store: { add: () => {} } });
+
+test('problems that are told are counted in full and kept up to a number', async () => {
+  const conversation = new Conversation(peer, { id: 'an engagement', role: 'hirer', with: 'did:web:other.example' });
+  for (let i = 0; i < 1030; i += 1) await conversation.notice({ type: 'Problem', role: 'provider', sequence: 0, of: 'uEi', code: 'wrong_state', final: true }, '{}');
+  assert.equal(conversation.problems.length, 1024);
+});
+
+test('what a gate was asked for is kept as far as a statement has room for it', () => {
+  const conversation = new Conversation(peer, { id: 'an engagement', role: 'hirer', with: 'did:web:other.example' });
+  for (let i = 0; i < 300; i += 1) conversation.took({ action: 'artifact:read' });
+  assert.deepEqual([conversation.actions.length, conversation.actionsOmitted, usageOf(conversation)], [256, 44, []]);
+});
+
+test('documents of one party have an end, and those that are kept are taken again', () => {
+  const engagement = new Engagement('hirer');
+  const document = (/** @type {number} */ number) => ({ id: 'did:web:other.example', verificationMethod: [], number });
+  for (let i = 0; i < 256; i += 1) { engagement.checkRoom(document(i)); engagement.shown(document(i)); }
+  engagement.checkRoom(document(7));
+  engagement.checkRoom({ id: 'did:key:z6Mk' });
+  assert.throws(() => engagement.checkRoom(document(256)), { code: 'too_large' });
+});
+
+test('a connection on which much is at work is read no more until some of it is done', async () => {
+  /** @type {Record<string, any>} */ const on = {};
+  const socket = /** @type {any} */ ({ isPaused: false, on: (/** @type {string} */ name, /** @type {any} */ act) => { on[name] = act; }, pause() { this.isPaused = true; }, resume() { this.isPaused = false; } });
+  const link = new Link(socket, 'did:web:other.example', []);
+  /** @type {(() => void)[]} */ const open = [];
+  link.listen(() => new Promise((resolve) => { open.push(() => resolve(undefined)); }));
+  for (let i = 0; i < 31; i += 1) on.message(Buffer.from('{}'), false);
+  assert.equal(socket.isPaused, false);
+  on.message(Buffer.from('{}'), false);
+  assert.equal(socket.isPaused, true);
+  open.splice(0, 16).forEach((done) => done());
+  await new Promise((resolve) => { setImmediate(resolve); });
+  assert.equal(socket.isPaused, true);
+  open.splice(0, 1).forEach((done) => done());
+  await new Promise((resolve) => { setImmediate(resolve); });
+  assert.equal(socket.isPaused, false);
+});
