@@ -38,6 +38,7 @@ from undersigned.transparency import contract_leaf
 
 from .application import contained
 from .conversation import Conversation
+from .documents import document_blob
 from .intake import FRESH_SECONDS
 from .meeting import recorded
 from .requests import Answers
@@ -376,7 +377,7 @@ class Changes:
             raise LocalProtocolError("terms_mismatch", "the terms name no arbiter")
         document = await self._agent.document_of(arbiter, max_age_seconds=FRESH_SECONDS)
         self._agent.papers.check_ruling(ruling, arbiter, document)
-        return (Blob(digest=document.raw_digest, raw=document.raw, kind="did-document", name=document.id),)
+        return (document_blob(document),)
 
 
 def contract_of(engagement: Engagement) -> Contract:

@@ -19,17 +19,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from undersigned.did import DidDocument, is_derived
+from undersigned.did import DidDocument
 from undersigned.encoding import Digest, EngagementId, Instant, digest_bytes, parse_duration, seconds_between, shift
-from undersigned.errors import (
-    FormatError,
-    LedgerConflict,
-    LedgerError,
-    LocalProtocolError,
-    ScopeError,
-    UndersignedError,
-    VerificationError,
-)
+from undersigned.errors import LedgerConflict, LedgerError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Blob, Committed, Row, Settlement, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
@@ -78,6 +70,7 @@ from undersigned.protocol import (
 )
 
 from .alarm import Alarm
+from .documents import Documents
 from .names import fresh_urn
 from .outgoing import renew_proof, sign_message
 from .pace import progress_seconds
@@ -93,8 +86,6 @@ _log = structlog.get_logger()
 
 ENVELOPE = frozenset(Message.__struct_fields__)
 """What of a message is not what it says."""
-MAX_DOCUMENTS = 256
-"""Documents of one peer that are stored with one engagement: each may have 64 KiB, and costs its publisher nothing."""
 MAX_LAZY = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
 MAX_NOTICES = 1024
@@ -152,7 +143,6 @@ class Conversation(Remembered):
         "_loop",
         "_mark",
         "_places",
-        "_published",
         "_reconnected",
         "_served",
         "_settled",
@@ -223,9 +213,7 @@ class Conversation(Remembered):
         self._lazy: list[Row] = []
         self._lazy_receipts: list[Digest] = []
         self._reconnected = False
-        self._documents: frozenset[Digest] = NOTHING
-        self._published: tuple[DidDocument, ...] | None = None
-        """The peer's documents that are stored with this engagement; None: they were not read yet."""
+        self._documents = Documents()
         self._heard: frozenset[Digest] = NOTHING
         self._signs_up_to = float("-inf")
         """Time of the loop until which the `Progress` that came use up what may come."""
@@ -459,7 +447,7 @@ class Conversation(Remembered):
         self._mark = self.snapshot()
         self._trying = b""
         self._due = (None, None)
-        self._documents, self._published = NOTHING, None
+        self._documents.forget()
         # What an effect's key stood for is over once nothing asks for the effect.
         asked = pending(self.engagement, self.shell.clock.now())
         self._served = frozenset(effect.key for effect in asked if effect.key in self._served) or NOTHING
@@ -507,7 +495,7 @@ class Conversation(Remembered):
             if summary is None:
                 return
             await self._load(summary)
-            self._published = None  # another program may have stored one
+            self._documents.look_again()
             self.shell.stored(self.engagement, ())
         except LedgerError as error:
             _log.error("the store cannot be read", engagement=self.id, error=str(error))
@@ -687,7 +675,7 @@ class Conversation(Remembered):
                 await self._answer_repeat(turn, message)
                 return
             leaf, evidence = None, ()
-            await self.require_document(item.document, turn)
+            await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
             # A ruling and a verdict count although they move nothing; with one that does not hold, no pack holds.
             if how == "applies" or body.type in ("Ruling", "Review"):
                 leaf, evidence = await self.shell.check(self, message, item.document, now)
@@ -713,7 +701,7 @@ class Conversation(Remembered):
         )
         if kept:
             turn.message("received", message)
-            self._keep_document(turn, item.document, self._published)
+            self._documents.keep(turn, item.document)
         if not body.notice:
             turn.durable = True
             turn.evidence.extend(evidence)
@@ -782,45 +770,9 @@ class Conversation(Remembered):
         elif engagement.state == START:
             turn.over = True  # it was the inquiry, so nothing was ever opened
 
-    async def require_document(self, document: DidDocument, turn: Turn | None = None) -> None:
-        """Returns if what a document of the peer's proves can be shown later, beside the ones before it (HIRE-KEY-08,
-        HIRE-LIM-05).
-
-        Raises:
-            VerificationError: `key_not_authorized`: one name, two keys, so that nobody could tell who signed what.
-            FormatError: `too_large`: it has published so many others.
-        """
-        digest = document.raw_digest
-        if is_derived(document.id) or digest in self._documents or (turn is not None and digest in turn.documents):
-            return
-        if self._published is None:
-            kept = await self.shell.ledger.evidence(self.id) if self.engagement.got else ()
-            kept = [one for one in kept if one.kind == "did-document" and one.name == document.id]
-            self._published = tuple(DidDocument(document.id, one.raw) for one in kept)
-            self._documents |= {one.digest for one in kept}
-        before = (*self._published, *(turn.published if turn is not None else ()))
-        for one in before:
-            if (method := document.changes_key(one)) is not None:
-                text = f"{method} named another key before in this engagement: a new key has a new name"
-                raise VerificationError("key_not_authorized", text, path="/proof/verificationMethod")
-        if len(before) >= MAX_DOCUMENTS and not any(map(document.same_keys, before)):
-            raise FormatError("too_large", f"{document.id} has published {len(before)} documents in one engagement")
-
-    def _keep_document(
-        self, turn: Turn, document: DidDocument, published: tuple[DidDocument, ...] | None = None
-    ) -> None:
-        """Whoever checks later what is recorded needs the key that signed it, even if it is replaced by then. Of a peer
-        with many documents `published` already, one of these has it.
-        """
-        digest = document.raw_digest
-        if digest not in self._documents and digest not in turn.documents:
-            if published is not None:
-                if len(published) + len(turn.published) >= MAX_DOCUMENTS:
-                    return
-                turn.published.append(document)
-            turn.documents.add(digest)
-            turn.evidence.append(Blob(digest=digest, raw=document.raw, kind="did-document", name=document.id))
-            turn.durable = True
+    async def require_document(self, document: DidDocument) -> None:
+        """Returns if what a document of the peer's proves can be shown later. Raises as `Documents.require`."""
+        await self._documents.require(document, self.shell.ledger, self.engagement)
 
     async def _reconnect(self, turn: Turn) -> None:
         """First on a connection: our position; to a peer that does not know the engagement yet, what opened it."""
@@ -922,7 +874,7 @@ class Conversation(Remembered):
         turn.sends.append(signed.raw)
         if not of.notice or _tells(engagement, turn.engagement):
             turn.message("sent", signed)
-            self._keep_document(turn, self.shell.own)
+            self._documents.keep_own(turn, self.shell.own)
         if said.leaf is not None:
             turn.leaves.append(said.leaf)
         if not of.notice:
@@ -994,10 +946,7 @@ class Conversation(Remembered):
         self._mark = self.snapshot()
         if turn.leaves and self.head is not None:
             self.leaf = turn.leaves[-1], self.head.leaves[-1]
-        if turn.documents:
-            self._documents |= turn.documents
-        if turn.published:
-            self._published = (*(self._published or ()), *turn.published)
+        self._documents.stored(turn)
         if turn.notices:
             self._heard |= turn.notices
         self._served |= turn.served

@@ -38,6 +38,7 @@ from .artifacts import of_store
 from .contents import Contents
 from .conversation import Conversation
 from .delivered_evidence import check_bills, check_media
+from .documents import document_blob
 from .intake import FRESH_SECONDS
 from .patience import RETRY_SECONDS, Again, Patience
 from .transfers import Transfers
@@ -227,7 +228,7 @@ class Reviews:
             provider = await patience.had(agent.document_of(engagement.peer))
             await conversation.require_document(provider)
             # What the statements were held against is evidence with the verdict: no message may ever come by it.
-            by = (Blob(digest=provider.raw_digest, raw=provider.raw, kind="did-document", name=provider.id),)
+            by = (document_blob(provider),)
             published, named = provider.keys("assertionMethod", now=now), document.methods.provider
             # HIRE-ATT-02: only keys that the contract lists speak for the provider.
             keys = {method: key for method, key in published.items() if method in named}
@@ -405,7 +406,7 @@ class Reviews:
                 for key in party.keys(purpose, now=now).values()
             },
         )
-        kept = (Blob(digest=judge.raw_digest, raw=judge.raw, kind="did-document", name=judge.id),) if named else ()
+        kept = (document_blob(judge),) if named else ()
         predicate = verified.predicate
         passed = isinstance(predicate, AcceptancePredicate) and predicate.verification_result == "PASSED"
         if passed and {one.name for one in verified.statement.subject} != set(artifacts or {"contract"}):

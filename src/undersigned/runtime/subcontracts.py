@@ -48,6 +48,7 @@ from undersigned.scope import Action, Scope, permits, read_scope
 
 from .changes import contract_of
 from .conversation import Conversation
+from .documents import document_blob
 from .hire import Hire
 from .job import Job
 from .order import Order, Within
@@ -266,9 +267,7 @@ class Subcontracts:
         dids = {did for one in parents for did in (one.document.hirer, one.document.provider)}
         documents = await agent.documents_of(sorted(dids))
         verify_parents(parents, keys=keys_of(*documents.values()))
-        return tuple(
-            Blob(digest=one.raw_digest, raw=one.raw, kind="did-document", name=one.id) for one in documents.values()
-        )
+        return tuple(document_blob(one) for one in documents.values())
 
     async def shown(self, conversation: Conversation) -> tuple[JsonObject, ...]:
         """What stands above an engagement, as our offers carry it: the parent in force, sealed, and what it was offered

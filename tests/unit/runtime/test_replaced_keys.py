@@ -15,7 +15,7 @@ from undersigned.encoding import canonicalize
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
 from undersigned.messages import Problem, Withdraw, recorded_message
-from undersigned.runtime import conversation, export_pack
+from undersigned.runtime import documents, export_pack
 from undersigned.runtime.gather import Known
 from undersigned.testing import HandClock
 
@@ -160,7 +160,7 @@ def test_documents_without_end_are_not_kept(
     """HIRE-LIM-05: a document costs its publisher nothing. Past so many, one with known keys is no more evidence than
     those that are there, and one with a new key is refused.
     """
-    monkeypatch.setattr(conversation, "MAX_DOCUMENTS", 3)
+    monkeypatch.setattr(documents, "MAX_DOCUMENTS", 3)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
     name = world.begin().id

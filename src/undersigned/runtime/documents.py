@@ -1,0 +1,106 @@
+"""The DID documents that are stored with one engagement.
+
+Whoever checks later what is recorded needs the key that signed it, even if it is replaced by then. So each document by
+which a message was checked is evidence; a name of a key means one key (HIRE-KEY-08), and of one peer so many are kept
+(HIRE-LIM-05).
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.4
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from undersigned.did import DidDocument, is_derived
+from undersigned.encoding import Digest
+from undersigned.errors import FormatError, VerificationError
+from undersigned.ledger import Blob, Ledger
+from undersigned.protocol import Engagement
+
+from .turn import Turn
+
+__all__ = ["Documents", "document_blob"]
+
+MAX_DOCUMENTS: Final = 256
+"""Documents of one peer that are stored with one engagement: each may have 64 KiB, and costs its publisher nothing."""
+_NONE: Final[frozenset[Digest]] = frozenset()
+"""One for all: each empty set takes as much as a set of four."""
+
+
+def document_blob(document: DidDocument) -> Blob:
+    """A document as evidence."""
+    return Blob(digest=document.raw_digest, raw=document.raw, kind="did-document", name=document.id)
+
+
+class Documents:
+    """Those of one engagement, as far as its ledger holds them."""
+
+    __slots__ = ("_digests", "_published")
+
+    def __init__(self) -> None:
+        self._digests = _NONE
+        """Of either side's that are known to be stored."""
+        self._published: tuple[DidDocument, ...] | None = None
+        """The peer's, where they do not follow from its DID; None: they were not read yet."""
+
+    def forget(self) -> None:
+        """The ledger has them."""
+        self._digests, self._published = _NONE, None
+
+    def look_again(self) -> None:
+        """Another program may have stored one of the peer's."""
+        self._published = None
+
+    async def require(
+        self, document: DidDocument, ledger: Ledger, engagement: Engagement, turn: Turn | None = None
+    ) -> None:
+        """Returns if what a document of the peer's proves can be shown later, beside the ones before it.
+
+        Raises:
+            VerificationError: `key_not_authorized`: one name, two keys, so that nobody could tell who signed what.
+            FormatError: `too_large`: it has published so many others.
+            LedgerError: Those before it cannot be read now.
+        """
+        digest = document.raw_digest
+        if is_derived(document.id) or digest in self._digests or (turn is not None and digest in turn.documents):
+            return
+        if self._published is None:
+            kept = await ledger.evidence(engagement.id) if engagement.got else ()
+            kept = [one for one in kept if one.kind == "did-document" and one.name == document.id]
+            self._published = tuple(DidDocument(document.id, one.raw) for one in kept)
+            self._digests |= {one.digest for one in kept}
+        before = (*self._published, *(turn.published if turn is not None else ()))
+        for one in before:
+            if (method := document.changes_key(one)) is not None:
+                text = f"{method} named another key before in this engagement: a new key has a new name"
+                raise VerificationError("key_not_authorized", text, path="/proof/verificationMethod")
+        if len(before) >= MAX_DOCUMENTS and not any(map(document.same_keys, before)):
+            raise FormatError("too_large", f"{document.id} has published {len(before)} documents in one engagement")
+
+    def keep_own(self, turn: Turn, document: DidDocument) -> None:
+        """Has ours stored with this turn, unless it is."""
+        if document.raw_digest not in self._digests and document.raw_digest not in turn.documents:
+            _store(turn, document)
+
+    def keep(self, turn: Turn, document: DidDocument) -> None:
+        """The same of the peer's; of one with so many already, one of these has its keys."""
+        if document.raw_digest in self._digests or document.raw_digest in turn.documents:
+            return
+        if self._published is not None:
+            if len(self._published) + len(turn.published) >= MAX_DOCUMENTS:
+                return
+            turn.published.append(document)
+        _store(turn, document)
+
+    def stored(self, turn: Turn) -> None:
+        """What the turn had stored is."""
+        if turn.documents:
+            self._digests |= turn.documents
+        if turn.published:
+            self._published = (*(self._published or ()), *turn.published)
+
+
+def _store(turn: Turn, document: DidDocument) -> None:
+    turn.documents.add(document.raw_digest)
+    turn.evidence.append(document_blob(document))
+    turn.durable = True
