@@ -481,7 +481,7 @@ def _gives_up() -> None:
         engagement = turn_.engagement
         if engagement.state == "ready":
             await self._say(turn_, turn.Say("Withdraw", {"reason": "changed"}))
-        elif engagement.state == "working":
+        elif engagement.state in ("working", "delivered"):  # it may have done the work meanwhile
             end = {"contract": engagement.contract.digest, "cause": "unable", "evidence": ()}
             await self._say(turn_, turn.Say("Terminate", end))
 
@@ -860,7 +860,7 @@ def _answers_anew() -> None:
     conversation.Conversation._answer_repeat = answer
 
 
-@mutant("refuses repeats", "HIRE-CHN-04", "chain-repeat-seal", "happy-probe")
+@mutant("refuses repeats", "HIRE-CHN-04", "chain-repeat-seal")
 def _refuses_repeats() -> None:
     real = fold._judge
 

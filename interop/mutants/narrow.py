@@ -118,6 +118,11 @@ def refuses(code: str, moves: Callable[[Any, Any], bool]) -> None:
     fold._judge = judge
 
 
+@mutant("lets nobody go before an offer", "HIRE-NEG-01", "happy-probe")
+def _nobody_goes() -> None:
+    refuses("wrong_state", lambda engagement, said: said.type == "Withdraw" and engagement.state == "ready")
+
+
 # ---------------------------------------------------------------------- keys and credentials
 
 
