@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import https from 'node:https';
 import http from 'node:http';
-import { BlockList } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { p256, p384 } from '@noble/curves/nist.js';
 import { toBase58 } from './encoding.js';
 import { HireError, check } from './errors.js';
@@ -75,8 +75,15 @@ export async function fetchBytes(url, limit = BYTES, accept = 'application/did+j
   });
 }
 
+/** That a host that is written as an address is one of the open network: nothing is looked up for it. @param {string} hostname of a URL */
+export function checkAddress(hostname) {
+  const address = hostname.replace(/^\[|\]$/g, '');
+  const family = isIP(address);
+  check(family === 0 || !forbidden.check(address, family === 6 ? 'ipv6' : 'ipv4'), 'did_forbidden_address', hostname);
+}
+
 /** Looks a name up and refuses it if one of its addresses is not one of the open network. @type {any} */
-function safeLookup(/** @type {string} */ host, /** @type {any} */ options, /** @type {any} */ done) {
+export function safeLookup(/** @type {string} */ host, /** @type {any} */ options, /** @type {any} */ done) {
   lookup(host, { all: true }).then((found) => {
     const bad = found.find(({ address, family }) => forbidden.check(address, family === 6 ? 'ipv6' : 'ipv4'));
     if (bad || found.length === 0) return done(new HireError('did_forbidden_address', host));

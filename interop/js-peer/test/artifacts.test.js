@@ -1,0 +1,18 @@
+/** Where an artifact is fetched from: a message names the place (HIRE-DID-05, HIRE-DID-06). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { fetchArtifact } from '../src/artifacts.js';
+import { digestOfBytes } from '../src/encoding.js';
+import { keyOfDidKey } from '../src/keys.js';
+
+test('nothing is asked of addresses that are not of the open network, however they are written', async () => {
+  const key = keyOfDidKey(randomBytes(32));
+  const digest = digestOfBytes(Buffer.from('x'));
+  for (const local of [true, false]) {
+    const peer = /** @type {any} */ ({ local, key, now: () => 1_800_000_000 });
+    const hosts = ['10.0.0.1', '169.254.169.254', '[::ffff:10.0.0.1]', '[fe80::1]', ...(local ? [] : ['localhost', '127.0.0.1', '0x7f.1', '2130706433', '[::1]'])];
+    for (const host of hosts) await assert.rejects(fetchArtifact(peer, `https://${host}/artifacts/${digest}`, digest, digest), { code: 'did_forbidden_address' }, host);
+    await assert.rejects(fetchArtifact(peer, `http://example.org/artifacts/${digest}`, digest, digest), { code: 'did_forbidden_address' });
+  }
+});
