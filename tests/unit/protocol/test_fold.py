@@ -6,6 +6,7 @@ import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
+from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
 from undersigned.messages import VerifiedMessage, engagement_id
 from undersigned.protocol import (
@@ -275,6 +276,16 @@ def test_a_notice_states_its_senders_whole_position() -> None:
     assert hirer.take(ahead) == "applies"
     blind = forged(playbook.provider, sync(), seen=ARTIFACT)
     playbook.refused("ledger_diverged", lambda: hirer.take(blind))
+
+
+def test_time_never_runs_back() -> None:
+    """HIRE-CLK-01: what a clock that was set back dates earlier is recorded at the time of the entry before it."""
+    playbook = Playbook("offered-by-hirer")
+    engagement = playbook.hirer.party.engagement
+    assert engagement.last_at is not None
+    earlier = shift(engagement.last_at, -3600)
+    for entry in (Noted("done", "x", earlier), Received(forged(playbook.provider, sync()), earlier)):
+        assert apply(engagement, entry).last_at == engagement.last_at
 
 
 def test_a_receipt_for_an_older_move_leaves_the_younger_in_the_outbox() -> None:
