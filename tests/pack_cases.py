@@ -230,6 +230,10 @@ def wronged() -> Iterator[Case]:
         hire.delivered(wrong(hire))
         yield Case(f"work: {name}, not reviewed", hire.pack())
         yield Case(f"work: {name}, not reviewed, its provider's", hire.pack("provider"))
+    witness = json.loads(web_document(Actor("a witness")))
+    documents = [canonicalize({**witness, "alsoKnownAs": [f"https://{number}.example/"]}) for number in range(257)]
+    for number in (256, 257):
+        yield Case(f"{number} documents of one", Hire().whole().pack(documents=tuple(documents[:number])))
     yield Case("a ruling whose arbiter is here", ruled_from_a_web_site(documents=True))
     yield Case("a ruling by whom nobody knows", ruled_from_a_web_site(documents=False))
     yield Case("work: none", Hire().sealed().delivered(statements=()).reviewed().pack())

@@ -156,6 +156,10 @@ const ofKind = (the, kind) => the.manifest.members.filter((item) => item.kind ==
 
 // --- step 2
 
+/** Of one DID, and different keys of one name that are tried for a message. */
+const MAX_DOCUMENTS = 256;
+const MAX_KEYS = 16;
+
 async function documents(the) {
   for (const [path, data] of ofKind(the, "did-document")) {
     const value = decodeJson(data, FOREIGN_LIMITS);
@@ -167,6 +171,7 @@ async function documents(the) {
     const known = the.known.get(value.id);
     if (known && !known.some((one) => same(one.raw, data))) throw invalid(`${path} is another document of ${value.id} than the one known`);
     add(the.documents, value.id, document);
+    if (the.documents.get(value.id).length > MAX_DOCUMENTS) throw invalid(`there are more than ${MAX_DOCUMENTS} documents of ${value.id}`);
   }
   const taken = [];
   for (const did of [the.manifest.own, the.manifest.peer]) {
@@ -229,11 +234,30 @@ async function messages(the) {
     }
     if (seen.has(one.message.digest)) throw invalid(`message ${one.number} is there twice`);
     seen.add(one.message.digest);
-    await withOneOf(the.documents.get(sender), `message ${one.number}, ${one.content.type}`, (document) =>
+    await withOneOf(byKey(the.documents.get(sender), one), `message ${one.number}, ${one.content.type}`, (document) =>
       verifyMessage(one.message, document, the.documents.get(recipient)[0], one.at),
     );
   }
   return `${the.transcript.length} proofs hold`;
+}
+
+/** Of documents that give one key the name in the proof of a message, the first: who made the pack chose how many there are. */
+function byKey(held, { message, at }) {
+  const found = new Map();
+  for (const document of held) {
+    const key = keyNamed(document, message, at);
+    if (!found.has(key) && found.size < MAX_KEYS) found.set(key, document);
+  }
+  return [...found.values()];
+}
+
+function keyNamed(document, { content, purpose }, at) {
+  try {
+    return document.keyFor(content.proof.verificationMethod, purpose, at);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return null;
+  }
 }
 
 /** A pack may hold several documents of one DID, of before and after a rotation. */
