@@ -101,10 +101,13 @@ class World(NamedTuple):
 class Explorer:
     """Walks every world that honest parties can come to from one state."""
 
-    def __init__(self, state: str, limit: int, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, state: str, limit: int, without: frozenset[str] = frozenset(), *said: tuple[Role, Say]) -> None:
+        """From `state`, once both sides have what was `said` there."""
         self.limit = limit
         self.without = without
         self.playbook = Playbook(state)
+        for role, say in said:
+            self.playbook.side(role) >> say  # pyright: ignore[reportUnusedExpression]
         self.signed: dict[str, VerifiedMessage] = {}
         views = [self.playbook.parties[role].engagement for role in ROLES]
         self.stored = {digest: one for party in self.playbook.parties.values() for digest, one in party.stored.items()}
@@ -191,6 +194,8 @@ def honest(view: Engagement, role: Role) -> Iterator[tuple[Say, str]]:
                 possible = may_change(view.state, view.tabled.kind)
                 late = view.tabled.accepted_late
                 yield withdraw("offer_expired" if late else "revoked" if possible else "ended"), NOON
+                if view.tabled.overtaken is not None:
+                    yield withdraw("overtaken"), NOON
             case "Withdraw":
                 yield withdraw("declined"), NOON
             case "Suspend":
@@ -308,6 +313,38 @@ def test_all_crossings_converge(state: str, limit: int, without: frozenset[str],
     explorer = Explorer(state, limit, without)
     explorer.run()
     assert explorer.quiet >= least, "the exploration came to too little to show anything"
+
+
+PUT_DOWN = QUIET | {"Terminate", "Dispute", "Closing", "Resume", "Approval", "Offer"}
+"""Left out where what overtakes a document on the table is explored."""
+
+
+@pytest.mark.parametrize("owner", ROLES)
+@pytest.mark.parametrize("document", [amendment(), release()], ids=["amendment", "release"])
+@pytest.mark.parametrize(
+    ("state", "without", "least"),
+    [
+        ("working", PUT_DOWN, 400),
+        ("delivered", PUT_DOWN, 200),
+        pytest.param("working", PUT_DOWN - {"Offer"}, 1000, marks=pytest.mark.slow),
+        pytest.param("delivered", PUT_DOWN - {"Offer"}, 1000, marks=pytest.mark.slow),
+    ],
+)
+def test_all_crossings_with_a_document_converge(
+    state: str, without: frozenset[str], document: Say, owner: Role, least: int
+) -> None:
+    """HIRE-LAN-08: whether a delivery or review overtook its seal is the same for both, whatever crosses what."""
+    explorer = Explorer(state, 3, without, (owner, document))
+    explorer.run()
+    assert explorer.quiet >= least, "the exploration came to too little to show anything"
+
+
+@pytest.mark.parametrize("owner", ROLES)
+def test_the_exploration_finds_a_seal_that_one_side_takes(monkeypatch: pytest.MonkeyPatch, owner: Role) -> None:
+    """What was made before its maker knew of the acceptance overtakes nothing: else the sides would differ."""
+    monkeypatch.setattr(lane, "knows", lambda _case, _marks: True)
+    with pytest.raises(AssertionError, match="refused"):
+        Explorer("working", 3, PUT_DOWN, (owner, amendment())).run()
 
 
 @pytest.mark.parametrize(
