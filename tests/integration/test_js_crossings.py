@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 
 from integration.test_js_peer import PEER, node
-from properties.test_crossings import NOON, QUIET, WORK_ONLY, Explorer, World
+from properties.test_crossings import NOON, PUT_DOWN, QUIET, WORK_ONLY, Explorer, World
 from undersigned.messages import VerifiedMessage
 from undersigned.protocol import ROLES, Noted, Role, basis
+from undersigned.testing import Say, amendment, release
 
 
-def histories(state: str, limit: int, without: frozenset[str], count: int) -> tuple[list[Any], list[Any]]:
-    """What each side recorded on `count` ways through the crossings from `state`, and what it holds at their ends."""
-    explorer, chosen = Explorer(state, limit, without), Random(state)
+def histories(
+    state: str, limit: int, without: frozenset[str], count: int, *said: tuple[Role, Say]
+) -> tuple[list[Any], list[Any]]:
+    """What each side recorded on `count` ways through the crossings from `state`, once both have what was `said` there,
+    and what it holds at their ends.
+    """
+    explorer, chosen = Explorer(state, limit, without, *said), Random(state)
     taken: list[Any] = []
     held: list[Any] = []
     before = {
@@ -63,7 +68,18 @@ def _line(message: VerifiedMessage, at: str) -> Any:
 )
 def test_it_comes_to_the_same(state: str, limit: int, without: frozenset[str]) -> None:
     """HIRE-CHN-09, HIRE-LIF-11, HIRE-LIF-17, HIRE-LAN-02, HIRE-LAN-03, HIRE-LAN-04."""
-    taken, held = histories(state, limit, without, 60)
+    holds_the_same(*histories(state, limit, without, 60))
+
+
+@pytest.mark.parametrize("owner", ROLES)
+@pytest.mark.parametrize("document", [amendment(), release()], ids=["amendment", "release"])
+@pytest.mark.parametrize("state", ["working", "delivered"])
+def test_it_comes_to_the_same_with_a_document_on_the_table(state: str, document: Say, owner: Role) -> None:
+    """HIRE-LAN-08: it sees as we do what overtook a seal."""
+    holds_the_same(*histories(state, 4, PUT_DOWN, 60, (owner, document)))
+
+
+def holds_the_same(taken: list[Any], held: list[Any]) -> None:
     run = subprocess.run(
         [node(), "support/fold.js"],
         cwd=PEER,
