@@ -23,7 +23,7 @@ const MAX_OFFERED = 8 * 1024 * 1024;
 /** So long an arbiter is waited for (HIRE-LIF-31). */
 const LONGEST_RULING = 180 * 86400;
 /** Documents of the other side that are kept: each may have 64 KiB, and costs it nothing (HIRE-LIM-05). */
-const MAX_DOCUMENTS = 256;
+const MAX_DOCUMENTS = 128;
 const NOT_ITS_FAULT = ['offer_expired', 'revoked', 'status_unavailable'];
 /** Moves that show what a seal held back would be worth. */
 const OVERTAKING = new Set(['Delivery', 'Review']);

@@ -19,12 +19,13 @@ from undersigned.evidence.pack import (
 )
 from undersigned.evidence.page import verifier_page
 from undersigned.evidence.tamper import TAMPERINGS, Tampering, tamper
-from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, check_pack, verify_pack
+from undersigned.evidence.verify import MAX_DOCUMENTS, STEPS, ListedKey, Report, Step, check_pack, verify_pack
 
 __all__ = [
     "FORMAT",
     "MANIFEST",
     "MAX_ARCHIVE_BYTES",
+    "MAX_DOCUMENTS",
     "MAX_PACK_BYTES",
     "STEPS",
     "TAMPERINGS",

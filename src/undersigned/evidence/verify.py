@@ -78,7 +78,7 @@ __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 MAX_SKEW_SECONDS: Final = 60
 ASSERTION: Final = "assertionMethod"
 MAX_DOCUMENTS: Final = 256
-"""Of one DID in a pack: as many as are stored with an engagement."""
+"""Of one DID in a pack; an engagement is stored with fewer."""
 MAX_KEYS: Final = 16
 """Different keys of one name that are tried for a message. There is one (HIRE-KEY-08), unless who made the pack let its
 own become another's.

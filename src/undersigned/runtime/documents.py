@@ -14,6 +14,7 @@ from typing import Final
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Digest
 from undersigned.errors import FormatError, VerificationError
+from undersigned.evidence import MAX_DOCUMENTS as MAX_PACKED
 from undersigned.ledger import Blob, Ledger
 from undersigned.protocol import Engagement
 
@@ -21,8 +22,11 @@ from .turn import Turn
 
 __all__ = ["Documents", "document_blob"]
 
-MAX_DOCUMENTS: Final = 256
-"""Documents of one peer that are stored with one engagement: each may have 64 KiB, and costs its publisher nothing."""
+MAX_DOCUMENTS: Final = MAX_PACKED // 2
+"""Documents of one peer by which its messages were checked, that are stored with one engagement: each may have 64 KiB,
+and costs its publisher nothing. A review, or an offer with what stands above it, brings others, and a pack of all of
+them has to hold.
+"""
 _NONE: Final[frozenset[Digest]] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
 
@@ -62,7 +66,7 @@ class Documents:
             LedgerError: Those before it cannot be read now.
         """
         digest = document.raw_digest
-        if is_derived(document.id) or digest in self._digests or (turn is not None and digest in turn.documents):
+        if digest in self._digests or (turn is not None and digest in turn.documents) or is_derived(document.id):
             return
         if self._published is None:
             kept = await ledger.evidence(engagement.id) if engagement.got else ()

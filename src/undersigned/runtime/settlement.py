@@ -127,9 +127,11 @@ def awaited(facts: Mapping[str, str], engagement: Engagement) -> Due | None:
     return due
 
 
-def said_of_payment(facts: Mapping[str, str]) -> Paid | None:
-    """Our owner's word about what is due; None if there is none, or if it was about another amount."""
-    noted, due = facts.get(PAID), _noted_due(facts)
+def said_of_payment(facts: Mapping[str, str], due: Due | None = None) -> Paid | None:
+    """Our owner's word about what is due, by default as it was noted last; None if there is none, or if it was about
+    another amount.
+    """
+    noted, due = facts.get(PAID), due or _noted_due(facts)
     if noted is None:
         return None
     said = msgspec.json.decode(noted, type=_Word)
@@ -199,9 +201,7 @@ class Settlements:
                 if digest is not None
             ),
         )
-        noted = _noted_due(conversation.facts)
-        known = noted is not None and (noted.amount, noted.currency) == (due.amount, due.currency)
-        if known and (said := said_of_payment(conversation.facts)) is not None:
+        if (said := said_of_payment(conversation.facts, due)) is not None:
             return _whole(conversation, said)
         if asks and (word := await contained(partial(one.due, due))) is not None:
             return _whole(conversation, word)
@@ -211,6 +211,8 @@ class Settlements:
                 wait.cancel()
             wait = self._agent.spawn(self._go_without(conversation, owed.by), f"settlement {engagement.id[-8:]}")
             self._waits[engagement.id] = owed.by, wait
+        noted = _noted_due(conversation.facts)
+        known = noted is not None and (noted.amount, noted.currency) == (due.amount, due.currency)
         return None if known else Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),))
 
     async def confirm(self, conversation: Conversation, word: Paid, *, facts: tuple[tuple[str, str], ...] = ()) -> None:

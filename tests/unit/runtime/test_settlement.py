@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from undersigned.contract import Settlement, carried, read_payment
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
 from undersigned.messages import Closing, Withdraw
 from undersigned.runtime import Conversation
-from undersigned.runtime.settlement import Due, Paid
+from undersigned.runtime.settlement import Due, Paid, said_of_payment
 from undersigned.testing import ARBITER
 from unit.runtime.test_contract import UntilTold, amend
 
@@ -190,6 +191,19 @@ def test_a_word_is_about_the_amount_that_was_due(open_world: Open, amount: str) 
         say(world, world.hirer, paid=True, reference="SEPA 4712")
     settled = books(world, world.hirer, ours.id)["hirer"].settlement
     assert (settled.amount, settled.reference) == (amount, "SEPA 4712" if amount == "6" else "SEPA 4711")
+
+
+def test_a_word_counts_again_once_its_amount_is_due_again(open_world: Open) -> None:
+    """HIRE-PAY-01: of two rulings that cross the second may make due what was paid; nobody is asked for ever then."""
+    world, ours = arbitrated(open_world)
+    say(world, world.hirer, paid=True, reference="SEPA 4711")
+    noted = dict(facts(world.hirer, ours.id))
+    due = json.loads(noted["due"])
+    other = {**noted, "due": json.dumps({**due, "amount": "6"})}
+    assert said_of_payment(other) is None
+    said = said_of_payment(other, msgspec.convert(due, Due))
+    assert said is not None
+    assert said.reference == "SEPA 4711"
 
 
 def test_nobody_is_late_with_a_word_while_the_arbiter_decides(open_world: Open) -> None:
