@@ -120,6 +120,9 @@ async def test_one_place_is_sold_once_by_three_processes_with_kills(tmp_path: Pa
                     for failed in filter(asyncio.Task.done, killing):
                         await failed  # why a provider did not come back, for which hires would wait in vain
                     outcomes = await hires
+                    # It works by the hirer's view; a provider that was just killed hears of it once it is back.
+                    while any(one.engagement.unreceipted for one in peer.conversations.contracts.values()):  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
             finally:
                 for one in (hires, *killing):
                     one.cancel()
