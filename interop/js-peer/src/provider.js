@@ -2,6 +2,7 @@
 import { answersTo, present } from './presentation.js';
 import { acceptance, capabilityFor, closing, denied, METHODS, offer, rebased, seal } from './papers.js';
 import { amount, duration, instant, newNonce, seconds } from './encoding.js';
+import { usageOf } from './gate.js';
 import { holdsDelivery, work } from './job.js';
 
 /**
@@ -25,7 +26,8 @@ export async function decideAsProvider(conversation) {
     case 'ready': return state.opens === 'provider' ? opening(conversation) : undefined;
     case 'offered-by-hirer': return answer(conversation);
     case 'accepted-by-hirer': return seal(conversation);
-    case 'working': case 'cancelling': return begin(conversation);
+    case 'working': return begin(conversation);
+    case 'cancelling': return nothingMade(conversation, 'cancelled');
     case 'delivered': return silence(conversation);
     default: return undefined;
   }
@@ -99,13 +101,18 @@ export function tooLong({ validUntil, document: { terms } }, now) {
 function begin(conversation) {
   const { state } = conversation.engagement;
   const service = conversation.peer.services.get(state.terms.task.kind);
-  if (conversation.working || !state.started || !service) {
-    if (state.main === 'cancelling' && !conversation.working && !holdsDelivery(conversation)) return { type: 'Delivery', body: { contract: state.contract, outcome: 'cancelled', artifacts: [], statements: [], usage: [], round: state.round } };
-    return undefined;
-  }
+  if (conversation.working) return undefined;
+  if (!service) return nothingMade(conversation, 'failed'); // nothing here does it any more (HIRE-LIF-15)
   conversation.working = true;
   work(conversation, service).catch((error) => conversation.peer.log(conversation, 'work', error)).finally(() => { conversation.working = false; });
   return undefined;
+}
+
+/** The `Delivery` where no work is under way: after a `Cancel` it never began, or ended with a crash. @param {Conversation} conversation @param {'cancelled' | 'failed'} outcome @returns {Said | undefined} */
+export function nothingMade(conversation, outcome) {
+  const { contract, round } = conversation.engagement.state;
+  if (conversation.working || holdsDelivery(conversation)) return undefined;
+  return { type: 'Delivery', body: { contract, outcome, artifacts: [], statements: [], usage: usageOf(conversation), round } };
 }
 
 /** @param {Conversation} conversation */

@@ -5,6 +5,7 @@ import { instant } from '../src/encoding.js';
 import { answerInLane, suits } from '../src/deadlines.js';
 import { asWanted } from '../src/hirer.js';
 import { holdsDelivery } from '../src/job.js';
+import { decideAsProvider } from '../src/provider.js';
 import { history, move, take } from '../support/history.js';
 
 const accepted = (/** @type {any} */ state) => state.lane === 'accepted-by-provider';
@@ -75,4 +76,19 @@ test('a delivery that is ready waits for the seal of what its provider accepted,
   engagement.state = state;
   take(engagement, move(engagement, 'hirer', 'Terminate', { cause: 'key_compromised', evidence: [] }, now), now);
   assert.equal(holdsAt(0), false);
+});
+
+test('a delivery without work waits for the seal as well, and tells what was used', async () => {
+  for (const outcome of ['cancelled', 'failed']) {
+    const { engagement, now } = history('changed-jcs-provider', accepted);
+    let at = now;
+    const bookings = new Map([['1', { clause: 'read', charges: { count: ['1', '16'] } }]]);
+    const conversation = /** @type {any} */ ({ engagement, bookings, working: false, peer: { now: () => at, services: new Map() } });
+    if (outcome === 'cancelled') take(engagement, move(engagement, 'hirer', 'Cancel', { windDown: instant(now + 3600) }, now, 1), now);
+    assert.equal(await decideAsProvider(conversation), undefined);
+    at = now + 120;
+    const { body } = /** @type {any} */ (await decideAsProvider(conversation));
+    assert.deepEqual([body.outcome, body.usage], [outcome, [{ clause: 'read', unit: 'count', amount: '1' }]]);
+    assert.equal(await decideAsProvider({ ...conversation, working: true }), undefined);
+  }
 });

@@ -20,7 +20,7 @@ from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject,
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.messages import Start
-from undersigned.protocol import PERFORMED, Engagement, Work
+from undersigned.protocol import PERFORMED, Contract, Engagement, Work
 
 from .application import place_of
 from .conversation import Conversation
@@ -74,15 +74,46 @@ class Worker:
         try:
             await self._work(conversation, effect)
         finally:
-            self.at_work[conversation.id] -= 1
-            if not self.at_work[conversation.id]:
-                del self.at_work[conversation.id]
+            self._ended(conversation)
+
+    def _ended(self, conversation: Conversation) -> None:
+        self.at_work[conversation.id] -= 1
+        if not self.at_work[conversation.id]:
+            del self.at_work[conversation.id]
 
     async def stopped(self, conversation: Conversation, engagement: Engagement) -> Say | None:
         """The `Delivery` after a `Cancel` where no work is under way: it never began, or ended with a crash."""
-        contract = engagement.contract
+        contract, agent = engagement.contract, self._agent
         if contract is None or self.at_work[conversation.id]:
             return None
+        if engagement.in_doubt and agent.clock.now() < self._held(engagement):
+            self.at_work[conversation.id] += 1
+            agent.spawn(self._stopped_later(conversation), f"stopped {engagement.id[-8:]}")
+            return None
+        return await self._nothing(contract)
+
+    async def _stopped_later(self, conversation: Conversation) -> None:
+        """The same once it overtakes no seal that may still come (HIRE-LAN-08)."""
+        agent, events = self._agent, self._agent.watchers.listen(conversation.id)
+        try:
+            await conversation.settled()
+            held = self._held(conversation.engagement)
+            while True:
+                engagement, changed, now = conversation.engagement, events.more(), agent.clock.now()
+                if engagement.contract is None or engagement.state != "cancelling":
+                    return
+                if not engagement.in_doubt or now >= held:
+                    break
+                await asyncio.wait({changed}, timeout=max(seconds_between(now, held), 0.05))
+            said = await self._nothing(engagement.contract)
+            await conversation.ask(lambda _: said)
+        except LocalProtocolError as error:
+            _log.warning("a delivery was not sent", engagement=conversation.id, error=str(error))
+        finally:
+            agent.watchers.unlisten(events)
+            self._ended(conversation)
+
+    async def _nothing(self, contract: Contract) -> Say:
         return Say(
             "Delivery",
             {
@@ -138,7 +169,8 @@ class Worker:
     async def _watched(self, conversation: Conversation, job: Job, work: Coroutine[Any, Any, None]) -> str | None:
         """Runs the work beside the contract: gives signs of life, stops with it, and never outlasts what is due.
 
-        `complete`; `cancelled`, if the hirer wants what there is; None, if the contract is at its end.
+        `complete`; `cancelled`, if the hirer wants what there is; None, if the contract is at its end. What there is to
+        deliver waits for the seal of a change that we accepted.
 
         Raises:
             UndersignedError: `timeout`, or what the work raised.
@@ -148,13 +180,23 @@ class Worker:
         loop = asyncio.get_running_loop()
         beaten = loop.time()
         held: Instant | None = None
+        stops = False
         try:
             while True:
                 engagement, changed = conversation.engagement, events.more()
                 if engagement.state == "cancelling":
-                    return "cancelled"
-                if engagement.state not in ("working", "suspended"):
+                    if not stops:
+                        running.cancel()
+                    stops = True
+                elif engagement.state not in ("working", "suspended"):
                     return None
+                if stops or running.done():
+                    held = held or self._held(engagement)
+                    if not engagement.in_doubt or agent.clock.now() >= held:
+                        if stops:
+                            return "cancelled"
+                        running.result()
+                        return "complete"
                 left = self._left(engagement)
                 if left <= 0 and engagement.state == "working" and not running.done():
                     raise UndersignedError("timeout", f"the work of {job.task} ran past what is due")
@@ -165,23 +207,20 @@ class Worker:
                 wait = min(wait, max(left, 0.05)) if engagement.state == "working" else wait
                 if held is not None:
                     wait = min(wait, max(seconds_between(agent.clock.now(), held), 0.05))
-                awaited = {changed} if running.done() else {running, changed}
+                awaited = {changed} if stops or running.done() else {running, changed}
                 await asyncio.wait(awaited, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-                if running.done():
-                    running.result()
-                    engagement = conversation.engagement
-                    held = held or self._held(engagement)
-                    if not engagement.in_doubt or agent.clock.now() >= held:
-                        return "complete"
                 if loop.time() >= next_beat and conversation.engagement.state == "working":
                     await job.progress()  # a sign of life (HIRE-LIF-24)
                     beaten = loop.time()
         finally:
             agent.watchers.unlisten(events)
-            if running.cancel():
+            if running.done():
+                if not running.cancelled():
+                    running.exception()  # whoever wanted it has it
+            else:
+                if not stops:
+                    running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
-            elif not running.cancelled():
-                running.exception()  # whoever wanted it has it
 
     def _held(self, engagement: Engagement) -> Instant:
         """Until when work that is done waits, where a change that we accepted has no seal yet: a delivery would take

@@ -20,7 +20,7 @@ from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, ScopeError
 from undersigned.evidence import verify_pack
-from undersigned.messages import Acceptance, Closing, Delivery, Offer, Review
+from undersigned.messages import Acceptance, Cancel, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
 from undersigned.runtime.changes import owed_price
@@ -373,11 +373,13 @@ def test_signs_of_life_come_as_often_as_an_amendment_asks(open_world: Open) -> N
 class UntilTold:
     """Work that is done when the test says so."""
 
-    def __init__(self) -> None:
-        self.told = asyncio.Event()
+    def __init__(self, *, fails: bool = False) -> None:
+        self.told, self.fails = asyncio.Event(), fails
 
     async def __call__(self, job: Job) -> None:
         await self.told.wait()
+        if self.fails:
+            raise ValueError("it does not work")
         await job.deliver("summary.txt", b"done")
 
 
@@ -410,6 +412,43 @@ def test_a_delivery_waits_for_the_seal_of_what_was_accepted(open_world: Open, co
     world.until("closed", ours.id)
     owed = more if comes else Price(amount="4", currency="EUR")
     assert [owed_price(one, one.engagement) for one in (ours, theirs)] == [owed, owed]
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["sealed", "not-sealed"])
+@pytest.mark.parametrize("after", ["work", "crash", "failure"])
+def test_what_there_is_after_a_cancel_waits_for_the_seal_as_well(open_world: Open, after: str, comes: bool) -> None:
+    """HIRE-LAN-08: any delivery takes a change from the table: of work that was stopped, of work that is not under way
+    any more, and of work that failed.
+    """
+    work = UntilTold(fails=after == "failure")
+    world, ours = working(open_world, work)
+    hirer, provider = world.hirer, world.provider
+    world.run(hirer.changes.amend(ours, lambda terms: replace(terms, price=Price(amount="6", currency="EUR"))), 1)
+    world.settle()
+    theirs = provider.the()
+    tabled = theirs.engagement.tabled
+    assert tabled is not None
+    world.cut = True
+    world.run(provider.changes.accept(theirs, tabled.document), 1)
+    if after == "failure":
+        work.told.set()
+    else:
+        world.run(hirer.changes.cancel(ours, seconds=600), 1)
+        said = next(one for one in reversed(messages(hirer, ours.id)) if isinstance(one.message, Cancel))
+        world.tell(said.raw, hirer.did, provider)
+    if after == "crash":
+        theirs = world.restart(provider).the()
+        provider = world.provider
+    world.settle(100)
+    assert theirs.engagement.in_doubt
+    assert "Delivery" not in [one.message.type for one in messages(provider, ours.id)]
+    if not comes:
+        world.settle(30)
+        assert "Delivery" in [one.message.type for one in messages(provider, ours.id)]
+    world.cut = False
+    world.until("closed", ours.id)
+    contracts = [one.engagement.contract for one in (ours, theirs)]
+    assert [one is not None and one.in_force == tabled.document for one in contracts] == [comes, comes]
 
 
 def test_the_gate_goes_by_the_scope_of_the_document_in_force(open_world: Open) -> None:
