@@ -56,6 +56,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-KEY-04": ("messages/refused/key-of-another-controller",),
     "HIRE-KEY-05": ("messages/refused/key-listed-elsewhere",),
+    "HIRE-KEY-08": (
+        "messages/eddsa-jcs-2022/seal-by-a-new-key",
+        "messages/eddsa-jcs-2022/seal-beside-a-new-cipher",
+        "messages/refused/name-of-another-key*",
+    ),
     "HIRE-JSN-01": (
         "messages/refused/not-*",
         "messages/refused/name-twice*",
@@ -618,6 +623,7 @@ CANARIES: Final[dict[str, str]] = {
     "messages/refused/suite-not-agreed": "suites that were agreed on",
     "messages/refused/key-for-another-purpose": "relationship of the key",
     "messages/refused/key-of-another-controller": "controller of the key",
+    "messages/refused/name-of-another-key": "name of the key",
     "messages/refused/wrong-recipient": "recipient",
     "messages/refused/engagement-of-others": "engagement id",
     "messages/refused/self-dealing-by-one-key": "keys of two parties",

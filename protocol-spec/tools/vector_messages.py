@@ -224,6 +224,7 @@ def _proofs() -> Iterator[Vector]:
     yield _refused("signed-by-a-stranger", "a stranger's signature under the sender's method", posing, "proof_invalid")
     unlisted = changed(inquiry, proof__verificationMethod=f"{HIRER.did}#{stranger.multikey}")
     yield _refused("method-not-listed", "a method that the document does not have", unlisted, "key_not_authorized")
+    yield from _names_of_keys(seal)
     yield from _relationship(seal)
 
     signature = base58_decode(inquiry["proof"]["proofValue"][1:])
@@ -331,6 +332,98 @@ def _relationship(seal: dict[str, Any]) -> Iterator[Vector]:
         "Seal",
         documents={did: elsewhere},
         **at,
+    )
+
+
+def _names_of_keys(seal: dict[str, Any]) -> Iterator[Vector]:
+    """A did:web that has published other keys before in the same engagement."""
+    did, first, second = "did:web:globex.example", PROVIDER, Party("provider with a new key")
+    now, recipient = seal["proof"]["created"], HIRER.did
+    past = {"revoked": shift(now, -3600)}
+
+    def document(signing: dict[str, Party], **others: dict[str, Any]) -> dict[str, Any]:
+        named: list[dict[str, Any]] = [
+            {"id": f"{did}#{name}", "type": "Multikey", "controller": did, "publicKeyMultibase": party.multikey}
+            | others.get(name.replace("-", "_"), {})
+            for name, party in signing.items()
+        ]
+        listed = [method["id"] for method in named if not method["id"].endswith("#cipher")]
+        return {
+            "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+            "id": did,
+            "verificationMethod": named,
+            "authentication": listed,
+            "assertionMethod": listed,
+            "keyAgreement": [method["id"] for method in named if method["id"] not in listed],
+        }
+
+    def said(
+        name: str, says: str, by: Party, method: str, published: dict[str, Any], *before: dict[str, Any]
+    ) -> Vector:
+        message = resigned(changed(seal, sender=did), by, method=f"{did}#{method}")
+        case = {"documents": {did: published}, "before": list(before)}
+        if name.startswith("name-"):
+            code = "key_not_authorized"
+            return _refused(name, says, message, code, "Seal", now=now, recipient=recipient, **case)
+        content = content_of(message)
+        expected = {"type": "Seal", "digest": digest_of(content), **intermediates(content, message["proof"])}
+        return Vector(
+            f"messages/eddsa-jcs-2022/{name}",
+            says,
+            canonicalize(message),
+            message_case(now, recipient, by, **case),
+            expected,
+        )
+
+    was = document({"key-1": first})
+    yield said(
+        "seal-by-a-new-key", "a Seal by a new key of a new name", second, "key-2", document({"key-2": second}), was
+    )
+    ciphers = [document({"key-1": first, "cipher": one}) for one in (first, second)]
+    yield said(
+        "seal-beside-a-new-cipher", "a key that signs nothing is another one under its name", first, "key-1", *ciphers
+    )
+    yield said(
+        "name-of-another-key",
+        "a Seal by a new key under the name of the old one",
+        second,
+        "key-1",
+        document({"key-1": second}),
+        was,
+    )
+    yield said(
+        "name-of-another-key-earlier",
+        "the name is that of another key in the first of three documents",
+        second,
+        "key-1",
+        document({"key-1": second}),
+        was,
+        document({"key-2": second}),
+        document({"key-3": second}),
+    )
+    yield said(
+        "name-of-another-key-beside",
+        "a Seal by a key that stays, beside one that is another under its name",
+        first,
+        "key-2",
+        document({"key-1": second, "key-2": first}),
+        document({"key-1": HIRER, "key-2": first}),
+    )
+    yield said(
+        "name-of-another-key-revoked",
+        "the name that is another key's is of one that is revoked",
+        first,
+        "key-2",
+        document({"key-1": second, "key-2": first}, key_1=past),
+        document({"key-1": HIRER, "key-2": first}),
+    )
+    yield said(
+        "name-of-another-key-revoked-before",
+        "the name was of a key that was revoked then",
+        first,
+        "key-2",
+        document({"key-1": second, "key-2": first}),
+        document({"key-1": HIRER, "key-2": first}, key_1=past),
     )
 
 

@@ -28,6 +28,7 @@ from undersigned.keys import ecdsa, ed25519, public_key
 from undersigned.messages import verify as messages
 from undersigned.proof import data_integrity, sets
 from undersigned.protocol import case, fold, guards, performance
+from undersigned.runtime import documents
 from undersigned.scope import decision
 from undersigned.transport import proving
 from vectors import test_vectors as runner
@@ -46,6 +47,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "suites that were agreed on": (data_integrity.verify_options, "'suite_not_allowed'"),
     "relationship of the key": (DidDocument.key_for, "is not listed under"),
     "controller of the key": (DidDocument.key_for, "has another controller"),
+    "name of the key": (documents.require_names, "changes_key"),
     "recipient": (messages.verify_message, "'wrong_recipient'"),
     "engagement id": (messages.verify_message, "'wrong_negotiation'"),
     "keys of two parties": (messages.verify_message, "'self_dealing', text"),

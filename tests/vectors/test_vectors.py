@@ -61,6 +61,7 @@ from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message,
 from undersigned.protocol import Received, Sent, apply, basis, begin, outcome
 from undersigned.runtime import read_multibase_note
 from undersigned.runtime.accusations import proved
+from undersigned.runtime.documents import require_names
 from undersigned.runtime.logbook import Held, audited, verified_note
 from undersigned.runtime.tracing import verified_pack
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
@@ -111,12 +112,17 @@ def verified(raw: bytes, case: Mapping[str, Any], now: str) -> VerifiedMessage:
     received = decode_message(raw)
     recipient = case.get("recipient") or received.message.recipient
     documents = {did: document_of(did, case.get("documents", {})) for did in (received.message.sender, recipient)}
-    return verify_message(received, documents, now=now, recipient=recipient, suites=case.get("suites"))
+    message = verify_message(received, documents, now=now, recipient=recipient, suites=case.get("suites"))
+    before = [document_of(one["id"], {one["id"]: one}) for one in case.get("before", ())]
+    require_names(documents[received.message.sender], before)
+    return message
 
 
 @pytest.mark.parametrize("folder", of_kind("message"))
 def test_a_message_is_taken_or_refused(folder: Path) -> None:
-    """HIRE-CLS-03, HIRE-JSN-01, HIRE-JSN-02, HIRE-JSN-03, HIRE-PRF-02, HIRE-PRF-03, HIRE-PRF-04, HIRE-PRF-06."""
+    """HIRE-CLS-03, HIRE-KEY-08, HIRE-JSN-01, HIRE-JSN-02, HIRE-JSN-03, HIRE-PRF-02, HIRE-PRF-03, HIRE-PRF-04,
+    HIRE-PRF-06.
+    """
     case, expected, raw = read(folder, "case.json"), read(folder, "expected.json"), (folder / "input.json").read_bytes()
     if "code" in expected:
         with pytest.raises(UndersignedError) as refused:

@@ -1,7 +1,7 @@
 /** How a vector of each kind is read: what comes of it, or the code of the refusal. */
 import { HireError } from '../src/errors.js';
 import { readJson } from '../src/json.js';
-import { Resolver } from '../src/did.js';
+import { checkNames, Resolver } from '../src/did.js';
 import { digest, digestOfBytes, digestOfHash, seconds } from '../src/encoding.js';
 import { contractLeaf } from '../src/ledger.js';
 import { readKey, verify } from '../src/keys.js';
@@ -51,7 +51,8 @@ export const kinds = {
     const resolver = new Resolver({ documents: of.documents });
     const found = await coded(async () => {
       const message = readMessage(input);
-      const { digest: name } = await verifyMessage(message, { resolver, recipient: of.recipient, now: seconds(of.now), suites: of.suites });
+      const { digest: name, document } = await verifyMessage(message, { resolver, recipient: of.recipient, now: seconds(of.now), suites: of.suites });
+      checkNames(document, of.before ?? []);
       const { proof, ...rest } = message;
       return { type: message.type, digest: name, ...(await worked(rest, proof, of.keys[0].kind)) };
     });

@@ -9,6 +9,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.4
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from undersigned.did import DidDocument, is_derived
@@ -20,7 +21,7 @@ from undersigned.protocol import Engagement
 
 from .turn import Turn
 
-__all__ = ["Documents", "document_blob"]
+__all__ = ["Documents", "document_blob", "require_names"]
 
 MAX_DOCUMENTS: Final = MAX_PACKED // 2
 """Documents of one peer by which its messages were checked, that are stored with one engagement: each may have 64 KiB,
@@ -34,6 +35,20 @@ _NONE: Final[frozenset[Digest]] = frozenset()
 def document_blob(document: DidDocument) -> Blob:
     """A document as evidence."""
     return Blob(digest=document.raw_digest, raw=document.raw, kind="did-document", name=document.id)
+
+
+def require_names(document: DidDocument, before: Iterable[DidDocument]) -> None:
+    """Returns if each name of a key in a document is that of the key which it named before, if it named one.
+
+    Raises:
+        VerificationError: `key_not_authorized`: one name, two keys, so that nobody could tell who signed what.
+
+    Source: protocol-spec/02-identity-and-keys.md, HIRE-KEY-08
+    """
+    for one in before:
+        if (method := document.changes_key(one)) is not None:
+            text = f"{method} named another key before in this engagement: a new key has a new name"
+            raise VerificationError("key_not_authorized", text, path="/proof/verificationMethod")
 
 
 class Documents:
@@ -61,7 +76,7 @@ class Documents:
         """Returns if what a document of the peer's proves can be shown later, beside the ones before it.
 
         Raises:
-            VerificationError: `key_not_authorized`: one name, two keys, so that nobody could tell who signed what.
+            VerificationError: As `require_names`.
             FormatError: `too_large`: it has published so many others.
             LedgerError: Those before it cannot be read now.
         """
@@ -74,10 +89,7 @@ class Documents:
             self._published = tuple(DidDocument(document.id, one.raw) for one in kept)
             self._digests |= {one.digest for one in kept}
         before = (*self._published, *(turn.published if turn is not None else ()))
-        for one in before:
-            if (method := document.changes_key(one)) is not None:
-                text = f"{method} named another key before in this engagement: a new key has a new name"
-                raise VerificationError("key_not_authorized", text, path="/proof/verificationMethod")
+        require_names(document, before)
         if len(before) >= MAX_DOCUMENTS and not any(map(document.same_keys, before)):
             raise FormatError("too_large", f"{document.id} has published {len(before)} documents in one engagement")
 
