@@ -18,6 +18,7 @@ from vector_parts import (
     intermediates,
     message_case,
     resigned,
+    signers,
     with_signature,
 )
 
@@ -361,7 +362,8 @@ def _names_of_keys(seal: dict[str, Any]) -> Iterator[Vector]:
         name: str, says: str, by: Party, method: str, published: dict[str, Any], *before: dict[str, Any]
     ) -> Vector:
         message = resigned(changed(seal, sender=did), by, method=f"{did}#{method}")
-        case = {"documents": {did: published}, "before": list(before)}
+        keys = [{**key, "method": f"{did}#{method}"} for key in signers(by)]
+        case = {"documents": {did: published}, "before": list(before), "keys": keys}
         if name.startswith("name-"):
             code = "key_not_authorized"
             return _refused(name, says, message, code, "Seal", now=now, recipient=recipient, **case)
@@ -371,7 +373,7 @@ def _names_of_keys(seal: dict[str, Any]) -> Iterator[Vector]:
             f"messages/eddsa-jcs-2022/{name}",
             says,
             canonicalize(message),
-            message_case(now, recipient, by, **case),
+            message_case(now, recipient, **case),
             expected,
         )
 

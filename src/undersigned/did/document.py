@@ -43,7 +43,6 @@ RELATIONSHIPS: Final = (
     "capabilityDelegation",
 )
 _INSTANT: Final = re.compile(INSTANT_PATTERN)
-_LONG_AGO: Final = "2000-01-01T00:00:00Z"
 _FRAGMENT: Final = re.compile("[A-Za-z0-9._-]{1,128}")
 # What names a private part, in any of the suites whose documents are read here.
 _PRIVATE: Final = ("secretKeyMultibase", "secretKeyJwk", "privateKeyMultibase", "privateKeyJwk", "privateKeyBase58")
@@ -163,8 +162,7 @@ class DidDocument:
     def signs_by(self, key: PublicKey) -> bool:
         """Whether it lists this key for signing, also if the key is not good any more."""
         if self._signing is None:
-            signing = ("authentication", "assertionMethod")
-            self._signing = frozenset(one.raw for of in signing for one in self.keys(of, now=_LONG_AGO).values())
+            self._signing = frozenset(one.raw for one in self._listed().values())
         return key.raw in self._signing
 
     def changes_key(self, other: DidDocument) -> DidUrl | None:
@@ -179,10 +177,14 @@ class DidDocument:
         return self._listed() == other._listed()
 
     def _listed(self) -> dict[DidUrl, PublicKey]:
-        """The keys that it lists for signing, as long ago as one counts."""
+        """The keys that it lists for signing, also those that are expired or revoked."""
         found: dict[DidUrl, PublicKey] = {}
         for relationship in ("authentication", "assertionMethod"):
-            found |= self.keys(relationship, now=_LONG_AGO)
+            for name in self.methods(relationship):
+                try:
+                    found[name] = _key(self._methods[name])
+                except VerificationError:
+                    continue
         return found
 
     def services(self, service_type: str) -> tuple[str, ...]:

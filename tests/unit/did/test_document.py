@@ -61,6 +61,16 @@ def test_published_document():
     assert document.services("Nothing") == ()
 
 
+@pytest.mark.parametrize("end", [{}, {"revoked": "2026-01-01T00:00:00Z"}, {"expires": "2026-01-01T00:00:00Z"}])
+def test_a_key_that_is_not_good_any_more_is_known_by_its_name_and_by_itself(end: dict[str, str]):
+    """HIRE-KEY-08, HIRE-DID-03, HIRE-ATT-06: who revokes it still holds it, and what it signed may still be shown."""
+    document = signing(method(**end))
+    assert document.signs_by(K1)
+    assert not document.signs_by(K2)
+    assert document.changes_key(signing(method(publicKeyMultibase=K2.multikey))) == f"{DID}#k1"
+    assert document.changes_key(signing(method())) is None
+
+
 @pytest.mark.parametrize("fragment", ["", "a b", "a#b", "é", "a\n", "a/b", "x" * 129])
 def test_published_fragment(fragment: str):
     assert code_of(make_document, DID, authentication={fragment: K1}, assertion_method={}) == "did_document_invalid"
