@@ -8,11 +8,12 @@ from unittest.mock import patch
 
 import pytest
 
+from integration.hires import until
 from security.wire_attacker import Attacker, Hiring, Line, Stranger, quiet_logs, still_open
 from security.wire_world import World
 from undersigned.credentials import membership
 from undersigned.encoding import canonicalize, shift
-from undersigned.runtime import links
+from undersigned.runtime import links, presence
 from undersigned.testing import presentation
 from undersigned.transport import Budget
 
@@ -98,6 +99,24 @@ async def test_credentials_of_issuers_that_nobody_can_ask_are_counted(world: Wor
     assert len(told(line)) == 3
     closed = await line.wait(lambda: line.closed)
     assert (closed.code, closed.detail["close_code"]) == ("rate_limited", 1008)
+
+
+async def test_names_that_came_once_are_not_kept(world: World) -> None:
+    """HIRE-LIM-02: a name costs nothing, so whoever comes under many leaves nothing in memory but what has a bound."""
+    links, presences = world.globex.links, world.globex.presences
+    with quiet_logs(), patch.object(presence, "LOST_SECONDS", 0.05):
+        for number in range(8):
+            line = await Line.to(world, anybody())
+            if number % 2:
+                await Hiring(line).up_to("profiled")
+            if number % 3:
+                await line.send(b"\x00")  # for which the connection is ended
+                await line.wait(lambda line=line: line.closed)
+            await line.hang_up()
+            await until(lambda did=line.who.did: not links.connected(did))
+            await until(lambda did=line.who.did: did not in presences._away)
+            kept = (links._changed, links._fell_out, links._channels, links._keepers, links.last_error)
+            assert [line.who.did in one for one in kept] == [False] * len(kept)
 
 
 def told(line: Line) -> list[bytes]:

@@ -807,6 +807,35 @@ async def test_sc_81_requests_without_reading_fill_no_memory() -> None:
         await settled(lambda: serving.listener.door.connections == 0)
 
 
+async def test_sc_81_a_server_that_pings_and_reads_nothing_is_let_go() -> None:
+    """What we dialled may ping as fast as it likes: what waits for it is bounded by `queue_bytes`."""
+    pings = (b"\x89\x7d" + b"x" * 125) * 500
+
+    async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer_upgrade(reader, writer)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        while True:
+            writer.write(pings)
+            await writer.drain()
+
+    async with serving_raw(floods) as url:
+        channel = await connect(url, limits=ChannelLimits(local=True, queue_bytes=256 * 1024, send_seconds=3600))
+        transport = channel._socket.transport  # type: ignore[attr-defined]
+        most = 0
+
+        async def measured() -> None:
+            nonlocal most
+            while not channel.closed:
+                most = max(most, transport.get_write_buffer_size())
+                await asyncio.sleep(0)
+
+        with pytest.raises(Closed) as caught:
+            async with asyncio.timeout(20):
+                await asyncio.gather(measured(), channel.receive())
+        assert caught.value.code == "overloaded"
+        assert most <= 2 * 256 * 1024
+
+
 # --- SC-82 ----------------------------------------------------------------------------------------------------------
 
 

@@ -79,6 +79,7 @@ class Links:
         self._keepers: dict[Did, asyncio.Task[None]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._changed: dict[Did, asyncio.Event] = {}
+        """What keepers wait for: the end of a connection to their peer."""
         self._came = Budget(OPENED_A_MINUTE)
         """Connections that peers opened, and proved."""
         self._dials = asyncio.Semaphore(DIALS)
@@ -120,7 +121,7 @@ class Links:
         task = self._keepers.get(peer)
         if task is None or task.done():
             task = asyncio.create_task(self._keep(peer, patience_seconds), name=f"link to {peer[-12:]}")
-            task.add_done_callback(_told)
+            task.add_done_callback(lambda done: self._kept(peer, done))
             self._keepers[peer] = task
 
     async def part(self, peer: Did, code: str) -> None:
@@ -155,17 +156,27 @@ class Links:
                 return channel
         return None
 
-    def _signal(self, peer: Did) -> asyncio.Event:
-        return self._changed.setdefault(peer, asyncio.Event())
+    def _falls_out(self, peer: Did) -> None:
+        """One side refused what the other said. Only whoever would dial again goes by that: names cost nothing, and
+        there may be any number that came once.
+        """
+        if peer in self._keepers:
+            self._fell_out.add(peer)
+
+    def _kept(self, peer: Did, keeper: asyncio.Task[None]) -> None:
+        """A keeper has ended. Nobody waits for it, so nobody else would hear that it failed."""
+        if self._keepers.get(peer) is keeper:
+            del self._keepers[peer]
+            self._fell_out.discard(peer)
+        if not keeper.cancelled() and (error := keeper.exception()) is not None:
+            _log.error("a task failed", task=keeper.get_name(), exc_info=error)
 
     async def _keep(self, peer: Did, patience_seconds: float) -> None:
         pause = FIRST_PAUSE_SECONDS
         await asyncio.sleep(patience_seconds)
         while self._wanted(peer):
             if self.connected(peer):
-                signal = self._signal(peer)
-                signal.clear()
-                await signal.wait()
+                await self._changed.setdefault(peer, asyncio.Event()).wait()
                 # What was refused is refused again; to come back at once with the same would never end.
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS) if peer in self._fell_out else FIRST_PAUSE_SECONDS
                 # Whoever closed it may be about to dial itself; two connections would do no harm but cost.
@@ -235,11 +246,11 @@ class Links:
                 await self._read(channel, await channel.receive())
         except Closed as closed:
             if closed.detail.get("close_code") == 1008:
-                self._fell_out.add(peer)
+                self._falls_out(peer)
             if closed.code != "connection_closed":
                 _log.warning("connection ended", peer=peer, error=str(closed))
         except UndersignedError as error:
-            self._fell_out.add(peer)
+            self._falls_out(peer)
             _log.warning("connection ended", peer=peer, error=str(error))
             await channel.close(*closing(error))
         finally:
@@ -248,10 +259,5 @@ class Links:
             if not mine and self._channels.get(peer) is mine:
                 self._channels.pop(peer, None)
                 self._lost(peer)
-            self._signal(peer).set()
-
-
-def _told(keeper: asyncio.Task[None]) -> None:
-    """Nobody waits for a keeper, so nobody else would hear that it failed."""
-    if not keeper.cancelled() and (error := keeper.exception()) is not None:
-        _log.error("a task failed", task=keeper.get_name(), exc_info=error)
+            if peer in self._changed:
+                self._changed.pop(peer).set()

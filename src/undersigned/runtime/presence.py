@@ -43,17 +43,21 @@ class Presences:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._away: dict[Did, object] = {}
-        """Peers without a connection, each with a mark of this absence."""
+        """Peers without a connection, of a contract or what may soon be one, each with a mark of this absence."""
 
     def lost(self, peer: Did) -> None:
         """There is no connection any more; that is noted if it stays so."""
-        if peer not in self._away:
+        if peer not in self._away and self._agent.conversations.of(peer):
             absence = self._away[peer] = object()
             self._agent.spawn(self._note_loss(peer, absence, self._agent.clock.now()), f"connection lost {peer[-12:]}")
 
     async def _note_loss(self, peer: Did, absence: object, at: Instant) -> None:
         await asyncio.sleep(LOST_SECONDS)
-        for conversation in self._under_contract(peer):
+        noted = self._under_contract(peer)
+        if not noted and self._away.get(peer) is absence:
+            del self._away[peer]  # names cost nothing, and there may be any number that came once
+            return
+        for conversation in noted:
             if self._away.get(peer) is absence and lost_at(conversation.facts) is None:
                 await self._note(conversation, f"lost {at}")
         if peer not in self._away:
@@ -70,8 +74,8 @@ class Presences:
     def _under_contract(self, peer: Did) -> list[Conversation]:
         return [
             one
-            for one in self._agent.conversations.contracts.values()
-            if one.engagement.peer == peer and one.engagement.state not in ENDED
+            for one in self._agent.conversations.of(peer)
+            if one.engagement.contract is not None and one.engagement.state not in ENDED
         ]
 
     @staticmethod

@@ -151,6 +151,9 @@ class _WatchedConnection(ClientConnection):
         elif not self._passed(self.watch, data):
             return
         super().data_received(data)
+        if self.paused and _waiting_bytes(self.transport) > self._limits.queue_bytes:
+            # The library answers each ping at once, whether its answers are taken or not.
+            self._channel.broken(1008, "overloaded")
         if self._last_call is None and self.protocol.close_expected():
             # `websockets` waits for the server to hang up, for as long as the server likes.
             self._last_call = self.loop.call_later(self._limits.close_seconds, self.transport.abort)
