@@ -18,8 +18,8 @@ from undersigned.credentials import (
     credential_config,
     credential_jwt,
     enveloped_credential,
-    issuers_of,
     read_credential,
+    read_presentation,
     verify_credential,
 )
 from undersigned.encoding import JsonObject
@@ -143,10 +143,10 @@ def test_presentations_labelled_ok_are_taken(path: Path) -> None:
     document = json.loads(path.read_text())
     if path.name in PRESENTATIONS_NOT_TAKEN:
         with pytest.raises(UndersignedError) as caught:
-            issuers_of(document)
+            read_presentation(document)
         assert caught.value.code == PRESENTATIONS_NOT_TAKEN[path.name][0]
         return
-    assert issuers_of(document)[0] == document["holder"]
+    assert read_presentation(document).parties[0] == document["holder"]
 
 
 @pytest.mark.parametrize("path", labelled(PRESENTATIONS, "fail"), ids=lambda path: path.name)
@@ -154,17 +154,17 @@ def test_presentations_labelled_fail_are_refused(path: Path) -> None:
     """Also with what else a presentation has here, so that they are refused for what is wrong with them."""
     document = json.loads(path.read_text())
     with pytest.raises(UndersignedError):
-        issuers_of({"holder": ISSUER.did} | document)
+        read_presentation({"holder": ISSUER.did} | document)
 
 
 @pytest.mark.parametrize("name", UNLABELLED)
 def test_presentations_without_a_label(conformance: Path, name: str) -> None:
     document = json.loads((conformance / "vc-data-model-2.0" / "input" / name).read_text())
     if (code := UNLABELLED[name]) is None:
-        assert issuers_of(document)
+        assert read_presentation(document).parties
         return
     with pytest.raises(UndersignedError) as caught:
-        issuers_of(document)
+        read_presentation(document)
     assert caught.value.code == code
 
 

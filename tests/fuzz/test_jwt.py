@@ -13,9 +13,9 @@ from parties import NOW, Party, documents
 from undersigned.credentials import (
     enveloped_credential,
     enveloped_presentation,
-    issuers_of,
     membership,
     read_credential,
+    read_presentation,
     verify_credential,
 )
 from undersigned.encoding import base64url_encode
@@ -46,7 +46,7 @@ CLAIMS = ("iss", "sub", "jti", "iat", "nbf", "exp", "vc", "proof", "credentialSc
 def tried(document: dict[str, Any]) -> None:
     for read in (
         read_credential,
-        issuers_of,
+        read_presentation,
         lambda it: verify_credential(it, documents=documents(ISSUER), now=NOW),
     ):
         with suppress(UndersignedError):

@@ -1,8 +1,5 @@
 """The contract: its document and terms, who signed what, and whether it stands alone."""
 
-from undersigned.contract.authority import (
-    authorises,
-)
 from undersigned.contract.build import (
     build_amendment,
     build_document,
@@ -27,7 +24,6 @@ from undersigned.contract.check import (
     contract_digest,
     read_contract,
     read_document,
-    scope_of,
 )
 from undersigned.contract.document import (
     AmendmentDocument,
@@ -117,7 +113,6 @@ __all__ = [
     "Terms",
     "Transcript",
     "acceptance_config",
-    "authorises",
     "build_amendment",
     "build_document",
     "build_release",
@@ -147,7 +142,6 @@ __all__ = [
     "rebase",
     "ruling_config",
     "same_terms",
-    "scope_of",
     "share",
     "terms_card",
     "verify_countersigned",

@@ -42,7 +42,7 @@ from undersigned.encoding import (
     write_canonical,
 )
 from undersigned.errors import ContractError, FormatError
-from undersigned.scope import Scope, read_scope
+from undersigned.scope import read_scope
 
 __all__ = [
     "MAX_DOCUMENT_BYTES",
@@ -55,7 +55,6 @@ __all__ = [
     "contract_digest",
     "read_contract",
     "read_document",
-    "scope_of",
 ]
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
@@ -269,15 +268,6 @@ def _written(document: SignedDocument) -> bytes:
 def unproved(document: Mapping[str, Any]) -> bytes:
     """The canonical form without proofs: what the digest covers and the first proof signs."""
     return canonicalize({name: value for name, value in document.items() if name != "proof"})
-
-
-def scope_of(document: ContractDocument, understood: tuple[str, ...] = ()) -> Scope:
-    """The scope to decide by.
-
-    Raises:
-        FormatError: `schema_violation`: it holds a critical extension that is not in `understood`.
-    """
-    return read_scope(document.terms.scope, understood)
 
 
 def check_milestones(milestones: Iterable[Milestone], criteria: Iterable[str]) -> None:

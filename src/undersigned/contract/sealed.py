@@ -48,16 +48,6 @@ class SealedContract(Struct, frozen=True, kw_only=True):
     json: JsonObject
     """The document with both proofs, as it was verified."""
 
-    @property
-    def offerer_did(self) -> Did:
-        """Whose offer it was, and who sealed it."""
-        return self.document.hirer if self.offerer == "hirer" else self.document.provider
-
-    @property
-    def acceptor_did(self) -> Did:
-        """Who accepted it."""
-        return self.document.provider if self.offerer == "hirer" else self.document.hirer
-
 
 class SealedChange(Struct, frozen=True, kw_only=True):
     """An amendment or release that was checked whole, by itself: what it amends is for the caller to compare."""

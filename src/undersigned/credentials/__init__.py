@@ -85,7 +85,6 @@ from undersigned.credentials.status_list import (
 from undersigned.credentials.verify import (
     ShownPresentation,
     VerifiedPresentation,
-    issuers_of,
     open_presentation,
     read_presentation,
     verify_answer,
@@ -152,7 +151,6 @@ __all__ = [
     "enveloped_credential",
     "enveloped_presentation",
     "is_enveloped",
-    "issuers_of",
     "linked_origins",
     "membership",
     "open_envelope",

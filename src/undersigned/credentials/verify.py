@@ -1,8 +1,8 @@
 """Whether a credential was issued, and a presentation made for us, by those they name.
 
 Each function gives the verified thing or raises; an outer proof never speaks for an inner one, nor the reverse.
-Limits stand before cryptography, and what needs to be fetched is asked for as a value (`issuers_of`). A document may
-carry a proof or be one signed text in an envelope; what is checked is the same.
+Limits stand before cryptography, and what needs to be fetched is asked for as a value (`ShownPresentation.parties`). A
+document may carry a proof or be one signed text in an envelope; what is checked is the same.
 
 Source: protocol-spec/02-identity-and-keys.md, sections 2.6 and 2.7; protocol-spec/11-credentials.md
 """
@@ -51,7 +51,6 @@ from undersigned.proof import KeyLookup, verify_proof
 __all__ = [
     "ShownPresentation",
     "VerifiedPresentation",
-    "issuers_of",
     "open_presentation",
     "read_presentation",
     "verify_answer",
@@ -185,17 +184,6 @@ def _check_members(content: Mapping[str, Any], defined: frozenset[str]) -> None:
         raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
 
 
-def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Did, ...]:
-    """The DIDs whose documents `verify_presentation` needs, the holder's first; sizes and shape are checked.
-
-    Raises:
-        FormatError, CredentialError: As `read_presentation`.
-
-    Source: protocol-spec/02-identity-and-keys.md, section 2.7
-    """
-    return read_presentation(presentation, contexts=contexts).parties
-
-
 def verify_credential(
     document: Mapping[str, Any],
     *,
@@ -303,10 +291,10 @@ def verify_presentation(
     comes after it, and `evaluate` counts no credential without it.
 
     `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
-    it, `documents` those that `issuers_of` named. That a challenge is used once follows from the state machine.
+    it, `documents` those of its `parties`. That a challenge is used once follows from the state machine.
 
     Raises:
-        FormatError: As `issuers_of`.
+        FormatError: As `read_presentation`.
         CredentialError: As `verify_credential`; `holder_mismatch`: of another holder, or a credential about somebody
             else (SC-64); `wrong_negotiation`: made for another engagement.
         ProofError: `challenge_mismatch`, `proof_missing` and others of `verify_proof`.

@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
-import structlog
 
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, ToClient, ToServer
 from undersigned.bridges.mcp_answers import RequestId
@@ -28,7 +27,6 @@ from .mcp_passage import Passage
 
 __all__ = ["GateLimits", "StdioGate", "standard_streams"]
 
-_log: Final = structlog.get_logger("undersigned.gates")
 _OURS: Final = "UNDERSIGNED_"
 """How variables of the environment begin that are for us alone, such as a passphrase."""
 

@@ -21,7 +21,6 @@ __all__ = [
     "P521_PUB",
     "RSA_PUB",
     "SECP256K1_PUB",
-    "SHA2_256",
     "X25519_PUB",
     "multicodec_decode",
     "multicodec_encode",
@@ -29,7 +28,6 @@ __all__ = [
     "varint_encode",
 ]
 
-SHA2_256: Final = 0x12
 ED25519_PUB: Final = 0xED
 P256_PUB: Final = 0x1200
 P384_PUB: Final = 0x1201

@@ -102,14 +102,13 @@ class Stage:
         *,
         seed: str,
         limits: Limits | None = None,
-        url: str | None = None,
         listen: tuple[str, int] = ("localhost", 0),
         reached_at: str | None = None,
         strangers: Strangers | None = None,
     ) -> None:
-        """`url` is what is dialled, if that is not the subject's own; `listen` where we listen, port 0 for any, and
-        `reached_at` the http or https URL at which the implementation reaches that, if it is not on this machine.
-        `strangers` are those of all stages before one implementation.
+        """`listen` is where we listen, port 0 for any, and `reached_at` the http or https URL at which the
+        implementation reaches that, if it is not on this machine. `strangers` are those of all stages before one
+        implementation.
         """
         self.subject = subject
         self.seed = seed
@@ -118,7 +117,7 @@ class Stage:
         before has a log, and a second one that begins anew would contradict it.
         """
         self.limits = limits or Limits()
-        self.url = url or subject.url
+        self.url = subject.url
         self.breaks = False
         """Whether connections break on the way, so that scenarios have to come back by themselves."""
         self.strangers = strangers or Strangers()

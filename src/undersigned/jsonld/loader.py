@@ -38,7 +38,7 @@ def closed_loader(contexts: Contexts = CONTEXTS) -> Callable[[str, Any], dict[st
     return load
 
 
-def check_context(value: Any, contexts: Contexts, path: str = "/@context") -> None:
+def check_context(value: Any, contexts: Contexts) -> None:
     """Return if `value` is the IRI of a context in the registry, or a list of such.
 
     Raises:
@@ -46,11 +46,11 @@ def check_context(value: Any, contexts: Contexts, path: str = "/@context") -> No
     """
     listed = cast("list[Any]", value if isinstance(value, list | tuple) else [value])
     if not listed:
-        raise _refused(value, path)
+        raise _refused(value)
     for item in listed:
         if not isinstance(item, str) or item not in contexts:
-            raise _refused(item, path)
+            raise _refused(item)
 
 
-def _refused(value: Any, path: str = "/@context") -> FormatError:
-    return FormatError("context_not_allowed", f"expected a bundled context; came {value!a:.128}", path=path)
+def _refused(value: Any) -> FormatError:
+    return FormatError("context_not_allowed", f"expected a bundled context; came {value!a:.128}", path="/@context")

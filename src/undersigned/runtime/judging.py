@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterable
 from pathlib import Path
 
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
-from undersigned.did import DidDocument
 from undersigned.encoding import Digest, Instant, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import check_pack, sealed_of, terms_at
@@ -26,9 +24,7 @@ from .home import Home
 __all__ = ["judge_pack"]
 
 
-async def judge_pack(
-    home: Home, pack: bytes, *, passed: bool, now: Instant, known: Iterable[DidDocument] = (), again: bool = False
-) -> JsonObject:
+async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, again: bool = False) -> JsonObject:
     """The signed statement that the owner of `home` accepts the last delivery in this pack, or does not. It is kept, so
     that the other result is not signed for the same delivery unless `again` says so: whoever had both could choose.
 
@@ -39,7 +35,7 @@ async def judge_pack(
             in it waits for a verdict.
         ConfigurationError: `key_unavailable`.
     """
-    report, case = check_pack(pack, now=now, known=known)
+    report, case = check_pack(pack, now=now)
     for step in report.steps:
         if not step.ok:
             raise VerificationError(step.code, f"step {step.number}, {step.name}: {step.detail}")

@@ -20,7 +20,6 @@ from undersigned.scope.target import Target, forbids, inside, matches, parse_pat
 from undersigned.scope.wire import (
     ACTION_PATTERN,
     OBTAIN_CONSENT,
-    OPERATORS,
     SKETCH_BASE,
     WireConstraint,
     WireDuty,
@@ -34,7 +33,6 @@ __all__ = [
     "CLASSES",
     "CONDITIONS",
     "OBTAIN_CONSENT",
-    "OPERATORS",
     "SKETCH_BASE",
     "Action",
     "Approved",

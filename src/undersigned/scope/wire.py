@@ -15,11 +15,9 @@ from msgspec import Meta, Struct
 
 __all__ = [
     "ACTION_PATTERN",
-    "LEFT_OPERANDS",
     "MAX_RULES",
     "NAME_PATTERN",
     "OBTAIN_CONSENT",
-    "OPERATORS",
     "SKETCH_BASE",
     "WireConstraint",
     "WireDuty",
@@ -39,12 +37,6 @@ NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}(?!\n)$"
 ACTION_PATTERN: Final = r"^[a-z][a-z0-9.-]{0,31}:[a-z0-9][a-z0-9._/-]{0,94}(?!\n)$"
 """An absolute IRI in its only spelling: lower case, no percent signs."""
 
-LEFT_OPERANDS: Final = ("amount", "count", "dataClass", "dateTime", "egress", "payAmount", "region")
-"""`count` of uses, `payAmount` of money (`unit`: currency), `amount` of anything else (`unit`: what), the instant of
-use, and the three conditions. A scope that names another is refused whole: it may be the one that narrows."""
-
-OPERATORS: Final = ("gteq", "isAnyOf", "lteq")
-
 OBTAIN_CONSENT: Final = "http://www.w3.org/ns/odrl/2/obtainConsent"
 """What has to be done before a grant with an approval clause is used: ODRL's word for a person's yes."""
 
@@ -59,6 +51,9 @@ class WireConstraint(
 
     id: _Id
     left_operand: Literal["amount", "count", "dataClass", "dateTime", "egress", "payAmount", "region"]
+    """`count` of uses, `payAmount` of money (`unit`: currency), `amount` of anything else (`unit`: what), the instant
+    of use, and the three conditions. A scope that names another is refused whole: it may be the one that narrows.
+    """
     operator: Literal["gteq", "isAnyOf", "lteq"]
     right_operand: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(min_length=1, max_length=64)

@@ -17,7 +17,6 @@ from .base import ChannelLimits
 
 __all__ = ["Watch"]
 
-_TEXT: Final = 0x1
 _BINARY: Final = 0x2
 _FIRST_CONTROL: Final = 0x8
 

@@ -91,8 +91,6 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dic
             anchor.issuer == issuer and anchor.covers(credential_type, capability, now) for anchor in self.anchors
         )
 
-    def issuers(
-        self, credential_type: str, *, capability: str | None = None, now: Instant | None = None
-    ) -> tuple[Did, ...]:
+    def issuers(self, credential_type: str, *, now: Instant | None = None) -> tuple[Did, ...]:
         """Who is believed about this type; sorted."""
-        return tuple(sorted({one.issuer for one in self.anchors if one.covers(credential_type, capability, now)}))
+        return tuple(sorted({one.issuer for one in self.anchors if one.covers(credential_type, None, now)}))

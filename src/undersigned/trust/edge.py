@@ -134,7 +134,6 @@ def edge_of(
     *,
     contracts: Collection[Digest] = (),
     evidence: Collection[Digest] = (),
-    status: Status = "good",
 ) -> Edge:
     """The edge of a credential that `verify_credential` gave. `contracts`: those known to be signed by both parties;
     `evidence`: what is here, and was seen to show of the subject what an accusation says.
@@ -191,8 +190,7 @@ def edge_of(
         weight,
         _bound(credential.valid_from, "/validFrom", first=True),
         _bound(credential.valid_until, "/validUntil", first=False),
-        status,
-        says,
+        says=says,
     )
 
 

@@ -2,10 +2,10 @@ import pytest
 from msgspec.structs import replace
 
 from contracts import ENGAGEMENT, HIRER, SCOPE, document, terms
-from undersigned.contract import Price, document_id, rebase, same_terms, scope_of
+from undersigned.contract import Price, document_id, rebase, same_terms
 from undersigned.encoding import from_struct, to_struct
 from undersigned.errors import FormatError
-from undersigned.scope import SKETCH_BASE, Scope
+from undersigned.scope import SKETCH_BASE, Scope, read_scope
 
 
 def test_the_id_is_a_name_and_every_other_id_is_below_it() -> None:
@@ -15,7 +15,7 @@ def test_the_id_is_a_name_and_every_other_id_is_below_it() -> None:
     assert made.terms.id == f"{made.id}#terms"
     assert made.terms.scope.id == f"{made.id}#scope"
     assert made.terms.scope.grants[0].id == f"{made.id}#read-artifact"
-    assert scope_of(made) == SCOPE
+    assert read_scope(made.terms.scope) == SCOPE
 
 
 def test_terms_are_compared_without_their_names() -> None:

@@ -18,7 +18,6 @@ from undersigned.credentials import (
     credential_jwt,
     enveloped_credential,
     enveloped_presentation,
-    issuers_of,
     membership,
     presentation_config,
     presentation_jwt,
@@ -369,7 +368,7 @@ def test_a_presentation_of_each_kind_of_key_verifies(kind: str) -> None:
     holder = AGENTS[kind]
     one, other = enveloped_credential(jwt(ISSUERS[kind], holder)), with_proof(ISSUER, holder)
     presentation = shown_jwt(one, other, holder=holder)
-    assert issuers_of(presentation) == (holder.did, *sorted({ISSUERS[kind].did, ISSUER.did}))
+    assert read_presentation(presentation).parties == (holder.did, *sorted({ISSUERS[kind].did, ISSUER.did}))
     found = answered(presentation, holder=holder.did)
     assert found.holder == holder.did
     assert found.digest == digest_bytes(canonicalize(presentation))

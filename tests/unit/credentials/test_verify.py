@@ -10,7 +10,6 @@ from undersigned.credentials import (
     credential_config,
     credential_jwt,
     enveloped_credential,
-    issuers_of,
     membership,
     presentation_config,
     read_presentation,
@@ -144,13 +143,13 @@ def test_there_may_be_nothing_to_show() -> None:
 
 
 def test_the_documents_wanted_are_the_holders_and_the_issuers() -> None:
-    assert issuers_of(shown(issued(), issued(EC, suite="ecdsa-jcs-2019"))) == (
+    assert read_presentation(shown(issued(), issued(EC, suite="ecdsa-jcs-2019"))).parties == (
         AGENT.did,
         *sorted([ORGANISATION.did, EC.did]),
     )
     many = [issued(Party(f"org {n}")) for n in range(9)]
     with pytest.raises(FormatError) as caught:
-        issuers_of(shown(*many))
+        read_presentation(shown(*many))
     assert caught.value.code == "too_large"
 
 
