@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from integration.hires import REPORT, did_of, free_ports, summarise
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Did, Instant
+from undersigned.keys import KeyKind
 from undersigned.ledger import Blob, Row, Summary
 from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership
-from undersigned.runtime.signers import KeyKind
 from undersigned.testing import GUILD
 
 

@@ -51,7 +51,7 @@ from undersigned.runtime import Gatherer, SystemClock, checked_url, parse_price,
 from undersigned.testing import GUILD
 
 from .evidence import read_document_file
-from .options import checked_did, quiet_logs
+from .options import FILE, FOLDER, checked_did, quiet_logs
 from .output import HOME_OPTION, INTERRUPTED, Out, counted, meeting, plain
 
 __all__ = ["conform"]
@@ -130,7 +130,7 @@ def web_did(url: str) -> str:
 @click.option("--hook", metavar="URL", help="Where its hook is, by which it is told to hire; for --role hirer.")
 @click.option(
     "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="What to show to the hook, in a file.",
 )
 @click.option(
@@ -163,14 +163,14 @@ def web_did(url: str) -> str:
 @click.option(
     "--report",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder to write compatibility.json, compatibility.html, junit.xml, transcript.jsonl and badge.json into, "
     "over those of an earlier run.",
 )
 @click.option(
     "--expected",
     "expected_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="TOML of scenarios that are known to fail, an [[expected]] for each, with its `id` and a `reason`; one that "
     "does not fail any more fails the run.",
 )
@@ -180,7 +180,7 @@ def web_did(url: str) -> str:
 @click.option("--release", default="", metavar="TEXT", help="The version of the implementation, for the report.")
 @click.option(
     "--vectors",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="MANIFEST.sha256 of the vectors that the implementation passes; the report states its digest. With --verify: "
     "your own, to compare.",
 )
@@ -190,19 +190,19 @@ def web_did(url: str) -> str:
 @click.option(
     "--replay",
     "transcript",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Judge what a transcript.jsonl holds anew, without the implementation; takes --only and nothing else.",
 )
 @click.option(
     "--verify",
     "signed",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Check who signed a compatibility.json or interop.json that somebody sent, and play nothing.",
 )
 @click.option(
     "--did-document",
     "document",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="With --verify: the DID document of the signer, as published; by default it is fetched.",
 )
 @click.option("--list", "only_list", is_flag=True, help="Only list the scenarios.")

@@ -27,7 +27,7 @@ from undersigned.trust import KINDS
 
 from .claims import claim_of, told
 from .listing import CommandGroup
-from .options import FORCE_OPTION, new_file, open_gatherer, out_option
+from .options import FILE, FORCE_OPTION, new_file, open_gatherer, out_option
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -155,7 +155,7 @@ async def issue(
 
 
 @credentials.command("add")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE)
 @HOME_OPTION
 @command
 async def add(out: Out, file: Path, home: str | None) -> None:

@@ -43,6 +43,7 @@ from undersigned.runtime import (
 from undersigned.transport import free_ports
 
 from .evidence import export_to
+from .options import FILE, FOLDER
 from .output import Out, counted, meeting, plain, typed
 
 __all__ = ["demo"]
@@ -187,13 +188,13 @@ async def _serve_until_ready(
 @click.command()
 @click.option(
     "--artifact",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="A wheel or source distribution; by default one that is installed here.",
 )
 @click.option(
     "--dir",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     default=Path("undersigned-demo"),
     show_default=True,
     help="Folder for what is made; each run gets one of its own in it.",

@@ -18,7 +18,7 @@ from undersigned.runtime.witnessing import words
 
 from .evidence import read_document_file
 from .log import ledger
-from .options import FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
+from .options import FILE, FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
 
 __all__ = ["ledger"]
@@ -32,7 +32,7 @@ MAX_PROOF_BYTES = 1 << 20
 @click.option(
     "--check",
     "proof",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Check such a proof of somebody's, or what 'witness show --json' gives, and look at nothing else.",
 )
 @documents_option("For --check: a DID document that you kept, for a DID that nobody serves any more. May be repeated.")

@@ -12,12 +12,10 @@ from undersigned.daemon import GateProxy, RequestGate
 from undersigned.runtime import read_toml
 
 from .interrupts import stop_signal
-from .options import VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs
+from .options import FILE, VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()

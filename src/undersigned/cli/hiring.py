@@ -45,6 +45,7 @@ from .delivered import Failed, Written, not_written, write_artifacts
 from .options import (
     AT_OPTION,
     DOCUMENTS_OPTION,
+    FOLDER,
     FORCE_OPTION,
     GATES_OPTION,
     VERBOSE_OPTION,
@@ -252,7 +253,7 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @click.option(
     "--out",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder for what is delivered. What is there stays: a file of that name gets one with a number beside it.",
 )
 @FORCE_OPTION

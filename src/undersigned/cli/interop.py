@@ -11,7 +11,7 @@ from undersigned import __version__
 from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_peers, started, write_matrix
 from undersigned.runtime import SystemClock, checked_url, sign_record
 
-from .options import quiet_logs
+from .options import FILE, FOLDER, quiet_logs
 from .output import HOME_OPTION, Out, counted, meeting, plain
 
 __all__ = ["interop"]
@@ -24,14 +24,14 @@ STYLES = {"passed": "green", "failed": "bold red", "left out": "yellow"}
 @click.option(
     "--peers",
     "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     required=True,
     help="TOML of the implementations: how each is started, or where it listens.",
 )
 @click.option(
     "--report",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder to write interop.json, interop.html and the transcript of each pair into, over those of an earlier "
     "run.",
 )

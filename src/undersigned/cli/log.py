@@ -19,7 +19,6 @@ from undersigned.runtime import Gatherer, SystemClock
 from undersigned.runtime.files import read_file, why
 from undersigned.runtime.forks import fork_document
 from undersigned.runtime.logbook import (
-    MAX_NOTE_BYTES,
     Audited,
     Held,
     audited,
@@ -34,9 +33,9 @@ from undersigned.runtime.logbook import (
     verified_note,
 )
 from undersigned.runtime.witnessing import fork_of
-from undersigned.transparency import Checkpoint, leaf_hash, read_checkpoint, read_note
+from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read_checkpoint, read_note
 
-from .options import FORCE_OPTION, NOTE_OPTION, checked_did, write_new
+from .options import FILE, FORCE_OPTION, NOTE_OPTION, checked_did, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .state import ledger
 
@@ -106,7 +105,7 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
     "--since",
     "notes",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="A checkpoint that was kept: what it signs has to be a part of the log. May be repeated.",
 )

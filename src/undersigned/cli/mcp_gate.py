@@ -14,7 +14,7 @@ from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs, read_toml
 
 from .interrupts import stop_signal
-from .options import desk_options, host_port, open_desk
+from .options import FILE, desk_options, host_port, open_desk
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
@@ -29,7 +29,7 @@ LOG_LEVEL = 30
     "--rules",
     "rules_file",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="TOML: which tool, with which arguments, is which action on which target.",
 )
 @click.option("--contract", metavar="DIGEST", help="With COMMAND: the contract that its client works under.")

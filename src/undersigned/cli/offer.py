@@ -28,6 +28,7 @@ from undersigned.runtime import (
 from undersigned.trust import Decision, Verdict, approval, weigh
 
 from .listing import CommandGroup
+from .options import FOLDER
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["offer"]
@@ -36,7 +37,7 @@ AS_OPTION = click.option(
     "--as",
     "person",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="FOLDER",
     help="Your own state folder: its key signs. Its passphrase is in UNDERSIGNED_PASSPHRASE or in the folder.",
 )

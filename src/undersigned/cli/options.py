@@ -44,6 +44,8 @@ from .telling import held_clock, tell_held
 __all__ = [
     "AT_OPTION",
     "DOCUMENTS_OPTION",
+    "FILE",
+    "FOLDER",
     "FORCE_OPTION",
     "GATES_OPTION",
     "NOTE_OPTION",
@@ -97,6 +99,12 @@ FORCE_OPTION = click.option(
     is_eager=True,  # known when the names of files are looked at
     help="Write over a file that is there; without this it stays.",
 )
+
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+"""The name of a file."""
+FOLDER = click.Path(path_type=Path, file_okay=False)
+"""The name of a folder."""
 
 
 class FilePath(click.Path):

@@ -37,6 +37,7 @@ from .brief import brief
 from .interrupts import INTERRUPTED, Interrupts
 
 __all__ = [
+    "CHECK_FAILED",
     "HOME_OPTION",
     "JSON_OPTION",
     "WAITS",

@@ -25,11 +25,11 @@ from undersigned.trust import (
 )
 
 from .listing import CommandGroup
+from .options import FILE
 from .output import HOME_OPTION, Out, command, counted, plain
 
 __all__ = ["policy"]
 
-FILE = click.Path(path_type=Path, dir_okay=False)
 FAILED = 1
 """Exit code: a case did not come as expected."""
 OUTCOMES = {"allow": 0, "deny": 3, "ask": 7}

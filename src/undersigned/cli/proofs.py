@@ -26,11 +26,10 @@ from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_pem
 from undersigned.runtime import LogProofLine, read_file
 
-from .output import Out, counted, plain
+from .output import CHECK_FAILED, Out, counted, plain
 
 __all__ = ["KINDS", "Against", "key_named", "verify_file"]
 
-CHECK_FAILED: Final = 4
 KINDS: Final = (
     "an evidence pack (a zip, as 'export' writes it), proofs as 'ledger prove --json' writes them, or a signed"
     " statement (in-toto in DSSE, alone or in a Sigstore bundle)"

@@ -11,12 +11,10 @@ from undersigned.runtime import read_token
 
 from .interrupts import stop_signal
 from .listing import CommandGroup
-from .options import quiet_logs
+from .options import FILE, quiet_logs
 from .output import Out, command
 
 __all__ = ["registry"]
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(cls=CommandGroup)

@@ -127,7 +127,8 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             if summary is None:
                 raise ConfigurationError("not_found", f"no engagement {engagement} in this ledger")
             if place == 0:
-                out.line(f"{engagement} with {plain(summary.peer, 200)}, who is the {_other(summary.role)}")
+                other = "provider" if summary.role == "hirer" else "hirer"
+                out.line(f"{engagement} with {plain(summary.peer, 200)}, who is the {other}")
             for row in await store.rows(engagement, place):
                 place = row.place
                 if row.kind == "noted":
@@ -144,7 +145,3 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             await asyncio.sleep(0.3)
     finally:
         await store.close()
-
-
-def _other(role: str) -> str:
-    return "provider" if role == "hirer" else "hirer"

@@ -14,6 +14,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.runtime import SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
 
 from .interrupts import stop_signal
+from .options import FOLDER
 from .output import HOME_OPTION, Out, command, counted, typed
 
 __all__ = ["spawn"]
@@ -31,7 +32,7 @@ __all__ = ["spawn"]
 @click.option(
     "--out",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder to make a state folder for each in. Without it, --json writes the private keys to standard output.",
 )
 @HOME_OPTION

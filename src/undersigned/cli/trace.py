@@ -32,7 +32,7 @@ from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, t
 
 from .evidence import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
+from .output import CHECK_FAILED, HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
 
 __all__ = [
     "PACK_OPTION",
@@ -47,7 +47,6 @@ __all__ = [
 MOST_LINES: Final = 24
 """Actions of one statement that are told one by one; --json has all of them."""
 STYLES: Final[dict[State, str]] = {"verified": "green", "stated": "", "missing": "yellow", "failed": "bold red"}
-CHECK_FAILED: Final = 4
 MAX_HASHED: Final = 1 << 36
 """Bytes of a file whose digest is asked for."""
 

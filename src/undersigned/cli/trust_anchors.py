@@ -14,13 +14,13 @@ from undersigned.runtime import AnchorBook, KeptRecord, SystemClock, read_docume
 from undersigned.trust import MAX_DEPTH, Anchor, Anchors, AnchorSet, anchor_changes, anchor_record
 
 from .listing import CommandGroup
+from .options import FILE
 from .output import HOME_OPTION, Out, command, counted, plain
 from .trust_changes import compare, did_here, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
 
 __all__ = ["FILE", "YES_OPTION", "trust"]
 
 YES_OPTION = click.option("--yes", is_flag=True, help="Go on although open engagements lose their path.")
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(cls=CommandGroup)

@@ -9,7 +9,6 @@ Source: protocol-spec/07-contract.md, section 7.2
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -36,11 +35,10 @@ from undersigned.contract.terms import (
     Terms,
 )
 from undersigned.encoding import Did, Digest, EngagementId
+from undersigned.jsonld import HIRE_CONTEXT
 from undersigned.scope import SKETCH_BASE, Scope, WireScope, compile_scope, read_scope
 
 __all__ = ["build_amendment", "build_document", "build_release", "draft_terms", "rebase", "same_terms"]
-
-CONTEXT: Final = "https://w3id.org/hire/v1"
 
 
 def draft_terms(
@@ -113,7 +111,7 @@ def build_document(
     """
     name = document_id(engagement, role, sequence)
     return ContractDocument(
-        context=CONTEXT,
+        context=HIRE_CONTEXT,
         id=name,
         engagement=engagement,
         hirer=hirer,
@@ -148,7 +146,7 @@ def build_amendment(
     """
     name = document_id(of.engagement, role, sequence)
     return AmendmentDocument(
-        context=CONTEXT,
+        context=HIRE_CONTEXT,
         id=name,
         engagement=of.engagement,
         hirer=of.hirer,
@@ -180,7 +178,7 @@ def build_release(
     Source: protocol-spec/07-contract.md, section 7.10
     """
     return ReleaseDocument(
-        context=CONTEXT,
+        context=HIRE_CONTEXT,
         id=document_id(of.engagement, role, sequence),
         engagement=of.engagement,
         hirer=of.hirer,

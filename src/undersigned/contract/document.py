@@ -29,7 +29,7 @@ __all__ = [
     "document_id",
 ]
 
-Role = Literal["hirer", "provider"]
+Role: TypeAlias = Literal["hirer", "provider"]
 
 
 class _Part(

@@ -33,6 +33,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import KeyKind, PublicKey
+from undersigned.proof import SIGNATURE_BYTES
 
 __all__ = [
     "CREDENTIAL_JWT",
@@ -53,7 +54,6 @@ JOSE_ALGORITHMS: Final[Mapping[str, KeyKind]] = MappingProxyType(
 """The algorithms that are read, with the one kind of key of each. `EdDSA` is the old name (RFC 9864): never written."""
 
 _WRITTEN: Final[Mapping[KeyKind, str]] = MappingProxyType({"Ed25519": "Ed25519", "P-256": "ES256", "P-384": "ES384"})
-_SIGNATURE_BYTES: Final[Mapping[KeyKind, int]] = MappingProxyType({"Ed25519": 64, "P-256": 64, "P-384": 96})
 _HEADER: Final = frozenset({"alg", "kid", "typ", "cty"})
 _MAX_HEADER: Final = 4096
 _DID_URL: Final = re.compile(DIDURL_PATTERN)
@@ -141,7 +141,7 @@ def read_jws(text: str, of: JwsKind) -> Jws:
         raise ProofError("key_not_authorized", f"expected a DID URL with a fragment as kid; came {method!a:.200}")
 
     # Step 3: one spelling of a signature of full length.
-    expected = _SIGNATURE_BYTES[JOSE_ALGORITHMS[algorithm]]
+    expected = SIGNATURE_BYTES[JOSE_ALGORITHMS[algorithm]]
     if len(base64url_decode(parts[2])) != expected:
         raise ProofError("proof_invalid", f"expected a signature of {expected} bytes")
 

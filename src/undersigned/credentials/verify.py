@@ -46,7 +46,7 @@ from undersigned.encoding import (
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
-from undersigned.proof import KeyLookup, verify_proof
+from undersigned.proof import MAX_SKEW_SECONDS, KeyLookup, verify_proof
 
 __all__ = [
     "ShownPresentation",
@@ -65,7 +65,6 @@ __all__ = [
 MAX_PRESENTATION_BYTES: Final = 128 * 1024
 MAX_ISSUERS: Final = 8
 """Different issuers in one presentation: each may be a host to be asked (SC-103)."""
-MAX_SKEW_SECONDS: Final = 60
 
 _MEMBERS: Final = frozenset({"@context", "id", "type", "holder", "engagement", "verifiableCredential"})
 _CLAIMS: Final = frozenset({"iss", "aud", "nonce", "jti", "iat", "nbf", "exp"})

@@ -21,6 +21,7 @@ __all__ = [
     "DID_PATTERN",
     "DIGEST_PATTERN",
     "DURATION_PATTERN",
+    "END",
     "ENGAGEMENT_PATTERN",
     "INSTANT_PATTERN",
     "MESSAGEID_PATTERN",
@@ -43,6 +44,7 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 """A JSON object as decoded: the caller owns it and may change it."""
 
 END: Final = r"(?!\n)$"
+"""The end of a pattern; `$` alone accepts a newline after it."""
 DIGEST: Final = "uEi[A-D][A-Za-z0-9_-]{42}[AQgw]"
 DIGEST_PATTERN: Final = f"^{DIGEST}{END}"
 ENGAGEMENT_PATTERN: Final = f"^urn:hire:engagement:{DIGEST}{END}"

@@ -59,12 +59,10 @@ from undersigned.evidence.case import Case, documents_of, invalid, key_among, pa
 from undersigned.evidence.leaves import withheld_in
 from undersigned.keys import PublicKey
 from undersigned.messages import Presentation
-from undersigned.proof import verify_proof
+from undersigned.proof import JCS_SUITES, verify_proof
 
 __all__ = ["check_credentials"]
 
-SUITES: Final = frozenset({"eddsa-jcs-2022", "ecdsa-jcs-2019"})
-"""Suites whose proofs cover the JSON itself."""
 LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_string=8 * 1024 * 1024)
 """Of decisions."""
 
@@ -379,7 +377,7 @@ def _is_signed(
     if isinstance(proof, list) and len(cast("list[Any]", proof)) == 1:
         (proof,) = cast("list[Any]", proof)
     suite = cast("JsonObject", proof).get("cryptosuite") if isinstance(proof, dict) else None
-    if isinstance(suite, str) and suite not in SUITES:
+    if isinstance(suite, str) and suite not in JCS_SUITES:
         found.unchecked.add("a proof of another suite than those of canonical JSON")
         return False
     try:
@@ -402,7 +400,7 @@ def _is_signed(
         now=at,
         challenge=asked and asked.challenge,
         domain=asked and asked.domain,
-        suites=SUITES,
+        suites=JCS_SUITES,
         low_s=asked is not None,
     )
     return True

@@ -43,6 +43,7 @@ from undersigned.messages import (
     Sync,
     VerifiedMessage,
 )
+from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.transparency import (
     COSIGNATURE,
     Checkpoint,
@@ -61,8 +62,6 @@ from undersigned.transparency import (
 __all__ = ["check_logs"]
 
 T = TypeVar("T")
-
-MAX_SKEW_SECONDS = 60
 
 
 def check_logs(case: Case) -> str:

@@ -13,10 +13,9 @@ from undersigned.encoding import FOREIGN_LIMITS, decode_json, digest_bytes, shif
 from undersigned.errors import VerificationError
 from undersigned.evidence.case import Case, assertion_keys, invalid, pack_of, sealed_of
 from undersigned.evidence.leaves import check_recorded, withheld_in
+from undersigned.proof import MAX_SKEW_SECONDS
 
 __all__ = ["check_refusals"]
-
-MAX_SKEW_SECONDS = 60
 
 
 def check_refusals(case: Case) -> str:

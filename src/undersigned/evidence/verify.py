@@ -70,12 +70,12 @@ from undersigned.evidence.pack import (
 from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, Start, VerifiedMessage, verify_message
+from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.protocol import Early, Received, Sent, begin, early, judge
 from undersigned.transparency import Verifier
 
 __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 
-MAX_SKEW_SECONDS: Final = 60
 ASSERTION: Final = "assertionMethod"
 MAX_DOCUMENTS: Final = 256
 """Of one DID in a pack; an engagement is stored with fewer."""

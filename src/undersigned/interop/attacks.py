@@ -24,6 +24,7 @@ from .recipes import RECIPES
 from .scenario import Forge, Raw, Refused, Spend
 from .stage import SceneLine
 from .values import filled, replaced
+from .weak import ORDER
 
 FAULT: Final = frozenset({"type", "code", "of", "path"})
 """All that a `Fault` tells (HIRE-SEC-07)."""
@@ -33,8 +34,6 @@ ORDERLY: Final = (1000, 1001)
 """Close codes of an end that finds no fault."""
 OF_FRAMES: Final = (1002, 1003, 1007, 1009)
 """Close codes of an end that finds fault with a frame."""
-ORDER: Final = 2**252 + 27742317777372353535851937790883648493
-"""Of the group of Ed25519."""
 MAX_LARGER: Final = 128
 """How much longer a `Problem` may be than the short move that it is about."""
 

@@ -12,11 +12,12 @@ from undersigned.encoding import base58_encode
 from undersigned.runtime import PrivateKey
 from undersigned.testing import Attacker
 
-__all__ = ["Weak"]
+__all__ = ["ORDER", "Weak"]
 
 MULTICODEC: Final = b"\xed\x01"
 NEUTRAL: Final = b"\x01" + bytes(31)
 ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+"""Of the group of Ed25519."""
 
 
 class _NoKey:

@@ -5,7 +5,7 @@ Source: Controlled Identifiers 1.0, section 2.2.2; Multicodec table
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from undersigned.encoding import (
     BLS12_381_G1_PUB,
@@ -26,7 +26,7 @@ from undersigned.errors import FormatError, VerificationError
 
 __all__ = ["KeyKind", "read_multikey", "write_multikey"]
 
-KeyKind = Literal["Ed25519", "P-256", "P-384"]
+KeyKind: TypeAlias = Literal["Ed25519", "P-256", "P-384"]
 
 _CODES: Final[dict[KeyKind, int]] = {"Ed25519": ED25519_PUB, "P-256": P256_PUB, "P-384": P384_PUB}
 _KINDS: Final[dict[int, KeyKind]] = {code: kind for kind, code in _CODES.items()}

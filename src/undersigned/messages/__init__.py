@@ -21,7 +21,6 @@ from undersigned.messages.attestation import (
     Settled,
 )
 from undersigned.messages.base import (
-    CONTEXT,
     VERSIONS,
     Consistency,
     Message,
@@ -79,7 +78,6 @@ __all__ = [
     "BASES",
     "CANCEL_REASONS",
     "CAUSES",
-    "CONTEXT",
     "MESSAGE_TYPES",
     "OUTCOMES",
     "REASONS",

@@ -13,11 +13,13 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field, to_builtins
 
-from undersigned.encoding import AMOUNT_PATTERN, Did, DidUrl, Digest, Duration, EngagementId, Instant, MessageId
+from undersigned.contract import Role
+from undersigned.encoding import AMOUNT_PATTERN, END, Did, DidUrl, Digest, Duration, EngagementId, Instant, MessageId
 from undersigned.errors import FormatError
+from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.proof import Purpose
 
 __all__ = [
-    "CONTEXT",
     "VERSIONS",
     "Code",
     "Consistency",
@@ -47,14 +49,8 @@ __all__ = [
     "violated",
 ]
 
-CONTEXT: Final = "https://w3id.org/hire/v1"
-"""The one `@context` of every message; no other value, list or object is taken."""
-
 VERSIONS: Final[tuple[str, ...]] = ("1.0",)
 """Versions of the protocol that this library speaks, lowest first."""
-
-Role: TypeAlias = Literal["hirer", "provider"]
-Purpose: TypeAlias = Literal["authentication", "assertionMethod"]
 
 MAX_ITEMS: Final = 64
 """Items in a list, unless its member says otherwise."""
@@ -62,9 +58,6 @@ MAX_POINTER: Final = 256
 """Characters of a JSON pointer."""
 MAX_NUMBER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
-
-END: Final = r"(?!\n)$"
-"""The end of a pattern; `$` alone accepts a newline after it."""
 
 # Every pattern below is anchored and reads its text once, left to right, so its time grows with the length only.
 Name = Annotated[str, Meta(min_length=1, max_length=256, description="A short name or identifier.")]
@@ -217,7 +210,7 @@ class Message(
     """The proof purpose and DID relationship; they follow from the type and never from the message."""
 
     # Written always and never left to a default when read: the codec refuses a message without them.
-    context: Literal["https://w3id.org/hire/v1"] = field(name="@context", default_factory=lambda: CONTEXT)
+    context: Literal["https://w3id.org/hire/v1"] = field(name="@context", default_factory=lambda: HIRE_CONTEXT)
     """Exactly this text."""
     version: Literal["1.0"] = field(default_factory=lambda: "1.0")
     """The version chosen in `Profile`; in `Inquiry` the lowest offered."""

@@ -29,7 +29,8 @@ from undersigned.encoding import (
     write_canonical,
 )
 from undersigned.errors import FormatError, ProofError, UndersignedError
-from undersigned.messages.base import CONTEXT, VERSIONS, Message
+from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.messages.base import VERSIONS, Message
 from undersigned.messages.problem import Problem
 from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import SignedMessage, VerifiedMessage
@@ -145,8 +146,8 @@ def read_message(content: dict[str, Any], size: int) -> Message:
     of = MESSAGE_TYPES.get(kind) if isinstance(kind, str) else None
     if of is None:
         raise FormatError("schema_violation", f"expected a type of message; came {_shown(kind)}", path="/type")
-    if content.get("@context") != CONTEXT:
-        text = f"expected exactly {CONTEXT!r}; came {_shown(content.get('@context'))}"
+    if content.get("@context") != HIRE_CONTEXT:
+        text = f"expected exactly {HIRE_CONTEXT!r}; came {_shown(content.get('@context'))}"
         raise FormatError("context_not_allowed", text, path="/@context")
     if version is None:
         raise FormatError("schema_violation", "expected a version; came none", path="/version")

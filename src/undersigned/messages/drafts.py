@@ -17,16 +17,18 @@ from msgspec.structs import replace
 
 from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_from_hash, write_canonical
 from undersigned.errors import FormatError
-from undersigned.messages.base import CONTEXT, Message, Proof
+from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.keys import KeyKind
+from undersigned.messages.base import Message, Proof
 from undersigned.messages.codec import read_canonical, read_message
 from undersigned.messages.signed import VerifiedMessage
-from undersigned.proof import Kind, make_proof, prepare, proof_config, signs_json
+from undersigned.proof import make_proof, prepare, proof_config, signs_json
 
 __all__ = ["Draft", "draft", "redraft"]
 
 _PROOF_ROOM: Final = 460
 """Bytes that a proof in its place takes beside its method: names, `@context`, times, suite, the longest signature."""
-_CONTEXT: Final[JsonObject] = {"@context": CONTEXT}
+_CONTEXT: Final[JsonObject] = {"@context": HIRE_CONTEXT}
 """What of a message a proof's options are made with."""
 
 
@@ -45,7 +47,7 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
         return VerifiedMessage(message=message, digest=self.digest, raw=write_canonical(message))
 
 
-def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Instant, expires: Instant) -> Draft:
+def draft(message: Message, method: DidUrl, suite: str, kind: KeyKind, created: Instant, expires: Instant) -> Draft:
     """The message and the bytes to be signed for it. `kind` is the key's: Ed25519, P-256 or P-384.
 
     Raises:
@@ -76,7 +78,7 @@ def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Ins
 
 
 def redraft(
-    verified: VerifiedMessage, method: DidUrl, suite: str, kind: Kind, created: Instant, expires: Instant
+    verified: VerifiedMessage, method: DidUrl, suite: str, kind: KeyKind, created: Instant, expires: Instant
 ) -> Draft:
     """The same content to be signed again, once its proof is past `expires` or its key was replaced (rule C9).
 

@@ -20,12 +20,10 @@ from undersigned.keys import PublicKey
 from undersigned.messages.base import MAX_POINTER, Proof
 from undersigned.messages.discovery import Inquiry
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
-from undersigned.proof import verify_options, verify_signature
+from undersigned.proof import MAX_SKEW_SECONDS, verify_options, verify_signature
 
-__all__ = ["MAX_SKEW_SECONDS", "problem_code_told", "problem_path_told", "verify_message"]
+__all__ = ["problem_code_told", "problem_path_told", "verify_message"]
 
-MAX_SKEW_SECONDS: Final = 60
-"""How far ahead of our clock a proof may have been made; inclusive."""
 MAX_PROOF_SECONDS: Final = 24 * 60 * 60
 """How long a proof may be good for; inclusive. The same content can be signed again."""
 

@@ -1,6 +1,6 @@
 """Data Integrity proofs and their cryptosuites. Private keys stay with the shell: it signs the bytes given here."""
 
-from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document, Kind
+from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document
 from undersigned.proof.data_integrity import (
     KeyLookup,
     attach,
@@ -15,16 +15,17 @@ from undersigned.proof.data_integrity import (
 from undersigned.proof.detached import detach, verify_detached
 from undersigned.proof.options import MAX_SKEW_SECONDS, Purpose, proof_config
 from undersigned.proof.sets import verify_proof_set
-from undersigned.proof.suites import CRYPTOSUITES, first_suite
+from undersigned.proof.suites import CRYPTOSUITES, JCS_SUITE_OF, JCS_SUITES, first_suite
 
 __all__ = [
     "CRYPTOSUITES",
+    "JCS_SUITES",
+    "JCS_SUITE_OF",
     "MAX_SKEW_SECONDS",
     "SIGNATURE_BYTES",
     "Cryptosuite",
     "Document",
     "KeyLookup",
-    "Kind",
     "Purpose",
     "attach",
     "detach",

@@ -16,15 +16,12 @@ from typing import Any, Final, Protocol, TypeAlias
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import KeyKind
 
-__all__ = ["SIGNATURE_BYTES", "Cryptosuite", "Document", "Kind"]
-
-Kind: TypeAlias = KeyKind
-"""Kind of key: `Ed25519`, `P-256` or `P-384`."""
+__all__ = ["SIGNATURE_BYTES", "Cryptosuite", "Document"]
 
 Document: TypeAlias = Mapping[str, Any]
 """A JSON object as decoded; never changed here."""
 
-SIGNATURE_BYTES: Final[Mapping[Kind, int]] = MappingProxyType({"Ed25519": 64, "P-256": 64, "P-384": 96})
+SIGNATURE_BYTES: Final[Mapping[KeyKind, int]] = MappingProxyType({"Ed25519": 64, "P-256": 64, "P-384": 96})
 """Length of a signature by kind of key: R and S, or r and s, each of full length."""
 
 
@@ -37,7 +34,7 @@ class Cryptosuite(Protocol):
         ...
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[KeyKind, ...]:
         """Kinds of key it signs with; any other is refused."""
         ...
 
@@ -55,7 +52,7 @@ class Cryptosuite(Protocol):
         self,
         document: Document,
         config: Document,
-        kind: Kind,
+        kind: KeyKind,
         *,
         jcs: bytes | None = None,
         jcs_sha256: bytes | None = None,

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias, cast
 from undersigned.encoding import DidUrl, Instant, JsonObject, multibase_decode, multibase_encode, write_canonical
 from undersigned.errors import FormatError, ProofError
 from undersigned.jsonld import CONTEXTS, Contexts
-from undersigned.keys import PublicKey
-from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document, Kind
+from undersigned.keys import KeyKind, PublicKey
+from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document
 from undersigned.proof.options import check_options, check_times, previous_proofs
 from undersigned.proof.suites import CRYPTOSUITES
 
@@ -46,7 +46,7 @@ MAX_SIGNATURE_CHARACTERS: Final = 200
 def prepare(
     document: Document,
     config: Document,
-    kind: Kind,
+    kind: KeyKind,
     *,
     jcs: bytes | None = None,
     jcs_sha256: bytes | None = None,

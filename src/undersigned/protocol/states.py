@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from msgspec import json
+
+from undersigned.contract import Role
 
 __all__ = [
     "CASES",
@@ -45,7 +47,6 @@ __all__ = [
     "rows_of",
 ]
 
-Role: TypeAlias = Literal["hirer", "provider"]
 HIRER: Final[Role] = "hirer"
 PROVIDER: Final[Role] = "provider"
 ROLES: Final[tuple[Role, Role]] = (HIRER, PROVIDER)

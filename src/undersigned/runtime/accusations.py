@@ -5,28 +5,22 @@ Source: protocol-spec/12-trust.md, section 12.1
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 import msgspec
 
 from undersigned.contract import ReleaseDocument, Terms, read_ruling, verify_ruling
 from undersigned.credentials import Accusation, Credential, read_claim
-from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, EngagementId, Instant, decode_json, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError, VerificationError
 from undersigned.ledger import Ledger
 from undersigned.messages import Offer, SignedMessage, decode_message, verify_message
 
 from .files import write_whole
-from .forks import check_fork, fork_in
+from .forks import DocumentOf, check_fork, fork_in
 from .home import Home
 from .papers import keys_of
 from .turn import Loaded, load_engagement
 
 __all__ = ["equivocation_proof", "keep_evidence", "proved"]
-
-DocumentOf: TypeAlias = Callable[[Did], Awaitable[DidDocument]]
 
 
 async def equivocation_proof(ledger: Ledger, engagement: EngagementId) -> bytes:

@@ -30,7 +30,7 @@ from undersigned.messages import (
     Seal,
     VerifiedMessage,
 )
-from undersigned.proof import CRYPTOSUITES
+from undersigned.proof import CRYPTOSUITES, JCS_SUITE_OF
 from undersigned.protocol import (
     ENDED,
     Cascade,
@@ -93,7 +93,6 @@ __all__ = ["Agent"]
 
 _log = structlog.get_logger()
 
-SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
 PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
@@ -144,7 +143,7 @@ class Agent:
         self.identity = Identity(
             did=own.id,
             method=method,
-            suite=suite or SUITE_OF[key.public_key.kind],
+            suite=suite or JCS_SUITE_OF[key.public_key.kind],
             kind=key.public_key.kind,
             sign=key.sign,
         )

@@ -30,7 +30,7 @@ from undersigned.encoding import (
     digest_of,
 )
 from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.proof import attach, prepare
+from undersigned.proof import JCS_SUITE_OF, attach, prepare
 from undersigned.trust import (
     AddingRule,
     Anchor,
@@ -236,8 +236,7 @@ async def sign_record(home: Home, document: Mapping[str, Any], now: Instant) -> 
     office = home.organisation_document()
     key = home.key("organisation" if office else "agent")
     method = (office or home.document()).methods("assertionMethod")[0]
-    suite = "eddsa-jcs-2022" if key.public_key.kind == "Ed25519" else "ecdsa-jcs-2019"
-    config = record_config(suite, method, now)
+    config = record_config(JCS_SUITE_OF[key.public_key.kind], method, now)
     return attach(document, config, await key.sign(prepare(document, config, key.public_key.kind)))
 
 

@@ -36,7 +36,7 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, PolicyError, ScopeError, UndersignedError, VerificationError
 from undersigned.ledger import Blob, Draw, Ledger, Reservation
 from undersigned.messages import Waiting
-from undersigned.proof import attach, prepare
+from undersigned.proof import JCS_SUITE_OF, attach, prepare
 from undersigned.protocol import ENDED, Engagement
 from undersigned.trust import (
     Approvers,
@@ -336,8 +336,7 @@ async def sign_approval(person: Home, approvers: Approvers, document: JsonObject
         raise VerificationError(
             "key_not_authorized", f"[approvers] names nobody with the key {key.public_key.multikey}"
         )
-    suite = "eddsa-jcs-2022" if approver.key.kind == "Ed25519" else "ecdsa-jcs-2019"
-    config = record_config(suite, approver.method, now)
+    config = record_config(JCS_SUITE_OF[approver.key.kind], approver.method, now)
     return attach(document, config, await key.sign(prepare(document, config, approver.key.kind)))
 
 

@@ -37,7 +37,7 @@ from undersigned.transparency import consistency_roots
 from .logbook import stated_in, verified_note
 from .witnessing import contradict, words
 
-__all__ = ["check_fork", "fork_document", "fork_in"]
+__all__ = ["DocumentOf", "check_fork", "fork_document", "fork_in"]
 
 DocumentOf: TypeAlias = Callable[[Did], Awaitable[DidDocument]]
 

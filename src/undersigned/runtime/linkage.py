@@ -25,7 +25,7 @@ from undersigned.credentials import (
 from undersigned.did import DidDocument, fetches, is_derived
 from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
 from undersigned.errors import CredentialError, ResolutionError, UndersignedError
-from undersigned.proof import attach, prepare
+from undersigned.proof import JCS_SUITE_OF, attach, prepare
 
 from .clock import Clock
 from .gather import Gatherer
@@ -137,7 +137,7 @@ class LinkageDesk:
             document.id, origin, valid_from=shift(now, -SKEW_SECONDS), valid_until=shift(now, LINKAGE_SECONDS)
         )
         method, kind = document.methods("assertionMethod")[0], key.public_key.kind
-        config = credential_config("eddsa-jcs-2022" if kind == "Ed25519" else "ecdsa-jcs-2019", method, now)
+        config = credential_config(JCS_SUITE_OF[kind], method, now)
         linked: list[JsonObject | str] = [attach(unsigned, config, key.sign_now(prepare(unsigned, config, kind)))]
         draft = credential_jwt(unsigned, method, kind, now)
         return [*linked, draft.signed(key.sign_now(draft.to_sign))]

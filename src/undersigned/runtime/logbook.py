@@ -56,7 +56,6 @@ from .gather import Gatherer
 from .signers import Signer
 
 __all__ = [
-    "MAX_NOTE_BYTES",
     "Audited",
     "Held",
     "audited",
@@ -78,7 +77,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-MAX_NOTE_BYTES: Final = 16_384
 MAX_BUNDLE_BYTES: Final = TILE_WIDTH * 65_537
 
 

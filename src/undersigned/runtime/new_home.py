@@ -20,6 +20,7 @@ from undersigned.contract import Price
 from undersigned.did import did_key, is_derived, keeps_history, make_document
 from undersigned.encoding import JsonObject, canonicalize
 from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.keys import KeyKind
 from undersigned.ledger import Lock
 from undersigned.transport import free_ports
 from undersigned.trust import Policy
@@ -30,7 +31,7 @@ from .files import naming, sync_folder, write_whole
 from .home import Home, passphrase_of
 from .order import checked_name, parse_price
 from .own_log import LOG, begin_log, continue_log
-from .signers import KeyKind, PrivateKey, generate_key, seal_key
+from .signers import PrivateKey, generate_key, seal_key
 
 __all__ = ["claimed", "create_home", "rotate_key"]
 

@@ -15,7 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import Terms, check_within, drawn
-from undersigned.encoding import Amount, Digest, Instant, add_amounts, compare_amounts, parse_duration
+from undersigned.encoding import Amount, Digest, Instant, add_amounts, compare_amounts
 from undersigned.errors import ContractError, LedgerConflict, ScopeError, UndersignedError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Delivery, Usage
@@ -205,9 +205,9 @@ def _pairs(terms: Terms, above: Terms) -> list[tuple[str, Limit, str]]:
     wides = {grant.id: grant for grant in read_scope(above.scope, above.scope.critical or ()).grants}
     found: list[tuple[str, Limit, str]] = []
     for own, wide in drawn(terms, above).items():
-        limits = {(limit.unit, _length(limit)): limit for limit in grants[own].limits}
+        limits = {limit.name: limit for limit in grants[own].limits}
         for limit in wides[wide].limits:
-            found.append((own, limits[limit.unit, _length(limit)], _key(wide, limit)))
+            found.append((own, limits[limit.name], _key(wide, limit)))
     return found
 
 
@@ -235,10 +235,6 @@ def draws_on(terms: Terms, above: Terms, now: Instant) -> tuple[Draw, ...]:
 def _key(grant: str, limit: Limit) -> str:
     """A limit in all is one count for ourselves and for those below; one per period is held apart, for every period."""
     return f"{grant}/{limit.unit}" if limit.per is None else f"{grant}/{limit.name}@{CHILDREN}"
-
-
-def _length(limit: Limit) -> int | None:
-    return None if limit.per is None else parse_duration(limit.per)
 
 
 def _freed(engagement: Engagement, effect: Free) -> tuple[str, ...]:

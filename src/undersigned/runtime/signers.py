@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from hashlib import scrypt
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import nacl.bindings
@@ -32,13 +32,11 @@ from undersigned.encoding import (
     multicodec_encode,
 )
 from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_raw
+from undersigned.keys import KeyKind, PublicKey, public_key_from_multikey, public_key_from_raw
 
 from .files import read_file, why, write_whole
 
-__all__ = ["KeyKind", "PrivateKey", "Sealer", "Signer", "generate_key", "named_key", "open_key", "seal_key"]
-
-KeyKind = Literal["Ed25519", "P-256", "P-384"]
+__all__ = ["PrivateKey", "Sealer", "Signer", "generate_key", "named_key", "open_key", "seal_key"]
 
 _CURVES: Final[dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm]]] = {
     "P-256": (ec.SECP256R1(), hashes.SHA256()),

@@ -38,7 +38,7 @@ from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
 from undersigned.errors import NO_ROOM, ConfigurationError, CredentialError, LedgerError, LedgerUnavailable
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.ledger import open_database
-from undersigned.proof import attach, prepare
+from undersigned.proof import JCS_SUITE_OF, attach, prepare
 
 from .signers import PrivateKey
 
@@ -352,7 +352,7 @@ class StatusRegister:
         self, unsigned: JsonObject, now: Instant, suite: str | None = None, contexts: Contexts = CONTEXTS
     ) -> JsonObject:
         key = self._opened_key()
-        suite = suite or ("eddsa-jcs-2022" if key.public_key.kind == "Ed25519" else "ecdsa-jcs-2019")
+        suite = suite or JCS_SUITE_OF[key.public_key.kind]
         config = credential_config(suite, self._document.methods("assertionMethod")[0], now)
         return attach(unsigned, config, key.sign_now(prepare(unsigned, config, key.public_key.kind, contexts=contexts)))
 

@@ -9,7 +9,7 @@ Source: protocol-spec/06-scope.md, section 6.4
 
 from __future__ import annotations
 
-from undersigned.encoding import compare_amounts, parse_duration, subtract_amounts
+from undersigned.encoding import compare_amounts, subtract_amounts
 from undersigned.errors import ScopeError
 from undersigned.scope.model import Grant, Limit, Prohibition, Scope, Window
 from undersigned.scope.target import forbids, inside, parse_pattern
@@ -125,13 +125,9 @@ def _short(parent: Scope, narrow: Grant, left: dict[str, dict[str, str]]) -> str
 def _own(grant: Grant, limit: Limit) -> Limit | None:
     """The grant's limit of the same unit and the same period; periods begin together, so their counts compare."""
     for own in grant.limits:
-        if own.unit == limit.unit and _length(own) == _length(limit):
+        if own.name == limit.name:
             return own
     return None
-
-
-def _length(limit: Limit) -> int | None:
-    return None if limit.per is None else parse_duration(limit.per)
 
 
 def _forbids(own: Prohibition, prohibition: Prohibition) -> bool:

@@ -29,7 +29,7 @@ from undersigned.did import DidDocument, did_key, document_from
 from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, from_struct, shift, to_struct
 from undersigned.errors import Closed
 from undersigned.messages import MESSAGE_TYPES, Message, VerifiedMessage, draft
-from undersigned.proof import attach, make_proof, prepare, proof_config
+from undersigned.proof import JCS_SUITE_OF, attach, make_proof, prepare, proof_config
 from undersigned.runtime import PrivateKey
 from undersigned.testing.actors import Actor
 from undersigned.testing.party import Party
@@ -45,7 +45,6 @@ LOOSE: Final = ChannelLimits(
     local=True, max_message_bytes=2**24, queue_bytes=2**26, ping_seconds=3600, message_seconds=3600, send_seconds=3600
 )
 """Limits of an attacker's own end, which holds itself to nothing."""
-SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
 
 
 class Known(NamedTuple):
@@ -66,7 +65,7 @@ class Attacker(Actor):
     def __init__(self, name: str, *, kind: Any = "Ed25519", suite: str | None = None) -> None:
         super().__init__(name)
         self.kind = kind
-        self.suite = suite or SUITE_OF[kind]
+        self.suite = suite or JCS_SUITE_OF[kind]
         self.key = PrivateKey(kind, sha256(f"{name}/{kind}".encode()).digest())
         self.public_key = self.key.public_key
         self.did = did_key(self.public_key)
@@ -181,7 +180,7 @@ class Attacker(Actor):
         if given.pop("jwt", False):
             draft = presentation_jwt(unsigned, self.method, self.kind, now, **given)
             return enveloped_presentation(draft.signed(self.key.sign_now(draft.to_sign)))
-        suite = given.pop("suite", SUITE_OF[self.kind])
+        suite = given.pop("suite", JCS_SUITE_OF[self.kind])
         config = presentation_config(suite, self.method, now, **given)
         return attach(unsigned, config, self.key.sign_now(prepare(unsigned, config, self.kind)))
 

@@ -4,6 +4,7 @@ Pure: hashes, proofs and texts as values. The store is `undersigned.ledger`, the
 """
 
 from undersigned.transparency.checkpoint import (
+    MAX_NOTE_BYTES,
     Checkpoint,
     Note,
     NoteKey,
@@ -73,6 +74,7 @@ __all__ = [
     "COSIGNATURE",
     "EMPTY_ROOT",
     "LOGGED_MOVES",
+    "MAX_NOTE_BYTES",
     "MAX_SUBMISSION_BYTES",
     "SIZE_TYPE",
     "TILE_WIDTH",

@@ -22,6 +22,7 @@ from undersigned.encoding import base64_decode, base64_encode
 from undersigned.errors import FormatError, LogProofError, ProofError
 
 __all__ = [
+    "MAX_NOTE_BYTES",
     "Checkpoint",
     "Note",
     "NoteKey",

@@ -56,8 +56,9 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.errors import FormatError, ProofError, TimedOut, TransportError, UndersignedError
+from undersigned.jsonld import HIRE_CONTEXT
 from undersigned.keys import PublicKey
-from undersigned.proof import CRYPTOSUITES, attach, prepare, proof_config, verify_proof
+from undersigned.proof import JCS_SUITE_OF, JCS_SUITES, attach, prepare, proof_config, verify_proof
 
 from .base import MAX_FRAME_BYTES, SUBPROTOCOL, Channel, closing
 
@@ -66,13 +67,6 @@ __all__ = ["PROTOCOL_VERSIONS", "Identity", "Proved", "Resolve", "admit", "prove
 PROTOCOL_VERSIONS: Final = ("1.0",)
 """Versions of the protocol that this code speaks, the one it likes best first."""
 
-_SUITES: Final[Mapping[str, str]] = {
-    "Ed25519": "eddsa-jcs-2022",
-    "P-256": "ecdsa-jcs-2019",
-    "P-384": "ecdsa-jcs-2019",
-}
-"""Nothing of a stranger is put through an RDF processor, so a connection is proved by the JCS suite of the key."""
-_PROOF_SUITES: Final = {name: CRYPTOSUITES[name] for name in sorted(set(_SUITES.values()))}
 _PROOF_LIFE_SECONDS: Final = 60
 _FRAME_LIMITS: Final = Limits(max_bytes=MAX_FRAME_BYTES, max_depth=4, max_members=16, max_items=16, max_string=2048)
 
@@ -269,7 +263,7 @@ def _document(
     part: Literal["dialer", "acceptor"], sender: Did, recipient: Did, nonce: str, versions: tuple[str, ...]
 ) -> JsonObject:
     return {
-        "@context": "https://w3id.org/hire/v1",
+        "@context": HIRE_CONTEXT,
         "type": "Connection",
         "part": part,
         "subprotocol": SUBPROTOCOL,
@@ -282,7 +276,7 @@ def _document(
 
 async def _signed(document: JsonObject, identity: Identity, now: Instant, *, challenge: str, domain: Did) -> bytes:
     config = proof_config(
-        _SUITES[identity.kind],
+        JCS_SUITE_OF[identity.kind],
         identity.method,
         "authentication",
         now,
@@ -329,7 +323,7 @@ async def _verify(
         now=moment,
         challenge=own_nonce,
         domain=own,
-        suites=_PROOF_SUITES,
+        suites=JCS_SUITES,
     )
     # Step 4: short-lived. `verify_proof` has checked that both instants are well-formed and that now lies between.
     if seconds_between(created, expires) > _PROOF_LIFE_SECONDS:

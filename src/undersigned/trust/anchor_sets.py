@@ -20,11 +20,10 @@ from undersigned.encoding import Did, DidUrl, Instant, JsonObject, MessageId, ca
 from undersigned.errors import CredentialError, FormatError, VerificationError
 from undersigned.jsonld import HIRE_CONTEXT
 from undersigned.keys import PublicKey
-from undersigned.proof import KeyLookup, proof_config, verify_proof
+from undersigned.proof import JCS_SUITES, KeyLookup, proof_config, verify_proof
 from undersigned.trust.anchors import Anchor
 
 __all__ = [
-    "SUITES",
     "AnchorChanges",
     "AnchorSet",
     "Signed",
@@ -41,7 +40,6 @@ __all__ = [
 ]
 
 MAX_RECORD_BYTES: Final = 256 * 1024
-SUITES: Final = ("eddsa-jcs-2022", "ecdsa-jcs-2019")
 """Records are JSON of our own and in no JSON-LD vocabulary, so only the suites that sign JSON itself cover them."""
 
 
@@ -120,7 +118,7 @@ def check_issuer(document: Mapping[str, Any], issuer: Did, documents: Mapping[Di
         ProofError: As `verify_proof`.
     """
     lookup = signer_keys((issuer,), documents, now)
-    verify_proof(document, key=lookup, purpose="assertionMethod", now=now, suites=SUITES)
+    verify_proof(document, key=lookup, purpose="assertionMethod", now=now, suites=JCS_SUITES)
 
 
 def check_successor(old: AnchorSet, new: AnchorSet) -> None:

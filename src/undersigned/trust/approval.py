@@ -34,7 +34,7 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.jsonld import HIRE_CONTEXT
 from undersigned.keys import PublicKey
-from undersigned.proof import proofs_of, verify_proof
+from undersigned.proof import JCS_SUITES, proofs_of, verify_proof
 from undersigned.scope import SKETCH_BASE
 from undersigned.trust.decision import Decision
 
@@ -54,7 +54,6 @@ __all__ = [
 
 MAX_APPROVAL_BYTES: Final = 16 * 1024
 MAX_APPROVERS: Final = 64
-SUITES: Final = ("eddsa-jcs-2022", "ecdsa-jcs-2019")
 """An approval is JSON of our own and in no JSON-LD vocabulary, so only the suites that sign JSON itself cover it."""
 TYPE: Final = "Approval"
 
@@ -223,7 +222,7 @@ def verify_approval(document: Mapping[str, Any], approvers: Approvers, *, now: I
         return signer.document.key_for(method, purpose, now=now)
 
     # Step 3: the signature, over all of it.
-    verify_proof(document, key=key, purpose="assertionMethod", now=now, suites=SUITES)
+    verify_proof(document, key=key, purpose="assertionMethod", now=now, suites=JCS_SUITES)
     return VerifiedApproval(
         digest=digest_bytes(canonicalize(dict(document))),
         by=signer.name,

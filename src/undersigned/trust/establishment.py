@@ -24,8 +24,8 @@ from undersigned.credentials import SCHEMAS, own_context, read_credential
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_of, to_struct
 from undersigned.errors import CredentialError, FormatError, UndersignedError
-from undersigned.proof import verify_proof
-from undersigned.trust.anchor_sets import SUITES, signer_keys
+from undersigned.proof import JCS_SUITES, verify_proof
+from undersigned.trust.anchor_sets import signer_keys
 from undersigned.trust.edge import Edge, edge_of
 
 __all__ = [
@@ -120,7 +120,7 @@ def verify_establishment(
         raise CredentialError("policy_denied", f"it ended at {found.valid_until}; it is {now}", path="/validUntil")
     if "proof" in document:
         lookup = signer_keys((found.author,), documents, now)
-        verify_proof(document, key=lookup, purpose="assertionMethod", now=now, suites=SUITES)
+        verify_proof(document, key=lookup, purpose="assertionMethod", now=now, suites=JCS_SUITES)
         return found
     if found.digest not in pinned:
         text = f"it has no proof, and no record of an anchor {found.author} names its digest {found.digest} as evidence"

@@ -19,9 +19,8 @@ from msgspec import Meta, Struct
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct
 from undersigned.errors import CredentialError, FormatError, VerificationError
-from undersigned.proof import proofs_of, verify_proof_set
+from undersigned.proof import JCS_SUITES, proofs_of, verify_proof_set
 from undersigned.trust.anchor_sets import (
-    SUITES,
     AnchorSet,
     Signed,
     check_issuer,
@@ -173,7 +172,9 @@ def verify_record(
         text = f"expected proofs by {' or '.join(rule.people) or 'nobody'}; came one by {strangers[0]}"
         raise VerificationError("key_not_authorized", text, path="/proof")
     lookup = signer_keys(signers, documents, now)
-    verify_proof_set(document, key=lookup, purpose="assertionMethod", required=sorted(signers), now=now, suites=SUITES)
+    verify_proof_set(
+        document, key=lookup, purpose="assertionMethod", required=sorted(signers), now=now, suites=JCS_SUITES
+    )
 
     # Step 3: a set is its issuer's.
     if content.set is not None and content.signed_set is not None:

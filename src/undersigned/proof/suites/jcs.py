@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from undersigned.encoding import canonicalize
 from undersigned.jsonld import CONTEXTS, Contexts
-from undersigned.proof.cryptosuite import Document, Kind
+from undersigned.keys import KeyKind
+from undersigned.proof.cryptosuite import Document
 
 __all__ = ["ECDSA_JCS_2019", "EDDSA_JCS_2022"]
 
@@ -22,7 +23,7 @@ class JcsSuite(NamedTuple):
     """A suite that signs canonical JSON."""
 
     name: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[KeyKind, ...]
     carries_context: bool = True
     signs_json: bool = True
 
@@ -30,7 +31,7 @@ class JcsSuite(NamedTuple):
         self,
         document: Document,
         config: Document,
-        kind: Kind,
+        kind: KeyKind,
         *,
         jcs: bytes | None = None,
         jcs_sha256: bytes | None = None,

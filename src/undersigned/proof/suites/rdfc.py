@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from undersigned.errors import FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, Contexts, compiled_quads, document_quads
-from undersigned.proof.cryptosuite import Document, Kind
+from undersigned.keys import KeyKind
+from undersigned.proof.cryptosuite import Document
 
 __all__ = ["ECDSA_RDFC_2019", "EDDSA_RDFC_2022"]
 
@@ -23,7 +24,7 @@ class RdfcSuite(NamedTuple):
     """A suite that signs canonical N-Quads."""
 
     name: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[KeyKind, ...]
     carries_context: bool = False
     signs_json: bool = False
 
@@ -31,7 +32,7 @@ class RdfcSuite(NamedTuple):
         self,
         document: Document,
         config: Document,
-        kind: Kind,
+        kind: KeyKind,
         *,
         jcs: bytes | None = None,
         jcs_sha256: bytes | None = None,
