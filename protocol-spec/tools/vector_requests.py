@@ -12,14 +12,8 @@ from example_messages import HIRER, PROVIDER, Party
 from vector_parts import EcParty, Vector, signers
 
 from undersigned.bridges.http_answers import draft_answer
-from undersigned.bridges.http_signatures import (
-    Request,
-    Response,
-    content_digest,
-    draft_request,
-    signature_base,
-    signature_input,
-)
+from undersigned.bridges.http_messages import Request, Response, signature_base, signature_input
+from undersigned.bridges.http_signatures import content_digest, draft_request
 from undersigned.encoding import digest_bytes, shift
 
 __all__ = ["request_vectors"]

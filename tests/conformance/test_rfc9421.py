@@ -14,15 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from support import conformance_dir
-from undersigned.bridges.http_signatures import (
-    ALGORITHMS,
-    Component,
-    Request,
-    Response,
-    signature_base,
-    signature_input,
-    verify_request,
-)
+from undersigned.bridges.http_messages import Component, Request, Response, signature_base, signature_input
+from undersigned.bridges.http_signatures import ALGORITHMS, verify_request
 from undersigned.errors import ProofError
 from undersigned.keys import PublicKey, public_key_from_raw
 

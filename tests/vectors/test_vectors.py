@@ -29,7 +29,8 @@ from undersigned.attestation import VERDICTS, VerifiedStatement, WorkPredicate, 
 from undersigned.attestation.bills import check_bills
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
-from undersigned.bridges.http_signatures import Request, Response, VerifiedRequest
+from undersigned.bridges.http_messages import Request, Response
+from undersigned.bridges.http_signatures import VerifiedRequest
 from undersigned.contract import check_parents, read_contract, read_parents, verify_parents, verify_sealed
 from undersigned.credentials import (
     StatusList,

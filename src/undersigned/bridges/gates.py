@@ -18,7 +18,8 @@ from undersigned.encoding import DIGEST_PATTERN, Did, DidUrl, Digest, Instant
 from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey, public_key_from_multikey
 
-from .http_signatures import Request, VerifiedRequest, claimed_content_digest, verify_request
+from .http_messages import Request
+from .http_signatures import VerifiedRequest, claimed_content_digest, verify_request
 
 __all__ = ["ContractKeys", "check_body", "claimed_contract", "refusal", "request_of", "verify_head"]
 

@@ -20,18 +20,14 @@ from undersigned.encoding import DidUrl, Instant, base64_encode, format_instant,
 from undersigned.errors import ProofError
 from undersigned.keys import PublicKey
 
+from .http_messages import Component, Headers, Response, signature_base, signature_input
 from .http_signatures import (
     ALGORITHMS,
     TAG,
-    Component,
-    Headers,
-    Response,
     check_age,
     check_signature,
     claimed_content_digest,
     content_digest,
-    signature_base,
-    signature_input,
     tagged_signature,
     text_parameter,
 )
@@ -93,7 +89,6 @@ def verify_answer(
     key: Callable[[DidUrl], PublicKey],
     *,
     now: Instant,
-    max_age_seconds: int = 60,
 ) -> VerifiedAnswer:
     """What the signature of an answer says, once it holds. `response.request` is the request as it was sent, signature
     and all; `body_digest` is the SHA-256 of the answer's body as it came.
@@ -114,7 +109,7 @@ def verify_answer(
     if missing := [part.name for part in _covered(response) if _identity(part) not in covered]:
         raise ProofError("proof_invalid", f"the signature does not cover {', '.join(missing)}")
     # Step 3: made just now, by our clock.
-    created = check_age(found.parameters, now, max_age_seconds)
+    created = check_age(found.parameters, now)
     # Step 4: the body is the one whose digest is covered.
     if claimed_content_digest(response) != body_digest:
         raise ProofError("digest_mismatch", "the body is not the one whose sha-256 the answer states")

@@ -6,9 +6,6 @@ Our requests cover `@method`, `@target-uri`, the field `Hire-Contract` (digest o
 when there is a body, `Content-Digest`; their parameters are `created`, `expires`, `nonce`, `keyid` (the verification
 method, a DID URL), `alg` and `tag="hire"`. A signature with another tag is somebody else's and is left alone.
 
-`signature_base` can do all derived components and the parameters `name`, `key`, `bs`, `sf` (for fields that
-RFC 9421 readers know the type of) and `req`; `tr` is refused, since no trailers are read.
-
 Source: protocol-spec/03-connection.md, section 3.7
 """
 
@@ -17,11 +14,10 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import a2b_base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
-from urllib.parse import parse_qsl, quote, urlsplit
 
 import http_sf
 import msgspec
@@ -38,15 +34,14 @@ from undersigned.encoding import (
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import PublicKey
 
+from .http_messages import PLAIN_TEXT, Component, Request, Response, base_of, field_of, inner_list
+
 __all__ = [
+    "AGE_SECONDS",
     "ALGORITHMS",
+    "SKEW_SECONDS",
     "TAG",
-    "Component",
-    "NonceWindow",
-    "NonceWindows",
-    "Request",
     "RequestDraft",
-    "Response",
     "Signature",
     "VerifiedRequest",
     "check_age",
@@ -55,8 +50,6 @@ __all__ = [
     "claimed_key",
     "content_digest",
     "draft_request",
-    "signature_base",
-    "signature_input",
     "tagged_signature",
     "text_parameter",
     "verify_request",
@@ -71,60 +64,21 @@ ALGORITHMS: Final[Mapping[str, str]] = {
 """The algorithm of RFC 9421, section 3.3, for each kind of key. There is no choice, so none to talk anybody down to."""
 
 _REQUIRED: Final[tuple[str, ...]] = ("@method", "@target-uri", "hire-contract")
-_SKEW_SECONDS: Final = 60
-_AGE_SECONDS: Final = 60
+SKEW_SECONDS: Final = 60
+"""How far ahead of our clock a signature may have been made; inclusive."""
+AGE_SECONDS: Final = 60
+"""How long ago it may have been made; inclusive."""
 _DIGEST: Final = re.compile(DIGEST_PATTERN)
-_NAME: Final = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+")
-_VALUE: Final = re.compile("[\t\x20-\x7e\x80-\xff]*")
 _NONCE: Final = re.compile("[\x21-\x7e]{16,128}")
-_PLAIN: Final = re.compile(r"[ !#-\[\]-~]*")
 _KEY: Final = re.compile("[a-z*][a-z0-9_.*-]*")
 _INTEGER: Final = "0|-?[1-9][0-9]{0,14}"
 """In its one form: what is signed is written anew, and no other text than the one that came."""
 _ONE_INPUT: Final = re.compile(
-    rf'(?P<label>{_KEY.pattern})=(?P<written>\((?P<covered>"{_PLAIN.pattern}"(?: "{_PLAIN.pattern}")*)\)'
-    rf'(?P<parameters>(?:;{_KEY.pattern}=(?:{_INTEGER}|"{_PLAIN.pattern}"))*))'
+    rf'(?P<label>{_KEY.pattern})=(?P<written>\((?P<covered>"{PLAIN_TEXT.pattern}"(?: "{PLAIN_TEXT.pattern}")*)\)'
+    rf'(?P<parameters>(?:;{_KEY.pattern}=(?:{_INTEGER}|"{PLAIN_TEXT.pattern}"))*))'
 )
 _ONE_SIGNATURE: Final = re.compile(rf"(?P<label>{_KEY.pattern})=:(?P<raw>[A-Za-z0-9+/]*={{0,2}}):")
-_PARAMETER: Final = re.compile(rf';({_KEY.pattern})=(?:({_INTEGER})|"({_PLAIN.pattern})")')
-_MAX_INTEGER: Final = 999_999_999_999_999  # RFC 9651, section 3.3.1
-_PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})  # RFC 9421, section 2.3
-_COMPONENT_PARAMETERS: Final = frozenset({"name", "key", "bs", "sf", "req"})
-_NAMED: Final = frozenset({"name"})
-_NOTHING: Final = frozenset[str]()
-_NO_PARAMETERS: Final[Mapping[str, str | bool]] = {}
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
-Headers = tuple[tuple[str, str], ...]
-Parameters = Mapping[str, "str | int | bool"]
-
-
-class Request(msgspec.Struct, frozen=True):
-    """An HTTP request as both sides see it."""
-
-    method: str
-    url: str
-    """The target URI, absolute. A server builds it from its own origin and the path; the Host field is the peer's."""
-    headers: Headers = ()
-    """Name and value of each field line, in order."""
-    body_digest: bytes | None = None
-    """SHA-256 of the body; None if there is none."""
-
-
-class Response(msgspec.Struct, frozen=True):
-    """An HTTP response; `request` is what it answers, for components with `req`."""
-
-    status: int
-    headers: Headers = ()
-    request: Request | None = None
-
-
-class Component(NamedTuple):
-    """A covered component with its parameters; a plain string stands for one without."""
-
-    name: str
-    parameters: tuple[tuple[str, str | bool], ...] = ()
-
+_PARAMETER: Final = re.compile(rf';({_KEY.pattern})=(?:({_INTEGER})|"({PLAIN_TEXT.pattern})")')
 
 _OURS: Final = tuple(map(Component, _REQUIRED))
 
@@ -179,85 +133,14 @@ def draft_request(
     created = int(parse_instant(now).timestamp())
     parameters = {
         "created": created,
-        "expires": created + _AGE_SECONDS,
+        "expires": created + AGE_SECONDS,
         "nonce": nonce,
         "keyid": keyid,
         "alg": ALGORITHMS[kind],
         "tag": TAG,
     }
-    written = _inner_list(parts, parameters)
-    return RequestDraft(request, _base(request, parts, written), written)
-
-
-def signature_input(components: Sequence[str | Component], parameters: Parameters) -> str:
-    """The inner list that says what is covered: value of `@signature-params`, and a member of `Signature-Input`.
-
-    Raises:
-        FormatError: `schema_violation`, a name or value that a structured field cannot hold.
-
-    Source: RFC 9421, section 2.3
-    """
-    return _inner_list([_component(part) for part in components], parameters)
-
-
-def _inner_list(parts: Sequence[Component], parameters: Parameters) -> str:
-    if (plain := _plain_input(parts, parameters)) is not None:
-        return plain
-    items = [(part.name, dict(part.parameters)) for part in parts]
-    try:
-        return http_sf.ser(cast(Any, [(items, dict(parameters))]))
-    except (ValueError, TypeError) as exc:
-        raise FormatError("schema_violation", f"not writable as a structured field: {exc}") from exc
-
-
-def _plain_input(parts: Sequence[Component], parameters: Parameters) -> str | None:
-    """The inner list if nothing in it needs an escape or a type of its own, as in all requests of ours; else None, and
-    the library writes it, character by character.
-    """
-    texts = [part.name for part in parts if not part.parameters]
-    if not texts or len(texts) < len(parts) or not parameters.keys() <= _PARAMETERS:
-        return None
-    written = '("' + '" "'.join(texts) + '")'
-    for name, value in parameters.items():
-        if type(value) is str:
-            texts.append(value)
-            written += f';{name}="{value}"'
-        elif type(value) is int and -_MAX_INTEGER <= value <= _MAX_INTEGER:
-            written += f";{name}={value}"
-        else:
-            return None
-    return written if _PLAIN.fullmatch("".join(texts)) else None
-
-
-def signature_base(message: Request | Response, components: Sequence[str | Component], parameters: Parameters) -> bytes:
-    """The bytes that are signed.
-
-    Raises:
-        FormatError: `schema_violation`: a component is not there, repeats, is ambiguous, or is one that is not known.
-
-    Source: RFC 9421, section 2.5
-    """
-    parts = [_component(part) for part in components]
-    return _base(message, parts, _inner_list(parts, parameters))
-
-
-def _base(message: Request | Response, parts: Sequence[Component], written: str) -> bytes:
-    """`written` is the inner list of components and parameters."""
-    values: dict[str, str] = {}
-    lines = ""
-    for part in parts:
-        identifier = _identifier(part)
-        if identifier in values:
-            raise FormatError("schema_violation", f"a component is covered twice: {identifier}")
-        try:
-            value = values[identifier] = _value(message, part)
-        except ValueError as exc:  # bytes that no text has, or a target that is no URL
-            raise FormatError("schema_violation", f"{identifier} has no value: {exc}") from exc
-        lines += f"{identifier}: {value}\n"
-    # A line break in a value would let one component be read as two.
-    if _VALUE.fullmatch("".join(values.values())) is None:
-        raise FormatError("schema_violation", f"a value holds a control character, of {' '.join(values)}")
-    return f'{lines}"@signature-params": {written}'.encode("latin-1")
+    written = inner_list(parts, parameters)
+    return RequestDraft(request, base_of(request, parts, written), written)
 
 
 def claimed_key(request: Request) -> DidUrl:
@@ -288,8 +171,6 @@ def verify_request(
     *,
     now: Instant,
     fresh: Callable[[DidUrl, str], bool],
-    required: Sequence[str] = _REQUIRED,
-    max_age_seconds: int = _AGE_SECONDS,
 ) -> VerifiedRequest:
     """What the request's signature says, once it holds.
 
@@ -308,13 +189,13 @@ def verify_request(
     components, parameters = found.components, found.parameters
     # Step 2: it covers what matters.
     plain = {part.name for part in components if not part.parameters}
-    needed = (*required, "content-digest") if request.body_digest is not None else tuple(required)
+    needed = (*_REQUIRED, "content-digest") if request.body_digest is not None else _REQUIRED
     missing = [name for name in needed if name not in plain]
     if missing:
         raise ProofError("proof_invalid", f"the signature does not cover {', '.join(missing)}")
     # Step 3: made just now, by our clock. Inclusive on both ends.
     keyid, nonce = text_parameter(parameters, "keyid"), text_parameter(parameters, "nonce")
-    created = check_age(parameters, now, max_age_seconds)
+    created = check_age(parameters, now)
     _check_life(parameters, created)
     if _NONCE.fullmatch(nonce) is None:
         raise ProofError("proof_invalid", "the nonce is not 16 to 128 visible characters")
@@ -326,7 +207,7 @@ def verify_request(
     # Step 7: the first time. Last, because a stranger must not be able to use up somebody's nonces.
     if not fresh(keyid, nonce):
         raise ProofError("replayed", f"the nonce {nonce!r} of {keyid} was used before")
-    contract = _field(request.headers, "hire-contract") if "hire-contract" in plain else ""
+    contract = field_of(request.headers, "hire-contract") if "hire-contract" in plain else ""
     if contract and _DIGEST.fullmatch(contract) is None:
         raise ProofError("proof_invalid", "Hire-Contract is not a digest")
     moment = format_instant(datetime.fromtimestamp(created, UTC))
@@ -373,7 +254,7 @@ def tagged_signature(message: Request | Response, tag: str) -> Signature:
     return Signature(label, tuple(components), parameters, value)
 
 
-def check_age(parameters: Mapping[str, Any], now: Instant, max_age_seconds: int = _AGE_SECONDS) -> int:
+def check_age(parameters: Mapping[str, Any], now: Instant) -> int:
     """When a signature was made, in seconds since 1970, if that was just now by our clock. Inclusive on both ends.
 
     Raises:
@@ -382,10 +263,10 @@ def check_age(parameters: Mapping[str, Any], now: Instant, max_age_seconds: int 
     created, seconds = parameters.get("created"), int(parse_instant(now).timestamp())
     if type(created) is not int:
         raise ProofError("proof_invalid", "the signature does not say when it was made")
-    if created > seconds + _SKEW_SECONDS:
+    if created > seconds + SKEW_SECONDS:
         raise ProofError("proof_from_future", f"made {created - seconds} s ahead of our clock")
-    if created < seconds - max_age_seconds:
-        raise ProofError("proof_expired", f"made {seconds - created} s ago; at most {max_age_seconds} s are taken")
+    if created < seconds - AGE_SECONDS:
+        raise ProofError("proof_expired", f"made {seconds - created} s ago; at most {AGE_SECONDS} s are taken")
     expires = parameters.get("expires", seconds)
     if type(expires) is not int or expires < seconds:
         raise ProofError("proof_expired", "the signature is past its expiry")
@@ -395,9 +276,9 @@ def check_age(parameters: Mapping[str, Any], now: Instant, max_age_seconds: int 
 def _check_life(parameters: Mapping[str, Any], created: int) -> None:
     """A request says itself how long it is good for, and no longer than a nonce is remembered."""
     expires = parameters.get("expires")
-    if type(expires) is not int or not 0 <= expires - created <= _AGE_SECONDS:
+    if type(expires) is not int or not 0 <= expires - created <= AGE_SECONDS:
         raise ProofError(
-            "proof_invalid", f"expected expires at most {_AGE_SECONDS} s after {created}; came {expires!a:.40}"
+            "proof_invalid", f"expected expires at most {AGE_SECONDS} s after {created}; came {expires!a:.40}"
         )
 
 
@@ -411,91 +292,11 @@ def check_signature(message: Request | Response, signature: Signature, key: Publ
     if algorithm != ALGORITHMS[key.kind]:
         raise ProofError("suite_not_allowed", f"{algorithm!r} with a {key.kind} key")
     try:
-        written = signature.written or _inner_list(signature.components, signature.parameters)
-        base = _base(message, signature.components, written)
+        written = signature.written or inner_list(signature.components, signature.parameters)
+        base = base_of(message, signature.components, written)
     except FormatError as exc:
         raise ProofError("proof_invalid", f"the signature covers what is not there: {exc.message}") from exc
     key.verify(signature.raw, base)
-
-
-class NonceWindow:
-    """Nonces seen, for as long as a request that carries them could still be taken.
-
-    Holds at most `max_entries`; full, it takes no more until some have aged: a nonce forgotten early could be used
-    again. Whoever fills it is a holder of a valid key, and one key may fill no more than `per_key`.
-    """
-
-    def __init__(
-        self, max_age_seconds: int = _AGE_SECONDS, *, max_entries: int = 100_000, per_key: int = 10_000
-    ) -> None:
-        self._keep_seconds = max_age_seconds + _SKEW_SECONDS
-        self._max_entries = max_entries
-        self._per_key = per_key
-        self._until: dict[tuple[DidUrl, str], float] = {}
-        self._counts: dict[DidUrl, int] = {}
-
-    def first(self, keyid: DidUrl, nonce: str, now: Instant) -> bool:
-        """Whether `nonce` is new for `keyid`; remembers it. Times must not run back."""
-        seconds = self._age(now)
-        held = self._counts.get(keyid, 0)
-        if (keyid, nonce) in self._until or len(self._until) >= self._max_entries or held >= self._per_key:
-            return False
-        self._until[keyid, nonce] = seconds + self._keep_seconds
-        self._counts[keyid] = held + 1
-        return True
-
-    def is_empty(self, now: Instant) -> bool:
-        """Whether no nonce in it could come again."""
-        self._age(now)
-        return not self._until
-
-    def _age(self, now: Instant) -> float:
-        """Lets go of what is too old; `now` in seconds."""
-        seconds = parse_instant(now).timestamp()
-        while self._until:
-            # In order of insertion, which is the order of time.
-            oldest = next(iter(self._until))
-            if self._until[oldest] >= seconds:
-                break
-            del self._until[oldest]
-            self._counts[oldest[0]] -= 1
-            if not self._counts[oldest[0]]:
-                del self._counts[oldest[0]]
-        return seconds
-
-
-class NonceWindows:
-    """One window for each contract: nobody uses up the nonces of another one's. A window that holds nothing any more is
-    let go.
-    """
-
-    def __init__(self, tidied: int = 64) -> None:
-        self._windows: dict[Digest, NonceWindow] = {}
-        self._tidied = self._tidy_at = tidied
-
-    def __len__(self) -> int:
-        return len(self._windows)
-
-    def first(self, contract: Digest, keyid: DidUrl, nonce: str, now: Instant) -> bool:
-        """As `NonceWindow.first`, under `contract`."""
-        windows = self._windows
-        if contract not in windows and len(windows) >= self._tidy_at:
-            for old in [name for name, window in windows.items() if window.is_empty(now)]:
-                del windows[old]
-            self._tidy_at = max(self._tidied, 2 * len(windows))  # so that each costs the same, however many there are
-        return windows.setdefault(contract, NonceWindow()).first(keyid, nonce, now)
-
-
-def _component(part: str | Component) -> Component:
-    return Component(part) if isinstance(part, str) else part
-
-
-@lru_cache(maxsize=64)
-def _identifier(part: Component) -> str:
-    try:
-        return http_sf.ser(cast(Any, (part.name, dict(part.parameters))))
-    except (ValueError, TypeError) as exc:
-        raise FormatError("schema_violation", f"not a component: {part.name!a}: {exc}") from exc
 
 
 def _plain_signature(message: Request | Response, tag: str) -> Signature | None:
@@ -503,8 +304,8 @@ def _plain_signature(message: Request | Response, tag: str) -> Signature | None:
     library reads them.
     """
     try:
-        inputs = _ONE_INPUT.fullmatch(_field(message.headers, "signature-input"))
-        value = _ONE_SIGNATURE.fullmatch(_field(message.headers, "signature"))
+        inputs = _ONE_INPUT.fullmatch(field_of(message.headers, "signature-input"))
+        value = _ONE_SIGNATURE.fullmatch(field_of(message.headers, "signature"))
     except FormatError:
         return None
     if inputs is None or value is None or inputs["label"] != value["label"]:
@@ -523,7 +324,7 @@ def _plain_signature(message: Request | Response, tag: str) -> Signature | None:
 
 def _dictionary(message: Request | Response, name: str) -> dict[str, Any]:
     try:
-        text = _field(message.headers, name)
+        text = field_of(message.headers, name)
     except FormatError as exc:
         raise ProofError("proof_missing", f"no field {name}") from exc
 
@@ -555,95 +356,3 @@ def _check_content_digest(request: Request) -> None:
     expected = request.body_digest if request.body_digest is not None else hashlib.sha256(b"").digest()
     if member is None or member[0] != expected:
         raise ProofError("digest_mismatch", "the body is not the one whose sha-256 the request states")
-
-
-def _field(headers: Headers, name: str) -> str:
-    """The combined value of a field: its lines in order, trimmed, joined by a comma."""
-    value = _fields(headers).get(name)
-    if value is None:
-        raise FormatError("schema_violation", f"there is no field {name}")
-    return value
-
-
-@lru_cache(maxsize=64)
-def _fields(headers: Headers) -> Mapping[str, str]:
-    """All of them by name. Asked of the same message for each field that is read or covered."""
-    fields: dict[str, str] = {}
-    for key, value in headers:
-        name, line = key.lower(), value.strip(" \t")
-        fields[name] = f"{fields[name]}, {line}" if name in fields else line
-    return fields
-
-
-def _value(message: Request | Response, part: Component) -> str:
-    """The value of one component (RFC 9421, sections 2.1 and 2.2)."""
-    parameters = _NO_PARAMETERS
-    if part.parameters:
-        parameters = dict(part.parameters)
-        if unknown := parameters.keys() - _COMPONENT_PARAMETERS:
-            raise FormatError("schema_violation", f"parameters not known: {', '.join(sorted(unknown))}")
-        if "req" in parameters:
-            if not isinstance(message, Response) or message.request is None:
-                raise FormatError("schema_violation", "req is for responses")
-            message = message.request
-    if part.name.startswith("@"):
-        return _derived(message, part.name, parameters)
-    if _NAME.fullmatch(part.name) is None or "name" in parameters:
-        raise FormatError("schema_violation", f"not a field name: {part.name!a}")
-    if "bs" in parameters:
-        if "sf" in parameters or "key" in parameters:
-            raise FormatError("schema_violation", "bs does not go with sf or key")
-        lines = [value.strip(" \t") for key, value in message.headers if key.lower() == part.name]
-        if lines:
-            return ", ".join(f":{base64_encode(line.encode('latin-1'))}:" for line in lines)
-    combined = _field(message.headers, part.name)
-    if "key" not in parameters and "sf" not in parameters:
-        return combined
-    try:
-        kind = "dictionary" if "key" in parameters else None
-        parsed: Any = http_sf.parse(combined.encode("latin-1"), name=part.name, tltype=kind)
-        if "key" not in parameters:
-            return http_sf.ser(parsed)
-        member = parsed[parameters["key"]]
-        return http_sf.ser([member])
-    except (http_sf.StructuredFieldError, ValueError, KeyError, TypeError) as exc:
-        raise FormatError("schema_violation", f"{part.name} is not the structured field that is covered") from exc
-
-
-def _derived(message: Request | Response, name: str, parameters: Mapping[str, str | bool]) -> str:
-    own = parameters.keys() - {"req"} if parameters else _NOTHING
-    if own != (_NAMED if name == "@query-param" else _NOTHING):
-        raise FormatError("schema_violation", f"{name} has parameters that it does not take")
-    if isinstance(message, Response):
-        if name == "@status":
-            return str(message.status)
-        raise FormatError("schema_violation", f"{name} is not a component of a response")
-    if name == "@method":
-        return message.method
-    if name == "@target-uri":
-        return message.url
-    parts = urlsplit(message.url)
-    path, query = parts.path or "/", f"?{parts.query}"
-    if name == "@scheme":
-        return parts.scheme.lower()
-    if name == "@authority":
-        host = (parts.netloc.rpartition("@")[2]).lower()
-        return host.removesuffix(f":{_DEFAULT_PORTS.get(parts.scheme.lower(), 0)}")
-    if name == "@path":
-        return path
-    if name == "@query":
-        return query
-    if name == "@request-target":
-        return path + (query if "?" in message.url.partition("#")[0] else "")
-    if name == "@query-param":
-        wanted = str(parameters["name"])
-        found = [value for key, value in parse_qsl(parts.query, keep_blank_values=True) if _encoded(key) == wanted]
-        if len(found) != 1:
-            raise FormatError("schema_violation", f"{len(found)} query parameters are named {wanted!a}")
-        return _encoded(found[0])
-    raise FormatError("schema_violation", f"not a component of a request: {name!a}")
-
-
-def _encoded(text: str) -> str:
-    """As a form-urlencoded string, but a space is %20 (RFC 9421, section 2.2.8)."""
-    return quote(text, safe="*").replace("~", "%7E")

@@ -17,7 +17,8 @@ import msgspec
 
 from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_answers import draft_answer
-from undersigned.bridges.http_signatures import Headers, NonceWindows, Request, Response
+from undersigned.bridges.http_messages import Headers, Request, Response
+from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import Amount, Did, DidUrl, Digest, JsonObject, to_struct
 from undersigned.errors import ProofError, ScopeError, VerificationError
 from undersigned.keys import PublicKey

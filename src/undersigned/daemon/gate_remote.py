@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from undersigned.bridges.gates import ContractKeys
-from undersigned.bridges.http_signatures import Headers
+from undersigned.bridges.http_messages import Headers
 from undersigned.encoding import FOREIGN_LIMITS, Digest, decode_json, to_struct
 from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
 

@@ -22,7 +22,9 @@ import structlog
 
 from undersigned.bridges.gate_rules import GateRules
 from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
-from undersigned.bridges.http_signatures import Headers, NonceWindows, Request, VerifiedRequest
+from undersigned.bridges.http_messages import Headers, Request
+from undersigned.bridges.http_signatures import VerifiedRequest
+from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import DidUrl, Digest
 from undersigned.errors import FormatError, ScopeError, UndersignedError
 from undersigned.runtime import Clock, SystemClock

@@ -20,15 +20,9 @@ import msgspec
 import structlog
 
 from undersigned.bridges.http_answers import verify_answer
-from undersigned.bridges.http_signatures import (
-    NonceWindows,
-    Request,
-    Response,
-    VerifiedRequest,
-    claimed_key,
-    draft_request,
-    verify_request,
-)
+from undersigned.bridges.http_messages import Request, Response
+from undersigned.bridges.http_signatures import VerifiedRequest, claimed_key, draft_request, verify_request
+from undersigned.bridges.nonces import NonceWindows
 from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from undersigned.bridges.http_answers import draft_answer, verify_answer
-from undersigned.bridges.http_signatures import ALGORITHMS, Request, Response, content_digest, draft_request
+from undersigned.bridges.http_messages import Request, Response
+from undersigned.bridges.http_signatures import ALGORITHMS, content_digest, draft_request
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import ProofError
 from undersigned.runtime.signers import PrivateKey, generate_key

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from runtimes import Node, World
-from undersigned.bridges.http_signatures import NonceWindow
+from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.gate_desk import GateDesk, Signed, Visit
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
