@@ -11,7 +11,6 @@ Source: protocol-spec/14-gates.md
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +26,7 @@ from undersigned.bridges.http_signatures import VerifiedRequest
 from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import DidUrl, Digest
 from undersigned.errors import FormatError, ScopeError, UndersignedError
-from undersigned.runtime import Clock, SystemClock
+from undersigned.runtime import Clock, SystemClock, steady_seconds
 from undersigned.scope import Action
 
 from .gate_desk import Ask, Desk, Granted, Heard, Signed, Turned, Visit
@@ -65,7 +64,7 @@ class Gatekeeper:
         desk: Desk,
         *,
         clock: Clock | None = None,
-        ticks: Callable[[], float] = time.monotonic,
+        ticks: Callable[[], float] = steady_seconds,
         keys_seconds: float = KEYS_SECONDS,
         sign_answers: bool = False,
     ) -> None:
@@ -175,7 +174,7 @@ class RequestGate(Gatekeeper):
         rules: GateRules,
         *,
         clock: Clock | None = None,
-        ticks: Callable[[], float] = time.monotonic,
+        ticks: Callable[[], float] = steady_seconds,
         keys_seconds: float = KEYS_SECONDS,
         sign_answers: bool = False,
     ) -> None:

@@ -14,7 +14,7 @@ from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.bodies import Body
 from undersigned.runtime.changes import Changes
-from undersigned.runtime.clock import Clock, ClockHeld, SystemClock
+from undersigned.runtime.clock import Clock, ClockHeld, SystemClock, steady_seconds
 from undersigned.runtime.configuration import (
     Configuration,
     ListenPart,
@@ -248,6 +248,7 @@ __all__ = [
     "seal_key",
     "sign_approval",
     "sign_record",
+    "steady_seconds",
     "take_back",
     "unresolved",
     "verified_pack",

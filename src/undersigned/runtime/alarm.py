@@ -8,6 +8,8 @@ from typing import Final
 
 from undersigned.encoding import Instant, seconds_between, shift
 
+from .clock import LOOK_SECONDS, Clock
+
 __all__ = ["Alarm"]
 
 SHORTEST_PAUSE_SECONDS: Final = 2
@@ -19,7 +21,9 @@ NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class Alarm:
-    """One timer, and the keys of what is tried again. It is told the time."""
+    """One timer, and the keys of what is tried again. While it is set it looks at the clock now and then: that may be
+    put ahead, or the machine sleep.
+    """
 
     __slots__ = ("_loop", "_postponed", "_timer", "again_at", "fails_since", "rings_at")
 
@@ -45,15 +49,14 @@ class Alarm:
         first = again if again and (due is None or again < due) else due
         return self._timer is not None and first is not None and self.rings_at <= first
 
-    def set(self, now: Instant, wakes: Callable[[], None], *times: Instant | None) -> None:
+    def set(self, clock: Clock, wakes: Callable[[], None], *times: Instant | None) -> None:
         """Has it ring at the first of these times, or when what was put off is tried again, and not as it was set."""
         if self._timer is not None:
             self.cancel()
         first = min(filter(None, (self.again_at, *times)), default=None)
         if first is not None:
             self.rings_at = first
-            delay = max(SHORTEST_DELAY_SECONDS, seconds_between(now, first))
-            self._timer = self._loop.call_later(delay, self._ring, wakes)
+            self._wait(clock, wakes, SHORTEST_DELAY_SECONDS)
 
     def cancel(self) -> None:
         """Has it not ring; the loop holds nothing of whom it would wake."""
@@ -61,9 +64,16 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
-    def _ring(self, wakes: Callable[[], None]) -> None:
-        self._timer = None
-        wakes()
+    def _wait(self, clock: Clock, wakes: Callable[[], None], at_least: float) -> None:
+        delay = min(seconds_between(clock.now(), self.rings_at), LOOK_SECONDS)
+        self._timer = self._loop.call_later(max(at_least, delay), self._look, clock, wakes)
+
+    def _look(self, clock: Clock, wakes: Callable[[], None]) -> None:
+        if clock.now() < self.rings_at:
+            self._wait(clock, wakes, 0)
+        else:
+            self._timer = None
+            wakes()
 
     def next_attempt(self, now: Instant) -> Instant:
         """When to try again what could not be done now. While the clock stands still, that does not come."""

@@ -1,24 +1,31 @@
 """The clock of a running peer: UTC to the second, never backwards, and slow to believe a leap.
 
+Timers of an event loop stand still while the machine sleeps, and know nothing of a clock that is set. So whoever waits
+for an instant looks at the clock again while it waits.
+
 Source: protocol-spec/10-security.md, section 10.2
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
-from undersigned.encoding import Instant, format_instant, parse_instant, shift
+from undersigned.encoding import Instant, format_instant, parse_instant, seconds_between, shift
 from undersigned.proof import MAX_SKEW_SECONDS
 
-__all__ = ["Clock", "ClockHeld", "SystemClock"]
+__all__ = ["LOOK_SECONDS", "Clock", "ClockHeld", "SystemClock", "sleep_until", "steady_seconds"]
 
 LEAP_SECONDS: Final = 3600
 """A jump ahead by more than this is not believed at once."""
 CONFIRM_SECONDS: Final = 5.0
 """How long such a jump has to last, by the steady clock, until it is."""
+LOOK_SECONDS: Final = 60.0
+"""So often whoever waits for an instant looks whether it has come."""
 
 
 class Clock(Protocol):
@@ -27,6 +34,24 @@ class Clock(Protocol):
     def now(self) -> Instant:
         """The present instant, UTC; never earlier than one given before."""
         ...
+
+
+def _awake_and_asleep() -> Callable[[], float]:
+    """What goes on while the machine sleeps. `time.monotonic` does so on Windows alone."""
+    if sys.platform == "darwin":
+        return lambda: time.clock_gettime(time.CLOCK_MONOTONIC)
+    boot = getattr(time, "CLOCK_BOOTTIME", None)  # of Linux
+    return time.monotonic if boot is None else lambda: time.clock_gettime(boot)
+
+
+steady_seconds: Final = _awake_and_asleep()
+"""Seconds that only ever go on, and also while the machine sleeps: what was looked up before it did is old after it."""
+
+
+async def sleep_until(clock: Clock, instant: Instant) -> None:
+    """Returns once `instant` has come, by `clock`: soon after, if that leaps or the machine slept."""
+    while (left := seconds_between(clock.now(), instant)) > 0:  # noqa: ASYNC110 - a clock tells nobody
+        await asyncio.sleep(min(left, LOOK_SECONDS))
 
 
 class ClockHeld(NamedTuple):
@@ -54,7 +79,7 @@ class SystemClock:
     then the time goes on as it did.
     """
 
-    def __init__(self, *, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, wall: Callable[[], float] = time.time, steady: Callable[[], float] = steady_seconds) -> None:
         """`wall` gives seconds since 1970, `steady` seconds that only ever go on."""
         self._read_wall, self._read_steady = wall, steady
         self._wall, self._steady = wall(), steady()

@@ -523,7 +523,7 @@ class Conversation(Remembered):
         now = self.shell.clock.now()
         if due is not None and due <= now:
             due = wake_at(self.engagement, now)
-        self._alarm.set(now, self._rouse, due, None if self.resting else self._rests_at())
+        self._alarm.set(self.shell.clock, self._rouse, due, None if self.resting else self._rests_at())
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         places = self._places + len(self._lazy)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
@@ -45,7 +44,7 @@ from undersigned.transport import addresses_of, is_loopback_name, is_odd_number,
 from undersigned.trust import Fetched
 
 from .bodies import FAILURES, Body, BodyTransfer, code_told, failed, require_plain
-from .clock import SystemClock
+from .clock import SystemClock, steady_seconds
 
 __all__ = ["Answer", "Gatherer", "GathererLimits", "asked_by", "asker"]
 
@@ -182,7 +181,7 @@ class Gatherer:
         local: bool = False,
         limits: GathererLimits | None = None,
         ssl: SSLContext | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
         now: Callable[[], Instant] | None = None,
         moved: Mapping[Did, Did] = _NOWHERE,
         resolver: str | None = None,

@@ -9,15 +9,15 @@ Source: protocol-spec/07-contract.md, HIRE-LIF-34
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.encoding import EngagementId, Instant, seconds_between, shift
+from undersigned.encoding import EngagementId, Instant, shift
 from undersigned.protocol import Early, Engagement, basis, legal, owed
 
+from .clock import sleep_until
 from .conversation import Conversation
 from .settlement import MARGIN_SECONDS, said_of_payment
 from .turn import EARLY, Say
@@ -75,7 +75,7 @@ class Objections:
         return True
 
     async def _goes_on(self, conversation: Conversation, until: Instant) -> None:
-        await asyncio.sleep(max(0, seconds_between(self._agent.clock.now(), until)))
+        await sleep_until(self._agent.clock, until)
         if self._waits.get(conversation.id) == until:
             del self._waits[conversation.id]
             if not conversation.over:

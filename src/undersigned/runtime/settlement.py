@@ -19,12 +19,13 @@ import msgspec
 
 from undersigned.contract import Price, reached, read_payment
 from undersigned.contract import Settlement as Agreed
-from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between
+from undersigned.encoding import Did, Digest, EngagementId, Instant, shift
 from undersigned.errors import FormatError, LocalProtocolError
 from undersigned.messages import Closing, Review
 from undersigned.protocol import HIRER, OTHER, Engagement, Owe
 
 from .application import contained, contained_call
+from .clock import sleep_until
 from .conversation import Conversation
 from .turn import Say
 
@@ -242,7 +243,8 @@ class Settlements:
         return due is not None and not conversation.over and conversation.id not in self._saying
 
     async def _go_without(self, conversation: Conversation, by: Instant | None) -> None:
-        await asyncio.sleep(max(0, seconds_between(self._agent.clock.now(), by) - MARGIN_SECONDS) if by else 0)
+        if by is not None:
+            await sleep_until(self._agent.clock, shift(by, -MARGIN_SECONDS))
         self._waits.pop(conversation.id, None)
         # In a dispute nobody is late: what is due is asked for again once that is over.
         if conversation.engagement.state != "disputed" and self._waiting(conversation):

@@ -9,7 +9,6 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.12
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
@@ -29,11 +28,13 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 
-from .clock import Clock
+from .clock import Clock, steady_seconds
 from .gather import Gatherer, asker
 
 __all__ = ["StatusKeeper"]
 
+ENDED_SECONDS: Final = 10.0
+"""So long a list that is past its own end is not asked for again."""
 DOCUMENT_SECONDS: Final = 300.0
 """How old the DID document of a list's issuer may be, as for the issuer of a credential."""
 INLINE_BYTES: Final = 32 * 1024
@@ -64,7 +65,7 @@ class StatusKeeper:
         clock: Clock,
         *,
         max_bytes: int = 32 * 1024 * 1024,
-        seconds: Callable[[], float] = time.monotonic,
+        seconds: Callable[[], float] = steady_seconds,
     ) -> None:
         self._gatherer = gatherer
         self._resolve = resolve
@@ -133,8 +134,11 @@ class StatusKeeper:
     def _held(self, key: tuple[str, Did], oldest: float) -> StatusList | None:
         """What is kept, if its fetch began at `oldest` or later and its own time is not over."""
         kept = self._kept.get(key)
-        if kept is None or kept.since < oldest or kept.since < self._seconds() - kept.list.ttl_seconds:
+        now = self._seconds()
+        if kept is None or kept.since < oldest or kept.since < now - kept.list.ttl_seconds:
             return None
+        if kept.since < now - ENDED_SECONDS and not kept.list.credential.valid_at(self._clock.now()):
+            return None  # its issuer may have another one by now, whatever it said of this one
         self._kept.move_to_end(key)
         return kept.list
 

@@ -23,6 +23,7 @@ from undersigned.messages import Start
 from undersigned.protocol import PERFORMED, Contract, Engagement, Work
 
 from .application import place_of
+from .clock import LOOK_SECONDS
 from .conversation import Conversation
 from .job import Job, run_handler
 from .remembered import Remembered
@@ -178,7 +179,7 @@ class Worker:
         agent, running = self._agent, asyncio.ensure_future(work)
         events = agent.watchers.listen(conversation.id)
         loop = asyncio.get_running_loop()
-        beaten = loop.time()
+        beaten, beaten_at = loop.time(), agent.clock.now()
         held: Instant | None = None
         stops = False
         try:
@@ -203,15 +204,17 @@ class Worker:
                 # By the terms in force: an amendment may ask for more.
                 beat = parse_duration(conversation.offered(engagement).terms.deadlines.heartbeat) / 2
                 next_beat = beaten + max(1.0, beat)
-                wait = max(0.05, next_beat - loop.time())
+                wait = min(max(0.05, next_beat - loop.time()), LOOK_SECONDS)
                 wait = min(wait, max(left, 0.05)) if engagement.state == "working" else wait
                 if held is not None:
                     wait = min(wait, max(seconds_between(agent.clock.now(), held), 0.05))
                 awaited = {changed} if stops or running.done() else {running, changed}
                 await asyncio.wait(awaited, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-                if loop.time() >= next_beat and conversation.engagement.state == "working":
+                # The loop's time stood still while the machine slept, and the clock has whole seconds only.
+                due = loop.time() >= next_beat or seconds_between(beaten_at, agent.clock.now()) > max(1.0, beat)
+                if due and conversation.engagement.state == "working":
                     await job.progress()  # a sign of life (HIRE-LIF-24)
-                    beaten = loop.time()
+                    beaten, beaten_at = loop.time(), agent.clock.now()
         finally:
             agent.watchers.unlisten(events)
             if running.done():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from undersigned.encoding import format_instant
-from undersigned.runtime.clock import CONFIRM_SECONDS, LEAP_SECONDS, ClockHeld, SystemClock
+from undersigned.encoding import format_instant, seconds_between
+from undersigned.runtime.clock import CONFIRM_SECONDS, LEAP_SECONDS, ClockHeld, SystemClock, steady_seconds
 
 START = 1_764_000_000.0
 
@@ -123,3 +124,20 @@ def test_a_long_time_without_a_reading_is_no_leap(clock: SystemClock, machine: M
     clock.now()
     machine.pass_(10 * LEAP_SECONDS)
     assert clock.now() == text(START + 10 * LEAP_SECONDS)
+
+
+def test_to_have_slept_is_no_leap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-CLK-02: what a machine knows to have slept is time like any other, and counts at the first reading."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        pytest.skip("this system counts such time by itself, or not at all")
+    slept, read, wall = 0.0, time.clock_gettime, time.time
+
+    def counted(clock: int) -> float:
+        return read(clock) + (slept if clock == time.CLOCK_BOOTTIME else 0)
+
+    monkeypatch.setattr(time, "clock_gettime", counted)
+    clock = SystemClock(wall=lambda: wall() + slept)
+    before, began = clock.now(), steady_seconds()
+    slept = 3.0 * 24 * 3600
+    assert seconds_between(before, clock.now()) >= slept
+    assert steady_seconds() - began >= slept

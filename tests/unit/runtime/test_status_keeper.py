@@ -159,6 +159,29 @@ async def test_the_same_bytes_are_not_verified_again_and_still_end(kept: Kept) -
     assert await kept.look(300) == "status_unavailable"
 
 
+async def test_a_list_past_its_own_end_is_asked_for_again(kept: Kept) -> None:
+    """HIRE-STA-05: whatever its `ttl` said; the machine may have slept. One that is still served is not asked for at
+    each look.
+    """
+    kept.host.ttl_seconds = 86_400
+    assert await kept.look(86_400) == "clear"
+    kept.clock.advance(7200)
+    kept.at += 7200
+    kept.host.now = kept.clock.now()
+    assert await kept.look(86_400) == "clear"
+    assert kept.host.asked == 2
+    kept.host.body = kept.host.served()
+    kept.at += 1
+    assert await kept.look(0) == "clear"
+    kept.clock.advance(7200)
+    kept.at += 7200
+    assert [await kept.look(86_400) for _ in range(3)] == ["status_unavailable"] * 3
+    assert kept.host.asked == 4
+    kept.at += 11
+    assert await kept.look(86_400) == "status_unavailable"
+    assert kept.host.asked == 5
+
+
 async def test_a_failure_replaces_nothing_and_is_not_remembered(kept: Kept) -> None:
     assert await kept.look(0) == "clear"
     kept.host.status = "503 Service Unavailable"
