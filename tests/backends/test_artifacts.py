@@ -233,6 +233,23 @@ async def test_what_is_kept_is_read(data: bytes, backend: Backend, tmp_path: Pat
     assert backend.names() == [kept.digest]
 
 
+@pytest.mark.parametrize("data", [b"", DATA, LARGE], ids=["empty", "small", "large"])
+async def test_what_came_under_an_engagement_is_known_to_the_next_process(data: bytes, backend: Backend) -> None:
+    """HIRE-ATT-12: and of what is there for another reason it is not said, whichever of the two was first."""
+    digest, ours, theirs = digest_bytes(data), *(f"urn:hire:engagement:{digest_bytes(name)}" for name in (b"a", b"b"))
+    await backend.store.put_chunks(in_chunks(data), max_bytes=len(data))
+    assert not await backend.store.came(digest, ours)
+    async with backend.store.receive(max_bytes=len(data), digest=digest, under=ours) as incoming:
+        async for chunk in in_chunks(data):
+            await incoming.add(chunk)
+        assert not await backend.store.came(digest, ours), "it is not whole"
+        await incoming.keep()
+    for store in (backend.store, backend.again()):
+        assert [await store.came(digest, one) for one in (ours, theirs)] == [True, False]
+        assert await read(store, digest) == data
+    assert len(backend.names()) == 2
+
+
 @pytest.mark.parametrize("data", [DATA, LARGE], ids=["small", "large"])
 async def test_what_does_not_hold_is_not_kept(data: bytes, backend: Backend) -> None:
     """HIRE-ART-03, SC-69: too much, something else, or not to its end."""

@@ -339,9 +339,9 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
 
         return sent
 
-    def kept(self: ArtifactStore, digest: str, data: bytes) -> None:
+    def kept(self: ArtifactStore, digest: str, data: bytes, under: str | None) -> None:
         tape.add("file", data, object())
-        put(self, digest, data)
+        put(self, digest, data, under)
 
     return [
         (PrivateKey, "sign_now", signed),

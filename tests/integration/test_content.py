@@ -19,7 +19,7 @@ from integration.hires import did_of, soon_reviewed, two_homes, until
 from integration.test_readme import text_of
 from support import ROOT
 from undersigned.daemon import HireResult, Peer
-from undersigned.encoding import Digest, digest_bytes
+from undersigned.encoding import Digest, EngagementId, digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Artifact
@@ -134,7 +134,7 @@ async def test_hire_lim_05_a_pack_has_room_for_what_was_signed(tmp_path: Path, m
     items = [
         Artifact(name=name, digest=await store.put(name.encode() * 1000), media_type="text/plain") for name in "abc"
     ]
-    read = [await delivered.read("urn:hire:engagement:e", item) for item in (*items, items[0])]
+    read = [await delivered.read("urn:hire:engagement:e", item, True) for item in (*items, items[0])]
     assert [data is not None for data in read] == [True, True, False, True]
     assert [(one.name, one.why) for one in told] == [("c", "large")]
 
@@ -301,16 +301,16 @@ async def test_a_folder_that_is_away_for_a_moment_is_waited_for(
         folder.write_bytes(b"something else is here")
 
     async with peers(tmp_path, work) as (acme, globex):
-        sound, asked = acme.artifacts.sound, list[Digest]()
+        came, asked = acme.artifacts.came, list[Digest]()
 
-        async def counted(digest: Digest) -> int | None:
+        async def counted(digest: Digest, under: EngagementId) -> bool:
             asked.append(digest)
             if len(asked) == 3:
                 acme.home.artifacts.unlink()
                 acme.home.artifacts.with_name("aside").rename(acme.home.artifacts)
-            return await sound(digest)
+            return await came(digest, under)
 
-        acme.artifacts.sound = counted  # type: ignore[method-assign]
+        acme.artifacts.came = counted  # type: ignore[method-assign]
         result = await hired(acme, globex, bytes(SHORT))
         assert (result["summary.txt"], len(asked)) == (b"1000", 3)
 

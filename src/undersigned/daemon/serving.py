@@ -164,10 +164,16 @@ class ArtifactDoor:
         action = Action(name=ARTIFACT_READ, target=target)
         contract = engagement.contract
         scope = peer.gate.scope(contract.digest, conversation.offered()) if contract is not None else Scope()
-        if any(bytes_limits(grant, target) for grant in scope.grants):
+        given = asked.digest in (conversation.offered().terms.task.inputs if contract is not None else ())
+        if given and any(bytes_limits(grant, target) for grant in scope.grants):
             size = await peer.artifacts.size(asked.digest) or 0
             action = msgspec.structs.replace(action, amounts={"bytes": str(max(0, size - asked.start))})
         permit = await peer.admit(conversation, action)
+        if contract is not None and not given:
+            # However wide its grant is: what else is in our store, such as another contract's, is not of this one.
+            error = ScopeError("scope_exceeded", "not among the inputs of this contract", clause=permit.decision.clause)
+            await peer.gate.refuse(contract.digest, action, error)
+            raise error
         found = await self._found(conversation, asked)
         conversation.settle(permit.used())
         return found

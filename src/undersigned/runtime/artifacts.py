@@ -6,6 +6,10 @@ no file. Reading checks the digest again; a file that was changed on disk is not
 What is small is held in memory and written at once. Everything larger comes through a private file (`incoming`), piece
 by piece. It is read in pieces as well, of which the last is given only when the digest of all is known to be right.
 
+Beside an artifact that was fetched stands an empty file, named by the two digests of what came and of the engagement
+under which it did: what is here for another reason, nobody is paid for (`came`). It has its name on disk by the same
+sync of the folder as the artifact, so that it costs neither a commit nor a sync of its own.
+
 Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
 """
 
@@ -23,13 +27,13 @@ from hashlib import new, sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from undersigned.encoding import Digest, digest_bytes, digest_from_hex, digest_hex
+from undersigned.encoding import Digest, EngagementId, digest_bytes, digest_from_hex, digest_hex
 from undersigned.errors import LedgerError, LedgerUnavailable, UndersignedError, VerificationError
 
 from .files import open_file, private_opener, put_in_place, sync_folder, why, write_all
 from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher, Incoming, Stored, fresh_part, part_name, unwritten
 
-__all__ = ["ArtifactStore", "checked_digest", "missing", "of_store"]
+__all__ = ["ArtifactStore", "checked_digest", "mark_of", "missing", "of_store"]
 
 RECENT_BYTES: Final = 8 * SMALL_BYTES
 """Artifacts that are kept in memory beside the disk, all together."""
@@ -58,15 +62,15 @@ class ArtifactStore:
 
     # ------------------------------------------------------------------ writing
 
-    async def put(self, data: bytes) -> Digest:
-        """Keeps `data`; returns its digest once it is on disk.
+    async def put(self, data: bytes, under: EngagementId | None = None) -> Digest:
+        """Keeps `data`; returns its digest once it is on disk, and with it that it came under this engagement.
 
         Raises:
             LedgerUnavailable: `store_full`, `store_unavailable`.
         """
         digest = digest_bytes(data)
-        if digest not in self._recent:
-            await self._keep(digest, data)
+        if digest not in self._recent or under is not None:
+            await self._keep(digest, data, under)
         self._remember(digest, data)
         return digest
 
@@ -95,11 +99,34 @@ class ArtifactStore:
         async with aclosing(read_pieces(path)) as chunks:
             return await self.put_chunks(chunks, max_bytes=max_bytes)
 
-    def receive(self, *, max_bytes: int, digest: Digest | None = None, hold_bytes: int = SMALL_BYTES) -> Incoming:
-        """Something on its way into this store: `async with` it. What was not kept when the block ends is gone."""
-        return Incoming(self, max_bytes, digest, hold_bytes)
+    def receive(
+        self,
+        *,
+        max_bytes: int,
+        digest: Digest | None = None,
+        hold_bytes: int = SMALL_BYTES,
+        under: EngagementId | None = None,
+    ) -> Incoming:
+        """Something on its way into this store, from the other side of the engagement `under`, if it is named: `async
+        with` it. What was not kept when the block ends is gone.
+        """
+        return Incoming(self, max_bytes, digest, hold_bytes, under)
 
     # ------------------------------------------------------------------ reading
+
+    async def came(self, digest: Digest, under: EngagementId) -> bool:
+        """Whether `digest` came here whole from the other side of this engagement, whatever became of it since.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`: that could not be looked up.
+        """
+        try:
+            os.lstat(f"{self.folder}/{mark_of(digest, under)}")
+        except OSError as exc:
+            if exc.errno not in _NOT_THERE:
+                raise self._unread(exc) from exc
+            return False
+        return True
 
     async def get(self, digest: Digest) -> bytes:
         """The bytes of `digest`.
@@ -265,8 +292,8 @@ class ArtifactStore:
                 if path.lstat().st_mtime < before:
                     path.unlink()
 
-    async def _keep(self, digest: Digest, data: bytes) -> None:
-        await self._writes(self._write, digest, data)
+    async def _keep(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
+        await self._writes(self._write, digest, data, under)
 
     async def _writes(self, write: Callable[..., None], *given: object) -> None:
         try:
@@ -274,7 +301,7 @@ class ArtifactStore:
         except OSError as exc:
             raise unwritten(self.folder, exc) from exc
 
-    async def publish(self, path: Path, digest: Digest) -> None:
+    async def publish(self, path: Path, digest: Digest, under: EngagementId | None = None) -> None:
         """Gives a whole file of `scratch`, whose digest is right, its name; for `Incoming`.
 
         Raises:
@@ -287,7 +314,7 @@ class ArtifactStore:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            self._rename(path, self._path(digest))
+            self._rename(path, digest, under)
 
         await self._writes(published)
 
@@ -341,7 +368,7 @@ class ArtifactStore:
     def _path(self, digest: Digest) -> str:
         return f"{self.folder}/{checked_digest(digest)}"
 
-    def _write(self, digest: Digest, data: bytes) -> None:
+    def _write(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
         path = self._path(digest)
         # Nearly always there is nothing, and to be told so by opening it takes longer.
         if os.path.lexists(path):
@@ -350,7 +377,7 @@ class ArtifactStore:
             with suppress(OSError):
                 whole = digest_bytes(_read(path)) == digest
             if whole:
-                sync_folder(self.folder)  # whoever named it may be about to, or have failed to
+                self._named(digest, under)  # whoever gave it its name may be about to sync it, or have failed to
                 return
         elif not os.path.isdir(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -359,15 +386,21 @@ class ArtifactStore:
             with open(beside, "xb", buffering=0, opener=private_opener) as file:
                 write_all(file, data)
                 os.fsync(file)
-            self._rename(beside, path)
+            self._rename(beside, digest, under)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(beside)
             raise
 
-    def _rename(self, whole: Path | str, path: str) -> None:
+    def _rename(self, whole: Path | str, digest: Digest, under: EngagementId | None) -> None:
         """Puts a file that is on disk in its place."""
-        os.replace(whole, path)
+        os.replace(whole, self._path(digest))
+        self._named(digest, under)
+
+    def _named(self, digest: Digest, under: EngagementId | None) -> None:
+        """Returns once what has its name here has it on disk, and that it came under an engagement with it."""
+        if under is not None:
+            os.close(os.open(f"{self.folder}/{mark_of(digest, under)}", os.O_CREAT | os.O_WRONLY, 0o600))
         sync_folder(self.folder)  # a new name survives a power cut only once its folder is on disk, too
 
 
@@ -405,6 +438,11 @@ def checked_digest(digest: Digest) -> Digest:
     if "/" in digest or not digest.startswith("uEi"):
         raise UndersignedError("bad_path", f"{digest!r} is not a digest")
     return digest
+
+
+def mark_of(digest: Digest, under: EngagementId) -> str:
+    """The name that says that `digest` came under an engagement, whose id ends with a digest."""
+    return f"{checked_digest(digest)}.{checked_digest(under.rpartition(':')[2])}"
 
 
 def missing(digest: Digest) -> UndersignedError:

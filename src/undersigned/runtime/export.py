@@ -33,7 +33,7 @@ from undersigned.encoding import (
 from undersigned.errors import UndersignedError
 from undersigned.evidence import MAX_PACK_BYTES, LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
 from undersigned.ledger import Ledger, Row, Summary
-from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, Presentation, recorded_message
+from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, Presentation, Review, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
 from undersigned.trust import Decision
 
@@ -57,6 +57,7 @@ FOLDERS: Final = ("approvals", "artifacts", "credentials", "decisions", "policie
 """Folders of a pack whose members can be withheld: without the others the rest would not verify."""
 ABSENT: Final = {
     "missing": "it is not in the store",
+    "elsewhere": "it did not come under this engagement, though it is in the store",
     "damaged": "the copy in the store is damaged",
     "large": "it is more than a pack has room for, and stays where artifacts are kept",
     "unavailable": "the store cannot be read",
@@ -92,12 +93,18 @@ class _Delivered:
         self._taken: set[tuple[EngagementId, Digest]] = set()
         self._away = False
 
-    async def read(self, engagement: EngagementId, item: Artifact) -> bytes | None:
-        """All bytes of one; None if they do not go into the pack."""
+    async def read(self, engagement: EngagementId, item: Artifact, ours: bool) -> bytes | None:
+        """All bytes of one; None if they do not go into the pack. It is `ours` if we made it, or took it; of anything
+        else in the store the other side may have named the digest, and is not to see it in a pack.
+        """
         if self._store is None:
             return None
         why = "unavailable"
         try:
+            if not self._away and not ours and not await self._store.came(item.digest, engagement):
+                return self._left_out(
+                    engagement, item, "missing" if await self._store.size(item.digest) is None else "elsewhere"
+                )
             # One that did not answer is not asked again for each.
             size = None if self._away else await self._store.size(item.digest)
             if size is not None and (engagement, item.digest) in self._taken:
@@ -114,10 +121,14 @@ class _Delivered:
                 raise
             why = {"digest_mismatch": "damaged", "not_found": "missing"}.get(error.code, "unavailable")
             self._away = why == "unavailable"
+        return self._left_out(engagement, item, why)
+
+    def _left_out(self, engagement: EngagementId, item: Artifact, why: str) -> None:
+        """Tells why one does not go into the pack, once."""
         if (engagement, item.digest) not in self._told:
             self._told.add((engagement, item.digest))
-            self._tell(Absent(engagement, item.digest, item.name, why, self._store.place(item.digest)))
-        return None
+            place = self._store.place(item.digest) if self._store is not None else ""
+            self._tell(Absent(engagement, item.digest, item.name, why, place))
 
 
 class _Withholding:
@@ -210,12 +221,14 @@ async def _exported(
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
     unread: set[str] = set()
+    taken = _accepted(rows)
     for row in rows:
         if row.type == "Delivery" and row.kind != "noted":
             delivery = recorded_message(row.raw).message
             if isinstance(delivery, Delivery):
                 for item in delivery.artifacts:
-                    data = await delivered.read(engagement, item)
+                    ours = row.kind == "sent" or row.digest in taken
+                    data = await delivered.read(engagement, item, ours)
                     if data is not None:
                         kept.append(data)
                     else:
@@ -277,6 +290,12 @@ async def _exported(
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )
+
+
+def _accepted(rows: Iterable[Row]) -> set[Digest]:
+    """The deliveries that we accepted."""
+    said = [recorded_message(row.raw).message for row in rows if row.type == "Review" and row.kind == "sent"]
+    return {one.delivery for one in said if isinstance(one, Review) and one.verdict == "accepted"}
 
 
 def _vouching(rows: Iterable[Row], issuers: Collection[DidDocument], there: Collection[Did]) -> list[bytes]:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
-from undersigned.encoding import Digest, digest_bytes, digest_from_hex
+from undersigned.encoding import Digest, EngagementId, digest_bytes, digest_from_hex
 from undersigned.errors import NO_ROOM, FormatError, LedgerUnavailable, VerificationError
 
 from .files import private_opener, why, write_all
@@ -67,16 +67,16 @@ class Keeps(Protocol):
         """Folder of what is on its way."""
         ...
 
-    async def put(self, data: bytes) -> Digest:
-        """Keeps `data`, and says its digest.
+    async def put(self, data: bytes, under: EngagementId | None = None) -> Digest:
+        """Keeps `data`, and says its digest. `under` is the engagement from whose other side it came, if it did.
 
         Raises:
             LedgerUnavailable: `store_full`, `store_unavailable`.
         """
         ...
 
-    async def publish(self, path: Path, digest: Digest) -> None:
-        """Keeps a whole file of `scratch`, whose digest is right, and takes it away there.
+    async def publish(self, path: Path, digest: Digest, under: EngagementId | None = None) -> None:
+        """Keeps a whole file of `scratch`, whose digest is right, and takes it away there. `under`: as `put`.
 
         Raises:
             LedgerUnavailable: `store_full`, `store_unavailable`; then the file is where it was.
@@ -87,13 +87,21 @@ class Keeps(Protocol):
 class Incoming:
     """Something on its way into a store: held in memory while it is small, then in a private file."""
 
-    def __init__(self, store: Keeps, max_bytes: int, digest: Digest | None, hold_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Keeps,
+        max_bytes: int,
+        digest: Digest | None,
+        hold_bytes: int,
+        under: EngagementId | None = None,
+    ) -> None:
         self.max_bytes = max_bytes
         self.size = 0
         """Bytes that came so far."""
         self._store = store
         self._wanted = digest
         self._hold_bytes = hold_bytes
+        self._under = under
         self._held = bytearray()
         self._hasher: Hasher | None = None
         """Of what is in the file."""
@@ -137,9 +145,9 @@ class Incoming:
         if self._file is None:
             data = self.whole()
             # Its digest is known to be right, or not known yet.
-            return Stored(await self._store.put(data), len(data))
+            return Stored(await self._store.put(data, self._under), len(data))
         path, digest = await self._ended()
-        await self._store.publish(path, digest)
+        await self._store.publish(path, digest, self._under)
         self._path = None
         return Stored(digest, self.size)
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
-from undersigned.encoding import Digest, digest_bytes
+from undersigned.encoding import Digest, EngagementId, digest_bytes
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 
-from .artifacts import ArtifactStore, checked_digest, missing
+from .artifacts import ArtifactStore, checked_digest, mark_of, missing
 from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher
 
 if TYPE_CHECKING:
@@ -131,11 +131,26 @@ class ObjectArtifacts(ArtifactStore):
             except FileNotFoundError:
                 return None
 
-    async def _keep(self, digest: Digest, data: bytes) -> None:
+    async def came(self, digest: Digest, under: EngagementId) -> bool:
+        """See `ArtifactStore.came`: an empty object says so."""
+        with self._told():
+            try:
+                await self._lib.head_async(self._store, mark_of(digest, under))
+            except FileNotFoundError:
+                return False
+        return True
+
+    async def _keep(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
         with self._told():
             await self._lib.put_async(self._store, digest, data, use_multipart=False)
+        await self._mark(digest, under)
 
-    async def publish(self, path: Path, digest: Digest) -> None:
+    async def _mark(self, digest: Digest, under: EngagementId | None) -> None:
+        if under is not None:
+            with self._told():
+                await self._lib.put_async(self._store, mark_of(digest, under), b"", use_multipart=False)
+
+    async def publish(self, path: Path, digest: Digest, under: EngagementId | None = None) -> None:
         """Sends a whole file up, in parts; the store shows it once it has them all."""
         size = (await asyncio.to_thread(path.stat)).st_size
         part = max(PART_BYTES, -(-size // MAX_PARTS))
@@ -146,6 +161,7 @@ class ObjectArtifacts(ArtifactStore):
             # Azure forgets the parts of whoever sends the same up and comes second; then it is there all the same.
             if await self.sound(digest) != size:
                 raise
+        await self._mark(digest, under)
         await asyncio.to_thread(path.unlink)
 
     async def _whole(self, digest: Digest) -> bytes:

@@ -122,7 +122,7 @@ class Reviews:
         document, pause = conversation.offered(), RETRY_SECONDS
         await self._agent.subcontracts.reviewer(conversation)
         patience, told = Patience(self._agent, conversation), set[tuple[object, ...]]()
-        async with Transfers(self._agent, delivery.contract) as transfers:
+        async with Transfers(self._agent, conversation.id, delivery.contract) as transfers:
             while True:
                 try:
                     said = await self._review(conversation, document, delivery, transfers, patience)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from undersigned.encoding import Did, Digest
+from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import FormatError, ResolutionError, ScopeError, VerificationError
 
 from .bodies import Body
@@ -104,8 +104,9 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
 class Transfers:
     """What is fetched for one review. What was cut goes on where it stopped when the review is tried again."""
 
-    def __init__(self, agent: Agent, contract: Digest) -> None:
+    def __init__(self, agent: Agent, engagement: EngagementId, contract: Digest) -> None:
         self._agent = agent
+        self._engagement = engagement
         self._contract = contract
         self._begun: dict[Digest, Incoming] = {}
         self._whole: set[Digest] = set()
@@ -123,7 +124,11 @@ class Transfers:
                 stack.push_async_callback(incoming.discard)
 
     async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int, tell: Tell) -> None:
-        """Has an artifact in the store, unless it is there already (HIRE-ATT-11). What is damaged there is replaced.
+        """Has an artifact in the store, unless it came there under this engagement already (HIRE-ATT-11); what is
+        damaged there is replaced.
+
+        What is there for any other reason is fetched all the same: else whoever names its digest could find out that we
+        have it, and be paid for what it never had (HIRE-ATT-12).
 
         Raises:
             FormatError: `too_large`: it has more than `most` bytes.
@@ -132,7 +137,9 @@ class Transfers:
         agent = self._agent
         if digest in self._sound:
             return
-        there = await agent.artifacts.sound(digest) if digest not in self._begun else None
+        there = None
+        if digest not in self._begun and await agent.artifacts.came(digest, self._engagement):
+            there = await agent.artifacts.sound(digest)
         if there is not None:
             if there > most:
                 raise too_large(most, f"{digest} has {there}")
@@ -141,7 +148,9 @@ class Transfers:
         url = uri or await agent.whereabouts.artifact_url(peer, digest)
         incoming = self._begun.get(digest)
         if incoming is None:
-            incoming = self._begun[digest] = agent.artifacts.receive(max_bytes=most, digest=digest)
+            incoming = self._begun[digest] = agent.artifacts.receive(
+                max_bytes=most, digest=digest, under=self._engagement
+            )
         try:
             if digest not in self._whole:
                 await transfer(agent.other_side.open, url, self._contract, incoming, tell)

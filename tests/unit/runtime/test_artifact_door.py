@@ -9,13 +9,15 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from runtimes import Node, World
+from runtimes import REPORT, Node, World, summarise
 from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.gate_desk import GateDesk, Signed, Visit
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.encoding import digest_bytes
-from undersigned.errors import ProofError
+from undersigned.errors import ProofError, ScopeError
+from undersigned.runtime import Job
+from undersigned.scope import Grant, Scope
 
 pytestmark = pytest.mark.usefixtures("logs_as_they_come")
 
@@ -100,3 +102,26 @@ def test_who_fills_what_a_gate_keeps_of_nonces_keeps_no_other_contract_out(
     flood, other = visits
     assert [enter(flood, f"{number}" * 16) for number in range(5)] == ["", "", "", "replayed", "replayed"]
     assert [enter(other, "a" * 16), enter(other, "a" * 16)] == ["", "replayed"]
+
+
+def test_however_wide_a_grant_is_only_the_inputs_of_the_contract_are_handed_out(open_world: Open) -> None:
+    """HIRE-ART-02: the hirer's store has what belongs to others, and whoever guesses a digest is not told so."""
+    said: list[str] = []
+
+    async def work(job: Job) -> None:
+        base = str(job.input("report").uri).rpartition("/")[0]
+        for data in (REPORT, b"of another contract", b"of nobody"):
+            try:
+                said.append(f"{len(await job.send_past_gate(f'{base}/{digest_bytes(data)}'))} bytes")
+            except ScopeError as error:
+                said.append(error.code)
+        await summarise(job)
+
+    world = open_world(handler=work)
+    world.run(world.hirer.artifacts.put(b"of another contract"))
+    wide = Scope(grants=(Grant("all", "artifact:read", f"{world.hirer.base_url}/artifacts/*"),))
+    ours = world.begin(scope=wide)
+    world.settle(60)
+    assert said == [f"{len(REPORT)} bytes", "scope_exceeded", "scope_exceeded"]
+    refusals = [blob for blob in world.run(world.hirer.ledger.evidence(ours.id)) if blob.kind == "refusal"]
+    assert len(refusals) == 2

@@ -27,6 +27,7 @@ from undersigned.runtime.transfers import Transfers
 DATA = b"what was made"
 LARGE = bytes(range(256)) * (SMALL_BYTES // 64)
 """Four times what is held in memory."""
+ENGAGEMENT = f"urn:hire:engagement:{digest_bytes(b'an engagement')}"
 
 
 @pytest.fixture
@@ -315,7 +316,7 @@ async def test_what_a_review_fetched_is_discarded_although_one_cannot_be(
         other_side = Cut()
 
     async def review() -> None:
-        async with Transfers(Fetching(), "contract") as transfers:
+        async with Transfers(Fetching(), ENGAGEMENT, "contract") as transfers:
             for name in ("first", "slow", "last", "slow"):
                 with suppress(UndersignedError):
                     await transfers.fetch("did:web:p", name, digest_bytes(name.encode()), 2 * len(LARGE), print)
@@ -353,9 +354,10 @@ async def test_what_is_small_costs_one_thread_and_two_syncs(
 
     monkeypatch.setattr("asyncio.to_thread", counting)
     monkeypatch.setattr("os.fsync", syncing)
-    async with store.receive(max_bytes=100, digest=digest_bytes(DATA)) as incoming:
+    async with store.receive(max_bytes=100, digest=digest_bytes(DATA), under=ENGAGEMENT) as incoming:
         await incoming.add(DATA)
         kept = await incoming.keep()
+    assert await store.came(kept.digest, ENGAGEMENT)
     found = await Contents.of(store, {"a": kept.digest})
     assert (await store.size(kept.digest), await found.read("a"), found["a"]) == (len(DATA), DATA, DATA)
     assert counted == {"thread": 1, "fsync": 2}

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from runtimes import FIRST_LINE, Wire, World, facts, messages, offices
-from undersigned.encoding import Digest
+from runtimes import FIRST_LINE, REPORT, Wire, World, facts, messages, offices
+from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ResolutionError
+from undersigned.evidence import read_pack
 from undersigned.messages import Artifact, Review
-from undersigned.runtime import Body, Conversation, Job
+from undersigned.runtime import ABSENT, Absent, Body, Conversation, Job, Reviewed, export_pack
 from undersigned.testing import delivery
 from unit.runtime.test_conversation import forge
 
@@ -229,3 +230,107 @@ def test_what_lacks_a_deliverable_is_rejected_before_anything_is_fetched(fresh: 
     reasons = [text for kind, text in facts(world.hirer, ours.id) if kind == "rejected"]
     assert reasons
     assert "digest_mismatch: not delivered: summary.txt" in reasons[0]
+
+
+async def raises(_: Reviewed) -> dict[str, bool]:
+    raise TypeError("a defect")
+
+
+async def whole(_: Reviewed) -> dict[str, bool]:
+    return {"whole": True}
+
+
+def packed(world: World, name: str) -> tuple[set[str], list[Absent]]:
+    """Artifacts in the hirer's pack, and what it was told is not there."""
+    node, absent = world.hirer, list[Absent]()
+    pack = world.run(export_pack(node.ledger, node.artifacts, node.did, name, absent=absent.append))
+    return {path for path, _ in read_pack(pack).of_kind("artifact")}, absent
+
+
+@pytest.mark.parametrize("whence", ["of the hirer's own", "of another engagement"])
+def test_hire_att_12_what_the_hirer_has_already_is_delivered_by_nobody_else(fresh: Open, whence: str) -> None:
+    """HIRE-ATT-12: whoever names its digest is asked for it all the same, learns nothing, and is paid for nothing."""
+    world = fresh()
+    if whence == "of another engagement":
+        honest, _ = delivered(world, answered(404), times=0)
+        world.settle(60)
+        assert verdicts(world, honest) == ["accepted"]
+        assert packed(world, honest.id) == ({f"artifacts/{digest_bytes(FIRST_LINE)}"}, [])
+    else:
+        world.run(world.hirer.artifacts.put(FIRST_LINE))
+    ours, between = delivered(world, answered(404))
+    world.settle(LAST + 5)
+    assert len(between.asked) > 10
+    assert verdicts(world, ours) == ["rejected"]
+    assert dict(facts(world.hirer, ours.id))["rejected"].startswith("upstream_failed")
+    there, absent = packed(world, ours.id)
+    assert there == set(), "the other side named the digest; its pack shows nothing of another engagement"
+    assert [one.why for one in absent] == ["elsewhere"]
+    assert ABSENT["elsewhere"]
+
+
+def test_hire_att_12_what_came_before_a_restart_is_not_asked_for_again(fresh: Open) -> None:
+    """HIRE-ATT-12: between the fetch and the review the provider may have gone, and is paid all the same."""
+    world = fresh()
+    world.hirer.reviewers["summary"] = raises
+    ours = world.begin(world.order(deliverable="summary.txt", criteria={"whole": "nothing is missing"}))
+    world.settle(30)
+    assert verdicts(world, ours) == []
+    world.restart(world.hirer)
+    world.hirer.reviewers["summary"] = whole
+    between = world.hirer.other_side = Between(world, answered(404), 10**6)
+    world.settle(120)
+    assert between.asked == []
+    assert verdicts(world, ours) == ["accepted"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"other"])
+def test_hire_att_12_a_copy_that_was_damaged_since_is_asked_for_again(fresh: Open, damage: bytes) -> None:
+    """That it came is no proof that it is still there."""
+    world = fresh()
+    world.hirer.reviewers["summary"] = raises
+    ours = world.begin(world.order(deliverable="summary.txt", criteria={"whole": "nothing is missing"}))
+    world.settle(30)
+    file = world.hirer.artifacts.folder / digest_bytes(FIRST_LINE)
+    if damage:
+        file.write_bytes(damage)
+    else:
+        file.unlink()
+    world.restart(world.hirer)
+    world.hirer.reviewers["summary"] = whole
+    between = world.hirer.other_side = Between(world, answered(503), 2)
+    world.settle(120)
+    assert len(between.asked) == 2
+    assert verdicts(world, ours) == ["accepted"]
+
+
+async def hands_back(job: Job) -> None:
+    await job.deliver("summary.txt", await job.read("report"), media_type="text/plain")
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_hire_att_12_an_input_that_comes_back_is_delivered_like_anything_else(fresh: Open, served: bool) -> None:
+    """HIRE-ATT-12: the hirer has it, and handed it out under this engagement; who says that this is its work has it."""
+    world = fresh(handler=hands_back)
+    assert world.run(world.hirer.artifacts.put(REPORT))
+    ours, between = delivered(world, answered(404), times=0 if served else 10**6)
+    world.settle(LAST + 5)
+    assert bool(between.asked) is not served
+    assert verdicts(world, ours) == ["accepted" if served else "rejected"]
+
+
+def test_hire_att_12_an_input_that_is_only_a_material_is_not_asked_for(fresh: Open) -> None:
+    """A statement names the inputs by digest; these are the hirer's, and nobody has to hand them back."""
+    world = fresh()
+    ours, _ = delivered(world, answered(404), times=0)
+    urls: list[str] = []
+    opened = world.hirer.other_side.open
+
+    async def open(url: str, *given: Any) -> Any:
+        urls.append(url.rpartition("/")[2])
+        return await opened(url, *given)
+
+    world.hirer.other_side.open = open  # type: ignore[method-assign]
+    world.settle(30)
+    assert verdicts(world, ours) == ["accepted"]
+    assert set(urls) <= {digest_bytes(FIRST_LINE)}
