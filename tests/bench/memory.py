@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from undersigned.runtime import hire_order, intake
+from undersigned.runtime import crowd, hire_order, intake
 
 from .pair import HIRER, Pair, on_side, two_peers
 
@@ -40,7 +40,8 @@ async def idle_negotiations(folder: Path, suite: str, count: int) -> dict[str, A
             waiting.append(asyncio.ensure_future(pair.acme.hire(pair.globex.identity.did, **order(pair))))
 
         pair.globex.provider._answer = silent  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue] - only in this process
-        intake.MAX_NEGOTIATIONS = CACHED + WARM + 2 * count  # more than one peer is let have without a contract
+        # More than one peer, or one address, is let have without a contract.
+        intake.MAX_NEGOTIATIONS = crowd.FROM_ONE_PLACE = crowd.ALTOGETHER = CACHED + WARM + 2 * count
         # From here on, so that what a full cache drops for its latest is known as well.
         tracemalloc.start(1)
         try:

@@ -9,12 +9,14 @@ from unittest.mock import patch
 import pytest
 
 from integration.hires import until
-from security.wire_attacker import Attacker, Hiring, Line, Stranger, quiet_logs, still_open
+from security.wire_attacker import Attacker, Hiring, Line, Stranger, hiring_at, quiet_logs, still_open
 from security.wire_world import World
 from undersigned.credentials import membership
-from undersigned.encoding import canonicalize, shift
+from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.runtime import crowd as crowds
 from undersigned.runtime import links, presence
-from undersigned.testing import presentation
+from undersigned.runtime.crowd import Crowd
+from undersigned.testing import presentation, sync
 from undersigned.transport import Budget
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -99,6 +101,63 @@ async def test_credentials_of_issuers_that_nobody_can_ask_are_counted(world: Wor
     assert len(told(line)) == 3
     closed = await line.wait(lambda: line.closed)
     assert (closed.code, closed.detail["close_code"]) == ("rate_limited", 1008)
+
+
+@pytest.fixture
+def crowd(world: World) -> Iterator[Crowd]:
+    """Four negotiations without a contract may come from one address."""
+    fresh = Crowd(world.globex.conversations)
+    with patch.object(crowds, "FROM_ONE_PLACE", 4), patch.object(world.globex, "crowd", fresh):
+        yield fresh
+
+
+async def test_many_names_have_together_what_one_address_may(world: World, crowd: Crowd) -> None:
+    """HIRE-LIM-02: a name costs nothing, so what each may have bounds nothing. A contract does not count."""
+    async with hiring_at(world, "sealed"):
+        lines = [await Line.to(world, anybody()) for _ in range(6)]
+        first, *_ = [await Hiring(line).up_to("profiled") for line in lines[:4]]
+        for line in lines[4:]:
+            other = Hiring(line)
+            said = digest_bytes((await other.say(other.next_move())).raw)
+            assert (await line.wait(lambda line=line, said=said: line.answer({said}))).code == "overloaded"
+            assert other.id not in world.globex.conversations
+        await first.give_up()
+        await until(lambda: first.id not in world.globex.conversations)
+        await still_open(lines[4])
+        for line in lines:
+            await line.hang_up()
+
+
+async def test_what_has_ended_makes_room(world: World, crowd: Crowd) -> None:
+    """HIRE-LIM-02: nobody says that it has the end of those, and who comes from there begins another one all the same;
+    whoever asks for the end later hears of it.
+    """
+    line = await Line.to(world, anybody())
+    hirings = [await Hiring(line).up_to("profiled") for _ in range(4)]
+    await line.hang_up()
+    await until(lambda: not world.globex.links.connected(line.who.did))
+    world.clock.held = shift(world.clock.now(), 3600)
+    try:
+        for hiring in hirings:
+            conversation = world.globex.conversations[hiring.id]
+            await conversation.settled()
+            assert (conversation.engagement.state, conversation.over) == ("withdrawn", False)
+        other = await Line.to(world, anybody())
+        await Hiring(other).up_to("profiled")
+        await until(lambda: hirings[0].id not in world.globex.conversations)
+        assert all(hiring.id in world.globex.conversations for hiring in hirings[1:])
+        summary = await world.globex.ledger.summary(hirings[0].id)
+        assert summary is not None
+        assert not summary.live
+        hirings[0].line = again = await Line.to(world, line.who)
+        hirings[0]._read = 0
+        await hirings[0].say(sync())
+        await hirings[0].hear("Withdraw")
+        assert hirings[0].state == "withdrawn"
+        await other.hang_up()
+        await again.hang_up()
+    finally:
+        world.clock.held = None
 
 
 async def test_names_that_came_once_are_not_kept(world: World) -> None:

@@ -43,7 +43,7 @@ from undersigned.protocol.engagement import (
 )
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, judge, legal, outcome
-from undersigned.protocol.pending import Owed, basis, owed, pending, wake_at
+from undersigned.protocol.pending import PUT_AWAY, Owed, basis, owed, pending, wake_at
 from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights
 from undersigned.protocol.states import (
     ENDED,
@@ -81,6 +81,7 @@ __all__ = [
     "OTHER",
     "PERFORMED",
     "PROVIDER",
+    "PUT_AWAY",
     "REPEAT_SECONDS",
     "ROLES",
     "ROWS",

@@ -33,7 +33,7 @@ from undersigned.protocol.lane import may_change
 from undersigned.protocol.presence import missed_since
 from undersigned.protocol.states import ENDED, HIRER, PERFORMED, PROVIDER, ROLES, TABLES, Role
 
-__all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
+__all__ = ["PUT_AWAY", "RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
 
 RECEIPT_SECONDS: Final = 1
 """How long an answer may take before a separate `Receipt` is due (rule C5)."""
@@ -44,6 +44,9 @@ NAMED_AT_ONCE: Final = 64
 PUT_AWAY_SECONDS: Final = 24 * 3600
 """How long after its end an engagement still asks for a receipt that does not come. The peer may be gone for good, and
 one that comes back finds the ledger."""
+
+PUT_AWAY: Final = "put-away"
+"""Noted as done by a side that has no room for it any longer: it asks for no receipt any more (HIRE-LIM-02)."""
 
 _RIGHTS: Final = frozenset({"Terminate", "Breach", "Dispute", "Suspend", "ApprovalRequest", "Approval"})
 """What may be said under a contract beside moves about documents, and is not what a state waits for."""
@@ -462,7 +465,7 @@ def _finished(engagement: Engagement, at: Instant) -> Finished | None:
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
     if not over:
         return None
-    gone = since is not None and at > shift(since, PUT_AWAY_SECONDS)
+    gone = PUT_AWAY in engagement.done or (since is not None and at > shift(since, PUT_AWAY_SECONDS))
     # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
     doubt = engagement.lane.startswith("accepted-by-")
     # A child that was not told yet, or whose books are open, is not left alone.

@@ -56,6 +56,7 @@ from .configuration import HOLD_SECONDS, WAIT_SECONDS
 from .contract_orders import ContractOrders
 from .conversation import Conversation, closing_error
 from .conversations import Conversations
+from .crowd import Crowd
 from .gate import Gate, Permit
 from .gather import Gatherer
 from .greetings import Greetings
@@ -166,6 +167,7 @@ class Agent:
         self.reviewers: dict[str, Reviewer] = {}
         """How a hirer checks what it gets, by kind of task or by engagement."""
         self.conversations = Conversations()
+        self.crowd = Crowd(self.conversations)
         self.base_url = (configuration.listen.url or "").rstrip("/")
         """Where others reach our public listener; known once it listens."""
         self.other_side: OtherSide = Unasked()
@@ -576,6 +578,7 @@ class Agent:
         contract = engagement.contract
         if contract is not None:
             self.conversations.bind(contract.digest, engagement.id)
+            self._left(engagement.id, in_vain=False)
 
     async def book(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
@@ -661,6 +664,7 @@ class Agent:
         if self.conversations.get(conversation.id, conversation) is not conversation:
             return  # it was put away before, and what came since then has another one at work
         self.conversations.pop(conversation.id, None)
+        self._left(conversation.id, in_vain=True)
         self.whereabouts.forget(conversation.id)
         contract = conversation.engagement.contract
         if contract is not None:
@@ -679,6 +683,10 @@ class Agent:
                 state=conversation.engagement.state,
             ),
         )
+
+    def _left(self, engagement: EngagementId, *, in_vain: bool) -> None:
+        """It is not among the negotiations of strangers any more."""
+        self.crowd.left(engagement, asyncio.get_running_loop().time(), in_vain=in_vain)
 
     # ------------------------------------------------------------------ contracts
 
@@ -759,6 +767,8 @@ class Agent:
         contract = conversation.engagement.contract
         if contract is not None:
             self.conversations.bind(contract.digest, conversation.id)
+        elif conversation.engagement.role == "provider":
+            self.crowd.came(conversation.id, None)  # by somebody before this start
         conversation.start()
         if conversation.engagement.sent or conversation.engagement.got:
             self._dial(conversation.engagement.peer)

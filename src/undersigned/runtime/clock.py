@@ -36,16 +36,15 @@ class Clock(Protocol):
         ...
 
 
-def _awake_and_asleep() -> Callable[[], float]:
-    """What goes on while the machine sleeps. `time.monotonic` does so on Windows alone."""
-    if sys.platform == "darwin":
-        return lambda: time.clock_gettime(time.CLOCK_MONOTONIC)
-    boot = getattr(time, "CLOCK_BOOTTIME", None)  # of Linux
-    return time.monotonic if boot is None else lambda: time.clock_gettime(boot)
+_BOOT: Final[int | None] = time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", None)
+"""The clock that goes on while the machine sleeps, where `time.monotonic` does not."""
 
 
-steady_seconds: Final = _awake_and_asleep()
-"""Seconds that only ever go on, and also while the machine sleeps: what was looked up before it did is old after it."""
+def steady_seconds() -> float:
+    """Seconds that only ever go on, and also while the machine sleeps: what was looked up before it did is old after
+    it.
+    """
+    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
 
 
 async def sleep_until(clock: Clock, instant: Instant) -> None:

@@ -39,6 +39,7 @@ from undersigned.messages import (
     recorded_message,
 )
 from undersigned.protocol import (
+    PUT_AWAY,
     STANDING,
     START,
     Acknowledge,
@@ -314,6 +315,12 @@ class Conversation(Remembered):
             return said
 
         await self.ask(make)
+
+    def put_away(self) -> None:
+        """Asks for no receipt of its end any more; what is owed to the other side stands in the ledger."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        done.add_done_callback(lambda _: done.cancelled() or done.exception())  # it may be over by then
+        self.post(Asked(lambda _: Say("", {}, facts=(("done", PUT_AWAY),)), done))
 
     def settle(self, settlement: Settlement) -> None:
         """Books what an action used, with the next turn that is stored."""

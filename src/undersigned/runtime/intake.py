@@ -112,7 +112,7 @@ class Intake:
             suites=self._suites(conversation, peer, message.type),
         )
         if conversation is None or conversation.over:
-            conversation = await self._conversation(verified)
+            conversation = await self._conversation(verified, channel.address)
         # Somebody who is no party learns nothing, not even that the engagement exists.
         if conversation is None or conversation.engagement.peer != peer:
             raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
@@ -134,9 +134,11 @@ class Intake:
             return (talks.suite,)
         return talks.offered_suites if talks is not None and kind == "Profile" else None
 
-    async def _conversation(self, verified: VerifiedMessage) -> Conversation | None:
-        """The conversation of an engagement that is not in memory: a new one, or one that is over."""
-        message = verified.message
+    async def _conversation(self, verified: VerifiedMessage, place: str) -> Conversation | None:
+        """The conversation of an engagement that is not in memory: a new one, or one that is over. `place` is where its
+        message came from.
+        """
+        message, stranger = verified.message, False
         summary = await self._agent.ledger.summary(message.engagement)
         if summary is None:
             if message.type != "Inquiry":
@@ -146,6 +148,9 @@ class Intake:
                 len(mine) >= MAX_ENGAGEMENTS or self._only_negotiates(message.sender)
             ):
                 raise UndersignedError("overloaded", f"{message.sender} has {len(mine)} engagements open", proved=True)
+            stranger = not self._agent.conversations.bound_to(message.sender)
+            if stranger:
+                await self._room(place)
             conversation = Conversation(
                 self._agent, begin("provider", self._agent.identity.did, message.sender, message.engagement)
             )
@@ -156,8 +161,22 @@ class Intake:
             return known
         if conversation.engagement.peer == message.sender:
             self._agent.conversations[conversation.id] = conversation
+            if stranger:
+                self._agent.crowd.came(conversation.id, place)
             conversation.start()
         return conversation
+
+    async def _room(self, place: str) -> None:
+        """Returns once one more may begin from there.
+
+        Raises:
+            UndersignedError: `overloaded`.
+        """
+        crowd, loop = self._agent.crowd, asyncio.get_running_loop()
+        seconds = crowd.waits(place, loop.time())
+        if seconds:
+            await asyncio.sleep(seconds)  # and meanwhile nothing more is read of this connection
+        crowd.require_room(place, loop.time())
 
     def spent(self, peer: Did) -> bool:
         """Whether `peer` has no failure left for now."""

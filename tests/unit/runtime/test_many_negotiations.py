@@ -10,7 +10,8 @@ import pytest
 
 from runtimes import Node, World
 from undersigned.encoding import EngagementId, decode_json
-from undersigned.runtime import Job, intake
+from undersigned.errors import UndersignedError
+from undersigned.runtime import Job, crowd, intake
 from undersigned.runtime.conversation import REST_SECONDS
 from undersigned.runtime.greetings import PAUSE_SECONDS, SLICE
 from undersigned.transport import Allowance
@@ -120,6 +121,40 @@ def test_what_is_said_without_a_contract_is_read_no_faster_than_it_may_be(open_w
     assert world.provider.said("refused") == []
     world.settle(60)
     assert len(world.provider.conversations) > read
+
+
+def test_what_came_to_nothing_begins_again_no_faster_than_it_may(open_world: Open) -> None:
+    """HIRE-LIM-02: each is some lines in our journal, for good. Nothing is refused for it, and no hire counts."""
+    world = open_world()
+    world.provider.crowd._in_vain = Allowance(1)
+    for _ in range(3):
+        world.until("closed", world.begin(opening="5 EUR").id)
+    for _ in range(2):
+        (begun,) = waiting(world, 1)
+        assert begun in world.provider.conversations
+        world.run(world.hirer.cancel(world.hirer.the(begun)), 5)
+        world.settle(2)
+        assert begun not in world.provider.conversations
+    begun = world.begin(opening="3 EUR").id
+    world.settle(5)
+    assert begun not in world.provider.conversations
+    world.settle(60)
+    assert begun in world.provider.conversations
+    assert world.provider.said("refused") == []
+
+
+def test_those_from_before_a_restart_count(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-02: where they came from is not known any more; among all they count."""
+    monkeypatch.setattr(crowd, "ALTOGETHER", 2)
+    world = open_world()
+    waiting(world, 1)
+    world.provider.crowd.require_room("anywhere", 0)
+    waiting(world, 1)
+    with world.silence():
+        world.restart(world.provider)
+        with pytest.raises(UndersignedError) as refused:
+            world.provider.crowd.require_room("anywhere", 0)
+    assert refused.value.code == "overloaded"
 
 
 def test_what_is_said_under_a_contract_does_not_wait(open_world: Open) -> None:
