@@ -133,9 +133,10 @@ class SqliteLedger:
         writer = Writer(self._path, asyncio.get_running_loop(), beside=self._beside)
         writer.start()
         try:
-            await writer.opened
+            await asyncio.shield(writer.opened)
         except asyncio.CancelledError:
             writer.stop()
+            await writer.stopped  # nothing of it is left then, and whoever opens it again finds it free
             raise
         self._writer = writer
 

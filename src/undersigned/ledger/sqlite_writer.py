@@ -121,6 +121,7 @@ class Writer(threading.Thread):
                 lock.release()
             error = exc if isinstance(exc, UndersignedError) else translated(exc, self._path)
             self._post(lambda: self.opened.set_exception(error))
+            self._post(lambda: self.stopped.set_result(None))
             return
         self._post(lambda: self.opened.set_result(None))
         going = True

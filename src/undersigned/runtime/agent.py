@@ -256,7 +256,11 @@ class Agent:
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
-        self.secret = await self._ledger.secret()
+        try:
+            self.secret = await self._ledger.secret()
+        except BaseException:
+            await self._close_ledger()
+            raise
         self.gate = Gate(
             self.ledger,
             self.clock,
