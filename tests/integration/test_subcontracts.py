@@ -353,6 +353,51 @@ async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:
             await hire
 
 
+async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Path) -> None:
+    """HIRE-SUB-08: a hirer that holds back the seal of an amendment has no more hired meanwhile than it allows."""
+    homes = await homes_of(tmp_path, 3)
+    did, first, accepted, refused = homes[2].configuration.did, asyncio.Event(), asyncio.Event(), list[ScopeError]()
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        one = asyncio.ensure_future(job.hire(did, task="summary", inputs={"report": text}, price="5 EUR"))
+        await accepted.wait()
+        try:
+            await job.hire(did, task="summary", inputs={"report": text, "other": b"2"}, price="5 EUR")
+        except ScopeError as error:
+            refused.append(error)
+        one.cancel()
+        await asyncio.Event().wait()
+
+    async def works(_: Job) -> None:
+        first.set()
+        await asyncio.Event().wait()
+
+    async def held_back(*_: object) -> None: ...
+
+    async with peers_of(homes, [None, handler, works]) as (acme, globex, initech):
+        initech.offers("summary", price="5 EUR", delivers="summary.txt")(works)
+        acme.changes._seal = held_back  # type: ignore[method-assign, assignment]
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(first.wait(), 30)
+        ours, parent = the(acme, "hirer"), the(globex, "provider")
+        await acme.changes.amend(ours, lambda terms: replace(terms, price=Price(amount="8", currency="EUR")))
+        await until(lambda: parent.engagement.tabled is not None)
+        tabled = parent.engagement.tabled
+        assert tabled is not None
+        await globex.changes.accept(parent, tabled.document)
+        accepted.set()
+        await until(
+            lambda: bool(refused) or sum(c.engagement.role == "hirer" for c in globex.conversations.values()) > 1
+        )
+        (error,) = refused
+        assert "10" in error.message
+        assert "8" in error.message
+        await globex.changes.revoke(parent)
+        with pytest.raises(PolicyError):
+            await hire
+
+
 async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:
     """HIRE-SUB-05: at its hirer a child's authority is over as soon as the parent's is, and never beyond its scope."""
     homes = await homes_of(tmp_path, 3)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from msgspec.structs import replace
 
-from undersigned.contract import Terms, check_within, drawn
+from undersigned.contract import AmendmentDocument, Terms, check_within, drawn
 from undersigned.encoding import Amount, Digest, Instant, add_amounts, compare_amounts
 from undersigned.errors import ContractError, LedgerConflict, ScopeError, UndersignedError
 from undersigned.ledger import Draw, Reservation
@@ -31,7 +31,7 @@ from .turn import NOTHING_BOOKED, Booked
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Shares", "draws_on", "fits_inside"]
+__all__ = ["Shares", "accepted_terms", "draws_on", "fits_inside"]
 
 _log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Shares:
         above, contract = conversation.offered().terms, contract_of(conversation.engagement).digest
         fits_inside(terms, above)
         held = await self._agent.ledger.usage(contract, self._agent.clock.now())
-        for draw in draws_on(terms, above, self._agent.clock.now()):
+        for draw in self._drawn(terms, conversation):
             total = add_amounts(add_amounts(held.get(draw.key, "0"), held.get(draw.beside or "", "0")), draw.amount)
             if draw.max is not None and compare_amounts(total, draw.max) > 0:
                 what = draw.key.removesuffix(f"@{CHILDREN}").lstrip("/")
@@ -72,9 +72,7 @@ class Shares:
         Raises:
             ScopeError: `scope_exceeded`: it does not.
         """
-        limits = {f"/{terms.price.currency}@{CHILDREN}": terms.price.amount}
-        for grant in read_scope(terms.scope, terms.scope.critical or ()).grants:
-            limits |= {_key(grant.id, limit): limit.max for limit in grant.limits}
+        limits = _limits(terms)
         for key, amount in (await self._agent.ledger.usage(contract, self._agent.clock.now())).items():
             if key in limits or (key.endswith(f"@{CHILDREN}") and amount != "0"):
                 most = limits.get(key, "0")
@@ -110,7 +108,7 @@ class Shares:
             return ()
         now = self._agent.clock.now()
         try:
-            draws = draws_on(conversation.offered(engagement).terms, parent.offered().terms, now)
+            draws = self._drawn(conversation.offered(engagement).terms, parent)
         except UndersignedError as error:
             # Both signed it before; what no longer fits is ended, and takes nothing.
             _log.warning("a subcontract does not fit any more", engagement=conversation.id, error=str(error))
@@ -122,6 +120,16 @@ class Shares:
                 contract=within.contract, id=_held(effect.digest), draws=draws, until=ALWAYS, at=now, kind="capacity"
             ),
         )
+
+    def _drawn(self, terms: Terms, parent: Conversation) -> tuple[Draw, ...]:
+        """As `draws_on`, inside an amendment of the parent that was accepted as well: its seal may come at any time
+        (HIRE-SUB-08).
+        """
+        draws, agreed = draws_on(terms, parent.offered().terms, self._agent.clock.now()), accepted_terms(parent)
+        if agreed is None:
+            return draws
+        limits = _limits(agreed)
+        return tuple(replace(draw, max=_less(draw.max, limits.get(draw.key, "0"))) for draw in draws)
 
     async def settle(self, child: Conversation, within: Within) -> None:
         """Puts what a child used in the place of what was held for it."""
@@ -190,6 +198,13 @@ class Shares:
         return used
 
 
+def accepted_terms(conversation: Conversation) -> Terms | None:
+    """The terms of an amendment that was accepted and is not sealed yet."""
+    tabled = conversation.engagement.tabled
+    document = conversation.tabled() if tabled is not None and tabled.acceptance is not None else None
+    return document.terms if isinstance(document, AmendmentDocument) else None
+
+
 def fits_inside(terms: Terms, above: Terms, what: str = "") -> None:
     """`check_within`, as a gate says it."""
     try:
@@ -230,6 +245,18 @@ def draws_on(terms: Terms, above: Terms, now: Instant) -> tuple[Draw, ...]:
     if compare_amounts(terms.price.amount, "0") > 0:
         draws.append(Draw(f"/{terms.price.currency}@{CHILDREN}", terms.price.amount, above.price.amount))
     return tuple(draws)
+
+
+def _limits(terms: Terms) -> dict[str, Amount]:
+    """What terms allow of each limit, and the price, by the keys in the books."""
+    limits = {f"/{terms.price.currency}@{CHILDREN}": terms.price.amount}
+    for grant in read_scope(terms.scope, terms.scope.critical or ()).grants:
+        limits |= {_key(grant.id, limit): limit.max for limit in grant.limits}
+    return limits
+
+
+def _less(one: Amount | None, other: Amount) -> Amount:
+    return other if one is None or compare_amounts(other, one) < 0 else one
 
 
 def _key(grant: str, limit: Limit) -> str:

@@ -18,7 +18,6 @@ import msgspec
 import structlog
 
 from undersigned.contract import (
-    AmendmentDocument,
     ContractDocument,
     ReleaseDocument,
     Terms,
@@ -55,7 +54,7 @@ from .order import Order, Within
 from .ordering import hire_order
 from .papers import keys_of
 from .review import Reviewer
-from .shares import Shares, draws_on, fits_inside
+from .shares import Shares, accepted_terms, draws_on, fits_inside
 from .turn import Hears, Say
 from .untaken import Untaken
 
@@ -218,11 +217,9 @@ class Subcontracts:
         if parent is None or not parent.engagement.authority:
             raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
         fits_inside(terms, parent.offered().terms)
-        tabled = parent.engagement.tabled
-        if tabled is not None and tabled.acceptance is not None:
-            document = parent.tabled()
-            if isinstance(document, AmendmentDocument):
-                fits_inside(terms, document.terms)
+        agreed = accepted_terms(parent)
+        if agreed is not None:
+            fits_inside(terms, agreed)
 
     async def amended(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if a contract of ours may have these terms instead: inside the one above it, for no more than is held
