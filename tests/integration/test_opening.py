@@ -15,6 +15,7 @@ from aiohttp import ClientSession
 
 from integration.hires import REPORT, summarise, two_homes, until
 from undersigned import Peer
+from undersigned.errors import LedgerUnavailable
 from undersigned.ledger.sqlite_file import Lock
 from undersigned.runtime import ControlPart
 from undersigned.runtime.conversations import Conversations
@@ -152,3 +153,11 @@ async def test_a_start_that_is_cancelled_leaves_nothing_open(tmp_path: Path) -> 
     gc.collect()
     assert number > 10
     assert faults == []
+
+
+async def test_who_opens_a_state_folder_twice_hears_that_it_is_this_process(tmp_path: Path) -> None:
+    """And not its own number, as of a program that would have to be looked for."""
+    home, _ = await two_homes(tmp_path)
+    async with Peer.open(home):
+        with pytest.raises(LedgerUnavailable, match="another peer of this process has this state folder open"):
+            await Peer.open(home).start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -203,7 +204,10 @@ class Peer(Agent):
         except LedgerUnavailable as taken:
             pid = taken.detail.get("pid")
             who = f"process {pid}" if pid else "another process"
-            text = f"{who} runs with this state folder, and one does at a time: {self.home.path}"
+            what = "runs with this state folder, and one does at a time"
+            if pid == str(os.getpid()):
+                who, what = "another peer of this process", "has this state folder open: close it first, or share it"
+            text = f"{who} {what}: {self.home.path}"
             raise LedgerUnavailable(taken.code, text, pid=pid) from error
 
     def _otherwise(self, part: ListenPart) -> str:

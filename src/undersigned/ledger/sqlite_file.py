@@ -314,6 +314,8 @@ class Lock:
             holder = os.read(self._file, 32).decode("ascii", "replace").strip()
             os.close(self._file)
             who = f"process {holder}" if holder else "another process"
+            if holder == str(os.getpid()):
+                who = f"this process itself ({holder})"
             raise LedgerUnavailable("store_unavailable", f"{who} {what}: {path}", pid=holder) from exc
         try:
             os.ftruncate(self._file, 0)
@@ -393,31 +395,28 @@ class HeadFile:
     def read(self) -> Head | None:
         """The head, or None if there is none or it is unreadable."""
         try:
-            size, root, check, end = self._path.read_text("ascii").split("\n")
-            head = Head(int(size), base64.b64decode(root, validate=True))
-        except (OSError, ValueError, binascii.Error):
+            return _head(self._path.read_bytes())
+        except OSError:
             return None
-        whole = end == "" and head.size >= 0 and len(head.root) == 32 and check == _sum(head)
-        return head if whole else None
 
     def at_opening(self) -> Head | None:
         """As `read`, where nobody else writes it.
 
         Raises:
             LedgerError: `store_corrupt`: it holds something that was never written, and that no power cut leaves.
+            OSError: It cannot be read.
         """
-        head = self.read()
-        if head is None:
-            try:
-                held = self._path.read_bytes()
-            except FileNotFoundError:
-                return None
-            if held.strip(b"\0"):
-                raise LedgerError(
-                    "store_corrupt",
-                    f"{self._path} is damaged, so it cannot be seen whether the ledger beside it was cut: put back a"
-                    " copy of it; or, if you know that the ledger is whole, take it away",
-                )
+        try:
+            held = self._path.read_bytes()  # once: what cannot be read for the moment is not damaged
+        except FileNotFoundError:
+            return None
+        head = _head(held)
+        if head is None and held.strip(b"\0"):
+            raise LedgerError(
+                "store_corrupt",
+                f"{self._path} is damaged, so it cannot be seen whether the ledger beside it was cut: put back a"
+                " copy of it; or, if you know that the ledger is whole, take it away",
+            )
         return head
 
     def write(self, head: Head) -> None:
@@ -429,6 +428,16 @@ class HeadFile:
                 os.pwrite(descriptor, text.encode(), 0)
             finally:
                 os.close(descriptor)
+
+
+def _head(held: bytes) -> Head | None:
+    try:
+        size, root, check, end = held.decode("ascii").split("\n")
+        head = Head(int(size), base64.b64decode(root, validate=True))
+    except (ValueError, binascii.Error):
+        return None
+    whole = end == "" and head.size >= 0 and len(head.root) == 32 and check == _sum(head)
+    return head if whole else None
 
 
 def _sum(head: Head) -> str:

@@ -46,7 +46,7 @@ from undersigned.trust import (
 )
 
 from .configuration import CONFIGURATION
-from .files import read_file, why, write_whole
+from .files import files_of, read_file, why, write_whole
 from .home import Home
 
 __all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record"]
@@ -89,7 +89,11 @@ class AnchorBook:
                 f"{home.path / CONFIGURATION} lists anchors, which are believed about everything, and one person "
                 "may not add such: add them with 'undersigned trust add'",
             )
-        kept = [self._kept(file) for file in sorted(home.anchors.glob("*.json"))]
+        try:
+            files = files_of(home.anchors, "*.json")
+        except OSError as exc:  # believing nobody would say no to all, and not why
+            raise ConfigurationError("bad_configuration", f"{home.anchors} cannot be read: {why(exc)}") from exc
+        kept = [self._kept(file) for file in files]
         try:
             latest = latest_sets(one.record.set for one in kept if one.record and one.record.set)
         except UndersignedError as error:

@@ -12,11 +12,13 @@ import secrets
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Final
 
 __all__ = [
     "MAX_FILE_BYTES",
+    "files_of",
     "naming",
     "open_file",
     "private_opener",
@@ -67,6 +69,19 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     if len(data) > most:
         raise OSError(errno.EINVAL, f"larger than {most} bytes", str(path))
     return data
+
+
+def files_of(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names match, in order of their names; none if there is no folder.
+
+    Raises:
+        OSError: It cannot be listed. `Path.glob` takes such a folder for an empty one.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names) if fnmatchcase(name, pattern)]
 
 
 def open_file(path: Path | str, *, links: bool = True) -> BinaryIO:

@@ -47,7 +47,7 @@ from undersigned.trust import Approvers, Registry
 from .clock import SystemClock
 from .configuration import CONFIGURATION, Configuration, distinct_offers, misplaced
 from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
-from .files import read_file, why
+from .files import files_of, read_file, why
 from .objects import checked_store
 from .order import budget_limits, checked_name
 from .own_log import LOG
@@ -280,14 +280,14 @@ class Home:
         """The log of the agent's DID, as published; None if its method keeps none.
 
         Raises:
-            ConfigurationError: `not_found`.
+            ConfigurationError: `not_found`; `bad_configuration`, it cannot be read.
         """
         if not keeps_history(self.configuration.did):
             return None
         try:
             return read_file(self.path / LOG)
         except OSError as exc:
-            raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {why(exc)}") from exc
+            raise unread(self.path / LOG, exc) from exc
 
     def control_token(self) -> str:
         """What a request to the control listener has to show; made when it is first asked for.
@@ -327,7 +327,7 @@ class Home:
         try:
             raw = read_file(self.path / name)
         except OSError as exc:
-            raise ConfigurationError("not_found", f"{self.path / name} is missing: {why(exc)}") from exc
+            raise unread(self.path / name, exc) from exc
         try:
             return DidDocument(did, raw)
         except UndersignedError as exc:
@@ -346,8 +346,18 @@ class Home:
         return StatusRegister(self.path / "issued.db", document, lambda: self.key("organisation"), local=local)
 
     def credentials(self) -> tuple[Credential, ...]:
-        """The credentials this agent can present, in order of file name."""
-        return tuple(self.credential(file) for file in sorted((self.path / "credentials").glob("*.json")))
+        """The credentials this agent can present, in order of file name.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, a file is none; or the folder cannot be read, without which this
+                agent would show nothing, and be refused everywhere.
+        """
+        folder = self.path / "credentials"
+        try:
+            files = files_of(folder, "*.json")
+        except OSError as exc:
+            raise ConfigurationError("bad_configuration", f"{folder} cannot be read: {why(exc)}") from exc
+        return tuple(map(self.credential, files))
 
     @staticmethod
     def credential(file: Path) -> Credential:
@@ -363,6 +373,13 @@ class Home:
             return read_credential(value)
         except (OSError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
+
+
+def unread(path: Path, exc: OSError) -> ConfigurationError:
+    """What is said of a file that has to be there, and was not read: it is missing, or that is not known."""
+    if isinstance(exc, FileNotFoundError):
+        return ConfigurationError("not_found", f"{path} is missing")
+    return ConfigurationError("bad_configuration", f"{path} cannot be read: {why(exc)}")
 
 
 def named_passphrase() -> str | None:

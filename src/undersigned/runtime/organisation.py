@@ -32,7 +32,7 @@ from undersigned.errors import ConfigurationError, FormatError
 
 from .clock import Clock, SystemClock
 from .configuration import CONFIGURATION
-from .files import naming, read_file
+from .files import files_of, naming, read_file
 from .home import Home, named_passphrase
 from .signers import PrivateKey, Sealer, generate_key
 from .status_register import Said, StatusRegister
@@ -192,7 +192,7 @@ class _Template:
         settings["policy"] = _narrowed(settings.get("policy", {}), ceiling or Ceiling())
         self._settings = settings
         self._files: dict[str, bytes] = {}
-        for file in (home.path / "organisation.json", *sorted(home.anchors.glob("*.json"))):
+        for file in (home.path / "organisation.json", *files_of(home.anchors, "*.json")):
             self._files[str(file.relative_to(home.path))] = read_file(file)
         # As with every state folder: sealed under what the environment names, else under what lies beside.
         named = named_passphrase()

@@ -198,7 +198,10 @@ def _read(path: Path) -> tuple[_SealedKey, PublicKey]:
     try:
         record = msgspec.json.decode(read_file(path), type=_SealedKey)
         return record, public_key_from_multikey(record.multikey)
-    except (OSError, ValueError, msgspec.MsgspecError, UndersignedError) as exc:
+    except OSError as exc:
+        gone = "is missing" if isinstance(exc, FileNotFoundError) else f"cannot be read: {why(exc)}"
+        raise ConfigurationError("key_unavailable", f"{path} {gone}") from exc
+    except (ValueError, msgspec.MsgspecError, UndersignedError) as exc:
         raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {why(exc)}") from exc
 
 

@@ -68,7 +68,7 @@ from .anchors import load_anchors
 from .artifacts import ArtifactStore
 from .clock import Clock
 from .decisions import kept_document
-from .files import read_file, write_whole
+from .files import files_of, read_file, write_whole
 from .gather import Gatherer
 from .home import Home
 from .kept import signed_bytes
@@ -117,7 +117,7 @@ class VerdictBook:
         """All of them, oldest first; and `store_corrupt` of each file that is not what its name says."""
         found: list[tuple[Instant, int, Digest, Verdict]] = []
         damaged: list[LedgerError] = []
-        for path in sorted(self._folder.glob("uEi*.json")):
+        for path in files_of(self._folder, "uEi*.json"):
             try:
                 one = _read(path)
                 # Of one second, in the order in which they were written.
@@ -135,7 +135,7 @@ class VerdictBook:
         """
         paths = [
             path
-            for path in self._folder.glob("uEi*.json")
+            for path in files_of(self._folder, "uEi*.json")
             if path.stem == text or (len(text) >= SHORTEST_PART and text in path.stem)
         ]
         if len(paths) > 1:

@@ -37,7 +37,7 @@ from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, Limit
 from undersigned.errors import ConfigurationError, CredentialError, FormatError
 
 from .clock import Clock
-from .files import write_whole
+from .files import files_of, write_whole
 from .gather import Gatherer
 from .home import Home
 from .status_keeper import StatusKeeper
@@ -95,7 +95,7 @@ class Wallet:
         Raises:
             OSError: The folder cannot be written.
         """
-        held = {file: self._home.credential(file) for file in sorted(self._folder.glob("*.json"))}
+        held = {file: self._home.credential(file) for file in files_of(self._folder, "*.json")}
         for file, one in held.items():
             if one == credential:
                 return Kept(file, (), new=False)

@@ -323,7 +323,7 @@ async def test_a_second_writer_is_told_who_writes(ledger: SqliteLedger, path: Pa
     with pytest.raises(LedgerUnavailable) as caught:
         await open_ledger(f"sqlite://{path}")
     assert caught.value.code == "store_unavailable"
-    assert f"process {os.getpid()} writes this ledger" in caught.value.message
+    assert f"this process itself ({os.getpid()}) writes this ledger" in caught.value.message
     done = elsewhere("asyncio.run(open_ledger(sys.argv[1]))", f"sqlite://{path}")
     assert f"process {os.getpid()} writes this ledger" in done.stderr
     # The first one does not notice.
@@ -620,3 +620,22 @@ def test_an_unreadable_head_says_nothing(tmp_path: Path, text: str) -> None:
     """After a power cut it may be empty; the checkpoint in the database still speaks."""
     (tmp_path / "head").write_text(text)
     assert HeadFile(tmp_path / "head").read() is None
+
+
+def test_a_head_that_cannot_be_read_for_the_moment_is_not_damaged(tmp_path: Path) -> None:
+    """With too many files open, say: who is told to take it away would lose what shows that a ledger was cut."""
+
+    class OnceRefused(type(tmp_path)):  # type: ignore[misc]
+        refused = False
+
+        def open(self, *args: Any, **options: Any) -> Any:
+            if not type(self).refused:
+                type(self).refused = True
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(self))
+            return super().open(*args, **options)
+
+    path = OnceRefused(tmp_path / "head")
+    HeadFile(path).write(Head(3, bytes(32)))
+    with pytest.raises(OSError, match="Too many open files"):
+        HeadFile(path).at_opening()
+    assert HeadFile(path).at_opening() == Head(3, bytes(32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ from undersigned.runtime import (
     create_home,
     issue_claims,
     issue_membership,
+    load_anchors,
     open_key,
     rotate_key,
 )
@@ -378,6 +380,40 @@ def test_what_cannot_be_read_is_not_said_to_be_missing(home: Home) -> None:
         Home(home.path)
     found = [one.value.code for one in (sealed, none, unread)]
     assert found == ["key_unavailable", "not_found", "bad_configuration"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("did.json", Home.document),
+        ("organisation.json", Home.organisation_document),
+        ("keys/agent.json", Home.key),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_neither_missing_nor_taken_for_another(
+    name: str, ask: Callable[[Home], object], home: Home
+) -> None:
+    """As with too many files open, or no right to: whoever mends it looks at that, and makes nothing anew."""
+    file = home.path / name
+    file.unlink()
+    with pytest.raises(ConfigurationError, match=f"{file} is missing$"):
+        ask(home)
+    file.mkdir()
+    with pytest.raises(ConfigurationError, match=f"{file} cannot be read: not a regular file$"):
+        ask(home)
+
+
+@pytest.mark.parametrize("name", ["credentials", "anchors"])
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(name: str, home: Home) -> None:
+    """The agent would go out with nothing to show, or believe nobody, and hear only that it is refused."""
+    folder = home.path / name
+    if folder.exists():
+        folder.rmdir()
+    assert Home(home.path).credentials() == ()
+    assert load_anchors(home, NOON) is not None
+    folder.write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=f"{folder} cannot be read"):
+        home.credentials() if name == "credentials" else load_anchors(home, NOON)
 
 
 def test_a_folder_whose_making_was_cut_short_says_what_to_do(folder: Path) -> None:

@@ -96,7 +96,7 @@ def test_two_rotations_are_not_under_way_at_once(folder: Path) -> None:
     home = made(folder, history=False)
     other = Lock(folder / "keys" / "rotation.lock")
     before = files(folder)
-    with pytest.raises(LedgerUnavailable, match=f"process {os.getpid()} rotates the key"):
+    with pytest.raises(LedgerUnavailable, match=rf"this process itself \({os.getpid()}\) rotates the key"):
         rotate_key(home)
     assert files(folder) == before
     other.release()
