@@ -15,6 +15,7 @@ from gate_world import Service, World, at_work, proxied
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import GateProxy, RequestGate
 from undersigned.encoding import digest_bytes
+from undersigned.runtime.turn import Say
 from undersigned.transport import Identity
 
 APP = "/repos/app/files/readme"
@@ -211,6 +212,31 @@ async def test_a_replay_is_refused_at_every_server_of_the_hirer(world: World) ->
     assert [answer.status for answer in answers] == [200, 401, 401]
     assert {answer.problem["code"] for answer in answers[1:]} == {"replayed"}
     assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_replay_is_refused_after_a_restart(world: World, ended: bool) -> None:
+    """HIRE-GTS-03: whoever carried it sends it once more when gate and peer, which kept the nonce, have forgotten it;
+    whether it is settled what came of it or not.
+    """
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        fields = await world.signed("POST", "/orders", b"one")
+        assert (await world.send(url, "POST", "/orders", fields, b"one")).status == 200
+    if ended:
+        conversation = next(iter(world.hirer.conversations.values()))
+        await conversation.ask(lambda _: Say("", {}, facts=(("note", "stores it"),)))
+    held = await world.hirer.ledger.open_reservations(world.contract)
+    assert bool(held) is not ended
+    await world.hirer.close()
+    await world.hirer.start()
+    async with proxied(world, service) as (url, _):
+        again = await world.send(url, "POST", "/orders", fields, b"one")
+        other = await world.ask(url, "POST", "/orders", b"one")
+    assert again.no == (401, "replayed", "")
+    assert other.status == 200
+    assert len(service.asked) == 2
+    assert (await world.used())["orders/EUR"] == "1"
 
 
 async def test_a_body_that_was_changed_never_reaches_the_service(world: World) -> None:

@@ -217,7 +217,9 @@ class GateDesk:
         """See `Desk.admit`."""
         conversation = await self._party(ask)
         action = Action(name=ask.action, target=ask.target, amounts=ask.amounts, facts=ask.facts)
-        permit = await self._peer.admit(conversation, action)
+        signed = ask.signed
+        request = (signed.keyid, signed.nonce) if signed is not None else None
+        permit = await self._peer.admit(conversation, action, request=request)
         self._open[permit.id] = conversation, permit
         while len(self._open) > OPEN_PERMITS:
             self._open.popitem(last=False)

@@ -145,7 +145,9 @@ class ArtifactDoor:
             if not self._first(verified):
                 error = ProofError("replayed", f"the nonce {verified.nonce!r} of {verified.keyid} was used before")
                 return self._unsigned(asked, error)
-            return await self._allowed(conversation, asked, request.url)
+            return await self._allowed(conversation, asked, request.url, (verified.keyid, verified.nonce))
+        except ProofError as error:
+            return self._unsigned(asked, error)
         except UndersignedError as error:
             self._refused(asked, error, contract=verified.contract)
             if error.code == "not_found":
@@ -155,7 +157,9 @@ class ArtifactDoor:
                 return ArtifactResponse(503, code="overloaded")
             return ArtifactResponse(403 if isinstance(error, ScopeError) else 503, code=error.code)
 
-    async def _allowed(self, conversation: Conversation, asked: ArtifactRequest, target: str) -> ArtifactResponse:
+    async def _allowed(
+        self, conversation: Conversation, asked: ArtifactRequest, target: str, request: tuple[str, str]
+    ) -> ArtifactResponse:
         peer, engagement = self._peer, conversation.engagement
         if engagement.role == "provider":
             if asked.digest not in conversation.delivered():
@@ -168,7 +172,7 @@ class ArtifactDoor:
         if given and any(bytes_limits(grant, target) for grant in scope.grants):
             size = await peer.artifacts.size(asked.digest) or 0
             action = msgspec.structs.replace(action, amounts={"bytes": str(max(0, size - asked.start))})
-        permit = await peer.admit(conversation, action)
+        permit = await peer.admit(conversation, action, request=request)
         if contract is not None and not given:
             # However wide its grant is: what else is in our store, such as another contract's, is not of this one.
             error = ScopeError("scope_exceeded", "not among the inputs of this contract", clause=permit.decision.clause)

@@ -67,6 +67,7 @@ from .job import Handler
 from .kept import KeptInputs
 from .links import Links
 from .meeting import Meeting, recorded
+from .names import urn_of
 from .objections import Objections
 from .objects import open_artifacts
 from .order import Order, parse_price
@@ -699,13 +700,19 @@ class Agent:
         return self.conversations.contracts.get(contract)
 
     async def admit(
-        self, conversation: Conversation, action: Action, *, headers: Mapping[str, str] | None = None
+        self,
+        conversation: Conversation,
+        action: Action,
+        *,
+        headers: Mapping[str, str] | None = None,
+        request: tuple[str, str] | None = None,
     ) -> Permit:
         """Books an action under the contract of an engagement, as it stands now: its terms and state, and what was
-        approved. Every gate of this side, the provider's own and those of the hirer's servers, asks here.
+        approved. Every gate of this side, the provider's own and those of the hirer's servers, asks here. `request` is
+        key and nonce of the signed one that asks for it.
 
         Raises:
-            ScopeError, LedgerError: As `Gate.admit`.
+            ScopeError, ProofError, LedgerError: As `Gate.admit`.
         """
         engagement = conversation.engagement
         contract, document = engagement.contract, conversation.offered()
@@ -719,6 +726,7 @@ class Agent:
             until=document.terms.deadlines.until,
             approved=contract.approvals(),
             headers=headers,
+            name=urn_of(contract.digest, *request) if request is not None else None,
         )
 
     # ------------------------------------------------------------------ other parties

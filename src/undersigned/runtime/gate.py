@@ -17,7 +17,7 @@ import structlog
 
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Digest, Instant, add_amounts, shift, subtract_amounts
-from undersigned.errors import ScopeError, UndersignedError
+from undersigned.errors import LedgerConflict, ProofError, ScopeError, UndersignedError
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement
 from undersigned.messages import Usage
 from undersigned.scope import APPROVAL, Action, Approved, GateDecision, Labels, Scope, permits, read_scope
@@ -35,6 +35,9 @@ REPEAT_SECONDS: Final = 60
 """The same refusal is recorded once in so long; the next record says how often it was repeated."""
 MAX_REFUSALS: Final = 1024
 """Different refusals recorded under one contract by one process: who asks is the one who would fill the store."""
+
+FORGOTTEN_SECONDS: Final = 180
+"""For longer than this no signed request from before a restart is taken (HIRE-RQS-01)."""
 
 Resolver: TypeAlias = Callable[[str], Awaitable[Mapping[str, str]]]
 """What an application knows about a target, by label; raises if it cannot tell."""
@@ -110,6 +113,8 @@ class Gate:
         self._scopes: dict[Digest, tuple[ContractDocument, Scope]] = {}
         self._told: dict[Digest, dict[tuple[str, ...], _Told]] = {}
         self._last: Instant | None = None
+        self._since: Instant = ""
+        """When the first request asked here."""
 
     def scope(self, contract: Digest, document: ContractDocument) -> Scope:
         """The scope of a contract, by the document in force, as people read it."""
@@ -133,16 +138,19 @@ class Gate:
         until: Instant,
         approved: Collection[Approved] = (),
         headers: Mapping[str, str] | None = None,
+        name: str | None = None,
     ) -> Permit:
         """Books `action` under `contract`, once its scope allows it; the caller acts and then settles.
 
         `approved` are the approvals recorded under this contract. `headers` are those with which the resource itself
-        answered, never the requester's: they may carry labels.
+        answered, never the requester's: they may carry labels. `name` is that of a request which may ask once; nonces
+        are kept in memory, and after a restart what is booked under a name still is.
 
         Raises:
             ScopeError: `scope_exceeded`, with the clause and what would pass; `approval_required`, with the clause that
                 asks; `contract_expired`, the contract gives no authority in this state or no longer; `revoked`,
                 `status_unavailable` and others of `require`. Each is recorded.
+            ProofError: `replayed`: something is booked under this `name`.
             LedgerError: It could not be booked, so it is not done.
         """
         now = await self._now()
@@ -158,10 +166,12 @@ class Gate:
                 await self._require(contract)
             # The store has the last word on what is left, so what was used is read only after it said no.
             try:
-                return await self._book(contract, permits(scope, {}, known, now, approved).require(), until, now)
+                return await self._book(contract, permits(scope, {}, known, now, approved).require(), until, now, name)
             except ScopeError:
                 used = await self._used(contract, scope, now)
-                return await self._book(contract, permits(scope, used, known, now, approved).require(), until, now)
+                return await self._book(
+                    contract, permits(scope, used, known, now, approved).require(), until, now, name
+                )
         except ScopeError as error:
             await self._refused(contract, known, error, now)
             raise
@@ -218,8 +228,12 @@ class Gate:
                 return msgspec.structs.replace(action, facts=labels.unlabelled)
         return msgspec.structs.replace(action, facts=labels.facts(action.target, headers, said))
 
-    async def _book(self, contract: Digest, decision: GateDecision, until: Instant, now: Instant) -> Permit:
-        identifier = fresh_urn()
+    async def _book(
+        self, contract: Digest, decision: GateDecision, until: Instant, now: Instant, name: str | None
+    ) -> Permit:
+        identifier = name or fresh_urn()
+        if name is not None and await self._is_open(contract, name, now):
+            raise _replayed()
         draws = tuple(
             Draw(
                 f"{charge.clause}/{charge.counter}",
@@ -230,15 +244,29 @@ class Gate:
             )
             for charge in decision.charges
         )
-        totals = await self._ledger.reserve(
-            Reservation(contract=contract, id=identifier, draws=draws, until=until, at=now)
-        )
+        try:
+            totals = await self._ledger.reserve(
+                Reservation(contract=contract, id=identifier, draws=draws, until=until, at=now)
+            )
+        except LedgerConflict as exc:
+            if name is None:
+                raise
+            raise _replayed() from exc
         remaining = {
             charge.limit: subtract_amounts(charge.maximum, totals[draw.key])
             for charge, draw in zip(decision.charges, draws, strict=True)
             if charge.limit != APPROVAL
         }
         return Permit(identifier, msgspec.structs.replace(decision, remaining=remaining))
+
+    async def _is_open(self, contract: Digest, name: str, now: Instant) -> bool:
+        """Whether an action is under way that was booked under this name before our start; later ones are known by
+        their nonces.
+        """
+        self._since = self._since or now
+        if now > shift(self._since, FORGOTTEN_SECONDS):
+            return False
+        return any(one.id == name for one in await self._ledger.open_reservations(contract, name))
 
     async def _used(self, contract: Digest, scope: Scope, now: Instant) -> dict[str, dict[str, str]]:
         used: dict[str, dict[str, str]] = {}
@@ -293,6 +321,10 @@ class Gate:
             if "@" not in counter and ":" not in counter and amount != "0":
                 totals[clause, counter] = amount
         return tuple(Usage(clause=clause, unit=unit, amount=amount) for (clause, unit), amount in totals.items())
+
+
+def _replayed() -> ProofError:
+    return ProofError("replayed", "this request was admitted before")
 
 
 def _ended(reason: str, clause: str, would_pass: str = "") -> ScopeError:

@@ -1,11 +1,12 @@
-"""Fresh names for messages, presentations and proofs."""
+"""Names for messages, presentations, proofs, and what is booked: fresh ones, and those that follow from something."""
 
 from __future__ import annotations
 
+from hashlib import sha256
 from os import urandom
 from typing import Final
 
-__all__ = ["fresh_urn"]
+__all__ = ["fresh_urn", "urn_of"]
 
 _VARIANT: Final = dict(zip("0123456789abcdef", 4 * "89ab", strict=True))
 """Of a random digit its last two bits, with those before them that the variant has."""
@@ -16,6 +17,18 @@ def fresh_urn() -> str:
 
     Source: RFC 9562, section 5.4
     """
-    digits = urandom(16).hex()
+    return _urn(urandom(16).hex(), "4")
+
+
+def urn_of(*parts: str) -> str:
+    """The `urn:uuid:` of version 8 of these texts, always the same, and of no others.
+
+    Source: RFC 9562, section 5.8
+    """
+    said = "".join(f"{len(part)}:{part}" for part in parts)
+    return _urn(sha256(said.encode()).hexdigest(), "8")
+
+
+def _urn(digits: str, version: str) -> str:
     variant = _VARIANT[digits[16]]
-    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-{version}{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
