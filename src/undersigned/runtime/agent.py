@@ -464,7 +464,10 @@ class Agent:
                 hold_seconds=hold_seconds,
                 wait_seconds=wait_seconds,
             )
-            self.services[task] = checked_service(service, self.services.get(task))
+            known = self.services.get(task)
+            self.services[task] = checked_service(service, known)
+            if known is None:
+                self.bookings.offered(task)
             return handler
 
         return register

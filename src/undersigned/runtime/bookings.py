@@ -15,14 +15,14 @@ Source: protocol-spec/05-negotiation.md, section 5.6
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import Price
-from undersigned.encoding import Instant, compare_amounts, shift, subtract_amounts
+from undersigned.encoding import EngagementId, Instant, compare_amounts, shift, subtract_amounts
 from undersigned.errors import LedgerError, PolicyError, ScopeError
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement, open_books
 from undersigned.messages import Need
@@ -58,6 +58,8 @@ class Bookings:
         self.budget = budget_limits(budget)
         self._url = books
         self._shared: Ledger | None = None
+        self._meanwhile: dict[str, set[str]] = {}
+        """What was taken of a pool while it is looked at what was taken of it for nothing."""
         self._most: dict[str, int] = {}
         """How many contracts of a task were seen under way at once, by engagement."""
 
@@ -71,13 +73,36 @@ class Bookings:
         """
         if self._url is None:
             return
-        self._shared = shared = await open_books(self._url, create=True)
-        known = {one.id: one.engagement.reserved for one in live}
+        self._shared = await open_books(self._url, create=True)
+        known = {one.id: one.engagement for one in live}
         for pool in (MONEY, *map(_slots, self._agent.services)):
-            for one in await self._open(pool, f"{self._agent.identity.did} "):
-                _, engagement, digest = one.id.split(" ")[:3]
-                if digest not in known.get(engagement, ()):
-                    await shared.release(one.id)
+            await self.give_back([one.id for one in await self._unknown(pool, known)])
+
+    def offered(self, task: str) -> None:
+        """The application offers a task that was not known at the start: what was taken for nothing before is given
+        back now.
+        """
+        if self._shared is not None:
+            self._meanwhile[_slots(task)] = set()
+            self._agent.spawn(self._tidy(_slots(task)), f"places of {task}")
+
+    async def _tidy(self, pool: str) -> None:
+        live = {one.id: one.engagement for one in self._agent.conversations.values()}
+        try:
+            # What is taken from now on stands in the file before it stands in an engagement.
+            found = await self._unknown(pool, live)
+            await self.give_back([one.id for one in found if one.id not in self._meanwhile[pool]])
+        finally:
+            del self._meanwhile[pool]
+
+    async def _unknown(self, pool: str, live: Mapping[EngagementId, Engagement]) -> list[Reservation]:
+        """What this agent took there for no offer of these engagements."""
+        found: list[Reservation] = []
+        for one in await self._open(pool, f"{self._agent.identity.did} "):
+            _, engagement, digest = one.id.split(" ")[:3]
+            if engagement not in live or digest not in live[engagement].reserved:
+                found.append(one)
+        return found
 
     async def close(self) -> None:
         """Lets go of the shared file."""
@@ -129,6 +154,8 @@ class Bookings:
             for other in await self._open(one.contract, f"{self._agent.identity.did} {engagement.id} "):
                 if other.id.split(" ")[2] not in engagement.reserved:
                     await books.release(other.id)
+            if one.contract in self._meanwhile:
+                self._meanwhile[one.contract].add(one.id)
             await books.reserve(one)
         for one in booked.settle:
             await books.settle(one.id, one.amounts)

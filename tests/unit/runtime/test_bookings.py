@@ -284,6 +284,53 @@ def test_what_a_killed_process_took_for_nothing_is_given_back_at_its_start(open_
     assert left == {held[0].id, "did:key:another urn:x uEiDead"}
 
 
+def test_places_of_a_task_that_is_offered_after_the_start_are_given_back_too(
+    open_world: Open, books: KeptLedger
+) -> None:
+    """HIRE-CAP-01: the settings say nothing of it, and nobody else knows whose those places were."""
+    world = open_world(capacity=2, handler=linger, provider_options={"books": "kept:"})
+    now = world.clock.now()
+
+    def take(name: str) -> str:
+        id = f"{name} urn:hire:engagement:uEiOther uEiDead"
+        draws = (Draw("late", "1", None),)
+        until, at = shift(now, 30 * 24 * 3600), world.clock.now()
+        world.run(books.reserve(Reservation("capacity:late", id, draws, until, at, "capacity")))
+        return id
+
+    take(world.provider.did)
+    others = take("did:key:another")
+    world.restart(world.provider)
+
+    async def offered() -> None:
+        world.provider.offers("late", price="1 EUR", delivers="it")(linger)
+
+    world.run(offered(), 1)
+    world.settle()
+    assert [one.id for one in world.run(books.open_reservations("capacity:late"))] == [others]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_taken_of_such_a_task_at_once_is_not_given_back(
+    open_world: Open, books: KeptLedger, at_once: bool
+) -> None:
+    """HIRE-CAP-01: whoever is hired while it is looked at keeps its place."""
+    world = open_world(capacity=2, handler=linger, provider_options={"books": "kept:"})
+    service = world.provider.services.pop("summary")
+
+    async def offered() -> None:
+        options = {"price": "4 EUR", "delivers": "summary.txt", "media_type": "text/plain", "capacity": 2}
+        world.provider.offers("summary", **options)(service.handler)
+
+    world.run(offered())
+    if not at_once:
+        world.settle(1)
+    world.until("working", world.begin().id)
+    world.settle(5)
+    assert len(world.run(books.open_reservations("capacity:summary"))) == 1
+    assert not world.provider.bookings._meanwhile
+
+
 def test_the_closing_says_what_was_advertised_and_met(open_world: Open) -> None:
     """HIRE-CAP-03: as the profile said; two were under way at once."""
     leave = asyncio.Event()
