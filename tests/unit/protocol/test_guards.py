@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from undersigned.encoding import digest_of, from_struct, shift
 from undersigned.messages import Limits, Tender
-from undersigned.protocol import HIRER, PROVIDER, Owe
+from undersigned.protocol import HIRER, PROVIDER, Owe, legal
 from undersigned.testing import (
     ARTIFACT,
     NOON,
@@ -186,6 +186,15 @@ def test_bids_are_opened_between_close_and_reveal(at: int) -> None:
     playbook.refused("offer_expired", lambda: playbook.hirer.party.take(posed))
 
 
+@pytest.mark.parametrize("at", [minutes(30) + 1, minutes(60)])
+def test_a_bid_is_opened_at_the_first_moment_and_at_the_last(at: int) -> None:
+    """T3: the second after `bidsClose`, and `revealBy` itself."""
+    playbook, terms, _ = committed()
+    playbook.advance(at)
+    playbook.provider >> offer(terms=terms, salt=SALT, valid_for=minutes(120))
+    playbook.agree("offered-by-provider")
+
+
 def test_another_salt_or_price_does_not_open_a_bid() -> None:
     """T2: what was committed is what is offered."""
     playbook, terms, _ = committed()
@@ -213,6 +222,8 @@ def test_a_bid_in_time_and_for_long_enough() -> None:
     late.refused("offer_expired", lambda: late.hirer.party.take(posed))
     open_tender = opened(sealed=False)
     open_tender.refused("wrong_state", lambda: open_tender.provider >> bid())
+    for party in open_tender.parties.values():
+        assert legal(party.engagement, PROVIDER) == ("Offer", "Withdraw")
     open_tender.provider >> offer()
     open_tender.refused("wrong_state", lambda: open_tender.hirer >> offer())
 
