@@ -27,6 +27,7 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Digest, digest_hex, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, FormatError, LedgerUnavailable, UndersignedError
+from undersigned.ledger import surely_unwritten
 from undersigned.messages import (
     CANCEL_REASONS,
     CAUSES,
@@ -472,6 +473,8 @@ async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapp
             text = f"expected a digest as 'contract show' and 'ledger list' print it, got {plain(given, 60)}"
             raise ConfigurationError("bad_configuration", text) from exc
     opened = out.home(home)
+    if surely_unwritten(opened.ledger_url):
+        return _nobody(out, act, contract)
     name = uuid4().hex
     answer = leave_order(opened.orders, name, ContractOrder(act=act, contract=contract, body=body))
     ends = time.monotonic() + WAIT_SECONDS
@@ -481,11 +484,16 @@ async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapp
             answer.unlink()
             return _said(out, act, said)
         await asyncio.sleep(LOOK_SECONDS)
-    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
     if take_back(answer):
-        out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
-    else:
-        out.line("the peer has taken it and not answered: it is carried out once, see 'contract show'", style="yellow")
+        return _nobody(out, act, contract)
+    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
+    out.line("the peer has taken it and not answered: it is carried out once, see 'contract show'", style="yellow")
+    return WAITS
+
+
+def _nobody(out: Out, act: str, contract: str) -> int:
+    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
+    out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
     return WAITS
 
 

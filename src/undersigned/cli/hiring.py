@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import cast
 
 import click
@@ -223,6 +224,20 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     return found
 
 
+def _require_writable(folder: Path) -> None:
+    """Returns if files can be written there, before anything is agreed: what is delivered is owed for by then.
+
+    Raises:
+        OSError: The folder cannot be made, or takes none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, str(folder)) from exc
+
+
 @click.command()
 @click.argument("did")
 @click.option("--task", required=True, help="What is to be done, in the provider's word: sbom.")
@@ -374,7 +389,7 @@ async def hire(
     parties = (opened.configuration.did, did)
     await checked_demands(parties, verifier=verifier, sbom=sbom, c2pa=c2pa or None, mark="--")
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        _require_writable(folder)
     peer = open_peer(opened)
     peer.gates = near
     async with running(out, peer):

@@ -45,7 +45,7 @@ from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_s
 from undersigned.ledger.sqlite_writer import Writer
 from undersigned.transparency import InclusionProof, NodeSource, consistency_path, inclusion_path, root_at
 
-__all__ = ["SqliteLedger", "open_beside", "open_sqlite", "require_unwritten"]
+__all__ = ["SqliteLedger", "open_beside", "open_sqlite", "require_unwritten", "surely_unwritten"]
 
 T = TypeVar("T")
 
@@ -99,6 +99,23 @@ def require_unwritten(url: str) -> None:
         except LedgerUnavailable as error:
             if "pid" in error.detail:
                 raise
+
+
+def surely_unwritten(url: str) -> bool:
+    """Whether no process writes the ledger that `url` names just now; False too where that cannot be told.
+
+    Nothing is locked to find out, which would keep out whoever begins to write meanwhile. Who lets go of the lock
+    leaves its file empty; who was killed does not.
+    """
+    if not url.startswith("sqlite:"):
+        return False
+    path = _path(url)
+    try:
+        return path.with_name(path.name + ".lock").stat().st_size == 0
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _path(url: str) -> Path:

@@ -154,6 +154,29 @@ def test_an_input_that_is_there_and_no_file_is_told_as_that(home: Path, tmp_path
         assert (ran.code, ran.error["message"]) == (2, f"--input artifact: {what}")
 
 
+def test_a_folder_that_takes_no_file_is_told_before_anything_is_agreed(home: Path, template: Path) -> None:
+    """Once the work is delivered its price is owed, wherever it is written."""
+    app = template.parent / "app.whl"
+    ran = refused(
+        home, "hire", PEER, "--task", "sbom", "--input", f"artifact={app}", "--out", "/proc/self", "--wait", 5
+    )
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert ran.error["message"].startswith("/proc/self: ")
+
+
+def test_an_order_that_nobody_runs_to_carry_out_is_told_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer lets go of its lock when it ends. If it was killed that cannot be seen, and the order waits a while."""
+    monkeypatch.setattr("undersigned.cli.contract.WAIT_SECONDS", 3600.0)
+    before = files(home)
+    ran = run("contract", "suspend", DIGEST, "--home", home)
+    assert (ran.code, ran.out.count("start 'serve', then say it again")) == (7, 1)
+    assert files(home) == before
+    (home / "ledger.db.lock").write_text("1\n")
+    monkeypatch.setattr("undersigned.cli.contract.WAIT_SECONDS", 0.0)
+    assert run("contract", "suspend", DIGEST, "--home", home).code == 7
+    assert (home / "orders").is_dir()
+
+
 @pytest.mark.parametrize(
     ("option", "value", "missing"),
     [
