@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -180,7 +181,11 @@ async def assert_one_story(home: Home, js: Js, told: dict[str, Any], suite: str)
 
 @pytest.mark.parametrize("suite", SUITES)
 async def test_ours_hires_it(suite: str, tmp_path: Path) -> None:
-    """HIRE-CLS-01, HIRE-NEG-06, HIRE-ART-03: it counters once, reads its input through our gate and delivers."""
+    """HIRE-CLS-01, HIRE-NEG-06, HIRE-ART-03: it counters once, reads its input through our gate and delivers.
+
+    Its pack has the documents of us and of who vouches for us (HIRE-KEY-06), its decisions (HIRE-CRD-08), and proofs of
+    each leaf (HIRE-LOG-06).
+    """
     js = Js(tmp_path / "js")
     home, organisation = await company(tmp_path, js)
     async with js.serving("--trust", organisation, "--suite", suite, "--offer", "summary=4.00 EUR"):
@@ -195,12 +200,21 @@ async def test_ours_hires_it(suite: str, tmp_path: Path) -> None:
         await assert_one_story(home, js, told, suite)
     members = read_archive((js.folder / "pack.zip").read_bytes())
     said = json.loads(members.pop("manifest.json"))
-    (document,) = (one for one in said["members"] if one["kind"] == "did-document")
-    said["members"].remove(document)
-    del members[document["path"]]
-    without = write_archive({**members, "manifest.json": canonicalize(said)})
-    steps = verify_pack(without, now=SystemClock().now()).steps
+    documents = [one for one in said["members"] if one["kind"] == "did-document"]
+    assert {json.loads(members[one["path"]])["id"] for one in documents} == {told["peer"], organisation}
+    leaves = Counter(one["label"] for one in json.loads(members["ledger/proofs.json"])["proofs"])
+    assert leaves.pop("decision") in (2, 3), "of the presentation, the offer and the seal; equal ones are one"
+    assert leaves == {"contract": 1, "move": 4}
+    without = {path: members[path] for path in members if path not in [one["path"] for one in documents]}
+    rest = [one for one in said["members"] if one not in documents]
+    pack = write_archive({**without, "manifest.json": canonicalize({**said, "members": rest})})
+    steps = verify_pack(pack, now=SystemClock().now()).steps
     assert next(step.number for step in steps if not step.ok) == 2, "of a did:web it has to be there"
+    kept = [one for one in said["members"] if one["kind"] != "decision"]
+    less = {path: members[path] for path in members if not path.startswith("decisions/")}
+    pack = write_archive({**less, "manifest.json": canonicalize({**said, "members": kept})})
+    steps = verify_pack(pack, now=SystemClock().now()).steps
+    assert next(step.number for step in steps if not step.ok) == 8, "its decisions are in its log"
 
 
 @pytest.mark.parametrize("suite", SUITES)

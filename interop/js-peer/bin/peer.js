@@ -2,7 +2,7 @@
 /**
  *     peer.js init FOLDER
  *     peer.js serve FOLDER [--local] [--port N] [--origin URL] [--trust DID]... [--suite NAME]... [--offer "TASK=AMOUNT CURRENCY"]...
- *                          [--handler FILE]... [--hook-token TOKEN] [--verbose]
+ *                          [--capacity N] [--budget "AMOUNT CURRENCY"]... [--handler FILE]... [--hook-token TOKEN] [--verbose]
  *     peer.js export FOLDER ENGAGEMENT FILE
  *
  * Each prints one line of JSON when it is ready. A handler file exports `handlers`: by task, `{delivers, mediaType, run(job)}`.
@@ -18,11 +18,12 @@ import { Peer } from '../src/peer.js';
 const OPTIONS = /** @type {const} */ ({
   local: { type: 'boolean' }, port: { type: 'string' }, origin: { type: 'string' }, trust: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true },
   help: { type: 'boolean', short: 'h' }, offer: { type: 'string', multiple: true }, handler: { type: 'string', multiple: true }, 'hook-token': { type: 'string' }, verbose: { type: 'boolean' },
+  budget: { type: 'string', multiple: true }, capacity: { type: 'string' },
 });
 
 const USAGE = `usage: peer.js init FOLDER
        peer.js serve FOLDER [--local] [--port N] [--origin URL] [--trust DID]... [--suite NAME]... [--offer "TASK=AMOUNT CURRENCY"]...
-                            [--handler FILE]... [--hook-token TOKEN] [--verbose]
+                            [--capacity N] [--budget "AMOUNT CURRENCY"]... [--handler FILE]... [--hook-token TOKEN] [--verbose]
        peer.js export FOLDER ENGAGEMENT FILE
 `;
 
@@ -44,6 +45,10 @@ if (folder === undefined || (command === 'export' && file === undefined)) usage(
 /** @param {any} value */
 const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
+const capacity = values.capacity === undefined ? {} : { capacity: Number(values.capacity) };
+if (values.capacity !== undefined && !/^[1-9][0-9]{0,5}$/.test(values.capacity)) usage('--capacity is a number of contracts');
+const budget = values.budget?.map((text) => /^((?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?) ([A-Z]{3})$/.exec(text) ?? usage(`no amount and currency: ${text}`)).map(([, most, currency]) => [currency, most]);
+
 /** @param {string[]} offers @param {string[]} files */
 async function services(offers, files) {
   /** @type {Record<string, any>} */ let handlers = ours;
@@ -51,7 +56,7 @@ async function services(offers, files) {
   return offers.map((text) => {
     const [, task, amount, currency] = /^([^=]+)=([0-9.]+) ([A-Z]{3})$/.exec(text) ?? [];
     if (!handlers[task]) throw new Error(`no handler for ${text}`);
-    return { task, summary: task, price: { amount: amount.replace(/\.0*$|(\.\d*?)0+$/, '$1'), currency }, ...handlers[task] };
+    return { task, summary: task, price: { amount: amount.replace(/\.0*$|(\.\d*?)0+$/, '$1'), currency }, ...capacity, ...handlers[task] };
   });
 }
 
@@ -64,6 +69,7 @@ if (command === 'init') {
   const peer = await new Peer({
     home: folder, key: home.key, credentials: home.credentials, trust: values.trust, local: values.local, port: Number(values.port ?? 0), origin: values.origin,
     ...(values.suite ? { suites: values.suite } : {}), services: await services(values.offer ?? [], values.handler ?? []), hookToken: values['hook-token'], verbose: values.verbose,
+    ...(budget ? { budget: Object.fromEntries(budget) } : {}),
   }).start();
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   const hook = values['hook-token'] === undefined ? {} : { hook: peer.origin };

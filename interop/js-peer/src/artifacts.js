@@ -2,7 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { HireError, check } from './errors.js';
-import { checkAddress, safeLookup } from './did.js';
+import { checkAddress, multikeys, safeLookup } from './did.js';
 import { digestOfBytes } from './encoding.js';
 import { admit } from './gate.js';
 import { signRequest, verifyRequest } from './requests.js';
@@ -66,13 +66,12 @@ export async function serveArtifact(peer, request) {
   try {
     check(request.method === 'GET', 'bad_request', 'method');
     const contract = request.headers.find(([name]) => name.toLowerCase() === 'hire-contract')?.[1] ?? '';
-    const conversation = [...peer.conversations.values()].find((one) => one.engagement.state.contract === contract);
-    if (!conversation) throw new HireError('proof_invalid', 'no such contract');
-    const document = await peer.resolver.resolve(conversation.with);
-    const listed = (document.authentication ?? []).map((one) => (typeof one === 'string' ? one : one.id));
-    const methods = Object.fromEntries((document.verificationMethod ?? []).filter((one) => listed.includes(one.id) && one.publicKeyMultibase).map((one) => [one.id, one.publicKeyMultibase]));
-    verifyRequest(request, { origin: peer.origin, now: peer.now(), contract, provider: conversation.with, methods, seen: (keyid, nonce) => peer.nonceSeen(keyid, nonce) });
-    return { status: 200, body: given(peer, conversation, request.path) };
+    const provider = peer.findContract(contract)?.with;
+    if (!provider) throw new HireError('proof_invalid', 'no such contract');
+    const document = await peer.resolver.resolve(provider);
+    const methods = multikeys(document, 'authentication', peer.now());
+    verifyRequest(request, { origin: peer.origin, now: peer.now(), contract, provider, methods, seen: (keyid, nonce) => peer.nonceSeen(keyid, nonce) });
+    return { status: 200, body: given(peer, /** @type {any} */ (peer.findContract(contract)), request.path) }; // it may have been put away meanwhile
   } catch (error) {
     const code = error instanceof HireError ? error.code : 'internal';
     peer.log(undefined, 'artifact refused', error);

@@ -39,20 +39,20 @@ async function verifyPartyProof(signed, proof, document, role, resolver, suites,
   check(proof.challenge === undefined && proof.domain === undefined, 'challenge_mismatch', 'answers somebody else');
   check(document.methods[role].includes(proof.verificationMethod), 'proof_invalid', 'a method that the document does not list');
   check(now === undefined || seconds(proof.created) <= now + 60, 'proof_from_future', proof.created);
-  await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true }), purpose: 'assertionMethod', suites });
+  await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true }), purpose: 'assertionMethod', now, suites });
 }
 
-/** @param {any} offered document with the offerer's proof @param {any} proof the acceptor's @returns {any} what that proof covers */
-export function covered(offered, proof) {
-  const [first] = proofsOf(offered);
-  return { ...offered, proof: [first], ...(proof ? {} : {}) };
-}
+/** @param {any} offered document with the offerer's proof @returns {any} what the acceptor's proof covers */
+export const covered = (offered) => ({ ...offered, proof: [proofsOf(offered)[0]] });
+
+/** The document with both proofs, as it is hashed for a leaf. @param {any} offered @param {any} proof the acceptor's */
+export const countersigned = (offered, proof) => ({ ...offered, proof: [proofsOf(offered)[0], proof] });
 
 /** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
 export async function verifyAccepted(offered, proof, acceptor, resolver, suites, now) {
   checkProofShape(proof, { suites });
   check(proof.previousProof === proofsOf(offered)[0].id, 'proof_invalid', 'previousProof');
-  await verifyPartyProof(covered(offered, proof), proof, offered, acceptor, resolver, suites, now);
+  await verifyPartyProof(covered(offered), proof, offered, acceptor, resolver, suites, now);
 }
 
 /**

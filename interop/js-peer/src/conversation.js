@@ -1,11 +1,12 @@
 /** One engagement as it runs: what was said and heard, what is still to be said, and to whom. */
-import { digest, duration, instant } from './encoding.js';
+import { digest, digestOfHash, duration, fromMultibase, instant, jcs, sha256 } from './encoding.js';
 import { HireError } from './errors.js';
 import { SUITES } from './keys.js';
 import { Engagement } from './machine.js';
 import { signAgain, signMessage } from './message.js';
-import { other } from './contract.js';
-import { contractLeaf, inclusion, keepHead } from './ledger.js';
+import { countersigned, other } from './contract.js';
+import { contractLeaf, keepHead, LOGGED } from './ledger.js';
+import { credentialDigest } from './presentation.js';
 import { weigh } from './receive.js';
 
 const PAUSES = [5, 15, 45, 120, 300];
@@ -13,6 +14,10 @@ const PAUSES = [5, 15, 45, 120, 300];
 const PROBLEMS = 1024;
 /** What a statement of the work has room for. */
 const ACTIONS = 256;
+/** So long after the end what has no receipt is said again, in seconds (page 10, section 10.2). */
+const REPEATED = 86400;
+/** So long, in seconds, nothing is heard of a contract before it is put away: reading it again takes time. */
+const QUIET = 10;
 const NO_ANSWER = new Set(['Seal', 'Withdraw', 'Closing']);
 
 export class Conversation {
@@ -60,9 +65,34 @@ export class Conversation {
     this.queue = Promise.resolve();
     this.working = false;
     this.ticking = false;
+    /** how much stands in the queue */
+    this.waiting = 0;
+    /** @type {number[]} where our entries stand in the store */
+    this.places = [];
+    /** how many of them were read again, if it was put away before */
+    this.readAgain = 0;
+    /** what the log has beside moves (HIRE-PCK-10) */
+    this.recorded = { decisions: 0, refusals: 0 };
+    /** @type {string | undefined} the last decision, which is not recorded twice */
+    this.decided = undefined;
   }
 
   get over() { return ['withdrawn', 'closed'].includes(this.engagement.state.main) || (this.refused !== undefined && this.engagement.state.main === '-'); }
+
+  /**
+   * Whether nothing more is said of it unless the other side does, so that it can be put away: it is over, or our books are closed and the time for the others
+   * is too, and each side has what the other said, or has been told for a day (HIRE-CHN-12).
+   */
+  isDone() {
+    const { main, since, closings, contract, terms, lane } = this.engagement.state;
+    const now = this.peer.now();
+    const close = main === 'closing' && closings[this.role] ? duration(terms.deadlines.close) : 0;
+    const ended = (since ?? this.heardAt) + close;
+    if (this.working || this.waiting > 0 || !(this.over || (close > 0 && now > ended))) return false;
+    const settled = this.own.length === this.acked && !this.receipt && lane !== `accepted-by-${this.role}`;
+    return (settled && (!contract || now > this.heardAt + QUIET)) || now > ended + REPEATED;
+  }
+
   get own() { return this.engagement.moves[this.role]; }
   get theirs() { return this.engagement.moves[other(this.role)]; }
 
@@ -85,29 +115,92 @@ export class Conversation {
 
   /** One thing after another. @template T @param {() => Promise<T>} act @returns {Promise<T>} */
   enqueue(act) {
-    const done = this.queue.then(act);
+    this.waiting += 1;
+    const done = this.queue.then(act).finally(() => { this.waiting -= 1; });
     this.queue = done.catch((error) => this.peer.log(this, 'error', error));
     return done;
   }
 
   // ---------------------------------------------------------------- said
 
-  /** Whether the store has it decides; so it is signed, stored, and only then sent. @param {{type: string, body: any, leaf?: Buffer}} said */
-  async say({ type, body, leaf }) {
+  /** Whether the store has it decides; so it is signed, stored, and only then sent. @param {import('./papers.js').Said} said */
+  async say({ type, body, sealed, decisions = [] }) {
     const { engagement, peer } = this;
     const now = peer.now();
     const suite = engagement.state.profile?.suite ?? body.suite ?? peer.suites[0];
-    const content = { ...this.envelope(type, this.own.length + 1, body.version), ...body };
-    const text = JSON.stringify(await signMessage(content, peer.key, suite, now));
+    /** @type {string} */ let text;
+    /** @type {number} */ let place;
+    do { // where its leaf will stand is signed, and meanwhile another engagement may have added one
+      place = peer.ledger.size;
+      const ledger = sealed ? { ledger: { log: peer.did, index: place, leaf: digestOfHash(contractLeaf(sealed)) } } : {};
+      const content = { ...this.envelope(type, this.own.length + 1, body.version), ...body, ...ledger };
+      text = JSON.stringify(await signMessage(content, peer.key, suite, now));
+    } while (sealed && peer.ledger.size !== place);
     const message = JSON.parse(text); // what was signed, whoever still holds parts of what it was made of
     const judged = engagement.judge(message, { at: now, bytes: Buffer.byteLength(text) });
-    peer.store.add({ k: 'sent', at: now, engagement: this.id, raw: text }, ...(leaf ? [{ k: 'leaf', at: now, engagement: this.id, leaf: leaf.toString('hex') }] : []));
+    const takes = !engagement.state.contract && (type === 'Offer' ? message.document.terms : type === 'Acceptance' && engagement.state.live.document.terms);
+    if (takes && !peer.books.fits(this, takes)) throw new HireError('overloaded', 'another engagement was sooner'); // the next turn says so
+    peer.write(this, { k: 'sent', at: now, engagement: this.id, raw: text }, ...this.#leaves(now, message, text, sealed), ...this.#decided(now, decisions));
     engagement.commit(message, judged);
+    if (type === 'Seal') peer.books.count();
     this.keep(message, text, now);
     this.receipt = undefined;
     this.sent(now);
     peer.send(this, text);
     return message;
+  }
+
+  /** The leaves of a move, that of a contract or change first. @param {number} at @param {any} message @param {string} text @param {any} [sealed] */
+  #leaves(at, { type }, text, sealed) {
+    const contract = sealed ? [this.leaf(at, 'contract', sha256(jcs(sealed)))] : [];
+    return [...contract, ...(LOGGED.has(type) ? [this.leaf(at, 'move', sha256(text))] : [])];
+  }
+
+  /** @param {number} at @param {'contract' | 'move' | 'refusal' | 'decision'} label @param {Uint8Array} hash @param {string} [salt] */
+  leaf(at, label, hash, salt) { return { k: 'leaf', at, engagement: this.id, label, commitment: digestOfHash(hash), ...(salt ? { salt } : {}) }; }
+
+  /** Entries of decisions; equal ones are one. @param {number} at @param {import('./judge.js').Decision[]} decisions */
+  #decided(at, decisions) {
+    const unlike = decisions.filter(({ text }, i) => text !== (decisions[i - 1]?.text ?? this.decided));
+    return unlike.flatMap(({ text, salt, documents }) => [
+      { k: 'decision', at, engagement: this.id, text, documents }, this.leaf(at, 'decision', sha256(Buffer.concat([fromMultibase(salt), Buffer.from(text)])), salt),
+    ]);
+  }
+
+  /** Goes on from an entry of the journal. @param {any} entry */
+  replay(entry) {
+    if (entry.k === 'sent' || entry.k === 'got') {
+      const message = JSON.parse(entry.raw);
+      this.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
+      this.keep(message, entry.raw, entry.at);
+      if (entry.k === 'got') this.#heard(message, entry);
+    } else if (entry.k === 'back') {
+      this.takeBack(entry.name);
+      this.refused = entry.code;
+    } else if (entry.k === 'again') this.raw.set(entry.name, entry.raw);
+    else if (entry.k === 'booked') {
+      this.bookings.set(entry.id, { clause: entry.clause, charges: entry.charges });
+      this.took(entry.taken);
+    } else if (entry.k === 'refused') {
+      this.took(entry.taken);
+      this.refusals.set(entry.name, { at: entry.at, repeated: 0 });
+    }
+  }
+
+  /** What of an entry is known once it is stored. @param {any} entry */
+  stored({ k, text }) {
+    if (k === 'refused') this.recorded.refusals += 1;
+    if (k !== 'decision') return;
+    this.recorded.decisions += 1;
+    this.decided = text;
+  }
+
+  /** What a move that was recorded tells beside its effect. @param {any} message @param {{outcome: string, evidence?: any, held?: string[]}} of */
+  #heard(message, { outcome, evidence, held }) {
+    if (evidence) this.engagement.shown(evidence);
+    if (outcome === 'applies') keepHead(this.peer.heads, message);
+    this.acked = Math.max(this.acked, this.engagement.seenOf(message));
+    if (held) this.shown = (message.presentation.verifiableCredential ?? []).filter((/** @type {any} */ one) => held.includes(credentialDigest(one)));
   }
 
   /** @param {any} message @param {string} text @param {number} at */
@@ -158,7 +251,7 @@ export class Conversation {
       const message = JSON.parse(/** @type {string} */ (this.raw.get(name)));
       if (Date.parse(message.proof.expires) / 1000 < now + 5) {
         const text = JSON.stringify(await signAgain(message, this.peer.key, message.proof.cryptosuite, now));
-        this.peer.store.add({ k: 'again', at: now, engagement: this.id, name, raw: text });
+        this.peer.write(this, { k: 'again', at: now, engagement: this.id, name, raw: text });
         this.raw.set(name, text);
       }
       this.peer.send(this, /** @type {string} */ (this.raw.get(name)));
@@ -175,16 +268,14 @@ export class Conversation {
     const name = digest(message);
     if (found.outcome !== 'repeat') {
       const { live, accepted } = engagement.state;
-      const leaf = message.type === 'Seal' && found.outcome === 'applies' ? this.leafOf(live.document, accepted.proof) : undefined;
-      const got = { k: 'got', at, engagement: this.id, raw: text, outcome: found.outcome, evidence: found.evidence };
-      peer.store.add(got, ...(leaf ? [{ k: 'leaf', at, engagement: this.id, leaf: leaf.toString('hex') }] : []));
-      if (leaf) peer.leaf(this, leaf.toString('hex'));
+      const sealed = message.type === 'Seal' && found.outcome === 'applies' ? countersigned(live.document, accepted.proof) : undefined;
+      const of = { outcome: found.outcome, ...(engagement.holds(found.evidence) ? {} : { evidence: found.evidence }), ...(found.credentials ? { held: found.credentials.map(credentialDigest) } : {}) };
+      peer.write(this, { k: 'got', at, engagement: this.id, raw: text, ...of, ...(found.documents.length ? { documents: found.documents } : {}) }, ...this.#leaves(at, message, text, sealed));
       found.commit();
+      if (message.type === 'Seal') peer.books.count();
       for (const one of engagement.early.filter(({ move }) => move === name)) peer.log(this, 'before its time', JSON.stringify(one)); // HIRE-LIF-34
-      if (found.outcome === 'applies') keepHead(peer.heads, message);
       this.keep(message, text, at);
-      if (found.credentials) this.shown = found.credentials;
-      this.acked = Math.max(this.acked, engagement.seenOf(message));
+      this.#heard(message, of);
     }
     this.heardAt = at;
     await this.acknowledge(message, name, found.outcome);
@@ -219,19 +310,21 @@ export class Conversation {
     this.acked = Math.max(this.acked, seen);
     if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
     if (message.type === 'Problem') this.problem(message, text);
-    if (message.type === 'Sync' && seen < this.own.length) {
+    if (message.type !== 'Sync') return;
+    if (seen < this.own.length) {
       this.acked = seen;
       await this.repeat();
-    }
+    } else if (this.over) await this.tell('Receipt', { of: [], receivedAt: instant(this.heardAt) }); // it says no `Sync` of its own (HIRE-SYN-02)
   }
 
   /** @param {any} message @param {string} text */
   problem(message, text) {
     const of = this.engagement.messages[message.of];
     if (this.problems.length < PROBLEMS) this.problems.push({ type: of?.type ?? '', code: message.code });
-    const ours = of?.role === this.role && of.sequence > this.acked && !['Acceptance', 'Seal', 'Withdraw'].includes(of.type);
-    if (!message.final || !ours || this.engagement.state.contract) return;
-    this.peer.store.add({ k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code, raw: text });
+    const stands = of?.role !== this.role || of.sequence <= this.acked || ['Acceptance', 'Seal', 'Withdraw'].includes(of.type);
+    if (!message.final || stands || this.engagement.state.contract) return;
+    if (this.journal.slice(this.journal.findIndex(({ message: one }) => one === of)).some(({ message: one }) => one.role !== this.role)) return; // HIRE-NEG-19
+    this.peer.write(this, { k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code, raw: text });
     this.takeBack(message.of);
     this.refused = message.code;
   }
@@ -255,12 +348,6 @@ export class Conversation {
     const index = this.facts.index;
     if (index === undefined || this.facts.proved || this.engagement.state.contract === undefined) return {};
     this.facts.proved = true;
-    return { checkpoint: this.peer.checkpoint(), inclusion: inclusion(this.peer.leaves, index) };
-  }
-
-  /** The leaf of a document with both proofs, and where it will stand. @param {any} document @param {any} proof */
-  leafOf(document, proof) {
-    const { proof: first, ...rest } = document;
-    return contractLeaf({ ...rest, proof: [first, proof] });
+    return { checkpoint: this.peer.checkpoint(), inclusion: this.peer.ledger.inclusion(index) };
   }
 }

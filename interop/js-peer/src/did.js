@@ -7,11 +7,12 @@ import { p256, p384 } from '@noble/curves/nist.js';
 import { toBase58 } from './encoding.js';
 import { HireError, check } from './errors.js';
 import { readJson } from './json.js';
-import { readKey } from './keys.js';
+import { multikeyOf, readKey } from './keys.js';
 
 /** @typedef {{id: string, verificationMethod?: any[], authentication?: any[], assertionMethod?: any[], service?: any[]}} Document */
 
 const WEB = /^did:web:((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+|localhost)(?:%3A([1-9][0-9]{0,4}))?((?::[A-Za-z0-9._-]+)*)$/;
+const INSTANT = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 const BYTES = 64 * 1024;
 const SECONDS = 5;
 
@@ -102,6 +103,18 @@ export class Resolver {
     this.kept = new Map();
   }
 
+  /** The same, which tells what it was asked for. @param {Document[]} noted where each document goes, once @returns {{local: boolean, resolve: Resolver['resolve']}} */
+  noting(noted) {
+    return {
+      local: this.local,
+      resolve: async (did, options) => {
+        const document = await this.resolve(did, options);
+        if (!noted.some((one) => JSON.stringify(one) === JSON.stringify(document))) noted.push(document);
+        return document;
+      },
+    };
+  }
+
   /**
    * @param {string} did
    * @param {{fresh?: boolean, proving?: boolean, method?: string}} [options] `fresh`: at most 5 minutes old, `proving`: 10 seconds, else one hour. Where
@@ -117,7 +130,7 @@ export class Resolver {
     if (did.startsWith('did:key:')) return ofDidKey(did);
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
     const kept = this.kept.get(did);
-    const missing = method !== undefined && !(kept?.document.authentication ?? []).some((one) => (typeof one === 'string' ? one : one?.id) === method);
+    const missing = method !== undefined && !(kept && listed(kept.document, 'authentication').has(method));
     if (kept && this.now() - kept.at <= (missing || proving ? 10 : fresh ? 300 : 3600)) return kept.document;
     const at = this.now();
     const bytes = await fetchBytes(webUrl(did, this.local));
@@ -130,54 +143,98 @@ export class Resolver {
   }
 }
 
+/** @typedef {'authentication' | 'assertionMethod'} Relationship */
+
+/** The methods of its own that a document lists under a relationship, by their whole names. @param {Document} document @param {Relationship} relationship @returns {Map<string, any>} */
+function listed(document, relationship) {
+  const whole = (/** @type {any} */ name) => (typeof name === 'string' && name.startsWith('#') ? document.id + name : name);
+  const methods = (document.verificationMethod ?? []).concat((document[relationship] ?? []).filter((one) => typeof one === 'object'));
+  const names = (document[relationship] ?? []).map((one) => whole(typeof one === 'string' ? one : one?.id));
+  const found = methods.filter((one) => names.includes(whole(one?.id))).map((one) => /** @type {[string, any]} */ ([whole(one.id), one]));
+  return new Map(found.filter(([name, one]) => one.controller === document.id && String(name).split('#')[0] === document.id && found.filter(([other]) => other === name).length === 1));
+}
+
+/** @param {any} method @param {number | undefined} now */
+function isOver({ revoked, expires }, now) {
+  if (revoked !== undefined) return true;
+  if (expires === undefined) return false;
+  check(typeof expires === 'string' && INSTANT.test(expires), 'did_document_invalid', 'expires');
+  return now === undefined || now > Date.parse(expires) / 1000;
+}
+
 /**
  * The key of a method that a document lists under a relationship.
- * @param {Document} document @param {string} method @param {'authentication' | 'assertionMethod'} relationship
+ * @param {Document} document @param {string} method @param {Relationship} relationship @param {number} [now] without it a method that states its end is refused
  */
-export function keyFor(document, method, relationship) {
-  const listed = (document[relationship] ?? []).find((/** @type {any} */ entry) => (typeof entry === 'string' ? entry : entry?.id) === method);
-  check(listed !== undefined, 'key_not_authorized', `not listed under ${relationship}`);
-  const found = typeof listed === 'string' ? (document.verificationMethod ?? []).filter((entry) => entry?.id === method) : [listed];
-  check(found.length === 1, 'key_not_authorized', 'no such method');
-  check(found[0].controller === document.id, 'key_not_authorized', 'another controller');
-  check(found[0].revoked === undefined && found[0].expires === undefined, 'key_not_authorized', 'revoked or expired');
-  return keyOfMethod(found[0]);
+export function keyFor(document, method, relationship, now) {
+  const found = listed(document, relationship).get(method);
+  check(found !== undefined, 'key_not_authorized', `no method of its own, listed under ${relationship}`);
+  check(!isOver(found, now), 'key_not_authorized', 'revoked or expired');
+  return keyOfMethod(found);
 }
+
+const ENCODINGS = ['publicKeyMultibase', 'publicKeyJwk', 'publicKeyBase58', 'publicKeyPem', 'publicKeyHex'];
+const PRIVATE = ['secretKeyMultibase', 'secretKeyJwk', 'privateKeyMultibase', 'privateKeyJwk', 'privateKeyBase58'];
 
 /** @param {any} method @returns {import('./keys.js').PublicKey} */
 export function keyOfMethod(method) {
-  check((method.publicKeyMultibase === undefined) !== (method.publicKeyJwk === undefined), 'did_document_invalid', 'one encoding of a key');
-  if (method.publicKeyMultibase !== undefined) return readKey(method.publicKeyMultibase);
-  const { kty, crv, x, y, d } = method.publicKeyJwk;
+  check(PRIVATE.every((name) => method[name] === undefined), 'did_document_invalid', 'private parts');
+  const given = ENCODINGS.filter((name) => method[name] !== undefined);
+  check(given.length === 1, 'did_document_invalid', 'one encoding of a key');
+  const { type, publicKeyMultibase: text, publicKeyJwk: jwk } = method;
+  if (typeof text === 'string' && type === 'Multikey') return readKey(text);
+  if (typeof text === 'string' && type === 'Ed25519VerificationKey2020') {
+    const key = readKey(text);
+    check(key.kind === 'Ed25519', 'did_document_invalid', 'another kind of key');
+    return key;
+  }
+  check(['JsonWebKey', 'JsonWebKey2020'].includes(type) && jwk !== null && typeof jwk === 'object', 'did_document_invalid', 'another form of a key');
+  return keyOfJwk(jwk);
+}
+
+/** @param {any} jwk @returns {import('./keys.js').PublicKey} */
+function keyOfJwk({ kty, crv, x, y, d }) {
   check(d === undefined, 'did_document_invalid', 'private parts');
-  const raw = Buffer.from(x, 'base64url');
-  if (kty === 'OKP' && crv === 'Ed25519') return readKey(toBase58(Buffer.concat([Buffer.from([0xed, 0x01]), raw])));
+  const bytes = (/** @type {any} */ text) => {
+    const found = Buffer.from(String(text), 'base64url');
+    check(found.toString('base64url') === text, 'did_document_invalid', 'spelling of a key');
+    return found;
+  };
+  if (kty === 'OKP' && crv === 'Ed25519') return readKey(toBase58(Buffer.concat([Buffer.from([0xed, 0x01]), bytes(x)])));
   const curve = { 'P-256': p256, 'P-384': p384 }[/** @type {string} */ (crv)];
   check(kty === 'EC' && curve !== undefined, 'did_document_invalid', 'another kind of key');
-  const whole = Buffer.concat([Buffer.from([4]), raw, Buffer.from(y, 'base64url')]);
+  const whole = Buffer.concat([Buffer.from([4]), bytes(x), bytes(y)]);
   try { return { kind: crv, bytes: /** @type {any} */ (curve).Point.fromBytes(whole).toBytes(true) }; } catch { throw new HireError('did_document_invalid', 'not on the curve'); }
 }
 
-/** All keys of a kind that is used here which a document lists under `assertionMethod`. @param {Document} document @param {string[]} [methods] those that count */
-export function assertionKeys(document, methods) {
-  const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
-  return (document.verificationMethod ?? []).filter((one) => listed.includes(one.id)).flatMap((one) => { try { return [keyOfMethod(one)]; } catch { return []; } });
-}
-
-/** @param {Document} document @returns {Map<string, string>} the keys that it lists for signing, by name */
-function signing(document) {
-  const methods = [...(document.verificationMethod ?? []), ...[document.authentication, document.assertionMethod].flatMap((listed) => (listed ?? []).filter((one) => typeof one === 'object'))];
-  const names = new Set([document.authentication, document.assertionMethod].flatMap((listed) => (listed ?? []).map((one) => (typeof one === 'string' ? one : one?.id))));
-  return new Map(methods.filter((one) => names.has(one?.id)).flatMap((one) => {
-    try { const { kind, bytes } = keyOfMethod(one); return [[one.id, `${kind} ${Buffer.from(bytes).toString('hex')}`]]; } catch { return []; }
+/** The keys of a kind that is used here which a document lists under a relationship, by name. @param {Document} document @param {Relationship} relationship @param {(method: any) => boolean} counts */
+function keysOf(document, relationship, counts) {
+  return new Map([...listed(document, relationship)].flatMap(([name, method]) => {
+    try { return counts(method) ? [/** @type {[string, import('./keys.js').PublicKey]} */ ([name, keyOfMethod(method)])] : []; } catch { return []; }
   }));
 }
 
+/** Keys that make claims now. @param {Document} document @param {number} now @param {string[]} [methods] those that count @returns {import('./keys.js').PublicKey[]} */
+export const assertionKeys = (document, now, methods) => [...keysOf(document, 'assertionMethod', (method) => !isOver(method, now))]
+  .filter(([name]) => !methods || methods.includes(name)).map(([, key]) => key);
+
+/** Names under which a document lists methods. @param {Document} document @param {Relationship} relationship @returns {string[]} */
+export const methodsOf = (document, relationship) => [...listed(document, relationship).keys()];
+
+/** Keys that are good now, as Multikeys by name. @param {Document} document @param {Relationship} relationship @param {number} now @returns {Record<string, string>} */
+export const multikeys = (document, relationship, now) => Object.fromEntries([...keysOf(document, relationship, (method) => !isOver(method, now))].map(([name, key]) => [name, multikeyOf(key)]));
+
+/** The keys that a document lists for signing, whether they are good any more or not, by name. @param {Document} document @returns {Map<string, import('./keys.js').PublicKey>} */
+export const signingKeys = (document) => new Map([...keysOf(document, 'authentication', () => true), ...keysOf(document, 'assertionMethod', () => true)]);
+
+/** @param {import('./keys.js').PublicKey} a @param {import('./keys.js').PublicKey} b */
+export const sameKey = (a, b) => a.kind === b.kind && Buffer.from(a.bytes).equals(Buffer.from(b.bytes));
+
 /** No name of a key has become that of another one (HIRE-KEY-08). @param {Document} document @param {Document[]} before */
 export function checkNames(document, before) {
-  const now = signing(document);
-  for (const one of before) {
-    for (const [name, key] of signing(one)) check((now.get(name) ?? key) === key, 'key_not_authorized', 'another key under this name', '/proof/verificationMethod');
+  const now = signingKeys(document);
+  for (const [name, key] of before.flatMap((one) => [...signingKeys(one)])) {
+    check(sameKey(now.get(name) ?? key, key), 'key_not_authorized', 'another key under this name', '/proof/verificationMethod');
   }
 }
 

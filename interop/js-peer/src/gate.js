@@ -1,6 +1,6 @@
 /** The gate of one side: what the contract allows is booked before it is done (page 06, sections 6.5 and 6.6). */
 import { HireError } from './errors.js';
-import { amount, amountText, instant, jcs, newId, seconds } from './encoding.js';
+import { amount, amountText, instant, jcs, newId, seconds, sha256 } from './encoding.js';
 import { decide } from './scope.js';
 import { refusalStatement } from './statements.js';
 
@@ -30,7 +30,8 @@ function approvedIn({ engagement }, now) {
 }
 
 /** A no, stated once a minute for the same thing and no more than 1,024 times (HIRE-GAT-02). @param {Conversation} conversation @param {import('./scope.js').Action} action @param {any} taken @param {string} code @param {number} now */
-function record({ peer, id, engagement, refusals }, action, taken, code, now) {
+function record(conversation, action, taken, code, now) {
+  const { peer, id, engagement, refusals } = conversation;
   const { contract } = engagement.state;
   const name = jcs([action.name, action.target, action.amounts ?? {}, taken.clause, code]);
   const before = refusals.get(name);
@@ -43,7 +44,7 @@ function record({ peer, id, engagement, refusals }, action, taken, code, now) {
     contract, engagement: id, gate: peer.did, at: taken.at, action: action.name, target: action.target, amounts: action.amounts ?? {}, facts: action.facts ?? {}, code, clause: taken.clause,
     reason: code, ...repeated,
   }, peer.key);
-  peer.store.add({ k: 'refused', at: now, engagement: id, taken, name, statement });
+  peer.write(conversation, { k: 'refused', at: now, engagement: id, taken, name, statement }, conversation.leaf(now, 'refusal', sha256(jcs(statement))));
   refusals.set(name, { at: now, repeated: 0 });
 }
 
@@ -71,7 +72,7 @@ export function admit(conversation, requester, action) {
   }
   const id = newId();
   const booked = { clause: answer.clause, charges: answer.charges };
-  conversation.peer.store.add({ k: 'booked', at: now, engagement: conversation.id, id, taken, ...booked });
+  conversation.peer.write(conversation, { k: 'booked', at: now, engagement: conversation.id, id, taken, ...booked });
   conversation.bookings.set(id, booked);
   return { id, clause: answer.clause };
 }

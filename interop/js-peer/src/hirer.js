@@ -2,7 +2,7 @@
 import { amount, duration, jcs, seconds } from './encoding.js';
 import { fetchArtifact } from './artifacts.js';
 import { criteriaOf } from './machine.js';
-import { acceptance, capabilityFor, denied, METHODS, offer, onlyPriceDiffers, rebased, seal } from './papers.js';
+import { acceptance, capabilityFor, METHODS, offer, onlyPriceDiffers, rebased, seal } from './papers.js';
 import { answersTo, present } from './presentation.js';
 import { scopeInside } from './scope.js';
 import { acceptanceStatement, verifyDelivery } from './statements.js';
@@ -43,9 +43,7 @@ async function presentation(conversation) {
 /** @param {Conversation} conversation @returns {Promise<Said | undefined>} */
 async function ready(conversation) {
   const { engagement, order } = conversation;
-  const no = await denied(conversation);
-  if (no) return no;
-  if (engagement.state.opens === 'provider') return undefined;
+  if (engagement.state.opens === 'provider') return undefined; // what it showed is judged together with its offer
   return offer(conversation, (base) => wanted(conversation, base, order.opening ?? order.price));
 }
 
@@ -60,8 +58,6 @@ function wanted({ peer, engagement, order }, base, price) {
 async function answer(conversation) {
   const { peer, engagement, order } = conversation;
   const { live, rounds, inquiry } = engagement.state;
-  const no = await denied(conversation);
-  if (no) return no;
   const { terms } = live.document;
   const ours = conversation.last('Offer', 'hirer')?.document.terms;
   const suits = terms.price.currency === order.price.currency && amount(terms.price.amount) <= amount(order.price.amount);
@@ -105,7 +101,7 @@ async function verdict(conversation) {
       const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
       bytes.set(name, found);
     }
-    const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms };
+    const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms, inputs: (state.started?.inputs ?? []).map((/** @type {any} */ one) => one.digest), now: peer.now() };
     fetched = true;
     verifyDelivery(delivery, of, bytes);
     bytes.forEach((data) => peer.store.put(data));

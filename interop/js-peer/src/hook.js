@@ -15,7 +15,7 @@ export async function hook(peer, incoming) {
     const wanted = Buffer.from(`Bearer ${peer.hookToken}`);
     check(given.length === wanted.length && timingSafeEqual(given, wanted), 'unauthorized', 'token');
     if (incoming.method === 'POST' && path === '/hire') return { status: 202, body: { id: await begin(peer, await body(incoming)) } };
-    const conversation = incoming.method === 'GET' && path.startsWith('/hires/') ? peer.conversations.get(decodeURIComponent(path.slice('/hires/'.length))) : undefined;
+    const conversation = incoming.method === 'GET' && path.startsWith('/hires/') ? peer.find(decodeURIComponent(path.slice('/hires/'.length))) : undefined;
     if (!conversation) throw new HireError('bad_path', path);
     return { status: 200, body: stateOf(conversation) };
   } catch (error) {

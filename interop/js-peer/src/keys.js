@@ -82,11 +82,11 @@ export function sign(key, signed) {
   return key.kind === 'Ed25519' ? ed25519.sign(signed, key.secret) : CURVES[key.kind].sign(signed, key.secret, { format: 'compact' });
 }
 
+/** @param {PublicKey} key @returns {string} the Multikey */
+export const multikeyOf = ({ kind, bytes }) => toBase58(Buffer.concat([Buffer.from(PREFIX[kind]), bytes]));
+
 /** @param {{kind: Kind, secret: Uint8Array}} key @returns {string} its public part as Multikey */
-export function publicMultikey({ kind, secret }) {
-  const raw = kind === 'Ed25519' ? ed25519.getPublicKey(secret) : CURVES[kind].getPublicKey(secret, true);
-  return toBase58(Buffer.concat([Buffer.from(PREFIX[kind]), raw]));
-}
+export const publicMultikey = ({ kind, secret }) => multikeyOf({ kind, bytes: kind === 'Ed25519' ? ed25519.getPublicKey(secret) : CURVES[kind].getPublicKey(secret, true) });
 
 /** @param {Uint8Array} secret 32 bytes @returns {PrivateKey} the key of a `did:key` */
 export function keyOfDidKey(secret) {

@@ -7,23 +7,50 @@ const leafHash = (/** @type {Uint8Array} */ leaf) => sha256(Buffer.concat([Buffe
 const nodeHash = (/** @type {Uint8Array} */ left, /** @type {Uint8Array} */ right) => sha256(Buffer.concat([Buffer.from([1]), left, right]));
 const split = (/** @type {number} */ size) => 2 ** Math.floor(Math.log2(size - 1));
 
+/** The hash of a leaf (HIRE-LOG-01, HIRE-LOG-06). @param {'contract' | 'move' | 'refusal' | 'decision'} label @param {Uint8Array} hash of what the leaf is about */
+export const leafOf = (label, hash) => leafHash(Buffer.concat([Buffer.from(`hire/v1 ${label}\n`), hash]));
 /** @param {any} document with both proofs @returns {Buffer} the hash of the contract's leaf */
-export const contractLeaf = (document) => leafHash(Buffer.concat([Buffer.from('hire/v1 contract\n'), sha256(jcs(document))]));
+export const contractLeaf = (document) => leafOf('contract', sha256(jcs(document)));
+/** Moves of either side that have a leaf: what binds, what was made and judged, and what ended it. */
+export const LOGGED = new Set(['Acceptance', 'Seal', 'Delivery', 'Review', 'Breach', 'Dispute', 'Ruling', 'Terminate', 'Closing']);
 
-/** @param {Uint8Array[]} leaves hashes @returns {Uint8Array} */
-export function rootOf(leaves) {
-  if (leaves.length === 0) return sha256('');
-  if (leaves.length === 1) return leaves[0];
-  const k = split(leaves.length);
-  return nodeHash(rootOf(leaves.slice(0, k)), rootOf(leaves.slice(k)));
-}
+/** A Merkle tree that grows, with the hash of each whole subtree: a root or path of any size takes no more than a few of them. */
+export class Log {
+  constructor() {
+    /** @type {Buffer[][]} by height, the subtrees of as many leaves as 2 to that, from the left */
+    this.levels = [[]];
+  }
 
-/** @param {Uint8Array[]} leaves @param {number} index @returns {Uint8Array[]} hashes from the leaf's sibling up */
-export function pathOf(leaves, index) {
-  if (leaves.length <= 1) return [];
-  const k = split(leaves.length);
-  if (index < k) return [...pathOf(leaves.slice(0, k), index), rootOf(leaves.slice(k))];
-  return [...pathOf(leaves.slice(k), index - k), rootOf(leaves.slice(0, k))];
+  get size() { return this.levels[0].length; }
+
+  /** @param {Buffer} leaf its hash */
+  add(leaf) {
+    this.levels[0].push(leaf);
+    for (let height = 0; this.levels[height].length % 2 === 0; height += 1) {
+      (this.levels[height + 1] ??= []).push(nodeHash(this.levels[height].at(-2), this.levels[height].at(-1)));
+    }
+  }
+
+  /** @param {number} begin @param {number} end @returns {Buffer} of the leaves from one to before the other */
+  #over(begin, end) {
+    const height = Math.log2(end - begin);
+    if (Number.isInteger(height)) return this.levels[height][begin / (end - begin)];
+    const middle = begin + split(end - begin);
+    return nodeHash(this.#over(begin, middle), this.#over(middle, end));
+  }
+
+  root(size = this.size) { return size === 0 ? sha256('') : this.#over(0, size); }
+
+  /** @param {number} index @param {number} [size] of the tree @returns {{leaf: string, index: number, size: number, path: string[]}} that the leaf stands there */
+  inclusion(index, size = this.size) {
+    /** @type {Buffer[]} */ const path = [];
+    for (let [begin, end] = [0, size]; end - begin > 1;) {
+      const middle = begin + split(end - begin);
+      path.unshift(index < middle ? this.#over(middle, end) : this.#over(begin, middle));
+      if (index < middle) end = middle; else begin = middle;
+    }
+    return { leaf: digestOfHash(this.levels[0][index]), index, size, path: path.map(digestOfHash) };
+  }
 }
 
 /** @param {Uint8Array} leaf hash @param {number} index @param {number} size @param {Uint8Array[]} path @returns {Uint8Array} the root it leads to */
@@ -42,9 +69,9 @@ export function rootFrom(leaf, index, size, path) {
 
 const keyId = (/** @type {string} */ name, /** @type {Uint8Array} */ key) => sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([1]), key])).subarray(0, 4);
 
-/** @param {string} origin @param {Uint8Array[]} leaves @param {import('./keys.js').PrivateKey} key @param {Uint8Array} publicKey @returns {string} multibase */
-export function checkpoint(origin, leaves, key, publicKey) {
-  const text = `${origin}\n${leaves.length}\n${Buffer.from(rootOf(leaves)).toString('base64')}\n`;
+/** @param {string} origin @param {Log} log @param {import('./keys.js').PrivateKey} key @param {Uint8Array} publicKey @returns {string} multibase */
+export function checkpoint(origin, log, key, publicKey) {
+  const text = `${origin}\n${log.size}\n${log.root().toString('base64')}\n`;
   const line = Buffer.concat([keyId(origin, publicKey), sign(key, Buffer.from(text))]).toString('base64');
   return multibase(Buffer.from(`${text}\n\u2014 ${origin} ${line}\n`));
 }
@@ -82,11 +109,14 @@ export function headOf(message) {
   return { size: message.head.size, root: hashOfDigest(message.head.root), at: seconds(message.head.at) };
 }
 
+/** Parties of which the largest checkpoint is kept: anybody can make an offer, and a name costs nothing (HIRE-LIM-02). */
+const PARTIES = 16384;
+
 /** Keeps the largest. @param {Heads} heads @param {any} message that was checked */
 export function keepHead(heads, message) {
   const [head, before] = [headOf(message), heads.get(message.sender)];
-  if (head && (!before || head.size > before.size)) heads.set(message.sender, head);
+  if (!head || (before && head.size <= before.size)) return;
+  heads.delete(message.sender); // the newest stands last
+  heads.set(message.sender, head);
+  if (heads.size > PARTIES) heads.delete(/** @type {string} */ (heads.keys().next().value));
 }
-
-/** @param {Uint8Array[]} leaves @param {number} index */
-export const inclusion = (leaves, index) => ({ leaf: digestOfHash(leaves[index]), index, size: leaves.length, path: pathOf(leaves, index).map(digestOfHash) });

@@ -118,7 +118,7 @@ async function verifyConnection(frame, challenge, { did, resolver, now }) {
   check(proof.proofPurpose === 'authentication', 'proof_purpose_mismatch', 'purpose');
   check(/^(?:eddsa-jcs-2022|ecdsa-jcs-2019)$/.test(proof.cryptosuite), 'suite_not_allowed', 'frames are proved with jcs');
   check(String(proof.verificationMethod).split('#')[0] === frame.sender, 'key_not_authorized', 'method of another');
-  await verifyProof(rest, proof, { did: await resolver.resolve(frame.sender, { proving: true }), purpose: 'authentication' });
+  await verifyProof(rest, proof, { did: await resolver.resolve(frame.sender, { proving: true }), purpose: 'authentication', now: now() });
   checkTimes(proof, now(), { lifetime: 60 });
   check(proof.challenge === challenge && proof.domain === did && frame.recipient === did, 'challenge_mismatch', 'challenge');
 }

@@ -51,12 +51,12 @@ async function verifyEntry(entry, { did, origin, now, document }) {
   check(exact, 'domain_not_linked', 'credential');
   check(seconds(plain.validFrom) <= now && now <= seconds(plain.validUntil), 'policy_denied', 'validity');
   if (jwt) {
-    const key = keyFor(document, jwt.header.kid, 'assertionMethod');
+    const key = keyFor(document, jwt.header.kid, 'assertionMethod', now);
     check(ALGORITHMS[key.kind].includes(jwt.header.alg), 'suite_not_allowed', 'alg');
     check(verify(key, jwt.signature, Buffer.from(jwt.signed), { lowS: false }), 'proof_invalid', 'signature');
     return { credential: digestOfBytes(entry), signed: jwt.signed };
   }
-  await verifyProof(credential, proof, { did: document, purpose: 'assertionMethod', lowS: false });
+  await verifyProof(credential, proof, { did: document, purpose: 'assertionMethod', now, lowS: false });
   return { credential: digestOfBytes(jcs(whole)), document: credential, proof };
 }
 

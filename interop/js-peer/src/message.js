@@ -4,7 +4,7 @@ import { digest, engagementId, jcs, newId, CONTEXT } from './encoding.js';
 import { readJson } from './json.js';
 import { checkMessageShape } from './schema.js';
 import { checkTimes, makeProof, times, verifyProof } from './proofs.js';
-import { keyOfMethod } from './did.js';
+import { sameKey, signingKeys } from './did.js';
 import { SUITES } from './keys.js';
 import { tables } from './spec.js';
 
@@ -37,7 +37,7 @@ export async function verifyMessage(message, { resolver, recipient, now, suites 
   check(proof.verificationMethod.split('#')[0] === message.sender, 'key_not_authorized', 'method of another');
   const fresh = message.type === 'Acceptance' || message.type === 'Seal';
   const document = await resolver.resolve(message.sender, { fresh, method: proof.verificationMethod });
-  const key = await verifyProof(rest, proof, { did: document, purpose, suites });
+  const key = await verifyProof(rest, proof, { did: document, purpose, now, suites });
   try {
     await checkMeant(message, key, { resolver, recipient, now });
   } catch (error) {
@@ -52,19 +52,11 @@ async function checkMeant(message, key, { resolver, recipient, now }) {
   checkTimes(message.proof, now);
   check(message.sender !== message.recipient, 'self_dealing', 'one DID');
   check(message.recipient === recipient, 'wrong_recipient', message.recipient);
-  const own = (await resolver.resolve(recipient)).verificationMethod ?? [];
-  check(!own.some((method) => sameKey(method, key)), 'self_dealing', 'one key');
+  const own = signingKeys(await resolver.resolve(recipient));
+  check(![...own.values()].some((one) => sameKey(one, key)), 'self_dealing', 'one key');
   if (message.type === 'Inquiry') {
     check(message.engagement === engagementId(message.sender, message.recipient, message.nonce), 'wrong_negotiation', 'engagement');
   }
-}
-
-/** @param {any} method @param {import('./keys.js').PublicKey} key */
-function sameKey(method, key) {
-  try {
-    const other = keyOfMethod(method);
-    return other.kind === key.kind && Buffer.from(other.bytes).equals(Buffer.from(key.bytes));
-  } catch { return false; }
 }
 
 /**

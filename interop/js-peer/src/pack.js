@@ -1,8 +1,10 @@
 /** Evidence packs of format 1 (page 08, section 8.6): written from what the journal holds. */
 import { digestOfBytes, instant, jcs } from './encoding.js';
+import { countersigned } from './contract.js';
 import { HireError } from './errors.js';
-import { inclusion } from './ledger.js';
 
+/** Half of what a pack may have. */
+const ARTIFACTS = 128 * 1024 * 1024;
 const VERSION = 20;
 const UNIX = 3 << 8;
 const FIRST_DAY = (1 << 5) | 1;
@@ -42,8 +44,8 @@ export function archive(members) {
 
 /** @param {import('./peer.js').Peer} peer @param {string} engagement @returns {Buffer} */
 export function pack(peer, engagement) {
-  const conversation = peer.conversations.get(engagement);
-  const entries = peer.store.entries.filter((entry) => entry.engagement === engagement);
+  const conversation = peer.find(engagement);
+  const entries = entriesOf(peer.store, engagement);
   const said = entries.filter(({ k, raw }) => k === 'sent' || k === 'got' || (k === 'back' && raw)); // what took a move back says why another stands in its place
   if (!conversation || said.length === 0) throw new HireError('not_found', engagement);
   /** @type {Map<string, {data: Buffer, kind: string, at?: number}>} */ const members = new Map();
@@ -57,12 +59,25 @@ export function pack(peer, engagement) {
     carried.forEach((/** @type {any} */ one, /** @type {number} */ place) => add(`statements/${number}-${type === 'Review' ? 'acceptance' : 'work'}-${place + 1}.json`, jcs(one), 'statement', /** @type {any} */ (undefined)));
   });
   const nameless = (/** @type {string} */ folder, /** @type {string | Uint8Array} */ data, /** @type {string} */ kind, ending = '.json') => add(`${folder}/${digestOfBytes(data)}${ending}`, data, kind, /** @type {any} */ (undefined));
-  const documents = entries.filter(({ evidence }) => evidence && !evidence.id.startsWith('did:key:')).map(({ evidence }) => evidence);
-  for (const document of documents) nameless('did-documents', JSON.stringify(document), 'did-document');
+  const documents = entries.flatMap(({ evidence, documents: others = [] }) => [...(evidence ? [evidence] : []), ...others]);
+  for (const document of documents.filter(({ id }) => !id.startsWith('did:key:'))) nameless('did-documents', JSON.stringify(document), 'did-document');
   for (const { k, statement } of entries) if (k === 'refused') nameless('refusals', jcs(statement), 'refusal');
-  addContract(peer, conversation, messages, add);
+  for (const { text } of entries.filter(({ k }) => k === 'decision')) {
+    nameless('decisions', text, 'decision');
+    const { policy, statusLists } = JSON.parse(text).inputs;
+    nameless('policies', peer.store.get(policy), 'policy');
+    for (const list of statusLists) nameless('status', peer.store.get(list), 'status');
+  }
+  addContract(messages, conversation, add);
+  addLog(peer, conversation.role, messages, entries, add);
+  let room = ARTIFACTS;
   for (const { digest } of messages.filter(({ type }) => type === 'Delivery').flatMap(({ artifacts }) => artifacts)) {
-    try { nameless('artifacts', peer.store.get(digest), 'artifact', ''); } catch { /* not here */ }
+    try {
+      const bytes = peer.store.get(digest);
+      if (!members.has(`artifacts/${digest}`)) room -= bytes.length;
+      if (room < 0) break; // the others are named by their digests (HIRE-LIM-05)
+      nameless('artifacts', bytes, 'artifact', '');
+    } catch { /* not here */ }
   }
   const { contract } = conversation.engagement.state;
   const manifest = {
@@ -72,20 +87,40 @@ export function pack(peer, engagement) {
   return archive(new Map([...[...members].map(([path, { data }]) => /** @type {[string, Buffer]} */ ([path, data])), ['manifest.json', Buffer.from(jcs(manifest))]]));
 }
 
-/** The contract, and where it stands in our log. @param {import('./peer.js').Peer} peer @param {import('./conversation.js').Conversation} conversation @param {any[]} messages @param {(path: string, data: string | Uint8Array, kind: string, at: any) => void} add */
-function addContract(peer, conversation, messages, add) {
+/** All of one engagement, each leaf with its place in the log. @param {import('./store.js').Store} store @param {string} engagement */
+function entriesOf(store, engagement) {
+  /** @type {any[]} */ const found = [];
+  let index = 0;
+  for (const { entries } of store.lines()) {
+    for (const entry of entries) {
+      if (entry.engagement === engagement) found.push(entry.k === 'leaf' ? { ...entry, index } : entry);
+      if (entry.k === 'leaf') index += 1;
+    }
+  }
+  return found;
+}
+
+/** @typedef {(path: string, data: string | Uint8Array, kind: string, at: any) => void} Add */
+
+/** @param {any[]} messages @param {import('./conversation.js').Conversation} conversation @param {Add} add */
+function addContract(messages, conversation, add) {
   const seal = messages.find(({ type }) => type === 'Seal');
   if (!seal) return;
   const named = (/** @type {string} */ digest) => conversation.engagement.messages[digest];
   const [offer, acceptance] = [named(seal.offer), named(seal.acceptance)];
-  const document = { ...offer.document, proof: [offer.document.proof, acceptance.contractProof] };
-  add('contract.json', jcs({ document, acceptance, seal }), 'contract', undefined);
-  const closing = messages.find(({ type, role }) => type === 'Closing' && role === conversation.role);
+  add('contract.json', jcs({ document: countersigned(offer.document, acceptance.contractProof), acceptance, seal }), 'contract', undefined);
+}
+
+/** Our log as it was when our books were closed, or is, and that it has what has a leaf. @param {import('./peer.js').Peer} peer @param {string} role @param {any[]} messages @param {any[]} entries @param {Add} add */
+function addLog(peer, role, messages, entries, add) {
+  const closing = messages.find((one) => one.type === 'Closing' && one.role === role);
   const note = Buffer.from((closing?.checkpoint ?? peer.checkpoint()).slice(1), 'base64url').toString();
   const size = Number(note.split('\n')[1]);
+  const leaves = entries.filter(({ k, index }) => k === 'leaf' && index < size);
+  if (leaves.length === 0) return;
+  const contract = leaves.find(({ label }) => label === 'contract');
   add('ledger/checkpoint.txt', note, 'ledger', undefined);
-  const { leaf, ...proof } = inclusion(peer.leaves.slice(0, size), conversation.facts.index);
-  add('ledger/inclusion.json', jcs({ leaf, ...proof }), 'ledger', undefined);
-  const { index, path } = proof;
-  add('ledger/proofs.json', jcs({ size, proofs: [{ label: 'contract', commitment: digestOfBytes(jcs(document)), index, path }] }), 'log-proofs', undefined);
+  if (contract) add('ledger/inclusion.json', jcs(peer.ledger.inclusion(contract.index, size)), 'ledger', undefined);
+  const proofs = leaves.map(({ label, commitment, salt, index }) => ({ label, commitment, index, path: peer.ledger.inclusion(index, size).path, ...(salt ? { salt } : {}) }));
+  add('ledger/proofs.json', jcs({ size, proofs }), 'log-proofs', undefined);
 }

@@ -1,16 +1,19 @@
 /** What both roles write: offers, acceptances, seals, closings. */
-import { check, HireError } from './errors.js';
-import { CONTEXT, digestOfHash, duration, instant, jcs, seconds } from './encoding.js';
-import { covered, other } from './contract.js';
+import { check } from './errors.js';
+import { CONTEXT, duration, instant, jcs, seconds } from './encoding.js';
+import { countersigned, covered, other } from './contract.js';
+import { methodsOf } from './did.js';
 import { usageOf } from './gate.js';
 import { basisOf, owed } from './machine.js';
 import { objection } from './untimely.js';
 import { makeProof, proofId } from './proofs.js';
-import { answersTo, satisfies, verifyCredential } from './presentation.js';
-import { checkStatus } from './status.js';
+import { judge } from './judge.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
-/** @typedef {{type: string, body: any, leaf?: Buffer}} Said */
+/**
+ * @typedef {{type: string, body: any, sealed?: any, decisions?: import('./judge.js').Decision[]}} Said `sealed`: the document with both proofs that a `Seal` makes a
+ *   contract or a change; `decisions` are recorded with it
+ */
 
 /** How a price may be settled: both leave it to the parties (HIRE-PAY-02). */
 export const METHODS = ['none', 'invoice'];
@@ -25,7 +28,7 @@ export async function offer(conversation, termsFor, validFor = 300) {
   const now = peer.now();
   const id = `${conversation.id}:${role}:${conversation.own.length + 1}`;
   const theirs = await peer.resolver.resolve(conversation.with, { fresh: true });
-  const methods = (theirs.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).sort().slice(0, 16);
+  const methods = methodsOf(theirs, 'assertionMethod').sort().slice(0, 16);
   const place = (/** @type {any[]} */ moves) => ({ sequence: moves.length, digest: moves.at(-1).digest });
   const parent = state.live?.document.parent;
   const document = {
@@ -35,64 +38,45 @@ export async function offer(conversation, termsFor, validFor = 300) {
     transcript: { [role]: place(conversation.own), [other(role)]: place(conversation.theirs) },
     terms: termsFor(id), ...(parent ? { parent } : {}),
   };
+  const { decision, no } = await judge(conversation, document.terms);
+  if (no) return declined(conversation, no, decision);
+  if (!peer.books.fits(conversation, document.terms)) return peer.books.noRoom(conversation, document.terms.task.kind);
   const proof = await makeProof(document, peer.key, { ...proofId(), cryptosuite: state.profile.suite, proofPurpose: 'assertionMethod', created: instant(now) });
   const reply = state.live ? { inReplyTo: state.live.digest } : {};
-  return { type: 'Offer', body: { document: { ...document, proof }, validUntil: instant(now + validFor), ...reply, head: peer.head() } };
+  return { type: 'Offer', body: { document: { ...document, proof }, validUntil: instant(now + validFor), ...reply, head: peer.head() }, decisions: [decision] };
 }
 
-/** @param {Conversation} conversation @returns {Promise<Said>} */
+/** An end of what is on the table, or of the negotiation, for what a decision says. @param {Conversation} conversation @param {{reason: string, needed?: any[]}} no @param {import('./judge.js').Decision} decision @returns {Said} */
+export function declined({ engagement: { state: { live } } }, { reason, needed }, decision) {
+  return { type: 'Withdraw', body: { reason, ...(live ? { offer: live.digest } : {}), ...(needed?.length ? { needed } : {}) }, decisions: [decision] };
+}
+
+/** The answer to an offer that suits, or a `Withdraw` where something stands against it. @param {Conversation} conversation @returns {Promise<Said>} */
 export async function acceptance(conversation) {
   const { engagement, peer } = conversation;
-  const { live, profile } = engagement.state;
-  await recheck(conversation);
-  check(live.document.methods[conversation.role].includes(peer.key.method), 'key_not_authorized', 'the document does not let our key sign');
+  const { live, profile, contract, terms: inForce } = engagement.state;
+  const terms = live.document.terms ?? inForce;
+  const { decision, no } = await judge(conversation, terms);
+  if (no) return declined(conversation, no, decision);
+  if (!live.document.methods[conversation.role].includes(peer.key.method)) return declined(conversation, { reason: 'declined', needed: [{ code: 'methods', member: '/methods' }] }, decision);
+  if (!contract && !peer.books.fits(conversation, terms)) return peer.books.noRoom(conversation, terms.task.kind);
   const { proof: first } = live.document;
-  const proof = await makeProof(covered(live.document, first), peer.key, {
+  const proof = await makeProof(covered(live.document), peer.key, {
     ...proofId(), cryptosuite: profile.suite, proofPurpose: 'assertionMethod', created: instant(peer.now()), previousProof: first.id,
   });
-  return { type: 'Acceptance', body: { offer: live.digest, document: live.name, contractProof: proof, head: peer.head() } };
+  return { type: 'Acceptance', body: { offer: live.digest, document: live.name, contractProof: proof, head: peer.head() }, decisions: [decision] };
 }
 
 /** The answer to an acceptance of our offer: `Seal`, or `Withdraw` where something stands against it. @param {Conversation} conversation @returns {Promise<Said>} */
 export async function seal(conversation) {
-  const { live, accepted, main } = conversation.engagement.state;
-  const ended = ['closing', 'closed'].includes(main) || (main === 'disputed' && live.document.type !== 'Release');
-  if (ended) return { type: 'Withdraw', body: { reason: 'ended', offer: live.digest } };
-  if (accepted.overtaken) return { type: 'Withdraw', body: { reason: 'overtaken', offer: live.digest } };
-  if (accepted.at > seconds(live.validUntil)) return { type: 'Withdraw', body: { reason: 'offer_expired', offer: live.digest } };
-  try { await recheck(conversation); } catch (error) {
-    const reason = error instanceof HireError && ['policy_denied', 'revoked'].includes(error.code) ? 'revoked' : 'status_unavailable';
-    return { type: 'Withdraw', body: { reason, offer: live.digest } };
-  }
-  const { peer } = conversation;
-  const leaf = conversation.leafOf(live.document, accepted.proof);
-  const ledger = { log: peer.did, index: peer.leaves.length, leaf: digestOfHash(leaf) };
-  return { type: 'Seal', body: { offer: live.digest, document: live.name, acceptance: accepted.digest, ledger }, leaf };
-}
-
-/**
- * What the other side showed and was asked for holds now, its status fetched now (HIRE-NEG-04, HIRE-STA-05). What it was not
- * asked for says nobody whom to call.
- * @param {Conversation} conversation
- */
-async function recheck(conversation) {
-  const { peer, shown } = conversation;
-  check(satisfies(shown, peer.request), 'policy_denied', 'not shown what was asked for');
-  for (const credential of answersTo(shown, peer.request)) {
-    await verifyCredential(credential, conversation.with, peer.resolver, peer.now());
-    await checkStatus(credential, peer.resolver, peer.now());
-  }
-}
-
-/** Why we do not go on with what was shown, if we do not. @param {Conversation} conversation @returns {Promise<Said | undefined>} */
-export async function denied(conversation) {
-  try { await recheck(conversation); } catch (error) {
-    if (!(error instanceof HireError)) throw error;
-    const reason = ['revoked', 'status_unavailable'].includes(error.code) ? error.code : 'policy_denied';
-    const { live } = conversation.engagement.state;
-    return { type: 'Withdraw', body: { reason, ...(live ? { offer: live.digest } : {}), ...(reason === 'policy_denied' ? { needed: conversation.peer.request.needs } : {}) } };
-  }
-  return undefined;
+  const { live, accepted, main, terms } = conversation.engagement.state;
+  const takesBack = (/** @type {string} */ reason) => ({ type: 'Withdraw', body: { reason, offer: live.digest } });
+  if (['closing', 'closed'].includes(main) || (main === 'disputed' && live.document.type !== 'Release')) return takesBack('ended');
+  if (accepted.overtaken) return takesBack('overtaken');
+  if (accepted.at > seconds(live.validUntil)) return takesBack('offer_expired');
+  const { decision, no } = await judge(conversation, live.document.terms ?? terms);
+  if (no) return { ...takesBack(no.reason === 'status_unavailable' ? 'status_unavailable' : 'revoked'), decisions: [decision] };
+  return { type: 'Seal', body: { offer: live.digest, document: live.name, acceptance: accepted.digest }, sealed: countersigned(live.document, accepted.proof), decisions: [decision] };
 }
 
 /** @param {Conversation} conversation @param {string} [basis] @returns {Said} */
@@ -108,6 +92,7 @@ export function closing(conversation, basis = basisOf(conversation.engagement.st
     type: 'Closing',
     body: {
       contract: state.inForce, basis, usage: usageOf(conversation), settlement: owed(silent), checkpoint: peer.checkpoint(), checkpointAt: instant(peer.now()), cosignatures: [],
+      recorded: conversation.recorded,
       ...(state.delivery ? { delivery: state.delivery.digest } : {}), ...handled, ...served(conversation),
       ...(remark ? { objection: remark } : {}),
     },
@@ -115,11 +100,11 @@ export function closing(conversation, basis = basisOf(conversation.engagement.st
 }
 
 /** HIRE-CAP-03. @param {Conversation} conversation */
-function served({ engagement, role, peer }) {
+function served({ engagement, role, facts }) {
   if (role !== 'provider') return {};
   const { profile, terms } = engagement.state;
   const advertised = profile.capabilities.find((/** @type {any} */ one) => one.task === terms.task.kind)?.capacity;
-  return Number.isSafeInteger(advertised) ? { capacity: { advertised, met: peer.most } } : {};
+  return Number.isSafeInteger(advertised) ? { capacity: { advertised, met: Math.max(1, facts.most ?? 0) } } : {};
 }
 
 /** Terms with the ids of another document (HIRE-CTR-05). @param {any} terms @param {string} base */

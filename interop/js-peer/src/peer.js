@@ -5,12 +5,13 @@ import { accept, dial, SUBPROTOCOL } from './link.js';
 import { Clock } from './clock.js';
 import { Conversation } from './conversation.js';
 import { answerInLane, overdue } from './deadlines.js';
-import { digestOfBytes, digestOfHash, digest, engagementId, instant, newNonce } from './encoding.js';
+import { digestOfBytes, digestOfHash, digest, engagementId, hashOfDigest, instant, jcs, newNonce } from './encoding.js';
 import { endpoint, Resolver } from './did.js';
 import { publicMultikey, readKey } from './keys.js';
 import { HireError } from './errors.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
-import { checkpoint, keepHead, rootOf } from './ledger.js';
+import { Books } from './books.js';
+import { checkpoint, leafOf, Log } from './ledger.js';
 import { NOTICES, readMessage, verifyMessage } from './message.js';
 import { closing } from './papers.js';
 import { booksWait } from './untimely.js';
@@ -25,8 +26,10 @@ import { tables } from './spec.js';
 
 const NO_MISTAKE = new Set(['conflicting_message', 'conflicting_contract', 'terms_mismatch', 'holder_mismatch', 'challenge_mismatch']);
 const FAILURES = 32;
-/** Negotiations that are not over: with one party, if there is no contract with it, and with all of them (HIRE-LIM-02). */
+/** Negotiations that are in memory: with one party, if there is no contract with it, and with all of them (HIRE-LIM-02). */
 const OPEN = { each: 512, all: 8192 };
+/** Nonces of requests that one key may use in the time for which they are kept. */
+const NONCES = 4096;
 /** Connections on which nobody is proved yet. */
 const UNPROVED = 256;
 const TICK = 200;
@@ -34,14 +37,14 @@ const TICK = 200;
 /**
  * @typedef {{
  *   home: string, key: import('./keys.js').PrivateKey, credentials?: any[], trust?: string[], local?: boolean, port?: number, origin?: string,
- *   suites?: string[], services?: import('./provider.js').Service[], hookToken?: string, verbose?: boolean,
+ *   suites?: string[], services?: import('./provider.js').Service[], budget?: Record<string, string>, hookToken?: string, verbose?: boolean,
  *   documents?: Record<string, import('./did.js').Document>
  * }} Settings
  */
 
 export class Peer {
   /** @param {Settings} settings */
-  constructor({ home, key, credentials = [], trust = [], local = false, port = 0, origin, suites = ['eddsa-jcs-2022', 'eddsa-rdfc-2022'], services = [], hookToken, verbose = false, documents }) {
+  constructor({ home, key, credentials = [], trust = [], local = false, port = 0, origin, suites = ['eddsa-jcs-2022', 'eddsa-rdfc-2022'], services = [], budget, hookToken, verbose = false, documents }) {
     this.clock = new Clock();
     this.key = key;
     this.did = key.method.split('#')[0];
@@ -55,7 +58,7 @@ export class Peer {
     this.verbose = verbose;
     this.store = new Store(home);
     this.resolver = new Resolver({ local, documents, now: () => this.now() });
-    /** @type {any} what the other side is asked to show */
+    /** @type {{needs: any[]}} what the other side is asked to show */
     this.request = { needs: trust.length ? [{ code: 'credential', credential: 'MembershipCredential', issuers: [...trust].sort() }] : [] };
     /** @type {Map<string, Conversation>} */
     this.conversations = new Map();
@@ -63,13 +66,14 @@ export class Peer {
     this.links = new Map();
     /** @type {Map<string, {at: number, tries: number}>} */
     this.dials = new Map();
-    /** @type {Buffer[]} */
-    this.leaves = [];
-    /** @type {Map<string, number>} */
+    this.ledger = new Log();
+    this.books = new Books(this, budget);
+    /** what we ask for, in canonical form, as decisions name it */
+    this.policy = jcs({ name: 'trust', version: '1', require: this.request.needs.map(({ credential }) => credential) });
+    /** @type {Map<string, Map<string, number>>} until when nonces are known, by the key that used them */
     this.nonces = new Map();
     /** @type {import('./ledger.js').Heads} */
     this.heads = new Map();
-    this.most = 0;
     this.unproved = 0;
     this.startedAt = 0;
     this.stopped = false;
@@ -85,37 +89,91 @@ export class Peer {
   }
 
   #replay() {
-    for (const entry of this.store.entries) {
-      const conversation = this.conversations.get(entry.engagement);
-      const message = entry.raw ? JSON.parse(entry.raw) : undefined;
-      if (entry.k === 'open') this.conversations.set(entry.engagement, new Conversation(this, { ...entry, id: entry.engagement }));
-      else if (entry.k === 'leaf') this.leaf(/** @type {any} */ (conversation), entry.leaf);
-      else if (!conversation) continue;
-      else if (entry.k === 'sent' || entry.k === 'got') {
-        conversation.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
-        conversation.keep(message, entry.raw, entry.at);
-        if (entry.k === 'got') conversation.engagement.shown(entry.evidence);
-        if (entry.k === 'got') conversation.acked = Math.max(conversation.acked, conversation.engagement.seenOf(message));
-        if (entry.k === 'got' && entry.outcome === 'applies') keepHead(this.heads, message);
-        if (message.type === 'Presentation' && entry.k === 'got') conversation.shown = message.presentation.verifiableCredential ?? [];
-      } else if (entry.k === 'back') {
-        conversation.takeBack(entry.name);
-        conversation.refused = entry.code;
-      } else if (entry.k === 'again') conversation.raw.set(entry.name, entry.raw);
-      else if (entry.k === 'booked') {
-        conversation.bookings.set(entry.id, { clause: entry.clause, charges: entry.charges });
-        conversation.took(entry.taken);
-      } else if (entry.k === 'refused') {
-        conversation.took(entry.taken);
-        conversation.refusals.set(entry.name, { at: entry.at, repeated: 0 });
+    for (const { at, entries } of this.store.lines()) {
+      const [{ k, engagement: id }] = entries;
+      if (k === 'past') {
+        const known = this.conversations.get(id);
+        if (known) this.#forget(known);
+        continue;
       }
+      const conversation = k === 'open' ? this.#opened(entries[0]) : /** @type {Conversation} */ (this.find(id));
+      for (const entry of entries) conversation.replay(entry);
+      this.#stored(conversation, at, entries);
+    }
+    this.books.count();
+  }
+
+  /** @param {any} of what an engagement begins with */
+  #opened(of) {
+    const conversation = new Conversation(this, { ...of, id: of.engagement });
+    this.conversations.set(conversation.id, conversation);
+    return conversation;
+  }
+
+  /** Stores entries of one engagement, all or none. @param {Conversation} conversation @param {...any} entries */
+  write(conversation, ...entries) { this.#stored(conversation, this.store.add(...entries), entries); }
+
+  /** What follows from entries that are on disk: where the log has its leaves, and what it has of this engagement. @param {Conversation} conversation @param {number} at @param {any[]} entries */
+  #stored(conversation, at, entries) {
+    conversation.places.push(at);
+    for (const entry of entries) {
+      conversation.stored(entry);
+      if (entry.k !== 'leaf') continue;
+      if (entry.label === 'contract') conversation.facts.index ??= this.ledger.size; // the contract's own is the first of its engagement
+      this.ledger.add(leafOf(entry.label, hashOfDigest(entry.commitment)));
     }
   }
 
-  /** A leaf that is on disk. The contract's own is the first of its engagement. @param {Conversation} conversation @param {string} leaf */
-  leaf(conversation, leaf) {
-    if (conversation) conversation.facts.index ??= this.leaves.length;
-    this.leaves.push(Buffer.from(leaf, 'hex'));
+  // ---------------------------------------------------------------- put away
+
+  /**
+   * An engagement, also one that is put away: then it is read from the journal, and is there until it is done again.
+   * @param {string} id @returns {Conversation | undefined}
+   */
+  find(id) {
+    const known = this.conversations.get(id);
+    const past = known ? undefined : this.store.past(id);
+    if (!past) return known;
+    const lines = this.store.linesAt(past.places);
+    const conversation = this.#opened(lines[0].entries[0]);
+    for (const { at, entries } of lines) {
+      conversation.places.push(at);
+      for (const entry of entries) {
+        conversation.replay(entry);
+        conversation.stored(entry);
+      }
+    }
+    conversation.readAgain = lines.length;
+    conversation.acked = Math.max(conversation.acked, past.acked);
+    Object.assign(conversation.facts, past.facts);
+    this.books.putAway(conversation, -1n);
+    return conversation;
+  }
+
+  /** The engagement of a contract. @param {string} contract */
+  findContract(contract) {
+    const known = [...this.conversations.values()].find((one) => one.engagement.state.contract === contract);
+    const id = known ? undefined : this.store.past(`contract ${contract}`);
+    return id ? this.find(id) : known;
+  }
+
+  /** Keeps of an engagement that is done only where its entries stand, so that what is over costs no memory. @param {Conversation} conversation */
+  #putAway(conversation) {
+    const { id, places, acked, facts: { index, proved, most }, engagement: { state } } = conversation;
+    if (places.length > conversation.readAgain) { // else it was only looked at
+      this.store.putAway(id, { places, acked, facts: { index, proved, most } });
+      if (state.contract) this.store.putAway(`contract ${state.contract}`, id);
+      if (state.withdrawn?.needed?.length) this.store.putAway(`no ${digest(state.withdrawn)}`, conversation.with);
+      this.store.add({ k: 'past', at: this.now(), engagement: id });
+    }
+    this.#forget(conversation);
+  }
+
+  /** @param {Conversation} conversation */
+  #forget(conversation) {
+    this.conversations.delete(conversation.id);
+    this.books.putAway(conversation, 1n);
+    if (![...this.conversations.values()].some((one) => one.with === conversation.with)) this.dials.delete(conversation.with);
   }
 
   /** @returns {Promise<this>} once it listens and goes on with what was unfinished */
@@ -179,20 +237,23 @@ export class Peer {
     response.end(bytes);
   }
 
-  /** @param {string} keyid @param {string} nonce */
+  /** Whether a key has used a nonce already, or so many that no more are kept (HIRE-GTS-03). @param {string} keyid @param {string} nonce */
   nonceSeen(keyid, nonce) {
     const now = this.now();
-    for (const [one, until] of this.nonces) { if (until < now) this.nonces.delete(one); else break; }
-    const name = `${keyid} ${nonce}`;
-    if (this.nonces.has(name)) return true;
-    this.nonces.set(name, now + 180);
+    for (const [key, used] of this.nonces) {
+      for (const [one, until] of used) { if (until < now) used.delete(one); else break; }
+      if (used.size === 0) this.nonces.delete(key);
+    }
+    const used = this.nonces.get(keyid) ?? new Map();
+    if (used.has(nonce) || used.size >= NONCES) return true;
+    this.nonces.set(keyid, used.set(nonce, now + 180));
     return false;
   }
 
-  checkpoint() { return checkpoint(this.did, this.leaves, this.key, this.publicKey); }
+  checkpoint() { return checkpoint(this.did, this.ledger, this.key, this.publicKey); }
 
   /** Our log as it stands, for an `Offer` or `Acceptance`. */
-  head() { return { at: instant(this.now()), size: this.leaves.length, root: digestOfHash(Buffer.from(rootOf(this.leaves))) }; }
+  head() { return { at: instant(this.now()), size: this.ledger.size, root: digestOfHash(this.ledger.root()) }; }
   get publicKey() {
     return readKey(publicMultikey(this.key)).bytes;
   }
@@ -224,9 +285,7 @@ export class Peer {
     const now = this.now();
     const id = engagementId(this.did, provider, nonce);
     const order = { task, summary, inputs: given, price, opening, criteria };
-    this.store.add({ k: 'open', at: now, engagement: id, role: 'hirer', with: provider, url, order });
-    const conversation = new Conversation(this, { id, role: 'hirer', with: provider, url, order });
-    this.conversations.set(id, conversation);
+    const conversation = this.#begin({ k: 'open', at: now, engagement: id, role: 'hirer', with: provider, url, order });
     await conversation.enqueue(() => conversation.say({
       type: 'Inquiry',
       body: {
@@ -237,17 +296,20 @@ export class Peer {
     return conversation;
   }
 
+  /** @param {any} of */
+  #begin(of) {
+    const at = this.store.add(of);
+    const conversation = this.#opened(of);
+    conversation.places.push(at);
+    return conversation;
+  }
+
   /** Says whatever is owed now. Runs in the queue of the conversation. @param {Conversation} conversation */
   async turn(conversation) {
     for (let said = await this.#decide(conversation); said; said = await this.#decide(conversation)) {
       this.log(conversation, 'say', said.type);
-      if (said.leaf) this.leaf(conversation, said.leaf.toString('hex'));
-      try { await conversation.say(said); } catch (error) {
-        if (said.leaf) this.leaves.pop();
-        throw error;
-      }
+      await conversation.say(said);
     }
-    this.#count();
   }
 
   /** @param {Conversation} conversation @returns {Promise<import('./papers.js').Said | undefined>} */
@@ -260,11 +322,6 @@ export class Peer {
     if (due) return due;
     if (state.main === 'closing') return state.closings[role] || booksWait(engagement, this.now()) ? undefined : closing(conversation);
     return role === 'hirer' ? decideAsHirer(conversation) : decideAsProvider(conversation);
-  }
-
-  #count() {
-    const busy = [...this.conversations.values()].filter((one) => one.role === 'provider' && one.engagement.state.contract && !one.over).length;
-    this.most = Math.max(this.most, busy);
   }
 
   // ---------------------------------------------------------------- connections
@@ -314,6 +371,10 @@ export class Peer {
 
   #tick() {
     for (const conversation of this.conversations.values()) {
+      if (conversation.isDone()) {
+        this.#putAway(conversation);
+        continue;
+      }
       const owes = conversation.own.length > conversation.acked;
       if (conversation.over && !owes && !conversation.receipt) continue;
       if (owes && !this.links.get(conversation.with)?.open) this.#reach(conversation);
@@ -331,12 +392,12 @@ export class Peer {
 
   /** Whether one of us two withdrew by this move, and said what would change that (HIRE-NEG-23). @param {string} peer @param {string} named */
   #saidNo(peer, named) {
-    return [...this.conversations.values()].some(({ with: other, engagement }) => other === peer && engagement.messages[named]?.needed?.length > 0);
+    return this.store.past(`no ${named}`) === peer || [...this.conversations.values()].some(({ with: other, engagement }) => other === peer && engagement.messages[named]?.needed?.length > 0);
   }
 
   /** Whether one more may begin to negotiate with us: a name costs nothing. @param {string} peer */
   #roomFor(peer) {
-    const open = [...this.conversations.values()].filter(({ over, engagement }) => !over && !engagement.state.contract);
+    const open = [...this.conversations.values()].filter(({ engagement }) => !engagement.state.contract);
     const known = [...this.conversations.values()].some((one) => one.with === peer && one.engagement.state.contract);
     return open.length < OPEN.all && (known || open.filter((one) => one.with === peer).length < OPEN.each);
   }
@@ -355,7 +416,7 @@ export class Peer {
       this.log(undefined, 'not read', `${/** @type {any} */ (error).message} ${path ?? ''}`);
       return this.#fault(link, bytes, code, path);
     }
-    if (!this.conversations.has(message.engagement)) {
+    if (!this.find(message.engagement)) {
       try { await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now() }); } catch (error) {
         const { code, path, proved } = /** @type {any} */ (error);
         return this.#fault(link, bytes, code ?? 'internal', path, proved);
@@ -364,11 +425,10 @@ export class Peer {
       if (message.continues !== undefined && !this.#saidNo(link.peer, message.continues)) return this.#fault(link, bytes, 'wrong_negotiation', '/continues', true);
       if (!this.conversations.has(message.engagement)) {
         if (!this.#roomFor(message.sender)) return this.#fault(link, bytes, 'overloaded', undefined, true);
-        this.store.add({ k: 'open', at: this.now(), engagement: message.engagement, role: 'provider', with: message.sender });
-        this.conversations.set(message.engagement, new Conversation(this, { id: message.engagement, role: 'provider', with: message.sender }));
+        this.#begin({ k: 'open', at: this.now(), engagement: message.engagement, role: 'provider', with: message.sender });
       }
     }
-    const conversation = /** @type {Conversation} */ (this.conversations.get(message.engagement));
+    const conversation = /** @type {Conversation} */ (this.find(message.engagement));
     return conversation.enqueue(() => this.#message(link, conversation, message, bytes));
   }
 
@@ -387,7 +447,7 @@ export class Peer {
       if (notice) {
         if (message.type === 'Progress' && !conversation.hearsProgress()) return;
         const { document } = await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
-        checkNotice(message, document);
+        checkNotice(message, document, this.now());
         if (message.type === 'Progress') conversation.hearsProgress(true);
         await conversation.notice(message, bytes.toString());
         return;

@@ -43,7 +43,7 @@ export async function verifyPresentation(message, resolver, now, excused = new S
   check(presentation.engagement === message.engagement, 'wrong_negotiation', 'engagement');
   const { proof, ...unsigned } = presentation;
   check(proof?.challenge === message.answers && proof.domain === message.recipient, 'challenge_mismatch', 'challenge');
-  await verifyProof(unsigned, proof, { did: await resolver.resolve(message.sender), purpose: 'authentication' });
+  await verifyProof(unsigned, proof, { did: await resolver.resolve(message.sender), purpose: 'authentication', now });
   const held = [];
   let leftOut;
   for (const credential of credentials) {
@@ -67,7 +67,7 @@ export async function verifyCredential(credential, subject, resolver, now) {
   checkContexts(credential);
   check(credential.credentialSubject?.id === subject, 'holder_mismatch', 'subject');
   const issuer = typeof credential.issuer === 'string' ? credential.issuer : credential.issuer?.id;
-  await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', lowS: false });
+  await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', now, lowS: false });
   // last: what only does not count now has to be its issuer's all the same
   check(credential.credentialSchema === undefined, 'policy_denied', 'schema');
   const from = credential.validFrom === undefined || seconds(credential.validFrom) <= now;

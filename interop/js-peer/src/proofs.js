@@ -83,13 +83,13 @@ export function checkProofShape(proof, { suites = Object.keys(SUITES) } = {}) {
 /**
  * Verifies one proof and gives its key.
  * @param {any} document without this proof @param {any} proof
- * @param {{did: import('./did.js').Document, purpose: 'authentication' | 'assertionMethod', suites?: string[], lowS?: boolean}} by
+ * @param {{did: import('./did.js').Document, purpose: 'authentication' | 'assertionMethod', now?: number, suites?: string[], lowS?: boolean}} by
  */
-export async function verifyProof(document, proof, { did, purpose, suites, lowS = true }) {
+export async function verifyProof(document, proof, { did, purpose, now, suites, lowS = true }) {
   checkProofShape(proof, { suites });
   check(proof.proofPurpose === purpose, 'proof_purpose_mismatch', proof.proofPurpose);
   check(String(proof.verificationMethod).split('#')[0] === did.id, 'key_not_authorized', 'method of another');
-  const key = keyFor(did, proof.verificationMethod, purpose);
+  const key = keyFor(did, proof.verificationMethod, purpose, now);
   check(SUITES[proof.cryptosuite].includes(key.kind), 'suite_not_allowed', `${proof.cryptosuite} with ${key.kind}`);
   const jcsSuite = proof.cryptosuite.includes('-jcs-');
   check(jcsSuite ? jcs(proof['@context'] ?? null) === jcs(document['@context']) : proof['@context'] === undefined, 'proof_invalid', 'context of the proof');

@@ -1,13 +1,14 @@
 /** What a provider says next. */
 import { answersTo, present } from './presentation.js';
-import { acceptance, capabilityFor, closing, denied, METHODS, offer, rebased, seal } from './papers.js';
+import { judge } from './judge.js';
+import { acceptance, capabilityFor, closing, declined, METHODS, offer, rebased, seal } from './papers.js';
 import { amount, duration, instant, newNonce, seconds } from './encoding.js';
 import { usageOf } from './gate.js';
 import { holdsDelivery, work } from './job.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
- * @typedef {{task: string, summary: string, price: {amount: string, currency: string}, delivers: string, mediaType: string, run: (job: import('./job.js').Job) => Promise<void>}} Service
+ * @typedef {{task: string, summary: string, price: {amount: string, currency: string}, delivers: string, mediaType: string, capacity?: number, run: (job: import('./job.js').Job) => Promise<void>}} Service
  * @typedef {import('./papers.js').Said} Said
  */
 
@@ -34,18 +35,20 @@ export async function decideAsProvider(conversation) {
 }
 
 /** @param {Conversation} conversation @returns {Said} */
-function profile({ engagement, peer, theirs }) {
+function profile(conversation) {
+  const { engagement, peer, theirs } = conversation;
   const { inquiry } = engagement.state;
   const service = peer.services.get(inquiry.need);
   if (!service || inquiry.task.kind !== service.task) return withdraw('not_offered');
   if (inquiry.tender) return withdraw('opens', { needed: [{ code: 'opens', member: 'tender' }] });
   const suite = peer.suites.find((one) => inquiry.suites.includes(one));
   if (!suite || !inquiry.versions.includes('1.0')) return withdraw('version_not_supported');
+  if (peer.books.full(service.task)) return peer.books.noRoom(conversation, service.task);
   return {
     type: 'Profile',
     body: {
       version: '1.0', nonce: newNonce(), inquiry: theirs[0].digest, versions: inquiry.versions, suites: inquiry.suites, suite, hybrid: false,
-      capabilities: [{ task: service.task, summary: service.summary, price: service.price, delivers: [{ name: service.delivers, mediaType: service.mediaType }] }],
+      capabilities: [{ task: service.task, summary: service.summary, price: service.price, delivers: [{ name: service.delivers, mediaType: service.mediaType }], capacity: peer.books.capacity(service.task) }],
       request: peer.request, respondBy: instant(peer.now() + ANSWER_SECONDS),
     },
   };
@@ -54,12 +57,12 @@ function profile({ engagement, peer, theirs }) {
 /** @param {Conversation} conversation @returns {Promise<Said>} */
 async function presentation(conversation) {
   const { peer, engagement, theirs } = conversation;
-  const no = await denied(conversation);
-  if (no) return no;
+  const { decision, no } = await judge(conversation);
+  if (no) return declined(conversation, no, decision);
   const { request } = conversation.last('Presentation', 'hirer');
   const challenge = theirs.at(-1).digest;
   const of = { holder: peer.did, engagement: conversation.id, challenge, domain: conversation.with, credentials: answersTo(peer.credentials, request) };
-  return { type: 'Presentation', body: { answers: challenge, presentation: await present(of, peer.key, engagement.state.profile.suite, peer.now()) } };
+  return { type: 'Presentation', body: { answers: challenge, presentation: await present(of, peer.key, engagement.state.profile.suite, peer.now()) }, decisions: [decision] };
 }
 
 /** Where the hirer wants us to open: our list, in the shape of its task and sketch. @param {Conversation} conversation @returns {Promise<Said>} */

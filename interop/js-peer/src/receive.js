@@ -1,6 +1,6 @@
 /** A message that arrived: its proof, its place, what it carries, and only then its effect (page 10, section 10.1). */
 import { check, HireError } from './errors.js';
-import { verifyAccepted, verifyOffered } from './contract.js';
+import { countersigned, verifyAccepted, verifyOffered } from './contract.js';
 import { verifyMessage } from './message.js';
 import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
@@ -12,15 +12,18 @@ import { verifyReview } from './statements.js';
 import { checkShape } from './schema.js';
 import { SUITES } from './keys.js';
 
-/** @typedef {{resolver: import('./did.js').Resolver, own: string, at: number, bytes?: number, suites?: string[], heads?: import('./ledger.js').Heads}} Reader */
+/** @typedef {{resolver: import('./did.js').Resolver, own: string, at: number, bytes?: number, suites?: string[], heads?: import('./ledger.js').Heads, subcontracts?: boolean}} Reader `subcontracts`: contracts under contracts are taken */
 
 /**
  * @param {import('./machine.js').Engagement} engagement @param {any} message whose shape was checked @param {Reader} reader
- * @returns {Promise<{outcome: string, credentials?: any[], evidence: any, commit: () => void}>} nothing is changed until `commit`
+ * @returns {Promise<{outcome: string, credentials?: any[], evidence: any, documents: any[], commit: () => void}>} nothing is changed until `commit`. `evidence` is the sender's
+ *   document by which it was checked, `documents` are those of others
  */
-export async function weigh(engagement, message, { resolver, own, at, bytes, suites = Object.keys(SUITES), heads = new Map() }) {
+export async function weigh(engagement, message, { resolver: whole, own, at, bytes, suites = Object.keys(SUITES), heads = new Map(), subcontracts = false }) {
   const agreed = agreedSuites(engagement, message).filter((suite) => suites.includes(suite));
-  const { document: evidence } = await verifyMessage(message, { resolver, recipient: own, now: at, suites: agreed });
+  const { document: evidence } = await verifyMessage(message, { resolver: whole, recipient: own, now: at, suites: agreed });
+  /** @type {import('./did.js').Document[]} */ const documents = [];
+  const resolver = whole.noting(documents);
   try {
     const judged = engagement.judge(message, { at, bytes });
     const { outcome } = judged;
@@ -29,10 +32,12 @@ export async function weigh(engagement, message, { resolver, own, at, bytes, sui
       engagement.checkRoom(evidence);
     }
     /** @type {any[] | undefined} */ let credentials;
-    if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed, heads);
-    else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
-    else if (outcome !== 'repeat' && message.type === 'Review') await checkReview(engagement.messages, engagement.state, message, resolver);
-    return { outcome, credentials, evidence, commit: () => { engagement.shown(evidence); engagement.commit(message, judged); } };
+    const by = { resolver, at, suites: agreed, heads, subcontracts };
+    if (outcome === 'applies') credentials = await checkCarried(engagement, message, by);
+    else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, by);
+    else if (outcome !== 'repeat' && message.type === 'Review') await checkReview(engagement, message, by);
+    const kept = documents.filter((one) => one.id !== message.sender && !one.id.startsWith('did:key:'));
+    return { outcome, credentials, evidence, documents: kept, commit: () => { engagement.shown(evidence); engagement.commit(message, judged); } };
   } catch (error) {
     // the message is its sender's, so it may hear what is wrong with it (page 09, section 9.3)
     throw error instanceof HireError ? Object.assign(error, { proved: true }) : error;
@@ -55,37 +60,41 @@ function agreedSuites({ state }, message) {
   return message.type === 'Profile' && state.inquiry ? state.inquiry.suites : Object.keys(SUITES);
 }
 
-/** @param {import('./machine.js').Engagement} engagement @param {any} message @param {import('./did.js').Resolver} resolver @param {number} at @param {string[]} suites @param {import('./ledger.js').Heads} heads */
-async function checkCarried({ state, messages }, message, resolver, at, suites, heads) {
+/** @typedef {{resolver: any, at: number, suites: string[], heads: import('./ledger.js').Heads, subcontracts: boolean}} By */
+
+/** @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */
+async function checkCarried(engagement, message, by) {
+  const { state } = engagement;
+  const { resolver, at, suites, heads, subcontracts } = by;
   if (message.type === 'Presentation') return verifyPresentation(message, resolver, at, OF_A_CREDENTIAL);
   if (message.type === 'Offer') {
+    check(subcontracts || message.document.parent === undefined, 'chain_invalid', 'a contract under a contract', '/document/parent'); // page 17, section 17.1
     await verifyOffered(message.document, message.role, resolver, suites, at);
     if (message.role === 'hirer') await verifyParents(message.document, message.parents, resolver);
     else check(message.parents === undefined, 'chain_invalid', 'parents', '/parents');
   }
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites, at);
   if (message.type === 'Seal') checkPlace(state, message);
-  if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
+  if (message.type === 'Ruling') await checkRuling(engagement, message, by);
   if (message.type === 'Closing') {
     checkServed(message, state);
-    await checkBooks(message, resolver, heads);
+    await checkBooks(message, by);
   }
   else checkHead(message, heads);
-  if (message.type === 'Review') await checkReview(messages, state, message, resolver);
+  if (message.type === 'Review') await checkReview(engagement, message, by);
   return undefined;
 }
 
 /** The place that a `Seal` states is in its sender's log, and of what both signed (HIRE-LOG-02). @param {any} state @param {any} message */
 function checkPlace({ live, accepted }, { sender, ledger }) {
-  const { proof: first, ...rest } = live.document;
-  const leaf = digestOfHash(contractLeaf({ ...rest, proof: [first, accepted.proof] }));
+  const leaf = digestOfHash(contractLeaf(countersigned(live.document, accepted.proof)));
   check(ledger.log === sender && ledger.leaf === leaf, 'log_proof_invalid', 'place', '/ledger');
 }
 
-/** What a `Receipt` or `Sync` shows of its sender's log holds (HIRE-LOG-03). @param {any} notice @param {any} document of its sender */
-export function checkNotice({ sender, checkpoint, inclusion }, document) {
+/** What a `Receipt` or `Sync` shows of its sender's log holds (HIRE-LOG-03). @param {any} notice @param {any} document of its sender @param {number} now */
+export function checkNotice({ sender, checkpoint, inclusion }, document, now) {
   if (checkpoint === undefined) return;
-  const head = readCheckpoint(checkpoint, sender, assertionKeys(document));
+  const head = readCheckpoint(checkpoint, sender, assertionKeys(document, now));
   if (inclusion === undefined) return;
   const { leaf, index, size, path } = inclusion;
   check(size === head.size, 'log_proof_invalid', 'size', '/inclusion');
@@ -105,27 +114,26 @@ export function checkServed({ role, capacity }, { profile, terms }) {
   check(capacity === undefined || (role === 'provider' && capacity.advertised === advertised), 'terms_mismatch', 'capacity', '/capacity');
 }
 
-/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {any} message @param {import('./did.js').Resolver} resolver @param {import('./ledger.js').Heads} heads */
-async function checkBooks(message, resolver, heads) {
+/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {any} message @param {By} by */
+async function checkBooks(message, { resolver, at, heads }) {
   const document = await resolver.resolve(message.sender, { fresh: true });
-  readCheckpoint(message.checkpoint, message.sender, assertionKeys(document));
+  readCheckpoint(message.checkpoint, message.sender, assertionKeys(document, at));
   checkHead(message, heads);
 }
 
-/** The statement of a `Review` is the verifier's, and says what the verdict says. @param {Record<string, any>} messages @param {any} state @param {any} message @param {import('./did.js').Resolver} resolver */
-async function checkReview(messages, state, message, resolver) {
+/** The statement of a `Review` is the verifier's, and says what the verdict says. @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */
+async function checkReview({ state, messages }, message, { resolver, at }) {
   const named = state.terms.evidence.verifier;
   const verifier = named ?? message.sender;
   const parties = await Promise.all((named ? [message.sender, message.recipient] : [message.recipient]).map((did) => resolver.resolve(did)));
-  verifyReview(message, { delivery: messages[state.delivery.digest], contract: state.contract, verifier, document: await resolver.resolve(verifier), parties });
+  verifyReview(message, { delivery: messages[state.delivery.digest], contract: state.contract, verifier, document: await resolver.resolve(verifier), parties, now: at });
 }
 
-/** @param {{state: any}} engagement @param {any} message @param {import('./did.js').Resolver} resolver */
-async function checkRuling({ state }, message, resolver) {
+/** @param {import('./machine.js').Engagement} engagement @param {any} message @param {Pick<By, 'resolver' | 'at'>} by */
+export async function checkRuling({ state }, message, { resolver, at }) {
   const { ruling } = message;
   checkShape('ArbiterRuling', ruling);
   const { proof, ...rest } = ruling;
   check(proof !== undefined, 'proof_missing', 'ruling');
-  await verifyProof(rest, proof, { did: await resolver.resolve(state.terms.arbiter, { fresh: true }), purpose: 'assertionMethod' });
+  await verifyProof(rest, proof, { did: await resolver.resolve(state.terms.arbiter, { fresh: true }), purpose: 'assertionMethod', now: at });
 }
-

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { check, HireError } from './errors.js';
 import { digestOfBytes, hashOfDigest, instant, jcs } from './encoding.js';
-import { assertionKeys } from './did.js';
+import { assertionKeys, methodsOf, sameKey, signingKeys } from './did.js';
 import { readJson } from './json.js';
 import { sign, verify } from './keys.js';
 
@@ -77,21 +77,24 @@ function base64(text) {
   return bytes;
 }
 
-const named = (/** @type {import('./keys.js').PublicKey} */ key) => `${key.kind} ${Buffer.from(key.bytes).toString('hex')}`;
-
-/** @param {any} envelope @param {import('./did.js').Document} document @param {string[]} [methods] @param {import('./did.js').Document[]} [strangersTo] whose keys do not count @returns {any} the statement, of the verified bytes */
-function opened(envelope, document, methods, strangersTo = []) {
+/**
+ * @param {any} envelope
+ * @param {{document: import('./did.js').Document, now: number, methods?: string[], strangersTo?: import('./did.js').Document[]}} by whose statement it has to be, by which of its keys
+ *   now, and by none of whose keys
+ * @returns {any} the statement, of the verified bytes
+ */
+function opened(envelope, { document, now, methods, strangersTo = [] }) {
   check(typeof envelope?.payloadType === 'string' && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
   check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
-  const keys = assertionKeys(document, methods);
+  const keys = assertionKeys(document, now, methods);
   const signers = keys.filter((key) => envelope.signatures.some((/** @type {any} */ one) => verify(key, base64(one.sig), pae(payload, envelope.payloadType))));
-  const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
+  const listed = methodsOf(document, 'assertionMethod').filter((one) => !methods || methods.includes(one));
   const byOthers = envelope.signatures.every((/** @type {any} */ one) => one.keyid && !listed.includes(one.keyid));
   check(signers.length > 0, byOthers ? 'attester_not_trusted' : 'proof_invalid', 'signature of a statement');
   check(envelope.signatures.length === 1, 'proof_invalid', 'more than one signature');
-  const not = strangersTo.flatMap((one) => [...assertionKeys(one), ...assertionKeys({ ...one, assertionMethod: one.authentication })]).map(named);
-  check(!signers.every((key) => not.includes(named(key))), 'attester_not_trusted', 'a key of the one whose work it judges'); // HIRE-ATT-06
+  const not = strangersTo.flatMap((one) => [...signingKeys(one).values()]);
+  check(!signers.every((key) => not.some((one) => sameKey(one, key))), 'attester_not_trusted', 'a key of the one whose work it judges'); // HIRE-ATT-06
   check(envelope.payloadType === PAYLOAD, 'proof_invalid', 'payload type');
   const statement = /** @type {any} */ (readJson(payload, { limit: 131072, depth: 64, foreign: true }));
   check(statement._type === STATEMENT && Object.keys(statement).sort().join() === '_type,predicate,predicateType,subject', 'schema_violation', 'statement');
@@ -125,11 +128,11 @@ export function verifyReview(review, of) {
 }
 
 /**
- * @typedef {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document, parties: import('./did.js').Document[]}} Judged `parties` may not judge
+ * @typedef {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document, parties: import('./did.js').Document[], now: number}} Judged `parties` may not judge
  * @param {any} envelope @param {Judged} of @returns {string} the result
  */
-export function verifyVerdict(envelope, { delivery, contract, verifier, document, parties }) {
-  const statement = opened(envelope, document, undefined, parties);
+export function verifyVerdict(envelope, { delivery, contract, verifier, document, parties, now }) {
+  const statement = opened(envelope, { document, now, strangersTo: parties });
   const { predicate, predicateType } = statement;
   check(predicateType === ACCEPTANCE, 'attester_not_trusted', 'no acceptance', '/statement');
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');
@@ -144,24 +147,24 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
 /**
  * A delivery, checked in the order of section 8.3.
  * @param {any} delivery
- * @param {{contract: string, provider: string, document: import('./did.js').Document, methods: string[], terms: any}} of
+ * @param {{contract: string, provider: string, document: import('./did.js').Document, methods: string[], terms: any, inputs: string[], now: number}} of `inputs`: what `Start` gave
  * @param {Map<string, Uint8Array>} bytes of the artifacts, by name @returns {string[]} the types of the statements
  */
-export function verifyDelivery(delivery, { contract, provider, document, methods, terms }, bytes) {
+export function verifyDelivery(delivery, { contract, provider, document, methods, terms, inputs, now }, bytes) {
   const { artifacts } = delivery;
   check(new Set(artifacts.map((/** @type {any} */ one) => one.name)).size === artifacts.length, 'digest_mismatch', 'a name twice');
   for (const { name, digest } of artifacts) check(bytes.has(name) && digestOfBytes(/** @type {Uint8Array} */ (bytes.get(name))) === digest, 'digest_mismatch', name);
   /** @type {Map<string, Set<string>>} */ const covered = new Map();
   /** @type {string[]} */ const types = [];
   for (const envelope of delivery.statements) {
-    const statement = opened(envelope, document, methods);
+    const statement = opened(envelope, { document, now, methods });
     checkSubjects(statement, artifacts, (name) => bytes.get(name));
     const { predicate, predicateType } = statement;
     if (predicateType === WORK) {
       closed(predicate, 'contract engagement provider task inputs actions actionsOmitted usage policies subcontracts startedOn finishedOn');
       check(predicate.provider === provider, 'attester_not_trusted', 'provider');
       check(predicate.contract === contract && predicate.task === terms.task.kind, 'attestation_binding', 'contract');
-      check(predicate.inputs.every((/** @type {any} */ one) => terms.task.inputs.includes(one.digest)), 'attestation_binding', 'inputs');
+      check(predicate.inputs.every((/** @type {any} */ one) => inputs.includes(one.digest)), 'attestation_binding', 'inputs');
     } else if (predicateType === PROVENANCE) {
       closed(predicate, 'buildDefinition runDetails');
       closed(predicate.buildDefinition, 'buildType externalParameters resolvedDependencies');

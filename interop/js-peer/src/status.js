@@ -13,29 +13,40 @@ const ENTRIES = 8;
 const TRAILER = 8;
 
 /** @typedef {(url: URL, limit: number, accept: string) => Promise<Uint8Array>} Fetch */
+/** @typedef {{local: boolean, resolve: import('./did.js').Resolver['resolve']}} Issuers */
 
-/** Refuses a credential that its issuer has withdrawn, or of which that cannot be said. @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now @param {Fetch} [fetch] */
-export async function checkStatus(credential, resolver, now, fetch = fetchBytes) {
+/**
+ * Refuses a credential that its issuer has withdrawn, or of which that cannot be said.
+ * @param {any} credential @param {Issuers} resolver @param {number} now @param {{fetch?: Fetch, lists?: any[]}} [options] `lists` gets those that were looked at
+ */
+export async function checkStatus(credential, resolver, now, { fetch = fetchBytes, lists = [] } = {}) {
   if (credential.credentialStatus === undefined) return;
   const entries = [credential.credentialStatus].flat();
   check(entries.length > 0 && entries.length <= ENTRIES, 'status_unavailable', 'entries');
-  for (const entry of entries) await checkEntry(entry, credential, resolver, now, fetch);
+  for (const entry of entries) {
+    const known = entry?.type === 'BitstringStatusListEntry' && ['revocation', 'suspension'].includes(entry.statusPurpose) && (entry.statusSize ?? 1) === 1;
+    check(known && /^(?:0|[1-9][0-9]{0,9})$/.test(String(entry.statusListIndex)), 'status_unavailable', 'entry');
+    const list = await fetchList(entry.statusListCredential, credential, resolver, now, fetch);
+    checkEntry(entry, list);
+    lists.push(list);
+    check(!isSet(entry, list), 'revoked', entry.statusPurpose);
+  }
 }
 
-/** @param {any} entry @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now @param {Fetch} fetch */
-async function checkEntry(entry, credential, resolver, now, fetch) {
-  const known = entry?.type === 'BitstringStatusListEntry' && ['revocation', 'suspension'].includes(entry.statusPurpose) && (entry.statusSize ?? 1) === 1;
-  check(known && /^(?:0|[1-9][0-9]{0,9})$/.test(String(entry.statusListIndex)), 'status_unavailable', 'entry');
-  const list = await fetchList(entry.statusListCredential, credential, resolver, now, fetch);
-  const subject = list.credentialSubject;
-  check(list.id === entry.statusListCredential && subject?.type === 'BitstringStatusList' && subject.statusPurpose === entry.statusPurpose, 'status_invalid', 'list');
-  const bits = inflate(subject.encodedList);
-  const place = Number(entry.statusListIndex);
+/** @param {any} entry @param {any} list */
+function checkEntry(entry, { id, credentialSubject: subject }) {
+  check(id === entry.statusListCredential && subject?.type === 'BitstringStatusList' && subject.statusPurpose === entry.statusPurpose, 'status_invalid', 'list');
+}
+
+/** @param {any} entry @param {any} list */
+function isSet({ statusListIndex }, { credentialSubject: { encodedList } }) {
+  const bits = inflate(encodedList);
+  const place = Number(statusListIndex);
   check(place < bits.length * 8, 'status_invalid', 'no such place');
-  check((bits[place >> 3] & (0x80 >> (place & 7))) === 0, 'revoked', entry.statusPurpose);
+  return (bits[place >> 3] & (0x80 >> (place & 7))) !== 0;
 }
 
-/** @param {string} url @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now @param {Fetch} fetch */
+/** @param {string} url @param {any} credential @param {Issuers} resolver @param {number} now @param {Fetch} fetch */
 async function fetchList(url, credential, resolver, now, fetch) {
   try {
     const { protocol, hostname } = new URL(url);
@@ -45,7 +56,7 @@ async function fetchList(url, credential, resolver, now, fetch) {
     const issuer = typeof list.issuer === 'string' ? list.issuer : list.issuer?.id;
     check(issuer === (credential.issuer?.id ?? credential.issuer), 'status_unavailable', 'issuer of the list');
     const { proof, ...unsigned } = list;
-    await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', lowS: false });
+    await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', now, lowS: false });
     const inTime = (list.validFrom === undefined || seconds(list.validFrom) <= now) && (list.validUntil === undefined || now <= seconds(list.validUntil));
     check(inTime, 'status_unavailable', 'validity of the list');
     return list;

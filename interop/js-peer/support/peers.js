@@ -24,10 +24,16 @@ export async function two(t, more = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'hire-'));
   for (const name of ['hirer', 'provider']) await createHome(join(folder, name));
   const [hirer, provider] = ['hirer', 'provider'].map((name) => openHome(join(folder, name)));
-  const open = (/** @type {string} */ name, /** @type {any} */ own, /** @type {string} */ trust, /** @type {any} */ rest) => new Peer({
-    home: join(folder, name), key: own.key, credentials: own.credentials, trust: [trust], local: true, verbose: Boolean(process.env.VERBOSE), ...more, ...rest,
-  }).start();
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  /** @type {Peer[]} */ const opened = [];
+  const open = (/** @type {string} */ name, /** @type {any} */ own, /** @type {string} */ trust, /** @type {any} */ rest) => {
+    const peer = new Peer({ home: join(folder, name), key: own.key, credentials: own.credentials, trust: [trust], local: true, verbose: Boolean(process.env.VERBOSE), ...more, ...rest });
+    opened.push(peer);
+    return peer.start();
+  };
+  t.after(async () => {
+    for (const peer of opened.filter(({ stopped }) => !stopped)) await peer.stop(); // a test that failed left them
+    rmSync(folder, { recursive: true, force: true });
+  });
   return {
     hirer: (rest = {}) => open('hirer', hirer, provider.organisation, rest),
     provider: (rest = {}) => open('provider', provider, hirer.organisation, { services: [service], ...rest }),
@@ -39,7 +45,7 @@ export async function two(t, more = {}) {
 
 /** Both sides close one contract, with the same moves. @param {Peer} hirer @param {Peer} provider @param {string} id */
 export async function whole(hirer, provider, id) {
-  const sides = () => [hirer, provider].map((one) => one.conversations.get(id));
+  const sides = () => [hirer, provider].map((one) => one.find(id));
   await until(() => sides().every((one) => one?.over));
   const [ours, theirs] = sides().map((one) => /** @type {import('../src/conversation.js').Conversation} */ (one));
   assert.deepEqual([ours, theirs].map((one) => one.engagement.state.main), ['closed', 'closed']);

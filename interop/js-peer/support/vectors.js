@@ -1,7 +1,7 @@
 /** How a vector of each kind is read: what comes of it, or the code of the refusal. */
 import { HireError } from '../src/errors.js';
 import { readJson } from '../src/json.js';
-import { checkNames, Resolver } from '../src/did.js';
+import { checkNames, multikeys, Resolver } from '../src/did.js';
 import { digest, digestOfBytes, digestOfHash, seconds } from '../src/encoding.js';
 import { contractLeaf } from '../src/ledger.js';
 import { readKey, verify } from '../src/keys.js';
@@ -95,7 +95,7 @@ kinds.journal = async function journal(input, of, journal, expected) {
   }
   const found = await coded(async () => {
     const message = readMessage(input);
-    const { outcome } = await receive(engagement, message, { resolver, own: of[message.role === of.view ? other(of.view) : of.view], at: seconds(of.at), bytes: input.length });
+    const { outcome } = await receive(engagement, message, { resolver, own: of[message.role === of.view ? other(of.view) : of.view], at: seconds(of.at), bytes: input.length, subcontracts: true });
     return { outcome };
   });
   const state = engagement.state.main;
@@ -128,7 +128,7 @@ kinds.request = async function request(input, of) {
 kinds.answer = async function answer(input, of) {
   return coded(async () => {
     const document = await new Resolver().resolve(of.hirer);
-    const methods = { [/** @type {any} */ (document.authentication)[0]]: /** @type {any} */ (document.verificationMethod)[0].publicKeyMultibase };
+    const methods = multikeys(document, 'authentication', seconds(of.now));
     return verifyAnswer(JSON.parse(input.toString()), { ...of, now: seconds(of.now), methods });
   });
 };
@@ -150,7 +150,7 @@ kinds.presentation = async function presentation(input, of) {
       if (!of.lists?.[url.href]) throw new Error('not there');
       return Buffer.from(JSON.stringify(of.lists[url.href]));
     };
-    for (const credential of credentials) await checkStatus(credential, resolver, now, fetch);
+    for (const credential of credentials) await checkStatus(credential, resolver, now, { fetch });
     const made = (/** @type {any} */ { proof, ...document }) => worked(document, proof, of.keys.find((/** @type {any} */ key) => key.method === proof.verificationMethod)?.kind);
     const proofs = await Promise.all(credentials.map(made));
     const lists = of.lists && Object.fromEntries(await Promise.all(Object.entries(of.lists).map(async ([url, list]) => [url, await made(list)])));
@@ -163,7 +163,7 @@ kinds.delivery = async function delivery(input, of) {
     const given = JSON.parse(input.toString());
     const bytes = new Map(Object.entries(of.files).map(([name, text]) => [name, Buffer.from(String(text))]));
     const document = await new Resolver().resolve(of.provider);
-    const types = verifyDelivery(given, { ...of, document, terms: { evidence: { predicates: of.predicates }, task: { kind: of.task, inputs: of.inputs } } }, bytes);
+    const types = verifyDelivery(given, { ...of, document, terms: { evidence: { predicates: of.predicates }, task: { kind: of.task } }, now: 0 }, bytes);
     const keys = of.methods.map((/** @type {string} */ method) => [method, method.split('#')[1]]);
     return { types, statements: given.statements.map((/** @type {any} */ one) => enveloped(one, keys)) };
   });
@@ -175,6 +175,6 @@ kinds.review = async function review(input, of) {
     const document = /** @type {any} */ ({ id: of.verifier, verificationMethod, assertionMethod: Object.keys(of.methods) });
     const parties = await Promise.all(of.parties.map((/** @type {string} */ did) => new Resolver().resolve(did)));
     const statement = JSON.parse(input.toString());
-    return { ...enveloped(statement, Object.entries(of.methods)), result: verifyVerdict(statement, { delivery: { artifacts: of.artifacts }, contract: of.contract, verifier: of.verifier, document, parties }) };
+    return { ...enveloped(statement, Object.entries(of.methods)), result: verifyVerdict(statement, { delivery: { artifacts: of.artifacts }, contract: of.contract, verifier: of.verifier, document, parties, now: 0 }) };
   });
 };

@@ -10,12 +10,12 @@ import { SPEC } from '../src/spec.js';
 const receipt = JSON.parse(readFileSync(`${SPEC}/vectors/messages/eddsa-jcs-2022/receipt-inclusion/input.json`, 'utf8'));
 const document = await new Resolver({}).resolve(receipt.sender);
 const { checkpoint, inclusion } = receipt;
-const refused = (/** @type {any} */ change) => assert.throws(() => checkNotice({ ...receipt, ...change }, document), { code: 'log_proof_invalid' });
+const refused = (/** @type {any} */ change) => assert.throws(() => checkNotice({ ...receipt, ...change }, document, 1_800_000_000), { code: 'log_proof_invalid' });
 
 test('a note of its sender, with and without a proof that leads to it', () => {
-  checkNotice(receipt, document);
-  checkNotice({ ...receipt, inclusion: undefined }, document);
-  checkNotice({ ...receipt, inclusion: undefined, checkpoint: undefined }, document);
+  checkNotice(receipt, document, 1_800_000_000);
+  checkNotice({ ...receipt, inclusion: undefined }, document, 1_800_000_000);
+  checkNotice({ ...receipt, inclusion: undefined, checkpoint: undefined }, document, 1_800_000_000);
 });
 
 test('a note that is none, of another log, or of other leaves', () => {

@@ -1,0 +1,74 @@
+/** Places and money are promised once (HIRE-NEG-21, HIRE-CAP-01 to HIRE-CAP-03). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { Books, heldUntil } from '../src/books.js';
+import { amountText, seconds } from '../src/encoding.js';
+import { history } from '../support/history.js';
+import { service, two, until, whole } from '../support/peers.js';
+
+test('a place is held while an offer may be accepted, an acceptance answered, and a contract performed', () => {
+  const at = (/** @type {string} */ role, /** @type {string | ((state: any) => boolean)} */ last, view = role) => {
+    const { engagement, now } = history(`one-hire-jcs-${view}`, last);
+    return { engagement, role, now, held: (/** @type {number} */ later) => heldUntil(/** @type {any} */ ({ engagement, role }), later) };
+  };
+  const offered = at('hirer', 'Offer');
+  const end = seconds(offered.engagement.state.live.validUntil);
+  assert.deepEqual([offered.held(end), offered.held(end + 1), at('provider', 'Offer').held(end)], [end, undefined, undefined]);
+  const accepted = (/** @type {any} */ state) => state.main.startsWith('accepted-by-');
+  const doubt = at('hirer', accepted);
+  const grace = seconds(doubt.engagement.state.live.validUntil) + 120;
+  assert.equal(doubt.engagement.state.main, 'accepted-by-hirer');
+  assert.deepEqual([doubt.held(grace), doubt.held(grace + 1)], [grace, undefined]);
+  assert.equal(at('provider', accepted).held(grace + 999), grace - 120); // it was accepted in time, and owes the answer
+  const under = at('provider', 'Delivery');
+  assert.equal(under.held(under.now + 86400 * 365), seconds(under.engagement.state.terms.deadlines.until));
+  assert.equal(at('provider', 'Review').held(under.now), undefined);
+});
+
+test('a budget is taken by what stands, what is signed and what is owed, in its currency alone', () => {
+  const of = (/** @type {string | ((state: any) => boolean)} */ last) => ({ role: 'hirer', engagement: history('one-hire-jcs-hirer', last).engagement, facts: {} });
+  const { now } = history('one-hire-jcs-hirer', 'Seal');
+  const { price } = of('Seal').engagement.state.terms;
+  const books = (/** @type {any[]} */ others, /** @type {any} */ budget) => new Books(/** @type {any} */ ({ now: () => now, conversations: new Map(others.map((one, i) => [i, one])), services: new Map() }), budget);
+  const asks = (/** @type {string} */ amount, currency = price.currency) => ({ task: {}, price: { amount, currency } });
+  const own = /** @type {any} */ ({ role: 'hirer', engagement: history('one-hire-jcs-hirer', 'Inquiry').engagement });
+  for (const last of ['Seal', 'Delivery', 'Review']) {
+    const most = { [price.currency]: amountText(BigInt(Number(price.amount) * 1e9) + 1_000_000_000n) };
+    const found = books([of(last)], most);
+    assert.deepEqual(['1', '1.000000001'].map((amount) => found.fits(own, asks(amount))), [true, false], last);
+    assert.deepEqual([found.fits(own, asks('1', 'XXX')), found.fits(own, asks('0', 'XXX')), books([of(last)], undefined).fits(own, asks('999'))], [false, true, true]);
+    found.putAway(/** @type {any} */ (of(last)), 1n);
+    assert.equal(found.fits(own, asks('1')), false);
+    found.putAway(/** @type {any} */ (of(last)), -1n);
+    assert.equal(found.fits(own, asks('1')), true);
+  }
+});
+
+test('without room a provider says when there may be some, and a hirer without money says nothing of it; of two at a time one is told', async (t) => {
+  const made = await two(t);
+  let end = () => {};
+  const ends = new Promise((resolve) => { end = () => resolve(undefined); });
+  const slow = { ...service, capacity: 1, run: async (/** @type {any} */ job) => { await ends; await service.run(job); } };
+  const [hirer, provider] = [await made.hirer({ budget: { EUR: '9' } }), await made.provider({ services: [slow] })];
+  const hires = await Promise.all([hirer.hire(made.order(provider)), hirer.hire(made.order(provider))]);
+  await until(() => hires.some((one) => one.engagement.state.main === 'working') && hires.some((one) => one.over));
+  const [refused, working] = hires[0].over ? hires : [hires[1], hires[0]];
+  const { reason, needed } = refused.engagement.state.withdrawn;
+  assert.deepEqual([reason, needed[0].code, needed[0].capability], ['capacity', 'capacity', 'summary']);
+  assert.ok(seconds(needed[0].after) > provider.now());
+  const late = await hirer.hire(made.order(provider)); // it is told before anything is offered
+  await until(() => late.over);
+  assert.deepEqual([late.engagement.state.withdrawn.reason, late.own.length], ['capacity', 1]);
+  end();
+  await whole(hirer, provider, working.id);
+  assert.deepEqual(working.last('Closing', 'provider').capacity, { advertised: 1, met: 1 });
+  const dear = await hirer.hire(made.order(provider));
+  await whole(hirer, provider, dear.id); // 4 of 9 are spent, and 5 is asked for at most
+  const more = await hirer.hire(made.order(provider));
+  await until(() => more.over);
+  assert.deepEqual([more.engagement.state.withdrawn.reason, more.engagement.state.withdrawn.needed], ['capacity', undefined]);
+  await Promise.all([hirer.stop(), provider.stop()]);
+  const again = await made.hirer({ budget: { EUR: '9' } });
+  assert.deepEqual(['1', '1.1'].map((amount) => again.books.fits(/** @type {any} */ ({ role: 'hirer' }), { price: { amount, currency: 'EUR' } })), [true, false]);
+  await again.stop();
+});

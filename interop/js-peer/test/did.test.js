@@ -1,0 +1,45 @@
+/** Which key of a document may sign what (page 02, sections 2.3 and 2.4). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { assertionKeys, keyFor, methodsOf, multikeys, signingKeys } from '../src/did.js';
+import { publicMultikey } from '../src/keys.js';
+import { verifyDelivery } from '../src/statements.js';
+
+const DID = 'did:web:acme.example';
+const [key, other] = [1, 2].map((byte) => publicMultikey({ kind: 'Ed25519', secret: Buffer.alloc(32, byte) }));
+const method = (/** @type {any} */ more = {}) => ({ id: `${DID}#k`, type: 'Multikey', controller: DID, publicKeyMultibase: key, ...more });
+const listing = (/** @type {any} */ one, name = `${DID}#k`) => /** @type {any} */ ({ id: DID, verificationMethod: [one], authentication: [name], assertionMethod: [name] });
+const NOW = Date.parse('2026-06-01T00:00:00Z') / 1000;
+
+test('a method is good until its end, which counts, and not once it is revoked', () => {
+  const ends = listing(method({ expires: '2026-06-01T00:00:00Z' }));
+  keyFor(ends, `${DID}#k`, 'authentication', NOW);
+  for (const [document, now, code] of /** @type {any[]} */ ([
+    [ends, NOW + 1, 'key_not_authorized'], [ends, undefined, 'key_not_authorized'], [listing(method({ revoked: '2030-01-01T00:00:00Z' })), NOW, 'key_not_authorized'],
+    [listing(method({ expires: 'soon' })), NOW, 'did_document_invalid'],
+  ])) assert.throws(() => keyFor(document, `${DID}#k`, 'authentication', now), { code });
+  assert.deepEqual([assertionKeys(ends, NOW).length, assertionKeys(ends, NOW + 1).length, signingKeys(ends).size], [1, 0, 1]);
+  assert.deepEqual(multikeys(ends, 'authentication', NOW), { [`${DID}#k`]: key });
+});
+
+test('a document is read as it is written: names beside it, keys as JWK, and none of others', () => {
+  keyFor(listing(method({ id: '#k' }), '#k'), `${DID}#k`, 'authentication');
+  const x = Buffer.from(signingKeys(listing(method())).get(`${DID}#k`)?.bytes ?? []).toString('base64url');
+  const jwk = listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x } }), publicKeyMultibase: undefined });
+  assert.deepEqual(multikeys(jwk, 'authentication', NOW), { [`${DID}#k`]: key });
+  for (const one of [method({ controller: 'did:web:other.example' }), method({ id: 'did:web:other.example#k' })]) assert.deepEqual(methodsOf(listing(one, one.id), 'authentication'), []);
+});
+
+test('a key with private parts, in two encodings or of another form is none', () => {
+  for (const one of [method({ secretKeyMultibase: 'z3u2' }), method({ publicKeyHex: '00' }), method({ type: 'multikey' }), method({ type: 'JsonWebKey' }), method({ publicKeyMultibase: undefined })]) {
+    assert.throws(() => keyFor(listing(one), `${DID}#k`, 'authentication'), { code: 'did_document_invalid' });
+  }
+  const two = { ...listing(method()), verificationMethod: [method(), method({ publicKeyMultibase: other })] };
+  assert.throws(() => keyFor(two, `${DID}#k`, 'authentication'), { code: 'key_not_authorized' });
+});
+
+test('what was stated by a key that is over is stated by nobody', () => {
+  const statement = { payloadType: 'application/vnd.in-toto+json', payload: '', signatures: [{ keyid: `${DID}#k`, sig: '' }] };
+  const of = { contract: '', provider: DID, document: listing(method({ expires: '2026-06-01T00:00:00Z' })), methods: [`${DID}#k`], terms: {}, inputs: [], now: NOW + 1 };
+  assert.throws(() => verifyDelivery({ artifacts: [], statements: [statement] }, of, new Map()), { code: 'proof_invalid' });
+});

@@ -1,0 +1,84 @@
+/** The log: what has a leaf, and that any size of it can be shown (page 08, section 8.4; RFC 6962). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { digestOfBytes, digestOfHash, fromMultibase, hashOfDigest, jcs, sha256 } from '../src/encoding.js';
+import { contractLeaf, keepHead, leafOf, Log, rootFrom } from '../src/ledger.js';
+import { two, whole } from '../support/peers.js';
+
+/** The root as RFC 6962 defines it. @param {Buffer[]} leaves @returns {Buffer} */
+function rootOf(leaves) {
+  if (leaves.length < 2) return leaves[0] ?? sha256('');
+  const k = 2 ** Math.floor(Math.log2(leaves.length - 1));
+  return sha256(Buffer.concat([Buffer.from([1]), rootOf(leaves.slice(0, k)), rootOf(leaves.slice(k))]));
+}
+
+test('roots and paths of every size are those of the leaves', () => {
+  const log = new Log();
+  const leaves = Array.from({ length: 70 }, (_, i) => sha256(`leaf ${i}`));
+  for (let size = 0; size <= leaves.length; size += 1) {
+    assert.deepEqual(log.root(), rootOf(leaves.slice(0, size)));
+    for (const of of [size, size >> 1]) {
+      for (let index = 0; index < of; index += 5) {
+        const { leaf, path } = log.inclusion(index, of);
+        assert.deepEqual(rootFrom(hashOfDigest(leaf), index, of, path.map(hashOfDigest)), log.root(of));
+        assert.deepEqual(hashOfDigest(leaf), leaves[index]);
+      }
+    }
+    if (size < leaves.length) log.add(leaves[size]);
+  }
+});
+
+test('a hire leaves what binds, what was made and judged, and every decision (HIRE-LOG-06, HIRE-CRD-08); all of it is there after a restart', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  const { id } = await hirer.hire(made.order(provider));
+  await whole(hirer, provider, id);
+  await Promise.all([hirer.stop(), provider.stop()]);
+  for (const open of /** @type {const} */ (['hirer', 'provider'])) {
+    const peer = await made[open]();
+    const entries = [...peer.store.lines()].flatMap((line) => line.entries);
+    const leaves = entries.filter(({ k }) => k === 'leaf');
+    assert.equal(peer.ledger.size, leaves.length);
+    assert.deepEqual(peer.ledger.root(), rootOf(leaves.map(({ label, commitment }) => leafOf(label, hashOfDigest(commitment)))));
+    const of = (/** @type {string} */ label) => leaves.filter((one) => one.label === label).map(({ commitment, salt }) => [commitment, salt]);
+    const logged = entries.filter(({ raw }) => raw && ['Acceptance', 'Seal', 'Delivery', 'Review', 'Closing'].includes(JSON.parse(raw).type));
+    assert.deepEqual([of('contract').length, of('move').length, logged.length], [1, 6, 6]);
+    assert.deepEqual(of('move').map(([commitment]) => commitment), logged.map(({ raw }) => digestOfBytes(raw)));
+    const decisions = entries.filter(({ k }) => k === 'decision').map(({ text }) => text);
+    assert.ok(decisions.length >= 2);
+    assert.deepEqual(of('decision').map(([, salt], i) => sha256(Buffer.concat([fromMultibase(salt), Buffer.from(decisions[i])]))), of('decision').map(([commitment]) => hashOfDigest(commitment)));
+    for (const text of decisions) {
+      const { outcome, reasons, inputs } = JSON.parse(text);
+      assert.equal(outcome, 'allow');
+      assert.deepEqual(reasons.map((/** @type {any} */ one) => one.clause), inputs.terms ? ['require', 'status', 'limits'] : ['require', 'status']);
+      assert.equal(peer.store.get(inputs.policy).toString(), peer.policy);
+    }
+    assert.equal(jcs(JSON.parse(decisions[0])), decisions[0]);
+    await peer.stop();
+  }
+});
+
+test('a seal says where the contract stands, whatever else is added meanwhile', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  const hires = await Promise.all(Array.from({ length: 6 }, () => hirer.hire(made.order(provider))));
+  for (const { id } of hires) await whole(hirer, provider, id);
+  for (const { id } of hires) {
+    const conversation = /** @type {any} */ (provider.find(id));
+    const { ledger, offer, acceptance } = conversation.last('Seal');
+    const { messages } = conversation.engagement;
+    const { leaf } = provider.ledger.inclusion(ledger.index);
+    const document = { ...messages[offer].document, proof: [messages[offer].document.proof, messages[acceptance].contractProof] };
+    assert.deepEqual([ledger.leaf, hashOfDigest(leaf)], [leaf, contractLeaf(document)]);
+  }
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('of as many logs as anybody shows only so many are kept', () => {
+  const heads = new Map();
+  const offer = (/** @type {number} */ n, size = 1) => ({ type: 'Offer', sender: `did:web:${n}.example`, head: { size, root: digestOfHash(sha256('')), at: '2026-01-01T00:00:00Z' } });
+  for (let n = 0; n < 16384; n += 1) keepHead(heads, offer(n));
+  keepHead(heads, offer(0, 2));
+  keepHead(heads, offer(20000));
+  assert.deepEqual([heads.size, heads.has('did:web:0.example'), heads.has('did:web:1.example')], [16384, true, false]);
+});
