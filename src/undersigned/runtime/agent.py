@@ -45,7 +45,7 @@ from undersigned.protocol import (
     owed,
 )
 from undersigned.scope import Action, Limit
-from undersigned.transport import ChannelLimits, Identity
+from undersigned.transport import Allowance, ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
 from .bargaining import Bargaining
@@ -99,6 +99,8 @@ PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
+AGAIN_A_MINUTE = 64 * 1024 * 1024
+"""Bytes of moves that one peer may have sent again because it asks; what is more comes again by time."""
 DIAL_BACK_SECONDS = 5.0
 """How long a provider leaves it to the hirer to come back."""
 
@@ -192,6 +194,8 @@ class Agent:
         self.waits: set[Callable[[], None]] = set()
         """Hear it when this side closes, since nothing that they wait for will happen then."""
         self.intake = Intake(self)
+        self.again = Allowance(AGAIN_A_MINUTE)
+        """What each peer has sent again because it asks."""
         self.presences = Presences(self)
         self.greetings = Greetings(self)
         self.whereabouts = Whereabouts(self)
@@ -540,6 +544,10 @@ class Agent:
         self._dial(peer)
         return False
 
+    def may_ask_again(self, peer: Did, size: int = 0) -> bool:
+        """See `Shell.may_ask_again`."""
+        return not self.again.take(peer, size, asyncio.get_running_loop().time())
+
     async def check(
         self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
@@ -694,7 +702,8 @@ class Agent:
 
     def _left(self, engagement: EngagementId, *, in_vain: bool) -> None:
         """It is not among the negotiations of strangers any more."""
-        self.crowd.left(engagement, asyncio.get_running_loop().time(), in_vain=in_vain)
+        loop = self._loop or asyncio.get_running_loop()
+        self.crowd.left(engagement, loop.time(), in_vain=in_vain)
 
     # ------------------------------------------------------------------ contracts
 

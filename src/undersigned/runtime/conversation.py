@@ -732,10 +732,8 @@ class Conversation(Remembered):
             _log.warning("the peer refused a message", engagement=self.id, code=body.code)
             self.distrusted = self.distrusted or body.code == "ledger_diverged"
         elif isinstance(body, Sync):
-            # What the peer lacks goes to it, oldest first.
-            waiting = await self._unreceipted(turn)
-            turn.sends.extend([await self._fresh(row.raw) for row in waiting])
-            if not waiting and (turn.over or not self._live):
+            again = await self._say_again(turn)
+            if again == 0 and (turn.over or not self._live):
                 # What is over says no `Sync` of its own, and the peer would not hear what we have (HIRE-SYN-02).
                 await self._say(turn, Say("Receipt", {"of": (), "received_at": now}))
         turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
@@ -797,7 +795,19 @@ class Conversation(Remembered):
         The receipt goes first, so that two sides that repeat to each other stop.
         """
         await self._say(turn, Say("Receipt", {"of": (move.digest,), "received_at": self.shell.clock.now()}))
-        turn.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn)])
+        await self._say_again(turn)
+
+    async def _say_again(self, turn: Turn) -> int | None:
+        """Sends what the peer lacks because it asks, the oldest first, and counts it. None if it asks for more
+        than it may: a `Sync` is small, and what is said again for it may be all that a contract holds.
+        """
+        peer = turn.engagement.peer
+        if not self.shell.may_ask_again(peer):
+            return None
+        waiting = [await self._fresh(row.raw) for row in await self._unreceipted(turn)]
+        self.shell.may_ask_again(peer, sum(map(len, waiting)))
+        turn.sends.extend(waiting)
+        return len(waiting)
 
     async def _unreceipted(self, turn: Turn) -> list[Row]:
         """Own moves that the peer has not said it has, oldest first. Receipts may not be in the store yet."""

@@ -40,6 +40,10 @@ class Shell(Protocol):
         """Sends bytes to a proved connection of `peer`, if there is one."""
         ...
 
+    def may_ask_again(self, peer: Did, size: int = 0) -> bool:
+        """Whether `peer` may have moves sent that were sent before; `size` bytes of them are counted."""
+        ...
+
     async def check(
         self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
     ) -> tuple[bytes | None, tuple[Blob, ...]]:

@@ -74,6 +74,7 @@ from undersigned.testing import (
 )
 from undersigned.testing import Say as Move
 from undersigned.transparency import Frontier, checkpoint_text, contract_leaf, leaf_digest, leaf_hash, signed_note
+from undersigned.transport import Allowance
 
 Open = Callable[..., World]
 WAITS = (
@@ -1550,6 +1551,28 @@ def test_a_flood_of_notices_fills_nothing(open_world: Open) -> None:
         world.settle()
     assert len(conversation._lazy) <= 4
     assert len(world.hirer.kept.journal(name)) < 25
+
+
+def test_what_is_asked_for_again_without_end_is_not_sent_without_end(open_world: Open) -> None:
+    """HIRE-LIM-02: a `Sync` is small, and a peer that gives no receipt may have much sent for each. What is not sent at
+    once comes again by time.
+    """
+    world = open_world(held=True)
+    id = world.begin().id
+    world.until("inquired", id, world.hirer)
+    world.until("profiled", id, world.provider)
+    raw = next(one.raw for one in world.network.sent if one.sender == world.provider.did)
+    world.provider.again = Allowance(4 * len(raw))
+    world.cut = True
+    syncs = [forge(world, world.provider, id, sync(seen=None)) for _ in range(20)]
+    before = len(world.network.sent)
+    for one in syncs:
+        world.deliver(one, world.hirer.did, world.provider.did)
+        world.settle()
+    sent = [one.raw for one in world.network.sent[before:] if one.sender == world.provider.did]
+    assert [recorded_message(one).message.type for one in sent] == ["Profile"] * 5
+    world.settle(30)
+    assert len([one for one in world.network.sent[before:] if one.raw == raw]) > 5
 
 
 def test_a_message_of_another_engagement_id_does_not_open_one(open_world: Open) -> None:
