@@ -739,6 +739,7 @@ class Agent:
             approved=contract.approvals(),
             headers=headers,
             name=urn_of(contract.digest, *request) if request is not None else None,
+            sealed_at=contract.sealed_at,
         )
 
     # ------------------------------------------------------------------ other parties

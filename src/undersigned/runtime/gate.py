@@ -139,12 +139,14 @@ class Gate:
         approved: Collection[Approved] = (),
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
+        sealed_at: Instant = "",
     ) -> Permit:
         """Books `action` under `contract`, once its scope allows it; the caller acts and then settles.
 
         `approved` are the approvals recorded under this contract. `headers` are those with which the resource itself
         answered, never the requester's: they may carry labels. `name` is that of a request which may ask once; nonces
-        are kept in memory, and after a restart what is booked under a name still is.
+        are kept in memory, and after a restart what is booked under a name still is. `sealed_at` is when the contract
+        was: before that nobody asked under it.
 
         Raises:
             ScopeError: `scope_exceeded`, with the clause and what would pass; `approval_required`, with the clause that
@@ -154,8 +156,11 @@ class Gate:
             LedgerError: It could not be booked, so it is not done.
         """
         now = await self._now()
+        self._since = self._since or now
         known = action
         try:
+            if name is not None and sealed_at <= self._since and await self._is_open(contract, name, now):
+                raise _replayed()
             self._in_force(document, state, now)
             scope = self.scope(contract, document)
             known = await self._labelled(scope, action, headers)
@@ -232,8 +237,6 @@ class Gate:
         self, contract: Digest, decision: GateDecision, until: Instant, now: Instant, name: str | None
     ) -> Permit:
         identifier = name or fresh_urn()
-        if name is not None and await self._is_open(contract, name, now):
-            raise _replayed()
         draws = tuple(
             Draw(
                 f"{charge.clause}/{charge.counter}",
@@ -263,7 +266,6 @@ class Gate:
         """Whether an action is under way that was booked under this name before our start; later ones are known by
         their nonces.
         """
-        self._since = self._since or now
         if now > shift(self._since, FORGOTTEN_SECONDS):
             return False
         return any(one.id == name for one in await self._ledger.open_reservations(contract, name))
