@@ -51,7 +51,7 @@ async def went_back(folder: Path) -> tuple[Home, Home]:
     assert seen is not None
     await a_second_later(seen)
     put_back(folder / "copy", homes[0])
-    with pytest.raises(UndersignedError):
+    with pytest.raises(UndersignedError, match=r"after the provider refused a message of ours \(ledger_diverged\)"):
         await hire(homes)
     return homes
 

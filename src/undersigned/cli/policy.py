@@ -130,8 +130,9 @@ def _did(text: str, option: str) -> Did:
 
 
 def _cases(file: Path) -> tuple[Case, ...]:
+    given = read_toml(file)
     try:
-        return read_cases(read_toml(file))
+        return read_cases(given)
     except ConfigurationError as error:
         raise ConfigurationError(error.code, f"{file}: {error.message}") from error
 

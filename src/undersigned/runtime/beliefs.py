@@ -375,7 +375,9 @@ class Beliefs:
 
     def _unreadable(self, error: LedgerError) -> LocalProtocolError:
         # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
-        return LocalProtocolError(error.code, f"{self._agent.home.trust} cannot be read: {error.message}")
+        file = str(self._agent.home.trust)
+        named = error.message if file in error.message else f"{file} cannot be read: {error.message}"
+        return LocalProtocolError(error.code, named)
 
     # -- learning
 

@@ -404,8 +404,10 @@ class Hire:
                 code = withdraw.reason if withdraw.reason in same else "policy_denied"
                 if refused is not None and refused.code == _DIVERGED:
                     code, hint = _DIVERGED, f"{hint}; {_WENT_BACK}"
-                told = f" after refusing a message ({refused.code})" if refused is not None else ""
-                who = "the provider" if role == "provider" else "we"
+                who, told = ("the provider", "") if role == "provider" else ("we", "")
+                if refused is not None:  # the provider said so in either case
+                    after = "after refusing" if role == "provider" else "after the provider refused"
+                    told = f" {after} a message of ours ({refused.code})"
                 asked = f"; {conversation.facts['budget']}" if "budget" in conversation.facts else ""
                 if role == "hirer" and conversation.said("Offer", "provider"):
                     price = conversation.offered().terms.price

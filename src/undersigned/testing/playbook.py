@@ -115,7 +115,13 @@ class Playbook:
         first: Say | None = None,
         actors: tuple[Actor, Actor] | None = None,
     ) -> None:
-        """`actors` are the hirer and the provider, where they are to be others than two by `did:key`."""
+        """`actors` are the hirer and the provider, where they are to be others than two by `did:key`.
+
+        Raises:
+            ValueError: No path leads to `at`.
+        """
+        if at not in PATHS:
+            raise ValueError(f"no path leads to {at!r}; there are {', '.join(PATHS)}")
         self.clock = clock or HandClock()
         self.network = Network(seed)
         hirer, provider = actors or (Actor(HIRER, seed=seed), Actor(PROVIDER, seed=seed))

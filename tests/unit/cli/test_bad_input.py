@@ -164,6 +164,15 @@ def test_a_folder_that_takes_no_file_is_told_before_anything_is_agreed(home: Pat
     assert ran.error["message"].startswith("/proc/self: ")
 
 
+def test_a_file_is_named_once(home: Path, template: Path) -> None:
+    ran = refused(home, "policy", "test", "missing.toml")
+    assert ran.error["message"] == "missing.toml: No such file or directory"
+    (home / "trust.db").mkdir()
+    app = template.parent / "app.whl"
+    ran = run("hire", PEER, "--task", "sbom", "--input", f"artifact={app}", "--home", home, "--json")
+    assert ran.error["message"].count("trust.db") == 1, ran.error["message"]
+
+
 def test_an_order_that_nobody_runs_to_carry_out_is_told_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer lets go of its lock when it ends. If it was killed that cannot be seen, and the order waits a while."""
     monkeypatch.setattr("undersigned.cli.contract.WAIT_SECONDS", 3600.0)

@@ -102,6 +102,11 @@ def test_refused_fails_for_what_is_taken() -> None:
         playbook.refused("stale_offer", lambda: playbook.provider >> acceptance())
 
 
+def test_a_playbook_begins_where_a_path_leads() -> None:
+    with pytest.raises(ValueError, match=r"no path leads to 'offered'; there are -, inquired, .*offered-by-hirer"):
+        Playbook("offered")
+
+
 def test_each_side_has_its_own_clock() -> None:
     """`skew` is per role."""
     playbook = Playbook("ready", skew={HIRER: 20, PROVIDER: -20})
