@@ -37,9 +37,10 @@ from undersigned.runtime.decisions import (
 )
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import ABSENT, Absent, export_pack, left_out
+from undersigned.runtime.fetching import Answer, GathererLimits
 from undersigned.runtime.files import naming, open_file, read_file, whole_file, why, write_whole
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
-from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
+from undersigned.runtime.gather import Gatherer
 from undersigned.runtime.guard import current_job, guard
 from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.runtime.hirer import asked_by, delivered_by

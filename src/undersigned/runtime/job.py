@@ -30,8 +30,8 @@ from .acting import Acting, Unasked
 from .application import contained, in_short
 from .contents import MAX_WHOLE_BYTES
 from .conversation import Conversation
+from .fetching import Answer
 from .gate import Permit
-from .gather import Answer
 from .guard import working_on
 from .incoming import Incoming, too_large
 from .order import ARTIFACT_READ, bytes_limits

@@ -21,7 +21,7 @@ from undersigned.errors import Closed, TransportError, UndersignedError
 from undersigned.transport import Budget, Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
 
 from .clock import Clock
-from .gather import asked_by
+from .fetching import asked_by
 
 __all__ = ["Links"]
 

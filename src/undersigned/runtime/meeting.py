@@ -45,7 +45,7 @@ from undersigned.trust import (
 
 from .beliefs import Beliefs
 from .conversation import Conversation
-from .gather import asked_by
+from .fetching import asked_by
 from .names import fresh_urn
 from .renewal import standing
 from .turn import Declined, Say

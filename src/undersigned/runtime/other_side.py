@@ -13,7 +13,7 @@ from undersigned.encoding import FOREIGN_LIMITS, Digest, decode_json
 from undersigned.errors import CODES, ConfigurationError, ScopeError, UndersignedError
 
 from .bodies import Body
-from .gather import Answer
+from .fetching import Answer
 
 __all__ = ["Fields", "OtherSide", "Sent", "Unasked", "refusal_of"]
 

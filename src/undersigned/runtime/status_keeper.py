@@ -29,7 +29,8 @@ from undersigned.encoding import Did, Digest, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 
 from .clock import Clock, steady_seconds
-from .gather import Gatherer, asker
+from .fetching import asker
+from .gather import Gatherer
 
 __all__ = ["StatusKeeper"]
 

@@ -36,7 +36,8 @@ from undersigned.transparency import (
 )
 
 from .clock import Clock
-from .gather import Answer, Gatherer
+from .fetching import Answer
+from .gather import Gatherer
 from .logbook import noted
 from .signers import Signer
 

@@ -19,7 +19,8 @@ from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
 from undersigned.runtime import Agent, Job, SystemClock
-from undersigned.runtime.gather import Gatherer, GathererLimits
+from undersigned.runtime.fetching import GathererLimits
+from undersigned.runtime.gather import Gatherer
 from undersigned.runtime.links import Links
 from undersigned.runtime.signers import generate_key
 from undersigned.testing import LOOSE, Attacker
