@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import structlog
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Digest, EngagementId, Instant, digest_bytes, parse_duration, seconds_between, shift
+from undersigned.encoding import Digest, Instant, digest_bytes, parse_duration, seconds_between, shift
 from undersigned.errors import LedgerConflict, LedgerError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Blob, Committed, Row, Settlement, Summary
 from undersigned.messages import (
-    MESSAGE_TYPES,
     Acceptance,
     Closing,
-    Message,
     Offer,
     Problem,
     Progress,
@@ -36,11 +33,9 @@ from undersigned.messages import (
     Seal,
     Sync,
     VerifiedMessage,
-    recorded_message,
 )
 from undersigned.protocol import (
     PUT_AWAY,
-    STANDING,
     START,
     Acknowledge,
     Cascade,
@@ -50,20 +45,16 @@ from undersigned.protocol import (
     Finished,
     Free,
     Missed,
-    Noted,
     Offered,
     Owe,
     Received,
     Repeat,
     Reserve,
-    Sent,
     Tabled,
     Work,
-    apply,
     begin,
     early,
     judge,
-    legal,
     missed_since,
     pending,
     position,
@@ -71,11 +62,9 @@ from undersigned.protocol import (
 )
 
 from .alarm import Alarm
-from .documents import Documents
-from .names import fresh_urn
-from .outgoing import renew_proof, sign_message
 from .pace import progress_seconds
-from .remembered import Remembered, counts
+from .remembered import counts
+from .saying import Speaker, tells
 from .shell import Shell
 from .told import told_of_decision, told_of_message
 from .turn import EARLY, Say, Turn, load_engagement
@@ -85,8 +74,6 @@ __all__ = ["Arrived", "Asked", "Conversation", "closing_error"]
 
 _log = structlog.get_logger()
 
-ENVELOPE = frozenset(Message.__struct_fields__)
-"""What of a message is not what it says."""
 MAX_LAZY = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
 MAX_NOTICES = 1024
@@ -123,7 +110,7 @@ class Asked(msgspec.Struct, frozen=True):
     done: asyncio.Future[None]
 
 
-class Conversation(Remembered):
+class Conversation(Speaker):
     """One engagement and its task.
 
     A negotiation in which nothing happens is laid to rest, because a peer may hold thousands: the task ends, and what
@@ -134,7 +121,6 @@ class Conversation(Remembered):
     __slots__ = (
         "_alarm",
         "_called",
-        "_documents",
         "_due",
         "_heard",
         "_inbox",
@@ -156,23 +142,18 @@ class Conversation(Remembered):
         "_trying",
         "_untaken",
         "_wake",
-        "distrusted",
         "doubts",
         "forgot",
         "full",
         "head",
-        "id",
         "leaf",
         "over",
         "resting",
-        "shell",
     )
 
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         """An engagement of which nothing is stored yet."""
-        super().__init__(engagement)
-        self.id: EngagementId = engagement.id
-        self.shell = shell
+        super().__init__(shell, engagement)
         self._loop = asyncio.get_running_loop()
         self.head: Committed | None = None
         """What the last commit made."""
@@ -180,8 +161,6 @@ class Conversation(Remembered):
         """The last leaf of a contract that this process put into the log, and its place there."""
         self.doubts: frozenset[str] = NOTHING
         """Codes of faults that came without a signature."""
-        self.distrusted = False
-        """Whether the peer says that our ledger has two histories: it is told no more of it until the next start."""
         self.over = False
         self.full = ""
         """Why there was no room, or no money, for what was decided last; empty if there was."""
@@ -206,7 +185,8 @@ class Conversation(Remembered):
         self._wake: asyncio.Future[None] | None = None
         """What the task waits for, while it does."""
         self._alarm = Alarm(self._loop)
-        self._untaken = Untaken(self.id)
+        self._untaken: Untaken | None = None
+        """What the store refuses now, one turn after the other."""
         self._due: tuple[Engagement | None, Instant | None] = (None, None)
         """What the last commit said of when to look again, and for which state."""
         self._served: frozenset[str] = NOTHING
@@ -214,7 +194,6 @@ class Conversation(Remembered):
         self._lazy: list[Row] = []
         self._lazy_receipts: list[Digest] = []
         self._reconnected = False
-        self._documents = Documents()
         self._heard: frozenset[Digest] = NOTHING
         self._signs_up_to = float("-inf")
         """Time of the loop until which the `Progress` that came use up what may come."""
@@ -369,6 +348,7 @@ class Conversation(Remembered):
                     await asyncio.sleep(RETRY_SECONDS)  # nothing new to decide on
                 continue
             except LedgerError as error:
+                self._untaken = self._untaken or Untaken(self.id)
                 self._untaken.refused(error)
                 self._undo(items, greets)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -393,7 +373,9 @@ class Conversation(Remembered):
             else:
                 if not self._alarm.again_at:
                     self._alarm.fails_since = ""
-                self._untaken.taken()
+                if self._untaken is not None:
+                    self._untaken.taken()
+                    self._untaken = None
             self._taken = None
             for item in items:
                 if isinstance(item, Asked) and not item.done.done():
@@ -623,6 +605,19 @@ class Conversation(Remembered):
         if beat is not None and turn.now >= beat[1]:
             turn.fact(self.shell.identity.did, "listening", turn.now)
 
+    async def _say_asked(self, turn: Turn, item: Asked) -> None:
+        if item.done.done():
+            return
+        try:
+            said = item.make(turn.engagement)
+            if said is not None:
+                await self._say(turn, said)
+        except UndersignedError as error:
+            if not item.done.done():
+                item.done.set_exception(error)
+            return
+        turn.done.append(item.done)
+
     async def _do_owed(self, turn: Turn, owed: Owe) -> None:
         """Decides and says it. What was decided and cannot be said, such as terms of no form, ends the negotiation as
         what could not be decided: it would be decided again, and for ever.
@@ -697,7 +692,7 @@ class Conversation(Remembered):
         except UndersignedError as error:
             await self._refuse(turn, item, error)
             return
-        told = not body.notice or isinstance(body, Problem) or _tells(before, after)
+        told = not body.notice or isinstance(body, Problem) or tells(before, after)
         # A peer may say for ever what lets us know a little more, and no pack holds that: past so many it is heard, and
         # only what takes a move back is kept. `Progress` has a limit of its own.
         kept = told and (
@@ -756,64 +751,9 @@ class Conversation(Remembered):
         seconds = seconds_between(self._sign_kept, _heard_at(engagement))
         return SIGNS_KEPT * seconds >= parse_duration(engagement.offer.terms.deadlines.heartbeat)
 
-    async def _taken_back(self, turn: Turn, refused: Digest, *after: Digest) -> None:
-        """A move of ours was refused for good and its place is free (rule N9); saying it again helps nobody. What we
-        said after it and stands whatever the peer says is said again, in the places that are free now.
-        """
-        turn.durable = True
-        for row in await self.shell.ledger.rows(self.id) if after else ():
-            if row.digest in after and row.type in STANDING:
-                said = recorded_message(row.raw).message
-                if said.type in legal(turn.engagement, said.role) and said.type != "Withdraw":
-                    own = {name: getattr(said, name) for name in said.__struct_fields__ if name not in ENVELOPE}
-                    await self._say(turn, Say(said.type, own))
-        engagement = turn.engagement
-        if "Withdraw" in legal(engagement, engagement.role):
-            live = engagement.offer
-            body = {"reason": "changed", "refused": refused, "offer": live.digest if live is not None else None}
-            await self._say(turn, Say("Withdraw", body))
-        elif engagement.state == START:
-            turn.over = True  # it was the inquiry, so nothing was ever opened
-
     async def require_document(self, document: DidDocument) -> None:
         """Returns if what a document of the peer's proves can be shown later. Raises as `Documents.require`."""
         await self._documents.require(document, self.shell.ledger, self.engagement)
-
-    async def _reconnect(self, turn: Turn) -> None:
-        """First on a connection: our position; to a peer that does not know the engagement yet, what opened it."""
-        engagement = turn.engagement
-        waiting = await self._unreceipted(turn)
-        if engagement.got or not waiting:
-            # Without anything of the peer's and with nothing to send, a `Sync` of the peer has confirmed the inquiry.
-            await self._say(turn, Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
-        else:
-            turn.sends.extend([await self._fresh(row.raw) for row in waiting])
-
-    async def _answer_repeat(self, turn: Turn, move: VerifiedMessage) -> None:
-        """A move that was recorded already: its receipt, and the stored answer if the peer may not have it.
-
-        The receipt goes first, so that two sides that repeat to each other stop.
-        """
-        await self._say(turn, Say("Receipt", {"of": (move.digest,), "received_at": self.shell.clock.now()}))
-        await self._say_again(turn)
-
-    async def _say_again(self, turn: Turn) -> int | None:
-        """Sends what the peer lacks because it asks, the oldest first, and counts it. None if it asks for more
-        than it may: a `Sync` is small, and what is said again for it may be all that a contract holds.
-        """
-        peer = turn.engagement.peer
-        if not self.shell.may_ask_again(peer):
-            return None
-        waiting = [await self._fresh(row.raw) for row in await self._unreceipted(turn)]
-        self.shell.may_ask_again(peer, sum(map(len, waiting)))
-        turn.sends.extend(waiting)
-        return len(waiting)
-
-    async def _unreceipted(self, turn: Turn) -> list[Row]:
-        """Own moves that the peer has not said it has, oldest first. Receipts may not be in the store yet."""
-        wanted = set(turn.engagement.outbox)
-        rows = await self.shell.ledger.outbox(self.id)
-        return [row for row in rows if row.digest in wanted and not self._is_held_back(row)]
 
     async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
@@ -842,95 +782,6 @@ class Conversation(Remembered):
             return
         for said in told_of_message(item.message, error):
             await self._say(turn, said)
-
-    # ------------------------------------------------------------------ saying
-
-    async def _say_asked(self, turn: Turn, item: Asked) -> None:
-        if item.done.done():
-            return
-        try:
-            said = item.make(turn.engagement)
-            if said is not None:
-                await self._say(turn, said)
-        except UndersignedError as error:
-            if not item.done.done():
-                item.done.set_exception(error)
-            return
-        turn.done.append(item.done)
-
-    async def _say(self, turn: Turn, said: Say) -> None:
-        """Signs a message and folds it in; it leaves after the commit.
-
-        Raises:
-            LocalProtocolError: The tables do not allow it.
-        """
-        identity, now = self.shell.identity, self.shell.clock.now()
-        if said.type == "":
-            self._note(turn, said)
-            return
-        engagement = turn.engagement
-        of = MESSAGE_TYPES[said.type]
-        own = len(engagement.sent)
-        body: dict[str, Any] = said.body
-        if of in (Offer, Acceptance):
-            body = {**body, "head": await self.shell.log_head(engagement.peer)}
-        message = of(
-            id=fresh_urn(),
-            engagement=engagement.id,
-            sender=identity.did,
-            recipient=engagement.peer,
-            role=engagement.role,
-            sequence=own if of.notice else own + 1,
-            previous=engagement.sent[-1] if engagement.sent else None,
-            seen=engagement.got[-1] if engagement.got else None,
-            **body,
-        )
-        signed = await sign_message(message, identity, engagement.talks, now)
-        self._note(turn, said, Sent(signed, turn.now))
-        self.remember(signed.message)
-        turn.sends.append(signed.raw)
-        if not of.notice or _tells(engagement, turn.engagement):
-            turn.message("sent", signed)
-            self._documents.keep_own(turn, self.shell.own)
-        if said.leaf is not None:
-            turn.leaves.append(said.leaf)
-        if not of.notice:
-            turn.outbox.append(signed.digest)
-            turn.durable = True
-        elif of is Progress:
-            # Its cursor is where the work goes on after a crash.
-            turn.durable = True
-        turn.event("sent", said.type, message=message)
-
-    def _note(self, turn: Turn, said: Say, *moves: Sent) -> None:
-        """Folds the facts in, and after them the move: what is not said is not noted as done either."""
-        after = turn.engagement
-        facts: list[Noted] = []
-        for name, value in said.facts:
-            facts.append(Noted(name, value, turn.now))
-            after = apply(after, facts[-1])
-        for move in moves:
-            _, after = judge(after, move)
-        for fact in facts:
-            turn.noted(self.shell.identity.did, fact)
-            self.note(fact.name, fact.value)
-        turn.engagement = after
-        turn.evidence.extend(said.evidence)
-
-    async def _repeat(self, turn: Turn, digest: Digest) -> None:
-        """Sends an own move again. An acceptance is repeated though it has its receipt: that is no answer (rule N4)."""
-        for row in await self.shell.ledger.rows(self.id):
-            if row.kind == "sent" and row.digest == digest and not self._is_held_back(row):
-                turn.sends.append(await self._fresh(row.raw))
-
-    def _is_held_back(self, row: Row) -> bool:
-        """Books of a log that the peer says has two histories would be refused again and again, until somebody there
-        decides: they wait for the next start.
-        """
-        return self.distrusted and row.type == "Closing"
-
-    async def _fresh(self, raw: bytes) -> bytes:
-        return await renew_proof(raw, self.shell.identity, self.shell.clock.now())
 
     # ------------------------------------------------------------------ storing
 
@@ -993,13 +844,6 @@ def _in_a_taken_place(engagement: Engagement, message: VerifiedMessage) -> bool:
     """Whether another move of the peer's stands where this one says that it stands."""
     place, got = message.message.sequence, engagement.got
     return not message.message.notice and 0 < place <= len(got) and got[place - 1] != message.digest
-
-
-def _tells(before: Engagement, after: Engagement) -> bool:
-    """Whether a notice let somebody know more than the time. One that did not is no line of the journal, or a peer
-    could make that as long as it likes.
-    """
-    return msgspec.structs.replace(after, last_at=before.last_at) != before
 
 
 def _heard_at(engagement: Engagement) -> Instant:

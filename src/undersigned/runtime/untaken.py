@@ -35,7 +35,5 @@ class Untaken:
             _log.error("the store does not take it", engagement=self._engagement, error=str(error), times=self._times)
 
     def taken(self) -> None:
-        """It was stored: said once, if it was refused before."""
-        if self._times:
-            _log.warning("the store takes it again", engagement=self._engagement, refused=self._times)
-            self._times = 0
+        """It was stored after all."""
+        _log.warning("the store takes it again", engagement=self._engagement, refused=self._times)
