@@ -70,7 +70,7 @@ def test_import_loads_only_the_standard_library_and_msgspec() -> None:
     assert roots - set(sys.stdlib_module_names) <= {"undersigned", "msgspec"}
 
 
-@pytest.mark.parametrize("command", ["hiring", "serving", "evidence"])
+@pytest.mark.parametrize("command", ["hire", "serving", "evidence"])
 def test_a_command_begins_without_the_general_json_ld_processor(command: str) -> None:
     """With what it brings along it is a sixth of the start; whoever meets a document that takes it loads it then."""
     assert not {"pyld", "requests", "lxml"} & set(modules_after(f"import undersigned.cli.{command}"))

@@ -26,8 +26,8 @@ _COMMANDS = {
     "init": ("state", "init", "Make a state folder: keys, DIDs, a membership credential, configuration."),
     "serve": ("serving", "serve", "Run the peer: listen, answer, work, go on with what is unfinished."),
     "discover": ("discovery", "discover", "What a DID publishes: its keys, where it listens, what it does."),
-    "check": ("hiring", "check", "Would our policy let us work with this agent, for this task, now?"),
-    "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
+    "check": ("check", "check", "Would our policy let us work with this agent, for this task, now?"),
+    "hire": ("hire", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
     "contract": (
         "contract",
         "contract",

@@ -1,0 +1,202 @@
+"""`undersigned check`: would our policy let us work with this agent, or trust this artifact?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from undersigned.credentials import MEMBERSHIP, read_presentation
+from undersigned.daemon import Peer, unresolved
+from undersigned.encoding import Did
+from undersigned.errors import (
+    ConfigurationError,
+    UndersignedError,
+)
+from undersigned.messages import Presentation, Withdraw
+from undersigned.runtime import (
+    Conversation,
+    DomainLink,
+    checked_name,
+    domain_links,
+    hire_order,
+)
+
+from .options import (
+    AT_OPTION,
+    DOCUMENTS_OPTION,
+    VERBOSE_OPTION,
+    WAIT_OPTION,
+    open_peer,
+    quiet_logs,
+    running,
+)
+from .output import HOME_OPTION, Out, meeting, plain
+from .reaching import checked_peer, hint_at, tell_if_not_reached
+from .telling import domain_lines, goes_on
+from .trace import PACK_OPTION, check_artifact
+
+__all__ = ["check"]
+
+CONFIRM_SECONDS = 2.0
+"""How long `check` stays for the other side to confirm that it is over."""
+OF_ARTIFACTS = frozenset({"purpose", "packs", "documents", "offline"})
+OF_AGENTS = frozenset({"task", "at", "wait"})
+"""Parameters of `check` that are about one of its two forms alone."""
+
+
+@click.command()
+@click.argument("did", metavar="DID|ARTIFACT|DIGEST", type=click.Path())
+@click.option("--task", default="sbom", show_default=True, help="The task that an agent would be hired for.")
+@click.option("--for", "purpose", metavar="PURPOSE", help="What an artifact would be trusted for: a capability.")
+@PACK_OPTION
+@DOCUMENTS_OPTION
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Of an artifact: fetch nothing. A credential that names a status list asks a person at best.",
+)
+@AT_OPTION
+@WAIT_OPTION
+@HOME_OPTION
+@VERBOSE_OPTION
+@meeting
+async def check(
+    out: Out,
+    did: str,
+    task: str,
+    purpose: str | None,
+    packs: tuple[Path, ...],
+    documents: tuple[Path, ...],
+    offline: bool,
+    at: str | None,
+    wait: float,
+    home: str | None,
+    verbose: bool,
+) -> int:
+    """Would our policy let us work with this agent, for this task, now? Or: should this artifact be trusted --for that?
+
+    With an agent's DID, both show who they are, as in a hire; then we withdraw. Exit code 0 is yes, 3 is no. Whether it
+    and the organisation that says that it operates it are tied to their domains by proof is told beside, and decides
+    nothing.
+
+    With a file or its digest, from our own ledger and from packs: was its signer entitled to state it, under a contract
+    in force, inside its scope; was it accepted; what came after. The answer is kept, and 'decision replay' makes it
+    again. Exit code 0 is allow, 3 deny, 7 that a person has to decide.
+    """
+    quiet_logs(verbose)
+    _require_form(did)
+    if not did.startswith("did:"):
+        if purpose is None:
+            raise ConfigurationError(
+                "bad_configuration", f"{plain(did, 200)} is no DID; of an artifact, say --for what"
+            )
+        return await check_artifact(out, did, purpose, packs, documents, home, offline=offline)
+    opened = out.home(home)
+    checked_peer(did, at, opened)
+    checked_name("--task", task)
+    async with running(out, open_peer(opened)) as peer:
+        peer.reach_seconds = wait
+        unfinished = [one["engagement"] for one in peer.status()]
+        for one in peer.status():
+            out.line(goes_on(one))
+        order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
+        conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
+        queue = peer.watchers.listen(conversation.id)
+        impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
+        try:
+            async with asyncio.timeout(wait):
+                while conversation.engagement.state != "withdrawn":
+                    if (error := unresolved(await queue.get())) is not None:
+                        await peer.cancel(conversation)
+                        raise error
+        except TimeoutError as exc:
+            await peer.cancel(conversation)
+            last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
+            error = type(last)(last.code, f"{last.message}; tried for {wait:g} s, then withdrawn")
+            error.detail = last.detail
+            hint_at(error, peer, did)
+            raise error from exc
+        finally:
+            impatient.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                while conversation.id in peer.conversations:
+                    await queue.get()
+        text = conversation.facts.get("decision")
+        why = _why_over(conversation)
+        links = await _domain_links(peer, conversation, did)
+    domains = [msgspec.to_builtins(link) for found in links.values() for link in found]
+    if text is None:
+        allowed = False
+        reasons = [{"code": "policy_denied", "value": why}]
+        out.value({"did": did, "outcome": "deny", "reasons": reasons, "domains": domains, "unfinished": unfinished})
+        out.line(f"no: {did}: {why}", style="bold red")
+    else:
+        decision = msgspec.json.decode(text)
+        allowed = decision["outcome"] == "allow"
+        out.value({"did": did, **decision, "domains": domains, "unfinished": unfinished})
+        _tell_decision(out, did, task, decision)
+    for line, style in domain_lines(links):
+        out.line(line, style=style)
+    return 0 if allowed else 3
+
+
+def _require_form(subject: str) -> None:
+    """Returns if no option of `check` was given that is about the other one of its two forms.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, naming them.
+    """
+    called, agent = click.get_current_context(), subject.startswith("did:")
+    strange = OF_ARTIFACTS if agent else OF_AGENTS
+    given = [
+        option.opts[0]
+        for option in called.command.params
+        if option.name in strange and called.get_parameter_source(option.name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        said = f"about artifacts, and {plain(subject, 200)} is a DID"
+        if not agent:
+            said = f"about an agent, and {plain(subject, 200)} is no DID"
+        raise ConfigurationError("bad_configuration", f"{', '.join(given)}: {said}")
+
+
+async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dict[Did, tuple[DomainLink, ...]]:
+    """What ties the agent to its domains, and the organisation whose membership it showed, if it showed one."""
+    parties = [did]
+    if conversation.said("Presentation", "provider"):
+        shown = conversation.last("Presentation", Presentation, "provider").presentation
+        # One, so that what it shows does not say how many we call.
+        parties += [one.issuer for one in read_presentation(shown).credentials if MEMBERSHIP in one.types][:1]
+    found: dict[Did, tuple[DomainLink, ...]] = {}
+    for party in dict.fromkeys(parties):
+        try:
+            found[party] = await domain_links(peer.gatherer, party, peer.clock)
+        except UndersignedError as error:
+            found[party] = (DomainLink(did=party, origin="", linked=False, code=error.code, reason=str(error)),)
+    return found
+
+
+def _why_over(conversation: Conversation) -> str:
+    """Who withdrew, and the reason given."""
+    theirs = conversation.said("Withdraw", "provider")
+    reason = conversation.last("Withdraw", Withdraw, "provider" if theirs else "hirer").reason
+    return f"{'it withdrew' if theirs else 'what it showed does not hold'}: {plain(reason)}"
+
+
+def _tell_decision(out: Out, did: Did, task: str, decision: Mapping[str, Any]) -> None:
+    allowed = decision["outcome"] == "allow"
+    out.line(
+        f"{'yes' if allowed else 'no'}: {did} for {plain(task, 60)}, by policy {decision['policy']}",
+        style="bold green" if allowed else "bold red",
+    )
+    for reason in decision["reasons"]:
+        hint = f"; would pass: {plain(reason['wouldPass'])}" if reason.get("wouldPass") else ""
+        out.line(f"  {reason['code']:14} {reason['clause']}: {plain(reason['value'])}{hint}")

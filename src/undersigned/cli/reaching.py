@@ -1,0 +1,80 @@
+"""What commands that meet another agent have in common: whether it can be met, and what is said if it is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from undersigned.daemon import Peer
+from undersigned.did import is_derived
+from undersigned.encoding import Did
+from undersigned.errors import (
+    CODES,
+    ConfigurationError,
+    CredentialError,
+    UndersignedError,
+)
+from undersigned.proof import MAX_SKEW_SECONDS
+from undersigned.runtime import (
+    Home,
+    checked_url,
+)
+
+from .options import (
+    checked_did,
+)
+from .output import Out, plain
+from .telling import held_clock
+
+__all__ = ["checked_peer", "hint_at", "tell_if_not_reached"]
+
+UNREACHABLE = CODES["unreachable"].exit_code
+PATIENCE_SECONDS = 2.0
+"""After so long without a connection people are told why."""
+
+
+def checked_peer(did: str, at: str | None, home: Home) -> None:
+    """Whether `did` is a DID of somebody else, who is reached at a URL or says where.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+        ResolutionError: As `checked_did`.
+    """
+    local = home.configuration.local
+    checked_did(did, local, home.configuration.resolver)
+    checked_url(at, local)
+    if did == home.configuration.did:
+        raise ConfigurationError("bad_configuration", f"{did} is this agent itself, and nobody hires itself")
+    if at is None and is_derived(did):
+        raise ConfigurationError(
+            "bad_configuration", f"{did} publishes no place where it listens: name one with --at URL"
+        )
+
+
+async def tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
+    """After a while without a connection: a line that says why, so that nobody waits in the dark."""
+    await asyncio.sleep(PATIENCE_SECONDS)
+    if not peer.links.connected(did):
+        error = peer.links.last_error.get(did)
+        why = f": {plain(error.message)}" if error is not None else ""
+        out.line(f"not reached yet{why}; trying for {peer.reach_seconds:g} s", style="yellow")
+
+
+def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:
+    """Adds to the message of an error what can be done about it: if a peer was not reached, or takes no more for now,
+    and if no proof holds because our clock stands still, or is another than theirs.
+    """
+    status = error.detail.get("status")
+    if error.exit_code != UNREACHABLE or isinstance(error, CredentialError):
+        pass
+    elif error.code in ("rate_limited", "overloaded") or status in (429, 503):
+        error.message += ". It is there, and takes no more from here for now: try again later"
+    elif status is None and error.code != "connection_closed":  # else somebody answered
+        error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"
+    if error.code.startswith("proof_") and (held := held_clock(peer)) is not None:
+        error.message += f". Our clock stands still at {held.at}, and this machine's says {held.machine}: to others "
+        error.message += "all that we sign is made in the future"
+    elif error.code.startswith("proof_") and abs(ahead := peer.gatherer.ahead_of(did) or 0) > MAX_SKEW_SECONDS:
+        error.message += (
+            f". Our clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} theirs: with more than "
+        )
+        error.message += f"{MAX_SKEW_SECONDS} s between them no proof of one holds for the other"
