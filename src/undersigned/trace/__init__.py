@@ -5,6 +5,7 @@ from undersigned.trace.history import LINES, History, Line, LineKind, history, h
 from undersigned.trace.judge import AskedAbout, SeenList, asked_about, judge, memberships, wanting
 from undersigned.trace.picture import draw_trace
 from undersigned.trace.prov import TYPES, name_of, prov_document
+from undersigned.trace.step import KINDS, Kind, State, Step
 from undersigned.trace.verdict import (
     ASKS,
     CLAUSES,
@@ -17,7 +18,7 @@ from undersigned.trace.verdict import (
     Missing,
     Verdict,
 )
-from undersigned.trace.walk import KINDS, Kind, State, Step, trace
+from undersigned.trace.walk import trace
 
 __all__ = [
     "ASKS",

@@ -16,7 +16,8 @@ from undersigned.evidence import sealed_of
 from undersigned.messages import Delivery, Review, Start, Terminate
 from undersigned.protocol import ENDED
 from undersigned.trace.evidence import Evidence, Held, Said
-from undersigned.trace.walk import Step, trace_all
+from undersigned.trace.step import Step
+from undersigned.trace.walk import trace_all
 
 __all__ = ["LINES", "History", "Line", "LineKind", "history", "history_steps"]
 

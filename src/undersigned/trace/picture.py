@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from undersigned.trace.walk import State, Step
+from undersigned.trace.step import State, Step
 from undersigned.trust import drawn_text
 
 __all__ = ["draw_trace"]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from undersigned.encoding import Digest, JsonObject, base64url_encode, digest_hash
 from undersigned.errors import FormatError
-from undersigned.trace.walk import Kind, Step
+from undersigned.trace.step import Kind, Step
 
 __all__ = ["PROV_CONTEXT", "TYPES", "name_of", "prov_document"]
 
