@@ -20,7 +20,7 @@ from undersigned.jsonld import canonical, processor
 from undersigned.keys import ed25519
 from undersigned.messages import codec
 from undersigned.proof import data_integrity, verify_proof
-from undersigned.runtime import gather, meeting
+from undersigned.runtime import fetching, meeting
 from undersigned.transport import Budget, proving
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -78,8 +78,8 @@ def _follows() -> None:
 
 
 def _fetches(**limits: Any) -> None:
-    real = gather.GathererLimits
-    gather.GathererLimits = lambda: real(**limits)
+    real = fetching.GathererLimits
+    fetching.GathererLimits = lambda: real(**limits)
 
 
 @mutant("reads DID documents of any size", "HIRE-DID-04", "did-document-too-large")

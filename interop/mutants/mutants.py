@@ -38,6 +38,7 @@ from undersigned.runtime import (
     papers,
     provider,
     review,
+    saying,
     status_keeper,
     turn,
     work,
@@ -999,8 +1000,8 @@ def _speaks_any() -> None:
 
 @mutant("does not sign in the suite that it chose", "HIRE-PRF-02", "suite-rdfc")
 def _other_suite() -> None:
-    real = conversation.sign_message
-    conversation.sign_message = lambda message, identity, talks, now: real(message, identity, None, now)
+    real = saying.sign_message
+    saying.sign_message = lambda message, identity, talks, now: real(message, identity, None, now)
 
 
 @mutant(

@@ -22,7 +22,8 @@ from undersigned.encoding import strict_json
 from undersigned.keys import PublicKey
 from undersigned.ledger import Commit
 from undersigned.ledger.sqlite_writer import Writer
-from undersigned.runtime import ArtifactStore, Body, Gatherer
+from undersigned.runtime import ArtifactStore, Body
+from undersigned.runtime.fetching import Fetcher
 from undersigned.runtime.signers import PrivateKey
 from undersigned.transport import AcceptedChannel
 from undersigned.transport.websocket import DialledChannel
@@ -298,7 +299,7 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
 def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
     """Methods of classes, each with what stands in for it."""
     sign, verify, submit = PrivateKey.sign_now, PublicKey.verify, Writer.submit
-    fetch, opens, put = Gatherer.fetch, Gatherer.open, ArtifactStore._write
+    fetch, opens, put = Fetcher.fetch, Fetcher.open, ArtifactStore._write
     dialled, accepted = DialledChannel.send, AcceptedChannel.send
 
     def signed(self: PrivateKey, data: bytes) -> bytes:
@@ -314,13 +315,13 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
         tape.add("write", write, object())
         return submit(self, write)
 
-    async def fetched(self: Gatherer, url: str, **options: Any) -> bytes:
+    async def fetched(self: Fetcher, url: str, **options: Any) -> bytes:
         body = await fetch(self, url, **options)
         tape.add("http", (options.get("headers", ()), body), object())
         return body
 
     @asynccontextmanager
-    async def opened(self: Gatherer, url: str, **options: Any) -> AsyncIterator[Body]:
+    async def opened(self: Fetcher, url: str, **options: Any) -> AsyncIterator[Body]:
         got = bytearray()
         async with opens(self, url, **options) as body:
 
@@ -347,8 +348,8 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
         (PrivateKey, "sign_now", signed),
         (PublicKey, "verify", verified),
         (Writer, "submit", submitted),
-        (Gatherer, "fetch", fetched),
-        (Gatherer, "open", opened),
+        (Fetcher, "fetch", fetched),
+        (Fetcher, "open", opened),
         (ArtifactStore, "_write", kept),
         (DialledChannel, "send", sender(dialled)),
         (AcceptedChannel, "send", sender(accepted)),

@@ -32,10 +32,10 @@ from undersigned.encoding import (
 )
 from undersigned.errors import UndersignedError
 from undersigned.evidence import MAX_PACK_BYTES, LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
-from undersigned.ledger import Ledger, Row, Summary
+from undersigned.ledger import Blob, Ledger, Row, Summary
 from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, Presentation, Review, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
-from undersigned.trust import Decision
+from undersigned.trust import Decision, Inputs
 
 from .artifacts import ArtifactStore, of_store
 from .clock import SystemClock
@@ -219,24 +219,18 @@ async def _exported(
     note = _newest(_own_checkpoint(rows, own), await ledger.checkpoint(), SystemClock().now())
     inclusion = await _inclusion(ledger, engagement, rows, note)
     evidence = await ledger.evidence(engagement)
-    kept: list[bytes] = []
+    found: dict[str, tuple[str, bytes]] = {}
     unread: set[str] = set()
     taken = _accepted(rows)
-    for row in rows:
-        if row.type == "Delivery" and row.kind != "noted":
-            delivery = recorded_message(row.raw).message
-            if isinstance(delivery, Delivery):
-                for item in delivery.artifacts:
-                    ours = row.kind == "sent" or row.digest in taken
-                    data = await delivered.read(engagement, item, ours)
-                    if data is not None:
-                        kept.append(data)
-                    else:
-                        unread.add(f"artifacts/{item.digest}")
+    for row, item in [(row, item) for row in rows for item in _artifacts_of(row)]:
+        ours = row.kind == "sent" or row.digest in taken
+        path, data = f"artifacts/{item.digest}", await delivered.read(engagement, item, ours)
+        if data is not None:
+            found[path] = ("artifact", data)
+        else:
+            unread.add(path)
     decisions = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
     inputs = [decode(raw, type=Decision).inputs for raw in decisions]
-    lists = [blob.digest for blob in evidence if blob.kind == "status-list"]
-    lists += [digest for one in inputs for digest in one.status_lists]
     documents = [blob.raw for blob in evidence if blob.kind == "did-document"]
     # Issuers' documents; those of the parties are there as they were when a message was checked.
     documents += [
@@ -245,17 +239,8 @@ async def _exported(
         if decode(raw).get("id") not in (own, summary.peer)
     ]
     documents += _vouching(rows, issuers, {decode(raw).get("id") for raw in documents})
-    found: dict[str, tuple[str, bytes]] = {}
-    for kind, folder, ending, things in (
-        ("approval", "approvals", ".json", [blob.raw for blob in evidence if blob.kind == "approval"]),
-        ("artifact", "artifacts", "", kept),
-        ("decision", "decisions", ".json", decisions),
-        ("refusal", "refusals", ".json", [blob.raw for blob in evidence if blob.kind == "refusal"]),
-        ("credential", "credentials", ".json", await _kept(ledger, [one for it in inputs for one in it.looked_up])),
-        ("status", "status", ".json", await _kept(ledger, lists)),
-        ("policy", "policies", ".json", await _kept(ledger, [one.policy for one in inputs])),
-    ):
-        found |= {f"{folder}/{digest_bytes(raw)}{ending}": (kind, raw) for raw in things}
+    found |= {f"decisions/{digest_bytes(raw)}.json": ("decision", raw) for raw in decisions}
+    found |= await _rested_on(ledger, evidence, inputs)
     # What is not there is not shown either: a pattern that names it is no slip.
     hidden = withholding.named(found.keys() | unread)
     secret = await ledger.secret()
@@ -296,6 +281,32 @@ def _accepted(rows: Iterable[Row]) -> set[Digest]:
     """The deliveries that we accepted."""
     said = [recorded_message(row.raw).message for row in rows if row.type == "Review" and row.kind == "sent"]
     return {one.delivery for one in said if isinstance(one, Review) and one.verdict == "accepted"}
+
+
+def _artifacts_of(row: Row) -> tuple[Artifact, ...]:
+    """What a delivery says that it delivers; nothing of any other row."""
+    if row.type != "Delivery" or row.kind == "noted":
+        return ()
+    delivery = recorded_message(row.raw).message
+    return delivery.artifacts if isinstance(delivery, Delivery) else ()
+
+
+async def _rested_on(
+    ledger: Ledger, evidence: Iterable[Blob], inputs: Sequence[Inputs]
+) -> dict[str, tuple[str, bytes]]:
+    """What decisions with these inputs, reviews and gates rested on: kind and bytes, by the path in a pack."""
+    lists = [blob.digest for blob in evidence if blob.kind == "status-list"]
+    lists += [digest for one in inputs for digest in one.status_lists]
+    found: dict[str, tuple[str, bytes]] = {}
+    for kind, folder, things in (
+        ("approval", "approvals", [blob.raw for blob in evidence if blob.kind == "approval"]),
+        ("refusal", "refusals", [blob.raw for blob in evidence if blob.kind == "refusal"]),
+        ("credential", "credentials", await _kept(ledger, [one for it in inputs for one in it.looked_up])),
+        ("status", "status", await _kept(ledger, lists)),
+        ("policy", "policies", await _kept(ledger, [one.policy for one in inputs])),
+    ):
+        found |= {f"{folder}/{digest_bytes(raw)}.json": (kind, raw) for raw in things}
+    return found
 
 
 def _vouching(rows: Iterable[Row], issuers: Collection[DidDocument], there: Collection[Did]) -> list[bytes]:
