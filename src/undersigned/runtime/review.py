@@ -27,7 +27,7 @@ from undersigned.attestation import (
 )
 from undersigned.contract import ContractDocument, plain
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, JsonObject
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject
 from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError, VerificationError
 from undersigned.ledger import Blob
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
@@ -96,6 +96,17 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Why the hirer's own function could say nothing, if it could not; it is called again."""
     by: tuple[Blob, ...] = ()
     """The provider's DID document, by which that was found."""
+
+
+class _Seen(msgspec.Struct):
+    """What a look at a delivery found so far: one that ends early is told with that."""
+
+    by: tuple[Blob, ...] = ()
+    """The provider's DID document, by which it looked."""
+    statements: tuple[Digest, ...] = ()
+    """Those that hold."""
+    met: Mapping[str, bool] | None = None
+    """As of `Found`."""
 
 
 class Reviews:
@@ -197,63 +208,14 @@ class Reviews:
         patience: Patience,
     ) -> Say | None:
         """The `Review`; None if the verdict is somebody else's, whom the terms name."""
-        agent, now = self._agent, self._agent.clock.now()
-        engagement = conversation.engagement
-        wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
-        delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        agent, now, engagement = self._agent, self._agent.clock.now(), conversation.engagement
         failed: UndersignedError | None = None
-        statements: tuple[Digest, ...] = ()
-        met: Mapping[str, bool] | None = None
         raised: _NoVerdict | None = None
         again: Again | None = None
         reasons: tuple[tuple[str, str], ...] = ()
-        by: tuple[Blob, ...] = ()
+        seen = _Seen()
         try:
-            if delivery.outcome != "complete":
-                raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
-            if len(delivered) < len(delivery.artifacts):
-                raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
-            if missing := wanted.keys() - delivered.keys():
-                raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
-            if unasked := delivered.keys() - wanted.keys():
-                # No contract bounds how much they are (SC-69), so none of it is fetched.
-                names = ", ".join(sorted(unasked))
-                raise VerificationError("terms_mismatch", f"delivered and not agreed on: {names:.200}")
-            for artifact in delivery.artifacts:
-                most = wanted[artifact.name] or agent.max_artifact_bytes
-                tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
-                await patience.had(transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most, tell))
-                _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
-            artifacts = await Contents.of(agent.artifacts, delivered)
-            provider = await patience.had(agent.document_of(engagement.peer))
-            await conversation.require_document(provider)
-            # What the statements were held against is evidence with the verdict: no message may ever come by it.
-            by = (document_blob(provider),)
-            published, named = provider.keys("assertionMethod", now=now), document.methods.provider
-            # HIRE-ATT-02: only keys that the contract lists speak for the provider.
-            keys = {method: key for method, key in published.items() if method in named}
-            if not keys:
-                came = ", ".join(published) or "none"
-                text = f"the contract names {', '.join(named)} for its statements; published now: {came}"
-                raise VerificationError("attester_not_trusted", text)
-            verified = verify_delivery(
-                delivery.statements,
-                attester=engagement.peer,
-                keys=keys,
-                contract=delivery.contract,
-                artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
-                required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
-                task=document.terms.task.kind,
-                inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
-            )
-            statements = tuple(one.digest for one in verified)
-            asked = document.terms.evidence
-            if asked.sbom is not None:
-                given = agent.hirer.order(conversation).inputs
-                await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
-            if asked.c2pa:
-                await check_media(document, delivery, artifacts, keys, agent.artifacts)
-            met = await self._criteria(conversation, document, artifacts)
+            await self._look(conversation, document, delivery, transfers, patience, now, seen)
         except UndersignedError as error:
             if error.retryable or of_store(error):
                 raise
@@ -268,7 +230,9 @@ class Reviews:
             again, failed = error, error.error  # the verifier's no can be carried meanwhile
         if document.terms.evidence.verifier is not None:
             before, why = self._found.get(conversation.id), None if raised is None else str(raised)
-            self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed, raised=why, by=by)
+            self._found[conversation.id] = Found(
+                round=delivery.round, met=seen.met, error=failed, raised=why, by=seen.by
+            )
             if before is None or before.round != delivery.round:
                 awaited = (("verdict-awaited", document.terms.evidence.verifier),)
                 await conversation.ask(lambda _: Say("", {}, facts=awaited))
@@ -278,21 +242,110 @@ class Reviews:
             raise raised  # the verifier may speak meanwhile, and what it says may need what we find
         if document.terms.evidence.verifier is not None:
             return None
-        criteria = _criteria_of(document, met, failed)
+        criteria = _criteria_of(document, seen.met, failed)
         passed = failed is None and all(criterion.met for criterion in criteria)
         predicate = accepted(
             contract=delivery.contract,
             document_id=document.id,
             verifier=agent.identity.did,
             passed=passed,
-            statements=statements,
+            statements=seen.statements,
             time_verified=now,
         )
         # A statement has a subject; when nothing was delivered it is about the contract itself.
-        statement = await agent.papers.stated(delivered or {"contract": delivery.contract}, predicate)
+        subjects = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        statement = await agent.papers.stated(subjects or {"contract": delivery.contract}, predicate)
         return _reviewed(
-            engagement, document, delivery, passed, criteria, statement, failed, facts=reasons, evidence=by
+            engagement,
+            document,
+            delivery,
+            passed,
+            criteria,
+            statement,
+            failed,
+            facts=reasons,
+            evidence=seen.by,
         )
+
+    async def _look(
+        self,
+        conversation: Conversation,
+        document: ContractDocument,
+        delivery: Delivery,
+        transfers: Transfers,
+        patience: Patience,
+        now: Instant,
+        seen: _Seen,
+    ) -> None:
+        """Looks whether a delivery holds, and which criteria it meets; into `seen` goes what is found on the way.
+
+        Raises:
+            UndersignedError: It does not hold, or that cannot be seen now (`retryable`).
+            _NoVerdict, Again: As `_criteria` and `Patience.had`.
+        """
+        agent, peer, asked = self._agent, conversation.engagement.peer, document.terms.evidence
+        artifacts = await self._fetched(conversation, document, delivery, transfers, patience)
+        provider = await patience.had(agent.document_of(peer))
+        await conversation.require_document(provider)
+        # What the statements were held against is evidence with the verdict: no message may ever come by it.
+        seen.by = (document_blob(provider),)
+        published, named = provider.keys("assertionMethod", now=now), document.methods.provider
+        # HIRE-ATT-02: only keys that the contract lists speak for the provider.
+        keys = {method: key for method, key in published.items() if method in named}
+        if not keys:
+            came = ", ".join(published) or "none"
+            text = f"the contract names {', '.join(named)} for its statements; published now: {came}"
+            raise VerificationError("attester_not_trusted", text)
+        verified = verify_delivery(
+            delivery.statements,
+            attester=peer,
+            keys=keys,
+            contract=delivery.contract,
+            artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
+            required=asked.predicates or (WorkPredicate.PREDICATE_TYPE,),
+            task=document.terms.task.kind,
+            inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
+        )
+        seen.statements = tuple(one.digest for one in verified)
+        if asked.sbom is not None:
+            given = agent.hirer.order(conversation).inputs
+            await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
+        if asked.c2pa:
+            await check_media(document, delivery, artifacts, keys, agent.artifacts)
+        seen.met = await self._criteria(conversation, document, artifacts)
+
+    async def _fetched(
+        self,
+        conversation: Conversation,
+        document: ContractDocument,
+        delivery: Delivery,
+        transfers: Transfers,
+        patience: Patience,
+    ) -> Contents:
+        """What was delivered, in our store, once it is whole and what the contract asks for.
+
+        Raises:
+            PolicyError, VerificationError: It is not.
+        """
+        agent, peer = self._agent, conversation.engagement.peer
+        wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
+        delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        if delivery.outcome != "complete":
+            raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
+        if len(delivered) < len(delivery.artifacts):
+            raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
+        if missing := wanted.keys() - delivered.keys():
+            raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
+        if unasked := delivered.keys() - wanted.keys():
+            # No contract bounds how much they are (SC-69), so none of it is fetched.
+            names = ", ".join(sorted(unasked))
+            raise VerificationError("terms_mismatch", f"delivered and not agreed on: {names:.200}")
+        for artifact in delivery.artifacts:
+            most = wanted[artifact.name] or agent.max_artifact_bytes
+            tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
+            await patience.had(transfers.fetch(peer, artifact.uri, artifact.digest, most, tell))
+            _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
+        return await Contents.of(agent.artifacts, delivered)
 
     async def judged(self, conversation: Conversation, statement: JsonObject) -> Say:
         """The `Review` with this statement of the verifier that the terms name, once it is one.
