@@ -187,14 +187,14 @@ def judge_as(members: Callable[[Any, Message], dict[str, Any]]) -> None:
 
 def says(type_: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """What this peer says in messages of one type is changed before it is signed."""
-    real = conversation.Conversation._say
+    real = saying.Speaker._say
 
     async def say(self: Any, turn_: Any, said: turn.Say) -> None:
         if said.type == type_:
             said = msgspec.structs.replace(said, body=change(dict(said.body)))
         await real(self, turn_, said)
 
-    conversation.Conversation._say = say
+    saying.Speaker._say = say
 
 
 # ---------------------------------------------------------------------- connections
@@ -428,7 +428,7 @@ def _no_sync() -> None:
     async def reconnect(self: Any, turn_: Any) -> None:
         turn_.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn_)])
 
-    conversation.Conversation._reconnect = reconnect
+    saying.Speaker._reconnect = reconnect
 
 
 @mutant("answers a Sync with a Sync", "HIRE-SYN-02", "sync-is-not-answered-with-sync")
@@ -461,8 +461,8 @@ def _nothing_again() -> None:
     async def answer(self: Any, turn_: Any, move: Any) -> None:
         await self._say(turn_, turn.Say("Receipt", {"of": (move.digest,), "received_at": self.shell.clock.now()}))
 
-    conversation.Conversation._answer_repeat = answer
-    conversation.Conversation._reconnect = reconnect
+    saying.Speaker._answer_repeat = answer
+    saying.Speaker._reconnect = reconnect
     conversation.Conversation._receive = receive
 
 
@@ -475,7 +475,7 @@ def _nothing_again() -> None:
     "reconnect-in-work",
 )
 def _gives_up() -> None:
-    real = conversation.Conversation._reconnect
+    real = saying.Speaker._reconnect
 
     async def reconnect(self: Any, turn_: Any) -> None:
         await real(self, turn_)
@@ -486,7 +486,7 @@ def _gives_up() -> None:
             end = {"contract": engagement.contract.digest, "cause": "unable", "evidence": ()}
             await self._say(turn_, turn.Say("Terminate", end))
 
-    conversation.Conversation._reconnect = reconnect
+    saying.Speaker._reconnect = reconnect
 
 
 @mutant("takes keys for which anybody can sign", "HIRE-KEY-01", "connection-weak-key")
@@ -612,13 +612,13 @@ def _silent_faults() -> None:
 
 @mutant("refuses moves without a word", "HIRE-CHN-11", "contract-closing-checkpoint", "negotiation-round-limit")
 def _silent_problems() -> None:
-    real = conversation.Conversation._say
+    real = saying.Speaker._say
 
     async def say(self: Any, turn_: Any, said: turn.Say) -> None:
         if said.type != "Problem":
             await real(self, turn_, said)
 
-    conversation.Conversation._say = say
+    saying.Speaker._say = say
 
 
 @mutant("takes messages of any size", "HIRE-JSN-04", "text-too-large")
@@ -845,7 +845,7 @@ def _no_receipt() -> None:
     async def answer(self: Any, turn_: Any, move: Any) -> None:
         return None
 
-    conversation.Conversation._answer_repeat = answer
+    saying.Speaker._answer_repeat = answer
 
 
 @mutant("answers a repeat anew", "HIRE-CHN-06", "chain-repeat-acceptance", "chain-repeat-offer", "chain-repeat-start")
@@ -858,7 +858,7 @@ def _answers_anew() -> None:
         again = msgspec.structs.replace(last.message, id=fresh_urn(), proof=None)
         turn_.sends.append((await outgoing.sign_message(again, self.shell.identity, None, turn_.now)).raw)
 
-    conversation.Conversation._answer_repeat = answer
+    saying.Speaker._answer_repeat = answer
 
 
 @mutant("refuses repeats", "HIRE-CHN-04", "chain-repeat-seal")
@@ -1649,14 +1649,14 @@ def _other_inputs() -> None:
 
 @mutant("refuses at length", "HIRE-SEC-08", "negotiation-withdraws-after-acceptance")
 def _at_length() -> None:
-    real = conversation.Conversation._say
+    real = saying.Speaker._say
 
     async def say(self: Any, turn: Any, said: Any) -> None:
         if said.type == "Problem":
             said = msgspec.structs.replace(said, body={**said.body, "supported": ("x" * 200,) * 5})
         await real(self, turn, said)
 
-    conversation.Conversation._say = say
+    saying.Speaker._say = say
 
 
 @mutant("takes a delivery back because it is refused", "HIRE-NEG-19", "contract-problem-about-a-delivery")

@@ -19,11 +19,11 @@ from undersigned.messages import SignedMessage, VerifiedMessage, codec, draft, r
 from undersigned.protocol import ENDED, ROWS, case, fold
 from undersigned.runtime import (
     beliefs,
-    conversation,
     gather,
     intake,
     papers,
     review,
+    saying,
     status_keeper,
     turn,
     witnessing,
@@ -84,7 +84,7 @@ def compared(change: Callable[[Any, Any], Any]) -> None:
 
 def leaves_as(type_: str, **members: Any) -> None:
     """What this peer says in one type leaves with other members than were judged and stored, and a proof over them."""
-    real = conversation.Conversation._say
+    real = saying.Speaker._say
 
     async def say(self: Any, turn_: Any, said: turn.Say) -> None:
         await real(self, turn_, said)
@@ -102,7 +102,7 @@ def leaves_as(type_: str, **members: Any) -> None:
         )
         turn_.sends.append(drafted.signed(await identity.sign(drafted.to_sign)).raw)
 
-    conversation.Conversation._say = say
+    saying.Speaker._say = say
 
 
 def refuses(code: str, moves: Callable[[Any, Any], bool]) -> None:
@@ -278,13 +278,13 @@ def _own_places() -> None:
 
 @mutant("answers nothing after the end", "HIRE-CHN-10", "chain-terminal-state")
 def _silent_after_the_end() -> None:
-    real = conversation.Conversation._answer_repeat
+    real = saying.Speaker._answer_repeat
 
     async def answer(self: Any, turn_: Any, move: Any) -> None:
         if turn_.engagement.state not in ENDED:
             await real(self, turn_, move)
 
-    conversation.Conversation._answer_repeat = answer
+    saying.Speaker._answer_repeat = answer
 
 
 @mutant("digests a message as it was spelled", "HIRE-DIG-01", "text-other-spelling")
@@ -373,25 +373,25 @@ def _tells_text() -> None:
 
 @mutant("goes on after an acceptance of something else", "HIRE-NEG-12", "hirer-accepts-another-document")
 def _goes_on() -> None:
-    real = conversation.Conversation._say
+    real = saying.Speaker._say
 
     async def say(self: Any, turn_: Any, said: turn.Say) -> None:
         if said.type != "Withdraw" or said.body.get("reason") != "terms_mismatch":
             await real(self, turn_, said)
 
-    conversation.Conversation._say = say
+    saying.Speaker._say = say
 
 
 @mutant("forgets that it accepted when a connection ends", "HIRE-NEG-13", "reconnect-in-doubt")
 def _forgets_acceptances() -> None:
-    real, forgotten = conversation.Conversation._reconnect, set()
+    real, forgotten = saying.Speaker._reconnect, set()
 
     async def reconnect(self: Any, turn_: Any) -> None:
         if turn_.engagement.state == "accepted-by-provider":
             forgotten.add(turn_.engagement.id)
         await real(self, turn_)
 
-    conversation.Conversation._reconnect = reconnect
+    saying.Speaker._reconnect = reconnect
     refuses("wrong_state", lambda engagement, said: said.type == "Seal" and engagement.id in forgotten)
 
 

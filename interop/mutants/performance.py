@@ -20,7 +20,7 @@ from undersigned.jsonld import compiled
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.proof.suites import rdfc
 from undersigned.protocol import fold, lane, performance
-from undersigned.runtime import SystemClock, conversation, intake, papers, review, turn
+from undersigned.runtime import SystemClock, intake, papers, review, saying, turn
 from undersigned.scope import decision
 
 OTHER = digest_bytes(b"another")
@@ -28,7 +28,7 @@ OTHER = digest_bytes(b"another")
 
 def leaves_with(type_: str, change: Callable[[dict[str, Any]], None]) -> None:
     """What this peer says in one type is changed as JSON, whether it fits or not, and leaves with a proof over that."""
-    real = conversation.Conversation._say
+    real = saying.Speaker._say
 
     async def say(self: Any, turn_: Any, said: turn.Say) -> None:
         await real(self, turn_, said)
@@ -48,7 +48,7 @@ def leaves_with(type_: str, change: Callable[[dict[str, Any]], None]) -> None:
             canonicalize(attach(value, config, await identity.sign(prepare(value, config, identity.kind))))
         )
 
-    conversation.Conversation._say = say
+    saying.Speaker._say = say
 
 
 # ---------------------------------------------------------------------- JSON-LD
@@ -252,7 +252,7 @@ def _no_release() -> None:
     "lane-release-sealed",
 )
 def _change_alone() -> None:
-    real = conversation.Conversation._say
+    real = saying.Speaker._say
 
     async def say(self: Any, turn_: Any, said: turn.Say) -> None:
         if said.type == "Acceptance" and turn_.engagement.contract is not None:
@@ -260,7 +260,7 @@ def _change_alone() -> None:
             said = msgspec.structs.replace(said, body={**said.body, "contract_proof": proof})
         await real(self, turn_, said)
 
-    conversation.Conversation._say = say
+    saying.Speaker._say = say
 
 
 @mutant("reads a statement with a member twice", "HIRE-ATT-01", "attestation-review-name-twice")
