@@ -9,7 +9,7 @@ Source: protocol-spec/19-trace.md, section 19.5
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -160,16 +160,7 @@ class VerdictBook:
             lists = {one.url: await self._list(one) for one in inputs.lists}
             known = [SeenList(await self._list(one), one.own, one.why) for one in inputs.known]
             evidence = _evidence(packs, documents, earlier, recorded.at)
-            again = _made(
-                recorded,
-                evidence,
-                policy=policy,
-                anchors=anchors,
-                heard=heard,
-                links=links,
-                lists=lists,
-                known=known,
-            )
+            again = _Given(policy, anchors, heard, links, lists, known).judged(recorded, evidence)
         except UndersignedError as error:
             if error.code == "not_found":
                 raise
@@ -266,49 +257,14 @@ async def judge_artifact(
     heard, links = _heard(home, asked_about(artifact, evidence), purpose, anchors, ours, now)
     relied = [one for made in evidence.made(artifact) for one in memberships(made, evidence)]
     lists, missed = await _lists([*relied, *links], gatherer, clock)
-    wanted = missed | {
-        (url, one.issuer): f"{url} serves an older one, of {one.credential.made}" for url, one in lists.items()
-    }
-    seen: list[SeenList] = []
-    if urls := {url for url, _ in wanted}:
-        issuers = _by_did([*beside, *(one.document for found in evidence.earlier.values() for one in found)])
-        shown = Evidence.of([held for _, held in all_held[len(own.packs) :]]).held
-        old = [*await before_in_ledger(ledger, urls), *await book.before(urls)]
-        # Against a list of now nothing counts that a key of before signed: whoever stole it could date it as late.
-        issuers |= {one.issuer: (one.by,) for one in lists.values() if one.by is not None}
-        old += before_in_packs(shown, issuers, urls)
-        seen = [one for one in newest(old, wanted, now) if _newer(one, lists)]
+    theirs = [held for _, held in all_held[len(own.packs) :]]
+    known_by = [*beside, *(one.document for found in evidence.earlier.values() for one in found)]
+    seen = await _last_seen(ledger, book, theirs, known_by, lists, missed, now)
     missing |= {url: why for (url, _), why in missed.items() if url not in {one.list.url for one in seen}}
-    consulted = [(url, one, one.by) for url, one in sorted(lists.items()) if one.by is not None]
     taking = {did for held in evidence.held for did in _dids(held) if not is_derived(did)}
     needed = {one.raw_digest: one.raw for one in beside if one.id in taking}
     earlier = [one for found in evidence.earlier.values() for one in found]
-    inputs = MadeFrom(
-        policy=policy.digest,
-        anchors=anchors.digest,
-        heard=heard.digest,
-        packs=tuple(digest_bytes(raw) for raw, _ in used),
-        documents=tuple(needed),
-        links=tuple(one.digest for one in links),
-        lists=tuple(
-            ListUsed(url=url, list=one.credential.digest, document=by.raw_digest, verified=one.verified)
-            for url, one, by in consulted
-        ),
-        known=tuple(
-            LastKnown(
-                url=one.list.url,
-                list=one.list.credential.digest,
-                document=one.list.by.raw_digest,
-                verified=one.list.verified,
-                own=one.own,
-                why=one.why,
-            )
-            for one in seen
-            if one.list.by is not None
-        ),
-        earlier=tuple(EarlierUsed(document=one.document.raw_digest, at=one.at) for one in earlier),
-        missing=tuple(Missing(what=what, why=why) for what, why in sorted(missing.items())),
-    )
+    given = _Given(policy, anchors, heard, links, lists, seen)
     asking = Verdict(
         outcome="deny",
         artifact=artifact,
@@ -316,57 +272,113 @@ async def judge_artifact(
         by=home.configuration.did,
         policy="",
         at=now,
-        inputs=inputs,
+        inputs=given.named([raw for raw, _ in used], needed, earlier, missing),
     )
-    verdict = _made(
-        asking,
-        _evidence([raw for raw, _ in used], [kept_document(raw) for raw in needed.values()], earlier, now),
-        policy=policy,
-        anchors=anchors,
-        heard=heard,
-        links=links,
-        lists=lists,
-        known=seen,
-    )
-    kept = [
-        *(canonical_bytes(policy), canonical_bytes(anchors), canonical_bytes(heard)),
-        *(raw for raw, _ in used),
-        *needed.values(),
-        *(one.document.raw for one in earlier),
-        *map(signed_bytes, links),
-        *(signed_bytes(one.credential) for _, one, _ in consulted),
-        *(by.raw for _, _, by in consulted),
-        *(signed_bytes(one.list.credential) for one in seen),
-        *(one.list.by.raw for one in seen if one.list.by is not None),
-    ]
+    rested = _evidence([raw for raw, _ in used], [kept_document(raw) for raw in needed.values()], earlier, now)
+    verdict = given.judged(asking, rested)
+    kept = [*given.kept(), *(raw for raw, _ in used), *needed.values(), *(one.document.raw for one in earlier)]
     return verdict, await book.put(verdict, kept)
 
 
-def _made(
-    of: Verdict,
-    evidence: Evidence,
-    *,
-    policy: Policy,
-    anchors: Anchors,
-    heard: Heard,
-    links: Iterable[Credential],
+async def _last_seen(
+    ledger: Ledger,
+    book: VerdictBook,
+    theirs: list[Held],
+    documents: Iterable[DidDocument],
     lists: Mapping[str, StatusList],
-    known: Iterable[SeenList],
-) -> Verdict:
-    return judge(
-        of.artifact,
-        of.purpose,
-        evidence,
-        policy=policy,
-        own=of.by,
-        now=of.at,
-        anchors=anchors,
-        heard=heard,
-        links=links,
-        lists=lists,
-        known=known,
-        inputs=of.inputs,
-    )
+    missed: Mapping[tuple[str, Did], str],
+    now: Instant,
+) -> list[SeenList]:
+    """Of the lists that could not be had, and of those that were had if it is not the one of now: the newest that our
+    ledger, our earlier verdicts and packs of others hold.
+    """
+    wanted = dict(missed) | {
+        (url, one.issuer): f"{url} serves an older one, of {one.credential.made}" for url, one in lists.items()
+    }
+    urls = {url for url, _ in wanted}
+    if not urls:
+        return []
+    old = [*await before_in_ledger(ledger, urls), *await book.before(urls)]
+    # Against a list of now nothing counts that a key of before signed: whoever stole it could date it as late.
+    issuers = _by_did(documents) | {one.issuer: (one.by,) for one in lists.values() if one.by is not None}
+    old += before_in_packs(Evidence.of(theirs).held, issuers, urls)
+    return [one for one in newest(old, wanted, now) if _newer(one, lists)]
+
+
+class _Given(NamedTuple):
+    """What a verdict is made from, beside the evidence about the artifact."""
+
+    policy: Policy
+    anchors: Anchors
+    heard: Heard
+    links: Sequence[Credential]
+    lists: Mapping[str, StatusList]
+    """Those that could be had, by their URLs."""
+    known: Sequence[SeenList]
+    """The last known ones of others."""
+
+    def judged(self, of: Verdict, evidence: Evidence) -> Verdict:
+        """The verdict on what `of` asks about."""
+        return judge(
+            of.artifact,
+            of.purpose,
+            evidence,
+            policy=self.policy,
+            own=of.by,
+            now=of.at,
+            anchors=self.anchors,
+            heard=self.heard,
+            links=self.links,
+            lists=self.lists,
+            known=self.known,
+            inputs=of.inputs,
+        )
+
+    def named(
+        self,
+        packs: Iterable[bytes],
+        documents: Iterable[Digest],
+        earlier: Iterable[Earlier],
+        missing: Mapping[str, str],
+    ) -> MadeFrom:
+        """All of it, and what the evidence is from, by digest."""
+        return MadeFrom(
+            policy=self.policy.digest,
+            anchors=self.anchors.digest,
+            heard=self.heard.digest,
+            packs=tuple(digest_bytes(raw) for raw in packs),
+            documents=tuple(documents),
+            links=tuple(one.digest for one in self.links),
+            lists=tuple(
+                ListUsed(url=url, list=one.credential.digest, document=one.by.raw_digest, verified=one.verified)
+                for url, one in sorted(self.lists.items())
+                if one.by is not None
+            ),
+            known=tuple(
+                LastKnown(
+                    url=one.list.url,
+                    list=one.list.credential.digest,
+                    document=one.list.by.raw_digest,
+                    verified=one.list.verified,
+                    own=one.own,
+                    why=one.why,
+                )
+                for one in self.known
+                if one.list.by is not None
+            ),
+            earlier=tuple(EarlierUsed(document=one.document.raw_digest, at=one.at) for one in earlier),
+            missing=tuple(Missing(what=what, why=why) for what, why in sorted(missing.items())),
+        )
+
+    def kept(self) -> list[bytes]:
+        """The bytes of all that `named` names of it."""
+        lists = [one for one in self.lists.values() if one.by is not None] + [one.list for one in self.known]
+        return [
+            *(canonical_bytes(self.policy), canonical_bytes(self.anchors), canonical_bytes(self.heard)),
+            *map(signed_bytes, self.links),
+            *(signed_bytes(one.credential) for one in lists),
+            *(one.by.raw for one in lists if one.by is not None),
+        ]
 
 
 def _evidence(
