@@ -222,7 +222,8 @@ def verify_delivery(
 
     Raises:
         As `verify_statement`; VerificationError `digest_mismatch` also if an artifact lacks a required statement,
-        `attestation_binding` if one tells of another task or input than the contract does.
+        `attestation_binding` if one tells of another task or input than the contract does; FormatError `too_large`, if
+        there are more than are looked at.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.3
     """

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import distribution
@@ -185,24 +185,12 @@ async def _serve_until_ready(
     raise UndersignedError("unreachable", f"the peer of {home} ended at once; see {log}")
 
 
-@click.command()
-@click.option(
-    "--artifact",
-    type=FILE,
-    help="A wheel or source distribution; by default one that is installed here.",
-)
-@click.option(
-    "--dir",
-    "folder",
-    type=FOLDER,
-    default=Path("undersigned-demo"),
-    show_default=True,
-    help="Folder for what is made; each run gets one of its own in it.",
-)
-@meeting
-async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
-    """Two companies, two processes, one hire: from the first message to the evidence."""
-    began = time.monotonic()
+def _artifact(artifact: Path | None) -> tuple[str, bytes, str]:
+    """Name and bytes of what the bill of materials is to be of, and a line about it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is no distribution of Python's; `missing_extra`.
+    """
     if artifact is None:
         name, data = _default_artifact()
     else:
@@ -218,15 +206,12 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         raise ConfigurationError("missing_extra", "the demo needs an extra: pip install 'undersigned[prov]'") from exc
     except FormatError as error:
         raise ConfigurationError("bad_configuration", f"{name}: {error.message}") from error
-    run = _own_folder(folder)
-    acme_port, globex_port = free_ports(2)
-    dids = {port: "did:web:" + quote(f"localhost:{port}", safe="") for port in (acme_port, globex_port)}
-    out.local = True
-    out.line(
-        f"{name}: {described.name} {described.version}, {counted(len(data), 'byte')}, "
-        f"{counted(len(described.files), 'file')}"
-    )
-    out.line(f"two state folders in {run}; local: loopback only, without TLS")
+    said = f"{name}: {described.name} {described.version}, {counted(len(data), 'byte')}"
+    return name, data, f"{said}, {counted(len(described.files), 'file')}"
+
+
+async def _companies(run: Path, acme_port: int, globex_port: int, dids: Mapping[int, str]) -> tuple[Home, Home]:
+    """The two state folders: Acme, which hires, and Globex, which is hired; each believes the other's organisation."""
     acme = create_home(
         run / "acme",
         name="Acme buying agent",
@@ -254,6 +239,93 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     )
     await issue_membership(acme)
     await issue_membership(globex)
+    return acme, globex
+
+
+async def _followed(
+    narrator: _Narrator, hirer: Process, provider: AsyncIterator[dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Tells what both say until the hire is over: its result, or why there is none, and the hirer's exit code.
+
+    Raises:
+        TimeoutError: It took too long.
+    """
+    result: dict[str, Any] = {}
+    failure: dict[str, Any] = {}
+
+    async def follow_hirer() -> None:
+        async for value in _lines(hirer):
+            if value.get("kind") == "result":
+                result.update(value)
+            elif "error" in value:
+                failure.update(value["error"])
+            else:
+                narrator.tell(value, "Acme", "Globex")
+
+    async def follow_provider() -> None:
+        async for value in provider:
+            narrator.tell(value, "Globex", "Acme")
+            if value.get("kind") == "over":
+                return
+
+    following = asyncio.create_task(follow_provider())
+    try:
+        async with asyncio.timeout(HIRE_SECONDS):
+            await follow_hirer()
+            code = await hirer.wait()
+            if code == 0:
+                await following
+    finally:
+        following.cancel()
+    return result, failure, code
+
+
+def _tell_evidence(out: Out, packs: Mapping[str, Path], result: Mapping[str, Any]) -> bool:
+    """The contract, and what proves it; whether all of it holds."""
+    reports = {who: verify_pack(pack.read_bytes(), now=SystemClock().now()) for who, pack in packs.items()}
+    contract = json.loads(dict(read_pack(packs["acme"].read_bytes()).members)["contract.json"])
+    out.line()
+    out.line(" The contract", style="bold cyan")
+    for line in contract_card(contract["document"], contract["seal"], state=reports["acme"].state).splitlines():
+        out.line(f"    {line}")
+    out.line()
+    out.line(" The evidence", style="bold cyan")
+    for who, pack in packs.items():
+        report = reports[who]
+        verdict = f"verified, {len(report.steps)} steps" if report.ok else "DOES NOT HOLD"
+        out.line(f"    {who:8} {pack}  ({verdict})", style="" if report.ok else "bold red")
+    for path in result["written"].values():
+        out.line(f"    result   {path}")
+    out.line(f"    check it yourself:  {typed('verify {} --explain', packs['acme'])}")
+    return all(report.ok for report in reports.values())
+
+
+@click.command()
+@click.option(
+    "--artifact",
+    type=FILE,
+    help="A wheel or source distribution; by default one that is installed here.",
+)
+@click.option(
+    "--dir",
+    "folder",
+    type=FOLDER,
+    default=Path("undersigned-demo"),
+    show_default=True,
+    help="Folder for what is made; each run gets one of its own in it.",
+)
+@meeting
+async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
+    """Two companies, two processes, one hire: from the first message to the evidence."""
+    began = time.monotonic()
+    name, data, said = _artifact(artifact)
+    run = _own_folder(folder)
+    acme_port, globex_port = free_ports(2)
+    dids = {port: "did:web:" + quote(f"localhost:{port}", safe="") for port in (acme_port, globex_port)}
+    out.local = True
+    out.line(said)
+    out.line(f"two state folders in {run}; local: loopback only, without TLS")
+    acme, globex = await _companies(run, acme_port, globex_port, dids)
     source = run / "acme" / "in" / name
     source.parent.mkdir()
     source.write_bytes(data)
@@ -273,33 +345,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
             env=env,
             log=run / "acme" / "hire.log",
         )
-        result: dict[str, Any] = {}
-        failure: dict[str, Any] = {}
-
-        async def follow_hirer() -> None:
-            async for value in _lines(hirer):
-                if value.get("kind") == "result":
-                    result.update(value)
-                elif "error" in value:
-                    failure.update(value["error"])
-                else:
-                    narrator.tell(value, "Acme", "Globex")
-
-        async def follow_provider() -> None:
-            async for value in globex_lines:
-                narrator.tell(value, "Globex", "Acme")
-                if value.get("kind") == "over":
-                    return
-
-        following = asyncio.create_task(follow_provider())
-        try:
-            async with asyncio.timeout(HIRE_SECONDS):
-                await follow_hirer()
-                code = await hirer.wait()
-                if code == 0:
-                    await following
-        finally:
-            following.cancel()
+        result, failure, code = await _followed(narrator, hirer, globex_lines)
         seconds = time.monotonic() - hired
         if code != 0 or not result:
             raise UndersignedError(
@@ -312,22 +358,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         await processes.end()
 
     packs = {home.path.name: await export_to(Home(home.path), result["engagement"], None) for home in (acme, globex)}
-    reports = {who: verify_pack(pack.read_bytes(), now=SystemClock().now()) for who, pack in packs.items()}
-    contract = json.loads(dict(read_pack(packs["acme"].read_bytes()).members)["contract.json"])
-    out.line()
-    out.line(" The contract", style="bold cyan")
-    for line in contract_card(contract["document"], contract["seal"], state=reports["acme"].state).splitlines():
-        out.line(f"    {line}")
-    out.line()
-    out.line(" The evidence", style="bold cyan")
-    for who, pack in packs.items():
-        report = reports[who]
-        verdict = f"verified, {len(report.steps)} steps" if report.ok else "DOES NOT HOLD"
-        out.line(f"    {who:8} {pack}  ({verdict})", style="" if report.ok else "bold red")
-    for path in result["written"].values():
-        out.line(f"    result   {path}")
-    out.line(f"    check it yourself:  {typed('verify {} --explain', packs['acme'])}")
-    held = all(report.ok for report in reports.values())
+    held = _tell_evidence(out, packs, result)
     out.line()
     out.line(
         f"{'Done' if held else 'FAILED'}: hired, worked, refused {counted(narrator.refusals, 'time')}, accepted and "

@@ -725,6 +725,7 @@ class Agent:
 
         Raises:
             ScopeError, ProofError, LedgerError: As `Gate.admit`.
+            LocalProtocolError: `wrong_state`: there is no contract.
         """
         engagement = conversation.engagement
         contract, document = engagement.contract, conversation.offered()

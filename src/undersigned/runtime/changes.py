@@ -371,6 +371,7 @@ class Changes:
 
         Raises:
             FormatError, VerificationError: It is not.
+            LocalProtocolError: `terms_mismatch`: the terms name no arbiter.
         """
         arbiter = conversation.offered().terms.arbiter
         if arbiter is None:

@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import tomllib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -120,22 +120,13 @@ def create_home(
     checked_name("name", name)
     checked_name("organisation", name if organisation is None else organisation)
     distinct_offers(offer.task for offer in offers)
-    if domain is not None and not _DOMAIN.fullmatch(domain):
-        raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
-    if url is not None and (domain or local or not _ORIGIN.fullmatch(url)):
-        raise ConfigurationError(
-            "bad_configuration", f"expected https://host, with no domain and not local, got {url!r}"
-        )
-    if domain is None and not (local and port) and kind != "Ed25519":
-        raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
-    if history and domain is None and not (local and port):
-        raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
+    authority = f"localhost:{port}" if local and port else domain
+    _require_usable(authority, domain, url, local=local, kind=kind, history=history)
     if organisation is not None and not office:
         raise ConfigurationError("bad_configuration", "without an office there is no organisation to be named")
     rules = _policy_lines(policy, parse_price(max_price) if max_price else None)
     agent, office_key = generate_key(kind), generate_key("Ed25519") if office else None
     log = None if kind == "Ed25519" else generate_key("Ed25519")
-    authority = f"localhost:{port}" if local and port else domain
     public = f"https://{domain}" if domain else url
     published: dict[str, bytes] = {}
     services: tuple[tuple[str, str], ...] = ()
@@ -172,33 +163,12 @@ def create_home(
         *rules,
     ]
     for offer in offers:
-        lines += [
-            "",
-            "[[offer]]",
-            f"task = {_toml(offer.task)}",
-            f"handler = {_toml(offer.handler)}",
-            f"price = {_toml(offer.price)}",
-            f"summary = {_toml(offer.summary)}",
-            f"delivers = {_toml(offer.delivers)}",
-            f"media_type = {_toml(offer.media_type)}",
-            f"capacity = {offer.capacity}",
-        ]
+        lines += _offer_lines(offer)
 
     # Nothing is written before everything that can be wrong was found. The configuration makes it a state folder, so it
     # comes last.
     path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
-    keys = path / "keys"
-    keys.mkdir(mode=0o700, exist_ok=True)
-    if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
-        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with naming(keys / "passphrase"), os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
-    passphrase = passphrase_of(path)
-    seal_key(keys / "agent.json", agent, passphrase)
-    if office_key is not None:
-        seal_key(keys / "organisation.json", office_key, passphrase)
-    if log is not None:
-        seal_key(keys / "log.json", log, passphrase)
+    passphrase = _seal_keys(path, {"agent": agent, "organisation": office_key, "log": log})
     for file_name, document in published.items():
         with naming(path / file_name):
             (path / file_name).write_bytes(document)
@@ -213,6 +183,57 @@ def create_home(
     lines.insert(0, f"did = {_toml(did)}")
     write_whole(path / CONFIGURATION, "\n".join([*lines, ""]).encode())
     return Home(path)
+
+
+def _require_usable(
+    authority: str | None, domain: str | None, url: str | None, *, local: bool, kind: KeyKind, history: bool
+) -> None:
+    """Returns if these go together; `authority` is the host of a `did:web`, if it is to be one.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if domain is not None and not _DOMAIN.fullmatch(domain):
+        raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
+    if url is not None and (domain or local or not _ORIGIN.fullmatch(url)):
+        raise ConfigurationError(
+            "bad_configuration", f"expected https://host, with no domain and not local, got {url!r}"
+        )
+    if authority is None and kind != "Ed25519":
+        raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
+    if authority is None and history:
+        raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
+
+
+def _offer_lines(offer: OfferPart) -> list[str]:
+    return [
+        "",
+        "[[offer]]",
+        f"task = {_toml(offer.task)}",
+        f"handler = {_toml(offer.handler)}",
+        f"price = {_toml(offer.price)}",
+        f"summary = {_toml(offer.summary)}",
+        f"delivers = {_toml(offer.delivers)}",
+        f"media_type = {_toml(offer.media_type)}",
+        f"capacity = {offer.capacity}",
+    ]
+
+
+def _seal_keys(path: Path, sealed: Mapping[str, PrivateKey | None]) -> str:
+    """Writes the keys that there are into the folder, each under its name; the passphrase that opens them, which is in
+    the folder too unless the environment names one.
+    """
+    keys = path / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
+        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with naming(keys / "passphrase"), os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+    passphrase = passphrase_of(path)
+    for name, key in sealed.items():
+        if key is not None:
+            seal_key(keys / f"{name}.json", key, passphrase)
+    return passphrase
 
 
 def _published(
