@@ -222,8 +222,8 @@ async def _exported(
     found: dict[str, tuple[str, bytes]] = {}
     unread: set[str] = set()
     taken = _accepted(rows)
-    for row, item in [(row, item) for row in rows for item in _artifacts_of(row)]:
-        ours = row.kind == "sent" or row.digest in taken
+    for by, item in [(row, item) for row in rows for item in _artifacts_of(row)]:
+        ours = by.kind == "sent" or by.digest in taken
         path, data = f"artifacts/{item.digest}", await delivered.read(engagement, item, ours)
         if data is not None:
             found[path] = ("artifact", data)
