@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -214,8 +214,15 @@ async def proxied(world: World, service: Service, **options: Any) -> AsyncIterat
 @asynccontextmanager
 async def served(service: Service) -> AsyncIterator[str]:
     """The URL of a service on a socket of its own."""
-    app = web.Application(client_max_size=16 * 1024 * 1024)
-    app.router.add_route("*", "/{tail:.*}", service.answer)
+    async with serving(service.answer) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]], **options: Any) -> AsyncIterator[str]:
+    """The URL of what answers every request, on a socket of its own."""
+    app = web.Application(client_max_size=16 * 1024 * 1024, **options)
+    app.router.add_route("*", "/{tail:.*}", answer)
     server = TestServer(app)
     await server.start_server()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,16 @@ def file_size_limit(most: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def put(document: Any, path: Sequence[Any], value: Any) -> None:
+    """Puts `value` at a place of a JSON document; None takes away what is there."""
+    for step in path[:-1]:
+        document = document[step]
+    if value is None:
+        del document[path[-1]]
+    else:
+        document[path[-1]] = value
 
 
 def waiting_tasks(loop: asyncio.AbstractEventLoop) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from undersigned.encoding import Did, Instant, shift
+from undersigned.keys import KeyKind
 from undersigned.ledger import Ledger, Row, open_ledger
 from undersigned.protocol import REPEAT_SECONDS
 from undersigned.runtime import (
@@ -66,14 +67,24 @@ def did_of(port: int) -> str:
     return "did:web:" + quote(f"localhost:{port}", safe="")
 
 
-async def two_homes(folder: Path, *, handler: str = "integration.hires:summarise") -> tuple[Home, Home]:
-    """State folders of a hirer (acme) and a provider (globex) that trust each other's organisation."""
+async def two_homes(
+    folder: Path,
+    *,
+    handler: str = "integration.hires:summarise",
+    kind: KeyKind = "Ed25519",
+    offers: tuple[OfferPart, ...] = (),
+    believed: tuple[str, ...] = (),
+) -> tuple[Home, Home]:
+    """State folders of a hirer (acme) and a provider (globex) that trust each other's organisation; the provider
+    offers a summary by `handler`, unless `offers` says what, and believes those of `believed` too.
+    """
     acme_port, globex_port = free_ports(2)
     acme = create_home(
         folder / "acme",
         name="Acme",
         local=True,
         port=acme_port,
+        kind=kind,
         anchors=(f"{did_of(globex_port)}:org",),
         max_price="10 EUR",
     )
@@ -82,8 +93,9 @@ async def two_homes(folder: Path, *, handler: str = "integration.hires:summarise
         name="Globex",
         local=True,
         port=globex_port,
-        anchors=(f"{did_of(acme_port)}:org",),
-        offers=(OfferPart(task="summary", handler=handler, price="4.00 EUR", delivers="summary.txt"),),
+        kind=kind,
+        anchors=(f"{did_of(acme_port)}:org", *believed),
+        offers=offers or (OfferPart(task="summary", handler=handler, price="4.00 EUR", delivers="summary.txt"),),
     )
     await issue_membership(acme)
     await issue_membership(globex)

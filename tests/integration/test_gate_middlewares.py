@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import uvicorn
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from gate_world import World, at_work
+from gate_world import World, at_work, serving
 from undersigned.daemon import GRANTED, AsgiGate, RequestGate, aiohttp_gate
 
 APP = "/repos/app/files/readme"
@@ -39,14 +38,8 @@ async def under_aiohttp(gate: RequestGate, seen: Seen) -> AsyncIterator[str]:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=seen.answer(request.path, request[GRANTED], await request.read()))
 
-    app = web.Application(middlewares=[aiohttp_gate(gate)], client_max_size=16 * 1024 * 1024)
-    app.router.add_route("*", "/{tail:.*}", handler)
-    server = TestServer(app)
-    await server.start_server()
-    try:
-        yield str(server.make_url("/")).rstrip("/")
-    finally:
-        await server.close()
+    async with serving(handler, middlewares=[aiohttp_gate(gate)]) as url:
+        yield url
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from issuing import edge, issued
 from security.wire_attacker import Attacker, Hiring, Line, refused, until
-from security.wire_world import GUILD, World, _homes
+from security.wire_world import GUILD, World, homes_in
 from status_host import PLACE, StatusHost, status_host
 from undersigned.credentials import (
     AccreditedBy,
@@ -75,7 +75,7 @@ def ruled(globex: Home) -> Home:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     made = World(tmp_path_factory.mktemp("trust"), ledger="memory://")
-    acme, globex = await _homes(tmp_path_factory.mktemp("trust"), "Ed25519")
+    acme, globex = await homes_in(tmp_path_factory.mktemp("trust"))
     made._homes = acme, ruled(globex)
     async with made as opened:
         now = opened.clock.now()

@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from integration.hires import REPORT, did_of, free_ports, summarise
+from integration.hires import REPORT, summarise, two_homes
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Did, Instant
 from undersigned.keys import KeyKind
 from undersigned.ledger import Blob, Row, Summary
-from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership
+from undersigned.runtime import Home, Job, OfferPart, SystemClock
 from undersigned.testing import GUILD
 
 
@@ -68,7 +68,7 @@ class World:
 
     async def __aenter__(self) -> World:
         if self._homes is None:
-            self._homes = await _homes(self._folder, self._kind)
+            self._homes = await homes_in(self._folder, self._kind)
         acme, globex = self._homes
         handlers = {"summary": summarise, "idle": idle}
         self.globex = await self._open.enter_async_context(
@@ -125,17 +125,8 @@ class World:
         )
 
 
-async def _homes(folder: Path, kind: KeyKind) -> tuple[Home, Home]:
-    acme_port, globex_port = free_ports(2)
-    acme = create_home(
-        folder / "acme",
-        name="Acme",
-        local=True,
-        port=acme_port,
-        kind=kind,
-        anchors=(f"{did_of(globex_port)}:org",),
-        max_price="10 EUR",
-    )
+async def homes_in(folder: Path, kind: KeyKind = "Ed25519") -> tuple[Home, Home]:
+    """State folders as of `two_homes`; the provider has room for thousands, and believes the guild of strangers."""
     offers = [
         OfferPart(
             task=task,
@@ -146,18 +137,7 @@ async def _homes(folder: Path, kind: KeyKind) -> tuple[Home, Home]:
         )
         for task in ("summary", "idle")
     ]
-    globex = create_home(
-        folder / "globex",
-        name="Globex",
-        local=True,
-        port=globex_port,
-        kind=kind,
-        anchors=(f"{did_of(acme_port)}:org", GUILD.did),
-        offers=tuple(offers),
-    )
-    await issue_membership(acme)
-    await issue_membership(globex)
-    return acme, globex
+    return await two_homes(folder, kind=kind, offers=tuple(offers), believed=(GUILD.did,))
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER, TRANSCRIPT, document
+from support import put
 from undersigned.contract import (
     DocumentName,
     Methods,
@@ -65,13 +66,7 @@ def test_the_document_of_another_place_is_refused(changes: dict[str, Any], code:
 
 def change(path: list[Any], value: Any) -> dict[str, Any]:
     made = from_struct(document())
-    inner = made
-    for step in path[:-1]:
-        inner = inner[step]
-    if value is None:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
+    put(made, path, value)
     return made
 
 

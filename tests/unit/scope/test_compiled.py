@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from support import put
 from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import FormatError
 from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, document_quads, expand
@@ -155,13 +156,7 @@ def test_expanding_a_scope_gives_the_terms_of_odrl() -> None:
 
 def changed(path: list[Any], value: Any) -> WireScope:
     wire = from_struct(compile_scope(SCOPE, BASE))
-    inner = wire
-    for step in path[:-1]:
-        inner = inner[step]
-    if value is None:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
+    put(wire, path, value)
     return to_struct(wire, WireScope)
 
 
