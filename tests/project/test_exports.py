@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import types
 import typing
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import undersigned
+import undersigned.runtime
 
 PACKAGES = ["undersigned", *(f"undersigned.{m.name}" for m in pkgutil.iter_modules(undersigned.__path__))]
 
@@ -51,3 +53,10 @@ def test_the_three_lists_of_public_names_agree() -> None:
     assert set(seen) == set(undersigned.__all__)
     for name, module in seen.items():
         assert getattr(undersigned, name) is getattr(importlib.import_module(module), name)
+
+
+def test_every_module_of_the_shell_is_named_where_the_package_says_what_it_holds() -> None:
+    """There are some hundred side by side: who looks for one reads there which is about what."""
+    text = (undersigned.runtime.__doc__ or "").partition("are about:")[2]
+    named = [name for line in re.split(r"\n- ", text) for name in re.findall(r"\w+", line.partition(":")[2])]
+    assert sorted(named) == sorted(one.name for one in pkgutil.iter_modules(undersigned.runtime.__path__))

@@ -1,4 +1,26 @@
-"""The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
+"""The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work.
+
+Its modules, by what they are about:
+
+- an agent: agent, bargaining, conversations, crowd, greetings, intake, links, presence, shell, watchers, whereabouts,
+  unread
+- an engagement while it runs: conversation, alarm, documents, names, outgoing, pace, remembered, saying, told, turn,
+  untaken
+- the bargain: hirer, provider, approvals, bookings, continuing, decisions, kept, known_tasks, meeting, order, ordering,
+  papers, received, services
+- the work: work, job, acting, application, gate, guard, other_side, refusals, requests, shares, signs_of_life,
+  subcontracts
+- what is delivered: review, artifacts, contents, delivered_evidence, incoming, judging, objects, patience, transfers
+- a contract while it is performed: changes, closing, contract_orders, objections, renewal, settlement, status_watch
+- a hire as its application sees it: hire
+- whom we believe: beliefs, accusations, anchors, establishments, policy_file, registries, registry_part, reliance
+- what is fetched: fetching, bodies, gather, last_known, linkage, status_keeper
+- the log of our ledger, and those of others: logbook, forks, log_proofs, witnesses, witnessing
+- what others can check: export, tracing, verdicts
+- the state folder: home, configuration, control, files, issuing, new_home, organisation, own_log, signers,
+  status_register, wallet
+- the machine: clock, logs
+"""
 
 from undersigned.runtime.accusations import equivocation_proof, keep_evidence, proved
 from undersigned.runtime.agent import Agent
