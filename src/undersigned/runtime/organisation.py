@@ -92,6 +92,10 @@ class Organisation:
         self.close()
 
 
+FILES: Final = frozenset({"books", "labels"})
+"""Settings that name a file in the state folder. With books of its own each identity would have the whole budget."""
+
+
 class Swarm:
     """Identities that end together. Made by `Organisation.spawn`."""
 
@@ -186,7 +190,7 @@ class _Template:
     def __init__(self, home: Home, ceiling: Ceiling | None) -> None:
         settings = tomllib.loads(read_file(home.path / CONFIGURATION).decode())
         # Where the organisation's own peer listens, and what it offers, are its own. All else narrows, and is kept.
-        for name in ("did", "listen", "control", "offer"):
+        for name in ("did", "listen", "control", "gates", "offer"):
             settings.pop(name, None)
         settings = _absolute(settings, home.path)
         settings["policy"] = _narrowed(settings.get("policy", {}), ceiling or Ceiling())
@@ -215,11 +219,11 @@ class _Template:
 
 
 def _absolute(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The settings, with the files that they name where they lie: by convention under names that end in `_file`."""
+    """The settings, with the files that they name where they lie: under names that end in `_file`, or in `FILES`."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         match value:
-            case str() if name.endswith("_file"):
+            case str() if name.endswith("_file") or name in FILES:
                 found[name] = str((folder / value).absolute())
             case dict():
                 found[name] = _absolute(cast("dict[str, Any]", value), folder)

@@ -247,6 +247,24 @@ token_file = "token"
     assert worker.registry_token(worker.registries[0]) == "secret"
 
 
+def test_its_identities_book_where_the_organisation_does(home: Home, tmp_path: Path) -> None:
+    """HIRE-CAP-01: with books of its own each of them would have the whole budget; and what is known of targets holds
+    for all. Where gates ask is the organisation's own.
+    """
+    file = home.path / "undersigned.toml"
+    (home.path / "labels.toml").write_text("")
+    text = file.read_text()
+    first = text.index("[")
+    own = 'books = "books.db"\nlabels = "labels.toml"\n'
+    file.write_text(f"{text[:first]}{own}{text[first:]}\n[gates]\nport = 8104\n")
+    own_home = Home(home.path)
+    with Organisation(own_home) as acme, acme.spawn(1) as swarm:
+        worker = swarm.write(swarm.identities[0], tmp_path / "worker")
+        assert worker.books_url == own_home.books_url
+        assert worker.labels == own_home.labels
+        assert worker.configuration.gates is None
+
+
 def test_any_text_is_written_as_toml() -> None:
     for text in ("", "a\nb\tc", '"\\', "\x00\x1f\x7f\x80", "\u2028", "\U0001f600", "é"):
         assert tomllib.loads(f"x = {toml_value({text or 'y': [text, 1, True]})}") == {
