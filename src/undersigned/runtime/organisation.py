@@ -92,6 +92,8 @@ class Organisation:
         self.close()
 
 
+SPAWNED_BOOKS: Final = "spawned.db"
+"""Where identities book that have a budget, unless the settings say where: all of an organisation in one."""
 FILES: Final = frozenset({"books", "labels"})
 """Settings that name a file in the state folder. With books of its own each identity would have the whole budget."""
 
@@ -192,6 +194,8 @@ class _Template:
         # Where the organisation's own peer listens, and what it offers, are its own. All else narrows, and is kept.
         for name in ("did", "listen", "control", "gates", "offer"):
             settings.pop(name, None)
+        if settings.get("budget"):
+            settings.setdefault("books", SPAWNED_BOOKS)
         settings = _absolute(settings, home.path)
         settings["policy"] = _narrowed(settings.get("policy", {}), ceiling or Ceiling())
         self._settings = settings

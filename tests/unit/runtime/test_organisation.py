@@ -265,6 +265,22 @@ def test_its_identities_book_where_the_organisation_does(home: Home, tmp_path: P
         assert worker.configuration.gates is None
 
 
+def test_a_budget_is_one_for_all_of_them(home: Home, tmp_path: Path) -> None:
+    """HIRE-CAP-01: of two swarms, whose settings do not say where to book."""
+    with Organisation(home) as acme, acme.spawn(1) as swarm:
+        assert swarm.write(swarm.identities[0], tmp_path / "unbounded").books_url is None
+    file = home.path / "undersigned.toml"
+    file.write_text(file.read_text() + '\n[[budget]]\nunit = "EUR"\nmax = "20"\n')
+    urls: list[str | None] = []
+    for name in ("one", "two"):
+        with Organisation(Home(home.path)) as acme, acme.spawn(2) as swarm:
+            for number, one in enumerate(swarm.identities):
+                worker = swarm.write(one, tmp_path / f"{name}-{number}")
+                assert worker.budget == Home(home.path).budget
+                urls.append(worker.books_url)
+    assert set(urls) == {f"sqlite://{home.path / 'spawned.db'}"}
+
+
 def test_any_text_is_written_as_toml() -> None:
     for text in ("", "a\nb\tc", '"\\', "\x00\x1f\x7f\x80", "\u2028", "\U0001f600", "é"):
         assert tomllib.loads(f"x = {toml_value({text or 'y': [text, 1, True]})}") == {
