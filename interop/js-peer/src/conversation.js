@@ -1,9 +1,9 @@
 /** One engagement as it runs: what was said and heard, what is still to be said, and to whom. */
 import { digest, digestOfHash, duration, fromMultibase, instant, jcs, sha256 } from './encoding.js';
-import { HireError } from './errors.js';
+import { check, HireError } from './errors.js';
 import { SUITES } from './keys.js';
 import { Engagement } from './machine.js';
-import { signAgain, signMessage } from './message.js';
+import { readMessage, signAgain, signMessage } from './message.js';
 import { countersigned, other } from './contract.js';
 import { contractLeaf, keepHead, LOGGED } from './ledger.js';
 import { credentialDigest } from './presentation.js';
@@ -136,8 +136,9 @@ export class Conversation {
       const content = { ...this.envelope(type, this.own.length + 1, body.version), ...body, ...ledger };
       text = JSON.stringify(await signMessage(content, peer.key, suite, now));
     } while (sealed && peer.ledger.size !== place);
-    const message = JSON.parse(text); // what was signed, whoever still holds parts of what it was made of
+    const message = readMessage(Buffer.from(text)); // what was signed, whoever still holds parts of what it was made of
     const judged = engagement.judge(message, { at: now, bytes: Buffer.byteLength(text) });
+    check(judged.outcome === 'applies', 'wrong_state', `${type} moves nothing`);
     const takes = !engagement.state.contract && (type === 'Offer' ? message.document.terms : type === 'Acceptance' && engagement.state.live.document.terms);
     if (takes && !peer.books.fits(this, takes)) throw new HireError('overloaded', 'another engagement was sooner'); // the next turn says so
     peer.write(this, { k: 'sent', at: now, engagement: this.id, raw: text }, ...this.#leaves(now, message, text, sealed), ...this.#decided(now, decisions));

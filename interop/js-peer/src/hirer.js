@@ -51,7 +51,7 @@ async function ready(conversation) {
 function wanted({ peer, engagement, order }, base, price) {
   const { profile, inquiry } = engagement.state;
   const capability = capabilityFor(profile.capabilities, order.task);
-  return peer.termsFor(base, { task: inquiry.task, sketch: inquiry.scopeSketch, capability, price, criteria: order.criteria });
+  return peer.termsFor(base, { task: inquiry.task, sketch: inquiry.scopeSketch, capability, price, criteria: order.criteria, arbiter: order.arbiter });
 }
 
 /** To the provider's offer: take it within our price, or walk away. @param {Conversation} conversation @returns {Promise<Said>} */

@@ -1,9 +1,11 @@
-/** The back channel of protocol-spec/harness.md: start a hire, and ask what became of it. */
+/** The back channel of protocol-spec/harness.md: start a hire, and ask what became of it. Beside that, what an owner says under a contract: `POST /hires/ID/say`. */
 import { timingSafeEqual } from 'node:crypto';
 import { checkDid } from './did.js';
+import { digest } from './encoding.js';
 import { HireError, check } from './errors.js';
 import { readJson } from './json.js';
 import { owed, basisOf } from './machine.js';
+import { say } from './owner.js';
 import { checkShape } from './schema.js';
 
 /** @param {import('./peer.js').Peer} peer @param {import('node:http').IncomingMessage} incoming @returns {Promise<{status: number, body: any}>} */
@@ -15,9 +17,12 @@ export async function hook(peer, incoming) {
     const wanted = Buffer.from(`Bearer ${peer.hookToken}`);
     check(given.length === wanted.length && timingSafeEqual(given, wanted), 'unauthorized', 'token');
     if (incoming.method === 'POST' && path === '/hire') return { status: 202, body: { id: await begin(peer, await body(incoming)) } };
-    const conversation = incoming.method === 'GET' && path.startsWith('/hires/') ? peer.find(decodeURIComponent(path.slice('/hires/'.length))) : undefined;
+    const [, id, act] = /^\/hires\/([^/]+)(\/say)?$/.exec(path) ?? [];
+    const conversation = id && incoming.method === (act ? 'POST' : 'GET') ? peer.find(decodeURIComponent(id)) : undefined;
     if (!conversation) throw new HireError('bad_path', path);
-    return { status: 200, body: stateOf(conversation) };
+    if (!act) return { status: 200, body: stateOf(conversation) };
+    const { type, ...said } = await body(incoming);
+    return { status: 202, body: { digest: digest(await say(/** @type {any} */ (peer.find(conversation.id)), type, said)) } }; // it may have been put away meanwhile
   } catch (error) {
     const code = error instanceof HireError ? error.code : 'bad_request';
     return { status: { unauthorized: 401, bad_path: 404 }[code] ?? 400, body: { code } };

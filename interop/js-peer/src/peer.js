@@ -273,10 +273,10 @@ export class Peer {
   /**
    * Begins a hire.
    * @param {{provider: string, url?: string, task: string, summary?: string, inputs?: Record<string, Uint8Array>, price: {amount: string, currency: string},
-   *   opening?: {amount: string, currency: string}, criteria?: Record<string, string>, opens?: 'hirer' | 'provider'}} wanted
+   *   opening?: {amount: string, currency: string}, criteria?: Record<string, string>, opens?: 'hirer' | 'provider', arbiter?: string}} wanted
    * @returns {Promise<Conversation>}
    */
-  async hire({ provider, url, task, summary = '', inputs = {}, price, opening, criteria = {}, opens = 'hirer' }) {
+  async hire({ provider, url, task, summary = '', inputs = {}, price, opening, criteria = {}, opens = 'hirer', arbiter }) {
     const given = Object.entries(inputs).map(([name, bytes]) => {
       const name_ = this.store.put(bytes);
       return { name, digest: name_, uri: `${this.origin}/artifacts/${name_}` };
@@ -284,7 +284,7 @@ export class Peer {
     const nonce = newNonce();
     const now = this.now();
     const id = engagementId(this.did, provider, nonce);
-    const order = { task, summary, inputs: given, price, opening, criteria };
+    const order = { task, summary, inputs: given, price, opening, criteria, arbiter };
     const conversation = this.#begin({ k: 'open', at: now, engagement: id, role: 'hirer', with: provider, url, order });
     await conversation.enqueue(() => conversation.say({
       type: 'Inquiry',

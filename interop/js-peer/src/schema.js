@@ -17,7 +17,7 @@ ajv.addSchema({
   type: 'object', required: ['provider', 'task', 'price'], additionalProperties: false,
   properties: {
     provider: { $ref: 'Offer#/properties/recipient' }, url: { type: 'string', pattern: '^wss?://[^/]' }, task: { type: 'string', minLength: 1, maxLength: 128 },
-    summary: { type: 'string', maxLength: 4096 }, price: COST, opening: COST, opens: { enum: ['hirer', 'provider'] },
+    summary: { type: 'string', maxLength: 4096 }, arbiter: { $ref: 'Offer#/properties/recipient' }, price: COST, opening: COST, opens: { enum: ['hirer', 'provider'] },
     criteria: { type: 'object', additionalProperties: { type: 'string', minLength: 1 } },
     inputs: { type: 'object', additionalProperties: { type: 'string', pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' } },
   },

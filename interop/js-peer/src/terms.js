@@ -6,10 +6,10 @@ const HOUR = 3600;
 
 /**
  * @param {string} base id of the document
- * @param {{task: any, sketch: any, capability: any, price: any, criteria: Record<string, string>}} of
+ * @param {{task: any, sketch: any, capability: any, price: any, criteria: Record<string, string>, arbiter?: string}} of
  * @param {number} now
  */
-export function draftTerms(base, { task, sketch, capability, price, criteria }, now) {
+export function draftTerms(base, { task, sketch, capability, price, criteria, arbiter }, now) {
   const move = (/** @type {any} */ node) => JSON.parse(JSON.stringify(node).replaceAll('"urn:hire:sketch#', `"${base}#`));
   const held = Object.entries(criteria).map(([id, text]) => ({ id, text }));
   return {
@@ -22,7 +22,7 @@ export function draftTerms(base, { task, sketch, capability, price, criteria }, 
     reworks: 1, sealGrace: 'PT2M', subcontracting: { allowed: false, depth: 0 }, mustStayValid: [],
     evidence: { predicates: [WORK], c2pa: false },
     dataHandling: { purpose: 'this task only', classes: [], retention: 'PT0S', onward: false, training: false },
-    termination: { convenience: 'none', cure: 'PT1H' }, onSilence: 'accepted', policies: [],
+    termination: { convenience: 'none', cure: 'PT1H' }, onSilence: 'accepted', policies: [], ...(arbiter ? { arbiter } : {}),
   };
 }
 

@@ -1,0 +1,77 @@
+/** What an owner says under a contract: narrows it, claims a breach, asks the arbiter, and carries the ruling. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { CONTEXT, instant, newId } from '../src/encoding.js';
+import { keyOfDidKey } from '../src/keys.js';
+import { owed } from '../src/machine.js';
+import { makeProof } from '../src/proofs.js';
+import { say } from '../src/owner.js';
+import { service, two, until } from '../support/peers.js';
+
+const arbiter = keyOfDidKey(randomBytes(32));
+const DAY = 86400;
+
+/** A hire that is worked on, and its two sides. @param {import('node:test').TestContext} t */
+async function working(t) {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer({ hookToken: 'a token' }), await made.provider({ services: [{ ...service, run: () => new Promise(() => {}) }] })];
+  const ours = await hirer.hire({ ...made.order(provider), arbiter: arbiter.method.split('#')[0] });
+  await until(() => provider.conversations.get(ours.id)?.engagement.state.main === 'working');
+  const theirs = /** @type {import('../src/conversation.js').Conversation} */ (provider.conversations.get(ours.id));
+  const both = (/** @type {string} */ main) => until(() => [ours, theirs].every(({ engagement }) => engagement.state.main === main));
+  return { hirer, provider, ours, theirs, both };
+}
+
+test('a dispute of either side, and the ruling that ends it (HIRE-LIF-21, HIRE-LIF-22)', async (t) => {
+  const { hirer, provider, ours, theirs, both } = await working(t);
+  const dispute = await say(theirs, 'Dispute', { claim: 'It was more work than was said.' });
+  await both('disputed');
+  const { contract } = ours.engagement.state;
+  const content = {
+    '@context': CONTEXT, id: newId(), type: 'ArbiterRuling', contract, dispute: ours.engagement.state.disputes[0].digest, outcome: 'divided', amount: '1.5', currency: 'EUR', reasons: 'Each is right in part.',
+  };
+  assert.equal(dispute.about, theirs.engagement.moves.hirer.at(-1)?.digest);
+  const signed = async (/** @type {any} */ key) => ({ ...content, proof: await makeProof(content, key, { cryptosuite: 'eddsa-jcs-2022', proofPurpose: 'assertionMethod', created: instant(hirer.now()) }) });
+  await assert.rejects(say(ours, 'Ruling', { ruling: await signed(keyOfDidKey(randomBytes(32))) }), { code: 'key_not_authorized' });
+  await assert.rejects(say(ours, 'Terminate', { cause: 'convenience' }), { code: 'wrong_state' });
+  await say(ours, 'Ruling', { ruling: await signed(arbiter) });
+  await both('closed');
+  assert.deepEqual([ours, theirs].map(({ engagement }) => owed(engagement.state)), [{ amount: '1.5', currency: 'EUR' }, { amount: '1.5', currency: 'EUR' }]);
+  await assert.rejects(say(ours, 'Dispute', { claim: 'Once more.' }), { code: 'wrong_state' });
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('what an owner may not say is not said', async (t) => {
+  const { hirer, provider, ours, theirs } = await working(t);
+  const now = hirer.now();
+  const { length } = ours.own;
+  for (const [of, type, said, code] of /** @type {any[]} */ ([
+    [ours, 'Seal', {}, 'schema_violation'], [ours, 'toString', {}, 'schema_violation'], [ours, 'Suspend', { reason: 'because' }, 'schema_violation'], [ours, 'Suspend', { more: 1 }, 'unknown_term'],
+    [ours, 'Dispute', {}, 'schema_violation'], [ours, 'Dispute', { claim: 'x', rulingBy: instant(now + DAY - 60) }, 'wrong_state'], [ours, 'Dispute', { claim: 'x', rulingBy: instant(now + 181 * DAY) }, 'wrong_state'],
+    [ours, 'Cancel', { windDown: instant(now + 1) }, 'wrong_state'], [ours, 'Breach', { clause: 'price', cureBy: instant(now + 1) }, 'wrong_state'], [ours, 'Breach', { clause: 'nothing' }, 'terms_mismatch'],
+    [ours, 'Terminate', { cause: 'deadline' }, 'wrong_state'], [ours, 'Terminate', { cause: 'late_seal' }, 'wrong_state'], [ours, 'Terminate', { cause: 'breach', names: ours.own[0].digest }, 'wrong_state'],
+    [ours, 'Resume', {}, 'wrong_state'], [theirs, 'Suspend', {}, 'wrong_party'],
+  ])) await assert.rejects(say(of, type, said), { code }, `${type} ${JSON.stringify(said)}`);
+  assert.equal(ours.own.length, length);
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('through the hook: suspended, resumed, and cancelled, with what was claimed before', async (t) => {
+  const { hirer, provider, ours, both } = await working(t);
+  const ask = async (/** @type {any} */ said, id = ours.id) => {
+    const answer = await fetch(`${hirer.origin}/hires/${id}/say`, { method: 'POST', headers: { authorization: 'Bearer a token' }, body: JSON.stringify(said) });
+    return [answer.status, await answer.json()];
+  };
+  assert.deepEqual((await ask({ type: 'Suspend' }))[0], 202);
+  await both('suspended');
+  assert.deepEqual(await ask({ type: 'Suspend' }), [400, { code: 'wrong_state' }]);
+  assert.deepEqual(await ask({ type: 'Suspend' }, 'urn:hire:engagement:none'), [404, { code: 'bad_path' }]);
+  assert.deepEqual((await ask({ type: 'Resume' }))[0], 202);
+  const [, { digest: claimed }] = await ask({ type: 'Breach', clause: 'deliverables' });
+  assert.deepEqual((await ask({ type: 'Terminate', cause: 'breach', names: claimed }))[1], { code: 'wrong_state' });
+  assert.deepEqual((await ask({ type: 'Cancel' }))[0], 202);
+  await both('closed');
+  assert.equal(ours.last('Delivery').outcome, 'cancelled');
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
