@@ -6,7 +6,7 @@
  */
 import { amount, duration, instant, seconds } from './encoding.js';
 import { other } from './contract.js';
-import { owed } from './machine.js';
+import { owed } from './owed.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 

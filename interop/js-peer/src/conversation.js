@@ -1,4 +1,9 @@
-/** One engagement as it runs: what was said and heard, what is still to be said, and to whom. */
+/**
+ * One engagement as it runs: what was said and heard, what is still to be said, and to whom.
+ *
+ * All that changes it stands in its queue, one thing after another. A move of ours is signed, held against the tables as the other side will do, written to the
+ * journal, and only then sent (`say`); one of theirs is checked, written, and only then acknowledged (`hear`). What the journal has, `replay` gives again.
+ */
 import { digest, digestOfHash, duration, fromMultibase, instant, jcs, sha256 } from './encoding.js';
 import { check, HireError } from './errors.js';
 import { SUITES } from './keys.js';
@@ -35,27 +40,29 @@ export class Conversation {
     this.engagement = new Engagement(of.role);
     /** @type {Map<string, string>} the texts of moves, by digest */
     this.raw = new Map();
-    /** @type {Map<string, any>} */
+    /** @type {Map<string, any>} what was booked at our gate, by the id of the action */
     this.bookings = new Map();
     /** @type {any[]} what the gate was asked for, the first of it; of the rest the number */
     this.actions = [];
     this.actionsOmitted = 0;
     /** @type {Map<string, {at: number, repeated: number}>} what the gate refused, and when that was stated */
     this.refusals = new Map();
-    /** @type {Record<string, any>} */
+    /** @type {Record<string, any>} what is known besides and is no move: `index` of the contract in our log, whether that was `proved`, `waiting` for whom, `most` at once, `asked` how often */
     this.facts = {};
     /** @type {any[]} the credentials that the other side showed */
     this.shown = [];
     /** @type {{type: string, code: string}[]} */
     this.problems = [];
+    /** how many of our moves the other side has shown to have: those after them are said again, `tries` times since the last new one, at `sentAt` */
     this.acked = 0;
-    this.heardAt = 0;
     this.tries = 0;
     this.sentAt = 0;
+    this.heardAt = 0;
+    /** how many `Progress` were sent */
     this.beats = 0;
     /** up to when, in seconds of the process, the `Progress` that came uses up what may come */
     this.signsUpTo = -Infinity;
-    /** @type {{at: number, of: string[]} | undefined} */
+    /** @type {{at: number, of: string[]} | undefined} the `Receipt` that is due, unless a move of ours goes before it */
     this.receipt = undefined;
     /** @type {{message: any, at: number, bytes: number}[]} all moves in the order in which they were recorded */
     this.journal = [];
@@ -63,6 +70,7 @@ export class Conversation {
     this.refused = undefined;
     /** @type {Promise<any>} */
     this.queue = Promise.resolve();
+    /** whether work or a review is under way, and whether a look at the clock stands in the queue */
     this.working = false;
     this.ticking = false;
     /** how much stands in the queue */

@@ -2,7 +2,7 @@
 import { amount, seconds } from './encoding.js';
 import { other } from './contract.js';
 import { overdueForHirer } from './hirer.js';
-import { owed } from './machine.js';
+import { owed } from './owed.js';
 import { acceptance, onlyPriceDiffers, seal } from './papers.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */

@@ -1,7 +1,7 @@
 /** What a hirer says next. */
 import { amount, duration, jcs, seconds } from './encoding.js';
 import { fetchArtifact } from './artifacts.js';
-import { criteriaOf } from './machine.js';
+import { criteriaOf } from './guards.js';
 import { acceptance, capabilityFor, METHODS, offer, onlyPriceDiffers, rebased, seal } from './papers.js';
 import { answersTo, present } from './presentation.js';
 import { scopeInside } from './scope.js';

@@ -4,7 +4,7 @@ import { checkDid } from './did.js';
 import { digest } from './encoding.js';
 import { HireError, check } from './errors.js';
 import { readJson } from './json.js';
-import { owed, basisOf } from './machine.js';
+import { owed, basisOf } from './owed.js';
 import { say } from './owner.js';
 import { checkShape } from './schema.js';
 

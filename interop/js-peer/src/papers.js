@@ -1,10 +1,9 @@
 /** What both roles write: offers, acceptances, seals, closings. */
-import { check } from './errors.js';
 import { CONTEXT, duration, instant, jcs, seconds } from './encoding.js';
 import { countersigned, covered, other } from './contract.js';
 import { methodsOf } from './did.js';
 import { usageOf } from './gate.js';
-import { basisOf, owed } from './machine.js';
+import { basisOf, owed } from './owed.js';
 import { objection } from './untimely.js';
 import { makeProof, proofId } from './proofs.js';
 import { judge } from './judge.js';

@@ -5,7 +5,7 @@
  * long as a dispute may be made or a ruling be carried.
  */
 import { duration, instant, seconds } from './encoding.js';
-import { basisOf, bySilence } from './machine.js';
+import { basisOf, bySilence } from './owed.js';
 
 /**
  * @typedef {import('./machine.js').Engagement} Engagement

@@ -1,6 +1,7 @@
 /** What each history on the standard input comes to, as JSON: `[{view, lines: [[message, at]]}]` to `[{state, lane, basis}]`. */
 import { readFileSync } from 'node:fs';
-import { Engagement, basisOf } from '../src/machine.js';
+import { Engagement } from '../src/machine.js';
+import { basisOf } from '../src/owed.js';
 import { seconds } from '../src/encoding.js';
 
 const histories = JSON.parse(readFileSync(0).toString());

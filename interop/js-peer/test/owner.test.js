@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { CONTEXT, instant, newId } from '../src/encoding.js';
 import { keyOfDidKey } from '../src/keys.js';
-import { owed } from '../src/machine.js';
+import { owed } from '../src/owed.js';
 import { makeProof } from '../src/proofs.js';
 import { say } from '../src/owner.js';
 import { service, two, until } from '../support/peers.js';

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { instant, seconds } from '../src/encoding.js';
-import { basisOf, owed } from '../src/machine.js';
+import { basisOf, owed } from '../src/owed.js';
 import { booksWait, objection } from '../src/untimely.js';
 import { history, move, take } from '../support/history.js';
 
