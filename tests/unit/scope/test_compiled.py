@@ -242,3 +242,14 @@ def test_clauses_in_another_order_are_another_text() -> None:
     wire["grants"].reverse()
     with pytest.raises(FormatError):
         read_scope(to_struct(wire, WireScope))
+
+
+@pytest.mark.parametrize("base", ["", "urn:x#y"])
+def test_a_scope_belongs_to_a_document(base: str) -> None:
+    """Its ids are made of the document's; without one they would be those of any (HIRE-SCO-01)."""
+    wire = compile_scope(SCOPE, base)
+    if base:
+        assert read_scope(wire) == SCOPE
+        return
+    with pytest.raises(FormatError, match="#scope"):
+        read_scope(wire)

@@ -270,3 +270,23 @@ def test_a_child_hears_which_limit_of_its_parent_keeps_it_out() -> None:
         with pytest.raises(ScopeError) as caught:
             attenuate(above, below)
         assert caught.value.message.endswith(said)
+
+
+def test_an_integer_is_an_amount_and_nothing_else_that_is_no_text() -> None:
+    """Callers' code is not checked by ours; what is no amount is refused and readable in the record of that."""
+    plain = Scope(grants=(Grant("buy", "a:buy", "https://acme.example/a", limits=(Limit("EUR", "10"),)),))
+    for given, kept, allowed in (
+        (5, "5", True),
+        ("5", "5", True),
+        (True, "bool True", False),
+        (5.0, "float 5.0", False),
+    ):
+        action = Action("a:buy", "https://acme.example/a", {"EUR": given})  # type: ignore[dict-item]
+        assert action.amounts == {"EUR": kept}
+        assert permits(plain, {}, action, NOW).allowed is allowed
+
+
+def test_a_window_without_an_end_has_none() -> None:
+    opened = Window(not_before="2026-11-25T12:00:00Z")
+    scope = Scope(grants=(Grant("read", "a:read", "https://acme.example/a", window=opened),))
+    assert permits(scope, {}, Action("a:read", "https://acme.example/a"), NOW).allowed

@@ -5,7 +5,8 @@ from datetime import datetime
 import pytest
 
 from undersigned.errors import ConfigurationError, FormatError
-from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window
+from undersigned.scope import Grant, Label, Limit, Obligation, Prohibition, Scope, Window
+from undersigned.scope.wire import MAX_RULES
 
 TOML = """
 [[scope.grant]]
@@ -170,3 +171,33 @@ def test_a_critical_extension_is_there() -> None:
         Scope(critical=("https://x.example/e",))
     with pytest.raises(FormatError):
         Scope(extensions={"no-uri": 1})
+
+
+def test_the_narrowest_that_can_be_meant() -> None:
+    """A limit of nothing, a window of one instant, as many clauses as fit."""
+    at = "2026-11-25T12:00:00Z"
+    assert Limit("EUR", "0").max == "0"
+    assert Window(not_before=at, until=at).explain() == f"from {at} until {at}"
+    rules = tuple(Obligation(f"o{number:03}", "data:erase", "https://a.example/a") for number in range(MAX_RULES))
+    assert len(Scope(obligations=rules).obligations) == MAX_RULES
+    with pytest.raises(FormatError) as refused:
+        Scope(obligations=(*rules, Obligation("more", "data:erase", "https://a.example/a")))
+    assert refused.value.code == "too_large"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Window(not_before="2026-11-25T12:00:01Z", until="2026-11-25T12:00:00Z"),
+        lambda: Obligation("erase", "data:erase", "https://a.example/a", "tomorrow"),
+        lambda: Grant("read", "a:read", "https://a.example/a", conditions={"region": ("eu", "not\nplain")}),
+        lambda: Grant("read", "a:read", "https://a.example/a", conditions={"region": "eu"}),
+        lambda: Label(target="https://a.example/*", facts={"region": ""}),
+        lambda: Label(target="https://a.example/*", facts={"region": 5}),
+        lambda: Label(target="https://a.example/*", facts={"planet": "earth"}),
+        lambda: Label(target="https://a.example/*", facts={"region": "eu", "planet": "earth"}),
+    ],
+)
+def test_what_says_nothing_or_too_much_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises((FormatError, ConfigurationError)):
+        make()

@@ -164,3 +164,27 @@ def test_a_prohibition_reaches_every_spelling_and_a_grant_none_but_its_own(
     )
     decision = permits(grant, {}, Action("a:b", target), "2026-11-25T12:00:00Z")
     assert (decision.clause == "payroll") is forbidden
+
+
+@pytest.mark.parametrize("parse", [parse_target, parse_pattern])
+def test_the_longest_and_the_deepest_target(parse) -> None:
+    """2,048 characters, 64 segments, and no more."""
+    for text, more in (("https://a.example/" + "a" * 2030, "a"), ("https://a.example" + 64 * "/a", "/a")):
+        assert str(parse(text)) == text
+        with pytest.raises(FormatError, match="at most"):
+            parse(text + more)
+
+
+@pytest.mark.parametrize(
+    ("prohibition", "target", "forbidden"),
+    [
+        ("https://a.example/a", "https://a.example/a;v=1", True),  # the only segment
+        ("https://a.example/a;v=1", "https://a.example/a", True),
+        ("https://a.example/a", "https://a.example/a/", True),
+        ("https://a.example/a/*", "https://a.example/a/;v=1", True),  # a name, not an empty one
+        ("https://a.example/a", "https://a.example/a/;v=1", False),
+        ("https://a.example/a/*", "https://a.example/a/", False),
+    ],
+)
+def test_what_some_servers_cut_off_hides_nothing(prohibition: str, target: str, forbidden: bool) -> None:
+    assert forbids(parse_pattern(prohibition), parse_target(target)) is forbidden
