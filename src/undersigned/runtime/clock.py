@@ -36,8 +36,18 @@ class Clock(Protocol):
         ...
 
 
-_BOOT: Final[int | None] = time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", None)
-"""The clock that goes on while the machine sleeps, where `time.monotonic` does not."""
+def _boot() -> int | None:
+    """The clock that goes on while the machine sleeps, where `time.monotonic` does not and the system has one."""
+    clock = time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", None)
+    try:
+        if clock is not None:
+            time.clock_gettime(clock)
+    except OSError:
+        return None  # its kernel knows less than its library
+    return clock
+
+
+_BOOT: Final = _boot()
 
 
 def steady_seconds() -> float:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from undersigned.encoding import format_instant, seconds_between
+from undersigned.runtime import clock as clock_module
 from undersigned.runtime.clock import CONFIRM_SECONDS, LEAP_SECONDS, ClockHeld, SystemClock, steady_seconds
 
 START = 1_764_000_000.0
@@ -124,6 +125,14 @@ def test_a_long_time_without_a_reading_is_no_leap(clock: SystemClock, machine: M
     clock.now()
     machine.pass_(10 * LEAP_SECONDS)
     assert clock.now() == text(START + 10 * LEAP_SECONDS)
+
+
+def test_a_clock_that_the_kernel_does_not_have_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> float:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(time, "clock_gettime", unknown)
+    assert clock_module._boot() is None
 
 
 def test_to_have_slept_is_no_leap(monkeypatch: pytest.MonkeyPatch) -> None:
