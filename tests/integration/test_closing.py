@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, ClientTimeout
 
 from integration.hires import REPORT, did_of, two_homes, until
+from integration.interrupted import Interrupted
 from undersigned.daemon import Hire, Peer
 from undersigned.errors import PolicyError
-from undersigned.runtime import HireResult, Job
-from undersigned.testing import Wire
+from undersigned.ledger import surely_unwritten
+from undersigned.runtime import ControlPart, HireResult, Job
+from undersigned.testing import Wire, free_ports
 
 
 async def test_a_close_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -> None:
@@ -104,3 +108,30 @@ async def test_what_comes_while_a_peer_closes_has_it_dial_nobody(tmp_path: Path)
         assert await provider.links.send(did_of(acme.configuration.listen.port), last.raw)
         await closing
     assert all(keeper.done() for keeper in hirer.links._keepers.values())
+
+
+@pytest.mark.timeout(180)
+async def test_a_close_that_is_cancelled_at_any_wait_leaves_room_for_the_next(tmp_path: Path) -> None:
+    """As `asyncio.timeout` around `async with Peer.open(...)` does it: whoever has the peer cannot close it again. Nor
+    does a connection stay on which nobody would answer, and which its other end would use again.
+    """
+    home, _ = await two_homes(tmp_path)
+    control, gates = free_ports(2)
+    async with ClientSession(timeout=ClientTimeout(total=20)) as session:
+        for number in count():
+            peer = Peer.open(home)
+            peer.control, peer.gates = ControlPart(port=control), ControlPart(port=gates)
+            await peer.start()
+            async with session.get(f"http://127.0.0.1:{home.configuration.listen.port}/.well-known/did.json") as found:
+                assert (found.status, found.version) == (200, (1, 1))
+                await found.read()
+            close = Interrupted(peer.close(), number)
+
+            async def closed(close: Interrupted = close) -> None:
+                await close
+
+            await asyncio.gather(asyncio.create_task(closed()), return_exceptions=True)
+            await until(lambda: surely_unwritten(home.ledger_url))
+            if not close.reached:
+                break
+    assert number > 3

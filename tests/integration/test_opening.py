@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Generator
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,13 @@ import pytest
 from aiohttp import ClientSession
 
 from integration.hires import REPORT, summarise, two_homes, until
+from integration.interrupted import Interrupted
 from undersigned import Peer
 from undersigned.errors import LedgerUnavailable
 from undersigned.ledger.sqlite_file import Lock
 from undersigned.runtime import ControlPart
 from undersigned.runtime.conversations import Conversations
+from undersigned.testing import free_ports
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
 
@@ -96,43 +96,16 @@ async def test_a_log_that_is_not_open_yet_is_asked_for_again(tmp_path: Path, mon
     assert statuses == [503, 200]
 
 
-class Interrupted:
-    """Runs `work`, and cancels the task that does at the wait of this number, counted from 0; see `reached`."""
-
-    def __init__(self, work: Coroutine[Any, Any, object], number: int) -> None:
-        self._work = work
-        self._number = number
-        self.reached = False
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        steps = self._work.__await__()
-        step: Callable[[], Any] = steps.__next__
-        for number in count():
-            try:
-                wait = step()
-            except StopIteration:
-                return
-            if number == self._number:
-                self.reached = True
-                task = asyncio.current_task()
-                assert task is not None
-                task.cancel()
-            try:
-                yield wait
-                step = steps.__next__
-            except BaseException as exc:
-                step = partial(steps.throw, exc)
-
-
 @pytest.mark.timeout(180)
 async def test_a_start_that_is_cancelled_leaves_nothing_open(tmp_path: Path) -> None:
     """At whatever it waits for, as `asyncio.timeout` around it does: the state folder can be opened at once."""
     faults: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     home, _ = await two_homes(tmp_path)
+    control, gates = free_ports(2)
     for number in count():
         peer = Peer.open(home)
-        peer.control = peer.gates = ControlPart(port=0)
+        peer.control, peer.gates = ControlPart(port=control), ControlPart(port=gates)
         start = Interrupted(peer.start(), number)
 
         async def started(start: Interrupted = start) -> None:

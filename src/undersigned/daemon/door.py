@@ -31,6 +31,7 @@ __all__ = [
     "ListenerLimits",
     "Refused",
     "Ticket",
+    "end_server",
     "error_response",
     "json_response",
     "problem_response",
@@ -267,6 +268,19 @@ def json_response(status: int, body: bytes, media_type: str = "application/json"
         content_type=media_type,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "hire"},
     )
+
+
+async def end_server(server: web.Server, seconds: float) -> None:
+    """Lets answers under way finish, and closes all connections; at once, if whoever waits for that is cancelled. One
+    that stayed open would be used again by its other end, and nobody would answer.
+    """
+    server.pre_shutdown()
+    try:
+        await server.shutdown(seconds)
+    except BaseException:
+        for connection in server.connections:
+            connection.force_close()
+        raise
 
 
 def error_response(status: int, code: str) -> web.Response:

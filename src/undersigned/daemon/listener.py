@@ -13,7 +13,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from errno import EADDRINUSE
 from ssl import SSLContext
 from typing import Final
@@ -27,7 +27,7 @@ from undersigned.errors import ConfigurationError, TransportError, UndersignedEr
 from undersigned.runtime import why
 from undersigned.transport import NO_PROXIES, SUBPROTOCOL, AcceptedChannel, Budget, Channel, Proxies, closing
 
-from .door import Door, Edge, ListenerLimits, Refused, Ticket, error_response
+from .door import Door, Edge, ListenerLimits, Refused, Ticket, end_server, error_response
 
 __all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", "PublicListener"]
 
@@ -178,19 +178,28 @@ class PublicListener:
 
     async def stop(self) -> None:
         """Takes nothing more, closes every channel with 1001, lets answers under way finish, and returns."""
-        for task in self._loops:
-            task.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
-        self._loops = []
-        self._close_sockets()
+        async with AsyncExitStack() as rest:  # from below to above; each, though whoever waits is cancelled meanwhile
+            rest.push_async_callback(self._end_server)
+            rest.push_async_callback(self._close_channels)
+            rest.push_async_callback(self._end_opening)
+            rest.callback(self._close_sockets)
+            for task in self._loops:
+                task.cancel()
+            await asyncio.gather(*self._loops, return_exceptions=True)
+            self._loops = []
+
+    async def _end_opening(self) -> None:
         for task in tuple(self._opening):
             task.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
+
+    async def _close_channels(self) -> None:
         await asyncio.gather(*(channel.close(1001) for channel in tuple(self._channels)), return_exceptions=True)
-        if self._server is not None:
-            self._server.pre_shutdown()
-            await self._server.shutdown(self.limits.channel.close_seconds)
-            self._server = None
+
+    async def _end_server(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            await end_server(server, self.limits.channel.close_seconds)
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:

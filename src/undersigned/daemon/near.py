@@ -15,7 +15,7 @@ from aiohttp import web
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import why
 
-from .door import Door, Edge, Full, ListenerLimits, Refused
+from .door import Door, Edge, Full, ListenerLimits, Refused, end_server
 
 __all__ = ["NearListener"]
 
@@ -75,19 +75,27 @@ class NearListener:
             return self._edge(server, ticket, self._limits, linger_seconds=LINGER_SECONDS)
 
         try:
-            self._listening = await loop.create_server(protocol, self._host, self.port)
+            # Whoever is cancelled while it begins to serve has what to close; otherwise nobody would.
+            self._listening = await loop.create_server(protocol, self._host, self.port, start_serving=False)
+            await self._serve(self._listening)
         except OSError as exc:
             taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
             where = f"{self._what}{' ' if self._what else ''}on {self._host}:{self.port}"
             raise ConfigurationError("bad_configuration", f"cannot listen {where}: {why(exc)}{taken}") from exc
         self.port = int(self._listening.sockets[0].getsockname()[1])
 
+    async def _serve(self, listening: asyncio.Server) -> None:
+        try:
+            await listening.start_serving()
+        except BaseException:
+            await self.stop()
+            raise
+
     async def stop(self) -> None:
         """Takes nothing more, lets answers under way finish, and returns."""
         if self._listening is not None:
             self._listening.close()
             self._listening = None
-        if self._server is not None:
-            self._server.pre_shutdown()
-            await self._server.shutdown(self._limits.channel.close_seconds)
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            await end_server(server, self._limits.channel.close_seconds)
