@@ -571,6 +571,9 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/digest-in-capitals",
         "deliveries/subject-twice",
         "reviews/of-another-artifact",
+        "deliveries/digest-*",
+        "reviews/digest-*",
+        "packs/statement-digest-*",
     ),
     "HIRE-ATT-04": (
         "deliveries/of-another-contract",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -121,6 +122,16 @@ def delivery_vectors() -> Iterator[Vector]:
     yield vector(
         "digest-in-capitals", "a digest in another spelling", "digest_mismatch", other(subject__0__digest=upper)
     )
+    for name, says, of, data in (
+        ("beside", "a digest by sha512 beside that by sha256", None, b"a bill"),
+        ("beside-wrong", "one beside that is not of these bytes", "digest_mismatch", b"another"),
+    ):
+        beside = digest_sha256(said) | {"sha512": hashlib.sha512(data).hexdigest()}
+        yield vector(f"digest-{name}", says, of, other(subject__0__digest=beside))
+    short = digest_sha256(said) | {"sha512": "ab" * 63}
+    yield vector("digest-beside-short", "one beside that is none", "digest_mismatch", other(subject__0__digest=short))
+    alone = {"sha512": hashlib.sha512(b"a bill").hexdigest()}
+    yield vector("digest-alone", "the right one by sha512 alone", "digest_mismatch", other(subject__0__digest=alone))
     yield vector(
         "subject-twice", "one artifact twice", "digest_mismatch", other(subject=[*said["subject"], *said["subject"]])
     )
@@ -181,6 +192,11 @@ def review_vectors() -> Iterator[Vector]:
     away = other(predicate__policy__digest=alien)
     yield vector("of-another-contract", "a verdict under another contract", "attestation_binding", away)
     yield vector("of-another-artifact", "about other bytes", "digest_mismatch", other(subject__0__digest=alien))
+    beside = digest_sha256(said) | {"sha512": "ab" * 64}
+    says = "a digest by sha512 beside, which nobody can check without the bytes"
+    yield vector("digest-beside", says, None, other(subject__0__digest=beside))
+    alone = {"sha512": "ab" * 64}
+    yield vector("digest-alone", "a digest by sha512 alone", "digest_mismatch", other(subject__0__digest=alone))
     work = json.loads(base64.b64decode(delivery["statements"][0]["payload"]))
     work["predicate"]["provider"] = HIRER.did
     yield vector("of-work", "a statement of work in place of a verdict", denied, stated(canonicalize(work), HIRER))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -102,7 +103,7 @@ FAILS_AT: Final = {
     "transcript": 4,
     "unsealed": 5,
     **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed"), 5),
-    **dict.fromkeys(("statement", "statement-unreviewed-own", "no-subcontracts"), 6),
+    **dict.fromkeys(("statement", "statement-unreviewed-own", "statement-digest-wrong", "no-subcontracts"), 6),
     **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
     **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-own-fork"), 8),
     "receipt-own-no-note": 8,
@@ -216,6 +217,23 @@ def _unreviewed(lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vect
     yield _vector("statement-unreviewed", says, write_pack(hirers, **theirs), found)
     says, pack = "the same as its provider keeps it", write_pack(own, **engagement)
     yield _vector("statement-unreviewed-own", says, pack, {"code": "unknown_term"})
+    content = json.loads(lines[place].raw)
+    for wrong, kept in ((False, True), (True, True), (True, False)):
+        hashed = hashlib.sha512(b"another" if wrong else b"a bill").hexdigest()
+        made = [_with_digest(one, "sha512", hashed) for one in content["statements"]]
+        last = lines[place]._replace(raw=canonicalize(resigned({**content, "statements": made})))
+        pack = write_pack([*lines[:place], last], **engagement, artifacts=[b"a bill"] if kept else [])
+        name = f"statement-digest-{'wrong' if wrong else 'beside'}{'' if kept else '-unchecked'}"
+        says = f"{'a wrong' if wrong else 'a'} digest by sha512 beside, in a pack with{'' if kept else 'out'}"
+        expected = {"code": "digest_mismatch"} if wrong and kept else found
+        yield _vector(name, f"{says} the bytes", pack, expected)
+
+
+def _with_digest(envelope: Any, algorithm: str, digest: str) -> Any:
+    """The provider's statement with another digest of its subject beside the one that it has."""
+    said = json.loads(base64.b64decode(envelope["payload"]))
+    said["subject"][0]["digest"][algorithm] = digest
+    return stated(canonicalize(said))
 
 
 def _of_a_log(said: list[VerifiedMessage], lines: list[_Line]) -> Iterator[tuple[str, str, list[_Line], str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from integration.hires import did_of, free_ports
 from undersigned.daemon import Peer
+from undersigned.encoding import canonicalize
+from undersigned.evidence import read_archive, write_archive
 from undersigned.keys import KeyKind
 from undersigned.runtime import Handler, Home, OfferPart, create_home, issue_membership
 
@@ -50,3 +53,14 @@ async def peers_of(homes: list[Home], handlers: list[Handler | None]) -> AsyncIt
             given = {"summary": handler} if handler is not None else None
             peers.append(await stack.enter_async_context(Peer.open(home, handlers=given)))
         yield peers
+
+
+def without_document(pack: bytes, did: str) -> bytes:
+    """The pack as one who has no DID document of `did` would write it."""
+    members = read_archive(pack)
+    manifest = json.loads(members["manifest.json"])
+    of_it = [path for path, raw in members.items() if path.startswith("did-doc") and json.loads(raw)["id"] == did]
+    assert of_it
+    kept = {path: raw for path, raw in members.items() if path not in of_it}
+    manifest["members"] = [one for one in manifest["members"] if one["path"] in kept]
+    return write_archive({**kept, "manifest.json": canonicalize(manifest)})

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
-from integration.chains import homes_of, peers_of
+from integration.chains import homes_of, peers_of, without_document
 from integration.hires import REPORT, summarise, until
 from media import Authority, png
 from support import ROOT
@@ -108,7 +108,15 @@ def check_packs(packs: list[bytes], parent: str, child: str, homes: list[Home]) 
     assert f"under {parent}" in below.steps[4].detail
     members = read_archive(packs[0])
     inner = f"subcontracts/{child}.zip"
-    assert verify_pack(members[inner], now=now).ok
+    within = verify_pack(members[inner], now=now)
+    assert within.ok, within
+    assert f"under {parent}" in within.steps[4].detail
+    # Who shows it had the document of the hirer above, by which that contract is signed.
+    root = homes[0].configuration.did
+    for pack in (members[inner], packs[1]):
+        step = next(one for one in verify_pack(without_document(pack, root), now=now).steps if not one.ok)
+        assert (step.number, step.code) == (5, "evidence_invalid")
+        assert root in step.detail
 
     def with_inside(data: bytes) -> Report:
         changed = {**members, inner: data}

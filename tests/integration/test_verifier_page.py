@@ -20,7 +20,7 @@ import pytest
 import pack_cases
 import pack_credentials
 from browser import Tab, browser
-from integration.chains import homes_of, peers_of
+from integration.chains import homes_of, peers_of, without_document
 from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
 from moments import MOMENTS
@@ -225,6 +225,9 @@ async def test_packs_of_a_real_chain_and_packs_within_packs(
         packs[f"inside: {what}"] = with_member(outer, inner, tamper(read_archive(outer)[inner], what))
     packs["inside: another pack"] = with_member(outer, inner, outer)
     packs["inside: nothing any more"] = tamper(outer, "no-subcontracts")
+    for name in ("globex as hirer", "initech as provider"):
+        known = packs[f"{name}, without ()"]
+        packs[f"inside {name}: nothing of who stands above"] = without_document(known, homes[0].configuration.did)
     for name, data in packs.items():
         expected = by_command(data, pack_cases.LATER)
         assert expected["ok"] != name.startswith("inside"), name

@@ -125,7 +125,7 @@ RIGHT = sha256(ARTIFACT).hexdigest()
         {"sha256": RIGHT[:-1] + " "},
         {"sha256": ""},
         {"sha256": sha256(b"").hexdigest()},
-        {"sha256": RIGHT, "sha512": sha512(b"other").hexdigest()},
+        {"sha256": RIGHT, "sha512": "0" * 127},
         {"sha256": sha256(b"other").hexdigest(), "sha512": sha512(ARTIFACT).hexdigest()},
         {"sha384": sha384(b"other").hexdigest()},
     ],
@@ -138,6 +138,15 @@ def test_sc_68_weak_wrong_or_several_digests(digests: dict[str, str]) -> None:
     # With the artifact's bytes, and with its digest alone.
     for artifact in (ARTIFACT, None):
         assert code(document, artifact) == "digest_mismatch"
+
+
+def test_sc_68_a_second_digest_is_held_against_the_bytes() -> None:
+    """HIRE-ATT-03: where they are there."""
+    statement: Any = decode_json(claim())
+    statement["subject"][0]["digest"] = {"sha256": RIGHT, "sha512": sha512(b"other").hexdigest()}
+    document = PROVIDER.seal_statement(canonicalize(statement))
+    assert code(document, ARTIFACT) == "digest_mismatch"
+    assert code(document, None) == ""
 
 
 def test_sc_68_subjects_are_listed_once() -> None:

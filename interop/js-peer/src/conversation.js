@@ -183,6 +183,7 @@ export class Conversation {
       this.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
       this.keep(message, entry.raw, entry.at);
       if (entry.k === 'got') this.#heard(message, entry);
+      if (message.type !== 'Presentation') for (const one of entry.documents ?? []) if (one.id !== this.peer.did) this.engagement.shown(one);
     } else if (entry.k === 'back') {
       this.takeBack(entry.name);
       this.refused = entry.code;

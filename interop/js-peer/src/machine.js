@@ -53,7 +53,7 @@ export class Engagement {
     this.before = new Map();
     /** @type {Record<string, number>} */
     this.seen = { hirer: 0, provider: 0 };
-    /** @type {import('./did.js').Document[]} those of the other side by which its messages were checked */
+    /** @type {import('./did.js').Document[]} those by which messages of the other side, and what they carry, were checked */
     this.documents = [];
     /** @type {import('./untimely.js').Early[]} what of the other side came before its time */
     this.early = [];
@@ -71,7 +71,7 @@ export class Engagement {
 
   /** That there is room for a document. @param {import('./did.js').Document} document */
   checkRoom(document) {
-    check(this.holds(document) || this.documents.length < MAX_DOCUMENTS, 'too_large', 'documents of one party');
+    check(this.holds(document) || this.documents.filter(({ id }) => id === document.id).length < MAX_DOCUMENTS, 'too_large', 'documents of one DID');
   }
 
   /** @param {any} message @returns {number} the number of the reader's last move that it says to have seen */

@@ -1,5 +1,5 @@
 /** Evidence packs of format 1 (page 08, section 8.6): written from what the journal holds. */
-import { digestOfBytes, instant, jcs } from './encoding.js';
+import { digest as digestOf, digestOfBytes, instant, jcs } from './encoding.js';
 import { countersigned } from './contract.js';
 import { HireError } from './errors.js';
 
@@ -71,7 +71,10 @@ export function pack(peer, engagement) {
   addContract(messages, conversation, add);
   addLog(peer, conversation.role, messages, entries, add);
   let room = ARTIFACTS;
-  for (const { digest } of messages.filter(({ type }) => type === 'Delivery').flatMap(({ artifacts }) => artifacts)) {
+  // of what a provider named, a hirer shows what it took: whatever else of that digest it has came from elsewhere (HIRE-ATT-12)
+  const taken = new Set(messages.filter(({ type, verdict }) => type === 'Review' && verdict === 'accepted').map(({ delivery }) => delivery));
+  const delivered = messages.filter((one) => one.type === 'Delivery' && (conversation.role === 'provider' || taken.has(digestOf(one))));
+  for (const { digest } of delivered.flatMap(({ artifacts }) => artifacts)) {
     try {
       const bytes = peer.store.get(digest);
       if (!members.has(`artifacts/${digest}`)) room -= bytes.length;

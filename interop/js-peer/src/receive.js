@@ -37,7 +37,13 @@ export async function weigh(engagement, message, { resolver: whole, own, at, byt
     else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, by);
     else if (outcome !== 'repeat' && message.type === 'Review') await checkReview(engagement, message, by);
     const kept = documents.filter((one) => one.id !== message.sender && !one.id.startsWith('did:key:'));
-    return { outcome, credentials, evidence, documents: kept, commit: () => { engagement.shown(evidence); engagement.commit(message, judged); } };
+    // whose documents these are its sender chose: who stands above an offer, judges or rules; an own one is none of them
+    const brought = message.type === 'Presentation' ? [] : kept.filter(({ id }) => id !== own);
+    for (const document of brought) {
+      checkNames(document, engagement.documents);
+      engagement.checkRoom(document);
+    }
+    return { outcome, credentials, evidence, documents: kept, commit: () => { [evidence, ...brought].forEach((one) => engagement.shown(one)); engagement.commit(message, judged); } };
   } catch (error) {
     // the message is its sender's, so it may hear what is wrong with it (page 09, section 9.3)
     throw error instanceof HireError ? Object.assign(error, { proved: true }) : error;

@@ -27,6 +27,7 @@ test('documents of one party have an end, and those that are kept are taken agai
   engagement.checkRoom(document(7));
   engagement.checkRoom({ id: 'did:key:z6Mk' });
   assert.throws(() => engagement.checkRoom(document(128)), { code: 'too_large' });
+  engagement.checkRoom({ id: 'did:web:above.example' }); // somebody else, whom a message brings, has a count of its own
 });
 
 test('a connection on which much is at work is read no more until some of it is done', async () => {

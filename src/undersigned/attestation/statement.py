@@ -89,6 +89,10 @@ class VerifiedStatement(Struct, frozen=True, kw_only=True):
     """Of the payload's bytes."""
     signers: tuple[str, ...]
     """Verification methods whose signatures hold."""
+    unchecked: tuple[str, ...] = ()
+    """Digests of subjects beside that by sha256, such as `sha512 of 'report.pdf'`, which nobody could hold against the
+    bytes: only the digest of these was at hand.
+    """
 
 
 def make_statement(artifacts: Mapping[str, Digest], predicate: Predicate) -> bytes:
@@ -149,6 +153,7 @@ def verify_statement(
     statement = _read(verified)
 
     # Step 4: subjects.
+    unchecked: list[str] = []
     names = [subject.name for subject in statement.subject]
     if len(set(names)) < len(names):
         raise VerificationError("digest_mismatch", "expected each subject once", path="/subject")
@@ -157,7 +162,12 @@ def verify_statement(
             raise VerificationError(
                 "digest_mismatch", f"no artifact named {subject.name!r:.200} was delivered", path=f"/subject/{place}"
             )
-        check_digests(subject.digest, artifacts[subject.name], f"/subject/{place}/digest")
+        path = f"/subject/{place}/digest"
+        if "sha256" not in subject.digest:
+            # By it the contract's messages name the artifact: without the bytes nothing else can be held against them.
+            raise VerificationError("digest_mismatch", "expected a digest by sha256", path=path)
+        left = check_digests(subject.digest, artifacts[subject.name], path)
+        unchecked += [f"{algorithm} of {subject.name!a:.200}" for algorithm in left]
 
     # Step 5: the predicate is of a kind that is taken here, and closed.
     of = predicates.get(statement.predicate_type)
@@ -186,6 +196,7 @@ def verify_statement(
         predicate=predicate,
         digest=digest_bytes(verified.payload),
         signers=verified.signers,
+        unchecked=tuple(unchecked),
     )
 
 
@@ -281,9 +292,10 @@ def check_count(statement: JsonObject) -> None:
         )
 
 
-def check_digests(given: Mapping[str, str], artifact: Artifact, path: str) -> None:
+def check_digests(given: Mapping[str, str], artifact: Artifact, path: str) -> list[str]:
     """Returns if these digests, by algorithm in hex, are the artifact's: at least one is by an accepted algorithm, and
-    each of those is right; one that cannot be checked is not right.
+    each of those is right. Where only the digest of an artifact is known that by sha256 has to be there, and the names
+    of the others are returned: they were not checked.
 
     Raises:
         VerificationError: `digest_mismatch`.
@@ -294,6 +306,11 @@ def check_digests(given: Mapping[str, str], artifact: Artifact, path: str) -> No
         raise VerificationError(
             "digest_mismatch", f"expected a digest by {known}; came {sorted(given)!r:.200}", path=path
         )
+    if isinstance(artifact, str) and "sha256" not in accepted:
+        raise VerificationError(
+            "digest_mismatch", f"{', '.join(accepted)} cannot be checked without the artifact", path=path
+        )
+    unchecked: list[str] = []
     for name, value in accepted.items():
         if len(value) != ALGORITHMS[name] or not _HEX.fullmatch(value):
             raise VerificationError(
@@ -304,10 +321,14 @@ def check_digests(given: Mapping[str, str], artifact: Artifact, path: str) -> No
         if isinstance(artifact, bytes):
             actual = new(name, artifact).hexdigest()
         elif isinstance(artifact, str):
-            actual = digest_hex(artifact) if name == "sha256" else None
+            if name != "sha256":
+                unchecked.append(name)
+                continue
+            actual = digest_hex(artifact)
         else:
             actual = artifact.get(name)
         if actual is None:
             raise VerificationError("digest_mismatch", f"{name} cannot be checked without the artifact", path=path)
         if value != actual:
             raise VerificationError("digest_mismatch", f"expected {actual}; came {value}", path=f"{path}/{name}")
+    return unchecked

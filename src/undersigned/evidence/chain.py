@@ -8,13 +8,16 @@ Source: protocol-spec/16-subcontracts.md, section 16.7
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from undersigned.contract import MAX_DEPTH, Terms, check_parents, check_within, read_parents, verify_parents
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, DidUrl
 from undersigned.errors import UndersignedError, VerificationError
-from undersigned.evidence.case import Case, invalid, lookup_in, pack_of, sealed_of
+from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of, sealed_of
 from undersigned.evidence.pack import SUBCONTRACTS
+from undersigned.keys import PublicKey
 from undersigned.messages import Offer
 
 __all__ = ["Checked", "check_above", "check_below"]
@@ -39,13 +42,18 @@ def check_above(case: Case) -> Iterator[str]:
     )
     parents = read_parents(shown or ())
     check_parents(document, parents)
-    dids = {did for parent in parents for did in (parent.document.hirer, parent.document.provider)}
-    unknown = sorted(dids - set(case.documents))
-    if unknown:
-        yield f"the contracts above were not checked: no DID document of {', '.join(unknown)} is here"
-        return
+    held: dict[Did, Sequence[DidDocument]] = {}
+    for did in (did for parent in parents for did in (parent.document.hirer, parent.document.provider)):
+        held[did] = documents_of(case, did)
+        if not held[did]:
+            # Who signed under them had the documents, and so has whoever shows them.
+            raise invalid(f"it stands under contracts of {did}, and no DID document of it is here")
+
+    def keys(method: DidUrl, purpose: str) -> PublicKey:
+        return key_among(held.get(method.partition("#")[0], ()), method, purpose, at)
+
     try:
-        verify_parents(parents, keys=lookup_in(case, at))
+        verify_parents(parents, keys=keys)
     except UndersignedError as exc:
         raise VerificationError(exc.code, f"a contract above: {exc.message}") from exc
     yield f"under {', under '.join(parent.name for parent in parents)}"

@@ -13,6 +13,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from msgspec import Struct
@@ -391,7 +392,14 @@ def _statements(case: Case) -> str:
             refused.append(f"round {delivery.round}: {exc.code}, {judged}")
     _check_hired(case)
     count = sum(map(len, case.statements.values()))
-    return "; ".join([f"{count} statements hold", *refused])
+    unchecked = unchecked_in(chain.from_iterable(case.statements.values()))
+    return "; ".join([f"{count} statements hold", *unchecked, *refused])
+
+
+def unchecked_in(statements: Iterable[VerifiedStatement]) -> list[str]:
+    """What these name of subjects and a pack cannot show to be right, in one sentence if there is any."""
+    named = sorted({one for statement in statements for one in statement.unchecked})
+    return [f"not checked without the bytes: {', '.join(named)}"] if named else []
 
 
 def _check_hired(case: Case) -> None:
@@ -482,15 +490,16 @@ def _acceptance(case: Case) -> str:
     if not reviews:
         return "nothing was reviewed"
     deliveries = {message.digest: message.message for _, message in case.verified}
+    judged: list[VerifiedStatement] = []
     for one, review in reviews:
         delivery = deliveries.get(review.delivery)
         if not isinstance(delivery, Delivery):
             raise invalid(f"a review of {review.delivery}, which was not delivered here")
-        _of_review(case, one, review, delivery)
-    return f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}"
+        judged.append(_of_review(case, one, review, delivery))
+    return "; ".join([f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}", *unchecked_in(judged)])
 
 
-def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery) -> None:
+def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery) -> VerifiedStatement:
     sealed = sealed_of(case)
     document = sealed.document
     named_verifier = terms_at(case, one.number).evidence.verifier
@@ -526,6 +535,7 @@ def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery)
         )
     if review.verdict == "accepted" and {one.name for one in verified.statement.subject} != set(named or {"contract"}):
         raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
+    return verified
 
 
 def _verifier_keys(case: Case, verifier: Did, at: Instant) -> dict[DidUrl, PublicKey]:

@@ -13,14 +13,22 @@ Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, Instant, digest_bytes, parse_duration, seconds_between, shift
-from undersigned.errors import LedgerConflict, LedgerError, LocalProtocolError, ScopeError, UndersignedError
+from undersigned.errors import (
+    FormatError,
+    LedgerConflict,
+    LedgerError,
+    LocalProtocolError,
+    ScopeError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.ledger import Blob, Committed, Row, Settlement, Summary
 from undersigned.messages import (
     Acceptance,
@@ -83,6 +91,8 @@ REST_SECONDS = 5
 STATING = (Offer, Acceptance, Seal, Closing)
 """Moves that state the log of who says them."""
 STATING_TYPES = frozenset(move.__name__ for move in STATING)
+BROUGHT_BY = {"Offer": "/parents", "Review": "/statement", "Ruling": "/ruling"}
+"""Where a message has what was checked by the document of another DID."""
 NOTHING: frozenset[str] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
 LATE_SECONDS = 5
@@ -676,11 +686,12 @@ class Conversation(Speaker):
             if how == "repeat":
                 await self._answer_repeat(turn, message)
                 return
-            leaf, evidence = None, ()
+            leaf, evidence, brought = None, (), ()
             await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
             # A ruling and a verdict count although they move nothing; with one that does not hold, no pack holds.
             if how == "applies" or body.type in ("Ruling", "Review"):
                 leaf, evidence = await self.shell.check(self, message, item.document, now)
+                brought = await self._brought(turn, body.type, evidence)
             # Whatever moves something or not: what it states of a log is stated.
             if isinstance(body, STATING):
                 stated = await self.shell.watched(body, item.document)
@@ -706,7 +717,9 @@ class Conversation(Speaker):
             self._documents.keep(turn, item.document)
         if not body.notice:
             turn.durable = True
-            turn.evidence.extend(evidence)
+            turn.evidence.extend(one for one in evidence if one.kind != "did-document")
+            for document in brought:
+                self._documents.keep(turn, document)
             if leaf is not None:
                 turn.leaves.append(leaf)
             if counts(message, after):
@@ -750,6 +763,22 @@ class Conversation(Speaker):
             return True
         seconds = seconds_between(self._sign_kept, _heard_at(engagement))
         return SIGNS_KEPT * seconds >= parse_duration(engagement.offer.terms.deadlines.heartbeat)
+
+    async def _brought(self, turn: Turn, type: str, evidence: Sequence[Blob]) -> Sequence[DidDocument]:
+        """The DID documents by which it was checked what a message carries: those of the contracts above, a verifier or
+        an arbiter. The peer may have chosen whose they are, so that they are held to what its own are.
+
+        Raises:
+            VerificationError, FormatError: As `Documents.require`.
+        """
+        found = [DidDocument(one.name, one.raw) for one in evidence if one.kind == "did-document"]
+        for document in found:
+            try:
+                await self._documents.require(document, self.shell.ledger, self.engagement, turn)
+            except (VerificationError, FormatError) as error:
+                error.path = BROUGHT_BY.get(type, "")
+                raise
+        return found
 
     async def require_document(self, document: DidDocument) -> None:
         """Returns if what a document of the peer's proves can be shown later. Raises as `Documents.require`."""

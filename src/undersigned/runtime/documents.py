@@ -1,8 +1,8 @@
 """The DID documents that are stored with one engagement.
 
 Whoever checks later what is recorded needs the key that signed it, even if it is replaced by then. So each document by
-which a message was checked is evidence; a name of a key means one key (HIRE-KEY-08), and of one peer so many are kept
-(HIRE-LIM-05).
+which a message was checked, or what it carries, is evidence; a name of a key means one key (HIRE-KEY-08), and of one
+DID so many are kept (HIRE-LIM-05), the peer's or that of others whom it chose.
 
 Source: protocol-spec/02-identity-and-keys.md, section 2.4
 """
@@ -24,9 +24,8 @@ from .turn import Turn
 __all__ = ["Documents", "document_blob", "require_names"]
 
 MAX_DOCUMENTS: Final = MAX_PACKED // 2
-"""Documents of one peer by which its messages were checked, that are stored with one engagement: each may have 64 KiB,
-and costs its publisher nothing. A review, or an offer with what stands above it, brings others, and a pack of all of
-them has to hold.
+"""Documents of one DID that are stored with one engagement: each may have 64 KiB, and costs its publisher nothing. What
+a pack brings beside them, such as those of an issuer that is looked up for decisions, has room, and all of it holds.
 """
 _NONE: Final[frozenset[Digest]] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
@@ -60,20 +59,20 @@ class Documents:
         self._digests = _NONE
         """Of either side's that are known to be stored."""
         self._published: tuple[DidDocument, ...] | None = None
-        """The peer's, where they do not follow from its DID; None: they were not read yet."""
+        """All but ours, where they do not follow from their DIDs; None: they were not read yet."""
 
     def forget(self) -> None:
         """The ledger has them."""
         self._digests, self._published = _NONE, None
 
     def look_again(self) -> None:
-        """Another program may have stored one of the peer's."""
+        """Another program may have stored one."""
         self._published = None
 
     async def require(
         self, document: DidDocument, ledger: Ledger, engagement: Engagement, turn: Turn | None = None
     ) -> None:
-        """Returns if what a document of the peer's proves can be shown later, beside the ones before it.
+        """Returns if what a document of another party's proves can be shown later, beside the ones before it.
 
         Raises:
             VerificationError: As `require_names`.
@@ -83,12 +82,15 @@ class Documents:
         digest = document.raw_digest
         if digest in self._digests or (turn is not None and digest in turn.documents) or is_derived(document.id):
             return
+        if document.id == engagement.own:
+            return
         if self._published is None:
             kept = await ledger.evidence(engagement.id) if engagement.got else ()
-            kept = [one for one in kept if one.kind == "did-document" and one.name == document.id]
-            self._published = tuple(DidDocument(document.id, one.raw) for one in kept)
+            kept = [one for one in kept if one.kind == "did-document" and one.name not in ("", engagement.own)]
+            self._published = tuple(DidDocument(one.name, one.raw) for one in kept if not is_derived(one.name))
             self._digests |= {one.digest for one in kept}
-        before = (*self._published, *(turn.published if turn is not None else ()))
+        all_before = (*self._published, *(turn.published if turn is not None else ()))
+        before = [one for one in all_before if one.id == document.id]
         require_names(document, before)
         if len(before) >= MAX_DOCUMENTS and not any(map(document.same_keys, before)):
             raise FormatError("too_large", f"{document.id} has published {len(before)} documents in one engagement")
@@ -99,11 +101,11 @@ class Documents:
             _store(turn, document)
 
     def keep(self, turn: Turn, document: DidDocument) -> None:
-        """The same of the peer's; of one with so many already, one of these has its keys."""
+        """The same of another party's; of one with so many already, one of these has its keys."""
         if document.raw_digest in self._digests or document.raw_digest in turn.documents:
             return
         if self._published is not None:
-            if len(self._published) + len(turn.published) >= MAX_DOCUMENTS:
+            if sum(one.id == document.id for one in (*self._published, *turn.published)) >= MAX_DOCUMENTS:
                 return
             turn.published.append(document)
         _store(turn, document)

@@ -23,6 +23,7 @@ from undersigned.encoding import (
     Digest,
     EngagementId,
     Instant,
+    JsonObject,
     base64url_encode,
     canonicalize,
     digest_bytes,
@@ -42,6 +43,7 @@ from .clock import SystemClock
 from .contents import MAX_WHOLE_BYTES
 from .forks import fork_in
 from .logbook import logged, read_multibase_note
+from .order import read_order
 from .turn import load_engagement
 from .witnesses import believed
 
@@ -232,6 +234,7 @@ async def _exported(
     decisions = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
     inputs = [decode(raw, type=Decision).inputs for raw in decisions]
     documents = [blob.raw for blob in evidence if blob.kind == "did-document"]
+    documents += await _above(ledger, summary, own, rows)
     # Issuers' documents; those of the parties are there as they were when a message was checked.
     documents += [
         raw
@@ -383,6 +386,46 @@ async def _proofs(
             LogProof,
         )
     return LogProofs(size, tuple(made[index] for index in sorted(made))) if made else None
+
+
+async def _above(ledger: Ledger, summary: Summary, own: Did, rows: Iterable[Row]) -> list[bytes]:
+    """Documents by which the contracts above a hire of ours verify: they are stored with our engagement above, where
+    we are the provider. Of those, for each key that signed, the first that has it, so that nothing which comes later
+    changes the pack.
+    """
+    said = [recorded_message(row.raw).message for row in rows if row.type == "Offer" and row.kind == "sent"]
+    shown = next((one.parents for one in said if isinstance(one, Offer) and one.parents), ())
+    if summary.role != "hirer" or not shown:
+        return []
+    order = (await load_engagement(ledger, summary, own)).facts.get("order")
+    within = read_order(order).within if order is not None else None
+    if within is None:
+        return []
+    held = [one for one in await ledger.evidence(within.engagement) if one.kind == "did-document"]
+    found: dict[Digest, bytes] = {}
+    for method in sorted(_methods(shown)):
+        did = method.partition("#")[0]
+        for blob in held:
+            if blob.name == did and not is_derived(did) and method in _named(blob):
+                found[blob.digest] = blob.raw
+                break
+    return list(found.values())
+
+
+def _named(blob: Blob) -> Collection[str]:
+    document = DidDocument(blob.name, blob.raw)
+    return {*document.methods("assertionMethod"), *document.methods("authentication")}
+
+
+def _methods(parents: Iterable[JsonObject]) -> set[str]:
+    """The verification methods that signed these contracts, their acceptances and seals."""
+    found: set[str] = set()
+    for part in (part for one in parents for part in one.values() if isinstance(part, dict)):
+        proofs = part.get("proof")
+        for proof in proofs if isinstance(proofs, list) else [proofs]:
+            method = proof.get("verificationMethod") if isinstance(proof, dict) else None
+            found |= {method} if isinstance(method, str) else set()
+    return found
 
 
 async def _children(ledger: Ledger, summary: Summary, own: Did) -> dict[Digest, Summary]:

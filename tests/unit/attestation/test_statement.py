@@ -211,8 +211,13 @@ def test_every_algorithm_is_checked_against_bytes() -> None:
     payload = edited(make_statement(ARTIFACTS, claim()), "subject", 0, "digest", value=digests)
     document = PROVIDER.seal_statement(payload)
     assert verify(document, artifacts={"sbom.cdx.json": ARTIFACT})
-    with pytest.raises(VerificationError, match="cannot be checked"):
-        verify(document)
+    assert verify(document, artifacts={"sbom.cdx.json": ARTIFACT}).unchecked == ()
+    # With its digest alone, that by sha256 is held against it, and of the other it is said that it was not.
+    assert verify(document).unchecked == ("sha512 of 'sbom.cdx.json'",)
+    alone = edited(payload, "subject", 0, "digest", value={"sha512": digests["sha512"]})
+    for artifacts in (ARTIFACTS, {"sbom.cdx.json": ARTIFACT}):
+        with pytest.raises(VerificationError, match="expected a digest by sha256"):
+            verify(PROVIDER.seal_statement(alone), artifacts=artifacts)
     weak = digests | {"sha1": sha1(b"x").hexdigest()}
     payload = edited(make_statement(ARTIFACTS, claim()), "subject", 0, "digest", value=weak)
     assert verify(PROVIDER.seal_statement(payload), artifacts={"sbom.cdx.json": ARTIFACT})

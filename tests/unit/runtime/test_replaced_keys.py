@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from runtimes import Home, Node, Office, PrivateKey, World, last, messages, secret_of, vouch
-from undersigned.did import make_document
+from undersigned.did import DidDocument, make_document
 from undersigned.encoding import canonicalize
+from undersigned.errors import FormatError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
 from undersigned.messages import Problem, Withdraw, recorded_message
 from undersigned.runtime import documents, export_pack
 from undersigned.runtime.gather import Known
+from undersigned.runtime.turn import Turn
 from undersigned.testing import HandClock
 
 Open = Callable[..., World]
@@ -190,3 +192,39 @@ def test_documents_without_end_are_not_kept(
     assert kept() == 3
     pack = world.run(export_pack(world.provider.ledger, world.provider.artifacts, world.provider.did, name))
     assert verify_pack(pack, now=world.clock.now()).ok
+
+
+def test_documents_of_others_are_held_to_the_same(
+    open_world: Open, published: tuple[Published, Published], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIM-05, HIRE-KEY-08: who stands above an offer, or judges, is somebody whom the other side chose. Of each of
+    them no more is stored than of itself, and no name becomes that of another key: what is stored holds in a pack.
+    """
+    monkeypatch.setattr(documents, "MAX_DOCUMENTS", 3)
+    world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
+    resolve(world)
+    name = world.begin().id
+    world.until("working", name, world.provider)
+    theirs, root = world.provider.the(name), "did:web:root.example"
+
+    def brought(number: int, fragment: str, key: int, did: str = root) -> str:
+        """What comes of an offer under a contract of this DID: a code, or nothing, and the document is stored."""
+        keys = {fragment: PrivateKey("Ed25519", secret_of("root", key)).public_key}
+        services = [("HireService", f"wss://{number}.example/hire")]
+        document = make_document(did, authentication=keys, assertion_method=keys, services=services)
+        turn = Turn(theirs.engagement, world.clock.now(), theirs._places, theirs._stored)
+        blob = documents.document_blob(DidDocument(did, canonicalize(document)))
+        try:
+            (found,) = world.run(theirs._brought(turn, "Offer", (blob,)))
+        except (FormatError, VerificationError) as error:
+            return f"{error.code} {error.path}"
+        theirs._documents.keep(turn, found)
+        theirs._documents.stored(turn)
+        return ""
+
+    assert [brought(number, "a", 1) for number in range(2)] == ["", ""]
+    assert brought(2, "a", 2) == "key_not_authorized /parents"
+    assert brought(2, "b", 2) == ""
+    assert brought(3, "c", 3) == "too_large /parents"
+    assert brought(4, "a", 1) == "", "one of those that are there has its key"
+    assert brought(0, "a", 2, "did:web:other.example") == "", "another DID has a count and names of its own"

@@ -465,11 +465,15 @@ async function verifyStatement(envelope, { attester, own, contract, artifacts, p
   if (!isObject(statement)) throw new Refused("schema_violation", "expected a statement");
   if (Array.isArray(statement.subject) && statement.subject.length > 64) throw new Refused("too_large", "expected at most 64 subjects", "/subject");
   checkSchema(DATA.schemas.Statement, statement);
+  const unchecked = [];
   const names = statement.subject.map((subject) => subject.name);
   if (new Set(names).size < names.length) throw new Refused("digest_mismatch", "expected each subject once", "/subject");
   for (const [place, subject] of statement.subject.entries()) {
     if (!artifacts.has(subject.name)) throw new Refused("digest_mismatch", `no artifact named ${shown(subject.name)} was delivered`, `/subject/${place}`);
-    await checkDigests(subject, artifacts.get(subject.name), `/subject/${place}/digest`);
+    const path = `/subject/${place}/digest`;
+    // By it the contract's messages name the artifact: without the bytes nothing else can be held against them.
+    if (!has(subject.digest, "sha256")) throw new Refused("digest_mismatch", "expected a digest by sha256", path);
+    for (const name of await checkDigests(subject, artifacts.get(subject.name), path)) unchecked.push(`${name} of ${shown(subject.name)}`);
   }
   const of = has(predicates, statement.predicateType) ? predicates[statement.predicateType] : undefined;
   if (!of) throw new Refused("attester_not_trusted", "no such kind of claim is taken", "/predicateType");
@@ -478,7 +482,7 @@ async function verifyStatement(envelope, { attester, own, contract, artifacts, p
   checkPredicate(of.schema, predicate);
   if (of.attester(predicate) !== attester) throw new Refused("attester_not_trusted", `expected a claim of ${attester}`);
   if (of.contract(predicate) !== contract) throw new Refused("attestation_binding", `expected a statement under contract ${contract}`);
-  return { statement, predicate, signers, of };
+  return { statement, predicate, signers, of, unchecked };
 }
 
 /** What a statement tells of the contract beside its name is as the contract has it. */
@@ -498,15 +502,19 @@ function checkPredicate(schema, predicate) {
   }
 }
 
+/** Returns the names of those beside sha256 that could not be checked, where only the digest of an artifact is at hand. */
 async function checkDigests(subject, artifact, path) {
+  const unchecked = [];
   const lengths = { sha256: 64, sha384: 96, sha512: 128 };
   const names = Object.keys(subject.digest).filter((name) => has(lengths, name));
   if (!names.length) throw new Refused("digest_mismatch", "expected a digest by sha256, sha384 or sha512", path);
   for (const name of names) {
     const value = subject.digest[name];
     let right = value.length === lengths[name] && /^[0-9a-f]+$/.test(value);
-    if (right && typeof artifact === "string") right = name === "sha256" && value === hex(rawDigest(artifact));
+    if (right && typeof artifact === "string" && name !== "sha256") unchecked.push(name);
+    else if (right && typeof artifact === "string") right = value === hex(rawDigest(artifact));
     else if (right) right = value === hex(new Uint8Array(await crypto.subtle.digest(name.replace("sha", "SHA-"), artifact)));
     if (!right) throw new Refused("digest_mismatch", `${name} of ${shown(subject.name)} is not that of the artifact`, `${path}/${name}`);
   }
+  return unchecked;
 }

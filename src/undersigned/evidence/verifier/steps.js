@@ -377,15 +377,17 @@ async function above(the, found) {
   const offer = ofType(the, "Offer").find((one) => one.content.parents && one.content.document.parent === parent);
   const { parents } = offer.content;
   await checkParents(the.sealed.document, parents);
-  const unknown = parents.flatMap(({ document }) => [document.hirer, document.provider]).filter((did) => !the.documents.has(did));
-  if (unknown.length) {
-    found.push(`the contracts above were not checked: no DID document of ${[...new Set(unknown)].sort().join(", ")} is here`);
-    return;
+  const held = new Map();
+  for (const did of parents.flatMap(({ document }) => [document.hirer, document.provider])) {
+    held.set(did, await documentsOf(the, did));
+    // Who signed under them had the documents, and so has whoever shows them.
+    if (!held.get(did).length) throw invalid(`it stands under contracts of ${did}, and no DID document of it is here`);
   }
+  const keys = (method, purpose) => keyAmong(held.get(method.split("#")[0]) ?? [], method, purpose, offer.at);
   const names = [];
   for (const { document, acceptance, seal } of parents) {
     try {
-      await verifySealed(document, acceptance, seal, lookup(the, offer.at));
+      await verifySealed(document, acceptance, seal, keys);
     } catch (error) {
       if (error instanceof Refused) throw new Refused(error.code, `a contract above: ${error.message}`);
       throw error;
@@ -479,7 +481,13 @@ async function statements(the) {
     }
   }
   const count = [...the.statements.values()].reduce((sum, list) => sum + list.length, 0);
-  return [`${count} statements hold`, ...refused].join("; ");
+  return [`${count} statements hold`, ...uncheckedIn([...the.statements.values()].flat()), ...refused].join("; ");
+}
+
+/** What these statements name of subjects and a pack cannot show to be right, in one sentence if there is any. */
+function uncheckedIn(statements) {
+  const named = [...new Set(statements.flatMap((one) => one.unchecked))].sort();
+  return named.length ? [`not checked without the bytes: ${named.join(", ")}`] : [];
 }
 
 /** What the work statements that hold say. */
@@ -519,13 +527,14 @@ async function ofDelivery(the, { number, at, message, content: delivery }) {
 async function acceptance(the) {
   const reviews = ofType(the, "Review");
   if (!reviews.length) return "nothing was reviewed";
+  const judged = [];
   for (const one of reviews) {
     const { content: review } = one;
     const delivery = ofType(the, "Delivery").find(({ message }) => message.digest === review.delivery);
     if (!delivery) throw invalid(`a review of ${review.delivery}, which was not delivered here`);
-    await ofReview(the, one, review, delivery);
+    judged.push(await ofReview(the, one, review, delivery));
   }
-  return `${reviews.length} reviewed; the last verdict is ${reviews.at(-1).content.verdict}`;
+  return [`${reviews.length} reviewed; the last verdict is ${reviews.at(-1).content.verdict}`, ...uncheckedIn(judged)].join("; ");
 }
 
 async function ofReview(the, { number, at }, review, { at: deliveredAt, content: delivery }) {
@@ -548,6 +557,7 @@ async function ofReview(the, { number, at }, review, { at: deliveredAt, content:
   if (passed !== accepted) throw new Refused("attestation_binding", `a verdict of ${review.verdict} with another statement`);
   const subjects = statement.subject.map((subject) => subject.name).sort();
   if (accepted && !equal(subjects, [...artifacts.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
+  return verified;
 }
 
 /** Method -> key of the verifier that the terms name. */
