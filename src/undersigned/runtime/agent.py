@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from undersigned.did import DidDocument
+from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
@@ -95,6 +95,8 @@ __all__ = ["Agent"]
 
 _log = structlog.get_logger()
 
+NAMES_LOOKED_AT = 32
+"""Engagements under way of which a start looks whether the names of our keys mean what they did."""
 PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
@@ -231,7 +233,7 @@ class Agent:
         """Opens the ledger and goes on with every engagement that is not over.
 
         Raises:
-            ConfigurationError: As `load_offers`.
+            ConfigurationError: As `load_offers`; `key_unavailable`: a key took the name of another that is in use.
             LedgerError, LocalProtocolError: The ledger, the trust graph or the store of artifacts cannot be opened, or
                 is damaged; `wrong_state`: it is started already.
         """
@@ -295,6 +297,7 @@ class Agent:
         if isinstance(self.clock, SystemClock) and last is not None:
             self.clock.hold(last)  # a clock that was set back revives nothing that was over
         live = [await Conversation.stored(self, one) for one in await self.ledger.summaries(live_only=True)]
+        await self._require_names(live)
         await self.bookings.open(live)
         for conversation in live:
             self._keep(conversation)
@@ -306,6 +309,29 @@ class Agent:
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
         self.spawn(self.witnesses.run(), "witnesses")
+
+    async def _require_names(self, live: Sequence[Conversation]) -> None:
+        """Returns if no name of a key of ours became that of another while something is under way (HIRE-KEY-08). The
+        other sides would refuse all that it signs, and no move that waits for its receipt is signed again, since by its
+        name the key is the one that signed it. The oldest and newest engagements are looked at: whoever replaces a key
+        by hand is stopped at the next start.
+
+        Raises:
+            ConfigurationError: `key_unavailable`.
+        """
+        half = NAMES_LOOKED_AT // 2
+        for conversation in () if is_derived(self.own.id) else (*live[:half], *live[half:][-half:]):
+            for blob in await self.ledger.evidence(conversation.id):
+                if blob.kind != "did-document" or blob.name != self.own.id:
+                    continue
+                changed = self.own.changes_key(DidDocument(blob.name, blob.raw))
+                if changed is not None:
+                    raise ConfigurationError(
+                        "key_unavailable",
+                        f"{changed} names another key than the one under which {conversation.id} is under way, and the "
+                        "other side refuses what it signs: a new key has a new name, which `undersigned keys rotate` "
+                        "gives it",
+                    )
 
     async def close(self) -> None:
         """Ends connections and tasks; what is stored stays, and the next start goes on from it. Whatever the log has

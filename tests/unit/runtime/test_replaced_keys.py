@@ -12,7 +12,7 @@ import pytest
 from runtimes import Home, Node, Office, PrivateKey, World, last, messages, secret_of, vouch
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import canonicalize
-from undersigned.errors import FormatError, VerificationError
+from undersigned.errors import ConfigurationError, FormatError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
 from undersigned.messages import Problem, Withdraw, recorded_message
@@ -128,11 +128,15 @@ def test_what_cannot_be_signed_again_ends(
 
 
 def test_a_name_of_a_key_does_not_become_that_of_another(
-    open_world: Open, published: tuple[Published, Published]
+    open_world: Open, published: tuple[Published, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HIRE-KEY-08: a party that gave another key the name of the one that signed the contract would leave the other
     without evidence: nobody could tell which of the two signed what. Under a name of its own the new key is taken.
     """
+
+    async def starts_all_the_same(*_: object) -> None: ...
+
+    monkeypatch.setattr(Node, "_require_names", starts_all_the_same)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
     name = world.begin().id
@@ -154,6 +158,24 @@ def test_a_name_of_a_key_does_not_become_that_of_another(
         assert report.ok, [step for step in report.steps if not step.ok]
     refused = {event.code for event in world.provider.events if event.kind == "refused"}
     assert "key_not_authorized" in refused
+
+
+def test_who_replaces_a_key_under_its_name_is_told_at_the_next_start(
+    open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-KEY-08: the other side would refuse all that it signs, and nobody here would learn why. Under a name of its
+    own, or with the key that was there, it goes on; and where nothing is under way nothing speaks against it.
+    """
+    world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
+    resolve(world)
+    world.until("working", world.begin().id, world.provider)
+    office, before = published[0], published[0].number
+    office.rotate(f"agent-{before}")
+    with pytest.raises(ConfigurationError, match=f"#agent-{before} names another key") as refused:
+        world.restart(world.hirer)
+    assert refused.value.code == "key_unavailable"
+    office.rotate()
+    world.restart(world.hirer)
 
 
 def test_documents_without_end_are_not_kept(
