@@ -183,7 +183,6 @@ export class Conversation {
       this.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
       this.keep(message, entry.raw, entry.at);
       if (entry.k === 'got') this.#heard(message, entry);
-      if (message.type !== 'Presentation') for (const one of entry.documents ?? []) if (one.id !== this.peer.did) this.engagement.shown(one);
     } else if (entry.k === 'back') {
       this.takeBack(entry.name);
       this.refused = entry.code;
@@ -205,9 +204,10 @@ export class Conversation {
     this.decided = text;
   }
 
-  /** What a move that was recorded tells beside its effect. @param {any} message @param {{outcome: string, evidence?: any, held?: string[]}} of */
-  #heard(message, { outcome, evidence, held }) {
-    if (evidence) this.engagement.shown(evidence);
+  /** What a move that was recorded tells beside its effect. @param {any} message @param {{outcome: string, evidence?: any, documents?: any[], held?: string[]}} of */
+  #heard(message, { outcome, evidence, documents = [], held }) {
+    const counts = (/** @type {any} */ { id }) => id === this.with || (id !== this.peer.did && message.type !== 'Presentation');
+    for (const one of [...(evidence ? [evidence] : []), ...documents].filter(counts)) this.engagement.shown(one);
     if (outcome === 'applies') keepHead(this.peer.heads, message);
     this.acked = Math.max(this.acked, this.engagement.seenOf(message));
     if (held) this.shown = (message.presentation.verifiableCredential ?? []).filter((/** @type {any} */ one) => held.includes(credentialDigest(one)));
@@ -279,8 +279,12 @@ export class Conversation {
     if (found.outcome !== 'repeat') {
       const { live, accepted } = engagement.state;
       const sealed = message.type === 'Seal' && found.outcome === 'applies' ? countersigned(live.document, accepted.proof) : undefined;
-      const of = { outcome: found.outcome, ...(engagement.holds(found.evidence) ? {} : { evidence: found.evidence }), ...(found.credentials ? { held: found.credentials.map(credentialDigest) } : {}) };
-      peer.write(this, { k: 'got', at, engagement: this.id, raw: text, ...of, ...(found.documents.length ? { documents: found.documents } : {}) }, ...this.#leaves(at, message, text, sealed));
+      const documents = found.documents.filter((one) => !engagement.holds(one));
+      const of = {
+        outcome: found.outcome, ...(engagement.holds(found.evidence) ? {} : { evidence: found.evidence }), ...(documents.length ? { documents } : {}),
+        ...(found.credentials ? { held: found.credentials.map(credentialDigest) } : {}),
+      };
+      peer.write(this, { k: 'got', at, engagement: this.id, raw: text, ...of }, ...this.#leaves(at, message, text, sealed));
       found.commit();
       if (message.type === 'Seal') peer.books.count();
       for (const one of engagement.early.filter(({ move }) => move === name)) peer.log(this, 'before its time', JSON.stringify(one)); // HIRE-LIF-34

@@ -22,7 +22,7 @@ for (const [net, bits] of /** @type {[string, number][]} */ ([
   ['192.0.0.0', 24], ['192.168.0.0', 16], ['198.18.0.0', 15], ['224.0.0.0', 3],
 ])) forbidden.addSubnet(net, bits, 'ipv4');
 for (const [net, bits] of /** @type {[string, number][]} */ ([
-  ['::', 96], ['::ffff:0:0', 96], ['64:ff9b::', 96], ['fc00::', 7], ['fe80::', 10], ['ff00::', 8], ['2002::', 16],
+  ['::', 96], ['::ffff:0:0', 96], ['64:ff9b::', 96], ['64:ff9b:1::', 48], ['fc00::', 7], ['fe80::', 10], ['fec0::', 10], ['ff00::', 8], ['2001::', 32], ['2002::', 16],
 ])) forbidden.addSubnet(net, bits, 'ipv6');
 
 /** @param {string} did @returns {Document} */

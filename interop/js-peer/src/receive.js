@@ -17,7 +17,7 @@ import { SUITES } from './keys.js';
 /**
  * @param {import('./machine.js').Engagement} engagement @param {any} message whose shape was checked @param {Reader} reader
  * @returns {Promise<{outcome: string, credentials?: any[], evidence: any, documents: any[], commit: () => void}>} nothing is changed until `commit`. `evidence` is the sender's
- *   document by which it was checked, `documents` are those of others
+ *   document by which it was checked, `documents` are the others by which what it carries was
  */
 export async function weigh(engagement, message, { resolver: whole, own, at, bytes, suites = Object.keys(SUITES), heads = new Map(), subcontracts = false }) {
   const agreed = agreedSuites(engagement, message).filter((suite) => suites.includes(suite));
@@ -36,14 +36,18 @@ export async function weigh(engagement, message, { resolver: whole, own, at, byt
     if (outcome === 'applies') credentials = await checkCarried(engagement, message, by);
     else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, by);
     else if (outcome !== 'repeat' && message.type === 'Review') await checkReview(engagement, message, by);
-    const kept = documents.filter((one) => one.id !== message.sender && !one.id.startsWith('did:key:'));
-    // whose documents these are its sender chose: who stands above an offer, judges or rules; an own one is none of them
-    const brought = message.type === 'Presentation' ? [] : kept.filter(({ id }) => id !== own);
+    const others = documents.filter((one) => !one.id.startsWith('did:key:') && JSON.stringify(one) !== JSON.stringify(evidence));
+    // whose documents these are its sender chose: who stands above an offer, judges or rules, and a fresher one of its own; ours is none of them
+    const brought = others.filter(({ id }) => id === message.sender || (id !== own && message.type !== 'Presentation'));
     for (const document of brought) {
-      checkNames(document, engagement.documents);
+      checkNames(document, [...engagement.documents, evidence]);
       engagement.checkRoom(document);
     }
-    return { outcome, credentials, evidence, documents: kept, commit: () => { [evidence, ...brought].forEach((one) => engagement.shown(one)); engagement.commit(message, judged); } };
+    const commit = () => {
+      for (const one of [evidence, ...brought]) engagement.shown(one);
+      engagement.commit(message, judged);
+    };
+    return { outcome, credentials, evidence, documents: others, commit };
   } catch (error) {
     // the message is its sender's, so it may hear what is wrong with it (page 09, section 9.3)
     throw error instanceof HireError ? Object.assign(error, { proved: true }) : error;
