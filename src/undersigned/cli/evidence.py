@@ -351,7 +351,7 @@ async def verify(
                 names = plain(step.detail.removeprefix("taken from the pack: "), 300)
                 out.line(
                     f"the keys of {names} are the pack's own: compare them with what these names publish (--explain "
-                    "shows them, --did-document FILE compares)"
+                    "shows the parties', --did-document FILE compares)"
                 )
     else:
         if not data.startswith(b"PK") or MANIFEST.encode() not in data:

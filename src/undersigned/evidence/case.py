@@ -52,6 +52,8 @@ class Case(Struct):
     """Who, as the verifier knows, cosigns logs, and by which key; each must have cosigned the pack's."""
     pack: Pack | None = None
     documents: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
+    taken: list[Did] = field(default_factory=list[Did])
+    """Whose documents the pack alone says: the parties first."""
     verified: list[tuple[Transcribed, VerifiedMessage]] = field(
         default_factory=list[tuple[Transcribed, VerifiedMessage]]
     )

@@ -77,7 +77,8 @@ def check_below(case: Case, check: Callable[[bytes, Case], Checked]) -> Iterator
             raise VerificationError("chain_invalid", f"{path} is no subcontract of this contract", path=path)
         _inside_one(document.terms, above, path)
         case.below.append(below)
-        yield f"{child.digest} under it holds"
+        own = f", by documents of {', '.join(below.taken)} that are its own" if below.taken else ""
+        yield f"{child.digest} under it holds{own}"
 
 
 def _inside_one(terms: Terms, above: list[Terms], path: str) -> None:

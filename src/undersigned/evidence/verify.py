@@ -252,7 +252,10 @@ def _documents(case: Case) -> str:
             raise VerificationError("evidence_invalid", f"there is no document of {did}")
         if did not in case.known and not is_derived(did):
             taken.append(did)
-    return f"taken from the pack: {', '.join(taken)}" if taken else "both follow from their DIDs or are known"
+    # Of whoever else has one here: who stands above or judges, issuers, witnesses.
+    taken += sorted(did for did in case.documents if not (did in parties or did in case.known or is_derived(did)))
+    case.taken = taken
+    return f"taken from the pack: {', '.join(taken)}" if taken else "all follow from their DIDs or are known"
 
 
 def _id_of(data: bytes, path: str) -> Did:

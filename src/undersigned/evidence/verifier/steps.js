@@ -180,7 +180,13 @@ async function documents(the) {
     if (!the.documents.has(did)) throw invalid(`there is no document of ${did}`);
     if (!derived && !the.known.has(did)) taken.push(did);
   }
-  return taken.length ? `taken from the pack: ${taken.join(", ")}` : "both follow from their DIDs or are known";
+  // Of whoever else has one here: who stands above or judges, issuers, witnesses.
+  const others = [];
+  for (const did of the.documents.keys()) {
+    if (did !== the.manifest.own && did !== the.manifest.peer && !the.known.has(did) && !(await derivedDocument(did))) others.push(did);
+  }
+  the.taken = [...taken, ...others.sort()];
+  return the.taken.length ? `taken from the pack: ${the.taken.join(", ")}` : "all follow from their DIDs or are known";
 }
 
 function add(map, name, item) {
@@ -410,7 +416,8 @@ async function below(the, found) {
       throw new Refused("chain_invalid", `${path} is no subcontract of this contract`, path);
     }
     insideOne(document.terms, [the.sealed.document, ...the.amended.map(([, change]) => change)], path);
-    found.push(`${digest} under it holds`);
+    const own = child.taken.length ? `, by documents of ${child.taken.join(", ")} that are its own` : "";
+    found.push(`${digest} under it holds${own}`);
   }
 }
 
