@@ -92,11 +92,15 @@ UNSEEN: dict[str, str] = {
         "on the machine of the harness whoever is tested is set up for local use, and on another one it would fetch "
         "from a localhost that is not the harness's"
     ),
+    "HIRE-ATT-12": (
+        "a hirer that has what nobody serves got it in another hire, and rejects it minutes later: of the "
+        "harness a scenario has one hire, and waits for seconds"
+    ),
     "HIRE-LIF-17": "the dispute that is crossed, or its end, is a move of its own, which nothing makes it send",
     "HIRE-LIF-33": "a dispute of the harness cannot end for want of a ruling: that is a day away",
     "HIRE-SCO-10": "a limit with a period counts where the hirer's gate counts, and no hirer is made to grant one",
 }
-"""Requirements that a message or a client breaks, and that no scenario can show: why. Vectors show them."""
+"""Requirements that a message, host or client breaks, and that no scenario can show: why. Vectors show them."""
 ROWLESS = ("wrong_state", "wrong_party", "already_contracted", "already_fulfilled")
 
 
