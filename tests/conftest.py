@@ -107,10 +107,20 @@ def cheap_sealing() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def logs_as_they_come() -> Iterator[None]:
-    """For who looks at what is logged: a test before may have asked for less, and a test after for other places."""
-    before = structlog.get_config()
-    structlog.reset_defaults()
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that runs in the process of the tests says how much is logged, and where: the next test hears nothing
+    of that.
+    """
+    before = structlog.get_config() if structlog.is_configured() else None
     yield
-    structlog.configure(**before)
+    if before is None:
+        structlog.reset_defaults()
+    else:
+        structlog.configure(**before)
+
+
+@pytest.fixture
+def logs_as_they_come(logs_as_before: None) -> None:
+    """For who looks at what is logged: all of it, wherever this process had it written before."""
+    structlog.reset_defaults()

@@ -86,18 +86,20 @@ def test_sc_106_worst_strings_take_below_5_ms(pattern: str, length: int) -> None
     """SC-106: at the field's full length, with what makes the pattern go far and then fail."""
     compiled = re.compile(pattern)
     decoder = msgspec.json.Decoder(Annotated[str, msgspec.Meta(pattern=pattern)])
-    slowest = 0.0
+
+    def searched_twice() -> float:
+        began = time.process_time()
+        assert not compiled.search(text)
+        with pytest.raises(msgspec.ValidationError):
+            decoder.decode(raw)
+        return time.process_time() - began
+
     for start in STARTS:
         for piece in PIECES:
             text = (start + piece * length)[: length - 2] + "~\u2028"
             raw = msgspec.json.encode(text)
-            began = time.process_time()
-            assert not compiled.search(text)
-            with pytest.raises(msgspec.ValidationError):
-                decoder.decode(raw)
-            slowest = max(slowest, time.process_time() - began)
-    # Two searches were timed.
-    assert slowest < 0.010
+            # A garbage collection in between is slow once; a pattern is whenever it is tried.
+            assert any(searched_twice() < 0.010 for _ in range(3)), text[:80]
 
 
 @pytest.mark.parametrize("length", [4_096, 130_000])
