@@ -9,7 +9,7 @@ Source: protocol-spec/14-gates.md, section 14.4
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
@@ -19,7 +19,7 @@ from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_answers import draft_answer
 from undersigned.bridges.http_messages import Headers, Request, Response
 from undersigned.bridges.nonces import NonceWindows
-from undersigned.encoding import Amount, Did, DidUrl, Digest, JsonObject, to_struct
+from undersigned.encoding import Amount, Did, DidUrl, Digest, EngagementId, JsonObject, to_struct
 from undersigned.errors import ProofError, ScopeError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.runtime import Conversation, Permit
@@ -36,6 +36,8 @@ KEYS_SECONDS: Final = 10.0
 """How old the provider's DID document may be, by which a request is judged."""
 OPEN_PERMITS: Final = 10_000
 """Of gates together; the oldest are given up then, and what they hold stays spent."""
+OPEN_OF_ONE_CONTRACT: Final = 1_000
+"""As many of these belong to one contract, whose own oldest is given up before anybody else's."""
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -198,6 +200,7 @@ class GateDesk:
         self._keys_seconds = keys_seconds
         self._nonces = NonceWindows()
         self._open: OrderedDict[str, tuple[Conversation, Permit]] = OrderedDict()
+        self._open_of: Counter[EngagementId] = Counter()
 
     async def keys(self, contract: Digest) -> ContractKeys | None:
         """See `Desk.keys`."""
@@ -221,8 +224,11 @@ class GateDesk:
         request = (signed.keyid, signed.nonce) if signed is not None else None
         permit = await self._peer.admit(conversation, action, request=request)
         self._open[permit.id] = conversation, permit
-        while len(self._open) > OPEN_PERMITS:
-            self._open.popitem(last=False)
+        self._open_of[conversation.id] += 1
+        if self._open_of[conversation.id] > OPEN_OF_ONE_CONTRACT:
+            self._given_up(next(id for id, (of, _) in self._open.items() if of.id == conversation.id))
+        elif len(self._open) > OPEN_PERMITS:
+            self._given_up(next(iter(self._open)))
         return Granted(
             permit=permit.id,
             contract=ask.contract,
@@ -265,13 +271,20 @@ class GateDesk:
 
     async def done(self, permit: str, *, happened: bool) -> None:
         """See `Desk.done`."""
-        conversation, held = self._open.pop(permit, (None, None))
-        if conversation is None or held is None:
+        if permit not in self._open:
             return
+        conversation, held = self._given_up(permit)
         if happened:
             conversation.settle(held.used())
         else:
             await self._peer.gate.release(held)
+
+    def _given_up(self, permit: str) -> tuple[Conversation, Permit]:
+        conversation, held = self._open.pop(permit)
+        self._open_of[conversation.id] -= 1
+        if not self._open_of[conversation.id]:
+            del self._open_of[conversation.id]
+        return conversation, held
 
     def _conversation(self, contract: Digest) -> Conversation | None:
         found = self._peer.conversation_of(contract)

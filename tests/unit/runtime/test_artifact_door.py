@@ -11,13 +11,13 @@ from structlog.testing import capture_logs
 
 from runtimes import REPORT, Node, World, summarise
 from undersigned.bridges.nonces import NonceWindow
-from undersigned.daemon.gate_desk import GateDesk, Signed, Visit
+from undersigned.daemon.gate_desk import Ask, GateDesk, Signed, Visit
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ProofError, ScopeError
 from undersigned.runtime import Job
-from undersigned.scope import Grant, Scope
+from undersigned.scope import Grant, Limit, Scope
 
 pytestmark = pytest.mark.usefixtures("logs_as_they_come")
 
@@ -102,6 +102,40 @@ def test_who_fills_what_a_gate_keeps_of_nonces_keeps_no_other_contract_out(
     flood, other = visits
     assert [enter(flood, f"{number}" * 16) for number in range(5)] == ["", "", "", "replayed", "replayed"]
     assert [enter(other, "a" * 16), enter(other, "a" * 16)] == ["", "replayed"]
+
+
+def test_who_leaves_actions_open_takes_no_place_from_another_contract(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An action that did not happen is given back, however many another provider has begun meanwhile (HIRE-GTS-05)."""
+    monkeypatch.setattr("undersigned.daemon.gate_desk.OPEN_PERMITS", 5)
+    monkeypatch.setattr("undersigned.daemon.gate_desk.OPEN_OF_ONE_CONTRACT", 3)
+    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    desk = GateDesk(world.hirer)  # type: ignore[arg-type] - it needs no more than an agent has
+    orders = Grant("orders", "orders:create", "https://acme.example/orders", limits=(Limit("count", "50"),))
+    asks: list[Ask] = []
+    for _ in range(2):
+        begun = world.begin(opening="3 EUR", scope=Scope(grants=(orders,)))
+        world.until("working", begun.id, world.hirer)
+        contract = world.hirer.the(begun.id).engagement.contract
+        assert contract is not None
+        asks.append(Ask(contract=contract.digest, action="orders:create", target="https://acme.example/orders"))
+
+    def begins(ask: Ask, number: int) -> str:
+        signed = Signed(keyid=world.provider.identity.method, nonce=f"{number:016}")
+        return world.run(desk.admit(msgspec.structs.replace(ask, signed=signed))).permit
+
+    def used(ask: Ask) -> str:
+        return world.run(world.hirer.ledger.usage(ask.contract, world.clock.now()))["orders/count"]
+
+    flood, other = asks
+    honest = begins(other, 1)
+    begun_by_flood = [begins(flood, number) for number in range(8)]
+    for permit in (honest, *begun_by_flood):
+        world.run(desk.done(permit, happened=False))
+    assert (used(other), used(flood)) == ("0", "5")  # its last three are given back, the others stay spent
+    assert not desk._open
+    assert not desk._open_of
 
 
 def test_however_wide_a_grant_is_only_the_inputs_of_the_contract_are_handed_out(open_world: Open) -> None:
