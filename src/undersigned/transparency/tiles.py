@@ -62,8 +62,6 @@ def tiles_of(size: int) -> Iterator[Tile]:
     """Every tile of hashes of a log of `size` leaves, level by level; the last of a level may be partial."""
     for level in range(MAX_LEVEL + 1):
         nodes = size >> (level * HEIGHT)
-        if not nodes:
-            return
         for index in range(-(-nodes // TILE_WIDTH)):
             yield Tile(level, index, min(TILE_WIDTH, nodes - index * TILE_WIDTH))
 
@@ -92,13 +90,12 @@ def read_bundle(tile: Tile, data: bytes) -> tuple[bytes, ...]:
     """
     leaves: list[bytes] = []
     at = 0
-    while at < len(data) and len(leaves) < tile.width:
+    for _ in range(tile.width):
         end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        if end > len(data) or at + 2 > len(data):
-            break
         leaves.append(data[at + 2 : end])
         at = end
-    if at != len(data) or len(leaves) != tile.width:
+    # Behind the data, if one is cut off or missing.
+    if at != len(data):
         raise LogProofError("log_proof_invalid", f"{tile.path} does not hold {tile.width} whole leaves")
     return tuple(leaves)
 

@@ -11,6 +11,8 @@ from nacl.signing import SigningKey
 from undersigned.errors import LogProofError, ProofError
 from undersigned.keys import PublicKey, public_key_from_raw
 from undersigned.transparency import (
+    EMPTY_ROOT,
+    MAX_NOTE_BYTES,
     Checkpoint,
     checkpoint_text,
     key_hash,
@@ -58,6 +60,11 @@ def test_a_checkpoint_is_three_lines() -> None:
     assert TEXT == b"did:web:acme.example\n7\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
     assert read_checkpoint(TEXT) == Checkpoint(ORIGIN, 7, ROOT)
     assert read_checkpoint(TEXT + b"an extension\n") == Checkpoint(ORIGIN, 7, ROOT)
+
+
+@pytest.mark.parametrize(("size", "root"), [(0, EMPTY_ROOT), (2**63 - 1, ROOT)])
+def test_a_checkpoint_is_of_any_size_that_a_log_has(size: int, root: bytes) -> None:
+    assert read_checkpoint(checkpoint_text(ORIGIN, size, root)) == Checkpoint(ORIGIN, size, root)
 
 
 def test_a_signed_checkpoint_verifies() -> None:
@@ -119,6 +126,30 @@ def test_what_is_no_note_is_refused(note: str) -> None:
         verify_note(note, KEY)
 
 
+LINE = "— x AAAAAAA=\n"
+
+
+def text_of(size: int, letter: str = "x") -> str:
+    """A note of so many bytes."""
+    return letter * ((size - len(f"\n\n{LINE}".encode())) // len(letter.encode())) + f"\n\n{LINE}"
+
+
+def test_a_note_has_no_more_bytes_and_signatures_than_may_be_read() -> None:
+    """HIRE-LOG-03: bytes, and not characters."""
+    assert len(read_note(text_of(MAX_NOTE_BYTES)).text) == MAX_NOTE_BYTES - len(f"\n{LINE}".encode())
+    assert len(read_note(f"x\n\n{LINE * 32}").signatures) == 32
+    for note in (text_of(MAX_NOTE_BYTES + 1), text_of(MAX_NOTE_BYTES + 4, "€"), f"x\n\n{LINE * 33}"):
+        with pytest.raises(LogProofError):
+            read_note(note)
+
+
+@pytest.mark.parametrize("note", [f"\n{LINE}", f"x\n{LINE}", f"x\n\n{LINE[:-1]}x", "\ud800" + text_of(99)])
+def test_what_is_no_note_is_not_read_as_one(note: str) -> None:
+    """Without the empty line, its last newline, or in no UTF-8: whatever its signature lines are."""
+    with pytest.raises(LogProofError):
+        read_note(note)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -133,6 +164,7 @@ def test_what_is_no_note_is_refused(note: str) -> None:
         b"o\n7\n" + base64.b64encode(ROOT)[:-1] + b"\n",
         b"\n7\n" + base64.b64encode(ROOT) + b"\n",
         TEXT[:-1],
+        TEXT + b"an extension",
         TEXT + b"\n",
         TEXT + b"\xff\n",
         "o\n٧\n".encode() + base64.b64encode(ROOT) + b"\n",
@@ -160,12 +192,16 @@ def test_a_key_that_is_not_ed25519_signs_no_notes() -> None:
         verify_note(NOTE, key)
 
 
-@pytest.mark.parametrize("origin", ["", "two words", "a+b", "line\nbreak", "tab\t", "x" * 2000])
+@pytest.mark.parametrize("origin", ["", "two words", "a+b", "line\nbreak", "tab\t", "a\u202eb", "x" * 1025])
 def test_a_name_that_no_line_can_carry_is_refused(origin: str) -> None:
     with pytest.raises(LogProofError):
         checkpoint_text(origin, 0, ROOT)
     with pytest.raises(LogProofError):
         signed_note(TEXT, origin, KEY, bytes(64))
+
+
+def test_a_name_is_as_long_as_it_may_be() -> None:
+    assert read_checkpoint(checkpoint_text("x" * 1024, 0, ROOT)).origin == "x" * 1024
 
 
 @pytest.mark.parametrize(("size", "root"), [(-1, ROOT), (0, b""), (1, bytes(33))])

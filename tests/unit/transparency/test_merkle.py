@@ -12,6 +12,7 @@ from undersigned.transparency import (
     EMPTY_ROOT,
     Frontier,
     consistency_path,
+    consistency_roots,
     inclusion_path,
     leaf_hash,
     node_hash,
@@ -144,10 +145,41 @@ def test_an_inner_node_is_no_leaf(tree: Tree) -> None:
     verify_inclusion(pair, 0, 4, good[1:], tree.roots[8])
 
 
-@pytest.mark.parametrize(("leaf", "root", "item"), [(31, 32, 32), (32, 31, 32), (32, 32, 33), (0, 32, 32)])
-def test_hashes_have_32_bytes(leaf: int, root: int, item: int) -> None:
+@pytest.mark.parametrize(("leaf", "item"), [(31, 33), (32, 31), (32, 33), (0, 32)])
+def test_hashes_have_32_bytes(leaf: int, item: int) -> None:
+    """Or the same bytes would be one pair cut here, and another cut there."""
     with pytest.raises(LogProofError):
-        verify_inclusion(bytes(leaf), 0, 2, [bytes(item)], bytes(root))
+        verify_inclusion(bytes(leaf), 0, 2, [bytes(item)], node_hash(bytes(leaf), bytes(item)))
+    with pytest.raises(LogProofError):
+        verify_inclusion(bytes(leaf), 0, 1, [], bytes(leaf) + bytes(1))
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 1), (1, 2), (2, 2), (4, 1), (4, 3)])
+def test_a_path_has_the_length_of_its_place_whatever_root_was_signed(size: int, count: int) -> None:
+    """HIRE-LOG-03: a log that signs another size than its tree has shows nothing by it."""
+    path, root = [bytes([n]) * 32 for n in range(count)], leaf_hash(b"leaf")
+    for item in path:
+        root = node_hash(item, root)
+    with pytest.raises(LogProofError):
+        verify_inclusion(leaf_hash(b"leaf"), size - 1, size, path, root)
+
+
+def test_a_tree_has_less_than_2_to_the_63_leaves() -> None:
+    """The last leaf of one that has as many as there may be has all of its complete subtrees on its left."""
+    most = 2**63 - 1
+    node = lambda level, place: leaf_hash(b"%d %d" % (level, place))  # noqa: E731
+    last, path, root = node(0, most - 1), inclusion_path(most - 1, most, node), root_at(most, node)
+    verify_inclusion(last, most - 1, most, path, root)
+    verify_consistency(most, root, most, root, ())
+    verify_consistency(most - 1, root_at(most - 1, node), most, root, consistency_path(most - 1, most, node))
+    above = node_hash(bytes(32), root)
+    for call in (
+        lambda: verify_inclusion(last, most, most + 1, [*path, bytes(32)], above),
+        lambda: verify_consistency(most + 1, above, most + 1, above, ()),
+        lambda: consistency_roots(most, most + 1, consistency_path(most, most + 1, node)),
+    ):
+        with pytest.raises(LogProofError):
+            call()
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, 2), (3, 7), (4, 8), (6, 8), (7, 13), (8, 40), (39, 40), (5, 5)])
@@ -157,10 +189,27 @@ def test_a_changed_consistency_proof_is_refused(tree: Tree, old: int, new: int) 
     bad = [(old, bytes(32), new, roots[new], good), (old, roots[old], new, bytes(32), good)]
     bad += [(old, roots[old], new, roots[new], (*good[:i], bytes(32), *good[i + 1 :])) for i in range(len(good))]
     bad += [(old, roots[old], new, roots[new], (*good, bytes(32)))]
+    bad += [(old, roots[old], new, roots[new], ())] if good else []
     bad += [(old, roots[old], new, roots[new], good[:-1]), (new + 1, roots[old], new, roots[new], good)] if good else []
     for case in bad:
         with pytest.raises(LogProofError):
             verify_consistency(*case)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "count"), [(1, 2, 1), (1, 2, 3), (1, 3, 2), (2, 4, 3), (3, 4, 2), (3, 4, 4), (3, 4, 0), (5, 6, 2)]
+)
+def test_a_consistency_path_has_the_length_of_its_sizes(old: int, new: int, count: int) -> None:
+    """HIRE-LOG-03: whatever roots it leads to. The right length is another."""
+    with pytest.raises(LogProofError):
+        consistency_roots(old, new, [bytes(32)] * count)
+
+
+@pytest.mark.parametrize(("old", "new"), [(0, 3), (3, 3), (4, 3), (-1, 3), (-2, -1)])
+def test_no_consistency_path_leads_to_a_tree_that_is_not_larger(old: int, new: int) -> None:
+    for count in range(5):
+        with pytest.raises(LogProofError):
+            consistency_roots(old, new, [bytes(32)] * count)
 
 
 def test_nothing_is_proved_about_what_is_not_there(tree: Tree) -> None:
@@ -170,7 +219,10 @@ def test_nothing_is_proved_about_what_is_not_there(tree: Tree) -> None:
         lambda: consistency_path(0, 8, tree.node),
         lambda: consistency_path(9, 8, tree.node),
         lambda: Frontier(3, [bytes(32)]),
+        lambda: Frontier(-1, [bytes(32)]),
         lambda: verify_consistency(0, bytes(32), 5, tree.roots[5], ()),
+        lambda: verify_consistency(0, EMPTY_ROOT, -1, tree.roots[5], ()),
+        lambda: verify_consistency(-1, tree.roots[5], -1, tree.roots[5], ()),
     ):
         with pytest.raises(LogProofError):
             call()

@@ -91,12 +91,19 @@ def test_a_tree_is_made_of_its_tiles() -> None:
         assert len(set(asked)) <= 6, "a proof needs a few tiles, however long the log is"
 
 
+@pytest.mark.parametrize(("level", "index"), [(1, 1), (2, 0), (0, 3), (0, 256)])
+def test_no_node_is_made_of_fewer_leaves_than_it_covers(level: int, index: int) -> None:
+    node = node_of_tiles(3, lambda tile: (bytes(32),) * tile.width)
+    with pytest.raises(LogProofError):
+        node(level, index)
+
+
 def test_a_bundle_gives_its_leaves_back() -> None:
     leaves = (b"", b"a", b"b" * 300)
     tile = Tile(None, 0, 3)
     data = bundle(leaves)
     assert read_bundle(tile, data) == leaves
-    for broken in (data[:-1], data + b"\0", data + b"\0\0", b"", data[1:]):
+    for broken in (data[:-1], data[:-299], data[:-300], data[:-301], data + b"\0", data + b"\0\0", b"", data[1:]):
         with pytest.raises(LogProofError):
             read_bundle(tile, broken)
 

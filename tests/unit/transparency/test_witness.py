@@ -6,6 +6,8 @@ import base64
 from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nacl.signing import SigningKey
 
 from undersigned.errors import LogProofError
@@ -28,16 +30,25 @@ def test_a_verifier_key_reads_back(cosigns: bool) -> None:
     assert read_verifier(text) == verifier
 
 
+def test_a_key_of_another_kind_checks_no_note() -> None:
+    point = ec.derive_private_key(12345, ec.SECP256R1()).public_key()
+    raw = point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    for cosigns in (True, False):
+        with pytest.raises(LogProofError):
+            verifier_text(Verifier("did:web:w.example", cosigns, PublicKey("P-256", raw)))
+
+
 def changed(text: str) -> list[str]:
     name, hint, key = text.split("+", 2)
     weak = bytes([4]) + bytes(32)
-    of_another_type = base64.b64encode(bytes([2]) + RAW).decode()
+    other = bytes([2]) + RAW
+    of_other = sha256(name.encode() + b"\n" + other).digest()[:4].hex()
     of_weak = sha256(name.encode() + b"\n" + weak).digest()[:4].hex()
     return [
         f"other.example+{hint}+{key}",
         f"{name}+00000000+{key}",
         f"{name}+{hint}+{key[:-4]}",
-        f"{name}+{hint}+{of_another_type}",
+        f"{name}+{of_other}+{base64.b64encode(other).decode()}",
         f"{name}+{of_weak}+{base64.b64encode(weak).decode()}",
         f"+{hint}+{key}",
         f"a b+{hint}+{key}",
@@ -53,11 +64,12 @@ def test_another_text_is_no_verifier_key(text: str) -> None:
     assert refused.value.code == "log_proof_invalid"
 
 
+@pytest.mark.parametrize("old", [0, 7, 2**63 - 1])
 @pytest.mark.parametrize("path", [(), (bytes(32),), tuple(bytes([n]) * 32 for n in range(63))])
-def test_a_request_reads_back(path: tuple[bytes, ...]) -> None:
-    body = submission(7, path, NOTE)
-    assert body.startswith(b"old 7\n")
-    assert read_submission(body) == Submission(7, path, NOTE)
+def test_a_request_reads_back(path: tuple[bytes, ...], old: int) -> None:
+    body = submission(old, path, NOTE)
+    assert body.startswith(b"old %d\n" % old)
+    assert read_submission(body) == Submission(old, path, NOTE)
 
 
 GOOD = submission(7, (bytes(32),), NOTE)
@@ -67,6 +79,8 @@ GOOD = submission(7, (bytes(32),), NOTE)
     "body",
     [
         b"",
+        b"old 7",
+        b"old 7\n",
         NOTE.encode(),
         GOOD.replace(b"old 7", b"old 07"),
         GOOD.replace(b"old 7", b"old -7"),
