@@ -56,9 +56,8 @@ def weigh_party(given: Given) -> list[Weighed]:
     """Red lines: whom, and what, is never dealt with."""
     policy, presented, stake = given.policy, given.presented, given.stake
     weighed: list[Weighed] = []
-    if policy.refuse and (
-        listed := {presented.holder, *(credential.issuer for credential in presented.credentials)} & set(policy.refuse)
-    ):
+    shown = {presented.holder, *(credential.issuer for credential in presented.credentials)}
+    if listed := shown & set(policy.refuse):
         weighed.append(no("refuse", f"{min(listed)} is on the list of those refused", "another party"))
     if stake is not None and stake.capability in policy.refuse_capabilities:
         value = f"{stake.capability} is on the list of what is refused"
@@ -179,8 +178,7 @@ def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authori
     elif answer is None or not answer.entitled:
         flaws.append("whom our anchors do not entitle")
     else:
-        refused = given.policy.refuse
-        chains = [path.edges for path in answer.paths if not (refused and _passes(path.edges, refused))]
+        chains = [path.edges for path in answer.paths if not _passes(path.edges, given.policy.refuse)]
         if not chains:
             flaws.append("entitled only through somebody who is refused")
         elif min(map(len, chains)) > demand.max_links:

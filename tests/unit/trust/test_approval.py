@@ -119,6 +119,7 @@ def test_a_refusal_outweighs_every_approval_also_one_of_another_engagement() -> 
     for about in (ABOUT, there):
         refused = verified(signed(ALICE, about, NOW, "refuse"))
         assert stands(*approved, refused).state == "refused"
+        assert stands(refused).approved == ()
     assert stands(verified(signed(ALICE, there, NOW))).state == "waits", "an approval is for one engagement"
 
 

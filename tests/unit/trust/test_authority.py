@@ -92,6 +92,8 @@ def test_up_to_three_chains_and_what_is_missing() -> None:
         f"the authority of {did('t')} by {did('r')} ended at {PAST}",
     )
     assert all(text in refused.explain() for text in refused.missing)
+    ahead = answer(authority(did("t"), TYPE, "sbom", view("r")), Graph([grant("r", "t", valid_from=LATER)]).read)
+    assert ahead.missing[1:] == (f"the authority of {did('t')} by {did('r')} begins at {LATER}",)
     nobody = answer(authority(did("t"), TYPE, "sbom", view()), Graph(gone).read)
     assert nobody.missing == (f"an anchor for {TYPE} about sbom",)
 

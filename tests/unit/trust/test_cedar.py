@@ -416,6 +416,8 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
     assert Policy(cedar=text, require=()).types == ("AccreditedByCredential", AUDIT, MEMBER)
     assert Policy(require=(AUDIT,)).types == (AUDIT,)
     assert Policy(cedar=f'@would_pass("{"(" * 99}") {ANY}').checked()
+    within = f'permit (principal, action, resource) when {{ principal in Party::"{ORGANISATION.did}" }};'
+    assert Policy(cedar=within, require=()).types == (MEMBER,)
     # Names of a record are nobody's operators.
     record = 'permit (principal, action, resource) when { {hasTag: 1, "in": 2, getTag: principal.hasTag("A")}.getTag };'
     assert Policy(cedar=record, require=()).types == ("A",)
@@ -444,6 +446,7 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
         ('@outcome("allow") forbid (principal, action, resource);', 'came @outcome("allow")'),
         (f'@needs("two words") {ANY}', "@needs takes the type"),
         (f'@would_pass("\\u{{7}}") {ANY}', "characters that print"),
+        (f'@would_pass("{"x" * 1001}") {ANY}', "at most 1000 characters"),
         (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 100)} }};", "nested too deep"),
         (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 5000)} }};", "nested too deep"),
         (f"permit (principal, action, resource) when {{ context has {'.'.join(['now'] * 12_000)} }};", "too deep"),
@@ -462,6 +465,13 @@ def test_cedar_that_cannot_be_meant_is_refused_when_it_is_loaded(text: str, said
         Policy.from_toml({"cedar": text})
     assert caught.value.code == "bad_configuration"
     assert said in caught.value.message
+
+
+def test_what_is_as_large_as_it_may_be_is_loaded() -> None:
+    """HIRE-POL-04."""
+    (policy,) = read_cedar(f'@would_pass("{"x" * 1000}") {ANY}').policies
+    assert len(policy.would_pass) == 1000
+    assert read_cedar(f"permit (principal, action, resource) when {{ {'(' * 63}true{')' * 63} }};").policies
 
 
 def test_no_more_is_asked_for_than_a_request_may_name() -> None:

@@ -17,7 +17,7 @@ from undersigned.credentials import (
     read_credential,
     status_entry,
 )
-from undersigned.encoding import digest_bytes, from_struct, to_struct
+from undersigned.encoding import digest_bytes, from_struct, to_struct, write_canonical
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Scope
 from undersigned.trust import (
@@ -26,6 +26,7 @@ from undersigned.trust import (
     Answers,
     Decision,
     Edge,
+    Fetched,
     Graph,
     Policy,
     Viewpoint,
@@ -137,6 +138,7 @@ def test_a_refused_party_stays_refused() -> None:
     for listed in (AGENT.did, ORGANISATION.did):
         decision = evaluate(SHOWN, ANCHORS, Policy(refuse=(listed,)), NOW)
         assert (decision.outcome, decision.reasons[0].clause) == ("deny", "refuse")
+        assert {need.code for need in decision.needed} <= {"credential"}, "no member of any terms would change it"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,10 @@ def test_a_refused_party_stays_refused() -> None:
         ({"currency": "EUR", "max_price": "12.499999999"}, {}, "deny", "max_price"),
         ({"currency": "EUR", "min_price": "12.5"}, {}, "allow", ""),
         ({"currency": "EUR", "min_price": "13"}, {}, "deny", "min_price"),
+        ({"currency": "EUR", "ask_above": "12.5"}, {}, "allow", ""),
         ({"currency": "EUR", "ask_above": "12"}, {}, "ask", "ask_above"),
+        ({"currency": "EUR", "two_above": "12.5"}, {}, "allow", ""),
+        ({"currency": "EUR", "two_above": "12"}, {}, "ask", "two_above"),
         ({"currency": "EUR", "ask_above": "12", "max_price": "12.1"}, {}, "deny", "max_price"),
         ({"currency": "USD", "max_price": "100"}, {}, "deny", "currency"),
         ({"actions": ("artifact:read",)}, {}, "allow", ""),
@@ -161,6 +166,7 @@ def test_a_refused_party_stays_refused() -> None:
             "deny",
             "allow_subcontracting",
         ),
+        ({}, {"subcontracting": Subcontracting(allowed=True, depth=1)}, "allow", ""),
         ({"ask": True}, {}, "ask", "ask"),
         (
             {},
@@ -182,6 +188,7 @@ def test_terms_are_held_against_the_policy(
 
 
 def test_terms_that_are_over_are_refused() -> None:
+    assert evaluate(SHOWN, ANCHORS, Policy(), "2026-11-25T14:00:00Z", terms=terms()).outcome == "allow"
     decision = evaluate(SHOWN, ANCHORS, Policy(), "2026-11-25T14:00:01Z", terms=terms())
     assert (decision.outcome, decision.reasons[-1].clause) == ("deny", "until")
 
@@ -203,6 +210,16 @@ def test_the_same_inputs_give_the_same_decision_again() -> None:
         evaluate(presented(credential(), credential()), ANCHORS, policy, NOW, terms=terms()),
     ):
         assert other.digest != first.digest
+
+
+def test_a_decision_names_the_terms_and_the_logs_that_it_was_made_from() -> None:
+    """HIRE-CRD-08. Whom we refuse does not fill our store with its history."""
+    fetched = (Fetched(did=AGENT.did, url="https://acme.example/did.jsonl", digest=digest_bytes(b"log")),)
+    decision = evaluate(SHOWN, ANCHORS, Policy(), NOW, terms=terms(), logs=fetched)
+    assert (decision.inputs.terms, decision.inputs.logs) == (digest_bytes(write_canonical(terms())), fetched)
+    assert evaluate(SHOWN, ANCHORS, Policy(), NOW).inputs.terms is None
+    refused = evaluate(presented(), ANCHORS, Policy(), NOW, logs=fetched)
+    assert (refused.outcome, refused.inputs.logs) == ("deny", ())
 
 
 def test_order_of_credentials_does_not_matter() -> None:
@@ -296,6 +313,22 @@ def test_an_answer_that_does_not_stand_is_no() -> None:
         assert (decision.outcome, decision.grounds[0].verdict) == ("deny", "indeterminate"), decision.explain()
 
 
+def test_of_several_answers_those_that_stand_are_kept() -> None:
+    """HIRE-TRU-12."""
+    view = Viewpoint(anchors=ANCHORS, now=NOW)
+    asked = asked_about(SHOWN, Policy())
+    assert len(asked.accused) == 2, "the agent, and the organisation that it shows"
+    later = Answers.of(asked, Viewpoint(anchors=ANCHORS, now="2026-11-25T12:00:01Z"), Graph().read)
+    now = Answers.of(asked, view, Graph().read)
+    mixed = Answers(accused=(now.accused[0], later.accused[1]), authority=later.authority, entitled=now.entitled)
+    assert mixed.standing(ANCHORS, NOW) == Answers(accused=now.accused[:1], entitled=now.entitled)
+
+
+def test_nothing_is_asked_about_a_credential_that_is_not_demanded() -> None:
+    other = credential(STRANGER, type=["VerifiableCredential", "OtherCredential"])
+    assert asked_about(presented(other, credential()), Policy()) == asked_about(SHOWN, Policy())
+
+
 def limited(by: Party = ORGANISATION, **limits: Any):
     claim = Membership(id=AGENT.did, member_of=by.did, limits=Ceiling(**limits))
     document = claim_credential(
@@ -340,3 +373,15 @@ def test_terms_beyond_the_limits_of_a_membership_are_refused(
         assert {need.member for need in decision.needed} == ({member} if member else set())
         assert all(reason.clause == "limits" for reason in decision.reasons if reason.code != "met")
         assert evaluate(presented(*shown), ANCHORS, Policy(), NOW).outcome == "allow", "without terms nothing is passed"
+
+
+def test_only_the_limits_of_a_membership_are_limits_and_those_not_understood_are_no() -> None:
+    """HIRE-CRD-09."""
+    stranger_to_us = {"id": AGENT.did, "memberOf": ORGANISATION.did, "colour": "red"}
+    odd = credential(credentialSubject=stranger_to_us)
+    other = credential(type=["VerifiableCredential", "OtherCredential"], credentialSubject={"limits": {"colour": 1}})
+    decision = evaluate(presented(credential(), odd, other), ANCHORS, Policy(), NOW, terms=terms())
+    assert decision.outcome == "allow", decision.explain()
+    unread = credential(credentialSubject=stranger_to_us | {"limits": {"amount": "5", "currency": "EUR"}})
+    decision = evaluate(presented(credential(), unread), ANCHORS, Policy(), NOW, terms=terms())
+    assert (decision.outcome, decision.reasons[-1].clause, decision.needed) == ("deny", "limits", ())

@@ -122,10 +122,19 @@ def test_every_member_is_under_the_proof(change: dict[str, Any]) -> None:
         ({"set": {}}, "schema_violation"),
         ({"anchor": {"issuer": EVE.did, "depth": 5}}, "schema_violation"),
         ({"evidence": "x" * 300_000}, "too_large"),
+        ({"proof": [3]}, "schema_violation"),
+        ({"proof": {"type": "DataIntegrityProof"}}, "schema_violation"),
     ],
 )
 def test_another_shape_is_no_record(change: dict[str, Any], code: str) -> None:
     assert refused(record(NARROW, ANN) | change) == code
+
+
+def test_a_record_of_nothing_is_no_record() -> None:
+    """HIRE-ANC-01."""
+    of_nothing = {name: value for name, value in record(NARROW).items() if name != "anchor"}
+    assert refused(signed(of_nothing, ANN)) == "schema_violation"
+    assert refused(signed(of_nothing | {"document": BODY.document.json}, ANN)) == "schema_violation"
 
 
 def test_a_set_is_its_issuers_and_is_adopted_whole() -> None:
@@ -151,6 +160,7 @@ def test_a_set_of_somebody_else_or_past_its_end_is_refused() -> None:
     assert caught.value.code == "key_not_authorized"
     with pytest.raises(ProofError):
         verify_set(published(), documents=KNOWN, now=NOW)
+    assert verify_set(signed(published(until=NOW), BODY), documents=KNOWN, now=NOW).until == NOW
     with pytest.raises(CredentialError) as ended:
         verify_set(signed(published(until=NOW), BODY), documents=KNOWN, now=LATER)
     assert ended.value.code == "policy_denied"
@@ -251,6 +261,7 @@ def test_what_changes_is_shown() -> None:
     assert (changes.added, changes.removed) == ((WIDE,), ())
     turned = anchor_changes((NARROW,), (Anchor(issuer=EVE.did, types=("X",)),))
     assert (len(turned.added), turned.removed) == (1, (NARROW,))
+    assert all((changes, turned, anchor_changes((NARROW,), ())))
     assert not anchor_changes((NARROW, WIDE), (WIDE, NARROW))
 
 

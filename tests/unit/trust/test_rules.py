@@ -150,6 +150,16 @@ def test_a_request_says_exactly_what_is_needed() -> None:
         Needed(code="credential", credential=ACCREDITED, max_age="P90D"),
     ), "about which capability is not said, so nobody can be listed who is entitled to it"
     assert needs(POLICY, Stake(capability="other"), Answers()) == ()
+    for listed, named in (((BODY, OTHER), BODY), ((OTHER,), OTHER)):
+        policy = ruled(issuers=tuple(one.did for one in listed))
+        (need,) = needs(policy, LARGE, Answers.of(asked_about(NOBODY, policy, LARGE), VIEW, Graph([LINK]).read))
+        assert need.issuers == (named.did,), "of those asked for, whom our anchors entitle, if there are any"
+
+
+def test_a_credential_is_too_old_after_its_age_and_not_at_it() -> None:
+    """HIRE-TRU-22."""
+    for seconds, outcome in ((90 * 86_400, "allow"), (90 * 86_400 + 1, "deny")):
+        assert judged(accredited(age=seconds)).outcome == outcome
 
 
 def test_a_chain_through_somebody_who_is_refused_does_not_count() -> None:
@@ -210,6 +220,7 @@ def test_a_rule_may_ask_for_a_reputation() -> None:
     need = Needed(code="reputation", credential="EndorsementCredential", capability="sbom")
     assert less.needed == (need,)
     assert needs(policy, LARGE, Answers()) == (need,)
+    assert needs(policy, None, Answers()) == (), "for which capability is not known yet"
     nobody = judged(policy=policy, edges=())
     assert (nobody.outcome, nobody.ratings[0].score) == ("deny", "0")
     assert nobody.ratings[0].missing
@@ -221,6 +232,11 @@ def test_a_rule_may_ask_for_a_reputation() -> None:
 
 def spoken_edge(decision: Decision) -> Edge:
     return decision.ratings[0].paths[0][0]
+
+
+def test_as_many_credentials_as_may_be_demanded_can_be() -> None:
+    rules = "\n".join(f'[[rule]]\nname = "{n}"\ncredentials = [{{ type = "X" }}]' for n in range(32))
+    assert len(Policy.from_toml(tomllib.loads(rules)).demands(None)) == 33
 
 
 @pytest.mark.parametrize(
