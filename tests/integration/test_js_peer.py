@@ -30,7 +30,7 @@ from undersigned.encoding import canonicalize, decode_json
 from undersigned.errors import PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.evidence.archive import read_archive, write_archive
-from undersigned.runtime import Conversation, Home, OfferPart, SystemClock, create_home, issue_membership
+from undersigned.runtime import Conversation, Home, Job, OfferPart, SystemClock, create_home, issue_membership
 from undersigned.runtime.requests import Wanted
 from undersigned.scope import Grant, Limit, Scope
 from undersigned.testing import GUILD
@@ -237,6 +237,36 @@ async def test_it_hires_ours(suite: str, tmp_path: Path) -> None:
     assert (told["role"], told["owed"], told["basis"]) == ("hirer", {"amount": "4", "currency": "EUR"}, "review")
     assert base64.b64decode(told["artifacts"]["summary.txt"]) == FIRST_LINE
     await assert_one_story(home, js, told, suite)
+
+
+async def test_it_is_owed_each_thing_that_ours_delivers(tmp_path: Path) -> None:
+    """What it asks for is named once in the contract, however much is delivered."""
+
+    async def twice(job: Job) -> None:
+        for name in ("summary.txt", "whole.txt"):
+            await job.deliver(name, await job.read("report"), media_type="text/plain")
+
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    async with js.serving("--trust", organisation), Peer.open(home) as peer:
+        peer.offers("summary", price="4 EUR", delivers=["summary.txt", "whole.txt"])(twice)
+        begun = await js.ask(
+            "/hire",
+            {
+                "provider": peer.identity.did,
+                "task": "summary",
+                "inputs": {"report": base64.b64encode(REPORT).decode()},
+                "price": {"amount": "5", "currency": "EUR"},
+                "criteria": {"whole": "Nothing is missing."},
+            },
+        )
+        told = await js.over(begun["id"])
+        await until(lambda: not peer.conversations)
+    assert told["basis"] == "review"
+    assert {name: base64.b64decode(data) for name, data in told["artifacts"].items()} == {
+        "summary.txt": REPORT,
+        "whole.txt": REPORT,
+    }
 
 
 async def test_it_delivers_no_more_than_the_contract_says(tmp_path: Path) -> None:

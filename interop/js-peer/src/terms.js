@@ -11,10 +11,11 @@ const HOUR = 3600;
  */
 export function draftTerms(base, { task, sketch, capability, price, criteria, arbiter }, now) {
   const move = (/** @type {any} */ node) => JSON.parse(JSON.stringify(node).replaceAll('"urn:hire:sketch#', `"${base}#`));
-  const held = Object.entries(criteria).map(([id, text]) => ({ id, text }));
+  // A criterion is named once in a contract, so all stand with the first of what is delivered.
+  const held = (/** @type {number} */ place) => (place > 0 ? [] : Object.entries(criteria).map(([id, text]) => ({ id, text })));
   return {
     id: `${base}#terms`, task, scope: move(sketch), price,
-    deliverables: (capability?.delivers ?? []).map((/** @type {any} */ one) => ({ name: one.name, mediaType: one.mediaType, criteria: held })),
+    deliverables: (capability?.delivers ?? []).map((/** @type {any} */ one, /** @type {number} */ place) => ({ name: one.name, mediaType: one.mediaType, criteria: held(place) })),
     settlement: { method: 'none' },
     deadlines: {
       start: instant(now + 600), finish: instant(now + HOUR), until: instant(now + 2 * HOUR), heartbeat: 'PT1M', review: 'PT1H', rework: 'PT1H', windDown: 'PT1M', close: 'PT1H',

@@ -70,7 +70,7 @@ from .meeting import Meeting, recorded
 from .names import urn_of
 from .objections import Objections
 from .objects import open_artifacts
-from .order import Order, parse_price
+from .order import Order, checked_name, parse_price
 from .other_side import OtherSide, Unasked
 from .papers import Papers
 from .presence import Presences
@@ -79,7 +79,7 @@ from .received import check_received, contract_leaf_of
 from .refusals import Refusals
 from .renewal import Renewals
 from .review import Reviewer, Reviews
-from .services import Service, checked_service, offered
+from .services import Service, checked_service, names_of, offered
 from .settlement import Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
@@ -466,14 +466,15 @@ class Agent:
         *,
         price: str = "0 EUR",
         summary: str = "",
-        delivers: str = "result",
+        delivers: str | Sequence[str] = "result",
         media_type: str = "application/octet-stream",
         capacity: int = 16,
         hold_seconds: int = HOLD_SECONDS,
         wait_seconds: int = WAIT_SECONDS,
     ) -> Callable[[Handler], Handler]:
         """Decorator: this `async` function does `task` for whoever hires us at `price` or more, and delivers
-        `delivers`; in place of what the settings offer of that task, if they do.
+        `delivers`, one thing or several; in place of what the settings offer of that task, if they do. `media_type` is
+        of each that `job.deliver` gives no other.
 
         Whatever it raises fails this work alone. In a task that it starts itself, or a callback that it hands to the
         loop, `SystemExit` and `KeyboardInterrupt` end the loop, as asyncio has it, and so the work for everybody.
@@ -481,6 +482,8 @@ class Agent:
         Raises, when decorating:
             ConfigurationError: `bad_configuration`: it could not be hired, or is offered already.
         """
+        # Said here: without the parentheses nothing would be decorated, and nothing offered.
+        checked_name("offer: task", task)
 
         def register(handler: Handler) -> Handler:
             service = Service(
@@ -488,7 +491,7 @@ class Agent:
                 handler=handler,
                 price=parse_price(price),
                 summary=summary,
-                delivers=delivers,
+                delivers=names_of(delivers),
                 media_type=media_type,
                 capacity=capacity,
                 hold_seconds=hold_seconds,

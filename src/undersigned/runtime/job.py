@@ -507,6 +507,11 @@ class Job:
         )
         return digest
 
+    def undelivered(self) -> tuple[str, ...]:
+        """What the contract wants and was not delivered yet."""
+        delivered = {artifact.name for artifact in self.artifacts}
+        return tuple(item.name for item in self.document.terms.deliverables if item.name not in delivered)
+
     async def _kept(self, data: bytes | Path, most: int) -> Digest:
         artifacts = self._agent.artifacts
         if isinstance(data, Path):

@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import tomllib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -158,7 +158,7 @@ def create_home(
         *([f"url = {_toml(public)}"] if public else []),
         "",
         "[trust]",
-        f"anchors = [{', '.join(_toml(anchor) for anchor in anchors)}]",
+        f"anchors = {_tomls(anchors)}",
         "",
         *rules,
     ]
@@ -213,7 +213,7 @@ def _offer_lines(offer: OfferPart) -> list[str]:
         f"handler = {_toml(offer.handler)}",
         f"price = {_toml(offer.price)}",
         f"summary = {_toml(offer.summary)}",
-        f"delivers = {_toml(offer.delivers)}",
+        f"delivers = {_toml(offer.delivers) if isinstance(offer.delivers, str) else _tomls(offer.delivers)}",
         f"media_type = {_toml(offer.media_type)}",
         f"capacity = {offer.capacity}",
     ]
@@ -333,6 +333,11 @@ def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:
         )
     Policy.from_toml(tables["policy"])
     return policy.strip().splitlines()
+
+
+def _tomls(texts: Iterable[str]) -> str:
+    """A TOML array of them."""
+    return f"[{', '.join(_toml(text) for text in texts)}]"
 
 
 def _toml(text: str) -> str:

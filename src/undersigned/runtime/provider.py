@@ -112,7 +112,7 @@ class ProviderSide:
                         "task": service.task,
                         "summary": service.summary,
                         "price": {"amount": service.price.amount, "currency": service.price.currency},
-                        "delivers": [{"name": service.delivers, "mediaType": service.media_type}],
+                        "delivers": [{"name": name, "mediaType": service.media_type} for name in service.delivers],
                         "capacity": service.capacity,
                     },
                 ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -16,10 +17,12 @@ from .configuration import HOLD_SECONDS, WAIT_SECONDS, OfferPart
 from .job import Handler
 from .order import checked_name, parse_price
 
-__all__ = ["Service", "checked_service", "handler_named", "load_handler", "offered"]
+__all__ = ["Service", "checked_service", "handler_named", "load_handler", "names_of", "offered"]
 
 MAX_CAPACITY: Final = 2**53 - 1
 """The largest number that a message can hold."""
+MAX_DELIVERABLES: Final = 64
+"""Of one task; a contract has no more."""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +33,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     price: Price
     """Asked for; nothing below it is taken."""
     summary: str = ""
-    delivers: str = "result"
-    """Name of what the handler delivers, unless the hirer names another."""
+    delivers: tuple[str, ...] = ("result",)
+    """Names of what the handler delivers, unless the hirer names others."""
     media_type: str = "application/octet-stream"
     capacity: int = 16
     """Contracts at a time."""
@@ -54,7 +57,7 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
     what, capacity = f"offer {task}", service.capacity
     if before is not None and not before.by_settings:
         raise ConfigurationError("bad_configuration", f"offer: two are of the task {task!r}")
-    checked_name(f"{what}: delivers", service.delivers)
+    _check_delivers(what, service.delivers)
     if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
         raise ConfigurationError("bad_configuration", f"{what}: capacity: expected 1 or more, got {capacity!r:.40}")
     for name in ("hold_seconds", "wait_seconds"):
@@ -62,10 +65,12 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
             raise ConfigurationError("bad_configuration", f"{what}: {name}: expected 1 or more, got {seconds!r:.40}")
     if not isinstance(service.summary, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         raise ConfigurationError("bad_configuration", f"{what}: summary: expected text, got {service.summary!r:.40}")
-    delivers: JsonObject = {"name": service.delivers, "mediaType": service.media_type, "criteria": []}
+    delivers: list[JsonObject] = [
+        {"name": name, "mediaType": service.media_type, "criteria": []} for name in service.delivers
+    ]
     try:
-        msgspec.convert(delivers, Deliverable)
-        decode_json(canonicalize({"summary": service.summary, "delivers": delivers}), MESSAGE_LIMITS)
+        msgspec.convert(delivers, list[Deliverable])
+        decode_json(canonicalize({"summary": service.summary, "delivers": [*delivers]}), MESSAGE_LIMITS)
     except msgspec.ValidationError as exc:
         raise ConfigurationError("bad_configuration", f"{what}: {in_words(str(exc))}") from exc
     except FormatError as exc:
@@ -74,6 +79,22 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
         text = f"{what}: expected a handler that is awaited, `async def handler(job)`; {why}"
         raise ConfigurationError("bad_configuration", text)
     return service
+
+
+def _check_delivers(what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        checked_name(f"{what}: delivers", name)
+    count = len(names)
+    if not 1 <= count <= MAX_DELIVERABLES or len(set(names)) < count:
+        raise ConfigurationError(
+            "bad_configuration",
+            f"{what}: delivers: expected 1 to {MAX_DELIVERABLES} names, each once, got {count}",
+        )
+
+
+def names_of(delivers: str | Sequence[str]) -> tuple[str, ...]:
+    """One name, or several: what is none is found by `checked_service`."""
+    return tuple(delivers) if isinstance(delivers, list | tuple) else (cast("str", delivers),)
 
 
 def offered(offer: OfferPart, handler: Handler | None) -> Service:
@@ -87,7 +108,7 @@ def offered(offer: OfferPart, handler: Handler | None) -> Service:
         handler=handler or load_handler(offer.handler),
         price=parse_price(offer.price),
         summary=offer.summary,
-        delivers=offer.delivers,
+        delivers=names_of(offer.delivers),
         media_type=offer.media_type,
         capacity=offer.capacity,
         hold_seconds=offer.hold_seconds,

@@ -150,6 +150,9 @@ class Worker:
             outcome = await self._watched(conversation, job, run_handler(service.handler, job))
             if outcome == "complete" and not job.artifacts:
                 raise UndersignedError("decision_failed", f"the handler of {job.task} delivered nothing")
+            if outcome == "complete" and (missing := job.undelivered()):
+                # It is the hirer's to reject it, or to ask for the rest; the handler's author hears it from us alone.
+                _log.warning("not all was delivered", engagement=conversation.id, missing=", ".join(missing))
         except UndersignedError as error:
             at = {} if (place := place_of(error)) is None else {"at": place}
             _log.error("work failed", engagement=conversation.id, error=str(error), **at)

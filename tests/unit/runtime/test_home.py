@@ -260,7 +260,8 @@ def test_a_name_is_text_and_nothing_else(name: str, folder: Path) -> None:
 
 def test_offers_are_kept_as_given(folder: Path) -> None:
     given = OfferPart(task='sum"mary', handler="a.b:c", price="4.50 EUR", delivers="x.txt", capacity=3)
-    assert create_home(folder, name="Acme", offers=(given,)).configuration.offer == (given,)
+    several = OfferPart(task="scan", handler="a.b:c", delivers=("x.txt", 'y".csv'))
+    assert create_home(folder, name="Acme", offers=(given, several)).configuration.offer == (given, several)
 
 
 def test_a_limit_given_is_policy(folder: Path) -> None:

@@ -11,11 +11,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from integration.hires import two_homes
 from runtimes import World, summarise
 from undersigned import Peer
 from undersigned.errors import ConfigurationError
+from undersigned.messages import Delivery, Review
 from undersigned.runtime import Job, load_handler
 
 Open = Callable[..., World]
@@ -34,6 +36,11 @@ def plain(job: Job) -> None: ...
         ({"delivers": "a\nb"}, summarise, "offer t: delivers"),
         ({"delivers": "x" * 129}, summarise, "offer t: delivers"),
         ({"delivers": ""}, summarise, "offer t: delivers"),
+        ({"delivers": None}, summarise, "offer t: delivers"),
+        ({"delivers": []}, summarise, "offer t: delivers: expected 1 to 64 names, each once, got 0"),
+        ({"delivers": ["a", ""]}, summarise, "offer t: delivers: expected 1 to 128 printable characters, got ''"),
+        ({"delivers": ("a", "a")}, summarise, "offer t: delivers: expected 1 to 64 names, each once"),
+        ({"delivers": [f"a{n}" for n in range(65)]}, summarise, "each once, got 65"),
         ({"media_type": "text"}, summarise, "offer t: "),
         ({"media_type": None}, summarise, "offer t: "),
         ({"summary": None}, summarise, "offer t: summary: expected text, got None"),
@@ -59,6 +66,49 @@ def test_what_could_not_be_hired_is_refused_when_it_is_declared(
     assert set(agent.services) == {"summary"}
 
 
+def test_a_decorator_without_its_parentheses_says_so(open_world: Open) -> None:
+    """It would take the function for the name of the task, and offer nothing."""
+    offers: Any = open_world().provider.offers
+    with pytest.raises(ConfigurationError, match="offer: task: expected 1 to 128 printable characters"):
+
+        @offers
+        async def summary(job: Job) -> None: ...
+
+
+def test_a_task_may_deliver_several_things(open_world: Open) -> None:
+    """Who hires without naming what is to be delivered is owed all that the provider names."""
+
+    async def three(job: Job) -> None:
+        for name in reversed(("text", "table", "notes")):
+            await job.deliver(name, name.encode(), media_type="text/plain")
+
+    world = open_world()
+    world.provider.services.pop("summary")
+    world.provider.offers("summary", price="4 EUR", delivers=("text", "table", "notes"))(three)
+    ours = world.begin()
+    world.until("closed", ours.id)
+    assert [item.name for item in ours.offered().terms.deliverables] == ["text", "table", "notes"]
+    delivered = ours.last("Delivery", Delivery)
+    assert delivered.outcome == "complete"
+    assert {item.name for item in delivered.artifacts} == {"text", "table", "notes"}
+
+
+def test_who_delivers_less_than_was_agreed_hears_what_is_missing(open_world: Open) -> None:
+    """The hirer rejects it; nothing else would tell the author of the handler why."""
+
+    async def one(job: Job) -> None:
+        await job.deliver("table", b"1,2", media_type="text/plain")
+
+    world = open_world()
+    world.provider.services.pop("summary")
+    world.provider.offers("summary", price="4 EUR", delivers=("text", "table", "notes"))(one)
+    with capture_logs() as logged:
+        ours = world.begin()
+        world.until("closed", ours.id)
+    assert ours.last("Review", Review).verdict == "rejected"
+    assert [line["missing"] for line in logged if line["event"] == "not all was delivered"] == ["text, notes"]
+
+
 def test_a_task_is_offered_once(open_world: Open) -> None:
     agent = open_world().provider
     first = agent.services["summary"]
@@ -70,9 +120,9 @@ def test_a_task_is_offered_once(open_world: Open) -> None:
 async def test_the_application_may_do_once_what_the_settings_offer(tmp_path: Path) -> None:
     _, globex = await two_homes(tmp_path)
     async with Peer.open(globex) as peer:
-        assert peer.services["summary"].delivers == "summary.txt"
+        assert peer.services["summary"].delivers == ("summary.txt",)
         peer.offers("summary", delivers="other.txt")(partial(summarise))
-        assert peer.services["summary"].delivers == "other.txt"
+        assert peer.services["summary"].delivers == ("other.txt",)
         with pytest.raises(ConfigurationError, match="two are of the task"):
             peer.offers("summary")(summarise)
 
