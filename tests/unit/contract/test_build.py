@@ -1,8 +1,20 @@
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from contracts import ENGAGEMENT, HIRER, SCOPE, document, terms
-from undersigned.contract import Price, document_id, rebase, same_terms
+from undersigned.contract import (
+    DataHandling,
+    Evidence,
+    Price,
+    Settlement,
+    Subcontracting,
+    Termination,
+    document_id,
+    rebase,
+    same_terms,
+)
 from undersigned.encoding import from_struct, to_struct
 from undersigned.errors import FormatError
 from undersigned.scope import SKETCH_BASE, Scope, read_scope
@@ -43,6 +55,44 @@ def test_what_was_left_out_is_written_cautiously() -> None:
     }
     assert written["sealGrace"] == "PT2M"
     assert "arbiter" not in written
+
+
+GIVEN: dict[str, Any] = {
+    "settlement": Settlement(method="manual"),
+    "evidence": Evidence(predicates=("urn:a",), c2pa=True),
+    "data_handling": DataHandling(purpose="the task", classes=("code",), retention="P1D", onward=True, training=True),
+    "termination": Termination(convenience="notice", notice="P1D", cure="PT2H"),
+    "subcontracting": Subcontracting(allowed=True, depth=2),
+    "reworks": 3,
+    "seal_grace": "PT5M",
+    "arbiter": "did:web:arbiter.example",
+    "on_silence": "rejected",
+}
+
+
+def test_what_was_decided_is_written_as_it_is() -> None:
+    made = terms(**GIVEN)
+    assert {name: getattr(made, name) for name in GIVEN} == GIVEN
+    assert terms().on_silence == "accepted"
+    assert terms(scope=made.scope).scope == made.scope
+
+
+@pytest.mark.parametrize("part", ["both", "terms", "scope"])
+def test_ids_that_are_in_part_those_of_the_document_are_written_anew(part: str) -> None:
+    """HIRE-CTR-05: terms of another document may name this one's by an accident, or not."""
+    made = document().terms
+    other = document("provider", 4).terms
+    mixed = {"both": other, "terms": replace(made, scope=other.scope), "scope": replace(other, scope=made.scope)}[part]
+    assert rebase(mixed, document().id) == made
+
+
+def test_critical_extensions_are_carried_along() -> None:
+    """HIRE-CTR-05: nothing is decided by them when terms are compared or written under another id."""
+    scope = Scope(extensions={"https://example.org/tide": "low"}, critical=("https://example.org/tide",))
+    made = document(terms=terms(scope=scope)).terms
+    assert made.scope.critical == scope.critical
+    assert same_terms(made, terms(scope=scope))
+    assert not same_terms(made, terms(scope=Scope(extensions=scope.extensions)))
 
 
 def test_a_document_is_the_same_after_the_wire() -> None:

@@ -1,6 +1,21 @@
-from contracts import acceptance, accepted, document, offered, seal, terms
-from undersigned.contract import Task, contract_card, plain
+from msgspec.structs import replace
+
+from contracts import HIRER, PROVIDER, acceptance, accepted, document, offered, seal, terms
+from undersigned.contract import (
+    Criterion,
+    Deliverable,
+    Evidence,
+    Milestone,
+    Organisations,
+    Settlement,
+    Task,
+    contract_card,
+    plain,
+)
 from undersigned.encoding import digest_of, from_struct
+from undersigned.scope import Scope
+
+CRITERION = Criterion(id="complete", text="names every component")
 
 
 def test_the_card_says_who_what_and_how_far() -> None:
@@ -18,13 +33,49 @@ def test_the_card_says_who_what_and_how_far() -> None:
         "2026-11-25T13:00:00Z; authority until 2026-11-25T14:00:00Z",
     ):
         assert text in card
-    assert card.endswith("sealed")
+    assert card.endswith("State         sealed")
 
 
 def test_the_card_says_what_is_missing() -> None:
     assert contract_card(accepted()).endswith("signed by both, not sealed")
     assert contract_card(offered("provider")).endswith("offered by the provider")
     assert contract_card(from_struct(document())).endswith("a draft, not signed")
+
+
+def test_the_card_says_what_has_become_of_it() -> None:
+    assert contract_card(accepted(), state="closed").endswith("closed")
+
+
+def test_the_card_says_who_judges_and_what_is_demanded() -> None:
+    """And for whom the two act; what nobody said has no line."""
+    plainest = contract_card(from_struct(document())).splitlines()
+    assert [line for line in plainest if "Judged by" in line or "Milestone" in line or " of did:" in line] == []
+    assert "Evidence      a statement of the work" in plainest
+    deliverable = Deliverable(name="a.json", media_type="text/plain", criteria=(), max_bytes=99)
+    made = terms(
+        deliverables=(deliverable, replace(deliverable, name="b", max_bytes=None, criteria=(CRITERION,))),
+        evidence=Evidence(predicates=("urn:a", "urn:b"), c2pa=False, verifier="did:web:judge.example"),
+        settlement=Settlement(
+            method="manual", milestones=(Milestone(name="first", percent=40, criteria=("complete",)),)
+        ),
+    )
+    vouching = Organisations(provider="did:web:globex.example")
+    card = contract_card(from_struct(document(terms=made, organisations=vouching)))
+    for text in (
+        f"Hirer         {HIRER.did}",
+        f"Provider      {PROVIDER.did} of did:web:globex.example",
+        "Delivers      a.json (text/plain, 99 bytes at most)",
+        "Delivers      b (text/plain): names every component",
+        "Evidence      urn:a, urn:b",
+        "Judged by     did:web:judge.example",
+        "Milestone     40 % of it for first, once met: complete",
+    ):
+        assert text in card.splitlines()
+
+
+def test_the_card_shows_a_contract_with_extensions_of_others() -> None:
+    scope = Scope(extensions={"https://example.org/tide": "low"}, critical=("https://example.org/tide",))
+    assert "https://example.org/tide" in contract_card(from_struct(document(terms=terms(scope=scope))))
 
 
 def test_text_of_agents_forges_no_line() -> None:
@@ -46,3 +97,4 @@ def test_plain_cuts_and_keeps_words() -> None:
     assert plain("a\tb\nc\x00d") == "a b cd"
     assert plain("é 漢 ☃") == "é 漢 ☃"
     assert plain("x" * 200, 10) == "x" * 9 + "…"
+    assert plain("x" * 10, 10) == "x" * 10

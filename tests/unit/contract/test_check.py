@@ -3,20 +3,25 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER, TRANSCRIPT, document
+from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER, TRANSCRIPT, accepted, document, offered, terms
 from support import put
 from undersigned.contract import (
+    MAX_DOCUMENT_BYTES,
     DocumentName,
     Methods,
     Place,
+    Price,
+    Terms,
     Transcript,
+    canonical_document,
     check_document,
     check_parts,
+    check_terms,
     contract_digest,
     read_document,
     read_parents,
 )
-from undersigned.encoding import digest_bytes, from_struct
+from undersigned.encoding import canonicalize, digest_bytes, from_struct, to_struct
 from undersigned.errors import ContractError, FormatError, UndersignedError
 
 
@@ -117,18 +122,64 @@ def grants(count: int, limits: int, **of: str) -> list[dict[str, Any]]:
         (["terms", "deliverables"], deliverables(2, 32)),
         (["terms", "scope", "grants"], grants(32, 2)),
         (["terms", "scope", "grants"], grants(33, 2, per="PT1M")),
+        (["terms", "deliverables"], deliverables(64, 1)),
     ],
-    ids=["criteria", "limits", "limits with a period, of which no usage is stated"],
+    ids=["criteria", "limits", "limits with a period, of which no usage is stated", "deliverables"],
 )
 def test_as_much_is_agreed_as_one_message_can_answer(path: list[Any], value: Any) -> None:
     """HIRE-CTR-12."""
     assert read_document(change(path, value)).id == document().id
 
 
+def test_a_bill_of_materials_is_delivered_beside_the_rest() -> None:
+    """HIRE-CTR-12: it takes the place of one deliverable in the message that holds them."""
+    for count, fits in ((63, True), (64, False)):
+        made = change(["terms", "deliverables"], deliverables(count, 1))
+        made["terms"]["evidence"]["sbom"] = "CycloneDX 1.6"
+        if fits:
+            assert len(read_document(made).terms.deliverables) == count  # type: ignore[union-attr]
+            continue
+        with pytest.raises(FormatError) as caught:
+            read_document(made)
+        assert (caught.value.code, caught.value.path) == ("schema_violation", "/terms/deliverables")
+
+
 DIGESTS = sorted(digest_bytes(bytes([n])) for n in range(3))
 METHODS = sorted((HIRER.method, f"{HIRER.did}#another"))
 DEADLINES = ["terms", "deadlines"]
+NULL = "/scope/extensions/https:~1~1example.org~1x"
 MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/milestones"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["terms", "price", "amount"], "0"),
+        (["terms", "termination"], fee("0")),
+        (["terms", "termination"], fee("12.5")),
+        (["terms", "termination"], {"convenience": "notice", "notice": "PT0S", "cure": "PT1H"}),
+        ([*DEADLINES, "notBefore"], "2026-11-25T12:10:00Z"),
+        ([*DEADLINES, "finish"], "2026-11-25T12:10:00Z"),
+        ([*DEADLINES, "until"], "2026-11-25T13:00:00Z"),
+        (MILESTONES, [{"name": n, "percent": 50, "criteria": ["complete"]} for n in "ab"]),
+        (["terms", "policies"], DIGESTS),
+        (["terms", "arbiter"], STRANGER.did),
+        (["terms", "scope", "extensions"], {"https://example.org/tide": {"low": 1.5}}),
+    ],
+)
+def test_what_just_fits_is_taken(path: list[Any], value: Any) -> None:
+    """HIRE-CTR-06: nothing is owed, one instant follows on itself, the parts come to the whole."""
+    check_parts(read_document(change(path, value)))
+
+
+def test_an_extension_that_must_be_understood_can_be_agreed() -> None:
+    """HIRE-CTR-06: whoever enforces it decides by it; a document that names it is well-formed."""
+    made = from_struct(document())
+    made["terms"]["scope"] |= {
+        "extensions": {"https://example.org/tide": "low"},
+        "critical": ["https://example.org/tide"],
+    }
+    assert read_document(made).terms.scope.critical == ("https://example.org/tide",)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -214,19 +265,64 @@ def test_methods_may_be_several() -> None:
     assert read_document(change(["methods", "hirer"], METHODS)).methods.hirer == tuple(METHODS)
 
 
-def test_a_document_has_a_size() -> None:
-    made = from_struct(document())
-    made["terms"]["deliverables"] = [
-        {
-            "name": f"d{n}",
-            "mediaType": "text/plain",
-            "criteria": [{"id": f"c{n}-{m}", "text": "x" * 4000} for m in range(9)],
-        }
-        for n in range(2)
-    ]
+def filled(made: Any, size: int) -> dict[str, Any]:
+    """The same in JSON, with criteria so long that it comes to so many bytes."""
+    value: dict[str, Any] = from_struct(made)
+    value.pop("proof", None)
+    of_terms = value.get("terms", value)
+    of_terms["deliverables"] = deliverables(4, 5)
+    criteria = [one for part in of_terms["deliverables"] for one in part["criteria"]]
+    left = size - len(canonicalize(value))
+    for place, one in enumerate(criteria):
+        one["text"] += "x" * (left // len(criteria) + (place < left % len(criteria)))
+    assert len(canonicalize(value)) == size
+    return value
+
+
+def test_terms_and_documents_have_a_size() -> None:
+    """HIRE-CTR-06: to the byte, as they are signed."""
+    read_document(filled(document(), MAX_DOCUMENT_BYTES))
+    check_terms(to_struct(filled(terms(), MAX_DOCUMENT_BYTES), Terms))
+    for read in (
+        lambda: read_document(filled(document(), MAX_DOCUMENT_BYTES + 1)),
+        lambda: check_terms(to_struct(filled(terms(), MAX_DOCUMENT_BYTES + 1), Terms)),
+    ):
+        with pytest.raises(FormatError) as caught:
+            read()
+        assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "at"),
+    [
+        ({"reworks": 17}, "schema_violation", "/reworks"),
+        ({"price": Price(amount="12.50", currency="EUR")}, "schema_violation", "/price/amount"),
+        ({"price": Price(amount="-1", currency="EUR")}, "schema_violation", "/terms/price/amount"),
+        ({"arbiter": "did:web:\ud800"}, "bad_unicode", ""),
+        ({"scope": replace(terms().scope, extensions={"https://example.org/x": "\ud800"})}, "bad_unicode", ""),
+        ({"scope": replace(terms().scope, extensions={"https://example.org/x": 2**60})}, "number_out_of_range", ""),
+        ({"scope": replace(terms().scope, extensions={"https://example.org/x": None})}, "schema_violation", NULL),
+        ({"scope": replace(terms().scope, extensions={"x": 1})}, "schema_violation", ""),
+    ],
+)
+def test_terms_that_nobody_has_read_yet_are_read_first(changes: dict[str, Any], code: str, at: str) -> None:
+    """As the other side would read them, and of what is wrong it is said where."""
     with pytest.raises(FormatError) as caught:
-        read_document(made)
-    assert caught.value.code == "too_large"
+        check_terms(replace(terms(), **changes))
+    assert (caught.value.code, caught.value.path) == (code, at)
+
+
+def test_terms_with_extensions_are_read_whole() -> None:
+    extensions = {"https://example.org/x": {"low": [1.5, True]}}
+    check_terms(terms())
+    check_terms(replace(terms(), scope=replace(terms().scope, extensions=extensions)))
+
+
+@pytest.mark.parametrize("made", [from_struct(document()), offered(), accepted()], ids=["none", "one", "two"])
+def test_what_was_read_is_signed_as_it_was_written(made: dict[str, Any]) -> None:
+    """Whatever proofs it carries: they are no part of what is signed first."""
+    bare = canonicalize({name: value for name, value in made.items() if name != "proof"})
+    assert canonical_document(read_document(made)) == bare
 
 
 def test_parts_are_checked_where_an_offer_is_judged() -> None:

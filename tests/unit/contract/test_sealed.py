@@ -91,6 +91,45 @@ def test_an_offer_without_an_id_on_its_proof_cannot_be_countersigned() -> None:
         acceptance_config(nameless, "eddsa-jcs-2022", PROVIDER.method, NOW)
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"proof": None}, "proof_missing"),
+        ({"proof": ["no object"]}, "proof_invalid"),
+        ({"proof": offered()["proof"] | {"id": "1"}}, "proof_invalid"),
+        ({"proof": accepted()["proof"]}, "proof_invalid"),
+    ],
+    ids=["none", "no proof", "another id", "two"],
+)
+def test_what_is_countersigned_carries_the_offerers_proof_alone(change: dict[str, Any], code: str) -> None:
+    """HIRE-CTR-07, HIRE-CTR-08: the second proof names the first by its id."""
+    given = offered() | change
+    for sign in (
+        lambda: acceptance_config(given, "eddsa-jcs-2022", PROVIDER.method, NOW),
+        lambda: countersigned(given, accepted()["proof"][1]),
+    ):
+        with pytest.raises(ProofError) as refused:
+            sign()
+        assert refused.value.code == code
+    with pytest.raises(ProofError) as missing:
+        countersigned(offered(), {})
+    assert missing.value.code == "proof_missing"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_no_proof_of_a_contract_ends(place: int) -> None:
+    """HIRE-CTR-11: it would be a contract for some of its readers, and none for those who come later."""
+    first = HIRER.prove(
+        from_struct(document()),
+        offer_config("eddsa-jcs-2022", HIRER.method, NOW, PROOF_ID) | ({} if place else {"expires": shift(NOW, 3600)}),
+    )
+    config = acceptance_config(first, "eddsa-jcs-2022", PROVIDER.method, NOW)
+    second = PROVIDER.proof(first, config | ({"expires": shift(NOW, 3600)} if place else {}))
+    with pytest.raises(ProofError) as refused:
+        verify_countersigned(countersigned(first, second), keys=KEYS)
+    assert (refused.value.code, refused.value.path) == ("unknown_term", f"/proof/{place}/expires")
+
+
 def test_a_countersignature_names_the_first_proof() -> None:
     """HIRE-CTR-07."""
     first = offered()

@@ -1,0 +1,65 @@
+"""What an arbiter decided, and that nobody else decided it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from parties import NOW, Party, keys_of
+from undersigned.contract import read_ruling, ruling_config, verify_ruling
+from undersigned.encoding import digest_bytes
+from undersigned.errors import FormatError, ProofError
+
+ARBITER, STRANGER = Party("arbiter"), Party("mallory")
+KEYS = keys_of(ARBITER, STRANGER)
+RULING: dict[str, Any] = {
+    "@context": "https://w3id.org/hire/v1",
+    "id": "urn:uuid:6d6a9d0c-0a6d-4f0e-9b1a-0f6f2f5f7a10",
+    "type": "ArbiterRuling",
+    "contract": digest_bytes(b"contract"),
+    "dispute": digest_bytes(b"dispute"),
+    "outcome": "divided",
+    "amount": "0",
+    "currency": "EUR",
+    "reasons": "Both are right.",
+}
+
+
+def ruled(by: Party = ARBITER, **changes: Any) -> dict[str, Any]:
+    return by.prove(RULING | changes, ruling_config("eddsa-jcs-2022", by.method, NOW))
+
+
+def test_what_the_arbiter_signed_is_the_ruling() -> None:
+    """HIRE-LIF-22: also that nothing is owed."""
+    assert verify_ruling(ruled(), arbiter=ARBITER.did, keys=KEYS).amount == "0"
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        (ruled(STRANGER), "key_not_authorized"),
+        (ruled() | {"outcome": "for_hirer"}, "proof_invalid"),
+        (RULING, "proof_missing"),
+    ],
+    ids=["another's", "changed", "not signed"],
+)
+def test_another_ruling_is_none(document: dict[str, Any], code: str) -> None:
+    """HIRE-LIF-22."""
+    with pytest.raises(ProofError) as refused:
+        verify_ruling(document, arbiter=ARBITER.did, keys=KEYS)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"amount": "-1"}, "schema_violation"),
+        ({"outcome": "for_arbiter"}, "schema_violation"),
+        ({"costs": "7"}, "unknown_term"),
+    ],
+)
+def test_a_ruling_of_another_shape_is_not_read(change: dict[str, Any], code: str) -> None:
+    with pytest.raises(FormatError) as refused:
+        read_ruling(RULING | change)
+    assert refused.value.code == code
