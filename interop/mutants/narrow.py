@@ -447,9 +447,14 @@ def _any_limit() -> None:
     _grant(limited)
 
 
-@mutant("cuts what it does not compare off a target", "HIRE-SCO-04", "scope-target-with-a-fragment")
+@mutant(
+    "cuts what it does not compare off a target",
+    "HIRE-SCO-04",
+    "scope-target-with-a-fragment",
+    "scope-target-with-hidden-dots",
+)
 def _cut_targets() -> None:
-    _grant(lambda grant, _: grant.update(target=grant["target"].partition("#")[0]))
+    _grant(lambda grant, _: grant.update(target=grant["target"].partition("#")[0].partition("/..;")[0]))
 
 
 # ---------------------------------------------------------------------- contract

@@ -191,7 +191,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-SCO-02": ("scopes/unknown-operand", "scopes/other-duty", "scopes/duty-elsewhere", "scopes/remedy"),
     "HIRE-SCO-03": ("scopes/limit-*",),
-    "HIRE-SCO-04": ("scopes/dots", "scopes/target-too-deep", "scopes/other-spelling", "scopes/prohibited-spelling"),
+    "HIRE-SCO-04": (
+        *("scopes/dots", "scopes/target-too-deep", "scopes/other-spelling", "scopes/prohibited-spelling"),
+        *("scopes/prohibited-encoded", "scopes/parameters-of-dots", "scopes/parameters-of-an-encoded-dot"),
+        "scopes/parameters-of-nothing",
+    ),
     "HIRE-SCO-05": (
         "journals/subcontract-one-action-more",
         "journals/subcontract-another-target",

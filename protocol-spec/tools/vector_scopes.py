@@ -66,8 +66,13 @@ def scope_vectors() -> Iterator[Vector]:
     yield _asked("prohibited", "a prohibition wins", _read(f"{REPO}/app/secrets/key"), secret)
     spelled = _read(f"{REPO}/app/secrets;v=1/key/")
     yield _asked("prohibited-spelling", "a prohibition wins, in whatever spelling", spelled, secret)
+    encoded = _read(f"{REPO}/app/secrets%3bv=1/key")
+    yield _asked("prohibited-encoded", "a prohibition wins, also where a server decodes first", encoded, secret)
     nothing = {"answer": "no", "code": "scope_exceeded", "clause": "scope", "remaining": {}}
     yield _asked("dots", "a path with dots is no target", _read(f"{REPO}/app/x/../secrets/key"), nothing)
+    for name, part in (("dots", "..;v=1"), ("an-encoded-dot", "%2e%3B"), ("nothing", ";v=1")):
+        behind = _read(f"{REPO}/app/x/{part}/key")
+        yield _asked(f"parameters-of-{name}", "a segment that is another path without its parameters", behind, nothing)
     outside = {"answer": "no", "code": "scope_exceeded", "clause": "read", "remaining": {}}
     yield _asked("outside", "an action that a grant names, on another target", _read(f"{REPO}/other/a"), outside)
     first = {"answer": "no", "code": "scope_exceeded", "clause": "dear"}

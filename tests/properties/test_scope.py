@@ -37,7 +37,7 @@ from undersigned.scope import (
 )
 
 ACTIONS = st.sampled_from(["a:read", "a:write"])
-SEGMENT = st.sampled_from(["x", "y", "*", "*", "x;v", ";v"])
+SEGMENT = st.sampled_from(["x", "y", "*", "*", "x;v", "x%3Bv"])
 QUERY = st.sampled_from(["", "", "", "/", "?q", "?*"])
 PATTERNS = st.builds(
     lambda segments, query: "https://h.example/" + "/".join(segments) + query,
@@ -46,7 +46,7 @@ PATTERNS = st.builds(
 )
 TARGETS = st.builds(
     lambda segments, query: "https://h.example/" + "/".join(segments) + query,
-    st.lists(st.sampled_from(["x", "y", "z", "x;v", ";v"]), min_size=1, max_size=3),
+    st.lists(st.sampled_from(["x", "y", "z", "x;v", "x%3Bv"]), min_size=1, max_size=3),
     st.sampled_from(["", "", "?q", "/"]),
 )
 INSTANTS = st.sampled_from([f"2026-11-25T12:00:{second:02d}Z" for second in range(0, 60, 10)])

@@ -113,7 +113,9 @@ export function parseTarget(text, { pattern = false, code = 'scope_exceeded' } =
   const query = match[4] === undefined ? undefined : normal(match[4], /[*\u0000-\u001f\u007f]/);
   const empty = segments.slice(0, -1).includes('') || (segments.length === 1 && segments[0] === '');
   const nameless = authority === undefined && (segments.length === 0 || segments[0] === '*');
-  if (empty || nameless || segments.length > 64 || segments.includes('.') || segments.includes('..')) throw refuse(code, text);
+  // What a server is left with that takes parameters off a segment, perhaps after decoding it.
+  const dots = segments.some((one) => ['.', '..'].includes(named(one)) || (named(one) === '' && one !== ''));
+  if (empty || nameless || segments.length > 64 || dots) throw refuse(code, text);
   if ([...segments, query ?? ''].some((part) => part.includes('*') && !(pattern && part === '*'))) throw refuse(code, text);
   return { scheme, authority, segments, query };
 }
@@ -132,8 +134,11 @@ function forbids(pattern, target) {
 /** @param {Target} target @returns {Target} */
 function plain(target) {
   const segments = target.segments.at(-1) === '' ? target.segments.slice(0, -1) : target.segments;
-  return { ...target, segments: segments.map((one) => (one.startsWith(';') ? one : one.split(';')[0])) };
+  return { ...target, segments: segments.map(named) };
 }
+
+/** A segment without its parameters. @param {string} segment */
+const named = (segment) => segment.split(/;|%3B/)[0];
 
 /** Whether a pattern covers a target, or all that another pattern covers. @param {string} pattern @param {Target} target */
 export function targetInside(pattern, target) {

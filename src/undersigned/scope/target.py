@@ -7,15 +7,15 @@ The rule (`protocol-spec/06-scope.md`, section 6.3):
 2. Scheme and host are lower-cased and the scheme's default port is dropped. Percent-encoded unreserved characters
    are decoded and other percent signs are written in upper case. The path keeps its case.
 3. What two servers may read differently is refused, never repaired: `.` and `..` segments, empty segments but for
-   one at the end, and an encoded slash, backslash, percent sign, asterisk or control character. (In a query, which
-   is compared whole, only the last two.)
+   one at the end, segments of which only that is left before a `;` or `%3B`, and an encoded slash, backslash, percent
+   sign, asterisk or control character. (In a query, which is compared whole, only the last two.)
 4. A pattern is a target in which a segment may be `*`: exactly one segment, whatever it is. As the last segment it
    stands for one or more. Nothing else is a wildcard, and none stands in a host, or in part of a segment.
 5. A pattern matches if scheme, authority and query are equal and all segments match. The query `*` matches any query
    and none.
 6. A request holds no `*`.
 7. A prohibition may always reach further, so it forbids every spelling that servers take for one: on both sides an
-   empty segment at the end is dropped, and in each segment what follows a `;` that does not begin it.
+   empty segment at the end is dropped, and in each segment what follows a `;` or `%3B`.
 
 So `repo/a` never matches `repo/ab`, `repo/a/../b`, `repo/A` or `repo%2Fa`, and no host is a suffix of another.
 """
@@ -39,6 +39,7 @@ _ALLOWED: Final = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")  # no `#`,
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _AUTHORITY: Final = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\])(?::([1-9][0-9]{{0,4}}))?")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
+_PARAMETERS: Final = re.compile(";|%3B")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _CONTROL: Final = frozenset("*\x7f") | {chr(n) for n in range(0x20)}
 _AMBIGUOUS: Final = _CONTROL | frozenset("/\\%")
@@ -120,11 +121,13 @@ def forbids(prohibition: Target, target: Target) -> bool:
 def _plain(target: Target) -> Target:
     """One spelling for those of a resource that some servers tell apart and others do not."""
     segments = target.segments
-    if segments[-1:] == ("",) or any(";" in segment for segment in segments):
-        segments = segments[:-1] if segments[-1] == "" else segments
-        # What begins with `;` has no name to be left; an empty segment would be another path.
-        return target._replace(segments=tuple(part if part[:1] == ";" else part.partition(";")[0] for part in segments))
-    return target
+    names = tuple(map(_name, segments[:-1] if segments[-1:] == ("",) else segments))
+    return target if names == segments else target._replace(segments=names)
+
+
+def _name(segment: str) -> str:
+    """A segment without what many servers take for its parameters, some of them once they have decoded it."""
+    return _PARAMETERS.split(segment, 1)[0]
 
 
 def _covers(wide: str, narrow: str) -> bool:
@@ -164,9 +167,11 @@ def _parse(text: str, *, pattern: bool) -> Target:
 
 def _segment(part: str, text: str) -> str:
     decoded = _ESCAPE.sub(lambda found: _unescape(found, text), part)
-    # After decoding: `%2e%2e` is as good as `..` to many servers.
-    if decoded in (".", ".."):
-        raise _refused(text, "no `.` or `..` segments")
+    # After decoding: `%2e%2e` is as good as `..` to many servers. And `..;x` is where `;x` is taken off before dots are
+    # followed, and `;x` is an empty segment.
+    name = _name(decoded)
+    if name in (".", "..") or (not name and decoded):
+        raise _refused(text, "no `.` or `..` segments, nor such or empty ones with parameters")
     return decoded
 
 
