@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from aiohttp import web
 from integration.commands import environment
 from mcp_world import World, at_work
 from support import ROOT
-from undersigned.bridges.mcp import CLIENT_LIMITS, Dropped, Exchange, ToClient, ToServer
+from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, Dropped, Exchange, ToClient, ToServer
 from undersigned.bridges.mcp_answers import REFUSAL
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.daemon import HttpGate, RemoteDesk
+from undersigned.daemon.mcp_sessions import Sessions
 from undersigned.encoding import digest_bytes
-from undersigned.errors import ProofError
+from undersigned.errors import FormatError, ProofError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -168,6 +169,45 @@ async def test_an_id_is_used_once_at_a_time_and_answers_are_for_what_was_asked()
     found = [ours.from_server(sent({"jsonrpc": "2.0", "id": id, "result": {}})) for id in ("1", 1, 1)]
     assert [one.permit if isinstance(one, ToClient) else None for one in found] == ["second", "first", None]
     assert isinstance(ours.from_client(sent({"jsonrpc": "2.0", "id": "s1", "result": {"role": "user"}})), Dropped)
+
+
+@pytest.mark.parametrize(
+    "late", [b'{"jsonrpc":"2.0","id":1,"result":{}}', b'{"jsonrpc":"2.0","id":1,"result":{"a":1,"a":2}}']
+)
+async def test_an_answer_that_comes_late_is_none_to_a_later_call(late: bytes) -> None:
+    """HIRE-MCP-08: the id of a call that was given up is free again once the server has answered."""
+    ours = exchange()
+    assert isinstance(ours.from_client(sent(call(to="a"))), ToServer)
+    assert ours.fail(1, "timeout") is not None
+    again = ours.from_client(sent(call(to="b")))
+    assert isinstance(again, ToClient)
+    assert json.loads(again.raw)["error"]["code"] == -32600
+    with suppress(FormatError):  # which its caller drops
+        assert isinstance(ours.from_server(late), Dropped)
+    assert isinstance(ours.from_client(sent(call(to="b"))), ToServer)
+    assert isinstance(ours.from_server(b'{"jsonrpc":"2.0","id":1,"result":{}}'), ToClient)
+
+
+async def test_of_ids_that_were_given_up_a_bounded_number_is_kept() -> None:
+    ours = exchange()
+    for id in range(MAX_OWED + 1):
+        assert isinstance(ours.from_client(sent(call(to="a", id=id))), ToServer)
+        ours.fail(id, "timeout")
+    assert isinstance(ours.from_client(sent(call(to="a", id=1))), ToClient)
+    assert isinstance(ours.from_client(sent(call(to="a", id=0))), ToServer)
+
+
+@pytest.mark.parametrize("number", [-32042, -32042.0])
+async def test_an_error_that_has_a_page_opened_does_not_pass(number: float) -> None:
+    """HIRE-MCP-07: an elicitation by URL, as revision 2025-11-25 has it in an error."""
+    ours = exchange()
+    ours.from_client(sent(call(to="a")))
+    pages = {"elicitations": [{"mode": "url", "elicitationId": "1", "url": "https://evil.example", "message": "go"}]}
+    error = {"code": number, "message": "https://evil.example", "data": pages}
+    answer = ours.from_server(sent({"jsonrpc": "2.0", "id": 1, "error": error}))
+    assert isinstance(answer, ToClient)
+    assert json.loads(answer.raw)["error"]["code"] == -32603
+    assert b"evil.example" not in answer.raw
 
 
 # ---------------------------------------------------------------------- by the server, over stdio
@@ -398,9 +438,29 @@ async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> 
         assert not forwarded & {name.lower() for name in (*smuggled, "Signature", "Hire-Contract", "Signature-Input")}
         assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 200
         assert (await at.send(PING, **{"Mcp-Session-Id": "s999"})).status_code == 404
-        at.gate._sessions[session] = ("did:web:another.example", world.contract)  # as if another had opened it
+        at.gate._sessions.ended(session)
+        at.gate._sessions.opened(session, ("did:web:another.example", world.contract))  # as if another had opened it
         assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 404
         assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 404
+
+
+async def test_who_opens_sessions_without_end_loses_its_own() -> None:
+    """HIRE-MCP-11: under one contract or under several, and nobody else's is forgotten."""
+    kept, honest, flood = Sessions(most=10), "did:web:honest.example", "did:web:flood.example"
+    for number in range(3):
+        assert kept.opened(f"h{number}", (honest, digest_bytes(b"work")))
+    for number in range(100):
+        assert kept.opened(f"f{number}", (flood, digest_bytes(b"contract %d" % (number % 5))))
+    assert len(kept) == 10
+    assert all(kept.is_open(f"h{number}", (honest, digest_bytes(b"work"))) for number in range(3))
+    assert kept.is_open("f99", (flood, digest_bytes(b"contract 4")))
+    assert not kept.is_open("f92", (flood, digest_bytes(b"contract 2")))
+    assert not kept.is_open("h0", (honest, digest_bytes(b"other work")))
+    assert not kept.opened("h0", (flood, digest_bytes(b"work"))), "a name that the server gave twice"
+    for session in ("h0", "h1", "h2", "h2", *(f"f{number}" for number in range(93, 100))):
+        kept.ended(session)
+    assert len(kept) == 0
+    assert not kept._of
 
 
 async def test_nothing_passes_a_gate_that_cannot_ask(world: World) -> None:

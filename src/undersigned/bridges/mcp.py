@@ -64,6 +64,10 @@ SERVER_LIMITS: Final = msgspec.structs.replace(
     CLIENT_LIMITS, max_bytes=4 * 1024 * 1024, max_depth=64, max_items=100_000, max_string=4 * 1024 * 1024
 )
 MAX_OPEN: Final = 64
+MAX_OWED: Final = 1024
+"""Ids of requests that were given up, and that the server may still answer."""
+ELICITS: Final = -32042
+"""Number of the error by which a server of 2025-11-25 asks the client to have a person open a page."""
 
 _META: Final = "io.modelcontextprotocol/"
 _PROTOCOL_VERSION: Final = _META + "protocolVersion"
@@ -130,6 +134,12 @@ class _Unfit(Exception):
         self.id, self.number, self.message, self.code = id, number, message, code
 
 
+_ASKED: Final[JsonObject] = {
+    "code": INTERNAL_ERROR,
+    "message": "the server asked for input, which no contract provides",
+}
+
+
 class _Named(msgspec.Struct):
     id: str | int
 
@@ -150,6 +160,7 @@ class Exchange:
         self._tools = {name: rule for name, rule in rules.tools.items() if rule.action in actions}
         self._methods = {name: rule for name, rule in rules.methods.items() if rule.action in actions}
         self._open: dict[_Key, _Open] = {}
+        self._owed: dict[_Key, None] = {}
 
     # -- from the client
 
@@ -200,7 +211,7 @@ class Exchange:
 
     def _requested(self, id: RequestId, method: str, params: JsonObject) -> ToServer | ToClient:
         key = (type(id), id)
-        if key in self._open:
+        if key in self._open or key in self._owed:
             # Two answers to one id, and nobody could say which call was done.
             raise _Unfit(id, INVALID_REQUEST, "a request with this id is open")
         if len(self._open) >= MAX_OPEN:
@@ -269,8 +280,14 @@ class Exchange:
 
         Its permit is not in the answer: nobody knows how far the server came, so it stays booked.
         """
-        if self._open.pop((type(id), id), None) is None:
+        key = (type(id), id)
+        if self._open.pop(key, None) is None:
             return None
+        if code == "timeout":
+            # Its answer may come yet, and would be taken for that to another call of this id.
+            self._owed[key] = None
+            if len(self._owed) > MAX_OWED:
+                del self._owed[next(iter(self._owed))]
         return ToClient(error_answer(id, INTERNAL_ERROR, "no answer of the server can be given", code), answers=id)
 
     def permit(self, id: RequestId) -> str | None:
@@ -302,6 +319,7 @@ class Exchange:
         id = message.get("id")
         opened = self._open.get((type(id), id)) if _usable(id) else None  # pyright: ignore[reportArgumentType]
         if opened is None:
+            self._came_late(id)
             return Dropped("the answer to a request that is not open")
         id = cast(RequestId, id)
         del self._open[type(id), id]
@@ -309,7 +327,7 @@ class Exchange:
         if ("error" in message) == ("result" in message) or not isinstance(error if result is None else result, dict):
             answer: JsonObject = {"error": {"code": INTERNAL_ERROR, "message": "the server's answer cannot be given"}}
         elif isinstance(error, dict):
-            answer = {"error": error}
+            answer = {"error": _ASKED if error.get("code") == ELICITS else error}
         else:
             answer = self._result(opened.method, cast(JsonObject, result))
         return ToClient(msgspec.json.encode({"jsonrpc": "2.0", "id": id, **answer}), answers=id, permit=opened.permit)
@@ -322,9 +340,15 @@ class Exchange:
             raise why from None
         opened = self._open.pop((type(id), id), None)
         if opened is None:
+            self._came_late(id)
             raise why
         answer = error_answer(id, INTERNAL_ERROR, "the server's answer cannot be given", why.code)
         return ToClient(answer, answers=id, permit=opened.permit)
+
+    def _came_late(self, id: JsonValue) -> None:
+        """What was answered after it was given up is owed no more, and its id may be used again."""
+        if _usable(id):
+            self._owed.pop((type(id), cast(RequestId, id)), None)
 
     def _asked_or_told(self, message: JsonObject) -> ToClient | ToServer | Dropped:
         method = message.get("method")
@@ -347,7 +371,7 @@ class Exchange:
         """What a result becomes; in place of one that must not pass, an error."""
         why = ""
         if result.get("resultType", "complete") != "complete":
-            why = "the server asked for input, which no contract provides"
+            return {"error": _ASKED}
         elif method == "initialize" and not _spoken(result.get("protocolVersion")):
             why = "the server speaks a revision that is not spoken here"
         elif method == "tools/list":

@@ -30,7 +30,6 @@ from aiohttp import (
 from undersigned.bridges.gates import check_body
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, VERSIONS, Dropped, ToClient, ToServer
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.encoding import Did, Digest
 from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
 
 from .door import error_response, json_response, problem_response
@@ -38,12 +37,12 @@ from .gate_answers import sign_response
 from .gate_desk import Desk, Visit
 from .gating import Gatekeeper, Knock
 from .mcp_passage import Passage
+from .mcp_sessions import Owner, Sessions
 from .mcp_stdio import GateLimits
 from .near import NearListener
 
 __all__ = ["HttpGate"]
 
-MAX_SESSIONS: Final = 10_000
 SESSION: Final = "Mcp-Session-Id"
 VERSION: Final = "MCP-Protocol-Version"
 _SESSION: Final = re.compile(r"[\x21-\x7e]{1,256}")
@@ -75,7 +74,7 @@ class HttpGate:
         self._public = _checked(public) if public is not None else None
         self._limits = limits or GateLimits()
         self._near = NearListener(self._handle, host, port, connections=self._limits.connections)
-        self._sessions: dict[str, tuple[Did, Digest]] = {}
+        self._sessions = Sessions()
 
     @property
     def url(self) -> str:
@@ -131,7 +130,7 @@ class HttpGate:
         check_body(knock.request, hashlib.sha256(body).digest())
         # Step 3: the session, if it names one, is this requester's. Another's is as unknown as none.
         session = request.headers.get(SESSION)
-        if session is not None and self._sessions.get(session) != _owner(knock):
+        if session is not None and not self._sessions.is_open(session, _owner(knock)):
             raise TransportError("bad_path", "no such session")
         if request.method == "DELETE":
             return await self._ended(session, knock)
@@ -202,12 +201,8 @@ class HttpGate:
         return response
 
     def _opened(self, session: str | None, knock: Knock) -> str | None:
-        if session is None or not _SESSION.fullmatch(session) or session in self._sessions:
-            return None
-        if len(self._sessions) >= MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
-        self._sessions[session] = _owner(knock)
-        return session
+        usable = session is not None and _SESSION.fullmatch(session) and self._sessions.opened(session, _owner(knock))
+        return session if usable else None
 
     async def _told(self, step: ToServer, headers: Mapping[str, str]) -> None:
         """Answers a request of the server, which waits for that before it goes on."""
@@ -224,7 +219,7 @@ class HttpGate:
             raise TransportError("bad_request", "expected the session that ends")
         visit = Visit(contract=knock.keys.contract, signed=knock.signed, action="DELETE", target=self.url)
         await self._keeper.desk.enter(visit)
-        self._sessions.pop(session, None)
+        self._sessions.ended(session)
         try:
             async with self._client.delete(self._upstream, headers={SESSION: session}, allow_redirects=False) as heard:
                 return web.Response(status=heard.status if heard.status in (200, 202, 204, 405) else 204)
@@ -289,5 +284,5 @@ def _checked(url: str) -> str:
     return url
 
 
-def _owner(knock: Knock) -> tuple[Did, Digest]:
+def _owner(knock: Knock) -> Owner:
     return knock.keys.provider, knock.keys.contract
