@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from packs import Hire, Line, Log, Posing, changed_hire, coded, refused_action, stated
+from packs import OTHER_ENGAGEMENT, Hire, Line, Log, Posing, changed_hire, coded, refused_action, stated
 from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted
 from undersigned.did import DidDocument
@@ -216,6 +216,7 @@ def wronged() -> Iterator[Case]:
         ("another provider", lambda hire: hire.claims(provider=hire.hirer.actor.did)),
         ("a verdict", lambda hire: hire.verdict()),
         ("a verdict of its own", lambda hire: hire.verdict(by=hire.provider.actor)),
+        ("another engagement", lambda hire: hire.claims(engagement=OTHER_ENGAGEMENT)),
         ("another task", lambda hire: hire.claims(task="another")),
         ("another input", lambda hire: hire.claims(inputs={"artifact": digest_bytes(b"another")})),
         ("unsigned", lambda hire: {**hire.claims(), "signatures": []}),
@@ -242,6 +243,8 @@ def wronged() -> Iterator[Case]:
         ("not passed", lambda hire: hire.verdict(passed=False)),
         ("by the provider", lambda hire: hire.verdict(by=hire.provider.actor)),
         ("another contract", lambda hire: hire.verdict(contract=digest_bytes(b"another"))),
+        ("another engagement's document", lambda hire: hire.verdict(document_id=f"{OTHER_ENGAGEMENT}:hirer:1")),
+        ("another statement", lambda hire: hire.verdict(statements=[digest_bytes(b"another")])),
         ("a claim", lambda hire: hire.claims()),
         ("another payload", lambda hire: {**hire.verdict(), "payload": "AAAA"}),
         ("bad base64", lambda hire: {**hire.verdict(), "payload": "AAA"}),

@@ -77,6 +77,7 @@ from undersigned.transparency import (
 
 MADE = b'{"bomFormat":"CycloneDX"}'
 NAME = "sbom.json"
+OTHER_ENGAGEMENT = f"urn:hire:engagement:{digest_bytes(b'another')}"
 
 
 class Line(NamedTuple):

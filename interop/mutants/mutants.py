@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from undersigned.attestation import statement as stating
 from undersigned.credentials import ClearStatus
 from undersigned.daemon import listener, serving
 from undersigned.encoding import digest_bytes
@@ -1159,6 +1160,8 @@ def _any_review() -> None:
     "attestation-review-contradicts",
     "attestation-review-by-a-stranger",
     "attestation-review-of-another-contract",
+    "attestation-review-of-another-engagement",
+    "attestation-review-of-other-statements",
     "attestation-review-of-other-artifacts",
 )
 def _review_unchecked() -> None:
@@ -1263,6 +1266,21 @@ def _no_statements() -> None:
 def _other_contract() -> None:
     real = work.work
     work.work = lambda **options: real(**options | {"contract": digest_bytes(b"another")})
+
+
+@mutant("tells of another task in what it states of its work", "HIRE-ATT-04", "attestation-delivery")
+def _other_task() -> None:
+    real = work.work
+    work.work = lambda **options: real(**options | {"task": "another"})
+
+
+@mutant("takes a verdict on what was not delivered", "HIRE-ATT-04", "attestation-review-of-other-statements")
+def _other_statements() -> None:
+    class All:
+        def __rsub__(self, _: object) -> set[str]:
+            return set()
+
+    stating.payload_digests = lambda _: All()
 
 
 @mutant("takes moves where no row is", "HIRE-CHN-11", "table-hirer-*", "table-provider-[!n]*")

@@ -581,9 +581,13 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-ATT-04": (
         "deliveries/of-another-contract",
+        "deliveries/of-another-engagement",
         "deliveries/of-another-task",
         "deliveries/of-another-input",
         "reviews/of-another-contract",
+        "reviews/of-another-engagement",
+        "reviews/of-another-document",
+        "reviews/of-another-statement",
     ),
     "HIRE-ATT-06": ("reviews/good", "reviews/by-*"),
     "HIRE-ATT-05": (

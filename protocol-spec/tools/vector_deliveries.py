@@ -42,6 +42,7 @@ def delivery_vectors() -> Iterator[Vector]:
             "methods": [PROVIDER.method],
             "contract": delivery["contract"],
             "predicates": [WORK],
+            "engagement": delivery["engagement"],
             "task": "sbom",
             "inputs": [one["digest"] for one in said["predicate"]["inputs"]],
             "files": {"sbom.json": "a bill"},
@@ -98,6 +99,8 @@ def delivery_vectors() -> Iterator[Vector]:
     )
     alien = other(predicate__contract=digest_bytes(b"another contract"))
     yield vector("of-another-contract", "the work of another contract", "attestation_binding", alien)
+    elsewhere = other(predicate__engagement=f"urn:hire:engagement:{digest_bytes(b'another')}")
+    yield vector("of-another-engagement", "the work of another engagement", "attestation_binding", elsewhere)
     yield vector("of-another-task", "the work of another task", "attestation_binding", other(predicate__task="other"))
     more = [{"name": "b.whl", "digest": digest_bytes(b"another input")}]
     yield vector("of-another-input", "an input that nobody gave", "attestation_binding", other(predicate__inputs=more))
@@ -152,7 +155,9 @@ def review_vectors() -> Iterator[Vector]:
             "methods": {HIRER.method: HIRER.multikey},
             "parties": [PROVIDER.did],
             "contract": delivery["contract"],
+            "engagement": delivery["engagement"],
             "artifacts": delivery["artifacts"],
+            "statements": delivery["statements"],
             "keys": signers(HIRER, PROVIDER),
             **case,
         }
@@ -191,6 +196,19 @@ def review_vectors() -> Iterator[Vector]:
     alien = {"sha256": "11" * 32}
     away = other(predicate__policy__digest=alien)
     yield vector("of-another-contract", "a verdict under another contract", "attestation_binding", away)
+    elsewhere = f"urn:hire:engagement:{digest_bytes(b'another')}:hirer:3"
+    away = other(predicate__resourceUri=elsewhere)
+    yield vector("of-another-engagement", "a verdict on a document of another engagement", "attestation_binding", away)
+    named = other(predicate__policy__uri=elsewhere)
+    yield vector(
+        "of-another-document", "the contract by its digest, under another's name", "attestation_binding", named
+    )
+    read = [{"digest": alien}]
+    unread = other(predicate__inputAttestations=read)
+    yield vector(
+        "of-another-statement", "a verdict on a statement that was not delivered", "attestation_binding", unread
+    )
+    yield vector("of-no-statement", "a verdict that names no statement", None, other(predicate__inputAttestations=[]))
     yield vector("of-another-artifact", "about other bytes", "digest_mismatch", other(subject__0__digest=alien))
     beside = digest_sha256(said) | {"sha512": "ab" * 64}
     says = "a digest by sha512 beside, which nobody can check without the bytes"

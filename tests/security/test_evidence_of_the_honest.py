@@ -40,7 +40,7 @@ def verdict(hiring: Contracted, *, passed: bool = False, about: dict[str, Digest
     assert contract is not None
     predicate = accepted(
         contract=contract.digest,
-        document_id="urn:example:contract",
+        document_id=f"{hiring.id}:hirer:1",
         verifier=hiring.who.did,
         passed=passed,
         statements=(),

@@ -25,7 +25,7 @@ from nacl.signing import SigningKey
 from pyld.context_resolver import ContextResolver
 
 from support import ROOT
-from undersigned.attestation import VERDICTS, VerifiedStatement, WorkPredicate, verify_delivery, verify_statement
+from undersigned.attestation import VerifiedStatement, WorkPredicate, verify_acceptance, verify_delivery
 from undersigned.attestation.bills import check_bills
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
@@ -507,6 +507,7 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
             contract=case["contract"],
             artifacts=artifacts,
             required=case["predicates"] or [WorkPredicate.PREDICATE_TYPE],
+            engagement=case["engagement"],
             task=case["task"],
             inputs=case["inputs"],
         )
@@ -528,14 +529,15 @@ def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
     """HIRE-ATT-03 to HIRE-ATT-06."""
     case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
 
-    def judged() -> VerifiedStatement:
-        return verify_statement(
+    def judged() -> tuple[VerifiedStatement, bool]:
+        return verify_acceptance(
             given,
             attester=case["verifier"],
             keys={method: public_key_from_multikey(key) for method, key in case["methods"].items()},
             contract=case["contract"],
+            engagement=case["engagement"],
             artifacts={one["name"]: one["digest"] for one in case["artifacts"]},
-            predicates=VERDICTS,
+            statements=case["statements"],
             other_than=[
                 document_from(did, {}).key_for(f"{did}#{did[8:]}", "assertionMethod") for did in case["parties"]
             ],
@@ -546,9 +548,8 @@ def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
             judged()
         assert refused.value.code == expected["code"]
         return
-    found = judged()
-    predicate: Any = found.predicate
-    assert predicate.verification_result == expected["result"]
+    found, passed = judged()
+    assert passed == (expected["result"] == "PASSED")
     assert (found.digest, list(found.signers)) == (expected["digest"], expected["signers"])
     check_envelope(given, expected, case["keys"])
 

@@ -101,7 +101,7 @@ async function verdict(conversation) {
       const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
       bytes.set(name, found);
     }
-    const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms, inputs: (state.started?.inputs ?? []).map((/** @type {any} */ one) => one.digest), now: peer.now() };
+    const of = { contract: state.contract, engagement: delivery.engagement, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms, inputs: (state.started?.inputs ?? []).map((/** @type {any} */ one) => one.digest), now: peer.now() };
     fetched = true;
     verifyDelivery(delivery, of, bytes);
     bytes.forEach((data) => peer.store.put(data));

@@ -18,6 +18,7 @@ const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96,
 /** What is signed of a payload. */
 export const pae = (/** @type {Uint8Array} */ payload, type = PAYLOAD) => Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 const hex = (/** @type {string} */ digest) => hashOfDigest(digest).toString('hex');
+const payloadHash = (/** @type {any} */ statement) => createHash('sha256').update(Buffer.from(String(statement.payload), 'base64')).digest('hex');
 const subjects = (/** @type {any[]} */ artifacts) => artifacts.map(({ name, digest }) => ({ name, digest: { sha256: hex(digest) } }));
 
 /** @param {any[]} artifacts @param {string} predicateType @param {any} predicate @param {import('./keys.js').PrivateKey} key */
@@ -58,7 +59,7 @@ export function provenanceStatement(artifacts, { contract, engagement, provider,
 export function acceptanceStatement(delivery, { contract, document, verifier, passed, now }, key) {
   const predicate = {
     verifier: { id: verifier }, timeVerified: instant(now), resourceUri: document, policy: { uri: document, digest: { sha256: hex(contract) } },
-    inputAttestations: delivery.statements.map((/** @type {any} */ one) => ({ digest: { sha256: createHash('sha256').update(Buffer.from(one.payload, 'base64')).digest('hex') } })),
+    inputAttestations: delivery.statements.map((/** @type {any} */ one) => ({ digest: { sha256: payloadHash(one) } })),
     verificationResult: passed ? 'PASSED' : 'FAILED', verifiedLevels: [passed ? 'HIRE_ACCEPTED' : 'FAILED'],
   };
   return signed(delivery.artifacts, ACCEPTANCE, predicate, key);
@@ -140,8 +141,15 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');
   check(predicate.verifier?.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
   check(predicate.policy?.digest?.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
-  if (delivery.artifacts.length) checkSubjects(statement, delivery.artifacts, () => undefined);
-  const all = statement.subject.length === Math.max(1, delivery.artifacts.length);
+  for (const name of [predicate.resourceUri, predicate.policy.uri ?? predicate.resourceUri]) {
+    check(name.startsWith(`${delivery.engagement}:`), 'attestation_binding', 'document', '/statement');
+  }
+  const read = delivery.statements.map(payloadHash);
+  check(predicate.inputAttestations.every((/** @type {any} */ one) => read.includes(one.digest.sha256)), 'attestation_binding', 'statements', '/statement');
+  // a statement has a subject: where nothing was delivered it is about the contract
+  const artifacts = delivery.artifacts.length ? delivery.artifacts : [{ name: 'contract', digest: contract }];
+  checkSubjects(statement, artifacts, () => undefined);
+  const all = statement.subject.length === artifacts.length;
   check(predicate.verificationResult !== 'PASSED' || all, 'attestation_binding', 'of a part', '/statement');
   return predicate.verificationResult;
 }
@@ -149,10 +157,10 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
 /**
  * A delivery, checked in the order of section 8.3.
  * @param {any} delivery
- * @param {{contract: string, provider: string, document: import('./did.js').Document, methods: string[], terms: any, inputs: string[], now: number}} of `inputs`: what `Start` gave
+ * @param {{contract: string, engagement: string, provider: string, document: import('./did.js').Document, methods: string[], terms: any, inputs: string[], now: number}} of `inputs`: what `Start` gave
  * @param {Map<string, Uint8Array>} bytes of the artifacts, by name @returns {string[]} the types of the statements
  */
-export function verifyDelivery(delivery, { contract, provider, document, methods, terms, inputs, now }, bytes) {
+export function verifyDelivery(delivery, { contract, engagement, provider, document, methods, terms, inputs, now }, bytes) {
   const { artifacts } = delivery;
   check(new Set(artifacts.map((/** @type {any} */ one) => one.name)).size === artifacts.length, 'digest_mismatch', 'a name twice');
   for (const { name, digest } of artifacts) check(bytes.has(name) && digestOfBytes(/** @type {Uint8Array} */ (bytes.get(name))) === digest, 'digest_mismatch', name);
@@ -165,7 +173,7 @@ export function verifyDelivery(delivery, { contract, provider, document, methods
     if (predicateType === WORK) {
       closed(predicate, 'contract engagement provider task inputs actions actionsOmitted usage policies subcontracts startedOn finishedOn');
       check(predicate.provider === provider, 'attester_not_trusted', 'provider');
-      check(predicate.contract === contract && predicate.task === terms.task.kind, 'attestation_binding', 'contract');
+      check(predicate.contract === contract && predicate.engagement === engagement && predicate.task === terms.task.kind, 'attestation_binding', 'contract');
       check(predicate.inputs.every((/** @type {any} */ one) => inputs.includes(one.digest)), 'attestation_binding', 'inputs');
     } else if (predicateType === PROVENANCE) {
       closed(predicate, 'buildDefinition runDetails');

@@ -176,6 +176,6 @@ kinds.review = async function review(input, of) {
     const document = /** @type {any} */ ({ id: of.verifier, verificationMethod, assertionMethod: Object.keys(of.methods) });
     const parties = await Promise.all(of.parties.map((/** @type {string} */ did) => new Resolver().resolve(did)));
     const statement = JSON.parse(input.toString());
-    return { ...enveloped(statement, Object.entries(of.methods)), result: verifyVerdict(statement, { delivery: { artifacts: of.artifacts }, contract: of.contract, verifier: of.verifier, document, parties, now: 0 }) };
+    return { ...enveloped(statement, Object.entries(of.methods)), result: verifyVerdict(statement, { delivery: of, contract: of.contract, verifier: of.verifier, document, parties, now: 0 }) };
   });
 };

@@ -11,17 +11,28 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from hashlib import new
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from undersigned.attestation.dsse import PAYLOAD_TYPE, VerifiedPayload, verify_envelope
-from undersigned.attestation.predicates import OF_WORK, PREDICATES, Predicate, ProvenancePredicate, WorkPredicate
+from undersigned.attestation.dsse import PAYLOAD_TYPE, VerifiedPayload, read_base64, verify_envelope
+from undersigned.attestation.predicates import (
+    OF_WORK,
+    PREDICATES,
+    VERDICTS,
+    AcceptancePredicate,
+    Predicate,
+    ProvenancePredicate,
+    WorkPredicate,
+)
+from undersigned.attestation.predicates.base import digest_of_resource
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     Did,
     Digest,
+    EngagementId,
     JsonObject,
     canonicalize,
     decode_json,
@@ -41,6 +52,8 @@ __all__ = [
     "check_count",
     "check_digests",
     "make_statement",
+    "payload_digests",
+    "verify_acceptance",
     "verify_delivery",
     "verify_statement",
 ]
@@ -222,19 +235,20 @@ def verify_delivery(
     contract: Digest,
     artifacts: Mapping[str, Artifact],
     required: Collection[str],
+    engagement: EngagementId | None = None,
     task: str | None = None,
     inputs: Collection[Digest] | None = None,
     predicates: Mapping[str, type[Predicate]] = OF_WORK,
 ) -> tuple[VerifiedStatement, ...]:
     """All statements of a delivery, once each holds and every artifact has one of each `required` predicate type.
 
-    `task` is the kind of task that the terms name, `inputs` the digests of what `Start` gave: where they are known, no
-    statement may say another (HIRE-ATT-04).
+    `task` is the kind of task that the terms name, `inputs` the digests of what `Start` gave: where they and the
+    `engagement` are known, no statement may say another (HIRE-ATT-04).
 
     Raises:
         As `verify_statement`; VerificationError `digest_mismatch` also if an artifact lacks a required statement,
-        `attestation_binding` if one tells of another task or input than the contract does; FormatError `too_large`, if
-        there are more than are looked at.
+        `attestation_binding` if one tells of another engagement, task or input than the contract does; FormatError
+        `too_large`, if there are more than are looked at.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.3
     """
@@ -245,7 +259,7 @@ def verify_delivery(
         one = verify_statement(
             document, attester=attester, keys=keys, contract=contract, artifacts=artifacts, predicates=predicates
         )
-        _check_told(one.predicate, task, inputs)
+        _check_told(one.predicate, engagement, task, inputs)
         verified.append(one)
     covered = {(one.statement.predicate_type, subject.name) for one in verified for subject in one.statement.subject}
     for predicate_type in required:
@@ -257,13 +271,74 @@ def verify_delivery(
     return tuple(verified)
 
 
-def _check_told(predicate: Predicate, task: str | None, inputs: Collection[Digest] | None) -> None:
+def verify_acceptance(
+    document: Mapping[str, Any],
+    *,
+    attester: Did,
+    keys: Mapping[str, PublicKey],
+    contract: Digest,
+    engagement: EngagementId,
+    artifacts: Mapping[str, Digest],
+    statements: Iterable[Mapping[str, Any]],
+    other_than: Collection[PublicKey] = (),
+) -> tuple[VerifiedStatement, bool]:
+    """The statement of a `Review`, once it is the attester's verdict on a delivery of these `artifacts` with these
+    `statements`, and whether the delivery passed.
+
+    Raises:
+        As `verify_statement`; VerificationError `attestation_binding` also if it tells of another engagement or of
+        statements that were not delivered, or if what passed is not everything delivered.
+
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.2
+    """
+    # A statement has a subject; when nothing was delivered it is about the contract itself.
+    about = artifacts or {"contract": contract}
+    verified = verify_statement(
+        document,
+        attester=attester,
+        keys=keys,
+        contract=contract,
+        artifacts=about,
+        predicates=VERDICTS,
+        other_than=other_than,
+    )
+    predicate = verified.predicate
+    if not isinstance(predicate, AcceptancePredicate):
+        raise VerificationError("attestation_binding", "the statement of a review is no acceptance")
+    for name in (predicate.resource_uri, predicate.policy.uri):
+        if name is not None and not name.startswith(f"{engagement}:"):
+            raise VerificationError("attestation_binding", f"expected a document of {engagement}; came {name!r:.200}")
+    read = {digest_of_resource(one) for one in predicate.input_attestations}
+    if unknown := read - payload_digests(statements):
+        raise VerificationError("attestation_binding", f"a statement that was not delivered: {min(unknown)}")
+    passed = predicate.verification_result == "PASSED"
+    if passed and {one.name for one in verified.statement.subject} != set(about):
+        raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
+    return verified, passed
+
+
+def payload_digests(statements: Iterable[Mapping[str, Any]]) -> set[Digest]:
+    """The digests of these envelopes' payloads. It verifies nothing; what is no envelope has none."""
+    found: set[Digest] = set()
+    for document in statements:
+        with suppress(FormatError):
+            found.add(digest_bytes(read_base64(str(document.get("payload")), "/payload")))
+    return found
+
+
+def _check_told(
+    predicate: Predicate, engagement: EngagementId | None, task: str | None, inputs: Collection[Digest] | None
+) -> None:
     """What a statement tells of the contract beside its name is as the contract has it."""
     told: str | None = None
     if isinstance(predicate, ProvenancePredicate):
         told = predicate.build_definition.external_parameters.task
     elif isinstance(predicate, WorkPredicate):
         told = predicate.task
+        if engagement is not None and predicate.engagement != engagement:
+            raise VerificationError(
+                "attestation_binding", f"expected the engagement {engagement}; came {predicate.engagement}"
+            )
         foreign = [one.name for one in predicate.inputs if inputs is not None and one.digest not in inputs]
         if foreign:
             raise VerificationError("attestation_binding", f"an input that the contract has not: {foreign[0]!r:.200}")

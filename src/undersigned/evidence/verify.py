@@ -19,12 +19,10 @@ from typing import Any, Final
 from msgspec import Struct
 
 from undersigned.attestation import (
-    VERDICTS,
-    AcceptancePredicate,
     VerifiedStatement,
     WorkPredicate,
+    verify_acceptance,
     verify_delivery,
-    verify_statement,
 )
 from undersigned.contract import ContractDocument, verify_sealed
 from undersigned.did import DidDocument, document_from, is_derived
@@ -464,6 +462,7 @@ def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) ->
         # What was not done is told of the contract itself.
         artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
         required=required if complete else (),
+        engagement=document.engagement,
         task=terms.task.kind,
         inputs=[given.digest for start in starts for given in start.inputs],
     )
@@ -511,16 +510,15 @@ def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery)
     if named_verifier is not None:
         # HIRE-ATT-06: the verifier is neither party, under whatever name.
         keys, parties = _verifier_keys(case, named_verifier, one.at), _party_keys(case, document, one.at)
-    named: dict[str, Digest | bytes] = {item.name: item.digest for item in delivery.artifacts}
-    verified = verify_statement(
+    verified, passed = verify_acceptance(
         review.statement,
         attester=verifier,
         keys=keys,
         other_than=parties,
         contract=sealed.digest,
-        # A statement has a subject; when nothing was delivered it is about the contract itself.
-        artifacts=named or {"contract": sealed.digest},
-        predicates=VERDICTS,
+        engagement=document.engagement,
+        artifacts={item.name: item.digest for item in delivery.artifacts},
+        statements=delivery.statements,
     )
     # HIRE-ATT-06: nobody accepts its own work, under whatever name.
     claimed = lookup_in(case, _recorded_at(case, review.delivery))
@@ -529,15 +527,9 @@ def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery)
     claimants = {claimed(name, ASSERTION) for statement in stated for name in statement.signers}
     if claimants & {keys[name] for name in verified.signers}:
         raise VerificationError("attester_not_trusted", "the work was accepted with a key that made its statements")
-    predicate = verified.predicate
-    if not isinstance(predicate, AcceptancePredicate):
-        raise VerificationError("attestation_binding", "the statement of a review is no acceptance")
-    if (predicate.verification_result == "PASSED") != (review.verdict == "accepted"):
-        raise VerificationError(
-            "attestation_binding", f"a verdict of {review.verdict} with a statement of {predicate.verification_result}"
-        )
-    if review.verdict == "accepted" and {one.name for one in verified.statement.subject} != set(named or {"contract"}):
-        raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
+    if passed != (review.verdict == "accepted"):
+        result = "PASSED" if passed else "FAILED"
+        raise VerificationError("attestation_binding", f"a verdict of {review.verdict} with a statement of {result}")
     return verified
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from msgspec import to_builtins
 
-from undersigned.attestation import WorkPredicate, accepted
+from undersigned.attestation import WorkPredicate, accepted, payload_digests
 from undersigned.contract import (
     Criterion,
     DataHandling,
@@ -157,10 +157,10 @@ class Hiring(Player):
         contract = NEVER if wrong == "of another contract" else self.contract
         predicate = accepted(
             contract=contract,
-            document_id=document.id,
+            document_id=f"urn:hire:engagement:{NEVER}:hirer:1" if wrong == "of another engagement" else document.id,
             verifier=stranger.did if stranger is not None else self.who.did,
             passed=verdict == "accepted",
-            statements=(),
+            statements=(NEVER,) if wrong == "of other statements" else payload_digests(delivery.statements),
             time_verified=self.party.now,
         )
         named = {one.name: one.digest for one in delivery.artifacts}

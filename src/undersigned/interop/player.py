@@ -469,7 +469,7 @@ class Player:
         self._check_statements(delivery, made)
 
     def _check_statements(self, delivery: Delivery, artifacts: Mapping[str, Digest | bytes]) -> None:
-        stage, document = self.scene.stage, self.party.offered()
+        stage, document, terms = self.scene.stage, self.party.offered(), self.terms_in_force()
         keys = stage.known.document.keys("assertionMethod", now=self.party.now)
         try:
             verify_delivery(
@@ -479,6 +479,9 @@ class Player:
                 contract=self.contract,
                 artifacts=artifacts,
                 required=(WorkPredicate.PREDICATE_TYPE,),
+                engagement=self.party.engagement.id,
+                task=terms.task.kind,
+                inputs=terms.task.inputs,
             )
         except UndersignedError as error:
             raise Failure(f"its statements do not hold: {error.message} ({error.code})") from error

@@ -130,7 +130,15 @@ class Forge(_Part, frozen=True, kw_only=True):
     """How a presentation is made wrong: `challenge`, `domain`, `holder` (true: another one's), `credentials` (what is
     shown: a word of `memberships.py`), `members` (JSON pointers into it, replaced before it is signed).
     """
-    statement: Literal["", "of another contract", "of other artifacts", "by a stranger", "with a name twice"] = ""
+    statement: Literal[
+        "",
+        "of another contract",
+        "of another engagement",
+        "of other artifacts",
+        "of other statements",
+        "by a stranger",
+        "with a name twice",
+    ] = ""
     """What is wrong with the statement of a `Review`."""
     countersigned: Literal["", "by a stranger"] = ""
     """What is wrong with the second signature of an `Acceptance`."""

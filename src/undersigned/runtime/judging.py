@@ -8,13 +8,11 @@ Source: protocol-spec/08-attestation-and-evidence.md, HIRE-ATT-06
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from pathlib import Path
 
-from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
-from undersigned.encoding import Digest, Instant, JsonObject, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, PolicyError, VerificationError
+from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae, payload_digests
+from undersigned.encoding import Digest, Instant, JsonObject, canonicalize
+from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import check_pack, sealed_of, terms_at
 from undersigned.messages import Delivery
 
@@ -65,7 +63,7 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
             document_id=sealed_of(case).document.id,
             verifier=own.id,
             passed=passed,
-            statements=[digest_bytes(_payload(one)) for one in delivery.statements],
+            statements=sorted(payload_digests(delivery.statements)),
             time_verified=now,
         ),
     )
@@ -81,10 +79,3 @@ def _kept(home: Home, delivery: Digest, *, passed: bool) -> Path:
 
 def _result(passed: bool) -> str:
     return "passed" if passed else "failed"
-
-
-def _payload(statement: JsonObject) -> bytes:
-    try:
-        return b64decode(str(statement.get("payload")), validate=True)
-    except binascii.Error as exc:  # of a delivery that does not hold, and was not accepted
-        raise FormatError("schema_violation", "a statement of the delivery has no payload") from exc

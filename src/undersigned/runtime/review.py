@@ -17,13 +17,11 @@ import msgspec
 import structlog
 
 from undersigned.attestation import (
-    VERDICTS,
-    AcceptancePredicate,
     WorkPredicate,
     accepted,
     algorithms_named,
+    verify_acceptance,
     verify_delivery,
-    verify_statement,
 )
 from undersigned.contract import ContractDocument, plain
 from undersigned.did import DidDocument
@@ -303,6 +301,7 @@ class Reviews:
             contract=delivery.contract,
             artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
             required=asked.predicates or (WorkPredicate.PREDICATE_TYPE,),
+            engagement=conversation.engagement.id,
             task=document.terms.task.kind,
             inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
         )
@@ -442,15 +441,14 @@ class Reviews:
             judge = hirer
         else:
             raise LocalProtocolError("terms_mismatch", "the terms name no verifier")
-        artifacts = {artifact.name: artifact.digest for artifact in delivery.artifacts}
-        verified = verify_statement(
+        _, passed = verify_acceptance(
             statement,
             attester=judge.id,
             keys=judge.keys("assertionMethod", now=now),
             contract=delivery.contract,
-            # A statement has a subject; when nothing was delivered it is about the contract itself.
-            artifacts=artifacts or {"contract": delivery.contract},
-            predicates=VERDICTS,
+            engagement=engagement.id,
+            artifacts={artifact.name: artifact.digest for artifact in delivery.artifacts},
+            statements=delivery.statements,
             # HIRE-ATT-06: nobody judges its own work, under whatever name.
             other_than={
                 key
@@ -459,13 +457,7 @@ class Reviews:
                 for key in party.keys(purpose, now=now).values()
             },
         )
-        kept = (document_blob(judge),) if named else ()
-        predicate = verified.predicate
-        passed = isinstance(predicate, AcceptancePredicate) and predicate.verification_result == "PASSED"
-        if passed and {one.name for one in verified.statement.subject} != set(artifacts or {"contract"}):
-            # No pack with it would hold.
-            raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
-        return kept, passed
+        return (document_blob(judge),) if named else (), passed
 
 
 def _criterion_ids(document: ContractDocument) -> list[str]:

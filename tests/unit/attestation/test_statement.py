@@ -15,7 +15,9 @@ from undersigned.attestation import (
     envelope,
     make_statement,
     pae,
+    payload_digests,
     provenance,
+    verify_acceptance,
     verify_delivery,
     verify_statement,
     work,
@@ -60,15 +62,16 @@ def built(**changes: Any):
     return provenance(**(fields | changes))
 
 
-def verdict(passed: bool = True):
-    return accepted(
-        contract=CONTRACT,
-        document_id=f"{ENGAGEMENT}:hirer:3",
-        verifier=HIRER.did,
-        passed=passed,
-        statements=[digest_bytes(b"statement")],
-        time_verified=LATER,
-    )
+def verdict(**changes: Any):
+    fields: dict[str, Any] = {
+        "contract": CONTRACT,
+        "document_id": f"{ENGAGEMENT}:hirer:3",
+        "verifier": HIRER.did,
+        "passed": True,
+        "statements": [digest_bytes(b"statement")],
+        "time_verified": LATER,
+    }
+    return accepted(**(fields | changes))
 
 
 def verify(document: Any, *, by=PROVIDER, **changes: Any):
@@ -97,8 +100,8 @@ def test_a_providers_statement_verifies(predicate: Any) -> None:
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_an_acceptance_is_the_verifiers(passed: bool) -> None:
-    document = HIRER.seal_statement(make_statement(ARTIFACTS, verdict(passed)))
-    assert verify(document, by=HIRER).predicate == verdict(passed)
+    document = HIRER.seal_statement(make_statement(ARTIFACTS, verdict(passed=passed)))
+    assert verify(document, by=HIRER).predicate == verdict(passed=passed)
     with pytest.raises(UndersignedError):
         verify(document)
 
@@ -240,11 +243,11 @@ def test_nobody_accepts_his_own_work() -> None:
 
 
 def test_what_is_told_of_the_contract_is_as_the_contract_has_it() -> None:
-    """HIRE-ATT-04: another task, or an input that nobody gave, in either kind of statement."""
+    """HIRE-ATT-04: another engagement or task, or an input that nobody gave, in either kind of statement."""
 
     def deliver(*claims: Any, **agreed: Any):
         made = [PROVIDER.seal_statement(make_statement(ARTIFACTS, one)) for one in claims]
-        fields: dict[str, Any] = {"task": "sbom", "inputs": [digest_bytes(b"wheel")]}
+        fields: dict[str, Any] = {"engagement": ENGAGEMENT, "task": "sbom", "inputs": [digest_bytes(b"wheel")]}
         return verify_delivery(
             made,
             attester=PROVIDER.did,
@@ -257,6 +260,7 @@ def test_what_is_told_of_the_contract_is_as_the_contract_has_it() -> None:
 
     assert len(deliver(claim(), built())) == 2
     for claims, agreed in (
+        ([claim(engagement=f"urn:hire:engagement:{digest_bytes(b'other')}")], {}),
         ([claim(task="other")], {}),
         ([built(task="other")], {}),
         ([claim(inputs={"more": digest_bytes(b"more")})], {}),
@@ -264,6 +268,35 @@ def test_what_is_told_of_the_contract_is_as_the_contract_has_it() -> None:
     ):
         with pytest.raises(VerificationError) as caught:
             deliver(*claims, **agreed)
+        assert caught.value.code == "attestation_binding"
+
+
+def test_a_verdict_is_of_what_was_delivered() -> None:
+    """HIRE-ATT-04: of this engagement, of the statements that the delivery carries, and, if it passes, of all of it."""
+    work_done = PROVIDER.seal_statement(make_statement(ARTIFACTS, claim()))
+    two = ARTIFACTS | {"notes.txt": digest_bytes(b"notes")}
+
+    def judged(about: Any = ARTIFACTS, *, delivered: Any = ARTIFACTS, **change: Any) -> bool:
+        predicate = verdict(**{"statements": payload_digests([work_done]), **change})
+        fields = {"attester": HIRER.did, "keys": HIRER.keys, "contract": CONTRACT, "engagement": ENGAGEMENT}
+        of = {"artifacts": delivered, "statements": [{"payload": "?"}, {}, work_done]}
+        return verify_acceptance(HIRER.seal_statement(make_statement(about, predicate)), **fields, **of)[1]
+
+    assert judged()
+    assert judged(statements=())
+    assert not judged(passed=False)
+    assert not judged(delivered=two, passed=False)
+    assert judged(two, delivered=two)
+    assert judged({"contract": CONTRACT}, delivered={})
+    away = f"urn:hire:engagement:{digest_bytes(b'other')}:hirer:3"
+    for wrong in (
+        {"document_id": away},
+        {"document_id": f"{ENGAGEMENT}x:hirer:3"},
+        {"statements": [digest_bytes(b"other")]},
+        {"delivered": two},
+    ):
+        with pytest.raises(VerificationError) as caught:
+            judged(**wrong)
         assert caught.value.code == "attestation_binding"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pack_cases import FALSE_WORDS, signed_again, web_document
-from packs import MADE, NAME, Hire, Line, Posing, coded, stated
+from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated
 from undersigned.attestation import accepted
 from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
@@ -389,6 +389,7 @@ def test_statements_are_those_of_the_transcript(hire: Hire, pack: bytes) -> None
     ("wrong", "code"),
     [
         (lambda hire: hire.claims(contract=digest_bytes(b"another")), "attestation_binding"),
+        (lambda hire: hire.claims(engagement=OTHER_ENGAGEMENT), "attestation_binding"),
         (lambda hire: hire.claims(provider=hire.hirer.actor.did), "attester_not_trusted"),
         (lambda hire: hire.verdict(), "attester_not_trusted"),
         (lambda hire: {**hire.claims(), "signatures": []}, "proof_missing"),
@@ -440,6 +441,8 @@ def test_a_delivery_without_a_statement_about_each_artifact_does_not_hold() -> N
         (lambda hire: hire.verdict(passed=False), "attestation_binding"),
         (lambda hire: hire.verdict(by=hire.provider.actor), "attester_not_trusted"),
         (lambda hire: hire.verdict(contract=digest_bytes(b"another")), "attestation_binding"),
+        (lambda hire: hire.verdict(document_id=f"{OTHER_ENGAGEMENT}:hirer:1"), "attestation_binding"),
+        (lambda hire: hire.verdict(statements=[digest_bytes(b"another")]), "attestation_binding"),
         (lambda hire: hire.claims(), "attester_not_trusted"),
         (lambda hire: {**hire.verdict(), "payload": "AAAA"}, "proof_invalid"),
     ],

@@ -437,11 +437,13 @@ const OF_WORK = {
   "https://w3id.org/hire/attestation/work/v1": {
     ...{ schema: "WorkPredicate", attester: (p) => p.provider, contract: (p) => p.contract, task: (p) => p.task },
     inputs: (p) => p.inputs.map((one) => one.digest),
+    engagement: (p) => p.engagement,
   },
   "https://slsa.dev/provenance/v1": {
     ...{ schema: "ProvenancePredicate", attester: (p) => p.runDetails.builder.id, inputs: () => [] },
     contract: (p) => p.buildDefinition.externalParameters.contract,
     task: (p) => p.buildDefinition.externalParameters.task,
+    engagement: () => undefined,
   },
 };
 /** What may stand in a review. */
@@ -486,9 +488,27 @@ async function verifyStatement(envelope, { attester, own, contract, artifacts, p
 }
 
 /** What a statement tells of the contract beside its name is as the contract has it. */
-function checkTold({ predicate, of }, task, inputs) {
+function checkTold({ predicate, of }, engagement, task, inputs) {
+  if ((of.engagement(predicate) ?? engagement) !== engagement) throw new Refused("attestation_binding", `expected the engagement ${engagement}`);
   if (!of.inputs(predicate).every((digest) => inputs.includes(digest))) throw new Refused("attestation_binding", "an input that the contract has not");
   if (of.task(predicate) !== task) throw new Refused("attestation_binding", `expected the task ${shown(task)}`);
+}
+
+/** What a verdict tells of the engagement and of the statements that were delivered is so. */
+async function checkVerdict({ predicate }, engagement, statements) {
+  for (const name of [predicate.resourceUri, predicate.policy.uri ?? predicate.resourceUri]) {
+    if (!name.startsWith(`${engagement}:`)) throw new Refused("attestation_binding", `expected a document of ${engagement}`);
+  }
+  const delivered = new Set();
+  for (const { payload } of statements) {
+    try {
+      delivered.add(await digestBytes(fromEitherBase64(String(payload), "/payload")));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error; // what is no envelope has no statement
+    }
+  }
+  const unknown = predicate.inputAttestations.find((one) => !delivered.has(written(fromHex(one.digest.sha256))));
+  if (unknown) throw new Refused("attestation_binding", "a statement that was not delivered");
 }
 
 /** What a schema cannot say. */

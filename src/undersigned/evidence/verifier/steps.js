@@ -517,7 +517,7 @@ async function ofDelivery(the, { number, at, message, content: delivery }) {
   for (const [place, envelope] of delivery.statements.entries()) {
     if (place >= 64) throw new Refused("too_large", "expected at most 64 statements");
     const one = await verifyStatement(envelope, { attester: document.provider, own, contract: digest, artifacts, predicates: OF_WORK });
-    checkTold(one, task.kind, inputs);
+    checkTold(one, document.engagement, task.kind, inputs);
     found.push(one);
   }
   const { predicates } = evidence;
@@ -554,6 +554,7 @@ async function ofReview(the, { number, at }, review, { at: deliveredAt, content:
   const named = new Map(delivery.artifacts.map((item) => [item.name, item.digest]));
   const artifacts = named.size ? named : new Map([["contract", digest]]);
   const verified = await verifyStatement(review.statement, { attester: verifier, own, otherThan, contract: digest, artifacts, predicates: VERDICTS });
+  await checkVerdict(verified, document.engagement, delivery.statements);
   // HIRE-ATT-06: nobody accepts its own work, under whatever name.
   const keysOf = (one) => one.signers.map((method) => lookup(the, deliveredAt)(method, "assertionMethod").name);
   const claimants = new Set((the.statements.get(review.delivery) ?? []).flatMap(keysOf));
