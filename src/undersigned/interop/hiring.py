@@ -160,7 +160,7 @@ class Hiring(Player):
             document_id=f"urn:hire:engagement:{NEVER}:hirer:1" if wrong == "of another engagement" else document.id,
             verifier=stranger.did if stranger is not None else self.who.did,
             passed=verdict == "accepted",
-            statements=(NEVER,) if wrong == "of other statements" else payload_digests(delivery.statements),
+            statements=(NEVER,) if wrong == "of other statements" else sorted(payload_digests(delivery.statements)),
             time_verified=self.party.now,
         )
         named = {one.name: one.digest for one in delivery.artifacts}
