@@ -28,6 +28,7 @@ ENGAGEMENT = "urn:hire:engagement:uEiD1AusE0C1wn6TwC4T3OVJXzrCE3t3E1sdynUsSi1ffc
 ABOUT = Put(
     terms=terms_digest(terms()), engagement=ENGAGEMENT, hirer=Party("hirer").did, provider=Party("provider").did
 )
+OTHER_TERMS = terms_digest(terms(price=Price(amount="9", currency="EUR")))
 UNSIGNED = approval(id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b02", verdict="approve", about=ABOUT, given=NOW)
 OTHER = "urn:hire:engagement:uEiAsLZFHOR2LVlzAXdIzT7cw78-PJwteSZQmAslf9B9KGA"
 
@@ -58,7 +59,7 @@ def test_an_edited_statement_holds_no_more(member: str) -> None:
     """HIRE-APR-02."""
     edits: dict[str, Any] = {
         "verdict": "refuse",
-        "terms": terms_digest(terms(price=Price(amount="9", currency="EUR"))),
+        "terms": OTHER_TERMS,
         "engagement": OTHER,
         "hirer": MALLORY.did,
         "provider": MALLORY.did,
@@ -120,13 +121,15 @@ def test_a_refusal_outweighs_every_approval_also_one_of_another_engagement() -> 
         refused = verified(signed(ALICE, about, NOW, "refuse"))
         assert stands(*approved, refused).state == "refused"
         assert stands(refused).approved == ()
+    dearer = Put(terms=OTHER_TERMS, engagement=ENGAGEMENT, hirer=ABOUT.hirer, provider=ABOUT.provider)
+    assert stands(*approved, verified(signed(ALICE, dearer, NOW, "refuse"))).state == "approved", "of other terms"
     assert stands(verified(signed(ALICE, there, NOW))).state == "waits", "an approval is for one engagement"
 
 
 def test_the_digest_names_terms_and_not_the_offer_they_stand_in() -> None:
     """HIRE-APR-02: the same content has one digest under the ids of any document."""
     assert terms_digest(rebase(terms(), f"{ENGAGEMENT}:hirer:3")) == terms_digest(rebase(terms(), f"{OTHER}:hirer:4"))
-    assert terms_digest(terms()) != terms_digest(terms(price=Price(amount="9", currency="EUR")))
+    assert terms_digest(terms()) != OTHER_TERMS
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from trust_graphs import LATER, NOW, PAST, anchored, did, edge, view
 from undersigned.trust import (
     Anchor,
+    Anchors,
     Edge,
     Graph,
     OpenEngagement,
@@ -65,6 +66,13 @@ def test_what_an_anchor_is_believed_about(anchor: Anchor, direct: bool, linked: 
     edges = [grant("r", "t")]
     assert entitled(edges, anchored(anchor), "r") is direct
     assert entitled(edges, anchored(anchor)) is linked
+
+
+def test_without_a_time_an_anchor_that_ends_is_not_believed() -> None:
+    """HIRE-TRU-04."""
+    ending = Anchors(anchors=(Anchor(issuer=did("r"), until=LATER),))
+    assert ending.issuers(TYPE) == ()
+    assert ending.issuers(TYPE, now=NOW) == (did("r"),)
 
 
 def test_a_claim_about_no_capability() -> None:

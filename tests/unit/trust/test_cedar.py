@@ -209,6 +209,9 @@ def test_only_credentials_that_count_are_told() -> None:
     # An anchor for audits is none for memberships.
     assert judged(text.replace(AUDIT, MEMBER), credential(MEMBER, AUDITOR)).outcome == "deny"
     assert judged(text, credential(AUDIT, AGENT), policy={"allow_self_issued": True}).outcome == "allow"
+    assert judged(
+        text.replace(AUDIT, MEMBER), credential(AUDIT, AGENT), policy={"allow_self_issued": True}
+    ).outcome == ("deny")
     listed = credential(AUDIT, AUDITOR, credentialStatus=status_entry("https://auditor.example/status/1", 4))
     assert judged(text, listed).outcome == "deny"
     clear = ClearStatus(credential=listed.digest, lists=(digest_bytes(b"list"),), at=NOW)

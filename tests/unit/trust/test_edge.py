@@ -116,6 +116,13 @@ def test_what_could_be_two_edges_is_none() -> None:
         assert caught.value.code in ("schema_violation", "unknown_term")
 
 
+def test_only_a_did_says_something() -> None:
+    """HIRE-TRU-01."""
+    with pytest.raises(CredentialError) as caught:
+        made("EndorsementCredential", {"capability": "sbom"}, issuer="https://acme.example")
+    assert (caught.value.code, caught.value.path) == ("schema_violation", "/issuer")
+
+
 def test_a_performance_needs_the_countersigned_contract() -> None:
     """HIRE-TRU-02."""
     with pytest.raises((CredentialError, FormatError)) as caught:
@@ -147,15 +154,40 @@ def test_validity_in_whole_seconds(bounds: dict[str, str], counts: bool) -> None
     assert made("EndorsementCredential", {"capability": "sbom"}, **bounds).counts(NOW) is counts
 
 
-def test_a_validity_that_never_comes_makes_no_edge() -> None:
+@pytest.mark.parametrize(
+    ("begins", "ends", "changes"),
+    [
+        ("2026-11-01T00:00:00Z", NOW, NOW),
+        ("2026-11-01T00:00:00Z", "2026-11-25T11:59:59Z", None),
+        (NOW, "2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ("2026-11-25T12:00:01Z", "2026-12-01T00:00:00Z", NOW),
+    ],
+)
+def test_an_edge_changes_when_it_begins_and_when_it_ends(begins: str, ends: str, changes: str | None) -> None:
+    """HIRE-TRU-12: the last second in which it is as it is now."""
+    edge = made("EndorsementCredential", {"capability": "sbom"}, validFrom=begins, validUntil=ends)
+    assert edge.changes(NOW) == changes
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "bounds"),
+    [
+        ("9999-01-01T00:00:00Z", "9999-02-01T00:00:00Z", None),
+        ("3000-01-01T00:00:00Z", "3001-01-01T00:00:00Z", None),
+        ("1998-01-01T00:00:00Z", "1999-12-31T23:59:59Z", None),
+        ("2999-12-31T23:59:59Z", "2999-12-31T23:59:59Z", ("2999-12-31T23:59:59Z", "2999-12-31T23:59:59Z")),
+        ("2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", ("2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z")),
+        ("1999-12-31T23:59:59Z", "3000-01-01T00:00:00Z", (None, None)),
+    ],
+)
+def test_a_validity_that_never_comes_makes_no_edge(begins: str, ends: str, bounds: tuple[str, str] | None) -> None:
     """HIRE-TRU-03."""
-    with pytest.raises(CredentialError):
-        made(
-            "EndorsementCredential",
-            {"capability": "sbom"},
-            validFrom="9999-01-01T00:00:00Z",
-            validUntil="9999-02-01T00:00:00Z",
-        )
+    if bounds is None:
+        with pytest.raises(CredentialError):
+            made("EndorsementCredential", {"capability": "sbom"}, validFrom=begins, validUntil=ends)
+    else:
+        edge = made("EndorsementCredential", {"capability": "sbom"}, validFrom=begins, validUntil=ends)
+        assert (edge.valid_from, edge.valid_until) == bounds
 
 
 def test_weights_are_exact() -> None:

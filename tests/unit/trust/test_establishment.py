@@ -107,6 +107,13 @@ def test_without_an_end_it_has_none() -> None:
     assert {edge.valid_until for edge in established(verified(signed(made))).edges} == {None}
 
 
+def test_it_holds_until_its_end() -> None:
+    """HIRE-TED-02."""
+    made = signed(document(*CLAIMS))
+    assert verified(made, now=made["validUntil"]).valid_until == made["validUntil"]
+    assert refused(made, now="2027-11-01T00:00:01Z") == "policy_denied"
+
+
 def test_who_said_it() -> None:
     """HIRE-TED-02."""
     made = document(*CLAIMS)

@@ -315,18 +315,22 @@ def test_an_answer_that_does_not_stand_is_no() -> None:
 
 def test_of_several_answers_those_that_stand_are_kept() -> None:
     """HIRE-TRU-12."""
-    view = Viewpoint(anchors=ANCHORS, now=NOW)
+    anchors = Anchors(anchors=(Anchor(issuer=ORGANISATION.did, until="2026-11-25T12:00:01Z"),))
     asked = asked_about(SHOWN, Policy())
     assert len(asked.accused) == 2, "the agent, and the organisation that it shows"
-    later = Answers.of(asked, Viewpoint(anchors=ANCHORS, now="2026-11-25T12:00:01Z"), Graph().read)
-    now = Answers.of(asked, view, Graph().read)
-    mixed = Answers(accused=(now.accused[0], later.accused[1]), authority=later.authority, entitled=now.entitled)
-    assert mixed.standing(ANCHORS, NOW) == Answers(accused=now.accused[:1], entitled=now.entitled)
+    now, later = (
+        Answers.of(asked, Viewpoint(anchors=anchors, now=at), Graph().read) for at in (NOW, "2026-11-25T12:00:01Z")
+    )
+    ended = replace(now.accused[1], until="2026-11-25T11:59:59Z")
+    mixed = Answers(accused=(now.accused[0], later.accused[1], ended), authority=later.authority, entitled=now.entitled)
+    assert mixed.standing(anchors, NOW) == Answers(accused=now.accused[:1], entitled=now.entitled)
+    assert mixed.standing(anchors, "2026-11-25T12:00:01Z") == replace(mixed, accused=mixed.accused[:2])
 
 
 def test_nothing_is_asked_about_a_credential_that_is_not_demanded() -> None:
     other = credential(STRANGER, type=["VerifiableCredential", "OtherCredential"])
     assert asked_about(presented(other, credential()), Policy()) == asked_about(SHOWN, Policy())
+    assert asked_about(presented(credential(AGENT)), Policy()) == asked_about(presented(), Policy()), "nor of its own"
 
 
 def limited(by: Party = ORGANISATION, **limits: Any):

@@ -98,7 +98,13 @@ def test_terms_are_laid_over_cautious_ones() -> None:
     assert clauses({"scope": {"grant": [GRANT | {"action": "repo:push"}]}}) == ["actions"]
     assert clauses({"subcontracting": {"allowed": True, "depth": 1}}) == ["allow_subcontracting"]
     assert clauses({"deadlines": {"until": shift(NOW, -1)}}) == ["until"]
-    for wrong in ({"prise": 1}, {"price": {"amount": 1}}, {"scope": {"grants": []}}):
+    for wrong in (
+        {"prise": 1},
+        {"price": {"amount": 1}},
+        {"price": "6"},
+        {"task": {"kind": {"a": 1}}},
+        {"scope": {"grants": []}},
+    ):
         with pytest.raises(ConfigurationError):
             clauses(wrong)
 

@@ -83,6 +83,8 @@ def test_a_wide_reach_takes_two_people() -> None:
     assert (
         refused(record(Anchor(issuer=EVE.did, types=("X",), capabilities=("c",), depth=2), ANN)) == "approval_required"
     )
+    for half in ({"types": ("X",)}, {"capabilities": ("c",)}):
+        assert refused(record(Anchor(issuer=EVE.did, depth=0, **half), ANN)) == "approval_required"
     assert verified(record(WIDE, ANN, BOB)).anchors == (WIDE,)
     assert refused(record(NARROW, ANN), AddingRule(people=RULE.people, reach_of_one=-1)) == "approval_required"
 

@@ -50,6 +50,7 @@ def test_what_is_asked() -> None:
         ("authorization", one, ISSUER) for one in (GUILD, UNION, BODY)
     }
     assert [one.registry for one in asks if one.authority == BODY] == [OTHER]
+    assert {one.resource for one in asks} == {"sbom"}
     assert ASK.url == "https://registry.example/trqp/authorization"
     assert json.loads(ASK.body) == {"entity_id": ISSUER, "authority_id": GUILD, "action": "issue", "resource": "sbom"}
     assert {json.loads(one.body)["action"] for one in asks if one.registry is OTHER} == {"attest"}

@@ -93,6 +93,8 @@ def test_a_rule_holds_for_its_work_above_its_price() -> None:
         Stake(capability="translation", price=Price(amount="1000", currency="EUR")),
     ):
         assert judged(stake=stake).outcome == "allow", stake
+    everywhere = replace(POLICY, rule=(replace(POLICY.rule[0], capabilities=()),))
+    assert judged(policy=everywhere, stake=replace(LARGE, capability="translation")).outcome == "deny"
 
 
 def test_terms_are_what_is_at_stake_once_there_are_any() -> None:
