@@ -268,6 +268,11 @@ def test_what_it_says_as_a_jwt_is_what_it_says_as_a_document(claims: JsonObject,
     assert refused(written(HEADER, unsigned() | claims)) == code
 
 
+def test_a_clock_may_be_a_little_ahead() -> None:
+    """HIRE-JWT-07."""
+    assert verified(written(HEADER, unsigned() | {"iat": SECONDS + 60}))
+
+
 def test_the_narrower_time_counts_also_later() -> None:
     """HIRE-JWT-07."""
     claims = {"iss": ISSUER.did, "sub": AGENT.did, "jti": ID, "iat": SECONDS, "nbf": SECONDS - 60, "exp": SECONDS + 60}
@@ -277,6 +282,9 @@ def test_the_narrower_time_counts_also_later() -> None:
     assert not found.valid_at("2026-11-25T12:01:00Z")
     wide = verified(written(HEADER, unsigned() | {"nbf": SECONDS - 10**7, "exp": SECONDS + 10**7}))
     assert (wide.valid_from, wide.valid_until) == ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z")
+    without = {name: value for name, value in unsigned().items() if name not in ("validFrom", "validUntil")}
+    alone = verified(written(HEADER, without | {"nbf": SECONDS - 60, "exp": SECONDS + 60}))
+    assert (alone.valid_from, alone.valid_until) == (found.valid_from, found.valid_until)
 
 
 @pytest.mark.parametrize(
@@ -431,6 +439,7 @@ def test_sc_43_a_jwt_answers_one_challenge_and_one_verifier() -> None:
     assert turned_away(shown_jwt(expires="2026-11-25T12:00:00Z")) == "proof_expired"
     assert answered(shown_jwt(expires="2026-11-25T12:00:01Z"))
     assert turned_away(shown_jwt(changes={"nbf": SECONDS + 61})) == "proof_from_future"
+    assert answered(shown_jwt(changes={"nbf": SECONDS + 60}))
     assert turned_away(shown_jwt(), now="2026-11-25T11:58:59Z") == "proof_from_future"
     assert turned_away(shown_jwt(changes={"iss": STRANGER.did})) == "schema_violation"
     assert turned_away(shown_jwt(changes={"vp": {}})) == "unknown_term"

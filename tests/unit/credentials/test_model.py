@@ -49,10 +49,25 @@ def test_two_readings_of_one_credential_are_equal() -> None:
     assert read_credential(CREDENTIAL) == read_credential(json.loads(json.dumps(CREDENTIAL)))
     assert read_credential(CREDENTIAL) != read_credential(CREDENTIAL | {"validUntil": NOW})
     assert len({read_credential(CREDENTIAL), read_credential(CREDENTIAL)}) == 1
+    assert read_credential(CREDENTIAL) != CREDENTIAL
 
 
 def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in CREDENTIAL.items() if key != name}
+
+
+def test_a_validity_may_be_open_at_either_end() -> None:
+    begins, ends = read_credential(without("validUntil")), read_credential(without("validFrom"))
+    assert begins.last_instant is None
+    assert ends.last_instant == "2026-12-01T00:00:00Z"
+    assert begins.age_seconds("2026-11-01T00:00:05Z") == 5
+    assert ends.age_seconds(NOW) == float("inf")
+    assert [read.valid_at("2026-10-31T23:59:59Z") for read in (begins, ends)] == [False, True]
+    assert [read.valid_at("2026-12-01T00:00:01Z") for read in (begins, ends)] == [True, False]
+
+
+def test_one_type_may_be_written_as_text() -> None:
+    assert read_credential(CREDENTIAL | {"type": "VerifiableCredential"}).types == ()
 
 
 @pytest.mark.parametrize(
@@ -78,6 +93,9 @@ def without(name: str) -> dict[str, Any]:
         (CREDENTIAL | {"credentialStatus": {"id": "urn:a:b"}}, "/credentialStatus/type"),
         (CREDENTIAL | {"credentialSchema": {"type": "JsonSchema"}}, "/credentialSchema/id"),
         (CREDENTIAL | {"evidence": [{"type": "a b"}]}, "/evidence/type"),
+        (CREDENTIAL | {"evidence": [{"type": []}]}, "/evidence/type"),
+        (CREDENTIAL | {"evidence": [{"type": 1}]}, "/evidence/type"),
+        (CREDENTIAL | {"type": 1}, "/type"),
     ],
 )
 def test_what_is_no_credential_is_refused(document: dict[str, Any], path: str) -> None:
@@ -92,6 +110,7 @@ def test_what_is_no_credential_is_refused(document: dict[str, Any], path: str) -
         None,
         [],
         CREDENTIALS_CONTEXT,
+        {"0": CREDENTIALS_CONTEXT},
         ["https://w3id.org/hire/v1", CREDENTIALS_CONTEXT],
         [CREDENTIALS_CONTEXT, "https://evil.example/v1"],
         [CREDENTIALS_CONTEXT, f"{CREDENTIALS_CONTEXT}#"],

@@ -176,6 +176,13 @@ def test_a_presentation_for_somebody_or_something_else_is_refused(changes: dict[
     assert refused(shown(**({"suite": "eddsa-jcs-2022"} | changes))) == code
 
 
+@pytest.mark.parametrize("holder", [None, 1, [AGENT.did], "https://acme.example"])
+def test_only_a_did_holds_a_presentation(holder: Any) -> None:
+    with pytest.raises(CredentialError) as caught:
+        read_presentation(shown() | {"holder": holder})
+    assert (caught.value.code, caught.value.path) == ("schema_violation", "/holder")
+
+
 def test_sc_27_no_proof_is_no_presentation() -> None:
     """HIRE-CRD-01."""
     presentation = shown(issued())
@@ -343,6 +350,8 @@ def test_what_is_out_of_its_time_is_its_issuers_all_the_same(place: int) -> None
     assert refused(shown(unknown | {"name": "x"})) == "proof_invalid"
     others = [past, issued() | {"validUntil": "2027-12-01T00:00:00Z"}]
     assert refused(shown(*(others if place else reversed(others)))) == "proof_invalid"
+    nobodys = issued(Party("unknown"))
+    assert refused(shown(*((past, nobodys) if place else (nobodys, past)))) == "did_unresolvable"
 
 
 def test_sc_102_too_many_or_too_large_before_any_cryptography() -> None:
