@@ -100,7 +100,8 @@ def test_up_to_three_chains_and_what_is_missing() -> None:
         f"the authority of {did('t')} by {did('r')} ended at {PAST}",
     )
     assert all(text in refused.explain() for text in refused.missing)
-    ahead = answer(authority(did("t"), TYPE, "sbom", view("r")), Graph([grant("r", "t", valid_from=LATER)]).read)
+    begins = grant("r", "t", valid_from=LATER, valid_until=LATER)
+    ahead = answer(authority(did("t"), TYPE, "sbom", view("r")), Graph([begins]).read)
     assert ahead.missing[1:] == (f"the authority of {did('t')} by {did('r')} begins at {LATER}",)
     nobody = answer(authority(did("t"), TYPE, "sbom", view()), Graph(gone).read)
     assert nobody.missing == (f"an anchor for {TYPE} about sbom",)
@@ -119,6 +120,14 @@ def test_every_answer_names_the_version_of_the_anchors() -> None:
     for by in (view("r"), view("r", "q"), anchored(Anchor(issuer=did("r"), until=LATER))):
         assert answer(authority(did("t"), TYPE, "sbom", by), Graph().read).anchors == by.anchors.digest
         assert answer(reputation(did("t"), "sbom", by), Graph().read).anchors == by.anchors.digest
+
+
+@pytest.mark.parametrize(("until", "stands"), [(None, None), (LATER, LATER), (NOW, NOW), (PAST, None)])
+def test_no_answer_stands_longer_than_the_anchors_that_it_was_given_by(until: str | None, stands: str | None) -> None:
+    """HIRE-TRU-12: also not than one of them that had no part in it."""
+    by = anchored(Anchor(issuer=did("r")), Anchor(issuer=did("q"), until=until))
+    assert answer(authority(did("r"), TYPE, "sbom", by), Graph().read).until == stands
+    assert answer(reputation(did("t"), "sbom", by), Graph().read).until == stands
 
 
 def test_which_open_engagements_lose_their_path() -> None:

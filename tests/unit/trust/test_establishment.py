@@ -27,6 +27,7 @@ from undersigned.trust import (
     edge_of,
     established,
     established_names,
+    is_establishment,
     read_establishment,
     record_config,
     verify_establishment,
@@ -99,6 +100,13 @@ def test_each_entry_is_the_edge_of_such_a_credential() -> None:
     assert authority.digest == digest_of(
         {"document": digest_of(made), "schema": schema_id("AttestationAuthorityCredential"), "subject": ISSUER.did}
     )
+
+
+def test_it_is_told_by_its_author_and_its_entries() -> None:
+    made = document(*CLAIMS)
+    assert is_establishment(made)
+    for member in ("author", "entries"):
+        assert not is_establishment({name: value for name, value in made.items() if name != member})
 
 
 def test_without_an_end_it_has_none() -> None:

@@ -30,6 +30,7 @@ from undersigned.trust import (
     Graph,
     Policy,
     Viewpoint,
+    approvals_needed,
     asked_about,
 )
 from undersigned.trust import evaluate as decide
@@ -181,6 +182,10 @@ def test_terms_are_held_against_the_policy(
 ) -> None:
     decision = evaluate(SHOWN, ANCHORS, Policy(**policy), NOW, terms=terms(**changes))
     assert decision.outcome == outcome
+    if outcome == "ask":
+        assert (approvals_needed(decision), Policy(**policy).asks) == (2 if clause == "two_above" else 1, True)
+    elif outcome == "allow":
+        assert approvals_needed(decision) == 0
     named = [reason.clause for reason in decision.reasons if reason.code != "met"]
     assert clause in named if clause else named == []
     if outcome == "deny":
@@ -215,8 +220,10 @@ def test_the_same_inputs_give_the_same_decision_again() -> None:
 def test_a_decision_names_the_terms_and_the_logs_that_it_was_made_from() -> None:
     """HIRE-CRD-08. Whom we refuse does not fill our store with its history."""
     fetched = (Fetched(did=AGENT.did, url="https://acme.example/did.jsonl", digest=digest_bytes(b"log")),)
-    decision = evaluate(SHOWN, ANCHORS, Policy(), NOW, terms=terms(), logs=fetched)
-    assert (decision.inputs.terms, decision.inputs.logs) == (digest_bytes(write_canonical(terms())), fetched)
+    shown = replace(SHOWN, verified="2026-11-25T11:59:59Z")
+    inputs = evaluate(shown, ANCHORS, Policy(), NOW, terms=terms(), logs=fetched).inputs
+    assert (inputs.terms, inputs.logs) == (digest_bytes(write_canonical(terms())), fetched)
+    assert inputs.verified == shown.verified
     assert evaluate(SHOWN, ANCHORS, Policy(), NOW).inputs.terms is None
     refused = evaluate(presented(), ANCHORS, Policy(), NOW, logs=fetched)
     assert (refused.outcome, refused.inputs.logs) == ("deny", ())

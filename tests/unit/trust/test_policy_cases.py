@@ -9,7 +9,7 @@ import pytest
 from parties import NOW, Party
 from undersigned.contract import Price
 from undersigned.credentials import MEMBERSHIP
-from undersigned.encoding import from_struct, shift
+from undersigned.encoding import digest_bytes, from_struct, shift
 from undersigned.errors import ConfigurationError
 from undersigned.trust import (
     Anchors,
@@ -213,6 +213,27 @@ def test_a_chain_in_the_supposed_graph_entitles_an_issuer() -> None:
     assert outcome(issuer=PEER) == "deny"
     assert outcome(valid_until=shift(NOW, -1)) == "deny"
     assert outcome(claims=claims | {"mayAttest": "sbom"}) == "deny"
+
+
+def test_what_is_supposed_of_work_and_accusations_has_its_contract_and_its_evidence() -> None:
+    """HIRE-POL-08."""
+    rule = Rule(name="all", min_reputation="0.5")
+    worked = SupposedEdge(
+        type="PerformanceCredential",
+        issuer=ORGANISATION,
+        about=PEER,
+        claims={"contract": digest_bytes(b"contract"), "outcome": "accepted"},
+    )
+    accusing = SupposedEdge(
+        type="AccusationCredential",
+        issuer=ORGANISATION,
+        about=PEER,
+        claims={"kind": "breach", "evidence": digest_bytes(b"evidence")},
+    )
+    for graph, outcome in (((), "deny"), ((worked,), "allow"), ((worked, accusing), "deny")):
+        decision = decide(supposed(graph=graph), Policy(require=(), rule=(rule,)))
+        assert decision.outcome == outcome
+        assert any(reason.clause == "accused" for reason in decision.reasons) is (accusing in graph)
 
 
 def test_what_is_at_stake_is_supposed_while_there_are_no_terms() -> None:

@@ -137,6 +137,7 @@ def test_a_record_of_nothing_is_no_record() -> None:
     of_nothing = {name: value for name, value in record(NARROW).items() if name != "anchor"}
     assert refused(signed(of_nothing, ANN)) == "schema_violation"
     assert refused(signed(of_nothing | {"document": BODY.document.json}, ANN)) == "schema_violation"
+    assert refused(record(NARROW, ANN, set=signed(published(), BODY))) == "schema_violation", "nor is one of two things"
 
 
 def test_a_set_is_its_issuers_and_is_adopted_whole() -> None:
