@@ -1,6 +1,6 @@
 """Where an artifact is from, and whether it can be trusted: a walk through evidence that was verified."""
 
-from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, Made, Said, held_in, outside
+from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, Made, Said, held_in
 from undersigned.trace.history import LINES, History, Line, LineKind, history, history_steps
 from undersigned.trace.judge import AskedAbout, SeenList, asked_about, judge, memberships, wanting
 from undersigned.trace.picture import draw_trace
@@ -56,7 +56,6 @@ __all__ = [
     "judge",
     "memberships",
     "name_of",
-    "outside",
     "prov_document",
     "trace",
     "wanting",

@@ -18,13 +18,14 @@ from msgspec import MsgspecError, Struct, json
 from undersigned.attestation import VerifiedStatement, WorkPredicate
 from undersigned.contract import Terms
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, digest_bytes
+from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, digest_bytes, shift
 from undersigned.evidence import Case, sealed_of, terms_at
 from undersigned.messages import Delivery, Message, VerifiedMessage
+from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.scope import Action, Scope, permits, read_scope
 from undersigned.trust import Decision
 
-__all__ = ["Decided", "Earlier", "Evidence", "Held", "Made", "Said", "held_in", "outside"]
+__all__ = ["Decided", "Earlier", "Evidence", "Held", "Made", "Said", "held_in"]
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -117,6 +118,25 @@ class Held(Struct, frozen=True, eq=False):
     def terms(self, number: int) -> Terms:
         """The terms in force when this message was recorded."""
         return terms_at(self.case, number)
+
+    def outside(self, number: int, action: Action, at: Instant) -> str:
+        """Why an action that was done at a time before message `number` lies outside the scope that was in force then,
+        empty if inside: action, target, prohibitions and window. The provider says when, by its own clock: of an
+        amendment within the clocks' tolerance of it, either side counts.
+
+        What was used of a limit and the facts of a condition are known to the gates that counted them; a statement does
+        not tell them for each action.
+        """
+        changed = [sealed for sealed, _ in self.case.amended if sealed < number]
+        when = {one.number: one.at for one in self.said}
+        begun = [place for place in changed if when[place] <= shift(at, MAX_SKEW_SECONDS)]
+        over = [place for place in changed if when[place] < shift(at, -MAX_SKEW_SECONDS)]
+        why = ""
+        for place in range(len(over), len(begun) + 1):
+            why = _outside(self.terms(changed[place - 1] + 1 if place else 0), action, at)
+            if not why:
+                break
+        return why
 
     def strange_to(self, did: Did, documents: Collection[DidDocument]) -> tuple[DidUrl, ...]:
         """The methods by which the pack's documents let a DID sign at a time of the transcript, and none of these
@@ -239,12 +259,7 @@ def held_in(case: Case, source: str) -> Iterator[Held]:
         yield from held_in(below, f"{source}, with what was hired under {sealed_of(case).digest}")
 
 
-def outside(terms: Terms, action: Action, at: Instant) -> str:
-    """Why an action lies outside the scope of these terms, empty if inside: action, target, prohibitions and window.
-
-    What was used of a limit and the facts of a condition are known to the gates that counted them; a statement does not
-    tell them for each action.
-    """
+def _outside(terms: Terms, action: Action, at: Instant) -> str:
     scope = read_scope(terms.scope, terms.scope.critical or ())
     bare = tuple(type(grant)(grant.id, grant.action, grant.target, window=grant.window) for grant in scope.grants)
     found = permits(Scope(grants=bare, prohibitions=scope.prohibitions), {}, action, at)

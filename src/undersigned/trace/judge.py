@@ -25,7 +25,7 @@ from undersigned.evidence import sealed_of
 from undersigned.messages import Breach, Dispute, Review, Ruling, Terminate
 from undersigned.protocol import ENDED
 from undersigned.scope import Action, read_scope
-from undersigned.trace.evidence import Earlier, Evidence, Made, outside
+from undersigned.trace.evidence import Earlier, Evidence, Made
 from undersigned.trace.verdict import ASKS, Heard, Judged, MadeFrom, Verdict
 from undersigned.trace.walk import shown_credentials
 from undersigned.trust import Anchors, Outcome, Policy, Reason
@@ -492,7 +492,7 @@ def _scope(made: Made) -> Iterator[Reason]:
                 refused += 1
                 continue
             done += 1
-            if beyond := outside(terms, Action(action.action, action.target), action.at):
+            if beyond := made.held.outside(made.said.number, Action(action.action, action.target), action.at):
                 reasons.append(
                     _no("scope_exceeded", "scope", f"{action.action} on {action.target}: {beyond}", "inside")
                 )

@@ -29,7 +29,7 @@ from undersigned.evidence import key_among, sealed_of
 from undersigned.keys import PublicKey
 from undersigned.messages import Breach, Delivery, Dispute, Offer, Presentation, Review, Ruling, Terminate
 from undersigned.scope import Action
-from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said, outside
+from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said
 from undersigned.trace.step import Kind, State, Step
 from undersigned.trust import Edge, Ground
 
@@ -153,7 +153,7 @@ class _Walk:
             return Step(
                 kind="action", name=action.action, text=text, state="stated", why=why, by=(provider,), at=action.at
             )
-        beyond = outside(made.held.terms(made.said.number), Action(action.action, action.target), action.at)
+        beyond = made.held.outside(made.said.number, Action(action.action, action.target), action.at)
         return Step(
             kind="action",
             name=action.action,

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from msgspec.json import encode
+from msgspec.structs import replace
 
 from packs import MADE, NAME, Hire
 from undersigned.attestation import ActionTaken
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import VerificationError
 from undersigned.evidence import tamper
+from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import verified_pack
-from undersigned.testing import ARTIFACT
+from undersigned.testing import ARTIFACT, acceptance, amendment, minutes, seal
 from undersigned.trace import KINDS, Evidence, Held, Step, trace
 from undersigned.trust import Decision, Inputs, Policy, canonical_bytes
 
@@ -91,6 +93,34 @@ def test_an_action_is_held_against_the_scope(target: str, state: str) -> None:
     (step,) = of_kind(trace(DIGEST, evidence(hire, checkpoint=None, inclusion=None)), "action")
     assert step.state == state
     assert ("outside the scope" in step.why) == (state == "failed")
+
+
+def test_an_action_is_held_against_the_scope_of_its_time() -> None:
+    """HIRE-TRC-02, HIRE-TRC-05: an amendment takes nothing from what was done before it, and gives it nothing."""
+    hire = Hire().sealed()
+    first = hire.hirer.offered().terms
+    (grant,) = first.scope.grants
+    more = f"urn:hire:artifact:{digest_bytes(b'more')}"
+    widened = replace(first, scope=replace(first.scope, grants=(replace(grant, target=more),)))
+    began = hire.book.clock.now()
+    hire.book.advance(minutes(30))
+    hire.book.hirer >> amendment(terms=widened)
+    hire.book.provider >> acceptance()
+    hire.book.hirer >> seal()
+    changed = hire.book.clock.now()
+    hire.book.advance(minutes(30))
+    ended = hire.book.clock.now()
+    at_once = [shift(changed, -MAX_SKEW_SECONDS), shift(changed, MAX_SKEW_SECONDS)]
+    times = [began, shift(at_once[0], -1), *at_once, shift(at_once[1], 1), ended]
+    actions = [
+        ActionTaken(at=at, action="artifact:read", target=target, clause="read-artifact", allowed=True)
+        for target in (f"urn:hire:artifact:{ARTIFACT}", more)
+        for at in times
+    ]
+    hire.delivered(hire.claims(actions=actions)).reviewed()
+    found = of_kind(trace(DIGEST, evidence(hire, checkpoint=None, inclusion=None)), "action")
+    before, after = ["stated"] * 4 + ["failed"] * 2, ["failed"] * 2 + ["stated"] * 4
+    assert [step.state for step in found] == [*before, *after]
 
 
 @pytest.mark.parametrize("kind", ["artifact", "statement", "contract"])
