@@ -108,6 +108,7 @@ async def test_what_is_committed_is_read_back(ledger: Ledger, again: Again) -> N
     assert await ledger.summary(name) == summary(name, (1, 1), state="ready")
     assert await ledger.summaries() == (summary(name, (1, 1), state="ready"),)
     assert await ledger.outbox(name) == first.rows
+    assert (await ledger.check()).ok, "a fact is of no digest"
     assert await ledger.effects(name) == {"d1/start", "d2/reserve"}
     assert await ledger.evidence(name) == first.evidence
     assert await ledger.blob(digest_bytes(b"{}")) == b"{}"
@@ -199,6 +200,10 @@ def _refusals(name: str) -> dict[str, tuple[Commit, str]]:
         "evidence of another digest": (move(name, 2, evidence=(Blob(digest_bytes(b"a"), b"b"),)), "digest_mismatch"),
         "outbox without row": (move(name, 2, outbox=(digest_bytes(b"?"),), **more), "not_found"),
         "rows lead elsewhere": (move(name, 2, position=(3, 0), **more), "internal"),
+        "rows lead elsewhere than all say": (
+            move(name, 2, position=(3, 0), summary=summary(name, (3, 0)), **more),
+            "internal",
+        ),
         "summary says otherwise": (move(name, 2, summary=summary(name, (1, 0)), **more), "internal"),
         "summary of another": (move(name, 2, summary=summary(engagement("b"), (2, 0)), **more), "internal"),
         "row of another": (move(name, 2, rows=(row(engagement("b"), 2, sequence=2),), outbox=(), **more), "internal"),
@@ -262,6 +267,23 @@ async def test_a_place_refused_for_good_is_taken_again(ledger: Ledger, again: Ag
     assert twice.value.code == "not_found"
     with pytest.raises(LedgerConflict):
         await ledger.commit(move(name, 2, place=4, rows=(row(name, 4, sequence=1, text="third"),), outbox=()))
+
+
+async def test_a_place_is_given_up_and_taken_in_one_commit(ledger: Ledger, again: Again) -> None:
+    """HIRE-NEG-19: the answer to the refusal stands where the refused move stood."""
+    name = engagement()
+    refused = move(name, 1)
+    await ledger.commit(refused)
+    (first,) = refused.rows
+    problem, other = row(name, 2, own=False), row(name, 3, sequence=1, text="another")
+    rows = (problem, other)
+    await ledger.commit(
+        Commit(name, (1, 0), (1, 0), rows, summary(name, (1, 0)), outbox=(other.digest,), freed=(first.digest,))
+    )
+    ledger = await again(ledger)
+    assert await ledger.rows(name) == (first, *rows)
+    assert await ledger.outbox(name) == (other,)
+    assert (await ledger.check()).ok
 
 
 async def test_one_of_many_decisions_on_a_position_counts(ledger: Ledger) -> None:
@@ -460,6 +482,17 @@ async def test_more_than_was_held_is_recorded_as_it_is(ledger: Ledger) -> None:
         await ledger.reserve(reservation("s", "0.1", "5"))
 
 
+@pytest.mark.parametrize("amounts", [{}, {"read/EUR": "0"}])
+async def test_what_used_nothing_is_settled_all_the_same(ledger: Ledger, again: Again, amounts: dict[str, str]) -> None:
+    await ledger.reserve(reservation("r", "4", "5"))
+    await ledger.settle("r", amounts)
+    ledger = await again(ledger)
+    assert await ledger.usage(C) == {"read/EUR": "0"}
+    assert await ledger.open_reservations(C) == ()
+    with pytest.raises(LedgerConflict):
+        await ledger.release("r")
+
+
 @pytest.mark.parametrize("amounts", [{"other": "1"}, {"read/EUR": "-1"}])
 async def test_a_settlement_of_what_was_not_held_is_refused(ledger: Ledger, amounts: dict[str, str]) -> None:
     await ledger.reserve(reservation("r", "4", "5"))
@@ -482,8 +515,10 @@ async def test_releasing_gives_back_once(ledger: Ledger) -> None:
     await ledger.release("r")
     await ledger.release("unknown")
     assert await ledger.usage(C) == {"read/EUR": "2"}
-    with pytest.raises(LedgerConflict):
-        await ledger.settle("r", {"read/EUR": "1"})
+    for done in (lambda: ledger.settle("r", {"read/EUR": "1"}), lambda: ledger.reserve(reservation("r", "2", "5"))):
+        with pytest.raises(LedgerConflict):
+            await done()
+    assert await ledger.usage(C) == {"read/EUR": "2"}
 
 
 async def test_the_same_reservation_again_changes_nothing(ledger: Ledger) -> None:
@@ -491,8 +526,10 @@ async def test_the_same_reservation_again_changes_nothing(ledger: Ledger) -> Non
     await ledger.reserve(reservation("r", "2", "5"))
     await ledger.reserve(reservation("r", "2", "5", at=LATER))
     assert await ledger.usage(C) == {"read/EUR": "2"}
-    with pytest.raises(LedgerConflict):
-        await ledger.reserve(reservation("r", "1", "5"))
+    for other in (reservation("r", "1", "5"), reservation("r", "2", "6"), reservation("r", "2", "5", until=AT)):
+        with pytest.raises(LedgerConflict):
+            await ledger.reserve(other)
+    assert await ledger.usage(C) == {"read/EUR": "2"}
 
 
 async def test_an_action_past_its_time_stays_spent(ledger: Ledger, again: Again) -> None:
@@ -519,6 +556,21 @@ async def test_capacity_ends_by_itself_after_its_last_instant(ledger: Ledger, ag
     ledger = await again(ledger)
     assert await ledger.usage(C) == {"read/EUR": "4"}
     assert [item.id for item in await ledger.open_reservations(C)] == ["s"]
+
+
+async def test_what_is_reserved_under_one_contract_is_nothing_to_another(ledger: Ledger, again: Again) -> None:
+    """Its promises end with it, its open actions are asked about by its name, and its keys are its own."""
+    await ledger.reserve(reservation("pool", "4", "5", kind="capacity"))
+    await ledger.reserve(reservation("pay/1", "3", "5", contract="other"))
+    await ledger.reserve(reservation("read/1", "1", "5", contract="other"))
+    after = "2026-11-25T13:00:01Z"
+    assert await ledger.usage("other", after) == {"read/EUR": "4"}
+    await ledger.reserve(reservation("pay/2", "1", "5", contract="other", at=after))
+    ledger = await again(ledger)
+    assert await ledger.usage(C) == {"read/EUR": "4"}
+    assert [item.id for item in await ledger.open_reservations("other")] == ["pay/1", "read/1", "pay/2"]
+    assert [item.id for item in await ledger.open_reservations("other", "pay/")] == ["pay/1", "pay/2"]
+    assert [item.id for item in await ledger.open_reservations(C, "p")] == ["pool"]
 
 
 async def test_limits_change_with_the_commit(ledger: Ledger) -> None:
@@ -561,6 +613,7 @@ async def test_every_head_of_a_log_is_kept_until_it_is_connected(ledger: Ledger,
         (stated(7, 3), (7, [5], 0)),
         (stated(7), (7, [5], 0)),
         (stated(4), (7, [5, 4], 0)),
+        (stated(4), (7, [5, 4], 0)),
         (stated(9, 5), (7, [4, 9], 0)),
         (stated(5), (7, [4, 9, 5], 0)),
         (stated(10, 6), (7, [4, 9, 5, 10], 0)),
@@ -570,6 +623,9 @@ async def test_every_head_of_a_log_is_kept_until_it_is_connected(ledger: Ledger,
         assert await held(ledger) == expected, one
     ledger = await again(ledger)
     assert await held(ledger) == steps[-1][1]
+    found = await ledger.seen(PEER)
+    assert found is not None
+    assert ([one.size for one in found.held], found.one_history) == ([7, 4, 9, 5, 10], False)
     await ledger.commit(move(engagement(99), 1, seen=(stated(11, 7), stated(12, 11))))
     assert await held(ledger) == (12, [4, 9, 5, 10], 0)
     heads = [stated(size) for size in (12, 4, 9, 10)]
@@ -622,6 +678,32 @@ async def test_two_histories_are_kept_until_it_is_decided(ledger: Ledger, again:
     ((_, seen),) = await ledger.logs_seen()
     assert (seen.agreed, seen.one_history) == (None, True)
     assert [(one.fork, one.anew, one.reason) for one in seen.past] == [(first, False, "put back"), (None, True, "lost")]
+
+
+async def test_a_log_begins_empty(ledger: Ledger, again: Again) -> None:
+    """HIRE-LOG-09: every log continues the empty one, and says nothing by coming back to it."""
+    empty = Stated(log=PEER, size=0, root=sha256(b"").digest(), at=AT, note="note 0", engagement=engagement())
+    for at, (one, expected) in enumerate(
+        ((empty, (0, [], 0)), (stated(3), (3, [], 0)), (empty, (3, [], 0)), (stated(5), (3, [5], 0)))
+    ):
+        await ledger.commit(move(engagement(at), 1, seen=(one,)))
+        assert await held(ledger) == expected, one
+    ledger = await again(ledger)
+    assert await held(ledger) == (3, [5], 0)
+
+
+async def test_of_a_log_that_was_never_seen_there_is_something_to_say(ledger: Ledger, again: Again) -> None:
+    """HIRE-LOG-09: two heads of it in a pack of somebody else, and what our operator thinks of that."""
+    assert await ledger.seen(OWN) is None
+    fork = Fork(held=stated(3), came=stated(2))
+    await ledger.update_seen(PEER, lambda seen: contradicted(seen, fork))
+    await ledger.update_seen(OWN, lambda seen: decided(seen, AT, anew=True, reason="known to us"))
+    await ledger.update_seen(engagement(), lambda seen: connected(seen, [stated(3)]))
+    ledger = await again(ledger)
+    found = dict(await ledger.logs_seen())
+    assert (found[PEER].fork, found[PEER].one_history, found[PEER].held) == (fork, False, ())
+    assert (found[OWN].one_history, [one.reason for one in found[OWN].past]) == (True, ["known to us"])
+    assert found[engagement()].held == ()
 
 
 # tree
@@ -699,6 +781,7 @@ async def test_the_newest_checkpoint_is_kept(ledger: Ledger, again: Again) -> No
         heads.append(await newest(ledger))
     await ledger.put_checkpoint(heads[1], "note 2")
     await ledger.put_checkpoint(heads[0], "note 1")
+    await ledger.put_checkpoint(heads[1], "another note 2")
     ledger = await again(ledger)
     assert await ledger.checkpoint() == "note 2"
     await ledger.put_checkpoint(heads[2], "note 3")
@@ -769,6 +852,8 @@ async def test_a_promise_of_capacity_can_be_made_for_longer(ledger: Ledger) -> N
     await ledger.reserve(offer)
     longer = msgspec.structs.replace(offer, until=minute(50), at=minute(1))
     await ledger.reserve(longer)
+    # Of a service that was configured anew meanwhile.
+    await ledger.reserve(msgspec.structs.replace(longer, draws=(Draw("sbom", "1", "2"),)))
     other = msgspec.structs.replace(offer, id="other", at=minute(10))
     with pytest.raises(ScopeError):
         await ledger.reserve(other)
@@ -777,6 +862,31 @@ async def test_a_promise_of_capacity_can_be_made_for_longer(ledger: Ledger) -> N
     await ledger.reserve(msgspec.structs.replace(other, at=minute(51), until=minute(60)))
     with pytest.raises(ScopeError):
         await ledger.reserve(msgspec.structs.replace(longer, at=minute(52), until=minute(70)))
+
+
+@pytest.mark.parametrize("ended", ["released", "lapsed", "settled"])
+async def test_a_promise_that_ended_is_made_again_as_it_was(ledger: Ledger, again: Again, ended: str) -> None:
+    """HIRE-NEG-21: not as another one of the same name, and not once it was used."""
+    after, later = "2026-11-25T13:00:01Z", "2026-11-26T00:00:00Z"
+    promise = reservation("offer", "4", "5", kind="capacity")
+    await ledger.reserve(promise)
+    if ended == "released":
+        await ledger.release("offer")
+    elif ended == "settled":
+        await ledger.settle("offer", {"read/EUR": "1"})
+    else:
+        await ledger.reserve(reservation("other", "0", "5", kind="capacity", at=after, until=later))
+    ledger = await again(ledger)
+    for other in (reservation("offer", "3", "5", kind="capacity"), reservation("offer", "4", "5")):
+        with pytest.raises(LedgerConflict):
+            await ledger.reserve(msgspec.structs.replace(other, at=after, until=later))
+    once_more = msgspec.structs.replace(promise, at=after, until=later)
+    if ended == "settled":
+        with pytest.raises(LedgerConflict):
+            await ledger.reserve(once_more)
+        assert await ledger.usage(C) == {"read/EUR": "1"}
+    else:
+        assert await ledger.reserve(once_more) == {"read/EUR": "4"}
 
 
 async def test_a_limit_counts_what_stands_beside_it(ledger: Ledger) -> None:

@@ -38,15 +38,13 @@ def link(before: bytes, row: Row) -> bytes:
     return made.digest()
 
 
-def verify_links(
-    engagement: str, rows: Iterable[tuple[Row, bytes]], before: bytes | None = None, place: int = 0
-) -> bytes:
-    """The last link, once every (row, stored link) after `place` follows from the one before.
+def verify_links(engagement: str, rows: Iterable[tuple[Row, bytes]], before: bytes, place: int) -> bytes:
+    """The last link, once every (row, stored link) after `place`, whose link is `before`, follows from the one before.
 
     Raises:
         LedgerError: `store_corrupt`: a place is missing, or a link does not recompute.
     """
-    at = first_link(engagement) if before is None else before
+    at = before
     for row, stored in rows:
         place += 1
         at = link(at, row)

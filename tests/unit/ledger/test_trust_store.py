@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -9,23 +10,25 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from parties import Party
 from support import ROOT
-from trust_graphs import LATER, NOW, PAST, did, edge, view
+from trust_graphs import LATER, NOW, PAST, anchored, did, edge, view
 from undersigned.errors import LedgerError, LedgerUnavailable
 from undersigned.ledger import Admitted, TrustStore
-from undersigned.ledger.trust_store import APPLICATION_ID
-from undersigned.trust import Edge, Graph, Wanted, answer, authority, reputation
+from undersigned.ledger.trust_store import APPLICATION_ID, VERSION
+from undersigned.trust import Anchor, Edge, Graph, Question, Viewpoint, Wanted, answer, authority, reputation
 
 KEYS = {name: Party(name).key for name in "rqabcdetxyz"}
 
@@ -98,6 +101,40 @@ def test_one_process_writes(tmp_path: Path, store: TrustStore) -> None:
     store.admit(stored(edge("r", "t", weight="0.2")))
     with TrustStore(store.path, read_only=True) as reader:
         assert score(reader) == "0.2"
+    store.close()
+    with TrustStore(store.path) as again:
+        assert score(again) == "0.2"
+
+
+def test_reading_makes_no_graph(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable):
+        TrustStore(tmp_path / "trust.db", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_is_refused_leaves_nothing_behind(store: TrustStore) -> None:
+    first, wrong = edge("r", "t", weight="0.2"), replace(edge("r", "a"), weight=object())
+    before = store.version
+    with pytest.raises(LedgerError):
+        store.admit(stored(first, wrong))
+    assert (store.count, store.version) == (0, before)
+    assert store.admit(stored(first)) == 1
+    assert score(store) == "0.2"
+
+
+def test_a_damaged_graph_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "trust.db"
+    with TrustStore(path) as store:
+        store.admit(stored(*(edge(f"n{i}x", "t") for i in range(500))))
+        store.check()
+        (root,) = store._db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'edge_by_target'").fetchone()
+        (size,) = store._db.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[(root - 1) * size + 3 : (root - 1) * size + 5] = b"\xff\xff"
+    path.write_bytes(data)
+    with TrustStore(path, read_only=True) as store, pytest.raises(LedgerError) as caught:
+        store.check()
+    assert caught.value.code == "store_corrupt"
 
 
 def test_a_reader_sees_that_another_has_written(store: TrustStore) -> None:
@@ -194,14 +231,38 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE x (y)")
-    for read_only in (False, True):
+    for read_only in (False, False, True):
         with pytest.raises(LedgerError) as caught:
             TrustStore(path, read_only=read_only)
-        assert caught.value.code == "store_version"
+        assert caught.value.code == "store_version", "and it holds no lock"
     (tmp_path / "text.db").write_bytes(b"no database at all, " * 100)
     with pytest.raises(LedgerError) as caught:
         TrustStore(tmp_path / "text.db", read_only=True)
     assert caught.value.code == "store_corrupt"
+
+
+@pytest.mark.parametrize(
+    ("application", "version", "known"),
+    [(0, 0, True), (APPLICATION_ID, 0, True), (APPLICATION_ID, VERSION + 1, False), (0, VERSION, False), (1, 0, False)],
+)
+def test_a_graph_of_a_later_release_is_not_opened(tmp_path: Path, application: int, version: int, known: bool) -> None:
+    """HIRE-SEC-03: and stays as it is; an empty file is nobody's."""
+    path = tmp_path / "trust.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"PRAGMA application_id = {application}; PRAGMA user_version = {version};")
+    if known:
+        with TrustStore(path) as store:
+            assert store.count == 0
+        return
+    before = path.read_bytes()
+    for read_only in (False, True):
+        with pytest.raises(LedgerError) as caught:
+            TrustStore(path, read_only=read_only)
+        assert caught.value.code == "store_version"
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+    assert len(path.read_bytes()) == len(before)
 
 
 def test_only_the_neighbourhood_is_read(store: TrustStore) -> None:
@@ -249,12 +310,22 @@ def test_names_are_learned_as_they_are_asked_for(store: TrustStore, monkeypatch:
 def test_no_more_than_one_too_many_is_read(store: TrustStore) -> None:
     store.admit(stored(*(edge(f"n{i}x", "t") for i in range(50))))
     assert len(store.read(Wanted("target", (did("t"),), ("endorsement",), most=10))) == 11
+    for number in range(50):
+        store.proved(did(f"n{number}x"), KEYS["x"])
+    assert len(store.read(Wanted("key", (did("n0x"),), most=10))) == 11
 
 
 names = st.sampled_from("rqabcdet")
 times = st.sampled_from([None, PAST, NOW, LATER])
 edges = st.one_of(
     st.builds(edge, names, names, st.sampled_from(["endorsement", "performance", "accusation"]), st.just("0.3")),
+    st.builds(
+        lambda a, b, kind, about: edge(a, b, kind, "0.2", capability=about),
+        names,
+        names,
+        st.sampled_from(["endorsement", "performance"]),
+        st.sampled_from(["sbom", "tests", None]),
+    ),
     st.builds(
         lambda a, b, first, last, status: edge(a, b, valid_from=first, valid_until=last, status=status),
         names,
@@ -267,18 +338,50 @@ edges = st.one_of(
 )
 
 
-@given(st.lists(edges, max_size=20, unique=True))
+OF_ONE = anchored(Anchor(issuer=did("q")), Anchor(issuer=did("r"), capabilities=("sbom",)))
+"""One anchor is believed about one capability alone."""
+
+
+@given(st.lists(edges, max_size=20, unique=True), st.sampled_from([view("r", "q"), OF_ONE]), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_a_store_answers_as_a_graph_in_memory(some: list[Edge]) -> None:
-    graph = Graph(some, {did(name): [key.multikey] for name, key in KEYS.items()})
-    by = view("r", "q")
+def test_a_store_answers_as_a_graph_in_memory(some: list[Edge], by: Viewpoint, shown: int) -> None:
+    """Also from some edges that are not stored, and without some that are."""
+    keys = {did(name): [key.multikey] for name, key in KEYS.items()}
+    whole, part = Graph(some, keys), Graph(some[shown:], keys)
+    with tempfile.TemporaryDirectory() as folder, TrustStore(Path(folder) / "trust.db") as store:
+        for more, graph in ((some[:shown], whole), ((), whole)):
+            store.admit(stored(*(one for one in some if one not in more)))
+            for question in questions(by):
+                assert store.ask(question(), more=more) == answer(question(), graph.read)
+        for question in questions(by):
+            without = {one.digest for one in some[:shown]}
+            assert store.ask(question(), without=without) == answer(question(), part.read)
+
+
+def questions(by: Viewpoint) -> Iterator[Callable[[], Question[Any]]]:
+    for of, about in itertools.product("at", ("sbom", None)):
+        yield partial(reputation, did(of), about, by)
+        yield partial(authority, did(of), "X", about, by)
+
+
+@given(st.lists(edges, max_size=20, unique=True))
+@settings(max_examples=20, deadline=None)
+def test_a_store_reads_as_a_graph_in_memory(some: list[Edge]) -> None:
+    """Whatever is wanted: by either end, of one kind or several, about a capability, by somebody."""
+    graph, dids = Graph(some), tuple(did(name) for name in "act")
     with tempfile.TemporaryDirectory() as folder, TrustStore(Path(folder) / "trust.db") as store:
         store.admit(stored(*some))
-        for of in "at":
-            question = lambda of=of: reputation(did(of), "sbom", by)  # noqa: E731
-            assert store.ask(question()) == answer(question(), graph.read)
-            asked = lambda of=of: authority(did(of), "X", "sbom", by)  # noqa: E731
-            assert store.ask(asked()) == answer(asked(), graph.read)
+        for of, kinds, about, by in itertools.product(
+            ("source", "target", "reached"),
+            (("endorsement",), ("endorsement", "performance"), ("accusation",), ("accusation", "endorsement")),
+            (None, "sbom", "nothing"),
+            (None, (did("r"), did("b"))),
+        ):
+            wanted = Wanted(of, dids, kinds, about, by, most=99)
+            assert set(store.read(wanted)) == set(graph.read(wanted)), wanted
+            if of != "reached":
+                links = [store.read(wanted._replace(at=NOW)), graph.read(wanted._replace(at=NOW))]
+                assert len({frozenset(one[1:] for one in found) for found in links}) == 1, wanted  # type: ignore[index]
 
 
 WRITER = """
