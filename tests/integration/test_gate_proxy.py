@@ -162,6 +162,7 @@ async def test_a_target_that_is_more_than_a_path_is_refused(world: World, path: 
     "fields",
     [
         "Host: x\r\nX-HTTP-Method-Override: DELETE\r\n",
+        "Host: x\r\nX_HTTP_Method-Override: DELETE\r\n",
         "Host: x\r\nX-Original-URL: /customers/payroll\r\n",
         "Host: x\r\nx-rewrite-url: /customers/payroll\r\n",
         "Host: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n",
@@ -337,6 +338,37 @@ async def test_a_request_under_one_permit_is_sent_once(world: World, stays: bool
     assert heard.no == (502, "upstream_failed", "")
     assert [head.split()[0] for head in heads] == [b"GET", b"PUT"]
     assert (await world.used())["write/bytes"] == "3"
+
+
+async def test_an_answer_that_is_none_yet_is_not_passed_on(world: World) -> None:
+    """HIRE-GTS-09: who stands before the gate would take what follows a 101 for no request any more."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, world.desk() as desk, GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
+        heard = await world.ask(proxy.url, "PUT", "/files/x", b"abc")
+    assert heard.no == (502, "upstream_failed", "")
+
+
+async def test_no_answer_says_by_which_program_it_is(world: World) -> None:
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, world.desk() as desk, GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
+        heard = await world.ask(proxy.url, "GET", APP)
+        refused = await world.ask(proxy.url, "GET", "/nothing")
+    assert (heard.status, heard.headers["Server"]) == (200, "hire")
+    assert (refused.status, refused.headers["Server"]) == (403, "hire")
 
 
 async def test_a_disk_of_ours_that_is_full_is_told_as_ours(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,6 +174,20 @@ async def test_only_who_has_the_token_is_answered(tmp_path: Path, file: Path) ->
             assert caught.value.code == "key_unavailable"
 
 
+async def test_a_token_of_odd_bytes_is_another_one(file: Path) -> None:
+    async with RegistryServer(file, token="s3cret-token") as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        try:
+            writer.write(b"POST /authorization HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xe9\xff\r\n")
+            writer.write(b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+            heard = await reader.read()
+        finally:
+            writer.close()
+    head = heard.split(b"\r\n\r\n")[0]
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nServer: hire" in head
+
+
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 

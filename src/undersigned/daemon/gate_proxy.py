@@ -219,6 +219,10 @@ class GateProxy:
                 fields = _kept(answer.raw_headers)
                 # What the service did is done, however far its answer gets.
                 self._gate.done(granted.permit)
+                if answer.status < 200:
+                    # Whatever stands before us would take a 101 for the end of requests on this connection.
+                    answer.close()
+                    raise TransportError("upstream_failed", f"the service answered {answer.status}, and nothing more")
                 chunks = answer.content.iter_chunked(CHUNK_BYTES)
                 if self._gate.sign_answers:
                     return await self._signed(knock, request, answer, fields, chunks)
@@ -334,4 +338,6 @@ def _kept(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
     """The fields of an answer that are for the one who asked."""
     read = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
     named = {part.strip().lower() for name, value in read if name.lower() == "connection" for part in value.split(",")}
-    return [(name, value) for name, value in read if name.lower() not in HOP_BY_HOP | named]
+    kept = [(name, value) for name, value in read if name.lower() not in HOP_BY_HOP | named]
+    # By whom ours is, and in which release, is nobody's affair.
+    return kept if any(name.lower() == "server" for name, _ in kept) else [*kept, ("Server", "hire")]

@@ -7,7 +7,11 @@ Source: protocol-spec/14-gates.md, section 14.4
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +19,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_messages import Headers
-from undersigned.encoding import FOREIGN_LIMITS, Digest, decode_json, to_struct
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json, to_struct
 from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
 
 from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
@@ -23,7 +27,22 @@ from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
 __all__ = ["RemoteDesk"]
 
 ASK_SECONDS: Final = 10.0
+CONNECTIONS: Final = 32
+"""At a time, no more than the listener takes of each gate."""
+SHARE: Final = 8
+"""Of them, for what one provider asks, or all whose contract is not known here: who publishes its DID document as
+slowly as is borne holds up nobody else."""
+PROVIDERS: Final = 4096
+"""Contracts of which it is remembered whose they are."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
+
+
+class _Share:
+    """The connections that may be used for one provider."""
+
+    def __init__(self) -> None:
+        self.places = asyncio.Semaphore(SHARE)
+        self.users = 0
 
 
 class RemoteDesk:
@@ -36,25 +55,33 @@ class RemoteDesk:
         self.url = url.rstrip("/")
         self._token = token
         self._session: ClientSession | None = None
+        self._shares: dict[str, _Share] = {}
+        self._providers: OrderedDict[Digest, Did] = OrderedDict()
 
     async def keys(self, contract: Digest) -> ContractKeys | None:
         """See `Desk.keys`."""
-        return (await self._post("/gate/keys", {"contract": contract})).keys
+        keys = (await self._post("/gate/keys", {"contract": contract}, of=self._providers.get(contract, ""))).keys
+        if keys is not None:
+            self._providers[contract] = keys.provider
+            self._providers.move_to_end(contract)
+            if len(self._providers) > PROVIDERS:
+                self._providers.popitem(last=False)
+        return keys
 
     async def admit(self, ask: Ask) -> Granted:
         """See `Desk.admit`."""
-        said = await self._post("/gate/admit", msgspec.to_builtins(ask))
+        said = await self._post("/gate/admit", msgspec.to_builtins(ask), of=_asks(ask))
         if said.granted is None:
             raise TransportError("unreachable", "the peer answered neither yes nor no")
         return said.granted
 
     async def enter(self, visit: Visit) -> None:
         """See `Desk.enter`."""
-        await self._post("/gate/enter", msgspec.to_builtins(visit))
+        await self._post("/gate/enter", msgspec.to_builtins(visit), of=_asks(visit))
 
     async def refused(self, turned: Turned) -> None:
         """See `Desk.refused`."""
-        await self._post("/gate/refused", msgspec.to_builtins(turned))
+        await self._post("/gate/refused", msgspec.to_builtins(turned), of=_asks(turned))
 
     async def sign(self, heard: Heard) -> Headers:
         """See `Desk.sign`."""
@@ -76,19 +103,39 @@ class RemoteDesk:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _post(self, path: str, body: Any) -> Said:
+    @asynccontextmanager
+    async def _turn(self, of: str | None) -> AsyncGenerator[None]:
+        """Inside the block, one connection of the share is taken; None: for what the peer asks nobody."""
+        if of is None:
+            yield
+            return
+        share = self._shares.setdefault(of, _Share())
+        share.users += 1
+        try:
+            async with share.places:
+                yield
+        finally:
+            share.users -= 1
+            if not share.users:
+                del self._shares[of]
+
+    async def _post(self, path: str, body: Any, *, of: str | None = None) -> Said:
         if self._session is None:
-            # No more at a time than the listener takes; the others wait their turn.
+            # The others wait their turn.
             self._session = ClientSession(
-                connector=TCPConnector(limit=32), timeout=ClientTimeout(total=ASK_SECONDS), trust_env=False
+                connector=TCPConnector(limit=CONNECTIONS), timeout=ClientTimeout(total=ASK_SECONDS), trust_env=False
             )
         try:
-            async with self._session.post(
-                self.url + path,
-                data=msgspec.json.encode(body),
-                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
-                allow_redirects=False,
-            ) as answer:
+            async with (
+                asyncio.timeout(ASK_SECONDS),
+                self._turn(of),
+                self._session.post(
+                    self.url + path,
+                    data=msgspec.json.encode(body),
+                    headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 raw = await answer.content.read(MAX_ANSWER_BYTES + 1)
                 while len(raw) <= MAX_ANSWER_BYTES and (more := await answer.content.read(MAX_ANSWER_BYTES)):
                     raw += more
@@ -106,6 +153,11 @@ class RemoteDesk:
         if said.refused is not None:
             raise _raised(said.refused)
         return said
+
+
+def _asks(visit: Visit) -> str:
+    """Whose share an ask is of. A gate of one client has a desk of its own."""
+    return visit.signed.keyid.partition("#")[0] if visit.signed is not None else visit.contract
 
 
 def _why(exc: Exception) -> str:

@@ -66,7 +66,7 @@ class NearListener:
         """
         loop = asyncio.get_running_loop()
         door = Door(self._limits, loop.time)
-        server = self._server = web.Server(self._answer, handler_cancellation=self._cancels)
+        server = self._server = web.Server(self._named, handler_cancellation=self._cancels)
 
         def protocol() -> asyncio.Protocol:
             ticket = door.enter("near")
@@ -83,6 +83,12 @@ class NearListener:
             where = f"{self._what}{' ' if self._what else ''}on {self._host}:{self.port}"
             raise ConfigurationError("bad_configuration", f"cannot listen {where}: {why(exc)}{taken}") from exc
         self.port = int(self._listening.sockets[0].getsockname()[1])
+
+    async def _named(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._answer(request)
+        if not response.prepared:
+            response.headers.setdefault("Server", "hire")  # by whom it is and in which release is nobody's affair
+        return response
 
     async def _serve(self, listening: asyncio.Server) -> None:
         try:

@@ -117,7 +117,9 @@ class RegistryServer:
         if request.method != "POST":
             return _problem(405)
         given = request.headers.get("Authorization", "")
-        if self._token is not None and not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+        if self._token is not None and not hmac.compare_digest(
+            given.encode("utf-8", "surrogateescape"), f"Bearer {self._token}".encode()
+        ):
             return _problem(401)
         kind = cast("QueryKind", request.path.strip("/"))
         body = b""
