@@ -367,6 +367,29 @@ def test_why_there_is_no_card_is_told(what: str, companies: Companies) -> None:
     assert ("cardError" in value, value["card"] is None) == (2 * (what != "of others",))
 
 
+@pytest.mark.parametrize("endpoint", ["ws://[::1", "wss://[192.0.2.1]/hire", "wss://ex\u2100mple.com/hire"])
+def test_a_place_that_is_no_url_is_told_as_that(endpoint: str) -> None:
+    """Whoever has a DID document writes into it what it likes."""
+    (port,) = free_ports(1)
+    did = did_of(port)
+    service = {"id": f"{did}#hire", "type": "HireService", "serviceEndpoint": endpoint}
+    document = {"@context": ["https://www.w3.org/ns/did/v1"], "id": did, "service": [service]}
+    body = json.dumps(document).encode()
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Site) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        (value,) = run("discover", did, "--local", "--json").values
+        server.shutdown()
+    assert (value["endpoints"], value["card"], value["cardError"]["code"]) == ([endpoint], None, "did_unresolvable")
+
+
 def test_a_card_of_nobody_there_is_told_as_that(companies: Companies) -> None:
     nowhere = f"ws://localhost:{free_ports(1)[0]}/hire"
     (value,) = run("discover", companies.provider, "--at", nowhere, "--home", companies.acme, "--json").values

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import click
 from msgspec import to_builtins
 
 from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import FormatError, UndersignedError
-from undersigned.runtime import Gatherer, SystemClock, checked_url, domain_links
+from undersigned.runtime import Gatherer, SystemClock, beside, checked_url, domain_links
 
 from .options import AT_OPTION, checked_did
 from .output import HOME_OPTION, Out, home_path, meeting, plain
@@ -28,9 +27,7 @@ async def _card(gatherer: Gatherer, endpoint: str) -> dict[str, Any]:
         FormatError: What is there is no JSON object.
         ResolutionError: Nothing is there, or nothing that is taken; as `Gatherer.fetch`.
     """
-    parts = urlsplit(endpoint)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    url = f"{scheme}://{parts.netloc}/.well-known/agent-card.json"
+    url = f"{beside(endpoint)}/.well-known/agent-card.json"
     raw = await gatherer.fetch(url)
     try:
         value = decode_json(raw, FOREIGN_LIMITS)

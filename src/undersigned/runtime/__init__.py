@@ -74,7 +74,7 @@ from undersigned.runtime.judging import judge_pack
 from undersigned.runtime.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.log_proofs import LogProofLine
-from undersigned.runtime.logbook import read_multibase_note
+from undersigned.runtime.logbook import beside, read_multibase_note
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.new_home import claimed, create_home, rotate_key
 from undersigned.runtime.objections import came_early, held_until
@@ -211,6 +211,7 @@ __all__ = [
     "admission",
     "asked_by",
     "awaited",
+    "beside",
     "bytes_limits",
     "came_early",
     "checked_demands",

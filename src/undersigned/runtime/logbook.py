@@ -254,8 +254,15 @@ def verified_note(note: str, document: DidDocument, now: Instant) -> Checkpoint:
 
 
 def beside(url: str) -> str:
-    """The HTTP origin of a URL, of one of a listener too."""
-    parts = urlsplit(url)
+    """The HTTP origin of a URL, of one of a listener too.
+
+    Raises:
+        ResolutionError: `did_unresolvable`: it is none; DID documents hold whatever their owners write.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise ResolutionError("did_unresolvable", f"not a URL: {url!r:.200}") from exc
     scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
     return f"{scheme}://{parts.netloc}"
 
@@ -264,7 +271,7 @@ def log_url(document: DidDocument, *, local: bool) -> str:
     """Where the log of a DID is: beside where it listens, else beside its document.
 
     Raises:
-        ResolutionError: `did_unresolvable`, neither says a place.
+        ResolutionError: `did_unresolvable`, neither says a place, or what it says is none.
     """
     places = document.services("HireService")[:1] or fetches(document.id, local=local)[:1]
     if not places:

@@ -61,8 +61,24 @@ class Patience:
         if ends is None or offer is None:
             return math.inf, 0.0  # nothing waits for a review any more
         quarter = parse_duration(offer.terms.deadlines.review) / 4
-        left = seconds_between(self._agent.clock.now(), ends) - min(LAST_SECONDS, quarter)
+        left = seconds_between(self._agent.clock.now(), ends) - self._last()
         return left, min(TRIED_SECONDS, quarter)
+
+    def _longest(self) -> float | None:
+        """Seconds that one thing may take to come; None where nothing waits for a review any more.
+
+        What is asked for last, and all that comes after it, gets half of what then is left, so that there is always
+        time to say no: silence would accept what still dribbles.
+        """
+        left, _ = self._left()
+        if left == math.inf:
+            return None
+        return left if left > 0 else max(0.0, (left + self._last())) / 2
+
+    def _last(self) -> float:
+        """Seconds from the last time of asking to the end of the review."""
+        offer = self._conversation.engagement.offer
+        return min(LAST_SECONDS, parse_duration(offer.terms.deadlines.review) / 4) if offer is not None else 0.0
 
     def pause(self, seconds: float) -> float:
         """How long to wait for the next time; none that is the last one is missed for it."""
@@ -76,8 +92,7 @@ class Patience:
             Again: It failed, and is to be asked for again.
             UndersignedError: It failed to the end; or a store of ours failed.
         """
-        left, _ = self._left()
-        limit = asyncio.timeout(left if 0 < left < math.inf else None)
+        limit = asyncio.timeout(self._longest())
         try:
             async with limit:
                 return await work

@@ -226,6 +226,10 @@ class Reviews:
             if error.error.retryable:
                 raise
             again, failed = error, error.error  # the verifier's no can be carried meanwhile
+        except Exception as exc:
+            # A defect of ours, which must not end in silence: that would accept what nobody looked at.
+            raised = _NoVerdict(in_short(exc))
+            raised.__cause__ = exc
         if document.terms.evidence.verifier is not None:
             before, why = self._found.get(conversation.id), None if raised is None else str(raised)
             self._found[conversation.id] = Found(

@@ -71,6 +71,7 @@ class Whereabouts:
 
         Raises:
             TransportError: `unreachable`, nobody says where it listens.
+            ResolutionError: What says so is no URL; or as `locate`.
         """
         for url in await self.locate(peer):
             return f"{beside(url)}/artifacts/{digest}"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from runtimes import FIRST_LINE, REPORT, Wire, World, facts, messages, offices
+from runtimes import FIRST_LINE, REPORT, Wire, World, facts, folded, messages, offices
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ResolutionError
 from undersigned.evidence import read_pack
@@ -162,6 +162,37 @@ def test_one_that_gives_a_byte_now_and_then_does_not_outlast_the_review(fresh: O
     assert verdicts(world, ours) == ["rejected"]
     assert len(between.asked) == 1
     assert dict(facts(world.hirer, ours.id))["rejected"].startswith("upstream_failed")
+
+
+def test_one_that_begins_to_dribble_when_it_is_asked_for_the_last_time_does_not_either(fresh: Open) -> None:
+    """By then there is no time to ask again, and some to say no. Silence would pay for what nobody could look at."""
+    world = fresh()
+    ours, between = delivered(world, answered(503))
+    world.settle(LAST - 5)
+    between.answer = dribbles()
+    world.settle(300)
+    assert verdicts(world, ours) == ["rejected"]
+    assert dict(facts(world.hirer, ours.id))["rejected"].startswith("upstream_failed")
+    assert folded(world.hirer, ours.id).state == "closed"
+
+
+def breaks() -> Any:
+    async def answer() -> AsyncGenerator[Body]:
+        raise ValueError("a defect of ours")
+        yield
+
+    return answer
+
+
+def test_a_defect_of_ours_on_the_way_is_told_and_is_no_verdict(fresh: Open) -> None:
+    """Nor the end of the review: silence would accept."""
+    world = fresh()
+    ours, _ = delivered(world, breaks(), times=3)
+    world.settle(3)
+    assert verdicts(world, ours) == []
+    assert "ValueError: a defect of ours" in dict(facts(world.hirer, ours.id))["review-failed"]
+    world.settle(60)
+    assert verdicts(world, ours) == ["accepted"]
 
 
 def test_where_nothing_of_the_other_side_is_there_it_may_be_our_own_network(fresh: Open) -> None:
