@@ -23,6 +23,19 @@ def main(how: str, seen: str) -> None:
         if how == "leaves-children":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             log.write(json.dumps({"pids": [os.getpid(), child.pid]}) + "\n")
+        if how == "hides-children":
+            there, here = os.pipe()
+            if not os.fork():
+                os.setsid()
+                if not os.fork():
+                    os.write(here, str(os.getpid()).encode())
+                    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+                    os.dup2(0, 1)
+                    os.dup2(0, 2)
+                    os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"])
+                os._exit(0)
+            os.wait()
+            log.write(json.dumps({"pids": [os.getpid(), int(os.read(there, 20))]}) + "\n")
         log.write(json.dumps({"ours": [name for name in os.environ if name.startswith("UNDERSIGNED_")]}) + "\n")
         log.flush()
         for line in sys.stdin:

@@ -588,6 +588,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "reviews/of-another-engagement",
         "reviews/of-another-document",
         "reviews/of-another-statement",
+        "reviews/of-no-statement",
     ),
     "HIRE-ATT-06": ("reviews/good", "reviews/by-*"),
     "HIRE-ATT-05": (

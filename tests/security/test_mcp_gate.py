@@ -311,9 +311,16 @@ def alive(pid: int) -> bool:
     return bool(shown.stdout.strip()) and not shown.stdout.strip().startswith("Z")
 
 
-async def test_the_server_and_what_it_started_end_with_the_gate(world: World, tmp_path: Path) -> None:
-    """HIRE-MCP-09."""
-    async with talking(world, tmp_path, "leaves-children") as talk:
+@pytest.mark.parametrize(
+    "how",
+    [
+        "leaves-children",
+        pytest.param("hides-children", marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")),
+    ],
+)
+async def test_the_server_and_what_it_started_end_with_the_gate(world: World, tmp_path: Path, how: str) -> None:
+    """HIRE-MCP-09: what left its session and lost its parent, too."""
+    async with talking(world, tmp_path, how) as talk:
         await talk.say({"jsonrpc": "2.0", "id": 1, "method": "ping"})
         await talk.hear()
         (pids,) = [one["pids"] for one in talk.seen if "pids" in one]

@@ -1,7 +1,8 @@
 """The gate between a client and an MCP server that both speak over standard input and output.
 
-The server is a process of the gate's own: it ends when the gate does, and what it writes to standard error is the
-operator's to read. Lines are bounded on both sides; a longer one ends the gate, for nobody can tell what it was.
+The server is a process of the gate's own: it ends when the gate does, with what it started, and what it writes to
+standard error is the operator's to read. Lines are bounded on both sides; a longer one ends the gate, for nobody can
+tell what it was.
 
 Source: protocol-spec/15-mcp-gate.md, section 15.5; Model Context Protocol, transport stdio
 """
@@ -24,9 +25,11 @@ from undersigned.errors import ConfigurationError, TransportError
 from undersigned.runtime import why
 
 from .mcp_passage import Passage
+from .orphans import adopt, bury, end_adopted
 
 __all__ = ["GateLimits", "StdioGate", "standard_streams"]
 
+BURY_SECONDS: Final = 30.0
 _OURS: Final = "UNDERSIGNED_"
 """How variables of the environment begin that are for us alone, such as a passphrase."""
 
@@ -54,13 +57,18 @@ class StdioGate:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         limits: GateLimits | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
-        """`reader` has a limit of `CLIENT_LIMITS.max_bytes`."""
+        """`reader` has a limit of `CLIENT_LIMITS.max_bytes`. `alone`: this process has no other child than the server,
+        so whoever the server left behind in a session of its own is found, and ended as well (on Linux).
+        """
         self._passage = passage
         self._command = command
         self._reader = reader
         self._writer = writer
         self._limits = limits or GateLimits()
+        self._alone = alone
         self._timers: dict[RequestId, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -72,6 +80,8 @@ class StdioGate:
             TransportError: `connection_closed`, the server ended first; `too_large`, a line without end.
         """
         loop = asyncio.get_running_loop()
+        if self._alone:
+            adopt()
         try:
             # As `create_subprocess_exec` does it, but the transport is ours to close.
             transport, protocol = await loop.subprocess_exec(
@@ -87,14 +97,25 @@ class StdioGate:
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{self._command[0]} cannot be run: {why(exc)}") from exc
         process = asyncio.subprocess.Process(transport, protocol, loop)
+        burying = loop.create_task(self._bury(process.pid)) if self._alone else None
         try:
             await self._between(process)
         finally:
+            if burying is not None:
+                burying.cancel()
             for timer in self._timers.values():
                 timer.cancel()
             await self._end(process)
+            if self._alone:
+                await end_adopted(self._limits.end_seconds)
             transport.close()
             await asyncio.sleep(0)  # its pipes are closed in the next turn of the loop
+
+    @staticmethod
+    async def _bury(server: int) -> None:
+        while True:
+            await asyncio.sleep(BURY_SECONDS)
+            bury(server)
 
     async def _between(self, process: asyncio.subprocess.Process) -> None:
         client = asyncio.create_task(self._from_client(process))
