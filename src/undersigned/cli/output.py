@@ -19,7 +19,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -58,6 +58,10 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 CHECK_FAILED: Final = 4
+LOOP_DESCRIPTORS: Final = 12
+"""What a loop opens for itself, and a few for the command."""
+NO_THREADS: Final = "can't start new thread"
+"""How Python says it, in a `RuntimeError`."""
 PEER_BROKE: Final = 5
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """What a byte of the command line becomes that is no UTF-8."""
@@ -290,9 +294,10 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
             code = INTERRUPTED
         except OSError as exc:
             code = refused(out, exc)
+        except MemoryError:
+            code = told(out, ConfigurationError("bad_configuration", "there is not enough memory"))
         except Exception as exc:
-            code = told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
-            traceback.print_exception(exc)
+            code = _no_threads(out) if str(exc) == NO_THREADS else _defect(out, exc)
         try:
             if not sys.stdout.closed:  # a gate over standard input and output closes it at its end
                 sys.stdout.flush()
@@ -301,6 +306,17 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         sys.exit(code or 0)
 
     return pass_out(wrapped)
+
+
+def _no_threads(out: Out) -> int:
+    text = "the system starts no more threads: too many are there, or there is not enough memory"
+    return told(out, ConfigurationError("bad_configuration", text))
+
+
+def _defect(out: Out, exc: Exception) -> int:
+    code = told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
+    traceback.print_exception(exc)
+    return code
 
 
 def refused(out: Out, exc: OSError) -> int:
@@ -334,6 +350,11 @@ def _run(work: Coroutine[Any, Any, int | None]) -> int | None:
     except ImportError:
         new_event_loop = None
     interrupts = Interrupts()
+    try:
+        _require_descriptors()
+    except OSError:
+        work.close()  # or Python warns that nobody awaited it
+        raise
 
     async def begun() -> int | None:
         with interrupts.cancels(cast("asyncio.Task[Any]", asyncio.current_task())):
@@ -346,6 +367,18 @@ def _run(work: Coroutine[Any, Any, int | None]) -> int | None:
             if interrupts.times:
                 raise KeyboardInterrupt from None
             raise
+
+
+def _require_descriptors() -> None:
+    """Returns if a loop can be made: without a descriptor for each thing that it opens, uvloop breaks in the middle.
+
+    Raises:
+        OSError: There are too few.
+    """
+    with ExitStack() as held:
+        for _ in range(LOOP_DESCRIPTORS // 2):
+            for end in os.pipe():
+                held.callback(os.close, end)
 
 
 def meeting(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:

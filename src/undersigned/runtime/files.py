@@ -65,7 +65,11 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
         OSError: It cannot be read, is no regular file, or holds more.
     """
     with open_file(path) as file, naming(path):
-        data = file.read(most + 1)
+        # No more is asked for than there is: all of it would be taken from the memory first.
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, most) + 1)
+        if len(data) > size:  # it grew meanwhile, or is of those that never say how large they are
+            data += file.read(most + 1 - len(data))
     if len(data) > most:
         raise OSError(errno.EINVAL, f"larger than {most} bytes", str(path))
     return data

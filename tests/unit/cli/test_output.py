@@ -110,6 +110,33 @@ def test_an_error_of_the_operating_system_is_one_of_configuration(tmp_path, monk
     assert err == f"error: {tmp_path / 'missing'}: No such file or directory  (bad_configuration)\n"
 
 
+@pytest.mark.parametrize(
+    ("lacks", "says"),
+    [
+        (MemoryError(), "there is not enough memory"),
+        (RuntimeError("can't start new thread"), "the system starts no more threads"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_defect(lacks: Exception, says: str, monkeypatch) -> None:
+    async def takes(out: Out) -> None:
+        raise lacks
+
+    code, out, err = called(takes, False, monkeypatch)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {says}")
+    assert err.endswith("(bad_configuration)\n")
+
+
+@pytest.mark.parametrize("module", ["undersigned", "undersigned.cli"])
+def test_with_too_few_descriptors_a_command_says_so(module: str) -> None:
+    """With uvloop it began, broke in the middle, and left tracebacks and warnings."""
+    limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9)); "
+    limited += f"runpy.run_module({module!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", limited, "discover", DID], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: Too many open files  (bad_configuration)\n"
+
+
 def test_an_interrupt_is_exit_code_130(monkeypatch) -> None:
     async def interrupted(out: Out) -> None:
         raise KeyboardInterrupt

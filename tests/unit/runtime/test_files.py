@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,25 @@ def test_all_of_a_file(tmp_path: Path) -> None:
             assert file.read() == data
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert read_file(tmp_path / "link") == bytes(MAX_FILE_BYTES)
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    """Python takes all that it is asked to read up to: with 64 MiB for a key, little memory was not enough for any."""
+    (tmp_path / "file").write_bytes(b"12345")
+    tracemalloc.start()
+    try:
+        assert read_file(tmp_path / "file") == b"12345"
+        assert tracemalloc.get_traced_memory()[1] < MAX_FILE_BYTES // 10
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="such files are Linux's")
+def test_a_file_that_does_not_say_how_large_it_is_is_read_whole() -> None:
+    assert Path("/proc/self/status").stat().st_size == 0
+    assert b"VmPeak" in read_file(Path("/proc/self/status"))
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        read_file(Path("/proc/self/status"), 4)
 
 
 def test_no_more_than_was_said(tmp_path: Path) -> None:
