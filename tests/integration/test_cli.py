@@ -238,16 +238,16 @@ def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Pat
     assert page.read_bytes() == verifier_page(pack.read_bytes())
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
-    assert len(ended.out.splitlines()) == 4 + len(STEPS)
+    assert len(ended.out.splitlines()) == 6 + len(STEPS)
     (said,) = run("verify", pack, "--json").values
-    assert [key["known"] for key in said["keys"]] == [False, False]
+    assert [key["known"] for key in said["keys"]] == [False] * 4
     known = [option for one in (companies.acme, companies.globex) for option in ("--did-document", one / "did.json")]
     (compared,) = run("verify", pack, *known, "--json").values
-    assert [key["known"] for key in compared["keys"]] == [True, True]
+    assert [key["known"] for key in compared["keys"]] == [True, True, False, False]
     # Of whom the verifier has no document, such as those who vouch for the parties, it says that the pack's was taken.
     everybody, others = (set(one["steps"][1]["detail"].partition("pack: ")[2].split(", ")) for one in (said, compared))
-    parties = {key["method"].partition("#")[0] for key in said["keys"]}
-    assert parties < everybody
+    parties = {companies.hirer, companies.provider}
+    assert everybody == {key["method"].partition("#")[0] for key in said["keys"]} > parties
     assert others == everybody - parties
     assert (said["ok"], said["contract"], said["state"]) == (True, companies.hired.result()["contract"], "closed")
 
@@ -442,6 +442,21 @@ def test_a_check_of_a_task_that_is_not_offered_says_no(companies: Companies) -> 
     assert ran.values[0]["reasons"][0]["value"] == "it withdrew: not_offered"
 
 
+def test_a_price_in_other_money_is_a_no_that_says_what_is_asked_for(companies: Companies) -> None:
+    ended = companies.hire("--price", "5 USD")
+    assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+    assert ended.error["message"] == "the provider withdrew: policy_denied; it asks for 4 EUR"
+
+
+def test_who_publishes_no_place_is_not_asked_whether_it_runs(companies: Companies) -> None:
+    """The organisation beside the agent has a DID document, and listens nowhere."""
+    office = f"{companies.provider}:org"
+    ran = run("hire", office, "--task", "x", "--wait", "0.5", "--home", companies.acme, "--json")
+    assert (ran.code, ran.error["code"]) == (6, "unreachable")
+    assert "does not say where it listens: name its URL (--at)" in ran.error["message"]
+    assert "Is it running" not in ran.error["message"]
+
+
 def test_a_price_that_is_too_low_is_a_no(companies: Companies) -> None:
     ended = companies.hire("--price", "3 EUR")
     assert (ended.code, ended.error["code"]) == (3, "policy_denied")
@@ -539,7 +554,8 @@ def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(number: int, com
     assert "interrupted, but not over" in over
     assert "serve --home" in over
     named = over.partition("over: ")[2].split()[0]
-    assert f"where it is: undersigned contract show {named} --home {companies.acme}, 'Delivered'" in shown
+    assert "what is delivered then is kept, and not written to out: " in shown
+    assert f": undersigned contract show {named} --home {companies.acme} says where it is" in shown
     (live,) = [
         v
         for v in run("ledger", "list", "--live", "--home", companies.acme, "--json").values

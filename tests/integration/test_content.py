@@ -364,7 +364,7 @@ async def test_sc_69_a_provider_takes_as_much_as_its_settings_say(most: int, tmp
         try:
             await read_and_count(job)
         except FormatError as error:
-            seen.append(error.code)
+            seen.extend((error.code, error.message.rpartition("; ")[2]))
             assert not [path for path in job._agent.home.artifacts.rglob("*") if path.stat().st_size > 10]
             raise
 
@@ -373,7 +373,8 @@ async def test_sc_69_a_provider_takes_as_much_as_its_settings_say(most: int, tmp
         assert result["summary.txt"] == str(most).encode()
         with pytest.raises(UndersignedError) as refused:
             await hired(acme, globex, write(tmp_path / "given", most + 1))
-        assert (refused.value.code, seen) == ("upstream_failed", ["too_large"])
+        said = "[artifacts] max_bytes of our settings says so of input 'report'"
+        assert (refused.value.code, seen) == ("upstream_failed", ["too_large", said])
 
 
 async def test_a_hirer_gives_no_more_than_its_settings_say(tmp_path: Path) -> None:

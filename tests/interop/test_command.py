@@ -14,6 +14,7 @@ from interop.worlds import peer_home, subject_of
 from undersigned.daemon import Peer
 from undersigned.encoding import digest_bytes
 from undersigned.interop import Result, Run, chosen, compatibility, verify_report
+from undersigned.interop.failures import shown_all
 from undersigned.protocol import Answer, Moment
 from undersigned.runtime import create_home, sign_record
 from undersigned.testing import Actor
@@ -71,7 +72,10 @@ async def test_it_writes_a_signed_report_and_holds_expectations_to_what_is(tmp_p
         code, out, err = await typed(subject.url, *options, *signing)
         assert (code, err) == (0, "")
         stale, out, _ = await typed(subject.url, *options, "--expected", str(expected))
+        untold = await typed(subject.url, *options[:3], "--expected", str(expected))
     assert stale == 5
+    assert "--report DIRECTORY" not in out, "it was written"
+    assert "what was sent and what came is written with --report DIRECTORY" in untold[1].splitlines()[-1]
     assert "expected to fail (long mended), and does not" in out
     assert json.loads((folder / "compatibility.json").read_text())["counts"]["stale"] == 1
     assert {"sent", "received"} <= {json.loads(line)["what"] for line in (folder / "transcript.jsonl").open()}
@@ -223,6 +227,7 @@ def test_nobody_there(did: str, tmp_path: Path) -> None:
     ran = run("conform", "ws://localhost:9/hire", *options)
     assert ran.code == 6, ran
     (end,) = [json.loads(line) for line in ran.out.splitlines()][1:]
+    assert ("--did names another DID" in end["why"]) == did.startswith("did:web")
     why = "no DID document" if did.startswith("did:web") else "no connection"
     assert (end["conforms"], end["failed"], end["why"].split(":")[0]) == (False, 0, why)
     report = json.loads((tmp_path / "compatibility.json").read_text())
@@ -240,6 +245,13 @@ def test_who_cannot_be_found_does_not_conform_at_a_weaker_level_either() -> None
     weak = next(one.id for one in chosen("provider", every=True) if one.level != "MUST")
     ran = run("conform", "ws://localhost:9/hire", "--local", "--only", weak, "--json")
     assert (ran.code, json.loads(ran.out.splitlines()[-1])["conforms"]) == (6, False)
+
+
+def test_what_is_said_of_whoever_does_not_refuse() -> None:
+    """A message that is only repeated is no answer, and is not taken for one."""
+    profile = b'{"type":"Profile"}'
+    assert shown_all([], [profile]) == "nothing"
+    assert shown_all([profile, b'{"type":"Receipt"}'], [profile]) == "Profile again, Receipt"
 
 
 def test_no_scenario_is_no_success() -> None:

@@ -346,7 +346,10 @@ async def conform(
             report = await sign_record(signer, report, clock.now())
         write_reports(folder, report, results, whole)
         out.line(f"report in {folder}")
-    return _end(out, results, interrupted=interrupted, of=len(scenarios))
+    code = _end(out, results, interrupted=interrupted, of=len(scenarios))
+    if folder is None and code == BROKE:
+        out.line("what was sent and what came is written with --report DIRECTORY; --only ID plays one scenario again")
+    return code
 
 
 def _alone(option: str, *heeded: str) -> None:

@@ -207,7 +207,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
 
 @click.command()
 @click.argument("pack", type=FilePath(path_type=Path), required=False)
-@click.option("--explain", is_flag=True, help="Show every step and the parties' keys, not only what failed.")
+@click.option("--explain", is_flag=True, help="Show every step and the keys, not only what failed.")
 @DOCUMENTS_OPTION
 @click.option(
     "--of",
@@ -351,7 +351,7 @@ async def verify(
                 names = plain(step.detail.removeprefix("taken from the pack: "), 300)
                 out.line(
                     f"the keys of {names} are the pack's own: compare them with what these names publish (--explain "
-                    "shows the parties', --did-document FILE compares)"
+                    "shows them, --did-document FILE compares)"
                 )
     else:
         if not data.startswith(b"PK") or MANIFEST.encode() not in data:

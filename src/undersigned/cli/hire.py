@@ -290,7 +290,7 @@ def _tell_interrupted(out: Out, engagement: EngagementId, home: Path, folder: Pa
     out.line(later, style="bold yellow")
     if folder is not None:
         shown = typed("contract show {} --home {}", engagement, home)
-        out.line(f"nothing is written to {folder} then; where it is: {shown}, 'Delivered'")
+        out.line(f"what is delivered then is kept, and not written to {folder}: {shown} says where it is")
 
 
 def _tell_result(

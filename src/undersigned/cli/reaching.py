@@ -68,6 +68,8 @@ def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:
         pass
     elif error.code in ("rate_limited", "overloaded") or status in (429, 503):
         error.message += ". It is there, and takes no more from here for now: try again later"
+    elif error.detail.get("nowhere"):
+        pass  # it says what is missing, and more time would change nothing
     elif status is None and error.code != "connection_closed":  # else somebody answered
         error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"
     if error.code.startswith("proof_") and (held := held_clock(peer)) is not None:

@@ -108,7 +108,8 @@ def summary_of(message: Message) -> str:
             return f"{percent} {plain(message.note or '', 80)}".strip()
         case Delivery():
             names = ", ".join(f"{plain(a.name, 40)} {_short(a.digest)}" for a in message.artifacts)
-            return f"{message.outcome}: {names or 'nothing'}; {counted(len(message.statements), 'statement')}"
+            stated = f"; {counted(len(message.statements), 'statement')}" if message.statements else ""
+            return f"{message.outcome}: {names or 'nothing was delivered'}{stated}"
         case Review():
             met = f"{sum(one.met for one in message.criteria)} of {len(message.criteria)} criteria met"
             met = met if message.criteria else "no criteria were agreed"

@@ -97,7 +97,7 @@ class Step(Struct, frozen=True):
 
 
 class ListedKey(Struct, frozen=True):
-    """A key of a party by which a pack was judged, to be compared with what its DID publishes."""
+    """A key by which a pack was judged, to be compared with what its DID publishes."""
 
     method: DidUrl
     key: PublicKey
@@ -110,7 +110,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
     steps: tuple[Step, ...]
     keys: tuple[ListedKey, ...] = ()
-    """The parties' keys, by the documents of step 2."""
+    """The parties' keys, by the documents of step 2, and those of everybody else whose document is the pack's own."""
     not_judged: tuple[str, ...] = ()
     """Members of a kind that this release does not know: their digests hold, and nothing else was looked at."""
     engagement: str | None = None
@@ -200,7 +200,8 @@ def _below(data: bytes, case: Case) -> Checked:
 
 
 def _listed_keys(case: Case) -> Iterator[ListedKey]:
-    for did in (case.pack.manifest.own, case.pack.manifest.peer) if case.pack else ():
+    parties = (case.pack.manifest.own, case.pack.manifest.peer) if case.pack else ()
+    for did in (*parties, *(did for did in case.taken if did not in parties)):
         for method, key in assertion_keys(case, did).items():
             # Asked of a DID with a document alone: whatever else stands there may be no DID of its method.
             yield ListedKey(method, key, did in case.known or is_derived(did))

@@ -15,7 +15,7 @@ from undersigned.errors import UndersignedError
 from undersigned.testing import Say, Told, offer
 
 from .connections import go_on
-from .failures import Failure, shown
+from .failures import Failure, shown_all
 from .hiring import Hiring
 from .memberships import shown_credentials
 from .play import Play
@@ -161,8 +161,9 @@ async def _told(play: Play, step: Refused) -> tuple[SceneLine, Told]:
         try:
             told = await line.wait(partial(line.answer, play.sent, since), play.scene.stage.limits.answer)
         except TimeoutError:
-            came = ", ".join(shown(raw) for raw in line.frames[since:]) or "nothing"
-            raise Failure(f"expected a refusal with {' or '.join(step.codes)}; {came} came") from None
+            came = shown_all(line.frames[since:], line.frames[:since])
+            within = f"within {play.scene.stage.limits.answer:g} s"
+            raise Failure(f"expected a refusal with {' or '.join(step.codes)}; {came} came {within}") from None
         # A hirer may put another connection in the place of this one before it reads what came (HIRE-CNX-10).
         if told.how != "close" or told.close_code not in ORDERLY or play.comes_back is None or play.over != "first":
             return line, told

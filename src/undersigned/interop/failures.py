@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from undersigned.errors import UndersignedError
@@ -36,6 +37,12 @@ def shown(raw: bytes) -> str:
         return str(value["type"])[:MAX_TOLD]
     except (ValueError, TypeError, KeyError, RecursionError):
         return _cut(raw[:MAX_TOLD].decode("utf-8", "backslashreplace"))
+
+
+def shown_all(frames: Sequence[bytes], before: Sequence[bytes]) -> str:
+    """What came, for people, and what of it had come `before`: a repeat is no answer."""
+    known = frozenset(before)
+    return ", ".join(f"{shown(raw)} again" if raw in known else shown(raw) for raw in frames) or "nothing"
 
 
 def reason(error: UndersignedError) -> str:

@@ -153,7 +153,7 @@ class Stage:
             self._known = Known(self.subject.did, await self.gatherer.document(self.subject.did))
         except UndersignedError as error:
             # Told as what came of every scenario: whoever cannot be found is one who cannot be reached.
-            self.unresolved = f"no DID document: {reason(error)}"
+            self.unresolved = f"no DID document: {reason(error)}; --did names another DID"
         except BaseException:
             await self.gatherer.close()
             raise

@@ -29,6 +29,7 @@ from undersigned.trust import Decision
 from .changes import owed_price
 from .contents import Contents
 from .conversation import Conversation
+from .hirer import other_money
 from .order import Order
 from .requests import Approves
 from .review import REVIEW_FAILED, Reviewer
@@ -412,6 +413,8 @@ class Hire:
                 if role == "hirer" and conversation.said("Offer", "provider"):
                     price = conversation.offered().terms.price
                     asked += f"; its last offer was {price.amount} {price.currency}"
+                if role == "provider" and (price := other_money(conversation)) is not None:
+                    asked += f"; it asks for {price.amount} {price.currency}"
                 if role == "hirer" and withdraw.reason == "status_unavailable" and undecided:
                     asked += f"; {undecided}"
                 engagement = conversation.engagement

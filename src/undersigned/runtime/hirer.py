@@ -234,6 +234,18 @@ def _stake(order: Order) -> Stake:
     return Stake(capability=order.task, price=order.ceiling)
 
 
+def other_money(conversation: Conversation) -> Price | None:
+    """What the provider asks for, if our offer was in another currency: it has no answer to that but no."""
+    if not conversation.said("Offer", "hirer"):
+        return None
+    terms = conversation.offered().terms
+    for capability in conversation.last("Profile", Profile, "provider").capabilities:
+        asked = asked_by(capability) if capability.get("task") == terms.task.kind else None
+        if asked is not None and asked.currency != terms.price.currency:
+            return asked
+    return None
+
+
 def delivered_by(capability: Mapping[str, Any]) -> tuple[Deliverable, ...]:
     """What a capability of a `Profile` says that it delivers; nothing if it says so in no form that we know."""
     try:

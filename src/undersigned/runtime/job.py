@@ -275,8 +275,11 @@ class Job:
             else:
                 # At once: what was reserved too much is wanted elsewhere.
                 await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})
-        except BaseException:
+        except BaseException as error:
             await incoming.discard()
+            own = self._agent.max_artifact_bytes
+            if isinstance(error, FormatError) and error.code == "too_large" and max_bytes == own != most:
+                error.message += f"; [artifacts] max_bytes of our settings says so of input {name!r}"
             raise
         return incoming
 

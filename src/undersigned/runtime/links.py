@@ -186,7 +186,7 @@ class Links:
                 urls = await self._locate(peer)
                 if not urls:
                     told = f"the DID document of {peer} does not say where it listens: name its URL (--at)"
-                    self.last_error[peer] = TransportError("unreachable", told)
+                    self.last_error[peer] = TransportError("unreachable", told, nowhere=True)
                     return
                 async with self._dials:
                     channel = await self._dial_first(peer, urls)

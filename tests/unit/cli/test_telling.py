@@ -12,7 +12,7 @@ from message_examples import conversation
 from undersigned.cli.telling import event_json, event_line, goes_on, noted, quiet, row_line, summary_of
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
-from undersigned.messages import MESSAGE_TYPES, Presentation
+from undersigned.messages import MESSAGE_TYPES, Delivery, Presentation
 from undersigned.runtime import Event
 
 MESSAGES = conversation()
@@ -34,6 +34,12 @@ def test_every_message_is_told_in_one_line(name: str) -> None:
     told = msgspec.json.decode(msgspec.json.encode(event_json(event("received", message.type, message=message))))
     assert told["message"]["engagement"] == message.engagement
     assert "proof" not in told["message"]
+
+
+def test_work_that_failed_delivered_nothing() -> None:
+    delivery = next(one.message for one in MESSAGES.values() if isinstance(one.message, Delivery))
+    failed = replace(delivery, outcome="failed", artifacts=(), statements=())
+    assert summary_of(failed) == "failed: nothing was delivered"
 
 
 def test_what_is_shown_as_a_jwt_is_told_by_what_is_inside() -> None:

@@ -933,7 +933,8 @@ async function verifyPack(data, now, known = [], witnesses = []) {
   const the = newCase(data, now, held, await Promise.all(witnesses.map(readVerifier)));
   const steps = await checked(the);
   const listed = [];
-  for (const did of the.manifest ? [the.manifest.own, the.manifest.peer] : []) {
+  const parties = the.manifest ? [the.manifest.own, the.manifest.peer] : [];
+  for (const did of [...parties, ...(the.taken ?? []).filter((one) => !parties.includes(one))]) {
     for (const [method, key] of assertionKeys(the, did)) {
       const isKnown = held.has(did) || (await derivedDocument(did)) !== undefined;
       listed.push({ method, kind: key.kind, publicKeyMultibase: key.multikey, known: isKnown });
