@@ -256,6 +256,8 @@ def test_sc_102_a_text_has_a_size() -> None:
         ({"exp": SECONDS + 0.5}, "schema_violation"),
         ({"nbf": True}, "schema_violation"),
         ({"iat": 0}, "schema_violation"),
+        ({"nbf": 946_684_799}, "schema_violation"),
+        ({"exp": 32_503_680_000}, "schema_violation"),
         ({"exp": 10**12}, "schema_violation"),
         ({"exp": SECONDS}, "policy_denied"),
         ({"nbf": SECONDS + 1}, "policy_denied"),
@@ -285,6 +287,8 @@ def test_the_narrower_time_counts_also_later() -> None:
     without = {name: value for name, value in unsigned().items() if name not in ("validFrom", "validUntil")}
     alone = verified(written(HEADER, without | {"nbf": SECONDS - 60, "exp": SECONDS + 60}))
     assert (alone.valid_from, alone.valid_until) == (found.valid_from, found.valid_until)
+    first = verified(written(HEADER, without | {"nbf": 946_684_800}))
+    assert first.valid_from == "2000-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(

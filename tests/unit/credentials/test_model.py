@@ -24,6 +24,8 @@ def test_a_membership_says_who_operates_whom() -> None:
     assert read.claims(AGENT.did) == {"id": AGENT.did, "memberOf": ORGANISATION.did}
     assert read.claims(ORGANISATION.did) == {}
     assert not read.has_status
+    described = read_credential(CREDENTIAL | {"issuer": {"id": ORGANISATION.did, "name": "ACME"}})
+    assert described.issuer == ORGANISATION.did
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,11 @@ def test_one_type_may_be_written_as_text() -> None:
         (CREDENTIAL | {"evidence": [{"type": "a b"}]}, "/evidence/type"),
         (CREDENTIAL | {"evidence": [{"type": []}]}, "/evidence/type"),
         (CREDENTIAL | {"evidence": [{"type": 1}]}, "/evidence/type"),
+        (CREDENTIAL | {"evidence": [{"type": "X", "id": "no url"}]}, "/evidence/id"),
         (CREDENTIAL | {"type": 1}, "/type"),
+        (CREDENTIAL | {"credentialSubject": {"id": "acme"}}, "/credentialSubject/id"),
+        (CREDENTIAL | {"validFrom": None}, "/validFrom"),
+        (CREDENTIAL | {"validUntil": None}, "/validUntil"),
     ],
 )
 def test_what_is_no_credential_is_refused(document: dict[str, Any], path: str) -> None:

@@ -147,6 +147,8 @@ def test_a_credential_says_where_its_status_is() -> None:
     ]
     assert status_urls([credential(one, two), credential(one)]) == {URL: ISSUER.did, OTHER: ISSUER.did}
     assert status_entries(credential()) == ()
+    listed_type = status_entry(URL, 40) | {"type": ["BitstringStatusListEntry", "OtherEntry"]}
+    assert status_entries(credential(listed_type)) == status_entries(credential(status_entry(URL, 40)))
 
 
 @pytest.mark.parametrize(
@@ -251,6 +253,8 @@ def test_clear_in_every_list() -> None:
     answer, lists = checked((39, 41), (40, 42))
     assert (answer.credential, answer.at) == (both.digest, NOW)
     assert answer.lists == (lists[URL].credential.digest, lists[OTHER].credential.digest)
+    assert answer.verified == (NOW, NOW)
+    assert answer.documents == tuple(one.by.raw_digest for one in lists.values() if one.by is not None) != ()
     for first, second, purpose in (((40,), (), "revocation"), ((), (41,), "suspension"), ((40,), (41,), "revocation")):
         with pytest.raises(UndersignedError) as caught:
             checked(first, second)

@@ -120,6 +120,7 @@ def test_a_presentation_of_each_suite_verifies(issuer: Party, suite: str) -> Non
     verified = verify(presentation, holder=holder.did)
     assert verified.holder == holder.did
     assert verified.engagement == ENGAGEMENT
+    assert verified.by == tuple(DOCUMENTS[did] for did in read_presentation(presentation).parties)
     assert [one.json for one in verified.credentials] == credentials
     for name, value in (
         ("id", "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b03"),
