@@ -12,11 +12,13 @@ from undersigned.trust import (
     Graph,
     OpenEngagement,
     Shown,
+    Viewpoint,
     answer,
     authority,
     losing_their_path,
     reputation,
 )
+from undersigned.trust import entitled as everybody
 
 TYPE = "EndorsementCredential"
 
@@ -92,7 +94,11 @@ def test_up_to_three_chains_and_what_is_missing() -> None:
     edges = [grant("r", "t"), *(edge for name in "abc" for edge in (grant("r", name, 1), grant(name, "t")))]
     found = answer(authority(did("t"), TYPE, "sbom", view("r")), Graph(edges).read)
     assert [len(path.edges) for path in found.paths] == [1, 2, 2]
-    assert found.explain().startswith(f"yes: {did('t')} may attest {TYPE} about sbom")
+    told = found.explain().splitlines()
+    assert told[0].startswith(f"yes: {did('t')} may attest {TYPE} about sbom")
+    assert [line.split()[0] for line in told[1:-1]] == ["anchor", "anchor", "then", "anchor", "then"]
+    anchor = answer(authority(did("r"), TYPE, "sbom", view("r")), Graph(edges).read)
+    assert "it is one of our anchors" in anchor.explain()
     gone = [grant("r", "t", valid_until=PAST)]
     refused = answer(authority(did("t"), TYPE, "sbom", view("r")), Graph(gone).read)
     assert refused.missing == (
@@ -112,6 +118,7 @@ def test_more_work_than_the_limit_is_no() -> None:
     edges = [grant("r", f"a{i}", 1) for i in range(30)]
     found = answer(authority(did("t"), TYPE, "sbom", view("r", limit=29)), Graph(edges).read)
     assert (found.verdict, found.entitled, found.work.edges) == ("indeterminate", False, 29)
+    assert found.missing == ("an answer within 29 edges",)
     assert "indeterminate" in found.explain()
 
 
@@ -148,3 +155,64 @@ def test_which_open_engagements_lose_their_path() -> None:
     lost = losing_their_path(open_now, view("r", "q"), view("q"), Graph([grant("r", "t")]).read)
     assert [(one.engagement, one.claims) for one in lost] == [("a", (linked,)), ("e", (direct,))]
     assert losing_their_path(open_now, view("r"), view("r"), Graph([grant("r", "t")]).read) == ()
+
+
+def steps(edges: list[Edge], by: Viewpoint, of: str = "t") -> list[str]:
+    """The chains to somebody, each as a word of the parties on it."""
+    found = answer(authority(did(of), TYPE, "sbom", by), Graph(edges).read)
+    return ["".join(edge.source[-1] for edge in path.edges) + of for path in found.paths]
+
+
+def listed(edges: list[Edge], by: Viewpoint, **more: int) -> str | None:
+    """Everybody who is entitled, as a word."""
+    found = answer(everybody(TYPE, "sbom", by, **more), Graph(edges).read).issuers
+    return None if found is None else "".join(one[-1] for one in found)
+
+
+DEEP = [grant("r", "b", 4), grant("b", "a", 4), grant("a", "t")]
+
+
+@pytest.mark.parametrize(
+    ("edges", "by", "chains", "all_of_them"),
+    [
+        ([grant("r", "a", 4), grant("a", "t")], view("r"), ["rat"], "art"),
+        # What a longer way allows is not allowed to the shorter one.
+        ([*DEEP, grant("r", "a")], view("r"), ["rbat"], "abrt"),
+        (
+            [*DEEP[1:], grant("q", "a", 4), grant("r", "b", 4)],
+            anchored(Anchor(issuer=did("q"), depth=1), Anchor(issuer=did("r"))),
+            ["rbat"],
+            "abqrt",
+        ),
+        (DEEP, anchored(Anchor(issuer=did("r"), depth=2)), [], "abr"),
+        (DEEP, anchored(Anchor(issuer=did("r"), depth=1)), [], "br"),
+        (DEEP, anchored(Anchor(issuer=did("r"), depth=0)), [], "r"),
+        # Nobody is on a chain twice.
+        ([grant("r", "a", 4), grant("a", "b", 4), grant("b", "a", 4), grant("a", "t")], view("r"), ["rat"], "abrt"),
+        ([grant("r", "a", 4), grant("a", "r", 4), grant("a", "t")], view("r"), ["rat"], "art"),
+    ],
+)
+def test_each_chain_has_its_own_depth(edges: list[Edge], by: Viewpoint, chains: list[str], all_of_them: str) -> None:
+    """HIRE-TRU-05: also where another chain goes further."""
+    assert steps(edges, by) == chains
+    assert listed(edges, by) == all_of_them
+
+
+def test_those_who_are_entitled_are_listed_as_far_as_links_are_taken_and_up_to_64() -> None:
+    """HIRE-TRU-21."""
+    assert [listed(DEEP, view("r"), links=links) for links in range(4)] == ["r", "br", "abr", "abrt"]
+    many = [grant("r", f"a{n}") for n in range(64)]
+    assert len(listed(many[1:], view("r")) or "") == 64
+    assert listed(many, view("r")) is None
+
+
+def test_who_is_accused_is_on_no_chain_and_not_listed() -> None:
+    """HIRE-TRU-06: in the middle, at the end, and as an anchor that another one accuses."""
+    edges, by = [grant("r", "a", 1), grant("a", "t"), grant("q", "t")], view("r", "q")
+    assert (steps(edges, by), listed(edges, by)) == (["qt", "rat"], "aqrt")
+    for accused, chains, all_of_them in (("a", ["qt"], "qrt"), ("t", [], "aqr"), ("q", ["rat"], "art")):
+        against = [*edges, edge("r", accused, "accusation")]
+        assert (steps(against, by), listed(against, by)) == (chains, all_of_them)
+    spoken = [edge("q", "t"), edge("r", "q", "accusation")]
+    assert answer(reputation(did("t"), "sbom", by), Graph(spoken[:1]).read).score == "1"
+    assert answer(reputation(did("t"), "sbom", by), Graph(spoken).read).score == "0"
