@@ -179,6 +179,11 @@ def below_vectors() -> Iterator[Vector]:
         "evidence_invalid",
     )
     yield _vector("below-anothers", "a pack inside is of a subcontract of another contract", elsewhere, "chain_invalid")
+    worked = _child(top, names=stray, **cheap)
+    claims = _parent({worked.name: tamper(worked.pack, "statement")})
+    yield _vector(
+        "below-statement", "the contract of a pack inside holds, and the work does not", claims, "evidence_invalid"
+    )
 
 
 _ABOVE: Final[dict[str, Any]] = {"subcontracting": Subcontracting(allowed=True, depth=1)}

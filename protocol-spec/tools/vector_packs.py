@@ -102,7 +102,7 @@ FAILS_AT: Final = {
     "price": 3,
     "transcript": 4,
     "unsealed": 5,
-    **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed"), 5),
+    **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed", "below-statement"), 5),
     **dict.fromkeys(("statement", "statement-unreviewed-own", "statement-digest-wrong", "no-subcontracts"), 6),
     **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
     **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-own-fork"), 8),
