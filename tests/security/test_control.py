@@ -14,6 +14,7 @@ import pytest_asyncio
 from aiohttp import ClientError
 
 from control_world import CREDENTIALS, ENTRY, Control, controlled, make_home
+from integration.hires import until
 from undersigned.daemon import Peer, near
 from undersigned.daemon import control as module
 from undersigned.daemon.control import Answer, ControlListener
@@ -290,7 +291,11 @@ async def test_connections_are_bounded(api: Control) -> None:
     """HIRE-CTL-04: one more than the most is closed, and there is room again when they leave."""
     where = ("127.0.0.1", int(api.peer.control_url.rpartition(":")[2]))
     crowd = [await asyncio.open_connection(*where) for _ in range(module.CONNECTIONS)]
+    head = f"POST {PATHS[0]} HTTP/1.1\r\nHost: 127.0.0.1:{where[1]}\r\nAuthorization: Bearer {api.token}\r\n"
     try:
+        for _, writer in crowd:  # each of somebody who has the token, and is not done
+            writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n".encode())
+        await until(lambda: not api.peer._control._near._strangers)
         reader, writer = await asyncio.open_connection(*where)
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
@@ -304,6 +309,21 @@ async def test_connections_are_bounded(api: Control) -> None:
         except (OSError, ClientError):
             await asyncio.sleep(0)  # until the listener has seen them leave
     raise AssertionError("there is no room")
+
+
+async def test_who_has_no_token_keeps_nobody_out(api: Control) -> None:
+    """HIRE-CTL-04: another user of the machine takes all connections, and says nothing, or half a request."""
+    where = ("127.0.0.1", int(api.peer.control_url.rpartition(":")[2]))
+    crowd = [await asyncio.open_connection(*where) for _ in range(module.CONNECTIONS)]
+    try:
+        for _, writer in crowd[::2]:
+            writer.write(b"POST /credentials/issue HTTP/1.1\r\n")
+        for _ in range(3):
+            assert (await api.post(PATHS[0], good(api))).status == 201
+        assert await crowd[0][0].read() == b"", "the oldest made room"
+    finally:
+        for _, one in crowd:
+            one.close()
 
 
 # ---------------------------------------------------------------------- SC-100

@@ -22,7 +22,7 @@ from support import ROOT
 from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, Dropped, Exchange, ToClient, ToServer
 from undersigned.bridges.mcp_answers import REFUSAL
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.daemon import HttpGate, RemoteDesk
+from undersigned.daemon import GateLimits, HttpGate, RemoteDesk
 from undersigned.daemon.mcp_sessions import Sessions
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, ProofError
@@ -477,6 +477,19 @@ async def test_nothing_passes_a_gate_that_cannot_ask(world: World) -> None:
             at.gate._keeper.desk = desk
             assert (await at.send(PING)).status_code >= 400
             assert at.upstream.requests == []
+
+
+async def test_who_signs_nothing_keeps_nobody_out(world: World) -> None:
+    """All connections are taken by strangers who say nothing; the oldest make room."""
+    async with door(world, limits=GateLimits(connections=4)) as at:
+        port = int(at.gate.url.rpartition(":")[2].partition("/")[0])
+        crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        try:
+            assert (await at.send(PING)).status_code == 200
+            assert await crowd[0][0].read() == b""
+        finally:
+            for _, one in crowd:
+                one.close()
 
 
 async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> None:

@@ -101,6 +101,7 @@ class ControlListener:
             part.port,
             connections=connections,
             cancels=False,
+            knows=True,
             edge=_ControlEdge,
             what=what,
         )
@@ -135,6 +136,7 @@ class ControlListener:
         path = request.raw_path.partition("?")[0]
         try:
             self._admit(request)
+            self._near.welcome(request)
             route = self._route(request.method, path)
             body = await self._body(request)
             async with asyncio.timeout(self._answer_seconds):

@@ -340,6 +340,8 @@ class Edge(web.RequestHandler):
         """Whether the next request is not to come on this connection."""
         self._watch: Watch | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self.lost: Callable[[], object] | None = None
+        """Called when the connection is gone."""
 
     def asked(self, request: web.BaseRequest) -> Refused | None:
         """Begins to answer a request; or says why its caller is not let in.
@@ -415,6 +417,8 @@ class Edge(web.RequestHandler):
         """The connection is gone, and its place is free."""
         self._stop_timers(ending=True)
         self.ticket.leave()
+        if self.lost is not None:
+            self.lost()
         super().connection_lost(exc)
 
     def _stop_timers(self, *, ending: bool) -> None:

@@ -107,7 +107,7 @@ class GateProxy:
         self._told = told
         self._body_seconds = body_seconds
         self._session: ClientSession | None = None
-        self._near = NearListener(self._handle, host, port, connections=CONNECTIONS)
+        self._near = NearListener(self._handle, host, port, connections=CONNECTIONS, knows=True)
 
     @property
     def url(self) -> str:
@@ -155,6 +155,7 @@ class GateProxy:
         try:
             fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
             knock = await self._gate.head(request.method, request.raw_path, fields)
+            self._near.welcome(request)
             with _spooled() as body:
                 granted, length = await self._admitted(knock, request, body)
                 response = await self._carried(knock, request, granted, body if length else None, length)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from errno import EADDRINUSE
+from functools import partial
 from typing import Final, TypeAlias
 
 from aiohttp import web
@@ -29,7 +30,9 @@ class NearListener:
     """A server at `host`:`port` (0 picks a free one) for our own programs, or for what stands in front of it.
 
     So an address says nothing about who calls, and `connections` bounds them together. `cancels`: an answer is given
-    up when its caller leaves. `what` is served there is said where it cannot be.
+    up when its caller leaves. `knows`: some callers are made `welcome`, and one connection too many takes the place of
+    the oldest of all others, so that who has nothing to show keeps nobody out. `what` is served there is said where it
+    cannot be.
     """
 
     def __init__(
@@ -40,12 +43,16 @@ class NearListener:
         *,
         connections: int,
         cancels: bool = True,
+        knows: bool = False,
         edge: type[Edge] = Edge,
         what: str = "",
     ) -> None:
         self._host = host
         self._what = what
         self._cancels = cancels
+        self._knows = knows
+        self._strangers: dict[Edge, None] = {}
+        """In the order in which they came."""
         self._answer = answer
         self._edge = edge
         self._limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
@@ -70,9 +77,15 @@ class NearListener:
 
         def protocol() -> asyncio.Protocol:
             ticket = door.enter("near")
+            if isinstance(ticket, Refused) and self._made_room():
+                ticket = door.enter("near")
             if isinstance(ticket, Refused):
                 return Full()
-            return self._edge(server, ticket, self._limits, linger_seconds=LINGER_SECONDS)
+            edge = self._edge(server, ticket, self._limits, linger_seconds=LINGER_SECONDS)
+            if self._knows:
+                self._strangers[edge] = None
+                edge.lost = partial(self._strangers.pop, edge, None)
+            return edge
 
         try:
             # Whoever is cancelled while it begins to serve has what to close; otherwise nobody would.
@@ -83,6 +96,21 @@ class NearListener:
             where = f"{self._what}{' ' if self._what else ''}on {self._host}:{self.port}"
             raise ConfigurationError("bad_configuration", f"cannot listen {where}: {why(exc)}{taken}") from exc
         self.port = int(self._listening.sockets[0].getsockname()[1])
+
+    def welcome(self, request: web.BaseRequest) -> None:
+        """Who sent it has shown that it may: its connection makes room for nobody."""
+        if isinstance(request.protocol, Edge):
+            self._strangers.pop(request.protocol, None)
+
+    def _made_room(self) -> bool:
+        oldest = next(iter(self._strangers), None)
+        if oldest is None:
+            return False
+        del self._strangers[oldest]
+        oldest.ticket.leave()
+        if oldest.transport is not None:
+            oldest.transport.abort()
+        return True
 
     async def _named(self, request: web.BaseRequest) -> web.StreamResponse:
         response = await self._answer(request)
