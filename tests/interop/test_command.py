@@ -16,7 +16,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.interop import Result, Run, chosen, compatibility, verify_report
 from undersigned.interop.failures import shown_all
 from undersigned.protocol import Answer, Moment
-from undersigned.runtime import create_home, sign_record
+from undersigned.runtime import SystemClock, create_home, sign_record
 from undersigned.testing import Actor
 from unit.cli.running import run
 
@@ -106,7 +106,7 @@ async def test_the_report_of_a_run_verifies(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     report = json.loads((tmp_path / "report" / "compatibility.json").read_text())
     signer = home.organisation_document() or home.document()
-    assert verify_report(report, signer)["verdict"] == "passed what was asked"
+    assert verify_report(report, signer, now=SystemClock().now())["verdict"] == "passed what was asked"
     file, document = tmp_path / "report" / "compatibility.json", tmp_path / "signer.json"
     document.write_bytes(signer.raw)
     known = ("--verify", str(file), "--did-document", str(document), "--local")

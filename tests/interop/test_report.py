@@ -172,10 +172,10 @@ async def test_a_report_is_signed(tmp_path: Path) -> None:
     home = create_home(tmp_path / "lab", name="Lab", local=True, port=8109)
     signed = await sign_record(home, compatibility(RUN, results("passed")), NOW)
     signer = home.organisation_document() or home.document()
-    assert verify_report(signed, signer)["seed"] == "a seed"
+    assert verify_report(signed, signer, now=NOW)["seed"] == "a seed"
     with pytest.raises(ProofError):
-        verify_report({**signed, "conforms": True}, signer)
+        verify_report({**signed, "conforms": True}, signer, now=NOW)
     with pytest.raises(UndersignedError):
-        verify_report({name: value for name, value in signed.items() if name != "proof"}, signer)
+        verify_report({name: value for name, value in signed.items() if name != "proof"}, signer, now=NOW)
     with pytest.raises(UndersignedError):
-        verify_report({**signed, "format": "another"}, signer)
+        verify_report({**signed, "format": "another"}, signer, now=NOW)

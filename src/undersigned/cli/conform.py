@@ -446,7 +446,7 @@ async def _signed_by(file: Path, known: DidDocument | None, local: bool) -> tupl
             await gatherer.close()
     if known.id != signer:
         raise VerificationError("proof_invalid", f"it is signed by {signer}, and not by {known.id}")
-    verify_report(report, known)
+    verify_report(report, known, now=SystemClock().now())
     return signer, report
 
 

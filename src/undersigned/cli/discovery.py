@@ -73,7 +73,8 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
         domains = await domain_links(gatherer, did, SystemClock())
     finally:
         await gatherer.close()
-    keys = {method: document.key_for(method, "authentication").kind for method in document.methods("authentication")}
+    known = document.keys("authentication", now=SystemClock().now())
+    keys = {method: key.kind for method, key in known.items()}
     told = [to_builtins(link) for link in domains]
     out.value(
         {"did": did, "keys": keys, "endpoints": endpoints, "card": card, "domains": told}

@@ -16,6 +16,7 @@ from undersigned.runtime import (
     MAX_NAME,
     Home,
     OfferPart,
+    SystemClock,
     checked_name,
     claimed,
     contracts_to_deliver,
@@ -207,8 +208,7 @@ async def keys_list(out: Out, home: str | None) -> None:
     for name, document in documents.items():
         if document is None:
             continue
-        for method in document.methods("assertionMethod"):
-            public = document.key_for(method, "assertionMethod")
+        for method, public in document.keys("assertionMethod", now=SystemClock().now()).items():
             out.value({"name": name, "method": method, "kind": public.kind, "publicKeyMultibase": public.multikey})
             out.line(f"{name:13} {public.kind:8} {method}")
 

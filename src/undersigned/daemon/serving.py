@@ -134,7 +134,8 @@ class ArtifactDoor:
             )
             signer = claimed_key(request).partition("#")[0]
             document = await self._known(signer)
-            verified = verify_request(request, self._keys(document), now=peer.clock.now(), fresh=_later)
+            now = peer.clock.now()
+            verified = verify_request(request, self._keys(document, now), now=now, fresh=_later)
         except UndersignedError as error:
             return self._unsigned(asked, error)
         try:
@@ -208,9 +209,9 @@ class ArtifactDoor:
         return await self._peer.document_of(signer)
 
     @staticmethod
-    def _keys(document: DidDocument):
+    def _keys(document: DidDocument, now: Instant):
         def key(method: DidUrl) -> PublicKey:
-            return document.key_for(method, "authentication")
+            return document.key_for(method, "authentication", now=now)
 
         return key
 

@@ -37,6 +37,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import (
     Digest,
     EngagementId,
+    Instant,
     JsonObject,
     base64url_encode,
     canonicalize,
@@ -328,7 +329,7 @@ class Player:
 
     def _check_alone(self, document: JsonObject, seal: VerifiedMessage) -> None:
         """Returns if what was sealed holds by itself, whatever else was said (HIRE-CTR-10, HIRE-LAN-07)."""
-        keys = keys_of(self.scene.stage.known.document, self.who.document)
+        keys = keys_of(self.scene.stage.known.document, self.who.document, now=self.party.now)
         check = verify_sealed if document["type"] == "Contract" else verify_sealed_change
         check(document, json.loads(self._acceptance_of(document).raw), json.loads(seal.raw), keys=keys)
 
@@ -362,7 +363,7 @@ class Player:
 
     async def _check(self, verified: VerifiedMessage) -> None:
         stage, now, message = self.scene.stage, self.party.now, verified.message
-        keys = keys_of(stage.known.document, self.who.document)
+        keys = keys_of(stage.known.document, self.who.document, now=now)
         talks = self.party.engagement.talks
         agreed = (talks.suite,) if talks is not None and talks.suite else None
         match message:
@@ -390,7 +391,7 @@ class Player:
                     raise LogProofError("log_proof_invalid", "the leaf of the seal is not that of the contract")
                 self._check_alone(self._countersigned(), verified)
             case Closing():
-                _check_note(read_multibase_note(message.checkpoint), stage.known.document)
+                _check_note(read_multibase_note(message.checkpoint), stage.known.document, now)
             case _:
                 pass
 
@@ -487,14 +488,13 @@ class Player:
             raise Failure(f"its statements do not hold: {error.message} ({error.code})") from error
 
 
-def _check_note(note: str, document: DidDocument) -> None:
+def _check_note(note: str, document: DidDocument, now: Instant) -> None:
     """Returns if an Ed25519 key of the document signed the checkpoint.
 
     Raises:
         LogProofError: None did.
     """
-    keys = [document.key_for(method, "assertionMethod") for method in document.methods("assertionMethod")]
-    for key in keys:
+    for key in document.keys("assertionMethod", now=now).values():
         if key.kind == "Ed25519":
             try:
                 verify_note(note, key, document.id)

@@ -188,15 +188,15 @@ def _told(result: Result) -> Mapping[str, Any]:
     }
 
 
-def verify_report(report: Mapping[str, Any], signer: DidDocument) -> Mapping[str, Any]:
-    """The report, once it is signed by a key that `signer` lists for assertions.
+def verify_report(report: Mapping[str, Any], signer: DidDocument, *, now: Instant) -> Mapping[str, Any]:
+    """The report, once it is signed by a key that `signer` lists for assertions `now`.
 
     Raises:
         ProofError, VerificationError: It is not.
     """
     if report.get("format") not in (FORMAT, MATRIX_FORMAT):
         raise VerificationError("schema_violation", f"expected a report of format {FORMAT} or {MATRIX_FORMAT}")
-    return verify_proof(report, key=keys_of(signer), purpose="assertionMethod")
+    return verify_proof(report, key=keys_of(signer, now=now), purpose="assertionMethod")
 
 
 def write_reports(folder: Path, report: JsonObject, results: tuple[Result, ...], said: bytes) -> None:

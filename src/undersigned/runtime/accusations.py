@@ -75,7 +75,7 @@ async def proved(
         else:
             await _check_equivocation(evidence, claim.id, document_of)
     elif claim.kind == "breach":
-        await _check_breach(evidence, claim.id, ledger, own, document_of)
+        await _check_breach(evidence, claim.id, ledger, own, document_of, now)
     # What a judgement rests on is for its issuer to weigh, who is believed about it, and for whoever reads it.
     return frozenset({claim.evidence})
 
@@ -116,7 +116,9 @@ def _conflict(one: SignedMessage, other: SignedMessage) -> bool:
     return len(places) == 1 and not (one.message.notice or other.message.notice) and one.digest != other.digest
 
 
-async def _check_breach(evidence: bytes, accused: Did, ledger: Ledger, own: Did, document_of: DocumentOf) -> None:
+async def _check_breach(
+    evidence: bytes, accused: Did, ledger: Ledger, own: Did, document_of: DocumentOf, now: Instant
+) -> None:
     document = decode_json(evidence, FOREIGN_LIMITS)
     if not isinstance(document, dict):
         raise FormatError("schema_violation", "expected the ruling, a JSON object")
@@ -130,7 +132,7 @@ async def _check_breach(evidence: bytes, accused: Did, ledger: Ledger, own: Did,
     arbiter = _terms(await load_engagement(ledger, summary, own)).arbiter
     if arbiter is None:
         raise VerificationError("evidence_invalid", f"the terms of {ruling.contract} name no arbiter")
-    verify_ruling(document, arbiter=arbiter, keys=keys_of(await document_of(arbiter)))
+    verify_ruling(document, arbiter=arbiter, keys=keys_of(await document_of(arbiter), now=now))
     parties = {summary.role: own, "provider" if summary.role == "hirer" else "hirer": summary.peer}
     wrong = {"for_hirer": "provider", "for_provider": "hirer"}.get(ruling.outcome)
     if wrong is None or parties[wrong] != accused:

@@ -132,7 +132,8 @@ class Agent:
         key = home.key("agent")
         own = home.document()
         method = next(iter(own.methods("assertionMethod")), "")
-        if not method or own.key_for(method, "assertionMethod") != key.public_key:
+        published = own.keys("assertionMethod", now=(clock or SystemClock()).now())
+        if published.get(method) != key.public_key:
             raise ConfigurationError(
                 "key_unavailable", f"the private key in {home.path} is not the first one that {own.id} publishes"
             )

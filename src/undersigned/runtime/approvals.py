@@ -52,6 +52,7 @@ from undersigned.trust import (
 )
 
 from .anchors import read_document
+from .clock import SystemClock
 from .conversation import Conversation
 from .files import write_whole
 from .home import Home
@@ -314,8 +315,8 @@ def load_approvers(home: Home) -> Approvers:
     """
     approvers, office = home.approvers, home.organisation_document()
     for document in (home.document(), *([office] if office else [])) if approvers.people else ():
-        for method in document.methods("assertionMethod"):
-            person = approvers.of_key(document.key_for(method, "assertionMethod"))
+        for method, key in document.keys("assertionMethod", now=SystemClock().now()).items():
+            person = approvers.of_key(key)
             if person is not None:
                 raise ConfigurationError(
                     "bad_configuration", f"[approvers] {person.name} has the key {method}, which is kept in this folder"

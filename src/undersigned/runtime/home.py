@@ -249,9 +249,8 @@ class Home:
         """
         if not self.next_key.exists():
             return False
-        document = self.document()
-        methods = document.methods("authentication")
-        return named_key(self.next_key) in [document.key_for(method, "authentication") for method in methods]
+        published = self.document().keys("authentication", now=SystemClock().now())
+        return named_key(self.next_key) in published.values()
 
     def log_key(self) -> PrivateKey:
         """The private key that signs checkpoints of the log: the agent's, if it is Ed25519, else one of its own.

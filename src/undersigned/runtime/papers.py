@@ -41,6 +41,7 @@ from undersigned.encoding import (
     Did,
     DidUrl,
     Digest,
+    Instant,
     JsonObject,
     base64url_encode,
     from_struct,
@@ -77,15 +78,15 @@ from .turn import Say
 __all__ = ["Papers", "keys_of"]
 
 
-def keys_of(*documents: DidDocument) -> Any:
-    """A look-up of keys in these DID documents, for `undersigned.proof`."""
+def keys_of(*documents: DidDocument, now: Instant) -> Any:
+    """A look-up of keys in these DID documents, as they are `now`, for `undersigned.proof`."""
     known = {document.id: document for document in documents}
 
     def lookup(method: DidUrl, purpose: str) -> PublicKey:
         document = known.get(method.partition("#")[0])
         if document is None:
             raise VerificationError("key_not_authorized", f"{method[:160]!a} is of neither party")
-        return document.key_for(method, purpose)
+        return document.key_for(method, purpose, now=now)
 
     return lookup
 
@@ -293,14 +294,15 @@ class Papers:
         Raises:
             VerificationError, FormatError: It does not hold.
         """
+        now = self._clock.now()
         document = offer.document  # the fold has seen that its parts agree
         proof = document.proof
         read = verify_offered(
             {"@context": document.context, "proof": proof}
             if isinstance(proof, dict) and signs_json(str(proof.get("cryptosuite")))
             else from_struct(document),
-            keys=keys_of(peer),
-            now=self._clock.now(),
+            keys=keys_of(peer, now=now),
+            now=now,
             suites=(self._suite(engagement),),
             jcs=canonical_document(document),
             read=document,
@@ -323,11 +325,11 @@ class Papers:
         Raises:
             VerificationError, FormatError: The second signature does not hold.
         """
-        document = countersigned(offered, proof)
+        document, now = countersigned(offered, proof), self._clock.now()
         verify_countersigned(
             document,
-            keys=keys_of(self._own, peer),
-            now=self._clock.now(),
+            keys=keys_of(self._own, peer, now=now),
+            now=now,
             suites=(self._suite(engagement),),
             jcs=canonical_document(read),
             read=read,
@@ -341,7 +343,7 @@ class Papers:
         Raises:
             VerificationError, FormatError: It is not.
         """
-        return verify_ruling(ruling, arbiter=arbiter, keys=keys_of(document))
+        return verify_ruling(ruling, arbiter=arbiter, keys=keys_of(document, now=self._clock.now()))
 
     @staticmethod
     def check_place(seal: Seal, leaf: bytes) -> bytes:

@@ -263,7 +263,7 @@ class Subcontracts:
         parents = read_parents(offer.parents)
         dids = {did for one in parents for did in (one.document.hirer, one.document.provider)}
         documents = await agent.documents_of(sorted(dids))
-        verify_parents(parents, keys=keys_of(*documents.values()))
+        verify_parents(parents, keys=keys_of(*documents.values(), now=agent.clock.now()))
         return tuple(document_blob(one) for one in documents.values())
 
     async def shown(self, conversation: Conversation) -> tuple[JsonObject, ...]:
