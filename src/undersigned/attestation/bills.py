@@ -8,17 +8,20 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.9; CycloneDX 1.6
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec import Struct
 
 from undersigned.encoding import Digest, Limits, decode_json, digest_hex
 from undersigned.errors import ConfigurationError, FormatError, VerificationError
 
-__all__ = ["BILLS", "LIMITS", "MEDIA_TYPES", "Bill", "check_bills", "read_bill"]
+from .references import is_iri_reference
+
+__all__ = ["BILLS", "LIMITS", "MAX_BILLS_BYTES", "MEDIA_TYPES", "Bill", "check_bills", "read_bill"]
 
 MAX_BILL_BYTES: Final = 16 * 1024 * 1024
 LIMITS: Final = Limits(
@@ -32,6 +35,12 @@ LIMITS: Final = Limits(
     control_characters=True,
     ascii_names=False,
 )
+
+
+MAX_BILLS_BYTES: Final = 4 * MAX_BILL_BYTES
+"""All bills of one delivery together: each takes a minute at most, and the review lasts an hour."""
+MAX_SPDX_PAIRS: Final = 10**8
+"""Relationships times elements: 10,000 of each, which take minutes."""
 
 
 class Bill(Struct, frozen=True, kw_only=True):
@@ -113,15 +122,54 @@ def _cyclonedx_sha256(component: Mapping[str, Any]) -> str | None:
     return _one_sha256((str(one["content"]) for one in hashes if one["alg"] == "SHA-256"), str(component.get("name")))
 
 
-def _cyclonedx(text: str, value: Mapping[str, Any]) -> Bill:
+@lru_cache(maxsize=1)
+def _cyclonedx_schema() -> Any:
+    """What validates by the strict schema of CycloneDX 1.6, in time that grows with the bill and not with its square.
+
+    Of the library's own, two checks take longer than any review lasts: that of items that have to differ, which holds
+    each against each, and that of references by a whole grammar.
+    """
     try:
         from cyclonedx.schema import SchemaVersion
         from cyclonedx.validation.json import JsonStrictValidator
+        from jsonschema import FormatChecker, validators
     except ImportError as exc:
         raise ConfigurationError("missing_extra", "checking CycloneDX needs the extra: undersigned[prov]") from exc
-    wrong: Any = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    found: Any = JsonStrictValidator(SchemaVersion.V1_6)
+    slow = found._validator
+    formats: Any = FormatChecker()
+    formats.checkers = {**slow.format_checker.checkers, "iri-reference": (is_iri_reference, ())}
+    library: Any = validators
+    quick: Any = library.extend(type(slow), {"uniqueItems": _unique_items})
+    return quick(slow.schema, registry=slow._registry, format_checker=formats)
+
+
+def _unique_items(validator: Any, wanted: Any, instance: Any, _schema: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if not wanted or not validator.is_type(instance, "array"):
+        return
+    seen: set[str] = set()
+    for one in instance:
+        seen.add(json.dumps(_plain(one), sort_keys=True))
+    if len(seen) < len(instance):
+        yield ValidationError("items that have to differ are the same")
+
+
+def _plain(value: Any) -> Any:
+    """The same with one spelling of each number: for JSON Schema 1 and 1.0 are one."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in cast("list[Any]", value)]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _cyclonedx(text: str, value: Mapping[str, Any]) -> Bill:
+    wrong: Any = next(_cyclonedx_schema().iter_errors(json.loads(text)), None)
     if wrong is not None:
-        raise FormatError("schema_violation", f"not valid CycloneDX 1.6: {str(wrong.data)[:300]!a}")
+        where = "/".join(map(str, wrong.absolute_path))
+        raise FormatError("schema_violation", f"not valid CycloneDX 1.6 at /{where:.100}: {wrong.message[:300]!a}")
     if value.get("specVersion") != "1.6":  # the schema takes any text here
         raise FormatError("schema_violation", f"expected CycloneDX 1.6; came {str(value.get('specVersion'))[:40]!a}")
     root = value.get("metadata", {}).get("component", {})
@@ -143,6 +191,7 @@ def _spdx(text: str, value: Mapping[str, Any]) -> Bill:
         from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
     except ImportError as exc:
         raise ConfigurationError("missing_extra", "checking SPDX needs the extra: undersigned[spdx]") from exc
+    _check_spdx_size(value)
     try:
         document: Any = JsonLikeDictParser().parse(json.loads(text))
     except SPDXParsingError as exc:
@@ -170,6 +219,25 @@ def _spdx(text: str, value: Mapping[str, Any]) -> Bill:
     }
     files = {one.name.removeprefix("./"): digests[one.spdx_id] for one in document.files if one.spdx_id in digests}
     return Bill(describes=frozenset(digests[name] for name in about if name in digests), files=files)
+
+
+def _check_spdx_size(value: Mapping[str, Any]) -> None:
+    """Returns if the library validates it in minutes: it looks for each relationship among all that there is.
+
+    Raises:
+        FormatError: `too_large`.
+    """
+    elements = [one for name in ("packages", "files", "snippets") for one in _listed(value, name)]
+    related = len(_listed(value, "relationships")) + len(_listed(value, "documentDescribes"))
+    related += sum(len(_listed(cast("dict[str, Any]", one), "hasFiles")) for one in elements if isinstance(one, dict))
+    if related * len(elements) > MAX_SPDX_PAIRS:
+        text = f"{related} relationships among {len(elements)} elements are more than are checked"
+        raise FormatError("too_large", text)
+
+
+def _listed(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name)
+    return cast("list[Any]", found) if isinstance(found, list) else []
 
 
 def _is(relationship: Any, of: str, kind: Any) -> bool:

@@ -20,6 +20,7 @@ from undersigned.messages import Delivery
 
 from .artifacts import ArtifactStore
 from .contents import Contents
+from .incoming import too_large
 
 __all__ = ["check_bills", "check_media"]
 
@@ -36,7 +37,10 @@ async def check_bills(format: str, delivery: Delivery, artifacts: Contents, inpu
     bills = await asyncio.to_thread(import_module, "undersigned.attestation.bills")
     wanted = bills.MEDIA_TYPES.get(format.partition(" ")[0])
     given: dict[str, Digest | bytes] = {name: artifacts.digest(name) for name in artifacts}
-    for name in (name for name, kind in media_types.items() if kind == wanted):
+    found = [name for name, kind in media_types.items() if kind == wanted]
+    if (size := sum(map(artifacts.size, found))) > bills.MAX_BILLS_BYTES:
+        raise too_large(bills.MAX_BILLS_BYTES, f"the bills have {size} together")
+    for name in found:
         given[name] = await artifacts.read(name, bills.LIMITS.max_bytes)
     await asyncio.to_thread(bills.check_bills, format, given, media_types, inputs)
 

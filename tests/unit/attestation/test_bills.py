@@ -7,9 +7,12 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from jsonschema import _utils
+from rfc3987_syntax import is_valid_syntax
 
 from bills import cyclonedx, spdx
 from undersigned.attestation.bills import check_bills, read_bill
+from undersigned.attestation.references import is_iri_reference
 from undersigned.errors import UndersignedError
 
 APP, OTHER = b"the app", b"another"
@@ -128,6 +131,70 @@ def test_a_cyclonedx_document_describes_its_root_alone() -> None:
 def test_a_format_that_is_not_read_is_refused() -> None:
     assert code("SPDX 3.0", {"app": APP, "bill": spdx(APP)}, kind="application/spdx+json") == "digest_mismatch"
     assert code("Own 1", {"app": APP, "bill": b"{}"}, kind="text/plain") == "digest_mismatch"
+
+
+def test_items_that_have_to_differ_are_not_held_each_against_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bill of a megabyte would take longer than a review lasts, and what nobody looked at is accepted by silence."""
+    compared: list[object] = []
+    equal: Any = _utils.equal
+
+    def counted(one: object, two: object) -> bool:
+        compared.append(one)
+        return bool(equal(one, two))
+
+    monkeypatch.setattr(_utils, "equal", counted)
+    files = [{"type": "file", "name": f"file {number}"} for number in range(500)]
+    assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, components=files)}) == ""
+    assert len(compared) < len(files)
+    evidence = [{"evidence": {"identity": [{"field": "name", "confidence": one}]}} for one in (0, 0.0, 0.5)]
+    same = [{"type": "file", "name": "one"} | one for one in evidence]
+    assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, components=same[1:])}) == ""
+    assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, components=same[:2])}) == "schema_violation"
+
+
+def test_relationships_are_bounded_by_what_they_are_searched_among() -> None:
+    """The library looks for each of them among all packages and files."""
+    whole = json.loads(spdx(APP))
+    many = [{**whole["files"][0], "SPDXID": f"SPDXRef-{number}"} for number in range(10_000)]
+    related = whole["relationships"] * 10_001
+    assert code(SPDX, {"app": APP, "bill": spdx(APP, files=many, relationships=related)}) == "too_large"
+    listed = {"relationships": None, "documentDescribes": ["SPDXRef-app"] * 10_001}
+    assert code(SPDX, {"app": APP, "bill": spdx(APP, files=many, **listed)}) == "too_large"
+    held = [{**whole["packages"][0], "hasFiles": ["SPDXRef-0"] * 10_001}]
+    assert code(SPDX, {"app": APP, "bill": spdx(APP, files=many, packages=held)}) == "too_large"
+
+
+REFERENCES = {
+    True: [
+        *("", "a", "a/b", "http://a", "http://a:80/x?y#z", "//a/b", "///x", "./a:b", "a%41", "\u00e9", "x?\ue000"),
+        *("http://\u00e9.example/\u00fc", "http://u:p@h/", "http://h@/", "mailto:x@y", "urn:x:y", "#", "?", "a?b?c"),
+        *("http://", "http:", "http:a", "http://a//b", "http://a:/", "http://[v1.a:b]/", "pkg:pypi/x@1?y=z#q"),
+    ],
+    False: [
+        *("http://a:x/", "http://[::1", "http://[1.2.3.4]/", "a:b c", "1:b", ":a", "a b", "a%4", "%zz", "x#\ue000"),
+        *("a\\b", "a|b", "<a>", "http://u@p@h/", "a#b#c", "\0", "a\n", "http://a:80:80/", "[", "a[b]", "\ufdd0"),
+        *("http://[::1%25eth0]/", "a^b", "a`b", "{a}", '"a"', "?a[b]"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("holds", "text"), [(holds, text) for holds in REFERENCES for text in REFERENCES[holds]])
+def test_a_reference_is_one_by_its_standard(holds: bool, text: str) -> None:
+    """As the grammar of the library has it, which takes a millisecond for each character."""
+    assert is_iri_reference(text) is bool(is_valid_syntax("iri_reference", text)) is holds
+
+
+def test_a_long_reference_is_read_in_a_bill() -> None:
+    """By the library's grammar this one would take a quarter of an hour."""
+    references = [{"type": "website", "url": f"https://app.example/{'a' * 500_000}"}]
+    component = json.loads(cyclonedx(APP))["metadata"]["component"] | {"externalReferences": references}
+    assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, metadata={"component": component})}) == ""
+    references[0]["url"] += " "
+    assert (
+        code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, metadata={"component": component})}) == "schema_violation"
+    )
+    assert is_iri_reference("http://[::1]/")
+    assert is_iri_reference("\U000e1000")
 
 
 def doubled(format: str, more: str) -> dict[str, Any]:

@@ -604,6 +604,21 @@ def test_a_bill_that_is_too_large_to_be_read_is_none(
     assert ends == [("accepted", ""), ("rejected", "too_large")]
 
 
+def test_all_bills_of_a_delivery_have_a_limit_together(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SC-69: the provider says how many there are, and what of a delivery is a bill."""
+    bill = cyclonedx(b"done")
+
+    async def delivers(job: Job) -> None:
+        for name in ("summary.txt", "bill.cdx.json"):
+            await job.deliver(name, bill, media_type="application/vnd.cyclonedx+json")
+
+    world = open_world(handler=delivers)
+    monkeypatch.setattr("undersigned.attestation.bills.MAX_BILLS_BYTES", 2 * len(bill) - 1)
+    ours = world.begin(sbom="CycloneDX 1.6")
+    world.until("closed", ours.id)
+    assert dict(facts(world.hirer, ours.id))["rejected"].startswith("too_large: ")
+
+
 def test_a_bill_that_cannot_be_checked_is_not_asked_for(open_world: Open) -> None:
     world = open_world()
     with pytest.raises(ConfigurationError, match=r"CycloneDX 1\.6 or SPDX 2\.3"):
