@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from aiohttp import web
 
 from gate_world import Service, World, at_work, proxied
+from integration.interrupted import Interrupted
 from undersigned.bridges.http_signatures import content_digest
-from undersigned.daemon import GateProxy, RequestGate
+from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
 from undersigned.encoding import digest_bytes
 from undersigned.runtime.turn import Say
 from undersigned.transport import Identity
@@ -354,6 +358,74 @@ async def test_an_answer_that_is_none_yet_is_not_passed_on(world: World) -> None
     async with server, world.desk() as desk, GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
         heard = await world.ask(proxy.url, "PUT", "/files/x", b"abc")
     assert heard.no == (502, "upstream_failed", "")
+
+
+@pytest.mark.parametrize("ends", ["start", "stop"])
+async def test_a_proxy_that_is_cancelled_leaves_nothing_open(ends: str, world: World) -> None:
+    """At whatever it waits for, as `asyncio.timeout` around it does, with an answer under way."""
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    hangs, leave = asyncio.Event(), asyncio.Event()
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hangs.set()
+        await leave.wait()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    reached = 0
+    async with server, world.desk() as desk:
+        for number in count():
+            proxy = GateProxy(RequestGate(desk, world.rules), upstream, host="localhost")
+            if ends == "start":
+                cut = Interrupted(proxy.start(), number)
+            else:
+                await proxy.start()
+                hangs.clear()
+                asking = asyncio.create_task(world.ask(proxy.url, "GET", APP))
+                await hangs.wait()
+                cut = Interrupted(proxy.stop(), number)
+            waiting = asyncio.create_task(_run(cut))
+            await asyncio.wait({waiting})
+            if ends == "stop":
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            elif not waiting.cancelled():
+                await proxy.stop()
+            assert proxy._session is None, number
+            reached += cut.reached
+            if not cut.reached:
+                break
+        leave.set()
+    gc.collect()
+    assert (reached > 0, faults) == (True, [])
+
+
+async def _run(cut: Interrupted) -> None:
+    await cut
+
+
+async def test_what_ended_is_said_though_nobody_waits_for_it(world: World) -> None:
+    """A close that is cancelled took it along: what did not happen stayed spent."""
+    told, leave = asyncio.Event(), asyncio.Event()
+
+    class Slow(RemoteDesk):
+        async def done(self, permit: str, *, happened: bool) -> None:
+            await leave.wait()
+            await super().done(permit, happened=happened)
+            told.set()
+
+    async with Slow(world.hirer.gates_url, world.hirer.home.gate_token()) as desk:
+        gate = RequestGate(desk, world.rules)
+        gate.done("a permit", happened=False)
+        closing = asyncio.create_task(gate.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+        leave.set()
+        await gate.close()
+        assert told.is_set()
 
 
 async def test_no_answer_says_by_which_program_it_is(world: World) -> None:

@@ -129,17 +129,21 @@ class GateProxy:
         )
         try:
             await self._near.start()
-        except ConfigurationError:
+        except BaseException:  # whoever is cancelled here has nothing to stop
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Takes nothing more, lets answers under way finish, and returns."""
-        await self._near.stop()
-        await self._gate.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Takes nothing more, lets answers under way finish, and returns; at once, if whoever waits for that is
+        cancelled.
+        """
+        try:
+            await self._near.stop()
+            await self._gate.close()
+        finally:
+            session, self._session = self._session, None
+            if session is not None:
+                await session.close()
 
     async def __aenter__(self) -> GateProxy:
         await self.start()

@@ -132,7 +132,8 @@ class Gatekeeper:
 
     async def close(self) -> None:
         """Returns once everything that ended is said."""
-        await asyncio.gather(*self._telling)
+        if self._telling:
+            await asyncio.wait(self._telling)  # whoever is cancelled here takes none of them along
 
     @staticmethod
     def refused(error: UndersignedError, method: str, path: str) -> tuple[int, bytes]:
