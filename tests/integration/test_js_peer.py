@@ -239,6 +239,25 @@ async def test_it_hires_ours(suite: str, tmp_path: Path) -> None:
     await assert_one_story(home, js, told, suite)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("init", "{there}"), "peer.js: EEXIST: file already exists, open '{there}/peer.json'\n"),
+        (
+            ("serve", "{there}/no"),
+            "peer.js: ENOENT: no such file or directory, open '{there}/no/peer.json'\n",
+        ),
+        (("serve", "{there}", "--offer", "x=1 EUR"), "peer.js: no handler for x=1 EUR\n"),
+    ],
+    ids=["there", "nowhere", "no-handler"],
+)
+def test_what_stands_in_its_way_is_told_in_a_line(words: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    there = Js(tmp_path / "js").folder
+    command = [node(), str(PEER / "bin" / "peer.js"), *(word.format(there=there) for word in words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", says.format(there=there))
+
+
 async def test_it_is_owed_each_thing_that_ours_delivers(tmp_path: Path) -> None:
     """What it asks for is named once in the contract, however much is delivered."""
 

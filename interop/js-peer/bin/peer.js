@@ -60,26 +60,34 @@ async function services(offers, files) {
   });
 }
 
-if (command === 'init') {
-  await createHome(folder);
-  const { did, organisation } = openHome(folder);
-  print({ did, organisation });
-} else if (command === 'serve') {
-  const home = openHome(folder);
-  const peer = await new Peer({
-    home: folder, key: home.key, credentials: home.credentials, trust: values.trust, local: values.local, port: Number(values.port ?? 0), origin: values.origin,
-    ...(values.suite ? { suites: values.suite } : {}), services: await services(values.offer ?? [], values.handler ?? []), hookToken: values['hook-token'], verbose: values.verbose,
-    ...(budget ? { budget: Object.fromEntries(budget) } : {}),
-  }).start();
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  const hook = values['hook-token'] === undefined ? {} : { hook: peer.origin };
-  print({ did: peer.did, organisation: home.organisation, url: peer.url, origin: peer.origin, ...hook, version });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => peer.stop().then(() => process.exit(0)));
-} else if (command === 'export') {
-  const { key } = openHome(folder);
-  const peer = new Peer({ home: folder, key, local: values.local });
-  writeFileSync(file, pack(peer, engagement), { flag: 'wx' });
-  print({ file });
-} else {
-  usage(`no such command: ${command}`);
+async function run() {
+  if (command === 'init') {
+    await createHome(folder);
+    const { did, organisation } = openHome(folder);
+    print({ did, organisation });
+  } else if (command === 'serve') {
+    const home = openHome(folder);
+    const peer = await new Peer({
+      home: folder, key: home.key, credentials: home.credentials, trust: values.trust, local: values.local, port: Number(values.port ?? 0), origin: values.origin,
+      ...(values.suite ? { suites: values.suite } : {}), services: await services(values.offer ?? [], values.handler ?? []), hookToken: values['hook-token'], verbose: values.verbose,
+      ...(budget ? { budget: Object.fromEntries(budget) } : {}),
+    }).start();
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+    const hook = values['hook-token'] === undefined ? {} : { hook: peer.origin };
+    print({ did: peer.did, organisation: home.organisation, url: peer.url, origin: peer.origin, ...hook, version });
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => peer.stop().then(() => process.exit(0)));
+  } else if (command === 'export') {
+    const { key } = openHome(folder);
+    const peer = new Peer({ home: folder, key, local: values.local });
+    writeFileSync(file, pack(peer, engagement), { flag: 'wx' });
+    print({ file });
+  } else {
+    usage(`no such command: ${command}`);
+  }
 }
+
+// What stands in the way here, such as a folder that is there or a port that is taken, is no defect of this program.
+run().catch((error) => {
+  process.stderr.write(`peer.js: ${values.verbose ? error.stack : error.message}\n`);
+  process.exit(1);
+});
