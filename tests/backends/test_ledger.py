@@ -269,17 +269,17 @@ async def test_a_place_refused_for_good_is_taken_again(ledger: Ledger, again: Ag
         await ledger.commit(move(name, 2, place=4, rows=(row(name, 4, sequence=1, text="third"),), outbox=()))
 
 
-async def test_a_place_is_given_up_and_taken_in_one_commit(ledger: Ledger, again: Again) -> None:
+@pytest.mark.parametrize("booked", [{}, {"release": ("r",)}, {"reserve": (reservation("s", "1", "5"),)}])
+async def test_a_place_is_given_up_and_taken_in_one_commit(ledger: Ledger, again: Again, booked: Any) -> None:
     """HIRE-NEG-19: the answer to the refusal stands where the refused move stood."""
     name = engagement()
-    refused = move(name, 1)
+    refused = move(name, 1, reserve=(reservation("r", "1", "5"),))
     await ledger.commit(refused)
     (first,) = refused.rows
     problem, other = row(name, 2, own=False), row(name, 3, sequence=1, text="another")
     rows = (problem, other)
-    await ledger.commit(
-        Commit(name, (1, 0), (1, 0), rows, summary(name, (1, 0)), outbox=(other.digest,), freed=(first.digest,))
-    )
+    of = summary(name, (1, 0))
+    await ledger.commit(Commit(name, (1, 0), (1, 0), rows, of, outbox=(other.digest,), freed=(first.digest,), **booked))
     ledger = await again(ledger)
     assert await ledger.rows(name) == (first, *rows)
     assert await ledger.outbox(name) == (other,)
@@ -579,6 +579,9 @@ async def test_limits_change_with_the_commit(ledger: Ledger) -> None:
     await ledger.commit(move(name, 1, reserve=(reservation("r", "2", "5"), reservation("s", "1", "5"))))
     await ledger.commit(move(name, 2, settle=(Settlement("r", {"read/EUR": "1"}),), release=("s",)))
     assert await ledger.usage(C) == {"read/EUR": "1"}
+    await ledger.commit(move(name, 3, reserve=(reservation("t", "2", "5"),)))
+    await ledger.commit(move(name, 4, release=("t",)))
+    assert await ledger.usage(C) == {"read/EUR": "1"}
 
 
 # heads of others' logs
@@ -776,6 +779,8 @@ async def test_a_commit_without_leaves_leaves_the_tree_as_it_is(ledger: Ledger) 
 
 async def test_the_newest_checkpoint_is_kept(ledger: Ledger, again: Again) -> None:
     heads: list[Head] = []
+    await ledger.put_checkpoint(await newest(ledger), "note 0")
+    assert await ledger.checkpoint() == "note 0"
     for at in range(3):
         await ledger.commit(move(engagement(at), 1, leaves=(b"%d" % at,)))
         heads.append(await newest(ledger))

@@ -25,7 +25,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.errors import LedgerConflict, LedgerError
 from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, Stated, open_ledger
 from undersigned.ledger.chain import first_link, link
-from undersigned.ledger.sqlite_rows import tree_seal
+from undersigned.ledger.sqlite_rows import engagement_seal, seal, tree_seal
 
 NAME = engagement()
 
@@ -375,6 +375,100 @@ async def test_sc89_an_edited_row_with_its_own_hash_is_found(tmp_path: Path) -> 
         edit(copy, f"UPDATE journal SET raw = ? {where}", other.raw, f"UPDATE journal SET link = ? {where}", new)
         edit(copy, f"UPDATE journal SET digest = ? {where}", other.digest)
         assert await verdict(copy, expected) == "found"
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("reservation", {"state": "'released'"}),
+        ("engagement", {"own": "own + 1"}),
+        ("engagement", {"peer": "peer - 1"}),
+        ("engagement", {"length": "length - 1"}),
+        ("engagement", {"outbox": "CAST('[[1,\"uEi\"]]' AS BLOB)"}),
+        ("engagement", {"outbox": "CAST('[[3,\"uEi\"]]' AS BLOB)"}),
+    ],
+)
+async def test_sc89_an_edited_row_that_was_sealed_again_is_found(
+    tmp_path: Path, table: str, change: dict[str, str]
+) -> None:
+    """Its seal fits, as whoever can write the file can make it; what it repeats of other rows does not."""
+    path = tmp_path / "ledger.db"
+    expected = await filled(path)
+    covered = {
+        "reservation": "id, contract, kind, state, until, body",
+        "engagement": "name, own, peer, length, head, live, summary, outbox",
+    }[table]
+    values = ", ".join(change.get(name, name) for name in covered.split(", "))
+    made = ", ".join(f"{name} = {value}" for name, value in change.items())
+    db = sqlite3.connect(path)
+    db.create_function("reservation_sealed", 6, seal)
+    db.create_function("engagement_sealed", 8, engagement_seal)
+    db.execute(f"UPDATE {table} SET {made}, seal = {table}_sealed({values}) WHERE rowid = 2")
+    db.commit()
+    db.close()
+    assert await verdict(path, expected) == "found"
+
+
+async def test_sc88_a_lost_page_of_an_index_is_found(tmp_path: Path) -> None:
+    """What is looked up by it would be missing, and nothing that is stored in the rows says so."""
+    path = tmp_path / "ledger.db"
+    expected = await filled(path)
+    db = sqlite3.connect(path)
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'leaf_hash'").fetchone()
+    db.close()
+    data = bytearray(path.read_bytes())
+    start = (page - 1) * size
+    assert data[start] == 10, "a page of an index"
+    data[start + 3 : start + 5] = bytes(2)  # so many entries
+    path.write_bytes(data)
+    assert await verdict(path, expected) == "found"
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("UPDATE leaf SET inner = zeroblob(64) WHERE id = 3", "store_corrupt"),
+        ("UPDATE leaf SET inner = x'' WHERE id = 3", "store_corrupt"),
+        ("UPDATE tree SET root = zeroblob(32)", "store_corrupt"),
+        ("UPDATE tree SET size = 3", "ledger_diverged"),
+        ("DELETE FROM leaf WHERE id = 3", "ledger_diverged"),
+    ],
+)
+async def test_sc89_a_tree_that_leads_elsewhere_is_not_written(tmp_path: Path, statement: str, code: str) -> None:
+    """Nobody has to ask for a check: what would be signed next is looked at when it is opened."""
+    path = tmp_path / "ledger.db"
+    await filled(path)
+    edit(path, statement, None)
+    with pytest.raises(LedgerError) as refused:
+        await opened(path)
+    assert refused.value.code == code
+
+
+async def test_sc90_another_ledger_in_its_place_is_refused(tmp_path: Path) -> None:
+    """As many leaves, or more, are not the same ones: by the head beside it, and by the checkpoint inside."""
+    path, other = tmp_path / "ledger.db", tmp_path / "other.db"
+    await filled(path)
+    ledger = await opened(other)
+    for at in range(6):
+        await ledger.commit(move(engagement(at), 1, leaves=(b"another leaf %d" % at,)))
+    await ledger.close()
+    shutil.copy(other, path)
+    with pytest.raises(LedgerError) as refused:
+        await opened(path)
+    assert refused.value.code == "ledger_diverged"
+
+
+async def test_sc89_an_entry_that_was_changed_is_not_gone_on_from(tmp_path: Path) -> None:
+    """A move is not decided on a position that somebody wrote there."""
+    path = tmp_path / "ledger.db"
+    await filled(path)
+    edit(path, "UPDATE engagement SET own = 1, length = 2 WHERE id = 1", None)
+    ledger = await opened(path)
+    with pytest.raises(LedgerError) as refused:
+        await ledger.commit(move(engagement(0), 2, peer=1, text="another"))
+    assert (refused.value.code, ledger.ready) == ("store_corrupt", False)
+    await ledger.close()
 
 
 @pytest.mark.parametrize("dropped", range(1, 5))

@@ -99,7 +99,7 @@ def node_source(db: sqlite3.Connection) -> Callable[[int, int], bytes]:
             found = db.execute("SELECT substr(inner, ?, 32) FROM leaf WHERE id = ?", (32 * level - 31, last)).fetchone()
         else:
             found = db.execute("SELECT hash FROM leaf WHERE id = ?", (place,)).fetchone()
-        if found is None or len(found[0]) != 32:
+        if found is None or len(found[0] or b"") != 32:  # of no bytes at all SQLite gives no part
             raise LedgerError("store_corrupt", f"the tree misses node {place} of level {level}")
         return found[0]
 

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -17,18 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from backends.moves import AT, BEFORE_6, OWN, PEER, answer, engagement, move, reservation, summary
 from support import ROOT, file_size_limit
-from undersigned.encoding import canonicalize, digest_bytes, digest_of
+from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, digest_of, shift
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, ScopeError
 from undersigned.ledger import (
     Blob,
     Head,
+    Ledger,
     Seen,
     SqliteLedger,
     Stated,
+    decided,
     open_books,
     open_ledger,
     sqlite_file,
@@ -49,7 +54,7 @@ from undersigned.ledger.sqlite_file import (
     require,
 )
 from undersigned.testing import Actor
-from undersigned.transparency import leaf_hash, verify_consistency
+from undersigned.transparency import Frontier, checkpoint_text, leaf_hash, verify_consistency
 
 NAME = engagement()
 
@@ -239,6 +244,7 @@ async def test_the_tree_of_version_5_is_kept(ledger: SqliteLedger, path: Path) -
     assert [await opened.index_of(NAME, leaf_hash(leaf)) for leaf in leaves] == list(range(13))
     again = await opened.commit(move(NAME, 14, leaves=(leaves[3], b"a new one")))
     assert again.leaves == (3, 13)
+    assert (await opened.commit(move(NAME, 15, leaves=(b"a new one", leaves[12])))).leaves == (13, 12)
     assert (await opened.check()).ok
     await opened.close()
     db = sqlite3.connect(path)
@@ -430,7 +436,58 @@ async def test_a_reader_sees_that_the_database_is_gone(path: Path) -> None:
         assert path.name not in os.listdir(path.parent)
 
 
-# evidence that is gone
+# what is gone
+
+
+def says(size: int) -> dict[str, Any]:
+    """Members of a message that says how large its sender's log was: by its head, or in a signed note."""
+    return {"head": {"size": size}}
+
+
+def shows(size: int) -> dict[str, Any]:
+    note = f"{checkpoint_text(PEER, size, bytes(32)).decode()}\n\u2014 {PEER} AAAAAAA=\n"
+    return {"checkpoint": f"u{base64url_encode(note.encode())}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "type", "said", "held", "whole"),
+    [
+        ("received", "Offer", says(3), 3, True),
+        ("received", "Acceptance", says(3), 4, True),
+        ("received", "Offer", says(3), 2, False),
+        ("received", "Acceptance", says(3), None, False),
+        ("received", "Closing", shows(5), 5, True),
+        ("received", "Closing", shows(5), 4, False),
+        ("received", "Closing", says(3) | shows(5), 4, False),
+        ("received", "Closing", {}, None, True),
+        ("sent", "Offer", says(3), None, True),
+    ],
+)
+async def test_what_was_seen_of_a_log_is_as_large_as_its_messages_say(
+    ledger: SqliteLedger, kind: Any, type: str, said: dict[str, Any], held: int | None, whole: bool
+) -> None:
+    """HIRE-LOG-09: what was taken out whole has no seal that could be wrong; until our operator begins it anew."""
+    document = {"engagement": NAME, "type": type, **said}
+    sender = PEER if kind == "received" else OWN
+    row = Row(NAME, 1, kind, AT, sender, 1, type, digest_of(document), canonicalize(document))
+    position = (0, 1) if kind == "received" else (1, 0)
+    seen = () if held is None else (Stated(log=PEER, size=held, root=bytes(32), at=AT, note="a note"),)
+    await ledger.commit(
+        replace(move(NAME, 1), rows=(row,), outbox=(), position=position, seen=seen, summary=summary(NAME, position))
+    )
+    found = await ledger.check()
+    assert [defect.where for defect in found.defects] == ([] if whole else [f"log of {PEER}"])
+    reader = await open_ledger(f"sqlite://{ledger._path}", read_only=True)
+    assert (await reader.check()).ok == whole
+    await reader.close()
+
+
+async def test_a_log_that_begins_anew_may_be_smaller(ledger: SqliteLedger) -> None:
+    document = {"engagement": NAME, **says(3)}
+    row = Row(NAME, 1, "received", AT, PEER, 1, "Offer", digest_of(document), canonicalize(document))
+    await ledger.commit(replace(move(NAME, 1), rows=(row,), outbox=(), position=(0, 1), summary=summary(NAME, (0, 1))))
+    await ledger.update_seen(PEER, lambda seen: decided(seen, AT, anew=True, reason="it was lost"))
+    assert (await ledger.check()).ok
 
 
 def signed(name: str, place: int, method: str) -> Row:
@@ -446,6 +503,8 @@ DELETIONS = {
     "the first key's document": "DELETE FROM evidence WHERE id = 1",
     "the second key's document": "DELETE FROM evidence WHERE id = 2",
     "the proof of an equivocation": "DELETE FROM evidence WHERE kind = 'equivocation'",
+    "the proof of an equivocation, with its bytes": "DELETE FROM blob WHERE digest IN"
+    " (SELECT digest FROM evidence WHERE kind = 'equivocation'); DELETE FROM evidence WHERE kind = 'equivocation'",
     "the bytes with the entries": "DELETE FROM blob; DELETE FROM evidence",
     "the bytes": "DELETE FROM blob",
 }
@@ -514,6 +573,122 @@ async def test_limits_are_the_same_from_memory_and_from_the_file(
     assert await ledger.usage("uEiContract") == {"read/EUR": "10"}
     assert [entry.id for entry in await ledger.open_reservations("uEiContract")] == ["r2", "r3"]
     assert (await ledger.check()).ok
+
+
+Booking = tuple[str, str, str, int, int, bool]
+bookings = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "reserve", "settle", "release"]),
+        st.sampled_from(["x", "y"]),
+        st.sampled_from(["1", "2", "3"]),
+        st.integers(0, 4),
+        st.integers(0, 3),
+        st.booleans(),
+    ),
+    max_size=14,
+)
+
+
+async def booked(ledger: Ledger, number: int, booking: Booking) -> object:
+    """What became of the booking that was made in that minute; `lasts` counts minutes."""
+    what, contract, id, amount, lasts, promised = booking
+    now, name = shift(AT, 60 * number), f"{contract}/{id}"
+    try:
+        if what == "settle":
+            return await ledger.settle(name, {"read/EUR": str(amount)})
+        if what == "release":
+            return await ledger.release(name)
+        kind = "capacity" if promised else "action"
+        until = shift(now, 60 * lasts)
+        return await ledger.reserve(
+            reservation(name, str(amount), "6", contract=contract, at=now, until=until, kind=kind)
+        )
+    except (LedgerError, ScopeError) as refused:
+        return refused.code
+
+
+@given(bookings, st.integers(0, 14))
+@settings(max_examples=40, deadline=None)
+def test_bookings_come_to_the_same_together_or_one_by_one(some: list[Booking], cut: int) -> None:
+    """HIRE-SCO-08, HIRE-NEG-21: in one group or in several, each counts what those before it took and gave back."""
+
+    async def run(ledger: Ledger, *groups: list[Booking]) -> list[object]:
+        done: list[object] = []
+        for group in groups:
+            done += await asyncio.gather(*(booked(ledger, number, one) for number, one in enumerate(group, len(done))))
+        now = shift(AT, 60 * len(some))
+        for contract in "xy":
+            done += [await ledger.usage(contract), await ledger.usage(contract, now)]
+            done += await ledger.open_reservations(contract)
+        assert (await ledger.check()).ok
+        await ledger.close()
+        return done
+
+    async def both() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            expected = await run(await open_ledger("memory:"), *([one] for one in some))
+            written = await open_ledger(f"sqlite://{folder}/ledger.db")
+            assert await run(written, some[:cut], some[cut:]) == expected
+
+    asyncio.run(both())
+
+
+async def test_what_a_group_saw_of_a_log_follows_on_itself(ledger: SqliteLedger) -> None:
+    """HIRE-LOG-22: moves that are written together, each with a head of the same log."""
+    heads = [
+        Stated(
+            log=PEER,
+            size=size,
+            root=bytes([size]) * 32,
+            at=AT,
+            note=f"note {size}",
+            continues=(Head(size - 1, bytes([size - 1]) * 32),),
+        )
+        for size in (3, 4, 6, 5)
+    ]
+    await asyncio.gather(*(ledger.commit(move(engagement(one.size), 1, seen=(one,))) for one in heads))
+    found = await ledger.seen(PEER)
+    assert found is not None
+    assert [one.size for one in found.held] == [5, 6]
+    assert ledger.counters.groups == 1
+
+
+async def test_a_checkpoint_is_of_what_its_group_writes(ledger: SqliteLedger) -> None:
+    empty, tree = await ledger.head(), Frontier()
+    await ledger.put_checkpoint(empty, "note 0")
+    assert await ledger.checkpoint() == "note 0"
+    leaves = [b"%d" % at for at in range(5)]
+    for leaf in leaves:
+        tree.append(leaf_hash(leaf))
+    work = [ledger.commit(move(engagement(leaf), 1, leaves=(leaf,))) for leaf in leaves]
+    await asyncio.gather(*work, ledger.put_checkpoint(Head(5, tree.root), "note 5"))
+    assert await ledger.checkpoint() == "note 5"
+    assert ledger.counters.groups == 2
+    assert (await ledger.check()).ok
+
+
+async def test_a_commit_is_as_long_as_it_is(ledger: SqliteLedger, path: Path) -> None:
+    """Rows are written many at once, of each kind: none is left out, whatever their number."""
+    for count in (1, 31, 32, 33, 70):
+        name = engagement(f"of {count}")
+        facts = tuple(Row(name, at, "noted", AT, OWN, None, "fact", "", b"%d" % at) for at in range(2, count + 1))
+        first = move(name, 1)
+        blobs = tuple(Blob(digest_bytes(data), data) for data in (b"%d of %d" % (at, count) for at in range(count)))
+        leaves = tuple(blob.raw for blob in blobs)
+        effects = tuple(f"{count}/{at}" for at in range(count))
+        taken = tuple(reservation(f"{count}/{at}", "1", None, contract=name) for at in range(count))
+        made = replace(first, rows=(*first.rows, *facts), evidence=blobs, leaves=leaves, effects=effects, reserve=taken)
+        await ledger.commit(made)
+    await ledger.close()
+    again = SqliteLedger(path)
+    await again.open()
+    for count in (1, 31, 32, 33, 70):
+        name = engagement(f"of {count}")
+        assert [row.place for row in await again.rows(name)] == list(range(1, count + 1))
+        assert len(await again.evidence(name)) == len(await again.effects(name)) == count
+        assert await again.usage(name) == {"read/EUR": str(count)}
+    assert (await again.check()).ok
+    await again.close()
 
 
 @pytest.mark.parametrize("kept", [-1, 3, 8192])
