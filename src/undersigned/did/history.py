@@ -70,7 +70,7 @@ class DidHistory(msgspec.Struct, frozen=True, kw_only=True):
             VerificationError: As `document`; `did_deactivated` from the time of the last version on.
         """
         in_force = [version for version in self.versions if version.time <= instant]
-        if not in_force or all(version.did != self.did for version in in_force):
+        if not any(version.did == self.did for version in in_force):
             raise ResolutionError("did_unresolvable", f"{self.did} did not exist at {instant}")
         if self.deactivated and in_force[-1] is self.versions[-1]:
             return self.document  # which raises

@@ -141,6 +141,8 @@ P256 = "zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv"
         (method(publicKeyBase58=base58_encode(K2.raw)), "did_document_invalid"),
         (without(method(), "publicKeyMultibase", publicKeyJwk=K1.jwk), "did_document_invalid"),
         (without(method(), "publicKeyMultibase", type="JsonWebKey", publicKeyJwk="x"), "did_document_invalid"),
+        (method(type="JsonWebKey", publicKeyMultibase=K1.jwk), "did_document_invalid"),
+        (without(method(), "publicKeyMultibase", publicKeyJwk=K1.multikey), "did_document_invalid"),
         (
             without(method(), "publicKeyMultibase", type="JsonWebKey", publicKeyJwk={**K1.jwk, "d": "AA"}),
             "did_document_invalid",

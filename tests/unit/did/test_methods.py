@@ -7,7 +7,7 @@ import json
 import pytest
 from nacl.signing import SigningKey
 
-from undersigned.did import DID_METHODS, did_key, document_from, fetches, is_derived
+from undersigned.did import DID_METHODS, did_key, document_from, fetches, is_derived, keeps_history
 from undersigned.encoding import base64url_encode, canonicalize, digest_bytes
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey, public_key_from_raw
@@ -194,3 +194,12 @@ def test_which_documents_follow_from_their_did():
     ):
         assert is_derived(did) is derived
     assert code_of(is_derived, "did:key:z") == "did_document_invalid"
+
+
+def test_which_methods_keep_a_history():
+    for did, kept in (
+        (f"did:webvh:Qm{'1' * 44}:globex.example", True),
+        (did_key(KEY), False),
+        ("did:example:a", False),
+    ):
+        assert keeps_history(did) is kept

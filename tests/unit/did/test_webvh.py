@@ -168,6 +168,9 @@ def test_what_was_changed_afterwards_is_refused(change: Callable[[list[JsonObjec
         (lambda last: last.update(versionTime="2026-10-01T00:00:00Z"), "expected a time after"),
         (lambda last: last.update(versionTime="2026-11-25T12:01:01Z"), "expected a time up to"),
         (lambda last: last.update(versionTime="2026-11-10"), "expected versionTime as"),
+        (lambda last: last.update(versionTime=5), "expected versionTime as"),
+        (lambda last: last.update(parameters=[]), "expected objects in parameters and state"),
+        (lambda last: last.update(state="text"), "expected objects in parameters and state"),
         (lambda last: last.update(versionTime="2026-11-10T00:00:00+00:00"), "expected versionTime as"),
         (lambda last: last["parameters"].update(scid=UNNAMED), "in the first entry alone"),
         (lambda last: last["parameters"].update(method="did:webvh:0.5"), "expected method did:webvh:1.0"),
@@ -221,12 +224,23 @@ def test_an_entry_with_a_good_proof_and_another_hash_is_refused(last: bool) -> N
         assert "its hash is another than in" in refused(log)
 
 
+@pytest.mark.parametrize("line", [b"[]", b"1", b'"text"', b"null", b"{}"])
+def test_a_line_that_is_no_entry_is_refused(line: bytes) -> None:
+    """HIRE-WVH-03."""
+    log = new_log()
+    log_url, raw = next(iter(log.fetched().items()))
+    for lines in (line, raw + line):
+        with pytest.raises(UndersignedError) as caught:
+            history_from(log.did, {log_url: lines}, now=NOW)
+        assert caught.value.code == "did_document_invalid"
+
+
 def test_what_may_be_said_at_the_edge() -> None:
     """A time of nothing or of the longest; a portable DID that says so again, or that it is none any more."""
     for ttl in (0, 2**31):
         assert history_of(new_log(ttl=ttl)).ttl_seconds == ttl
-    for portable in (True, False):
-        log = new_log(portable=True)
+    for first, portable in ((True, True), (True, False), (False, False)):
+        log = new_log(portable=first)
         log.add(document_at(log.did, KEY_2), controller=CONTROLLER, portable=portable)
         assert len(history_of(log).versions) == 2
 
@@ -240,6 +254,10 @@ def test_the_first_entry_is_the_identifier() -> None:
                         updateKeys=[CONTROLLER.key.multikey])  # fmt: skip
     log.entries = [signed(entry, CONTROLLER)]
     assert "expected the document of a did:webvh" in refused(log, f"did:webvh:{'Qm' + '2' * 44}:globex.example")
+    for scid in (5, None, "Qm"):
+        other = new_log()
+        other.entries[0]["parameters"]["scid"] = scid
+        assert "SCID" in refused(other)
     for without in ("method", "scid", "updateKeys"):
         gone = new_log()
         del gone.entries[0]["parameters"][without]
@@ -472,6 +490,16 @@ def test_a_file_of_another_shape(raw: bytes) -> None:
     with pytest.raises(UndersignedError) as caught:
         history_from(log.did, {**fetched, proofs: raw}, now=NOW)
     assert caught.value.code == "did_document_invalid"
+
+
+@pytest.mark.parametrize("item", [1, {}, {"proof": []}, {"versionId": 1, "proof": []}, {"versionId": "a", "proof": {}}])
+def test_enough_witnesses_do_not_make_up_for_what_is_no_proof(item: Any) -> None:
+    """HIRE-WVH-05."""
+    log = new_log(witness=witness(*WITNESSES))
+    log.witness(1, *WITNESSES)
+    assert history_of(log)
+    log.witnessed.append(item)
+    assert "expected a versionId and a list of proofs" in refused(log)
 
 
 def test_too_many_witness_proofs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,7 +280,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 def _read_witness(number: int, value: Any) -> tuple[tuple[Did, ...], int]:
     """Witnesses and threshold; `{}` is none. Anything between the two is refused, or it would be taken for none."""
-    if value == {} and isinstance(value, dict):
+    if value == {}:
         return (), 0
     members = cast("JsonObject", value) if isinstance(value, dict) else {}
     listed, threshold = members.get("witnesses"), members.get("threshold")
