@@ -32,7 +32,7 @@ from issuing import issued
 from undersigned.credentials import AccreditedBy, Authority
 from undersigned.daemon import Peer
 from undersigned.daemon.door import ListenerLimits
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import digest_bytes, seconds_between
 from undersigned.errors import UndersignedError
 from undersigned.evidence import STEPS, read_archive, verifier_page
 from undersigned.runtime import ABSENT, Home, SystemClock, artifacts, hire_order
@@ -440,6 +440,15 @@ def test_a_check_of_a_task_that_is_not_offered_says_no(companies: Companies) -> 
     ran = run("check", companies.provider, "--task", "painting", "--home", companies.acme, "--json")
     assert (ran.code, ran.values[0]["outcome"]) == (3, "deny")
     assert ran.values[0]["reasons"][0]["value"] == "it withdrew: not_offered"
+
+
+def test_work_may_take_as_long_as_is_said(companies: Companies) -> None:
+    """An hour, otherwise."""
+    for more, seconds in (((), 3600), (("--finish-within", 7 * 3600), 7 * 3600)):
+        ended = companies.hire("--price", "5 EUR", *more)
+        (offer,) = (one for one in ended.values if one.get("type") == "Offer")
+        left = seconds_between(offer["at"], offer["message"]["document"]["terms"]["deadlines"]["finish"])
+        assert seconds - 60 < left <= seconds
 
 
 def test_a_price_in_other_money_is_a_no_that_says_what_is_asked_for(companies: Companies) -> None:

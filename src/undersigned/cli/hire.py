@@ -78,6 +78,14 @@ __all__ = ["hire"]
     "policy asks people.",
 )
 @click.option(
+    "--finish-within",
+    type=click.IntRange(1, 366 * 86_400),
+    metavar="SECONDS",
+    default=3600,
+    show_default=True,
+    help="How long the work may take, from the offer on; what is not delivered by then has failed.",
+)
+@click.option(
     "--out",
     "folder",
     type=FOLDER,
@@ -152,6 +160,7 @@ async def hire(
     price: str,
     opening: str | None,
     decide_within: int | None,
+    finish_within: int,
     folder: Path | None,
     force: bool,
     continues: str | None,
@@ -213,6 +222,7 @@ async def hire(
             at=at,
             continues=continues,
             decide_seconds=decide_within,
+            finish_seconds=finish_within,
             subcontracting=subcontracting,
             onward=onward,
             settlement=agreed,
