@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from undersigned.contract import Terms
-from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
+from undersigned.encoding import Did, Digest, EngagementId, compare_amounts, seconds_between
 from undersigned.errors import (
     CredentialError,
     LedgerError,
@@ -169,6 +169,10 @@ class Hire:
         """Why it is given up."""
         self._unclosed: LogProofError | None = None
         """Why the books will not be closed by both."""
+        self._doubts = False
+        """Whether an acceptance of ours waits for its answer."""
+        self._unanswered = False
+        """Whether it has waited for as long as anything is held for it."""
         self._ends = False
         """Whether the engagement has ended, and only what is still told of it is waited for."""
         self._closed = False
@@ -246,9 +250,17 @@ class Hire:
         # It may have been over before anybody asked, or been put away with open books: then nothing more is told of it.
         if conversation.id in self._peer.conversations and conversation.engagement.state not in ENDED:
             self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
+            self._heed_doubt(conversation)
             await self._ended.wait()
         if self._closed:
             raise LocalProtocolError("connection_closed", "this side is closing; the hire goes on when it runs again")
+        if self._unanswered:
+            engagement = conversation.engagement
+            text = f"{engagement.peer} has not answered our acceptance, and nothing is held for it any more"
+            later = (
+                f"the answer may still come: {engagement.id} goes on when this peer runs, and a late one can be ended"
+            )
+            raise PolicyError("in_doubt", f"{text}; {later}", engagement=engagement.id)
         if self._in_vain is not None:
             await self._peer.cancel(conversation, "no_longer_needed")
         if self._over is not None:
@@ -288,6 +300,9 @@ class Hire:
                 self._stuck = None
             elif event.kind == "noted" and event.type == "due":
                 self._ended.set()  # the books wait for people
+            conversation = self._peer.conversations.get(event.engagement)
+            if conversation is not None:
+                self._heed_doubt(conversation)
             if event.state in ENDED:
                 # What led to it is still told; and a last receipt under way spares the next start from waiting.
                 self._ends = True
@@ -317,6 +332,24 @@ class Hire:
         last = self._stuck or self._peer.links.last_error.get(peer)
         self._in_vain = last or TransportError("unreachable", f"{peer} did not answer")
         self._ended.set()
+
+    def _heed_doubt(self, conversation: Conversation) -> None:
+        """No time-out ends a doubt (HIRE-NEG-13), but the wait of whoever hires ends once what was reserved is free."""
+        engagement = conversation.engagement
+        doubts = engagement.contract is None and engagement.in_doubt
+        if doubts == self._doubts:
+            return
+        self._doubts, live = doubts, engagement.offer
+        if doubts and live is not None:
+            left = seconds_between(self._peer.clock.now(), live.valid_until) + live.terms.seal_grace_seconds
+            self._set_timer(max(0, left) + 1, self._leave_in_doubt)
+        elif self._timer is not None:
+            self._timer.cancel()
+
+    def _leave_in_doubt(self) -> None:
+        if self._doubts and not self._ended.is_set():
+            self._unanswered = True
+            self._ended.set()
 
     def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
         """In place of the one before."""

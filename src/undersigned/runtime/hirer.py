@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from undersigned.contract import ContractDocument, Deadlines, Deliverable, Price, Terms, same_terms
-from undersigned.encoding import EngagementId, base64url_encode, shift
+from undersigned.encoding import EngagementId, base64url_encode, seconds_between, shift
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Delivery, Input, Limits, Offer, Presentation, Profile, engagement_id
+from undersigned.messages import Delivery, Input, Limits, Need, Offer, Presentation, Profile, engagement_id
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
@@ -22,6 +22,7 @@ from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
 from .closing import close_books
+from .configuration import HOLD_SECONDS
 from .continuing import continued
 from .conversation import Conversation
 from .meeting import declined, recorded
@@ -182,6 +183,9 @@ class HirerSide:
         said = conversation.last("Offer", Offer, "hirer").document
         if not isinstance(said, ContractDocument) or not _only_price_differs(theirs, ours, said.terms.deadlines):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
+        if seconds_between(now, live.valid_until) + live.terms.seal_grace_seconds > _longest_doubt(order):
+            needed = (Need(code="too_long", member="/validUntil"),)
+            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
         answer = await agent.bargaining.answer(
             Concede(steps=(order.ceiling.amount,)),
             Moment(role="hirer", now=now, theirs=theirs, ours=ours, rounds_left=talks.rounds - talks.offers),
@@ -244,6 +248,13 @@ def other_money(conversation: Conversation) -> Price | None:
         if asked is not None and asked.currency != terms.price.currency:
             return asked
     return None
+
+
+def _longest_doubt(order: Order) -> int:
+    """Seconds for which an acceptance of ours may wait for its answer: until then the price is reserved, and nothing
+    ends the wait (rule N5). A provider that never seals would have us wait as long as it wrote.
+    """
+    return max(HOLD_SECONDS, order.timing.negotiation_seconds)
 
 
 def delivered_by(capability: Mapping[str, Any]) -> tuple[Deliverable, ...]:
