@@ -402,6 +402,7 @@ async def test_a_limit_is_reached_exactly_and_never_passed(ledger: Ledger, again
     with pytest.raises(ScopeError) as caught:
         await ledger.reserve(reservation("d", "0.000000001", "0.3"))
     assert (caught.value.code, caught.value.detail["key"]) == ("scope_exceeded", "read/EUR")
+    assert caught.value.message == "read/EUR: 0 used and 0.3 held; 0.000000001 more is above the limit of 0.3"
     ledger = await again(ledger)
     assert await ledger.usage(C) == {"read/EUR": "0.3"}
     assert await ledger.usage("another") == {}

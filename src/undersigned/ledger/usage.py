@@ -77,13 +77,13 @@ def reserve(book: Book, wanted: Reservation) -> dict[str, Amount]:
             # A negative amount would widen the limit for the next one.
             raise ScopeError("scope_exceeded", f"{draw.key}: {draw.amount} is not an amount to reserve", key=draw.key)
         used, held = taken.get(draw.key) or book.total(wanted.contract, draw.key)
-        held = add_amounts(held, draw.amount)
+        before, held = held, add_amounts(held, draw.amount)
         beside = add_amounts(*book.total(wanted.contract, draw.beside)) if draw.beside is not None else "0"
         if draw.max is not None and compare_amounts(add_amounts(add_amounts(used, held), beside), draw.max) > 0:
             raise ScopeError(
                 "scope_exceeded",
-                f"{draw.key}: {add_amounts(used, beside)} used, {held} held with this {draw.amount}; "
-                f"the limit is {draw.max}",
+                f"{draw.key}: {add_amounts(used, beside)} used and {before} held; {draw.amount} more is above the "
+                f"limit of {draw.max}",
                 key=draw.key,
             )
         taken[draw.key] = used, held
