@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gate_world import ORIGIN, at_work
-from undersigned.daemon import Ask
+from aiohttp import ClientSession, TCPConnector, web
+
+from gate_world import ORIGIN, at_work, serving
+from integration.hires import until
+from undersigned.daemon import Ask, GateProxy, RequestGate
 from undersigned.daemon.gate_desk import Signed
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
+from undersigned.daemon.gating import UNDER_WAY
 from undersigned.encoding import digest_bytes
 from undersigned.errors import TransportError
 
@@ -46,6 +50,31 @@ async def test_a_provider_whose_did_document_does_not_come_holds_up_nobody_else(
         for found in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(found, TransportError), "nothing is let in that could not be asked, nor waited for long"
         assert not desk._shares
+
+
+async def test_a_provider_that_has_many_requests_under_way_takes_no_place_of_others(tmp_path: Path) -> None:
+    """HIRE-GTS-17: the service is slow, or the provider reads slowly; what is more than its part is refused at once."""
+    asked, answered = 0, asyncio.Event()
+
+    async def slow(_: Any) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        await answered.wait()
+        return web.Response(text="done")
+
+    async with at_work(tmp_path) as world, world.desk() as desk, serving(slow) as upstream:
+        gate = RequestGate(desk, world.rules)
+        async with GateProxy(gate, upstream) as proxy, ClientSession(connector=TCPConnector(limit=0)) as session:
+            here = world._replace(session=session)
+            asks = [asyncio.create_task(here.ask(proxy.url, "GET", "/customers/a")) for _ in range(2 * UNDER_WAY)]
+            await until(lambda: asked == UNDER_WAY and sum(one.done() for one in asks) == UNDER_WAY)
+            assert {one.result().no[:2] for one in asks if one.done()} == {(503, "overloaded")}
+            answered.set()
+            assert (
+                sorted(heard.status for heard in await asyncio.gather(*asks)) == [200] * UNDER_WAY + [503] * UNDER_WAY
+            )
+            assert (await here.ask(proxy.url, "GET", "/customers/a")).status == 200, "and then there is room"
+        assert not gate._under_way
 
 
 async def test_who_leaves_gives_its_place_back(tmp_path: Path) -> None:

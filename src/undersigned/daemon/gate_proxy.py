@@ -31,6 +31,7 @@ from aiohttp import (
     ClientTimeout,
     DummyCookieJar,
     ServerDisconnectedError,
+    TCPConnector,
     web,
 )
 from yarl import URL
@@ -121,6 +122,7 @@ class GateProxy:
             ConfigurationError: `bad_configuration`, the address cannot be listened on.
         """
         self._session = ClientSession(
+            connector=TCPConnector(limit=0),  # as many as there are requests under way, which are counted
             auto_decompress=False,
             cookie_jar=DummyCookieJar(),  # one agent's session is not the next one's
             timeout=ClientTimeout(total=None, sock_connect=UPSTREAM_SECONDS, sock_read=UPSTREAM_SECONDS),
@@ -160,7 +162,7 @@ class GateProxy:
             fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
             knock = await self._gate.head(request.method, request.raw_path, fields)
             self._near.welcome(request)
-            with _spooled() as body:
+            with self._gate.turn(knock), _spooled() as body:
                 granted, length = await self._admitted(knock, request, body)
                 response = await self._carried(knock, request, granted, body if length else None, length)
         except UndersignedError as error:

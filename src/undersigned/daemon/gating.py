@@ -11,8 +11,9 @@ Source: protocol-spec/14-gates.md
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -24,8 +25,8 @@ from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract
 from undersigned.bridges.http_messages import Headers, Request
 from undersigned.bridges.http_signatures import VerifiedRequest
 from undersigned.bridges.nonces import NonceWindows
-from undersigned.encoding import DidUrl, Digest
-from undersigned.errors import FormatError, ScopeError, UndersignedError
+from undersigned.encoding import Did, DidUrl, Digest
+from undersigned.errors import FormatError, ScopeError, TransportError, UndersignedError
 from undersigned.runtime import Clock, SystemClock, steady_seconds
 from undersigned.scope import Action
 
@@ -36,6 +37,8 @@ __all__ = ["Gatekeeper", "Knock", "RequestGate"]
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
 KNOWN_CONTRACTS: Final = 4096
+UNDER_WAY: Final = 64
+"""Requests of one provider that a gate has under way: each holds connections, as long as its sender likes."""
 _SIGNED_FIELDS: Final = frozenset({"hire-contract", "content-digest", "signature-input", "signature"})
 _log: Final = structlog.get_logger("undersigned.gates")
 
@@ -77,6 +80,25 @@ class Gatekeeper:
         self._nonces = NonceWindows()
         self._known: OrderedDict[Digest, tuple[float, asyncio.Task[ContractKeys | None]]] = OrderedDict()
         self._telling: set[asyncio.Task[None]] = set()
+        self._under_way: Counter[Did] = Counter()
+
+    @contextmanager
+    def turn(self, knock: Knock) -> Generator[None]:
+        """Around all that is done for a request: no provider takes what others need.
+
+        Raises:
+            TransportError: `overloaded`, so many of its provider are under way.
+        """
+        provider = knock.keys.provider
+        if self._under_way[provider] >= UNDER_WAY:
+            raise TransportError("overloaded", f"{UNDER_WAY} requests of {provider} are under way")
+        self._under_way[provider] += 1
+        try:
+            yield
+        finally:
+            self._under_way[provider] -= 1
+            if not self._under_way[provider]:
+                del self._under_way[provider]
 
     async def knock(self, origin: str, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:
         """The request, if the provider of the contract that it names signed it. `path` is as sent, with its query.

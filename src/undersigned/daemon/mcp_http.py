@@ -24,6 +24,7 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
+    TCPConnector,
     web,
 )
 
@@ -86,7 +87,10 @@ class HttpGate:
         await self._near.start()
         timeout = ClientTimeout(total=self._limits.answer_seconds)
         # The operator named the server; a proxy that the environment names is not it.
-        self._client = ClientSession(trust_env=False, timeout=timeout, auto_decompress=False)
+        # As many connections as requests are under way, and one more each, by which a question is answered.
+        self._client = ClientSession(
+            connector=TCPConnector(limit=0), trust_env=False, timeout=timeout, auto_decompress=False
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -119,7 +123,8 @@ class HttpGate:
         knock = await self._keeper.knock(f"{url.scheme}://{url.netloc}", request.method, request.raw_path, fields)
         self._near.welcome(request)
         try:
-            response = await self._inside(request, knock)
+            with self._keeper.turn(knock):
+                response = await self._inside(request, knock)
         except UndersignedError as error:
             response = problem_response(*self._keeper.refused(error, request.method, request.raw_path))
         await sign_response(self._keeper, knock, response)
