@@ -830,7 +830,23 @@ async def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
     await ledger.close()
     await ledger.close()
     assert not ledger.ready
-    for asked in (lambda: ledger.commit(move(engagement(), 2)), lambda: ledger.rows(engagement())):
+    name = engagement()
+    for asked in (
+        lambda: ledger.commit(move(name, 2)),
+        lambda: ledger.reserve(reservation("r", "1", "5")),
+        lambda: ledger.rows(name),
+        lambda: ledger.summary(name),
+        lambda: ledger.summaries(),
+        lambda: ledger.usage(C),
+        lambda: ledger.usage(C, AT),
+        lambda: ledger.root(),
+        lambda: ledger.head(),
+        lambda: ledger.tree_size(),
+        lambda: ledger.seen(PEER),
+        lambda: ledger.index_of(name, bytes(32)),
+        lambda: ledger.consistency(0, 0),
+        lambda: ledger.check(),
+    ):
         with pytest.raises(LedgerUnavailable) as caught:
             await asked()
         assert caught.value.code == "store_unavailable"

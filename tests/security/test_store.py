@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -394,6 +395,12 @@ async def test_sc89_an_edited_row_that_was_sealed_again_is_found(
     """Its seal fits, as whoever can write the file can make it; what it repeats of other rows does not."""
     path = tmp_path / "ledger.db"
     expected = await filled(path)
+    sealed_with(path, table, change)
+    assert await verdict(path, expected) == "found"
+
+
+def sealed_with(path: Path, table: str, change: dict[str, str]) -> None:
+    """Changes a row of a table, and seals it again."""
     covered = {
         "reservation": "id, contract, kind, state, until, body",
         "engagement": "name, own, peer, length, head, live, summary, outbox",
@@ -406,7 +413,31 @@ async def test_sc89_an_edited_row_that_was_sealed_again_is_found(
     db.execute(f"UPDATE {table} SET {made}, seal = {table}_sealed({values}) WHERE rowid = 2")
     db.commit()
     db.close()
-    assert await verdict(path, expected) == "found"
+
+
+@pytest.mark.parametrize(
+    ("change", "ask"),
+    [
+        ({"outbox": "CAST('[[1,\"uEi\"]]' AS BLOB)"}, lambda ledger, name: ledger.outbox(name)),
+        ({"outbox": "CAST('[[9,\"uEi\"]]' AS BLOB)"}, lambda ledger, name: ledger.outbox(name)),
+        ({"length": "length - 1"}, lambda ledger, name: ledger.rows(name)),
+        ({"length": "length - 1"}, lambda ledger, name: ledger.rows(name, 1)),
+        ({"head": "zeroblob(32)"}, lambda ledger, name: ledger.rows(name)),
+        ({"summary": "CAST('{}' AS BLOB)"}, lambda ledger, name: ledger.summary(name)),
+    ],
+)
+async def test_sc89_what_a_journal_contradicts_is_not_handed_out(
+    tmp_path: Path, change: dict[str, str], ask: Callable[[Ledger, str], Awaitable[Any]]
+) -> None:
+    """Nobody has to ask for a check, and nothing is written any more."""
+    path = tmp_path / "ledger.db"
+    await filled(path)
+    sealed_with(path, "engagement", change)
+    ledger = await opened(path)
+    with pytest.raises(LedgerError) as refused:
+        await ask(ledger, engagement(1))
+    assert (refused.value.code, ledger.ready) == ("store_corrupt", False)
+    await ledger.close()
 
 
 async def test_sc88_a_lost_page_of_an_index_is_found(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from backends.moves import engagement, move, reservation
 from undersigned.errors import ConfigurationError, LedgerConflict, LedgerUnavailable, ScopeError
-from undersigned.ledger import Ledger, open_books, open_ledger
+from undersigned.ledger import Head, Ledger, Seen, open_books, open_ledger
+from undersigned.transparency import EMPTY_ROOT
 
 C = "uEiContract"
 
@@ -59,8 +60,15 @@ async def test_at_once_they_get_what_fits(three: tuple[Ledger, ...]) -> None:
 
 async def test_books_hold_no_journal(three: tuple[Ledger, ...]) -> None:
     writer, beside, _ = three
-    with pytest.raises(LedgerUnavailable):
-        await beside.commit(move(engagement(), 1))
+    refused = (
+        lambda: beside.commit(move(engagement(), 1)),
+        lambda: beside.put_checkpoint(Head(0, EMPTY_ROOT), "a note"),
+        lambda: beside.update_seen("did:web:globex.example", lambda _: Seen()),
+    )
+    for ask in refused:
+        with pytest.raises(LedgerUnavailable):
+            await ask()
+    assert await writer.checkpoint() is None
     await writer.commit(move(engagement(), 1))
     assert len(await beside.rows(engagement())) == 1
 
@@ -71,6 +79,17 @@ async def test_there_are_no_books_without_a_ledger(url: str, tmp_path: Path) -> 
     assert os.listdir(tmp_path) == []
     with pytest.raises(ConfigurationError):
         await open_books("memory:")
+
+
+async def test_books_may_be_the_first_to_come(tmp_path: Path) -> None:
+    """Where nobody has a journal yet, and in a folder that is not there either."""
+    url = f"sqlite://{tmp_path}/new/ledger.db"
+    books = await open_books(url, create=True)
+    await books.reserve(reservation("a", "1", "3"))
+    await books.close()
+    writer = await open_ledger(url)
+    assert await writer.usage(C) == {"read/EUR": "1"}
+    await writer.close()
 
 
 async def test_the_writer_may_come_and_go(url: str) -> None:

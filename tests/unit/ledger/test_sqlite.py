@@ -36,9 +36,11 @@ from undersigned.ledger import (
     decided,
     open_books,
     open_ledger,
+    require_unwritten,
     sqlite_file,
     sqlite_group,
     sqlite_writer,
+    surely_unwritten,
 )
 from undersigned.ledger.base import Row
 from undersigned.ledger.chain import link
@@ -304,6 +306,79 @@ async def test_another_programs_database_is_not_touched(path: Path) -> None:
     db = sqlite3.connect(path)
     assert db.execute("SELECT name FROM sqlite_schema").fetchall() == [("mine",)]
     db.close()
+
+
+@pytest.mark.parametrize(
+    ("application", "version", "code"),
+    [
+        (0, 0, None),
+        (0, VERSION, "store_version"),
+        (1, 0, "store_version"),
+        (APPLICATION_ID, VERSION + 1, "store_version"),
+    ],
+)
+async def test_an_empty_database_is_taken_if_it_is_nobodys(
+    path: Path, application: int, version: int, code: str | None
+) -> None:
+    """HIRE-SEC-03."""
+    db = sqlite3.connect(path)
+    db.executescript(f"PRAGMA application_id = {application}; PRAGMA user_version = {version};")
+    db.close()
+    if code is None:
+        opened = await open_ledger(f"sqlite://{path}")
+        assert (await opened.check()).ok
+        await opened.close()
+        return
+    with pytest.raises(LedgerError) as caught:
+        await open_ledger(f"sqlite://{path}")
+    assert caught.value.code == code
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (version,)
+    assert db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    db.close()
+
+
+async def test_who_writes_a_ledger_is_told_from_outside(path: Path) -> None:
+    """Without making anything, and a store of another kind is written by nobody that can be seen."""
+    url = f"sqlite://{path}"
+    require_unwritten(url)
+    assert surely_unwritten(url)
+    assert list(path.parent.iterdir()) == []
+    ledger = await open_ledger(url)
+    assert not surely_unwritten(url)
+    with pytest.raises(LedgerUnavailable):
+        require_unwritten(url)
+    await ledger.close()
+    require_unwritten(url)
+    assert surely_unwritten(url)
+    path.with_name(f"{path.name}.lock").write_text("1\n")
+    assert not surely_unwritten(url), "it was killed, or has only begun"
+    require_unwritten(url)
+    require_unwritten("memory:")
+    assert not surely_unwritten("memory:")
+    (path.parent / "file").touch()
+    assert not surely_unwritten(f"sqlite://{path.parent}/file/ledger.db"), "that cannot be told"
+
+
+async def test_a_log_that_cannot_be_written_back_is_not_gone_on_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a crash left in it is on disk before anything is decided on it; a reader of old may hold that up."""
+    monkeypatch.setattr(sqlite_file, "BUSY_MILLISECONDS", 50)
+    ledger = await open_ledger(f"sqlite://{path}")
+    await ledger.commit(move(NAME, 1))
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM journal").fetchone()
+    await ledger.commit(move(NAME, 2))
+    await ledger.close()
+    with pytest.raises(LedgerUnavailable, match="busy"):
+        await open_ledger(f"sqlite://{path}")
+    reader.execute("COMMIT")
+    reader.close()
+    again = await open_ledger(f"sqlite://{path}")
+    assert len(await again.rows(NAME)) == 2
+    await again.close()
 
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough to look at" * 50, os.urandom(8192)])
@@ -782,6 +857,7 @@ async def test_the_event_loop_never_waits_for_the_disk(ledger: SqliteLedger, pat
 def test_the_spare_room_is_taken_and_given_up(tmp_path: Path) -> None:
     spare = Spare(tmp_path / "spare")
     assert spare.hold()
+    assert spare.hold(), "it is held already"
     assert (tmp_path / "spare").stat().st_blocks * 512 >= 1 << 20
     spare.give_up()
     spare.give_up()
@@ -795,6 +871,44 @@ def test_an_unreadable_head_says_nothing(tmp_path: Path, text: str) -> None:
     """After a power cut it may be empty; the checkpoint in the database still speaks."""
     (tmp_path / "head").write_text(text)
     assert HeadFile(tmp_path / "head").read() is None
+
+
+@pytest.mark.parametrize("head", [Head(0, sha256(b"").digest()), Head(3, bytes(32)), Head(1 << 60, bytes([255]) * 32)])
+def test_a_head_reads_back_unless_a_part_of_it_is_of_another(tmp_path: Path, head: Head) -> None:
+    """Who reads while it is written sees half of one and half of another, and takes it for none."""
+    path = tmp_path / "head"
+    HeadFile(path).write(head)
+    assert HeadFile(path).read() == HeadFile(path).at_opening() == head
+    whole = path.read_bytes()
+    HeadFile(path).write(Head(head.size + 1, bytes([7]) * 32))
+    other = path.read_bytes()
+    assert len(other) == len(whole)
+    for cut in (20, 21, 40, 65, 66, 80):
+        path.write_bytes(other[:cut] + whole[cut:])
+        assert HeadFile(path).read() is None, cut
+
+
+@pytest.mark.parametrize("head", [Head(3, bytes(31)), Head(3, bytes(33)), Head(-1, bytes(32))])
+def test_no_head_is_of_another_form_though_its_sum_fits(tmp_path: Path, head: Head) -> None:
+    HeadFile(tmp_path / "head").write(head)
+    assert HeadFile(tmp_path / "head").read() is None
+
+
+@pytest.mark.parametrize(("held", "taken"), [(b"", True), (bytes(90), True), (b"another text\n", False)])
+async def test_what_a_power_cut_leaves_of_the_head_is_no_damage(
+    ledger: SqliteLedger, path: Path, held: bytes, taken: bool
+) -> None:
+    await ledger.commit(move(NAME, 1, leaves=(b"leaf",)))
+    await ledger.close()
+    path.with_name(f"{path.name}.head").write_bytes(held)
+    if taken:
+        again = await open_ledger(f"sqlite://{path}")
+        assert await again.tree_size() == 1
+        await again.close()
+        return
+    with pytest.raises(LedgerError) as caught:
+        await open_ledger(f"sqlite://{path}")
+    assert caught.value.code == "store_corrupt"
 
 
 def test_a_head_that_cannot_be_read_for_the_moment_is_not_damaged(tmp_path: Path) -> None:
