@@ -12,7 +12,7 @@ import pytest
 
 from pack_cases import FALSE_WORDS, signed_again, web_document
 from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated
-from undersigned.attestation import accepted
+from undersigned.attestation import SubcontractLine, accepted
 from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
@@ -110,6 +110,7 @@ def test_a_negotiation_without_a_contract_verifies(state: str) -> None:
     report = verify_pack(data, now=book.clock.now())
     assert report.ok, report.steps
     assert (report.state, report.contract) == (state, None)
+    assert report.document().keys() == {"ok", "engagement", "state", "steps"}
 
 
 def test_moves_that_crossed_verify_as_they_were_recorded() -> None:
@@ -236,6 +237,13 @@ def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> No
         assert failing(report_on(data, hire)) == (ARCHIVE, "evidence_invalid")
 
 
+@pytest.mark.parametrize("folder", ["decisions", "credentials", "status", "policies"])
+def test_what_was_decided_by_is_named_by_its_digest(hire: Hire, pack: bytes, folder: str) -> None:
+    report = report_on(remade(pack, {f"{folder}/{digest_bytes(b'another')}.json": b"{}"}), hire)
+    assert failing(report) == (10, "evidence_invalid")
+    assert "is not named by its digest" in report.steps[9].detail
+
+
 def test_a_message_under_another_name_is_refused(hire: Hire, pack: bytes) -> None:
     """A name says number, direction and type; none of the three may lie."""
     for old, new in (("0005-sent", "0005-received"), ("0007-sent-Seal", "0007-sent-Offer"), ("0013-", "0099-")):
@@ -300,6 +308,11 @@ def test_a_document_known_from_elsewhere_decides(hire: Hire, pack: bytes) -> Non
     forged = canonicalize({**own.document.json, "assertionMethod": []})
     assert failing(report_on(pack, hire, known=[DidDocument(own.did, forged)])) == (DOCUMENTS, "evidence_invalid")
     assert report_on(pack, hire, known=[other.document]).ok, "no party's; the command says so"
+    given = web_document(Actor("a witness"))
+    did, held = json.loads(given)["id"], hire.pack(documents=(given,))
+    taken = report_on(held, hire).steps[DOCUMENTS - 1]
+    known = report_on(held, hire, known=[DidDocument(did, given)]).steps[DOCUMENTS - 1]
+    assert (taken.detail, known.ok, did in known.detail) == (f"taken from the pack: {did}", True, False)
 
 
 # step 3, 4: messages and chains
@@ -419,9 +432,28 @@ def test_work_whose_claims_do_not_hold_was_not_accepted(wrong: Callable[[Hire], 
         assert failing(report_on(hire.pack("provider"), hire)) == (STATEMENTS, code)
     refused = Hire().sealed()
     refused.delivered(wrong(refused)).reviewed("rejected").closed()
-    report = report_on(refused.pack(), refused)
+    for role in ("hirer", "provider"):
+        report = report_on(refused.pack(role), refused)
+        assert report.ok, report.steps
+        assert f"{code}, and it was not accepted" in report.steps[STATEMENTS - 1].detail
+
+
+def test_what_was_refused_in_one_round_is_not_accepted_in_the_next() -> None:
+    """HIRE-PCK-12: each delivery has its own reviews."""
+    hire = Hire().sealed()
+    hire.delivered(hire.claims(contract=digest_bytes(b"another"))).reviewed("rework").delivered().reviewed().closed()
+    report = report_on(hire.pack(), hire)
     assert report.ok, report.steps
-    assert f"{code}, and it was not accepted" in report.steps[STATEMENTS - 1].detail
+    assert "round 1: attestation_binding, and it was not accepted" in report.steps[STATEMENTS - 1].detail
+
+
+def test_what_was_hired_under_no_contract_has_no_pack() -> None:
+    """HIRE-SUB-10."""
+    hire = Hire().sealed()
+    hired = SubcontractLine(provider=ARBITER.did, task="summary", outcome="review accepted")
+    hire.delivered(hire.claims(subcontracts=(hired,))).reviewed().closed()
+    report = report_on(hire.pack("provider"), hire)
+    assert report.ok, report.steps
 
 
 def test_an_artifact_in_the_pack_is_the_one_delivered(hire: Hire, pack: bytes) -> None:
