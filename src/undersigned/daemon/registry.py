@@ -72,7 +72,7 @@ class RegistryServer:
         self._near = NearListener(self._answer, host, port, connections=CONNECTIONS)
         self._token = token
         self._now = now or SystemClock().now
-        self._known: tuple[tuple[int, int], StatementFile] | None = None
+        self._known: tuple[tuple[int, ...], StatementFile] | None = None
 
     @property
     def url(self) -> str:
@@ -105,7 +105,8 @@ class RegistryServer:
             status = self._file.stat()
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{self._file}: {why(exc)}") from exc
-        version = status.st_mtime_ns, status.st_size
+        # What was done to a file last is what its owner cannot set; it may have been put there with its own time.
+        version = status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size
         if self._known is None or self._known[0] != version:
             self._known = None  # if it cannot be read, what it said before is no answer
             self._known = version, _read(self._file)
