@@ -57,10 +57,10 @@ export async function verifyAccepted(offered, proof, acceptor, resolver, suites,
 
 /**
  * A contract, amendment or release that verifies without anything else but DID documents.
- * @param {{document: any, acceptance: any, seal: any}} sealed @param {Resolver} resolver
+ * @param {{document: any, acceptance: any, seal: any}} sealed @param {Resolver} resolver @param {number} [now] without it a key that states its end is refused
  * @returns {Promise<{document: string, acceptance: string, seal: string, offerer: string}>}
  */
-export async function verifySealed({ document, acceptance, seal }, resolver) {
+export async function verifySealed({ document, acceptance, seal }, resolver, now) {
   checkShape(document.type, document);
   checkDocumentShape(document);
   checkMessageShape(acceptance);
@@ -71,10 +71,10 @@ export async function verifySealed({ document, acceptance, seal }, resolver) {
   const offerer = document.id.split(':').at(-2);
   const { proof, ...rest } = document;
   const offered = { ...rest, proof: proofs[0] };
-  await verifyOffered(offered, offerer, resolver);
-  await verifyAccepted(offered, proofs[1], other(offerer), resolver);
-  await verifyMove(acceptance, document[other(offerer)], resolver);
-  await verifyMove(seal, document[offerer], resolver);
+  await verifyOffered(offered, offerer, resolver, undefined, now);
+  await verifyAccepted(offered, proofs[1], other(offerer), resolver, undefined, now);
+  await verifyMove(acceptance, document[other(offerer)], resolver, now);
+  await verifyMove(seal, document[offerer], resolver, now);
   const [name, accepted] = [digest(document), digest(acceptance)];
   const binds = acceptance.document === name && digest(acceptance.contractProof) !== '' && JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]))
     && seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer && acceptance.engagement === document.engagement && seal.engagement === document.engagement;
@@ -87,9 +87,9 @@ export async function verifySealed({ document, acceptance, seal }, resolver) {
 
 const sorted = (/** @type {any} */ one) => Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
 
-/** @param {any} move @param {string} sender @param {Resolver} resolver */
-async function verifyMove(move, sender, resolver) {
+/** @param {any} move @param {string} sender @param {Resolver} resolver @param {number} [now] */
+async function verifyMove(move, sender, resolver, now) {
   const { proof, ...rest } = move;
   check(move.sender === sender, 'key_not_authorized', 'sender');
-  await verifyProof(rest, proof, { did: await resolver.resolve(sender, { fresh: true }), purpose: purposeOf(move.type) });
+  await verifyProof(rest, proof, { did: await resolver.resolve(sender, { fresh: true }), purpose: purposeOf(move.type), now });
 }

@@ -8,10 +8,10 @@ import { scopeInside } from './scope.js';
 const nameOf = (document) => (document.type === 'Amendment' ? document.contract : digest(document));
 
 /**
- * @param {any} document of the offer @param {any[] | undefined} parents @param {import('./did.js').Resolver} resolver
+ * @param {any} document of the offer @param {any[] | undefined} parents @param {import('./did.js').Resolver} resolver @param {number} [now]
  * @returns {Promise<string[]>} names of the contracts above, the parent first
  */
-export async function verifyParents(document, parents, resolver) {
+export async function verifyParents(document, parents, resolver, now) {
   if (document.parent === undefined) {
     check(parents === undefined, 'chain_invalid', 'parents of a contract that names none');
     return [];
@@ -25,7 +25,7 @@ export async function verifyParents(document, parents, resolver) {
     check(child.parent !== undefined && above !== null && typeof above === 'object', 'chain_invalid', 'beyond the root');
     check(nameOf(above) === child.parent, 'chain_invalid', 'another contract');
     check(above.provider === child.hirer, 'chain_invalid', 'another provider');
-    await verifySealed(parent, resolver);
+    await verifySealed(parent, resolver, now);
     checkInside(child, above);
     names.push(child.parent);
     child = above;
