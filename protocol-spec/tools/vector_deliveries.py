@@ -12,7 +12,7 @@ from example_messages import HIRER, PROVIDER, Party, conversation
 from vector_parts import EcParty, Vector, changed, of_envelope, signers
 
 from undersigned.attestation import PAYLOAD_TYPE, envelope, pae
-from undersigned.encoding import canonicalize, digest_bytes
+from undersigned.encoding import canonicalize, digest_bytes, digest_hex
 
 __all__ = ["delivery_vectors", "review_vectors"]
 
@@ -209,6 +209,12 @@ def review_vectors() -> Iterator[Vector]:
         "of-another-statement", "a verdict on a statement that was not delivered", "attestation_binding", unread
     )
     yield vector("of-no-statement", "a verdict that names no statement", None, other(predicate__inputAttestations=[]))
+    nothing = [{"name": "contract", "digest": {"sha256": digest_hex(delivery["contract"])}}]
+    empty = other(subject=nothing, predicate__inputAttestations=[])
+    says = "a verdict where nothing was delivered, which is about the contract"
+    yield vector("of-nothing-delivered", says, None, empty, artifacts=[], statements=[])
+    says = "about an artifact, where nothing was delivered"
+    yield vector("of-what-is-not-there", says, "digest_mismatch", good, artifacts=[])
     yield vector("of-another-artifact", "about other bytes", "digest_mismatch", other(subject__0__digest=alien))
     beside = digest_sha256(said) | {"sha512": "ab" * 64}
     says = "a digest by sha512 beside, which nobody can check without the bytes"

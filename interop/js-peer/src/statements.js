@@ -62,7 +62,7 @@ export function acceptanceStatement(delivery, { contract, document, verifier, pa
     inputAttestations: delivery.statements.map((/** @type {any} */ one) => ({ digest: { sha256: payloadHash(one) } })),
     verificationResult: passed ? 'PASSED' : 'FAILED', verifiedLevels: [passed ? 'HIRE_ACCEPTED' : 'FAILED'],
   };
-  return signed(delivery.artifacts, ACCEPTANCE, predicate, key);
+  return signed(judged(delivery, contract), ACCEPTANCE, predicate, key);
 }
 
 /** What a gate said no to. @param {{contract: string, engagement: string, gate: string, at: string, action: string, target: string, amounts: any, facts: any, code: string, clause: string, reason: string, repeated?: number}} refusal @param {import('./keys.js').PrivateKey} key */
@@ -120,6 +120,9 @@ function checkSubjects(statement, artifacts, bytesOf) {
   }
 }
 
+/** A statement has a subject: where nothing was delivered, a verdict is about the contract. @param {any} delivery @param {string} contract @returns {any[]} */
+const judged = (delivery, contract) => (delivery.artifacts.length ? delivery.artifacts : [{ name: 'contract', digest: contract }]);
+
 const closed = (/** @type {any} */ one, /** @type {string} */ names) => check(Object.keys(one).every((name) => names.split(' ').includes(name)), 'unknown_term', 'predicate');
 
 /**
@@ -146,8 +149,7 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
   }
   const read = delivery.statements.map(payloadHash);
   check(predicate.inputAttestations.every((/** @type {any} */ one) => read.includes(one.digest.sha256)), 'attestation_binding', 'statements', '/statement');
-  // a statement has a subject: where nothing was delivered it is about the contract
-  const artifacts = delivery.artifacts.length ? delivery.artifacts : [{ name: 'contract', digest: contract }];
+  const artifacts = judged(delivery, contract);
   checkSubjects(statement, artifacts, () => undefined);
   const all = statement.subject.length === artifacts.length;
   check(predicate.verificationResult !== 'PASSED' || all, 'attestation_binding', 'of a part', '/statement');
