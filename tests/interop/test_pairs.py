@@ -14,7 +14,7 @@ import pytest
 from interop.test_command import typed
 from support import ROOT
 from undersigned.errors import ConfigurationError
-from undersigned.interop import HIRES, read_peers
+from undersigned.interop import HIRES, Entry, read_peers, started
 from undersigned.protocol import NOTICES
 
 OURS = ROOT / "interop" / "ours.py"
@@ -77,6 +77,14 @@ async def test_a_peer_hires_a_second_instance_of_itself(tmp_path: Path) -> None:
     assert f'<a href="{cell["transcript"]}">3 of 3</a>' in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+async def test_who_says_nothing_hears_what_it_should_have_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that runs, and does not print where it listens."""
+    monkeypatch.setattr("undersigned.interop.programs.START_SECONDS", 0.3)
+    quiet = Entry(name="quiet", serve=("sleep", "60"))
+    async with started([quiet], base=tmp_path, folder=tmp_path / "state", roles=("provider",)) as (one,):
+        assert one.trouble == "sleep could not be started: it printed no line of JSON within 0.3 s"
 
 
 async def test_what_cannot_be_started_or_reached_is_a_red_cell(tmp_path: Path) -> None:

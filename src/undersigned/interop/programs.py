@@ -217,7 +217,8 @@ class _Program:
             self._drain = asyncio.create_task(_drained(_stdout(self._process)))
             return msgspec.json.decode(line, type=_Ready)
         except (OSError, ValueError, TimeoutError) as exc:
-            why = f"not ready within {START_SECONDS:g} s" if isinstance(exc, TimeoutError) else str(exc)
+            none = f"it printed no line of JSON within {START_SECONDS:g} s"
+            why = none if isinstance(exc, TimeoutError) else str(exc)
             self._instance.trouble = f"{words[0]} could not be started: {why}{self._last_words()}"
             return _Ready()
 
