@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from message_examples import conversation, refused
-from undersigned.encoding import canonicalize, digest_of
+from undersigned.encoding import MESSAGE_LIMITS, canonicalize, digest_of, write_canonical
 from undersigned.errors import CODES, FormatError, ProofError
 from undersigned.messages import MESSAGE_TYPES, Offer, decode_message, recorded_message
 from undersigned.messages.codec import MAX_MESSAGE_BYTES
@@ -85,6 +85,38 @@ def _too_large(message: dict[str, Any]) -> str:
         decode_message(canonicalize(message))
     assert caught.value.code == "too_large"
     return caught.value.path
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (2**53 - 1, ""),
+        (-(2**53 - 1), ""),
+        (2**53, "number_out_of_range"),
+        (-(2**53), "number_out_of_range"),
+        (10**30, "number_out_of_range"),
+        (0.5, "number_out_of_range"),
+        ([None], "bad_json"),
+        ("a\x7f", "bad_unicode"),
+        ({f"n{number}": "" for number in range(MESSAGE_LIMITS.max_members)}, ""),
+        ({f"n{number}": "" for number in range(MESSAGE_LIMITS.max_members + 1)}, "too_large"),
+        ({"\u00e9": ""}, "bad_unicode"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_canonical_bytes_are_read_as_strictly_as_others(value: Any, code: str) -> None:
+    """HIRE-JSN-01, HIRE-JSN-02, HIRE-JSN-03, HIRE-JSN-04: also in what a message carries of others, where no schema
+    says what there may be. Bytes that are their own canonical form are read in one step.
+    """
+    whole = json.loads(conversation()["presentation-hirer"].raw)
+    whole["presentation"]["note"] = value
+    for raw in (write_canonical(whole), json.dumps(whole, indent=1).encode()):
+        if code:
+            with pytest.raises(FormatError) as caught:
+                decode_message(raw)
+            assert caught.value.code == code
+        else:
+            assert decode_message(raw).content["presentation"]["note"] == value
 
 
 def test_each_kind_has_its_size() -> None:
