@@ -738,6 +738,7 @@ async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again
             proof = await ledger.inclusion(at, head.size)
             proof.verify(head.root)
             assert proof.leaf_hash == leaf_hash(leaf)
+        assert await ledger.inclusion(at) == await ledger.inclusion(at, len(leaves))
     assert await ledger.leaves(0, 99) == tuple(leaves)
     assert await ledger.nodes(0, 3, 2) == tuple(map(leaf_hash, leaves[3:5]))
     hashes = await ledger.nodes(0, 0, 99)

@@ -440,6 +440,22 @@ async def test_sc89_what_a_journal_contradicts_is_not_handed_out(
     await ledger.close()
 
 
+async def test_sc89_evidence_that_was_changed_is_not_handed_out(tmp_path: Path) -> None:
+    """Neither by its digest nor with the engagement that it was kept for."""
+    path = tmp_path / "ledger.db"
+    await filled(path)
+    edit(path, "UPDATE blob SET raw = x'00' WHERE id = 1", None)
+    for ask in (
+        lambda ledger: ledger.blob(digest_bytes(b"0")),
+        lambda ledger: ledger.evidence(engagement(0)),
+    ):
+        ledger = await opened(path)
+        with pytest.raises(LedgerError) as refused:
+            await ask(ledger)
+        assert (refused.value.code, ledger.ready) == ("store_corrupt", False)
+        await ledger.close()
+
+
 async def test_sc88_a_lost_page_of_an_index_is_found(tmp_path: Path) -> None:
     """What is looked up by it would be missing, and nothing that is stored in the rows says so."""
     path = tmp_path / "ledger.db"

@@ -486,6 +486,7 @@ async def test_a_closed_ledger_is_read(path: Path) -> None:
     await ledger.commit(move(NAME, 1))
     await ledger.close()
     reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    assert await reader.root() == await reader.root(await reader.tree_size())
     assert len(await reader.rows(NAME)) == 1
     assert reader.counters.commits == 0
     await reader.close()
