@@ -298,6 +298,9 @@ def test_show_and_watch_tell_an_offline_side_from_one_that_is_there(tmp_path: Pa
         lost = hire.until(acme, lambda shown: shown["presence"]["word"] == "offline")["presence"]
         assert lost["since"] < lost["goneAfter"]
         told = run("contract", "show", hire.contract, "--home", acme.path).out
+        # What is interrupted names it so: there may be no contract yet.
+        by_id = run("contract", "show", shown["engagement"], "--home", acme.path, "--json").values[0]
+        assert by_id["contract"] == shown["contract"]
         assert "offline since" in told
         assert f"After {lost['goneAfter']} the hirer may send Terminate" in " ".join(told.split())
         with serving(globex.path):

@@ -531,7 +531,7 @@ class _Found(NamedTuple):
 
 
 async def _read(home: Home, contract: Digest) -> _Found:
-    """The contract of this digest in the ledger.
+    """The contract of this digest in the ledger, or of the engagement with this id.
 
     Raises:
         ConfigurationError: `not_found`.
@@ -539,7 +539,7 @@ async def _read(home: Home, contract: Digest) -> _Found:
     ledger = await reading(home)
     try:
         for summary in await ledger.summaries():
-            if summary.contract != contract:
+            if contract not in (summary.contract, summary.engagement):
                 continue
             loaded = await load_engagement(ledger, summary, home.configuration.did)
             engagement = loaded.engagement

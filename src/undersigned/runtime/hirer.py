@@ -183,6 +183,8 @@ class HirerSide:
         said = conversation.last("Offer", Offer, "hirer").document
         if not isinstance(said, ContractDocument) or not _only_price_differs(theirs, ours, said.terms.deadlines):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
+        if document.organisations != said.organisations:  # whom either speaks for is nothing that the other may write
+            return Say("Withdraw", {"reason": "declined", "offer": live.digest})
         if seconds_between(now, live.valid_until) + live.terms.seal_grace_seconds > _longest_doubt(order):
             needed = (Need(code="too_long", member="/validUntil"),)
             return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})

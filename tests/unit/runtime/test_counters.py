@@ -1,4 +1,4 @@
-"""What a hirer makes of a counter-offer whose times are not those of its order."""
+"""What a hirer makes of a counter-offer that says more than another price."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from runtimes import World, folded, last, offices
-from undersigned.contract import Deadlines
+from undersigned.contract import ContractDocument, Deadlines, Organisations
 from undersigned.encoding import shift
 from undersigned.messages import Withdraw
 from undersigned.protocol import Answer, Moment
+from undersigned.runtime import papers
 
 LATER = 20
 """Seconds between the hirer's offer and the counter-offer."""
@@ -89,3 +90,25 @@ def test_a_counter_offer_may_count_its_instants_from_later(countered: Any, secon
     """Whoever counters counts from when it does: the order's own durations, a little later."""
     world, engagement = countered(lambda d: moved(d, seconds))
     assert folded(world.hirer, engagement).contract is not None
+
+
+def test_a_hirer_signs_no_word_of_the_other_side_about_organisations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card of a contract shows whom each party speaks for, and both signatures cover it."""
+    build = papers.build_document
+
+    def claims(**given: Any) -> ContractDocument:
+        said = Organisations(hirer="did:web:bank.example", provider="did:web:trusted.example")
+        return build(**given, organisations=said if given["role"] == "provider" else None)
+
+    monkeypatch.setattr(papers, "build_document", claims)
+    world = World(offices(tmp_path), held=True, provider_options={"strategy": Counters(lambda d: d)})
+    try:
+        conversation = world.begin()
+        while folded(world.hirer, conversation.id).state not in ("withdrawn", "working"):
+            if world.next_parcel() is None:
+                world.settle(1)
+        assert last(world.hirer, conversation.id, Withdraw).reason == "declined"
+    finally:
+        world.close()
