@@ -20,6 +20,7 @@ from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify,
 from undersigned.evidence.case import Case
 from undersigned.evidence.pack import PLACES
 from undersigned.keys import PublicKey
+from undersigned.messages import Artifact
 from undersigned.protocol import Sent
 from undersigned.testing import ARBITER, Actor, Playbook, closing, minutes, terminate, withdraw
 
@@ -237,11 +238,20 @@ def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> No
         assert failing(report_on(data, hire)) == (ARCHIVE, "evidence_invalid")
 
 
-@pytest.mark.parametrize("folder", ["decisions", "credentials", "status", "policies"])
-def test_what_was_decided_by_is_named_by_its_digest(hire: Hire, pack: bytes, folder: str) -> None:
-    report = report_on(remade(pack, {f"{folder}/{digest_bytes(b'another')}.json": b"{}"}), hire)
-    assert failing(report) == (10, "evidence_invalid")
-    assert "is not named by its digest" in report.steps[9].detail
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ("did-documents/{}.json", DOCUMENTS),
+        ("artifacts/{}", STATEMENTS),
+        *((f"{folder}/{{}}.json", 10) for folder in ("decisions", "credentials", "status", "policies")),
+    ],
+)
+def test_what_is_named_by_its_digest_has_no_other_name(hire: Hire, pack: bytes, path: str, step: int) -> None:
+    """Also beside the right one."""
+    held = {DOCUMENTS: hire.hirer.actor.document.raw, STATEMENTS: MADE}.get(step, b"{}")
+    report = report_on(remade(pack, {path.format(digest_bytes(b"another")): held}), hire)
+    assert failing(report) == (step, "evidence_invalid")
+    assert "is not named by its digest" in report.steps[step - 1].detail
 
 
 def test_a_message_under_another_name_is_refused(hire: Hire, pack: bytes) -> None:
@@ -465,6 +475,12 @@ def test_an_artifact_in_the_pack_is_the_one_delivered(hire: Hire, pack: bytes) -
 def test_a_delivery_without_a_statement_about_each_artifact_does_not_hold() -> None:
     hire = Hire().sealed().delivered(statements=()).reviewed()
     assert failing(report_on(hire.pack(), hire)) == (STATEMENTS, "digest_mismatch")
+    two = tuple(
+        Artifact(name=NAME, digest=digest_bytes(made), media_type="application/json") for made in (b"another", MADE)
+    )
+    hire = Hire().sealed().delivered(artifacts=two).reviewed()
+    for kept in ({}, {"artifacts": ()}):
+        assert failing(report_on(hire.pack(**kept), hire)) == (STATEMENTS, "digest_mismatch"), "one name is of one"
 
 
 @pytest.mark.parametrize(
