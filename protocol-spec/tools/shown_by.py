@@ -575,6 +575,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/digest-in-capitals",
         "deliveries/subject-twice",
         "reviews/of-another-artifact",
+        "reviews/of-nothing-delivered",
+        "reviews/of-what-is-not-there",
         "deliveries/digest-*",
         "reviews/digest-*",
         "packs/statement-digest-*",
