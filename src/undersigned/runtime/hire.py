@@ -33,7 +33,7 @@ from .hirer import other_money
 from .order import Order
 from .requests import Approves
 from .review import REVIEW_FAILED, Reviewer
-from .turn import Event, Hears
+from .turn import EARLY, Event, Hears
 from .unread import Unread
 
 if TYPE_CHECKING:
@@ -379,7 +379,11 @@ class Hire:
                 raise PolicyError("decision_failed", f"{text}; owed by it: {price.amount} {price.currency}")
             if cancelled:
                 raise PolicyError("policy_denied", f"{cancelled}; the contract ended without a review: {ends}")
-            raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
+            price, early = owed_price(conversation, engagement), ""
+            if EARLY in conversation.facts:
+                early = "; what ended it came before its time by our record, and our books object: see 'contract show'"
+            text = f"the contract ended without a review: {ends}; owed by it: {price.amount} {price.currency}{early}"
+            raise PolicyError("upstream_failed", text)
         review = conversation.last("Review", Review, "hirer")
         delivery = conversation.last("Delivery", Delivery, "provider")
         if cancelled and delivery.outcome != "complete":

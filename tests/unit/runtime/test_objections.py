@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from runtimes import Node, World, facts, folded, last, messages
 from undersigned.contract import Terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
+from undersigned.errors import PolicyError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, Dispute
 from undersigned.protocol import HIRER, OTHER, PROVIDER, Role
-from undersigned.runtime import Conversation, came_early, export_pack, held_until
+from undersigned.runtime import Conversation, Hire, HireResult, Order, came_early, export_pack, held_until
+from undersigned.runtime.turn import Hears
 from undersigned.testing import ARBITER, HandClock, Party, Say, closing, dispute, terminate
 from unit.runtime.test_contract import amend, not_whole, unreviewed, working
 
@@ -74,6 +76,29 @@ def test_a_review_that_is_cut_short_is_objected_to(open_world: Open) -> None:
     assert verify_pack(pack, now=world.clock.now()).early == (wrong,)
     again = world.restart(world.hirer)
     assert came_early(dict(facts(again, ours.id))) == (wrong,)
+
+
+def test_who_hires_hears_what_is_owed_after_it_and_that_the_books_object(open_world: Open) -> None:
+    world, ours = reviewed_by_nobody(open_world, arbiter=False)
+
+    async def order() -> Order:
+        return world.hirer.hirer.order(ours)
+
+    async def begin(_: Order, hears: Hears) -> Conversation:
+        world.hirer.watchers.follow(ours.id, hears)
+        return ours
+
+    async def result() -> HireResult:
+        return await Hire(world.hirer, order(), None, begin=begin)
+
+    waits = world.loop.create_task(result())
+    world.settle()
+    lies(world, world.hirer, ours.id, books(world, world.provider))
+    world.settle(5)
+    error = waits.exception()
+    assert isinstance(error, PolicyError)
+    price = ours.offered().terms.price.amount
+    assert f"silence; owed by it: {price} EUR; what ended it came before its time by our record" in error.message
 
 
 def test_a_silence_that_was_none_is_told(open_world: Open) -> None:
