@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undersigned.contract import Terms
-from undersigned.encoding import Instant, base64url_encode, parse_duration, seconds_between, shift
+from undersigned.credentials import MEMBERSHIP
+from undersigned.encoding import Did, Instant, base64url_encode, parse_duration, seconds_between, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Inquiry, Need, Presentation
 from undersigned.proof import first_suite
-from undersigned.protocol import Bounds, Concede, Engagement, Moment, Offered, Owe
+from undersigned.protocol import Bounds, Concede, Engagement, Moment, Offered, Owe, Role
 from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
@@ -144,6 +145,9 @@ class ProviderSide:
         except UndersignedError:
             needed = (Need(code="settlement", member="/terms/settlement"),)
             return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
+        if not self._vouched(conversation, engagement):
+            needed = (Need(code="terms_mismatch", member="/document/organisations"),)
+            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
         service = self._services.get(theirs.task.kind)
         if service is None:
             return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
@@ -186,6 +190,20 @@ class ProviderSide:
             return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
         decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
         return await self._offer(engagement, terms, decision)
+
+    def _vouched(self, conversation: Conversation, engagement: Engagement) -> bool:
+        """Whether each organisation that the offer names vouches for its party, by what that party showed: both
+        signatures cover it, and the contract's card shows it.
+        """
+        named = conversation.offered(engagement).organisations
+        if named is None:
+            return True
+
+        def vouches(did: Did | None, role: Role) -> bool:
+            shown = self._agent.meeting.relied(conversation, role) if did is not None else ()
+            return did is None or any(MEMBERSHIP in one.types and one.issuer == did for one in shown)
+
+        return vouches(named.hirer, "hirer") and vouches(named.provider, "provider")
 
     @staticmethod
     def _offered(conversation: Conversation) -> bool:

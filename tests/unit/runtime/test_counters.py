@@ -112,3 +112,41 @@ def test_a_hirer_signs_no_word_of_the_other_side_about_organisations(
         assert last(world.hirer, conversation.id, Withdraw).reason == "declined"
     finally:
         world.close()
+
+
+@pytest.mark.parametrize(
+    ("hirer", "provider", "state"),
+    [
+        (None, None, "working"),
+        ("own", None, "working"),
+        ("own", "own", "working"),
+        ("did:web:bank.example", None, "withdrawn"),
+        ("own", "did:web:trusted.example", "withdrawn"),
+        ("other", "own", "withdrawn"),
+    ],
+)
+def test_a_provider_signs_that_an_organisation_vouches_for_a_party_if_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hirer: str | None, provider: str | None, state: str
+) -> None:
+    """The same for an offer of the hirer's: what both sign is what both showed of themselves, or nothing."""
+    build = papers.build_document
+    both = offices(tmp_path)
+    world = World(both, held=True)
+    acme, globex = (office.organisation.did for office in both)
+    said = Organisations(
+        hirer={"own": acme, "other": globex}.get(hirer or "", hirer),
+        provider=globex if provider == "own" else provider,
+    )
+
+    def claims(**given: Any) -> ContractDocument:
+        return build(**given, organisations=said if given["role"] == "hirer" else None)
+
+    monkeypatch.setattr(papers, "build_document", claims)
+    try:
+        conversation = world.begin()
+        while folded(world.hirer, conversation.id).state not in ("withdrawn", "working"):
+            if world.next_parcel() is None:
+                world.settle(1)
+        assert folded(world.hirer, conversation.id).state == state
+    finally:
+        world.close()
