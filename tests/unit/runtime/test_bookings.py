@@ -66,7 +66,7 @@ def test_money_is_promised_once_to_two_hires_at_once(open_world: Open) -> None:
     said = last(world.provider, lost, Withdraw)
     assert (said.role, said.reason, said.needed) == ("hirer", "capacity", None)
     (why,) = (value for name, value in facts(world.hirer, lost) if name == "budget")
-    assert "4 held" not in why or "limit is 7" in why
+    assert "4 held" not in why or "limit of 7" in why
     assert "7" in why
 
 
@@ -173,7 +173,7 @@ def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None
             conversation, lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
         )
 
-    with pytest.raises(PolicyError, match="limit is 6"):
+    with pytest.raises(PolicyError, match="limit of 6"):
         world.run(amend("7"), 5)
     world.run(amend("6"), 5)
     assert spent(world) == {"EUR": "6"}
