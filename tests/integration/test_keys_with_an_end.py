@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from undersigned.daemon import Peer
 from undersigned.encoding import shift
 from undersigned.errors import ConfigurationError
 from undersigned.evidence import verify_pack
-from undersigned.runtime import Home, SystemClock, export_pack
+from undersigned.runtime import Home, SystemClock, export_pack, load_approvers
+from unit.cli.running import run
 
 HOUR = 3600
 
@@ -54,3 +56,20 @@ async def test_nobody_starts_with_a_key_that_is_over(tmp_path: Path) -> None:
         async with Peer.open(home):
             pass
     assert refused.value.code == "key_unavailable"
+    assert "past its end" in refused.value.message
+    told = (await asyncio.to_thread(run, "keys", "list", "--home", home.path, "--json")).values
+    assert [(one["name"], one["over"]) for one in told] == [("agent", True), ("organisation", True)]
+
+
+async def test_a_key_that_is_over_and_in_the_folder_is_no_approvers(tmp_path: Path) -> None:
+    """HIRE-APR-03: the folder has it all the same."""
+    home, _ = await two_homes(tmp_path)
+    give_end(home, -HOUR)
+    own = home.organisation_document()
+    assert own is not None
+    key = json.loads(own.raw)["verificationMethod"][0]["publicKeyMultibase"]
+    file = home.path / "undersigned.toml"
+    file.write_text(f'{file.read_text()}\n[approvers]\ncarol = "{key}"\n')
+    with pytest.raises(ConfigurationError) as refused:
+        load_approvers(Home(home.path))
+    assert "carol" in refused.value.message

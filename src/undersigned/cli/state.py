@@ -208,7 +208,12 @@ async def keys_list(out: Out, home: str | None) -> None:
     for name, document in documents.items():
         if document is None:
             continue
-        for method, public in document.keys("assertionMethod", now=SystemClock().now()).items():
+        good = document.keys("assertionMethod", now=SystemClock().now())
+        for method in document.methods("assertionMethod"):
+            if (public := good.get(method)) is None:
+                out.value({"name": name, "method": method, "over": True})
+                out.line(f"{name:13} {'over':8} {method}  (past its end, revoked, or none that can be used)")
+                continue
             out.value({"name": name, "method": method, "kind": public.kind, "publicKeyMultibase": public.multikey})
             out.line(f"{name:13} {public.kind:8} {method}")
 

@@ -134,9 +134,10 @@ class Agent:
         method = next(iter(own.methods("assertionMethod")), "")
         published = own.keys("assertionMethod", now=(clock or SystemClock()).now())
         if published.get(method) != key.public_key:
-            raise ConfigurationError(
-                "key_unavailable", f"the private key in {home.path} is not the first one that {own.id} publishes"
-            )
+            text = f"the private key in {home.path} is not the first one that {own.id} publishes"
+            if method and method not in published:
+                text = f"the first key that {own.id} publishes, {method}, is past its end or revoked, or cannot be used"
+            raise ConfigurationError("key_unavailable", text)
         suites = [name for name, one in CRYPTOSUITES.items() if key.public_key.kind in one.kinds]
         if suite is not None and suite not in suites:
             text = f"suite: expected {' or '.join(suites)}, as the key is {key.public_key.kind}; got {suite!r:.80}"

@@ -52,7 +52,6 @@ from undersigned.trust import (
 )
 
 from .anchors import read_document
-from .clock import SystemClock
 from .conversation import Conversation
 from .files import write_whole
 from .home import Home
@@ -315,11 +314,11 @@ def load_approvers(home: Home) -> Approvers:
     """
     approvers, office = home.approvers, home.organisation_document()
     for document in (home.document(), *([office] if office else [])) if approvers.people else ():
-        for method, key in document.keys("assertionMethod", now=SystemClock().now()).items():
-            person = approvers.of_key(key)
-            if person is not None:
+        for person in approvers.people:
+            if document.signs_by(person.key):
                 raise ConfigurationError(
-                    "bad_configuration", f"[approvers] {person.name} has the key {method}, which is kept in this folder"
+                    "bad_configuration",
+                    f"[approvers] {person.name} has a key of {document.id}, which is kept in this folder",
                 )
     return approvers
 

@@ -45,6 +45,9 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
     if report.state != "delivered" or not deliveries:
         raise PolicyError("wrong_state", f"no delivery waits for a verdict in state {report.state or '-'}")
     number, digest, delivery = deliveries[-1]
+    if passed and delivery.statements and not case.statements[digest]:
+        said = next(step.detail for step in report.steps if step.name == "statements")
+        raise VerificationError("attestation_binding", f"what was delivered is not what it is stated to be: {said}")
     named, own = terms_at(case, number).evidence.verifier, home.document()
     if named != own.id:
         raise PolicyError("attester_not_trusted", f"the terms name {named or 'no verifier'}; this is {own.id}")
