@@ -598,6 +598,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/unknown-*",
         "deliveries/of-another-provider",
         "reviews/in-anothers-name",
+        "reviews/without-*",
         "reviews/of-work",
     ),
     "HIRE-DIG-02": (

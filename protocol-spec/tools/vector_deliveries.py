@@ -208,6 +208,9 @@ def review_vectors() -> Iterator[Vector]:
     yield vector(
         "of-another-statement", "a verdict on a statement that was not delivered", "attestation_binding", unread
     )
+    for name, member in (("document", "resourceUri"), ("statements", "inputAttestations"), ("contract", "policy")):
+        lacking = other(**{f"predicate__{member}": ...})
+        yield vector(f"without-{name}", f"a verdict without {member}", "schema_violation", lacking)
     yield vector("of-no-statement", "a verdict that names no statement", None, other(predicate__inputAttestations=[]))
     nothing = [{"name": "contract", "digest": {"sha256": digest_hex(delivery["contract"])}}]
     empty = other(subject=nothing, predicate__inputAttestations=[])

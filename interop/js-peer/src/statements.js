@@ -142,13 +142,15 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
   const { predicate, predicateType } = statement;
   check(predicateType === ACCEPTANCE, 'attester_not_trusted', 'no acceptance', '/statement');
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');
+  const { resourceUri, policy, inputAttestations } = predicate;
+  const names = [resourceUri, policy?.uri ?? resourceUri];
+  const hashes = Array.isArray(inputAttestations) ? inputAttestations.map((/** @type {any} */ one) => one?.digest?.sha256) : [undefined];
+  check([...names, policy?.digest?.sha256, ...hashes].every((one) => typeof one === 'string'), 'schema_violation', 'a member of the verdict', '/statement');
   check(predicate.verifier?.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
-  check(predicate.policy?.digest?.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
-  for (const name of [predicate.resourceUri, predicate.policy.uri ?? predicate.resourceUri]) {
-    check(name.startsWith(`${delivery.engagement}:`), 'attestation_binding', 'document', '/statement');
-  }
+  check(policy.digest.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
+  check(names.every((name) => name.startsWith(`${delivery.engagement}:`)), 'attestation_binding', 'document', '/statement');
   const read = delivery.statements.map(payloadHash);
-  check(predicate.inputAttestations.every((/** @type {any} */ one) => read.includes(one.digest.sha256)), 'attestation_binding', 'statements', '/statement');
+  check(hashes.every((hash) => read.includes(hash)), 'attestation_binding', 'statements', '/statement');
   const artifacts = judged(delivery, contract);
   checkSubjects(statement, artifacts, () => undefined);
   const all = statement.subject.length === artifacts.length;
