@@ -86,6 +86,6 @@ def keys_of(*parties: Party):
     known = documents(*parties)
 
     def lookup(method: str, purpose: str) -> PublicKey:
-        return known[method.partition("#")[0]].key_for(method, purpose)
+        return known[method.partition("#")[0]].key_for(method, purpose, now=None)
 
     return lookup

@@ -86,7 +86,7 @@ def test_document(conformance: Path, did: str):
     document = document_from(did, {})
     assert document.id == published["id"]
     method = next(entry for entry in published["verificationMethod"] if entry["id"] in published["authentication"])
-    key = document.key_for(method["id"], "authentication")
+    key = document.key_for(method["id"], "authentication", now=None)
     assert key == _published_key(did, method)
     assert did_key(key) == did
     assert [entry["id"] for entry in document.json["verificationMethod"]] == [method["id"]]

@@ -119,7 +119,7 @@ def listed(home: Home, url: str | None) -> None:
     """Publishes `url` as the only one where the peer of a home is reached. Not while it is open."""
     old = home.document()
     (method,) = old.methods("authentication")
-    keys = {method.partition("#")[2]: old.key_for(method, "authentication")}
+    keys = {method.partition("#")[2]: old.key_for(method, "authentication", now=None)}
     services = () if url is None else (("HireService", url),)
     document = make_document(old.id, authentication=keys, assertion_method=keys, services=services)
     (home.path / "did.json").write_bytes(canonicalize(document))

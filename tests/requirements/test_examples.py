@@ -27,7 +27,7 @@ def message(suite: str, name: str) -> dict[str, Any]:
 def key_of(did: str) -> tuple[str, PublicKey]:
     document = document_from(did, {})
     method = document.methods("assertionMethod")[0]
-    return method, document.key_for(method, "assertionMethod")
+    return method, document.key_for(method, "assertionMethod", now=None)
 
 
 @pytest.mark.parametrize("suite", SUITES)

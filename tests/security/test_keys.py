@@ -32,7 +32,7 @@ def everywhere(raw: bytes, prefix: bytes = b"\xed\x01") -> list:
         lambda: public_key_from_multikey(multikey),
         lambda: fetches(f"did:key:{multikey}"),
         lambda: document_from(f"did:key:{multikey}", {}),
-        lambda: document.key_for(f"{did}#k", "authentication"),
+        lambda: document.key_for(f"{did}#k", "authentication", now=None),
     ]
     if prefix == b"\xed\x01":
         ways += [

@@ -691,7 +691,7 @@ def test_a_ruling_is_the_arbiters() -> None:
     documents = {actor.did: actor.document for actor in (ARBITER, playbook.hirer.party.actor)}
 
     def keys(method: str, purpose: str):
-        return documents[method.partition("#")[0]].key_for(method, purpose)
+        return documents[method.partition("#")[0]].key_for(method, purpose, now=None)
 
     good = ruling().message(playbook.hirer.party)
     assert isinstance(good, Ruling)

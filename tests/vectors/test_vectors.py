@@ -220,7 +220,7 @@ def test_a_chain_of_contracts_verifies_up_to_its_root(folder: Path) -> None:
     parents: Any = given["parents"]
 
     def key(method: str, purpose: str) -> Any:
-        return document_from(method.partition("#")[0], {}).key_for(method, purpose)
+        return document_from(method.partition("#")[0], {}).key_for(method, purpose, now=None)
 
     def names() -> list[str]:
         above = read_parents(parents)
@@ -244,7 +244,7 @@ def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
     assert isinstance(given, dict)
 
     def key(method: str, purpose: str) -> Any:
-        return document_from(method.partition("#")[0], {}).key_for(method, purpose)
+        return document_from(method.partition("#")[0], {}).key_for(method, purpose, now=None)
 
     if "code" in expected:
         with pytest.raises(UndersignedError) as refused:
@@ -350,7 +350,9 @@ def test_an_answer_is_the_hirers_or_not(folder: Path) -> None:
 
     def verified() -> VerifiedAnswer:
         digest = hashlib.sha256(given.get("body", "").encode()).digest()
-        return verify_answer(response, digest, lambda m: document.key_for(m, "authentication"), now=case["now"])
+        return verify_answer(
+            response, digest, lambda m: document.key_for(m, "authentication", now=None), now=case["now"]
+        )
 
     if "code" in expected:
         with pytest.raises(UndersignedError) as refused:
@@ -503,7 +505,7 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
         return verify_delivery(
             given["statements"],
             attester=case["provider"],
-            keys={method: document.key_for(method, "assertionMethod") for method in case["methods"]},
+            keys={method: document.key_for(method, "assertionMethod", now=None) for method in case["methods"]},
             contract=case["contract"],
             artifacts=artifacts,
             required=case["predicates"] or [WorkPredicate.PREDICATE_TYPE],
@@ -539,7 +541,8 @@ def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
             artifacts={one["name"]: one["digest"] for one in case["artifacts"]},
             statements=case["statements"],
             other_than=[
-                document_from(did, {}).key_for(f"{did}#{did[8:]}", "assertionMethod") for did in case["parties"]
+                document_from(did, {}).key_for(f"{did}#{did[8:]}", "assertionMethod", now=None)
+                for did in case["parties"]
             ],
         )
 

@@ -106,10 +106,10 @@ class DidDocument:
         """The document as JSON: a new copy each time."""
         return _object(self.raw)
 
-    def key_for(self, method_url: DidUrl, relationship: str, *, now: Instant | None = None) -> PublicKey:
+    def key_for(self, method_url: DidUrl, relationship: str, *, now: Instant | None) -> PublicKey:
         """The key that `method_url` names, if this DID lets it do what `relationship` says.
 
-        `now` matters only to a method that states `expires`; without it such a method is refused.
+        `now` matters only to a method that states `expires`; None refuses such a method.
 
         Raises:
             VerificationError: `key_not_authorized`: of another DID, not in the document, not in that relationship,

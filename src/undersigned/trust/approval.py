@@ -254,7 +254,9 @@ def _approver(name: str, text: str) -> Approver:
         # Those of other methods would have to be fetched, from somebody who may change them.
         document = document_from(did, {})
         method = document.methods("assertionMethod")[0]
-        return Approver(name=name, document=document, method=method, key=document.key_for(method, "assertionMethod"))
+        return Approver(
+            name=name, document=document, method=method, key=document.key_for(method, "assertionMethod", now=None)
+        )
     except (UndersignedError, IndexError) as exc:
         raise ConfigurationError(
             "bad_configuration", f"[approvers] {name}: expected a did:key, did:jwk or public key; came {text[:200]!a}"

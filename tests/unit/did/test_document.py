@@ -56,7 +56,7 @@ def test_published_document():
     assert document.raw_digest == digest_bytes(raw)
     assert document.methods("authentication") == (f"{DID}#key-1",)
     assert document.methods("assertionMethod") == (f"{DID}#key-1", f"{DID}#key-2")
-    assert document.key_for(f"{DID}#key-2", "assertionMethod") == K2
+    assert document.key_for(f"{DID}#key-2", "assertionMethod", now=None) == K2
     assert document.services("HireService") == ("wss://acme.example/hire",)
     assert document.services("Nothing") == ()
 
@@ -84,7 +84,7 @@ def test_view_is_read_only():
     document = signing(method())
     document.json["authentication"].clear()
     document.json["verificationMethod"][0]["publicKeyMultibase"] = K2.multikey
-    assert document.key_for(f"{DID}#k1", "authentication") == K1
+    assert document.key_for(f"{DID}#k1", "authentication", now=None) == K1
     assert document == signing(method())
     assert document != signing(method(more=1))
     assert len({document, signing(method()), signing(method(more=1))}) == 2
@@ -92,9 +92,9 @@ def test_view_is_read_only():
 
 def test_embedded_method_is_for_its_relationship_alone():
     document = view(authentication=[method()])
-    assert document.key_for(f"{DID}#k1", "authentication") == K1
+    assert document.key_for(f"{DID}#k1", "authentication", now=None) == K1
     assert document.methods("assertionMethod") == ()
-    assert code_of(document.key_for, f"{DID}#k1", "assertionMethod") == "key_not_authorized"
+    assert code_of(document.key_for, f"{DID}#k1", "assertionMethod", now=None) == "key_not_authorized"
 
 
 def test_relative_names():
@@ -103,8 +103,8 @@ def test_relative_names():
     )
     for relationship in ("authentication", "assertionMethod"):
         assert document.methods(relationship) == (f"{DID}#k1",)
-        assert document.key_for(f"{DID}#k1", relationship) == K1
-    assert code_of(document.key_for, "#k1", "authentication") == "did_document_invalid"
+        assert document.key_for(f"{DID}#k1", relationship, now=None) == K1
+    assert code_of(document.key_for, "#k1", "authentication", now=None) == "did_document_invalid"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_relative_names():
     ids=lambda entry: entry["type"],
 )
 def test_key_encodings(entry: dict):
-    assert signing(entry).key_for(f"{DID}#k1", "authentication") == K1
+    assert signing(entry).key_for(f"{DID}#k1", "authentication", now=None) == K1
 
 
 P256 = "zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv"
@@ -163,8 +163,8 @@ def test_method_that_cannot_be_used(entry: dict, code: str):
         verificationMethod=[entry, method("#k2", publicKeyMultibase=K2.multikey)],
         authentication=[f"{DID}#k1", f"{DID}#k2"],
     )
-    assert code_of(document.key_for, f"{DID}#k1", "authentication") == code
-    assert document.key_for(f"{DID}#k2", "authentication") == K2
+    assert code_of(document.key_for, f"{DID}#k1", "authentication", now=None) == code
+    assert document.key_for(f"{DID}#k2", "authentication", now=None) == K2
     assert document.keys("authentication", now="2031-01-01T00:00:00Z") == {f"{DID}#k2": K2}
 
 
@@ -190,14 +190,14 @@ def test_expiry_is_inclusive():
     ],
 )
 def test_not_authorized(name: str, relationship: str):
-    assert code_of(signing(method()).key_for, name, relationship) == "key_not_authorized"
+    assert code_of(signing(method()).key_for, name, relationship, now=None) == "key_not_authorized"
 
 
 def test_sc_02_listed_but_not_for_this_relationship():
     """HIRE-KEY-03."""
     document = view(verificationMethod=[method()], authentication=[f"{DID}#k1"])
-    assert document.key_for(f"{DID}#k1", "authentication") == K1
-    assert code_of(document.key_for, f"{DID}#k1", "assertionMethod") == "key_not_authorized"
+    assert document.key_for(f"{DID}#k1", "authentication", now=None) == K1
+    assert code_of(document.key_for, f"{DID}#k1", "assertionMethod", now=None) == "key_not_authorized"
 
 
 def test_sc_03_foreign_controller():
@@ -211,8 +211,8 @@ def test_sc_03_foreign_controller():
     assert f"{DID}#k1" not in document.methods("authentication")
     assert document.methods("assertionMethod") == ()
     for name in (f"{DID}#k1", f"{OTHER}#k1", f"{OTHER}#k9"):
-        assert code_of(document.key_for, name, "authentication") == "key_not_authorized"
-    assert code_of(document.key_for, f"{DID}#k3", "assertionMethod") == "key_not_authorized"
+        assert code_of(document.key_for, name, "authentication", now=None) == "key_not_authorized"
+    assert code_of(document.key_for, f"{DID}#k3", "assertionMethod", now=None) == "key_not_authorized"
     for name in document.methods("authentication"):
         assert name.startswith(f"{DID}#")
 
@@ -342,7 +342,7 @@ def test_any_document_answers_or_refuses(members: dict, name: str):
     for relationship in ("authentication", "assertionMethod"):
         for listed in (*document.methods(relationship), name):
             try:
-                key = document.key_for(listed, relationship)
+                key = document.key_for(listed, relationship, now=None)
             except VerificationError:
                 continue
             assert key == K1

@@ -30,7 +30,7 @@ def test_did_key():
     name = f"{did}#{KEY.multikey}"
     for relationship in ("authentication", "assertionMethod"):
         assert document.methods(relationship) == (name,)
-        assert document.key_for(name, relationship) == KEY
+        assert document.key_for(name, relationship, now=None) == KEY
     assert document.raw == canonicalize(document.json)
     assert document.raw_digest == digest_bytes(document.raw)
     assert document == document_from(did, {})
@@ -45,7 +45,7 @@ def test_did_jwk():
     assert fetches(did) == ()
     document = document_from(did, {})
     assert document.methods("assertionMethod") == (f"{did}#0",)
-    assert document.key_for(f"{did}#0", "authentication") == KEY
+    assert document.key_for(f"{did}#0", "authentication", now=None) == KEY
     assert document.json["verificationMethod"][0]["publicKeyJwk"]["kid"] == "mine"
 
 
@@ -179,7 +179,7 @@ def test_not_a_did(did: str):
 
 def test_keys_are_public_keys():
     assert isinstance(
-        document_from(did_key(KEY), {}).key_for(f"{did_key(KEY)}#{KEY.multikey}", "authentication"), PublicKey
+        document_from(did_key(KEY), {}).key_for(f"{did_key(KEY)}#{KEY.multikey}", "authentication", now=None), PublicKey
     )
 
 

@@ -120,7 +120,7 @@ def test_a_log_of_two_versions() -> None:
     assert history.ttl_seconds == 60
     assert not history.deactivated
     assert document_from(log.did, log.fetched(), now=NOW) == history.document
-    assert history.document.key_for(f"{log.did}#key-2", "assertionMethod") == KEY_2.key
+    assert history.document.key_for(f"{log.did}#key-2", "assertionMethod", now=None) == KEY_2.key
     assert history.document.raw == canonicalize(log.entries[1]["state"])
 
 
@@ -532,9 +532,9 @@ def test_the_document_in_force_at_an_instant() -> None:
         (NOW, KEY_2, KEY_1),
     ):
         document = history.at(instant)
-        assert document.key_for(f"{log.did}#{party.name}", "assertionMethod") == party.key
+        assert document.key_for(f"{log.did}#{party.name}", "assertionMethod", now=None) == party.key
         with pytest.raises(UndersignedError) as caught:
-            document.key_for(f"{log.did}#{gone.name}", "assertionMethod")
+            document.key_for(f"{log.did}#{gone.name}", "assertionMethod", now=None)
         assert caught.value.code == "key_not_authorized"
     with pytest.raises(ResolutionError) as early:
         history.at("2026-10-31T23:59:59Z")
@@ -596,11 +596,11 @@ def test_a_portable_did_moves_and_its_former_name_stands_for_it() -> None:
         document = past.document
         assert document.id == former
         assert document.methods("authentication") == (f"{former}#key-2",)
-        assert document.key_for(f"{former}#key-2", "assertionMethod") == KEY_2.key
+        assert document.key_for(f"{former}#key-2", "assertionMethod", now=None) == KEY_2.key
         with pytest.raises(UndersignedError) as caught:
-            document.key_for(f"{former}#key-1", "assertionMethod")
+            document.key_for(f"{former}#key-1", "assertionMethod", now=None)
         assert caught.value.code == "key_not_authorized"
-        assert past.at(FIRST).key_for(f"{former}#key-1", "assertionMethod") == KEY_1.key
+        assert past.at(FIRST).key_for(f"{former}#key-1", "assertionMethod", now=None) == KEY_1.key
     with pytest.raises(ResolutionError) as early:
         history.at(FIRST)  # The new name did not exist then.
     assert early.value.code == "did_unresolvable"

@@ -88,7 +88,7 @@ def test_an_amendment_stands_alone_and_a_contract_is_none() -> None:
     keys = {actor.did: actor.document for actor in (hire.hirer.actor, hire.provider.actor, ARBITER)}
 
     def key(method: str, purpose: str):
-        return keys[method.partition("#")[0]].key_for(method, purpose)
+        return keys[method.partition("#")[0]].key_for(method, purpose, now=None)
 
     def whole(number: int):
         taken, seals = ([m.message for m in said if isinstance(m.message, of)] for of in (Acceptance, Seal))
