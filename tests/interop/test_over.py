@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from interop.worlds import QUICK, peer_home, subject_of
+from interop.worlds import QUICK, peer_home, stage_at, subject_of
 from undersigned.daemon import Peer
 from undersigned.interop import Stage, chosen, play_all
+from undersigned.interop.player import Player
 from undersigned.interop.scenario import Wait
 
 
@@ -37,3 +38,28 @@ async def test_a_move_that_comes_during_the_last_turn_is_refused(
             meanwhile = msgspec.structs.replace(found, steps=(reached, withdrawn, Wait(seconds=0.1), *rest))
             (result,) = await play_all(stage, (meanwhile,))
     assert (result.outcome, result.detail) == ("passed", "")
+
+
+async def test_an_acceptance_that_crossed_what_took_the_offer_back_is_held_against_its_own_offer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LAN-03: the harness takes its offer back when the Acceptance is there already, and was not read."""
+    real = Player.say
+
+    async def late(self: Player, move: Any) -> Any:
+        line = self.line
+        if move.type == "Withdraw":
+            await line.wait(
+                lambda: any(b'"type":"Acceptance"' in frame for frame in line.frames[line.read :]) or None,
+                QUICK.answer,
+            )
+        return await real(self, move)
+
+    monkeypatch.setattr(Player, "say", late)
+    (taken_back,) = chosen("provider", only=("lane-release-taken-back",))
+    (agreed,) = chosen("provider", only=("lane-release-sealed",))
+    reached, _, *rest = taken_back.steps
+    accepted = msgspec.structs.replace(taken_back, steps=(reached, agreed.steps[1], *rest))
+    async with stage_at(tmp_path) as stage:
+        results = await play_all(stage, (accepted,))
+    assert [(one.outcome, one.detail) for one in results] == [("passed", "")]

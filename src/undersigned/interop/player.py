@@ -384,7 +384,9 @@ class Player:
                 if self.who.method not in getattr(read.methods, self.party.role):
                     raise ProofError("key_not_authorized", "the document does not let us sign")
             case Acceptance():
-                document = countersigned(from_struct(self.party.offered()), message.contract_proof)
+                # What it accepts may be off the table by now: then it crossed what took it away, and is void.
+                offered = cast(Offer, self.party.stored[message.offer].message)
+                document = countersigned(from_struct(offered.document), message.contract_proof)
                 verify_countersigned(document, keys=keys, now=now, suites=agreed)
             case Seal():
                 if message.ledger.leaf != leaf_digest(self._leaf()):
