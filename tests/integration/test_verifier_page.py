@@ -154,6 +154,7 @@ def said(report: dict[str, Any]) -> dict[str, Any]:
         **{name: report[name] for name in ("ok", "engagement", "contract", "state", "notJudged")},
         "steps": [(step["number"], step["name"], step["ok"], step["code"]) for step in report["steps"]],
         "early": report.get("early", []),
+        "books": report.get("books", {}),
         "keys": sorted((one["method"], one["kind"], one["publicKeyMultibase"], one["known"]) for one in report["keys"]),
     }
 
@@ -169,6 +170,7 @@ def by_command(
         "notJudged": list(report.not_judged),
         "steps": [(step.number, step.name, step.ok, step.code) for step in report.steps],
         "early": [from_struct(one) for one in report.early],
+        "books": dict(report.books),
         "keys": sorted((one.method, one.key.kind, one.key.multikey, one.known) for one in report.keys),
     }
 

@@ -316,6 +316,7 @@ async def verify(
             ],
             "notJudged": list(report.not_judged),
             "early": [from_struct(one) for one in report.early],
+            "books": dict(report.books),
         }
     )
     for step in report.steps:
@@ -330,6 +331,9 @@ async def verify(
     for one in report.early:
         signed = f", signed {one.signed}" if one.signed else ""
         out.line(f"     early  {plain(one.explain(), 300)}{signed}", style="yellow")
+    if report.books:
+        differ = "; ".join(f"by the {role}, {owed} is owed" for role, owed in report.books)
+        out.line(f"     books  the two sides' differ: {differ}", style="yellow")
     if explain:
         for one in report.keys:
             whose = "known" if one.known else "the pack's own"

@@ -68,7 +68,7 @@ from undersigned.evidence.pack import (
 )
 from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
-from undersigned.messages import Delivery, Review, Start, VerifiedMessage, verify_message
+from undersigned.messages import Closing, Delivery, Review, Start, VerifiedMessage, verify_message
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.protocol import Early, Received, Sent, begin, early, judge
 from undersigned.transparency import Verifier
@@ -119,6 +119,10 @@ class Report(Struct, frozen=True, kw_only=True):
     contract: Digest | None = None
     early: tuple[Early, ...] = ()
     """What the other side did before its time, by the packer's record (HIRE-LIF-34). Nothing fails by it."""
+    books: tuple[tuple[str, str], ...] = ()
+    """(role, what it says is owed, such as `4 EUR`) by the last `Closing` of each side, if they differ in a pack that
+    holds. Nothing fails by it: which of the two is right is for people, or the arbiter.
+    """
 
     @property
     def ok(self) -> bool:
@@ -135,6 +139,8 @@ class Report(Struct, frozen=True, kw_only=True):
         known: JsonObject = {name: value for name, value in found.items() if value is not None}
         if self.early:
             known["early"] = [from_struct(one) for one in self.early]
+        if self.books:
+            known["books"] = dict(self.books)
         return {"ok": self.ok, **known, "steps": steps}
 
 
@@ -172,8 +178,15 @@ def check_pack(
         state=case.engagement.state if case.engagement else None,
         contract=case.sealed.digest if case.sealed else None,
         early=tuple(case.early),
+        books=_books(case) if all(step.ok for step in steps) else (),
     )
     return report, case
+
+
+def _books(case: Case) -> tuple[tuple[str, str], ...]:
+    closings = [one.message for _, one in case.verified if isinstance(one.message, Closing)]
+    owed = {one.role: f"{one.settlement.amount} {one.settlement.currency}" for one in closings}
+    return tuple(sorted(owed.items())) if len(set(owed.values())) > 1 else ()
 
 
 def _checked(case: Case) -> list[Step]:

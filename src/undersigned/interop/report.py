@@ -268,7 +268,7 @@ def _printable(text: str) -> str:
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1f2328}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
+body{overflow-wrap:anywhere}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
 td,th{padding:.1rem .8rem .1rem 0;text-align:left;vertical-align:top}code{font-size:.9em}
 details{border-top:1px solid #d0d7de;padding:.3rem 0}summary{cursor:pointer}.detail{color:#c62828}
 .mark{display:inline-block;min-width:8.5em;margin-right:.6em;font-weight:600}svg{max-width:100%;height:auto;font-size:13px}

@@ -22,6 +22,8 @@ WIDTH: Final = 270
 HEIGHT: Final = 64
 BOX: Final = (160, 36)
 MAX_NAME: Final = 26
+MAX_LABEL: Final = 24
+"""Characters beside an arrow: what is longer would be drawn over the boxes of others."""
 _HEAD: Final = (
     '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
     '<path d="M0 0 8 4 0 8z"/></marker></defs>'
@@ -115,18 +117,25 @@ def _arrow(place: dict[str, tuple[int, int]], edge: Edge, label: str, colour: st
     return (
         f'<polyline points="{" ".join(f"{x},{y}" for x, y in points)}" fill="none" {stroke} marker-end="url(#tip)"/>'
         f'<text x="{middle[0]}" y="{middle[1]}" text-anchor="middle" font-size="9" fill="{colour or "#333"}">'
-        f"{drawn_text(label)}</text>"
+        f"{f'<title>{drawn_text(label)}</title>' if len(label) > MAX_LABEL else ''}"
+        f"{drawn_text(_fitted(label, MAX_LABEL))}</text>"
     )
 
 
 def _box(did: Did, name: str, at: tuple[int, int], *, own: bool, accused: bool) -> str:
-    name = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}…{name[-8:]}"
     fill, stroke = ("#e8f0fe" if own else "#fff"), ("#b00020" if accused else "#333")
     return (
         f'<g><title>{drawn_text(did)}</title><rect x="{at[0]}" y="{at[1]}" width="{BOX[0]}" height="{BOX[1]}" rx="6" '
-        f'fill="{fill}" stroke="{stroke}"/><text x="{at[0] + BOX[0] // 2}" y="{at[1] + 22}" text-anchor="middle">'
-        f"{drawn_text(name)}</text></g>"
+        f'fill="{fill}" stroke="{stroke}"/>'
+        # A window of its own: letters can be wider than they are counted.
+        f'<svg x="{at[0]}" y="{at[1]}" width="{BOX[0]}" height="{BOX[1]}"><text x="{BOX[0] // 2}" y="22" '
+        f'text-anchor="middle">{drawn_text(_fitted(name, MAX_NAME))}</text></svg></g>'
     )
+
+
+def _fitted(text: str, limit: int) -> str:
+    """With both ends: two long names are often one as far as a box is wide."""
+    return text if len(text) <= limit else f"{text[: limit - 9]}…{text[-8:]}"
 
 
 def drawn_text(text: str) -> str:

@@ -50,7 +50,7 @@ def test_nothing_to_draw_is_the_party_alone() -> None:
 def test_a_party_that_has_a_name_here_is_drawn_under_it() -> None:
     found = answer(reputation(did("t"), "sbom", view("r")), Graph([edge("r", "t")]).read)
     drawn = ElementTree.fromstring(draw_paths(found.party, found.paths, names={did("t"): "Globex", did("x"): "nobody"}))
-    boxes = {box.findtext(f"{SVG}title"): box.findtext(f"{SVG}text") for box in drawn.iter(f"{SVG}g")}
+    boxes = {box.findtext(f"{SVG}title"): box.findtext(f".//{SVG}text") for box in drawn.iter(f"{SVG}g")}
     assert boxes[did("t")] == "Globex"
     assert len(boxes) == 2
     assert "Globex" not in (boxes[did("r")] or "")

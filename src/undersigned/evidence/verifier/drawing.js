@@ -17,6 +17,8 @@ function fill(element, attributes, children) {
 
 const make = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
 const draw = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
+/** A text in so many characters, with both ends: two long names are often one as far as a box is wide. */
+const fitted = (text, limit) => (text.length <= limit ? text : `${text.slice(0, limit - 9)}…${text.slice(-8)}`);
 const short = (digest) => (digest ? `${digest.slice(0, 12)}…` : "");
 
 const BOX = { width: 152, height: 50, across: 182, down: 66 };
@@ -30,7 +32,7 @@ function provenance(the, sound) {
   const box = (id, column, label, sub, kind = "") => {
     if (boxes.has(id)) return;
     (columns[column] ??= []).push(id);
-    boxes.set(id, { id, column, place: columns[column].length - 1, label: plain(label, 22), sub: plain(sub, 23), kind });
+    boxes.set(id, { id, column, place: columns[column].length - 1, label: plain(label), sub: plain(sub), kind });
   };
   const edge = (from, to, how) => edges.push({ from, to, how });
   const dids = { [manifest.role]: manifest.own, [otherRole(manifest.role)]: manifest.peer };
@@ -98,14 +100,14 @@ function drawn(columns, boxes, edges, sound) {
     const path = x2 > x1 ? `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}` : `M${one.x + BOX.width / 2} ${one.y + BOX.height}L${other.x + BOX.width / 2} ${other.y}`;
     return draw("path", { d: path, "marker-end": "url(#tip)" }, draw("title", {}, `${one.label} ${how} ${other.label}`));
   });
-  const nodes = [...boxes.values()].map(({ x, y, label, sub, kind, id }) =>
+  const nodes = [...boxes.values()].map(({ x, y, label, sub, kind }) =>
     draw(
       "g",
       { class: `${kind} ${sound ? "" : "unproved"}` },
-      draw("title", {}, plain(id)),
+      draw("title", {}, `${label}: ${sub}`),
       draw("rect", { x, y, width: BOX.width, height: BOX.height, rx: 8 }),
-      draw("text", { x: x + 10, y: y + 21 }, label),
-      draw("text", { x: x + 10, y: y + 38, class: "sub" }, sub),
+      // A window of its own: letters can be wider than they are counted.
+      draw("svg", { x, y, width: BOX.width, height: BOX.height }, draw("text", { x: 10, y: 21 }, fitted(label, 20)), draw("text", { x: 10, y: 38, class: "sub" }, fitted(sub, 22))),
     ),
   );
   const tip = draw("marker", { id: "tip", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, draw("path", { d: "M0 0L8 4L0 8" }));

@@ -920,6 +920,13 @@ async function checked(the) {
   return steps;
 }
 
+/** What each side says is owed by its last `Closing`, if they differ: nothing fails by it. */
+function booksOf(the) {
+  const books = {};
+  for (const { content } of ofType(the, "Closing")) books[content.role] = `${content.settlement.amount} ${content.settlement.currency}`;
+  return books.hirer && books.provider && books.hirer !== books.provider ? { books } : {};
+}
+
 /** The report on the pack in these bytes, at the instant `now`. `known` are the bytes of DID documents that the verifier
  * has from elsewhere: of a DID of which it knows any, the pack must hold no other. `witnesses`
  * are verifier keys of those who must have cosigned its checkpoint. */
@@ -946,6 +953,7 @@ async function verifyPack(data, now, known = [], witnesses = []) {
     contract: the.sealed?.digest ?? null,
     state: the.engagement?.state ?? null,
     ...(the.early.length ? { early: the.early } : {}),
+    ...(steps.every((step) => step.ok) ? booksOf(the) : {}),
     steps,
     keys: listed,
     notJudged: the.manifest ? the.manifest.members.filter((item) => !KINDS.includes(item.kind)).map((item) => item.path) : [],

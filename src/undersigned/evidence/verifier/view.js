@@ -50,7 +50,9 @@ function inWords({ leftOperand: left, operator, rightOperand: right, unit, per }
 /** The contract as a card for people: what both signed. */
 function card(document, digest, state) {
   const { terms, organisations = {} } = document;
-  const party = (role) => document[role] + (organisations[role] ? ` of ${organisations[role]}` : "");
+  // In letters that are told apart: I and l are one picture in others, and names that look alike are had for nothing.
+  const name = (did) => make("code", {}, plain(did, 2048));
+  const party = (role) => make("span", {}, name(document[role]), ...(organisations[role] ? [" of ", name(organisations[role])] : []));
   const rules = (name) => (terms.scope[name] ?? []).map((rule) => {
     return plain([`${rule.action} on ${rule.target}`, ...(rule.constraint ?? []).map(inWords), rule.duty ? "each time with a person's yes" : ""].filter(Boolean).join("; "), 600);
   });
@@ -69,7 +71,7 @@ function card(document, digest, state) {
     ["Start by", terms.deadlines.start],
     ["Finish by", `${terms.deadlines.finish}; authority until ${terms.deadlines.until}`],
     ["Evidence", terms.evidence.predicates.join(", ") || "a statement of the work"],
-    ["Arbiter", terms.arbiter],
+    ["Arbiter", terms.arbiter && name(terms.arbiter)],
     ["Under", document.parent],
     ["State", state],
   ]);
@@ -86,7 +88,7 @@ const GIST = {
   Start: () => "starts the work",
   Delivery: (m) => `delivers (${m.outcome}): ${m.artifacts.map((one) => one.name).join(", ") || "nothing"}`,
   Review: (m) => `${m.verdict}: ${m.criteria.map((one) => `${one.id} ${one.met === false ? "not met" : "met"}`).join(", ")}`,
-  Closing: (m) => `closes its books, by ${m.basis}`,
+  Closing: (m) => [`closes its books, by ${m.basis}: ${m.settlement.amount} ${m.settlement.currency} owed`, m.settlement.reference && `paid as ${m.settlement.reference}`, m.objection].filter(Boolean).join("; "),
   Terminate: (m) => `ends it: ${m.cause}`,
   Cancel: (m) => `cancels: ${m.reason}`,
   Suspend: (m) => `suspends it until ${m.until}: ${m.reason}`,
@@ -106,7 +108,7 @@ function conversation(the) {
       { class: content.role },
       make("div", { class: "who" }, `${number} · ${content.role} · recorded ${when}`),
       make("div", {}, make("strong", {}, plain(content.type)), ` ${plain(GIST[content.type]?.(content) ?? "")}`),
-      make("details", {}, make("summary", {}, "as it was signed"), make("pre", {}, JSON.stringify(content, null, 1).replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "�"))),
+      make("details", {}, make("summary", {}, "as it was signed"), make("pre", {}, JSON.stringify(content, null, 1).replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "�"))),
     ),
   );
   return section("Conversation", make("ol", { class: "talk" }, ...items));
@@ -127,6 +129,11 @@ function earlyOf(early) {
   return section("Before its time", make("ul", {}, ...lines));
 }
 
+/** Each side says for itself what is owed; that they differ breaks nothing, and is for people or the arbiter. */
+function booksDiffer(books) {
+  return section("The two sides' books differ", make("ul", {}, ...Object.entries(books).map(([role, owed]) => make("li", {}, plain(`by the ${role}, ${owed} is owed`)))));
+}
+
 function show({ report, the }) {
   const [kind, said] = verdictOf(report);
   const sound = kind === "holds";
@@ -139,6 +146,7 @@ function show({ report, the }) {
     if (contract) parts.push(section("Contract", card(contract.document, contract.digest, report.state)));
     for (const [number, change] of the.amended) parts.push(section(`Amendment, message ${number}`, card(change, change.contract, "in force from its seal")));
     if (the.early.length) parts.push(earlyOf(the.early));
+    if (report.books) parts.push(booksDiffer(report.books));
     parts.push(section("What came of what", ...provenance(the, sound)), conversation(the));
     if (the.refusals.length) {
       const refused = the.refusals.map((one) => make("li", {}, plain(`${one.at}: ${one.action} on ${one.target}, by ${one.clause}: ${one.reason}`, 900)));
