@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from packs import OTHER_ENGAGEMENT, Hire, Line, Log, Posing, changed_hire, coded, refused_action, stated
+from packs import OTHER_ENGAGEMENT, Hire, Line, Log, Posing, changed_hire, coded, refused_action, sign, stated
 from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted
 from undersigned.did import DidDocument
-from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
+from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
 from undersigned.messages import Consistency, LogHead, Recorded
@@ -43,7 +43,7 @@ from undersigned.testing import (
     terms_for,
     withdraw,
 )
-from undersigned.transparency import InclusionProof, Verifier
+from undersigned.transparency import InclusionProof, Verifier, signed_note
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 LATER = "2031-01-01T00:00:00Z"
@@ -288,6 +288,9 @@ def wronged() -> Iterator[Case]:
         yield Case(f"seal: promise {number}", hire.pack("provider"))
     for name, note in (("empty", "\n"), ("x", "x"), ("nobody's", "a note\n\n— of nothing AAAAAAAA\n")):
         yield Case(f"closing: note {name}", Hire().sealed().delivered().reviewed().closed(note).pack())
+    for size in (2**53 - 1, 2**53, 2**63):
+        hire = Hire().sealed().delivered().reviewed()
+        yield Case(f"closing: {size} leaves", hire.closed(_note_of(hire, size)).pack("provider"))
     fork = Hire()
     forked = fork.logs["hirer"].__class__(fork.hirer.actor, 4).note()
     yield Case("closing: another log", fork.sealed().delivered().reviewed().closed(forked).pack())
@@ -633,6 +636,13 @@ def _sealed_and_closed(stating: Callable[[Hire, str], dict[str, Any]], **closing
     before = hire.cosigned("hirer", Log(hire.provider.actor, 6))
     hire.sealed(cosignatures=(before,)).delivered().reviewed()
     return hire.closed(**{"consistency": hire.logs["hirer"].since(3), **closing})
+
+
+def _note_of(hire: Hire, size: int) -> str:
+    """A note of the hirer's by which its log has so many leaves."""
+    actor = hire.hirer.actor
+    text = f"{actor.did}\n{size}\n{base64_encode(bytes(32))}\n".encode()
+    return signed_note(text, actor.did, actor.public_key, sign(actor, text))
 
 
 def _other(hire: Hire, leaves: int) -> LogHead:

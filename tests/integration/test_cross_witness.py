@@ -20,7 +20,10 @@ from undersigned.errors import LogProofError, PolicyError, UndersignedError
 from undersigned.ledger import Seen, decided, open_ledger
 from undersigned.messages import Closing, LogHead, recorded_message
 from undersigned.runtime import HireResult, Home, SystemClock
+from undersigned.runtime.forks import fork_document
 from undersigned.runtime.logbook import stated_heads
+from undersigned.runtime.saying import Speaker
+from undersigned.runtime.turn import Say
 from undersigned.transparency import (
     Checkpoint,
     Frontier,
@@ -30,6 +33,7 @@ from undersigned.transparency import (
     leaf_hash,
     read_checkpoint,
     read_note,
+    signed_note,
     verify_cosignature,
 )
 
@@ -359,3 +363,34 @@ async def test_the_check_of_a_ledger_misses_what_was_seen(tmp_path: Path) -> Non
     (defect,) = (await ledger.check()).defects
     await ledger.close()
     assert (defect.code, defect.where) == ("store_corrupt", f"log of {globex.own.id}")
+
+
+async def test_a_notice_that_shows_another_history_is_noticed_as_well(tmp_path: Path) -> None:
+    """HIRE-LOG-05, HIRE-LOG-09: a `Receipt` whose checkpoint has another root of a size that its sender stated before.
+    It is not recorded; both heads are the proof, and nothing more is agreed with it.
+    """
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        key, real = globex.witness._key, Speaker._say
+        notes: list[str] = []
+
+        async def say(self: Speaker, turn: Any, said: Say) -> None:
+            if said.type == "Receipt" and self.shell.identity.did == globex.own.id:
+                head = globex.witness._told[acme.own.id]
+                text = checkpoint_text(globex.own.id, head.size, b"x" * 32)
+                notes.append(signed_note(text, globex.own.id, key.public_key, await key.sign(text)))
+                said = Say("Receipt", {**said.body, "checkpoint": "u" + base64url_encode(notes[-1].encode())})
+            await real(self, turn, said)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Speaker, "_say", say)
+            result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        assert "two roots" in str(result.unclosed)
+        fork = (await seen(acme, globex)).fork
+        assert fork is not None
+        assert fork.held.size == fork.came.size
+        assert (await fork_document(acme.ledger, fork))["notes"] == [fork.held.note, notes[0]]
+        with pytest.raises(LogProofError, match="two roots"):
+            await hire(acme, globex)
+        assert (await acme.ledger.check()).ok

@@ -18,6 +18,7 @@ from integration.test_cross_witness import rewritten
 from integration.test_log import went_back
 from undersigned import Peer
 from undersigned.daemon import WitnessBook, WitnessServer
+from undersigned.encoding import base64_encode
 from undersigned.errors import LedgerError
 from undersigned.evidence import read_archive, tamper, verify_pack
 from undersigned.runtime import Gatherer, Home, PrivateKey, export_pack
@@ -95,6 +96,9 @@ async def test_what_continues_is_cosigned_and_nothing_else(tmp_path: Path) -> No
     async with witness(tmp_path) as (server, book):
         for body in (b"", b"old 0\n\nnothing", log.asks(0, 5).replace(b"old", b"new"), b"x" * 40_000):
             assert (await post(server, body))[0] in (400, 413), body[:40]
+        head = f"{ORIGIN}\n{2**63}\n{base64_encode(bytes(32))}\n".encode()
+        over = signed_note(head, ORIGIN, LOG.public_key, LOG.sign_now(head))
+        assert (await post(server, submission(0, (), over)))[0] == 400, "no store has room for it"
         assert (await post(server, log.asks(0, 5, log.note(5, origin="log.example/two"))))[0] == 404
         assert (await post(server, log.asks(0, 5, log.note(5, OTHER))))[0] == 403
         assert (await post(server, submission(6, (), log.note(5))))[0] == 400

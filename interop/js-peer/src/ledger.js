@@ -82,7 +82,7 @@ export function readCheckpoint(note, origin, keys) {
   const at = whole.indexOf('\n\n');
   const [text, lines] = [whole.slice(0, at + 1), whole.slice(at + 2)];
   const [name, size, root, ...more] = text.split('\n');
-  check(at > 0 && name === origin && /^(?:0|[1-9][0-9]{0,15})$/.test(size) && more.length === 1, 'log_proof_invalid', 'checkpoint');
+  check(at > 0 && name === origin && /^(?:0|[1-9][0-9]{0,15})$/.test(size) && Number.isSafeInteger(Number(size)) && more.length === 1, 'log_proof_invalid', 'checkpoint');
   const own = lines.split('\n').filter((line) => line.startsWith(`\u2014 ${origin} `)).map((line) => Buffer.from(line.split(' ')[2], 'base64'));
   const holds = own.filter((bytes) => keys.some((key) => key.kind === 'Ed25519' && bytes.subarray(0, 4).equals(keyId(origin, key.bytes)) && verify(key, bytes.subarray(4), Buffer.from(text))));
   check(holds.length === 1, 'log_proof_invalid', 'signature of the checkpoint');

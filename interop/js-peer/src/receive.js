@@ -6,7 +6,7 @@ import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
 import { verifyProof } from './proofs.js';
 import { assertionKeys, checkNames } from './did.js';
-import { digestOfHash, hashOfDigest } from './encoding.js';
+import { digestOfHash, hashOfDigest, seconds } from './encoding.js';
 import { checkGrowth, contractLeaf, headOf, readCheckpoint, rootFrom } from './ledger.js';
 import { verifyReview } from './statements.js';
 import { checkShape } from './schema.js';
@@ -101,10 +101,12 @@ function checkPlace({ live, accepted }, { sender, ledger }) {
   check(ledger.log === sender && ledger.leaf === leaf, 'log_proof_invalid', 'place', '/ledger');
 }
 
-/** What a `Receipt` or `Sync` shows of its sender's log holds (HIRE-LOG-03). @param {any} notice @param {any} document of its sender @param {number} now */
-export function checkNotice({ sender, checkpoint, inclusion }, document, now) {
+/** What a `Receipt` or `Sync` shows of its sender's log holds, and contradicts nothing before it (HIRE-LOG-03, HIRE-LOG-09). @param {any} notice @param {any} document of its sender @param {number} now @param {import('./ledger.js').Heads} [heads] */
+export function checkNotice(notice, document, now, heads = new Map()) {
+  const { sender, checkpoint, inclusion } = notice;
   if (checkpoint === undefined) return;
   const head = readCheckpoint(checkpoint, sender, assertionKeys(document, now));
+  checkGrowth({ ...head, at: seconds(notice.proof.created) }, heads.get(sender), '/checkpoint');
   if (inclusion === undefined) return;
   const { leaf, index, size, path } = inclusion;
   check(size === head.size, 'log_proof_invalid', 'size', '/inclusion');

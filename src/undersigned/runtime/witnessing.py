@@ -127,12 +127,7 @@ class CrossWitness:
         seen = await (self.seen(peer.id) if isinstance(message, Seal) else self.require(peer.id))
         if said is None:
             return None
-        for held in seen.held if seen is not None else ():
-            if contradict(held, said):
-                fork = Fork(held=held, came=said)
-                await self.update(peer.id, partial(contradicted, fork=fork))
-                place = "/checkpoint" if isinstance(message, Closing) else "/head"
-                raise LogProofError("ledger_diverged", f"{peer.id} signed {words(fork)}", path=place)
+        await self._require_no_fork(said, seen, "/checkpoint" if isinstance(message, Closing) else "/head")
         try:
             said = _proving(said, seen, _consistency(message))
         except LogProofError as exc:
@@ -149,15 +144,32 @@ class CrossWitness:
                 keep(self._line, peer.id, line)
         return said
 
-    async def check_notice(self, notice: Receipt | Sync, peer: DidDocument) -> None:
-        """What a received notice shows of its sender's log holds: the note is its sender's, and the proof leads to it.
+    async def _require_no_fork(self, said: Stated, seen: Seen | None, place: str) -> None:
+        """Returns if no head that is held contradicts this one; else both are kept.
 
         Raises:
-            LogProofError: `log_proof_invalid`: it does not (HIRE-LOG-03).
+            LogProofError: `ledger_diverged`.
+        """
+        for held in seen.held if seen is not None else ():
+            if contradict(held, said):
+                fork = Fork(held=held, came=said)
+                await self.update(said.log, partial(contradicted, fork=fork))
+                raise LogProofError("ledger_diverged", f"{said.log} signed {words(fork)}", path=place)
+
+    async def check_notice(self, notice: Receipt | Sync, peer: DidDocument) -> None:
+        """What a received notice shows of its sender's log holds: the note is its sender's, it contradicts nothing that
+        was seen of that log, and the proof leads to it. It is not kept: a notice may be heard and never stored.
+
+        Raises:
+            LogProofError: `log_proof_invalid`: it does not (HIRE-LOG-03); `ledger_diverged`: the log had other leaves
+                before, or more (HIRE-LOG-09).
         """
         if notice.checkpoint is None:
             return
         head = await self._noted(notice.checkpoint, notice.engagement, peer)
+        said = stated_in(notice, (read_multibase_note(notice.checkpoint), head))
+        if said is not None:
+            await self._require_no_fork(said, await self.seen(peer.id), "/checkpoint")
         shown = notice.inclusion if isinstance(notice, Receipt) else None
         if shown is None:
             return

@@ -39,6 +39,8 @@ __all__ = [
 
 MAX_NOTE_BYTES: Final = 16_384
 MAX_SIGNATURES: Final = 32
+MAX_SIZE: Final = 2**53 - 1
+"""Leaves of a log, as of any integer of ours: above it readers in floats take two for one, and stores overflow."""
 _DASH: Final = "\u2014 "
 _ED25519: Final = b"\x01"
 _NEVER: Final = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
@@ -85,12 +87,12 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
     """The bytes that the log's key signs.
 
     Raises:
-        LogProofError: The origin is empty or holds white space or control characters, `size` is negative, or `root` is
-            not 32 bytes.
+        LogProofError: The origin is empty or holds white space or control characters, `size` is negative or above
+            2^53-1, or `root` is not 32 bytes.
     """
     check_name(origin)
-    if size < 0 or len(root) != 32:
-        raise LogProofError("log_proof_invalid", "a checkpoint has a size of 0 or more and a root of 32 bytes")
+    if not 0 <= size <= MAX_SIZE or len(root) != 32:
+        raise LogProofError("log_proof_invalid", "a checkpoint has a size from 0 to 2^53-1 and a root of 32 bytes")
     return f"{origin}\n{size}\n{base64_encode(root)}\n".encode()
 
 
@@ -98,14 +100,14 @@ def read_checkpoint(text: bytes) -> Checkpoint:
     """The checkpoint that a note's text states; extension lines after the third are allowed and ignored.
 
     Raises:
-        LogProofError: Not a checkpoint: fewer lines, a size with leading zeros, another root length.
+        LogProofError: Not a checkpoint: fewer lines, a size with leading zeros or above 2^53-1, another root length.
     """
     lines = _decode(text).split("\n")
     if len(lines) < 4 or lines[-1] or "" in lines[:-1]:
         raise LogProofError("log_proof_invalid", "a checkpoint has three lines or more, each ended by a newline")
     origin, count, root_text = lines[:3]
     digits = count.isascii() and count.isdigit() and (count == "0" or count[0] != "0")
-    if not digits or len(count) > 19:
+    if not digits or len(count) > 16 or int(count) > MAX_SIZE:
         raise LogProofError("log_proof_invalid", f"not the size of a log: {count[:40]!r}")
     root = read_base64(root_text)
     if len(root) != 32:

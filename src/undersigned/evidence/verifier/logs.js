@@ -79,7 +79,7 @@ function readCheckpoint(text) {
   const lines = utf8(text, "log_proof_invalid").split("\n");
   if (lines.length < 4 || lines.at(-1) !== "" || lines.slice(0, -1).includes("")) throw noProof("a checkpoint has three lines or more");
   const [origin, count, root] = lines;
-  if (!/^(?:0|[1-9][0-9]{0,18})$/.test(count)) throw noProof("not the size of a log");
+  if (!/^(?:0|[1-9][0-9]{0,15})$/.test(count) || !Number.isSafeInteger(Number(count))) throw noProof("not the size of a log");
   const hash = fromBase64(root, "log_proof_invalid");
   if (hash.length !== 32) throw noProof("the root of a checkpoint has 32 bytes");
   return { origin, size: Number(count), root: hash };
