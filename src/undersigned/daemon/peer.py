@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import msgspec
 
@@ -48,6 +49,7 @@ from .control import ControlListener
 from .gate_desk import GateDesk
 from .listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from .log_files import LogFiles
+from .loop_thread import LoopThread
 from .serving import ArtifactDoor, SignedRequests
 from .vc_api import VcApi
 
@@ -110,9 +112,35 @@ class Peer(Agent):
         )
 
     @classmethod
-    def open_sync(cls, home: Home | Path | str, **options: Any) -> SyncPeer:
-        """The same for callers without asyncio: a context manager whose methods block."""
-        return SyncPeer(cls.open(home, **options))
+    def open_sync(
+        cls,
+        home: Home | Path | str,
+        *,
+        clock: Clock | None = None,
+        ledger_url: str | None = None,
+        suite: str | None = None,
+        strategy: Strategy | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+        budget: Iterable[Limit] | None = None,
+        books: str | None = None,
+    ) -> SyncPeer:
+        """The same for callers without asyncio: a context manager whose methods block.
+
+        Raises:
+            ConfigurationError: As `open`.
+        """
+        return SyncPeer(
+            cls.open(
+                home,
+                clock=clock,
+                ledger_url=ledger_url,
+                suite=suite,
+                strategy=strategy,
+                handlers=handlers,
+                budget=budget,
+                books=books,
+            )
+        )
 
     async def start(self) -> None:
         """Listens, opens the ledger, and goes on with every engagement that is not over.
@@ -504,48 +532,66 @@ async def _review_sbom(reviewed: Reviewed) -> Mapping[str, bool]:
     return await module.review_sbom(reviewed)
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _takes_what(
+    model: Callable[Concatenate[Peer, P], object],
+) -> Callable[[Callable[..., R]], Callable[Concatenate[SyncPeer, P], R]]:
+    """Decorator: the method takes what `model` takes, for type checkers, editors and `help` too."""
+
+    def named(method: Callable[..., R]) -> Callable[Concatenate[SyncPeer, P], R]:
+        returns = inspect.signature(method).return_annotation
+        vars(method)["__signature__"] = inspect.signature(model).replace(return_annotation=returns)
+        return cast("Callable[Concatenate[SyncPeer, P], R]", method)
+
+    return named
+
+
 class SyncPeer:
-    """A peer for callers without asyncio. Enter it, call it, leave it; each call blocks until it is done."""
+    """A peer for callers without asyncio. Enter it, call it, leave it; each call blocks until it is done.
+
+    It runs in a thread of its own, so it answers others between calls too. Several threads may call it at the same
+    time; a process that is forked opens its own.
+    """
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
-        self._runner: asyncio.Runner | None = None
+        self._thread: LoopThread | None = None
 
     def __enter__(self) -> SyncPeer:
         _require_no_loop()
-        runner = asyncio.Runner()
-        try:
-            runner.run(self._peer.start())
-        except BaseException:
-            runner.close()
-            raise
-        self._runner = runner
+        thread = LoopThread(self._peer)
+        thread.open()
+        self._thread = thread
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            try:
-                self._runner.run(self._peer.close())
-            finally:
-                self._runner.close()
-                self._runner = None
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
 
-    def hire(self, provider: Did, **options: Any) -> HireResult:
-        """As `Peer.hire`; returns the result.
+    @_takes_what(Peer.hire)
+    def hire(self, *order: Any, **options: Any) -> HireResult:
+        """As `Peer.hire`, whose arguments it takes; returns the result. What it calls (`review`, `approve`) runs in the
+        peer's thread.
 
         Raises:
-            LocalProtocolError: `wrong_state`: it was not entered, or an event loop runs in this thread.
+            LocalProtocolError: `wrong_state`: it was not entered, an event loop runs in this thread, or this process
+                was forked from the one that entered it; `connection_closed`: it was left meanwhile.
+            UndersignedError: As `Peer.hire`.
         """
         _require_no_loop()
-        if self._runner is None:
+        if self._thread is None:
             raise LocalProtocolError("wrong_state", "enter the peer first: with Peer.open_sync(...) as peer")
 
         async def hired() -> HireResult:
-            return await self._peer.hire(provider, **options)
+            return await self._peer.hire(*order, **options)
 
-        return self._runner.run(hired())
+        return self._thread.call(hired())
 
     @property
     def peer(self) -> Peer:
