@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from undersigned.daemon import Peer
 from undersigned.interop import Stage, chosen, play_all
 from undersigned.interop.player import Player
 from undersigned.interop.scenario import Wait
+from undersigned.runtime import intake
 
 
 async def test_a_move_that_comes_during_the_last_turn_is_refused(
@@ -38,6 +40,14 @@ async def test_a_move_that_comes_during_the_last_turn_is_refused(
             meanwhile = msgspec.structs.replace(found, steps=(reached, withdrawn, Wait(seconds=0.1), *rest))
             (result,) = await play_all(stage, (meanwhile,))
     assert (result.outcome, result.detail) == ("passed", "")
+
+
+async def test_a_budget_of_hundreds_of_failures_is_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-02: how many it allows is its own affair. The harness sends what may be answered (HIRE-SYN-04)."""
+    monkeypatch.setattr(intake, "Budget", partial(intake.Budget, 300))
+    async with stage_at(tmp_path) as stage:
+        results = await play_all(stage, chosen("provider", only=("connection-budget-of-failures",)))
+    assert [(one.outcome, one.detail) for one in results] == [("passed", "")]
 
 
 async def test_an_acceptance_that_crossed_what_took_the_offer_back_is_held_against_its_own_offer(

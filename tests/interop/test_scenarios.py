@@ -14,8 +14,9 @@ import pytest
 from interop.worlds import QUICK, peer_home, stage_at, subject_of
 from project.test_requirements import defined
 from undersigned.daemon import Peer
-from undersigned.errors import ConfigurationError
+from undersigned.errors import CODES, ConfigurationError
 from undersigned.interop import GROUPS, Reach, Stage, chosen, play_all, table_scenarios, written_scenarios
+from undersigned.interop.scenario import ClosedWith
 from undersigned.messages import MESSAGE_TYPES
 from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS
 
@@ -32,6 +33,12 @@ def test_each_shows_a_requirement_that_there_is() -> None:
     known = defined()
     assert [one.id for one in ALL if not one.requirements] == []
     assert {name for one in ALL for name in one.requirements} - known.keys() == set()
+
+
+def test_who_is_not_proved_is_waited_for_with_codes_that_it_may_say() -> None:
+    """HIRE-CNX-07: another code can never come, so a list with one would ask for what the harness does not hear."""
+    ends = {code for one in ALL for step in one.steps if isinstance(step, ClosedWith) for code in step.codes}
+    assert {code for code in ends - {"connection_closed"} if CODES[code].told != "at once"} == set()
 
 
 def test_every_group_has_scenarios() -> None:

@@ -30,6 +30,10 @@ FAULT: Final = frozenset({"type", "code", "of", "path"})
 """All that a `Fault` tells (HIRE-SEC-07)."""
 ANSWER_SECONDS: Final = 1.0
 """How long one refusal among many is waited for."""
+SILENT_SECONDS: Final = 0.02
+"""And of one that answered none so far: nobody has to."""
+NONSENSE: Final = b'{"type":' + b" " * 248
+"""No JSON, and long enough for a `Fault` to be smaller (HIRE-SYN-04)."""
 ORDERLY: Final = (1000, 1001)
 """Close codes of an end that finds no fault."""
 OF_FRAMES: Final = (1002, 1003, 1007, 1009)
@@ -192,13 +196,15 @@ def _check_problem(play: Play, raw: bytes) -> None:
 
 async def spend(play: Play, step: Spend) -> None:
     """See `Spend`."""
+    seconds = ANSWER_SECONDS
     for _ in range(step.most):
         line = await play.line()
         before = line.mark()
-        await play.attack("first", b'{"type":')
+        await play.attack("first", NONSENSE)
         try:
-            await line.wait(lambda of=line, at=before: of.closed or len(of.frames) > at or None, ANSWER_SECONDS)
+            await line.wait(lambda of=line, at=before: of.closed or len(of.frames) > at or None, seconds)
         except TimeoutError:
+            seconds = SILENT_SECONDS
             continue
         if line.closed is not None:
             if line.closed.code != "rate_limited":

@@ -230,7 +230,7 @@ async def closed(play: Play, step: ClosedWith) -> None:
     if step.close_code not in (0, code):
         raise Failure(f"expected the connection to be closed with {step.close_code}, came {code}")
     if play.ended.code not in step.codes:
-        raise Failure(f"expected {' or '.join(step.codes)}, came {play.ended.code}")
+        raise Failure(f"expected {' or '.join(step.codes)}, came {play.ended.code}: {play.ended.message}")
 
 
 async def upgrade(play: Play, step: Upgrade) -> None:

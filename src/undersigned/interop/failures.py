@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from undersigned.errors import UndersignedError
+from undersigned.runtime import Answer
 
-__all__ = ["Failure", "NotApplicable", "NotReady", "Silent", "reason", "shown"]
+__all__ = ["Failure", "NotApplicable", "NotReady", "Silent", "answered", "reason", "shown"]
 
 MAX_TOLD: Final = 200
 """Characters of what came that are shown."""
@@ -43,6 +44,14 @@ def shown_all(frames: Sequence[bytes], before: Sequence[bytes]) -> str:
     """What came, for people, and what of it had come `before`: a repeat is no answer."""
     known = frozenset(before)
     return ", ".join(f"{shown(raw)} again" if raw in known else shown(raw) for raw in frames) or "nothing"
+
+
+def answered(answer: Answer) -> str:
+    """What an HTTP request was answered with, for people: of a refusal what it says, since a code may stand in it."""
+    text = f"{answer.status} with {len(answer.body)} bytes"
+    if answer.status in (200, 206):
+        return text
+    return f"{text}: {_cut(answer.body[:MAX_TOLD].decode('utf-8', 'backslashreplace'))}"
 
 
 def reason(error: UndersignedError) -> str:

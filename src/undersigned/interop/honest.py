@@ -17,7 +17,7 @@ from undersigned.protocol import NOTICES
 from undersigned.testing import Attacker, changes, moves
 
 from .attacks import ORDERLY, proved, refused
-from .failures import Failure, NotApplicable, Silent, shown
+from .failures import Failure, NotApplicable, Silent, answered, shown
 from .hiring import NEVER, Hiring
 from .memberships import shown_credentials
 from .play import Play
@@ -245,7 +245,7 @@ async def read(play: Play, step: Read) -> None:
     answer = await player.fetched(uri, who)
     if answer.status not in step.status:
         wanted = " or ".join(map(str, step.status))
-        raise Failure(f"expected status {wanted}, came {answer.status} with {len(answer.body)} bytes")
+        raise Failure(f"expected status {wanted}, came {answered(answer)}")
 
 
 async def _use_up(player: Player, status: tuple[int, ...]) -> None:
@@ -259,7 +259,9 @@ async def _use_up(player: Player, status: tuple[int, ...]) -> None:
     answers = await asyncio.gather(*(player.fetched(player.uri_of(), player.who) for _ in range(limit + MORE)))
     given = sum(1 for one in answers if one.status == 200)
     if player.reads != limit:
-        raise Failure(f"it was given {player.reads} times under a limit of {limit}")
+        text = f"it was given {player.reads} times under a limit of {limit}"
+        refusals = [answered(one) for one in answers if one.status != 200]
+        raise Failure(f"{text}; the first refusal is {refusals[0]}" if refusals else text)
     others = {one.status for one in answers if one.status != 200} - set(status)
     if others or given == len(answers):
         raise Failure(f"what was asked for beyond the limit was answered with {sorted(others) or 200}")

@@ -73,7 +73,7 @@ from undersigned.transparency import (
     verify_note,
 )
 
-from .failures import Failure, NotApplicable, NotReady, Silent, shown
+from .failures import Failure, NotApplicable, NotReady, Silent, answered, shown
 from .stage import Scene, SceneLine
 
 __all__ = ["Player"]
@@ -232,7 +232,7 @@ class Player:
             return message
         if message.type == "Problem":
             problem: Any = message
-            raise Failure(f"it refused a message that is right: {problem.code}")
+            raise Failure(f"it refused {self._named(problem.of)}, which is to be recorded: {problem.code}")
         if not message.notice:
             self.got.append(verified)
             if isinstance(message, Withdraw) and message.reason == "capacity":
@@ -244,6 +244,11 @@ class Player:
                     f"what its {message.type} carries does not hold: {error.message} ({error.code})"
                 ) from error
         return message
+
+    def _named(self, digest: str) -> str:
+        """What of ours has this digest, for people."""
+        found = [one.message.type for one in self.said if one.digest == digest]
+        return f"our {found[0]}" if found else "a message of ours"
 
     # ------------------------------------------------------------------ what an honest hirer says
 
@@ -449,7 +454,7 @@ class Player:
         for place, one in enumerate(delivery.artifacts):
             answer = await self.fetched(self.uri_of(place), self.who)
             if answer.status != 200 or digest_bytes(answer.body) != one.digest:
-                raise Failure(f"{one.name} is not what was delivered: {answer.status}, {len(answer.body)} bytes")
+                raise Failure(f"{one.name} is not what was delivered: {answered(answer)}")
             artifacts[one.name] = answer.body
         self._check_statements(delivery, artifacts)
 

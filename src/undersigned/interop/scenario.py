@@ -327,7 +327,9 @@ class Unasked(_Part, frozen=True, kw_only=True):
 
 
 class Spend(_Part, frozen=True, kw_only=True):
-    """We send what is no JSON, again and again, until the connection ends for it; at most so often."""
+    """We send what is no JSON, again and again, until the connection ends for it; at most so often. Who answers is
+    waited for.
+    """
 
     most: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 

@@ -14,7 +14,7 @@ from undersigned.messages import Artifact, Input, Inquiry, Offer, PresentationRe
 from undersigned.protocol import PROVIDER
 from undersigned.testing import Attacker, Say, acceptance, delivery, offer, presentation, profile, seal
 
-from .failures import Failure, NotApplicable
+from .failures import Failure, NotApplicable, answered
 from .player import Player
 from .stage import Scene, SceneLine
 
@@ -85,7 +85,7 @@ class Working(Player):
         for place, one in enumerate(self._started().inputs):
             answer = await self.fetched(self.uri_of(place), self.who)
             if answer.status != 200 or digest_bytes(answer.body) != one.digest:
-                raise Failure(f"{one.name} is not what it says: {answer.status}, {len(answer.body)} bytes")
+                raise Failure(f"{one.name} is not what it says: {answered(answer)}")
 
     def _started(self) -> Start:
         """Its `Start`."""

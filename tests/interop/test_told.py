@@ -1,0 +1,47 @@
+"""What a scenario that failed tells helps whoever has to find out why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from interop.worlds import QUICK, peer_home, subject_of
+from undersigned.daemon import Peer
+from undersigned.interop import Stage, chosen, play_all
+from undersigned.interop.failures import answered
+from undersigned.interop.scenario import Hear, Reach, Say
+from undersigned.runtime import Answer
+from undersigned.transport import closed_by_peer
+
+
+def test_a_refused_request_is_told_with_what_it_says() -> None:
+    """A code may stand in it, and the number of its bytes helps nobody."""
+    assert answered(Answer(403, {}, b'{"code": "scope_exceeded"}')) == '403 with 26 bytes: {"code": "scope_exceeded"}'
+    assert answered(Answer(200, {}, b"what was asked for")) == "200 with 18 bytes"
+    assert len(answered(Answer(500, {}, b"\xff" * 10_000))) < 250
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "text"),
+    [
+        ("too_large", "too_large", "the peer closed the channel with 1008 too_large"),
+        ("challenge_mismatch", "connection_closed", "the peer closed the channel with 1008 challenge_mismatch"),
+        ("go <b>away</b>", "connection_closed", "the peer closed the channel with 1008"),
+    ],
+)
+def test_a_reason_that_is_a_code_is_told(reason: str, code: str, text: str) -> None:
+    """HIRE-CNX-07: who is told only some codes still sees which other one came."""
+    ended = closed_by_peer(1008, reason)
+    assert (ended.code, ended.message) == (code, text)
+
+
+async def test_what_is_to_be_recorded_is_named_where_it_was_refused(tmp_path: Path) -> None:
+    """Of a message that was made wrong, `it is right` would send its reader the wrong way."""
+    (whole,) = chosen("provider", only=("happy-whole-hire",))
+    steps = (Reach(state="delivered"), Say(move="Review", members={"statement": {}}), Hear(types=("Closing",)))
+    home = await peer_home(tmp_path / "globex")
+    async with Peer.open(home), Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
+        (result,) = await play_all(stage, (msgspec.structs.replace(whole, steps=steps),))
+    assert result.detail == "step 3, hear: it refused our Review, which is to be recorded: schema_violation"
