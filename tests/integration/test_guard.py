@@ -166,7 +166,7 @@ async def test_work_that_goes_too_far_is_stopped_and_told(tmp_path: Path) -> Non
 async def test_the_readmes_guarded_functions(tmp_path: Path) -> None:
     """As they are written: one in a thread, one with an amount, each inside its grant and refused beyond."""
     written: dict[str, Any] = {}
-    exec(compile(text_of("python guarded"), "README.md", "exec"), written)
+    exec(compile(text_of("python guarded"), "GUIDE.md", "exec"), written)
     scope = Scope(
         grants=(
             Grant("checkout", "repo:read", f"{GIT}/app"),

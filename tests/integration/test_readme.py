@@ -1,4 +1,4 @@
-"""The README runs as it is written: its consoles, its programs, its scope, in its order and in one folder."""
+"""README and guide run as they are written: their consoles, their programs, a scope, in their order, in one folder."""
 
 from __future__ import annotations
 
@@ -28,20 +28,13 @@ from undersigned.scope import Labels, Scope
 from unit.cli.running import run
 
 README = ROOT / "README.md"
+GUIDE = ROOT / "GUIDE.md"
 PORTS = ("8101", "8102")
 """The ports that the README names, of Acme and of Globex; others are taken if these are in use."""
-RUN_HERE = [
-    "console",
-    "console",
-    "toml",
-    "toml",
-    "toml",
-    "console",
-    "console",
-    "python provider",
-    "python hirer",
-    "python blocking",
-]
+RUN_HERE = {
+    README: ["console", "console", "python provider", "python hirer", "python blocking"],
+    GUIDE: ["toml", "toml", "toml", "console", "console"],
+}
 
 
 def settings(table: dict[str, Any]) -> Configuration:
@@ -65,8 +58,13 @@ def blocks(path: Path) -> list[Block]:
     return [Block(*pair) for pair in found]
 
 
+def written() -> list[Block]:
+    """Those of both pages, in the order in which they are read."""
+    return [*blocks(README), *blocks(GUIDE)]
+
+
 def text_of(language: str) -> str:
-    (text,) = (block.text for block in blocks(README) if block.language == language)
+    (text,) = (block.text for block in written() if block.language == language)
     return text
 
 
@@ -76,7 +74,7 @@ def free(port: str) -> bool:
 
 
 class Run(NamedTuple):
-    """What became of each part of the README."""
+    """What became of each part of the pages."""
 
     folder: Path
     consoles: list[tuple[str, Ended]]
@@ -104,7 +102,7 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     consoles: list[tuple[str, Ended]] = []
     with ExitStack() as serving:
-        for text in (block.text for block in blocks(README) if block.language == "console"):
+        for text in (block.text for block in written() if block.language == "console"):
             lines = text.splitlines()
             assert all(line.startswith("$ undersigned ") for line in lines)
             for line in lines:
@@ -113,7 +111,7 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
                     serving.enter_context(running([*UNDERSIGNED, *words], folder, "serving did:web:"))
                 else:
                     consoles.append((line[2:], Process([*UNDERSIGNED, *words], folder).end()))
-        scope, labels, budget = (block.text for block in blocks(README) if block.language == "toml")
+        scope, labels, budget = (block.text for block in written() if block.language == "toml")
         settings = folder / "acme" / "undersigned.toml"
         settings.write_text(budget + settings.read_text())
         (folder / "scope.toml").write_text(scope)
@@ -129,10 +127,11 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder, consoles, ended, hirer, blocking, scoped)
 
 
-def test_every_block_of_the_readme_runs_here() -> None:
+def test_every_block_of_both_pages_runs_here() -> None:
     # test_subcontracts, test_content, test_guard; the settings are read in backends/test_artifacts.py
     elsewhere = ["python subcontract", "python large", "toml artifacts", "python guarded"]
-    assert [block.language for block in blocks(README)] == [*RUN_HERE, *elsewhere]
+    shown = {page: [block.language for block in blocks(page)] for page in RUN_HERE}
+    assert shown == {README: RUN_HERE[README], GUIDE: [*RUN_HERE[GUIDE], *elsewhere]}
 
 
 def test_no_other_page_has_programs_that_nobody_runs() -> None:
@@ -176,7 +175,7 @@ def test_the_consoles(readme: Run) -> None:
 
 
 def test_the_scope(readme: Run) -> None:
-    shown = [block.text for block in blocks(README) if block.language == "toml"]
+    shown = [block.text for block in written() if block.language == "toml"]
     scope = Scope.from_toml(tomllib.loads(shown[0]))
     assert [grant.id for grant in scope.grants] == ["read-repo"]
     result = readme.scoped.result()
@@ -227,7 +226,7 @@ def test_what_the_programs_left_can_be_checked(readme: Run) -> None:
 
 def test_the_table_of_exit_codes_is_the_one_of_the_command() -> None:
     said = " ".join(run("--help").out.split())
-    written = " ".join(README.read_text().split())
+    listed = " ".join(README.read_text().split())
     for code, meaning in (
         ("0", "done, or yes"),
         ("1", "a defect of ours"),
@@ -241,4 +240,4 @@ def test_the_table_of_exit_codes_is_the_one_of_the_command() -> None:
         ("130", "interrupted"),
     ):
         assert f"{code} {meaning}" in said
-        assert f"{code} {meaning}" in written
+        assert f"{code} {meaning}" in listed

@@ -501,11 +501,11 @@ async def test_work_that_begins_again_finds_what_it_had_hired(tmp_path: Path) ->
                 await process.wait()
 
 
-async def test_the_program_of_the_readme(tmp_path: Path) -> None:
+async def test_the_program_of_the_guide(tmp_path: Path) -> None:
     """It hires another for a part of its work, as it is written there."""
     homes = await homes_of(tmp_path, 3)
     (text,) = re.findall(
-        r"^```python subcontract\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+        r"^```python subcontract\n(.*?)^```$", (ROOT / "GUIDE.md").read_text(), re.MULTILINE | re.DOTALL
     )
     (tmp_path / "program.py").write_text(text.replace("did:web:localhost%3A8103", homes[2].configuration.did))
     env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
