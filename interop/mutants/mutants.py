@@ -25,10 +25,11 @@ from undersigned.errors import (
     UndersignedError,
     VerificationError,
 )
-from undersigned.messages import MESSAGE_TYPES, Message, Offer, SignedMessage, VerifiedMessage, codec
+from undersigned.messages import MESSAGE_TYPES, Delivery, Message, Offer, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
 from undersigned.runtime import (
+    agent,
     beliefs,
     changes,
     conversation,
@@ -657,7 +658,7 @@ def _any_engagement() -> None:
     unguarded("opens_engagement")
 
 
-@mutant("does not look at the role", "HIRE-CHN-11", "envelope-other-role")
+@mutant("does not look at the role", "HIRE-ENV-09", "envelope-other-role")
 def _any_role() -> None:
     judge_as(lambda engagement, message: {"role": fold.OTHER[engagement.role]})
 
@@ -1621,6 +1622,18 @@ def _takes_shortened() -> None:
 @mutant("accepts whatever is delivered", "HIRE-ART-03", "hirer-broken-delivery")
 def _accepts_anything() -> None:
     review.verify_delivery = lambda *_, **__: ()
+
+
+@mutant("refuses work that does not hold, in place of a verdict", "HIRE-ATT-13", "hirer-broken-delivery")
+def _refuses_a_delivery() -> None:
+    real = agent.check_received
+
+    async def check(agent_: Any, conversation_: Any, message: VerifiedMessage, *rest: Any) -> Any:
+        if isinstance(message.message, Delivery) and not message.message.statements:
+            raise VerificationError("digest_mismatch", "no statement")
+        return await real(agent_, conversation_, message, *rest)
+
+    agent.check_received = check
 
 
 @mutant("never closes its books", "HIRE-CLS-01", "hirer-whole-hire", "hirer-broken-delivery")

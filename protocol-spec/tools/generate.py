@@ -149,6 +149,10 @@ def envelope(_: str) -> str:
     return shapes.members(Message).replace("`proof`? | [Proof](#proof) |", "`proof` | [Proof](#45-proof) |")
 
 
+def spellings(_: str) -> str:
+    return shapes.spellings()
+
+
 def proof(_: str) -> str:
     return shapes.members(Proof)
 
@@ -469,6 +473,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "rows": rows_of,
     "ruling": ruling,
     "scope": scope,
+    "spellings": spellings,
     "statement": statement,
     "terms": terms,
     "trace": trace_steps,

@@ -15,7 +15,7 @@ import msgspec.inspect as shape_of
 import undersigned.encoding.types
 import undersigned.messages.base
 
-__all__ = ["members", "nested", "purpose_of"]
+__all__ = ["members", "nested", "purpose_of", "spellings"]
 
 WORDS = {
     "Did": "DID",
@@ -106,6 +106,37 @@ def _doc(cls: type, name: str) -> str:
 
 def _own(base: type) -> dict[str, str]:
     return _docs(base) if base.__module__.startswith("undersigned") else {}
+
+
+SPELLED = (
+    "Name",
+    "Text",
+    "Note",
+    "Code",
+    "Version",
+    "SuiteName",
+    "Uri",
+    "MediaType",
+    "Multibase",
+    "Pointer",
+    "Currency",
+)
+"""Checked texts that the prose does not spell by itself."""
+
+
+def spellings() -> str:
+    """A table of the shapes that member tables name and do not describe."""
+    rows = ["| shape | text | |", "| --- | --- | --- |"]
+    for name in SPELLED:
+        value = vars(undersigned.messages.base)[name]
+        shape = _bare(shape_of.type_info(value))
+        words = f"at most {shape.max_length:,} characters"
+        if shape.pattern is not None:
+            like = shape.pattern.removesuffix("(?!" + chr(92) + "n)$").removeprefix("^").replace("|", chr(92) + "|")
+            words = f"like `{like}`, {words}"
+        says = " ".join(filter(None, (one.description for one in get_args(value) if isinstance(one, msgspec.Meta))))
+        rows.append(f"| {WORDS.get(name, name.lower())} | {words} | {says} |")
+    return "\n".join(rows)
 
 
 def members(cls: type, *, without: type | None = None, defaults: bool = False) -> str:

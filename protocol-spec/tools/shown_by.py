@@ -95,6 +95,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-ENV-04": ("schemas/unknown-version",),
     "HIRE-ENV-05": ("messages/refused/engagement-of-others",),
     "HIRE-ENV-06": ("messages/refused/wrong-recipient",),
+    "HIRE-ENV-09": ("journals/role-of-the-other",),
     "HIRE-ENV-08": (
         "schemas/cure-by-none",
         "schemas/document-type",
@@ -644,6 +645,7 @@ CANARIES: Final[dict[str, str]] = {
     "messages/refused/self-dealing-by-one-key": "keys of two parties",
     "messages/refused/name-twice": "names that repeat",
     "journals/message-of-another-engagement": "engagement",
+    "journals/role-of-the-other": "role",
     "journals/withdrawal-in-a-later-place": "place",
     "journals/withdrawal-after-another-move": "previous digest",
     "journals/seen-goes-back": "seen",

@@ -223,6 +223,15 @@ def _chain() -> Iterator[Vector]:
     ):
         wrong = resigned(changed(as_json(away), **members))
         yield journal(name, says, before, wrong, "provider", code=code, state="ready")
+    yield journal(
+        "role-of-the-other",
+        "a hirer that speaks as the provider",
+        before,
+        resigned(changed(as_json(away), role="provider"), HIRER),
+        "provider",
+        code="wrong_party",
+        state="ready",
+    )
     foreign = resigned(changed(as_json(away), engagement=engagement_id(HIRER.did, PROVIDER.did, nonce("another"))))
     yield journal(
         "message-of-another-engagement",

@@ -53,6 +53,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "keys of two parties": (messages.verify_message, "'self_dealing', text"),
     "names that repeat": (strict_json._Hooks.object, "each name once"),
     "engagement": (fold._parties, "'wrong_negotiation'"),
+    "role": (fold._parties, "'wrong_party'"),
     "place": (fold._judge, "came before move"),
     "previous digest": (fold._judge, "message.previous != last"),
     "seen": (fold._judge, "seen < engagement.peer_saw"),

@@ -101,6 +101,8 @@ export class Engagement {
     const ref = { role: message.role, sequence: message.sequence, digest: digest(message), at, made: Math.min(at, message.proof ? seconds(message.proof.created) : at) };
     const { engagement } = this.state.inquiry ?? message;
     check(message.engagement === engagement, 'wrong_negotiation', 'a message of another engagement', '/engagement');
+    const [hirer, provider] = this.state.inquiry ? [this.state.inquiry.sender, this.state.inquiry.recipient] : [message.sender, message.recipient];
+    check(message.sender === (message.role === 'hirer' ? hirer : provider), 'wrong_party', 'the role of the other side', '/role');
     if (this.#stands(message, ref)) return { outcome: 'repeat', state: this.state, ref };
     const full = this.#full(message);
     const offers = this.#offers(message, bytes);

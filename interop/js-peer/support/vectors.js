@@ -96,7 +96,7 @@ kinds.journal = async function journal(input, of, journal, expected) {
   }
   const found = await coded(async () => {
     const message = readMessage(input);
-    const { outcome } = await receive(engagement, message, { resolver, own: of[message.role === of.view ? other(of.view) : of.view], at: seconds(of.at), bytes: input.length, subcontracts: true });
+    const { outcome } = await receive(engagement, message, { resolver, own: of[message.sender === of[of.view] ? other(of.view) : of.view], at: seconds(of.at), bytes: input.length, subcontracts: true });
     return { outcome };
   });
   const state = engagement.state.main;

@@ -90,7 +90,7 @@ def test_hirer_and_provider_are_two() -> None:
 def test_the_envelope_is_held_to(members: dict, code: str) -> None:
     """Whose, for whom, in which place, after which move, having seen which: for the peer's moves and for ours.
 
-    HIRE-SEC-10, HIRE-CHN-13.
+    HIRE-ENV-09, HIRE-SEC-10, HIRE-CHN-13.
     """
     playbook = Playbook("ready")
     wrong = forged(playbook.hirer, withdraw(), **members)

@@ -248,7 +248,10 @@ def test_sc_69_what_nobody_asked_for_is_not_fetched(fresh: Open) -> None:
 
 
 def test_what_lacks_a_deliverable_is_rejected_before_anything_is_fetched(fresh: Open) -> None:
-    """Section 8.3, step 1: its names show it, and the bytes are not needed for that."""
+    """Section 8.3, step 1: its names show it, and the bytes are not needed for that.
+
+    HIRE-ATT-13: it is recorded all the same, and the verdict says no.
+    """
     world = fresh(held=True)
     between = world.hirer.other_side = Between(world, answered(404), 10**6)
     ours = world.begin(replace(world.order(deliverable="summary.txt"), criteria={}))
