@@ -6,15 +6,18 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from integration.commands import SECONDS, UNDERSIGNED, Process, serving
-from integration.hires import REPORT, did_of, moves, summarise, two_homes
+from integration.hires import REPORT, did_of, linger, moves, summarise, two_homes
+from undersigned import Peer
 from undersigned.encoding import digest_bytes, parse_duration, shift
 from undersigned.ledger import Row, open_ledger
 from undersigned.runtime import ContractOrder, Home, Job, Say, SystemClock, leave_order
@@ -413,3 +416,30 @@ def _appears(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < ends, path
         time.sleep(0.02)
+
+
+def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(tmp_path: Path) -> None:
+    """Of a contract that was over, too, it said that one should be."""
+    acme, globex = asyncio.run(two_homes(tmp_path))
+    begun = threading.Event()
+
+    async def works(job: Job) -> None:
+        if (await job.read("report")) == REPORT:
+            return await summarise(job)
+        begun.set()
+        await linger(job)
+
+    with Peer.open_sync(globex, handlers={"summary": works}) as provider, ThreadPoolExecutor(1) as pool:
+        did = provider.peer.own.id
+        with Peer.open_sync(acme) as hirer:
+            over = hirer.hire(did, task="summary", inputs={"report": REPORT}, price="5 EUR").contract
+            begun.clear()
+            pool.submit(hirer.hire, did, task="summary", inputs={"report": b"Another."}, price="5 EUR")
+            begun.wait()
+    ledger = run("ledger", "list", "--home", acme.path, "--json").values
+    (goes_on,) = [one["contract"] for one in ledger if one.get("contract") not in (None, over)]
+    ran = run("contract", "suspend", over, "--home", acme.path, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "not_found")
+    assert "is closed" in ran.error["message"]
+    ran = run("contract", "suspend", goes_on, "--home", acme.path)
+    assert (ran.code, ran.out.count("start 'serve', then say it again")) == (7, 1)

@@ -474,7 +474,7 @@ async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapp
             raise ConfigurationError("bad_configuration", text) from exc
     opened = out.home(home)
     if surely_unwritten(opened.ledger_url):
-        return _nobody(out, act, contract)
+        return await _nobody(out, opened, act, contract)
     name = uuid4().hex
     answer = leave_order(opened.orders, name, ContractOrder(act=act, contract=contract, body=body))
     ends = time.monotonic() + WAIT_SECONDS
@@ -485,13 +485,22 @@ async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapp
             return _said(out, act, said)
         await asyncio.sleep(LOOK_SECONDS)
     if take_back(answer):
-        return _nobody(out, act, contract)
+        return await _nobody(out, opened, act, contract)
     out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
     out.line("the peer has taken it and not answered: it is carried out once, see 'contract show'", style="yellow")
     return WAITS
 
 
-def _nobody(out: Out, act: str, contract: str) -> int:
+async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
+    """What is said where no peer runs; that it should be started only if it could then do something.
+
+    Raises:
+        ConfigurationError: `not_found`: there is no such contract, or it is over.
+    """
+    state = (await _read(home, contract)).engagement.state
+    if state in ENDED:
+        text = f"{plain(contract, 100)} is {state}: nothing of it is left to be done, see 'contract show'"
+        raise ConfigurationError("not_found", text)
     out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
     out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
     return WAITS

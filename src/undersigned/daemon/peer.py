@@ -288,10 +288,11 @@ class Peer(Agent):
         witnesses.
 
         Raises:
-            LedgerError: As `Agent.close`.
+            LedgerError, LocalProtocolError: As `Agent.close`.
         """
         if not self._has_listened:
             return
+        self._require_loop()
         self._open.clear()  # whoever comes back now waits, and hears the end
         try:
             await super().close()

@@ -311,7 +311,7 @@ def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
         )
     except json.JSONDecodeError as exc:
         code = "bad_unicode" if exc.msg.startswith("Invalid control character") else "bad_json"
-        raise FormatError(code, f"expected JSON, got {exc.msg} at character {exc.pos}") from exc
+        raise FormatError(code, f"expected JSON, got what is none at character {exc.pos}: {exc.msg}") from exc
     except RecursionError as exc:  # The caller's own stack may be deep already.
         raise FormatError("too_deep", f"expected at most {limits.max_depth} levels") from exc
     ascii_only = text.isascii()

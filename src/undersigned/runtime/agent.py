@@ -342,7 +342,9 @@ class Agent:
         Raises:
             LedgerError: `ledger_diverged`, once all is closed: a witness holds another history of our log, and the next
                 start will be refused.
+            LocalProtocolError: `wrong_state`: it was started in another event loop, and goes on there.
         """
+        self._require_loop()
         self._closing = True
         async with AsyncExitStack() as rest:  # asked twice to end, it still puts all away
             rest.callback(self._forget_loop)
@@ -426,7 +428,15 @@ class Agent:
         if self._ledger is None:
             hint = "the peer is not started: async with Peer.open(...) as peer, and use it inside"
             raise closing_error() if self._closing else LocalProtocolError("wrong_state", hint)
-        if self._loop is not asyncio.get_running_loop():
+        self._require_loop()
+
+    def _require_loop(self) -> None:
+        """Returns if it was started in the event loop that runs here, or in none.
+
+        Raises:
+            LocalProtocolError: `wrong_state`.
+        """
+        if self._loop not in (None, asyncio.get_running_loop()):
             hint = "the peer was started in another event loop, and is used there alone: one asyncio.run for all of it"
             raise LocalProtocolError("wrong_state", hint)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -179,6 +180,14 @@ class Hire:
         """Whether this side closes before there is an end."""
         self._called_off: str | None = None
         """Why it was cancelled, if that was before its engagement was there."""
+
+    def __del__(self) -> None:
+        order = self.__dict__.get("_order")
+        if self.__dict__.get("_task", order) is None and isinstance(order, Coroutine):
+            order.close()  # whose own warning would name a function that its reader never called
+            warnings.warn(
+                "a hire was neither awaited nor iterated over: nobody was asked", RuntimeWarning, stacklevel=2
+            )
 
     @property
     def decision(self) -> Decision | None:
@@ -392,8 +401,8 @@ class Hire:
             raise PolicyError("policy_denied", text)
         if delivery.outcome != "complete":
             told = f"the provider did not finish the work: the delivery is {delivery.outcome}"
-            bounds = _bounds(conversation.offered().terms, delivery)
-            raise PolicyError("upstream_failed", f"{told}{await self._refusals(engagement.id)}{bounds}")
+            hints = await self._refusals(engagement.id) + _bounds(conversation.offered().terms, delivery)
+            raise PolicyError("upstream_failed", told + (hints or "; why, only whoever runs it can say"))
         criteria = {criterion.id: criterion.met for criterion in review.criteria}
         if review.verdict != "accepted":
             notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
@@ -493,6 +502,8 @@ def _unclosed(event: Event, conversation: Conversation) -> LogProofError | None:
 def needed_text(need: Need) -> str:
     """One need in words: `AccreditedByCredential about sbom from did:… or did:…, no older than P90D`."""
     text = need.credential or need.member or need.code
+    if text == need.member != need.code:  # a place alone does not say what is wrong there
+        text += f" ({need.code})"
     if need.code == "reputation":
         text = f"more reputation, such as by {text}"
     if need.capability:

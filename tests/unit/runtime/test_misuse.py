@@ -24,8 +24,8 @@ from undersigned.errors import (
     ScopeError,
     UndersignedError,
 )
-from undersigned.messages import Delivery
-from undersigned.runtime import Home, Job, create_home
+from undersigned.messages import Delivery, Need
+from undersigned.runtime import Home, Job, create_home, needed_text
 
 Open = Callable[..., World]
 PROVIDER = "did:web:globex.example"
@@ -360,3 +360,34 @@ def test_a_state_folder_without_a_name(tmp_path: Path, given: dict[str, str]) ->
     with pytest.raises(ConfigurationError, match="expected 1 to 128 printable characters, got ''"):
         create_home(tmp_path / "acme", **options)
     assert not (tmp_path / "acme").exists()
+
+
+def test_a_peer_is_closed_where_it_was_started(tmp_path: Path) -> None:
+    """Asyncio said "attached to a different loop" of some task of ours, and half of it was closed."""
+    hires, provides = asyncio.run(two_homes(tmp_path))
+    with Peer.open_sync(provides) as provider, Peer.open_sync(hires) as hirer:
+        with pytest.raises(LocalProtocolError, match="another event loop") as refused:
+            asyncio.run(hirer.peer.close())
+        assert refused.value.code == "wrong_state"
+        assert hirer.hire(provider.peer.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR").criteria == {}
+
+
+async def test_a_hire_that_nobody_awaits_is_told_as_that(tmp_path: Path) -> None:
+    """Python named a coroutine of ours, `hire_order`, that the application never called."""
+    home, _ = await two_homes(tmp_path)
+    async with Peer.open(home) as peer:
+        with pytest.warns(RuntimeWarning, match="a hire was neither awaited nor iterated over") as told:
+            peer.hire(PROVIDER, task="summary", price="5 EUR")
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("need", "told"),
+    [
+        (Need(code="too_long", member="/validUntil"), "/validUntil (too_long)"),
+        (Need(code="opens", member="opens"), "opens"),
+        (Need(code="capacity", after="2026-11-28T00:00:00Z"), "capacity, free by 2026-11-28T00:00:00Z"),
+    ],
+)
+def test_what_would_change_an_answer_says_what_is_wrong_and_where(need: Need, told: str) -> None:
+    assert needed_text(need) == told
