@@ -501,7 +501,7 @@ class Agent:
             service = Service(
                 task=task,
                 handler=handler,
-                price=parse_price(price),
+                price=parse_price(price, f"offer {task}: price"),
                 summary=summary,
                 delivers=names_of(delivers),
                 media_type=media_type,

@@ -13,7 +13,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from undersigned.contract import MAX_DEPTH, MAX_REWORKS, Criterion, Deliverable, Settlement, check_milestones
 from undersigned.did import parse_did
-from undersigned.encoding import Did, Digest
+from undersigned.encoding import Did, Digest, compare_amounts
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.scope import Scope
 
@@ -121,9 +121,12 @@ async def hire_order(
     if not 0 <= reworks <= MAX_REWORKS:
         raise ConfigurationError("bad_configuration", f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
     ceiling = parse_price(price, "price")
-    first = parse_price(opening, "opening") if opening else None
+    first = parse_price(opening, "opening") if opening is not None else None
     if first is not None and first.currency != ceiling.currency:
         raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
+    if first is not None and compare_amounts(first.amount, ceiling.amount) > 0:
+        text = f"opening: {opening} is more than the price, {price}, and nothing above that is paid"
+        raise ConfigurationError("bad_configuration", text)
     if max_bytes is not None and not 1 <= max_bytes <= MOST_BYTES:
         raise ConfigurationError("bad_configuration", f"max_bytes: expected 1 to {MOST_BYTES}, got {max_bytes}")
     known = TASKS.get(task)

@@ -72,7 +72,10 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
         msgspec.convert(delivers, list[Deliverable])
         decode_json(canonicalize({"summary": service.summary, "delivers": [*delivers]}), MESSAGE_LIMITS)
     except msgspec.ValidationError as exc:
-        raise ConfigurationError("bad_configuration", f"{what}: {in_words(str(exc))}") from exc
+        text = in_words(str(exc))
+        if "mediaType" in text:
+            text = f"media_type: expected one such as text/plain, got {service.media_type!r:.60}"
+        raise ConfigurationError("bad_configuration", f"{what}: {text}") from exc
     except FormatError as exc:
         raise ConfigurationError("bad_configuration", f"{what}{exc.path.replace('/', ': ')}: {exc.message}") from exc
     if (why := why_not_async(service.handler)) is not None:

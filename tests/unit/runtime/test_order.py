@@ -179,6 +179,13 @@ def test_prices_that_do_not_fit_are_refused(prices: dict[str, str], open_world: 
         open_world().order(**prices)
 
 
+def test_no_hire_opens_above_the_most_that_is_paid(open_world: Any) -> None:
+    """It was offered, accepted and owed: the ceiling was held against counter-offers alone."""
+    with pytest.raises(ConfigurationError, match="6 EUR is more than the price, 5 EUR"):
+        open_world().order(opening="6 EUR", price="5 EUR")
+    assert open_world().order(opening="5.00 EUR", price="5 EUR").opening == open_world().order(price="5 EUR").ceiling
+
+
 def test_terms_say_what_the_order_says(open_world: Any) -> None:
     order: Order = open_world().order(deliverable="x.txt", criteria={"short": "one line"}, finish_seconds=60)
     terms = order.terms(NOON)
