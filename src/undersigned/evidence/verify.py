@@ -37,6 +37,7 @@ from undersigned.encoding import (
     decode_json,
     digest_bytes,
     from_struct,
+    parse_instant,
     shift,
 )
 from undersigned.errors import UndersignedError, VerificationError
@@ -147,14 +148,18 @@ class Report(Struct, frozen=True, kw_only=True):
 def verify_pack(
     data: bytes, *, now: Instant, known: Iterable[DidDocument] = (), witnesses: Iterable[Verifier] = ()
 ) -> Report:
-    """The report on a pack; nothing is raised for what is in it.
+    """The report on a pack; nothing is raised for what is in it. `now` is written `2026-11-28T09:00:00Z`.
 
     `known` are DID documents that the verifier resolved itself; of a DID of which it knows any, the pack must hold no
     other. Where keys were replaced meanwhile, that takes the document of before and the one of after. Of
     `witnesses` each must have cosigned the pack's checkpoint; the packs below it may lack that.
 
+    Raises:
+        FormatError: `schema_violation`: `now` is no instant, which says nothing about the pack.
+
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
     """
+    parse_instant(now)
     return check_pack(data, now=now, known=known, witnesses=witnesses)[0]
 
 

@@ -49,6 +49,12 @@ def failing(report: Report) -> tuple[int, str]:
     return first.number, first.code
 
 
+def test_a_time_that_is_none_says_nothing_about_a_pack(pack: bytes) -> None:
+    """It was told as an archive that does not hold."""
+    with pytest.raises(FormatError, match="expected YYYY-MM-DDThh:mm:ssZ"):
+        verify_pack(pack, now="yesterday")
+
+
 def remade(data: bytes, change: dict[str, bytes | None], **manifest: Any) -> bytes:
     """The pack as a forger makes it: members changed, added or dropped, and the manifest made to agree."""
     members = read_archive(data)
