@@ -28,7 +28,7 @@ class ExternalParameters(Part, frozen=True, kw_only=True):
 
     contract: Digest
     clauses: Annotated[tuple[Name, ...], Meta(max_length=64)]
-    """Ids of the grants the work was done under; sorted."""
+    """Short names of the grants the work was done under; sorted."""
     task: Name
 
 
@@ -52,6 +52,7 @@ class Metadata(Part, frozen=True, kw_only=True):
     """About this run."""
 
     invocation_id: Name
+    """Names the run, in the provider's own words: the engagement and the round, say."""
     started_on: Instant
     finished_on: Instant
 
