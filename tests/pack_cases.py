@@ -18,7 +18,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
-from undersigned.messages import Consistency, LogHead, Recorded
+from undersigned.messages import Consistency, LogHead, Recorded, Usage
 from undersigned.protocol import HIRER, PROVIDER, Role, Sent
 from undersigned.testing import (
     ARBITER,
@@ -231,6 +231,12 @@ def wronged() -> Iterator[Case]:
         hire.delivered(wrong(hire))
         yield Case(f"work: {name}, not reviewed", hire.pack())
         yield Case(f"work: {name}, not reviewed, its provider's", hire.pack("provider"))
+    line = Usage(clause="read", unit="count", amount="1")
+    for name, usage in (("less", ()), ("more", (line, line)), ("other", (replace(line, amount="2"),))):
+        for verdict in ("accepted", "rejected"):
+            hire = Hire().sealed()
+            hire.delivered(hire.claims(), usage=usage).reviewed(verdict).closed()
+            yield Case(f"work: {name} usage in the delivery, {verdict}", hire.pack())
     witness = json.loads(web_document(Actor("a witness")))
     documents = [canonicalize({**witness, "alsoKnownAs": [f"https://{number}.example/"]}) for number in range(257)]
     for number in (256, 257):

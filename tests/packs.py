@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -30,7 +32,7 @@ from undersigned.encoding import (
     from_struct,
 )
 from undersigned.evidence import write_pack
-from undersigned.messages import Acceptance, Artifact, Consistency, Inclusion, LedgerPlace, LogHead
+from undersigned.messages import Acceptance, Artifact, Consistency, Inclusion, LedgerPlace, LogHead, Usage
 from undersigned.protocol import Noted, Sent
 from undersigned.scope import Action
 from undersigned.testing import (
@@ -234,7 +236,8 @@ class Hire:
         self.book.advance(minutes(5))
         given: tuple[Artifact, ...] = (Artifact(name=name, digest=digest_bytes(MADE), media_type="application/json"),)
         self.made = (MADE,) if members.get("artifacts", given) else ()
-        self.book.provider >> delivery(**{"artifacts": given, "statements": statements or (self.claims(),), **members})
+        said = members.get("statements", statements or (self.claims(),))
+        self.book.provider >> delivery(**{"artifacts": given, "statements": said, "usage": used_by(said), **members})
         return self
 
     def reviewed(self, verdict: str = "accepted", statement: JsonObject | None = None) -> Hire:
@@ -314,6 +317,15 @@ class Hire:
             **change,
         }
         return write_pack(fields.pop("lines", self.lines(role)), **fields)
+
+
+def used_by(statements: Iterable[JsonObject]) -> tuple[Usage, ...]:
+    """What the first statement of work says was used: a `Delivery` says the same."""
+    for one in statements:
+        with suppress(ValueError, KeyError, TypeError):
+            lines = json.loads(b64decode(str(one["payload"])))["predicate"]["usage"]
+            return tuple(Usage(**line) for line in lines)
+    return ()
 
 
 def coded(note: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from undersigned.attestation import UsageLine
 from undersigned.attestation import statement as stating
 from undersigned.credentials import ClearStatus
 from undersigned.daemon import listener, serving
@@ -1275,6 +1276,13 @@ def _other_task() -> None:
     work.work = lambda **options: real(**options | {"task": "another"})
 
 
+@mutant("states other usage than it says", "HIRE-ATT-04", "attestation-delivery")
+def _states_other_usage() -> None:
+    real = work.work
+    line = UsageLine(clause="read", unit="count", amount="999")
+    work.work = lambda **options: real(**options | {"usage": (line,)})
+
+
 @mutant("takes a verdict on what was not delivered", "HIRE-ATT-04", "attestation-review-of-other-statements")
 def _other_statements() -> None:
     class All:
@@ -1433,6 +1441,7 @@ def _accepts_any_offer() -> None:
     "shape-presentation-asks-nothing",
     "shape-terminate-names-nothing",
     "shape-receipt-proves-nothing",
+    "shape-negative-usage",
 )
 def _mends_shapes() -> None:
     def fit(value: Any) -> None:
@@ -1443,6 +1452,8 @@ def _mends_shapes() -> None:
                 value.update(need=value["need"][:100], versions=["1.0"])
             case "Presentation":
                 value["request"] = {"needs": []}
+            case "Closing":
+                value["usage"] = []
             case "Terminate":
                 value["cause"] = "key_compromised"
             case _:
@@ -1634,6 +1645,12 @@ def _refuses_a_delivery() -> None:
         return await real(agent_, conversation_, message, *rest)
 
     agent.check_received = check
+
+
+@mutant("does not read what a delivery says was used", "HIRE-ATT-04", "hirer-other-usage")
+def _any_usage() -> None:
+    real = review.verify_delivery
+    review.verify_delivery = lambda *given, **options: real(*given, **options | {"usage": None})
 
 
 @mutant("never closes its books", "HIRE-CLS-01", "hirer-whole-hire", "hirer-broken-delivery")

@@ -587,6 +587,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/of-another-engagement",
         "deliveries/of-another-task",
         "deliveries/of-another-input",
+        "deliveries/of-other-usage-*",
         "reviews/of-another-contract",
         "reviews/of-another-engagement",
         "reviews/of-another-document",

@@ -35,7 +35,7 @@ def delivery_vectors() -> Iterator[Vector]:
     said = json.loads(payload)
 
     def vector(name: str, says: str, of: str | None, *statements: Made, **case: Any) -> Vector:
-        given = {"artifacts": delivery["artifacts"], "statements": list(statements)}
+        given = {"artifacts": delivery["artifacts"], "statements": list(statements), "usage": delivery["usage"]}
         whole = {
             "kind": "delivery",
             "provider": PROVIDER.did,
@@ -104,6 +104,15 @@ def delivery_vectors() -> Iterator[Vector]:
     yield vector("of-another-task", "the work of another task", "attestation_binding", other(predicate__task="other"))
     more = [{"name": "b.whl", "digest": digest_bytes(b"another input")}]
     yield vector("of-another-input", "an input that nobody gave", "attestation_binding", other(predicate__inputs=more))
+    (line,) = said["predicate"]["usage"]
+    for name, lines in {
+        "less": [{**line, "amount": "0"}],
+        "nothing": [],
+        "more": [line, {**line, "unit": "EUR"}],
+        "a-line-twice": [line, line],
+    }.items():
+        told = other(predicate__usage=lines)
+        yield vector(f"of-other-usage-{name}", "other usage than the delivery's", "attestation_binding", told)
     verdict = json.loads(conversation()["review"].raw)["statement"]
     judged = json.loads(base64.b64decode(verdict["payload"]))
     judged["predicate"]["verifier"]["id"] = PROVIDER.did

@@ -512,6 +512,7 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
             engagement=case["engagement"],
             task=case["task"],
             inputs=case["inputs"],
+            usage=[(one["clause"], one["unit"], one["amount"]) for one in given["usage"]],
         )
 
     if "code" in expected:

@@ -158,6 +158,9 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
   return predicate.verificationResult;
 }
 
+/** Two lists of usage are one if this is. @param {any[]} usage */
+const usageLines = (usage) => jcs(usage.map(({ clause, unit, amount }) => jcs([clause, unit, amount])).sort());
+
 /**
  * A delivery, checked in the order of section 8.3.
  * @param {any} delivery
@@ -179,6 +182,7 @@ export function verifyDelivery(delivery, { contract, engagement, provider, docum
       check(predicate.provider === provider, 'attester_not_trusted', 'provider');
       check(predicate.contract === contract && predicate.engagement === engagement && predicate.task === terms.task.kind, 'attestation_binding', 'contract');
       check(predicate.inputs.every((/** @type {any} */ one) => inputs.includes(one.digest)), 'attestation_binding', 'inputs');
+      check(usageLines(predicate.usage) === usageLines(delivery.usage), 'attestation_binding', 'usage');
     } else if (predicateType === PROVENANCE) {
       closed(predicate, 'buildDefinition runDetails');
       closed(predicate.buildDefinition, 'buildType externalParameters resolvedDependencies');

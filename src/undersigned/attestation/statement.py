@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import new
 from typing import Annotated, Any, Final, Literal
@@ -30,6 +30,7 @@ from undersigned.attestation.predicates import (
 from undersigned.attestation.predicates.base import digest_of_resource
 from undersigned.encoding import (
     FOREIGN_LIMITS,
+    Amount,
     Did,
     Digest,
     EngagementId,
@@ -238,21 +239,25 @@ def verify_delivery(
     engagement: EngagementId | None = None,
     task: str | None = None,
     inputs: Collection[Digest] | None = None,
+    usage: Iterable[tuple[str, str, Amount]] | None = None,
     predicates: Mapping[str, type[Predicate]] = OF_WORK,
 ) -> tuple[VerifiedStatement, ...]:
     """All statements of a delivery, once each holds and every artifact has one of each `required` predicate type.
 
-    `task` is the kind of task that the terms name, `inputs` the digests of what `Start` gave: where they and the
-    `engagement` are known, no statement may say another (HIRE-ATT-04).
+    `task` is the kind of task that the terms name, `inputs` the digests of what `Start` gave, `usage` (clause, unit,
+    amount) of each line of the `Delivery`: where they and the `engagement` are known, no statement may say another
+    (HIRE-ATT-04).
 
     Raises:
         As `verify_statement`; VerificationError `digest_mismatch` also if an artifact lacks a required statement,
-        `attestation_binding` if one tells of another engagement, task or input than the contract does; FormatError
+        `attestation_binding` if one tells of another engagement, task or input than the contract does, or of other
+        usage than the delivery; FormatError
         `too_large`, if there are more than are looked at.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.3
     """
     verified: list[VerifiedStatement] = []
+    used = None if usage is None else sorted(usage)
     for place, document in enumerate(statements):
         if place >= MAX_STATEMENTS:
             raise FormatError("too_large", f"expected at most {MAX_STATEMENTS} statements")
@@ -260,6 +265,8 @@ def verify_delivery(
             document, attester=attester, keys=keys, contract=contract, artifacts=artifacts, predicates=predicates
         )
         _check_told(one.predicate, engagement, task, inputs)
+        if isinstance(one.predicate, WorkPredicate) and used is not None:
+            _check_used(one.predicate, used)
         verified.append(one)
     covered = {(one.statement.predicate_type, subject.name) for one in verified for subject in one.statement.subject}
     for predicate_type in required:
@@ -344,6 +351,16 @@ def _check_told(
             raise VerificationError("attestation_binding", f"an input that the contract has not: {foreign[0]!r:.200}")
     if task is not None and told is not None and told != task:
         raise VerificationError("attestation_binding", f"expected the task {task!r:.200}; came {told!r:.200}")
+
+
+def _check_used(predicate: WorkPredicate, used: Sequence[tuple[str, str, Amount]]) -> None:
+    """Two accounts of one piece of work, each signed by the same provider, are one."""
+    told = sorted((line.clause, line.unit, line.amount) for line in predicate.usage)
+    if told != used:
+        other = next(iter(sorted({*told} ^ {*used})), ("", "", "a line twice"))
+        raise VerificationError(
+            "attestation_binding", f"the statement and the delivery say other usage: {' '.join(other)!a:.200}"
+        )
 
 
 def _read(verified: VerifiedPayload) -> Statement:

@@ -484,6 +484,7 @@ def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) ->
         engagement=document.engagement,
         task=terms.task.kind,
         inputs=[given.digest for start in starts for given in start.inputs],
+        usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
     )
 
 

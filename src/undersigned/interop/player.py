@@ -490,6 +490,7 @@ class Player:
                 engagement=self.party.engagement.id,
                 task=terms.task.kind,
                 inputs=terms.task.inputs,
+                usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
             )
         except UndersignedError as error:
             raise Failure(f"its statements do not hold: {error.message} ({error.code})") from error

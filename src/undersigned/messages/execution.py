@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from undersigned.encoding import Amount, Digest, Instant
-from undersigned.messages.base import MAX_ITEMS, Count, Digests, Move, Name, Note, Part, Purpose, Uri, violated
+from undersigned.messages.base import MAX_ITEMS, Count, Digests, Move, Name, Note, Owed, Part, Purpose, Uri, violated
 from undersigned.messages.reasons import CancelReason, Cause, ResumeReason, SuspendReason
 
 __all__ = [
@@ -45,9 +45,9 @@ class Usage(Part, frozen=True, kw_only=True):
     """Short name of the grant."""
     unit: Name
     """`count`, a currency, or what else the grant limits."""
-    amount: Amount
-    """Total so far, the unproved part included."""
-    unproved: Amount | None = None
+    amount: Owed
+    """Total so far, the unproved part included. Never less than nothing, as what a gate books."""
+    unproved: Owed | None = None
     """The part whose outcome the resource could not tell after a crash; spent until proved otherwise."""
 
 

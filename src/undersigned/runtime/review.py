@@ -308,6 +308,7 @@ class Reviews:
             engagement=conversation.engagement.id,
             task=document.terms.task.kind,
             inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
+            usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
         )
         seen.statements = tuple(one.digest for one in verified)
         if asked.sbom is not None:

@@ -18,7 +18,17 @@ from msgspec import MsgspecError, Struct, json
 from undersigned.attestation import VerifiedStatement, WorkPredicate
 from undersigned.contract import Terms
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, digest_bytes, shift
+from undersigned.encoding import (
+    Amount,
+    Did,
+    DidUrl,
+    Digest,
+    EngagementId,
+    Instant,
+    compare_amounts,
+    digest_bytes,
+    shift,
+)
 from undersigned.evidence import Case, sealed_of, terms_at
 from undersigned.messages import Delivery, Message, VerifiedMessage
 from undersigned.proof import MAX_SKEW_SECONDS
@@ -137,6 +147,25 @@ class Held(Struct, frozen=True, eq=False):
             if not why:
                 break
         return why
+
+    def granted(self, number: int) -> dict[str, dict[str, Amount | None]]:
+        """Clause -> unit -> the most of it that any document allowed in force before message `number`; None if
+        one set no bound on it. What a document that was in force earlier allowed may have been used then.
+        """
+        places = [0, *(sealed + 1 for sealed, _ in self.case.amended if sealed < number)]
+        found: dict[str, dict[str, Amount | None]] = {}
+        for place in places:
+            terms = self.terms(place)
+            for grant in read_scope(terms.scope, terms.scope.critical or ()).grants:
+                most: dict[str, Amount | None] = {one.unit: one.max for one in grant.limits if one.per is None}
+                known = found.setdefault(grant.id, most)
+                for unit in known.keys() | most.keys():
+                    one, other = known.get(unit), most.get(unit)
+                    if one is None or other is None:
+                        known[unit] = None
+                    else:
+                        known[unit] = one if compare_amounts(one, other) > 0 else other
+        return found
 
     def strange_to(self, did: Did, documents: Collection[DidDocument]) -> tuple[DidUrl, ...]:
         """The methods by which the pack's documents let a DID sign at a time of the transcript, and none of these

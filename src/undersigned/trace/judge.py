@@ -24,7 +24,7 @@ from undersigned.errors import UndersignedError
 from undersigned.evidence import sealed_of
 from undersigned.messages import Breach, Dispute, Review, Ruling, Terminate
 from undersigned.protocol import ENDED
-from undersigned.scope import Action, read_scope
+from undersigned.scope import Action
 from undersigned.trace.evidence import Earlier, Evidence, Made
 from undersigned.trace.verdict import ASKS, Heard, Judged, MadeFrom, Verdict
 from undersigned.trace.walk import shown_credentials
@@ -474,13 +474,7 @@ def _contract(made: Made) -> Iterator[Reason]:
 
 
 def _scope(made: Made) -> Iterator[Reason]:
-    terms = made.held.terms(made.said.number)
-    limits = {
-        (grant.id, limit.unit): limit.max
-        for grant in read_scope(terms.scope, terms.scope.critical or ()).grants
-        for limit in grant.limits
-        if limit.per is None
-    }
+    granted = made.held.granted(made.said.number)
     reasons: list[Reason] = []
     done = refused = 0
     for statement in made.statements:
@@ -497,9 +491,11 @@ def _scope(made: Made) -> Iterator[Reason]:
                     _no("scope_exceeded", "scope", f"{action.action} on {action.target}: {beyond}", "inside")
                 )
         for line in predicate.usage:
-            most = limits.get((line.clause, line.unit))
-            if most is not None and compare_amounts(line.amount, most) > 0:
-                said = f"[{line.clause}] {line.amount} {line.unit}"
+            said, units = f"[{line.clause}] {line.amount} {line.unit}", granted.get(line.clause)
+            most = units.get(line.unit) if units is not None else None
+            if units is None and line.amount != "0":
+                reasons.append(_no("scope_exceeded", "scope", said, "a clause of the contract"))
+            elif most is not None and compare_amounts(line.amount, most) > 0:
                 reasons.append(_no("scope_exceeded", "scope", said, f"at most {most}"))
         if predicate.actions_omitted:
             said = f"{predicate.actions_omitted} actions that the statement leaves out"

@@ -53,8 +53,8 @@ CLAUSES: Final[dict[str, tuple[str, str]]] = {
     "contract": ("`contract_expired`", "the contract gave authority when the delivery was recorded"),
     "scope": (
         "`scope_exceeded`; asks: `approval_required`",
-        "each action that the work statement tells was inside the scope, and no total above its limit; actions that it "
-        "leaves out ask a person",
+        "each action that the work statement tells was inside the scope, no total above the highest limit that a "
+        "document in force had, and none of a clause that no document had; actions that it leaves out ask a person",
     ),
     "acceptance": (
         "`policy_denied`; asks: `approval_required`",

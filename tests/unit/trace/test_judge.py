@@ -355,9 +355,15 @@ def test_actions_outside_the_scope_and_totals_above_a_limit_deny() -> None:
     (grant,) = hire.hirer.offered().terms.scope.grants
     name = grant.id.rpartition("#")[2]
     assert ARTIFACT in str(grant.target)
-    for amount, outcome in (("1", "allow"), ("999999", "deny")):
+    for clause, unit, amount, outcome in (
+        (name, "count", "1", "allow"),
+        (name, "count", "999999", "deny"),
+        (name, "EUR", "7", "allow"),  # of which the grant says nothing
+        ("pay", "EUR", "1000000", "deny"),  # which no document allows at all
+        ("pay", "EUR", "0", "allow"),
+    ):
         again = Hire().sealed()
-        usage = (UsageLine(clause=name, unit="count", amount=amount),)
+        usage = (UsageLine(clause=clause, unit=unit, amount=amount),)
         again.delivered(again.claims(usage=usage)).reviewed().closed()
         assert judged(again).outcome == outcome
 

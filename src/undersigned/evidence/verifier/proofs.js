@@ -438,6 +438,7 @@ const OF_WORK = {
     ...{ schema: "WorkPredicate", attester: (p) => p.provider, contract: (p) => p.contract, task: (p) => p.task },
     inputs: (p) => p.inputs.map((one) => one.digest),
     engagement: (p) => p.engagement,
+    usage: (p) => p.usage,
   },
   "https://slsa.dev/provenance/v1": {
     ...{ schema: "ProvenancePredicate", attester: (p) => p.runDetails.builder.id, inputs: () => [] },
@@ -487,11 +488,13 @@ async function verifyStatement(envelope, { attester, own, contract, artifacts, p
   return { statement, predicate, signers, of, unchecked };
 }
 
-/** What a statement tells of the contract beside its name is as the contract has it. */
-function checkTold({ predicate, of }, engagement, task, inputs) {
+/** What a statement tells of the contract beside its name is as the contract has it, and its usage that of the delivery. */
+function checkTold({ predicate, of }, engagement, task, inputs, usage) {
   if ((of.engagement(predicate) ?? engagement) !== engagement) throw new Refused("attestation_binding", `expected the engagement ${engagement}`);
   if (!of.inputs(predicate).every((digest) => inputs.includes(digest))) throw new Refused("attestation_binding", "an input that the contract has not");
   if (of.task(predicate) !== task) throw new Refused("attestation_binding", `expected the task ${shown(task)}`);
+  const lines = (list) => JSON.stringify(list.map(({ clause, unit, amount }) => JSON.stringify([clause, unit, amount])).sort());
+  if (of.usage && lines(of.usage(predicate)) !== lines(usage)) throw new Refused("attestation_binding", "the statement and the delivery say other usage");
 }
 
 /** What a verdict tells of the engagement and of the statements that were delivered is so. */

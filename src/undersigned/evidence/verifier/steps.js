@@ -517,7 +517,7 @@ async function ofDelivery(the, { number, at, message, content: delivery }) {
   for (const [place, envelope] of delivery.statements.entries()) {
     if (place >= 64) throw new Refused("too_large", "expected at most 64 statements");
     const one = await verifyStatement(envelope, { attester: document.provider, own, contract: digest, artifacts, predicates: OF_WORK });
-    checkTold(one, document.engagement, task.kind, inputs);
+    checkTold(one, document.engagement, task.kind, inputs, delivery.usage);
     found.push(one);
   }
   const { predicates } = evidence;
