@@ -23,7 +23,19 @@ from undersigned.errors import LedgerUnavailable, ScopeError, TransportError, Un
 from undersigned.ledger import Commit, Committed, Ledger, MemoryLedger, Opener, Row, Summary
 from undersigned.messages import Message, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, apply, begin
-from undersigned.runtime import Agent, Body, Conversation, Event, Home, Job, Order, PrivateKey, Reviewed, hire_order
+from undersigned.runtime import (
+    Agent,
+    Body,
+    Conversation,
+    Event,
+    Home,
+    Job,
+    Order,
+    PrivateKey,
+    Reviewed,
+    Shell,
+    hire_order,
+)
 from undersigned.runtime import issue_membership as vouch
 from undersigned.runtime.other_side import Unasked
 from undersigned.runtime.turn import entry_of
@@ -241,6 +253,21 @@ class Wire(Unasked):
         return self._world.opened(url, contract, start)
 
 
+class InMemory(Shell):
+    """Has messages go over the network of its node's world and nowhere else, and keeps every event."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self._node = node
+
+    async def deliver(self, peer: Did, raw: bytes) -> bool:
+        return self._node.world.carry(self._node, peer, raw)
+
+    def happened(self, conversation: Conversation, event: Event) -> None:
+        self._node.events.append(event)
+        super().happened(conversation, event)
+
+
 class Node(Agent):
     """An agent whose messages go over the network of its world and nowhere else."""
 
@@ -257,13 +284,7 @@ class Node(Agent):
         self.other_side = Wire(world)
         self.door = ArtifactDoor(self)  # type: ignore[arg-type] - it needs no more than an agent has
         self.events: list[Event] = []
-
-    async def deliver(self, peer: Did, raw: bytes) -> bool:
-        return self.world.carry(self, peer, raw)
-
-    def happened(self, conversation: Conversation, event: Event) -> None:
-        self.events.append(event)
-        super().happened(conversation, event)
+        self.shell = InMemory(self)
 
     @property
     def did(self) -> Did:

@@ -1481,17 +1481,17 @@ def _no_bytes() -> None:
 
 @mutant("continues whatever is named", "HIRE-NEG-23", "negotiation-continues-nothing")
 def _continues_anything() -> None:
-    from undersigned.runtime import agent
+    from undersigned.runtime import shell
 
-    real = agent.Agent.check
+    real = shell.check_received
 
-    async def check(self: Any, conversation_: Any, message: Any, *given: Any) -> Any:
+    async def check(agent: Any, conversation_: Any, message: Any, *given: Any) -> Any:
         body = message.message
         if getattr(body, "continues", None) is not None:
             return None, ()
-        return await real(self, conversation_, message, *given)
+        return await real(agent, conversation_, message, *given)
 
-    agent.Agent.check = check
+    shell.check_received = check
 
 
 @mutant("says who a message is for before it looks at its proof", "HIRE-ERR-02", "proof-before-what-depends-on-more")

@@ -26,7 +26,7 @@ async def test_a_hire_says_how_it_is_paid(tmp_path: Path) -> None:
         )
         assert result["summary.txt"] == REPORT.split(b"\n", 1)[0]
         assert "manual" in acme.settlements.methods
-        ours, theirs = acme.conversation_of(result.contract), globex.conversation_of(result.contract)
+        ours, theirs = (peer.conversations.contracts.get(result.contract) for peer in (acme, globex))
         assert ours is not None
         assert theirs is not None
         for view in (ours, theirs):

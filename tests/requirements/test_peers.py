@@ -19,6 +19,7 @@ from undersigned.errors import Closed, PolicyError, ResolutionError, ScopeError,
 from undersigned.evidence import verify_pack
 from undersigned.messages import Review, Sync, decode_message, draft
 from undersigned.runtime import Home, Job, Reviewed, SystemClock, export_pack
+from undersigned.runtime.sealing import seal
 from undersigned.testing import Actor
 from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
 
@@ -373,19 +374,19 @@ class LaterClock:
         return shift(self._clock.now(), 86_400 * self.days)
 
 
-async def test_credentials_are_checked_again_before_the_seal(tmp_path: Path) -> None:
+async def test_credentials_are_checked_again_before_the_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-NEG-04: one that ended since it was shown makes no contract, and the acceptor still gets its answer."""
     acme, globex = await two_homes(tmp_path)
     later = LaterClock()
 
-    class Slow(Watching):
-        async def seal(self, conversation: Any, engagement: Any) -> Any:
-            # What the other side showed is good for a year; this side gets to its seal later than that.
-            later.days = 400
-            return await super().seal(conversation, engagement)
+    async def slow(*given: Any) -> Any:
+        # What the other side showed is good for a year; this side gets to its seal later than that.
+        later.days = 400
+        return await seal(*given)
 
+    monkeypatch.setattr("undersigned.runtime.hirer.seal", slow)
     async with (
-        Slow(acme, clock=later) as hirer,
+        Watching(acme, clock=later) as hirer,
         Watching(globex, handlers={"summary": summarise}, clock=later) as provider,
     ):
         with pytest.raises(UndersignedError) as refused:

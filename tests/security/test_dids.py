@@ -581,7 +581,7 @@ async def test_a_party_moves_during_a_contract_and_the_contract_stays_in_force(w
                 await engaged.go_on()
                 assert engaged.state == "working"
                 assert (await world.kept(who.did)).contracts == {contract}
-                assert world.globex.conversation_of(contract) is not None
+                assert world.globex.conversations.contracts.get(contract) is not None
                 # A new engagement, under the new name.
                 renamed = Published(latest, keys=KEY_2)
                 renamed.use("key-2", KEY_2)

@@ -287,7 +287,7 @@ class GateDesk:
         return conversation, held
 
     def _conversation(self, contract: Digest) -> Conversation | None:
-        found = self._peer.conversation_of(contract)
+        found = self._peer.conversations.contracts.get(contract)
         return found if found is not None and found.engagement.role == "hirer" else None
 
     async def _keys(self, provider: Did) -> dict[DidUrl, PublicKey]:

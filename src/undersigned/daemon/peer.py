@@ -257,7 +257,7 @@ class Peer(Agent):
         return await self._door.answer(asked)
 
     async def _log_file(self, path: str) -> Document | None:
-        if self._ledger is None or not self._resumed.is_set():
+        if self._ledger is None or not self.resumed.is_set():
             raise UndersignedError("overloaded", "the log is not open")
         return await self._log_files.answer(path)
 

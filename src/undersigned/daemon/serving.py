@@ -95,7 +95,7 @@ class SignedRequests:
     async def check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
         """See `OtherSide.check_answer`."""
         peer, (method, url, signed) = self._peer, sent
-        conversation = peer.conversation_of(contract)
+        conversation = peer.conversations.contracts.get(contract)
         if conversation is None:
             raise ProofError("proof_invalid", "no contract of this name is known here")
         hirer = conversation.engagement.peer if conversation.engagement.role == "provider" else peer.own.id
@@ -139,7 +139,7 @@ class ArtifactDoor:
         except UndersignedError as error:
             return self._unsigned(asked, error)
         try:
-            conversation = peer.conversation_of(verified.contract)
+            conversation = peer.conversations.contracts.get(verified.contract)
             if conversation is None or conversation.engagement.peer != signer:
                 # Whoever is no party does not learn whether the contract exists.
                 raise ScopeError("contract_expired", "no contract in force of this name and party", clause="contract")

@@ -7,7 +7,7 @@ Its modules, by what they are about:
 - an engagement while it runs: conversation, alarm, documents, names, outgoing, pace, remembered, saying, told, turn,
   untaken
 - the bargain: hirer, provider, approvals, bookings, continuing, decisions, kept, known_tasks, meeting, order, ordering,
-  papers, received, services
+  papers, received, sealing, services
 - the work: work, job, acting, application, gate, guard, other_side, refusals, requests, shares, signs_of_life,
   subcontracts
 - what is delivered: review, artifacts, contents, delivered_evidence, incoming, judging, objects, patience, transfers

@@ -1,8 +1,7 @@
 """An agent: its identity, its store, its connections, and the engagements it is a party of.
 
 An agent does not listen; `undersigned.daemon.Peer` is an agent with a public listener. Messages come in through
-its `Intake` and go to the conversation of their engagement; what a conversation decides comes back through
-the methods that `Shell` names.
+its `Intake` and go to the conversation of their engagement, which asks its `Shell` for all that it needs.
 
 Source: protocol-spec/01-overview.md
 """
@@ -14,40 +13,23 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
-import msgspec
 import structlog
 
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift
+from undersigned.encoding import Did, Digest, EngagementId, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
-from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
-from undersigned.messages import (
-    Acceptance,
-    Closing,
-    Delivery,
-    LogHead,
-    Offer,
-    Seal,
-    VerifiedMessage,
-)
+from undersigned.ledger import LEDGERS, Ledger, Opener, open_ledger
 from undersigned.proof import CRYPTOSUITES, JCS_SUITE_OF
 from undersigned.protocol import (
-    ENDED,
-    Cascade,
     Engagement,
-    Finished,
-    Free,
-    Owe,
-    Reserve,
     Strategy,
-    Work,
     begin,
     owed,
 )
 from undersigned.scope import Action, Limit
-from undersigned.transport import Allowance, ChannelLimits, Identity
+from undersigned.transport import ChannelLimits, Identity
 
-from .approvals import Approvals, ApprovalWanted
+from .approvals import Approvals
 from .bargaining import Bargaining
 from .bookings import Bookings
 from .changes import Changes
@@ -62,11 +44,11 @@ from .gather import Gatherer
 from .greetings import Greetings
 from .hirer import HirerSide
 from .home import Home
-from .intake import LOOKED_UP, USUAL_SECONDS, Intake
+from .intake import USUAL_SECONDS, Intake
 from .job import Handler
 from .kept import KeptInputs
 from .links import Links
-from .meeting import Meeting, recorded
+from .meeting import Meeting
 from .names import urn_of
 from .objections import Objections
 from .objects import open_artifacts
@@ -75,16 +57,16 @@ from .other_side import OtherSide, Unasked
 from .papers import Papers
 from .presence import Presences
 from .provider import ProviderSide
-from .received import check_received, contract_leaf_of
 from .refusals import Refusals
 from .renewal import Renewals
 from .review import Reviewer, Reviews
 from .services import Service, checked_service, names_of, offered
 from .settlement import Settlements
+from .shell import Shell
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
-from .turn import Booked, Declined, Event, Hears, Say
+from .turn import Hears, Say
 from .watchers import Watchers
 from .whereabouts import Whereabouts
 from .witnesses import Cosigned, Witnesses
@@ -101,10 +83,6 @@ PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
-AGAIN_A_MINUTE = 64 * 1024 * 1024
-"""Bytes of moves that one peer may have sent again because it asks; what is more comes again by time."""
-DIAL_BACK_SECONDS = 5.0
-"""How long a provider leaves it to the hirer to come back."""
 
 
 class Agent:
@@ -185,21 +163,18 @@ class Agent:
         self._ledger_url = ledger_url or home.ledger_url
         self._ledgers = ledgers
         self._ledger: Ledger | None = None
-        self.secret = b""
         self.unwitnessed: tuple[Cosigned, ...] = ()
         """Witnesses that did not cosign what our log had grown to when this was closed, and why."""
         self._handlers = dict(handlers or {})
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resumed = asyncio.Event()
+        self.resumed = asyncio.Event()
         """Set once every engagement that is not over goes on."""
-        self._closing = False
+        self.closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         """Where it runs, from its start to its end."""
         self.waits: set[Callable[[], None]] = set()
         """Hear it when this side closes, since nothing that they wait for will happen then."""
         self.intake = Intake(self)
-        self.again = Allowance(AGAIN_A_MINUTE)
-        """What each peer has sent again because it asks."""
         self.presences = Presences(self)
         self.greetings = Greetings(self)
         self.whereabouts = Whereabouts(self)
@@ -212,7 +187,7 @@ class Agent:
             opened=self._opened,
             lost=self._lost,
             locate=self.whereabouts.locate,
-            wanted=self._wanted,
+            wanted=self.whereabouts.wanted,
             spent=self.intake.spent,
             ssl=tls,
         )
@@ -228,6 +203,7 @@ class Agent:
         )
         self.orders = ContractOrders(self)
         self.subcontracts = Subcontracts(self)
+        self.shell = Shell(self)
 
     # ------------------------------------------------------------------ life
 
@@ -259,14 +235,15 @@ class Agent:
             raise
 
     async def _start(self) -> None:
-        self._closing = False
+        self.closing = False
         self.load_offers()  # first: what is wrong with the settings is found before anything is opened
         self.gatherer.reopen()
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
+        self.witness = CrossWitness(self, self._log_key)
         try:
-            self.secret = await self._ledger.secret()
+            await self.shell.open(self._ledger, self.witness)
         except BaseException:
             await self._close_ledger()
             raise
@@ -279,7 +256,6 @@ class Agent:
             labels=self.home.labels,
         )
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
-        self.witness = CrossWitness(self, self._log_key)
         self.meeting = Meeting(self)
         self.witnesses = Witnesses(
             self.home.witnesses, self.ledger, self.own.id, self._log_key, self.gatherer, self.clock
@@ -298,14 +274,14 @@ class Agent:
         last = await self.ledger.last_at()
         if isinstance(self.clock, SystemClock) and last is not None:
             self.clock.hold(last)  # a clock that was set back revives nothing that was over
-        live = [await Conversation.stored(self, one) for one in await self.ledger.summaries(live_only=True)]
+        live = [await Conversation.stored(self.shell, one) for one in await self.ledger.summaries(live_only=True)]
         await self._require_names(live)
         await self.bookings.open(live)
         for conversation in live:
             self._keep(conversation)
         self.bookings.resume()
         await self.subcontracts.resume()
-        self._resumed.set()
+        self.resumed.set()
         for peer in {one.engagement.peer for one in self.conversations.contracts.values()}:
             self.presences.lost(peer)  # until it is there again
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
@@ -345,7 +321,7 @@ class Agent:
             LocalProtocolError: `wrong_state`: it was started in another event loop, and goes on there.
         """
         self._require_loop()
-        self._closing = True
+        self.closing = True
         async with AsyncExitStack() as rest:  # asked twice to end, it still puts all away
             rest.callback(self._forget_loop)
             rest.push_async_callback(self._put_away)
@@ -427,7 +403,7 @@ class Agent:
         """
         if self._ledger is None:
             hint = "the peer is not started: async with Peer.open(...) as peer, and use it inside"
-            raise closing_error() if self._closing else LocalProtocolError("wrong_state", hint)
+            raise closing_error() if self.closing else LocalProtocolError("wrong_state", hint)
         self._require_loop()
 
     def _require_loop(self) -> None:
@@ -537,12 +513,12 @@ class Agent:
         engagement_id, inquiry = await self.hirer.begin(order)
         if before is not None:
             await before(engagement_id)
-        if self._closing:  # nobody would ever end what begins now
+        if self.closing:  # nobody would ever end what begins now
             raise closing_error()
         self.whereabouts.note(engagement_id, order.url)
         if hears is not None:
             self.watchers.follow(engagement_id, hears)
-        conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
+        conversation = Conversation(self.shell, begin("hirer", self.identity.did, order.provider, engagement_id))
         self._keep(conversation)
         await conversation.ask(lambda _: inquiry)
         return conversation
@@ -576,181 +552,7 @@ class Agent:
             )
         return f"{self.base_url}/artifacts/{digest}"
 
-    # ------------------------------------------------------------------ Shell: what a conversation asks for
-
-    async def deliver(self, peer: Did, raw: bytes) -> bool:
-        """Sends bytes to a connected peer; without a connection it makes sure that one is being opened."""
-        if await self.links.send(peer, raw):
-            return True
-        self._dial(peer)
-        return False
-
-    def may_ask_again(self, peer: Did, size: int = 0) -> bool:
-        """See `Shell.may_ask_again`."""
-        return not self.again.take(peer, size, asyncio.get_running_loop().time())
-
-    async def check(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
-    ) -> tuple[bytes | None, tuple[Blob, ...]]:
-        """See `Shell.check`."""
-        return await check_received(self, conversation, message, document, now)
-
-    async def watched(self, move: Offer | Acceptance | Seal | Closing, document: DidDocument) -> Stated | None:
-        """See `Shell.watched`."""
-        return await self.witness.check(move, document)
-
-    async def log_head(self, peer: Did) -> LogHead:
-        """See `Shell.log_head`."""
-        return await self.witness.head(peer)
-
-    async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
-        """What this side says now, or None to wait."""
-        if owed.about is not None:
-            return await self.changes.decide(conversation, engagement, owed)
-        if owed.reason is not None:
-            return await self._must(conversation, engagement, owed, owed.reason)
-        if conversation.full and "Withdraw" in owed.moves:
-            return await self.bookings.no_room(conversation, engagement)
-        if engagement.contract is None:
-            await self.witness.require(engagement.peer)
-        side = self.hirer if engagement.role == "hirer" else self.provider
-        try:
-            try:
-                said = await side.decide(conversation, engagement, owed)
-            except ApprovalWanted as wanted:
-                if "Seal" in owed.moves:
-                    raise  # whoever accepted is in doubt and cannot be kept waiting
-                said = self.approvals.wait(conversation, engagement, wanted)
-            return self.kept_inputs.with_inputs(conversation.id, said)
-        except Declined as error:
-            error.evidence = self.kept_inputs.of(conversation.id)
-            raise
-        finally:
-            self.kept_inputs.drop(conversation.id)
-
-    def stored(self, engagement: Engagement, evidence: Sequence[Blob]) -> None:
-        """See `Shell.stored`."""
-        if evidence:
-            self.kept_inputs.stored(evidence)
-        contract = engagement.contract
-        if contract is not None:
-            self.conversations.bind(contract.digest, engagement.id)
-            self._left(engagement.id, in_vain=False)
-
-    async def book(
-        self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
-    ) -> Booked:
-        """See `Shell.book`."""
-        booked = await self.bookings.book(conversation, engagement, effect)
-        above = self.subcontracts.shares.book(conversation, engagement, effect)
-        return booked if above is None else booked.beside(above)
-
-    async def give_back(self, ids: Sequence[str]) -> None:
-        """See `Shell.give_back`."""
-        await self.bookings.give_back(ids)
-
-    def cascade(self, conversation: Conversation, effect: Cascade) -> None:
-        """See `Shell.cascade`."""
-
-        async def told() -> None:
-            await self._resumed.wait()  # the child may be read after its parent
-            await self.subcontracts.tell(conversation, effect)
-
-        self.spawn(told(), f"cascade {effect.child[-8:]}")
-
-    async def _must(self, conversation: Conversation, engagement: Engagement, owed: Owe, reason: str) -> Say | None:
-        """What is owed when there is only one thing to say."""
-        live, contract = engagement.offer, engagement.contract
-        match owed.moves[0]:
-            case "Withdraw":
-                return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
-            case "Terminate" if contract is not None:
-                return Say("Terminate", {"contract": contract.digest, "cause": reason, "evidence": ()})
-            case "Closing":
-                side = self.hirer if engagement.role == "hirer" else self.provider
-                return await side.decide(conversation, engagement, owed)
-            case _:
-                return None
-
-    def work(self, conversation: Conversation, work: Work) -> None:
-        """Begins or resumes the work of a contract."""
-        self.worker.at_work[conversation.id] += 1
-        self.spawn(self.worker.work(conversation, work), f"work {conversation.id[-8:]}")
-
-    def review(self, conversation: Conversation, delivery: Delivery) -> None:
-        """Begins the review of a delivery."""
-        self.spawn(self.reviews.review(conversation, delivery), f"review {conversation.id[-8:]}")
-
-    async def seal(self, conversation: Conversation, engagement: Engagement) -> Say:
-        """The `Seal`, once everything that was checked before still holds (status is checked again at signing)."""
-        live = engagement.offer
-        if live is None:
-            raise LocalProtocolError("wrong_state", "there is no offer to seal")
-        self.subcontracts.require(conversation, conversation.offered(engagement).terms)
-        decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
-        leaf, index = conversation.leaf or (contract_leaf_of(conversation), None)
-        cosignatures = await self.witness.cosignatures(engagement.peer)
-        said = await self.papers.seal(engagement, leaf, index, cosignatures)
-        return msgspec.structs.replace(said, facts=recorded(decision))
-
-    def happened(self, conversation: Conversation, event: Event) -> None:
-        """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""
-        engagement, type = conversation.engagement, event.type
-        if event.code and event.message is not None:
-            refused = self.intake.refused(engagement.peer, event.code, notice=event.message.notice)
-            self.spawn(refused, f"refused {event.code}")
-        if event.kind == "refused" and event.code in LOOKED_UP and engagement.role == "provider":
-            self.spawn(self.intake.in_vain(engagement.peer, event.code), f"refused {event.code}")
-        if type == "Seal":
-            contract = engagement.contract
-            if engagement.role == "provider" and contract is not None and contract.in_force_by is None:
-                self.bookings.seen(conversation)
-        elif type in ("Offer", "Acceptance", "Closing") and event.kind == "received":
-            self.witness.follow(engagement.peer)
-        if engagement.state in ENDED or event.kind == "over":
-            self.subcontracts.noticed(conversation.id)
-        if self.watchers.hearing:
-            self.watchers.tell(event)
-
-    def rests(self, conversation: Conversation) -> None:
-        """Lets go of what is kept for a negotiation in which nothing happens."""
-        self.meeting.let_go(conversation.id)
-
-    def finished(self, conversation: Conversation) -> None:
-        """Puts an engagement away; the ledger keeps it."""
-        if self.conversations.get(conversation.id, conversation) is not conversation:
-            return  # it was put away before, and what came since then has another one at work
-        self.conversations.pop(conversation.id, None)
-        self._left(conversation.id, in_vain=True)
-        self.whereabouts.forget(conversation.id)
-        contract = conversation.engagement.contract
-        if contract is not None:
-            self.gate.forget(contract.digest)
-        self.meeting.forget(conversation.id)
-        self.renewals.forget(conversation.id)
-        self.status_watch.forget(conversation.id)
-        self.reviews.forget(conversation.id)
-        self.happened(
-            conversation,
-            Event(
-                engagement=conversation.id,
-                kind="over",
-                type="",
-                at=self.clock.now(),
-                state=conversation.engagement.state,
-            ),
-        )
-
-    def _left(self, engagement: EngagementId, *, in_vain: bool) -> None:
-        """It is not among the negotiations of strangers any more."""
-        loop = self._loop or asyncio.get_running_loop()
-        self.crowd.left(engagement, loop.time(), in_vain=in_vain)
-
     # ------------------------------------------------------------------ contracts
-
-    def conversation_of(self, contract: Digest) -> Conversation | None:
-        """The engagement of a contract that is not over."""
-        return self.conversations.contracts.get(contract)
 
     async def admit(
         self,
@@ -817,17 +619,6 @@ class Agent:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""
         return await self.document_of(did, PROVING_SECONDS)
 
-    def _wanted(self, peer: Did) -> bool:
-        return any(not one.over and _worth_a_dial(one.engagement) for one in self.conversations.of(peer))
-
-    def _dial(self, peer: Did) -> None:
-        if self._closing:  # `Links.close` waits for all who dial, and has cancelled only those that there were
-            return
-        if not self._wanted(peer):
-            return
-        hirer = any(one.engagement.role == "hirer" for one in self.conversations.of(peer))
-        self.links.keep(peer, patience_seconds=0.0 if hirer else DIAL_BACK_SECONDS)
-
     def _keep(self, conversation: Conversation) -> None:
         self.conversations[conversation.id] = conversation
         self.whereabouts.recall(conversation)
@@ -838,7 +629,7 @@ class Agent:
             self.crowd.came(conversation.id, None)  # by somebody before this start
         conversation.start()
         if conversation.engagement.sent or conversation.engagement.got:
-            self._dial(conversation.engagement.peer)
+            self.shell.dial(conversation.engagement.peer)
 
     # ------------------------------------------------------------------ receiving
 
@@ -875,14 +666,6 @@ class Agent:
                 }
             )
         return found
-
-
-def _worth_a_dial(engagement: Engagement) -> bool:
-    """Whether this side goes to its peer for an engagement. Who asks a provider for something comes for it; until there
-    is an acceptance the provider goes nowhere, or anybody could have it dial any address, by naming it as its own.
-    """
-    hires = engagement.role == "hirer"
-    return hires or engagement.contract is not None or engagement.state.startswith("accepted-by-")
 
 
 def _check_options(clock: object, strategy: object, handlers: object, *, ledger_url: object, books: object) -> None:

@@ -171,7 +171,7 @@ class ContractOrders:
             raise ConfigurationError("bad_configuration", f"no such order: {order.act[:40]!a}")
         if (before := await self._before(key, order.contract)) is not None:
             return before
-        conversation = self._agent.conversation_of(order.contract)
+        conversation = self._agent.conversations.contracts.get(order.contract)
         if conversation is None:
             raise ConfigurationError("not_found", f"no contract {order.contract} is performed here")
         await act(self._agent.changes.noting(key), conversation, dict(order.body))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -73,10 +74,12 @@ from .alarm import Alarm
 from .pace import progress_seconds
 from .remembered import counts
 from .saying import Speaker, tells
-from .shell import Shell
 from .told import told_of_decision, told_of_message
 from .turn import EARLY, Say, Turn, load_engagement
 from .untaken import Untaken
+
+if TYPE_CHECKING:
+    from .shell import Shell
 
 __all__ = ["Arrived", "Asked", "Conversation", "closing_error"]
 
@@ -575,7 +578,7 @@ class Conversation(Speaker):
                 case Repeat(digest=digest):
                     await self._repeat(turn, digest)
                 case Work():
-                    self.shell.work(self, effect)
+                    self.shell.worker.begin(self, effect)
                 case Reserve():
                     turn.book(await self.shell.book(self, turn.engagement, effect))
                 case Free():
@@ -694,7 +697,7 @@ class Conversation(Speaker):
                 brought = await self._brought(turn, body.type, evidence)
             # Whatever moves something or not: what it states of a log is stated.
             if isinstance(body, STATING):
-                stated = await self.shell.watched(body, item.document)
+                stated = await self.shell.witness.check(body, item.document)
                 if stated is not None:
                     turn.seen.append(stated)
             turn.engagement = after
@@ -848,7 +851,7 @@ class Conversation(Speaker):
             self._heard |= turn.notices
         self._served |= turn.served
         if turn.later:
-            await self.shell.give_back(turn.later)
+            await self.shell.bookings.give_back(turn.later)
         self.over = turn.over
         self.full = ""
         for raw in turn.sends:

@@ -27,6 +27,7 @@ from .continuing import continued
 from .conversation import Conversation
 from .meeting import declined, recorded
 from .order import Order, read_order
+from .sealing import seal
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class HirerSide:
             case "offered-by-provider":
                 return await self._answer(conversation, engagement, order)
             case "accepted-by-provider":
-                return await agent.seal(conversation, engagement)
+                return await seal(agent, conversation, engagement)
             case "sealed":
                 contract = engagement.contract
                 if not agent.subcontracts.working(conversation):
@@ -145,7 +146,8 @@ class HirerSide:
                     },
                 )
             case "delivered":
-                agent.review(conversation, conversation.last("Delivery", Delivery, "provider"))
+                delivery = conversation.last("Delivery", Delivery, "provider")
+                agent.spawn(agent.reviews.review(conversation, delivery), f"review {conversation.id[-8:]}")
                 return None
             case "closing":
                 return await close_books(agent, conversation, engagement, owed, self._paid(conversation, engagement))

@@ -152,10 +152,10 @@ class Intake:
             if stranger:
                 await self._room(place)
             conversation = Conversation(
-                self._agent, begin("provider", self._agent.identity.did, message.sender, message.engagement)
+                self._agent.shell, begin("provider", self._agent.identity.did, message.sender, message.engagement)
             )
         else:
-            conversation = await Conversation.stored(self._agent, summary)
+            conversation = await Conversation.stored(self._agent.shell, summary)
         known = self._agent.conversations.get(message.engagement)
         if known is not None:  # another message of the same engagement was faster
             return known

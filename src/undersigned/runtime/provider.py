@@ -24,6 +24,7 @@ from .changes import owed_price
 from .closing import close_books
 from .conversation import Conversation
 from .meeting import declined, recorded
+from .sealing import seal
 from .services import Service
 from .turn import Say
 
@@ -69,7 +70,7 @@ class ProviderSide:
             case "offered-by-hirer":
                 return await self._answer(conversation, engagement)
             case "accepted-by-hirer":
-                return await agent.seal(conversation, engagement)
+                return await seal(agent, conversation, engagement)
             case "cancelling":
                 return await agent.worker.stopped(conversation, engagement)
             case "delivered" if owed.reason == "silence":

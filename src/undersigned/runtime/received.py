@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from undersigned.contract import countersigned
 from undersigned.did import DidDocument
-from undersigned.encoding import Instant, write_canonical
+from undersigned.encoding import Instant
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Blob
 from undersigned.messages import (
@@ -26,16 +25,16 @@ from undersigned.messages import (
     Sync,
     VerifiedMessage,
 )
-from undersigned.transparency import contract_leaf
 
 from .closing import advertised
 from .continuing import continued
 from .conversation import Conversation
+from .sealing import contract_leaf_of
 
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["check_received", "contract_leaf_of"]
+__all__ = ["check_received"]
 
 CARRIED: Final = {
     "Presentation": "/presentation",
@@ -105,10 +104,3 @@ async def check_received(
             error.path = carried + error.path.removeprefix(SECOND_PROOF)
         raise
     return None, ()
-
-
-def contract_leaf_of(conversation: Conversation) -> bytes:
-    """The leaf of the live offer's contract, made of the one acceptance that was recorded."""
-    acceptance = conversation.last("Acceptance", Acceptance)
-    document = countersigned(conversation.offered_json(), acceptance.contract_proof)
-    return contract_leaf(document, jcs=write_canonical(document))

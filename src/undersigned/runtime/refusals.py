@@ -34,7 +34,7 @@ class Refusals:
             LocalProtocolError: `not_found`: no engagement under way has this contract.
         """
         agent, error = self._agent, refusal.error
-        conversation = agent.conversation_of(contract)
+        conversation = agent.conversations.contracts.get(contract)
         if conversation is None:
             raise LocalProtocolError("not_found", f"no engagement under way has contract {contract}")
         predicate = statement_of(

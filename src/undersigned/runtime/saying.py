@@ -7,7 +7,7 @@ Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,8 +28,10 @@ from .documents import Documents
 from .names import fresh_urn
 from .outgoing import renew_proof, sign_message
 from .remembered import Remembered
-from .shell import Shell
 from .turn import Say, Turn
+
+if TYPE_CHECKING:
+    from .shell import Shell
 
 __all__ = ["Speaker", "tells"]
 
@@ -65,7 +67,7 @@ class Speaker(Remembered):
         own = len(engagement.sent)
         body: dict[str, Any] = said.body
         if of in (Offer, Acceptance):
-            body = {**body, "head": await self.shell.log_head(engagement.peer)}
+            body = {**body, "head": await self.shell.witness.head(engagement.peer)}
         message = of(
             id=fresh_urn(),
             engagement=engagement.id,

@@ -77,7 +77,7 @@ class StatusWatch:
         Raises:
             ScopeError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, one is past its end.
         """
-        conversation = self._agent.conversation_of(contract)
+        conversation = self._agent.conversations.contracts.get(contract)
         if conversation is None:
             raise ScopeError("contract_expired", "the contract is not in force here", clause="contract")
         try:

@@ -158,7 +158,7 @@ class Subcontracts:
             found = agent.conversations.get(child.engagement)
             summary = await agent.ledger.summary(child.engagement)
             if found is None and summary is not None:
-                found = await Conversation.stored(agent, summary)
+                found = await Conversation.stored(agent.shell, summary)
             if found is not None:
                 agent.watchers.follow(found.id, hears)
                 return found
@@ -298,7 +298,7 @@ class Subcontracts:
         Raises:
             ScopeError: `contract_expired`, `scope_exceeded` and others, as of the parent.
         """
-        child = self._agent.conversation_of(contract)
+        child = self._agent.conversations.contracts.get(contract)
         within = self.shares.within(child) if child is not None else None
         if child is None or within is None:
             return
@@ -418,7 +418,7 @@ class Subcontracts:
         conversation = agent.conversations.get(engagement)
         summary = await agent.ledger.summary(engagement)
         if conversation is None and summary is not None:
-            conversation = await Conversation.stored(agent, summary)
+            conversation = await Conversation.stored(agent.shell, summary)
         if conversation is None:
             over = msgspec.structs.replace(child, outcome="not begun")
         else:

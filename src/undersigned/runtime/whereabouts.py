@@ -12,6 +12,7 @@ import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import ConfigurationError, TransportError
+from undersigned.protocol import Engagement
 from undersigned.transport import is_loopback_name
 
 from .logbook import beside, log_url
@@ -49,6 +50,10 @@ class Whereabouts:
         """Lets go of what the order of an engagement that is over said."""
         self._urls.pop(engagement, None)
 
+    def wanted(self, peer: Did) -> bool:
+        """Whether a connection to `peer` is worth having to us, for anything that is not over."""
+        return any(not one.over and _comes_for(one.engagement) for one in self._agent.conversations.of(peer))
+
     async def locate(self, peer: Did) -> tuple[str, ...]:
         """Where each live engagement with `peer` looks for it, the newest engagement's place first.
 
@@ -85,6 +90,14 @@ class Whereabouts:
         """
         agent = self._agent
         return log_url(await agent.document_of(peer), local=agent.home.configuration.local)
+
+
+def _comes_for(engagement: Engagement) -> bool:
+    """Whether this side goes to its peer for an engagement. Who asks a provider for something comes for it; until there
+    is an acceptance the provider goes nowhere, or anybody could have it dial any address, by naming it as its own.
+    """
+    hires = engagement.role == "hirer"
+    return hires or engagement.contract is not None or engagement.state.startswith("accepted-by-")
 
 
 def checked_url(text: str | None, local: bool, option: str = "--at") -> str | None:

@@ -68,10 +68,14 @@ class Worker:
         self._begun: set[str] = set()
         """Keys of the effects that were begun here: a turn that was not stored asks for one again."""
         self.at_work: Counter[EngagementId] = Counter()
-        """Engagements whose work is under way here; whoever begins one counts it."""
+        """Engagements whose work is under way here."""
 
-    async def work(self, conversation: Conversation, effect: Work) -> None:
-        """Runs the handler of a contract's task, then sends the `Delivery`."""
+    def begin(self, conversation: Conversation, effect: Work) -> None:
+        """Begins or resumes the work of a contract: its task's handler runs, and then the `Delivery` is sent."""
+        self.at_work[conversation.id] += 1
+        self._agent.spawn(self._run(conversation, effect), f"work {conversation.id[-8:]}")
+
+    async def _run(self, conversation: Conversation, effect: Work) -> None:
         try:
             await self._work(conversation, effect)
         finally:

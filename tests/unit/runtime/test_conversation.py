@@ -237,10 +237,10 @@ def test_what_came_is_stored_though_it_cannot_be_answered(open_world: Open) -> N
     async def locked(_: bytes) -> bytes:
         raise UndersignedError("internal", "the key is locked")
 
-    world.hirer.identity = replace(identity, sign=locked)
+    world.hirer.shell.identity = replace(identity, sign=locked)
     world.until("sealed", name, world.hirer)
     assert story(world.hirer, name)[-1] == "Seal"
-    world.hirer.identity = identity
+    world.hirer.shell.identity = identity
     world.until("closed", name)
 
 
@@ -347,7 +347,7 @@ def test_what_failed_before_and_was_mended_lengthens_no_pause(open_world: Open) 
             raise UndersignedError("internal", "the key is locked")
         return await identity.sign(raw)
 
-    world.provider.identity = replace(identity, sign=locked)
+    world.provider.shell.identity = replace(identity, sign=locked)
     world.until("closed", name)
     assert tried[1] - tried[0] < 5, tried
 
@@ -442,7 +442,7 @@ def test_an_inquiry_that_comes_again_while_it_is_refused_opens_an_engagement(ope
     """One that is looked after: its deadlines count, and it goes on after a restart."""
     world = open_world(held=True)
     name = world.begin(opening="3 EUR").id
-    check, asked = world.provider.check, list[str]()
+    check, asked = world.provider.shell.check, list[str]()
 
     async def busy(*received: Any) -> Any:
         asked.append(name)
@@ -451,7 +451,7 @@ def test_an_inquiry_that_comes_again_while_it_is_refused_opens_an_engagement(ope
             raise UndersignedError("overloaded", "later")
         return await check(*received)
 
-    world.provider.check = busy  # type: ignore[method-assign]
+    world.provider.shell.check = busy
     parcel = world.network.sent[0]
     for _ in range(2):
         world.deliver(parcel.raw, parcel.sender, parcel.recipient)
@@ -474,13 +474,13 @@ def test_what_is_put_away_twice_takes_no_other_with_it(open_world: Open) -> None
     summary = world.provider.kept.summary_of(begun.id)
     assert summary is not None
     assert summary.contract is not None
-    world.provider.finished(seen)
-    again = world.run(Conversation.stored(world.provider, summary))
+    world.provider.shell.finished(seen)
+    again = world.run(Conversation.stored(world.provider.shell, summary))
     world.provider.conversations[begun.id] = again
     world.provider.conversations.bind(summary.contract, begun.id)
-    world.provider.finished(seen)
+    world.provider.shell.finished(seen)
     assert world.provider.conversations[begun.id] is again
-    assert world.provider.conversation_of(summary.contract) is again
+    assert world.provider.conversations.contracts.get(summary.contract) is again
 
 
 def test_what_is_stored_and_could_not_be_answered_is_tried_again(open_world: Open) -> None:
@@ -490,20 +490,20 @@ def test_what_is_stored_and_could_not_be_answered_is_tried_again(open_world: Ope
     world = open_world(held=True)
     name = world.begin(opening="3 EUR").id
     world.until("offered-by-hirer", name, world.hirer)
-    decide, tries = world.provider.decide, list[str]()
+    decide, tries = world.provider.shell.decide, list[str]()
 
     async def broken(*_: Any) -> Say | None:
         tries.append(world.clock.now())
         raise OSError("no descriptors left")
 
-    world.provider.decide = broken  # type: ignore[method-assign]
+    world.provider.shell.decide = broken  # type: ignore[method-assign]
     for _ in range(90):
         if not world.next_parcel():
             world.settle(1)
     assert story(world.provider, name)[-1] == "Offer"
     assert len(tries) < 12
     offered = last(world.hirer, name, Offer)
-    world.provider.decide = decide  # type: ignore[method-assign]
+    world.provider.shell.decide = decide  # type: ignore[method-assign]
     world.until("closed", name)
     assert [row.type for row in moves(world.provider, name)].count("Offer") == 2
     answered = [row.at for row in moves(world.provider, name) if row.type == "Offer"][1]
@@ -1313,7 +1313,7 @@ def test_a_profile_is_signed_in_a_suite_that_was_offered(
     suite = "eddsa-rdfc-2022"
     monkeypatch.setattr("undersigned.runtime.hirer.CRYPTOSUITES", {suite: CRYPTOSUITES[suite]})
     world = open_world()
-    world.hirer.identity = replace(world.hirer.identity, suite=suite)
+    world.hirer.identity = world.hirer.shell.identity = replace(world.hirer.identity, suite=suite)
     assert world.provider.identity.suite != suite
     if not kept:
         monkeypatch.setattr("undersigned.runtime.outgoing.first_suite", lambda names, kind: None)
@@ -1562,7 +1562,7 @@ def test_what_is_asked_for_again_without_end_is_not_sent_without_end(open_world:
     world.until("inquired", id, world.hirer)
     world.until("profiled", id, world.provider)
     raw = next(one.raw for one in world.network.sent if one.sender == world.provider.did)
-    world.provider.again = Allowance(4 * len(raw))
+    world.provider.shell.again = Allowance(4 * len(raw))
     world.cut = True
     syncs = [forge(world, world.provider, id, sync(seen=None)) for _ in range(20)]
     before = len(world.network.sent)

@@ -36,7 +36,7 @@ def hired(world: World, *, begin: Begin | None = None, **options: Any) -> tuple[
 def unchecked(world: World) -> None:
     """Our hirer cannot check what the provider shows, because an issuer does not resolve."""
     conversation = world.hirer.the()
-    world.loop.call_soon(world.hirer.happened, conversation, refused(world, conversation))
+    world.loop.call_soon(world.hirer.shell.happened, conversation, refused(world, conversation))
     world.settle()
 
 
@@ -124,7 +124,7 @@ def test_what_was_put_away_before_anybody_asked_is_not_waited_for(
     assert summary.state == "closing"
 
     async def again(_order: Order, _hears: Hears) -> Conversation:
-        return await Conversation.stored(world.hirer, summary)
+        return await Conversation.stored(world.hirer.shell, summary)
 
     wanted = world.order()
 
@@ -241,7 +241,7 @@ def test_what_was_put_away_and_refuses_what_came_too_late_is_heard_too(open_worl
     world.settle()
     conversation = world.hirer.the()
     del world.hirer.conversations[conversation.id]
-    world.hirer.happened(conversation, refused(world, conversation))
+    world.hirer.shell.happened(conversation, refused(world, conversation))
     assert not task.done()
     assert hire.engagement == conversation.id
     world.hirer.conversations[conversation.id] = conversation

@@ -18,7 +18,7 @@ from runtimes import World
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
-from undersigned.runtime import Agent, Job, SystemClock
+from undersigned.runtime import Job, Shell, SystemClock
 from undersigned.runtime.fetching import GathererLimits
 from undersigned.runtime.gather import Gatherer
 from undersigned.runtime.links import Links
@@ -175,6 +175,6 @@ def test_a_provider_dials_its_hirer_from_an_acceptance_on(
             dialled.append((node.did, to))
 
         node.links.keep = keep  # type: ignore[method-assign]
-        world.run(Agent.deliver(node, peer.did, b"{}"))
+        world.run(Shell.deliver(node.shell, peer.did, b"{}"))
     here, there = world.hirer.did, world.provider.did
     assert dialled == [(here, there), *([(there, here)] if goes else [])]
