@@ -18,6 +18,7 @@ from undersigned.errors import CredentialError, FormatError, UndersignedError
 from undersigned.messages import SignedMessage, VerifiedMessage, codec, draft, recorded_message
 from undersigned.protocol import ENDED, ROWS, case, fold
 from undersigned.runtime import (
+    agent,
     beliefs,
     gather,
     intake,
@@ -145,6 +146,11 @@ def _any_controller() -> None:
 def _for_ever() -> None:
     real = gather.Gatherer.remembered
     gather.Gatherer.remembered = lambda self, did, _: real(self, did, 1e9)
+
+
+@mutant("lets a connection be proved by a document of an hour", "HIRE-KEY-09", "keys-rotated-in-a-negotiation")
+def _proved_by_an_old_document() -> None:
+    agent.PROVING_SECONDS = 3600
 
 
 @mutant("lets a key sign that was replaced", "HIRE-KEY-07", "keys-former-key")

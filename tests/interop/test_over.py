@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from integration.hires import summarise
 from interop.worlds import QUICK, peer_home, stage_at, subject_of
 from undersigned.daemon import Peer
 from undersigned.interop import Stage, chosen, play_all
 from undersigned.interop.player import Player
 from undersigned.interop.scenario import Wait
-from undersigned.runtime import intake
+from undersigned.runtime import Job, intake
 
 
 async def test_a_move_that_comes_during_the_last_turn_is_refused(
@@ -40,6 +41,21 @@ async def test_a_move_that_comes_during_the_last_turn_is_refused(
             meanwhile = msgspec.structs.replace(found, steps=(reached, withdrawn, Wait(seconds=0.1), *rest))
             (result,) = await play_all(stage, (meanwhile,))
     assert (result.outcome, result.detail) == ("passed", "")
+
+
+async def slowly(job: Job) -> None:
+    """Work that takes a while."""
+    await asyncio.sleep(3.5)
+    await summarise(job)
+
+
+async def test_what_crosses_the_delivery_waits_for_it(tmp_path: Path) -> None:
+    """HIRE-LIF-12: who works longer than others is not asked for a Delivery that it was told not to make."""
+    home = await peer_home(tmp_path / "globex", handler=f"{__name__}:slowly")
+    crossing = ("suspend-crosses-the-delivery", "cancel-crosses-the-delivery")
+    async with Peer.open(home), Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
+        results = await play_all(stage, chosen("provider", only=crossing))
+    assert [(one.outcome, one.detail) for one in results] == [("passed", "")] * 2
 
 
 async def test_a_budget_of_hundreds_of_failures_is_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from undersigned.interop import chosen, play_all
 @pytest.mark.timeout(90)
 async def test_what_was_recorded_stays_valid(tmp_path: Path) -> None:
     """HIRE-KEY-07, HIRE-KEY-08: the presentation that the old key signed still counts; a new move by the old key does
-    not, nor one by a key that took the name of it.
+    not, nor one by a key that took the name of it. HIRE-KEY-09: all of that after seconds, over another connection.
     """
     async with stage_at(tmp_path / "globex") as stage:
         results = await play_all(stage, chosen("provider", only=("keys-rotated", "keys-former")))

@@ -319,3 +319,14 @@ async def told(play: Play, step: Told) -> None:
 async def wait(play: Play, step: Wait) -> None:
     """See `Wait`."""
     await asyncio.sleep(step.seconds)
+    if step.until:
+        line = (await play.player()).line
+
+        def came() -> bool | None:
+            return line.closed is not None or any(shown(raw) == step.until for raw in line.frames[line.read :]) or None
+
+        seconds = play.scene.stage.limits.answer
+        try:
+            await line.wait(came, seconds)
+        except TimeoutError:
+            raise Failure(f"nothing came within {seconds:g} s; expected {step.until}") from None

@@ -271,9 +271,10 @@ class Resynced(_Part, frozen=True, kw_only=True):
 
 
 class Wait(_Part, frozen=True, kw_only=True):
-    """Time goes by."""
+    """Time goes by, or a move of the type `until` comes, of which we know nothing yet: what we say next crosses it."""
 
-    seconds: Annotated[float, msgspec.Meta(ge=0, le=30)]
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0
+    until: str = ""
 
 
 class Knock(_Part, frozen=True, kw_only=True):
