@@ -17,7 +17,10 @@ import pytest
 import structlog
 
 from support import conformance_dir, waiting_tasks
+from undersigned.attestation.quick_schemas import import_jsonschema
 from undersigned.runtime import signers
+
+import_jsonschema()  # before a test does it in the way that takes each process more than a second
 
 # As a shell starts what runs in its background, and `nohup` all. Programs that tests start and stop with a signal would
 # ignore it as well.

@@ -19,6 +19,7 @@ from msgspec import Struct
 from undersigned.encoding import Digest, Limits, decode_json, digest_hex
 from undersigned.errors import ConfigurationError, FormatError, VerificationError
 
+from .quick_schemas import import_jsonschema
 from .references import is_iri_reference
 
 __all__ = ["BILLS", "LIMITS", "MAX_BILLS_BYTES", "MEDIA_TYPES", "Bill", "check_bills", "read_bill"]
@@ -130,6 +131,7 @@ def _cyclonedx_schema() -> Any:
     each against each, and that of references by a whole grammar.
     """
     try:
+        import_jsonschema()
         from cyclonedx.schema import SchemaVersion
         from cyclonedx.validation.json import JsonStrictValidator
         from jsonschema import FormatChecker, validators

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from hashlib import sha256
 from typing import Any
 
 import pytest
 from jsonschema import _utils
-from rfc3987_syntax import is_valid_syntax
 
 from bills import cyclonedx, spdx
+from support import ROOT
 from undersigned.attestation.bills import check_bills, read_bill
 from undersigned.attestation.references import is_iri_reference
 from undersigned.errors import UndersignedError
@@ -152,6 +155,25 @@ def test_items_that_have_to_differ_are_not_held_each_against_each(monkeypatch: p
     assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, components=same[:2])}) == "schema_violation"
 
 
+def test_a_bill_is_checked_without_grammars_that_nobody_needs_and_the_library_stays_whole() -> None:
+    """They took longer than all else that a process does with a bill."""
+    program = """if True:
+        import sys
+        from bills import cyclonedx
+        from undersigned.attestation.bills import read_bill
+        read_bill(cyclonedx(b"the app"), "CycloneDX 1.6")
+        assert "jsonschema" in sys.modules and "rfc3987_syntax" not in sys.modules
+        from jsonschema import Draft7Validator
+        for name, right, wrong in (("iri", "http://a/\u00e9", "a/b"), ("iri-reference", "a/\u00e9", "a b")):
+            checked = Draft7Validator({"format": name}, format_checker=Draft7Validator.FORMAT_CHECKER)
+            print(checked.is_valid(right), checked.is_valid(wrong))
+        print("rfc3987_syntax" in sys.modules)
+    """
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests")))}
+    ran = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "False", "True", "False", "True"]
+
+
 def test_relationships_are_bounded_by_what_they_are_searched_among() -> None:
     """The library looks for each of them among all packages and files."""
     whole = json.loads(spdx(APP))
@@ -181,6 +203,8 @@ REFERENCES = {
 @pytest.mark.parametrize(("holds", "text"), [(holds, text) for holds in REFERENCES for text in REFERENCES[holds]])
 def test_a_reference_is_one_by_its_standard(holds: bool, text: str) -> None:
     """As the grammar of the library has it, which takes a millisecond for each character."""
+    from rfc3987_syntax import is_valid_syntax  # more than a second, and not for each process that collects
+
     assert is_iri_reference(text) is bool(is_valid_syntax("iri_reference", text)) is holds
 
 
