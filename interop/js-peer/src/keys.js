@@ -20,8 +20,22 @@ export const SUITES = /** @type {Record<string, Kind[]>} */ ({
   'ecdsa-jcs-2019': ['P-256', 'P-384'], 'ecdsa-rdfc-2019': ['P-256', 'P-384'],
 });
 
+/** Keys that were found sound, by their text, those read last: to look at the order of a point costs as much as a signature. @type {Map<string, PublicKey>} */
+const sound = new Map();
+const KEPT = 256;
+
 /** @param {string} text a Multikey @returns {PublicKey} */
 export function readKey(text) {
+  const known = sound.get(text);
+  if (known !== undefined) return known;
+  const key = Object.freeze(checkedKey(text));
+  if (sound.size === KEPT) sound.delete(/** @type {string} */ (sound.keys().next().value));
+  sound.set(text, key);
+  return key;
+}
+
+/** @param {string} text a Multikey @returns {PublicKey} */
+function checkedKey(text) {
   let bytes;
   try { bytes = fromBase58(text); } catch { throw new HireError('did_document_invalid', 'not base58btc'); }
   const [codec, used] = varint(bytes);
