@@ -285,6 +285,7 @@ class Node(Agent):
         self.door = ArtifactDoor(self)  # type: ignore[arg-type] - it needs no more than an agent has
         self.events: list[Event] = []
         self.shell = InMemory(self)
+        self.orders.look_seconds = 3600.0  # days go by in a moment, and two looks in each second of them do not
 
     @property
     def did(self) -> Did:

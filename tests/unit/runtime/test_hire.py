@@ -11,7 +11,7 @@ import pytest
 
 from runtimes import World
 from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
-from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, contract_orders
+from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order
 from undersigned.runtime.hire import Begin
 from undersigned.runtime.turn import Hears
 
@@ -107,12 +107,8 @@ def test_its_engagement_is_known_with_the_first_event(open_world: Open) -> None:
     assert world.run(first()).engagement == hire.engagement
 
 
-def test_what_was_put_away_before_anybody_asked_is_not_waited_for(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_put_away_before_anybody_asked_is_not_waited_for(open_world: Open) -> None:
     """Also where the other side never closed its books: it stays in `closing`, and nothing is told of it any more."""
-    # Two looks a second for orders, over ten days that take no time, would take a minute.
-    monkeypatch.setattr(contract_orders, "LOOK_SECONDS", 3600.0)
     world = open_world(held=True)
     name = world.begin().id
     world.until("closing", name, world.hirer)
