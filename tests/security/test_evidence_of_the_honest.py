@@ -132,7 +132,7 @@ async def test_hire_lim_05_a_pack_has_room_for_the_moves(world: World, monkeypat
 
 
 async def test_hire_chn_08_more_moves_at_once_than_a_receipt_names(world: World) -> None:
-    """HIRE-CHN-08: all of them are recorded, and one receipt says so of them all."""
+    """HIRE-CHN-08: all of them are recorded, and a receipt says so of more than it names."""
     hiring = await contracted(world, "working")
     said = [hiring.party.send((resume() if number % 2 else suspend()).message(hiring.party)) for number in range(80)]
     conversation = world.globex.conversations[hiring.id]
@@ -140,8 +140,8 @@ async def test_hire_chn_08_more_moves_at_once_than_a_receipt_names(world: World)
         await hiring.line.send(message.raw)
     await until(lambda: conversation.engagement.got[-1] == said[-1].digest)
     await until(lambda: not conversation.engagement.unanswered_since)
-    await hiring.hear("Receipt")
-    await until(lambda: not hiring.party.engagement.unreceipted)
+    while hiring.party.engagement.unreceipted:  # one does, unless the machine is so busy that they came in two lots
+        await hiring.hear("Receipt")
 
 
 class OfTwo(Contracted):
