@@ -40,6 +40,7 @@ from undersigned.runtime import (
     outgoing,
     papers,
     provider,
+    receiving,
     review,
     saying,
     status_keeper,
@@ -440,7 +441,7 @@ def _no_sync() -> None:
 
 @mutant("answers a Sync with a Sync", "HIRE-SYN-02", "sync-is-not-answered-with-sync")
 def _sync_for_sync() -> None:
-    real = conversation.Conversation._receive
+    real = receiving.Receiver._receive
 
     async def receive(self: Any, turn_: Any, item: Any) -> None:
         await real(self, turn_, item)
@@ -448,7 +449,7 @@ def _sync_for_sync() -> None:
             engagement = turn_.engagement
             await self._say(turn_, turn.Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
 
-    conversation.Conversation._receive = receive
+    receiving.Receiver._receive = receive
 
 
 @mutant("sends nothing again after a connection ended", "HIRE-CHN-12", "reconnect-answer-was-lost")
@@ -457,7 +458,7 @@ def _nothing_again() -> None:
         engagement = turn_.engagement
         await self._say(turn_, turn.Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
 
-    real = conversation.Conversation._receive
+    real = receiving.Receiver._receive
 
     async def receive(self: Any, turn_: Any, item: Any) -> None:
         before = list(turn_.sends)
@@ -470,7 +471,7 @@ def _nothing_again() -> None:
 
     saying.Speaker._answer_repeat = answer
     saying.Speaker._reconnect = reconnect
-    conversation.Conversation._receive = receive
+    receiving.Receiver._receive = receive
 
 
 @mutant(

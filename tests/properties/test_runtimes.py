@@ -216,7 +216,7 @@ class TwoRuntimes(RuleBasedStateMachine):
                 assert proof is not None
                 assert answer.raw == known[said.digest].raw or proof.expires <= now, "the same bytes while good"
         proof, conversation = repeated.message.proof, node.conversations.get(repeated.message.engagement)
-        looked = conversation is None or not conversation.waiting  # while its store fails, it looks later
+        looked = conversation is None or not conversation.inbox.items  # while its store fails, it looks later
         if repeated.digest in known and proof is not None and proof.expires >= now and looked:
             assert repeated.digest in receipted, "who says again what is recorded is told so"
 
@@ -402,7 +402,7 @@ class TwoRuntimes(RuleBasedStateMachine):
                 if self.node(role).kept.summary_of(name) is None:
                     continue
                 live, kept = conversation.engagement, folded(self.node(role), name)
-                if conversation._places < len(self.node(role).kept.journal(name)):
+                if conversation.journal.places < len(self.node(role).kept.journal(name)):
                     continue  # it was told that the store failed, and will look again
                 assert (live.state, live.sent, live.got) == (kept.state, kept.sent, kept.got)
                 assert (live.contract and live.contract.digest) == (kept.contract and kept.contract.digest)
@@ -487,7 +487,7 @@ class TwoRuntimes(RuleBasedStateMachine):
                         pending(node.conversations[name].engagement, self.world.clock.now()),
                         node.conversations[name]._served,
                         node.conversations[name].over,
-                        node.conversations[name]._inbox,
+                        node.conversations[name].inbox.items,
                     )
                     other = self.held(OTHER[role], name)
                     assert other is not None

@@ -20,8 +20,7 @@ from undersigned.contract import Terms
 from undersigned.encoding import Digest, JsonObject, shift
 from undersigned.evidence import Report, verify_pack
 from undersigned.messages import Delivery
-from undersigned.runtime import Job, export, export_pack
-from undersigned.runtime import conversation as conversations
+from undersigned.runtime import Job, export, export_pack, receiving
 from undersigned.testing import ARTIFACT, breach, cancel, receipt, resume, review, start, suspend
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -102,7 +101,7 @@ async def test_hire_att_06_nothing_that_was_delivered_may_be_accepted(world: Wor
 
 async def test_hire_lim_05_notices_without_end_are_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-LIM-05: each says something new, with moves between: the journal keeps so many, and its pack holds."""
-    monkeypatch.setattr(conversations, "MAX_NOTICES", 20)
+    monkeypatch.setattr(receiving, "MAX_NOTICES", 20)
     hiring = await contracted(world, "working")
     conversation, of = world.globex.conversations[hiring.id], hiring.party.engagement.got[-1:]
     for say in (suspend(), resume(), breach()):
@@ -112,7 +111,7 @@ async def test_hire_lim_05_notices_without_end_are_not_kept(world: World, monkey
         await hiring.do(say)
     heard = [row for row in await world.globex.ledger.rows(hiring.id) if row.kind == "received" and not row.sequence]
     assert 20 <= len(heard) <= 22
-    assert len(conversation._heard) <= 22
+    assert len(conversation.journal.notices) <= 22
     report = await report_on(world, hiring)
     assert report.ok, report.steps
 

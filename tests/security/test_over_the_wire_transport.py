@@ -408,7 +408,7 @@ def test_sc_81_a_peer_that_stops_reading(tmp_path: Path) -> None:
             # As many as are taken: more than can wait would be refused, which is another matter.
             transport(line).write(times * frame(raw))
             await asyncio.sleep(0.1)
-            await until(lambda: not conversation.waiting or not connected(), 200)
+            await until(lambda: not conversation.inbox.items or not connected(), 200)
 
         while not ours._transport.get_write_buffer_size():
             await repeats(50)

@@ -275,7 +275,7 @@ class GateDesk:
             return
         conversation, held = self._given_up(permit)
         if happened:
-            conversation.settle(held.used())
+            conversation.journal.settle(held.used())
         else:
             await self._peer.gate.release(held)
 

@@ -180,7 +180,7 @@ class ArtifactDoor:
             await peer.gate.refuse(contract.digest, action, error)
             raise error
         found = await self._found(conversation, asked)
-        conversation.settle(permit.used())
+        conversation.journal.settle(permit.used())
         return found
 
     async def _found(self, conversation: Conversation, asked: ArtifactRequest) -> ArtifactResponse:

@@ -4,8 +4,8 @@ Its modules, by what they are about:
 
 - an agent: agent, bargaining, conversations, crowd, greetings, intake, links, presence, shell, watchers, whereabouts,
   unread
-- an engagement while it runs: conversation, alarm, documents, names, outgoing, pace, remembered, saying, told, turn,
-  untaken
+- an engagement while it runs: conversation, alarm, documents, inbox, journal, names, outgoing, pace, receiving,
+  remembered, saying, told, turn, untaken
 - the bargain: hirer, provider, approvals, bookings, continuing, decisions, kept, known_tasks, meeting, order, ordering,
   papers, received, sealing, services
 - the work: work, job, acting, application, gate, guard, other_side, refusals, requests, shares, signs_of_life,

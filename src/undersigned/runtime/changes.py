@@ -41,6 +41,7 @@ from .conversation import Conversation
 from .documents import document_blob
 from .intake import FRESH_SECONDS
 from .meeting import recorded
+from .remembered import Remembered
 from .requests import Answers
 from .settlement import Paid, criteria_met
 from .turn import Say
@@ -339,7 +340,7 @@ class Changes:
         return replace(said, facts=facts)
 
     @staticmethod
-    def leaf(conversation: Conversation) -> bytes:
+    def leaf(conversation: Remembered) -> bytes:
         """The leaf of the accepted document in the lane."""
         tabled = conversation.engagement.tabled
         if tabled is None:
@@ -366,7 +367,7 @@ class Changes:
 
     # ------------------------------------------------------------------ rulings
 
-    async def check_ruling(self, conversation: Conversation, ruling: Mapping[str, Any]) -> tuple[Blob, ...]:
+    async def check_ruling(self, conversation: Remembered, ruling: Mapping[str, Any]) -> tuple[Blob, ...]:
         """The DID document of the arbiter that the terms in force name, to be kept, once the ruling is known to be its.
 
         Raises:

@@ -18,6 +18,7 @@ from undersigned.protocol import Engagement, Owe
 
 from .conversation import Conversation
 from .objections import objects
+from .remembered import Remembered
 from .settlement import Paid
 from .turn import Say
 
@@ -68,7 +69,7 @@ async def close_books(
     return msgspec.structs.replace(said, evidence=agent.witnesses.documents())
 
 
-def advertised(conversation: Conversation) -> int | None:
+def advertised(conversation: Remembered) -> int | None:
     """How many contracts at a time the provider's `Profile` says that it takes of this task."""
     task = conversation.offered().terms.task.kind
     for capability in conversation.last("Profile", Profile, "provider").capabilities:

@@ -4,51 +4,34 @@ A turn takes what came, folds it, does what that makes due, and commits all of i
 position, outbox, effects, evidence. Only then do messages leave. Nothing that failed to commit was ever sent, and a
 message that came is not acknowledged before it is stored.
 
-Receipts are kept back until the next commit writes them along: losing one costs a repeat, and a commit for each would
-cost as much as a move.
-
 Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing and sending"
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
-from undersigned.did import DidDocument
-from undersigned.encoding import Digest, Instant, digest_bytes, parse_duration, seconds_between, shift
+from undersigned.encoding import Instant, shift
 from undersigned.errors import (
-    FormatError,
     LedgerConflict,
     LedgerError,
     LocalProtocolError,
     ScopeError,
     UndersignedError,
-    VerificationError,
 )
-from undersigned.ledger import Blob, Committed, Row, Settlement, Summary
+from undersigned.ledger import Summary
 from undersigned.messages import (
-    Acceptance,
-    Closing,
-    Offer,
-    Problem,
     Progress,
-    Receipt,
-    Recorded,
-    Seal,
-    Sync,
-    VerifiedMessage,
 )
 from undersigned.protocol import (
     PUT_AWAY,
     START,
     Acknowledge,
     Cascade,
-    Early,
     Effect,
     Engagement,
     Finished,
@@ -56,74 +39,45 @@ from undersigned.protocol import (
     Missed,
     Offered,
     Owe,
-    Received,
     Repeat,
     Reserve,
     Tabled,
     Work,
     begin,
-    early,
-    judge,
     missed_since,
     pending,
-    position,
     wake_at,
 )
 
 from .alarm import Alarm
+from .inbox import Arrived, Asked, Inbox, fail
 from .pace import progress_seconds
-from .remembered import counts
-from .saying import Speaker, tells
-from .told import told_of_decision, told_of_message
-from .turn import EARLY, Say, Turn, load_engagement
+from .receiving import STATING, Receiver
+from .told import told_of_decision
+from .turn import Say, Turn, load_engagement
 from .untaken import Untaken
 
 if TYPE_CHECKING:
     from .shell import Shell
 
-__all__ = ["Arrived", "Asked", "Conversation", "closing_error"]
+__all__ = ["Conversation", "closing_error"]
 
 _log = structlog.get_logger()
 
-MAX_LAZY = 64
-"""Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
-MAX_NOTICES = 1024
-"""Notices of the other side, beside `Progress`, that the journal of an engagement keeps."""
 REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
-STATING = (Offer, Acceptance, Seal, Closing)
-"""Moves that state the log of who says them."""
 STATING_TYPES = frozenset(move.__name__ for move in STATING)
-BROUGHT_BY = {"Offer": "/parents", "Review": "/statement", "Ruling": "/ruling"}
-"""Where a message has what was checked by the document of another DID."""
 NOTHING: frozenset[str] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
 LATE_SECONDS = 5
 """So much later than it should a turn begins only where this side stood still: its store, its machine or its clock."""
-SIGNS_KEPT = 4
-"""As many signs of life are stored in one heartbeat."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 LOOK_SECONDS = 10
 """So long before an offer ends, and what it held is free, its owner looks a last time whether to seal."""
 
 
-class Arrived(msgspec.Struct, frozen=True):
-    """A verified message of the peer, with the DID document its proof was checked against."""
-
-    message: VerifiedMessage
-    document: DidDocument
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """Something this side's application wants: a move, or facts to note."""
-
-    make: Callable[[Engagement], Say | None]
-    """Makes it for the engagement as it stands then; may raise."""
-    done: asyncio.Future[None]
-
-
-class Conversation(Speaker):
+class Conversation(Receiver):
     """One engagement and its task.
 
     A negotiation in which nothing happens is laid to rest, because a peer may hold thousands: the task ends, and what
@@ -133,33 +87,17 @@ class Conversation(Speaker):
     # They are more than instances share a table for, and without it each would hold 1.3 KB of its own.
     __slots__ = (
         "_alarm",
-        "_called",
         "_due",
-        "_heard",
-        "_inbox",
-        "_lazy",
-        "_lazy_receipts",
-        "_live",
         "_loop",
-        "_mark",
-        "_places",
         "_reconnected",
         "_served",
-        "_settled",
-        "_sign_kept",
         "_signs_up_to",
         "_stopped",
-        "_stored",
-        "_taken",
         "_task",
-        "_trying",
         "_untaken",
-        "_wake",
         "doubts",
-        "forgot",
         "full",
-        "head",
-        "leaf",
+        "inbox",
         "over",
         "resting",
     )
@@ -168,10 +106,7 @@ class Conversation(Speaker):
         """An engagement of which nothing is stored yet."""
         super().__init__(shell, engagement)
         self._loop = asyncio.get_running_loop()
-        self.head: Committed | None = None
-        """What the last commit made."""
-        self.leaf: tuple[bytes, int] | None = None
-        """The last leaf of a contract that this process put into the log, and its place there."""
+        self.inbox = Inbox()
         self.doubts: frozenset[str] = NOTHING
         """Codes of faults that came without a signature."""
         self.over = False
@@ -179,41 +114,18 @@ class Conversation(Speaker):
         """Why there was no room, or no money, for what was decided last; empty if there was."""
         self.resting = False
         """Whether the task has ended until something comes."""
-        self.forgot = False
-        """Whether what the moves and facts say is in the journal alone; the next turn that asks for it reads it."""
-        self._mark = self.snapshot()
-        """What was remembered when the last turn was stored."""
-        self._trying = b""
-        """The first row of the commit that is under way, or failed last."""
-        self._places = 0
-        self._stored: tuple[int, int] | None = None
-        """The position that the ledger holds."""
-        self._inbox: list[Arrived | Asked] = []
-        self._taken: list[Arrived | Asked] | None = None
-        """What the turn that is under way took from the inbox; None while none is."""
-        self._called = False
-        """Whether something came since the last turn began."""
         self._stopped = False
         """Whether this side is closing, so that no turn is to come."""
-        self._wake: asyncio.Future[None] | None = None
-        """What the task waits for, while it does."""
         self._alarm = Alarm(self._loop)
         self._untaken: Untaken | None = None
         """What the store refuses now, one turn after the other."""
         self._due: tuple[Engagement | None, Instant | None] = (None, None)
         """What the last commit said of when to look again, and for which state."""
         self._served: frozenset[str] = NOTHING
-        self._settled: list[Settlement] = []
-        self._lazy: list[Row] = []
-        self._lazy_receipts: list[Digest] = []
+        """Keys of the effects that are done with."""
         self._reconnected = False
-        self._heard: frozenset[Digest] = NOTHING
         self._signs_up_to = float("-inf")
         """Time of the loop until which the `Progress` that came use up what may come."""
-        self._sign_kept: Instant = ""
-        """When the provider was last heard of, as far as that is stored."""
-        self._live = True
-        """Whether the ledger holds it as not over."""
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -229,24 +141,11 @@ class Conversation(Speaker):
 
     async def _load(self, summary: Summary) -> None:
         loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
-        self.engagement, self._places, facts, packed, moves, heard = loaded
-        self._stored = position(self.engagement) if self._places else None
-        self._heard = frozenset(heard) or NOTHING
-        self._live = summary.live
-        self._sign_kept = _heard_at(self.engagement)
-        self._lazy.clear()
-        self._lazy_receipts.clear()
-        self.recall(moves, facts, packed)
-        self._mark = self.snapshot()
-        self.forgot = False
+        self.engagement = loaded.engagement
+        self.journal.read(loaded, live=summary.live)
+        self.recall(loaded.moves, loaded.facts, loaded.packed)
 
     # ------------------------------------------------------------------ from outside
-
-    def recorded(self) -> Recorded:
-        """How much beside the moves is stored for the evidence pack, so that the log has it; equal ones are one."""
-        *_, packed = self._mark
-        decisions = sum(name == "decision" for name, _ in packed)
-        return Recorded(decisions=decisions, refusals=len(packed) - decisions)
 
     def start(self) -> None:
         """Starts the task; it ends by itself when the engagement is over."""
@@ -257,7 +156,7 @@ class Conversation(Speaker):
         """Puts something into the inbox."""
         if isinstance(item, Arrived) and isinstance(item.message.message, Progress):
             self._signs_up_to = max(self._signs_up_to, self._loop.time()) + progress_seconds(self.engagement)
-        self._inbox.append(item)
+        self.inbox.items.append(item)
         self._rouse()
 
     def hears_progress(self) -> bool:
@@ -286,11 +185,10 @@ class Conversation(Speaker):
         Raises:
             LocalProtocolError: The engagement is over, or this side is closing.
         """
-        if self._taken is None or self._inbox or self._stopped:
+        done = None if self._stopped else self.inbox.join()
+        if done is None:
             await self.ask(lambda _: None)
             return
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._taken.append(Asked(lambda _: None, done))
         await done
         if self.over:
             raise self._ended()
@@ -314,23 +212,14 @@ class Conversation(Speaker):
         done.add_done_callback(lambda _: done.cancelled() or done.exception())  # it may be over by then
         self.post(Asked(lambda _: Say("", {}, facts=(("done", PUT_AWAY),)), done))
 
-    def settle(self, settlement: Settlement) -> None:
-        """Books what an action used, with the next turn that is stored."""
-        self._settled.append(settlement)
-
     async def stop(self) -> None:
         """Ends the task, once what was being committed is; nothing else is said. Whoever asked hears so."""
         task, self._task, self.resting, self._stopped = self._task, None, False, True
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        self._fail([*(self._taken or ()), *self._inbox], closing_error())
+        self.inbox.fail(closing_error())
         self._alarm.cancel()
-
-    @property
-    def waiting(self) -> int:
-        """How many items are in the inbox."""
-        return len(self._inbox)
 
     def reconnected(self) -> None:
         """A connection to the peer was opened: whenever the next turn is made, our position goes first."""
@@ -345,9 +234,9 @@ class Conversation(Speaker):
 
     async def _run(self) -> None:
         # What came during the last turn is answered as what comes later: a stored move or a refusal, never silence.
-        while not self.over or any(isinstance(item, Arrived) for item in self._inbox):
-            self._called = False
-            items = self._taken = self._take()
+        inbox = self.inbox
+        while not self.over or inbox.arrived:
+            items = inbox.take()
             greets, self._reconnected = self._reconnected, False
             try:
                 await self._turn(items, greets)
@@ -355,9 +244,9 @@ class Conversation(Speaker):
                 # Somebody else wrote to this engagement: what was decided here was decided on an old position.
                 _log.warning("decided on an old position", engagement=self.id, error=str(error))
                 self._undo(items, greets)
-                before = self._places
+                before = self.journal.places
                 await self._reload()
-                if self._places == before:
+                if self.journal.places == before:
                     await asyncio.sleep(RETRY_SECONDS)  # nothing new to decide on
                 continue
             except LedgerError as error:
@@ -379,7 +268,7 @@ class Conversation(Speaker):
                 # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
                 _log.exception("a turn failed", engagement=self.id)
                 self._undo([], greets)
-                self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
+                fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 # What came is stored, and has its receipt: nobody says it again to have us try again.
                 self._alarm.put_off(self._alarm.next_attempt(self.shell.clock.now()))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -389,65 +278,45 @@ class Conversation(Speaker):
                 if self._untaken is not None:
                     self._untaken.taken()
                     self._untaken = None
-            self._taken = None
-            for item in items:
-                if isinstance(item, Asked) and not item.done.done():
-                    item.done.set_result(None)  # it came while the turn went on, and waits for no more than that
-            if not self._inbox and not self.over:
+            inbox.end_turn(items)
+            if not inbox.items and not self.over:
                 if not items and not greets and self._idle():
                     self._rest()
                     return
                 self._set_alarm()
-                if not self._called:
-                    self._wake = self._loop.create_future()
-                    try:
-                        await self._wake
-                    finally:
-                        self._wake = None
+                if not inbox.called:
+                    await inbox.roused()
         self._alarm.cancel()  # or it would hold all this until it rings
-        self._fail(self._inbox, self._ended())
-
-    def _take(self) -> list[Arrived | Asked]:
-        """What came, up to a refusal that is not the first: it may take back what a turn says before it, and a place is
-        given up once it is stored (rule N9).
-        """
-        items, end = self._inbox, 1
-        while end < len(items) and not _refuses(items[end]):
-            end += 1
-        self._inbox = items[end:]
-        return items[:end]
+        inbox.fail(self._ended())
 
     def _rouse(self) -> None:
         """Something came: there is a turn to be made."""
-        self._called = True
+        self.inbox.rouse()
         if self.resting:
             self.resting = False
             self._alarm.cancel()  # it knows nothing of the next rest
             self.start()
-        elif self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
 
     def _rests_at(self) -> Instant | None:
         """When it may be laid to rest, if nothing happens until then; under a contract never. What ended rests, too,
         until its peer says that it knows: nothing makes a peer say so, and each would be held for a day.
         """
         engagement = self.engagement
-        if engagement.contract is not None or not self._places:
+        if engagement.contract is not None or not self.journal.places:
             return None
         return shift(engagement.last_at or "", REST_SECONDS)
 
     def _idle(self) -> bool:
         """Whether it is time, and nothing came while the last turn looked."""
         rests_at = self._rests_at()
-        return rests_at is not None and rests_at <= self.shell.clock.now() and not self._called
+        return rests_at is not None and rests_at <= self.shell.clock.now() and not self.inbox.called
 
     def _rest(self) -> None:
         """Lets go of the task and of all that the journal gives again."""
-        self.resting = self.forgot = True
+        self.resting = True
         self._task = None
         self.forget()
-        self._mark = self.snapshot()
-        self._trying = b""
+        self.journal.forget()
         self._due = (None, None)
         self._documents.forget()
         # What an effect's key stood for is over once nothing asks for the effect.
@@ -456,39 +325,21 @@ class Conversation(Speaker):
         self.shell.rests(self)
         self._set_alarm()
 
-    async def _read_back(self) -> None:
-        """Before anything asks what was said: it is read from the journal, where it was left.
-
-        Raises:
-            LedgerError: It cannot be read now.
-        """
-        ledger = self.shell.ledger
-        summary = await ledger.summary(self.id)
-        if summary is not None:
-            loaded = await load_engagement(ledger, summary, self.shell.identity.did)
-            self.recall(loaded.moves, loaded.facts, loaded.packed)
-        self.forgot = False
-        self._mark = self.snapshot()  # nothing of this turn was remembered before
-
     def _undo(self, items: list[Arrived | Asked], greets: bool) -> None:
         """Goes back to what is stored; `items` are looked at again."""
-        self.restore(self._mark)
-        self._taken = None
-        self._inbox[:0] = items
+        self.go_back()
+        self.inbox.put_back(items)
         self._reconnected = self._reconnected or greets
 
     async def _look_again(self, items: list[Arrived | Asked]) -> None:
         """After a sync error nobody knows whether the commit stands. If it does, nothing of it is done twice."""
         try:
-            rows = await self.shell.ledger.rows(self.id, self._places)
+            stands = await self.journal.stands(self.id, self.shell.ledger)
         except LedgerError:
             return  # the next turn fails the same way, and looks again
-        if not rows or rows[0].raw != self._trying:
-            return
-        await self._reload()
-        for item in items:
-            if isinstance(item, Asked) and not item.done.done():
-                item.done.set_result(None)
+        if stands:
+            await self._reload()
+            self.inbox.end_turn(items)
 
     async def _reload(self) -> None:
         """Goes on from what the ledger holds; nothing more is to be done if it holds the end."""
@@ -510,11 +361,6 @@ class Conversation(Speaker):
     def _ended(self) -> LocalProtocolError:
         return LocalProtocolError("wrong_state", f"{self.id} is over: {self.engagement.state}")
 
-    def _fail(self, items: list[Arrived | Asked], error: UndersignedError) -> None:
-        for item in items:
-            if isinstance(item, Asked) and not item.done.done():
-                item.done.set_exception(error)
-
     def _set_alarm(self) -> None:
         """Has the next turn made once something is due, unless the alarm rings early enough to be set then."""
         of, due = self._due
@@ -528,8 +374,7 @@ class Conversation(Speaker):
         self._alarm.set(self.shell.clock, self._rouse, due, None if self.resting else self._rests_at())
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
-        places = self._places + len(self._lazy)
-        turn = Turn(self.engagement, self.shell.clock.now(), places, self._stored)
+        turn = self.journal.turn(self.engagement, self.shell.clock.now())
         turn.over = self.over  # what came during the last turn opens nothing again
         alarm = self._alarm
         if alarm.again_at and turn.now >= alarm.again_at:
@@ -545,6 +390,24 @@ class Conversation(Speaker):
                 await self._say_asked(turn, item)
         if turn.now > alarm.rings_at:
             self._note_absence(turn)
+        turn = await self._do_pending(turn)
+        if turn.engagement.state == START and (turn.engagement.role == "provider" or self.journal.places):
+            turn.over = True  # what should have opened it was refused, now or before
+        elif not self.journal.live and not turn.durable:
+            turn.over = True  # it was over before, and has answered what came
+        if self.journal.kept_back and not items and not greets and self._idle():
+            turn.durable = True  # it is laid to rest, and no next turn is near
+        await self._commit(turn)
+        if self.engagement.state == START and self.engagement.role == "provider":
+            # What came meanwhile may be what opens it: then it is not put away before that is answered.
+            self.over = not self.inbox.arrived
+        if self.over:
+            self.shell.finished(self)
+
+    async def _do_pending(self, turn: Turn) -> Turn:
+        """Does all that is due and was not done before; the turn to be committed, which is another one where a part had
+        to be stored first.
+        """
         asked: Engagement | None = None
         effects: tuple[Effect, ...] = ()
         while True:
@@ -559,7 +422,7 @@ class Conversation(Speaker):
             if turn.leaves and isinstance(effect, Owe) and not STATING_TYPES.isdisjoint(effect.moves):
                 # A seal states the place of the leaf, and a closing a log with it: so the leaf is stored first.
                 await self._commit(turn)
-                turn = Turn(self.engagement, self.shell.clock.now(), self._places, self._stored)
+                turn = self.journal.turn(self.engagement, self.shell.clock.now())
             turn.served.add(effect.key)
             if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
@@ -582,7 +445,7 @@ class Conversation(Speaker):
                 case Reserve():
                     turn.book(await self.shell.book(self, turn.engagement, effect))
                 case Free():
-                    if self._live:  # what is over gave it back with its end
+                    if self.journal.live:  # what is over gave it back with its end
                         turn.book(await self.shell.book(self, turn.engagement, effect))
                 case Missed(since=since):
                     if self.facts.get("missed-heartbeat") != since:  # after a restart it is asked for again
@@ -590,23 +453,12 @@ class Conversation(Speaker):
                 case Cascade():
                     self.shell.cascade(self, effect)
                 case Finished():
-                    if self._live:
+                    if self.journal.live:
                         turn.book(await self.shell.book(self, turn.engagement, effect))
                     turn.over = True
-                    turn.durable = turn.durable or self._live
+                    turn.durable = turn.durable or self.journal.live
                     break
-        if turn.engagement.state == START and (turn.engagement.role == "provider" or self._places):
-            turn.over = True  # what should have opened it was refused, now or before
-        elif not self._live and not turn.durable:
-            turn.over = True  # it was over before, and has answered what came
-        if self._lazy and not items and not greets and self._idle():
-            turn.durable = True  # it is laid to rest, and no next turn is near
-        await self._commit(turn)
-        if self.engagement.state == START and self.engagement.role == "provider":
-            # What came meanwhile may be what opens it: then it is not put away before that is answered.
-            self.over = not any(isinstance(item, Arrived) for item in self._inbox)
-        if self.over:
-            self.shell.finished(self)
+        return turn
 
     def _note_absence(self, turn: Turn) -> None:
         """After a start, or when nothing was done here for a while, what the provider said meanwhile may still be under
@@ -676,179 +528,22 @@ class Conversation(Speaker):
         last = shift(live.valid_until, -LOOK_SECONDS)
         return min(self._alarm.next_attempt(now), last) if now < last else None
 
-    # ------------------------------------------------------------------ receiving
-
-    async def _receive(self, turn: Turn, item: Arrived) -> None:
-        message, body, now = item.message, item.message.message, turn.now
-        if message.digest in self._heard or message.digest in turn.notices:
-            # A carrier delivered it again. A notice has no place in the chain, so only this keeps it from the journal.
-            return
-        try:
-            before = turn.engagement
-            how, after = judge(before, Received(message, now))
-            if how == "repeat":
-                await self._answer_repeat(turn, message)
-                return
-            leaf, evidence, brought = None, (), ()
-            await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
-            # A ruling and a verdict count although they move nothing; with one that does not hold, no pack holds.
-            if how == "applies" or body.type in ("Ruling", "Review"):
-                leaf, evidence = await self.shell.check(self, message, item.document, now)
-                brought = await self._brought(turn, body.type, evidence)
-            # Whatever moves something or not: what it states of a log is stated.
-            if isinstance(body, STATING):
-                stated = await self.shell.witness.check(body, item.document)
-                if stated is not None:
-                    turn.seen.append(stated)
-            turn.engagement = after
-        except LedgerError:
-            raise
-        except UndersignedError as error:
-            await self._refuse(turn, item, error)
-            return
-        told = not body.notice or isinstance(body, Problem) or tells(before, after)
-        # A peer may say for ever what lets us know a little more, and no pack holds that: past so many it is heard, and
-        # only what takes a move back is kept. `Progress` has a limit of its own.
-        kept = told and (
-            not body.notice
-            or isinstance(body, Progress)
-            or len(self._heard) + len(turn.notices) < MAX_NOTICES
-            or len(after.sent) < len(before.sent)
-        )
-        if kept:
-            turn.message("received", message)
-            self._documents.keep(turn, item.document)
-        if not body.notice:
-            turn.durable = True
-            turn.evidence.extend(one for one in evidence if one.kind != "did-document")
-            for document in brought:
-                self._documents.keep(turn, document)
-            if leaf is not None:
-                turn.leaves.append(leaf)
-            if counts(message, after):
-                self.remember(body)
-            turn.event("received" if how == "applies" else how, body.type, message=body)
-            if how == "applies" and (found := early(before, Received(message, now))) is not None:
-                self._note_early(turn, found)
-            return
-        if kept and not isinstance(body, Progress):  # an older number of which tells nothing
-            turn.notices.add(message.digest)
-        if isinstance(body, Receipt) and told:
-            turn.receipted.extend(body.of)
-            if turn.engagement.pause is not None and before.pause is None and after.contract is None:
-                turn.durable = True  # how long a person is waited for is known after a restart too
-        elif isinstance(body, Progress) and told:
-            turn.durable = turn.durable or self._is_new_sign(turn.engagement)
-        elif isinstance(body, Problem):
-            _log.warning("the peer refused a message", engagement=self.id, code=body.code)
-            self.distrusted = self.distrusted or body.code == "ledger_diverged"
-        elif isinstance(body, Sync):
-            again = await self._say_again(turn)
-            if again == 0 and (turn.over or not self._live):
-                # What is over says no `Sync` of its own, and the peer would not hear what we have (HIRE-SYN-02).
-                await self._say(turn, Say("Receipt", {"of": (), "received_at": now}))
-        turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
-        if freed := before.sent[len(turn.engagement.sent) :]:
-            turn.freed.extend(freed)
-            await self._taken_back(turn, *freed)
-
-    def _note_early(self, turn: Turn, found: Early) -> None:
-        """It is taken, and our books will not be silent about it."""
-        others = msgspec.json.decode(self.facts.get(EARLY, "[]"), type=tuple[Early, ...])
-        said = msgspec.json.encode((*others, found)).decode()
-        _log.warning("before its time", engagement=self.id, type=found.type, error=found.explain())
-        turn.fact(self.shell.identity.did, EARLY, said)
-        self.note(EARLY, said)
-
-    def _is_new_sign(self, engagement: Engagement) -> bool:
-        """Whether a sign of life is to be known after a crash too, and to who reads the ledger; not each of many is."""
-        if engagement.offer is None or not self._sign_kept:
-            return True
-        seconds = seconds_between(self._sign_kept, _heard_at(engagement))
-        return SIGNS_KEPT * seconds >= parse_duration(engagement.offer.terms.deadlines.heartbeat)
-
-    async def _brought(self, turn: Turn, type: str, evidence: Sequence[Blob]) -> Sequence[DidDocument]:
-        """The DID documents by which it was checked what a message carries: those of the contracts above, a verifier or
-        an arbiter. The peer may have chosen whose they are, so that they are held to what its own are.
-
-        Raises:
-            VerificationError, FormatError: As `Documents.require`.
-        """
-        found = [DidDocument(one.name, one.raw) for one in evidence if one.kind == "did-document"]
-        for document in found:
-            try:
-                await self._documents.require(document, self.shell.ledger, self.engagement, turn)
-            except (VerificationError, FormatError) as error:
-                error.path = BROUGHT_BY.get(type, "")
-                raise
-        return found
-
-    async def require_document(self, document: DidDocument) -> None:
-        """Returns if what a document of the peer's proves can be shown later. Raises as `Documents.require`."""
-        await self._documents.require(document, self.shell.ledger, self.engagement)
-
-    async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
-        """A refused message is not recorded; its sender hears the code, unless it was a notice."""
-        body = item.message.message
-        _log.warning("message refused", engagement=self.id, type=body.type, error=str(error))
-        turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
-        if self.forgot and error.code == "conflicting_message":
-            await self._read_back()
-        two = error.code == "conflicting_message" and _in_a_taken_place(turn.engagement, item.message)
-        if two and "equivocation" not in self.facts:
-            # HIRE-CHN-05: two moves in one place, and nothing else that contradicts itself. Both copies are the
-            # proof; the first one is in the journal. One pair is enough, and more would fill the store as fast as the
-            # peer can sign.
-            turn.evidence.append(
-                Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
-            )
-            turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
-            self.note("equivocation", item.message.digest)
-        if error.code == "ledger_diverged" and error.path in ("/checkpoint", "/head") and "fork" not in self.facts:
-            # With what its sender signed before it is the proof that a log was rewritten.
-            raw = item.message.raw
-            turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
-            turn.fact(self.shell.identity.did, "fork", item.message.digest)
-            self.note("fork", item.message.digest)
-        if body.notice:
-            return
-        for said in told_of_message(item.message, error):
-            await self._say(turn, said)
-
     # ------------------------------------------------------------------ storing
 
     async def _commit(self, turn: Turn) -> None:
         """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
         if turn.durable:
-            settled, self._settled = self._settled, []
-            commit = turn.commit(self._lazy, self._lazy_receipts, settled, self.shell.secret)
-            self._trying = commit.rows[0].raw if commit.rows else b""
-            try:
-                self.head = await self.shell.ledger.commit(commit)
-            except LedgerError:
-                self._settled[:0] = settled
-                raise
-            self._trying = b""
+            due = await self.journal.write(turn, self.shell.ledger, self.shell.secret)
+            self._due = turn.engagement, due
             self.shell.stored(turn.engagement, turn.evidence)
-            self._due = turn.engagement, commit.summary.wake_at
-            if turn.engagement.contract is not None:
-                self._sign_kept = turn.engagement.contract.heard_at or ""
-            self._places, self._stored = turn.places + len(turn.rows), commit.position
-            self._lazy, self._lazy_receipts = [], []
         else:
-            if len(self._lazy) < MAX_LAZY:
-                self._lazy.extend(turn.rows)
-            else:
-                turn.notices.clear()  # it is no line of the journal, so there is none to be kept apart from
-            self._lazy_receipts.extend(turn.receipted)
+            self.journal.keep_back(turn)
         self.engagement = turn.engagement
-        self.tidy()
-        self._mark = self.snapshot()
-        if turn.leaves and self.head is not None:
-            self.leaf = turn.leaves[-1], self.head.leaves[-1]
-        self._documents.stored(turn)
+        self.mark()
+        if turn.documents:
+            self._documents.stored(turn)
         if turn.notices:
-            self._heard |= turn.notices
+            self.journal.notices |= turn.notices
         self._served |= turn.served
         if turn.later:
             await self.shell.bookings.give_back(turn.later)
@@ -866,18 +561,3 @@ class Conversation(Speaker):
 def closing_error() -> LocalProtocolError:
     """What is said to whoever begins something on a side that is closing."""
     return LocalProtocolError("connection_closed", "this side is closing")
-
-
-def _refuses(item: Arrived | Asked) -> bool:
-    return isinstance(item, Arrived) and isinstance(item.message.message, Problem)
-
-
-def _in_a_taken_place(engagement: Engagement, message: VerifiedMessage) -> bool:
-    """Whether another move of the peer's stands where this one says that it stands."""
-    place, got = message.message.sequence, engagement.got
-    return not message.message.notice and 0 < place <= len(got) and got[place - 1] != message.digest
-
-
-def _heard_at(engagement: Engagement) -> Instant:
-    """When the provider was last heard of in its work; empty before that."""
-    return (engagement.contract.heard_at if engagement.contract is not None else None) or ""

@@ -20,6 +20,7 @@ class Conversations(MutableMapping[EngagementId, Conversation]):
 
     def __init__(self) -> None:
         self._all: dict[EngagementId, Conversation] = {}
+        self.get = self._all.get  # for each message: that of `Mapping` raises and catches an error for who is not here
         self._of: dict[Did, dict[EngagementId, Conversation]] = {}
         self._bound: Counter[Did] = Counter()
         self.contracts: dict[Digest, Conversation] = {}

@@ -112,8 +112,7 @@ class Documents:
 
     def stored(self, turn: Turn) -> None:
         """What the turn had stored is."""
-        if turn.documents:
-            self._digests |= turn.documents
+        self._digests |= turn.documents
         if turn.published:
             self._published = (*(self._published or ()), *turn.published)
 

@@ -31,7 +31,8 @@ from undersigned.messages import (
 from undersigned.protocol import begin
 from undersigned.transport import Allowance, Budget, Channel
 
-from .conversation import Arrived, Conversation
+from .conversation import Conversation
+from .inbox import Arrived
 from .turn import Event
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Intake:
         # Somebody who is no party learns nothing, not even that the engagement exists.
         if conversation is None or conversation.engagement.peer != peer:
             raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
-        if conversation.waiting > MAX_INBOX:
+        if len(conversation.inbox.items) > MAX_INBOX:
             raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
         conversation.post(Arrived(verified, document))
 

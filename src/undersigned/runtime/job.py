@@ -176,7 +176,7 @@ class Job:
         permit = await self._permit(asked, reason, approval_seconds)
         yield permit
         # Booked with the next thing that is stored; until then it counts as spent.
-        self._conversation.settle(permit.used())
+        self._conversation.journal.settle(permit.used())
 
     async def _permit(self, asked: Action, reason: str = "", approval_seconds: int = APPROVAL_SECONDS) -> Permit:
         """Permission as of `act`, which whoever has it settles."""
@@ -271,7 +271,7 @@ class Job:
             permit = await self._permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
             await self._fetch(item.uri, incoming, self._agent.watchers.tells(self._conversation, name, item.digest))
             if most is None:
-                self._conversation.settle(permit.used())
+                self._conversation.journal.settle(permit.used())
             else:
                 # At once: what was reserved too much is wanted elsewhere.
                 await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})

@@ -28,7 +28,7 @@ from undersigned.messages import (
 
 from .closing import advertised
 from .continuing import continued
-from .conversation import Conversation
+from .remembered import Remembered
 from .sealing import contract_leaf_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ SECOND_PROOF: Final = "/proof/1"
 
 
 async def check_received(
-    agent: Agent, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
+    agent: Agent, conversation: Remembered, message: VerifiedMessage, document: DidDocument, now: Instant
 ) -> tuple[bytes | None, tuple[Blob, ...]]:
     """Verifies what a received move carries, which is recorded `now`: the leaf that it makes for the log, if it makes
     one, and evidence to be kept with it.

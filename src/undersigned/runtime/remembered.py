@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeVar
 from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Acceptance, Delivery, Message, Offer, VerifiedMessage
+from undersigned.messages import Acceptance, Delivery, Message, Offer, Recorded, VerifiedMessage
 from undersigned.protocol import Engagement
 
 __all__ = ["PACKED", "Kept", "Remembered", "counts"]
@@ -19,7 +19,6 @@ NO_JSON: tuple[Document | None, JsonObject] = (None, {})
 
 Kept: TypeAlias = frozenset[tuple[str, Digest]]
 """Facts that go into the evidence pack: name and digest."""
-Snapshot: TypeAlias = tuple[dict[tuple[str, str], Message], dict[tuple[str, int], Document], dict[str, str], Kept]
 
 NONE_PACKED: Final[Kept] = frozenset()
 
@@ -33,7 +32,7 @@ class Remembered:
     What is held is replaced and never changed in place, so that what was held before can be gone back to.
     """
 
-    __slots__ = ("_found", "_json", "_last", "_offers", "engagement", "facts", "packed")
+    __slots__ = ("_found", "_json", "_last", "_mark", "_offers", "engagement", "facts", "forgot", "packed")
 
     def __init__(self, engagement: Engagement) -> None:
         self.engagement = engagement
@@ -47,6 +46,9 @@ class Remembered:
         self._found: tuple[Engagement, object, ContractDocument] | None = None
         """What `offered` gave last: for which engagement, of which offers."""
         self._json = NO_JSON
+        self.forgot = False
+        """Whether what the moves and facts say is in the journal alone; whoever asks for it has to recall it first."""
+        self.mark()
 
     def last(self, type: str, of: type[M], role: str | None = None) -> M:
         """The last move of a type (and of a role, if both sides send such) that was recorded.
@@ -134,8 +136,24 @@ class Remembered:
         if isinstance(message, Offer):
             self._offers = {**self._offers, (message.role, message.sequence): message.document}
 
-    def tidy(self) -> None:
-        """Drops documents that the engagement, as it is now, cannot ask for any more."""
+    def forget(self) -> None:
+        """Drops what the journal holds as well, to be recalled from there."""
+        self._last, self._offers, self.facts, self.packed = {}, {}, {}, NONE_PACKED
+        self._found, self._json = None, NO_JSON
+        self.forgot = True
+        self.mark()
+
+    def recall(self, moves: list[Message], facts: dict[str, str], packed: Kept) -> None:
+        """What the journal holds, instead of what was remembered before."""
+        self.forget()
+        self.facts, self.packed = facts, packed
+        for move in moves:
+            self.remember(move)
+        self.forgot = False
+        self.mark()
+
+    def mark(self) -> None:
+        """All that is remembered now is stored; of documents, what the engagement as it is now may be asked for."""
         if len(self._offers) > 1:
             tabled = self.engagement.tabled
             kept = {_in_force(self.engagement), (tabled.owner, tabled.sequence) if tabled is not None else None}
@@ -145,27 +163,17 @@ class Remembered:
                 for place, document in self._offers.items()
                 if place in kept or (released and isinstance(document, ReleaseDocument))
             }
+        self._mark = self._last, self._offers, self.facts, self.packed
 
-    def forget(self) -> None:
-        """Drops what the journal holds as well, to be recalled from there."""
-        self._last, self._offers, self.facts, self.packed = {}, {}, {}, NONE_PACKED
-        self._found, self._json = None, NO_JSON
+    def go_back(self) -> None:
+        """Forgets what was said since the last mark: the turn that said it was not stored."""
+        self._last, self._offers, self.facts, self.packed = self._mark
 
-    def recall(self, moves: list[Message], facts: dict[str, str], packed: Kept) -> None:
-        """What the journal holds, instead of what was remembered before."""
-        self.forget()
-        self.facts, self.packed = facts, packed
-        for move in moves:
-            self.remember(move)
-        self.tidy()
-
-    def snapshot(self) -> Snapshot:
-        """What is remembered now, for `restore`."""
-        return self._last, self._offers, self.facts, self.packed
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Forgets what was said since: the turn that said it was not stored."""
-        self._last, self._offers, self.facts, self.packed = snapshot
+    def recorded(self) -> Recorded:
+        """How much beside the moves is stored for the evidence pack, so that the log has it; equal ones are one."""
+        *_, packed = self._mark
+        decisions = sum(name == "decision" for name, _ in packed)
+        return Recorded(decisions=decisions, refusals=len(packed) - decisions)
 
     def note(self, name: str, value: str) -> None:
         """Keeps a fact that was noted."""

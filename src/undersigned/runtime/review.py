@@ -39,6 +39,7 @@ from .delivered_evidence import check_bills, check_media
 from .documents import document_blob
 from .intake import FRESH_SECONDS
 from .patience import RETRY_SECONDS, Again, Patience
+from .remembered import Remembered
 from .transfers import Transfers
 from .turn import Say
 
@@ -410,7 +411,7 @@ class Reviews:
         return {id: met is True for id, met in found.items()}
 
     async def check_review(
-        self, conversation: Conversation, review: Review, document: DidDocument, delivery: Delivery
+        self, conversation: Remembered, review: Review, document: DidDocument, delivery: Delivery
     ) -> tuple[Blob, ...]:
         """Returns if the statement in a received `Review` is of who may make it, about what was delivered, under this
         contract: with the DID document of the verifier that the terms name, to be kept.

@@ -18,6 +18,7 @@ from undersigned.transparency import contract_leaf
 
 from .conversation import Conversation
 from .meeting import recorded
+from .remembered import Remembered
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ async def seal(agent: Agent, conversation: Conversation, engagement: Engagement)
     terms = conversation.offered(engagement).terms
     agent.subcontracts.require(conversation, terms)
     decision = await agent.meeting.recheck(conversation, engagement, terms)
-    leaf, index = conversation.leaf or (contract_leaf_of(conversation), None)
+    leaf, index = conversation.journal.leaf or (contract_leaf_of(conversation), None)
     cosignatures = await agent.witness.cosignatures(engagement.peer)
     said = await agent.papers.seal(engagement, leaf, index, cosignatures)
     return msgspec.structs.replace(said, facts=recorded(decision))
 
 
-def contract_leaf_of(conversation: Conversation) -> bytes:
+def contract_leaf_of(conversation: Remembered) -> bytes:
     """The leaf of the live offer's contract, made of the one acceptance that was recorded."""
     acceptance = conversation.last("Acceptance", Acceptance)
     document = countersigned(conversation.offered_json(), acceptance.contract_proof)

@@ -26,6 +26,7 @@ from .changes import contract_of, owed_price
 from .conversation import Conversation
 from .gate import CHILDREN
 from .order import Within, read_order
+from .remembered import Remembered
 from .turn import NOTHING_BOOKED, Booked
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Shares:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    def within(self, conversation: Conversation) -> Within | None:
+    def within(self, conversation: Remembered) -> Within | None:
         """What an engagement of ours is ordered under; None if it is no subcontract."""
         order = conversation.facts.get("order") if conversation.engagement.role == "hirer" else None
         return None if order is None else read_order(order).within

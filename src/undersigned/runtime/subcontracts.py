@@ -53,6 +53,7 @@ from .job import Job
 from .order import Order, Within
 from .ordering import hire_order
 from .papers import keys_of
+from .remembered import Remembered
 from .review import Reviewer
 from .shares import Shares, accepted_terms, draws_on, fits_inside
 from .turn import Hears, Say
@@ -245,7 +246,7 @@ class Subcontracts:
         if live:
             await self.shares.sums_fit(contract_of(conversation.engagement).digest, terms)
 
-    async def received(self, conversation: Conversation, engagement: Engagement, offer: Offer) -> tuple[Blob, ...]:
+    async def received(self, conversation: Remembered, engagement: Engagement, offer: Offer) -> tuple[Blob, ...]:
         """Holds an offer of the other side against the contracts above; the DID documents by which they were verified.
 
         Raises:

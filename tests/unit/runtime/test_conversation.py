@@ -1360,10 +1360,10 @@ def test_who_sends_faster_than_it_is_answered_is_refused(open_world: Open) -> No
     assert world.tell(raw, peer, world.hirer) == []
     for waiting in range(1, MAX_INBOX + 2):
         assert world.tell(raw, peer, world.hirer) == []
-        assert world.hirer.the(name).waiting == waiting
+        assert len(world.hirer.the(name).inbox.items) == waiting
     (fault,) = world.tell(raw, peer, world.hirer)
     assert fault["code"] == "overloaded"  # type: ignore[index]
-    assert world.hirer.the(name).waiting == MAX_INBOX + 1
+    assert len(world.hirer.the(name).inbox.items) == MAX_INBOX + 1
 
 
 # --- taken back
@@ -1549,7 +1549,7 @@ def test_a_flood_of_notices_fills_nothing(open_world: Open) -> None:
         world.deliver(forge(world, world.hirer, name, sync()), world.provider.did, world.hirer.did)
         world.deliver(forge(world, world.hirer, name, receipt()), world.provider.did, world.hirer.did)
         world.settle()
-    assert len(conversation._lazy) <= 4
+    assert len(conversation.journal.kept_back) <= 4
     assert len(world.hirer.kept.journal(name)) < 25
 
 

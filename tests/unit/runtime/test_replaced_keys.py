@@ -18,7 +18,6 @@ from undersigned.keys import PublicKey
 from undersigned.messages import Problem, Withdraw, recorded_message
 from undersigned.runtime import documents, export_pack
 from undersigned.runtime.gather import Known
-from undersigned.runtime.turn import Turn
 from undersigned.testing import HandClock
 
 Open = Callable[..., World]
@@ -234,7 +233,7 @@ def test_documents_of_others_are_held_to_the_same(
         keys = {fragment: PrivateKey("Ed25519", secret_of("root", key)).public_key}
         services = [("HireService", f"wss://{number}.example/hire")]
         document = make_document(did, authentication=keys, assertion_method=keys, services=services)
-        turn = Turn(theirs.engagement, world.clock.now(), theirs._places, theirs._stored)
+        turn = theirs.journal.turn(theirs.engagement, world.clock.now())
         blob = documents.document_blob(DidDocument(did, canonicalize(document)))
         try:
             (found,) = world.run(theirs._brought(turn, "Offer", (blob,)))

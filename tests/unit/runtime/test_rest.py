@@ -93,10 +93,10 @@ def test_what_idle_negotiations_hold(open_world: Open) -> None:
             assert conversation.resting
             assert conversation._task is None
             assert conversation._alarm.is_set
-            assert (conversation._last, conversation.facts, conversation._taken) == ({}, {}, None)
+            assert (conversation._last, conversation.facts, conversation.inbox._taken) == ({}, {}, None)
             assert node.meeting._shown[name].presentation is None
             assert len(conversation._served) <= 1
-            assert (conversation._lazy, conversation._trying) == ([], b"")
+            assert (conversation.journal.kept_back, conversation.journal._trying) == ([], b"")
     assert alive(Message, VerifiedPresentation) == before
 
 
@@ -206,7 +206,7 @@ def test_what_was_not_stored_yet_is_stored_before_it_rests(open_world: Open) -> 
     undecided(world)
     conversation = world.begin(opening="3 EUR")
     world.settle(REST_SECONDS - 1)
-    (kept,) = conversation._lazy
+    (kept,) = conversation.journal.kept_back
     assert kept.digest not in {row.digest for row in world.hirer.kept.journal(conversation.id)}
     world.settle(QUIET_SECONDS)
     assert conversation.resting
