@@ -240,10 +240,10 @@ class Hire:
         self.book.provider >> delivery(**{"artifacts": given, "statements": said, "usage": used_by(said), **members})
         return self
 
-    def reviewed(self, verdict: str = "accepted", statement: JsonObject | None = None) -> Hire:
+    def reviewed(self, verdict: str = "accepted", statement: JsonObject | None = None, **members: Any) -> Hire:
         self.book.advance(minutes(5))
         said = statement or self.verdict(passed=verdict == "accepted")
-        self.book.hirer >> review(verdict, statement=said)
+        self.book.hirer >> review(verdict, statement=said, **members)
         return self
 
     def closed(self, note: str | None = None, cosignatures: tuple[str, ...] = (), **more: Any) -> Hire:

@@ -171,7 +171,8 @@ def test_books_that_differ_are_shown(tmp_path: Path) -> None:
     """
     (tmp_path / "profile").mkdir()
     owed = Settled(amount="1000", currency="EUR", reference="IBAN <b>")
-    alike, differ = Hire().whole(), Hire().sealed().delivered().reviewed().closed(settlement=owed, objection=HOSTILE[0])
+    alike, differ = Hire().whole(), Hire().sealed().delivered().reviewed(credential={"type": "x"})
+    differ.closed(settlement=owed, objection=HOSTILE[0])
     now = shift(differ.book.clock.now(), 60)
     assert verify_pack(alike.pack(), now=now).books == ()
     assert verify_pack(differ.pack(), now=now).books == (("hirer", "1000 EUR"), ("provider", "12.5 EUR"))
@@ -184,6 +185,7 @@ def test_books_that_differ_are_shown(tmp_path: Path) -> None:
             told = tab.eval("[...document.querySelectorAll('section')].map((one) => one.ariaLabel)")
             assert told.count("The two sides' books differ") == heads
         shown = tab.eval("document.querySelector('#found').innerText")
+        assert "1 credentials in reviews: not checked" in shown
         assert "by the hirer, 1000 EUR is owed" in shown
         assert "by the provider, 12.5 EUR is owed" in shown
         assert f"by review: 1000 EUR owed; paid as IBAN <b>; {HOSTILE[0]}" in shown

@@ -518,7 +518,11 @@ def _acceptance(case: Case) -> str:
         if not isinstance(delivery, Delivery):
             raise invalid(f"a review of {review.delivery}, which was not delivered here")
         judged.append(_of_review(case, one, review, delivery))
-    return "; ".join([f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}", *unchecked_in(judged)])
+    carried = sum(review.credential is not None for _, review in reviews)
+    # Nothing here rests on it: whoever is shown it judges it, beside the contract.
+    more = [f"{carried} credentials in reviews: not checked"] if carried else []
+    said = f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}"
+    return "; ".join([said, *unchecked_in(judged), *more])
 
 
 def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery) -> VerifiedStatement:

@@ -719,3 +719,13 @@ def test_documents_of_one_are_bounded() -> None:
         hire = Hire().whole()
         report = report_on(hire.pack("hirer", documents=tuple(documents[:number])), hire)
         assert (report.ok, step and failing(report)[0]) == (not step, step)
+
+
+def test_a_credential_in_a_review_is_said_not_to_be_checked() -> None:
+    """HIRE-PCK-04: it may be about another contract, and by anybody; a pack that holds says nothing for it."""
+    junk = {"type": ["VerifiableCredential", "PerformanceCredential"], "issuer": "did:web:nobody.example"}
+    for members, said in (({}, False), ({"credential": junk}, True)):
+        hire = Hire().sealed().delivered().reviewed(**members).closed()
+        report = verify_pack(hire.pack(), now=shift(hire.book.clock.now(), 60))
+        assert report.ok
+        assert ("1 credentials in reviews: not checked" in report.steps[6].detail) == said
