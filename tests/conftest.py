@@ -127,3 +127,6 @@ def logs_as_before() -> Iterator[None]:
 def logs_as_they_come(logs_as_before: None) -> None:
     """For who looks at what is logged: all of it, wherever this process had it written before."""
     structlog.reset_defaults()
+    (written,) = (one for one in structlog.get_config()["processors"] if isinstance(one, structlog.dev.ConsoleRenderer))
+    # By itself it draws a traceback in colours, with all variables: a sixth of a second each, and there are hundreds.
+    written.exception_formatter = structlog.dev.plain_traceback
