@@ -17,8 +17,8 @@ Its modules, by what they are about:
 - what is fetched: fetching, bodies, gather, last_known, linkage, status_keeper
 - the log of our ledger, and those of others: logbook, forks, log_proofs, witnesses, witnessing
 - what others can check: export, tracing, verdicts
-- the state folder: home, configuration, control, files, issuing, new_home, organisation, own_log, signers,
-  status_register, wallet
+- the state folder: home, configuration, control, files, issuing, new_home, organisation, own_keys, own_log,
+  signers, status_register, wallet
 - the machine: clock, logs
 """
 

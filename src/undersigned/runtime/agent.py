@@ -15,11 +15,10 @@ from typing import Any
 
 import structlog
 
-from undersigned.did import DidDocument, is_derived
+from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import LEDGERS, Ledger, Opener, open_ledger
-from undersigned.proof import CRYPTOSUITES, JCS_SUITE_OF
 from undersigned.protocol import (
     Engagement,
     Strategy,
@@ -27,7 +26,7 @@ from undersigned.protocol import (
     owed,
 )
 from undersigned.scope import Action, Limit
-from undersigned.transport import ChannelLimits, Identity
+from undersigned.transport import ChannelLimits
 
 from .approvals import Approvals
 from .bargaining import Bargaining
@@ -54,6 +53,7 @@ from .objections import Objections
 from .objects import open_artifacts
 from .order import Order, checked_name, parse_price
 from .other_side import OtherSide, Unasked
+from .own_keys import own_identity, require_lasting_names
 from .papers import Papers
 from .presence import Presences
 from .provider import ProviderSide
@@ -77,8 +77,6 @@ __all__ = ["Agent"]
 
 _log = structlog.get_logger()
 
-NAMES_LOOKED_AT = 32
-"""Engagements under way of which a start looks whether the names of our keys mean what they did."""
 PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
@@ -108,31 +106,13 @@ class Agent:
         _check_options(clock, strategy, handlers, ledger_url=ledger_url, books=books)
         configuration = home.configuration
         key = home.key("agent")
-        own = home.document()
-        method = next(iter(own.methods("assertionMethod")), "")
-        published = own.keys("assertionMethod", now=(clock or SystemClock()).now())
-        if published.get(method) != key.public_key:
-            text = f"the private key in {home.path} is not the first one that {own.id} publishes"
-            if method and method not in published:
-                text = f"the first key that {own.id} publishes, {method}, is past its end or revoked, or cannot be used"
-            raise ConfigurationError("key_unavailable", text)
-        suites = [name for name, one in CRYPTOSUITES.items() if key.public_key.kind in one.kinds]
-        if suite is not None and suite not in suites:
-            text = f"suite: expected {' or '.join(suites)}, as the key is {key.public_key.kind}; got {suite!r:.80}"
-            raise ConfigurationError("bad_configuration", text)
         self.home = home
-        self.own = own
-        self.organisation = home.organisation_document()
+        self.own = home.document()
         self.clock: Clock = clock or SystemClock()
+        self.identity = own_identity(key, self.own, suite, folder=home.path, now=self.clock.now())
+        self.organisation = home.organisation_document()
         self.watchers = Watchers(self.clock)
         self.bargaining = Bargaining(strategy)
-        self.identity = Identity(
-            did=own.id,
-            method=method,
-            suite=suite or JCS_SUITE_OF[key.public_key.kind],
-            kind=key.public_key.kind,
-            sign=key.sign,
-        )
         tls = home.tls()
         self.gatherer = Gatherer(
             local=configuration.local,
@@ -275,7 +255,7 @@ class Agent:
         if isinstance(self.clock, SystemClock) and last is not None:
             self.clock.hold(last)  # a clock that was set back revives nothing that was over
         live = [await Conversation.stored(self.shell, one) for one in await self.ledger.summaries(live_only=True)]
-        await self._require_names(live)
+        await require_lasting_names(self.own, self.ledger, [one.id for one in live])
         await self.bookings.open(live)
         for conversation in live:
             self._keep(conversation)
@@ -287,29 +267,6 @@ class Agent:
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
         self.spawn(self.witnesses.run(), "witnesses")
-
-    async def _require_names(self, live: Sequence[Conversation]) -> None:
-        """Returns if no name of a key of ours became that of another while something is under way (HIRE-KEY-08). The
-        other sides would refuse all that it signs, and no move that waits for its receipt is signed again, since by its
-        name the key is the one that signed it. The oldest and newest engagements are looked at: whoever replaces a key
-        by hand is stopped at the next start.
-
-        Raises:
-            ConfigurationError: `key_unavailable`.
-        """
-        half = NAMES_LOOKED_AT // 2
-        for conversation in () if is_derived(self.own.id) else (*live[:half], *live[half:][-half:]):
-            for blob in await self.ledger.evidence(conversation.id):
-                if blob.kind != "did-document" or blob.name != self.own.id:
-                    continue
-                changed = self.own.changes_key(DidDocument(blob.name, blob.raw))
-                if changed is not None:
-                    raise ConfigurationError(
-                        "key_unavailable",
-                        f"{changed} names another key than the one under which {conversation.id} is under way, and the "
-                        "other side refuses what it signs: a new key has a new name, which `undersigned keys rotate` "
-                        "gives it",
-                    )
 
     async def close(self) -> None:
         """Ends connections and tasks; what is stored stays, and the next start goes on from it. Whatever the log has

@@ -135,7 +135,7 @@ def test_a_name_of_a_key_does_not_become_that_of_another(
 
     async def starts_all_the_same(*_: object) -> None: ...
 
-    monkeypatch.setattr(Node, "_require_names", starts_all_the_same)
+    monkeypatch.setattr("undersigned.runtime.agent.require_lasting_names", starts_all_the_same)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
     name = world.begin().id
