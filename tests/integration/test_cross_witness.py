@@ -394,3 +394,28 @@ async def test_a_notice_that_shows_another_history_is_noticed_as_well(tmp_path: 
         with pytest.raises(LogProofError, match="two roots"):
             await hire(acme, globex)
         assert (await acme.ledger.check()).ok
+
+
+async def test_a_notice_may_show_an_older_checkpoint(tmp_path: Path) -> None:
+    """HIRE-LOG-09: of fewer leaves than were stated before it was signed, and true: nobody showed two histories."""
+    homes, clock = await two_homes(tmp_path), Hands()
+    async with Peer.open(homes[0], clock=clock) as acme, Peer.open(homes[1], clock=clock) as globex:
+        await hire(acme, globex)
+        text = checkpoint_text(globex.own.id, 2, await globex.ledger.root(2))
+        key, real = globex.witness._key, Speaker._say
+        note = signed_note(text, globex.own.id, key.public_key, await key.sign(text))
+        shown: list[str] = []
+
+        async def say(self: Speaker, turn: Any, said: Say) -> None:
+            if said.type == "Receipt" and self.shell.identity.did == globex.own.id:
+                shown.append(note)
+                said = Say("Receipt", {**said.body, "checkpoint": "u" + base64url_encode(note.encode())})
+            await real(self, turn, said)
+
+        clock.ahead += 5
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Speaker, "_say", say)
+            await hire(acme, globex)
+        assert shown
+        assert (await seen(acme, globex)).fork is None
+        await hire(acme, globex)

@@ -31,12 +31,12 @@ test('a proof of another size, or that does not lead there', () => {
   }
 });
 
-test('a head that contradicts the largest of before: another root of its size, or fewer leaves', () => {
-  const at = Date.parse(receipt.proof.created) / 1000;
+test('another root of the size of before; a checkpoint of fewer leaves may have been made before', () => {
+  const at = 0;
   const size = inclusion.size;
   const after = (/** @type {any} */ head) => checkNotice(receipt, document, 1_800_000_000, new Map([[receipt.sender, head]]));
   const own = Buffer.from(fromMultibase(checkpoint).toString().split('\n')[2], 'base64');
   after({ size, root: own, at });
   after({ size: size + 1, root: Buffer.alloc(32), at });
-  for (const head of [{ size, root: Buffer.alloc(32), at }, { size: size + 1, root: own, at: at - 1 }]) assert.throws(() => after(head), { code: 'ledger_diverged' });
+  assert.throws(() => after({ size, root: Buffer.alloc(32), at }), { code: 'ledger_diverged' });
 });

@@ -127,7 +127,8 @@ class CrossWitness:
         seen = await (self.seen(peer.id) if isinstance(message, Seal) else self.require(peer.id))
         if said is None:
             return None
-        await self._require_no_fork(said, seen, "/checkpoint" if isinstance(message, Closing) else "/head")
+        place = "/checkpoint" if isinstance(message, Closing) else "/head"
+        await self._require_no_fork(said, seen.held if seen is not None else (), place)
         try:
             said = _proving(said, seen, _consistency(message))
         except LogProofError as exc:
@@ -144,13 +145,13 @@ class CrossWitness:
                 keep(self._line, peer.id, line)
         return said
 
-    async def _require_no_fork(self, said: Stated, seen: Seen | None, place: str) -> None:
-        """Returns if no head that is held contradicts this one; else both are kept.
+    async def _require_no_fork(self, said: Stated, before: Iterable[Stated], place: str) -> None:
+        """Returns if none of the heads of before contradicts this one; else both are kept.
 
         Raises:
             LogProofError: `ledger_diverged`.
         """
-        for held in seen.held if seen is not None else ():
+        for held in before:
             if contradict(held, said):
                 fork = Fork(held=held, came=said)
                 await self.update(said.log, partial(contradicted, fork=fork))
@@ -161,15 +162,17 @@ class CrossWitness:
         was seen of that log, and the proof leads to it. It is not kept: a notice may be heard and never stored.
 
         Raises:
-            LogProofError: `log_proof_invalid`: it does not (HIRE-LOG-03); `ledger_diverged`: the log had other leaves
-                before, or more (HIRE-LOG-09).
+            LogProofError: `log_proof_invalid`: it does not (HIRE-LOG-03); `ledger_diverged`: it had other leaves
+                before, as many (HIRE-LOG-09).
         """
         if notice.checkpoint is None:
             return
         head = await self._noted(notice.checkpoint, notice.engagement, peer)
         said = stated_in(notice, (read_multibase_note(notice.checkpoint), head))
-        if said is not None:
-            await self._require_no_fork(said, await self.seen(peer.id), "/checkpoint")
+        seen = await self.seen(peer.id)
+        if said is not None and seen is not None:
+            # Of one size alone. When its checkpoint was made a notice does not say: it may be older than the proof.
+            await self._require_no_fork(said, [one for one in seen.held if one.size == said.size], "/checkpoint")
         shown = notice.inclusion if isinstance(notice, Receipt) else None
         if shown is None:
             return
