@@ -30,7 +30,6 @@ from undersigned.messages import MESSAGE_TYPES, Delivery, Message, Offer, Signed
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
 from undersigned.runtime import (
-    agent,
     beliefs,
     changes,
     conversation,
@@ -1638,14 +1637,16 @@ def _accepts_anything() -> None:
 
 @mutant("refuses work that does not hold, in place of a verdict", "HIRE-ATT-13", "hirer-broken-delivery")
 def _refuses_a_delivery() -> None:
-    real = agent.check_received
+    from undersigned.runtime import shell
+
+    real = shell.check_received
 
     async def check(agent_: Any, conversation_: Any, message: VerifiedMessage, *rest: Any) -> Any:
         if isinstance(message.message, Delivery) and not message.message.statements:
             raise VerificationError("digest_mismatch", "no statement")
         return await real(agent_, conversation_, message, *rest)
 
-    agent.check_received = check
+    shell.check_received = check
 
 
 @mutant("does not read what a delivery says was used", "HIRE-ATT-04", "hirer-other-usage")
