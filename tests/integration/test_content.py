@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
-from integration.hires import did_of, soon_reviewed, two_homes, until
+from integration.chains import homes_of, peers_of
+from integration.hires import REPORT, did_of, soon_reviewed, summarise, two_homes, until
 from integration.test_readme import text_of
 from support import ROOT
 from undersigned.daemon import HireResult, Peer
@@ -511,3 +513,29 @@ async def test_the_program_of_the_readme(tmp_path: Path) -> None:
         finally:
             process.terminate()
             await process.wait()
+
+
+async def test_a_party_of_one_contract_reads_nothing_under_that_of_others(tmp_path: Path) -> None:
+    """HIRE-ART-02: it is known here, signs with its own key, and names a contract in force that is not its own. It
+    hears what it would of one that there is not.
+    """
+    asked: list[tuple[int, str]] = []
+
+    async def works(job: Job) -> None:
+        for who in (peers[2], peers[0]):
+            url = str(job.input("report").uri)
+            fields = dict(await who.sign_request("GET", url, job.contract))
+            async with ClientSession() as session, session.get(url, headers=fields) as answer:
+                asked.append((answer.status, (await answer.text()).strip()))
+        await summarise(job)
+
+    async def hires(job: Job) -> None:
+        text = await job.read("report")
+        result = await middle.hire(peers[2].own.id, task="summary", inputs={"report": text + b"!"}, price="9 EUR")
+        await job.deliver("summary.txt", result["summary.txt"])
+
+    async with peers_of(await homes_of(tmp_path, 3), [None, hires, works]) as peers:
+        middle = peers[1]
+        await peers[0].hire(middle.own.id, task="summary", inputs={"report": REPORT}, price="20 EUR")
+    assert [status for status, _ in asked] == [200, 403]
+    assert "contract_expired" in asked[1][1]

@@ -13,6 +13,7 @@ import msgspec
 from undersigned.contract import Terms
 from undersigned.encoding import Did, Digest, EngagementId, compare_amounts, seconds_between
 from undersigned.errors import (
+    ConfigurationError,
     CredentialError,
     LedgerError,
     LocalProtocolError,
@@ -22,7 +23,7 @@ from undersigned.errors import (
     UndersignedError,
     VerificationError,
 )
-from undersigned.messages import Cancel, Delivery, Need, Problem, Review, Withdraw
+from undersigned.messages import CANCEL_REASONS, Cancel, Delivery, Need, Problem, Review, Withdraw
 from undersigned.protocol import ENDED
 from undersigned.scope import read_scope
 from undersigned.trust import Decision
@@ -213,8 +214,15 @@ class Hire:
 
     async def cancel(self, reason: str = "no_longer_needed") -> None:
         """Withdraws before there is a contract; afterwards orders the provider to stop and hand over what there is.
-        Before anybody was asked, nobody is.
+        Before anybody was asked, nobody is. `reason` is a word of `CANCEL_REASONS`.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, it is none.
+            LocalProtocolError: It cannot be ended now: an acceptance waits for its answer.
         """
+        if reason not in tuple(CANCEL_REASONS):  # said whenever it is asked, not only once there is a contract
+            words = ", ".join(CANCEL_REASONS)
+            raise ConfigurationError("bad_configuration", f"reason: expected one of {words}; got {reason!r:.60}")
         if self.engagement is None:
             self._called_off = reason
         else:

@@ -106,6 +106,7 @@ async def hire_order(
     _check_kind("settlement", settlement, Settlement, "a Settlement")
     _check_kind("continues", continues, str, "the digest of a withdrawal, or an engagement")
     _check_kind("at", at, str, "a URL")
+    _check_kind("summary", summary, str, "text", optional=False)
     _check_kind("opening", opening, str, "a price such as '4.50 EUR'")
     if at is not None and not at.startswith("memory://"):  # which a program dials in its own process
         checked_url(at, agent.home.configuration.local, "at")

@@ -391,3 +391,16 @@ async def test_a_hire_that_nobody_awaits_is_told_as_that(tmp_path: Path) -> None
 )
 def test_what_would_change_an_answer_says_what_is_wrong_and_where(need: Need, told: str) -> None:
     assert needed_text(need) == told
+
+
+@pytest.mark.parametrize("reason", ["i do not want it", 5, ["budget"]])
+async def test_a_hire_is_cancelled_with_a_word_of_the_list(reason: Any, tmp_path: Path) -> None:
+    """Before there was a contract it was taken, and never said; afterwards it was a FormatError without the list."""
+    home, _ = await two_homes(tmp_path)
+    async with Peer.open(home) as peer:
+        hire = peer.hire(PROVIDER, task="summary", price="5 EUR")
+        with pytest.raises(ConfigurationError, match="reason: expected one of no_longer_needed, superseded, budget"):
+            await hire.cancel(reason)
+        await hire.cancel("budget")
+        with pytest.raises(UndersignedError, match="cancelled before anybody was asked: budget"):
+            await hire

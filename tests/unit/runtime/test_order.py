@@ -235,3 +235,9 @@ def test_hiring_oneself_is_refused(open_world: Any) -> None:
         world.begin(order)
     assert refused.value.code == "self_dealing"
     assert not world.hirer.conversations
+
+
+def test_a_summary_is_text(open_world: Any) -> None:
+    """Bytes went out as base64."""
+    with pytest.raises(ConfigurationError, match=r"summary: expected text, got b'x'"):
+        open_world().order(summary=b"x")
