@@ -31,7 +31,7 @@ from .files import naming, sync_folder, write_whole
 from .home import Home, passphrase_of
 from .order import checked_name, parse_price
 from .own_log import LOG, begin_log, continue_log
-from .signers import PrivateKey, generate_key, seal_key
+from .signers import PrivateKey, Sealer, generate_key, seal_key
 
 __all__ = ["claimed", "create_home", "rotate_key"]
 
@@ -230,9 +230,10 @@ def _seal_keys(path: Path, sealed: Mapping[str, PrivateKey | None]) -> str:
         with naming(keys / "passphrase"), os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
     passphrase = passphrase_of(path)
+    sealer = Sealer(passphrase)  # one for all: what scrypt makes of the passphrase is most of what a new folder costs
     for name, key in sealed.items():
         if key is not None:
-            seal_key(keys / f"{name}.json", key, passphrase)
+            sealer.seal(keys / f"{name}.json", key)
     return passphrase
 
 

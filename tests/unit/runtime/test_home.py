@@ -280,6 +280,14 @@ async def test_a_path_may_hold_anything_that_a_path_may(tmp_path: Path) -> None:
 # --- passphrases
 
 
+def test_the_keys_of_a_new_folder_are_sealed_by_one_derivation(home: Home) -> None:
+    """Of its passphrase, which all of them open with; each is sealed with a nonce of its own."""
+    keys = [json.loads(file.read_text()) for file in sorted((home.path / "keys").glob("*.json"))]
+    assert len(keys) == 2, "of the agent and of its organisation"
+    assert len({key["salt"] for key in keys}) == 1
+    assert len({key["nonce"] for key in keys}) == len(keys)
+
+
 def test_a_passphrase_of_the_environment_is_written_nowhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSIGNED_PASSPHRASE", "from the environment")
     home = create_home(folder, name="Acme")
