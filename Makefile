@@ -45,7 +45,8 @@ test: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.r
 sweep: $(VENV)/.ready-dev
 	@$(RUN) -m pytest -m slow $(or $(ARGS),$(AT_ONCE))
 
-# Types take as long as all of the rest, on one core: they are looked at beside it.
+# Types take as long as all of the rest, on one core: they are looked at beside it. With TESTED_BESIDE, the project's own
+# tests are left to a `make test` that runs as well.
 check: $(VENV)/.ready-dev
 	@told=$$(mktemp); $(VENV)/bin/pyright >"$$told" 2>&1 & types=$$!; \
 	trap 'kill $$types 2>/dev/null || :; rm -f "$$told"' EXIT; \
@@ -54,7 +55,7 @@ check: $(VENV)/.ready-dev
 	echo "== imports";         $(VENV)/bin/lint-imports; \
 	echo "== generated files"; $(RUN) protocol-spec/tools/generate.py --check; \
 	echo "== vectors";         $(RUN) protocol-spec/tools/make_vectors.py --check; \
-	echo "== project";         $(RUN) -m pytest tests/project; \
+	$(if $(TESTED_BESIDE),,echo "== project"; $(RUN) -m pytest tests/project;) \
 	echo "== types";           wrong=0; wait $$types || wrong=1; cat "$$told"; exit $$wrong
 
 bench: $(VENV)/.ready-dev
