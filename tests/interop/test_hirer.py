@@ -34,7 +34,7 @@ from undersigned.interop import (
     faulty_wire,
     play_all,
 )
-from undersigned.runtime import create_home, issue_membership
+from undersigned.runtime import create_home, intake, issue_membership
 from undersigned.testing import GUILD, Actor
 from undersigned.transport import SUBPROTOCOL
 
@@ -67,6 +67,20 @@ async def test_our_own_peer_passes_as_the_hirer(tmp_path: Path) -> None:
     async with hooked(tmp_path / "acme") as stage:
         results = await play_all(stage, chosen("hirer"))
     assert [(one.scenario.id, one.outcome, one.detail) for one in results if one.outcome != "passed"] == []
+
+
+@pytest.mark.timeout(90)
+async def test_a_hirer_that_goes_on_over_the_same_connection_is_not_waited_for_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-NEG-12: what follows from a refusal comes before its connection ends or over the next one, and one that was
+    refused over a connection that is gone by then ends no other.
+    """
+    monkeypatch.setattr(intake, "PARTING", frozenset[str]())
+    wanted = ("hirer-accepts-another-document", "hirer-other-transcript")
+    async with hooked(tmp_path / "acme") as stage:
+        results = await play_all(stage, chosen("hirer", only=wanted, every=True))
+    assert [(one.outcome, one.detail) for one in results] == [("passed", "")] * 2
 
 
 async def test_a_hook_is_asked_with_its_token(tmp_path: Path) -> None:

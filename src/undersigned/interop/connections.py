@@ -28,6 +28,9 @@ from .scenario import ClosedWith, ComeBack, Drop, Knock, Meet, Publish, Resynced
 from .values import replaced
 from .weak import Weak
 
+ENDED_SECONDS = 1.0
+"""How long the end of a connection is waited for that a refusal may be followed by."""
+
 
 async def drop(play: Play, step: Drop) -> None:
     """See `Drop`."""
@@ -70,8 +73,13 @@ def _worded(value: Any, words: Mapping[str, str]) -> Any:
     return words.get(value, value) if isinstance(value, str) else value
 
 
-async def come_back(play: Play, _: ComeBack) -> None:
+async def come_back(play: Play, step: ComeBack) -> None:
     """See `ComeBack`."""
+    if step.ended and not play.returned:
+        line = await play.line()
+        with suppress(TimeoutError):
+            await line.wait(lambda: line.closed, ENDED_SECONDS)
+        play.returned = line.closed is None
     if not play.returned:
         await go_on(play)
     play.returned = False

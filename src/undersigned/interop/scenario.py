@@ -265,6 +265,9 @@ class ComeBack(_Part, frozen=True, kw_only=True, tag="come_back"):
     connection, that was done already.
     """
 
+    ended: bool = False
+    """Only where the connection ends after a refusal: what was refused may have come over another one, which ended."""
+
 
 class Resynced(_Part, frozen=True, kw_only=True):
     """On the connection that we came back on, a `Sync` of this engagement comes before any move of it."""
