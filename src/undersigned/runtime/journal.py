@@ -8,7 +8,7 @@ Source: protocol-spec/10-security.md, "Order of storing and sending"
 from __future__ import annotations
 
 from undersigned.encoding import Digest, EngagementId, Instant
-from undersigned.errors import LedgerError
+from undersigned.errors import LedgerError, ScopeError
 from undersigned.ledger import Ledger, Row, Settlement
 from undersigned.protocol import Engagement, position
 
@@ -91,8 +91,8 @@ class Journal:
         self._trying = commit.rows[0].raw if commit.rows else b""
         try:
             head = await ledger.commit(commit)
-        except LedgerError:
-            self._settled[:0] = settled
+        except (LedgerError, ScopeError):
+            self._settled[:0] = settled  # whatever else was refused, that happened
             raise
         self._trying, self.kept_back, self._receipts = b"", [], []
         self.places, self.stored = turn.places + len(turn.rows), commit.position
