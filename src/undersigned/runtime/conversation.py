@@ -24,9 +24,7 @@ from undersigned.errors import (
     UndersignedError,
 )
 from undersigned.ledger import Summary
-from undersigned.messages import (
-    Progress,
-)
+from undersigned.messages import Progress
 from undersigned.protocol import (
     PUT_AWAY,
     START,

@@ -20,6 +20,7 @@ from undersigned.ledger import Blob
 from undersigned.messages import (
     Acceptance,
     Closing,
+    Message,
     Offer,
     Problem,
     Progress,
@@ -119,9 +120,13 @@ class Receiver(Speaker):
             return
         if kept and not isinstance(body, Progress):  # an older number of which tells nothing
             turn.notices.add(message.digest)
+        await self._heed(turn, body, before, told=told)
+
+    async def _heed(self, turn: Turn, body: Message, before: Engagement, *, told: bool) -> None:
+        """Does what a notice asks for. `told`: whether it let us know anything that we did not `before` it."""
         if isinstance(body, Receipt) and told:
             turn.receipted.extend(body.of)
-            if turn.engagement.pause is not None and before.pause is None and after.contract is None:
+            if turn.engagement.pause is not None and before.pause is None and turn.engagement.contract is None:
                 turn.durable = True  # how long a person is waited for is known after a restart too
         elif isinstance(body, Progress) and told:
             turn.durable = turn.durable or self._is_new_sign(turn.engagement)
@@ -132,7 +137,7 @@ class Receiver(Speaker):
             again = await self._say_again(turn)
             if again == 0 and (turn.over or not self.journal.live):
                 # What is over says no `Sync` of its own, and the peer would not hear what we have (HIRE-SYN-02).
-                await self._say(turn, Say("Receipt", {"of": (), "received_at": now}))
+                await self._say(turn, Say("Receipt", {"of": (), "received_at": turn.now}))
         turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
         if freed := before.sent[len(turn.engagement.sent) :]:
             turn.freed.extend(freed)
