@@ -86,7 +86,9 @@ export function readCheckpoint(note, origin, keys) {
   const own = lines.split('\n').filter((line) => line.startsWith(`\u2014 ${origin} `)).map((line) => Buffer.from(line.split(' ')[2], 'base64'));
   const holds = own.filter((bytes) => keys.some((key) => key.kind === 'Ed25519' && bytes.subarray(0, 4).equals(keyId(origin, key.bytes)) && verify(key, bytes.subarray(4), Buffer.from(text))));
   check(holds.length === 1, 'log_proof_invalid', 'signature of the checkpoint');
-  return { size: Number(size), root: Buffer.from(root, 'base64') };
+  const hash = Buffer.from(root, 'base64');
+  check(size !== '0' || hash.equals(sha256('')), 'log_proof_invalid', 'root of the empty tree');
+  return { size: Number(size), root: hash };
 }
 
 /** @typedef {{size: number, root: Buffer, at: number}} Head a checkpoint, and when the message that carried it was signed */

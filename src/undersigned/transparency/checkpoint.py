@@ -21,6 +21,8 @@ import msgspec
 from undersigned.encoding import base64_decode, base64_encode
 from undersigned.errors import FormatError, LogProofError, ProofError
 
+from .merkle import EMPTY_ROOT
+
 __all__ = [
     "MAX_NOTE_BYTES",
     "Checkpoint",
@@ -88,11 +90,12 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
 
     Raises:
         LogProofError: The origin is empty or holds white space or control characters, `size` is negative or above
-            2^53-1, or `root` is not 32 bytes.
+            2^53-1, or `root` is not 32 bytes, or not that of the empty tree for a size of 0.
     """
     check_name(origin)
     if not 0 <= size <= MAX_SIZE or len(root) != 32:
         raise LogProofError("log_proof_invalid", "a checkpoint has a size from 0 to 2^53-1 and a root of 32 bytes")
+    _check_empty(size, root)
     return f"{origin}\n{size}\n{base64_encode(root)}\n".encode()
 
 
@@ -100,7 +103,8 @@ def read_checkpoint(text: bytes) -> Checkpoint:
     """The checkpoint that a note's text states; extension lines after the third are allowed and ignored.
 
     Raises:
-        LogProofError: Not a checkpoint: fewer lines, a size with leading zeros or above 2^53-1, another root length.
+        LogProofError: Not a checkpoint: fewer lines, a size with leading zeros or above 2^53-1, another root length, or
+            another root than the empty tree's for a size of 0.
     """
     lines = _decode(text).split("\n")
     if len(lines) < 4 or lines[-1] or "" in lines[:-1]:
@@ -112,7 +116,13 @@ def read_checkpoint(text: bytes) -> Checkpoint:
     root = read_base64(root_text)
     if len(root) != 32:
         raise LogProofError("log_proof_invalid", f"the root of a checkpoint has 32 bytes, not {len(root)}")
+    _check_empty(int(count), root)
     return Checkpoint(origin, int(count), root)
+
+
+def _check_empty(size: int, root: bytes) -> None:
+    if not size and root != EMPTY_ROOT:
+        raise LogProofError("log_proof_invalid", "a log without leaves has the root of the empty tree")
 
 
 def key_hash(name: str, key: NoteKey) -> bytes:

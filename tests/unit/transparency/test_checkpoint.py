@@ -201,13 +201,19 @@ def test_a_name_that_no_line_can_carry_is_refused(origin: str) -> None:
 
 
 def test_a_name_is_as_long_as_it_may_be() -> None:
-    assert read_checkpoint(checkpoint_text("x" * 1024, 0, ROOT)).origin == "x" * 1024
+    assert read_checkpoint(checkpoint_text("x" * 1024, 1, ROOT)).origin == "x" * 1024
 
 
-@pytest.mark.parametrize(("size", "root"), [(-1, ROOT), (2**53, ROOT), (0, b""), (1, bytes(33))])
+@pytest.mark.parametrize(("size", "root"), [(-1, ROOT), (2**53, ROOT), (0, b""), (0, ROOT), (1, bytes(33))])
 def test_a_head_that_is_none_is_refused(size: int, root: bytes) -> None:
     with pytest.raises(LogProofError):
         checkpoint_text(ORIGIN, size, root)
+
+
+def test_a_log_without_leaves_has_one_root() -> None:
+    """HIRE-LOG-04: of no size do two heads differ and contradict nothing."""
+    with pytest.raises(LogProofError, match="empty tree"):
+        read_checkpoint(TEXT.replace(b"\n7\n", b"\n0\n"))
 
 
 def test_a_text_without_its_newline_or_a_short_signature_is_not_signed() -> None:

@@ -75,6 +75,9 @@ function readNote(note) {
 
 const isLogName = (name) => name !== "" && name.length <= 1024 && !/[+\s\p{C}\p{Z}]/u.test(name);
 
+/** SHA-256 of nothing (RFC 9162, section 2.1.1). */
+const EMPTY_ROOT = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
 function readCheckpoint(text) {
   const lines = utf8(text, "log_proof_invalid").split("\n");
   if (lines.length < 4 || lines.at(-1) !== "" || lines.slice(0, -1).includes("")) throw noProof("a checkpoint has three lines or more");
@@ -82,6 +85,7 @@ function readCheckpoint(text) {
   if (!/^(?:0|[1-9][0-9]{0,15})$/.test(count) || !Number.isSafeInteger(Number(count))) throw noProof("not the size of a log");
   const hash = fromBase64(root, "log_proof_invalid");
   if (hash.length !== 32) throw noProof("the root of a checkpoint has 32 bytes");
+  if (count === "0" && root !== EMPTY_ROOT) throw noProof("a log without leaves has the root of the empty tree");
   return { origin, size: Number(count), root: hash };
 }
 
