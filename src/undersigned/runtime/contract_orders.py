@@ -153,12 +153,13 @@ class ContractOrders:
             await asyncio.sleep(self.look_seconds)
 
     def _left(self) -> list[Path]:
-        """Orders to look at, taken ones among them. Every peer looks twice a second, and mostly there are none."""
+        """Orders to look at, taken ones first. Every peer looks twice a second, and mostly there are none."""
         try:
             names = os.listdir(self._folder)
         except OSError:  # not even a folder
             return []
-        return [self._folder / name for name in sorted(names) if name.endswith((".taken", ".json"))][:MAX_FILES]
+        found = [name for end in (".taken", ".json") for name in sorted(names) if name.endswith(end)]
+        return [self._folder / name for name in found[:MAX_FILES]]
 
     async def _take(self, file: Path) -> None:
         try:
