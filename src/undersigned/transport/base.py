@@ -141,7 +141,7 @@ def closed_by_peer(close_code: int | None, reason: str) -> Closed:
     """The error for a channel that the peer closed.
 
     The peer's reason becomes the error's code if it is one that peers are told; it can decide no more than whether
-    we try again. Of other texts the message has those that are a code: any other is the peer's.
+    we try again. Of other texts the message has those that peers are told: any other is the peer's.
     """
     return _closed("the peer", close_code or 1006, reason)
 
@@ -154,5 +154,5 @@ def closed_by_us(close_code: int, reason: str) -> Closed:
 def _closed(who: str, close_code: int, reason: str) -> Closed:
     known = CODES.get(reason)
     code = reason if known is not None and known.told == "at once" else "connection_closed"
-    said = f" {reason}" if known is not None else ""
+    said = f" {reason}" if known is not None and known.told != "never" else ""
     return Closed(code, f"{who} closed the channel with {close_code}{said}", close_code=close_code)
