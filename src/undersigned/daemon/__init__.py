@@ -16,9 +16,10 @@ from undersigned.daemon.listener import (
 from undersigned.daemon.mcp_http import HttpGate
 from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
-from undersigned.daemon.peer import Peer, SyncPeer
+from undersigned.daemon.peer import Peer
 from undersigned.daemon.registry import RegistryServer
 from undersigned.daemon.serving import signed_headers
+from undersigned.daemon.sync_peer import SyncPeer
 from undersigned.daemon.witness import Contradiction, WitnessBook, Witnessed, WitnessServer
 from undersigned.runtime import Hire, HireResult, needed_text, unresolved
 

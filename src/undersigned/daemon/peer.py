@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, UndersignedError
+from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import require_unwritten
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
@@ -34,7 +32,6 @@ from undersigned.runtime import (
     GathererLimits,
     Handler,
     Hire,
-    HireResult,
     Home,
     LinkageDesk,
     ListenPart,
@@ -49,11 +46,13 @@ from .control import ControlListener
 from .gate_desk import GateDesk
 from .listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from .log_files import LogFiles
-from .loop_thread import LoopThread
 from .serving import ArtifactDoor, SignedRequests
 from .vc_api import VcApi
 
-__all__ = ["Peer", "SyncPeer"]
+if TYPE_CHECKING:
+    from .sync_peer import SyncPeer
+
+__all__ = ["Peer"]
 
 YOUNG_OBJECTS: Final = 50_000
 """So many new objects that may refer to others before the garbage collector looks among them; Python has 700."""
@@ -129,6 +128,8 @@ class Peer(Agent):
         Raises:
             ConfigurationError: As `open`.
         """
+        from .sync_peer import SyncPeer
+
         return SyncPeer(
             cls.open(
                 home,
@@ -531,86 +532,3 @@ async def _review_sbom(reviewed: Reviewed) -> Mapping[str, bool]:
     except ImportError as exc:
         raise ConfigurationError("missing_extra", "reviewing an SBOM needs the extra: undersigned[prov]") from exc
     return await module.review_sbom(reviewed)
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _takes_what(
-    model: Callable[Concatenate[Peer, P], object],
-) -> Callable[[Callable[..., R]], Callable[Concatenate[SyncPeer, P], R]]:
-    """Decorator: the method takes what `model` takes, for type checkers, editors and `help` too."""
-
-    def named(method: Callable[..., R]) -> Callable[Concatenate[SyncPeer, P], R]:
-        returns = inspect.signature(method).return_annotation
-        vars(method)["__signature__"] = inspect.signature(model).replace(return_annotation=returns)
-        return cast("Callable[Concatenate[SyncPeer, P], R]", method)
-
-    return named
-
-
-class SyncPeer:
-    """A peer for callers without asyncio. Enter it, call it, leave it; each call blocks until it is done.
-
-    It runs in a thread of its own, so it answers others between calls too. Several threads may call it at the same
-    time; a process that is forked opens its own.
-    """
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self._thread: LoopThread | None = None
-
-    def __enter__(self) -> SyncPeer:
-        _require_no_loop()
-        thread = LoopThread(self._peer)
-        thread.open()
-        self._thread = thread
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.close()
-
-    @_takes_what(Peer.hire)
-    def hire(self, *order: Any, **options: Any) -> HireResult:
-        """As `Peer.hire`, whose arguments it takes; returns the result. What it calls (`review`, `approve`) runs in the
-        peer's thread.
-
-        Raises:
-            LocalProtocolError: `wrong_state`: it was not entered, an event loop runs in this thread, or this process
-                was forked from the one that entered it; `connection_closed`: it was left meanwhile.
-            UndersignedError: As `Peer.hire`.
-        """
-        _require_no_loop()
-        if self._thread is None:
-            raise LocalProtocolError("wrong_state", "enter the peer first: with Peer.open_sync(...) as peer")
-
-        async def hired() -> HireResult:
-            return await self._peer.hire(*order, **options)
-
-        return self._thread.call(hired())
-
-    @property
-    def peer(self) -> Peer:
-        """The asynchronous peer."""
-        return self._peer
-
-
-def _require_no_loop() -> None:
-    """Returns if no event loop runs in this thread, which a call that blocks would hold up.
-
-    Raises:
-        LocalProtocolError: `wrong_state`.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    what = (
-        "an event loop runs here, which this would block: async with Peer.open(...) as peer, and await peer.hire(...)"
-    )
-    raise LocalProtocolError("wrong_state", what)

@@ -10,7 +10,7 @@ from undersigned.encoding import Instant, seconds_between, shift
 
 from .clock import LOOK_SECONDS, Clock
 
-__all__ = ["Alarm"]
+__all__ = ["NOTHING", "Alarm"]
 
 SHORTEST_PAUSE_SECONDS: Final = 2
 LONGEST_PAUSE_SECONDS: Final = 60
@@ -18,6 +18,7 @@ LONGEST_PAUSE_SECONDS: Final = 60
 SHORTEST_DELAY_SECONDS: Final = 0.05
 """What is due already waits so long, so that nothing else is kept from its turn."""
 NOTHING: Final[frozenset[str]] = frozenset()
+"""One for all: each empty set takes as much as a set of four."""
 
 
 class Alarm:

@@ -47,7 +47,7 @@ from undersigned.protocol import (
     wake_at,
 )
 
-from .alarm import Alarm
+from .alarm import NOTHING, Alarm
 from .inbox import Arrived, Asked, Inbox, fail
 from .pace import progress_seconds
 from .receiving import STATING, Receiver
@@ -65,8 +65,6 @@ _log = structlog.get_logger()
 REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
 STATING_TYPES = frozenset(move.__name__ for move in STATING)
-NOTHING: frozenset[str] = frozenset()
-"""One for all: each empty set takes as much as a set of four."""
 LATE_SECONDS = 5
 """So much later than it should a turn begins only where this side stood still: its store, its machine or its clock."""
 RETRY_SECONDS = 1.0

@@ -12,14 +12,13 @@ from undersigned.errors import LedgerError, ScopeError
 from undersigned.ledger import Ledger, Row, Settlement
 from undersigned.protocol import Engagement, position
 
+from .alarm import NOTHING
 from .turn import Loaded, Turn
 
 __all__ = ["Journal", "heard_at"]
 
 MAX_KEPT_BACK = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
-NOTHING: frozenset[Digest] = frozenset()
-"""One for all: each empty set takes as much as a set of four."""
 
 
 class Journal:
@@ -47,7 +46,7 @@ class Journal:
         """Whether the ledger holds it as not over."""
         self.leaf: tuple[bytes, int] | None = None
         """The last leaf of a contract that this process put into the log, and its place there."""
-        self.notices = NOTHING
+        self.notices: frozenset[Digest] = NOTHING
         """Notices of the peer that were recorded."""
         self.heard_at: Instant = ""
         """When the provider was last heard of, as far as that is stored."""
