@@ -201,4 +201,5 @@ def _code() -> int:
                 _in_brief(exc).show()
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
+        end_quietly()  # the last Ctrl-C may have come just before it was said, or in its midst
         return INTERRUPTED
