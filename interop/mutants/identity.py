@@ -20,7 +20,8 @@ from undersigned.jsonld import canonical, processor
 from undersigned.keys import ed25519
 from undersigned.messages import codec
 from undersigned.proof import data_integrity, verify_proof
-from undersigned.runtime import fetching, meeting
+from undersigned.runtime.fetching import fetcher as fetching
+from undersigned.runtime.negotiation import meeting
 from undersigned.transport import Budget, proving
 
 ORDER = 2**252 + 27742317777372353535851937790883648493

@@ -29,23 +29,11 @@ from undersigned.errors import (
 from undersigned.messages import MESSAGE_TYPES, Delivery, Message, Offer, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
-from undersigned.runtime import (
-    beliefs,
-    changes,
-    conversation,
-    hirer,
-    intake,
-    meeting,
-    outgoing,
-    papers,
-    provider,
-    receiving,
-    review,
-    saying,
-    status_keeper,
-    turn,
-    work,
-)
+from undersigned.runtime.agent import hirer, intake, provider
+from undersigned.runtime.engagement import conversation, outgoing, receiving, saying, turn
+from undersigned.runtime.execution import changes, review, work
+from undersigned.runtime.fetching import status_keeper
+from undersigned.runtime.negotiation import beliefs, meeting, papers
 from undersigned.transport import base, proving
 
 __all__ = ["MUTANTS", "TOGETHER", "UNSEEN", "Mutant"]
@@ -279,7 +267,7 @@ def _other_recipient() -> None:
 
         return await real(channel, Anybody(identities), *args, **options)
 
-    from undersigned.runtime import links
+    from undersigned.runtime.agent import links
 
     links.admit = admit
     _proof_of_connections("domain")
@@ -348,7 +336,7 @@ def _any_version() -> None:
 
 @mutant("holds no log against what it signed before", "HIRE-LOG-05", "ledger-forked", "ledger-went-back")
 def _any_log() -> None:
-    from undersigned.runtime import witnessing
+    from undersigned.runtime.agent import witnessing
 
     real = witnessing.CrossWitness.check
 
@@ -959,7 +947,7 @@ def _any_status() -> None:
 
 @mutant("knows nobody by a document that is published", "HIRE-CLS-02", "keys-did-web")
 def _no_did_web() -> None:
-    from undersigned.runtime import gather
+    from undersigned.runtime.fetching import gather
 
     real = gather.Gatherer.document
 
@@ -1481,7 +1469,7 @@ def _no_bytes() -> None:
 
 @mutant("continues whatever is named", "HIRE-NEG-23", "negotiation-continues-nothing")
 def _continues_anything() -> None:
-    from undersigned.runtime import shell
+    from undersigned.runtime.agent import shell
 
     real = shell.check_received
 
@@ -1592,7 +1580,7 @@ def _no_disputes() -> None:
     "reconnect-half-open-in-work",
 )
 def _holds_half_open() -> None:
-    from undersigned.runtime import links
+    from undersigned.runtime.agent import links
 
     real = links.Links._channel
 
@@ -1617,7 +1605,7 @@ def _dials_once() -> None:
         dialled.append(url)
         return await real(url, **options)
 
-    from undersigned.runtime import links
+    from undersigned.runtime.agent import links
 
     links.connect = connect
 
@@ -1637,7 +1625,7 @@ def _accepts_anything() -> None:
 
 @mutant("refuses work that does not hold, in place of a verdict", "HIRE-ATT-13", "hirer-broken-delivery")
 def _refuses_a_delivery() -> None:
-    from undersigned.runtime import shell
+    from undersigned.runtime.agent import shell
 
     real = shell.check_received
 

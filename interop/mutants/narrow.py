@@ -17,18 +17,11 @@ from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 from undersigned.messages import SignedMessage, VerifiedMessage, codec, draft, recorded_message
 from undersigned.protocol import ENDED, ROWS, case, fold
-from undersigned.runtime import (
-    agent,
-    beliefs,
-    gather,
-    intake,
-    papers,
-    review,
-    saying,
-    status_keeper,
-    turn,
-    witnessing,
-)
+from undersigned.runtime.agent import agent, intake, witnessing
+from undersigned.runtime.engagement import saying, turn
+from undersigned.runtime.execution import review
+from undersigned.runtime.fetching import gather, status_keeper
+from undersigned.runtime.negotiation import beliefs, papers
 from undersigned.transport import proving
 
 # ---------------------------------------------------------------------- helpers

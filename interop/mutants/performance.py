@@ -20,7 +20,11 @@ from undersigned.jsonld import compiled
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.proof.suites import rdfc
 from undersigned.protocol import fold, lane, performance
-from undersigned.runtime import SystemClock, intake, papers, review, saying, turn
+from undersigned.runtime import SystemClock
+from undersigned.runtime.agent import intake
+from undersigned.runtime.engagement import saying, turn
+from undersigned.runtime.execution import review
+from undersigned.runtime.negotiation import papers
 from undersigned.scope import decision
 
 OTHER = digest_bytes(b"another")
@@ -295,7 +299,7 @@ def _unapproved() -> None:
 
 @mutant("takes a no for a yes", "HIRE-SCO-13", "scope-asks-again")
 def _no_is_yes() -> None:
-    from undersigned.runtime import requests
+    from undersigned.runtime.execution import requests
 
     real = requests.Requests._answer
 

@@ -44,9 +44,8 @@ from undersigned.runtime import (
     create_home,
     export_pack,
     gather_evidence,
-    open_artifacts,
 )
-from undersigned.runtime.incoming import PIECE_BYTES
+from undersigned.runtime.artifacts.incoming import PIECE_BYTES
 from undersigned.testing import free_ports
 from undersigned.trace import trace
 
@@ -429,10 +428,10 @@ async def test_the_settings_name_it(s3: Server, tmp_path: Path, monkeypatch: pyt
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     home = home_with(tmp_path, "s3://bucket/of-acme")
-    store = open_artifacts(home)
+    store = home.open_artifacts()
     await store.check()
     digest = (await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))).digest
-    assert await read(open_artifacts(Home(home.path)), digest) == LARGE
+    assert await read(Home(home.path).open_artifacts(), digest) == LARGE
     assert store.where == "s3://bucket/of-acme"
     (stored,) = (one for batch in obstore.list(obstore.store.from_url(store.where)) for one in batch)
     assert str(stored["e_tag"]).endswith('-2"'), "it went up in two parts"
@@ -509,14 +508,14 @@ async def test_a_damaged_object_is_fetched_again_and_one_out_of_reach_is_named(
             order = {"task": "summary", "inputs": {"report": b"x"}, "price": "5 EUR", "deliverable": "summary.txt"}
             result = await hirer.hire(did, **order)
             assert result["summary.txt"] == DATA
-            assert await open_artifacts(Home(acme.path)).get(digest) == DATA
+            assert await Home(acme.path).open_artifacts().get(digest) == DATA
         obstore.put(obstore.store.from_url(url), digest, b"?" + DATA[1:])
     monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
     home = Home(acme.path)
     ledger = await open_ledger(home.ledger_url, read_only=True)
     try:
         absent: list[Absent] = []
-        store, own = open_artifacts(home), home.configuration.did
+        store, own = home.open_artifacts(), home.configuration.did
         pack = await export_pack(ledger, store, own, result.engagement, absent=absent.append)
         assert absent == [Absent(result.engagement, digest, "summary.txt", "unavailable", f"{url}/{digest}")]
         assert verify_pack(pack, now=SystemClock().now()).ok
@@ -529,7 +528,7 @@ async def test_a_damaged_object_is_fetched_again_and_one_out_of_reach_is_named(
 
 
 async def test_a_folder_elsewhere_is_named_as_a_url(tmp_path: Path) -> None:
-    store = open_artifacts(home_with(tmp_path, f"file://{tmp_path}/else%20where"))
+    store = home_with(tmp_path, f"file://{tmp_path}/else%20where").open_artifacts()
     digest = await store.put(DATA)
     assert await asyncio.to_thread((tmp_path / "else where" / digest).read_bytes) == DATA
 
@@ -554,7 +553,7 @@ async def test_could_not_look_is_no(what: str, s3: Server, tmp_path: Path, monke
         monkeypatch.delenv("AWS_ALLOW_HTTP")
     else:
         monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}")
-    store = open_artifacts(home_with(tmp_path, url))
+    store = home_with(tmp_path, url).open_artifacts()
     with closing(silent):
         if what == "no bucket":
             # Nothing is in a bucket that is not there; S3 answers both in one way. But nothing can be kept there.
@@ -592,12 +591,12 @@ def test_the_settings_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     file = tmp_path / "home" / "undersigned.toml"
     file.write_text(f"{file.read_text()}\n{text_of('toml artifacts')}")
     home = Home(tmp_path / "home")
-    assert open_artifacts(home).where == home.configuration.artifacts.store == "s3://acme-artifacts/agents"
+    assert home.open_artifacts().where == home.configuration.artifacts.store == "s3://acme-artifacts/agents"
 
 
 def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(ConfigurationError) as refused:
-        open_artifacts(home_with(tmp_path, "s3://bucket/of-acme"))
+        home_with(tmp_path, "s3://bucket/of-acme").open_artifacts()
     assert refused.value.code == "missing_extra"
     assert "undersigned[artifacts]" in refused.value.message

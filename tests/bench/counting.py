@@ -23,7 +23,7 @@ from undersigned.keys import PublicKey
 from undersigned.ledger import Commit
 from undersigned.ledger.sqlite_writer import Writer
 from undersigned.runtime import ArtifactStore, Body
-from undersigned.runtime.fetching import Fetcher
+from undersigned.runtime.fetching.fetcher import Fetcher
 from undersigned.runtime.signers import PrivateKey
 from undersigned.transport import AcceptedChannel
 from undersigned.transport.websocket import DialledChannel

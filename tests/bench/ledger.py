@@ -15,7 +15,7 @@ from pathlib import Path
 
 from undersigned.encoding import digest_hex
 from undersigned.ledger import Ledger, open_ledger
-from undersigned.runtime.logbook import audited, kept_leaves
+from undersigned.runtime.log.logbook import audited, kept_leaves
 from undersigned.transparency import Checkpoint, Frontier, leaf_hash, verify_consistency, verify_inclusion
 
 __all__ = ["show_ledger"]

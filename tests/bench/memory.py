@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from undersigned.runtime import crowd, hire_order, intake
+from undersigned.runtime import hire_order
+from undersigned.runtime.agent import crowd, intake
 
 from .pair import HIRER, Pair, on_side, two_peers
 

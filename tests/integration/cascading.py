@@ -14,7 +14,7 @@ from typing import Any
 
 from undersigned.daemon import Peer
 from undersigned.runtime import Conversation, Job, Reviewed
-from undersigned.runtime.subcontracts import Subcontracts
+from undersigned.runtime.agent.subcontracts import Subcontracts
 
 
 async def main(home: str, did: str, *more: str) -> None:

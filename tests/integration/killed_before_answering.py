@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from undersigned.cli import main
-from undersigned.runtime import contract_orders
+from undersigned.runtime.execution import contract_orders
 
 
 def killed(_file: Path, _raw: bytes) -> None:

@@ -35,7 +35,8 @@ from undersigned.daemon.door import ListenerLimits
 from undersigned.encoding import digest_bytes, seconds_between
 from undersigned.errors import UndersignedError
 from undersigned.evidence import STEPS, read_archive, verifier_page
-from undersigned.runtime import ABSENT, Home, SystemClock, artifacts, hire_order
+from undersigned.runtime import ABSENT, Home, SystemClock, hire_order
+from undersigned.runtime.artifacts import store as artifacts
 from undersigned.testing import Actor
 from undersigned.transport import ChannelLimits, connect
 from unit.cli.running import files, run
@@ -192,7 +193,7 @@ def test_an_artifact_that_cannot_be_read_is_named_and_the_rest_is_proved(
         case "missing":
             (folder / digest).unlink()
         case "large":
-            monkeypatch.setattr("undersigned.runtime.export.MAX_WHOLE_BYTES", len(made) - 1)
+            monkeypatch.setattr("undersigned.runtime.evidence.export.MAX_WHOLE_BYTES", len(made) - 1)
         case _:
             folder.rename(home / "aside")
             folder.write_bytes(b"something else is here")

@@ -25,8 +25,9 @@ from undersigned.encoding import Digest, EngagementId, digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Artifact
-from undersigned.runtime import SMALL_BYTES, ArtifactStore, Home, Job, Reviewed, export, export_pack
-from undersigned.runtime.transfers import transfer
+from undersigned.runtime import SMALL_BYTES, ArtifactStore, Home, Job, Reviewed, export_pack
+from undersigned.runtime.artifacts.transfers import transfer
+from undersigned.runtime.evidence import export
 from undersigned.scope import Grant, Limit, Scope
 
 BLOCK = bytes(range(256)) * 4096
@@ -117,7 +118,7 @@ async def test_nothing_large_is_held_by_either_side(tmp_path: Path) -> None:
 
 async def test_a_pack_names_what_is_too_large_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It proves the hire without the bytes, which anybody can hold against the digest in it."""
-    monkeypatch.setattr("undersigned.runtime.export.MAX_WHOLE_BYTES", SIZE - 1)
+    monkeypatch.setattr("undersigned.runtime.evidence.export.MAX_WHOLE_BYTES", SIZE - 1)
     async with peers(tmp_path) as (acme, globex):
         result = await hired(acme, globex, write(tmp_path / "given"))
         await until(lambda: not acme.conversations)
@@ -235,7 +236,7 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path, m
                 raise
 
         acme.artifacts.size = sometimes  # type: ignore[method-assign]
-        monkeypatch.setattr("undersigned.runtime.job.transfer", hearing)
+        monkeypatch.setattr("undersigned.runtime.execution.job.transfer", hearing)
         result = await hired(acme, globex, write(tmp_path / "given", SHORT))
         assert (result["summary.txt"], heard) == (b"1000", ["overloaded"])
         assert asked.count(digest_bytes(b"1000")) > 1
@@ -267,7 +268,7 @@ async def test_what_is_damaged_in_the_own_store_is_fetched_again(size: int, chan
 
 async def test_an_input_that_is_damaged_here_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hirer's own copy, which it judges the work by: it waits until that is right again, and signs nothing."""
-    monkeypatch.setattr("undersigned.runtime.review.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("undersigned.runtime.execution.review.RETRY_SECONDS", 0.05)
     given = write(tmp_path / "given")
     met: list[str] = []
 
@@ -294,7 +295,7 @@ async def test_an_input_that_is_damaged_here_is_no_verdict(tmp_path: Path, monke
 async def test_a_folder_that_is_away_for_a_moment_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("undersigned.runtime.review.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("undersigned.runtime.execution.review.RETRY_SECONDS", 0.05)
 
     async def work(job: Job) -> None:
         await read_and_count(job)
@@ -321,7 +322,7 @@ async def test_a_folder_that_is_full_for_a_moment_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What had come until then is kept, and not asked for again."""
-    monkeypatch.setattr("undersigned.runtime.review.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("undersigned.runtime.execution.review.RETRY_SECONDS", 0.05)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     given = write(tmp_path / "given")
     async with peers(tmp_path) as (acme, globex):
@@ -335,7 +336,7 @@ async def test_a_folder_that_is_full_for_a_moment_is_waited_for(
                 met.append((error.code, of[3].size))
                 raise
 
-        monkeypatch.setattr("undersigned.runtime.transfers.transfer", full)
+        monkeypatch.setattr("undersigned.runtime.artifacts.transfers.transfer", full)
         try:
             result = await hired(acme, globex, given)
         finally:

@@ -20,10 +20,10 @@ from undersigned.errors import LogProofError, PolicyError, UndersignedError
 from undersigned.ledger import Seen, decided, open_ledger
 from undersigned.messages import Closing, LogHead, recorded_message
 from undersigned.runtime import HireResult, Home, SystemClock
-from undersigned.runtime.forks import fork_document
-from undersigned.runtime.logbook import stated_heads
-from undersigned.runtime.saying import Speaker
-from undersigned.runtime.turn import Say
+from undersigned.runtime.engagement.saying import Speaker
+from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.log.forks import fork_document
+from undersigned.runtime.log.logbook import stated_heads
 from undersigned.transparency import (
     Checkpoint,
     Frontier,

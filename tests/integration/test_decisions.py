@@ -38,8 +38,8 @@ from undersigned.runtime import (
     recorded_decisions,
     replay_decision,
 )
-from undersigned.runtime.decisions import Gathering
-from undersigned.runtime.kept import KeptInputs
+from undersigned.runtime.engagement.kept import KeptInputs
+from undersigned.runtime.evidence.decisions import Gathering
 from undersigned.trust import Anchors, Answers, Decision, Policy, Restored, differences, replay
 from unit.cli.running import run
 

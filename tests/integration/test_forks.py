@@ -22,7 +22,7 @@ from undersigned.encoding import canonicalize, digest_bytes, digest_from_hex
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Fork, contradicted, decided, open_ledger
 from undersigned.runtime import Home, SystemClock, create_home
-from undersigned.runtime.forks import check_fork
+from undersigned.runtime.log.forks import check_fork
 from undersigned.transparency import checkpoint_text, signed_note
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]

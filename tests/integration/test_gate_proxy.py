@@ -19,7 +19,7 @@ from integration.interrupted import Interrupted
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
 from undersigned.encoding import digest_bytes
-from undersigned.runtime.turn import Say
+from undersigned.runtime.engagement.turn import Say
 from undersigned.transport import Identity
 
 APP = "/repos/app/files/readme"

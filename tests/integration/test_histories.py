@@ -12,7 +12,7 @@ from integration.hires import REPORT, assert_one_contract_or_none, free_ports, u
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json
 from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership, rotate_key
-from undersigned.runtime.own_log import continue_log
+from undersigned.runtime.home.own_log import continue_log
 
 pytestmark = pytest.mark.timeout(90)
 

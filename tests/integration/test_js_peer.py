@@ -31,7 +31,7 @@ from undersigned.errors import PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.evidence.archive import read_archive, write_archive
 from undersigned.runtime import Conversation, Home, Job, OfferPart, SystemClock, create_home, issue_membership
-from undersigned.runtime.requests import Wanted
+from undersigned.runtime.execution.requests import Wanted
 from undersigned.scope import Grant, Limit, Scope
 from undersigned.testing import GUILD
 

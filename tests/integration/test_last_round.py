@@ -23,7 +23,7 @@ from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.evidence import read_archive
 from undersigned.ledger import Head, open_ledger
 from undersigned.runtime import Answer, Gatherer, Home, create_home, issue_membership
-from undersigned.runtime.witnesses import LAST_SECONDS
+from undersigned.runtime.log.witnesses import LAST_SECONDS
 from undersigned.transparency import (
     Verifier,
     checkpoint_text,

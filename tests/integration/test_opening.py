@@ -17,7 +17,7 @@ from undersigned import Peer
 from undersigned.errors import LedgerUnavailable
 from undersigned.ledger.sqlite_file import Lock
 from undersigned.runtime import ControlPart
-from undersigned.runtime.conversations import Conversations
+from undersigned.runtime.engagement.conversations import Conversations
 from undersigned.testing import free_ports
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]

@@ -46,7 +46,7 @@ from undersigned.evidence import TAMPERINGS, read_archive, tamper, verifier_page
 from undersigned.keys import KeyKind, public_key_from_multikey
 from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
-from undersigned.runtime.meeting import Meeting
+from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {

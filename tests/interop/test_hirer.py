@@ -34,7 +34,8 @@ from undersigned.interop import (
     faulty_wire,
     play_all,
 )
-from undersigned.runtime import create_home, intake, issue_membership
+from undersigned.runtime import create_home, issue_membership
+from undersigned.runtime.agent import intake
 from undersigned.testing import GUILD, Actor
 from undersigned.transport import SUBPROTOCOL
 

@@ -16,7 +16,8 @@ from undersigned.daemon import Peer
 from undersigned.interop import Stage, chosen, play_all
 from undersigned.interop.player import Player
 from undersigned.interop.scenario import Wait
-from undersigned.runtime import Job, intake
+from undersigned.runtime import Job
+from undersigned.runtime.agent import intake
 
 
 async def test_a_move_that_comes_during_the_last_turn_is_refused(

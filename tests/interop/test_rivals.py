@@ -85,12 +85,12 @@ def test_ours_refuses_every_attack_and_takes_what_is_honest(adapter: str, those:
 SEEDED = {
     "signature-of-nothing": (
         "ours",
-        "import undersigned.runtime.papers as at\nat.verify_countersigned = lambda *given, **named: None",
+        "import undersigned.runtime.negotiation.papers as at\nat.verify_countersigned = lambda *given, **named: None",
         "the peer holds sealed",
     ),
     "longer-name": (
         "ours_at_work",
-        "from msgspec.structs import replace\nimport undersigned.runtime.gate as at\nright = at.permits\n"
+        "from msgspec.structs import replace\nimport undersigned.runtime.execution.gate as at\nright = at.permits\n"
         "at.permits = lambda scope, used, asked, *rest: "
         "right(scope, used, replace(asked, target=asked.target.removesuffix('-secret')), *rest)",
         "the gate grants repo:read https://git.acme.example/app-secret by clause read",

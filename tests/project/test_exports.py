@@ -55,8 +55,10 @@ def test_the_three_lists_of_public_names_agree() -> None:
         assert getattr(undersigned, name) is getattr(importlib.import_module(module), name)
 
 
-def test_every_module_of_the_shell_is_named_where_the_package_says_what_it_holds() -> None:
-    """There are some hundred side by side: who looks for one reads there which is about what."""
-    text = (undersigned.runtime.__doc__ or "").partition("are about:")[2]
-    named = [name for line in re.split(r"\n- ", text) for name in re.findall(r"\w+", line.partition(":")[2])]
-    assert sorted(named) == sorted(one.name for one in pkgutil.iter_modules(undersigned.runtime.__path__))
+def test_every_room_of_the_shell_is_named_where_the_package_says_what_it_holds() -> None:
+    """Who looks for one reads there, and in the first line of each folder, which is about what."""
+    named = re.findall(r"`(\w+)`", (undersigned.runtime.__doc__ or "").partition("Its folders,")[2])
+    rooms = list(pkgutil.iter_modules(undersigned.runtime.__path__))
+    assert sorted(set(named)) == sorted(one.name for one in rooms)
+    for room in rooms:
+        assert importlib.import_module(f"undersigned.runtime.{room.name}").__doc__

@@ -42,7 +42,7 @@ from undersigned.errors import UndersignedError
 from undersigned.messages import Acceptance, Offer, Receipt, Seal, recorded_message
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, Role, legal, pending
 from undersigned.runtime import Job, Order
-from undersigned.runtime.papers import keys_of
+from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.testing import (
     Actor,
     HandClock,

@@ -20,8 +20,8 @@ from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, Unde
 from undersigned.messages import Cancel, Delivery
 from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, lost_at, rotate_key
-from undersigned.runtime.order import ARTIFACT_READ
-from undersigned.runtime.ordering import hire_order
+from undersigned.runtime.agent.ordering import hire_order
+from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import compile_scope, read_scope
 
 

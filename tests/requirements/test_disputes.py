@@ -22,7 +22,7 @@ from undersigned.ledger import TrustStore
 from undersigned.messages import Closing
 from undersigned.protocol import Early
 from undersigned.runtime import Conversation, Say, held_until
-from undersigned.runtime.turn import EARLY
+from undersigned.runtime.engagement.turn import EARLY
 from undersigned.testing import ARBITER, ARTIFACT, Actor
 from unit.cli.running import run
 

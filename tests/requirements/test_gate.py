@@ -16,7 +16,7 @@ from undersigned.errors import LedgerUnavailable, ScopeError
 from undersigned.ledger import Ledger, Reservation, open_ledger
 from undersigned.protocol import STATES
 from undersigned.runtime.clock import Clock
-from undersigned.runtime.gate import MAX_REFUSALS, Gate, Refusal
+from undersigned.runtime.execution.gate import MAX_REFUSALS, Gate, Refusal
 from undersigned.scope import Action, Approved, Grant, Label, Labels, Limit, Scope, arguments_of
 from undersigned.testing import HandClock
 

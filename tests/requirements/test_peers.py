@@ -19,7 +19,7 @@ from undersigned.errors import Closed, PolicyError, ResolutionError, ScopeError,
 from undersigned.evidence import verify_pack
 from undersigned.messages import Review, Sync, decode_message, draft
 from undersigned.runtime import Home, Job, Reviewed, SystemClock, export_pack
-from undersigned.runtime.sealing import seal
+from undersigned.runtime.negotiation.sealing import seal
 from undersigned.testing import Actor
 from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
 
@@ -384,7 +384,7 @@ async def test_credentials_are_checked_again_before_the_seal(tmp_path: Path, mon
         later.days = 400
         return await seal(*given)
 
-    monkeypatch.setattr("undersigned.runtime.hirer.seal", slow)
+    monkeypatch.setattr("undersigned.runtime.agent.hirer.seal", slow)
     async with (
         Watching(acme, clock=later) as hirer,
         Watching(globex, handlers={"summary": summarise}, clock=later) as provider,

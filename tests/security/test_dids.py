@@ -38,7 +38,7 @@ from undersigned.errors import UndersignedError
 from undersigned.evidence import read_pack, verify_pack
 from undersigned.messages import decode_message, verify_message
 from undersigned.runtime import PrivateKey, export_pack
-from undersigned.runtime.fetching import GathererLimits
+from undersigned.runtime.fetching.fetcher import GathererLimits
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 

@@ -20,7 +20,9 @@ from undersigned.contract import Terms
 from undersigned.encoding import Digest, JsonObject, shift
 from undersigned.evidence import Report, verify_pack
 from undersigned.messages import Delivery
-from undersigned.runtime import Job, export, export_pack, receiving
+from undersigned.runtime import Job, export_pack
+from undersigned.runtime.engagement import receiving
+from undersigned.runtime.evidence import export
 from undersigned.testing import ARTIFACT, breach, cancel, receipt, resume, review, start, suspend
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]

@@ -26,8 +26,8 @@ from undersigned.ledger import open_ledger
 from undersigned.messages import Offer
 from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS
 from undersigned.runtime import Home
-from undersigned.runtime.ordering import hire_order
-from undersigned.runtime.turn import entry_of
+from undersigned.runtime.agent.ordering import hire_order
+from undersigned.runtime.engagement.turn import entry_of
 from undersigned.testing import (
     ARBITER,
     ARTIFACT,

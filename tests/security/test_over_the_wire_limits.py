@@ -13,9 +13,9 @@ from security.wire_attacker import Attacker, Hiring, Line, Stranger, hiring_at, 
 from security.wire_world import World
 from undersigned.credentials import membership
 from undersigned.encoding import canonicalize, digest_bytes, shift
-from undersigned.runtime import crowd as crowds
-from undersigned.runtime import links, presence
-from undersigned.runtime.crowd import Crowd
+from undersigned.runtime.agent import crowd as crowds
+from undersigned.runtime.agent import links, presence
+from undersigned.runtime.agent.crowd import Crowd
 from undersigned.testing import presentation, sync
 from undersigned.transport import Budget
 

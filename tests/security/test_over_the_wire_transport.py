@@ -29,7 +29,8 @@ from security.wire_attacker import Attacker, Hiring, Line, Stranger, quiet_logs,
 from security.wire_world import World, world_in
 from undersigned.encoding import base58_encode, canonicalize
 from undersigned.messages import decode_message, verify_message
-from undersigned.runtime import Job, intake
+from undersigned.runtime import Job
+from undersigned.runtime.agent import intake
 from undersigned.testing import HurriedClock, hurry
 from undersigned.transport import Channel
 

@@ -16,7 +16,7 @@ from undersigned.errors import ScopeError
 from undersigned.messages import Delivery
 from undersigned.protocol import Noted, apply, passed, pending, rights
 from undersigned.runtime import ControlPart
-from undersigned.runtime.order import ARTIFACT_READ
+from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action
 
 HOUR = 3600

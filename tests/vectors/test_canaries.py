@@ -28,7 +28,7 @@ from undersigned.keys import ecdsa, ed25519, public_key
 from undersigned.messages import verify as messages
 from undersigned.proof import data_integrity, sets
 from undersigned.protocol import case, fold, guards, performance
-from undersigned.runtime import documents
+from undersigned.runtime.engagement import documents
 from undersigned.scope import decision
 from undersigned.transport import proving
 from vectors import test_vectors as runner

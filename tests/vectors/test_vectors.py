@@ -61,10 +61,10 @@ from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, basis, begin, outcome
 from undersigned.runtime import read_multibase_note
-from undersigned.runtime.accusations import proved
-from undersigned.runtime.documents import require_names
-from undersigned.runtime.logbook import Held, audited, verified_note
-from undersigned.runtime.tracing import verified_pack
+from undersigned.runtime.engagement.documents import require_names
+from undersigned.runtime.evidence.accusations import proved
+from undersigned.runtime.evidence.tracing import verified_pack
+from undersigned.runtime.log.logbook import Held, audited, verified_note
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
 from undersigned.trace import Evidence, Heard, MadeFrom, SeenList, asked_about, judge
 from undersigned.trace import Held as Pack

@@ -52,7 +52,6 @@ from undersigned.runtime import (
     leave_order,
     load_engagement,
     lost_at,
-    open_artifacts,
     open_requests,
     parse_price,
     read_document,
@@ -165,7 +164,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
 
 async def _kept(home: Home, delivered: Iterable[Artifact]) -> dict[str, str]:
     """Where the bytes are, by name: of what was handed over, once they were fetched and checked."""
-    store = open_artifacts(home)
+    store = home.open_artifacts()
     try:
         return {one.name: store.place(one.digest) for one in delivered if await store.size(one.digest) is not None}
     except LedgerUnavailable:

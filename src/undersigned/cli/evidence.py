@@ -23,7 +23,6 @@ from undersigned.runtime import (
     judge_pack,
     left_out,
     naming,
-    open_artifacts,
     open_file,
     read_file,
 )
@@ -68,7 +67,7 @@ async def export_to(
     store = await reading(home)
     try:
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
-        kept = open_artifacts(home)
+        kept = home.open_artifacts()
         data = await export_pack(
             store, kept, home.configuration.did, engagement, withhold=withhold, issuers=home.issuers(), absent=absent
         )

@@ -13,8 +13,7 @@ from undersigned.errors import ConfigurationError, ResolutionError, UndersignedE
 from undersigned.ledger import Fork, Ledger, decided, open_ledger
 from undersigned.runtime import SystemClock
 from undersigned.runtime.files import read_file, why
-from undersigned.runtime.forks import check_fork, fork_document
-from undersigned.runtime.witnessing import words
+from undersigned.runtime.log.forks import check_fork, fork_document, words
 
 from .evidence import read_document_file
 from .log import ledger

@@ -17,8 +17,8 @@ from undersigned.errors import ConfigurationError
 from undersigned.ledger import Ledger, Stated, open_ledger
 from undersigned.runtime import Gatherer, SystemClock
 from undersigned.runtime.files import read_file, why
-from undersigned.runtime.forks import fork_document
-from undersigned.runtime.logbook import (
+from undersigned.runtime.log.forks import fork_document, fork_of
+from undersigned.runtime.log.logbook import (
     Audited,
     Held,
     audited,
@@ -32,7 +32,6 @@ from undersigned.runtime.logbook import (
     stated_heads,
     verified_note,
 )
-from undersigned.runtime.witnessing import fork_of
 from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read_checkpoint, read_note
 
 from .options import FILE, FORCE_OPTION, NOTE_OPTION, checked_did, write_new

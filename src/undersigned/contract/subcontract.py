@@ -3,7 +3,7 @@
 A child names its parent by digest, and the hirer's offers of it carry the parents whole, sealed, from the direct one up
 to the root. So whoever is hired can see for itself that its contract lies inside all of them: scope, price, times, what
 is to be stated, what may be done with data, and how deep it may go on. What the children of one parent come to
-together is for their hirer to book: `runtime/subcontracts.py`.
+together is for their hirer to book: `runtime/agent/subcontracts.py`.
 
 Source: protocol-spec/16-subcontracts.md, sections 16.1 and 16.2
 """

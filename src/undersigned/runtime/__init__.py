@@ -1,55 +1,38 @@
 """The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work.
 
-Its modules, by what they are about:
+Its folders, from below to above; each imports only those before it, and what is used by all:
 
-- an agent: agent, bargaining, conversations, crowd, greetings, intake, links, presence, shell, watchers, whereabouts,
-  unread
-- an engagement while it runs: conversation, alarm, documents, inbox, journal, names, outgoing, pace, receiving,
-  remembered, saying, told, turn, untaken
-- the bargain: hirer, provider, approvals, bookings, continuing, decisions, kept, known_tasks, meeting, order, ordering,
-  papers, received, sealing, services
-- the work: work, job, acting, application, gate, guard, other_side, refusals, requests, shares, signs_of_life,
-  subcontracts
-- what is delivered: review, artifacts, contents, delivered_evidence, incoming, judging, objects, patience, transfers
-- a contract while it is performed: changes, closing, contract_orders, objections, renewal, settlement, status_watch
-- a hire as its application sees it: hire
-- whom we believe: beliefs, accusations, anchors, establishments, policy_file, registries, registry_part, reliance
-- what is fetched: fetching, bodies, gather, last_known, linkage, status_keeper
-- the log of our ledger, and those of others: logbook, forks, log_proofs, witnesses, witnessing
-- what others can check: export, tracing, verdicts
-- the state folder: home, configuration, control, files, issuing, new_home, organisation, own_keys, own_log,
-  signers, status_register, wallet
-- the machine: clock, logs
+- `fetching`: what is fetched from servers that strangers name
+- `artifacts`: contents by digest
+- `log`: the log of our ledger, and those of others
+- `home`: the state folder
+- `engagement`: one engagement while it runs
+- `negotiation`: up to the contract
+- `execution`: under a contract
+- `agent`: the agent itself, its connections, its two roles, and a hire as its application sees it
+- `evidence`: what others can check
+- `base`: what every part of an agent stands on, from `negotiation` upward
+- used by all: `application` (where its code is called), `clock`, `files`, `logs`, `names`, `signers` (private keys),
+  `unread`, `untaken`
 """
 
-from undersigned.runtime.accusations import equivocation_proof, keep_evidence, proved
-from undersigned.runtime.agent import Agent
-from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
-from undersigned.runtime.approvals import (
-    WaitingTerms,
-    drop_approval,
-    load_approvers,
-    sign_approval,
-    waiting_terms,
-)
-from undersigned.runtime.artifacts import ArtifactStore
-from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
-from undersigned.runtime.bodies import Body
-from undersigned.runtime.changes import Changes
+from undersigned.runtime.agent.agent import Agent
+from undersigned.runtime.agent.hire import Hire, HireResult, needed_text, unresolved
+from undersigned.runtime.agent.hirer import asked_by, delivered_by
+from undersigned.runtime.agent.ordering import checked_demands, hire_order
+from undersigned.runtime.agent.presence import lost_at
+from undersigned.runtime.agent.shell import Shell
+from undersigned.runtime.agent.whereabouts import LOCAL_ONLY, checked_url
+from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES, Contents
+from undersigned.runtime.artifacts.incoming import SMALL_BYTES, Stored
+from undersigned.runtime.artifacts.objects import ObjectArtifacts
+from undersigned.runtime.artifacts.store import ArtifactStore
+from undersigned.runtime.artifacts.transfers import Meter
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock, steady_seconds
-from undersigned.runtime.configuration import (
-    Configuration,
-    ListenPart,
-    OfferPart,
-    OrganisationPart,
-    TrustPart,
-    distinct_offers,
-)
-from undersigned.runtime.contents import MAX_WHOLE_BYTES, Contents
-from undersigned.runtime.contract_orders import Answered, ContractOrder, leave_order, take_back
-from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
-from undersigned.runtime.conversation import Arrived, Conversation
-from undersigned.runtime.decisions import (
+from undersigned.runtime.engagement.conversation import Arrived, Conversation
+from undersigned.runtime.engagement.turn import Event, Say, Transfer, load_engagement
+from undersigned.runtime.evidence.accusations import equivocation_proof, keep_evidence, proved
+from undersigned.runtime.evidence.decisions import (
     InForce,
     RecordedDecision,
     Replayed,
@@ -57,64 +40,67 @@ from undersigned.runtime.decisions import (
     recorded_decisions,
     replay_decision,
 )
-from undersigned.runtime.establishments import Imported, import_establishment
-from undersigned.runtime.export import ABSENT, Absent, export_pack, left_out
-from undersigned.runtime.fetching import Answer, GathererLimits
+from undersigned.runtime.evidence.establishments import Imported, import_establishment
+from undersigned.runtime.evidence.export import ABSENT, Absent, export_pack, left_out
+from undersigned.runtime.evidence.judging import judge_pack
+from undersigned.runtime.evidence.reliance import open_engagements
+from undersigned.runtime.evidence.tracing import OwnEvidence, gather_evidence, verified_pack
+from undersigned.runtime.evidence.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
+from undersigned.runtime.execution.changes import Changes
+from undersigned.runtime.execution.contract_orders import Answered, ContractOrder, leave_order, take_back
+from undersigned.runtime.execution.gate import Gate, Permit, Refusal, Resolver
+from undersigned.runtime.execution.guard import current_job, guard
+from undersigned.runtime.execution.job import Handler, Job
+from undersigned.runtime.execution.objections import came_early, held_until
+from undersigned.runtime.execution.requests import Approves, Wanted, open_requests
+from undersigned.runtime.execution.review import Reviewed, Reviewer
+from undersigned.runtime.execution.services import Service, handler_named, load_handler
+from undersigned.runtime.execution.settlement import awaited
+from undersigned.runtime.execution.work import contracts_to_deliver
+from undersigned.runtime.fetching.bodies import Body
+from undersigned.runtime.fetching.fetcher import Answer, GathererLimits
+from undersigned.runtime.fetching.gather import Gatherer
+from undersigned.runtime.fetching.other_side import Fields, Sent
+from undersigned.runtime.fetching.status_keeper import StatusKeeper
 from undersigned.runtime.files import naming, open_file, read_file, whole_file, why, write_whole
-from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
-from undersigned.runtime.gather import Gatherer
-from undersigned.runtime.guard import current_job, guard
-from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
-from undersigned.runtime.hirer import asked_by, delivered_by
-from undersigned.runtime.home import Home
-from undersigned.runtime.incoming import SMALL_BYTES, Stored
-from undersigned.runtime.issuing import issue_claims, issue_membership
-from undersigned.runtime.job import Handler, Job
-from undersigned.runtime.judging import judge_pack
-from undersigned.runtime.known_tasks import SBOM_FORMATS, TASKS
-from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
-from undersigned.runtime.log_proofs import LogProofLine
-from undersigned.runtime.logbook import beside, read_multibase_note
-from undersigned.runtime.logs import configure_logs
-from undersigned.runtime.new_home import claimed, create_home, rotate_key
-from undersigned.runtime.objections import came_early, held_until
-from undersigned.runtime.objects import ObjectArtifacts, open_artifacts
-from undersigned.runtime.order import (
-    ARTIFACT_READ,
-    MAX_NAME,
-    Order,
-    OrderInput,
-    Timing,
-    bytes_limits,
-    checked_name,
-    parse_price,
+from undersigned.runtime.home.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
+from undersigned.runtime.home.configuration import (
+    Configuration,
+    ListenPart,
+    OfferPart,
+    OrganisationPart,
+    TrustPart,
+    distinct_offers,
 )
-from undersigned.runtime.ordering import checked_demands, hire_order
-from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
-from undersigned.runtime.other_side import Fields, Sent
-from undersigned.runtime.papers import keys_of
-from undersigned.runtime.policy_file import read_policy, read_toml
-from undersigned.runtime.presence import lost_at
-from undersigned.runtime.registries import RegistryKeeper, RegistryWord
-from undersigned.runtime.registry_part import RegistryPart, read_token
-from undersigned.runtime.reliance import open_engagements
-from undersigned.runtime.requests import Approves, Wanted, open_requests
-from undersigned.runtime.review import Reviewed, Reviewer
-from undersigned.runtime.services import Service, handler_named, load_handler
-from undersigned.runtime.settlement import awaited
-from undersigned.runtime.shell import Shell
+from undersigned.runtime.home.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
+from undersigned.runtime.home.home import Home
+from undersigned.runtime.home.issuing import issue_claims, issue_membership
+from undersigned.runtime.home.linkage import DomainLink, LinkageDesk, domain_links
+from undersigned.runtime.home.new_home import claimed, create_home, rotate_key
+from undersigned.runtime.home.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
+from undersigned.runtime.home.parsing import MAX_NAME, checked_name, parse_price
+from undersigned.runtime.home.policy_file import read_policy, read_toml
+from undersigned.runtime.home.registries import RegistryKeeper, RegistryWord
+from undersigned.runtime.home.registry_part import RegistryPart, read_token
+from undersigned.runtime.home.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
+from undersigned.runtime.home.wallet import Wallet, read_handed, verify_handed
+from undersigned.runtime.log.logbook import beside, read_multibase_note
+from undersigned.runtime.log.proofs import LogProofLine
+from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
+from undersigned.runtime.logs import configure_logs
+from undersigned.runtime.negotiation.approvals import (
+    WaitingTerms,
+    drop_approval,
+    load_approvers,
+    sign_approval,
+    waiting_terms,
+)
+from undersigned.runtime.negotiation.beliefs import Beliefs, admission, viewpoint, withdrawn_as
+from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
+from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, OrderInput, Timing, bytes_limits
+from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
-from undersigned.runtime.status_keeper import StatusKeeper
-from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
-from undersigned.runtime.tracing import OwnEvidence, gather_evidence, verified_pack
-from undersigned.runtime.transfers import Meter
-from undersigned.runtime.turn import Event, Say, Transfer, load_engagement
 from undersigned.runtime.unread import Unread
-from undersigned.runtime.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
-from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
-from undersigned.runtime.whereabouts import LOCAL_ONLY, checked_url
-from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
-from undersigned.runtime.work import contracts_to_deliver
 
 __all__ = [
     "ABSENT",
@@ -252,7 +238,6 @@ __all__ = [
     "lost_at",
     "naming",
     "needed_text",
-    "open_artifacts",
     "open_engagements",
     "open_file",
     "open_key",

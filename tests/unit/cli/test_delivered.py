@@ -9,8 +9,8 @@ from undersigned.cli.delivered import not_written, write_artifacts
 from undersigned.encoding import digest_bytes
 from undersigned.errors import LedgerUnavailable
 from undersigned.runtime import ArtifactStore
-from undersigned.runtime.contents import Contents
-from undersigned.runtime.incoming import SMALL_BYTES
+from undersigned.runtime.artifacts.contents import Contents
+from undersigned.runtime.artifacts.incoming import SMALL_BYTES
 from unit.cli.running import files
 
 LONG = "b" * 100

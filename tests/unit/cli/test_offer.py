@@ -12,7 +12,7 @@ from undersigned.cli.offer import waiting_as
 from undersigned.cli.telling import noted
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import WaitingTerms
-from undersigned.runtime.approvals import Asked
+from undersigned.runtime.negotiation.approvals import Asked
 from undersigned.trust import Put, Standing
 from unit.cli.running import files, run
 

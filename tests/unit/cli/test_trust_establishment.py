@@ -12,7 +12,8 @@ from parties import Party
 from undersigned.credentials import schema_id
 from undersigned.encoding import digest_of
 from undersigned.ledger import TrustStore
-from undersigned.runtime import Home, SystemClock, establishments
+from undersigned.runtime import Home, SystemClock
+from undersigned.runtime.evidence import establishments
 from undersigned.trust import record_config
 from unit.cli.running import run
 

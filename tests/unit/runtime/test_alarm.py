@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from undersigned.encoding import Instant, seconds_between, shift
-from undersigned.runtime.alarm import Alarm
+from undersigned.runtime.engagement.alarm import Alarm
 from undersigned.testing import HandClock
 
 NOW = "2026-07-27T12:00:00Z"

@@ -20,9 +20,9 @@ import pytest
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
-from undersigned.runtime.artifacts import RECENT_BYTES, STALE_SECONDS
-from undersigned.runtime.incoming import PIECE_BYTES, Incoming
-from undersigned.runtime.transfers import Transfers
+from undersigned.runtime.artifacts.incoming import PIECE_BYTES, Incoming
+from undersigned.runtime.artifacts.store import RECENT_BYTES, STALE_SECONDS
+from undersigned.runtime.artifacts.transfers import Transfers
 
 DATA = b"what was made"
 LARGE = bytes(range(256)) * (SMALL_BYTES // 64)
@@ -307,16 +307,14 @@ async def test_what_a_review_fetched_is_discarded_although_one_cannot_be(
             yield LARGE[:SMALL_BYTES]
         raise UndersignedError("unresolvable", "the line was cut")
 
-    class Cut:
-        async def open(self, url: str, contract: str, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
-            return nullcontext(Body(start, None, chunks()))
+    async def cut(url: str, contract: str, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
+        return nullcontext(Body(start, None, chunks()))
 
-    class Fetching:
-        artifacts = store
-        other_side = Cut()
+    async def locate(peer: str, digest: str) -> str:
+        raise AssertionError("each has a URL")
 
     async def review() -> None:
-        async with Transfers(Fetching(), ENGAGEMENT, "contract") as transfers:
+        async with Transfers(store, cut, locate, ENGAGEMENT, "contract") as transfers:
             for name in ("first", "slow", "last", "slow"):
                 with suppress(UndersignedError):
                     await transfers.fetch("did:web:p", name, digest_bytes(name.encode()), 2 * len(LARGE), print)

@@ -18,8 +18,9 @@ from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Suspend, Withdraw
-from undersigned.runtime import beliefs, issue_membership
-from undersigned.runtime.beliefs import WRITE_SECONDS
+from undersigned.runtime import issue_membership
+from undersigned.runtime.negotiation import beliefs
+from undersigned.runtime.negotiation.beliefs import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
 from undersigned.trust import Decision, Edge, Graph, Shown, Stake
 

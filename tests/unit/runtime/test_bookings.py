@@ -17,7 +17,7 @@ from undersigned.errors import ConfigurationError, PolicyError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
 from undersigned.runtime import Conversation, Home, Job
-from undersigned.runtime.order import budget_limits
+from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit
 from undersigned.testing import closing
 from unit.runtime.test_conversation import forge, over
@@ -37,7 +37,7 @@ def books(monkeypatch: pytest.MonkeyPatch) -> KeptLedger:
     async def opened(_url: str, *, create: bool) -> KeptLedger:
         return ledger.opened()
 
-    monkeypatch.setattr("undersigned.runtime.bookings.open_books", opened)
+    monkeypatch.setattr("undersigned.runtime.execution.bookings.open_books", opened)
     return ledger
 
 

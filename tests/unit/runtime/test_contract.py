@@ -23,10 +23,10 @@ from undersigned.evidence import verify_pack
 from undersigned.messages import Acceptance, Cancel, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
-from undersigned.runtime.changes import owed_price
-from undersigned.runtime.logbook import logged
-from undersigned.runtime.order import ARTIFACT_READ
-from undersigned.runtime.review import Reviewed
+from undersigned.runtime.execution.changes import owed_price
+from undersigned.runtime.execution.review import Reviewed
+from undersigned.runtime.log.logbook import logged
+from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.testing import HandClock, Party, release
 
 Open = Callable[..., World]

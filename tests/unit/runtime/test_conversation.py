@@ -50,10 +50,10 @@ from undersigned.messages import (
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Conversation, Job, Say, equivocation_proof, export_pack, proved
-from undersigned.runtime.intake import MAX_INBOX
-from undersigned.runtime.job import run_handler
-from undersigned.runtime.review import Reviewed
-from undersigned.runtime.work import contracts_to_deliver
+from undersigned.runtime.agent.intake import MAX_INBOX
+from undersigned.runtime.execution.job import run_handler
+from undersigned.runtime.execution.review import Reviewed
+from undersigned.runtime.execution.work import contracts_to_deliver
 from undersigned.testing import (
     Actor,
     HandClock,
@@ -1311,12 +1311,12 @@ def test_a_profile_is_signed_in_a_suite_that_was_offered(
 ) -> None:
     """HIRE-PRF-02: the provider's own suite is another one; if it signs by that all the same it is refused."""
     suite = "eddsa-rdfc-2022"
-    monkeypatch.setattr("undersigned.runtime.hirer.CRYPTOSUITES", {suite: CRYPTOSUITES[suite]})
+    monkeypatch.setattr("undersigned.runtime.agent.hirer.CRYPTOSUITES", {suite: CRYPTOSUITES[suite]})
     world = open_world()
     world.hirer.identity = world.hirer.shell.identity = replace(world.hirer.identity, suite=suite)
     assert world.provider.identity.suite != suite
     if not kept:
-        monkeypatch.setattr("undersigned.runtime.outgoing.first_suite", lambda names, kind: None)
+        monkeypatch.setattr("undersigned.runtime.engagement.outgoing.first_suite", lambda names, kind: None)
     name = world.begin().id
     if kept:
         over(world, name)

@@ -14,7 +14,7 @@ from undersigned.contract import ContractDocument, Deadlines, Organisations
 from undersigned.encoding import shift
 from undersigned.messages import Withdraw
 from undersigned.protocol import Answer, Moment
-from undersigned.runtime import papers
+from undersigned.runtime.negotiation import papers
 
 LATER = 20
 """Seconds between the hirer's offer and the counter-offer."""

@@ -20,8 +20,8 @@ from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key, make_document
 from undersigned.encoding import canonicalize
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime.fetching import GathererLimits, asked_by
-from undersigned.runtime.gather import Gatherer
+from undersigned.runtime.fetching.fetcher import GathererLimits, asked_by
+from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import generate_key
 from undersigned.transport import addresses_of, dial, may_dial
 from undersigned.transport.names import LOOKUPS, LOOKUPS_FOR_ONE, OWN_LOOKUPS, _under_way
@@ -930,7 +930,7 @@ class Narrow(Gatherer):
 
 async def test_a_server_that_reads_nothing_holds_up_no_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is still to be written may never leave."""
-    monkeypatch.setattr("undersigned.runtime.fetching.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("undersigned.runtime.fetching.fetcher.CLOSE_SECONDS", 0.05)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         listening.bind(("127.0.0.1", 0))

@@ -12,8 +12,8 @@ import pytest
 from runtimes import World
 from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order
-from undersigned.runtime.hire import Begin
-from undersigned.runtime.turn import Hears
+from undersigned.runtime.agent.hire import Begin
+from undersigned.runtime.engagement.turn import Hears
 
 Open = Callable[..., World]
 

@@ -79,7 +79,7 @@ def test_n5_nobody_is_in_doubt_for_longer_than_is_waited_for(
     open_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, seconds: int, takes: bool
 ) -> None:
     """N5: a hirer that accepts has its price reserved until the answer, and cannot withdraw."""
-    monkeypatch.setattr("undersigned.runtime.provider.OFFER_SECONDS", seconds)
+    monkeypatch.setattr("undersigned.runtime.agent.provider.OFFER_SECONDS", seconds)
     world = open_world()
     engagement = world.begin(opening="3 EUR").id
     assert (folded(world.hirer, engagement).contract is not None) is takes

@@ -7,8 +7,8 @@ import pytest
 from undersigned.errors import LedgerConflict, ScopeError
 from undersigned.ledger import Draw, MemoryLedger, Reservation, Settlement
 from undersigned.protocol import Engagement, begin
-from undersigned.runtime.journal import Journal
-from undersigned.runtime.turn import Turn
+from undersigned.runtime.engagement.journal import Journal
+from undersigned.runtime.engagement.turn import Turn
 
 OWN, PEER, ID = "did:web:acme.example", "did:web:globex.example", "urn:hire:engagement:1"
 NOW, LATER = "2026-11-25T12:00:00Z", "2026-11-25T13:00:00Z"

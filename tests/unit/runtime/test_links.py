@@ -19,9 +19,9 @@ from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
 from undersigned.runtime import Job, Shell, SystemClock
-from undersigned.runtime.fetching import GathererLimits
-from undersigned.runtime.gather import Gatherer
-from undersigned.runtime.links import Links
+from undersigned.runtime.agent.links import Links
+from undersigned.runtime.fetching.fetcher import GathererLimits
+from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import generate_key
 from undersigned.testing import LOOSE, Attacker
 from undersigned.transport import Channel, Identity, Proved, dial, memory_pair, prove

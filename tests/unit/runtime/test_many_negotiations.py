@@ -11,9 +11,10 @@ import pytest
 from runtimes import Node, World
 from undersigned.encoding import EngagementId, decode_json
 from undersigned.errors import UndersignedError
-from undersigned.runtime import Job, crowd, intake
-from undersigned.runtime.conversation import REST_SECONDS
-from undersigned.runtime.greetings import PAUSE_SECONDS, SLICE
+from undersigned.runtime import Job
+from undersigned.runtime.agent import crowd, intake
+from undersigned.runtime.agent.greetings import PAUSE_SECONDS, SLICE
+from undersigned.runtime.engagement.conversation import REST_SECONDS
 from undersigned.transport import Allowance
 
 Open = Callable[..., World]

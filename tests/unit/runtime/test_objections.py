@@ -16,7 +16,7 @@ from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, Dispute
 from undersigned.protocol import HIRER, OTHER, PROVIDER, Role
 from undersigned.runtime import Conversation, Hire, HireResult, Order, came_early, export_pack, held_until
-from undersigned.runtime.turn import Hears
+from undersigned.runtime.engagement.turn import Hears
 from undersigned.testing import ARBITER, HandClock, Party, Say, closing, dispute, terminate
 from unit.runtime.test_contract import amend, not_whole, unreviewed, working
 

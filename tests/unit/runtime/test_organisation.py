@@ -32,8 +32,8 @@ from undersigned.runtime import (
     create_home,
     open_key,
 )
-from undersigned.runtime import status_register as module
-from undersigned.runtime.organisation import toml_value
+from undersigned.runtime.home import status_register as module
+from undersigned.runtime.home.organisation import toml_value
 from undersigned.testing import NOON, HandClock
 
 CEILING = Ceiling(amount="5", currency="EUR", actions=("artifact:read",))

@@ -15,7 +15,7 @@ from undersigned.encoding import seconds_between, shift
 from undersigned.ledger import Commit, Committed
 from undersigned.protocol import presence, rights
 from undersigned.runtime import Conversation, Job
-from undersigned.runtime.turn import Say
+from undersigned.runtime.engagement.turn import Say
 
 BEAT = 60
 

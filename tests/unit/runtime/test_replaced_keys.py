@@ -16,8 +16,9 @@ from undersigned.errors import ConfigurationError, FormatError, VerificationErro
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
 from undersigned.messages import Problem, Withdraw, recorded_message
-from undersigned.runtime import documents, export_pack
-from undersigned.runtime.gather import Known
+from undersigned.runtime import export_pack
+from undersigned.runtime.engagement import documents
+from undersigned.runtime.fetching.gather import Known
 from undersigned.testing import HandClock
 
 Open = Callable[..., World]
@@ -135,7 +136,7 @@ def test_a_name_of_a_key_does_not_become_that_of_another(
 
     async def starts_all_the_same(*_: object) -> None: ...
 
-    monkeypatch.setattr("undersigned.runtime.agent.require_lasting_names", starts_all_the_same)
+    monkeypatch.setattr("undersigned.runtime.agent.agent.require_lasting_names", starts_all_the_same)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
     name = world.begin().id

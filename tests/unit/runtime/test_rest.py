@@ -17,8 +17,8 @@ from undersigned.errors import LedgerUnavailable
 from undersigned.ledger import Row, Summary
 from undersigned.messages import Acceptance, Message, Presentation
 from undersigned.runtime import Say
-from undersigned.runtime.conversation import REST_SECONDS
-from undersigned.runtime.order import Timing
+from undersigned.runtime.engagement.conversation import REST_SECONDS
+from undersigned.runtime.negotiation.order import Timing
 
 Open = Callable[..., World]
 IDLE = 12

@@ -19,7 +19,7 @@ from undersigned.errors import ConfigurationError, VerificationError
 from undersigned.ledger import TrustStore
 from undersigned.messages import Inquiry, Need, Presentation, Profile, Withdraw
 from undersigned.runtime import issue_membership
-from undersigned.runtime.continuing import EARLIER
+from undersigned.runtime.negotiation.continuing import EARLIER
 from undersigned.testing import Actor, HandClock
 from undersigned.trust import Decision
 

@@ -15,7 +15,7 @@ from undersigned.contract import Settlement, carried, read_payment
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
 from undersigned.messages import Closing, Withdraw
 from undersigned.runtime import Conversation
-from undersigned.runtime.settlement import Due, Paid, said_of_payment
+from undersigned.runtime.execution.settlement import Due, Paid, said_of_payment
 from undersigned.testing import ARBITER
 from unit.runtime.test_contract import UntilTold, amend
 

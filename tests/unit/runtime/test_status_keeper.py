@@ -26,7 +26,7 @@ from undersigned.credentials import (
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, parse_instant, shift
 from undersigned.errors import CredentialError
 from undersigned.runtime import Gatherer, GathererLimits, StatusKeeper, create_home, generate_key
-from undersigned.runtime.kept import signed_bytes
+from undersigned.runtime.engagement.kept import signed_bytes
 from undersigned.testing import NOON, HandClock
 
 pytestmark = pytest.mark.asyncio

@@ -20,7 +20,7 @@ from undersigned.credentials import (
 from undersigned.encoding import JsonObject, decode_json, shift
 from undersigned.errors import ConfigurationError, CredentialError, LedgerError, LedgerUnavailable
 from undersigned.runtime import Home, StatusRegister, create_home, issue_membership
-from undersigned.runtime import status_register as module
+from undersigned.runtime.home import status_register as module
 from undersigned.testing import NOON, HandClock
 
 AGENT = "did:web:agent.example"

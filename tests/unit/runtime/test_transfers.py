@@ -14,7 +14,7 @@ import pytest
 from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Gatherer, Meter
-from undersigned.runtime.transfers import LEAST_BYTES, transfer
+from undersigned.runtime.artifacts.transfers import LEAST_BYTES, transfer
 from unit.runtime.test_gather import Site, gathering, refused, site
 
 DATA = bytes(range(256)) * (4 * 1024)

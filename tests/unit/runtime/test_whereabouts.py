@@ -8,7 +8,7 @@ import pytest
 
 from undersigned.did import DidDocument
 from undersigned.errors import ResolutionError
-from undersigned.runtime.logbook import log_url
+from undersigned.runtime.log.logbook import log_url
 
 DID = "did:web:globex.example"
 

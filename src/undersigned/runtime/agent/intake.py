@@ -1,0 +1,270 @@
+"""Messages on their way in: from bytes of a proved connection to the inbox of an engagement.
+
+Cheap before costly: size and parse, schema, who sent it, and only then the signature. A peer hears at once what its own
+bytes decide, and of everything else only after its proof held; of an engagement it is no party of, it hears the same as
+of one that does not exist.
+
+Source: protocol-spec/10-security.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from undersigned.encoding import Did, canonicalize, decode_json, digest_bytes
+from undersigned.errors import CODES, FormatError, ProofError, UndersignedError, VerificationError
+from undersigned.messages import (
+    Acceptance,
+    Offer,
+    Progress,
+    Seal,
+    SignedMessage,
+    VerifiedMessage,
+    decode_message,
+    problem_code_told,
+    problem_path_told,
+    verify_message,
+)
+from undersigned.protocol import begin
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.inbox import Arrived
+from undersigned.runtime.engagement.turn import Event
+from undersigned.runtime.fetching.gather import FRESH_SECONDS, USUAL_SECONDS
+from undersigned.transport import Allowance, Budget, Channel
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Intake"]
+
+_log = structlog.get_logger()
+
+BINDING = (Offer, Acceptance, Seal)
+MAX_INBOX = 256
+"""Messages that may wait for one engagement."""
+MAX_ENGAGEMENTS = 10_000
+"""Engagements that one peer may have open here at a time."""
+MAX_NEGOTIATIONS = 512
+"""Those of a peer with whom there is no contract: a name costs nothing, and each negotiation is a line in our store and
+wakes on every connection. Hundreds of hires may begin at once; whoever has more is told to come again.
+"""
+BYTES_A_MINUTE = 64 * 1024 * 1024
+"""That all peers of one address together may send before there is a contract with them: whatever they say is stored.
+Hundreds of hires may begin at once; what is more than that waits.
+"""
+FAULT = b'{"type":"Fault",'
+"""How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
+and is never answered."""
+LOOKED_UP = frozenset({"did_unresolvable", "status_unavailable"})
+"""Codes of what could not be looked up where a peer said that it is."""
+PARTING = frozenset(
+    {"conflicting_message", "conflicting_contract", "terms_mismatch", "holder_mismatch", "challenge_mismatch"}
+)
+"""Codes of what nobody says by mistake: after a move refused with one of these the connection is closed, too."""
+
+
+class Intake:
+    """What reads for one agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._budget = Budget()
+        self._bytes = Allowance(BYTES_A_MINUTE)
+
+    async def read(self, channel: Channel, raw: bytes) -> None:
+        """Takes one message from a proved connection.
+
+        Raises:
+            UndersignedError: The connection is to be closed for it.
+        """
+        peer = channel.peer
+        if peer is None:
+            raise ProofError("proof_missing", "the connection is not proved")
+        if not self._agent.conversations.bound_to(peer):
+            seconds = self._bytes.take(channel.address, len(raw), asyncio.get_running_loop().time())
+            if seconds:
+                await asyncio.sleep(seconds)  # and meanwhile nothing more is read of this connection
+        try:
+            await self._verified(channel, peer, decode_message(raw))
+        except UndersignedError as error:
+            await self._refuse(channel, peer, raw, error)
+
+    async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
+        message = received.message
+        conversation = self._agent.conversations.get(message.engagement)
+        if message.sender != peer:
+            raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
+        known = conversation is not None and conversation.engagement.peer == peer
+        if isinstance(message, Progress) and conversation is not None and known and not conversation.hears_progress():
+            return  # before its proof costs anything (HIRE-LIM-04)
+        binds = isinstance(message, BINDING)
+        document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
+        verified = verify_message(
+            received,
+            {document.id: document, self._agent.own.id: self._agent.own},
+            now=self._agent.clock.now(),
+            recipient=self._agent.identity.did,
+            suites=self._suites(conversation, peer, message.type),
+        )
+        if conversation is None or conversation.over:
+            conversation = await self._conversation(verified, channel.address)
+        # Somebody who is no party learns nothing, not even that the engagement exists.
+        if conversation is None or conversation.engagement.peer != peer:
+            raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
+        if len(conversation.inbox.items) > MAX_INBOX:
+            raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
+        conversation.post(Arrived(verified, document))
+
+    @staticmethod
+    def _suites(conversation: Conversation | None, peer: Did, kind: str) -> tuple[str, ...] | None:
+        """The suite agreed with `peer`; for its `Profile`, which chooses, those that were offered.
+
+        A provider that has none of these says so in one of its own. A stranger must not find out by the suite that the
+        engagement exists.
+        """
+        if conversation is None or conversation.engagement.peer != peer:
+            return None
+        talks = conversation.engagement.talks
+        if talks is not None and talks.suite:
+            return (talks.suite,)
+        return talks.offered_suites if talks is not None and kind == "Profile" else None
+
+    async def _conversation(self, verified: VerifiedMessage, place: str) -> Conversation | None:
+        """The conversation of an engagement that is not in memory: a new one, or one that is over. `place` is where its
+        message came from.
+        """
+        message, stranger = verified.message, False
+        summary = await self._agent.ledger.summary(message.engagement)
+        if summary is None:
+            if message.type != "Inquiry":
+                return None
+            mine = self._agent.conversations.of(message.sender)
+            if len(mine) >= MAX_NEGOTIATIONS and (
+                len(mine) >= MAX_ENGAGEMENTS or self._only_negotiates(message.sender)
+            ):
+                raise UndersignedError("overloaded", f"{message.sender} has {len(mine)} engagements open", proved=True)
+            stranger = not self._agent.conversations.bound_to(message.sender)
+            if stranger:
+                await self._room(place)
+            conversation = Conversation(
+                self._agent.shell, begin("provider", self._agent.identity.did, message.sender, message.engagement)
+            )
+        else:
+            conversation = await Conversation.stored(self._agent.shell, summary)
+        known = self._agent.conversations.get(message.engagement)
+        if known is not None:  # another message of the same engagement was faster
+            return known
+        if conversation.engagement.peer == message.sender:
+            self._agent.conversations[conversation.id] = conversation
+            if stranger:
+                self._agent.crowd.came(conversation.id, place)
+            conversation.start()
+        return conversation
+
+    async def _room(self, place: str) -> None:
+        """Returns once one more may begin from there.
+
+        Raises:
+            UndersignedError: `overloaded`.
+        """
+        crowd, loop = self._agent.crowd, asyncio.get_running_loop()
+        seconds = crowd.waits(place, loop.time())
+        if seconds:
+            await asyncio.sleep(seconds)  # and meanwhile nothing more is read of this connection
+        crowd.require_room(place, loop.time())
+
+    def spent(self, peer: Did) -> bool:
+        """Whether `peer` has no failure left for now."""
+        return self._budget.exhausted(peer, asyncio.get_running_loop().time())
+
+    def _only_negotiates(self, peer: Did) -> bool:
+        """Whether there is no contract with `peer`, and it began as many negotiations as may be."""
+        open_here = self._agent.conversations
+        begun = sum(one.engagement.role == "provider" for one in open_here.of(peer))
+        return begun >= MAX_NEGOTIATIONS and not open_here.bound_to(peer)
+
+    async def refused(self, peer: Did, code: str, *, notice: bool) -> None:
+        """What follows when an engagement refused a message of `peer`, which has heard why unless it was a notice."""
+        # What only came too early is nobody's fault; the carrier may have turned it round.
+        spent = not CODES[code].retryable and self._budget.count(peer, asyncio.get_running_loop().time())
+        if spent or (code in PARTING and not notice):
+            _log.warning("connection ended", peer=peer, code=code, spent=spent)
+            await self._agent.links.part(peer, "rate_limited" if spent else code)
+
+    async def in_vain(self, peer: Did, code: str) -> None:
+        """What `peer` showed without a contract names somebody who could not be asked: that counts, for it may name
+        whom it likes, and each is waited for.
+        """
+        if self._agent.conversations.bound_to(peer):
+            return
+        if self._budget.count(peer, asyncio.get_running_loop().time()):
+            _log.warning("connection ended", peer=peer, code=code, spent=True)
+            await self._agent.links.part(peer, "rate_limited")
+
+    async def _refuse(self, channel: Channel, peer: Did, raw: bytes, error: UndersignedError) -> None:
+        """Tells a proved peer the code it may hear, and counts the failure against it.
+
+        Raises:
+            UndersignedError: The connection is to be closed for it.
+        """
+        refusal = _refusal(raw)
+        if refusal is not None:
+            _log.warning("the peer refused something", peer=peer, said=raw[:256])
+            self._doubted(peer, refusal)
+        else:
+            _log.warning("message refused", peer=peer, error=str(error))
+        if error.detail.get("close") or _is_no_text(raw):
+            raise error
+        if not (error.code == "overloaded" and error.detail.get("proved")):  # to begin too much at once is no fault
+            self._budget.spend(peer, asyncio.get_running_loop().time())
+        code = problem_code_told(error)
+        if code is None or refusal is not None:
+            return
+        path = (problem_path_told(error) or "") if error.row.told == "at once" else ""
+        # A fault is smaller than its cause, or nobody could be made to send more than he is sent.
+        for said in ({"code": code, "of": digest_bytes(raw), "path": path}, {"code": code}):
+            fault = FAULT + canonicalize(said)[1:]
+            if len(fault) < len(raw):
+                await channel.send(fault)
+                return
+
+    def _doubted(self, peer: Did, code: str) -> None:
+        """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
+        whoever waits in vain sees why: each engagement with that peer says it once for each code.
+        """
+        for conversation in self._agent.conversations.of(peer):
+            if code not in conversation.doubts:
+                conversation.doubts |= {code}
+                state = conversation.engagement.state
+                self._agent.watchers.tell(
+                    Event(
+                        engagement=conversation.id,
+                        kind="fault",
+                        type="Fault",
+                        at=self._agent.clock.now(),
+                        state=state,
+                        detail=code or "unknown",
+                    )
+                )
+
+
+def _refusal(raw: bytes) -> str | None:
+    """The code, if what could not be taken is a refusal itself, however written: peers must not answer each other's;
+    empty if it is none of ours.
+    """
+    try:
+        value = decode_json(raw)
+    except FormatError:
+        return None
+    if not isinstance(value, dict) or value.get("type") not in ("Fault", "Problem"):
+        return None
+    code = value.get("code")
+    return code if isinstance(code, str) and code in CODES else ""
+
+
+def _is_no_text(raw: bytes) -> bool:
+    """Whether this is another encoding than UTF-8, or has a mark; a frame that is no UTF-8 does not come here."""
+    return b"\x00" in raw or raw.startswith(b"\xef\xbb\xbf")

@@ -1,0 +1,310 @@
+"""From what somebody asks for to the order that is kept: checked before anybody hears of it, inputs in the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificates
+
+from undersigned.contract import MAX_DEPTH, MAX_REWORKS, Criterion, Deliverable, Settlement, check_milestones
+from undersigned.did import parse_did
+from undersigned.encoding import Did, Digest, compare_amounts
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
+from undersigned.runtime.application import why_not_async
+from undersigned.runtime.files import read_file, why
+from undersigned.runtime.home.parsing import checked_name, parse_price
+from undersigned.runtime.negotiation.continuing import named_withdrawal
+from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS, KnownTask
+from undersigned.runtime.negotiation.order import Order, OrderInput, Timing, order_scope
+from undersigned.scope import Scope
+
+from .whereabouts import checked_url
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["checked_demands", "hire_order"]
+
+MOST_BYTES: Final = 2**53 - 1
+"""The largest limit that a contract can name."""
+DECIDE_SECONDS: Final = 3600
+"""How long all may take until there is a contract where people have to approve, if nothing else is said."""
+
+
+async def hire_order(
+    agent: Agent,
+    provider: Did,
+    *,
+    task: str,
+    inputs: Mapping[str, Path | bytes | str],
+    price: str,
+    opening: str | None = None,
+    scope: Scope | None = None,
+    deliverable: str | Sequence[str] | None = None,
+    criteria: Mapping[str, str],
+    summary: str = "",
+    at: str | None = None,
+    finish_seconds: int = 3600,
+    continues: str | None = None,
+    decide_seconds: int | None = None,
+    subcontracting: int = 0,
+    onward: bool = False,
+    settlement: Settlement | None = None,
+    reworks: int = 0,
+    sbom: str | None = None,
+    verifier: Did | None = None,
+    c2pa: Sequence[Path | bytes | str] | None = None,
+    max_bytes: int | None = None,
+    review: object = None,
+    approve: object = None,
+) -> Order:
+    """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
+    withdrawal, or the engagement that ended with it.
+
+    `subcontracting` is how many levels the provider may hire below it, `onward` whether it may hand on the inputs then.
+    `sbom` is the format and version of a bill of materials that has to come with what is delivered; `verifier` judges
+    it in our place, and is neither party. With `c2pa`, media have to carry a manifest; it holds files or bytes with the
+    certificates, in PEM, from which their signers come, or nothing if the provider's own proof is enough.
+    `max_bytes` are the most that each thing delivered may have. `review` and `approve` are functions of the
+    application, which are only looked at here.
+    `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
+    comes after counts from its end. By default an hour if our own policy asks any.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the provider, a price, a time, a file or a name is not usable;
+            `not_found`, there was no such withdrawal with this provider.
+        LocalProtocolError: As `Agent.require_started`.
+    """
+    agent.require_started()
+    try:
+        parse_did(provider)
+    except (UndersignedError, TypeError, AttributeError) as exc:
+        raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
+    checked_name("task", task)
+    for name, function in (("review", review), ("approve", approve)):
+        if function is not None and (why := why_not_async(function)) is not None:
+            text = f"{name}: expected a function that is awaited, such as `async def {name}(...)`; {why}"
+            raise ConfigurationError("bad_configuration", text)
+    for name, given in (("inputs", inputs), ("criteria", criteria)):
+        if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            what = "a path or bytes" if name == "inputs" else "a text"
+            text = f"{name}: expected {what} for each name, as a dict; got {given!r:.60}"
+            raise ConfigurationError("bad_configuration", text)
+    for name, number in (
+        ("subcontracting", subcontracting),
+        ("reworks", reworks),
+        ("finish_seconds", finish_seconds),
+        ("decide_seconds", decide_seconds),
+        ("max_bytes", max_bytes),
+    ):
+        _check_kind(name, number, int, "a whole number", optional=name in ("decide_seconds", "max_bytes"))
+    _check_kind("scope", scope, Scope, "a Scope")
+    _check_kind("settlement", settlement, Settlement, "a Settlement")
+    _check_kind("continues", continues, str, "the digest of a withdrawal, or an engagement")
+    _check_kind("at", at, str, "a URL")
+    _check_kind("summary", summary, str, "text", optional=False)
+    _check_kind("opening", opening, str, "a price such as '4.50 EUR'")
+    if at is not None and not at.startswith("memory://"):  # which a program dials in its own process
+        checked_url(at, agent.home.configuration.local, "at")
+    anchors = await checked_demands((agent.identity.did, provider), verifier=verifier, sbom=sbom, c2pa=c2pa)
+    if not 0 <= subcontracting <= MAX_DEPTH:
+        raise ConfigurationError(
+            "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
+        )
+    if onward and not subcontracting:
+        raise ConfigurationError(
+            "bad_configuration", "onward is about those whom the provider hires: it goes with subcontracting, 1 or more"
+        )
+    if not 0 <= reworks <= MAX_REWORKS:
+        raise ConfigurationError("bad_configuration", f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
+    ceiling = parse_price(price, "price")
+    first = parse_price(opening, "opening") if opening is not None else None
+    if first is not None and first.currency != ceiling.currency:
+        raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
+    if first is not None and compare_amounts(first.amount, ceiling.amount) > 0:
+        text = f"opening: {opening} is more than the price, {price}, and nothing above that is paid"
+        raise ConfigurationError("bad_configuration", text)
+    if max_bytes is not None and not 1 <= max_bytes <= MOST_BYTES:
+        raise ConfigurationError("bad_configuration", f"max_bytes: expected 1 to {MOST_BYTES}, got {max_bytes}")
+    known = TASKS.get(task)
+    if decide_seconds is None and agent.home.configuration.policy.asks:
+        decide_seconds = DECIDE_SECONDS
+    if review is not None and not criteria and (known is None or not known.criteria):
+        text = "review says for each of the criteria whether it is met, and there are none: name them with criteria"
+        raise ConfigurationError("bad_configuration", text)
+    if criteria and review is None and verifier is None and task not in agent.reviewers:
+        # Nobody would find them met, and the provider would go without its pay.
+        text = "criteria are met if somebody says so, and nobody does: give review, or a verifier that judges it"
+        raise ConfigurationError("bad_configuration", text)
+    agreed, named = settlement or Settlement(method="none"), _named(deliverable, known, criteria)
+    try:
+        agent.settlements.check(agreed)
+        check_milestones(agreed.milestones, [*criteria, *(one.id for item in named for one in item.criteria)])
+    except UndersignedError as exc:
+        raise ConfigurationError("bad_configuration", f"settlement: {exc.message}") from exc
+    kept: list[OrderInput] = []
+    for name, given in inputs.items():
+        checked_name("input", name)
+        if not isinstance(given, bytes | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            raise ConfigurationError("bad_configuration", f"input {name}: expected a path or bytes, got {given!r:.60}")
+        digest = await _kept(agent, name, given)
+        kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
+    try:
+        wanted = order_scope(tuple(kept), scope)
+    except FormatError as exc:
+        raise ConfigurationError("bad_configuration", f"inputs and scope: {exc.message}") from exc
+    return Order(
+        settlement=agreed,
+        reworks=reworks,
+        reviewed=review is not None or task in agent.reviewers,
+        provider=provider,
+        url=at,
+        task=task,
+        summary=summary or (known.summary if known else task),
+        inputs=tuple(kept),
+        scope=wanted,
+        deliverables=named,
+        criteria=dict(criteria),
+        sbom=sbom or (known.sbom if known else None),
+        verifier=verifier,
+        c2pa=c2pa is not None,
+        max_bytes=max_bytes,
+        anchors=tuple([await agent.artifacts.put(one) for one in anchors]),
+        opening=first,
+        ceiling=ceiling,
+        continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
+        timing=_timing(finish_seconds, decide_seconds),
+        subcontracting=subcontracting,
+        onward=onward,
+    )
+
+
+async def checked_demands(
+    parties: tuple[Did, Did],
+    *,
+    verifier: Did | None,
+    sbom: str | None,
+    c2pa: Sequence[Path | bytes | str] | None,
+    mark: str = "",
+) -> list[bytes]:
+    """The certificates of `c2pa`, in DER, once all that is demanded beside the work can be demanded and checked: as in
+    `hire_order`. `mark` stands before the name of each in what is said of it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, one is not usable; `missing_extra`, what checks it is not installed.
+    """
+    if c2pa is not None and find_spec("c2pa") is None:
+        text = f"{mark}c2pa: checking C2PA manifests needs the extra: undersigned[c2pa]"
+        raise ConfigurationError("missing_extra", text)
+    if verifier is not None:
+        _check_verifier(verifier, parties, f"{mark}verifier")
+    if sbom is not None:
+        _check_format(sbom, f"{mark}sbom")
+    return await _anchors(c2pa or (), f"{mark}c2pa")
+
+
+def _check_kind(name: str, given: object, kind: type, what: str, *, optional: bool = True) -> None:
+    """Returns if what a caller gave is of the kind that the signature says, which nobody checks in its code."""
+    if given is None and optional:
+        return
+    if not isinstance(given, kind) or isinstance(given, bool):
+        raise ConfigurationError("bad_configuration", f"{name}: expected {what}, got {given!r:.60}")
+
+
+def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:
+    if finish_seconds < 1:
+        raise ConfigurationError("bad_configuration", f"expected at least a second to finish, got {finish_seconds}")
+    usual = Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600)
+    if decide_seconds is None:
+        return usual
+    if decide_seconds < 1:
+        raise ConfigurationError("bad_configuration", f"expected at least a second to decide, got {decide_seconds}")
+    # Who is bound in the last second still has the usual time to begin and to finish.
+    return Timing(
+        answer_seconds=min(usual.answer_seconds, decide_seconds),
+        offer_seconds=min(usual.offer_seconds, decide_seconds),
+        negotiation_seconds=decide_seconds,
+        start_seconds=usual.start_seconds + decide_seconds,
+        finish_seconds=usual.finish_seconds + decide_seconds,
+        until_seconds=usual.until_seconds + decide_seconds,
+    )
+
+
+def _named(
+    deliverable: str | Sequence[str] | None, known: KnownTask | None, criteria: Mapping[str, str]
+) -> tuple[Deliverable, ...]:
+    """The deliverables that the hirer names, or the one that the kind of task has; none: the provider names it."""
+    if not isinstance(deliverable, str | Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        text = f"deliverable: expected a name, or several; got {deliverable!r:.60}"
+        raise ConfigurationError("bad_configuration", text)
+    names = (deliverable,) if isinstance(deliverable, str) else tuple(deliverable or ())
+    if not names and known is None:
+        return ()
+    held = criteria or (known.criteria if known else {})
+    return tuple(
+        Deliverable(
+            name=name,
+            media_type=known.media_type if known else "application/octet-stream",
+            # Criteria are named once in a contract, so they stand with the first deliverable.
+            criteria=tuple(Criterion(id=key, text=text) for key, text in held.items()) if number == 0 else (),
+        )
+        for number, name in enumerate(names or ((known.deliverable,) if known else ()))
+    )
+
+
+async def _anchors(given: Sequence[Path | bytes | str], what: str) -> list[bytes]:
+    """Certificates in DER."""
+    found: list[bytes] = []
+    for one in given:
+        data = one if isinstance(one, bytes) else await _read(Path(one), what)
+        try:
+            found += [each.public_bytes(Encoding.DER) for each in load_pem_x509_certificates(data)]
+        except ValueError as exc:
+            raise ConfigurationError("bad_configuration", f"{what}: expected certificates in PEM: {exc}") from exc
+    return found
+
+
+def _check_verifier(verifier: Did, parties: tuple[Did, Did], what: str) -> None:
+    try:
+        parse_did(verifier)
+    except (UndersignedError, TypeError, AttributeError) as exc:
+        raise ConfigurationError("bad_configuration", f"{what}: expected a DID, got {verifier!r:.200}") from exc
+    if verifier in parties:
+        raise ConfigurationError("bad_configuration", f"{what}: the verifier is neither the hirer nor the provider")
+
+
+def _check_format(sbom: str, what: str) -> None:
+    """What is asked for is checked when it comes, so it can be."""
+    needs = SBOM_FORMATS.get(sbom)
+    if needs is None:
+        raise ConfigurationError("bad_configuration", f"{what}: expected {' or '.join(SBOM_FORMATS)}, got {sbom!r:.80}")
+    if find_spec(needs.library) is None:
+        text = f"{what}: checking {sbom} needs the extra: undersigned[{needs.extra}]"
+        raise ConfigurationError("missing_extra", text)
+
+
+async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
+    """Puts an input into the store; of a file no more than a few pieces are held."""
+    if isinstance(given, bytes):
+        return await agent.artifacts.put(given)
+    try:
+        return (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
+    except (OSError, ValueError) as exc:  # of a name that no file can have
+        hint = "; a str is a path here, and a text has to be encoded" if isinstance(given, str) else ""
+        text = f"input {name}: {str(given)!r:.200}: {why(exc)}{hint}"
+        raise ConfigurationError("bad_configuration", text) from exc
+    except FormatError as exc:
+        text = f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so"
+        raise ConfigurationError("bad_configuration", text) from exc
+
+
+async def _read(path: Path, what: str) -> bytes:
+    try:
+        return await asyncio.to_thread(read_file, path)
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{what}: {path}: {why(exc)}") from exc

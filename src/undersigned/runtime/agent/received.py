@@ -1,0 +1,105 @@
+"""What a received move carries, verified before the move is folded and recorded.
+
+Source: protocol-spec/05-negotiation.md, 07-contract.md and 08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from undersigned.did import DidDocument
+from undersigned.encoding import Instant
+from undersigned.errors import UndersignedError
+from undersigned.ledger import Blob
+from undersigned.messages import (
+    Acceptance,
+    Closing,
+    Delivery,
+    Inquiry,
+    Offer,
+    Presentation,
+    Receipt,
+    Review,
+    Ruling,
+    Seal,
+    Sync,
+    VerifiedMessage,
+)
+from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.execution.closing import advertised
+from undersigned.runtime.negotiation.continuing import continued
+from undersigned.runtime.negotiation.sealing import contract_leaf_of
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["check_received"]
+
+CARRIED: Final = {
+    "Presentation": "/presentation",
+    "Offer": "/document",
+    "Acceptance": "/contractProof",
+    "Review": "/statement",
+}
+"""Where a move carries what is verified by itself."""
+SECOND_PROOF: Final = "/proof/1"
+"""Where the acceptor's proof is in the countersigned document."""
+
+
+async def check_received(
+    agent: Agent, conversation: Remembered, message: VerifiedMessage, document: DidDocument, now: Instant
+) -> tuple[bytes | None, tuple[Blob, ...]]:
+    """Verifies what a received move carries, which is recorded `now`: the leaf that it makes for the log, if it makes
+    one, and evidence to be kept with it.
+
+    Raises:
+        UndersignedError: It does not hold; its path says where in the message.
+    """
+    body, engagement = message.message, conversation.engagement
+    try:
+        match body:
+            case Inquiry():
+                await agent.witness.require(engagement.peer)
+                if body.continues is not None:
+                    return None, (await continued(agent.ledger, body.continues, engagement.peer),)
+            case Presentation():
+                await agent.meeting.check(engagement, body, now)
+            case Offer():
+                agent.papers.check_offer(engagement, body, document)
+                return None, await agent.subcontracts.received(conversation, engagement, body)
+            case Acceptance() if engagement.contract is not None:
+                tabled = engagement.tabled
+                leaf = agent.papers.check_acceptance(
+                    engagement, conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
+                )
+                if tabled is not None and now <= tabled.valid_until:
+                    return leaf, ()
+            case Seal() if engagement.contract is not None:
+                return agent.papers.check_place(body, agent.changes.leaf(conversation)), ()
+            case Ruling():
+                return None, await agent.changes.check_ruling(conversation, body.ruling)
+            case Acceptance():
+                offered, read = conversation.offered_json(), conversation.offered()
+                leaf = agent.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
+                live = engagement.offer
+                # A late acceptance makes no contract, so it gets no leaf.
+                if live is not None and now <= live.valid_until:
+                    return leaf, ()
+            case Seal():
+                return agent.papers.check_place(body, contract_leaf_of(conversation)), ()
+            case Review():
+                delivery = conversation.last("Delivery", Delivery, "provider")
+                return None, await agent.reviews.check_review(conversation, body, document, delivery)
+            case Closing():
+                agent.papers.check_closing(body, advertised(conversation))
+            case Receipt() | Sync():
+                await agent.witness.check_notice(body, document)
+            case _:
+                pass
+    except UndersignedError as error:
+        # Whoever checks a document says where in it; the peer is told where in its message.
+        carried = CARRIED.get(message.message.type, "")
+        if carried and not error.path.startswith(carried):
+            error.path = carried + error.path.removeprefix(SECOND_PROOF)
+        raise
+    return None, ()

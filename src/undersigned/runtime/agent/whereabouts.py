@@ -1,0 +1,130 @@
+"""Where the other parties of an agent's engagements are: where each listens, and what it serves beside that.
+
+Source: protocol-spec/03-connection.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from undersigned.encoding import Did, Digest, EngagementId
+from undersigned.errors import ConfigurationError, TransportError
+from undersigned.protocol import Engagement
+from undersigned.runtime.log.logbook import beside, log_url
+from undersigned.runtime.negotiation.order import Order
+from undersigned.transport import is_loopback_name
+
+if TYPE_CHECKING:
+    from undersigned.runtime.base import AgentBase
+    from undersigned.runtime.engagement.conversation import Conversation
+
+__all__ = ["LOCAL_ONLY", "Whereabouts", "checked_url"]
+
+LOCAL_ONLY = "only local state may go there: 'init --local', 'discover --local' or 'conform --local'"
+
+
+class Whereabouts:
+    """What the orders of one agent say of where their providers listen, and what DID documents say of everybody."""
+
+    def __init__(self, agent: AgentBase) -> None:
+        self._agent = agent
+        self._urls: dict[EngagementId, str] = {}
+        """Where the order of an engagement says that its provider listens."""
+
+    def note(self, engagement: EngagementId, url: str | None) -> None:
+        """Goes by what the order of an engagement says, if it says anything."""
+        if url is not None:
+            self._urls[engagement] = url
+
+    def recall(self, conversation: Conversation) -> None:
+        """The same of the order that an engagement was begun with, if it was by us."""
+        order = conversation.facts.get("order")
+        if order is not None:
+            self.note(conversation.id, msgspec.json.decode(order, type=Order).url)
+
+    def forget(self, engagement: EngagementId) -> None:
+        """Lets go of what the order of an engagement that is over said."""
+        self._urls.pop(engagement, None)
+
+    def wanted(self, peer: Did) -> bool:
+        """Whether a connection to `peer` is worth having to us, for anything that is not over."""
+        return any(not one.over and _comes_for(one.engagement) for one in self._agent.conversations.of(peer))
+
+    async def locate(self, peer: Did) -> tuple[str, ...]:
+        """Where each live engagement with `peer` looks for it, the newest engagement's place first.
+
+        An order's URL is its own engagement's. It may be a wrong one, and whoever asks later is not to suffer for it.
+
+        Raises:
+            ResolutionError: Its DID document was not had, and an engagement goes by that.
+        """
+        agent = self._agent
+        named = [self._urls.get(one.id) for one in agent.conversations.of(peer)]
+        # Engagements come and go while a document is fetched, so they were looked at before.
+        published = (await agent.document_of(peer)).services("HireService")[:1] if None in named else ()
+        found: dict[str, None] = {}
+        for url in reversed(named):
+            found.update(dict.fromkeys(published if url is None else (url,)))
+        return tuple(found)
+
+    async def artifact_url(self, peer: Did, digest: Digest) -> str:
+        """Where `peer` serves an artifact of which it did not say where it is: beside its listener.
+
+        Raises:
+            TransportError: `unreachable`, nobody says where it listens.
+            ResolutionError: What says so is no URL; or as `locate`.
+        """
+        for url in await self.locate(peer):
+            return f"{beside(url)}/artifacts/{digest}"
+        raise TransportError("unreachable", f"nobody says where {peer} listens")
+
+    async def log_url(self, peer: Did) -> str:
+        """Where `peer` serves its log.
+
+        Raises:
+            ResolutionError: Its DID document was not had, and nothing else says where.
+        """
+        agent = self._agent
+        return log_url(await agent.document_of(peer), local=agent.home.configuration.local)
+
+
+def _comes_for(engagement: Engagement) -> bool:
+    """Whether this side goes to its peer for an engagement. Who asks a provider for something comes for it; until there
+    is an acceptance the provider goes nowhere, or anybody could have it dial any address, by naming it as its own.
+    """
+    hires = engagement.role == "hirer"
+    return hires or engagement.contract is not None or engagement.state.startswith("accepted-by-")
+
+
+def checked_url(text: str | None, local: bool, option: str = "--at") -> str | None:
+    """The URL of `--at`, or of another option or argument, once it has the shape of one that is dialled.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if text is None:
+        return None
+    schemes = ("wss", "ws") if local else ("wss",)
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        bare = local and parts.scheme == "ws" and not is_loopback_name(host)
+        more = parts.username or parts.password or parts.fragment
+        usable = parts.scheme in schemes and host != "" and parts.port != 0 and not bare and not more
+    except ValueError:
+        usable = bare = False
+    if not usable:
+        example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
+        scheme = text.partition(":")[0].lower()
+        hint = ""
+        if scheme in ("http", "https"):
+            hint = f"; a peer is reached by a WebSocket, so expected {' or '.join(schemes)} in place of {scheme}"
+        elif bare:
+            hint = "; ws:// goes to localhost or 127.0.0.1 alone, anywhere else it has to be wss://"
+        elif scheme == "ws" and not local:
+            hint = f"; {LOCAL_ONLY}"
+        raise ConfigurationError("bad_configuration", f"{option}: expected a URL such as {example}, got {text!r}{hint}")
+    return text

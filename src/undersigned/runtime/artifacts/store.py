@@ -1,0 +1,469 @@
+"""Contents by digest: what goes into work and what comes out of it.
+
+A file is named by its own digest and by nothing a peer said, so no name leads outside the folder, and a link in it is
+no file. Reading checks the digest again; a file that was changed on disk is not served.
+
+What is small is held in memory and written at once. Everything larger comes through a private file (`incoming`), piece
+by piece. It is read in pieces as well, of which the last is given only when the digest of all is known to be right.
+
+Beside an artifact that was fetched stands an empty file, named by the two digests of what came and of the engagement
+under which it did: what is here for another reason, nobody is paid for (`came`). It has its name on disk by the same
+sync of the folder as the artifact, so that it costs neither a commit nor a sync of its own.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing, suppress
+from hashlib import new, sha256
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from undersigned.encoding import Digest, EngagementId, digest_bytes, digest_from_hex, digest_hex
+from undersigned.errors import LedgerError, LedgerUnavailable, UndersignedError, VerificationError
+from undersigned.runtime.files import open_file, private_opener, put_in_place, sync_folder, why, write_all
+
+from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher, Incoming, Stored, fresh_part, part_name, unwritten
+
+__all__ = ["ArtifactStore", "checked_digest", "mark_of", "missing", "of_store"]
+
+RECENT_BYTES: Final = 8 * SMALL_BYTES
+"""Artifacts that are kept in memory beside the disk, all together."""
+STALE_SECONDS: Final = 86_400.0
+"""A file on its way that nobody wrote to for so long was left by a process that ended."""
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
+"""What opening a file says where there is none, or something that is none; all else is a store that is away."""
+
+
+class ArtifactStore:
+    """A folder of artifacts. Files are read and written off the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._recent: OrderedDict[Digest, bytes] = OrderedDict()
+        self._held = 0
+
+    @property
+    def where(self) -> str:
+        """Where it is, for people."""
+        return str(self.folder)
+
+    def place(self, digest: Digest) -> str:
+        """Where an artifact is, if it is there, for people."""
+        return f"{self.where}/{digest}"
+
+    # ------------------------------------------------------------------ writing
+
+    async def put(self, data: bytes, under: EngagementId | None = None) -> Digest:
+        """Keeps `data`; returns its digest once it is on disk, and with it that it came under this engagement.
+
+        Raises:
+            LedgerUnavailable: `store_full`, `store_unavailable`.
+        """
+        digest = digest_bytes(data)
+        if digest not in self._recent or under is not None:
+            await self._keep(digest, data, under)
+        self._remember(digest, data)
+        return digest
+
+    async def put_chunks(self, chunks: AsyncIterable[bytes], *, max_bytes: int, digest: Digest | None = None) -> Stored:
+        """Keeps what comes, once it is whole; with `digest` nothing else than that. No more of it is held in memory
+        than `SMALL_BYTES` and a chunk, and if anything fails, nothing of it is left.
+
+        Raises:
+            FormatError: `too_large`, at the first byte beyond `max_bytes`.
+            VerificationError: `digest_mismatch`.
+            LedgerUnavailable: `store_full`, `store_unavailable`.
+        """
+        async with self.receive(max_bytes=max_bytes, digest=digest) as incoming:
+            async for chunk in chunks:
+                await incoming.add(chunk)
+            return await incoming.keep()
+
+    async def put_file(self, path: Path, *, max_bytes: int) -> Stored:
+        """Keeps a copy of what a regular file holds now.
+
+        Raises:
+            OSError: It cannot be read, or is no regular file.
+            FormatError: `too_large`.
+            LedgerUnavailable: `store_full`, `store_unavailable`.
+        """
+        async with aclosing(read_pieces(path)) as chunks:
+            return await self.put_chunks(chunks, max_bytes=max_bytes)
+
+    def receive(
+        self,
+        *,
+        max_bytes: int,
+        digest: Digest | None = None,
+        hold_bytes: int = SMALL_BYTES,
+        under: EngagementId | None = None,
+    ) -> Incoming:
+        """Something on its way into this store, from the other side of the engagement `under`, if it is named: `async
+        with` it. What was not kept when the block ends is gone.
+        """
+        return Incoming(self, max_bytes, digest, hold_bytes, under)
+
+    # ------------------------------------------------------------------ reading
+
+    async def came(self, digest: Digest, under: EngagementId) -> bool:
+        """Whether `digest` came here whole from the other side of this engagement, whatever became of it since.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`: that could not be looked up.
+        """
+        try:
+            os.lstat(f"{self.folder}/{mark_of(digest, under)}")
+        except OSError as exc:
+            if exc.errno not in _NOT_THERE:
+                raise self._unread(exc) from exc
+            return False
+        return True
+
+    async def get(self, digest: Digest) -> bytes:
+        """The bytes of `digest`.
+
+        Raises:
+            UndersignedError: `not_found`.
+            VerificationError: `digest_mismatch`, the file on disk is damaged.
+            LedgerUnavailable: `store_unavailable`.
+        """
+        recent = self._recent.get(digest)
+        if recent is not None:
+            return recent
+        data = await self._whole(digest)
+        if digest_bytes(data) != digest:
+            raise _damaged(digest)
+        self._remember(digest, data)
+        return data
+
+    async def size(self, digest: Digest) -> int | None:
+        """How many bytes `digest` has, or None if it is not here. They are not looked at: see `sound`.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`: that could not be looked up.
+        """
+        recent = self._recent.get(digest)
+        if recent is not None:
+            return len(recent)
+        try:
+            found = os.lstat(self._path(digest))
+        except OSError as exc:
+            if exc.errno not in _NOT_THERE:
+                raise self._unread(exc) from exc
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    async def sound(self, digest: Digest) -> int | None:
+        """How many bytes `digest` has, once all of them were read and are right; None if it is not here, or damaged.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`.
+        """
+        size = await self.size(digest)
+        try:
+            if size is not None and size <= SMALL_BYTES:
+                return len(await self.get(digest))
+            if size is not None:
+                async for _ in self.pieces(digest):
+                    pass
+        except UndersignedError as error:
+            if not of_store(error) or error.retryable:
+                raise
+            return None
+        return size
+
+    async def pieces(self, digest: Digest, start: int = 0) -> AsyncGenerator[bytes]:
+        """The bytes of `digest` from `start` on, in pieces of at most `PIECE_BYTES`. The last one is given only once
+        the digest of all is known to be right, so nobody who reads to the end has read anything else.
+
+        Raises:
+            UndersignedError, VerificationError: As `get`.
+        """
+        hasher, place, held = sha256(), 0, b""
+        async with aclosing(self._pieces(digest, hasher)) as pieces:
+            async for piece in pieces:
+                if held:
+                    yield held
+                place, begins = place + len(piece), max(0, start - place)
+                held = piece[begins:]
+        if digest_from_hex(hasher.hexdigest()) != digest:
+            raise _damaged(digest)
+        if held:
+            yield held
+
+    async def copy(
+        self, digest: Digest, path: Path, tell: Callable[[int], None] | None = None, *, new: bool = False
+    ) -> None:
+        """Writes the bytes of `digest` to `path`, whole or not at all. What is there is replaced, and not written
+        through: it may be a link; if it has to be `new`, it stays. `tell` hears how many are written.
+
+        Raises:
+            UndersignedError, VerificationError: As `get`; then nothing is written.
+            OSError: It cannot be written; `FileExistsError`: it has to be new, and something is there.
+        """
+        beside = fresh_part(path.parent)
+        try:
+            async with aclosing(self.pieces(digest)) as pieces:
+                # Not in a thread, which would still make it when nobody waits any more.
+                with open(beside, "xb", buffering=0) as file:  # noqa: ASYNC230
+                    written = 0
+                    async for piece in pieces:
+                        await asyncio.to_thread(write_all, file, piece)
+                        written += len(piece)
+                        if tell is not None:
+                            tell(written)
+                    # The name does not come before the bytes, whatever happens to the machine.
+                    await asyncio.to_thread(os.fsync, file.fileno())
+            await asyncio.to_thread(put_in_place, beside, path, new=new)
+        except BaseException as exc:
+            await asyncio.to_thread(beside.unlink, missing_ok=True)
+            if isinstance(exc, OSError) and exc.errno and exc.filename in (None, str(beside)):
+                raise OSError(exc.errno, exc.strerror, str(path)) from exc  # what was asked for, and not the way to it
+            raise
+
+    async def digests(self, digest: Digest, algorithms: frozenset[str]) -> dict[str, str]:
+        """Digests of the bytes of `digest` by these algorithms, in lower-case hex, without holding them.
+
+        Raises:
+            UndersignedError, VerificationError: As `get`.
+        """
+        known = {"sha256": digest_hex(digest)}
+        if algorithms <= known.keys():
+            return known
+        hashers = {name: new(name) for name in algorithms - known.keys()}
+
+        def update(piece: bytes) -> None:
+            for hasher in hashers.values():
+                hasher.update(piece)
+
+        async for piece in self.pieces(digest):
+            await asyncio.to_thread(update, piece)
+        return known | {name: hasher.hexdigest() for name, hasher in hashers.items()}
+
+    def read_now(self, digest: Digest) -> bytes:
+        """As `get`, for callers without asyncio: it blocks, and remembers nothing."""
+        recent = self._recent.get(digest)
+        if recent is not None:
+            return recent
+        data = self._read(digest)
+        if digest_bytes(data) != digest:
+            raise _damaged(digest)
+        return data
+
+    # ------------------------------------------------------------------ the folder
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of what is on its way; on the file system of what is here, so that one becomes the other."""
+        return self.folder
+
+    async def check(self) -> None:
+        """Returns if the store can be used: something can be written there.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`, `store_full`.
+        """
+
+        def written() -> None:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside = fresh_part(self.folder)
+            try:
+                with open(beside, "xb", buffering=0, opener=private_opener) as file:
+                    write_all(file, b"?")
+            finally:
+                beside.unlink(missing_ok=True)
+
+        await self._writes(written)
+
+    def sweep(self) -> None:
+        """Removes what a process that was killed left on its way; nothing that anybody still writes to."""
+        before = time.time() - STALE_SECONDS
+        for path in self.scratch.glob("*.part"):
+            with suppress(OSError):  # it is finished or removed at this moment, by another process
+                if path.lstat().st_mtime < before:
+                    path.unlink()
+
+    async def _keep(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
+        await self._writes(self._write, digest, data, under)
+
+    async def _writes(self, write: Callable[..., None], *given: object) -> None:
+        try:
+            await asyncio.to_thread(write, *given)
+        except OSError as exc:
+            raise unwritten(self.folder, exc) from exc
+
+    async def publish(self, path: Path, digest: Digest, under: EngagementId | None = None) -> None:
+        """Gives a whole file of `scratch`, whose digest is right, its name; for `Incoming`.
+
+        Raises:
+            LedgerUnavailable: `store_full`, `store_unavailable`; then the file is where it was.
+        """
+
+        def published() -> None:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._rename(path, digest, under)
+
+        await self._writes(published)
+
+    async def _whole(self, digest: Digest) -> bytes:
+        return await asyncio.to_thread(self._read, digest)
+
+    async def _pieces(self, digest: Digest, hasher: Hasher) -> AsyncGenerator[bytes]:
+        """The bytes as they are stored; each piece is in the hash before it is given."""
+        path = self._path(digest)
+        try:
+            file = await asyncio.to_thread(open_file, path, links=False)
+        except OSError as exc:
+            raise self._unread(exc, digest) from exc
+
+        def read() -> bytes:
+            try:
+                piece = file.read(PIECE_BYTES)
+            except OSError as exc:
+                raise self._unread(exc) from exc
+            hasher.update(piece)
+            return piece
+
+        try:
+            while piece := await asyncio.to_thread(read):
+                yield piece
+        finally:
+            file.close()
+
+    def _read(self, digest: Digest) -> bytes:
+        try:
+            return _read(self._path(digest))
+        except OSError as exc:
+            raise self._unread(exc, digest) from exc
+
+    def _unread(self, exc: OSError, digest: Digest | None = None) -> UndersignedError:
+        """Why nothing is read: `digest` is not there, or it cannot be known whether it is."""
+        if digest is not None and exc.errno in _NOT_THERE:
+            return missing(digest)
+        text = f"the artifacts at {self.folder} cannot be read: {why(exc)}"
+        return LedgerUnavailable("store_unavailable", text)
+
+    def _remember(self, digest: Digest, data: bytes) -> None:
+        """Small artifacts are asked for soon after they came: by the other side, by the review, by the application."""
+        if len(data) > SMALL_BYTES or digest in self._recent:
+            return
+        self._recent[digest] = data
+        self._held += len(data)
+        while self._held > RECENT_BYTES:
+            self._held -= len(self._recent.popitem(last=False)[1])
+
+    def _path(self, digest: Digest) -> str:
+        return f"{self.folder}/{checked_digest(digest)}"
+
+    def _write(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
+        path = self._path(digest)
+        # Nearly always there is nothing, and to be told so by opening it takes longer.
+        if os.path.lexists(path):
+            # What is there already may be damaged, or a link; then it is replaced.
+            whole = False
+            with suppress(OSError):
+                whole = digest_bytes(_read(path)) == digest
+            if whole:
+                self._named(digest, under)  # whoever gave it its name may be about to sync it, or have failed to
+                return
+        elif not os.path.isdir(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        beside = f"{self.scratch}/{part_name()}"
+        try:
+            with open(beside, "xb", buffering=0, opener=private_opener) as file:
+                write_all(file, data)
+                os.fsync(file)
+            self._rename(beside, digest, under)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
+            raise
+
+    def _rename(self, whole: Path | str, digest: Digest, under: EngagementId | None) -> None:
+        """Puts a file that is on disk in its place."""
+        os.replace(whole, self._path(digest))
+        self._named(digest, under)
+
+    def _named(self, digest: Digest, under: EngagementId | None) -> None:
+        """Returns once what has its name here has it on disk, and that it came under an engagement with it."""
+        if under is not None:
+            os.close(os.open(f"{self.folder}/{mark_of(digest, under)}", os.O_CREAT | os.O_WRONLY, 0o600))
+        sync_folder(self.folder)  # a new name survives a power cut only once its folder is on disk, too
+
+
+async def read_pieces(path: Path) -> AsyncGenerator[bytes]:
+    """What a regular file holds, off the event loop: at first as much as is held in memory, then in pieces.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+
+    def first() -> tuple[BinaryIO, bytes]:
+        file = open_file(path)
+        try:
+            return file, file.read(SMALL_BYTES)
+        except BaseException:
+            file.close()
+            raise
+
+    file, piece = await asyncio.to_thread(first)
+    with file:
+        yield piece
+        # A small file ended in the first read, and is not asked again.
+        while len(piece) in (SMALL_BYTES, PIECE_BYTES):
+            piece = await asyncio.to_thread(file.read, PIECE_BYTES)
+            if piece:
+                yield piece
+
+
+def checked_digest(digest: Digest) -> Digest:
+    """The same. A digest is of a fixed alphabet and length (checked where it was decoded), so it is a file name.
+
+    Raises:
+        UndersignedError: `bad_path`: it is none.
+    """
+    if "/" in digest or not digest.startswith("uEi"):
+        raise UndersignedError("bad_path", f"{digest!r} is not a digest")
+    return digest
+
+
+def mark_of(digest: Digest, under: EngagementId) -> str:
+    """The name that says that `digest` came under an engagement, whose id ends with a digest."""
+    return f"{checked_digest(digest)}.{checked_digest(under.rpartition(':')[2])}"
+
+
+def missing(digest: Digest) -> UndersignedError:
+    """That something is not in a store."""
+    return UndersignedError("not_found", f"no artifact {digest} here", stored=digest)
+
+
+def _damaged(digest: Digest) -> VerificationError:
+    return VerificationError("digest_mismatch", f"the file of artifact {digest} has other bytes", stored=digest)
+
+
+def of_store(error: UndersignedError) -> bool:
+    """Whether an error says something about a store of ours, what is in it and what is not, and about nobody's work."""
+    return isinstance(error, LedgerError) or "stored" in error.detail
+
+
+def _read(path: str) -> bytes:
+    """What a regular file holds.
+
+    Raises:
+        OSError: It is none: a link leads to what somebody else chose, and a pipe has no end.
+    """
+    with open_file(path, links=False) as file:
+        return file.read()

@@ -1,0 +1,153 @@
+"""What every part of an agent stands on: its state folder, clock, identity, store, engagements, and background tasks.
+
+Source: protocol-spec/01-overview.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import structlog
+
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, Digest
+from undersigned.errors import ConfigurationError, LocalProtocolError
+from undersigned.ledger import Ledger
+
+from .clock import Clock, SystemClock
+from .engagement.conversation import closing_error
+from .engagement.conversations import Conversations
+from .engagement.kept import KeptInputs
+from .engagement.watchers import Watchers
+from .fetching.gather import USUAL_SECONDS, Gatherer
+from .fetching.other_side import OtherSide, Unasked
+from .fetching.status_keeper import StatusKeeper
+from .home.home import Home
+from .home.own_keys import own_identity
+
+__all__ = ["AgentBase"]
+
+_log = structlog.get_logger()
+
+
+class AgentBase:
+    """An agent without its judgement and its work. Parts of an agent that need no more than this ask for no more."""
+
+    def __init__(self, home: Home, *, clock: Clock | None, suite: str | None) -> None:
+        """`suite` as for `Agent`."""
+        configuration = home.configuration
+        key = home.key("agent")
+        self.home = home
+        self.own = home.document()
+        self.clock: Clock = clock or SystemClock()
+        self.identity = own_identity(key, self.own, suite, folder=home.path, now=self.clock.now())
+        self.organisation = home.organisation_document()
+        self.log_key = key if key.public_key.kind == "Ed25519" else home.key("log")
+        """Signs checkpoints of our log."""
+        self.tls = home.tls()
+        self.gatherer = Gatherer(
+            local=configuration.local,
+            ssl=self.tls,
+            now=self.clock.now,
+            moved=configuration.moved,
+            resolver=configuration.resolver,
+        )
+        self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
+        self.watchers = Watchers(self.clock)
+        self.conversations = Conversations()
+        self.artifacts = home.open_artifacts()
+        self.max_artifact_bytes = configuration.artifacts.max_bytes
+        """Most bytes of an artifact or input where the contract says nothing."""
+        self.other_side: OtherSide = Unasked()
+        """Asks servers of the other side of a contract; set by what listens for this agent."""
+        self.kept_inputs = KeptInputs()
+        self.base_url = (configuration.listen.url or "").rstrip("/")
+        """Where others reach our public listener; known once it listens."""
+        self.closing = False
+        self.waits: set[Callable[[], None]] = set()
+        """Hear it when this side closes, since nothing that they wait for will happen then."""
+        self._ledger: Ledger | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where it runs, from its start to its end."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger."""
+        if self._ledger is None:
+            raise LocalProtocolError("store_unavailable", "the agent is not started")
+        return self._ledger
+
+    def require_started(self) -> None:
+        """Returns if it is started in the event loop that runs here, and not closed since.
+
+        Raises:
+            LocalProtocolError: `wrong_state`; `connection_closed`.
+        """
+        if self._ledger is None:
+            hint = "the peer is not started: async with Peer.open(...) as peer, and use it inside"
+            raise closing_error() if self.closing else LocalProtocolError("wrong_state", hint)
+        self._require_loop()
+
+    def _require_loop(self) -> None:
+        """Returns if it was started in the event loop that runs here, or in none.
+
+        Raises:
+            LocalProtocolError: `wrong_state`.
+        """
+        if self._loop not in (None, asyncio.get_running_loop()):
+            hint = "the peer was started in another event loop, and is used there alone: one asyncio.run for all of it"
+            raise LocalProtocolError("wrong_state", hint)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Runs something in the background until the agent closes."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task failed", task=task.get_name(), exc_info=error)
+
+    def artifact_url(self, digest: Digest) -> str:
+        """Where others fetch an artifact of ours.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, this agent has no public URL.
+        """
+        if not self.base_url:
+            raise ConfigurationError(
+                "bad_configuration", "nobody can fetch an artifact from here: set url in [listen] of the settings"
+            )
+        return f"{self.base_url}/artifacts/{digest}"
+
+    async def document_of(self, did: Did, max_age_seconds: float = USUAL_SECONDS) -> DidDocument:
+        """A DID document, ours or another's, at most so old.
+
+        Raises:
+            ResolutionError: It did not resolve.
+        """
+        if did == self.own.id:
+            return self.own
+        if self.organisation is not None and did == self.organisation.id:
+            return self.organisation
+        known = self.gatherer.remembered(did, max_age_seconds)
+        if known is not None and known.document is not None:
+            return known.document
+        return await self.gatherer.document(did, max_age_seconds)
+
+    async def documents_of(self, dids: Iterable[Did], max_age_seconds: float = USUAL_SECONDS) -> dict[Did, DidDocument]:
+        """The DID documents of `dids`, all or none. What we publish is not fetched; the rest together has one deadline
+        and a limit of hosts (SC-103).
+
+        Raises:
+            ResolutionError, VerificationError: As `Gatherer.documents`.
+        """
+        ours = {document.id: document for document in (self.own, self.organisation) if document is not None}
+        wanted = tuple(dict.fromkeys(dids))
+        fetched = await self.gatherer.documents([did for did in wanted if did not in ours], max_age_seconds)
+        return {did: ours.get(did) or fetched[did] for did in wanted}

@@ -1,0 +1,559 @@
+"""One engagement while it runs: an inbox, the folded state, and the one task that does what is pending.
+
+A turn takes what came, folds it, does what that makes due, and commits all of it in one transaction: journal rows,
+position, outbox, effects, evidence. Only then do messages leave. Nothing that failed to commit was ever sent, and a
+message that came is not acknowledged before it is stored.
+
+Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing and sending"
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from undersigned.encoding import Instant, shift
+from undersigned.errors import (
+    LedgerConflict,
+    LedgerError,
+    LocalProtocolError,
+    ScopeError,
+    UndersignedError,
+)
+from undersigned.ledger import Summary
+from undersigned.messages import Progress
+from undersigned.protocol import (
+    PUT_AWAY,
+    START,
+    Acknowledge,
+    Cascade,
+    Effect,
+    Engagement,
+    Finished,
+    Free,
+    Missed,
+    Offered,
+    Owe,
+    Repeat,
+    Reserve,
+    Tabled,
+    Work,
+    begin,
+    missed_since,
+    pending,
+    wake_at,
+)
+from undersigned.runtime.untaken import Untaken
+
+from .alarm import NOTHING, Alarm
+from .inbox import Arrived, Asked, Inbox, fail
+from .pace import progress_seconds
+from .receiving import STATING, Receiver
+from .told import told_of_decision
+from .turn import Say, Turn, load_engagement
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.shell import Shell
+
+__all__ = ["Conversation", "closing_error"]
+
+_log = structlog.get_logger()
+
+REST_SECONDS = 5
+"""So long nothing happens in a negotiation until it is laid to rest."""
+STATING_TYPES = frozenset(move.__name__ for move in STATING)
+LATE_SECONDS = 5
+"""So much later than it should a turn begins only where this side stood still: its store, its machine or its clock."""
+RETRY_SECONDS = 1.0
+"""Between attempts while the store does not take anything."""
+LOOK_SECONDS = 10
+"""So long before an offer ends, and what it held is free, its owner looks a last time whether to seal."""
+
+
+class Conversation(Receiver):
+    """One engagement and its task.
+
+    A negotiation in which nothing happens is laid to rest, because a peer may hold thousands: the task ends, and what
+    the moves said is left to the journal. Whatever comes, from outside or by time, starts the task again.
+    """
+
+    # They are more than instances share a table for, and without it each would hold 1.3 KB of its own.
+    __slots__ = (
+        "_alarm",
+        "_due",
+        "_loop",
+        "_reconnected",
+        "_served",
+        "_signs_up_to",
+        "_stopped",
+        "_task",
+        "_untaken",
+        "doubts",
+        "full",
+        "inbox",
+        "over",
+        "resting",
+    )
+
+    def __init__(self, shell: Shell, engagement: Engagement) -> None:
+        """An engagement of which nothing is stored yet."""
+        super().__init__(shell, engagement)
+        self._loop = asyncio.get_running_loop()
+        self.inbox = Inbox()
+        self.doubts: frozenset[str] = NOTHING
+        """Codes of faults that came without a signature."""
+        self.over = False
+        self.full = ""
+        """Why there was no room, or no money, for what was decided last; empty if there was."""
+        self.resting = False
+        """Whether the task has ended until something comes."""
+        self._stopped = False
+        """Whether this side is closing, so that no turn is to come."""
+        self._alarm = Alarm(self._loop)
+        self._untaken: Untaken | None = None
+        """What the store refuses now, one turn after the other."""
+        self._due: tuple[Engagement | None, Instant | None] = (None, None)
+        """What the last commit said of when to look again, and for which state."""
+        self._served: frozenset[str] = NOTHING
+        """Keys of the effects that are done with."""
+        self._reconnected = False
+        self._signs_up_to = float("-inf")
+        """Time of the loop until which the `Progress` that came use up what may come."""
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def stored(cls, shell: Shell, summary: Summary) -> Conversation:
+        """An engagement that the ledger holds.
+
+        Raises:
+            LedgerError: `store_corrupt`.
+        """
+        conversation = cls(shell, begin("hirer", shell.identity.did, summary.peer, summary.engagement))
+        await conversation._load(summary)
+        return conversation
+
+    async def _load(self, summary: Summary) -> None:
+        loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
+        self.engagement = loaded.engagement
+        self.journal.read(loaded, live=summary.live)
+        self.recall(loaded.moves, loaded.facts, loaded.packed)
+
+    # ------------------------------------------------------------------ from outside
+
+    def start(self) -> None:
+        """Starts the task; it ends by itself when the engagement is over."""
+        if self._task is None:
+            self._task = self._loop.create_task(self._run(), name=f"engagement {self.id[-8:]}")
+
+    def post(self, item: Arrived | Asked) -> None:
+        """Puts something into the inbox."""
+        if isinstance(item, Arrived) and isinstance(item.message.message, Progress):
+            self._signs_up_to = max(self._signs_up_to, self._loop.time()) + progress_seconds(self.engagement)
+        self.inbox.items.append(item)
+        self._rouse()
+
+    def hears_progress(self) -> bool:
+        """Whether a `Progress` is taken now. There is room for one more than its time allows: what a carrier was slow
+        with comes close before the next.
+        """
+        return self._signs_up_to <= self._loop.time() + progress_seconds(self.engagement)
+
+    async def ask(self, make: Callable[[Engagement], Say | None]) -> None:
+        """Has the conversation say something, and returns when it is stored.
+
+        Raises:
+            LocalProtocolError: It is not legal now, the engagement is over, or this side is closing.
+        """
+        if self.over:
+            raise self._ended()
+        if self._stopped:
+            raise closing_error()
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.post(Asked(make, done))
+        await done
+
+    async def settled(self) -> None:
+        """Returns once the turn that is under way is stored, and all that came before.
+
+        Raises:
+            LocalProtocolError: The engagement is over, or this side is closing.
+        """
+        done = None if self._stopped else self.inbox.join()
+        if done is None:
+            await self.ask(lambda _: None)
+            return
+        await done
+        if self.over:
+            raise self._ended()
+
+    async def reconsider(self, said: Say) -> None:
+        """Notes what somebody outside decided and, in the same turn, decides again what had to wait for it.
+
+        Raises:
+            LocalProtocolError: As `ask`.
+        """
+
+        def make(_: Engagement) -> Say:
+            self._served = frozenset([key for key in self._served if not key.startswith("owe-")]) or NOTHING
+            return said
+
+        await self.ask(make)
+
+    def put_away(self) -> None:
+        """Asks for no receipt of its end any more; what is owed to the other side stands in the ledger."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        done.add_done_callback(lambda _: done.cancelled() or done.exception())  # it may be over by then
+        self.post(Asked(lambda _: Say("", {}, facts=(("done", PUT_AWAY),)), done))
+
+    async def stop(self) -> None:
+        """Ends the task, once what was being committed is; nothing else is said. Whoever asked hears so."""
+        task, self._task, self.resting, self._stopped = self._task, None, False, True
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self.inbox.fail(closing_error())
+        self._alarm.cancel()
+
+    def reconnected(self) -> None:
+        """A connection to the peer was opened: whenever the next turn is made, our position goes first."""
+        self._reconnected = True
+
+    def greet(self) -> None:
+        """Says our position now, unless it was said since the connection was opened."""
+        if self._reconnected:
+            self._rouse()
+
+    # ------------------------------------------------------------------ the task
+
+    async def _run(self) -> None:
+        # What came during the last turn is answered as what comes later: a stored move or a refusal, never silence.
+        inbox = self.inbox
+        while not self.over or inbox.arrived:
+            items = inbox.take()
+            greets, self._reconnected = self._reconnected, False
+            try:
+                await self._turn(items, greets)
+            except LedgerConflict as error:
+                # Somebody else wrote to this engagement: what was decided here was decided on an old position.
+                _log.warning("decided on an old position", engagement=self.id, error=str(error))
+                self._undo(items, greets)
+                before = self.journal.places
+                await self._reload()
+                if self.journal.places == before:
+                    await asyncio.sleep(RETRY_SECONDS)  # nothing new to decide on
+                continue
+            except LedgerError as error:
+                self._untaken = self._untaken or Untaken(self.id)
+                self._untaken.refused(error)
+                self._undo(items, greets)
+                await asyncio.sleep(RETRY_SECONDS)
+                await self._look_again(items)
+                continue
+            except ScopeError as error:
+                # The store has the last word on what is left; decide again, knowing that it is too little.
+                _log.info("no room for what was decided", engagement=self.id, error=str(error))
+                self._undo(items, greets)
+                if self.full:
+                    await asyncio.sleep(RETRY_SECONDS)  # it was known, and there is nothing else to say
+                self.full = error.message
+                continue
+            except Exception as exc:
+                # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
+                _log.exception("a turn failed", engagement=self.id)
+                self._undo([], greets)
+                fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
+                # What came is stored, and has its receipt: nobody says it again to have us try again.
+                self._alarm.put_off(self._alarm.next_attempt(self.shell.clock.now()))
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                if not self._alarm.again_at:
+                    self._alarm.fails_since = ""
+                if self._untaken is not None:
+                    self._untaken.taken()
+                    self._untaken = None
+            inbox.end_turn(items)
+            if not inbox.items and not self.over:
+                if not items and not greets and self._idle():
+                    self._rest()
+                    return
+                self._set_alarm()
+                if not inbox.called:
+                    await inbox.roused()
+        self._alarm.cancel()  # or it would hold all this until it rings
+        inbox.fail(self._ended())
+
+    def _rouse(self) -> None:
+        """Something came: there is a turn to be made."""
+        self.inbox.rouse()
+        if self.resting:
+            self.resting = False
+            self._alarm.cancel()  # it knows nothing of the next rest
+            self.start()
+
+    def _rests_at(self) -> Instant | None:
+        """When it may be laid to rest, if nothing happens until then; under a contract never. What ended rests, too,
+        until its peer says that it knows: nothing makes a peer say so, and each would be held for a day.
+        """
+        engagement = self.engagement
+        if engagement.contract is not None or not self.journal.places:
+            return None
+        return shift(engagement.last_at or "", REST_SECONDS)
+
+    def _idle(self) -> bool:
+        """Whether it is time, and nothing came while the last turn looked."""
+        rests_at = self._rests_at()
+        return rests_at is not None and rests_at <= self.shell.clock.now() and not self.inbox.called
+
+    def _rest(self) -> None:
+        """Lets go of the task and of all that the journal gives again."""
+        self.resting = True
+        self._task = None
+        self.forget()
+        self.journal.forget()
+        self._due = (None, None)
+        self._documents.forget()
+        # What an effect's key stood for is over once nothing asks for the effect.
+        asked = pending(self.engagement, self.shell.clock.now())
+        self._served = frozenset(effect.key for effect in asked if effect.key in self._served) or NOTHING
+        self.shell.rests(self)
+        self._set_alarm()
+
+    def _undo(self, items: list[Arrived | Asked], greets: bool) -> None:
+        """Goes back to what is stored; `items` are looked at again."""
+        self.go_back()
+        self.inbox.put_back(items)
+        self._reconnected = self._reconnected or greets
+
+    async def _look_again(self, items: list[Arrived | Asked]) -> None:
+        """After a sync error nobody knows whether the commit stands. If it does, nothing of it is done twice."""
+        try:
+            stands = await self.journal.stands(self.id, self.shell.ledger)
+        except LedgerError:
+            return  # the next turn fails the same way, and looks again
+        if stands:
+            await self._reload()
+            self.inbox.end_turn(items)
+
+    async def _reload(self) -> None:
+        """Goes on from what the ledger holds; nothing more is to be done if it holds the end."""
+        try:
+            summary = await self.shell.ledger.summary(self.id)
+            if summary is None:
+                return
+            await self._load(summary)
+            self._documents.look_again()
+            self.shell.stored(self.engagement, ())
+        except LedgerError as error:
+            _log.error("the store cannot be read", engagement=self.id, error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)  # until then every commit is refused for its position
+            return
+        if not summary.live:
+            self.over = True
+            self.shell.finished(self)
+
+    def _ended(self) -> LocalProtocolError:
+        return LocalProtocolError("wrong_state", f"{self.id} is over: {self.engagement.state}")
+
+    def _set_alarm(self) -> None:
+        """Has the next turn made once something is due, unless the alarm rings early enough to be set then."""
+        of, due = self._due
+        if of is not self.engagement:
+            due = wake_at(self.engagement, self.shell.clock.now())
+        if self._alarm.rings_by(due):
+            return
+        now = self.shell.clock.now()
+        if due is not None and due <= now:
+            due = wake_at(self.engagement, now)
+        self._alarm.set(self.shell.clock, self._rouse, due, None if self.resting else self._rests_at())
+
+    async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
+        turn = self.journal.turn(self.engagement, self.shell.clock.now())
+        turn.over = self.over  # what came during the last turn opens nothing again
+        alarm = self._alarm
+        if alarm.again_at and turn.now >= alarm.again_at:
+            self._served -= alarm.take_up()
+        if greets:
+            await self._reconnect(turn)
+        if self.forgot and not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
+            await self._read_back()
+        for item in items:
+            if isinstance(item, Arrived):
+                await self._receive(turn, item)
+            else:
+                await self._say_asked(turn, item)
+        if turn.now > alarm.rings_at:
+            self._note_absence(turn)
+        turn = await self._do_pending(turn)
+        if turn.engagement.state == START and (turn.engagement.role == "provider" or self.journal.places):
+            turn.over = True  # what should have opened it was refused, now or before
+        elif not self.journal.live and not turn.durable:
+            turn.over = True  # it was over before, and has answered what came
+        if self.journal.kept_back and not items and not greets and self._idle():
+            turn.durable = True  # it is laid to rest, and no next turn is near
+        await self._commit(turn)
+        if self.engagement.state == START and self.engagement.role == "provider":
+            # What came meanwhile may be what opens it: then it is not put away before that is answered.
+            self.over = not self.inbox.arrived
+        if self.over:
+            self.shell.finished(self)
+
+    async def _do_pending(self, turn: Turn) -> Turn:
+        """Does all that is due and was not done before; the turn to be committed, which is another one where a part had
+        to be stored first.
+        """
+        asked: Engagement | None = None
+        effects: tuple[Effect, ...] = ()
+        while True:
+            if turn.engagement is not asked:
+                asked = turn.engagement
+                effects = pending(asked, turn.now)
+            for effect in effects:
+                if effect.key not in self._served and effect.key not in turn.served:
+                    break
+            else:
+                break
+            if turn.leaves and isinstance(effect, Owe) and not STATING_TYPES.isdisjoint(effect.moves):
+                # A seal states the place of the leaf, and a closing a log with it: so the leaf is stored first.
+                await self._commit(turn)
+                turn = self.journal.turn(self.engagement, self.shell.clock.now())
+            turn.served.add(effect.key)
+            if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
+                await self._read_back()
+            match effect:
+                case Owe():
+                    try:
+                        await self._do_owed(turn, effect)
+                    except (LedgerError, ScopeError):
+                        raise
+                    except Exception:
+                        turn.served.discard(effect.key)
+                        await self._commit(turn)  # whatever keeps us from an answer, what came is stored
+                        raise
+                case Acknowledge(of=of):
+                    await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
+                case Repeat(digest=digest):
+                    await self._repeat(turn, digest)
+                case Work():
+                    self.shell.worker.begin(self, effect)
+                case Reserve():
+                    turn.book(await self.shell.book(self, turn.engagement, effect))
+                case Free():
+                    if self.journal.live:  # what is over gave it back with its end
+                        turn.book(await self.shell.book(self, turn.engagement, effect))
+                case Missed(since=since):
+                    if self.facts.get("missed-heartbeat") != since:  # after a restart it is asked for again
+                        await self._say(turn, Say("", {}, facts=(("missed-heartbeat", since),)))
+                case Cascade():
+                    self.shell.cascade(self, effect)
+                case Finished():
+                    if self.journal.live:
+                        turn.book(await self.shell.book(self, turn.engagement, effect))
+                    turn.over = True
+                    turn.durable = turn.durable or self.journal.live
+                    break
+        return turn
+
+    def _note_absence(self, turn: Turn) -> None:
+        """After a start, or when nothing was done here for a while, what the provider said meanwhile may still be under
+        way: only from now on does silence count (HIRE-LIF-24).
+        """
+        rings_at = self._alarm.rings_at
+        away = not rings_at or turn.now > shift(rings_at, LATE_SECONDS)
+        beat = missed_since(turn.engagement) if away else None
+        if beat is not None and turn.now >= beat[1]:
+            turn.fact(self.shell.identity.did, "listening", turn.now)
+
+    async def _say_asked(self, turn: Turn, item: Asked) -> None:
+        if item.done.done():
+            return
+        try:
+            said = item.make(turn.engagement)
+            if said is not None:
+                await self._say(turn, said)
+        except UndersignedError as error:
+            if not item.done.done():
+                item.done.set_exception(error)
+            return
+        turn.done.append(item.done)
+
+    async def _do_owed(self, turn: Turn, owed: Owe) -> None:
+        """Decides and says it. What was decided and cannot be said, such as terms of no form, ends the negotiation as
+        what could not be decided: it would be decided again, and for ever.
+        """
+        try:
+            said = await self.shell.decide(self, turn.engagement, owed)
+        except LedgerError:
+            raise
+        except UndersignedError as error:
+            said = self._undecided(turn, owed, error)
+        if said is None:
+            return
+        try:
+            await self._say(turn, said)
+        except UndersignedError as error:
+            instead = None if error.retryable or said.type == "Withdraw" else self._undecided(turn, owed, error)
+            if instead is None:
+                raise
+            await self._say(turn, instead)
+
+    def _undecided(self, turn: Turn, owed: Owe, error: UndersignedError) -> Say | None:
+        """The `Withdraw` for what could not be decided; None where it is decided later, or there is nothing to end."""
+        live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
+        again = self._later(owed, live, error)
+        _log.warning("nothing could be decided", engagement=self.id, moves=owed.moves, error=str(error), again=again)
+        turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
+        if again is not None:
+            self._alarm.put_off(again, owed.key)
+            return None
+        if "Withdraw" not in owed.moves:
+            return None
+        return told_of_decision(owed, live.digest if live is not None else None, error)
+
+    def _later(self, owed: Owe, live: Offered | Tabled | None, error: UndersignedError) -> Instant | None:
+        """When to decide anew what is owed; None if it is not, and a `Withdraw` says so where there is one."""
+        if not error.retryable:
+            return None
+        now = self.shell.clock.now()
+        if "Withdraw" not in owed.moves:
+            return self._alarm.next_attempt(now)  # nothing else can be said, and only what others do makes an end of it
+        if "Seal" not in owed.moves or live is None:
+            return None
+        last = shift(live.valid_until, -LOOK_SECONDS)
+        return min(self._alarm.next_attempt(now), last) if now < last else None
+
+    # ------------------------------------------------------------------ storing
+
+    async def _commit(self, turn: Turn) -> None:
+        """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
+        if turn.durable:
+            due = await self.journal.write(turn, self.shell.ledger, self.shell.secret)
+            self._due = turn.engagement, due
+            self.shell.stored(turn.engagement, turn.evidence)
+        else:
+            self.journal.keep_back(turn)
+        self.engagement = turn.engagement
+        self.mark()
+        if turn.documents:
+            self._documents.stored(turn)
+        if turn.notices:
+            self.journal.notices |= turn.notices
+        self._served |= turn.served
+        if turn.later:
+            await self.shell.bookings.give_back(turn.later)
+        self.over = turn.over
+        self.full = ""
+        for raw in turn.sends:
+            await self.shell.deliver(self.engagement.peer, raw)
+        for done in turn.done:
+            if not done.done():
+                done.set_result(None)
+        for event in turn.events:
+            self.shell.happened(self, event)
+
+
+def closing_error() -> LocalProtocolError:
+    """What is said to whoever begins something on a side that is closing."""
+    return LocalProtocolError("connection_closed", "this side is closing")

@@ -1,0 +1,227 @@
+"""What one side makes of each message of its peer: folded in, kept, answered, or refused.
+
+Nothing is stored here: it is put into the turn.
+
+Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing and sending"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from undersigned.did import DidDocument
+from undersigned.encoding import digest_bytes, parse_duration, seconds_between
+from undersigned.errors import FormatError, LedgerError, UndersignedError, VerificationError
+from undersigned.ledger import Blob
+from undersigned.messages import (
+    Acceptance,
+    Closing,
+    Message,
+    Offer,
+    Problem,
+    Progress,
+    Receipt,
+    Seal,
+    Sync,
+    VerifiedMessage,
+)
+from undersigned.protocol import Early, Engagement, Received, early, judge
+
+from .inbox import Arrived
+from .journal import Journal, heard_at
+from .remembered import counts
+from .saying import Speaker, tells
+from .told import told_of_message
+from .turn import EARLY, Say, Turn, load_engagement
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.shell import Shell
+
+__all__ = ["STATING", "Receiver"]
+
+_log = structlog.get_logger()
+
+MAX_NOTICES = 1024
+"""Notices of the other side, beside `Progress`, that the journal of an engagement keeps."""
+STATING = (Offer, Acceptance, Seal, Closing)
+"""Moves that state the log of who says them."""
+BROUGHT_BY = {"Offer": "/parents", "Review": "/statement", "Ruling": "/ruling"}
+"""Where a message has what was checked by the document of another DID."""
+SIGNS_KEPT = 4
+"""As many signs of life are stored in one heartbeat."""
+
+
+class Receiver(Speaker):
+    """One side of an engagement, as far as it takes what the other one says."""
+
+    __slots__ = ("journal",)
+
+    def __init__(self, shell: Shell, engagement: Engagement) -> None:
+        super().__init__(shell, engagement)
+        self.journal = Journal()
+
+    async def _receive(self, turn: Turn, item: Arrived) -> None:
+        message, body, now = item.message, item.message.message, turn.now
+        if message.digest in self.journal.notices or message.digest in turn.notices:
+            # A carrier delivered it again. A notice has no place in the chain, so only this keeps it from the journal.
+            return
+        try:
+            before = turn.engagement
+            how, after = judge(before, Received(message, now))
+            if how == "repeat":
+                await self._answer_repeat(turn, message)
+                return
+            leaf, evidence, brought = None, (), ()
+            await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
+            # A ruling and a verdict count although they move nothing; with one that does not hold, no pack holds.
+            if how == "applies" or body.type in ("Ruling", "Review"):
+                leaf, evidence = await self.shell.check(self, message, item.document, now)
+                if evidence:
+                    brought = await self._brought(turn, body.type, evidence)
+            # Whatever moves something or not: what it states of a log is stated.
+            if isinstance(body, STATING):
+                stated = await self.shell.witness.check(body, item.document)
+                if stated is not None:
+                    turn.seen.append(stated)
+            turn.engagement = after
+        except LedgerError:
+            raise
+        except UndersignedError as error:
+            await self._refuse(turn, item, error)
+            return
+        told = not body.notice or isinstance(body, Problem) or tells(before, after)
+        # A peer may say for ever what lets us know a little more, and no pack holds that: past so many it is heard, and
+        # only what takes a move back is kept. `Progress` has a limit of its own.
+        kept = told and (
+            not body.notice
+            or isinstance(body, Progress)
+            or len(self.journal.notices) + len(turn.notices) < MAX_NOTICES
+            or len(after.sent) < len(before.sent)
+        )
+        if kept:
+            turn.message("received", message)
+            self._documents.keep(turn, item.document)
+        if not body.notice:
+            turn.durable = True
+            turn.evidence.extend(one for one in evidence if one.kind != "did-document")
+            for document in brought:
+                self._documents.keep(turn, document)
+            if leaf is not None:
+                turn.leaves.append(leaf)
+            if counts(message, after):
+                self.remember(body)
+            turn.event("received" if how == "applies" else how, body.type, message=body)
+            if how == "applies" and (found := early(before, Received(message, now))) is not None:
+                self._note_early(turn, found)
+            return
+        if kept and not isinstance(body, Progress):  # an older number of which tells nothing
+            turn.notices.add(message.digest)
+        await self._heed(turn, body, before, told=told)
+
+    async def _heed(self, turn: Turn, body: Message, before: Engagement, *, told: bool) -> None:
+        """Does what a notice asks for. `told`: whether it let us know anything that we did not `before` it."""
+        if isinstance(body, Receipt) and told:
+            turn.receipted.extend(body.of)
+            if turn.engagement.pause is not None and before.pause is None and turn.engagement.contract is None:
+                turn.durable = True  # how long a person is waited for is known after a restart too
+        elif isinstance(body, Progress) and told:
+            turn.durable = turn.durable or self._is_new_sign(turn.engagement)
+        elif isinstance(body, Problem):
+            _log.warning("the peer refused a message", engagement=self.id, code=body.code)
+            self.distrusted = self.distrusted or body.code == "ledger_diverged"
+        elif isinstance(body, Sync):
+            again = await self._say_again(turn)
+            if again == 0 and (turn.over or not self.journal.live):
+                # What is over says no `Sync` of its own, and the peer would not hear what we have (HIRE-SYN-02).
+                await self._say(turn, Say("Receipt", {"of": (), "received_at": turn.now}))
+        turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
+        if freed := before.sent[len(turn.engagement.sent) :]:
+            turn.freed.extend(freed)
+            await self._taken_back(turn, *freed)
+
+    def _note_early(self, turn: Turn, found: Early) -> None:
+        """It is taken, and our books will not be silent about it."""
+        others = msgspec.json.decode(self.facts.get(EARLY, "[]"), type=tuple[Early, ...])
+        said = msgspec.json.encode((*others, found)).decode()
+        _log.warning("before its time", engagement=self.id, type=found.type, error=found.explain())
+        turn.fact(self.shell.identity.did, EARLY, said)
+        self.note(EARLY, said)
+
+    def _is_new_sign(self, engagement: Engagement) -> bool:
+        """Whether a sign of life is to be known after a crash too, and to who reads the ledger; not each of many is."""
+        if engagement.offer is None or not self.journal.heard_at:
+            return True
+        seconds = seconds_between(self.journal.heard_at, heard_at(engagement))
+        return SIGNS_KEPT * seconds >= parse_duration(engagement.offer.terms.deadlines.heartbeat)
+
+    async def _brought(self, turn: Turn, type: str, evidence: Sequence[Blob]) -> Sequence[DidDocument]:
+        """The DID documents by which it was checked what a message carries: those of the contracts above, a verifier or
+        an arbiter. The peer may have chosen whose they are, so that they are held to what its own are.
+
+        Raises:
+            VerificationError, FormatError: As `Documents.require`.
+        """
+        found = [DidDocument(one.name, one.raw) for one in evidence if one.kind == "did-document"]
+        for document in found:
+            try:
+                await self._documents.require(document, self.shell.ledger, self.engagement, turn)
+            except (VerificationError, FormatError) as error:
+                error.path = BROUGHT_BY.get(type, "")
+                raise
+        return found
+
+    async def require_document(self, document: DidDocument) -> None:
+        """Returns if what a document of the peer's proves can be shown later. Raises as `Documents.require`."""
+        await self._documents.require(document, self.shell.ledger, self.engagement)
+
+    async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
+        """A refused message is not recorded; its sender hears the code, unless it was a notice."""
+        body = item.message.message
+        _log.warning("message refused", engagement=self.id, type=body.type, error=str(error))
+        turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
+        if self.forgot and error.code == "conflicting_message":
+            await self._read_back()
+        two = error.code == "conflicting_message" and _in_a_taken_place(turn.engagement, item.message)
+        if two and "equivocation" not in self.facts:
+            # HIRE-CHN-05: two moves in one place, and nothing else that contradicts itself. Both copies are the
+            # proof; the first one is in the journal. One pair is enough, and more would fill the store as fast as the
+            # peer can sign.
+            turn.evidence.append(
+                Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
+            )
+            turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
+            self.note("equivocation", item.message.digest)
+        if error.code == "ledger_diverged" and error.path in ("/checkpoint", "/head") and "fork" not in self.facts:
+            # With what its sender signed before it is the proof that a log was rewritten.
+            raw = item.message.raw
+            turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
+            turn.fact(self.shell.identity.did, "fork", item.message.digest)
+            self.note("fork", item.message.digest)
+        if body.notice:
+            return
+        for said in told_of_message(item.message, error):
+            await self._say(turn, said)
+
+    async def _read_back(self) -> None:
+        """Before anything asks what was said: it is read from the journal, where it was left.
+
+        Raises:
+            LedgerError: It cannot be read now.
+        """
+        ledger = self.shell.ledger
+        summary = await ledger.summary(self.id)
+        if summary is not None:
+            loaded = await load_engagement(ledger, summary, self.shell.identity.did)
+            self.recall(loaded.moves, loaded.facts, loaded.packed)
+        else:
+            self.forgot = False
+
+
+def _in_a_taken_place(engagement: Engagement, message: VerifiedMessage) -> bool:
+    """Whether another move of the peer's stands where this one says that it stands."""
+    place, got = message.message.sequence, engagement.got
+    return not message.message.notice and 0 < place <= len(got) and got[place - 1] != message.digest

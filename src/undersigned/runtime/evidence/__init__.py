@@ -1,0 +1,1 @@
+"""What others can check: packs, decisions made again, traces, verdicts and accusations."""

@@ -1,0 +1,178 @@
+"""What is known here about an artifact: packs that somebody handed over, and our own ledger, as the packs it makes.
+
+It needs no key and no connection, so it works beside a running peer and years later.
+
+Source: protocol-spec/19-trace.md, section 19.1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final, TypeAlias, cast
+
+from undersigned.did import DidDocument
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, EngagementId, Instant, JsonObject, decode_json
+from undersigned.errors import UndersignedError, VerificationError
+from undersigned.evidence import Case, check_pack
+from undersigned.ledger import Ledger, Summary
+from undersigned.runtime.home.home import Home
+from undersigned.trace import Decided, Evidence, Held, held_in
+
+from .decisions import recorded_decisions, replay_decision
+from .export import ABSENT, Absent, export_pack
+
+__all__ = ["OwnEvidence", "gather_evidence", "verified_pack"]
+
+OWN: Final = "our ledger"
+Told: TypeAlias = Callable[[int, int], None]
+
+
+def untold(at: int, of: int) -> None:
+    """Nobody wants to hear how far it is."""
+
+
+def verified_pack(data: bytes, source: str, *, now: Instant, known: Iterable[DidDocument] = ()) -> Case:
+    """What the steps of a pack's verification found, once all of them hold.
+
+    Raises:
+        VerificationError: One does not, with its code.
+    """
+    report, case = check_pack(data, now=now, known=known)
+    for step in report.steps:
+        if not step.ok:
+            raise VerificationError(
+                step.code, f"{source} does not hold (step {step.number}, {step.name}): {step.detail}"
+            )
+    return case
+
+
+class OwnEvidence:
+    """The engagements of a ledger that have a contract, each made into evidence when it is asked for."""
+
+    def __init__(self, ledger: Ledger, home: Home, now: Instant, *, bare: bool = False) -> None:
+        """`bare`: without the artifacts themselves."""
+        self._ledger, self._now = ledger, now
+        self._artifacts = None if bare else home.open_artifacts()
+        self._own = home.configuration.did
+        self.held: dict[EngagementId, Held] = {}
+        self.packs: dict[EngagementId, bytes] = {}
+        self.decisions: dict[EngagementId, tuple[Decided, ...]] = {}
+        self.absent: dict[Digest, str] = {}
+        """Why the bytes of what was delivered are in none of them."""
+        self._issuers = home.issuers()
+        mine = (home.document(), *self._issuers)
+        self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in mine}
+
+    async def about(self, artifacts: Collection[Digest], contracts: Collection[Digest], told: Told = untold) -> bool:
+        """Adds the engagements that delivered one of these artifacts or made one of these contracts; whether any did.
+        `told` hears how many of how many were looked at.
+
+        Raises:
+            VerificationError: One makes no evidence that holds.
+        """
+        summaries = [
+            one
+            for one in await self._ledger.summaries()
+            if one.contract is not None and one.engagement not in self.held
+        ]
+        wanted = [digest.encode() for digest in artifacts]
+        found = False
+        for place, summary in enumerate(summaries, start=1):
+            told(place, len(summaries))
+            if summary.contract in contracts or (wanted and await self._delivered(summary, wanted)):
+                await self.add(summary)
+                found = True
+        return found
+
+    async def of(self, did: Did, told: Told = untold) -> None:
+        """Adds every engagement with a contract of which `did` is a party.
+
+        Raises:
+            VerificationError: One makes no evidence that holds.
+        """
+        summaries = [one for one in await self._ledger.summaries() if one.contract is not None]
+        wanted = [one for one in summaries if did in (one.peer, self._own)]
+        for place, summary in enumerate(wanted, start=1):
+            told(place, len(wanted))
+            if summary.engagement not in self.held:
+                await self.add(summary)
+
+    async def _delivered(self, summary: Summary, wanted: list[bytes]) -> bool:
+        rows = await self._ledger.rows(summary.engagement)
+        return any(
+            row.type == "Delivery" and row.kind != "noted" and any(digest in row.raw for digest in wanted)
+            for row in rows
+        )
+
+    async def add(self, summary: Summary) -> None:
+        """Adds an engagement with its decisions, each made again.
+
+        Raises:
+            VerificationError: It makes no evidence that holds.
+        """
+        engagement = summary.engagement
+        data = await export_pack(
+            self._ledger, self._artifacts, self._own, engagement, issuers=self._issuers, absent=self._not_there
+        )
+        case = verified_pack(data, f"the record of {engagement}", now=self._now)
+        self.held[engagement], self.packs[engagement] = Held(case, OWN), data
+        for one in held_in(case, OWN):
+            # Whoever recorded it had resolved them.
+            one.case.known.update(one.case.documents)
+            decided: list[Decided] = []
+            for recorded in await recorded_decisions(self._ledger, one.engagement):
+                try:
+                    again = await replay_decision(self._ledger, self._own, recorded)
+                    same = again.same
+                    detail = (
+                        "made again from what was kept: the same, every byte" if same else str(again.differences[0])
+                    )
+                except UndersignedError as error:
+                    same, detail = False, f"it could not be made again: {error.message}"
+                decided.append(Decided(decision=recorded.decision, by=self._own, same=same, detail=detail))
+                for digest in recorded.decision.inputs.documents:
+                    await self._document(digest)
+            self.decisions[one.engagement] = tuple(decided)
+
+    def _not_there(self, one: Absent) -> None:
+        self.absent[one.digest] = ABSENT[one.why]
+
+    async def _document(self, digest: Digest) -> None:
+        raw = await self._ledger.blob(digest)
+        value = cast("JsonObject", decode_json(raw, FOREIGN_LIMITS)) if raw is not None else {}
+        did = value.get("id")
+        if raw is not None and isinstance(did, str):
+            document = DidDocument(did, raw)
+            known = self.documents.get(did, ())
+            if document not in known:
+                self.documents[did] = (*known, document)
+
+
+async def gather_evidence(
+    artifact: Digest,
+    *,
+    own: OwnEvidence | None,
+    packs: Mapping[str, bytes],
+    now: Instant,
+    known: Iterable[DidDocument] = (),
+    told: Told = untold,
+) -> Evidence:
+    """All evidence that an artifact leads to: from our own ledger, if there is one, and from packs, by their names.
+
+    Raises:
+        VerificationError: A pack, or what is recorded, does not hold.
+        LedgerError: `store_corrupt`.
+    """
+    documents = tuple(known)
+    given = [
+        Held(verified_pack(data, f"the pack {name}", now=now, known=documents), f"the pack {name}")
+        for name, data in packs.items()
+    ]
+    beside = {one.id: (*(other for other in documents if other.id == one.id),) for one in documents}
+    evidence = Evidence.of(given, documents=beside)
+    artifacts, contracts = evidence.wanted()
+    while own is not None and await own.about({artifact, *artifacts}, contracts, told):
+        merged = {did: (*beside.get(did, ()), *found) for did, found in own.documents.items()}
+        evidence = Evidence.of([*own.held.values(), *given], own.decisions, {**beside, **merged}, own.absent)
+        artifacts, contracts = evidence.wanted()
+    return evidence

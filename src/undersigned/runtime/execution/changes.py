@@ -1,0 +1,433 @@
+"""What the two sides of a contract do about it while it is performed, beside the work: what their owners ask for.
+
+A side may say at any time what the tables allow; each method here makes one move. An amendment or release of the peer's
+is accepted only if the owner said so: `consents` of the application decides, or somebody with `accept`. Everything
+binding is checked again when it is signed.
+
+Source: protocol-spec/07-contract.md, sections 7.9 to 7.11
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from undersigned.contract import (
+    MAX_ITEMS,
+    AmendmentDocument,
+    ArbiterRuling,
+    ContractDocument,
+    Document,
+    Price,
+    Terms,
+    countersigned,
+    read_ruling,
+    share,
+)
+from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, digest_of, parse_duration, shift
+from undersigned.errors import LocalProtocolError, PolicyError
+from undersigned.ledger import Blob
+from undersigned.messages import Acceptance, Ruling
+from undersigned.protocol import OTHER, Contract, Engagement, Owe, basis
+from undersigned.runtime.application import contained
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.documents import document_blob
+from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.fetching.gather import FRESH_SECONDS
+from undersigned.runtime.negotiation.meeting import recorded
+from undersigned.scope import read_scope
+from undersigned.transparency import contract_leaf
+
+from .requests import Answers
+from .settlement import Paid, criteria_met
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["Changes", "Consent", "owed_price"]
+
+Consent = Callable[[Conversation, Document], Awaitable[bool | None]]
+"""The owner's word about a change that the other side offers: True accepts, False declines, None leaves it on the table
+for somebody to decide."""
+VALID_SECONDS = 3600
+"""How long a change that we offer may be accepted."""
+
+
+async def nobody_decides(_conversation: Conversation, _document: Document) -> bool | None:
+    """Without a word of the owner nothing is agreed to."""
+    return None
+
+
+class Changes:
+    """The changes of one agent's contracts."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._key = ""
+        self.consents: Consent = nobody_decides
+        self.answers = Answers(agent, self.approve)
+
+    def noting(self, key: str) -> Changes:
+        """The same, whose one move notes `key` as done in its own transaction, and is not made if that is noted."""
+        changes = copy(self)
+        changes._key = key
+        return changes
+
+    async def _ask(self, conversation: Conversation, make: Callable[[Engagement], Say]) -> None:
+        def once(engagement: Engagement) -> Say | None:
+            if self._key in engagement.done:
+                return None
+            said = make(engagement)
+            return replace(said, facts=(("done", self._key), *said.facts)) if self._key else said
+
+        await conversation.ask(once)
+
+    def _at(self, engagement: Engagement) -> Instant:
+        """No earlier than what is said now is recorded: a clock that was set back leaves no less."""
+        return max(self._agent.clock.now(), engagement.last_at or "")
+
+    # ------------------------------------------------------------------ what either side says
+
+    async def suspend(self, conversation: Conversation, *, seconds: int, reason: str = "incident") -> None:
+        """No authority for now; past `seconds` the provider may end the contract.
+
+        Raises:
+            LocalProtocolError: Not ours to say now.
+        """
+        until = shift(self._agent.clock.now(), seconds)
+        await self._say(conversation, "Suspend", reason=reason, until=until)
+
+    async def resume(self, conversation: Conversation, *, reason: str = "resolved") -> None:
+        """It goes on. Raises as `suspend`.
+
+        Raises:
+            ScopeError: `contract_expired`: the contract above it gives no authority now (HIRE-SUB-07).
+        """
+
+        def make(engagement: Engagement) -> Say:
+            self._agent.subcontracts.require(conversation, conversation.offered(engagement).terms)
+            return Say("Resume", {"contract": contract_of(engagement).digest, "reason": reason})
+
+        await self._ask(conversation, make)
+
+    async def cancel(
+        self, conversation: Conversation, *, seconds: int | None = None, reason: str = "no_longer_needed"
+    ) -> None:
+        """The provider is to stop in order, and to hand over what there is within `seconds` (default: the least the
+        terms leave it); past them we may end the contract. Raises as `suspend`.
+        """
+
+        def make(engagement: Engagement) -> Say:
+            # By the time of this turn, so that the least that the terms allow is enough.
+            least = parse_duration(conversation.offered(engagement).terms.deadlines.wind_down)
+            by = shift(self._at(engagement), least if seconds is None else seconds)
+            return Say("Cancel", {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by})
+
+        await self._ask(conversation, make)
+
+    async def revoke(
+        self,
+        conversation: Conversation,
+        *,
+        cause: str = "key_compromised",
+        names: Digest | None = None,
+        evidence: tuple[Digest, ...] = (),
+    ) -> None:
+        """The end of the contract, for a cause that it allows. Raises as `suspend`."""
+        await self._say(conversation, "Terminate", cause=cause, names=names, evidence=evidence)
+
+    async def claim_breach(
+        self, conversation: Conversation, clause: str, *, seconds: int, evidence: tuple[Digest, ...] = ()
+    ) -> Digest:
+        """The claim that the other side broke a clause, to be cured in `seconds`; its digest. Raises as `suspend`."""
+
+        def make(engagement: Engagement) -> Say:
+            # By the time of this turn, so that the least that the terms allow is enough.
+            by = shift(self._at(engagement), seconds)
+            contract = contract_of(engagement).digest
+            return Say("Breach", {"contract": contract, "clause": clause, "evidence": evidence, "cure_by": by})
+
+        await self._ask(conversation, make)
+        engagement = conversation.engagement
+        return [one.move for one in contract_of(engagement).breaches if one.role == engagement.role][-1]
+
+    async def dispute(
+        self, conversation: Conversation, claim: str, *, about: Digest | None = None, seconds: int = 7 * 24 * 3600
+    ) -> Digest:
+        """The outcome put before the arbiter; the digest of the `Dispute`. `about` is a move; by default what ended the
+        contract, or the contract itself. Raises as `suspend`.
+        """
+
+        def make(engagement: Engagement) -> Say:
+            contract = contract_of(engagement)
+            last = contract.endings[-1].move if contract.endings else contract.delivery or contract.digest
+            by = shift(self._at(engagement), seconds)
+            body = {"contract": contract.digest, "about": about or last, "claim": claim, "evidence": ()}
+            return Say("Dispute", {**body, "ruling_by": by})
+
+        await self._ask(conversation, make)
+        engagement = conversation.engagement
+        return [one.digest for one in contract_of(engagement).disputes if one.role == engagement.role][-1]
+
+    async def rule(self, conversation: Conversation, ruling: JsonObject) -> ArbiterRuling:
+        """Carries the arbiter's signed ruling to the other side, once it is known to be the arbiter's.
+
+        Raises:
+            FormatError, VerificationError: It is not.
+            LocalProtocolError: There is no such dispute.
+        """
+        kept, read = await self.check_ruling(conversation, ruling), read_ruling(ruling)
+        body = {"dispute": read.dispute, "ruling": ruling}
+        await self._ask(conversation, lambda _: Say("Ruling", body, evidence=kept))
+        return read
+
+    async def judge(self, conversation: Conversation, statement: JsonObject) -> None:
+        """Our `Review`, with the signed statement of the verifier that the terms name (HIRE-ATT-06).
+
+        Raises:
+            LocalProtocolError, VerificationError, FormatError: As `Worker.judged`.
+        """
+        said = await self._agent.reviews.judged(conversation, statement)
+        await self._ask(conversation, lambda _: said)
+
+    async def approve(
+        self,
+        conversation: Conversation,
+        request: Digest,
+        *,
+        granted: bool,
+        uses: int = 1,
+        seconds: int = 3600,
+        reason: str | None = None,
+    ) -> None:
+        """The answer to a request for approval: a yes is good for `uses` of exactly what was asked, for so many
+        seconds. Raises as `suspend`; a yes also if it comes too late.
+        """
+        body = {"request": request, "granted": granted, "uses": uses if granted else 0, "reason": reason}
+        until = shift(self._agent.clock.now(), seconds)
+        await self._ask(conversation, lambda _: Say("Approval", {**body, "until": until}))
+
+    async def settle(
+        self, conversation: Conversation, *, paid: bool, reference: str | None = None, note: str | None = None
+    ) -> None:
+        """The owner's word about the payment. Raises as `Settlements.confirm`."""
+        if self._key not in conversation.engagement.done:
+            facts = (("done", self._key),) if self._key else ()
+            word = Paid(paid=paid, reference=reference, note=note)
+            await self._agent.settlements.confirm(conversation, word, facts=facts)
+
+    async def _say(self, conversation: Conversation, kind: str, **body: Any) -> None:
+        await self._ask(conversation, lambda e: Say(kind, {"contract": contract_of(e).digest, **body}))
+
+    # ------------------------------------------------------------------ documents
+
+    async def amend(
+        self, conversation: Conversation, terms: Callable[[Terms], Terms], *, seconds: int = VALID_SECONDS
+    ) -> None:
+        """Offers other terms: what `terms` makes of those in force.
+
+        Raises:
+            PolicyError: `policy_denied`: a limit lies below what is used, or the budget does not carry it.
+            LocalProtocolError: Not ours to say now.
+        """
+        engagement = conversation.engagement
+        of = conversation.offered(engagement)
+        wanted = terms(of.terms)
+        await self._check_used(engagement, of.terms, wanted)
+        await self._agent.subcontracts.amended(conversation, wanted)
+        await self._agent.bookings.promise_more(engagement, wanted.price, shift(self._agent.clock.now(), seconds))
+        await self._offer(conversation, of, wanted, seconds)
+
+    async def release(
+        self, conversation: Conversation, owed: Price, reason: str, *, seconds: int = VALID_SECONDS
+    ) -> None:
+        """Offers to let each other go for `owed`. Raises as `amend`."""
+        await self._offer(conversation, conversation.offered(conversation.engagement), (owed, reason), seconds)
+
+    async def _offer(
+        self, conversation: Conversation, of: ContractDocument, what: Terms | tuple[Price, str], seconds: int
+    ) -> None:
+        agent = self._agent
+        # Made on the position as it is now; if anything comes between, the guard refuses it and it is made again.
+        for attempt in range(3):
+            engagement = conversation.engagement
+            if conversation.offered(engagement) != of:
+                raise LocalProtocolError("stale_offer", "what is in force was changed while this was made")
+            peer = await agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
+            said = await agent.papers.change(
+                engagement, of, what, peer, valid_seconds=seconds, parents=await agent.subcontracts.shown(conversation)
+            )
+            try:
+                await self._ask(conversation, lambda _, said=said: said)
+                return
+            except LocalProtocolError as error:
+                if attempt == 2 or error.code not in ("terms_mismatch", "stale_offer"):
+                    raise
+
+    async def accept(self, conversation: Conversation, document: Digest) -> None:
+        """Signs the change on the table, which must be `document`.
+
+        Raises:
+            LocalProtocolError: `stale_offer`: another or none is on the table.
+            PolicyError, VerificationError: Our policy says no, or a limit lies below what is used.
+        """
+        engagement = conversation.engagement
+        tabled = engagement.tabled
+        if tabled is None or tabled.document != document:
+            raise LocalProtocolError("stale_offer", f"the document {document} is not on the table")
+        said = await self._acceptance(conversation, engagement)
+        await self._ask(conversation, lambda _: said)
+
+    async def decline(self, conversation: Conversation) -> None:
+        """Takes the change from the table, ours or the other side's, while nobody accepted it. Raises as `accept`."""
+
+        def make(engagement: Engagement) -> Say:
+            if engagement.tabled is None:
+                raise LocalProtocolError("stale_offer", "no document is on the table")
+            return Say("Withdraw", {"reason": "declined", "offer": engagement.tabled.digest})
+
+        await self._ask(conversation, make)
+
+    async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
+        """What this side says about the document in the lane, or None to wait."""
+        tabled = engagement.tabled
+        if "Approval" in owed.moves:
+            if owed.about is not None:
+                self.answers.wanted(conversation, owed.about)
+            return None
+        if tabled is None:
+            return None
+        if owed.reason is not None:
+            return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
+        if "Seal" in owed.moves:
+            return await self._seal(conversation, engagement)
+        word = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
+        if word is None:
+            return None
+        if not word:
+            return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
+        return await self._acceptance(conversation, engagement)
+
+    async def _acceptance(self, conversation: Conversation, engagement: Engagement) -> Say:
+        document, facts = conversation.tabled(engagement), ()
+        if isinstance(document, AmendmentDocument):
+            await self._check_used(engagement, conversation.offered(engagement).terms, document.terms)
+            await self._agent.subcontracts.amended(conversation, document.terms)
+            tabled = engagement.tabled
+            until = self._agent.clock.now() if tabled is None else tabled.valid_until
+            await self._agent.bookings.promise_more(engagement, document.terms.price, until)
+            facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
+        said = await self._agent.papers.acceptance(
+            engagement,
+            conversation.tabled_json(engagement),
+            await self._agent.witness.cosignatures(engagement.peer),
+        )
+        return replace(said, facts=facts)
+
+    async def _seal(self, conversation: Conversation, engagement: Engagement) -> Say:
+        await self._agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
+        document, facts = conversation.tabled(engagement), ()
+        if isinstance(document, AmendmentDocument):
+            await self._agent.subcontracts.amended(conversation, document.terms)
+            facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
+        cosignatures = await self._agent.witness.cosignatures(engagement.peer)
+        said = await self._agent.papers.seal(engagement, self.leaf(conversation), cosignatures=cosignatures)
+        return replace(said, facts=facts)
+
+    @staticmethod
+    def leaf(conversation: Remembered) -> bytes:
+        """The leaf of the accepted document in the lane."""
+        tabled = conversation.engagement.tabled
+        if tabled is None:
+            raise LocalProtocolError("wrong_state", "no document is on the table")
+        acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
+        return contract_leaf(countersigned(conversation.tabled_json(), acceptance.contract_proof))
+
+    async def _check_used(self, engagement: Engagement, now: Terms, terms: Terms) -> None:
+        """HIRE-LAN-06: what is used already counts against the new limits, and is stated beside what they limit."""
+        used = {
+            (one.clause, one.unit): one.amount for one in await self._agent.gate.usage(contract_of(engagement).digest)
+        }
+        for grant in read_scope(terms.scope, understood=terms.scope.critical or ()).grants:
+            for limit in grant.limits:
+                spent = used.get((grant.id, limit.unit))
+                if limit.per is None and spent is not None and compare_amounts(str(limit.max), spent) < 0:
+                    text = f"clause {grant.id}: {spent} {limit.unit} are used, the amendment allows {limit.max}"
+                    raise PolicyError("policy_denied", text)
+        # What is in force may be used until the seal; a list too long for a `Delivery` could never be sent.
+        stated = {*used, *_counted(now), *_counted(terms)}
+        if len(stated) > MAX_ITEMS:
+            text = f"usage so far and of the amendment would be {len(stated)} lines; at most {MAX_ITEMS}"
+            raise PolicyError("policy_denied", text)
+
+    # ------------------------------------------------------------------ rulings
+
+    async def check_ruling(self, conversation: Remembered, ruling: Mapping[str, Any]) -> tuple[Blob, ...]:
+        """The DID document of the arbiter that the terms in force name, to be kept, once the ruling is known to be its.
+
+        Raises:
+            FormatError, VerificationError: It is not.
+            LocalProtocolError: `terms_mismatch`: the terms name no arbiter.
+        """
+        arbiter = conversation.offered().terms.arbiter
+        if arbiter is None:
+            raise LocalProtocolError("terms_mismatch", "the terms name no arbiter")
+        document = await self._agent.document_of(arbiter, max_age_seconds=FRESH_SECONDS)
+        self._agent.papers.check_ruling(ruling, arbiter, document)
+        return (document_blob(document),)
+
+
+def contract_of(engagement: Engagement) -> Contract:
+    """The contract.
+
+    Raises:
+        LocalProtocolError: `wrong_state`: there is none yet.
+    """
+    if engagement.contract is None:
+        raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
+    return engagement.contract
+
+
+def _counted(terms: Terms) -> set[tuple[str, str]]:
+    """Clause and unit of each limit without a period: a line each of what is stated as used."""
+    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    return {(grant.id, limit.unit) for grant in scope.grants for limit in grant.limits if limit.per is None}
+
+
+def owed_price(conversation: Conversation, engagement: Engagement, ends_by: str | None = None) -> Price:
+    """What the contract's end makes due, by the strongest of what ended it, or by what is about to (`ends_by`).
+
+    Raises:
+        LocalProtocolError: `wrong_state`: there is no contract.
+    """
+    contract, terms = contract_of(engagement), conversation.offered(engagement).terms
+    strongest = ends_by or basis(engagement)
+    detail = next((ending.detail for ending in contract.endings if ending.basis == strongest), "")
+    match strongest:
+        case "ruling":
+            return _ruled(conversation)
+        case "release":
+            owed = conversation.release(detail).settlement
+            return Price(amount=owed.amount, currency=owed.currency)
+        case "silence" if terms.on_silence == "accepted":
+            return terms.price
+        case "review" if detail == "accepted":
+            return terms.price
+        case _:
+            return share(terms, criteria_met(conversation))
+
+
+def _ruled(conversation: Conversation) -> Price:
+    """Of two rulings, the one with the lower digest counts."""
+    rulings = [
+        conversation.last("Ruling", Ruling, role).ruling
+        for role in ("hirer", "provider")
+        if conversation.said("Ruling", role)
+    ]
+    read = read_ruling(min(rulings, key=digest_of))
+    return Price(amount=read.amount, currency=read.currency)

@@ -1,0 +1,90 @@
+"""The `Closing` of this side: what was used, what is owed, what becomes of the inputs, and how much was promised.
+
+Source: protocol-spec/07-contract.md
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from undersigned.contract import Price
+from undersigned.encoding import parse_duration, shift
+from undersigned.errors import LocalProtocolError
+from undersigned.messages import Handled, Profile, Served, Start
+from undersigned.protocol import Engagement, Owe
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.turn import Say
+
+from .objections import objects
+from .settlement import Paid
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["advertised", "close_books"]
+
+
+MAX_NOTE: Final = 1024
+"""Characters of an `objection`."""
+
+
+async def close_books(
+    agent: Agent, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price
+) -> Say | None:
+    """The `Closing` of this side; None while it waits for a word about the payment, or for who may decide otherwise."""
+    contract = engagement.contract
+    if contract is None:
+        raise LocalProtocolError("wrong_state", "there is no contract to close")
+    if conversation.distrusted:
+        return None  # another one would be refused as well, and so on
+    objection = objects(conversation.facts, engagement)
+    word = await agent.settlements.word(conversation, engagement, owed, paid, asks=objection is None)
+    if not isinstance(word, Paid):
+        return word
+    if agent.objections.holds(conversation, engagement):
+        return None
+    said_why = "; ".join(filter(None, (objection, word.note)))[:MAX_NOTE] or None
+    usage = await agent.gate.usage(contract.digest)
+    handled = _to_destroy(conversation, engagement)
+    served = None
+    if engagement.role == "provider" and (slots := advertised(conversation)) is not None:
+        served = Served(advertised=slots, met=agent.bookings.met(engagement))
+    said = await agent.papers.closing(
+        engagement,
+        owed.reason or "review",
+        usage,
+        paid,
+        said_why,
+        cosignatures=await agent.witness.cosignatures(engagement.peer),
+        told=partial(agent.witness.told, engagement.peer),
+        handled=handled,
+        served=served,
+        reference=word.reference,
+        recorded=conversation.recorded(),
+    )
+    return msgspec.structs.replace(said, evidence=agent.witnesses.documents())
+
+
+def advertised(conversation: Remembered) -> int | None:
+    """How many contracts at a time the provider's `Profile` says that it takes of this task."""
+    task = conversation.offered().terms.task.kind
+    for capability in conversation.last("Profile", Profile, "provider").capabilities:
+        slots = capability.get("capacity")
+        if capability.get("task") == task and isinstance(slots, int) and not isinstance(slots, bool):
+            return slots
+    return None
+
+
+def _to_destroy(conversation: Conversation, engagement: Engagement) -> Handled | None:
+    """What of the inputs the provider has to destroy, and by when: the end, and the retention agreed on."""
+    if engagement.since is None or not conversation.said("Start", "hirer"):
+        return None
+    inputs = conversation.last("Start", Start, "hirer").inputs
+    if not inputs:
+        return None
+    retention = parse_duration(conversation.offered(engagement).terms.data_handling.retention)
+    return Handled(destroy=tuple(item.digest for item in inputs), by=shift(engagement.since, retention))

@@ -1,0 +1,207 @@
+"""Orders of the owner for a contract, beside the running peer: files in the state folder, as approvals are.
+
+`undersigned contract suspend …` leaves `orders/<name>.json`; the running peer takes it (`.taken`), does what it says
+and leaves `orders/<name>.answer` beside it. So the ledger keeps its one writer. Whoever can write into the state folder
+can use its keys as well, so an order needs no signature of its own.
+
+An order is carried out once: its name is noted in the transaction of the move that it makes. A peer that was killed
+between that and the answer finds the name in the journal and answers with what was done then.
+
+Source: protocol-spec/07-contract.md, sections 7.9 to 7.11
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from msgspec import MsgspecError, Struct, convert
+
+from undersigned.contract import Price, Terms
+from undersigned.encoding import Digest, JsonObject, canonicalize, in_words
+from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
+from undersigned.ledger import Row
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.files import write_whole
+from undersigned.runtime.home.anchors import read_document
+
+if TYPE_CHECKING:
+    from undersigned.runtime.base import AgentBase
+
+    from .changes import Changes
+
+__all__ = ["ACTS", "Answered", "ContractOrder", "ContractOrders", "leave_order", "take_back"]
+
+_log = structlog.get_logger()
+
+LOOK_SECONDS: Final = 0.5
+"""Between two looks at the folder."""
+MAX_FILES: Final = 64
+"""Orders that are looked at in one look."""
+
+
+class ContractOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be done about one contract."""
+
+    act: str
+    """One of `ACTS`."""
+    contract: Digest
+    body: Mapping[str, Any] = {}
+    """Arguments of the method of `Changes`."""
+
+
+class Answered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of an order."""
+
+    ok: bool
+    state: str = ""
+    lane: str = ""
+    move: Digest | None = None
+    """The move that was made."""
+    code: str = ""
+    message: str = ""
+
+
+Act = Callable[["Changes", Conversation, dict[str, Any]], Awaitable[object]]
+
+
+async def _amend(changes: Changes, conversation: Conversation, body: dict[str, Any]) -> None:
+    terms = convert(body.pop("terms"), Terms)
+    await changes.amend(conversation, lambda _: terms, **body)
+
+
+async def _release(changes: Changes, conversation: Conversation, body: dict[str, Any]) -> None:
+    await changes.release(conversation, convert(body.pop("owed"), Price), **body)
+
+
+ACTS: Final[Mapping[str, Act]] = MappingProxyType(
+    {
+        "suspend": lambda changes, conversation, body: changes.suspend(conversation, **body),
+        "resume": lambda changes, conversation, body: changes.resume(conversation, **body),
+        "cancel": lambda changes, conversation, body: changes.cancel(conversation, **body),
+        "revoke": lambda changes, conversation, body: changes.revoke(conversation, **body),
+        "breach": lambda changes, conversation, body: changes.claim_breach(conversation, **body),
+        "dispute": lambda changes, conversation, body: changes.dispute(conversation, **body),
+        "rule": lambda changes, conversation, body: changes.rule(conversation, **body),
+        "judge": lambda changes, conversation, body: changes.judge(conversation, **body),
+        "approve": lambda changes, conversation, body: changes.approve(conversation, **body),
+        "amend": _amend,
+        "release": _release,
+        "accept": lambda changes, conversation, body: changes.accept(conversation, **body),
+        "settle": lambda changes, conversation, body: changes.settle(conversation, **body),
+        "decline": lambda changes, conversation, body: changes.decline(conversation, **body),
+    }
+)
+"""What can be ordered, by name."""
+
+
+def leave_order(folder: Path, name: str, order: ContractOrder) -> Path:
+    """Puts an order where the running peer finds it; the path at which its answer will be."""
+    body: JsonObject = {"act": order.act, "contract": order.contract, "body": dict(order.body)}
+    write_whole(folder / f"{name}.json", canonicalize(body))
+    return folder / f"{name}.answer"
+
+
+def take_back(answer: Path) -> bool:
+    """Takes back the order to which this would be the answer; False if the running peer has it already."""
+    try:
+        answer.with_suffix(".json").unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _taken(file: Path) -> Path | None:
+    """Takes an order; None if whoever left it has taken it back."""
+    try:
+        return file.rename(file.with_suffix(".taken"))
+    except FileNotFoundError:
+        return None
+
+
+def _answer(file: Path, raw: bytes) -> None:
+    """Answers an order, and takes it away: the answer first, so that none is carried out without one."""
+    write_whole(file.with_suffix(".answer"), raw)
+    with suppress(OSError):
+        file.unlink()
+
+
+class ContractOrders:
+    """The orders left for one agent."""
+
+    def __init__(self, agent: AgentBase, changes: Changes) -> None:
+        self._agent, self._changes = agent, changes
+        self._folder = agent.home.orders
+        self.look_seconds = LOOK_SECONDS
+
+    async def run(self) -> None:
+        """Looks for orders, for ever; first for those that the process before this one took and did not answer."""
+        while True:
+            for file in self._left():
+                try:
+                    if (taken := _taken(file)) is not None:
+                        await self._take(taken)
+                except Exception as error:
+                    # One that cannot be carried out must not keep the others from it.
+                    _log.error("an order was not carried out", file=str(file), error=repr(error))
+            await asyncio.sleep(self.look_seconds)
+
+    def _left(self) -> list[Path]:
+        """Orders to look at, taken ones first. Every peer looks twice a second, and mostly there are none."""
+        try:
+            names = os.listdir(self._folder)
+        except OSError:  # not even a folder
+            return []
+        found = [name for end in (".taken", ".json") for name in sorted(names) if name.endswith(end)]
+        return [self._folder / name for name in found[:MAX_FILES]]
+
+    async def _take(self, file: Path) -> None:
+        try:
+            answer = await self._once(file.stem, convert(read_document(file), ContractOrder))
+        except UndersignedError as error:
+            if isinstance(error, LedgerError) and error.retryable:
+                raise  # nobody knows whether it stands; it stays taken, and the next look finds out
+            answer = Answered(ok=False, code=error.code, message=error.message)
+        except (MsgspecError, TypeError, KeyError, ValueError) as error:
+            what = f"an order that cannot be read: {in_words(str(error))}"
+            answer = Answered(ok=False, code="bad_configuration", message=what)
+        _log.info("order for a contract", file=file.name, ok=answer.ok, code=answer.code)
+        said = {name: value for name in answer.__struct_fields__ if (value := getattr(answer, name)) is not None}
+        _answer(file, canonicalize(said))
+
+    async def _once(self, name: str, order: ContractOrder) -> Answered:
+        """Carries it out, unless the journal says that it was."""
+        act, key = ACTS.get(order.act), f"order:{name}"
+        if act is None:
+            raise ConfigurationError("bad_configuration", f"no such order: {order.act[:40]!a}")
+        if (before := await self._before(key, order.contract)) is not None:
+            return before
+        conversation = self._agent.conversations.contracts.get(order.contract)
+        if conversation is None:
+            raise ConfigurationError("not_found", f"no contract {order.contract} is performed here")
+        await act(self._changes.noting(key), conversation, dict(order.body))
+        return await self._before(key, order.contract) or Answered(ok=True)
+
+    async def _before(self, key: str, contract: Digest) -> Answered | None:
+        """What came of it, by the journal: the move behind the key; None if it was not carried out."""
+        for summary in await self._agent.ledger.summaries():
+            if summary.contract == contract:
+                rows = await self._agent.ledger.rows(summary.engagement)
+                place = next((n for n, row in enumerate(rows) if _notes(row, key)), None)
+                if place is None:
+                    return None
+                move = next(
+                    (row.digest for row in rows[place:] if row.kind == "sent" and row.sequence is not None), None
+                )
+                return Answered(ok=True, state=summary.state, lane=summary.lane, move=move)
+        return None
+
+
+def _notes(row: Row, key: str) -> bool:
+    return row.kind == "noted" and row.type == "done" and row.raw == key.encode()

@@ -1,0 +1,596 @@
+"""The work of one contract, as the function that does it sees it.
+
+The job holds the contract's scope and nothing else: what it does in the world goes through `act`, which asks the gate
+and books the use first. What it delivers is kept by digest and stated under signature.
+
+Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from undersigned.attestation import ActionTaken
+from undersigned.contract import ContractDocument, plain
+from undersigned.encoding import Amount, Did, Digest, Instant, subtract_amounts
+from undersigned.errors import FormatError, ScopeError, UndersignedError
+from undersigned.messages import Artifact, Input, Review
+from undersigned.runtime.application import contained, in_short
+from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
+from undersigned.runtime.artifacts.incoming import Incoming, too_large
+from undersigned.runtime.artifacts.transfers import Tell, transfer
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.fetching.fetcher import Answer
+from undersigned.runtime.fetching.other_side import Fields, Sent, refusal_of
+from undersigned.runtime.negotiation.order import ARTIFACT_READ, bytes_limits
+from undersigned.scope import Action, Scope
+
+from .acting import Acting, Unasked
+from .gate import Permit
+from .guard import working_on
+from .requests import Requests
+from .signs_of_life import SignsOfLife
+
+if TYPE_CHECKING:
+    from undersigned.attestation.media import MediaSigner
+    from undersigned.runtime.agent.agent import Agent
+    from undersigned.runtime.agent.hire import Hire
+
+    from .review import Reviewer
+
+__all__ = ["Handler", "Job", "run_handler"]
+
+Handler = Callable[["Job"], Awaitable[None]]
+"""What does a task: reads its inputs, works, delivers."""
+
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""Of a server's answer, unless the caller says otherwise."""
+FETCH_SECONDS = 30.0
+SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
+"""What a signed request says by itself."""
+MAX_REASON = 1024
+"""Characters of a reason on the wire."""
+NO_REASON = "The contract asks for it."
+APPROVAL_SECONDS = 3600
+"""How long an action waits for a person's yes, unless it says otherwise."""
+RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 5.0
+"""Between attempts while the contract is suspended: our own gate is asked, which costs little."""
+SUSPENDING_CLAUSE = "mustStayValid"
+"""Clause of our own gate, of the hirer's credentials."""
+SUSPENDING_CODES = frozenset({"contract_expired", "revoked", "policy_denied", "status_unavailable", "status_invalid"})
+"""What the hirer's gate answers where ours do not hold, or it has suspended the contract; it names no clause."""
+
+_log = structlog.get_logger()
+
+
+class Job:
+    """One contract at work. Given to the handler; valid until the handler returns."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        conversation: Conversation,
+        *,
+        contract: Digest,
+        inputs: tuple[Input, ...],
+        cursor: str | None,
+        round: int,
+    ) -> None:
+        self._agent = agent
+        self._conversation = conversation
+        self.contract = contract
+        """Digest of the contract."""
+        self.inputs = inputs
+        self.cursor = cursor
+        """Where an earlier attempt got to, in the handler's own words; None at first."""
+        self.round = round
+        """1, and one more after each rework."""
+        self.actions: list[ActionTaken] = []
+        self.artifacts: list[Artifact] = []
+        self.hired: Counter[str] = Counter()
+        """How often each hire was asked for, by what it is."""
+        self.started: Instant = agent.clock.now()
+        self.loop = asyncio.get_running_loop()
+        """Where the work runs; a thread of it hands its questions over to there."""
+        self._requests = Requests(agent, conversation)
+        self._over = False
+        self._unasked = Unasked()
+        self._signs = SignsOfLife(agent, conversation, contract)
+
+    @property
+    def document(self) -> ContractDocument:
+        """The contract as it is in force now: an amendment that was sealed meanwhile is what counts."""
+        return self._conversation.offered()
+
+    @property
+    def task(self) -> str:
+        """The kind of task, such as `sbom`."""
+        return self.document.terms.task.kind
+
+    @property
+    def review(self) -> Review | None:
+        """The hirer's review that asked for this round: which criteria were not met; None in the first."""
+        return self._conversation.last("Review", Review) if self.round > 1 else None
+
+    def input(self, name: str) -> Input:
+        """The input called `name`.
+
+        Raises:
+            FormatError: `schema_violation`: the hirer gave none of that name.
+        """
+        for item in self.inputs:
+            if item.name == name:
+                return item
+        raise FormatError(
+            "schema_violation", f"no input {name!r}; the hirer gave {', '.join(i.name for i in self.inputs) or 'none'}"
+        )
+
+    def act(
+        self,
+        action: str,
+        target: str,
+        amounts: Mapping[str, Amount] | None = None,
+        *,
+        reason: str = "",
+        approval_seconds: int = APPROVAL_SECONDS,
+        **facts: str,
+    ) -> Acting:
+        """For `async with`: permission for one action, booked before the block runs and settled after it.
+
+        If the block raises, what was reserved stays spent: nobody knows how far it came. While a credential of the
+        hirer does not hold, the contract is suspended and this waits: for another one in its place, or the end.
+
+        Where the clause needs a person's yes, the hirer is asked, once, with `reason`, and has `approval_seconds` to
+        answer; with 0 nobody is asked. Of `reason` that person reads one line, of 1,024 characters at most.
+
+        Work that ends while one was not entered fails (`wrong_state`): nobody was asked.
+
+        Raises, when entered:
+            ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
+                is recorded. `approval_required`: no person agreed.
+        """
+        asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
+        return Acting(action, self._acting(asked, reason, approval_seconds), self._unasked)
+
+    def require_asked(self) -> None:
+        """Returns if every action that the handler named was asked about.
+
+        Raises:
+            LocalProtocolError: `wrong_state`.
+        """
+        self._unasked.require_none()
+
+    @asynccontextmanager
+    async def _acting(self, asked: Action, reason: str, approval_seconds: int) -> AsyncGenerator[Permit]:
+        permit = await self._permit(asked, reason, approval_seconds)
+        yield permit
+        # Booked with the next thing that is stored; until then it counts as spent.
+        self._conversation.journal.settle(permit.used())
+
+    async def _permit(self, asked: Action, reason: str = "", approval_seconds: int = APPROVAL_SECONDS) -> Permit:
+        """Permission as of `act`, which whoever has it settles."""
+        permit = await self._admitted(asked, reason, approval_seconds)
+        at = self._agent.clock.now()
+        self.actions.append(
+            ActionTaken(action=asked.name, target=asked.target, allowed=True, clause=permit.decision.clause, at=at)
+        )
+        return permit
+
+    async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
+        pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
+        while True:
+            self._goes_on()
+            now, state = self._agent.clock.now(), self._conversation.engagement.state
+            known = self._requests.answered()
+            try:
+                return await self._agent.admit(self._conversation, asked)
+            except ScopeError as error:
+                if error.code == "approval_required" and may_ask:
+                    agreed = await self._approved(asked, error, reason, approval_seconds, known)
+                    may_ask = agreed is None
+                    if agreed is not False:
+                        continue
+                    error.message += "; nobody did"
+                # It may have been resumed since it was asked.
+                states = (state, self._conversation.engagement.state)
+                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or "suspended" in states
+                if not (suspended and told):
+                    self._refused(asked, now, error)
+                if not suspended:
+                    raise
+                told = True
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_WAIT_SECONDS)
+
+    async def _approved(
+        self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]
+    ) -> bool | None:
+        clause, why = str(error.detail["clause"]), " ".join(plain(reason, MAX_REASON).split())
+        try:
+            return await self._requests.ask(clause, asked, reason=why or NO_REASON, seconds=seconds, known=known)
+        except ScopeError as refused:
+            _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
+            return False
+
+    async def read(self, name: str) -> bytes:
+        """The bytes of the input `name`, fetched through the contract's grant and checked against its digest.
+
+        Raises:
+            ScopeError: No grant allows it, here or at the hirer's gate.
+            FormatError: `too_large`: it is more than is held in memory, 64 MiB; `file` takes it.
+            VerificationError: `digest_mismatch`.
+            TransportError: Not reached.
+        """
+        most = min(MAX_WHOLE_BYTES, self._agent.max_artifact_bytes)
+        try:
+            async with await self._fetched(name, most, hold_bytes=most) as incoming:
+                return incoming.whole()
+        except FormatError as error:
+            if error.code == "too_large" and most < self._agent.max_artifact_bytes:
+                error.message += f"; job.file({name!r}) takes up to {self._agent.max_artifact_bytes}"
+            raise
+
+    @asynccontextmanager
+    async def file(self, name: str) -> AsyncGenerator[Path]:
+        """The input `name` as a file, which is there until the block ends: as `read`, for what is too large to be held.
+        Nothing can be read before the digest of all of it was found right.
+
+            async with job.file("scans") as path:
+                count = await asyncio.to_thread(count_pages, path)
+
+        Raises:
+            ScopeError, VerificationError, TransportError: As `read`.
+            FormatError: `too_large`: it is more than `max_bytes` in the table `[artifacts]` of the settings.
+        """
+        async with await self._fetched(name, self._agent.max_artifact_bytes, hold_bytes=0) as incoming:
+            yield await incoming.file()
+
+    async def _fetched(self, name: str, max_bytes: int, *, hold_bytes: int) -> Incoming:
+        """An input, whole, that is kept in no store: `async with` it."""
+        item = self.input(name)
+        if item.uri is None:
+            raise FormatError("schema_violation", f"the hirer did not say where input {name!r} is")
+        most = await self._bytes_left(item.uri, max_bytes)
+        incoming = self._agent.artifacts.receive(
+            max_bytes=max_bytes if most is None else most, digest=item.digest, hold_bytes=hold_bytes
+        )
+        try:
+            # How many there are is known when they are here. Until then all are booked that there may be.
+            amounts = {} if most is None else {"bytes": str(most)}
+            permit = await self._permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
+            await self._fetch(item.uri, incoming, self._agent.watchers.tells(self._conversation, name, item.digest))
+            if most is None:
+                self._conversation.journal.settle(permit.used())
+            else:
+                # At once: what was reserved too much is wanted elsewhere.
+                await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})
+        except BaseException as error:
+            await incoming.discard()
+            own = self._agent.max_artifact_bytes
+            if isinstance(error, FormatError) and error.code == "too_large" and max_bytes == own != most:
+                error.message += f"; [artifacts] max_bytes of our settings says so of input {name!r}"
+            raise
+        return incoming
+
+    async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
+        """How many bytes of what may be read there are left by the contract; None if it does not count them."""
+        scope = self._agent.gate.scope(self.contract, self.document)
+        limits = [(grant.id, limit) for grant in scope.grants for limit in bytes_limits(grant, uri)]
+        if not limits:
+            return None
+        usage = await self._agent.gate.usage(self.contract)
+        used = {one.clause: one.amount for one in usage if one.unit == "bytes"}
+        left = (subtract_amounts(limit.max, used.get(clause, "0")) for clause, limit in limits)
+        # Of nothing that is left one byte is asked for, so that the gate says no, and by which clause.
+        return max(1, min(max_bytes, *(int(amount.partition(".")[0]) for amount in left)))
+
+    async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
+        """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
+        again, until the work's deadline.
+        """
+        pause = RETRY_SECONDS
+        while True:
+            self._goes_on()
+            try:
+                return await transfer(self._agent.other_side.open, uri, self.contract, incoming, tell)
+            except UndersignedError as error:
+                state = self._conversation.engagement.state
+                # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of
+                # it while an answer is on its way that was given before.
+                suspended = error.code in SUSPENDING_CODES and state in ("working", "suspended")
+                if not error.retryable and not suspended:
+                    raise
+                _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_WAIT_SECONDS if suspended else LONGEST_RETRY_SECONDS)
+
+    def hire(
+        self,
+        provider: Did,
+        *,
+        task: str,
+        inputs: Mapping[str, Path | bytes | str] | None = None,
+        price: str,
+        opening: str | None = None,
+        scope: Scope | None = None,
+        deliverable: str | Sequence[str] | None = None,
+        criteria: Mapping[str, str] | None = None,
+        review: Reviewer | None = None,
+        summary: str = "",
+        at: str | None = None,
+        finish_seconds: int = 3600,
+        subcontracting: int = 0,
+        onward: bool = False,
+        reworks: int = 0,
+        max_bytes: int | None = None,
+    ) -> Hire:
+        """Hires `provider` for a part of this work, under this contract: inside its scope, price, times and duties, and
+        ended with it. Await it for the result, or iterate over it for events first; the rest as `Peer.hire`.
+
+            summary = await job.hire("did:web:globex.example", task="summary", inputs={"report": text}, price="2 EUR")
+
+        `scope` names what it may do besides reading `inputs`, drawn from what this contract grants. What it may take of
+        a limit or of the price is held for it until it is over. Work that begins again after a crash, and asks for the
+        same again, gets the hire that it began before. `subcontracting` and `onward` are what it may allow further.
+
+        Raises, when awaited:
+            ScopeError: `scope_exceeded`, this contract does not allow such a hire, or not any more; `contract_expired`,
+                it gives no authority now. Nobody was asked for anything.
+            PolicyError: `upstream_failed`, it did not do the work; and the others that `Peer.hire` raises.
+
+        Source: protocol-spec/16-subcontracts.md, sections 16.2 and 16.3
+        """
+        self._goes_on()
+        return self._agent.subcontracts.hire(
+            self,
+            self._conversation,
+            provider,
+            review=review,
+            task=task,
+            inputs=inputs or {},
+            price=price,
+            opening=opening,
+            scope=scope,
+            deliverable=deliverable,
+            criteria=criteria or {},
+            summary=summary,
+            at=at,
+            finish_seconds=finish_seconds,
+            decide_seconds=None,
+            subcontracting=subcontracting,
+            onward=onward,
+            reworks=reworks,
+            max_bytes=max_bytes,
+        )
+
+    async def sign(self, method: str, url: str, body: bytes | None = None) -> tuple[tuple[str, str], ...]:
+        """The fields that sign a request to a server of the hirer, to be sent once, within a minute, by any client.
+
+        It asks nobody: `act` comes first, and the server's gate decides for itself.
+
+            async with job.act("order:place", url, {"EUR": "0.5"}):
+                await session.post(url, data=body, headers=await job.sign("POST", url, body))
+
+        Source: protocol-spec/03-connection.md, section 3.7
+        """
+        self._goes_on()
+        return await self._agent.other_side.sign(method, url, self.contract, body)
+
+    async def check_answer(self, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
+        """Returns if a server's answer is signed as the hirer's, to this request; gates sign if their operator says so.
+
+            signed = await job.sign("GET", url)
+            async with session.get(url, headers=signed) as answer:
+                body = await answer.read()
+                await job.check_answer(("GET", url, signed), answer.status, answer.headers.items(), body)
+
+        Raises:
+            VerificationError, ResolutionError: As `OtherSide.check_answer`.
+
+        Source: protocol-spec/14-gates.md, section 14.7
+        """
+        await self._agent.other_side.check_answer(self.contract, sent, status, fields, body)
+
+    async def fetch(
+        self,
+        url: str,
+        action: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        target: str | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        max_bytes: int = MAX_ANSWER_BYTES,
+        **options: Any,
+    ) -> Answer:
+        """The answer of a server of the hirer to a request that is signed under the contract.
+
+        Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only
+        https is used, to addresses that may be dialled; a redirect is an answer like any other and is not followed.
+
+        Raises:
+            ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
+            ResolutionError: Not reached, or the answer is longer than `max_bytes` or encoded.
+            VerificationError: The answer is signed, and not as the hirer's to this request.
+            FormatError: `schema_violation`: `headers` holds a field that the signature writes.
+
+        Source: protocol-spec/14-gates.md, section 14.5
+        """
+        given = tuple((headers or {}).items())
+        if written := [name for name, _ in given if name.lower() in SIGNED_FIELDS]:
+            raise FormatError("schema_violation", f"{written[0]} is written with the signature")
+        target = target or url
+        async with self.act(action, target, amounts, **options):
+            signed = await self.sign(method, url, body)
+            answer = await self._agent.gatherer.exchange(
+                method, url, headers=(*given, *signed), body=body, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS
+            )
+            if "signature" in answer.headers:
+                await self.check_answer((method, url, signed), answer.status, answer.headers.items(), answer.body)
+            refused = refusal_of(answer)
+            if refused is not None:
+                self._refused(Action(name=action, target=target), self._agent.clock.now(), refused)
+                raise refused
+        return answer
+
+    async def send_past_gate(self, target: str) -> bytes:
+        """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
+
+        For finding out whether the other side's gate holds. An agent that is allowed to act uses `act` or `read`.
+
+        Raises:
+            ScopeError: The other side refused it, with its code.
+        """
+        try:
+            async with self._agent.artifacts.receive(max_bytes=MAX_WHOLE_BYTES, hold_bytes=MAX_WHOLE_BYTES) as incoming:
+                await transfer(self._agent.other_side.open, target, self.contract, incoming)
+                return incoming.whole()
+        except UndersignedError as error:
+            now = self._agent.clock.now()
+            clause = str(error.detail.get("clause") or "")
+            self.actions.append(
+                ActionTaken(
+                    action=ARTIFACT_READ, target=target, allowed=False, clause=clause, at=now, reason=error.code
+                )
+            )
+            raise
+
+    async def progress(self, *, percent: int | None = None, note: str | None = None, cursor: str | None = None) -> None:
+        """Tells the hirer how far it is. A `cursor` is kept at once, and given to the next attempt after a crash.
+
+        Said more often than every 5 seconds, it waits until these are over, and the newest of each is told.
+
+        Raises:
+            FormatError: `schema_violation`: it is no percentage from 0 to 100, no note of 1 to 1,024 characters, or no
+                cursor of 1 to 256.
+        """
+        await self._signs.give(percent=percent, note=note, cursor=cursor)
+
+    async def deliver(self, name: str, data: bytes | Path, media_type: str | None = None) -> Digest:
+        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest. Of a path, what
+        the file holds now; it is never held in memory as a whole.
+
+        Raises:
+            ScopeError: `contract_expired`: the handler has returned.
+            FormatError: `schema_violation`: the contract names no such deliverable, or the data are neither bytes nor a
+                path; `too_large`: it is more than the contract lets it be or, where that names no limit, than
+                `[artifacts]` of our settings does (HIRE-ATT-11).
+            OSError: The file cannot be read, or is none.
+            LedgerUnavailable: `store_full`, `store_unavailable`: our store does not take it now.
+        """
+        self._goes_on()
+        if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+            hint = ": a text has to be encoded" if isinstance(data, str) else ""
+            what = f"expected bytes or a path; came {type(data).__name__}{hint}"
+            raise FormatError("schema_violation", what, path="/data")
+        named = {item.name: item for item in self.document.terms.deliverables}
+        if name not in named:
+            raise FormatError(
+                "schema_violation",
+                f"the contract wants {' and '.join(named)}; {name!r} is none of it",
+                path="/artifacts",
+            )
+        media_type = media_type or named[name].media_type
+        digest = await self._kept(data, named[name].max_bytes or self._agent.max_artifact_bytes)
+        self.artifacts = [artifact for artifact in self.artifacts if artifact.name != name]
+        self.artifacts.append(
+            Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))
+        )
+        return digest
+
+    def undelivered(self) -> tuple[str, ...]:
+        """What the contract wants and was not delivered yet."""
+        delivered = {artifact.name for artifact in self.artifacts}
+        return tuple(item.name for item in self.document.terms.deliverables if item.name not in delivered)
+
+    async def _kept(self, data: bytes | Path, most: int) -> Digest:
+        artifacts = self._agent.artifacts
+        if isinstance(data, Path):
+            return (await artifacts.put_file(data, max_bytes=most)).digest
+        if len(data) > most:
+            raise too_large(most, f"{len(data)} are delivered")
+        return await artifacts.put(data)
+
+    async def deliver_media(self, name: str, data: bytes, signer: MediaSigner, media_type: str | None = None) -> Digest:
+        """As `deliver`, with a C2PA manifest in it that says who made this under which contract, signed by the
+        `signer`'s certificate and, in it, by this agent. The digest is of the media with their manifest.
+
+        Raises:
+            FormatError: As `deliver`; `bad_request`: such media carry no manifest, or the signer is not usable.
+            ConfigurationError: `missing_extra`.
+        """
+        media = await asyncio.to_thread(import_module, "undersigned.attestation.media")
+        named = {item.name: item.media_type for item in self.document.terms.deliverables}
+        kind, own = media_type or named.get(name, ""), self._agent.identity
+        if name in named and kind not in media.MEDIA_TYPES:
+            raise FormatError(
+                "bad_request",
+                f"{name!a:.200} is {kind!a:.100} by the contract, and no manifest is written into such media; say "
+                f"what it is with media_type in what is offered, or here: {', '.join(sorted(media.MEDIA_TYPES))}",
+            )
+        about = media.ContractAssertion(
+            contract=self.contract,
+            document=self.document.id,
+            task=self.task,
+            agent=own.did,
+            certificate=signer.serial,
+        )
+        signed = await asyncio.to_thread(media.bytes_to_sign, data, kind, about, signer)
+        signature = await own.sign(signed)
+        whole = await asyncio.to_thread(
+            partial(media.embed, data, kind, about, signer, keyid=own.method, signature=signature)
+        )
+        return await self.deliver(name, whole, kind)
+
+    def ends(self) -> None:
+        """The handler has returned: what it left running may do no more in the contract's name."""
+        self._over = True
+        self._signs.end()  # the delivery says more
+
+    def _goes_on(self) -> None:
+        if self._over:
+            raise ScopeError("contract_expired", "the work of this job has ended", clause="job")
+
+    def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
+        """For the statement about the work; the gate has recorded it already."""
+        taken = ActionTaken(
+            action=asked.name,
+            target=asked.target,
+            allowed=False,
+            clause=str(error.detail.get("clause") or "scope"),
+            at=at,
+            reason=error.message,
+        )
+        self.actions.append(taken)
+
+
+async def run_handler(handler: Handler, job: Job) -> None:
+    """Runs the handler until it ends; to stop it, cancel this.
+
+    Raises:
+        UndersignedError: What the handler raised; anything else it raised becomes `decision_failed`. `wrong_state`: it
+            named an action and asked nobody.
+    """
+    try:
+        with working_on(job):
+            await contained(partial(handler, job))
+        job.require_asked()
+    except UndersignedError:
+        raise
+    except Exception as exc:
+        # A handler is the application's code; whatever it raises ends this work and nothing else.
+        raise UndersignedError("decision_failed", f"the handler of {job.task} failed: {in_short(exc)}") from exc
+    finally:
+        job.ends()

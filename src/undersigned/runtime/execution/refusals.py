@@ -1,0 +1,56 @@
+"""What our gate said no to, kept: a fact in the journal, and a signed statement for whoever asks later.
+
+Source: protocol-spec/06-scope.md, section 6.6; attestation/refusal-v1.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from undersigned.attestation import refusal as statement_of
+from undersigned.encoding import Digest, canonicalize, digest_bytes, from_struct
+from undersigned.errors import LocalProtocolError
+from undersigned.ledger import Blob
+from undersigned.runtime.engagement.turn import Say
+
+from .gate import Refusal
+
+if TYPE_CHECKING:
+    from undersigned.runtime.base import AgentBase
+    from undersigned.runtime.negotiation.papers import Papers
+
+__all__ = ["Refusals"]
+
+
+class Refusals:
+    """Records the refusals of one agent's gate."""
+
+    def __init__(self, agent: AgentBase, papers: Papers) -> None:
+        self._agent, self._papers = agent, papers
+
+    async def record(self, contract: Digest, refusal: Refusal) -> None:
+        """Returns once it is durable.
+
+        Raises:
+            LocalProtocolError: `not_found`: no engagement under way has this contract.
+        """
+        agent, error = self._agent, refusal.error
+        conversation = agent.conversations.contracts.get(contract)
+        if conversation is None:
+            raise LocalProtocolError("not_found", f"no engagement under way has contract {contract}")
+        predicate = statement_of(
+            refusal.action,
+            contract=contract,
+            engagement=conversation.id,
+            gate=agent.identity.did,
+            at=refusal.at,
+            code=error.code,
+            clause=str(error.detail.get("clause") or "scope"),
+            reason=error.message,
+            would_pass=str(error.detail.get("would_pass") or ""),
+            repeated=refusal.repeated,
+        )
+        signed = canonicalize(await self._papers.stated({"contract": contract}, predicate))
+        kept = Blob(digest_bytes(signed), signed, kind="refusal", name=predicate.clause)
+        fact = ("refused-action", canonicalize(from_struct(predicate)).decode())
+        await conversation.ask(lambda _: Say("", {}, evidence=(kept,), facts=(fact,)))

@@ -1,0 +1,210 @@
+"""A person's yes to one action, on its way: the provider's runtime asks, somebody of the hirer answers.
+
+The request says which clause asks, and what exactly would be done; both moves are durable before either side goes on,
+so a restart between them loses nothing. Whether an approval still counts is for the gates of both sides to say.
+
+Source: protocol-spec/07-contract.md, section 7.9
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from msgspec import Struct
+
+from undersigned.encoding import Digest, Instant, seconds_between, shift
+from undersigned.errors import LocalProtocolError, ScopeError, UndersignedError
+from undersigned.ledger import Row
+from undersigned.messages import ApprovalRequest, Details, recorded_message
+from undersigned.protocol import HIRER, Asking, Contract, Engagement, legal
+from undersigned.runtime.application import contained
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.turn import Say
+from undersigned.scope import Action, arguments_of, stated
+
+if TYPE_CHECKING:
+    from undersigned.runtime.base import AgentBase
+
+__all__ = ["Answers", "Approves", "Requests", "Wanted", "open_requests"]
+
+LOOK_SECONDS: Final = 5.0
+"""The longest time between two looks at the clock while an answer is waited for."""
+_log: Final = structlog.get_logger()
+
+
+class Wanted(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a provider asks for, to be shown to who decides."""
+
+    move: Digest
+    """Digest of the request, which names it in the answer."""
+    clause: str
+    """The grant under which it would be done."""
+    action: str
+    details: Details | None
+    """What would be done, whole, checked against what the answer is good for; None if the provider does not say it."""
+    reason: str
+    """The provider's words."""
+    answer_by: Instant
+    """Without an answer by then it is no."""
+
+    def explain(self) -> str:
+        """On one line: what would be done, and under which clause."""
+        if self.details is None:
+            return f"[{self.clause}] {self.action}, on what is not said"
+        amounts = ", ".join(f"{amount} {unit}" for unit, amount in sorted(self.details.amounts.items()))
+        return f"[{self.clause}] {self.action} on {self.details.target} ({amounts})"
+
+
+Approves = Callable[[Wanted], Awaitable[bool | None]]
+"""The application's answer: True is yes, once, within the hour; False no; None leaves it to whoever else answers."""
+
+
+def open_requests(engagement: Engagement, rows: Iterable[Row], now: Instant) -> tuple[Wanted, ...]:
+    """The requests that can still be answered at `now`, oldest first; `rows` are those of the journal."""
+    contract = engagement.contract
+    asked = contract.open_requests() if contract is not None and "Approval" in legal(engagement, HIRER) else ()
+    waiting = {one.move for one in asked if now <= one.answer_by}
+    found: list[Wanted] = []
+    for row in rows:
+        if row.type != ApprovalRequest.type or row.digest not in waiting:
+            continue
+        message = recorded_message(row.raw).message
+        if isinstance(message, ApprovalRequest):
+            found.append(
+                Wanted(
+                    move=row.digest,
+                    clause=message.clause,
+                    action=message.action,
+                    details=message.details,
+                    reason=message.reason,
+                    answer_by=message.answer_by,
+                )
+            )
+    return tuple(found)
+
+
+class Requests:
+    """What the work of one contract asks the hirer for."""
+
+    def __init__(self, agent: AgentBase, conversation: Conversation) -> None:
+        self._agent = agent
+        self._conversation = conversation
+        self._awaited: set[Digest] = set()
+        """Requests that somebody here waits for; one from before a restart is taken up by who asks the same."""
+
+    def answered(self) -> frozenset[Digest]:
+        """The requests that have an answer, to be taken before the gate is asked."""
+        contract = self._conversation.engagement.contract
+        return frozenset(one.move for one in contract.asked if one.uses is not None) if contract else frozenset()
+
+    async def ask(
+        self, clause: str, action: Action, *, reason: str, seconds: int, known: frozenset[Digest]
+    ) -> bool | None:
+        """Whether a person of the hirer agrees to `action` under `clause`; silence for `seconds` is no.
+
+        `known` are the requests that had an answer when the gate said no. A yes that came since is not asked for once
+        more: None, and the gate has to be asked again.
+
+        Raises:
+            ScopeError: `approval_required`: it cannot be asked for now.
+        """
+        target, amounts = stated(action)
+        arguments, details = arguments_of(action), Details(action=action.name, target=target, amounts=amounts)
+        now = self._agent.clock.now()
+
+        def alike(contract: Contract) -> list[Asking]:
+            return [one for one in contract.asked if (one.clause, one.arguments) == (clause, arguments)]
+
+        def fits(contract: Contract) -> Digest | None:
+            waiting = [one for one in alike(contract) if one.uses is None and now <= one.answer_by]
+            return next((one.move for one in waiting if one.move not in self._awaited), None)
+
+        def since(contract: Contract) -> list[int]:
+            return [one.uses for one in alike(contract) if one.uses is not None and one.move not in known]
+
+        def make(engagement: Engagement) -> Say | None:
+            contract = engagement.contract
+            if contract is None or fits(contract) is not None or since(contract):
+                return None
+            body = {"contract": contract.digest, "clause": clause, "action": action.name, "arguments": arguments}
+            by = min(shift(now, seconds), self._conversation.offered(engagement).terms.deadlines.until)
+            return Say("ApprovalRequest", {**body, "details": details, "reason": reason, "answer_by": by})
+
+        try:
+            await self._conversation.ask(make)
+        except LocalProtocolError as error:
+            raise ScopeError("approval_required", f"it cannot be asked for: {error}", clause=clause) from error
+        contract = self._conversation.engagement.contract
+        request = fits(contract) if contract is not None else None
+        if request is None:
+            return None if contract is not None and any(since(contract)) else False
+        self._awaited.add(request)
+        try:
+            return await self._answer(request)
+        finally:
+            self._awaited.discard(request)
+
+    async def _answer(self, request: Digest) -> bool:
+        events = self._agent.watchers.listen(self._conversation.id)
+        try:
+            while True:
+                contract = self._conversation.engagement.contract
+                asked = next((one for one in contract.asked if one.move == request), None) if contract else None
+                if asked is None or asked.uses is not None:
+                    return asked is not None
+                left = seconds_between(self._agent.clock.now(), asked.answer_by)
+                if left < 0:
+                    return False
+                # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with an event.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left + 1.0, LOOK_SECONDS)):
+                        await events.get()
+        finally:
+            self._agent.watchers.unlisten(events)
+
+
+class Answers:
+    """What the hirer's application says to requests, if it says anything; otherwise a person does, with `approve`."""
+
+    def __init__(self, agent: AgentBase, approve: Callable[..., Awaitable[object]]) -> None:
+        """`approve` is that of `Changes`."""
+        self._agent, self._approve = agent, approve
+        self.by: dict[str, Approves] = {}
+        """Who answers, by engagement or by kind of task."""
+        self._begun: set[Digest] = set()
+
+    def wanted(self, conversation: Conversation, request: Digest) -> None:
+        """Has it answered, in the background: who decides may take its time."""
+        if request not in self._begun:  # a turn that was not stored asks for it again
+            self._begun.add(request)
+            self._agent.spawn(self._answer(conversation, request), f"approval {request[-8:]}")
+
+    async def _answer(self, conversation: Conversation, request: Digest) -> None:
+        await conversation.settled()
+        approves = self.by.get(conversation.id) or self.by.get(conversation.offered().terms.task.kind)
+        rows = await self._agent.ledger.rows(conversation.id)
+        waiting = open_requests(conversation.engagement, rows, self._agent.clock.now())
+        wanted = next((one for one in waiting if one.move == request), None)
+        if wanted is None:
+            return
+        _log.info("a request for approval", engagement=conversation.id, request=request, asks=wanted.explain()[:500])
+        if approves is None:
+            return
+        try:
+            word = await contained(partial(approves, wanted))
+        except Exception as exc:
+            # The application's code; what it cannot decide is left to a person, and past its time it is no.
+            _log.error("nobody decided about a request", request=request, error=repr(exc))
+            return
+        if word is None:
+            return
+        try:
+            # True and nothing else is yes.
+            await self._approve(conversation, request, granted=word is True)
+        except UndersignedError as error:
+            _log.warning("a request was not answered", request=request, error=str(error))

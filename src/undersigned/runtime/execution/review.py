@@ -1,0 +1,514 @@
+"""The hirer's review of what was delivered.
+
+It runs beside the conversation and comes back with one move. After a restart the conversation asks for it again, and it
+is made anew.
+
+Source: protocol-spec/08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from undersigned.attestation import (
+    WorkPredicate,
+    accepted,
+    algorithms_named,
+    verify_acceptance,
+    verify_delivery,
+)
+from undersigned.contract import ContractDocument, plain
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject
+from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError, VerificationError
+from undersigned.ledger import Blob
+from undersigned.messages import CriterionVerdict, Delivery, Review, Start
+from undersigned.protocol import Engagement
+from undersigned.runtime.application import contained, in_short
+from undersigned.runtime.artifacts.contents import Contents
+from undersigned.runtime.artifacts.delivered_evidence import check_bills, check_media
+from undersigned.runtime.artifacts.store import of_store
+from undersigned.runtime.artifacts.transfers import Transfers
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.documents import document_blob
+from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.fetching.gather import FRESH_SECONDS
+
+from .patience import RETRY_SECONDS, Again, Patience
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["REVIEW_FAILED", "Reviewed", "Reviewer", "Reviews"]
+
+_log = structlog.get_logger()
+
+LONGEST_RETRY_SECONDS: Final = 60.0
+"""Most time between attempts of a review whose function fails, or for which something cannot be fetched."""
+REVIEW_FAILED: Final = "review-failed"
+"""Fact: why our review could not be made when that was tried last."""
+REVIEW_WAITS: Final = "review-waits"
+"""Fact: what of a delivery could not be fetched, and is asked for again."""
+MAX_TOLD: Final = 8
+"""How many reasons of one review are noted: a server can think of more."""
+MAX_WHY: Final = 1024
+"""Characters of it that are kept."""
+
+
+class Reviewed(msgspec.Struct, frozen=True):
+    """What a reviewer gets: the contract, and the artifacts by name, inputs and results alike."""
+
+    document: ContractDocument
+    inputs: Contents
+    """`inputs[name]` is all bytes of one; `read`, `pieces` and `save` do for what is large."""
+    artifacts: Contents
+
+
+Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
+"""Says for each acceptance criterion, by id, whether it is met. One that is left out is not.
+
+A `FormatError` or `VerificationError` that it raises says that what was delivered does not hold. Whatever else it
+raises says nothing about the work, and no verdict is signed for it.
+"""
+
+
+class _NoVerdict(Exception):
+    """The function that reviews could not say anything, and why."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hirer's own check of one delivery found."""
+
+    round: int
+    met: Mapping[str, bool] | None
+    """Which criteria are met, by the hirer's own function; None where nobody looked."""
+    error: UndersignedError | None
+    """Why the delivery does not hold, if it does not."""
+    raised: str | None
+    """Why the hirer's own function could say nothing, if it could not; it is called again."""
+    by: tuple[Blob, ...] = ()
+    """The provider's DID document, by which that was found."""
+
+
+class _Seen(msgspec.Struct):
+    """What a look at a delivery found so far: one that ends early is told with that."""
+
+    by: tuple[Blob, ...] = ()
+    """The provider's DID document, by which it looked."""
+    statements: tuple[Digest, ...] = ()
+    """Those that hold."""
+    met: Mapping[str, bool] | None = None
+    """As of `Found`."""
+
+
+class Reviews:
+    """Makes the reviews of one agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._begun: set[str] = set()
+        """Engagement and round of each that was begun here: a turn that was not stored asks for one again."""
+        self._found: dict[EngagementId, Found] = {}
+        """What our own check of a delivery found, while the verifier that the terms name has not spoken."""
+
+    def forget(self, engagement: EngagementId) -> None:
+        """Lets go of what waited for a verdict."""
+        self._found.pop(engagement, None)
+
+    async def review(self, conversation: Conversation, delivery: Delivery) -> None:
+        """Fetches what was delivered, checks it and its statements, then sends the `Review`."""
+        await conversation.settled()
+        key = f"{conversation.id}:{delivery.round}"
+        if key in self._begun:
+            return
+        self._begun.add(key)
+        document, pause = conversation.offered(), RETRY_SECONDS
+        await self._agent.subcontracts.reviewer(conversation)
+        agent, told = self._agent, set[tuple[object, ...]]()
+        patience = Patience(agent.clock, conversation, agent.links.connected)
+        store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
+        async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
+            while True:
+                try:
+                    said = await self._review(conversation, document, delivery, transfers, patience)
+                    break
+                except UndersignedError as error:
+                    if not (error.retryable or of_store(error)):
+                        raise
+                    if conversation.over:
+                        return
+                    # Not being able to look is no verdict; the review's own deadline ends this.
+                    _log.warning("review waits", engagement=conversation.id, error=str(error))
+                    transfers.doubt(error.detail.get("stored"))
+                    await asyncio.sleep(RETRY_SECONDS)
+                except Again as again:
+                    if not _waits(conversation.engagement, delivery):
+                        return
+                    await self._wait_told_of(conversation, again.error, told)
+                    await asyncio.sleep(patience.pause(pause))
+                    pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+                    if conversation.over or not _waits(conversation.engagement, delivery):
+                        return
+                except _NoVerdict as error:
+                    # A defect of our own program is none of the work, for which the provider is not to lose its pay.
+                    if not await self._told_of(conversation, error):
+                        return
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+                    if not _waits(conversation.engagement, delivery):
+                        return
+        if said is None:
+            return
+        try:
+            await conversation.ask(lambda _: said)
+        except LocalProtocolError as error:
+            _log.warning("a review was not sent", engagement=conversation.id, error=str(error))
+
+    async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
+        """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
+        why = plain(str(error), MAX_WHY)
+        hint = "it is called again; if it goes on to raise, the contract says what our silence means"
+        _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=error.__cause__)
+        if conversation.facts.get(REVIEW_FAILED) != why:
+            try:
+                await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_FAILED, why),)))
+            except LocalProtocolError:
+                return False  # it is over, or this side is closing
+            except UndersignedError as exc:
+                _log.error("why a review failed was not noted", engagement=conversation.id, error=str(exc))
+        return True
+
+    async def _wait_told_of(
+        self, conversation: Conversation, error: UndersignedError, told: set[tuple[object, ...]]
+    ) -> None:
+        """Says what is waited for: in the log each time, and to whoever watches once for each kind of failure."""
+        hint = "it is fetched again; if it never comes, the delivery is rejected shortly before the review's end"
+        _log.warning("review waits", engagement=conversation.id, error=str(error), hint=hint)
+        kind = (error.code, error.detail.get("status"), error.detail.get("told"))
+        if kind in told or len(told) == MAX_TOLD:
+            return
+        told.add(kind)
+        try:
+            await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_WAITS, plain(str(error), MAX_WHY)),)))
+        except UndersignedError as exc:
+            _log.warning("what a review waits for was not noted", engagement=conversation.id, error=str(exc))
+
+    async def _review(
+        self,
+        conversation: Conversation,
+        document: ContractDocument,
+        delivery: Delivery,
+        transfers: Transfers,
+        patience: Patience,
+    ) -> Say | None:
+        """The `Review`; None if the verdict is somebody else's, whom the terms name."""
+        agent, now, engagement = self._agent, self._agent.clock.now(), conversation.engagement
+        failed: UndersignedError | None = None
+        raised: _NoVerdict | None = None
+        again: Again | None = None
+        reasons: tuple[tuple[str, str], ...] = ()
+        seen = _Seen()
+        try:
+            await self._look(conversation, document, delivery, transfers, patience, now, seen)
+        except UndersignedError as error:
+            if error.retryable or of_store(error):
+                raise
+            _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
+            failed = error
+            reasons = (("rejected", str(error)),)
+        except _NoVerdict as error:
+            raised = error
+        except Again as error:
+            if error.error.retryable:
+                raise
+            again, failed = error, error.error  # the verifier's no can be carried meanwhile
+        except Exception as exc:
+            # A defect of ours, which must not end in silence: that would accept what nobody looked at.
+            raised = _NoVerdict(in_short(exc))
+            raised.__cause__ = exc
+        if document.terms.evidence.verifier is not None:
+            before, why = self._found.get(conversation.id), None if raised is None else str(raised)
+            self._found[conversation.id] = Found(
+                round=delivery.round, met=seen.met, error=failed, raised=why, by=seen.by
+            )
+            if before is None or before.round != delivery.round:
+                awaited = (("verdict-awaited", document.terms.evidence.verifier),)
+                await conversation.ask(lambda _: Say("", {}, facts=awaited))
+        if again is not None:
+            raise again
+        if raised is not None:
+            raise raised  # the verifier may speak meanwhile, and what it says may need what we find
+        if document.terms.evidence.verifier is not None:
+            return None
+        criteria = _criteria_of(document, seen.met, failed)
+        passed = failed is None and all(criterion.met for criterion in criteria)
+        predicate = accepted(
+            contract=delivery.contract,
+            document_id=document.id,
+            verifier=agent.identity.did,
+            passed=passed,
+            statements=seen.statements,
+            time_verified=now,
+        )
+        # A statement has a subject; when nothing was delivered it is about the contract itself.
+        subjects = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        statement = await agent.papers.stated(subjects or {"contract": delivery.contract}, predicate)
+        return _reviewed(
+            engagement,
+            document,
+            delivery,
+            passed,
+            criteria,
+            statement,
+            failed,
+            facts=reasons,
+            evidence=seen.by,
+        )
+
+    async def _look(
+        self,
+        conversation: Conversation,
+        document: ContractDocument,
+        delivery: Delivery,
+        transfers: Transfers,
+        patience: Patience,
+        now: Instant,
+        seen: _Seen,
+    ) -> None:
+        """Looks whether a delivery holds, and which criteria it meets; into `seen` goes what is found on the way.
+
+        Raises:
+            UndersignedError: It does not hold, or that cannot be seen now (`retryable`).
+            _NoVerdict, Again: As `_criteria` and `Patience.had`.
+        """
+        agent, peer, asked = self._agent, conversation.engagement.peer, document.terms.evidence
+        artifacts = await self._fetched(conversation, document, delivery, transfers, patience)
+        provider = await patience.had(agent.document_of(peer))
+        await conversation.require_document(provider)
+        # What the statements were held against is evidence with the verdict: no message may ever come by it.
+        seen.by = (document_blob(provider),)
+        published, named = provider.keys("assertionMethod", now=now), document.methods.provider
+        # HIRE-ATT-02: only keys that the contract lists speak for the provider.
+        keys = {method: key for method, key in published.items() if method in named}
+        if not keys:
+            came = ", ".join(published) or "none"
+            text = f"the contract names {', '.join(named)} for its statements; published now: {came}"
+            raise VerificationError("attester_not_trusted", text)
+        verified = verify_delivery(
+            delivery.statements,
+            attester=peer,
+            keys=keys,
+            contract=delivery.contract,
+            artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
+            required=asked.predicates or (WorkPredicate.PREDICATE_TYPE,),
+            engagement=conversation.engagement.id,
+            task=document.terms.task.kind,
+            inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
+            usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
+        )
+        seen.statements = tuple(one.digest for one in verified)
+        if asked.sbom is not None:
+            given = agent.hirer.order(conversation).inputs
+            await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
+        if asked.c2pa:
+            await check_media(document, delivery, artifacts, keys, agent.artifacts)
+        seen.met = await self._criteria(conversation, document, artifacts)
+
+    async def _fetched(
+        self,
+        conversation: Conversation,
+        document: ContractDocument,
+        delivery: Delivery,
+        transfers: Transfers,
+        patience: Patience,
+    ) -> Contents:
+        """What was delivered, in our store, once it is whole and what the contract asks for.
+
+        Raises:
+            PolicyError, VerificationError: It is not.
+        """
+        agent, peer = self._agent, conversation.engagement.peer
+        wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
+        delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        if delivery.outcome != "complete":
+            raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
+        if len(delivered) < len(delivery.artifacts):
+            raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
+        if missing := wanted.keys() - delivered.keys():
+            raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
+        if unasked := delivered.keys() - wanted.keys():
+            # No contract bounds how much they are (SC-69), so none of it is fetched.
+            names = ", ".join(sorted(unasked))
+            raise VerificationError("terms_mismatch", f"delivered and not agreed on: {names:.200}")
+        for artifact in delivery.artifacts:
+            most = wanted[artifact.name] or agent.max_artifact_bytes
+            tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
+            await patience.had(transfers.fetch(peer, artifact.uri, artifact.digest, most, tell))
+            _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
+        return await Contents.of(agent.artifacts, delivered)
+
+    async def judged(self, conversation: Conversation, statement: JsonObject) -> Say:
+        """The `Review` with this statement of the verifier that the terms name, once it is one.
+
+        Raises:
+            LocalProtocolError: `terms_mismatch`: the terms name none; `wrong_state`: nothing waits for it.
+            PolicyError: `decision_failed`: it is a no, and our own review, by which milestones are owed, failed.
+            VerificationError, FormatError: It is none; or it accepts what does not hold, with that code.
+        """
+        engagement, document = conversation.engagement, conversation.offered()
+        verifier = document.terms.evidence.verifier
+        if verifier is None:
+            raise LocalProtocolError("terms_mismatch", "the terms name no verifier: the hirer judges, and did")
+        delivery = conversation.last("Delivery", Delivery, "provider")
+        found = self._found.get(conversation.id)
+        if engagement.state != "delivered" or found is None or found.round != delivery.round:
+            raise LocalProtocolError("wrong_state", f"nothing waits for a verdict in state {engagement.state}")
+        kept, passed = await self._verdict(engagement, statement, delivery, verifier)
+        if passed and found.error is not None:
+            text = f"the verifier accepts what does not hold: {found.error.message}"
+            raise VerificationError(found.error.code, text)
+        if not passed and found.raised is not None and document.terms.settlement.milestones:
+            # The no is the verifier's; which milestones were reached all the same our own review has to say.
+            text = f"it is a no, and our own review, which says what milestones are owed, failed: {found.raised}"
+            raise PolicyError("decision_failed", f"{text}; it is made again, and the verdict can be carried then")
+        met = dict.fromkeys(_criterion_ids(document), True) if passed else found.met
+        criteria = _criteria_of(document, met, found.error)
+        return _reviewed(
+            engagement, document, delivery, passed, criteria, statement, found.error, evidence=(*kept, *found.by)
+        )
+
+    async def _inputs(self, conversation: Conversation) -> Contents:
+        given = self._agent.hirer.order(conversation).inputs
+        return await Contents.of(self._agent.artifacts, {item.name: item.digest for item in given})
+
+    async def _criteria(
+        self, conversation: Conversation, document: ContractDocument, artifacts: Contents
+    ) -> Mapping[str, bool] | None:
+        agent = self._agent
+        if not any(item.criteria for item in document.terms.deliverables):
+            return {}
+        reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
+        if reviewer is None:
+            if document.terms.evidence.verifier is not None and not agent.hirer.order(conversation).reviewed:
+                return None  # the verdict is the verifier's alone
+            kind = document.terms.task.kind
+            raise _NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
+        inputs = await self._inputs(conversation)
+        try:
+            found = dict(await contained(partial(reviewer, Reviewed(document, inputs, artifacts))))
+        except UndersignedError as error:
+            if isinstance(error, FormatError | VerificationError) or error.retryable or of_store(error):
+                raise
+            raise _NoVerdict(str(error)) from error
+        except Exception as exc:
+            raise _NoVerdict(in_short(exc)) from exc
+        # True and nothing else counts as met, whatever the application gave.
+        return {id: met is True for id, met in found.items()}
+
+    async def check_review(
+        self, conversation: Remembered, review: Review, document: DidDocument, delivery: Delivery
+    ) -> tuple[Blob, ...]:
+        """Returns if the statement in a received `Review` is of who may make it, about what was delivered, under this
+        contract: with the DID document of the verifier that the terms name, to be kept.
+
+        Raises:
+            VerificationError, FormatError: It is not.
+        """
+        engagement = conversation.engagement
+        if engagement.contract is None:
+            return ()
+        named = conversation.offered().terms.evidence.verifier
+        kept, passed = await self._verdict(engagement, review.statement, delivery, named, document)
+        if passed != (review.verdict == "accepted"):
+            result = "PASSED" if passed else "FAILED"
+            raise VerificationError("terms_mismatch", f"a verdict of {review.verdict} with a statement of {result}")
+        return kept
+
+    async def _verdict(
+        self,
+        engagement: Engagement,
+        statement: Mapping[str, Any],
+        delivery: Delivery,
+        named: Did | None,
+        hirer: DidDocument | None = None,
+    ) -> tuple[tuple[Blob, ...], bool]:
+        """Whether a statement accepts a delivery, once it is that of `named`, or else of the `hirer`."""
+        agent, now = self._agent, self._agent.clock.now()
+        parties = [agent.own]
+        if named is not None:
+            judge = await agent.document_of(named, max_age_seconds=FRESH_SECONDS)
+            parties.append(hirer or await agent.document_of(engagement.peer))
+        elif hirer is not None:
+            judge = hirer
+        else:
+            raise LocalProtocolError("terms_mismatch", "the terms name no verifier")
+        _, passed = verify_acceptance(
+            statement,
+            attester=judge.id,
+            keys=judge.keys("assertionMethod", now=now),
+            contract=delivery.contract,
+            engagement=engagement.id,
+            artifacts={artifact.name: artifact.digest for artifact in delivery.artifacts},
+            statements=delivery.statements,
+            # HIRE-ATT-06: nobody judges its own work, under whatever name.
+            other_than={
+                key
+                for party in parties
+                for purpose in ("assertionMethod", "authentication")
+                for key in party.keys(purpose, now=now).values()
+            },
+        )
+        return (document_blob(judge),) if named else (), passed
+
+
+def _criterion_ids(document: ContractDocument) -> list[str]:
+    return [criterion.id for item in document.terms.deliverables for criterion in item.criteria]
+
+
+def _waits(engagement: Engagement, delivery: Delivery) -> bool:
+    """Whether this delivery is the one that waits for its review."""
+    contract = engagement.contract
+    return engagement.state == "delivered" and contract is not None and contract.round == delivery.round
+
+
+def _criteria_of(
+    document: ContractDocument, met: Mapping[str, bool] | None, failed: UndersignedError | None
+) -> tuple[CriterionVerdict, ...]:
+    note = failed.code if failed is not None else None
+    if met is None and note is None:
+        note = "judged by the verifier, as a whole"
+    is_met = (met or {}).get
+    return tuple(CriterionVerdict(id=id, met=is_met(id, False), note=note) for id in _criterion_ids(document))
+
+
+def _reviewed(
+    engagement: Engagement,
+    document: ContractDocument,
+    delivery: Delivery,
+    passed: bool,
+    criteria: tuple[CriterionVerdict, ...],
+    statement: JsonObject,
+    failed: UndersignedError | None,
+    *,
+    facts: tuple[tuple[str, str], ...] = (),
+    evidence: tuple[Blob, ...] = (),
+) -> Say:
+    again = failed is None and delivery.round <= document.terms.reworks  # what does not hold is not asked for twice
+    return Say(
+        "Review",
+        {
+            "delivery": engagement.contract.delivery if engagement.contract is not None else None,
+            "verdict": "accepted" if passed else "rework" if again else "rejected",
+            "criteria": criteria,
+            "statement": statement,
+        },
+        facts=facts,
+        evidence=evidence,
+    )

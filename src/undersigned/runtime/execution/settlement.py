@@ -1,0 +1,267 @@
+"""Payment, which is made elsewhere: what is due and on what evidence, and the word of each side that it was made.
+
+A method that the terms name may have a `Settlement`. When the contract is at its end and something is owed, it hears
+what is due, with the evidence for it; what it says stands in this side's `Closing`: the name of the payment, or an
+objection. Without an answer the `Closing` waits for the owner, as long as `close` leaves time, and goes without one
+then. Both words are signed, in both journals and in the evidence. Nothing is paid from here.
+
+Source: protocol-spec/07-contract.md, section 7.12
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from undersigned.contract import Price, reached, read_payment
+from undersigned.contract import Settlement as Agreed
+from undersigned.encoding import Did, Digest, EngagementId, Instant, shift
+from undersigned.errors import FormatError, LocalProtocolError
+from undersigned.messages import Closing, Review
+from undersigned.protocol import HIRER, OTHER, Engagement, Owe
+from undersigned.runtime.application import contained, contained_call
+from undersigned.runtime.clock import sleep_until
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.turn import Say
+
+if TYPE_CHECKING:
+    from undersigned.runtime.base import AgentBase
+
+__all__ = [
+    "Carried",
+    "Due",
+    "Manual",
+    "Paid",
+    "Settlement",
+    "Settlements",
+    "awaited",
+    "criteria_met",
+    "said_of_payment",
+]
+
+DUE: Final = "due"
+PAID: Final = "paid"
+MARGIN_SECONDS: Final = 60
+"""So long before the end of `close` the `Closing` goes without anybody's word."""
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """What is owed at the end of a contract, and what shows it. The contract's digest names it once and for all."""
+
+    engagement: EngagementId
+    contract: Digest
+    role: str
+    """Ours: the hirer pays, the provider is paid."""
+    peer: Did
+    amount: str
+    currency: str
+    method: str
+    hook: str | None
+    milestones: tuple[str, ...] = ()
+    """Names of those that were reached, by the hirer's last `Review`."""
+    evidence: tuple[Digest, ...]
+    """The document in force, the delivery, and the moves that ended the contract."""
+
+
+class Paid(msgspec.Struct, frozen=True, kw_only=True):
+    """One side's word about a payment."""
+
+    paid: bool
+    reference: str | None = None
+    """The payment's name where it was made, at most 128 characters; else the other side's name for it, or `paid`."""
+    note: str | None = None
+    """Why not, for the other side to read; needed if it was not paid."""
+
+
+class _Word(Paid, frozen=True, kw_only=True):
+    """The word as it is noted, with what it is about: a ruling or release may make another amount due."""
+
+    amount: str | None = None
+    currency: str | None = None
+
+
+class Settlement(Protocol):
+    """What pays by one method, or sees what was paid."""
+
+    def check(self, agreed: Agreed) -> None:
+        """Returns if terms may say this.
+
+        Raises:
+            FormatError: They may not.
+        """
+        ...
+
+    async def due(self, due: Due) -> Paid | None:
+        """What to say of this; None to wait for the owner. It is asked again after a restart."""
+        ...
+
+
+class Manual:
+    """People pay, and people say so."""
+
+    def check(self, agreed: Agreed) -> None:
+        """See `Settlement.check`."""
+
+    async def due(self, due: Due) -> Paid | None:
+        """See `Settlement.due`."""
+        return None
+
+
+class Carried(Manual):
+    """The same, where the terms carry what another payment protocol asks for."""
+
+    def check(self, agreed: Agreed) -> None:
+        """See `Settlement.check`."""
+        read_payment(agreed.method, agreed.hook)
+
+
+def awaited(facts: Mapping[str, str], engagement: Engagement) -> Due | None:
+    """What is due, while our own word about it is missing; `facts` are those that this side noted."""
+    contract, due = engagement.contract, _noted_due(facts)
+    if contract is None or engagement.role in contract.closed_by or said_of_payment(facts) is not None:
+        return None
+    return due
+
+
+def said_of_payment(facts: Mapping[str, str], due: Due | None = None) -> Paid | None:
+    """Our owner's word about what is due, by default as it was noted last; None if there is none, or if it was about
+    another amount.
+    """
+    noted, due = facts.get(PAID), due or _noted_due(facts)
+    if noted is None:
+        return None
+    said = msgspec.json.decode(noted, type=_Word)
+    if said.amount is not None and due is not None and (said.amount, said.currency) != (due.amount, due.currency):
+        return None
+    return Paid(paid=said.paid, reference=said.reference, note=said.note)
+
+
+def _noted_due(facts: Mapping[str, str]) -> Due | None:
+    noted = facts.get(DUE)
+    return msgspec.json.decode(noted, type=Due) if noted is not None else None
+
+
+class Settlements:
+    """The methods of one agent; an application puts its own into `methods`."""
+
+    def __init__(self, agent: AgentBase) -> None:
+        self._agent = agent
+        self.methods: dict[str, Settlement | None] = {
+            "none": None,
+            "invoice": None,
+            "manual": Manual(),
+            "x402": Carried(),
+            "ap2": Carried(),
+        }
+        self._waits: dict[EngagementId, tuple[Instant | None, asyncio.Task[None]]] = {}
+        """Who goes without a word, by when, and what waits for that."""
+        self._saying: set[EngagementId] = set()
+        """Where a word is being noted."""
+
+    def check(self, agreed: Agreed) -> None:
+        """Returns if we can settle like this.
+
+        Raises:
+            FormatError: What the terms carry is of another shape.
+            LocalProtocolError: `wrong_state`: nobody here knows the method.
+        """
+        if agreed.method not in self.methods:
+            raise LocalProtocolError("wrong_state", f"nothing here settles by {agreed.method}")
+        if (one := self.methods[agreed.method]) is not None:
+            contained_call(partial(one.check, agreed))
+
+    async def word(
+        self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price, *, asks: bool = True
+    ) -> Paid | Say | None:
+        """What our `Closing` says of the payment; what is noted while it waits, or None once that is. Unless it `asks`,
+        no program has a say in it, and our owner decides.
+        """
+        terms, contract = conversation.offered(engagement).terms, engagement.contract
+        agreed = terms.settlement
+        one = self.methods.get(agreed.method)
+        if one is None or contract is None or price.amount == "0":
+            return Paid(paid=False)
+        due = Due(
+            engagement=engagement.id,
+            contract=contract.digest,
+            role=engagement.role,
+            peer=engagement.peer,
+            amount=price.amount,
+            currency=price.currency,
+            method=agreed.method,
+            hook=agreed.hook,
+            milestones=tuple(one.name for one in reached(terms, criteria_met(conversation))),
+            evidence=tuple(
+                digest
+                for digest in (contract.in_force, contract.delivery, *(one.move for one in contract.endings))
+                if digest is not None
+            ),
+        )
+        if (said := said_of_payment(conversation.facts, due)) is not None:
+            return _whole(conversation, said)
+        if asks and (word := await contained(partial(one.due, due))) is not None:
+            return _whole(conversation, word)
+        by, wait = self._waits.get(engagement.id, (None, None))
+        if wait is None or by != owed.by:  # a dispute began `closing` anew
+            if wait is not None:
+                wait.cancel()
+            wait = self._agent.spawn(self._go_without(conversation, owed.by), f"settlement {engagement.id[-8:]}")
+            self._waits[engagement.id] = owed.by, wait
+        noted = _noted_due(conversation.facts)
+        known = noted is not None and (noted.amount, noted.currency) == (due.amount, due.currency)
+        return None if known else Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),))
+
+    async def confirm(self, conversation: Conversation, word: Paid, *, facts: tuple[tuple[str, str], ...] = ()) -> None:
+        """Our owner's word, which our `Closing` then says.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: nothing is due, or something was said already.
+            FormatError: `schema_violation`: it was not paid, and nothing says why.
+        """
+        due = _noted_due(conversation.facts)
+        if due is None or not self._waiting(conversation):
+            raise LocalProtocolError("wrong_state", "no payment waits for a word of ours")
+        if not word.paid and not word.note:
+            raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
+        about = _Word(**msgspec.structs.asdict(word), amount=due.amount, currency=due.currency)
+        self._saying.add(conversation.id)  # until the first is stored or failed, there is no second
+        try:
+            await conversation.reconsider(Say("", {}, facts=(*facts, (PAID, msgspec.json.encode(about).decode()))))
+        finally:
+            self._saying.discard(conversation.id)
+        _, wait = self._waits.pop(conversation.id, (None, None))
+        if wait is not None:
+            wait.cancel()
+
+    def _waiting(self, conversation: Conversation) -> bool:
+        due = awaited(conversation.facts, conversation.engagement)
+        return due is not None and not conversation.over and conversation.id not in self._saying
+
+    async def _go_without(self, conversation: Conversation, by: Instant | None) -> None:
+        if by is not None:
+            await sleep_until(self._agent.clock, shift(by, -MARGIN_SECONDS))
+        self._waits.pop(conversation.id, None)
+        # In a dispute nobody is late: what is due is asked for again once that is over.
+        if conversation.engagement.state != "disputed" and self._waiting(conversation):
+            await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))
+
+
+def criteria_met(conversation: Conversation) -> frozenset[str]:
+    """The acceptance criteria that the hirer's last `Review` found met."""
+    if not conversation.said("Review", HIRER):
+        return frozenset()
+    return frozenset(one.id for one in conversation.last("Review", Review, HIRER).criteria if one.met)
+
+
+def _whole(conversation: Conversation, word: Paid) -> Paid:
+    """A word with what it has to say: the name of the payment, which the other side may have given it, or why not."""
+    if not word.paid:
+        return msgspec.structs.replace(word, note=word.note or "not paid")
+    other, theirs = OTHER[conversation.engagement.role], None
+    if conversation.said("Closing", other):
+        theirs = conversation.last("Closing", Closing, other).settlement.reference
+    return msgspec.structs.replace(word, reference=word.reference or theirs or "paid")

@@ -1,0 +1,284 @@
+"""What the hires under a contract of ours may take of it, held in its books.
+
+The contract's limits and its price are shared with what is hired under it and not copied. What a child may take is held
+when we offer it, in the transaction that stores the offer: of a limit in all under the key of our own actions, of one
+per period, and of the price, beside them. When the child is over, what it used takes the place of what was held.
+
+Source: protocol-spec/16-subcontracts.md, section 16.3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from msgspec.structs import replace
+
+from undersigned.contract import AmendmentDocument, Terms, check_within, drawn
+from undersigned.encoding import Amount, Digest, Instant, add_amounts, compare_amounts
+from undersigned.errors import ContractError, LedgerConflict, ScopeError, UndersignedError
+from undersigned.ledger import Draw, Reservation
+from undersigned.messages import Closing, Delivery, Usage
+from undersigned.protocol import Engagement, Finished, Free, Reserve
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
+from undersigned.runtime.negotiation.order import Within, read_order
+from undersigned.scope import Limit, counter, read_scope
+
+from .changes import contract_of, owed_price
+from .gate import CHILDREN
+
+if TYPE_CHECKING:
+    from undersigned.runtime.base import AgentBase
+
+__all__ = ["Shares", "accepted_terms", "draws_on", "fits_inside"]
+
+_log = structlog.get_logger()
+
+ALWAYS: Final = "2999-12-31T23:59:59Z"
+"""What a child may take is held until it is given back, or it is known what it took; no time frees it."""
+
+
+class Shares:
+    """The shares of an agent's contracts that it gave to hires under them."""
+
+    def __init__(self, agent: AgentBase, counted: Callable[[Digest], Awaitable[Iterable[Usage]]]) -> None:
+        """`counted` says what this side's gate counted under a contract."""
+        self._agent, self._counted = agent, counted
+
+    def within(self, conversation: Remembered) -> Within | None:
+        """What an engagement of ours is ordered under; None if it is no subcontract."""
+        order = conversation.facts.get("order") if conversation.engagement.role == "hirer" else None
+        return None if order is None else read_order(order).within
+
+    async def room(self, conversation: Conversation, terms: Terms) -> None:
+        """Returns if terms would fit under a contract as its books stand now; the store has the last word.
+
+        Raises:
+            ScopeError: `scope_exceeded`, with the clause or the place in the terms.
+        """
+        above, contract = conversation.offered().terms, contract_of(conversation.engagement).digest
+        fits_inside(terms, above)
+        held = await self._agent.ledger.usage(contract, self._agent.clock.now())
+        for draw in self._drawn(terms, conversation):
+            total = add_amounts(add_amounts(held.get(draw.key, "0"), held.get(draw.beside or "", "0")), draw.amount)
+            if draw.max is not None and compare_amounts(total, draw.max) > 0:
+                what = draw.key.removesuffix(f"@{CHILDREN}").lstrip("/")
+                text = f"{what}: {total} with this hire is more than the {draw.max} of the contract"
+                raise ScopeError("scope_exceeded", text, clause=draw.key.partition("/")[0] or "price")
+
+    async def sums_fit(self, contract: Digest, terms: Terms) -> None:
+        """Returns if what children hold fits under these terms of their contract.
+
+        Raises:
+            ScopeError: `scope_exceeded`: it does not.
+        """
+        limits = _limits(terms)
+        for key, amount in (await self._agent.ledger.usage(contract, self._agent.clock.now())).items():
+            if key in limits or (key.endswith(f"@{CHILDREN}") and amount != "0"):
+                most = limits.get(key, "0")
+                if compare_amounts(amount, most) > 0:
+                    raise ScopeError("scope_exceeded", f"{key}: {amount} are used or held for hires, it allows {most}")
+
+    def book(
+        self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
+    ) -> Booked | None:
+        """What is to be written with the turn that does this; None for what is no subcontract."""
+        within = self.within(conversation)
+        if within is None:
+            return None
+        match effect:
+            case Reserve():
+                return Booked(reserve=self._reservations(conversation, engagement, within, effect))
+            case Free():
+                return Booked(release=_freed(engagement, effect))
+            case Finished():
+                return NOTHING_BOOKED  # what was used is settled when the child is noted as over
+
+    def _reservations(
+        self, conversation: Conversation, engagement: Engagement, within: Within, effect: Reserve
+    ) -> tuple[Reservation, ...]:
+        """What the terms on the table take of the contract above. What is sealed is held since before; a seal that came
+        too late finds it given back, and is counted though the room may be another's now.
+        """
+        parent = self._agent.conversations.get(within.engagement)
+        if parent is None or engagement.offer is None:
+            return ()
+        sealed = engagement.contract
+        if sealed is not None and not sealed.late_seal:
+            return ()
+        now = self._agent.clock.now()
+        try:
+            draws = self._drawn(conversation.offered(engagement).terms, parent)
+        except UndersignedError as error:
+            # Both signed it before; what no longer fits is ended, and takes nothing.
+            _log.warning("a subcontract does not fit any more", engagement=conversation.id, error=str(error))
+            return ()
+        if sealed is not None:
+            draws = tuple(replace(draw, max=None) for draw in draws)
+        return (
+            Reservation(
+                contract=within.contract, id=_held(effect.digest), draws=draws, until=ALWAYS, at=now, kind="capacity"
+            ),
+        )
+
+    def _drawn(self, terms: Terms, parent: Conversation) -> tuple[Draw, ...]:
+        """As `draws_on`, inside an amendment of the parent that was accepted as well: its seal may come at any time
+        (HIRE-SUB-08).
+        """
+        draws, agreed = draws_on(terms, parent.offered().terms, self._agent.clock.now()), accepted_terms(parent)
+        if agreed is None:
+            return draws
+        limits = _limits(agreed)
+        return tuple(replace(draw, max=_less(draw.max, limits.get(draw.key, "0"))) for draw in draws)
+
+    async def settle(self, child: Conversation, within: Within) -> None:
+        """Puts what a child used in the place of what was held for it."""
+        engagement, parent = child.engagement, self._agent.conversations.get(within.engagement)
+        if engagement.offer is None or parent is None:
+            return
+        ledger, identifier = self._agent.ledger, _held(engagement.offer.digest)
+        if engagement.contract is None:
+            await ledger.release(identifier)
+            return
+        under_way = {one.id: one for one in await ledger.open_reservations(within.contract, identifier)}
+        held = under_way.get(identifier)
+        if held is None:
+            return
+        terms, above = child.offered().terms, parent.offered().terms
+        used = await self._used(child, terms, above)
+        price = owed_price(child, engagement)
+        amounts = {
+            draw.key: used.get(draw.key, "0" if draw.key.endswith(f"@{CHILDREN}") else draw.amount)
+            for draw in held.draws
+        }
+        if f"/{price.currency}@{CHILDREN}" in amounts:
+            amounts[f"/{price.currency}@{CHILDREN}"] = price.amount
+        await self._count_period(held, above, under_way.get(_period(identifier)))
+        await ledger.settle(identifier, amounts)
+
+    async def _count_period(self, held: Reservation, above: Terms, known: Reservation | None) -> None:
+        """Counts what was held of each limit per period as used in this one, which no `usage` tells; before it is given
+        back, so that nobody takes it in between. `known` is what an interrupted attempt left.
+        """
+        now, ledger = self._agent.clock.now(), self._agent.ledger
+        wides = read_scope(above.scope, above.scope.critical or ()).grants
+        own = {_key(g.id, limit): f"{g.id}/{counter(limit, now)}" for g in wides for limit in g.limits if limit.per}
+        draws = tuple(Draw(own[draw.key], draw.amount) for draw in held.draws if draw.key in own)
+        if not draws:
+            return
+        wanted = known or Reservation(held.contract, _period(held.id), draws, ALWAYS, now)
+        try:
+            await ledger.reserve(wanted)
+        except LedgerConflict:
+            return  # an interrupted attempt counted it
+        await ledger.settle(wanted.id, {draw.key: draw.amount for draw in wanted.draws})
+
+    async def _used(self, child: Conversation, terms: Terms, above: Terms) -> dict[str, Amount]:
+        """What a child used of each limit of the contract above: what it said itself, no less than what we counted, and
+        no more than it might. A child that said nothing has used all that.
+        """
+        told: tuple[Usage, ...] | None = None
+        if child.said("Closing", "provider"):
+            told = child.last("Closing", Closing, "provider").usage
+        elif child.said("Delivery", "provider"):
+            told = child.last("Delivery", Delivery, "provider").usage
+        if told is None:
+            return {}
+        counted = await self._counted(contract_of(child.engagement).digest)
+        most: dict[tuple[str, str], Amount] = {}
+        for one in (*told, *counted):
+            known = most.get((one.clause, one.unit), "0")
+            most[one.clause, one.unit] = one.amount if compare_amounts(one.amount, known) > 0 else known
+        used: dict[str, Amount] = {}
+        for own, limit, key in _pairs(terms, above):
+            if limit.per is None:
+                said = most.get((own, limit.unit), "0")
+                might = said if compare_amounts(said, limit.max) < 0 else limit.max
+                used[key] = add_amounts(used.get(key, "0"), might)
+        return used
+
+
+def accepted_terms(conversation: Conversation) -> Terms | None:
+    """The terms of an amendment that was accepted and is not sealed yet."""
+    tabled = conversation.engagement.tabled
+    document = conversation.tabled() if tabled is not None and tabled.acceptance is not None else None
+    return document.terms if isinstance(document, AmendmentDocument) else None
+
+
+def fits_inside(terms: Terms, above: Terms, what: str = "") -> None:
+    """`check_within`, as a gate says it."""
+    try:
+        check_within(terms, above)
+    except ContractError as error:
+        clause = error.detail.get("clause") or error.path
+        raise ScopeError(error.code, f"{what}{error.message}", clause=clause) from error
+
+
+def _pairs(terms: Terms, above: Terms) -> list[tuple[str, Limit, str]]:
+    """(grant of the child, its limit, key in the books of the contract above) for each limit that is drawn on."""
+    grants = {grant.id: grant for grant in read_scope(terms.scope, terms.scope.critical or ()).grants}
+    wides = {grant.id: grant for grant in read_scope(above.scope, above.scope.critical or ()).grants}
+    found: list[tuple[str, Limit, str]] = []
+    for own, wide in drawn(terms, above).items():
+        limits = {limit.name: limit for limit in grants[own].limits}
+        for limit in wides[wide].limits:
+            found.append((own, limits[limit.name], _key(wide, limit)))
+    return found
+
+
+def draws_on(terms: Terms, above: Terms, now: Instant) -> tuple[Draw, ...]:
+    """What a child takes of the limits and of the price of the contract above.
+
+    Raises:
+        ContractError: `scope_exceeded`: it does not lie inside it.
+    """
+    wides = read_scope(above.scope, above.scope.critical or ()).grants
+    most = {_key(grant.id, limit): (limit, grant.id) for grant in wides for limit in grant.limits}
+    totals: dict[str, Amount] = {}
+    for _, limit, key in _pairs(terms, above):
+        totals[key] = add_amounts(totals.get(key, "0"), limit.max)
+    draws: list[Draw] = []
+    for key, amount in sorted(totals.items()):
+        limit, grant = most[key]
+        beside = None if limit.per is None else f"{grant}/{counter(limit, now)}"
+        draws.append(Draw(key, amount, limit.max, beside))
+    if compare_amounts(terms.price.amount, "0") > 0:
+        draws.append(Draw(f"/{terms.price.currency}@{CHILDREN}", terms.price.amount, above.price.amount))
+    return tuple(draws)
+
+
+def _limits(terms: Terms) -> dict[str, Amount]:
+    """What terms allow of each limit, and the price, by the keys in the books."""
+    limits = {f"/{terms.price.currency}@{CHILDREN}": terms.price.amount}
+    for grant in read_scope(terms.scope, terms.scope.critical or ()).grants:
+        limits |= {_key(grant.id, limit): limit.max for limit in grant.limits}
+    return limits
+
+
+def _less(one: Amount | None, other: Amount) -> Amount:
+    return other if one is None or compare_amounts(other, one) < 0 else one
+
+
+def _key(grant: str, limit: Limit) -> str:
+    """A limit in all is one count for ourselves and for those below; one per period is held apart, for every period."""
+    return f"{grant}/{limit.unit}" if limit.per is None else f"{grant}/{limit.name}@{CHILDREN}"
+
+
+def _freed(engagement: Engagement, effect: Free) -> tuple[str, ...]:
+    """What is given back with a reservation; what a contract held is not, before it is known what it used."""
+    offer = engagement.offer
+    signed = engagement.contract is not None and offer is not None and offer.digest == effect.digest
+    return () if signed else (_held(effect.digest),)
+
+
+def _held(offer: Digest) -> str:
+    """The id of what is held in the books of the contract above."""
+    return f"{offer}:parent"
+
+
+def _period(held: str) -> str:
+    """The id of what of it counts as used in the period in which the child ended."""
+    return f"{held}:period"

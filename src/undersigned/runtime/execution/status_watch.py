@@ -1,0 +1,200 @@
+"""Whether what the other side showed still holds, while a contract runs.
+
+The gate asks before each action; and every contract is looked at from time to time, so that one whose credential was
+withdrawn ends though nobody acts under it, unless another one comes in its place in time. What cannot be looked up
+stops the actions and ends nothing: it may be back in a moment.
+
+Source: protocol-spec/02-identity-and-keys.md, sections 2.13 and 2.14
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from undersigned.credentials import Credential
+from undersigned.encoding import Digest, EngagementId, Instant, seconds_between, shift
+from undersigned.errors import CredentialError, LocalProtocolError, ScopeError, UndersignedError
+from undersigned.ledger import Blob
+from undersigned.messages import SuspendReason
+from undersigned.protocol import Engagement
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.kept import signed_bytes
+from undersigned.runtime.engagement.stand_ins import origin_of
+from undersigned.runtime.engagement.turn import Say
+
+from .renewal import RENEWABLE
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["StatusWatch"]
+
+_log = structlog.get_logger()
+
+WATCH_SECONDS: Final = 30.0
+"""Between two looks at all contracts. A list is fetched again when its own time is over, so most looks cost nothing."""
+RENEWAL_SECONDS: Final = 300.0
+"""How long a contract waits, suspended, for another credential in the place of one that is revoked or past its end."""
+MARGIN_SECONDS: Final = 2 * int(WATCH_SECONDS)
+"""So much longer a contract is suspended than we wait."""
+AHEAD_SECONDS: Final = 60
+"""So long before the end of what the other side showed, it is asked for what comes after."""
+SUSPENDED: Final = "suspended-for-credential"
+"""Fact: until when we suspended a contract for what does not hold. What its owner suspended, the owner resumes."""
+AT_ONCE: Final = 64
+WATCHED: Final = RENEWABLE
+"""States in which somebody has authority, or is about to have it. What was delivered is still reviewed and paid."""
+
+
+class StatusWatch:
+    """Looks after the contracts of one agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.every_seconds = WATCH_SECONDS
+        self.renewal_seconds = RENEWAL_SECONDS
+        self._failing: dict[EngagementId, Instant] = {}
+        """Since when contracts wait."""
+
+    async def run(self) -> None:
+        """Returns when cancelled."""
+        while True:
+            await asyncio.sleep(self.every_seconds)
+            watched = [c for c in self._agent.conversations.contracts.values() if c.engagement.state in WATCHED]
+            # Several at a time: contracts with one peer wait for the same list, and a host that hangs holds up few.
+            for some in (watched[at : at + AT_ONCE] for at in range(0, len(watched), AT_ONCE)):
+                for came in await asyncio.gather(*map(self.look, some), return_exceptions=True):
+                    if isinstance(came, Exception):
+                        # One contract that cannot be looked at must not keep the others from it.
+                        _log.error("a contract was not looked at", error=repr(came))
+
+    async def require(self, contract: Digest) -> None:
+        """Returns if an action under `contract` may go on, as far as the other side's credentials matter.
+
+        Raises:
+            ScopeError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, one is past its end.
+        """
+        conversation = self._agent.conversations.contracts.get(contract)
+        if conversation is None:
+            raise ScopeError("contract_expired", "the contract is not in force here", clause="contract")
+        try:
+            await self._agent.meeting.stands(conversation)
+        except UndersignedError as error:
+            raise ScopeError(error.code, error.message, clause="mustStayValid", would_pass="") from error
+
+    async def look(self, conversation: Conversation) -> None:
+        """Looks after one contract: what does not hold is asked for anew, and ends it if it stays away."""
+        try:
+            await self._agent.meeting.stands(conversation)
+        except CredentialError as error:
+            _log.warning("a credential does not hold", engagement=conversation.id, error=str(error))
+            await self._does_not_hold(conversation, error)
+        except UndersignedError as error:
+            _log.warning("credentials were not looked up", engagement=conversation.id, error=str(error))
+        else:
+            await self._resume(conversation)
+            renewals = self._agent.renewals
+            if renewals.ends_soon(conversation, AHEAD_SECONDS) or renewals.has_news(conversation):
+                await renewals.ask(conversation)
+            self._failing.pop(conversation.id, None)
+
+    def forget(self, engagement: EngagementId) -> None:
+        """Drops what is remembered of a contract that is over."""
+        self._failing.pop(engagement, None)
+
+    async def _does_not_hold(self, conversation: Conversation, error: CredentialError) -> None:
+        if error.code not in ("revoked", "policy_denied"):
+            return  # it may hold: the gate refuses until that can be told
+        if error.code == "policy_denied" and "credential" not in error.detail:
+            # It ends nothing, for what was shown is as good as ever; but nobody is to wait at a gate and not know it.
+            await self._suspend(conversation, "policy_denied", ends=False)
+            if "accused" in error.detail:
+                return  # nothing that it could show would change that
+        now = self._agent.clock.now()
+        waited = seconds_between(self._failing.setdefault(conversation.id, now), now)
+        named = origin_of(conversation, str(error.detail.get("credential")))
+        for_now = error.detail.get("purpose") == "suspension"
+        # Where what was not agreed to be a reason ends nothing, the gate refuses, and it waits for as long as it takes.
+        matters = named in conversation.offered().terms.must_stay_valid
+        ends = matters and not for_now
+        if matters:
+            await self._suspend(conversation, "revoked", ends=ends)
+        if ends and waited >= self.renewal_seconds:
+            await self._terminate(conversation, named, error)
+        else:
+            last = ends and waited + self.every_seconds >= self.renewal_seconds
+            await self._agent.renewals.ask(conversation, last=last)
+
+    async def _suspend(self, conversation: Conversation, reason: SuspendReason, *, ends: bool) -> None:
+        """Says, as the hirer, that the contract waits: until we end it, or for as long as there is a contract."""
+        if not self._may(conversation, "working"):
+            return
+        terms = conversation.offered().terms
+        # The provider may end it after that; our own end, which says why, comes before.
+        over = shift(self._agent.clock.now(), int(self.renewal_seconds) + MARGIN_SECONDS)
+        until = min(over, terms.deadlines.until) if ends else terms.deadlines.until
+
+        def make(engagement: Engagement) -> Say | None:
+            contract = engagement.contract
+            if contract is None or engagement.role != "hirer" or engagement.state != "working":
+                return None
+            body = {"contract": contract.digest, "reason": reason, "until": until}
+            return Say("Suspend", body, facts=((SUSPENDED, until),))
+
+        await self._say(conversation, make)
+
+    async def _resume(self, conversation: Conversation) -> None:
+        """Says that it goes on, if it was suspended for what holds again now."""
+        if not self._may(conversation, "suspended") or not self._agent.subcontracts.working(conversation):
+            return  # most looks find nothing to say, and take no turn
+
+        def make(engagement: Engagement) -> Say | None:
+            contract = engagement.contract
+            if contract is None or engagement.role != "hirer" or engagement.state != "suspended":
+                return None
+            if contract.suspended_until != conversation.facts.get(SUSPENDED):
+                return None
+            return Say("Resume", {"contract": contract.digest, "reason": "resolved"})
+
+        await self._say(conversation, make)
+
+    @staticmethod
+    def _may(conversation: Conversation, state: str) -> bool:
+        return (conversation.engagement.role, conversation.engagement.state) == ("hirer", state)
+
+    async def _say(self, conversation: Conversation, make: Callable[[Engagement], Say | None]) -> None:
+        try:
+            await conversation.ask(make)
+        except LocalProtocolError as exc:
+            _log.warning("a suspension, or its end, was not said", engagement=conversation.id, error=str(exc))
+
+    async def _terminate(self, conversation: Conversation, named: Digest, error: CredentialError) -> None:
+        shown = error.detail.get("evidence")
+        found = shown if isinstance(shown, Credential) else None
+        ended = str(error.detail.get("credential"))
+        blobs = () if found is None else (_kept(found),)
+
+        def make(engagement: Engagement) -> Say | None:
+            contract = engagement.contract
+            if contract is None or engagement.state not in WATCHED:
+                return None
+            body = {
+                "contract": contract.digest,
+                "cause": "revoked",
+                # What shows it: the list that says so, or the credential whose own end has come.
+                "names": ended if found is None else found.digest,
+                # The one that the terms name; and the one that stood in its place, if another did.
+                "evidence": tuple(dict.fromkeys((named, ended))),
+            }
+            return Say("Terminate", body, evidence=blobs)
+
+        await self._say(conversation, make)
+
+
+def _kept(credential: Credential) -> Blob:
+    """A status list as evidence: in the form whose digest is the one that the move names."""
+    return Blob(digest=credential.digest, raw=signed_bytes(credential), kind="status-list", name=credential.issuer)

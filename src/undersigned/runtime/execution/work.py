@@ -1,0 +1,312 @@
+"""The provider's work on a contract, from its `Start` to the `Delivery`.
+
+It takes longer than a turn, so it runs beside the conversation and comes back with one move. After a restart the
+conversation asks for it again, and it goes on from its last cursor.
+
+Source: protocol-spec/07-contract.md and 08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from undersigned.attestation import Predicate, SubcontractLine, UsageLine, provenance, work
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, parse_duration, seconds_between, shift
+from undersigned.errors import LocalProtocolError, UndersignedError
+from undersigned.ledger import Ledger
+from undersigned.messages import Start
+from undersigned.protocol import PERFORMED, Contract, Engagement, Work
+from undersigned.runtime.application import place_of
+from undersigned.runtime.clock import LOOK_SECONDS
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.turn import Say, load_engagement
+
+from .job import Job, run_handler
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["Worker", "contracts_to_deliver"]
+
+_log = structlog.get_logger()
+
+_BOUND: Final = PERFORMED | {"accepted-by-provider"}
+"""States in which a provider may have to deliver."""
+
+
+async def contracts_to_deliver(ledger: Ledger, own: Did, method: str) -> tuple[Digest, ...]:
+    """Contracts of ours whose work is not judged yet and must be stated by this key: they name it (HIRE-ATT-02). One
+    that we accepted is among them while its seal is not here: it may be sealed already.
+
+    Raises:
+        LedgerError: `store_corrupt`.
+    """
+    found: list[Digest] = []
+    for summary in await ledger.summaries(live_only=True):
+        if summary.role != "provider" or summary.state not in _BOUND:
+            continue
+        loaded = await load_engagement(ledger, summary, own)
+        held = Remembered(loaded.engagement)
+        held.recall(loaded.moves, loaded.facts, loaded.packed)
+        offer = loaded.engagement.offer
+        if offer is not None and method in held.offered().methods.provider:
+            found.append(summary.contract or offer.document)
+    return tuple(found)
+
+
+class Worker:
+    """Does the work of one agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._begun: set[str] = set()
+        """Keys of the effects that were begun here: a turn that was not stored asks for one again."""
+        self.at_work: Counter[EngagementId] = Counter()
+        """Engagements whose work is under way here."""
+
+    def begin(self, conversation: Conversation, effect: Work) -> None:
+        """Begins or resumes the work of a contract: its task's handler runs, and then the `Delivery` is sent."""
+        self.at_work[conversation.id] += 1
+        self._agent.spawn(self._run(conversation, effect), f"work {conversation.id[-8:]}")
+
+    async def _run(self, conversation: Conversation, effect: Work) -> None:
+        try:
+            await self._work(conversation, effect)
+        finally:
+            self._ended(conversation)
+
+    def _ended(self, conversation: Conversation) -> None:
+        self.at_work[conversation.id] -= 1
+        if not self.at_work[conversation.id]:
+            del self.at_work[conversation.id]
+
+    async def stopped(self, conversation: Conversation, engagement: Engagement) -> Say | None:
+        """The `Delivery` after a `Cancel` where no work is under way: it never began, or ended with a crash."""
+        contract, agent = engagement.contract, self._agent
+        if contract is None or self.at_work[conversation.id]:
+            return None
+        if engagement.in_doubt and agent.clock.now() < self._held(engagement):
+            self.at_work[conversation.id] += 1
+            agent.spawn(self._stopped_later(conversation), f"stopped {engagement.id[-8:]}")
+            return None
+        return await self._nothing(contract)
+
+    async def _stopped_later(self, conversation: Conversation) -> None:
+        """The same once it overtakes no seal that may still come (HIRE-LAN-08)."""
+        agent, events = self._agent, self._agent.watchers.listen(conversation.id)
+        try:
+            await conversation.settled()
+            held = self._held(conversation.engagement)
+            while True:
+                engagement, changed, now = conversation.engagement, events.more(), agent.clock.now()
+                if engagement.contract is None or engagement.state != "cancelling":
+                    return
+                if not engagement.in_doubt or now >= held:
+                    break
+                await asyncio.wait({changed}, timeout=max(seconds_between(now, held), 0.05))
+            said = await self._nothing(engagement.contract)
+            await conversation.ask(lambda _: said)
+        except LocalProtocolError as error:
+            _log.warning("a delivery was not sent", engagement=conversation.id, error=str(error))
+        finally:
+            agent.watchers.unlisten(events)
+            self._ended(conversation)
+
+    async def _nothing(self, contract: Contract) -> Say:
+        return Say(
+            "Delivery",
+            {
+                "contract": contract.digest,
+                "outcome": "cancelled",
+                "artifacts": (),
+                "statements": (),
+                "usage": await self._agent.gate.usage(contract.digest),
+                "round": contract.round,
+            },
+        )
+
+    async def _work(self, conversation: Conversation, effect: Work) -> None:
+        await conversation.settled()
+        if effect.key in self._begun:
+            return
+        self._begun.add(effect.key)
+        agent = self._agent
+        start = conversation.last("Start", Start, "hirer")
+        job = Job(
+            agent,
+            conversation,
+            contract=effect.contract,
+            inputs=start.inputs,
+            cursor=effect.cursor,
+            round=effect.round,
+        )
+        service = agent.services.get(job.task)
+        outcome: str | None = "complete"
+        try:
+            if service is None:
+                raise UndersignedError("decision_failed", f"nothing here does {job.task!r} any more")
+            outcome = await self._watched(conversation, job, run_handler(service.handler, job))
+            if outcome == "complete" and not job.artifacts:
+                raise UndersignedError("decision_failed", f"the handler of {job.task} delivered nothing")
+            if outcome == "complete" and (missing := job.undelivered()):
+                # It is the hirer's to reject it, or to ask for the rest; the handler's author hears it from us alone.
+                _log.warning("not all was delivered", engagement=conversation.id, missing=", ".join(missing))
+        except UndersignedError as error:
+            at = {} if (place := place_of(error)) is None else {"at": place}
+            _log.error("work failed", engagement=conversation.id, error=str(error), **at)
+            _log.debug("work failed so", engagement=conversation.id, exc_info=error)
+            outcome = "failed"
+        if outcome is None:
+            # What was used and is owed stands in the `Closing`.
+            _log.warning("work stopped", engagement=conversation.id, state=conversation.engagement.state)
+            return
+        await agent.subcontracts.catch_up(conversation)  # what they used, and how they ended, is told with the delivery
+        said = await self._delivery(conversation.engagement, job, outcome)
+        try:
+            await conversation.ask(lambda _: said)
+        except LocalProtocolError as error:
+            # The contract ended while the work was done; what was made stays here and is not delivered.
+            _log.warning("a delivery was not sent", engagement=conversation.id, error=str(error))
+
+    async def _watched(self, conversation: Conversation, job: Job, work: Coroutine[Any, Any, None]) -> str | None:
+        """Runs the work beside the contract: gives signs of life, stops with it, and never outlasts what is due.
+
+        `complete`; `cancelled`, if the hirer wants what there is; None, if the contract is at its end. What there is to
+        deliver waits for the seal of a change that we accepted.
+
+        Raises:
+            UndersignedError: `timeout`, or what the work raised.
+        """
+        agent, running = self._agent, asyncio.ensure_future(work)
+        events = agent.watchers.listen(conversation.id)
+        loop = asyncio.get_running_loop()
+        beaten, beaten_at = loop.time(), agent.clock.now()
+        held: Instant | None = None
+        stops = False
+        try:
+            while True:
+                engagement, changed = conversation.engagement, events.more()
+                if engagement.state == "cancelling":
+                    if not stops:
+                        running.cancel()
+                    stops = True
+                elif engagement.state not in ("working", "suspended"):
+                    return None
+                if stops or running.done():
+                    held = held or self._held(engagement)
+                    if not engagement.in_doubt or agent.clock.now() >= held:
+                        if stops:
+                            return "cancelled"
+                        running.result()
+                        return "complete"
+                left = self._left(engagement)
+                if left <= 0 and engagement.state == "working" and not running.done():
+                    raise UndersignedError("timeout", f"the work of {job.task} ran past what is due")
+                # By the terms in force: an amendment may ask for more.
+                beat = parse_duration(conversation.offered(engagement).terms.deadlines.heartbeat) / 2
+                next_beat = beaten + max(1.0, beat)
+                wait = min(max(0.05, next_beat - loop.time()), LOOK_SECONDS)
+                wait = min(wait, max(left, 0.05)) if engagement.state == "working" else wait
+                if held is not None:
+                    wait = min(wait, max(seconds_between(agent.clock.now(), held), 0.05))
+                awaited = {changed} if stops or running.done() else {running, changed}
+                await asyncio.wait(awaited, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                # The loop's time stood still while the machine slept, and the clock has whole seconds only.
+                due = loop.time() >= next_beat or seconds_between(beaten_at, agent.clock.now()) > max(1.0, beat)
+                if due and conversation.engagement.state == "working":
+                    await job.progress()  # a sign of life (HIRE-LIF-24)
+                    beaten, beaten_at = loop.time(), agent.clock.now()
+        finally:
+            agent.watchers.unlisten(events)
+            if running.done():
+                if not running.cancelled():
+                    running.exception()  # whoever wanted it has it
+            else:
+                if not stops:
+                    running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    def _held(self, engagement: Engagement) -> Instant:
+        """Until when work that is done waits, where a change that we accepted has no seal yet: a delivery would take
+        it from the table (HIRE-LAN-08). No longer than a seal may take, and never for all of what is left.
+        """
+        now, tabled, offer = self._agent.clock.now(), engagement.tabled, engagement.offer
+        if tabled is None or tabled.accepted_at is None or offer is None:
+            return now
+        sealed_by = shift(tabled.accepted_at, offer.terms.seal_grace_seconds)
+        return min(sealed_by, shift(now, max(int(self._left(engagement) / 2), 0)))
+
+    def _left(self, engagement: Engagement) -> float:
+        """Seconds until the next `Delivery` is due, as the contract stands now."""
+        contract, offer = engagement.contract, engagement.offer
+        if contract is None or offer is None:
+            return 0.0
+        due = contract.due or offer.terms.deadlines.finish
+        return seconds_between(self._agent.clock.now(), due)
+
+    async def _delivery(self, engagement: Engagement, job: Job, outcome: str) -> Say:
+        agent, now = self._agent, self._agent.clock.now()
+        usage, document, task = await agent.gate.usage(job.contract), job.document, job.task
+        artifacts = {artifact.name: artifact.digest for artifact in job.artifacts}
+        inputs = {item.name: item.digest for item in job.inputs}
+        statements: list[JsonObject] = []
+        contract = engagement.contract
+        hired = tuple(
+            SubcontractLine(
+                provider=child.provider,
+                task=child.task,
+                contract=child.contract,
+                outcome=child.outcome or "not over",
+            )
+            for child in (contract.children if contract is not None else ())
+        )
+        # A failure is told as well where others had a part in it: whoever hired us hears whose it was, signed.
+        if outcome == "complete" or (outcome == "cancelled" and job.artifacts) or (outcome == "failed" and hired):
+            own = agent.identity.did
+            predicates: tuple[Predicate, ...] = (
+                work(
+                    contract=job.contract,
+                    engagement=engagement.id,
+                    provider=own,
+                    task=task,
+                    inputs=inputs,
+                    actions=job.actions,
+                    usage=tuple(UsageLine(clause=u.clause, unit=u.unit, amount=u.amount) for u in usage),
+                    started_on=job.started,
+                    finished_on=now,
+                    policies=document.terms.policies,
+                    subcontracts=hired,
+                ),
+                provenance(
+                    contract=job.contract,
+                    clauses=tuple(action.clause for action in job.actions if action.allowed),
+                    provider=own,
+                    task=task,
+                    inputs=inputs,
+                    invocation_id=f"{engagement.id}:{job.round}",
+                    started_on=job.started,
+                    finished_on=now,
+                ),
+            )
+            if agent.identity.method not in (named := document.methods.provider):
+                _log.error("the contract names another key", engagement=engagement.id, named=named)
+            about = {"contract": job.contract} if outcome == "failed" else artifacts
+            told = predicates[:1] if outcome == "failed" else predicates
+            statements = [await agent.papers.stated(about, predicate) for predicate in told]
+        return Say(
+            "Delivery",
+            {
+                "contract": job.contract,
+                "outcome": outcome,
+                "artifacts": tuple(job.artifacts) if outcome in ("complete", "cancelled") else (),
+                "statements": tuple(statements),
+                "usage": usage,
+                "round": job.round,
+            },
+        )

@@ -1,0 +1,136 @@
+"""What a state folder says about its control listener: where it binds, its token, and contexts for documents of others.
+
+Source: protocol-spec/control.md
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from undersigned.encoding import FOREIGN_LIMITS, decode_json
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.jsonld import CONTEXTS, Contexts
+from undersigned.runtime.files import naming, open_file, read_file, why
+
+__all__ = ["CONTROL_TOKEN", "GATE_TOKEN", "ControlPart", "control_token", "named_contexts"]
+
+CONTROL_TOKEN: Final = "control.token"  # noqa: S105  (the name of its file)
+GATE_TOKEN: Final = "gate.token"  # noqa: S105
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?")
+_CONTEXT: Final = re.compile(r"https://[!-~]{1,500}")
+
+
+class ControlPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the control listener binds, and by which names it is called."""
+
+    host: str = "127.0.0.1"
+    """An IP address. One that is not loopback is refused unless `names` says how it is called there."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    names: tuple[str, ...] = ()
+    """Values of `Host`, beside the loopback ones, that are answered: `control.acme.example`, with a port if it has one.
+    """
+    contexts: Mapping[str, str] = {}
+    """JSON-LD contexts of others that credentials on the control listener may use: IRI, and file relative to the state
+    folder. A peer's credentials never use them.
+    """
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError as exc:
+            raise _unusable(f"expected an IP address: {exc}") from exc
+
+    @property
+    def url(self) -> str:
+        """Where it is reached on this machine, if the port is fixed."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def checked(self) -> None:
+        """Returns if this can be listened on.
+
+        Raises:
+            ConfigurationError: `bad_configuration`: not an address, beyond loopback without `names`, a name that no
+                `Host` is spelled like, or a context that is bundled.
+        """
+        if not self.loopback and not self.names:
+            raise _unusable(f"listens on loopback unless it has names; {self.host} is not loopback")
+        for name in self.names:
+            if not _NAME.fullmatch(name):
+                raise _unusable(f"names: {name!a:.200} is not a lower-case name with, perhaps, a port")
+        for iri in self.contexts:
+            if iri in CONTEXTS or not _CONTEXT.fullmatch(iri):
+                raise _unusable(f"contexts: {iri!a:.200} is bundled, or no https URL")
+
+
+def _unusable(what: str) -> ConfigurationError:
+    return ConfigurationError("bad_configuration", f"control: {what}")
+
+
+def control_token(path: Path) -> str:
+    """The token in this file, which is made if there is none.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, somebody else may read the file, or it holds no token;
+            `key_unavailable`, it was not read or written.
+    """
+    try:
+        if not path.exists():
+            _make(path)
+        with open_file(path) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(1024).decode("ascii", "replace").strip()
+    except OSError as exc:
+        raise ConfigurationError("key_unavailable", f"the token {path}: {why(exc)}") from exc
+    if os.name == "posix" and mode & 0o077:
+        raise ConfigurationError("bad_configuration", f"others may read {path}: make its mode 0600, or remove it")
+    if not _TOKEN.fullmatch(text):
+        raise ConfigurationError("bad_configuration", f"{path} holds no token: remove it, and another one is made")
+    return text
+
+
+def _make(path: Path) -> None:
+    """Writes a fresh token; who comes second at the same moment takes the first one's."""
+    whole = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with naming(path), os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+        try:
+            os.link(whole, path)
+        except FileExistsError:
+            return
+    finally:
+        whole.unlink()
+
+
+def named_contexts(folder: Path, part: ControlPart) -> Contexts:
+    """The bundled contexts, and the documents that `part` names.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, a file is no context.
+    """
+    if not part.contexts:
+        return CONTEXTS
+    found: dict[str, Mapping[str, Any]] = dict(CONTEXTS)
+    for iri, name in part.contexts.items():
+        try:
+            value = decode_json(read_file(folder / name), FOREIGN_LIMITS)
+        except (OSError, UndersignedError) as exc:
+            raise ConfigurationError("bad_configuration", f"context {iri} in {folder / name}: {why(exc)}") from exc
+        if not isinstance(value, dict) or "@context" not in value:
+            raise ConfigurationError("bad_configuration", f"{folder / name} is no object with @context")
+        found[iri] = MappingProxyType(value)
+    return MappingProxyType(found)

@@ -1,0 +1,349 @@
+"""How a state folder is made: its keys, its DIDs and its configuration. And how its agent gets another key.
+
+Source: protocol-spec/02-identity-and-keys.md
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tomllib
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from undersigned.contract import Price
+from undersigned.did import did_key, is_derived, keeps_history, make_document
+from undersigned.encoding import JsonObject, canonicalize
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.keys import KeyKind
+from undersigned.ledger import Lock
+from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.files import naming, sync_folder, write_whole
+from undersigned.runtime.signers import PrivateKey, Sealer, generate_key, seal_key
+from undersigned.transport import free_ports
+from undersigned.trust import Policy
+
+from .configuration import CONFIGURATION, OfferPart, distinct_offers
+from .home import Home, passphrase_of
+from .own_log import LOG, begin_log, continue_log
+from .parsing import checked_name, parse_price
+
+__all__ = ["claimed", "create_home", "rotate_key"]
+
+_MADE: Final = (
+    *(CONFIGURATION, "did.json", "organisation.json", LOG),
+    *("issued.db", "issued.db-journal", "issued.db-wal", "issued.db-shm"),
+    *("credentials/membership.json", "credentials"),
+)
+"""What `create_home` and `issue_membership` write beside the keys; a folder after what is in it."""
+_DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
+_ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
+
+
+@contextmanager
+def claimed(path: Path) -> Generator[None]:
+    """A block that makes a state folder at `path` with `create_home` and `issue_membership`, and nobody else meanwhile.
+    If it fails, what it wrote is taken away again, since half of it would be in the way, and nothing else is.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, somebody made one there, or is about to, or was cut short.
+    """
+    new, keys = not path.exists(), path / "keys"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
+    try:
+        keys.mkdir(mode=0o700)  # one of two who try has it
+    except FileExistsError as exc:
+        raise ConfigurationError("bad_configuration", _taken(path, keys)) from exc
+    made = [path / name for name in _MADE if not (path / name).exists()]
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(keys, ignore_errors=True)
+        for one in [*made, path] if new else made:
+            with suppress(OSError):  # not there, or with something in it that is not ours
+                one.rmdir() if one.is_dir() else one.unlink()
+        raise
+
+
+def _taken(path: Path, keys: Path) -> str:
+    """Why no state folder is made at `path`; and what to do, if one was not made to its end."""
+    making = "a state folder is being made there, or that was cut short"
+    if not (path / CONFIGURATION).exists():
+        return (
+            f"{path} has {keys.name} and no {CONFIGURATION}: {making}; "
+            f"then take {keys} away, unless somebody needs them, and make it again"
+        )
+    if (keys / "organisation.json").exists() and not any((path / "credentials").glob("*.json")):
+        did, issue, add = Home(path).configuration.did, "undersigned credentials issue", "undersigned credentials add"
+        return (
+            f"{path} is a state folder already: it has {keys.name}, and no credential: {making}; then finish it with "
+            f"'{issue} {did} --home {path} --out FILE' and '{add} FILE --home {path}'"
+        )
+    return f"{path} is a state folder already: it has {keys.name}"
+
+
+def create_home(
+    path: Path,
+    *,
+    name: str,
+    organisation: str | None = None,
+    domain: str | None = None,
+    url: str | None = None,
+    local: bool = False,
+    port: int | None = None,
+    kind: KeyKind = "Ed25519",
+    anchors: tuple[str, ...] = (),
+    offers: tuple[OfferPart, ...] = (),
+    max_price: str | None = None,
+    history: bool = False,
+    policy: str | None = None,
+    office: bool = True,
+    clock: Clock | None = None,
+) -> Home:
+    """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
+
+    With `domain` the DIDs are `did:web`, with `local` and `port` they are `did:web:localhost%3APORT`, else `did:key`.
+    With `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys. Only
+    `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
+    `url`, where others reach it, and a free one if `local`: chosen here once, because contracts name it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
+    """
+    if (path / CONFIGURATION).exists():
+        raise ConfigurationError("bad_configuration", f"{path} is a state folder already")
+    checked_name("name", name)
+    checked_name("organisation", name if organisation is None else organisation)
+    distinct_offers(offer.task for offer in offers)
+    authority = f"localhost:{port}" if local and port else domain
+    _require_usable(authority, domain, url, local=local, kind=kind, history=history)
+    if organisation is not None and not office:
+        raise ConfigurationError("bad_configuration", "without an office there is no organisation to be named")
+    rules = _policy_lines(policy, parse_price(max_price) if max_price else None)
+    agent, office_key = generate_key(kind), generate_key("Ed25519") if office else None
+    log = None if kind == "Ed25519" else generate_key("Ed25519")
+    public = f"https://{domain}" if domain else url
+    published: dict[str, bytes] = {}
+    services: tuple[tuple[str, str], ...] = ()
+    if authority:
+        base = "did:web:" + quote(authority, safe="")
+        did, office_did = base, base + ":org"
+        scheme = "ws" if local else "wss"
+        origin = f"http://{authority}" if local else f"https://{authority}"
+        linked = ("LinkedDomains", origin)
+        services = (("HireService", f"{scheme}://{authority}/hire"), linked)
+        if not history:
+            published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
+        if office_key is not None:
+            published["organisation.json"] = canonicalize(_published(office_did, "office", office_key, (linked,)))
+    else:
+        did, office_did = did_key(agent.public_key), did_key(office_key.public_key) if office_key is not None else ""
+    lines = [
+        f"name = {_toml(name)}",
+        f"local = {'true' if local else 'false'}",
+        *(
+            ["", "[organisation]", f"did = {_toml(office_did)}", f"name = {_toml(organisation or name)}"]
+            if office
+            else []
+        ),
+        "",
+        "[listen]",
+        'host = "127.0.0.1"',
+        f"port = {port or (8443 if public else free_ports(1)[0] if local else 0)}",
+        *([f"url = {_toml(public)}"] if public else []),
+        "",
+        "[trust]",
+        f"anchors = {_tomls(anchors)}",
+        "",
+        *rules,
+    ]
+    for offer in offers:
+        lines += _offer_lines(offer)
+
+    # Nothing is written before everything that can be wrong was found. The configuration makes it a state folder, so it
+    # comes last.
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
+    passphrase = _seal_keys(path, {"agent": agent, "organisation": office_key, "log": log})
+    for file_name, document in published.items():
+        with naming(path / file_name):
+            (path / file_name).write_bytes(document)
+    if history and authority:
+        did = begin_log(
+            path,
+            quote(authority, safe=""),
+            lambda unnamed: _published(unnamed, "agent", agent, services, log),
+            passphrase=passphrase,
+            now=(clock or SystemClock()).now(),
+        )
+    lines.insert(0, f"did = {_toml(did)}")
+    write_whole(path / CONFIGURATION, "\n".join([*lines, ""]).encode())
+    return Home(path)
+
+
+def _require_usable(
+    authority: str | None, domain: str | None, url: str | None, *, local: bool, kind: KeyKind, history: bool
+) -> None:
+    """Returns if these go together; `authority` is the host of a `did:web`, if it is to be one.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if domain is not None and not _DOMAIN.fullmatch(domain):
+        raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
+    if url is not None and (domain or local or not _ORIGIN.fullmatch(url)):
+        raise ConfigurationError(
+            "bad_configuration", f"expected https://host, with no domain and not local, got {url!r}"
+        )
+    if authority is None and kind != "Ed25519":
+        raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
+    if authority is None and history:
+        raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
+
+
+def _offer_lines(offer: OfferPart) -> list[str]:
+    return [
+        "",
+        "[[offer]]",
+        f"task = {_toml(offer.task)}",
+        f"handler = {_toml(offer.handler)}",
+        f"price = {_toml(offer.price)}",
+        f"summary = {_toml(offer.summary)}",
+        f"delivers = {_toml(offer.delivers) if isinstance(offer.delivers, str) else _tomls(offer.delivers)}",
+        f"media_type = {_toml(offer.media_type)}",
+        f"capacity = {offer.capacity}",
+    ]
+
+
+def _seal_keys(path: Path, sealed: Mapping[str, PrivateKey | None]) -> str:
+    """Writes the keys that there are into the folder, each under its name; the passphrase that opens them, which is in
+    the folder too unless the environment names one.
+    """
+    keys = path / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
+        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with naming(keys / "passphrase"), os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+    passphrase = passphrase_of(path)
+    sealer = Sealer(passphrase)  # one for all: what scrypt makes of the passphrase is most of what a new folder costs
+    for name, key in sealed.items():
+        if key is not None:
+            sealer.seal(keys / f"{name}.json", key)
+    return passphrase
+
+
+def _published(
+    did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...], log: PrivateKey | None = None
+) -> JsonObject:
+    """The DID document of a DID with a domain. The log's own key asserts, and authenticates nobody."""
+    keys = {fragment: key.public_key}
+    asserting = keys if log is None else {**keys, "log": log.public_key}
+    return make_document(did, authentication=keys, assertion_method=asserting, services=services)
+
+
+def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
+    """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
+
+    The key that is published is the one that counts: until it is the new one, a rotation that is cut short was none,
+    and from then on it is done, whether or not the files of the keys have found their places.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate; `key_unavailable`.
+        LedgerUnavailable: `store_unavailable`, another process is at it; `store_full`.
+        OSError: A file cannot be written.
+    """
+    did = home.configuration.did
+    if is_derived(did):
+        raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
+    home.key("agent")  # or nothing is written
+    lock = Lock(home.path / "keys" / "rotation.lock", "rotates the key of this state folder")
+    try:
+        return _rotated(home, did, clock or SystemClock())
+    finally:
+        lock.release()
+
+
+def _rotated(home: Home, did: str, clock: Clock) -> str:
+    if home.has_published_next_key():
+        _put_in_place(home)
+    else:
+        home.next_key.unlink(missing_ok=True)  # of a rotation that was none
+    old = home.document()
+    # What opens the old keys seals the new one, so that one passphrase opens them all.
+    kind, log = home.key("agent").public_key.kind, home.log_key()
+    passphrase = passphrase_of(home.path)
+    key = generate_key(kind)
+    _retired(home).parent.mkdir(mode=0o700, exist_ok=True)
+    fragment = _retired(home, 1).stem
+    services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
+    published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
+    seal_key(home.next_key, key, passphrase)
+    try:
+        if keeps_history(did):
+            continue_log(home.path, published, passphrase=passphrase, now=clock.now())
+        else:
+            write_whole(home.path / "did.json", canonicalize(published))
+    except BaseException:
+        with suppress(OSError, UndersignedError):  # what is left over is taken away by the next one
+            if not home.has_published_next_key():
+                home.next_key.unlink()
+        raise
+    _put_in_place(home)
+    return f"{did}#{fragment}"
+
+
+def _put_in_place(home: Home) -> None:
+    """Retires the agent's key, if that is not done, and puts the published one in its place."""
+    current = home.path / "keys" / "agent.json"
+    if current.exists():
+        retired = _retired(home)
+        current.rename(retired)
+        for folder in (retired.parent, current.parent):
+            sync_folder(folder)  # else the old key could be lost under the new one
+    home.next_key.rename(current)
+    sync_folder(current.parent)
+
+
+def _retired(home: Home, later: int = 0) -> Path:
+    """Where the key of now goes once it is retired; or one that comes `later`."""
+    retired = home.path / "keys" / "retired"
+    return retired / f"agent-{1 + len(list(retired.glob('agent-*.json'))) + later}.json"
+
+
+def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:
+    """The table [policy] of a new configuration.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: it is no policy, or limits the price a second time.
+    """
+    if policy is None:
+        lines = ["[policy]", 'require = ["MembershipCredential"]']
+        return lines + ([f"max_price = {_toml(limit.amount)}", f"currency = {_toml(limit.currency)}"] if limit else [])
+    try:
+        tables = tomllib.loads(policy)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError("bad_configuration", f"policy: {exc}") from exc
+    if tables.keys() != {"policy"} or limit is not None:
+        raise ConfigurationError(
+            "bad_configuration", "expected a table [policy] and nothing else, which says itself how much is paid"
+        )
+    Policy.from_toml(tables["policy"])
+    return policy.strip().splitlines()
+
+
+def _tomls(texts: Iterable[str]) -> str:
+    """A TOML array of them."""
+    return f"[{', '.join(_toml(text) for text in texts)}]"
+
+
+def _toml(text: str) -> str:
+    """A TOML basic string."""
+    if not text.isprintable():
+        raise ConfigurationError("bad_configuration", f"characters that do not print in {text!r}")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,70 @@
+"""Names, prices and budgets as people write them, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from undersigned.contract import Price
+from undersigned.encoding import is_amount
+from undersigned.errors import ConfigurationError
+from undersigned.scope import Limit
+
+__all__ = ["MAX_NAME", "budget_limits", "checked_name", "parse_price"]
+
+MAX_NAME = 128
+"""Characters of the name of a task or input, and of an agent or its organisation."""
+
+
+def checked_name(what: str, text: str) -> str:
+    """`text`, once it can be the name of a task, an input or an agent; `what` is what the operator calls it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if not isinstance(text, str) or not 0 < len(text) <= MAX_NAME or not text.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise ConfigurationError(
+            "bad_configuration", f"{what}: expected 1 to {MAX_NAME} printable characters, got {str(text)[:40]!r}"
+        )
+    return text
+
+
+def parse_price(text: str, name: str = "") -> Price:
+    """The price in `4.00 EUR` (amount, space, currency). `name`, if there is one, says whose argument it is.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, with an example.
+    """
+    wrong = f"{name}: expected a price" if name else "expected a price"
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise ConfigurationError("bad_configuration", f"{wrong} such as '4.50 EUR', got {text!r:.60}")
+    amount, _, currency = text.strip().partition(" ")
+    whole, point, cents = amount.partition(".")
+    if point and cents.isdecimal():  # an amount has no trailing zeros, people write them
+        amount = f"{whole}.{cents}".rstrip("0").rstrip(".")
+    if (
+        not is_amount(amount)
+        or amount.startswith("-")
+        or not (currency.isascii() and currency.isupper() and len(currency) == 3)
+    ):
+        raise ConfigurationError("bad_configuration", f"{wrong} such as '4.50 EUR', got {text!r:.60}")
+    return Price(amount=amount, currency=currency)
+
+
+def budget_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
+    """The limits of a budget.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: two count the same, or one neither money nor contracts; or these are
+            no limits.
+    """
+    found: tuple[Any, ...] = tuple(limits) if isinstance(limits, Iterable) else (limits,)  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+    for limit in found:
+        if not isinstance(limit, Limit):
+            text = f"budget: expected limits, such as [Limit('EUR', '100.00', 'P1D')], got {limits!r:.80}"
+            raise ConfigurationError("bad_configuration", text)
+        if limit.unit != "count" and not limit.unit.isupper():
+            raise ConfigurationError("bad_configuration", f"budget: expected a currency or count, got {limit.unit}")
+    if len({limit.name for limit in found}) < len(found):
+        raise ConfigurationError("bad_configuration", "budget: two limits count the same")
+    return found

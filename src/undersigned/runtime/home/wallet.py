@@ -1,0 +1,195 @@
+"""What an agent holds about itself: `credentials/*.json` of its state folder.
+
+A peer that runs sees what is put there: the folder is looked at before each presentation, and read again when it has
+changed. Whatever is handed over is verified before it is kept; what it renews is put aside, so that the holder never
+shows one that was withdrawn while a good one lies beside it.
+
+Source: protocol-spec/11-credentials.md, section 11.7
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from undersigned.credentials import (
+    MAX_CREDENTIAL_BYTES,
+    Credential,
+    StatusList,
+    enveloped_credential,
+    read_credential,
+    renews,
+    signed_document,
+    status_urls,
+    verify_credential,
+    verify_status_list,
+)
+from undersigned.did import DidDocument
+from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, Limits, canonicalize, decode_json
+from undersigned.errors import ConfigurationError, CredentialError, FormatError
+from undersigned.runtime.clock import Clock
+from undersigned.runtime.fetching.gather import Gatherer
+from undersigned.runtime.fetching.status_keeper import StatusKeeper
+from undersigned.runtime.files import files_of, write_whole
+
+from .home import Home
+
+__all__ = ["Kept", "Wallet", "read_handed", "verify_handed"]
+
+_log = structlog.get_logger()
+
+MAX_FILE_BYTES: Final = 2 * MAX_CREDENTIAL_BYTES
+"""An enveloped credential of 64 KiB is a text of a third more."""
+_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=MAX_FILE_BYTES, max_string=MAX_FILE_BYTES)
+_JWT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A credential that was put into the wallet."""
+
+    file: Path
+    replaced: tuple[Path, ...]
+    """Files of those that it renews, where they were put."""
+    new: bool
+    """Whether it was not held before."""
+
+
+class Wallet:
+    """The credentials of one agent."""
+
+    def __init__(self, home: Home) -> None:
+        """Reads them.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, one cannot be read.
+        """
+        self._home = home
+        self._folder = home.path / "credentials"
+        self._seen = self._state()
+        self._held = home.credentials()
+
+    def held(self) -> tuple[Credential, ...]:
+        """The credentials, in order of file name; read again if the folder has changed. What cannot be read is told
+        to our operator, and what was held before stays.
+        """
+        state = self._state()
+        if state != self._seen:
+            self._seen = state
+            try:
+                self._held = self._home.credentials()
+            except (ConfigurationError, OSError) as error:
+                _log.error("credentials were not read again", error=str(error))
+        return self._held
+
+    def keep(self, credential: Credential) -> Kept:
+        """Puts a credential that was verified into the folder, and what it renews aside.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        held = {file: self._home.credential(file) for file in files_of(self._folder, "*.json")}
+        for file, one in held.items():
+            if one == credential:
+                return Kept(file, (), new=False)
+        earlier = [(old, one) for old, one in held.items() if renews(credential, one)]
+        kind = credential.types[0] if credential.types else "Credential"
+        name = re.sub("[^A-Za-z0-9]", "", kind.removesuffix("Credential")).lower()[:40]
+        file = self._folder / f"{name}-{credential.digest[-16:]}.json"
+        write_whole(file, canonicalize(credential.shown))
+        replaced: list[Path] = []
+        for old, one in earlier:
+            aside = self._folder / "replaced" / f"{one.digest}.json"
+            aside.parent.mkdir(exist_ok=True)
+            replaced.append(old.replace(aside))
+        return Kept(file, tuple(replaced), new=True)
+
+    def _state(self) -> tuple[tuple[str, int, int], ...]:
+        """What tells a changed folder: each file's name, time and size."""
+        found: list[tuple[str, int, int]] = []
+        with suppress(OSError), os.scandir(self._folder) as files:  # there need be none
+            for file in files:
+                if file.name.endswith(".json"):
+                    with suppress(OSError):  # gone in this moment: the next look sees the same without it
+                        about = file.stat()
+                        found.append((file.name, about.st_mtime_ns, about.st_size))
+        return tuple(sorted(found))
+
+
+def read_handed(raw: bytes, limits: Limits = _LIMITS) -> JsonObject:
+    """The credential in a file that somebody handed over: a JSON object within `limits`, or the text of a `vc+jwt`.
+
+    Raises:
+        FormatError: Neither, or too large.
+    """
+    text = raw.strip()
+    if len(text) <= MAX_FILE_BYTES and _JWT.fullmatch(text):
+        return enveloped_credential(text.decode())
+    value = decode_json(raw, limits)
+    if not isinstance(value, dict):
+        raise FormatError("bad_json", "expected a JSON object or a JWT")
+    return value
+
+
+async def verify_handed(home: Home, document: JsonObject, gatherer: Gatherer, clock: Clock) -> Credential:
+    """The credential, once it is one about this agent, by its issuer, in its time, and clear in its status lists.
+
+    Raises:
+        CredentialError: `holder_mismatch`: about somebody else; and as `verify_credential`.
+        ResolutionError, FormatError, ProofError, VerificationError: It does not hold, or could not be checked.
+
+    Source: protocol-spec/11-credentials.md, section 11.7
+    """
+    read = read_credential(document)
+    for subject in read.subjects:
+        if subject.get("id") != home.configuration.did:
+            raise CredentialError(
+                "holder_mismatch", f"expected one about {home.configuration.did}; came {subject.get('id')!a:.200}"
+            )
+    office, now = home.organisation_document(), clock.now()
+    if office is not None and read.issuer == office.id:
+        # What we publish is not fetched: it would not be there while this peer does not run.
+        documents, lists = {office.id: office}, _own_lists(home, read, office, now)
+    else:
+        documents = await gatherer.documents((read.issuer,), 0.0)
+        lists: Mapping[str, StatusList] = {}
+        if read.has_status:
+            _verify_but_status(document, documents, now)
+            keeper = StatusKeeper(gatherer, gatherer.document, clock)
+            try:
+                lists = await keeper.lists((read,), max_age_seconds=0.0)
+            finally:
+                await keeper.close()
+    return verify_credential(document, documents=documents, now=clock.now(), lists=lists)
+
+
+def _verify_but_status(document: JsonObject, documents: Mapping[Did, DidDocument], now: Instant) -> None:
+    """Return if all but its status holds: what nobody signed does not say whom we ask (HIRE-STA-04)."""
+    try:
+        verify_credential(document, documents=documents, now=now)
+    except CredentialError as error:
+        if error.code != "status_unavailable":
+            raise
+
+
+def _own_lists(home: Home, read: Credential, office: DidDocument, now: Instant) -> Mapping[str, StatusList]:
+    """The lists of our own organisation as it would serve them now."""
+    lists: dict[str, StatusList] = {}
+    register = home.register()
+    try:
+        for url in status_urls((read,)):
+            raw = register.served(urlsplit(url).path, now)
+            if raw is not None:
+                lists[url] = verify_status_list(
+                    signed_document(raw), url=url, issuer=office.id, documents={office.id: office}, now=now
+                )
+    finally:
+        register.close()
+    return lists

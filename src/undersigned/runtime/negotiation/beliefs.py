@@ -1,0 +1,476 @@
+"""Whom this agent believes: its anchors, and the trust graph in its state folder.
+
+Answers are kept while the graph is the same and nothing in them begins or ends (HIRE-TRU-12), so a hire seldom reads
+the file, and without a file nothing is read at all. The file is opened for reading; for the moment of a write it is
+opened by whoever writes, be it this agent or `undersigned trust import` beside it. What verified credentials say goes
+into it a little later, in one transaction for all of them: one that is lost with the process is shown again.
+
+Source: protocol-spec/12-trust.md, section 12.8
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from undersigned.credentials import ClearStatus, Credential, StatusList, check_status, read_credential
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, Digest, Instant, canonicalize
+from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError, UndersignedError
+from undersigned.ledger import Admitted, TrustStore
+from undersigned.proof import proofs_of
+from undersigned.runtime.home.anchors import load_anchors
+from undersigned.runtime.home.home import Home
+from undersigned.runtime.home.registries import RegistryKeeper
+from undersigned.trust import (
+    KINDS,
+    Answer,
+    Answers,
+    Asked,
+    Authority,
+    Edge,
+    Graph,
+    Rated,
+    Reputation,
+    Shown,
+    Status,
+    Subject,
+    Viewpoint,
+    answer,
+    edge_of,
+    question_of,
+    shown_in,
+)
+
+if TYPE_CHECKING:
+    from undersigned.runtime.base import AgentBase
+
+__all__ = ["Beliefs", "admission", "viewpoint", "withdrawn_as"]
+
+_log = structlog.get_logger()
+
+WRITE_SECONDS: Final = 1.0
+"""From the first edge that is learned to the write of all that came by then."""
+DOCUMENT_SECONDS: Final = 300.0
+"""How old the DID document may be by which the key is known that signed a credential."""
+MAX_ROUNDS: Final = 4
+"""How often a decision is asked again because links do not count; then nobody is entitled."""
+MAX_KEPT: Final = 4096
+"""Answers."""
+MAX_WAITING: Final = 16_384
+"""Edges that wait to be written, and credentials of which it is remembered that theirs were."""
+POSITIVE_TYPES: Final = frozenset(of.claim.type for of in KINDS.values() if of.weight)
+
+
+def viewpoint(home: Home, now: Instant, **more: Any) -> Viewpoint:
+    """Whose questions a state folder asks: its agent's and its organisation's, by its anchors."""
+    part = home.configuration.organisation
+    own = (home.configuration.did, *([part.did] if part else []))
+    return Viewpoint(anchors=load_anchors(home, now), own=own, now=now, **more)
+
+
+def admission(
+    credential: Credential,
+    document: DidDocument,
+    now: Instant,
+    *,
+    contracts: Collection[Digest] = (),
+    evidence: Collection[Digest] = (),
+) -> Admitted:
+    """The edge of a credential that was verified by `document`, its issuer's, with the key that signed it.
+
+    Raises:
+        CredentialError, FormatError: As `edge_of`: it makes no edge.
+    """
+    edge = edge_of(credential, contracts=contracts, evidence=evidence)
+    if credential.jws is not None:
+        method = credential.jws.method
+    else:
+        (proof,) = proofs_of(credential.json)  # that there is exactly one, and what it has, was verified
+        method = str(proof["verificationMethod"])
+    raw = canonicalize(credential.shown) if credential.has_status else None
+    return Admitted(edge, document.key_for(method, "assertionMethod", now=now), raw)
+
+
+def withdrawn_as(error: CredentialError) -> Status | None:
+    """The status that the issuer's list gave a credential, if this is what `check_status` raised about it."""
+    if error.code != "revoked":
+        return None
+    return "suspended" if error.detail.get("purpose") == "suspension" else "revoked"
+
+
+class ClearLink(NamedTuple):
+    """A link that nobody has withdrawn."""
+
+    status: ClearStatus
+    credential: Credential
+    lists: Mapping[str, StatusList]
+    """By URL."""
+
+
+class Settled(NamedTuple):
+    """Answers, and what they stand on."""
+
+    answers: Answers
+    links: tuple[ClearLink, ...] = ()
+    away: bool = False
+    """Whether something that may change them could not be looked up now."""
+
+
+class Beliefs:
+    """Anchors are read once, so what is added or removed counts from the next start on; the graph is followed.
+
+    Raises:
+        ConfigurationError: When made. `bad_configuration`: as `AnchorBook`.
+    """
+
+    def __init__(self, agent: AgentBase) -> None:
+        self._agent = agent
+        self._view = viewpoint(agent.home, agent.clock.now())
+        self.anchors = self._view.anchors
+        self._store: TrustStore | None = None
+        self._state = 0
+        """The state of the graph that the kept answers are of."""
+        self._at = self._view.now
+        """When it was looked at last."""
+        self._looked = False
+        """Whether it was looked at in this round of the event loop."""
+        self._kept: dict[Subject, Answer] = {}
+        self._settled: dict[Asked, Answers] = {}
+        """All of a decision's, where no link or accusation that they stand on has a status."""
+        self._statusful: dict[Digest, Credential | None] = {}
+        """The credentials of links, where they have a status."""
+        self.asks_registries = bool(agent.home.registries)
+        """Whether somebody may be entitled who is in no graph of ours: then nobody can list all who are."""
+        self._registries = RegistryKeeper(agent.home, agent.gatherer, agent.clock)
+        self._registered: dict[Shown, tuple[Edge, ...]] = {}
+        """What the trust registries said last about issuers; each edge ends with its own time."""
+        self._known: dict[Digest, None] = {}
+        self._waiting: dict[Digest, Admitted] = {}
+        self._statuses: dict[Digest, Status] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        """Of writes: the file is for one at a time, and a decision that needs one must not fail for another of ours."""
+
+    async def check(self) -> None:
+        """Returns if the graph can be read, all of it.
+
+        Raises:
+            LocalProtocolError: `store_corrupt`, `store_unavailable`, `store_version`.
+        """
+        self._follow()
+        if self._store is not None:
+            try:
+                await asyncio.to_thread(self._store.check)
+            except LedgerError as error:
+                raise self._unreadable(error) from error
+
+    # -- asking
+
+    async def settled(self, asked: Asked, *, max_age_seconds: float) -> Settled:
+        """The answers, once the status of each link and accusation that they stand on was looked up in lists at most so
+        old.
+
+        What is withdrawn counts no more. What could not be looked up does not count this time if it is a link, and does
+        if it is an accusation. Then it is asked again.
+
+        Raises:
+            LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
+        """
+        self._follow_in_round()
+        known = self._settled.get(asked)
+        if known is not None and known.standing(self.anchors, self._at) is known:
+            return Settled(known)
+        away = False
+        unknown: dict[Digest, str] = {}
+        suspended: set[Digest] = set()
+        heard: set[Digest] = set()
+        clear: dict[Digest, ClearLink] = {}
+        for _ in range(MAX_ROUNDS):
+            self._follow_in_round()
+            without = {*unknown, *suspended}
+            answers = Answers.given(asked, partial(self._answer, without=without) if without else self._answer)
+            against = _against(answers)
+            links = self._links(answers, against)
+            open_ = [one for one in links if one.digest not in clear and one.digest not in heard]
+            if not open_:
+                if not links and not without:
+                    if len(self._settled) >= MAX_KEPT:
+                        self._forget()
+                    self._settled[asked] = answers
+                return Settled(_explained(answers, unknown) if unknown else answers, tuple(clear.values()), away)
+            lists = await asyncio.gather(
+                *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
+                return_exceptions=True,
+            )
+            now = self._agent.clock.now()
+            for one, found in zip(open_, lists, strict=True):
+                try:
+                    if isinstance(found, BaseException):
+                        raise found
+                    status = self.looked_up(one, found, now, accusation=one.digest in against)
+                    clear[one.digest] = ClearLink(status, one, found)
+                except CredentialError as error:
+                    away = away or withdrawn_as(error) is None
+                    if one.digest not in against:
+                        unknown[one.digest] = f"{one.types[0]} by {one.issuer}: {error.message}"
+                    elif withdrawn_as(error) == "suspended":
+                        suspended.add(one.digest)
+                    else:
+                        heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
+        return Settled(Answers(), away=True)
+
+    def looked_up(
+        self, credential: Credential, lists: Mapping[str, StatusList], now: Instant, *, accusation: bool = False
+    ) -> ClearStatus:
+        """As `check_status`; a withdrawal is remembered, but no suspension of an `accusation`: nobody shows that again
+        once it counts again.
+        """
+        try:
+            return check_status(credential, lists, now)
+        except CredentialError as error:
+            status = withdrawn_as(error)
+            if status is not None and not (accusation and status == "suspended"):
+                self.withdrawn(credential.digest, status)
+            raise
+
+    def _links(self, answers: Answers, against: Collection[Digest]) -> list[Credential]:
+        """The credentials of the links of these answers, and of accusations, as far as they have a status."""
+        digests = {edge.digest for one in answers.authority for path in one.paths for edge in path.edges}.union(against)
+        if not digests:
+            return []  # most often: anchors answer by themselves
+        if len(self._statusful) > MAX_KEPT:
+            self._statusful.clear()
+        fresh = digests - self._statusful.keys()
+        if fresh and self._store is not None:
+            try:
+                held = self._store.held(fresh)
+            except LedgerError as error:
+                raise self._unreadable(error) from error
+            for digest in fresh:
+                raw = held.get(digest)
+                self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
+        return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
+
+    async def consult(self, asked: Iterable[Shown]) -> bool:
+        """Asks our trust registries about issuers whom the graph alone does not entitle. What they do not answer is no
+        edge (HIRE-REG-04). Returns whether there was such.
+
+        Raises:
+            ConfigurationError: `key_unavailable`, the token for one cannot be read.
+        """
+        away = False
+        for shown in asked:
+            if shown not in self._registered and self.authority(shown).entitled:
+                continue
+            word = await self._registries.word(shown.issuer, shown.credential_type, shown.capability)
+            for failure in word.failures:
+                away = True
+                _log.info("a trust registry did not answer", error=failure.message)
+            if word.edges != self._registered.pop(shown, ()):
+                self._forget()
+            if word.edges:
+                self._registered[shown] = word.edges
+            while len(self._registered) > MAX_KEPT:
+                del self._registered[next(iter(self._registered))]
+        return away
+
+    def authority(self, shown: Shown) -> Authority:
+        """Whether the issuer of a claim is entitled to it, and by which paths."""
+        self._follow()
+        return cast("Authority", self._answer(shown))
+
+    def counting(self, credentials: Iterable[Credential], *, holder: Did, rated: bool) -> tuple[Credential, ...]:
+        """Those that can count and are not their holder's own, read as any of their types; `rated`: for a reputation,
+        too.
+        """
+        self._follow_in_round()
+        found: list[Credential] = []
+        for one in credentials:
+            if one.issuer != holder and (self._believed(one) or (rated and self._heard(one))):
+                found.append(one)
+        return tuple(found)
+
+    def _believed(self, credential: Credential) -> bool:
+        for type in credential.types:
+            found: Any = self._answer(shown_in(credential, type))
+            if found.entitled:
+                return True
+        return False
+
+    def _heard(self, credential: Credential) -> bool:
+        """Whether its issuer is spoken of itself, though nobody entitles it."""
+        shown = [shown_in(credential, type) for type in credential.types if type in POSITIVE_TYPES]
+        return any(cast("Reputation", self._answer(Rated(one.issuer, one.capability))).units > 0 for one in shown)
+
+    def _answer(self, about: Subject, *, without: Collection[Digest] = ()) -> Answer:
+        now = self._at
+        kept = self._kept.get(about)
+        if kept is not None and not without and kept.at <= now and (kept.until is None or now <= kept.until):
+            return kept
+        view = Viewpoint(anchors=self.anchors, own=self._view.own, now=now)
+        question = question_of(about, view)
+        more = self._registered.get(about, ()) if isinstance(about, Shown) else ()
+        try:
+            if self._store is None:
+                found = answer(question, Graph(more).read)
+            else:
+                found = self._store.ask(question, without=self._bad() | set(without), more=more)
+        except LedgerError as error:
+            raise self._unreadable(error) from error
+        if without:
+            return found
+        if len(self._kept) >= MAX_KEPT:
+            self._forget()
+        self._kept[about] = found
+        return found
+
+    def _forget(self) -> None:
+        """Has all asked anew."""
+        self._kept.clear()
+        self._settled.clear()
+
+    def _bad(self) -> set[Digest]:
+        """Edges that are not written yet as what they are."""
+        return {digest for digest, status in self._statuses.items() if status != "good"}
+
+    def _follow(self) -> None:
+        """Opens the graph once it is there, forgets what was answered by another state of it, and looks at the time."""
+        self._at = self._agent.clock.now()
+        try:
+            if self._store is None:
+                if not self._agent.home.trust.exists():
+                    return
+                with suppress(LedgerUnavailable):  # somebody writes it, and has done this
+                    TrustStore(self._agent.home.trust).close()  # a file of an earlier release is brought up to date
+                self._store = TrustStore(self._agent.home.trust, read_only=True)
+                self._forget()
+            state = self._store.state
+        except LedgerError as error:
+            raise self._unreadable(error) from error
+        if state != self._state:
+            self._state = state
+            self._forget()
+
+    def _follow_in_round(self) -> None:
+        """As `_follow`, once in a round of the event loop: whatever follows from a change of the graph by somebody else
+        reaches us in a later one. Decisions ask several times in a row, and to look is to let other threads run.
+        """
+        if not self._looked:
+            self._follow()
+            self._looked = True
+            asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        self._looked = False
+
+    def _unreadable(self, error: LedgerError) -> LocalProtocolError:
+        # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
+        file = str(self._agent.home.trust)
+        named = error.message if file in error.message else f"{file} cannot be read: {error.message}"
+        return LocalProtocolError(error.code, named)
+
+    # -- learning
+
+    async def learn(self, credentials: Iterable[Credential], *, holder: Did, now: bool = False) -> None:
+        """Takes the edges of credentials that are verified, can count, are clear now, and are not its `holder`'s own.
+
+        They are asked about with the next write, which is made soon; or `now`, if what is asked next depends on it.
+        """
+        for one in credentials:
+            if one.digest in self._known or one.issuer == holder:
+                continue
+            try:
+                document = await self._agent.document_of(one.issuer, DOCUMENT_SECONDS)
+                self._waiting[one.digest] = admission(one, document, self._agent.clock.now())
+            except UndersignedError as error:
+                # Most often it is of no type that makes one.
+                _log.debug("a credential makes no edge", credential=one.digest, error=str(error))
+            if one.has_status:
+                self._statuses[one.digest] = "good"  # it may have been suspended when it was shown last
+            self._known[one.digest] = None
+            for kept in (self._known, self._waiting, self._statuses):
+                if len(kept) > MAX_WAITING:
+                    del kept[next(iter(kept))]  # it is learned when it is shown again
+        if now:
+            await self.write()
+        else:
+            self._write_soon()
+
+    def withdrawn(self, credential: Digest, status: Status) -> None:
+        """Takes it that the issuer of a credential has revoked or suspended it; its edge counts no more, at once."""
+        self._statuses[credential] = status
+        self._known.pop(credential, None)
+        self._waiting.pop(credential, None)
+        self._forget()
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        if self._timer is None and (self._waiting or self._statuses):
+            self._timer = asyncio.get_running_loop().call_later(WRITE_SECONDS, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._writing = asyncio.create_task(self.write(), name="trust graph")
+
+    async def write(self) -> None:
+        """Writes what was learned; if another process keeps it from being written, it waits."""
+        async with self._turn:
+            await self._write()
+
+    async def _write(self) -> None:
+        waiting, statuses = dict(self._waiting), dict(self._statuses)
+        if not waiting and not statuses:
+            return
+
+        def run() -> None:
+            with TrustStore(self._agent.home.trust) as store:
+                store.admit(waiting.values(), statuses)
+
+        try:
+            await asyncio.to_thread(run)
+        except LedgerUnavailable as error:
+            _log.info("the trust graph is written later", error=str(error))
+            self._write_soon()
+            return
+        except LedgerError as error:
+            _log.error("the trust graph was not written", error=str(error))
+        for digest in waiting:
+            self._waiting.pop(digest, None)
+        for digest, status in statuses.items():
+            if self._statuses.get(digest) == status:
+                del self._statuses[digest]
+
+    async def close(self) -> None:
+        """Writes what waits, and closes the file."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        await self.write()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+def _against(answers: Answers) -> set[Digest]:
+    """The accusations that are heard in these answers."""
+    led = (*answers.authority, *answers.entitled, *answers.reputation, *answers.accused)
+    return {edge.digest for one in led for edge in one.dissent}
+
+
+def _explained(answers: Answers, unknown: Mapping[Digest, str]) -> Answers:
+    """The same answers, of which those that are no yes say what could not be looked up."""
+    missing = tuple(sorted(unknown.values()))[:3]
+    told = [one if one.entitled else replace(one, missing=(*one.missing, *missing)) for one in answers.authority]
+    return replace(answers, authority=tuple(told))

@@ -1,0 +1,52 @@
+"""The `Seal` of this side: the acceptance, made a contract.
+
+Source: protocol-spec/07-contract.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undersigned.contract import countersigned
+from undersigned.encoding import write_canonical
+from undersigned.errors import LocalProtocolError
+from undersigned.messages import Acceptance
+from undersigned.protocol import Engagement
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.turn import Say
+from undersigned.transparency import contract_leaf
+
+from .meeting import recorded
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["contract_leaf_of", "seal"]
+
+
+async def seal(agent: Agent, conversation: Conversation, engagement: Engagement) -> Say:
+    """The `Seal`, once everything that was checked before still holds (status is checked again at signing).
+
+    Raises:
+        LocalProtocolError: `wrong_state`: there is no offer, or what a contract above says stands in the way.
+        PolicyError: As `Meeting.recheck`.
+    """
+    if engagement.offer is None:
+        raise LocalProtocolError("wrong_state", "there is no offer to seal")
+    terms = conversation.offered(engagement).terms
+    agent.subcontracts.require(conversation, terms)
+    decision = await agent.meeting.recheck(conversation, engagement, terms)
+    leaf, index = conversation.journal.leaf or (contract_leaf_of(conversation), None)
+    cosignatures = await agent.witness.cosignatures(engagement.peer)
+    said = await agent.papers.seal(engagement, leaf, index, cosignatures)
+    return msgspec.structs.replace(said, facts=recorded(decision))
+
+
+def contract_leaf_of(conversation: Remembered) -> bytes:
+    """The leaf of the live offer's contract, made of the one acceptance that was recorded."""
+    acceptance = conversation.last("Acceptance", Acceptance)
+    document = countersigned(conversation.offered_json(), acceptance.contract_proof)
+    return contract_leaf(document, jcs=write_canonical(document))
