@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Final, Protocol
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
@@ -22,13 +22,10 @@ from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import Amount, Did, DidUrl, Digest, EngagementId, JsonObject, to_struct
 from undersigned.errors import ProofError, ScopeError, VerificationError
 from undersigned.keys import PublicKey
-from undersigned.runtime import Conversation, Permit
+from undersigned.runtime import Agent, Conversation, Permit
 from undersigned.scope import Action
 
 from .control import Answer, Route
-
-if TYPE_CHECKING:
-    from .peer import Peer
 
 __all__ = ["Ask", "Desk", "Done", "GateDesk", "Granted", "Heard", "No", "Said", "Signed", "Turned", "Visit"]
 
@@ -195,8 +192,8 @@ class GateDesk:
     `keys_seconds`, and no longer than the peer has read the new document for any other reason.
     """
 
-    def __init__(self, peer: Peer, keys_seconds: float = KEYS_SECONDS) -> None:
-        self._peer = peer
+    def __init__(self, agent: Agent, keys_seconds: float = KEYS_SECONDS) -> None:
+        self._agent = agent
         self._keys_seconds = keys_seconds
         self._nonces = NonceWindows()
         self._open: OrderedDict[str, tuple[Conversation, Permit]] = OrderedDict()
@@ -208,7 +205,7 @@ class GateDesk:
         if conversation is None:
             return None
         provider = conversation.engagement.peer
-        grants = self._peer.gate.scope(contract, conversation.offered()).grants
+        grants = self._agent.gate.scope(contract, conversation.offered()).grants
         return ContractKeys(
             contract=contract,
             provider=provider,
@@ -222,7 +219,7 @@ class GateDesk:
         action = Action(name=ask.action, target=ask.target, amounts=ask.amounts, facts=ask.facts)
         signed = ask.signed
         request = (signed.keyid, signed.nonce) if signed is not None else None
-        permit = await self._peer.admit(conversation, action, request=request)
+        permit = await self._agent.admit(conversation, action, request=request)
         self._open[permit.id] = conversation, permit
         self._open_of[conversation.id] += 1
         if self._open_of[conversation.id] > OPEN_OF_ONE_CONTRACT:
@@ -243,19 +240,19 @@ class GateDesk:
         """See `Desk.enter`."""
         conversation = await self._party(visit)
         action = Action(name=visit.action, target=visit.target)
-        await self._peer.gate.enter(visit.contract, conversation.offered(), conversation.engagement.state, action)
+        await self._agent.gate.enter(visit.contract, conversation.offered(), conversation.engagement.state, action)
 
     async def refused(self, turned: Turned) -> None:
         """See `Desk.refused`."""
         await self._party(turned)
         error = ScopeError(turned.code, turned.message, clause=turned.clause, would_pass=turned.would_pass)
-        await self._peer.gate.refuse(turned.contract, Action(name=turned.action, target=turned.target), error)
+        await self._agent.gate.refuse(turned.contract, Action(name=turned.action, target=turned.target), error)
 
     async def sign(self, heard: Heard) -> Headers:
         """See `Desk.sign`. Nothing is signed but an answer, with the tag of answers: it is a request nowhere."""
         if self._conversation(heard.contract) is None:
             raise ScopeError("contract_expired", "no contract of this name", clause="contract")
-        identity = self._peer.identity
+        identity = self._agent.identity
         draft = draft_answer(
             Response(
                 heard.status,
@@ -265,7 +262,7 @@ class GateDesk:
             bytes.fromhex(heard.body_sha256),
             identity.method,
             identity.kind,
-            now=self._peer.clock.now(),
+            now=self._agent.clock.now(),
         )
         return draft.fields(await identity.sign(draft.to_sign))
 
@@ -277,7 +274,7 @@ class GateDesk:
         if happened:
             conversation.journal.settle(held.used())
         else:
-            await self._peer.gate.release(held)
+            await self._agent.gate.release(held)
 
     def _given_up(self, permit: str) -> tuple[Conversation, Permit]:
         conversation, held = self._open.pop(permit)
@@ -287,12 +284,12 @@ class GateDesk:
         return conversation, held
 
     def _conversation(self, contract: Digest) -> Conversation | None:
-        found = self._peer.conversations.contracts.get(contract)
+        found = self._agent.conversations.contracts.get(contract)
         return found if found is not None and found.engagement.role == "hirer" else None
 
     async def _keys(self, provider: Did) -> dict[DidUrl, PublicKey]:
-        document = await self._peer.document_of(provider, self._keys_seconds)
-        return document.keys("authentication", now=self._peer.clock.now())
+        document = await self._agent.document_of(provider, self._keys_seconds)
+        return document.keys("authentication", now=self._agent.clock.now())
 
     async def _party(self, visit: Visit) -> Conversation:
         """The engagement of the contract, once it is known that its provider asks, and for the first time.
@@ -307,7 +304,7 @@ class GateDesk:
         if signed is not None:
             if signed.keyid not in await self._keys(conversation.engagement.peer):
                 raise VerificationError("key_not_authorized", f"{signed.keyid[:160]!a} is no key of the provider")
-            if not self._nonces.first(visit.contract, signed.keyid, signed.nonce, self._peer.clock.now()):
+            if not self._nonces.first(visit.contract, signed.keyid, signed.nonce, self._agent.clock.now()):
                 raise ProofError("replayed", f"the nonce {signed.nonce!r} of {signed.keyid} was used before")
         return conversation
 

@@ -8,15 +8,13 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.7
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from undersigned.ledger import Head
+from undersigned.runtime import Agent
 from undersigned.transparency import TILE_WIDTH, Tile, bundle, parse_tile_path
 
 from .listener import Document
-
-if TYPE_CHECKING:
-    from .peer import Peer
 
 __all__ = ["LogFiles"]
 
@@ -28,8 +26,8 @@ FOR_EVER_SECONDS: Final = 31_536_000
 class LogFiles:
     """Answers requests below `/ledger/`."""
 
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
         self._noted: tuple[Head, str] | None = None
 
     async def answer(self, path: str) -> Document | None:
@@ -43,17 +41,17 @@ class LogFiles:
 
     async def _checkpoint(self) -> str:
         """The newest signed head, with what witnesses signed of it; signed once, however many ask."""
-        ledger = self._peer.ledger
+        ledger = self._agent.ledger
         head = await ledger.head()
-        cosigned = self._peer.witnesses.note_of(head)
+        cosigned = self._agent.witnesses.note_of(head)
         if cosigned is not None:
             return cosigned
         if self._noted is None or self._noted[0] != head:
-            self._noted = head, await self._peer.papers.checkpoint(head)
+            self._noted = head, await self._agent.papers.checkpoint(head)
         return self._noted[1]
 
     async def _tile(self, tile: Tile) -> bytes:
-        ledger, start = self._peer.ledger, tile.number * TILE_WIDTH
+        ledger, start = self._agent.ledger, tile.number * TILE_WIDTH
         if tile.level is None:
             leaves = await ledger.leaves(start, tile.width)
             return bundle(leaves) if len(leaves) == tile.width else b""

@@ -14,7 +14,6 @@ import hashlib
 import secrets
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -31,6 +30,7 @@ from undersigned.messages import Delivery, Start
 from undersigned.runtime import (
     ARTIFACT_READ,
     SMALL_BYTES,
+    Agent,
     Body,
     Conversation,
     Fields,
@@ -42,9 +42,6 @@ from undersigned.scope import Action, Scope
 from undersigned.transport import Budget, Identity
 
 from .listener import TOLD, TOLD_SECONDS, ArtifactRequest, ArtifactResponse
-
-if TYPE_CHECKING:
-    from .peer import Peer
 
 __all__ = ["ArtifactDoor", "SignedRequests", "signed_headers"]
 
@@ -76,13 +73,13 @@ async def signed_headers(
 class SignedRequests:
     """Asks the servers of the other side over HTTP. See `OtherSide`."""
 
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
 
     async def open(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
         """See `OtherSide.open`."""
         headers = await self.sign("GET", url, contract)
-        return self._peer.gatherer.open(
+        return self._agent.gatherer.open(
             url, start=start, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers
         )
 
@@ -90,16 +87,16 @@ class SignedRequests:
         self, method: str, url: str, contract: Digest, body: bytes | None = None
     ) -> tuple[tuple[str, str], ...]:
         """See `OtherSide.sign`."""
-        return await signed_headers(self._peer.identity, method, url, contract, self._peer.clock.now(), body)
+        return await signed_headers(self._agent.identity, method, url, contract, self._agent.clock.now(), body)
 
     async def check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
         """See `OtherSide.check_answer`."""
-        peer, (method, url, signed) = self._peer, sent
-        conversation = peer.conversations.contracts.get(contract)
+        agent, (method, url, signed) = self._agent, sent
+        conversation = agent.conversations.contracts.get(contract)
         if conversation is None:
             raise ProofError("proof_invalid", "no contract of this name is known here")
-        hirer = conversation.engagement.peer if conversation.engagement.role == "provider" else peer.own.id
-        document, now = await peer.document_of(hirer, ANSWER_KEYS_SECONDS), peer.clock.now()
+        hirer = conversation.engagement.peer if conversation.engagement.role == "provider" else agent.own.id
+        document, now = await agent.document_of(hirer, ANSWER_KEYS_SECONDS), agent.clock.now()
         verify_answer(
             Response(status, tuple(fields), request=Request(method, url, tuple(signed))),
             hashlib.sha256(body).digest(),
@@ -119,27 +116,27 @@ def _named(conversation: Conversation) -> Iterator[tuple[str, Digest]]:
 class ArtifactDoor:
     """Answers requests for artifacts."""
 
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
         self._nonces = NonceWindows(TIDIED)
         self._told = Budget(TOLD, TOLD_SECONDS)
         self._untold = 0
 
     async def answer(self, asked: ArtifactRequest) -> ArtifactResponse:
         """The artifact, or a status and the code that the requester may hear."""
-        peer = self._peer
+        agent = self._agent
         try:
             request = Request(
-                method=asked.method, url=f"{peer.base_url}{asked.path}", headers=asked.headers, body_digest=None
+                method=asked.method, url=f"{agent.base_url}{asked.path}", headers=asked.headers, body_digest=None
             )
             signer = claimed_key(request).partition("#")[0]
             document = await self._known(signer)
-            now = peer.clock.now()
+            now = agent.clock.now()
             verified = verify_request(request, self._keys(document, now), now=now, fresh=_later)
         except UndersignedError as error:
             return self._unsigned(asked, error)
         try:
-            conversation = peer.conversations.contracts.get(verified.contract)
+            conversation = agent.conversations.contracts.get(verified.contract)
             if conversation is None or conversation.engagement.peer != signer:
                 # Whoever is no party does not learn whether the contract exists.
                 raise ScopeError("contract_expired", "no contract in force of this name and party", clause="contract")
@@ -161,23 +158,23 @@ class ArtifactDoor:
     async def _allowed(
         self, conversation: Conversation, asked: ArtifactRequest, target: str, request: tuple[str, str]
     ) -> ArtifactResponse:
-        peer, engagement = self._peer, conversation.engagement
+        agent, engagement = self._agent, conversation.engagement
         if engagement.role == "provider":
             if asked.digest not in conversation.delivered():
                 raise ScopeError("scope_exceeded", "not among what was delivered under this contract", clause="scope")
             return await self._found(conversation, asked)
         action = Action(name=ARTIFACT_READ, target=target)
         contract = engagement.contract
-        scope = peer.gate.scope(contract.digest, conversation.offered()) if contract is not None else Scope()
+        scope = agent.gate.scope(contract.digest, conversation.offered()) if contract is not None else Scope()
         given = asked.digest in (conversation.offered().terms.task.inputs if contract is not None else ())
         if given and any(bytes_limits(grant, target) for grant in scope.grants):
-            size = await peer.artifacts.size(asked.digest) or 0
+            size = await agent.artifacts.size(asked.digest) or 0
             action = msgspec.structs.replace(action, amounts={"bytes": str(max(0, size - asked.start))})
-        permit = await peer.admit(conversation, action, request=request)
+        permit = await agent.admit(conversation, action, request=request)
         if contract is not None and not given:
             # However wide its grant is: what else is in our store, such as another contract's, is not of this one.
             error = ScopeError("scope_exceeded", "not among the inputs of this contract", clause=permit.decision.clause)
-            await peer.gate.refuse(contract.digest, action, error)
+            await agent.gate.refuse(contract.digest, action, error)
             raise error
         found = await self._found(conversation, asked)
         conversation.journal.settle(permit.used())
@@ -185,12 +182,12 @@ class ArtifactDoor:
 
     async def _found(self, conversation: Conversation, asked: ArtifactRequest) -> ArtifactResponse:
         """What is small, as its bytes, which were checked; what is not, in pieces, which are while they are read."""
-        artifacts, digest = self._peer.artifacts, asked.digest
+        artifacts, digest = self._agent.artifacts, asked.digest
         size = await artifacts.size(digest)
         if size is None or size <= SMALL_BYTES:
             return ArtifactResponse(200, await artifacts.get(digest))
         name = next((name for name, known in _named(conversation) if known == digest), "")
-        meter = Meter(self._peer.watchers.tells(conversation, name, digest, outward=True))
+        meter = Meter(self._agent.watchers.tells(conversation, name, digest, outward=True))
 
         async def pieces(start: int) -> AsyncGenerator[bytes]:
             sent = start
@@ -204,9 +201,9 @@ class ArtifactDoor:
 
     async def _known(self, signer: str) -> DidDocument:
         """The signer's DID document; only parties of our engagements are looked up."""
-        if not self._peer.conversations.of(signer):
+        if not self._agent.conversations.of(signer):
             raise ScopeError("contract_expired", f"{signer} is a party of no engagement here")
-        return await self._peer.document_of(signer)
+        return await self._agent.document_of(signer)
 
     @staticmethod
     def _keys(document: DidDocument, now: Instant):
@@ -217,7 +214,7 @@ class ArtifactDoor:
 
     def _first(self, verified: VerifiedRequest) -> bool:
         """Whether it is the first with its nonce under its contract."""
-        return self._nonces.first(verified.contract, verified.keyid, verified.nonce, self._peer.clock.now())
+        return self._nonces.first(verified.contract, verified.keyid, verified.nonce, self._agent.clock.now())
 
     def _unsigned(self, asked: ArtifactRequest, error: UndersignedError) -> ArtifactResponse:
         self._refused(asked, error)

@@ -21,11 +21,10 @@ from undersigned.jsonld.canonical import CANON_LIMITS, CanonLimits, canonical_qu
 from undersigned.jsonld.compiled import MAX_INTEGER, is_iri
 from undersigned.jsonld.contexts import CONTEXTS, Contexts
 from undersigned.jsonld.loader import check_context
+from undersigned.jsonld.losses import lost
 
-__all__ = ["KEYWORDS", "document_quads", "expand", "lost", "to_quads"]
+__all__ = ["document_quads", "expand", "to_quads"]
 
-KEYWORDS: Final = frozenset({"@context", "@id", "@language", "@list", "@set", "@type", "@value"})
-"""Keywords that a signed document may have. The others wrap, smuggle or drop."""
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XSD: Final = "http://www.w3.org/2001/XMLSchema#"
@@ -205,11 +204,6 @@ def _double(value: float) -> str:
     mantissa, _, exponent = f"{value:.15E}".partition("E")
     mantissa = mantissa.rstrip("0")
     return f"{mantissa}0E{int(exponent)}" if mantissa.endswith(".") else f"{mantissa}E{int(exponent)}"
-
-
-def lost(name: Any, what: str, code: str = "schema_violation") -> FormatError:
-    """The error for a member of which something would not be signed."""
-    return FormatError(code, f"expected members that are signed whole; {name!a:.128} has {what}")
 
 
 def _resource(text: str) -> ox.NamedNode | ox.BlankNode:

@@ -18,7 +18,7 @@ from pyld.jsonld import JsonLdError, JsonLdProcessor
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.jsonld.contexts import CONTEXTS, Contexts
 from undersigned.jsonld.loader import check_context, closed_loader
-from undersigned.jsonld.processor import KEYWORDS, lost
+from undersigned.jsonld.losses import KEYWORDS, lost
 
 __all__ = ["JsonLdProcessor", "StrictProcessor", "closed_options", "translated"]
 
