@@ -12,19 +12,12 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct
 
-from undersigned.attestation import (
-    VerifiedStatement,
-    WorkPredicate,
-    verify_acceptance,
-    verify_delivery,
-)
-from undersigned.contract import ContractDocument, verify_sealed
+from undersigned.contract import verify_sealed
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     FOREIGN_LIMITS,
@@ -44,39 +37,33 @@ from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.case import (
     Case,
     assertion_keys,
-    documents_of,
     engagement_of,
     invalid,
-    lookup_in,
     pack_of,
-    sealed_of,
     sealing_keys,
 )
 from undersigned.evidence.chain import Checked, check_above, check_below
-from undersigned.evidence.changes import check_changes, document_at, terms_at
+from undersigned.evidence.changes import check_changes
 from undersigned.evidence.credentials import check_credentials
+from undersigned.evidence.deliveries import check_acceptance, check_statements
 from undersigned.evidence.leaves import check_decisions
 from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
     CONTRACT,
     KINDS,
-    SUBCONTRACTS,
-    Pack,
     Transcribed,
     read_pack,
     sealed_contract,
-    statement_members,
 )
 from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
-from undersigned.messages import Closing, Delivery, Review, Start, VerifiedMessage, verify_message
+from undersigned.messages import Closing, VerifiedMessage, verify_message
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.protocol import Early, Received, Sent, begin, early, judge
 from undersigned.transparency import Verifier
 
 __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 
-ASSERTION: Final = "assertionMethod"
 MAX_DOCUMENTS: Final = 256
 """Of one DID in a pack; an engagement is stored with fewer."""
 MAX_KEYS: Final = 16
@@ -380,201 +367,6 @@ def _contract(case: Case) -> str:
     return "; ".join([f"{made}: both proofs, acceptance and seal hold", *filter(None, found)])
 
 
-# Step 6
-
-
-def _statements(case: Case) -> str:
-    """What the provider claims of each delivery: signed by it, under this contract, of these artifacts.
-
-    A delivery whose claims do not hold may be in a pack (HIRE-PCK-12): not if it was accepted, and in that of who made
-    the claims only if it was reviewed.
-    """
-    pack = pack_of(case)
-    carried = dict(statement_members(pack.transcript))
-    if carried != dict(pack.of_kind("statement")):
-        raise invalid("the statements are not those of the transcript")
-    deliveries = [
-        (one.number, message, body) for one, message in case.verified if isinstance(body := message.message, Delivery)
-    ]
-    _check_artifacts(pack, {item.digest for _, _, delivery in deliveries for item in delivery.artifacts})
-    if not deliveries:
-        return "nothing was delivered"
-    refused: list[str] = []
-    for number, message, delivery in deliveries:
-        try:
-            case.statements[message.digest] = _of_delivery(case, number, message.digest, delivery)
-        except UndersignedError as exc:
-            verdicts = {review.verdict for review in _reviews(case, message.digest)}
-            if "accepted" in verdicts or (not verdicts and message.message.sender == pack.manifest.own):
-                raise
-            case.statements[message.digest] = ()
-            judged = "and it was not accepted" if verdicts else "and it was not reviewed"
-            refused.append(f"round {delivery.round}: {exc.code}, {judged}")
-    _check_hired(case)
-    count = sum(map(len, case.statements.values()))
-    unchecked = unchecked_in(chain.from_iterable(case.statements.values()))
-    return "; ".join([f"{count} statements hold", *unchecked, *refused])
-
-
-def unchecked_in(statements: Iterable[VerifiedStatement]) -> list[str]:
-    """What these name of subjects and a pack cannot show to be right, in one sentence if there is any."""
-    named = sorted({one for statement in statements for one in statement.unchecked})
-    return [f"not checked without the bytes: {', '.join(named)}"] if named else []
-
-
-def _check_hired(case: Case) -> None:
-    """HIRE-SUB-10: of every contract that the packer says it made for the work, the pack is here."""
-    pack = pack_of(case)
-    for statement in (one for statements in case.statements.values() for one in statements):
-        work = statement.predicate
-        if isinstance(work, WorkPredicate) and work.provider == pack.manifest.own:
-            for line in work.subcontracts:
-                if line.contract is not None and f"{SUBCONTRACTS}/{line.contract}.zip" not in pack.members:
-                    raise invalid(f"the work statement names the contract {line.contract}, and its pack is not here")
-
-
-def _recorded_at(case: Case, digest: Digest) -> Instant:
-    """When a message was recorded. What it carries is held against the keys of then: one that had its end since spoke
-    for its owner, and nobody who relied on it is to be without evidence for that.
-    """
-    return next(one.at for one, message in case.verified if message.digest == digest)
-
-
-def _methods_of(case: Case, number: int, digest: Digest) -> set[DidUrl]:
-    """The provider's methods that the documents in force name when a delivery is recorded, and when it is reviewed."""
-    reviewed = [one.number for one, message in case.verified if _is_review_of(message, digest)]
-    return {method for place in (number, *reviewed) for method in document_at(case, place).methods.provider}
-
-
-def _is_review_of(message: VerifiedMessage, delivery: Digest) -> bool:
-    return isinstance(message.message, Review) and message.message.delivery == delivery
-
-
-def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) -> tuple[VerifiedStatement, ...]:
-    sealed = sealed_of(case)
-    document = sealed.document
-    artifacts: dict[str, Digest | bytes] = {
-        item.name: pack_of(case).members.get(f"artifacts/{item.digest}", item.digest) for item in delivery.artifacts
-    }
-    if len(artifacts) < len(delivery.artifacts):
-        raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
-    for item in delivery.artifacts:
-        given = artifacts[item.name]
-        if isinstance(given, bytes) and digest_bytes(given) != item.digest:
-            raise VerificationError("digest_mismatch", f"the artifact {item.name!a:.200} is not the one delivered")
-    # HIRE-ATT-02: only keys that the contract lists speak for the provider.
-    named = _methods_of(case, number, digest)
-    keys = {
-        method: key
-        for method, key in assertion_keys(case, document.provider, _recorded_at(case, digest)).items()
-        if method in named
-    }
-    complete = delivery.outcome == "complete"
-    terms = terms_at(case, number)
-    required = terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,)
-    starts = [body for _, one in case.verified if isinstance(body := one.message, Start)]
-    return verify_delivery(
-        delivery.statements,
-        attester=document.provider,
-        keys=keys,
-        contract=sealed.digest,
-        # What was not done is told of the contract itself.
-        artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
-        required=required if complete else (),
-        engagement=document.engagement,
-        task=terms.task.kind,
-        inputs=[given.digest for start in starts for given in start.inputs],
-        usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
-    )
-
-
-def _check_artifacts(pack: Pack, delivered: Collection[Digest]) -> None:
-    for path, data in pack.of_kind("artifact"):
-        digest = digest_bytes(data)
-        if path != f"artifacts/{digest}":
-            raise invalid(f"{path} is not named by its digest")
-        if digest not in delivered:
-            raise invalid(f"{path} was not delivered here")
-
-
-def _reviews(case: Case, delivery: Digest) -> list[Review]:
-    found = (message.message for _, message in case.verified)
-    return [review for review in found if isinstance(review, Review) and review.delivery == delivery]
-
-
-# Step 7
-
-
-def _acceptance(case: Case) -> str:
-    """Each review's statement: by the hirer or the verifier named, of the delivery reviewed, with its verdict."""
-    found = [(one, message.message) for one, message in case.verified]
-    reviews = [(one, body) for one, body in found if isinstance(body, Review)]
-    if not reviews:
-        return "nothing was reviewed"
-    deliveries = {message.digest: message.message for _, message in case.verified}
-    judged: list[VerifiedStatement] = []
-    for one, review in reviews:
-        delivery = deliveries.get(review.delivery)
-        if not isinstance(delivery, Delivery):
-            raise invalid(f"a review of {review.delivery}, which was not delivered here")
-        judged.append(_of_review(case, one, review, delivery))
-    carried = sum(review.credential is not None for _, review in reviews)
-    # Nothing here rests on it: whoever is shown it judges it, beside the contract.
-    more = [f"{carried} credentials in reviews: not checked"] if carried else []
-    said = f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}"
-    return "; ".join([said, *unchecked_in(judged), *more])
-
-
-def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery) -> VerifiedStatement:
-    sealed = sealed_of(case)
-    document = sealed.document
-    named_verifier = terms_at(case, one.number).evidence.verifier
-    verifier = named_verifier or document.hirer
-    keys, parties = assertion_keys(case, verifier, one.at), frozenset[PublicKey]()
-    if named_verifier is not None:
-        # HIRE-ATT-06: the verifier is neither party, under whatever name.
-        keys, parties = _verifier_keys(case, named_verifier, one.at), _party_keys(case, document, one.at)
-    verified, passed = verify_acceptance(
-        review.statement,
-        attester=verifier,
-        keys=keys,
-        other_than=parties,
-        contract=sealed.digest,
-        engagement=document.engagement,
-        artifacts={item.name: item.digest for item in delivery.artifacts},
-        statements=delivery.statements,
-    )
-    # HIRE-ATT-06: nobody accepts its own work, under whatever name.
-    claimed = lookup_in(case, _recorded_at(case, review.delivery))
-    stated = case.statements.get(review.delivery, ())
-    # Keys, not names: one key may stand in two DID documents.
-    claimants = {claimed(name, ASSERTION) for statement in stated for name in statement.signers}
-    if claimants & {keys[name] for name in verified.signers}:
-        raise VerificationError("attester_not_trusted", "the work was accepted with a key that made its statements")
-    if passed != (review.verdict == "accepted"):
-        result = "PASSED" if passed else "FAILED"
-        raise VerificationError("attestation_binding", f"a verdict of {review.verdict} with a statement of {result}")
-    return verified
-
-
-def _verifier_keys(case: Case, verifier: Did, at: Instant) -> dict[DidUrl, PublicKey]:
-    documents = documents_of(case, verifier)
-    if not documents:
-        raise invalid(f"there is no DID document of the verifier {verifier}")
-    return {method: key for document in reversed(documents) for method, key in document.keys(ASSERTION, now=at).items()}
-
-
-def _party_keys(case: Case, contract: ContractDocument, at: Instant) -> frozenset[PublicKey]:
-    """Every key by which a party makes claims or shows who it is."""
-    return frozenset(
-        key
-        for did in (contract.hirer, contract.provider)
-        for document in case.documents.get(did, ())
-        for purpose in (ASSERTION, "authentication")
-        for key in document.keys(purpose, now=at).values()
-    )
-
-
 # Step 10
 
 
@@ -589,8 +381,8 @@ STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
     ("messages and their proofs", _messages),
     ("chains and states", _transcript),
     ("contract", _contract),
-    ("statements", _statements),
-    ("acceptance of the work", _acceptance),
+    ("statements", check_statements),
+    ("acceptance of the work", check_acceptance),
     ("ledger proofs", check_logs),
     ("refused actions", check_refusals),
     ("decisions, and what is withheld", _decisions),
