@@ -23,6 +23,7 @@ from undersigned.protocol import Early, Engagement
 from undersigned.transparency import Verifier
 
 __all__ = [
+    "ASSERTION",
     "Case",
     "assertion_keys",
     "documents_of",
