@@ -163,7 +163,7 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
         {"removed": [*[kept.digest for kept in records], *[one.issuer for one in listed]], "anchors": after.digest}
     )
     out.line(f"removed {counted(len(records) + len(listed), 'entry', 'entries')}; anchors are now {after.digest}")
-    out.line("a running peer believes them until its next start")
+    out.line("a running peer believes them no more, in its next decision and at its gates")
     return 0
 
 

@@ -155,7 +155,7 @@ async def sign_and_put(out: Out, home: Home, book: AnchorBook, document: JsonObj
         out.line(f"{path}: waits for a second person", style="yellow")
         out.line(f"who signs it with   {typed('trust add --record {}', path)}   and gives it back the same way")
         return WAITS
-    out.line(f"{path}: counts from the next start of a running peer on")
+    out.line(f"{path}: counts, in the next decision of a running peer too")
     return 0
 
 

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
+import structlog
 from msgspec.structs import replace
 
 from runtimes import NOON, Office, World, facts, folded, last, offices
@@ -18,11 +20,11 @@ from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Suspend, Withdraw
-from undersigned.runtime import issue_membership
+from undersigned.runtime import AnchorBook, Home, issue_membership, sign_record
 from undersigned.runtime.negotiation import beliefs
 from undersigned.runtime.negotiation.beliefs import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
-from undersigned.trust import Decision, Edge, Graph, Shown, Stake
+from undersigned.trust import Anchor, Anchors, Decision, Edge, Graph, Shown, Stake, anchor_record
 
 Open = Callable[..., World]
 MEMBER = "MembershipCredential"
@@ -323,6 +325,58 @@ def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, stran
     world.settle(5)
     assert conversation.engagement.state == "suspended", "the other side's credential holds, so nothing is terminated"
     assert last(world.hirer, conversation.id, Suspend).reason == "policy_denied"
+
+
+def test_an_anchor_that_is_removed_beside_a_running_peer_counts_no_more(open_world: Open, tmp_path: Path) -> None:
+    """HIRE-ANC-04, HIRE-TRU-12, HIRE-TRU-19, HIRE-TRU-28: and no start in between."""
+
+    async def never(_: object) -> None:
+        await asyncio.Event().wait()
+
+    acme, globex = offices(tmp_path)
+    world = open_world(acme, globex, handler=never)
+    conversation = world.begin()
+    world.run(world.hirer.meeting.stands(conversation))
+    before = world.hirer.meeting.beliefs.anchors
+    AnchorBook(acme, world.clock.now()).unlist(globex.organisation.did)
+    with pytest.raises(CredentialError, match="believed any more") as caught:
+        world.run(world.hirer.meeting.stands(conversation))
+    assert caught.value.code == "policy_denied"
+    world.run(world.hirer.status_watch.look(conversation))
+    world.settle(5)
+    assert folded(world.provider, conversation.id).state == "suspended"
+    name = world.begin().id
+    decision = msgspec.json.decode(dict(facts(world.hirer, name))["decision"], type=Decision)
+    assert (decision.outcome, decision.inputs.anchors) == ("deny", Anchors().digest)
+
+    now = world.clock.now()
+    anchor = Anchor(issuer=globex.organisation.did, types=(MEMBER,), depth=0)
+    record = anchor_record(id=f"urn:uuid:{uuid4()}", anchor=anchor, evidence="their statutes", added=now)
+    AnchorBook(Home(acme.path), now).put(asyncio.run(sign_record(acme, record, now)))
+    world.run(world.hirer.meeting.stands(conversation))
+    world.run(world.hirer.status_watch.look(conversation))
+    world.settle(5)
+    assert folded(world.provider, conversation.id).state == "working"
+    after = world.hirer.meeting.beliefs.anchors
+    assert (after.anchors, before.digest != after.digest) == ((anchor,), True)
+
+
+def test_anchors_that_cannot_be_read_any_more_leave_those_from_before(open_world: Open, tmp_path: Path) -> None:
+    """An editor that writes in place leaves a half of the file for a moment: no contract stops for that."""
+    companies = offices(tmp_path)
+    world = open_world(*companies)
+    assert hired(world)[1].outcome == "allow"
+    file = companies[0].path / "undersigned.toml"
+    text = file.read_text()
+    file.write_text(text[: text.index("anchors") + 12])
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(2):
+            assert hired(world)[1].outcome == "allow"
+    said = [line for line in logged if line["log_level"] == "error"]
+    assert len(said) == 1
+    assert str(file) in said[0]["error"]
+    file.write_text(text.replace(companies[1].organisation.did, BODY.did))
+    assert hired(world)[1].outcome == "deny"
 
 
 def test_a_graph_that_cannot_be_read_is_no(open_world: Open, strangers: tuple[Office, Office]) -> None:

@@ -10,12 +10,15 @@ Source: protocol-spec/12-trust.md, section 12.7
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import structlog
 from msgspec import Struct
 
 from undersigned.did import DidDocument, document_from
@@ -49,7 +52,12 @@ from undersigned.trust import (
 from .configuration import CONFIGURATION
 from .home import Home
 
-__all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record"]
+__all__ = ["AnchorBook", "FollowedAnchors", "KeptRecord", "load_anchors", "read_document", "sign_record"]
+
+_log = structlog.get_logger()
+
+TICK_NANOSECONDS: Final = 20_000_000
+"""Two changes that are nearer to each other may leave a folder the same time."""
 
 
 class KeptRecord(Struct, frozen=True, kw_only=True):
@@ -213,6 +221,60 @@ def load_anchors(home: Home, now: Instant) -> Anchors:
         ConfigurationError: As `AnchorBook`.
     """
     return AnchorBook(home, now).anchors
+
+
+class FollowedAnchors:
+    """The anchors of a state folder, in a peer that runs while they are changed beside it.
+
+    Raises:
+        ConfigurationError: When made. As `AnchorBook`.
+    """
+
+    def __init__(self, home: Home, now: Instant) -> None:
+        self._home = home
+        self._looked_at = str(home.path / CONFIGURATION), str(home.anchors)
+        self._seen = self._state()  # before they are read: what changes meanwhile is read again
+        self.anchors = load_anchors(home, now)
+        """Those that count."""
+
+    def follow(self, now: Instant) -> bool:
+        """Whether others count than before. Who looks and finds nothing changed pays for two calls of the system.
+
+        What cannot be used is logged and changes nothing: the file that is at fault may be another than the one that
+        was taken away, and a configuration that is being written would stop every contract.
+        """
+        seen = self._state()
+        if seen == self._seen and not _just_now(seen):
+            return False
+        told, self._seen = seen == self._seen, seen
+        try:
+            found = load_anchors(Home(self._home.path), now)
+        except ConfigurationError as error:
+            if not told:
+                _log.error("anchors were changed and cannot be read: those from before count", error=error.message)
+            return False
+        if found.digest == self.anchors.digest:
+            return False
+        _log.info("anchors were changed", count=len(found.anchors), anchors=found.digest)
+        self.anchors = found
+        return True
+
+    def _state(self) -> tuple[int, ...]:
+        """Times in nanoseconds and numbers that change with what lies there."""
+        found: list[int] = []
+        for path in self._looked_at:
+            try:
+                status = os.stat(path)
+                found += status.st_mtime_ns, status.st_ino
+            except OSError:
+                found += 0, 0
+        return tuple(found)
+
+
+def _just_now(seen: tuple[int, ...]) -> bool:
+    """Whether it was changed so short ago that another change since would not show."""
+    now = time.time_ns()
+    return any(0 <= now - changed < TICK_NANOSECONDS for changed in seen[::2])
 
 
 def read_document(file: Path) -> JsonObject:

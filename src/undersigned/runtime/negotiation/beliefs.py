@@ -26,11 +26,12 @@ from undersigned.encoding import Did, Digest, Instant, canonicalize
 from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError, UndersignedError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.proof import proofs_of
-from undersigned.runtime.home.anchors import load_anchors
+from undersigned.runtime.home.anchors import FollowedAnchors, load_anchors
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.registries import RegistryKeeper
 from undersigned.trust import (
     KINDS,
+    Anchors,
     Answer,
     Answers,
     Asked,
@@ -71,9 +72,13 @@ POSITIVE_TYPES: Final = frozenset(of.claim.type for of in KINDS.values() if of.w
 
 def viewpoint(home: Home, now: Instant, **more: Any) -> Viewpoint:
     """Whose questions a state folder asks: its agent's and its organisation's, by its anchors."""
+    return Viewpoint(anchors=load_anchors(home, now), own=own_names(home), now=now, **more)
+
+
+def own_names(home: Home) -> tuple[Did, ...]:
+    """The DIDs of a state folder's agent and, if it has one, of its organisation."""
     part = home.configuration.organisation
-    own = (home.configuration.did, *([part.did] if part else []))
-    return Viewpoint(anchors=load_anchors(home, now), own=own, now=now, **more)
+    return (home.configuration.did, *([part.did] if part else []))
 
 
 def admission(
@@ -125,7 +130,7 @@ class Settled(NamedTuple):
 
 
 class Beliefs:
-    """Anchors are read once, so what is added or removed counts from the next start on; the graph is followed.
+    """Anchors and the graph are followed: what is added or removed beside us counts with the next answer.
 
     Raises:
         ConfigurationError: When made. `bad_configuration`: as `AnchorBook`.
@@ -133,13 +138,13 @@ class Beliefs:
 
     def __init__(self, agent: AgentBase) -> None:
         self._agent = agent
-        self._view = viewpoint(agent.home, agent.clock.now())
-        self.anchors = self._view.anchors
+        self._at = agent.clock.now()
+        """When the anchors and the graph were looked at last."""
+        self._followed = FollowedAnchors(agent.home, self._at)
+        self._own = own_names(agent.home)
         self._store: TrustStore | None = None
         self._state = 0
         """The state of the graph that the kept answers are of."""
-        self._at = self._view.now
-        """When it was looked at last."""
         self._looked = False
         """Whether it was looked at in this round of the event loop."""
         self._kept: dict[Subject, Answer] = {}
@@ -159,6 +164,11 @@ class Beliefs:
         self._writing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         """Of writes: the file is for one at a time, and a decision that needs one must not fail for another of ours."""
+
+    @property
+    def anchors(self) -> Anchors:
+        """Those that counted when it was asked last."""
+        return self._followed.anchors
 
     async def check(self) -> None:
         """Returns if the graph can be read, all of it.
@@ -316,7 +326,7 @@ class Beliefs:
         kept = self._kept.get(about)
         if kept is not None and not without and kept.at <= now and (kept.until is None or now <= kept.until):
             return kept
-        view = Viewpoint(anchors=self.anchors, own=self._view.own, now=now)
+        view = Viewpoint(anchors=self.anchors, own=self._own, now=now)
         question = question_of(about, view)
         more = self._registered.get(about, ()) if isinstance(about, Shown) else ()
         try:
@@ -343,8 +353,12 @@ class Beliefs:
         return {digest for digest, status in self._statuses.items() if status != "good"}
 
     def _follow(self) -> None:
-        """Opens the graph once it is there, forgets what was answered by another state of it, and looks at the time."""
+        """Opens the graph once it is there, forgets what was answered by another state of it or by other anchors, and
+        looks at the time.
+        """
         self._at = self._agent.clock.now()
+        if self._followed.follow(self._at):
+            self._forget()
         try:
             if self._store is None:
                 if not self._agent.home.trust.exists():
