@@ -539,6 +539,11 @@ def _names_nothing() -> None:
     mended(lambda value: value.update(cause="key_compromised"))
 
 
+@mutant("takes two totals of one unit", "HIRE-MSG-06", "shape-usage-twice", "hirer-usage-twice")
+def _two_totals() -> None:
+    mended(lambda value: value.update(usage=value["usage"][:1]))
+
+
 @mutant("takes an inclusion in no checkpoint", "HIRE-MSG-04", "shape-receipt-proves-nothing")
 def _in_no_checkpoint() -> None:
     mended(lambda value: value.pop("inclusion"))

@@ -84,6 +84,7 @@ def message_vectors() -> Iterator[Vector]:
     yield from _json()
     yield from _proofs()
     yield from _addresses()
+    yield from _usage()
 
 
 def _good() -> Iterator[Vector]:
@@ -463,4 +464,33 @@ def _addresses() -> Iterator[Vector]:
         "self_dealing",
         recipient=twin,
         documents={twin: document},
+    )
+
+
+def _usage() -> Iterator[Vector]:
+    """What was used: of each unit of a clause one total, and no part that is more (HIRE-MSG-06)."""
+    line = {"clause": "read-input", "unit": "count", "amount": "2"}
+    euros = {**line, "unit": "EUR", "amount": "0.5"}
+
+    def said(name: str, *usage: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The message, and where and when it is read."""
+        message = json.loads(conversation()[name].raw)
+        message = resigned(changed(message, usage=list(usage)), PROVIDER)
+        return message, {"of": message["type"], "now": message["proof"]["created"], "recipient": HIRER.did}
+
+    for name in ("delivery", "closing-provider", "progress"):
+        of = name.partition("-")[0]
+        message, where = said(name, line, euros, {**line, "amount": "1"})
+        yield _refused(f"usage-twice-{of}", "two totals of one unit of a clause", message, "schema_violation", **where)
+        message, where = said(name, {**line, "unproved": "2.5"})
+        says = "a part of what was used that is more than the whole"
+        yield _refused(f"usage-unproved-{of}", says, message, "schema_violation", **where)
+    message, where = said("progress", {**line, "unproved": "2"}, {**euros, "unproved": "0"})
+    content = content_of(message)
+    yield Vector(
+        "messages/eddsa-jcs-2022/progress-unproved",
+        "two units of one clause, of which one is unproved as a whole",
+        canonicalize(message),
+        message_case(where["now"], where["recipient"]),
+        {"type": "Progress", "digest": digest_of(content), **intermediates(content, message["proof"])},
     )

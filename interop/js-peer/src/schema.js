@@ -2,7 +2,7 @@
 import Ajv from 'ajv/dist/2020.js';
 import { HireError, check } from './errors.js';
 import { schemas } from './spec.js';
-import { duration } from './encoding.js';
+import { amount, duration } from './encoding.js';
 import { checkScope } from './scope.js';
 
 const ajv = new Ajv({ allErrors: true, strict: false, unicodeRegExp: true });
@@ -85,6 +85,18 @@ export function checkMessageShape(message) {
     checkScope(message.scopeSketch, 'urn:hire:sketch', '/scopeSketch');
   }
   if (message.type === 'Offer') checkDocumentShape(message.document, '/document');
+  checkUsage(message.usage ?? []);
+}
+
+/** One total for each unit of a clause, and no part of it that is more (HIRE-MSG-06). @param {any[]} usage */
+function checkUsage(usage) {
+  const named = new Set();
+  for (const [place, { clause, unit, amount: total, unproved }] of usage.entries()) {
+    const name = JSON.stringify([clause, unit]);
+    check(!named.has(name), 'schema_violation', 'two lines of one unit', `/usage/${place}`);
+    named.add(name);
+    check(unproved === undefined || amount(unproved) <= amount(total), 'schema_violation', 'more than the whole', `/usage/${place}/unproved`);
+  }
 }
 
 /** @param {any} document whose schema was checked @param {string} [at] */

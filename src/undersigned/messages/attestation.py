@@ -29,12 +29,10 @@ from undersigned.messages.base import (
     Purpose,
     Uri,
 )
-from undersigned.messages.execution import Usage
+from undersigned.messages.execution import Usages, check_usage
 from undersigned.messages.reasons import Basis, Outcome, Verdict
 
 __all__ = ["Artifact", "Closing", "CriterionVerdict", "Delivery", "Handled", "Review", "Served", "Settled"]
-
-Usages = Annotated[tuple[Usage, ...], Meta(max_length=MAX_ITEMS)]
 
 
 class Artifact(Part, frozen=True, kw_only=True):
@@ -70,6 +68,11 @@ class Delivery(Move, frozen=True, kw_only=True):
     """All that was used so far."""
     round: Number
     """1, and one more after each rework."""
+
+    def __post_init__(self) -> None:
+        """Refuse an account of what was used that has no one total."""
+        super().__post_init__()
+        check_usage(self.usage)
 
 
 class CriterionVerdict(Part, frozen=True, kw_only=True):
@@ -175,3 +178,8 @@ class Closing(Move, frozen=True, kw_only=True):
     """Proof that `checkpoint` continues what the recipient was told last."""
     recorded: Recorded | None = None
     """How much its sender's evidence pack has beside the moves."""
+
+    def __post_init__(self) -> None:
+        """Refuse an account of what was used that has no one total."""
+        super().__post_init__()
+        check_usage(self.usage)

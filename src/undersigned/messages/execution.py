@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from undersigned.encoding import Amount, Digest, Instant
+from undersigned.encoding import Amount, Digest, Instant, compare_amounts
 from undersigned.messages.base import MAX_ITEMS, Count, Digests, Move, Name, Note, Owed, Part, Purpose, Uri, violated
 from undersigned.messages.reasons import CancelReason, Cause, ResumeReason, SuspendReason
 
@@ -24,6 +24,8 @@ __all__ = [
     "Suspend",
     "Terminate",
     "Usage",
+    "Usages",
+    "check_usage",
 ]
 
 
@@ -49,6 +51,29 @@ class Usage(Part, frozen=True, kw_only=True):
     """Total so far, the unproved part included. Never less than nothing, as what a gate books."""
     unproved: Owed | None = None
     """The part whose outcome the resource could not tell after a crash; spent until proved otherwise."""
+
+
+Usages = Annotated[tuple[Usage, ...], Meta(max_length=MAX_ITEMS)]
+
+
+def check_usage(usage: Usages) -> None:
+    """Passes the member `usage` of a message if each unit of a clause has one total, and no part of it is more.
+
+    Raises:
+        FormatError: `schema_violation`; `path` says which line.
+
+    Source: protocol-spec/messages/delivery.md, HIRE-MSG-06
+    """
+    named: set[tuple[str, str]] = set()
+    for place, line in enumerate(usage):
+        if not isinstance(line, Usage):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return  # made here of plain objects: `draft` reads it again, as what the schema makes of them
+        # Two lines of one unit have no one total: their readers would take the first, the last or the sum.
+        if (line.clause, line.unit) in named:
+            raise violated(f"/usage/{place}", f"one line for each unit of {line.clause!a}", line.unit)
+        named.add((line.clause, line.unit))
+        if line.unproved is not None and compare_amounts(line.unproved, line.amount) > 0:
+            raise violated(f"/usage/{place}/unproved", f"at most the amount {line.amount}", line.unproved)
 
 
 class Start(Move, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from undersigned.encoding import Digest, Instant
-from undersigned.messages.attestation import Usages
 from undersigned.messages.base import (
     MAX_ITEMS,
     Code,
@@ -27,6 +26,7 @@ from undersigned.messages.base import (
     Pointer,
     violated,
 )
+from undersigned.messages.execution import Usages, check_usage
 from undersigned.messages.reasons import WaitingFor
 
 __all__ = ["Inclusion", "Problem", "Progress", "Receipt", "Sync", "Waiting"]
@@ -144,3 +144,9 @@ class Progress(Notice, frozen=True, kw_only=True):
     """What was used so far."""
     note: Note | None = None
     """What is being done."""
+
+    def __post_init__(self) -> None:
+        """Refuse an account of what was used that has no one total."""
+        super().__post_init__()
+        if self.usage is not None:
+            check_usage(self.usage)

@@ -11,7 +11,7 @@ import pytest
 from message_examples import conversation
 from support import ROOT
 from undersigned.errors import FormatError
-from undersigned.messages import MESSAGE_TYPES, Message, Sync, reasons
+from undersigned.messages import MESSAGE_TYPES, Message, Sync, Usage, reasons
 from undersigned.messages.base import Part, Proof
 
 
@@ -62,6 +62,10 @@ def _sync(**changes: Any) -> Sync:
     return msgspec.structs.replace(said, **changes)
 
 
+_USED = Usage(clause="read", unit="count", amount="2")
+_EUROS = Usage(clause="read", unit="EUR", amount="2", unproved="2")
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "path"),
     [
@@ -77,12 +81,15 @@ def _sync(**changes: Any) -> Sync:
         ("receipt-inclusion", {"checkpoint": None}, "/checkpoint"),
         ("problem-retryable", {"final": True}, "/final"),
         ("problem", {"retry_after": 1}, "/retryAfter"),
+        ("delivery", {"usage": (_USED, _EUROS, _USED)}, "/usage/2"),
+        ("closing-hirer", {"usage": (_USED, msgspec.structs.replace(_USED, amount="3"))}, "/usage/1"),
+        ("progress", {"usage": (_EUROS, msgspec.structs.replace(_USED, unproved="10"))}, "/usage/1/unproved"),
     ],
 )
 def test_members_that_contradict_each_other_make_no_message(name: str, changes: dict[str, Any], path: str) -> None:
     """Also when made here: nothing is signed that a peer would refuse.
 
-    HIRE-CHN-01, HIRE-MSG-01, HIRE-MSG-02, HIRE-MSG-03, HIRE-MSG-04, HIRE-MSG-05.
+    HIRE-CHN-01, HIRE-MSG-01, HIRE-MSG-02, HIRE-MSG-03, HIRE-MSG-04, HIRE-MSG-05, HIRE-MSG-06.
 
     HIRE-CHN-02.
     """

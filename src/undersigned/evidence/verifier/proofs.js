@@ -161,6 +161,7 @@ async function decodeMessage(raw) {
   }
   checkMessage(content);
   if (content.type === "Inquiry") checkInquiry(content);
+  checkUsage(content.usage ?? []);
   return { content, raw, digest: await digestOf(content), ...kind };
 }
 
@@ -203,6 +204,19 @@ function checkInquiry({ version, versions, closesAt, respondBy }) {
   const lowest = versions.toSorted((one, other) => number(one)[0] - number(other)[0] || number(one)[1] - number(other)[1])[0];
   if (version !== lowest) throw new Refused("schema_violation", "expected the lowest version offered", "/version");
   if (closesAt < respondBy) throw new Refused("schema_violation", "expected an instant not before respondBy", "/closesAt");
+}
+
+/** One total for each unit of a clause, and no part of it that is more (HIRE-MSG-06). */
+function checkUsage(usage) {
+  const named = new Set();
+  for (const [place, { clause, unit, amount, unproved }] of usage.entries()) {
+    const name = JSON.stringify([clause, unit]);
+    if (named.has(name)) throw new Refused("schema_violation", "expected one line for each unit of a clause", `/usage/${place}`);
+    named.add(name);
+    if (unproved !== undefined && units(unproved) > units(amount)) {
+      throw new Refused("schema_violation", "expected at most the amount", `/usage/${place}/unproved`);
+    }
+  }
 }
 
 const engagementId = async (hirer, provider, nonce) => `urn:hire:engagement:${await digestBytes(canonical({ hirer, nonce, provider }))}`;
