@@ -111,6 +111,13 @@ def hires() -> Iterator[Case]:
     nothing = Hire().sealed()
     nothing.book.provider >> delivery("cancelled", artifacts=(), statements=())
     yield Case("nothing, accepted", nothing.reviewed(statement=_of_the_contract(nothing)).closed().pack())
+    for outcome in ("complete", "partial"):
+        other = Hire().sealed()
+        other.delivered(other.claims(name="other.json"), name="other.json", outcome=outcome)
+        for role in ("hirer", "provider"):
+            yield Case(f"not agreed on, {outcome}, {role}", other.pack(role))
+    none = Hire().sealed().delivered(artifacts=(), statements=())
+    yield Case("nothing, called complete", none.pack("provider"))
     yield from keys_that_end()
     yield Case(
         "refusals", whole.pack(refusals=(refused_action(whole), refused_action(whole, clause="scope", repeated=7)))

@@ -21,7 +21,7 @@ from undersigned.attestation import (
     refusal,
     work,
 )
-from undersigned.contract import countersigned
+from undersigned.contract import Terms, countersigned
 from undersigned.encoding import (
     Digest,
     JsonObject,
@@ -155,11 +155,12 @@ class Hire:
         stating: Stating | None = None,
         shown: Callable[[Hire], Say] | None = None,
         actors: tuple[Actor, Actor] | None = None,
+        changing: Callable[[Terms], Terms] | None = None,
     ) -> None:
         """`stating` gives what the offer and the acceptance say beside, from the hire and the name of the move, `shown`
-        what the provider presents.
+        what the provider presents, `changing` other terms.
         """
-        at = "presented" if shown else "ready" if verifier or stating else "accepted-by-provider"
+        at = "presented" if shown else "ready" if verifier or stating or changing else "accepted-by-provider"
         self.book = Playbook(at, actors=actors)
         self.made: tuple[bytes, ...] = ()
         self.hirer: Party = self.book.hirer.party
@@ -167,8 +168,9 @@ class Hire:
         self.logs = {"hirer": Log(self.hirer.actor, 3), "provider": Log(self.provider.actor, 6)}
         if shown:
             self.book.provider >> shown(self)
-        if verifier or stating or shown:
+        if verifier or stating or shown or changing:
             terms = terms_for(self.book.hirer.party)
+            terms = changing(terms) if changing else terms
             terms = replace(terms, evidence=replace(terms.evidence, verifier=verifier)) if verifier else terms
             stating = stating or (lambda *_: {})
             self.book.hirer >> offer(terms=terms, **stating(self, "Offer"))
@@ -187,7 +189,7 @@ class Hire:
         fields: dict[str, Any] = {"log": self.hirer.actor.did, "index": self.places["hirer"]}
         return LedgerPlace(**{**fields, "leaf": leaf_digest(self.leaf), **change})
 
-    def claims(self, **change: Any) -> JsonObject:
+    def claims(self, *, name: str = NAME, **change: Any) -> JsonObject:
         """The provider's statement of its work."""
         fields: dict[str, Any] = {
             "contract": self.contract,
@@ -200,9 +202,11 @@ class Hire:
             "started_on": self.book.clock.now(),
             "finished_on": self.book.clock.now(),
         }
-        return stated(self.provider.actor, {NAME: digest_bytes(MADE)}, work(**{**fields, **change}))
+        return stated(self.provider.actor, {name: digest_bytes(MADE)}, work(**{**fields, **change}))
 
-    def verdict(self, *, by: Actor | Posing | None = None, passed: bool = True, **change: Any) -> JsonObject:
+    def verdict(
+        self, *, by: Actor | Posing | None = None, passed: bool = True, name: str = NAME, **change: Any
+    ) -> JsonObject:
         """The hirer's statement of acceptance."""
         signer = by or self.hirer.actor
         fields: dict[str, Any] = {
@@ -213,7 +217,7 @@ class Hire:
             "statements": (),
             "time_verified": self.book.clock.now(),
         }
-        return stated(signer, {NAME: digest_bytes(MADE)}, accepted(**{**fields, **change}))
+        return stated(signer, {name: digest_bytes(MADE)}, accepted(**{**fields, **change}))
 
     def sealed(
         self,

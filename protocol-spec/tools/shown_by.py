@@ -517,7 +517,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "packs/no-inputs",
         "packs/jwt-*",
     ),
-    "HIRE-PCK-12": ("packs/statement-*",),
+    "HIRE-PCK-12": ("packs/statement-*", "packs/undelivered*", "packs/not-agreed-on*"),
     "HIRE-PCK-11": ("packs/receipt-*", "packs/cosigned-fork"),
     "HIRE-PCK-10": ("packs/recorded", "packs/no-refusals", "packs/no-decisions"),
     "HIRE-PCK-02": (

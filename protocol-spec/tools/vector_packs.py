@@ -104,6 +104,7 @@ FAILS_AT: Final = {
     "unsealed": 5,
     **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed", "below-statement"), 5),
     **dict.fromkeys(("statement", "statement-unreviewed-own", "statement-digest-wrong", "no-subcontracts"), 6),
+    **dict.fromkeys(("undelivered-own", "not-agreed-on-own"), 6),
     **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
     **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-own-fork"), 8),
     "receipt-own-no-note": 8,
@@ -218,6 +219,28 @@ def _unreviewed(lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vect
     says, pack = "the same as its provider keeps it", write_pack(own, **engagement)
     yield _vector("statement-unreviewed-own", says, pack, {"code": "unknown_term"})
     content = json.loads(lines[place].raw)
+    other = [{**one, "name": "another.json"} for one in content["artifacts"]]
+    for name, says, code, change in (
+        ("undelivered", "a delivery called complete that has nothing", "digest_mismatch", {"artifacts": []}),
+        (
+            "not-agreed-on",
+            "one that has something else besides",
+            "terms_mismatch",
+            {"artifacts": [*content["artifacts"], *other]},
+        ),
+    ):
+        stating = (
+            []
+            if not change["artifacts"]
+            else [_with_subjects(one, change["artifacts"]) for one in content["statements"]]
+        )
+        last = lines[place]._replace(raw=canonicalize(resigned({**content, **change, "statements": stating})))
+        mine = [*lines[:place], last]
+        theirs_too = [*hirers[:-1], hirers[-1]._replace(raw=last.raw)]
+        yield _vector(name, f"{says}, as its hirer keeps it", write_pack(theirs_too, **theirs), found)
+        yield _vector(
+            f"{name}-own", "the same as its provider keeps it", write_pack(mine, **engagement), {"code": code}
+        )
     for wrong, kept in ((False, True), (True, True), (True, False)):
         hashed = hashlib.sha512(b"another" if wrong else b"a bill").hexdigest()
         made = [_with_digest(one, "sha512", hashed) for one in content["statements"]]
@@ -233,6 +256,14 @@ def _with_digest(envelope: Any, algorithm: str, digest: str) -> Any:
     """The provider's statement with another digest of its subject beside the one that it has."""
     said = json.loads(base64.b64decode(envelope["payload"]))
     said["subject"][0]["digest"][algorithm] = digest
+    return stated(canonicalize(said))
+
+
+def _with_subjects(envelope: Any, artifacts: list[dict[str, Any]]) -> Any:
+    """The provider's statement, about each of these artifacts."""
+    said = json.loads(base64.b64decode(envelope["payload"]))
+    digest = said["subject"][0]["digest"]
+    said["subject"] = [{"name": one["name"], "digest": digest} for one in artifacts]
     return stated(canonicalize(said))
 
 

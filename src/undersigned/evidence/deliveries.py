@@ -11,7 +11,7 @@ from itertools import chain
 from undersigned.attestation import VerifiedStatement, WorkPredicate, verify_acceptance, verify_delivery
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Did, DidUrl, Digest, Instant, digest_bytes
-from undersigned.errors import UndersignedError, VerificationError
+from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence.case import (
     ASSERTION,
     Case,
@@ -87,10 +87,10 @@ def _recorded_at(case: Case, digest: Digest) -> Instant:
     return next(one.at for one, message in case.verified if message.digest == digest)
 
 
-def _methods_of(case: Case, number: int, digest: Digest) -> set[DidUrl]:
-    """The provider's methods that the documents in force name when a delivery is recorded, and when it is reviewed."""
+def _documents_of(case: Case, number: int, digest: Digest) -> list[ContractDocument]:
+    """The documents in force when a delivery is recorded, and when it is reviewed."""
     reviewed = [one.number for one, message in case.verified if _is_review_of(message, digest)]
-    return {method for place in (number, *reviewed) for method in document_at(case, place).methods.provider}
+    return [document_at(case, place) for place in (number, *reviewed)]
 
 
 def _is_review_of(message: VerifiedMessage, delivery: Digest) -> bool:
@@ -105,12 +105,13 @@ def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) ->
     }
     if len(artifacts) < len(delivery.artifacts):
         raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
+    _check_whole(case, number, digest, delivery)
     for item in delivery.artifacts:
         given = artifacts[item.name]
         if isinstance(given, bytes) and digest_bytes(given) != item.digest:
             raise VerificationError("digest_mismatch", f"the artifact {item.name!a:.200} is not the one delivered")
     # HIRE-ATT-02: only keys that the contract lists speak for the provider.
-    named = _methods_of(case, number, digest)
+    named = {method for one in _documents_of(case, number, digest) for method in one.methods.provider}
     keys = {
         method: key
         for method, key in assertion_keys(case, document.provider, _recorded_at(case, digest)).items()
@@ -133,6 +134,28 @@ def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) ->
         inputs=[given.digest for start in starts for given in start.inputs],
         usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
     )
+
+
+def _check_whole(case: Case, number: int, digest: Digest, delivery: Delivery) -> None:
+    """Every deliverable is there of what is called complete, and nothing else, no larger than agreed (section 8.3, step
+    1): else who is paid by silence would show as whole what it never made.
+    """
+    members, failure = pack_of(case).members, None
+    for document in _documents_of(case, number, digest):
+        wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
+        made = {item.name: members.get(f"artifacts/{item.digest}", b"") for item in delivery.artifacts}
+        missing = wanted.keys() - made.keys() if delivery.outcome == "complete" else ()
+        large = [name for name, data in made.items() if len(data) > (wanted.get(name) or len(data))]
+        if missing:
+            failure = VerificationError("digest_mismatch", f"not delivered: {min(missing)!a:.200}")
+        elif unasked := made.keys() - wanted.keys():
+            failure = VerificationError("terms_mismatch", f"delivered and not agreed on: {min(unasked)!a:.200}")
+        elif large:
+            failure = FormatError("too_large", f"larger than agreed on: {min(large)!a:.200}")
+        else:
+            return
+    assert failure is not None  # noqa: S101  (one document at least was in force)
+    raise failure
 
 
 def _check_artifacts(pack: Pack, delivered: Collection[Digest]) -> None:

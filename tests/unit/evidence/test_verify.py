@@ -9,10 +9,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pack_cases import FALSE_WORDS, signed_again, web_document
 from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated
 from undersigned.attestation import SubcontractLine, accepted
+from undersigned.contract import Terms
 from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
@@ -22,7 +24,18 @@ from undersigned.evidence.pack import PLACES
 from undersigned.keys import PublicKey
 from undersigned.messages import Artifact
 from undersigned.protocol import Sent
-from undersigned.testing import ARBITER, Actor, Playbook, closing, minutes, terminate, withdraw
+from undersigned.testing import (
+    ARBITER,
+    Actor,
+    Playbook,
+    acceptance,
+    amendment,
+    closing,
+    minutes,
+    seal,
+    terminate,
+    withdraw,
+)
 
 ARCHIVE, DOCUMENTS, MESSAGES, TRANSCRIPT, CONTRACT, STATEMENTS, ACCEPTANCE, LEDGER = range(1, 9)
 
@@ -461,6 +474,63 @@ def test_what_was_refused_in_one_round_is_not_accepted_in_the_next() -> None:
     report = report_on(hire.pack(), hire)
     assert report.ok, report.steps
     assert "round 1: attestation_binding, and it was not accepted" in report.steps[STATEMENTS - 1].detail
+
+
+def misnamed(hire: Hire, outcome: str) -> Hire:
+    """Delivers under a name that the terms do not have."""
+    return hire.delivered(hire.claims(name="other.json"), name="other.json", outcome=outcome)
+
+
+@pytest.mark.parametrize(
+    ("deliver", "code"),
+    [
+        (lambda hire: hire.delivered(artifacts=(), statements=()), "digest_mismatch"),
+        (lambda hire: misnamed(hire, "complete"), "digest_mismatch"),
+        (lambda hire: misnamed(hire, "partial"), "terms_mismatch"),
+    ],
+)
+def test_a_delivery_is_what_the_terms_name(deliver: Callable[[Hire], Hire], code: str) -> None:
+    """HIRE-PCK-12: who closes by silence shows nothing as whole that it never made."""
+    hire = deliver(Hire().sealed())
+    hire.book.advance(minutes(60 * 24 * 30))
+    hire.book.provider >> closing(basis="silence", checkpoint=coded(hire.logs["provider"].note()))
+    assert failing(report_on(hire.pack("provider"), hire)) == (STATEMENTS, code)
+    report = report_on(hire.pack(), hire)
+    assert report.ok, report.steps
+    assert f"{code}, and it was not reviewed" in report.steps[STATEMENTS - 1].detail
+
+
+def test_nobody_shows_as_accepted_what_the_terms_do_not_name() -> None:
+    """HIRE-PCK-12."""
+    hire = misnamed(Hire().sealed(), "partial")
+    hire.reviewed(statement=hire.verdict(name="other.json"))
+    for role in ("hirer", "provider"):
+        assert failing(report_on(hire.pack(role), hire)) == (STATEMENTS, "terms_mismatch")
+
+
+@pytest.mark.parametrize(("most", "code"), [(len(MADE), ""), (len(MADE) - 1, "too_large")])
+def test_an_artifact_in_the_pack_is_no_larger_than_agreed(most: int, code: str) -> None:
+    """HIRE-ATT-11, HIRE-PCK-12: where the bytes are there."""
+    hire = Hire(changing=lambda terms: naming(terms, max_bytes=most)).sealed().delivered()
+    report = report_on(hire.pack("provider"), hire)
+    assert report.ok if not code else failing(report) == (STATEMENTS, code)
+    assert report_on(hire.pack("provider", artifacts=()), hire).ok
+
+
+def test_a_delivery_is_what_the_terms_name_by_which_it_was_reviewed() -> None:
+    """HIRE-PCK-12: what was agreed between the two counts."""
+    hire = misnamed(Hire().sealed(), "complete")
+    hire.book.hirer >> amendment(terms=naming(hire.hirer.offered().terms, name="other.json"))
+    hire.book.provider >> acceptance()
+    hire.book.hirer >> seal()
+    hire.reviewed(statement=hire.verdict(name="other.json"))
+    report = report_on(hire.pack("provider"), hire)
+    assert report.ok, report.steps
+
+
+def naming(terms: Terms, **change: Any) -> Terms:
+    """The same terms with another deliverable."""
+    return replace(terms, deliverables=(replace(terms.deliverables[0], **change),))
 
 
 def test_what_was_hired_under_no_contract_has_no_pack() -> None:

@@ -501,15 +501,32 @@ function uncheckedIn(statements) {
 const workOf = (the) =>
   [...the.statements.values()].flat().filter(({ statement }) => statement.predicateType === WORK).map(({ predicate }) => predicate);
 
+/** Every deliverable is there of what is called complete, and nothing else, no larger than agreed, by one of the documents then in force. */
+function checkWhole(documents, { outcome }, made) {
+  let failure;
+  for (const { terms } of documents) {
+    const wanted = new Map(terms.deliverables.map((one) => [one.name, one.maxBytes]));
+    const missing = outcome === "complete" ? [...wanted.keys()].filter((name) => !made.has(name)) : [];
+    const unasked = [...made.keys()].filter((name) => !wanted.has(name));
+    const large = [...made].filter(([name, data]) => typeof data !== "string" && data.length > (wanted.get(name) ?? data.length)).map(([name]) => name);
+    if (missing.length) failure = new Refused("digest_mismatch", `not delivered: ${shown(missing.sort()[0])}`);
+    else if (unasked.length) failure = new Refused("terms_mismatch", `delivered and not agreed on: ${shown(unasked.sort()[0])}`);
+    else if (large.length) failure = new Refused("too_large", `larger than agreed on: ${shown(large.sort()[0])}`);
+    else return;
+  }
+  throw failure;
+}
+
 async function ofDelivery(the, { number, at, message, content: delivery }) {
   const { document, digest } = sealedOf(the);
   const named = new Map(delivery.artifacts.map((item) => [item.name, the.members.get(`artifacts/${item.digest}`) ?? item.digest]));
   if (named.size < delivery.artifacts.length) throw new Refused("digest_mismatch", "two artifacts of the delivery have one name");
+  const inForce = [number, ...reviewsOf(the, message.digest).map((one) => one.number)].map((place) => documentAt(the, place));
+  checkWhole(inForce, delivery, named);
   const complete = delivery.outcome === "complete";
   const artifacts = named.size || complete ? named : new Map([["contract", digest]]);
   // HIRE-ATT-02: only keys that the contract lists speak for the provider.
-  const places = [number, ...reviewsOf(the, message.digest).map((one) => one.number)];
-  const allowed = places.flatMap((place) => documentAt(the, place).methods.provider);
+  const allowed = inForce.flatMap((one) => one.methods.provider);
   const own = new Map([...assertionKeys(the, document.provider, at)].filter(([method]) => allowed.includes(method)));
   const { task, evidence } = termsAt(the, number);
   const inputs = ofType(the, "Start").flatMap((one) => one.content.inputs.map((input) => input.digest));
