@@ -132,7 +132,7 @@ export const rules = {
   Delivery(state, message, _, { ref }) {
     namesContract(state, message);
     check(message.round === state.round, 'terms_mismatch', 'round');
-    return { delivery: { ...ref, outcome: message.outcome } };
+    return { delivery: ref, outcome: message.outcome };
   },
 
   Review(state, message, engagement, { ref }) {

@@ -231,6 +231,7 @@ function noted(engagement, state, message, ref, was) {
   const endings = [...state.endings, ...endingOf(message, ref, was)];
   if (message.type === 'Review') return { ...state, endings, review: reviewed(message, ref) };
   if (message.type === 'Closing') return { ...state, endings };
+  if (message.type === 'Delivery') return { ...state, outcome: message.outcome }; // its sender may close by silence on it
   if (message.type !== 'Ruling' && message.type !== 'Terminate') return state;
   const ends = state.undisputed && state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
   const undisputed = ends ? [...state.undisputed, ref] : state.undisputed;

@@ -42,6 +42,6 @@ export function owed(state) {
   }
   if (basis === 'release') return state.settlement;
   if (basis === 'review') return state.endings.find((/** @type {any} */ end) => end.basis === 'review').verdict === 'accepted' ? price : none;
-  if (basis === 'silence') return state.terms.onSilence === 'accepted' ? price : none;
+  if (basis === 'silence') return state.terms.onSilence === 'accepted' && state.outcome === 'complete' ? price : none; // of what failed nothing is accepted (HIRE-LIF-07)
   return none;
 }

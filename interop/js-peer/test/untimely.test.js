@@ -87,6 +87,21 @@ test('books say it and owe the same; they wait only where there is an arbiter, u
   assert.equal(booksWait(engagement, since + 2 * DAY - 60), false);
 });
 
+test('silence accepts what is called complete, and nothing else (HIRE-LIF-07)', () => {
+  for (const outcome of ['complete', 'partial', 'cancelled', 'failed']) {
+    for (const ended of [false, true]) {
+      const { engagement, now } = history('one-hire-jcs-hirer', 'Start');
+      const { inForce, contract, terms } = engagement.state;
+      if (ended) take(engagement, move(engagement, 'hirer', 'Terminate', { contract, cause: 'key_compromised', evidence: [] }, now + 1), now + 1);
+      const unseen = ended ? 1 : 0; // who has not seen the end goes on, and closes by silence on what it made
+      const of = take(engagement, move(engagement, 'provider', 'Delivery', { ...delivery, outcome }, now + 2, unseen), now + 2);
+      take(engagement, move(engagement, 'provider', 'Closing', { contract: inForce, basis: 'silence', delivery: of, settlement: terms.price }, now + 2 * DAY, unseen), now + 2 * DAY);
+      assert.equal(basisOf(engagement.state), 'silence');
+      assert.equal(owed(engagement.state).amount, outcome === 'complete' ? terms.price.amount : '0', `${outcome} ${ended}`);
+    }
+  }
+});
+
 test('after a want of a ruling that was claimed too soon the arbiter has its time, and what it ruled ends the objection', () => {
   const { engagement, now } = history('changed-jcs-provider', 'Dispute');
   const { rulingBy } = engagement.state;

@@ -197,6 +197,6 @@ class Terms(_Part, frozen=True, kw_only=True):
     termination: Termination
     arbiter: Did | None = None
     on_silence: Literal["accepted", "rejected"]
-    """What it means if the hirer lets `review` pass."""
+    """What it means if the hirer lets `review` pass; a delivery that is not complete is not accepted by it."""
     policies: Annotated[tuple[Digest, ...], Meta(max_length=16)]
     """Digests of the policies that judged this offer, of the side that wrote it; a sorted set."""

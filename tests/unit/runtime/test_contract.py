@@ -289,6 +289,27 @@ def test_a_provider_closes_by_silence_without_anybodys_help(
     assert [folded(node, ours.id).state for node in world.nodes] == ["closed", "closed"]
 
 
+def test_silence_accepts_nothing_that_its_provider_calls_failed(open_world: Open) -> None:
+    """HIRE-LIF-07: the hirer is out of reach until its review is over, and owes nothing, by the books of both."""
+
+    async def fails(_: Job) -> None:
+        world.cut = True
+        raise RuntimeError
+
+    world = open_world(handler=fails)
+    order = world.order()
+    ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M", heartbeat="PT1H")))
+    world.until("delivered", ours.id, world.provider)
+    world.settle(301)
+    assert folded(world.provider, ours.id).state == "closing"
+    world.cut = False
+    world.settle(600)
+    assert [folded(node, ours.id).state for node in world.nodes] == ["closed", "closed"]
+    books = {m.message.role: m.message for m in messages(world.hirer, ours.id) if isinstance(m.message, Closing)}
+    assert books["provider"].basis == "silence"
+    assert {role: one.settlement.amount for role, one in books.items()} == {"provider": "0", "hirer": "0"}
+
+
 # --- what is refused is not done
 
 

@@ -31,8 +31,8 @@ from undersigned.contract import (
 from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, digest_of, parse_duration, shift
 from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
-from undersigned.messages import Acceptance, Ruling
-from undersigned.protocol import OTHER, Contract, Engagement, Owe, basis
+from undersigned.messages import Acceptance, Delivery, Ruling
+from undersigned.protocol import OTHER, PROVIDER, Contract, Engagement, Owe, basis
 from undersigned.runtime.application import contained
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
@@ -414,12 +414,17 @@ def owed_price(conversation: Conversation, engagement: Engagement, ends_by: str 
         case "release":
             owed = conversation.release(detail).settlement
             return Price(amount=owed.amount, currency=owed.currency)
-        case "silence" if terms.on_silence == "accepted":
+        # Silence accepts what is called complete: nobody is paid for saying that it failed (HIRE-LIF-07).
+        case "silence" if terms.on_silence == "accepted" and _delivered_whole(conversation):
             return terms.price
         case "review" if detail == "accepted":
             return terms.price
         case _:
             return share(terms, criteria_met(conversation))
+
+
+def _delivered_whole(conversation: Conversation) -> bool:
+    return conversation.last("Delivery", Delivery, PROVIDER).outcome == "complete"
 
 
 def _ruled(conversation: Conversation) -> Price:
