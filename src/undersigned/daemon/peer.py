@@ -386,11 +386,14 @@ class Peer(Agent):
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `deliverable` names what is to be delivered, one thing or several
         (default: what the provider says). `criteria` (id to text) are what the delivery is held to; `review`, which is
-        `async`, says for each whether it is met, and neither is of use without the other, unless there is a `verifier`.
-        If it raises, nothing is signed: it is called again while there is time for the review, after which the price is
-        owed as a rule, so let it catch what bad work can cause. `reviewers` of this peer, by kind of task, has the one
-        that is called without it, and after a restart. `approve` answers what the
-        scope allows only with a person's yes; without it people answer with `undersigned contract approve`. `at` is the
+        `async`, gets a `Reviewed` and returns a dict with True or False for each, whether it is met; neither is of use
+        without the other, unless there is a `verifier`. If it raises, or returns anything else, nothing is signed: it
+        is called again while there is time for the review, after which the price is owed as a rule, so let it catch
+        what bad work can cause. `reviewers` of this peer, by kind of task, has the one that is called without it, and
+        after a restart. `approve`, which is `async`, answers what the scope allows only with a person's yes: it gets
+        what is asked for (`action`, `details`, `reason`, `explain()` for a line of all) and returns True, which is a
+        yes for once and an hour, False, or None to leave it to people, who answer with `undersigned contract approve`
+        as they do without it. `at` is the
         provider's URL, needed if its DID document does not say. `decide_seconds` is all the time until both are bound
         or it is withdrawn, people's approval on either side included; by default 15 minutes, or an hour if our own
         policy asks people. A provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is

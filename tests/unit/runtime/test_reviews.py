@@ -47,6 +47,22 @@ async def a_word(_: Reviewed) -> str:
     return "yes"
 
 
+async def misspelt(_: Reviewed) -> dict[str, bool]:
+    return {"hole": True}
+
+
+async def not_quite_true(_: Reviewed) -> dict[str, Any]:
+    return {"whole": 1}
+
+
+async def more(_: Reviewed) -> dict[str, bool]:
+    return {"whole": True, "hole": False}
+
+
+async def left_out(_: Reviewed) -> dict[str, bool]:
+    return {}
+
+
 def plain(_: Reviewed) -> dict[str, bool]:
     return {"whole": True}
 
@@ -73,8 +89,10 @@ def waiting(open_world: Open, review: Any) -> tuple[World, Conversation]:
         (exits, "SystemExit: 1"),
         (gives_up, "it gave up something it waited for"),
         (misconfigured, "missing_extra: what reads it is not installed"),
-        (nothing, "TypeError: "),
-        (a_word, "ValueError: "),
+        (nothing, "expected a dict with True or False for each criterion, such as {'whole': True}; got None"),
+        (a_word, "such as {'whole': True}; got 'yes'"),
+        (misspelt, "expected whole; got 'hole' in its place"),
+        (not_quite_true, "whole: expected True or False; got 1"),
         ("no function", "TypeError: "),
     ],
 )
@@ -85,7 +103,7 @@ def test_a_defect_of_the_hirers_own_is_no_verdict(open_world: Open, review: Any,
     told = [one for one in logs if one["event"] == "review failed"]
     assert 3 <= len(told) <= 5, "ever more slowly"
     assert all(why in one["error"] for one in told)
-    assert all(one["exc_info"] is not None for one in told)
+    assert all((one["exc_info"] is None) == ("answered wrongly" in one["error"]) for one in told)
     noted = [text for kind, text in facts(world.hirer, ours.id) if kind == "review-failed"]
     assert len(noted) == 1
     assert why in noted[0]
@@ -114,6 +132,17 @@ def test_what_it_finds_wrong_with_the_work_is_a_verdict(open_world: Open) -> Non
     ours = world.begin(criteria=CRITERIA)
     world.settle(30)
     assert reviews(world, ours.id) == ["rejected"]
+
+
+@pytest.mark.parametrize(("review", "verdict"), [(more, "accepted"), (left_out, "rejected")])
+def test_a_criterion_that_the_contract_lacks_is_nothing_and_one_left_out_is_not_met(
+    open_world: Open, review: Any, verdict: str
+) -> None:
+    world = open_world()
+    world.hirer.reviewers["summary"] = review
+    ours = world.begin(criteria=CRITERIA)
+    world.settle(30)
+    assert reviews(world, ours.id) == [verdict]
 
 
 def hired(world: World, function: Any, **timing: Any) -> tuple[list[Event], asyncio.Task[HireResult]]:

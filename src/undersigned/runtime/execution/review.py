@@ -9,9 +9,10 @@ Source: protocol-spec/08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import reprlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import structlog
@@ -72,10 +73,11 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
-"""Says for each acceptance criterion, by id, whether it is met. One that is left out is not.
+"""Says for each acceptance criterion, by id, True or False: whether it is met. One that is left out is not, unless
+another is named in its place that the contract has not.
 
 A `FormatError` or `VerificationError` that it raises says that what was delivered does not hold. Whatever else it
-raises says nothing about the work, and no verdict is signed for it.
+raises says nothing about the work, nor does an answer of another form, and no verdict is signed for it.
 """
 
 
@@ -174,7 +176,7 @@ class Reviews:
     async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
         why = plain(str(error), MAX_WHY)
-        hint = "it is called again; if it goes on to raise, the contract says what our silence means"
+        hint = "it is called again; if it goes on to fail, the contract says what our silence means"
         _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=error.__cause__)
         if conversation.facts.get(REVIEW_FAILED) != why:
             try:
@@ -402,15 +404,14 @@ class Reviews:
             raise _NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
         inputs = await self._inputs(conversation)
         try:
-            found = dict(await contained(partial(reviewer, Reviewed(document, inputs, artifacts))))
+            given: object = await contained(partial(reviewer, Reviewed(document, inputs, artifacts)))
         except UndersignedError as error:
             if isinstance(error, FormatError | VerificationError) or error.retryable or of_store(error):
                 raise
             raise _NoVerdict(str(error)) from error
         except Exception as exc:
             raise _NoVerdict(in_short(exc)) from exc
-        # True and nothing else counts as met, whatever the application gave.
-        return {id: met is True for id, met in found.items()}
+        return _said(given, _criterion_ids(document))
 
     async def check_review(
         self, conversation: Remembered, review: Review, document: DidDocument, delivery: Delivery
@@ -486,6 +487,29 @@ def _criteria_of(
         note = "judged by the verifier, as a whole"
     is_met = (met or {}).get
     return tuple(CriterionVerdict(id=id, met=is_met(id, False), note=note) for id in _criterion_ids(document))
+
+
+def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
+    """What the function that reviews said of `criteria`.
+
+    Raises:
+        _NoVerdict: It is no answer. A misspelt name, or a 1 for True, is a defect of our own program.
+    """
+    wrong = "the review answered wrongly"
+    if not isinstance(given, Mapping):
+        expected = f"a dict with True or False for each criterion, such as {{{criteria[0]!r}: True}}"
+        raise _NoVerdict(f"{wrong}: expected {expected}; got {reprlib.repr(given)}")
+    found = cast("Mapping[object, object]", given)
+    unknown = [reprlib.repr(id) for id in found if id not in criteria]
+    if unknown and (left := [id for id in criteria if id not in found]):
+        raise _NoVerdict(f"{wrong}: expected {', '.join(left)}; got {', '.join(unknown[:MAX_TOLD])} in its place")
+    said: dict[str, bool] = {}
+    for id in criteria:
+        met = found.get(id, False)
+        if not isinstance(met, bool):
+            raise _NoVerdict(f"{wrong}: {id}: expected True or False; got {reprlib.repr(met)}")
+        said[id] = met
+    return said
 
 
 def _reviewed(
