@@ -414,9 +414,12 @@ class Peer(Agent):
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
             LocalProtocolError: `wrong_state`: this peer is not started; `connection_closed`: it was closed.
-            PolicyError: `policy_denied` and others: one side said no. `detail` has the `engagement`, the digest of the
-                `withdrawal`, and what is `needed`.
+            PolicyError: `policy_denied` and others: one side said no, and `detail` has the digest of the `withdrawal`,
+                and what is `needed`; or the work was not done (`upstream_failed`), or nobody knows yet (`in_doubt`).
+            VerificationError: `evidence_invalid` and others: the delivery was rejected, for what the message says.
             TransportError, ResolutionError: The provider was not reached.
+
+        Of what is raised once there is an engagement, `detail` has the `engagement`.
         """
         if task == "sbom" and review is None:
             Thread(target=_load_sbom, name="undersigned-sbom", daemon=True).start()

@@ -11,7 +11,7 @@ import pytest
 
 from runtimes import World
 from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
-from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order
+from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, Reviewed
 from undersigned.runtime.agent.hire import Begin
 from undersigned.runtime.engagement.turn import Hears
 
@@ -171,6 +171,45 @@ def test_who_was_not_reached_is_told_why(open_world: Open) -> None:
     with pytest.raises(TransportError, match=r"no TLS there; tried for 30 s") as caught:
         task.result()
     assert caught.value.code == "handshake_failed"
+
+
+async def fails(_: Job) -> None:
+    raise ValueError("no such page")
+
+
+async def is_missed(_: Reviewed) -> dict[str, bool]:
+    return {"whole": False}
+
+
+def under(world: World, what: str) -> dict[str, Any]:
+    """A world in which a hire ends so, and what more is ordered."""
+    if what == "rejected":
+        world.hirer.reviewers["summary"] = is_missed
+        return {"criteria": {"whole": "nothing is missing"}}
+    return {"price": "1 EUR"} if what == "denied" else {}
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        ("failed", "upstream_failed"),
+        ("rejected", "evidence_invalid"),
+        ("denied", "policy_denied"),
+        ("away", "unreachable"),
+    ],
+)
+def test_whatever_it_ends_with_names_the_engagement(what: str, code: str, open_world: Open) -> None:
+    """Two at a time: each has its own, though what keeps the provider away is the same."""
+    world = open_world(held=what == "away", **({"handler": fails} if what == "failed" else {}))
+    world.hirer.links.last_error[world.provider.did] = TransportError("unreachable", "nobody listens")
+    options = under(world, what)
+    both = [hired(world, **options) for _ in range(2)]
+    world.settle(60)
+    errors = [task.exception() for _, task in both]
+    assert [error.code for error in errors if isinstance(error, UndersignedError)] == [code, code]
+    told = [error.detail.get("engagement") for error in errors if isinstance(error, UndersignedError)]
+    assert told == [hire.engagement for hire, _ in both]
+    assert told[0] != told[1]
 
 
 def test_who_has_answered_may_take_its_time(open_world: Open) -> None:

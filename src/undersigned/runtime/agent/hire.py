@@ -252,7 +252,11 @@ class Hire:
                 peer.changes.answers.by[conversation.id] = self._approve
             if self._called_off is not None:
                 await self.cancel(self._called_off)
-            return await self._follow(conversation)
+            try:
+                return await self._follow(conversation)
+            except UndersignedError as error:
+                error.detail.setdefault("engagement", conversation.id)
+                raise
         finally:
             peer.waits.discard(self._close)
             peer.watchers.unfollow(self._hear)
@@ -286,7 +290,7 @@ class Hire:
             tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
             why = self._in_vain
             error = type(why)(why.code, f"{why.message}; {tried}")
-            error.detail = why.detail
+            error.detail = dict(why.detail)
             raise error
         if self._unclosed is not None and not conversation.said("Review", "hirer"):
             raise self._unclosed
