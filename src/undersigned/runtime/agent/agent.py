@@ -180,7 +180,7 @@ class Agent(AgentBase):
     async def _start(self) -> None:
         self.closing = False
         self.load_offers()  # first: what is wrong with the settings is found before anything is opened
-        self.approvals = approvals = Approvals(self)
+        self.approvals = Approvals(self)
         self.gatherer.reopen()
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
@@ -200,7 +200,7 @@ class Agent(AgentBase):
             above=self.subcontracts.admits,
             labels=self.home.labels,
         )
-        self.meeting = Meeting(self, approvals)
+        self.meeting = Meeting(self, self.approvals)
         self.witnesses = Witnesses(
             self.home.witnesses, self.ledger, self.own.id, self.log_key, self.gatherer, self.clock
         )
