@@ -47,6 +47,7 @@ from undersigned.runtime import (
     SystemClock,
     Wanted,
     awaited,
+    books_differ,
     came_early,
     held_until,
     leave_order,
@@ -122,6 +123,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
                 for one in closings
             },
             "due": from_struct(unpaid) if unpaid else None,
+            "booksDiffer": [from_struct(one) for one in books_differ(facts)],
             "early": [from_struct(one) for one in came_early(facts)],
             "booksWait": waits,
         }
@@ -141,6 +143,8 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     for one in closings:
         said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
         out.line(f"Books         of the {one.role}: {one.settlement.amount} {one.settlement.currency} owed{said}")
+    for one in books_differ(facts):
+        out.line(f"Books differ  {plain(one.explain(), 300)}")
     if unpaid is not None:
         out.line(f"Waits         for our word about {unpaid.amount} {unpaid.currency}:")
         out.line(f"              {typed('contract settle {} --home {}', under.digest, opened.path)}")

@@ -314,6 +314,7 @@ def _tell_result(
             "contract": result.contract,
             "price": result.price,
             "criteria": result.criteria,
+            "booksDiffer": [from_struct(one) for one in result.books],
             "artifacts": {name: result.artifacts.size(name) for name in result.artifacts},
             "written": {name: str(one.path) for name, one in written.items()},
             "unwritten": {name: why(error) for name, error in failed.items()},
@@ -323,6 +324,8 @@ def _tell_result(
     )
     out.line()
     out.line(f"accepted; owed {result.price}", style="bold green")
+    for one in result.books:
+        out.line(f"  books      the provider's differ: {plain(one.explain(), 300)}", style="yellow")
     out.line(f"  contract   {result.contract} with {result.provider}")
     met = [name for name, held in result.criteria.items() if held]
     out.line(f"  met        {plain(', '.join(met)) or 'no criteria were agreed'}")

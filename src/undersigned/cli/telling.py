@@ -48,7 +48,16 @@ from undersigned.messages import (
     Withdraw,
 )
 from undersigned.protocol import ENDED
-from undersigned.runtime import ClockHeld, DomainLink, Event, SystemClock, Transfer, came_early, load_engagement
+from undersigned.runtime import (
+    ClockHeld,
+    DomainLink,
+    Event,
+    SystemClock,
+    Transfer,
+    books_differ,
+    came_early,
+    load_engagement,
+)
 
 from .output import Out, bytes_in_words, counted, plain
 
@@ -118,7 +127,8 @@ def summary_of(message: Message) -> str:
                 return f"{message.verdict}, {met}"
             return f"{message.verdict} by the verifier {plain(verifier, 100)}; {met} by the hirer's own check"
         case Closing():
-            return f"basis {message.basis}, owed {message.settlement.amount} {message.settlement.currency}"
+            objects = f"; objects: {plain(message.objection, 160)}" if message.objection else ""
+            return f"basis {message.basis}, owed {message.settlement.amount} {message.settlement.currency}{objects}"
         case Suspend():
             return f"{message.reason}, until {message.until}"
         case Resume():
@@ -310,6 +320,9 @@ def noted(name: str, text: str) -> str:
     try:
         if name == "early":
             return "; ".join(f"BEFORE ITS TIME: {plain(one.explain(), 300)}" for one in came_early({name: text})[-1:])
+        if name == "books":
+            differ = "; ".join(plain(one.explain(), 300) for one in books_differ({name: text}))
+            return f"THE BOOKS DIFFER: {differ}" if differ else "the books of the other side are as ours now"
         if name == "approvals":
             said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])
             last = said[-1] if said else {}

@@ -46,6 +46,7 @@ from undersigned.runtime.evidence.judging import judge_pack
 from undersigned.runtime.evidence.reliance import open_engagements
 from undersigned.runtime.evidence.tracing import OwnEvidence, gather_evidence, verified_pack
 from undersigned.runtime.evidence.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
+from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.changes import Changes
 from undersigned.runtime.execution.contract_orders import Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.execution.gate import Gate, Permit, Refusal, Resolver
@@ -133,6 +134,7 @@ __all__ = [
     "ContractOrder",
     "ControlPart",
     "Conversation",
+    "Differs",
     "DomainLink",
     "Event",
     "Fields",
@@ -198,6 +200,7 @@ __all__ = [
     "asked_by",
     "awaited",
     "beside",
+    "books_differ",
     "bytes_limits",
     "came_early",
     "checked_demands",

@@ -113,6 +113,13 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
             "BEFORE ITS TIME: Breach (cureBy) sets 2026-11-25T12:00:00Z; by our record not before 2026-11-25T13:00:00Z",
         ),
         ("early", "[]", ""),
+        (
+            "books",
+            '[{"what":"owed","ours":"4 EUR","theirs":"400 EUR"},{"what":"basis","ours":"review","theirs":"silence"}]',
+            "THE BOOKS DIFFER: owed: 400 EUR by the other side, 4 EUR by ours; "
+            "basis: silence by the other side, review by ours",
+        ),
+        ("books", "[]", "the books of the other side are as ours now"),
         ("something-new", "{}", ""),
     ],
 )
@@ -121,7 +128,8 @@ def test_what_was_noted_is_told(name: str, fact: str, said: str) -> None:
 
 
 @given(
-    st.sampled_from(["early", "order", "decision", "refused-action", "renewed", "rejected", "x"]), st.text(max_size=200)
+    st.sampled_from(["early", "books", "order", "decision", "refused-action", "renewed", "rejected", "x"]),
+    st.text(max_size=200),
 )
 def test_notes_are_printable_whatever_they_hold(name: str, text: str) -> None:
     assert noted(name, text).isprintable()

@@ -28,6 +28,7 @@ from undersigned.protocol import ENDED
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import EARLY, Event, Hears
+from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.changes import owed_price
 from undersigned.runtime.execution.requests import Approves
 from undersigned.runtime.execution.review import REVIEW_FAILED, Reviewer
@@ -104,6 +105,8 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
     price: str
     """What is owed, `4 EUR`."""
     criteria: dict[str, bool]
+    books: tuple[Differs, ...] = ()
+    """What the provider's books say otherwise than ours, as far as they have come."""
     unclosed: UndersignedError | None = None
     """Why the books of one side were not taken by the other, though the work was: `ledger_diverged`."""
 
@@ -121,6 +124,7 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
     def explain(self) -> str:
         """The result in a few lines."""
         lines = [f"contract {self.contract} with {self.provider}", f"owed {self.price}"]
+        lines += [f"the books differ: {one.explain()}" for one in self.books]
         lines += [f"artifact {name}: {self.artifacts.size(name)} bytes" for name in self.artifacts]
         lines += [f"criterion {name}: {'met' if met else 'not met'}" for name, met in self.criteria.items()]
         return "\n".join(lines)
@@ -403,7 +407,9 @@ class Hire:
             price, early = owed_price(conversation, engagement), ""
             if EARLY in conversation.facts:
                 early = "; what ended it came before its time by our record, and our books object: see 'contract show'"
-            text = f"the contract ended without a review: {ends}; owed by it: {price.amount} {price.currency}{early}"
+            differ = "".join(f"; the books differ in {one.explain()}" for one in books_differ(conversation.facts))
+            text = f"the contract ended without a review: {ends}; owed by it: {price.amount} {price.currency}"
+            text += early + differ
             raise PolicyError("upstream_failed", text)
         review = conversation.last("Review", Review, "hirer")
         delivery = conversation.last("Delivery", Delivery, "provider")
@@ -435,6 +441,7 @@ class Hire:
             artifacts=await Contents.of(self._peer.artifacts, {a.name: a.digest for a in delivery.artifacts}),
             price=f"{price.amount} {price.currency}",
             criteria=criteria,
+            books=books_differ(conversation.facts),
             unclosed=self._unclosed,
         )
 

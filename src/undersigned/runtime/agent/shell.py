@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from undersigned.encoding import Did, EngagementId
 from undersigned.ledger import Blob, Ledger
+from undersigned.messages import Closing
 from undersigned.protocol import ENDED, Cascade, Engagement, Finished, Free, Owe, Reserve
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Booked, Declined, Event, Say
+from undersigned.runtime.execution.books import compared
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
 from undersigned.transport import Allowance
 
@@ -135,6 +138,14 @@ class Shell:
             await agent.subcontracts.tell(conversation, effect)
 
         agent.spawn(told(), f"cascade {effect.child[-8:]}")
+
+    async def compared(
+        self, conversation: Remembered, engagement: Engagement, theirs: Closing
+    ) -> tuple[tuple[str, str], ...]:
+        """What is to be noted of a `Closing` that was taken, if it says something else than what we hold."""
+        contract = engagement.contract
+        usage = () if contract is None else await self._agent.gate.usage(contract.digest)
+        return compared(conversation, engagement, theirs, usage)
 
     # ------------------------------------------------------------------ what became of it
 

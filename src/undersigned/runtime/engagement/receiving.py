@@ -117,6 +117,10 @@ class Receiver(Speaker):
             turn.event("received" if how == "applies" else how, body.type, message=body)
             if how == "applies" and (found := early(before, Received(message, now))) is not None:
                 self._note_early(turn, found)
+            if how == "applies" and isinstance(body, Closing):
+                for name, value in await self.shell.compared(self, after, body):
+                    turn.fact(self.shell.identity.did, name, value)
+                    self.note(name, value)
             return
         if kept and not isinstance(body, Progress):  # an older number of which tells nothing
             turn.notices.add(message.digest)

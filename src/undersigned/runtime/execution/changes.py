@@ -399,7 +399,7 @@ def _counted(terms: Terms) -> set[tuple[str, str]]:
     return {(grant.id, limit.unit) for grant in scope.grants for limit in grant.limits if limit.per is None}
 
 
-def owed_price(conversation: Conversation, engagement: Engagement, ends_by: str | None = None) -> Price:
+def owed_price(conversation: Remembered, engagement: Engagement, ends_by: str | None = None) -> Price:
     """What the contract's end makes due, by the strongest of what ended it, or by what is about to (`ends_by`).
 
     Raises:
@@ -423,11 +423,11 @@ def owed_price(conversation: Conversation, engagement: Engagement, ends_by: str 
             return share(terms, criteria_met(conversation))
 
 
-def _delivered_whole(conversation: Conversation) -> bool:
+def _delivered_whole(conversation: Remembered) -> bool:
     return conversation.last("Delivery", Delivery, PROVIDER).outcome == "complete"
 
 
-def _ruled(conversation: Conversation) -> Price:
+def _ruled(conversation: Remembered) -> Price:
     """Of two rulings, the one with the lower digest counts."""
     rulings = [
         conversation.last("Ruling", Ruling, role).ruling

@@ -26,6 +26,7 @@ from undersigned.protocol import HIRER, OTHER, Engagement, Owe
 from undersigned.runtime.application import contained, contained_call
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ class Settlements:
             await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))
 
 
-def criteria_met(conversation: Conversation) -> frozenset[str]:
+def criteria_met(conversation: Remembered) -> frozenset[str]:
     """The acceptance criteria that the hirer's last `Review` found met."""
     if not conversation.said("Review", HIRER):
         return frozenset()

@@ -1,0 +1,119 @@
+"""What the books of the other side say otherwise is told to this side's owner while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from runtimes import Node, World, facts
+from undersigned.encoding import base64url_encode
+from undersigned.messages import Settled, Usage
+from undersigned.runtime import Conversation, Differs, Hire, HireResult, Job, Order, books_differ
+from undersigned.runtime.engagement.turn import Hears
+from undersigned.testing import Say, closing
+from unit.runtime.test_objections import lies
+
+Open = Callable[..., World]
+COUNT = "usage of 'read-1' in 'count'"
+
+
+async def reads(job: Job) -> None:
+    """Uses the grant once, and delivers."""
+    await job.deliver("summary.txt", await job.read("report"))
+
+
+def reviewed(open_world: Open) -> tuple[World, Conversation]:
+    """The hirer has said what it makes of the delivery, which the provider has not heard."""
+    world = open_world(handler=reads, held=True)
+    ours = world.begin(world.order())
+    world.until("delivered", ours.id, world.provider)
+    world.until("closing", ours.id, world.hirer)
+    return world, ours
+
+
+def books(world: World, node: Node, **members: Any) -> Say:
+    """A `Closing` with the log of `node` as it stands."""
+    note = world.run(node.papers.checkpoint())
+    return closing(checkpoint="u" + base64url_encode(note.encode()), checkpoint_at=world.clock.now(), **members)
+
+
+def told(world: World, node: Node, ours: Conversation) -> tuple[Differs, ...]:
+    return books_differ(dict(facts(node, ours.id)))
+
+
+def test_books_that_agree_are_not_told_of(open_world: Open) -> None:
+    world = open_world(handler=reads)
+    ours = world.begin(world.order())
+    world.until("closed", ours.id)
+    for node in world.nodes:
+        assert told(world, node, ours) == ()
+        assert [event for event in node.events if event.type == "books"] == []
+
+
+def test_other_books_are_told_as_they_come(open_world: Open) -> None:
+    """What is owed, what was delivered, and usage below what our own gate counted; once, and after a restart too."""
+    world, ours = reviewed(open_world)
+    lie = books(world, world.provider, settlement=Settled(amount="400", currency="EUR"), delivery=None, usage=())
+    with capture_logs() as logged:
+        lies(world, world.hirer, ours.id, lie)
+    found = {one.what: one for one in told(world, world.hirer, ours)}
+    assert found.keys() == {"owed", "delivery", COUNT}
+    assert found["owed"] == Differs("owed", "4 EUR", "400 EUR")
+    assert found["delivery"].theirs == "none"
+    assert found[COUNT] == Differs(COUNT, "1", "0")
+    (event,) = (event for event in world.hirer.events if (event.kind, event.type) == ("noted", "books"))
+    assert "400 EUR" in event.detail
+    (warned,) = (one for one in logged if one["event"] == "the books of the other side differ")
+    assert "owed: 400 EUR by the other side, 4 EUR by ours" in warned["error"]
+    again = world.restart(world.hirer)
+    assert {one.what for one in told(world, again, ours)} == found.keys()
+
+
+def test_a_provider_may_use_what_no_gate_of_the_hirers_sees(open_world: Open) -> None:
+    world, ours = reviewed(open_world)
+    usage = (Usage(clause="read-1", unit="count", amount="9"), Usage(clause="own", unit="tokens", amount="7"))
+    lies(world, world.hirer, ours.id, books(world, world.provider, settlement=settled(ours), usage=usage))
+    assert told(world, world.hirer, ours) == ()
+
+
+def test_a_provider_hears_of_a_hirer_that_counts_more_and_owes_less(open_world: Open) -> None:
+    """What a hirer writes into its names is told in one line of ASCII."""
+    world = open_world(handler=reads, held=True)
+    ours = world.begin(world.order())
+    world.until("closing", ours.id, world.provider)
+    usage = (Usage(clause="read-1", unit="count", amount="9"), Usage(clause="\u202eeno", unit="count", amount="1"))
+    lie = books(world, world.hirer, settlement=Settled(amount="0", currency="EUR"), usage=usage)
+    lies(world, world.provider, ours.id, lie)
+    found = told(world, world.provider, ours)
+    assert [one.what for one in found] == ["owed", COUNT, "usage of '\\u202eeno' in 'count'"]
+    assert (found[0].ours, found[0].theirs) == ("4 EUR", "0 EUR")
+
+
+def test_who_hires_hears_of_it_with_the_result(open_world: Open) -> None:
+    world, ours = reviewed(open_world)
+
+    async def order() -> Order:
+        return world.hirer.hirer.order(ours)
+
+    async def begin(_: Order, hears: Hears) -> Conversation:
+        world.hirer.watchers.follow(ours.id, hears)
+        return ours
+
+    async def result() -> HireResult:
+        return await Hire(world.hirer, order(), None, begin=begin)
+
+    waits = world.loop.create_task(result())
+    world.settle()
+    lies(world, world.hirer, ours.id, books(world, world.provider, settlement=Settled(amount="400", currency="EUR")))
+    world.settle(5)
+    hired = waits.result()
+    assert hired.price == "4 EUR"
+    assert [one.theirs for one in hired.books if one.what == "owed"] == ["400 EUR"]
+    assert "the books differ: owed: 400 EUR by the other side, 4 EUR by ours" in hired.explain()
+
+
+def settled(ours: Conversation) -> Settled:
+    price = ours.offered().terms.price
+    return Settled(amount=price.amount, currency=price.currency)
