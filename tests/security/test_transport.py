@@ -1027,11 +1027,11 @@ async def test_a_url_that_is_none_of_a_peer_is_refused(url) -> None:
 
 
 async def test_each_failed_handshake_is_one_line_and_there_are_not_any_number() -> None:
-    """Code and address, whatever went wrong; after so many in a minute the next line says how many were left out."""
+    """Code, address and the beginning of why; after so many in a minute the next line says how many were left out."""
 
     async def accept(channel: Channel) -> None:
         await channel.receive()
-        raise ProofError("proof_invalid", "not theirs")
+        raise ProofError("proof_invalid", "not theirs" * 100)
 
     with capture_logs() as logs:
         async with served(msgspec.structs.replace(LISTENING, failures=1000)) as serving:
@@ -1052,6 +1052,9 @@ async def test_each_failed_handshake_is_one_line_and_there_are_not_any_number() 
     assert [line["code"] for line in told[:2]] == ["version_not_supported", "proof_invalid"]
     assert [line["untold"] for line in told] == [0] * TOLD + [5]
     assert told[0]["log_level"] == "warning"
+    assert "came 'hire.v9" in told[0]["reason"]
+    assert told[-1]["reason"] == "expected version 13 of WebSocket; came '12'"
+    assert told[1]["reason"] == ("not theirs" * 100)[:256]
 
 
 # --- frames that are not ours (SC-18 and rule 5) --------------------------------------------------------------------

@@ -39,6 +39,8 @@ _ABSENT_BODY: Final = frozenset({"", "0"})
 TOLD: Final = 20
 """Failed handshakes that are logged in `TOLD_SECONDS`; the next line says how many were not."""
 TOLD_SECONDS: Final = 60.0
+MAX_REASON: Final = 256
+"""Characters that are logged of why one failed: strangers write in it."""
 _UNLISTED: Final = 'if a proxy of yours connects from there, name it in [listen] of the settings: proxies = ["{}"]'
 _NAMELESS: Final = "it is in proxies of [listen], and what it passed on names no caller: let it set X-Forwarded-For"
 _REFUSED: Final = {
@@ -399,15 +401,16 @@ class PublicListener:
         """Turns the request into a channel and has it served."""
         edge, transport = request.protocol, request.transport
 
-        def refused(status: int, code: str) -> web.Response:
-            self._failed(_remote(request), code)
+        def refused(status: int, code: str, reason: str) -> web.Response:
+            self._failed(_remote(request), code, reason=reason[:MAX_REASON])
             return error_response(status, code)
 
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
-            return refused(400, "version_not_supported")
-        if request.headers.get("Sec-WebSocket-Version") != "13":
-            response = refused(426, "version_not_supported")
+            return refused(400, "version_not_supported", f"expected the subprotocol {SUBPROTOCOL}; came {offered!r}")
+        version = request.headers.get("Sec-WebSocket-Version", "")
+        if version != "13":
+            response = refused(426, "version_not_supported", f"expected version 13 of WebSocket; came {version!r}")
             response.headers["Sec-WebSocket-Version"] = "13"
             return response
         limits = self.limits.channel
@@ -419,7 +422,7 @@ class PublicListener:
             max_msg_size=limits.max_message_bytes + 1,
         )
         if request.method != "GET" or not socket_.can_prepare(request).ok:
-            return refused(400, "bad_request")
+            return refused(400, "bad_request", f"expected a WebSocket handshake; came a {request.method} that is none")
         if not isinstance(edge, Edge) or transport is None:
             return error_response(500, "internal")
         socket_.headers["Server"] = (
@@ -427,7 +430,9 @@ class PublicListener:
         )
         channel = AcceptedChannel(socket_, transport, edge.ticket.address, limits, edge.proved)
         if not edge.watch(channel.broken):
-            return refused(400, "bad_request")
+            return refused(
+                400, "bad_request", "expected a WebSocket handshake alone on its connection; more came with it"
+            )
         await socket_.prepare(request)
         self._channels.add(channel)
         try:
@@ -435,7 +440,7 @@ class PublicListener:
         except UndersignedError as exc:
             _log.info("channel ended", address=channel.address, peer=channel.peer, code=exc.code, reason=exc.message)
             if channel.peer is None:
-                self._failed(channel.address, exc.code)
+                self._failed(channel.address, exc.code, reason=exc.message[:MAX_REASON])
             await channel.close(*closing(exc))
         except asyncio.CancelledError:
             raise
