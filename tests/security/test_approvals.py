@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,18 +10,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
-from approving import ALICE, ASKS, BOB, LONG, MALLORY, TWO, says, signed, waits
+from approving import ALICE, ASKS, BOB, LONG, MALLORY, TABLE, TWO, says, signed, waits
 from runtimes import Node, World, offices
+from undersigned.contract import Price
 from undersigned.encoding import JsonObject, canonicalize, decode_json, digest_bytes, from_struct
-from undersigned.errors import ProofError
+from undersigned.errors import PolicyError, ProofError, ScopeError
 from undersigned.ledger import Row
 from undersigned.messages import Offer, Withdraw, recorded_message
 from undersigned.proof import attach, prepare
-from undersigned.runtime import Home, WaitingTerms, drop_approval, waiting_terms
+from undersigned.runtime import Home, Job, WaitingTerms, drop_approval, waiting_terms
 from undersigned.trust import Put, approval, record_config
 
 Worlds = Callable[..., World]
+CHEAP = 'currency = "EUR"\nask_above = "5"\n' + TABLE
 SIGNING = {"Offer", "Acceptance", "Seal"}
 
 
@@ -87,6 +91,35 @@ def test_sc_112_the_control_case_with_both_approvers(worlds: Worlds) -> None:
         says(node, person)
     world.settle(LONG)
     assert [row.type for row in rows(node, hire.id)] == ["Offer", "Seal"]
+
+
+@pytest.mark.parametrize("owed", [Price(amount="1000", currency="EUR"), Price(amount="4", currency="BTC")])
+def test_sc_112_what_changes_a_contract_is_no_way_around_people(worlds: Worlds, owed: Price) -> None:
+    """HIRE-APR-01, HIRE-APR-08: a hire that was begun below the amount ends for no more, whoever offers it."""
+    world = worlds(CHEAP, handler=lingers)
+    hire, (node, other) = world.begin(), world.nodes
+    world.until("working", hire.id)
+    node.changes.consents = other.changes.consents = agrees
+    with pytest.raises((PolicyError, ScopeError)):
+        world.run(node.changes.release(hire, owed, "That will do."), 5)
+    with pytest.raises((PolicyError, ScopeError)):
+        world.run(node.changes.amend(hire, lambda terms: replace(terms, price=owed)), 5)
+    world.run(other.changes.release(other.the(), owed, "That will do."), 5)
+    world.settle(60)
+    assert hire.engagement.state == "working"
+    assert [row.type for row in rows(node, hire.id)] == ["Offer", "Seal"]
+    world.settle(3600)  # what was offered is over
+    world.run(node.changes.release(hire, Price(amount="4", currency="EUR"), "That will do."), 5)
+    world.settle(60)
+    assert hire.engagement.state == "closed"
+
+
+async def agrees(*_: object) -> bool:
+    return True
+
+
+async def lingers(_: Job) -> None:
+    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("member", ["verdict", "terms", "engagement", "provider"])

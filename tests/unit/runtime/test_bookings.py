@@ -179,6 +179,25 @@ def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None
     assert spent(world) == {"EUR": "6"}
 
 
+def test_a_release_beyond_the_budget_is_not_agreed_to(open_world: Open) -> None:
+    """HIRE-APR-08: nor is it spent by letting each other go, whoever of the two offers it; what is, is counted."""
+    world = open_world(handler=linger, **budget(Limit("EUR", "6"), Limit("USD", "3")))
+    conversation = world.begin()
+    world.until("working", conversation.id)
+    ours, theirs = world.hirer.changes, world.provider.changes
+    ours.consents = theirs.consents = agrees
+    for price in (Price(amount="7", currency="EUR"), Price(amount="4", currency="USD")):
+        with pytest.raises(PolicyError, match="limit of"):
+            world.run(ours.release(conversation, price, "That will do."), 5)
+        world.run(theirs.release(world.provider.the(), price, "That will do."), 5)
+        world.settle(30)
+        assert conversation.engagement.state == "working"
+    world.run(ours.release(conversation, Price(amount="3", currency="USD"), "That will do."), 5)
+    world.settle(30)
+    assert folded(world.hirer, conversation.id).state == "closed"
+    assert spent(world) == {"EUR": "0", "USD": "3"}
+
+
 async def agrees(*_: object) -> bool:
     return True
 

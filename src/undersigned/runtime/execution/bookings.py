@@ -136,6 +136,8 @@ class Bookings:
             match effect:
                 case Reserve():
                     booked = await self._take_money(conversation, engagement, effect)
+                case Free() if effect.key.startswith("free-contract:"):
+                    pass  # what a release owes may be of what was only promised, and is spent at the end
                 case Free():
                     taken = await self._open(MONEY, self._id(engagement, effect.digest))
                     booked = Booked(release=tuple(one.id for one in taken if not _signed(one)))
@@ -270,7 +272,8 @@ class Bookings:
         )
 
     async def promise_more(self, engagement: Engagement, price: Price, until: Instant) -> None:
-        """Promises what an amendment to this price costs more than what is committed, before it is signed.
+        """Promises what an amendment to this price, or a release for it, costs more than what is committed, before it
+        is signed.
 
         Raises:
             PolicyError: `policy_denied`: the budget does not carry it.
@@ -295,7 +298,7 @@ class Bookings:
             wanted = Reservation(MONEY, name, draws, until, self._agent.clock.now(), "capacity")
             await (self._shared or self._agent.ledger).reserve(wanted)
         except ScopeError as error:
-            raise PolicyError("policy_denied", f"an amendment to {price.amount} {price.currency}: {error}") from error
+            raise PolicyError("policy_denied", f"a change to {price.amount} {price.currency}: {error}") from error
 
     async def _spend(self, conversation: Conversation, engagement: Engagement) -> Booked:
         """What is owed at the end was spent; without a contract nothing is, and there may not even be an offer."""
@@ -310,7 +313,14 @@ class Bookings:
                 new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) in used]
                 settle.append(Settlement(one.id, {draw.key: used[_unit(draw)] for draw in new}))
                 counted |= {_limit(draw) for draw in new}
-        return Booked(settle=tuple(settle), release=tuple(one.id for one in taken if not _signed(one)))
+        for one in taken:
+            # Of a release in another currency nothing was committed, only promised.
+            new = [draw for draw in one.draws if not _signed(one) and _unit(draw) == owed.currency]
+            if new and not counted & {_limit(draw) for draw in new}:
+                settle.append(Settlement(one.id, {draw.key: owed.amount for draw in new}))
+                counted |= {_limit(draw) for draw in new}
+        done = {one.id for one in settle}
+        return Booked(settle=tuple(settle), release=tuple(one.id for one in taken if one.id not in done))
 
     def _require_budget(self, price: Price) -> None:
         """Returns if a price is in a currency of the budget, or that counts no money.

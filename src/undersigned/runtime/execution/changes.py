@@ -23,6 +23,7 @@ from undersigned.contract import (
     ContractDocument,
     Document,
     Price,
+    ReleaseDocument,
     Terms,
     countersigned,
     read_ruling,
@@ -32,7 +33,7 @@ from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, d
 from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Delivery, Ruling
-from undersigned.protocol import OTHER, PROVIDER, Contract, Engagement, Owe, basis
+from undersigned.protocol import HIRER, OTHER, PROVIDER, Contract, Engagement, Owe, basis
 from undersigned.runtime.application import contained
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
@@ -232,7 +233,9 @@ class Changes:
         """Offers other terms: what `terms` makes of those in force.
 
         Raises:
-            PolicyError: `policy_denied`: a limit lies below what is used, or the budget does not carry it.
+            PolicyError: `policy_denied`: a limit lies below what is used, or policy or budget do not carry it.
+            ScopeError: `approval_required`: people have to decide about these terms first.
+            VerificationError: What the other side showed does not hold any more.
             LocalProtocolError: Not ours to say now.
         """
         engagement = conversation.engagement
@@ -240,6 +243,8 @@ class Changes:
         wanted = terms(of.terms)
         await self._check_used(engagement, of.terms, wanted)
         await self._agent.subcontracts.amended(conversation, wanted)
+        # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
+        await self._agent.meeting.recheck(conversation, engagement, wanted, offering=True)
         await self._agent.bookings.promise_more(engagement, wanted.price, shift(self._agent.clock.now(), seconds))
         await self._offer(conversation, of, wanted, seconds)
 
@@ -247,6 +252,8 @@ class Changes:
         self, conversation: Conversation, owed: Price, reason: str, *, seconds: int = VALID_SECONDS
     ) -> None:
         """Offers to let each other go for `owed`. Raises as `amend`."""
+        until = shift(self._agent.clock.now(), seconds)
+        await self._check_owed(conversation, conversation.engagement, owed, until)
         await self._offer(conversation, conversation.offered(conversation.engagement), (owed, reason), seconds)
 
     async def _offer(
@@ -322,6 +329,8 @@ class Changes:
             until = self._agent.clock.now() if tabled is None else tabled.valid_until
             await self._agent.bookings.promise_more(engagement, document.terms.price, until)
             facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
+        elif isinstance(document, ReleaseDocument) and engagement.tabled is not None:
+            facts = await self._check_owed(conversation, engagement, document.settlement, engagement.tabled.valid_until)
         said = await self._agent.papers.acceptance(
             engagement,
             conversation.tabled_json(engagement),
@@ -335,9 +344,29 @@ class Changes:
         if isinstance(document, AmendmentDocument):
             await self._agent.subcontracts.amended(conversation, document.terms)
             facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
+        elif isinstance(document, ReleaseDocument) and engagement.tabled is not None:
+            facts = await self._check_owed(conversation, engagement, document.settlement, engagement.tabled.valid_until)
         cosignatures = await self._agent.witness.cosignatures(engagement.peer)
         said = await self._agent.papers.seal(engagement, self.leaf(conversation), cosignatures=cosignatures)
         return replace(said, facts=facts)
+
+    async def _check_owed(
+        self, conversation: Conversation, engagement: Engagement, owed: Price, until: Instant
+    ) -> tuple[tuple[str, str], ...]:
+        """Judges and promises a release by which we owe more than the price, as an amendment to that price would be
+        (HIRE-APR-08): else it is a way around policy, people and budget. The decision, as facts, if there is one.
+
+        Raises:
+            PolicyError, ScopeError, VerificationError: As `amend` and `Meeting.recheck`.
+        """
+        terms = conversation.offered(engagement).terms
+        more = owed.currency != terms.price.currency or compare_amounts(owed.amount, terms.price.amount) > 0
+        if engagement.role != HIRER or not more or owed.amount == "0":
+            return ()
+        terms = replace(terms, price=owed)
+        await self._agent.subcontracts.amended(conversation, terms)
+        await self._agent.bookings.promise_more(engagement, owed, until)
+        return recorded(await self._agent.meeting.recheck(conversation, engagement, terms))
 
     @staticmethod
     def leaf(conversation: Remembered) -> bytes:
