@@ -111,6 +111,28 @@ async def test_fresh_is_fetched_after_it_was_asked_for(kept: Kept) -> None:
     assert kept.host.asked == 2
 
 
+@pytest.mark.parametrize("as_text", [False, True], ids=["document", "JWT"])
+async def test_the_list_from_before_a_revocation_is_not_taken_again(kept: Kept, as_text: bool) -> None:
+    """It is its issuer's and valid still; who serves it is not the issuer. One that withdraws no less is taken."""
+    kept.host.as_text = as_text
+    old = kept.host.served()
+    kept.host.places.add(PLACE)
+    kept.host.now = kept.clock.advance(60)
+    assert await kept.look() == "revoked"
+    kept.host.body = old
+    for _ in range(2):
+        kept.at += 400
+        assert await kept.look() == "status_unavailable"
+        assert await kept.look(place=PLACE + 1) == "status_unavailable"
+    kept.host.body, kept.host.now = None, shift(kept.host.now, -1)
+    kept.at += 1
+    assert await kept.look() == "revoked", "another server of the issuer's, a second behind"
+    kept.host.places.clear()
+    kept.host.now = kept.clock.advance(1)
+    kept.at += 1
+    assert await kept.look() == "clear", "what its issuer clears is clear"
+
+
 async def test_a_list_that_asks_not_to_be_kept_is_not(kept: Kept) -> None:
     kept.host.ttl_seconds = 0
     for asked in (1, 2):

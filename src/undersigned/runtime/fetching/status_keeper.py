@@ -56,6 +56,17 @@ class _Kept(msgspec.Struct, frozen=True):
     size: int
 
 
+def _went_back(known: StatusList, found: StatusList) -> bool:
+    """Whether a list is older than the one known and does not show all that this withdrew. One that does is taken: of
+    two servers of an issuer one may be seconds behind.
+    """
+    if (found.credential.made or "") >= (known.credential.made or ""):
+        return False
+    length = max(len(known.bits), len(found.bits))
+    before, after = (int.from_bytes(bits.ljust(length, b"\0")) for bits in (known.bits, found.bits))
+    return bool(before & ~after)
+
+
 class StatusKeeper:
     """One per peer. `resolve` gives DID documents, `seconds` does not run back."""
 
@@ -193,6 +204,11 @@ class StatusKeeper:
             kept = self._verified(url, issuer, raw, digest, document, since)
         else:
             kept = await asyncio.to_thread(self._verified, url, issuer, raw, digest, document, since)
+        known = self._kept.get((url, issuer))  # as of now: another fetch may have ended meanwhile
+        if known is not None and _went_back(known.list, kept.list):
+            made, before = kept.list.credential.made, known.list.credential.made
+            text = f"{url} gives a list made {made}, without what one made {before} has withdrawn"
+            raise CredentialError("status_unavailable", text)
         self._keep((url, issuer), kept)
         return kept
 
