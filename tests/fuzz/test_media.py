@@ -26,7 +26,9 @@ def test_a_changed_picture_is_read_or_refused() -> None:
     about = ContractAssertion(
         contract=CONTRACT, document=ENGAGEMENT, task="picture", agent=PROVIDER.did, certificate=signer.serial
     )
-    signature = PROVIDER.sign(bytes_to_sign(png(), "image/png", about, signer))
+    signature = PROVIDER.sign(
+        bytes_to_sign(png(), "image/png", about, signer, keyid=PROVIDER.method, kind=PROVIDER.key.kind)
+    )
     whole = embed(png(), "image/png", about, signer, keyid=PROVIDER.method, signature=signature)
     given: dict[str, Any] = {"contract": CONTRACT, "agent": PROVIDER.did, "keys": PROVIDER.keys, "anchors": [root.der]}
     seen: set[str] = set()

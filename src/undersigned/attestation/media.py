@@ -25,7 +25,7 @@ from msgspec import Meta, Struct, structs
 from undersigned.attestation.dsse import pae, read_base64
 from undersigned.encoding import Did, Digest, JsonObject, canonicalize, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, ProofError, VerificationError
-from undersigned.keys import PublicKey
+from undersigned.keys import KeyKind, PublicKey
 
 try:
     import c2pa
@@ -52,6 +52,7 @@ MEDIA_TYPES: Final = frozenset(
 """What manifests are written into and read from here."""
 HARD_BINDINGS: Final = ("c2pa.hash.data", "c2pa.hash.bmff.v3", "c2pa.hash.bmff.v2", "c2pa.hash.bmff", "c2pa.hash.boxes")
 UNTRUSTED: Final = "signingCredential.untrusted"
+_SIGNATURE_BYTES: Final[Mapping[KeyKind, int]] = MappingProxyType({"Ed25519": 64, "P-256": 64, "P-384": 96})
 
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 
@@ -121,15 +122,20 @@ _ALGORITHMS: Final = MappingProxyType(
 )
 
 
-def bytes_to_sign(data: bytes, media_type: str, about: ContractAssertion, signer: MediaSigner) -> bytes:
-    """What a key of the agent signs before `embed`: the hard binding that these media get, and the assertion.
+def bytes_to_sign(
+    data: bytes, media_type: str, about: ContractAssertion, signer: MediaSigner, *, keyid: str, kind: KeyKind
+) -> bytes:
+    """What the key `keyid` of the agent, of this kind, signs before `embed`: the hard binding that these media get, and
+    the assertion.
 
-    The hash leaves the place of the manifest out, so it is known once any manifest is in.
+    The hash leaves the place of the manifest out. But media say in other places how long they are and where their parts
+    lie, so it is known once a manifest of the same length is in.
 
     Raises:
         FormatError: `bad_request`: no manifest can be written into these media, or by this signer.
     """
-    return _signed_bytes(about, read_manifest(_embedded(data, media_type, about, signer), media_type).binding)
+    signed = _signed_by(about, keyid, bytes(_SIGNATURE_BYTES[kind]))
+    return _signed_bytes(about, read_manifest(_embedded(data, media_type, signed, signer), media_type).binding)
 
 
 def embed(
@@ -140,8 +146,7 @@ def embed(
     Raises:
         As `bytes_to_sign`.
     """
-    signed = structs.replace(about, signature=Signature(keyid=keyid, sig=b64encode(signature).decode()))
-    return _embedded(data, media_type, signed, signer)
+    return _embedded(data, media_type, _signed_by(about, keyid, signature), signer)
 
 
 def read_manifest(data: bytes, media_type: str, anchors: Collection[bytes] = ()) -> Manifest:
@@ -211,8 +216,12 @@ def check_media(
     # Step 1: the manifest, and those of all ingredients.
     for code in found.failures:
         if code == UNTRUSTED:
-            if anchors:
-                raise VerificationError("attester_not_trusted", "the certificate comes from no anchor of the contract")
+            if anchors:  # a chain that is over leads to none either: then that is said, too
+                more = sorted({one for one in found.failures if one.startswith("signingCredential.")} - {UNTRUSTED})
+                text = (
+                    f"the certificate comes from no anchor of the contract{''.join(f'; {one!a:.100}' for one in more)}"
+                )
+                raise VerificationError("attester_not_trusted", text)
         elif code.endswith("Hash.mismatch"):
             raise VerificationError("digest_mismatch", f"the manifest is of other media: {code}")
         else:
@@ -238,6 +247,10 @@ def check_media(
 
 def _hash_of(bound: Mapping[str, Any]) -> tuple[str, str]:
     return str(bound.get("alg", "sha256")), str(bound["hash"])
+
+
+def _signed_by(about: ContractAssertion, keyid: str, signature: bytes) -> ContractAssertion:
+    return structs.replace(about, signature=Signature(keyid=keyid, sig=b64encode(signature).decode()))
 
 
 def _signed_bytes(about: ContractAssertion, binding: tuple[str, str]) -> bytes:

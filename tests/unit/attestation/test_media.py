@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from typing import Any
 
 import c2pa
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from contracts import ENGAGEMENT, PROVIDER, STRANGER
-from media import Authority, png
+from media import Authority, png, samples
 from parties import Party
 from undersigned.attestation.media import (
     LABEL,
+    MEDIA_TYPES,
     ContractAssertion,
     MediaSigner,
     bytes_to_sign,
@@ -28,6 +32,7 @@ CONTRACT = digest_bytes(b"contract")
 ROOT = Authority()
 SIGNER = ROOT.signer()
 PNG = "image/png"
+BY: dict[str, Any] = {"keyid": PROVIDER.method, "kind": PROVIDER.key.kind}
 
 
 def about(signer: MediaSigner = SIGNER, **changes: Any) -> ContractAssertion:
@@ -42,11 +47,15 @@ def about(signer: MediaSigner = SIGNER, **changes: Any) -> ContractAssertion:
 
 
 def made(
-    data: bytes, said: ContractAssertion | None = None, by: Party = PROVIDER, signer: MediaSigner = SIGNER
+    data: bytes,
+    said: ContractAssertion | None = None,
+    by: Party = PROVIDER,
+    signer: MediaSigner = SIGNER,
+    kind: str = PNG,
 ) -> bytes:
     said = said or about(signer)
-    signature = by.sign(bytes_to_sign(data, PNG, said, signer))
-    return embed(data, PNG, said, signer, keyid=by.method, signature=signature)
+    signature = by.sign(bytes_to_sign(data, kind, said, signer, keyid=by.method, kind=by.key.kind))
+    return embed(data, kind, said, signer, keyid=by.method, signature=signature)
 
 
 def code(data: bytes, **changes: Any) -> str:
@@ -88,6 +97,66 @@ def test_other_readers_read_it(picture: bytes) -> None:
     assert [one for one in failed if one != "signingCredential.untrusted"] == []
 
 
+@pytest.mark.parametrize("kind", sorted(MEDIA_TYPES))
+@pytest.mark.parametrize("key", ["Ed25519", "P-384"])
+def test_a_manifest_is_of_its_media_whatever_they_say_of_their_length(kind: str, key: Any) -> None:
+    """WAV, WebP, AVIF and MP4 say, outside the manifest, how long they are with it or where their parts lie then."""
+    agent = Party("an agent that makes media", key)
+    whole = made(samples()[kind], about(agent=agent.did), by=agent, kind=kind)
+    given: dict[str, Any] = {"contract": CONTRACT, "agent": agent.did, "keys": agent.keys, "anchors": [ROOT.der]}
+    assert check_media(whole, kind, **given).failures == ()
+    changed = whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:]
+    with pytest.raises(UndersignedError):
+        check_media(changed, kind, **given)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "over": ({"days": (-30, -1)}, "expired"),
+    "not yet": ({"days": (1, 30)}, "expired"),
+    "signs no media": ({"purpose": ExtendedKeyUsageOID.SERVER_AUTH}, "invalid"),
+    "signs certificates": ({"usages": ("digital_signature", "key_cert_sign")}, "invalid"),
+    "signs nothing": ({"usages": ("key_encipherment",)}, "invalid"),
+    "signed by another": ({"by": ec.generate_private_key(ec.SECP256R1())}, ""),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_certificate_that_is_not_to_be_relied_on_is_not(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's own tool writes such a manifest; who wants one puts the certificate into a good one and signs that. What
+    is wrong with it is said, beside that it leads to no anchor.
+    """
+    how, said = WRONG[wrong]
+    poser, good, bad = ROOT.posing(**how)
+    of, from_dict = about(poser), c2pa.Settings.from_dict
+    honest = MediaSigner(poser.certificates, ROOT.signer().sign)
+    monkeypatch.setattr(c2pa.Settings, "from_dict", lambda given: from_dict(_unchecked(given)))
+    signature = PROVIDER.sign(bytes_to_sign(png(), PNG, of, honest, **BY))
+    whole = embed(png(), PNG, of, poser, keyid=PROVIDER.method, signature=signature)
+    monkeypatch.undo()
+    assert whole.count(good) == 1
+    data = _summed(whole.replace(good, bad))
+    with pytest.raises(UndersignedError) as caught:
+        check_media(data, PNG, contract=CONTRACT, agent=PROVIDER.did, keys=PROVIDER.keys, anchors=[ROOT.der])
+    assert caught.value.code in ("attester_not_trusted", "proof_invalid")
+    assert said in caught.value.message
+    # Without anchors anybody's certificate will do, if it is one to sign media with, and in its time.
+    assert code(data, anchors=[]) == ("proof_invalid" if said else "")
+
+
+def _unchecked(settings: dict[str, Any]) -> dict[str, Any]:
+    """As the library is used to write, without its look at what it wrote."""
+    return (
+        settings | {"verify": settings["verify"] | {"verify_after_sign": False}} if "builder" in settings else settings
+    )
+
+
+def _summed(data: bytes) -> bytes:
+    """A picture whose chunk with the manifest was changed, with the sum that it has now."""
+    at = data.index(b"caBX")
+    end = at + 4 + int.from_bytes(data[at - 4 : at])
+    return data[:end] + zlib.crc32(data[at:end]).to_bytes(4) + data[end + 4 :]
+
+
 def test_media_that_were_changed_are_other_media(picture: bytes) -> None:
     place = picture.rindex(b"IDAT") + 6
     changed = picture[:place] + bytes([picture[place] ^ 1]) + picture[place + 1 :]
@@ -118,7 +187,7 @@ def test_the_agents_signature_has_one_form() -> None:
     """HIRE-KEY-02: the form of our own assertion is this protocol's, whatever C2PA takes of other signatures."""
     agent = Party("an agent with a curve", "P-256")
     said = about(agent=agent.did)
-    low = agent.sign(bytes_to_sign(png(), PNG, said, SIGNER))
+    low = agent.sign(bytes_to_sign(png(), PNG, said, SIGNER, keyid=agent.method, kind=agent.key.kind))
     high = low[:32] + (agent._order - int.from_bytes(low[32:])).to_bytes(32)
     for signature, expected in ((low, ""), (high, "proof_invalid")):
         data = embed(png(), PNG, said, SIGNER, keyid=agent.method, signature=signature)
@@ -130,7 +199,7 @@ def test_certificate_and_did_are_tied(picture: bytes) -> None:
     read = read_manifest(picture, PNG)
     assert read.assertion is not None
     assert read.assertion.signature is not None
-    sig = PROVIDER.sign(bytes_to_sign(png(), PNG, about(), SIGNER))
+    sig = PROVIDER.sign(bytes_to_sign(png(), PNG, about(), SIGNER, **BY))
     thief = ROOT.signer("Initech")
     stolen = embed(png(), PNG, about(), thief, keyid=PROVIDER.method, signature=sig)
     assert code(stolen) == "attester_not_trusted"
@@ -202,8 +271,8 @@ def test_ingredients_are_walked(picture: bytes) -> None:
 
 def test_what_cannot_carry_a_manifest_is_refused() -> None:
     with pytest.raises(FormatError):
-        bytes_to_sign(b"text", "text/plain", about(), SIGNER)
+        bytes_to_sign(b"text", "text/plain", about(), SIGNER, **BY)
     with pytest.raises(FormatError):
-        bytes_to_sign(b"no picture", PNG, about(), SIGNER)
+        bytes_to_sign(b"no picture", PNG, about(), SIGNER, **BY)
     with pytest.raises(FormatError):
         read_manifest(png(), "text/plain")

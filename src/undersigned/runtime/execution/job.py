@@ -547,7 +547,9 @@ class Job:
             agent=own.did,
             certificate=signer.serial,
         )
-        signed = await asyncio.to_thread(media.bytes_to_sign, data, kind, about, signer)
+        signed = await asyncio.to_thread(
+            partial(media.bytes_to_sign, data, kind, about, signer, keyid=own.method, kind=own.kind)
+        )
         signature = await own.sign(signed)
         whole = await asyncio.to_thread(
             partial(media.embed, data, kind, about, signer, keyid=own.method, signature=signature)
