@@ -34,12 +34,14 @@ except ImportError as exc:
 
 __all__ = [
     "LABEL",
+    "MAX_MEDIA_BYTES",
     "MEDIA_TYPES",
     "ContractAssertion",
     "Manifest",
     "MediaSigner",
     "bytes_to_sign",
     "check_media",
+    "check_size",
     "embed",
     "read_manifest",
 ]
@@ -50,6 +52,8 @@ MEDIA_TYPES: Final = frozenset(
     {"image/jpeg", "image/png", "image/webp", "image/tiff", "image/avif", "video/mp4", "audio/wav"}
 )
 """What manifests are written into and read from here."""
+MAX_MEDIA_BYTES: Final = 64 * 1024 * 1024
+"""Of media that are written into or read: the library holds them several times over, however they are given to it."""
 HARD_BINDINGS: Final = ("c2pa.hash.data", "c2pa.hash.bmff.v3", "c2pa.hash.bmff.v2", "c2pa.hash.bmff", "c2pa.hash.boxes")
 UNTRUSTED: Final = "signingCredential.untrusted"
 _SIGNATURE_BYTES: Final[Mapping[KeyKind, int]] = MappingProxyType({"Ed25519": 64, "P-256": 64, "P-384": 96})
@@ -122,6 +126,19 @@ _ALGORITHMS: Final = MappingProxyType(
 )
 
 
+def check_size(size: int) -> None:
+    """Returns if media of so many bytes are not too large for a manifest.
+
+    Raises:
+        FormatError: `too_large`.
+    """
+    if size > MAX_MEDIA_BYTES:
+        text = (
+            f"a manifest is written into media of at most {MAX_MEDIA_BYTES} bytes, and looked for in such; came {size}"
+        )
+        raise FormatError("too_large", text)
+
+
 def bytes_to_sign(
     data: bytes, media_type: str, about: ContractAssertion, signer: MediaSigner, *, keyid: str, kind: KeyKind
 ) -> bytes:
@@ -132,7 +149,8 @@ def bytes_to_sign(
     lie, so it is known once a manifest of the same length is in.
 
     Raises:
-        FormatError: `bad_request`: no manifest can be written into these media, or by this signer.
+        FormatError: `bad_request`: no manifest can be written into these media, or by this signer; `too_large`: they
+            are more than 64 MiB with it.
     """
     signed = _signed_by(about, keyid, bytes(_SIGNATURE_BYTES[kind]))
     return _signed_bytes(about, read_manifest(_embedded(data, media_type, signed, signer), media_type).binding)
@@ -154,10 +172,12 @@ def read_manifest(data: bytes, media_type: str, anchors: Collection[bytes] = ())
 
     Raises:
         VerificationError: `digest_mismatch`: there is no manifest, or none with a hard binding.
-        FormatError: `bad_request`: such media are not read; `schema_violation`: our assertion is not of its form.
+        FormatError: `bad_request`: such media are not read; `too_large`: more than 64 MiB; `schema_violation`: our
+            assertion is not of its form.
     """
     if media_type not in MEDIA_TYPES:
         raise FormatError("bad_request", f"no manifest is read from {media_type!a:.100}")
+    check_size(len(data))
     trust = {"trust_anchors": "".join(map(_pem, anchors))} if anchors else {}
     settings = {
         # Nothing is fetched: what a file names must not decide whom we call.
@@ -262,6 +282,7 @@ def _signed_bytes(about: ContractAssertion, binding: tuple[str, str]) -> bytes:
 def _embedded(data: bytes, media_type: str, about: ContractAssertion, signer: MediaSigner) -> bytes:
     if media_type not in MEDIA_TYPES:
         raise FormatError("bad_request", f"no manifest is written into {media_type!a:.100}")
+    check_size(len(data))
     created: JsonObject = {"actions": [{"action": "c2pa.created", "digitalSourceType": _SOURCE}]}
     manifest: JsonObject = {
         "claim_generator_info": [{"name": "undersigned"}],

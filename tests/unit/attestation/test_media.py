@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from contracts import ENGAGEMENT, PROVIDER, STRANGER
-from media import Authority, png, samples
+from media import Authority, png, samples, wav
 from parties import Party
 from undersigned.attestation.media import (
     LABEL,
+    MAX_MEDIA_BYTES,
     MEDIA_TYPES,
     ContractAssertion,
     MediaSigner,
@@ -267,6 +268,16 @@ def test_ingredients_are_walked(picture: bytes) -> None:
     made_of = manifest(png(), [], ingredient=broken)
     assert "assertion.dataHash.mismatch" in read_manifest(made_of, PNG, [ROOT.der]).failures
     assert code(made_of) == "digest_mismatch"
+
+
+def test_media_that_are_too_large_are_not_read() -> None:
+    """The library has them in memory as a whole, whether it is given bytes or a file."""
+    sound = wav(MAX_MEDIA_BYTES)
+    with pytest.raises(FormatError, match=rf"at most {MAX_MEDIA_BYTES} bytes.*came {len(sound)}") as caught:
+        bytes_to_sign(sound, "audio/wav", about(), SIGNER, **BY)
+    assert caught.value.code == "too_large"
+    with pytest.raises(FormatError, match="at most"):
+        read_manifest(sound, "audio/wav")
 
 
 def test_what_cannot_carry_a_manifest_is_refused() -> None:

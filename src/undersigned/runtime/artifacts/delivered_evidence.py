@@ -64,6 +64,7 @@ async def check_media(
     if not carrying and document.parent is None:
         raise VerificationError("digest_mismatch", "expected media with a C2PA manifest; nothing delivered is any")
     for one in carrying:
+        media.check_size(artifacts.size(one.name))
         check = partial(
             media.check_media,
             await artifacts.read(one.name),
