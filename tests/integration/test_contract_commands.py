@@ -334,8 +334,9 @@ def test_questions_for_approval_are_answered(hired: Hire) -> None:
         hired.until(acme, lambda shown: len(shown["requests"]) == 1)
         asked.append(hired.shown(acme)["requests"][0]["move"])
         assert hired.on(globex, "approve", asked[-1]).code != 0
-        answer = ("--uses", 3, "--for", 600) if len(asked) == 1 else ("--refuse",)
-        assert hired.on(acme, "approve", asked[-1], *answer).code == 0
+        answer, told = (("--uses", 3, "--for", 600), "approved") if len(asked) == 1 else (("--refuse",), "refused")
+        said = run("contract", "approve", hired.contract, asked[-1], *answer, "--home", acme.path)
+        assert (said.code, said.out) == (0, f"local | {told}: the contract is working\n")
         hired.until(globex, lambda shown: not shown["requests"])
         assert hired.on(acme, "approve", asked[-1]).error["code"] == "wrong_state"
     answers = [json.loads(row.raw) for row in asyncio.run(_rows(globex, "Approval"))]

@@ -461,14 +461,16 @@ async def contract_approve(
 ) -> int:
     """Answer the provider's request for approval; REQUEST is its digest, see `show`."""
     body = {"request": request, "granted": not refuse, "uses": uses, "seconds": seconds}
-    return await _order(out, home, contract, "approve", body)
+    return await _order(out, home, contract, "approve", body, told="refused" if refuse else "approved")
 
 
 # -- what several of them do
 
 
-async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any]) -> int:
-    """Leaves an order and waits for what becomes of it."""
+async def _order(
+    out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any], told: str | None = None
+) -> int:
+    """Leaves an order and waits for what becomes of it; `told` is what people are told was done, by default `act`."""
     for given in (contract, *(body[name] for name in ("request", "document", "names") if name in body)):
         try:
             digest_hex(given)
@@ -485,7 +487,7 @@ async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapp
         if answer.exists():
             said = msgspec.json.decode(answer.read_bytes(), type=Answered)
             answer.unlink()
-            return _said(out, act, said)
+            return _said(out, act, said, told or act)
         await asyncio.sleep(LOOK_SECONDS)
     if take_back(answer):
         return await _nobody(out, opened, act, contract)
@@ -509,12 +511,12 @@ async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
     return WAITS
 
 
-def _said(out: Out, act: str, said: Answered) -> int:
+def _said(out: Out, act: str, said: Answered, told: str) -> int:
     if not said.ok:
         raise UndersignedError(said.code if said.code in CODES else "internal", said.message)
     out.value({"act": act, "ok": True, "state": said.state, "lane": said.lane, "move": said.move})
     lane = f", documents {said.lane}" if said.lane != "idle" else ""
-    out.line(f"{act}: the contract is {said.state}{lane}", style="bold green")
+    out.line(f"{told}: the contract is {said.state}{lane}", style="bold green")
     return 0
 
 

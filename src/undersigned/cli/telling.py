@@ -114,7 +114,7 @@ def summary_of(message: Message) -> str:
             return f"inputs {', '.join(plain(item.name, 40) for item in message.inputs) or 'none'}"
         case Progress():
             percent = f"{message.percent} %" if message.percent is not None else ""
-            return f"{percent} {plain(message.note or '', 80)}".strip()
+            return f"{percent} {plain(message.note or '', 80)}".strip() or "still at work"
         case Delivery():
             names = ", ".join(f"{plain(a.name, 40)} {_short(a.digest)}" for a in message.artifacts)
             stated = f"; {counted(len(message.statements), 'statement')}" if message.statements else ""

@@ -143,6 +143,7 @@ def test_nothing_is_told_of_what_is_not_there() -> None:
     said = {one.message.type: one.message for one in MESSAGES.values()}
     assert summary_of(replace(said["Progress"], percent=50, note=None)) == "50 %"
     assert summary_of(replace(said["Progress"], percent=None, note="half of it")) == "half of it"
+    assert summary_of(replace(said["Progress"], percent=None, note=None)) == "still at work"
     assert summary_of(replace(said["Review"], criteria=())).endswith("no criteria were agreed")
 
 
