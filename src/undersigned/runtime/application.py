@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import PurePath
@@ -76,13 +77,13 @@ def in_short(error: Exception) -> str:
 
 def place_of(error: BaseException) -> str | None:
     """Where in the application's code something was raised, `tasks.py:5 in helper`: the last place in the package that
-    we called. None, if it is not of the application's doing.
+    we called. None, if it is not of the application's doing: what our own handlers have Python do is not.
     """
     raised: BaseException | None = error
     while raised is not None:
         frames = [(frame, line) for frame, line in walk_tb(raised.__traceback__) if _package(frame) != _OURS]
-        if frames:
-            called = _package(frames[0][0])
+        called = next((name for frame, _ in frames if (name := _package(frame)) not in sys.stdlib_module_names), None)
+        if called is not None:
             code, line = next((frame.f_code, line) for frame, line in reversed(frames) if _package(frame) == called)
             return f"{PurePath(code.co_filename).name}:{line} in {code.co_name}"
         raised = raised.__cause__

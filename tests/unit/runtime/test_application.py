@@ -21,7 +21,7 @@ from undersigned.contract import Settlement
 from undersigned.messages import Delivery, Withdraw
 from undersigned.protocol import Answer, Moment
 from undersigned.runtime import Job, guard
-from undersigned.runtime.application import ApplicationEnded, contained, in_short, why_not_async
+from undersigned.runtime.application import ApplicationEnded, contained, in_short, place_of, why_not_async
 from undersigned.runtime.logs import configure_logs
 
 Open = Callable[..., World]
@@ -140,6 +140,17 @@ def test_what_is_not_of_the_handlers_doing_has_no_place_in_it(open_world: Open) 
     (told,) = [one for one in logs if one["event"] == "work failed"]
     assert "delivered nothing" in told["error"]
     assert "at" not in told
+
+
+def test_what_a_handler_of_ours_has_python_do_has_no_place_in_it() -> None:
+    """Such as `threads.py:25 in to_thread`, of a bill of materials for what is no wheel."""
+    ours: dict[str, Any] = {"__name__": "undersigned.daemon.sbom", "json": json}
+    exec("def make(): json.loads('{')", ours)
+    with pytest.raises(json.JSONDecodeError) as caught:
+        ours["make"]()
+    assert caught.value.__traceback__ is not None
+    caught.value.__traceback__ = caught.value.__traceback__.tb_next  # without this test, which is not ours
+    assert place_of(caught.value) is None
 
 
 @pytest.mark.parametrize("raised", [SystemExit(1), GeneratorExit(), Odd(), asyncio.CancelledError()])

@@ -129,9 +129,13 @@ def test_what_it_finds_wrong_with_the_work_is_a_verdict(open_world: Open) -> Non
 
     world = open_world()
     world.hirer.reviewers["summary"] = finds
-    ours = world.begin(criteria=CRITERIA)
-    world.settle(30)
+    with capture_logs() as logs:
+        ours = world.begin(criteria=CRITERIA)
+        world.settle(30)
     assert reviews(world, ours.id) == ["rejected"]
+    # It is no failure of the hirer's, and is told to whoever waits or watches.
+    assert ("rejected", "bad_request: not a summary") in facts(world.hirer, ours.id)
+    assert logs == []
 
 
 @pytest.mark.parametrize(("review", "verdict"), [(more, "accepted"), (left_out, "rejected")])

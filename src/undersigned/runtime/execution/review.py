@@ -222,7 +222,8 @@ class Reviews:
         except UndersignedError as error:
             if error.retryable or of_store(error):
                 raise
-            _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
+            # Whoever waits or watches hears it as `rejected`; and often it is the provider that says so itself.
+            _log.info("delivery does not hold", engagement=conversation.id, error=str(error))
             failed = error
             reasons = (("rejected", str(error)),)
         except _NoVerdict as error:
