@@ -26,7 +26,7 @@ from undersigned.errors import (
     UndersignedError,
     VerificationError,
 )
-from undersigned.messages import MESSAGE_TYPES, Delivery, Message, Offer, SignedMessage, VerifiedMessage, codec
+from undersigned.messages import MESSAGE_TYPES, Delivery, Message, Offer, Receipt, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
 from undersigned.runtime.agent import hirer, intake, provider
@@ -824,6 +824,17 @@ def _seen_by_a_notice() -> None:
 
     def notice(engagement: Any, *others: Any) -> Any:
         return msgspec.structs.replace(real(engagement, *others), peer_saw=engagement.peer_saw)
+
+    fold._notice = notice
+
+
+@mutant("drops a Receipt that names what it never made", "HIRE-CHN-14", "chain-receipt-of-nothing")
+def _receipts_of_all_or_none() -> None:
+    real = fold._notice
+
+    def notice(engagement: Any, said: Message, *others: Any) -> Any:
+        foreign = isinstance(said, Receipt) and not {*said.of} <= {*engagement.sent, *engagement.got}
+        return engagement if foreign else real(engagement, said, *others)
 
     fold._notice = notice
 

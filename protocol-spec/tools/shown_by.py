@@ -131,6 +131,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/message-of-another-engagement",
         "journals/start-of-another-contract",
     ),
+    "HIRE-CHN-14": ("journals/receipt-of-what-nobody-made",),
     "HIRE-CHN-13": (
         "journals/seen-of-nothing",
         "journals/seen-goes-back*",
@@ -276,6 +277,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LIF-22": ("journals/ruling-*",),
     "HIRE-LIF-30": ("journals/request-for-another-*",),
     "HIRE-LIF-33": ("journals/ruling-after-*", "journals/ruling-crossing-the-want-of-one"),
+    "HIRE-LIF-35": ("journals/delivery-after-progress-elsewhere",),
     "HIRE-LAN-01": (
         "journals/amendment-of-*",
         "journals/amendment-for-others",

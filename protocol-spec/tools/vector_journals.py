@@ -647,12 +647,21 @@ def _working() -> Iterator[Vector]:
         basis="silence",
     )
     told = talk_after("review").say(Receipt, "provider", of=(said["review"].digest,), received_at=late)
+    told_besides = changed(
+        as_json(told), seen=said["start"].digest, of=[digest_bytes(b"a move that nobody made"), said["review"].digest]
+    )
     told_of_both = changed(as_json(told), sequence=told.message.sequence + 1, previous=digest_of(silent))
     for name, says, receipt, expected in (
         (
             "seen-goes-back-after-a-receipt",
             "a move that has seen less than a Receipt before it",
             as_json(told),
+            {"code": "conflicting_message", "state": "closing"},
+        ),
+        (
+            "receipt-of-what-nobody-made",
+            "a move that has seen less than a Receipt before it, which names a move that its reader never made as well",
+            told_besides,
             {"code": "conflicting_message", "state": "closing"},
         ),
         (
@@ -665,6 +674,16 @@ def _working() -> Iterator[Vector]:
         arrived = resigned(receipt, created=late, expires=shift(late, 3600))
         yield journal(name, says, [*up_to("review"), arrived], unheard, "hirer", **expected)
     delivery = as_json(said["delivery"])
+    elsewhere = resigned(changed(as_json(said["progress"]), contract=digest_bytes(b"another contract"), number=3))
+    yield journal(
+        "delivery-after-progress-elsewhere",
+        "a Progress of another contract is passed over, and what is delivered after it is taken",
+        [*up_to("progress-bare"), elsewhere],
+        delivery,
+        "hirer",
+        outcome="applies",
+        state="delivered",
+    )
     wrong_round = resigned(changed(delivery, round=2))
     yield journal(
         "delivery-of-another-round",

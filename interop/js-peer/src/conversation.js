@@ -58,8 +58,11 @@ export class Conversation {
     this.tries = 0;
     this.sentAt = 0;
     this.heardAt = 0;
-    /** how many `Progress` were sent */
+    /** number of the last `Progress` that was sent */
     this.beats = 0;
+    /** when the last sign of life came, and the number of the last `Progress` that was one (HIRE-LIF-35) */
+    this.signAt = 0;
+    this.signs = 0;
     /** up to when, in seconds of the process, the `Progress` that came uses up what may come */
     this.signsUpTo = -Infinity;
     /** @type {{at: number, of: string[]} | undefined} the `Receipt` that is due, unless a move of ours goes before it */
@@ -292,6 +295,7 @@ export class Conversation {
       this.#heard(message, of);
     }
     this.heardAt = at;
+    if (found.outcome !== 'repeat') this.signAt = at;
     await this.acknowledge(message, name, found.outcome);
     return found.outcome;
   }
@@ -317,11 +321,19 @@ export class Conversation {
     return room;
   }
 
+  /** A `Progress` that came is a sign of life if it is news of this contract (HIRE-LIF-35). @param {any} message */
+  sign({ role, contract, number }) {
+    if (role !== 'provider' || contract !== this.engagement.state.contract || number <= this.signs) return;
+    this.signs = number;
+    this.signAt = this.peer.now();
+  }
+
   /** A notice that arrived and whose proof holds. @param {any} message @param {string} text */
   async notice(message, text) {
     const seen = this.engagement.hear(message);
     this.heardAt = this.peer.now();
     this.acked = Math.max(this.acked, seen);
+    if (message.type === 'Progress') this.sign(message);
     if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
     if (message.type === 'Problem') this.problem(message, text);
     if (message.type !== 'Sync') return;

@@ -134,9 +134,13 @@ function delivery(conversation, { artifacts, inputs, terms, contract }, outcome,
   return { contract, outcome, artifacts: [...artifacts], statements, usage, round };
 }
 
+/** The number of the next `Progress`: it goes on rising after a restart, which knows of none, since time goes on (HIRE-LIF-35). @param {number} last @param {number} seconds since `Start` */
+export const nextBeat = (last, seconds) => Math.max(last + 1, Math.floor(seconds));
+
 /** @param {import('./conversation.js').Conversation} conversation */
 async function progress(conversation) {
-  if (conversation.engagement.state.main !== 'working') return;
-  conversation.beats += 1;
+  const { main, started } = conversation.engagement.state;
+  if (main !== 'working') return;
+  conversation.beats = nextBeat(conversation.beats, conversation.peer.now() - started.at);
   await conversation.tell('Progress', { contract: conversation.engagement.state.contract, number: conversation.beats, usage: usageOf(conversation) });
 }

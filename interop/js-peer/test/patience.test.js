@@ -1,7 +1,9 @@
 /** How long a peer waits for the other side: a hirer for what was delivered, a provider for the seal. */
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { asksAgain } from '../src/hirer.js';
+import { Conversation } from '../src/conversation.js';
+import { asksAgain, overdueForHirer } from '../src/hirer.js';
+import { nextBeat } from '../src/job.js';
 import { tooLong } from '../src/provider.js';
 import { instant } from '../src/encoding.js';
 
@@ -26,4 +28,27 @@ test('a place is held for four hours, and its hirer waited for for 30 days', () 
   assert.equal(tooLong(live({ start: now + 30 * day + 1 }), now), '/terms/deadlines/start');
   assert.equal(tooLong(live({ review: 'P30DT1S' }), now), '/terms/deadlines/review');
   assert.equal(tooLong(live({ close: 'P31D' }), now), '/terms/deadlines/close');
+});
+
+test('a provider is heard of by moves and by Progress that is news of this contract', () => {
+  const peer = { startedAt: 0, now: () => 1000 };
+  const conversation = { peer, engagement: { state: { contract: 'ours' } }, signAt: 10, signs: 4 };
+  const hears = (/** @type {any} */ said) => { Conversation.prototype.sign.call(/** @type {any} */ (conversation), { role: 'provider', contract: 'ours', number: 5, ...said }); return conversation.signAt; };
+  for (const said of [{ contract: 'another' }, { number: 4 }, { role: 'hirer' }]) assert.equal(hears(said), 10, JSON.stringify(said));
+  assert.equal(hears({}), 1000);
+  assert.equal(conversation.signs, 5);
+});
+
+test('a provider that is not heard of for three heartbeats is gone, whatever else it says', () => {
+  const deadlines = { heartbeat: 'PT1M', until: '2999-01-01T00:00:00Z' };
+  const state = { contract: 'ours', main: 'working', due: 1e12, started: { at: 0 }, terms: { deadlines } };
+  const at = (/** @type {number} */ now) => overdueForHirer(/** @type {any} */ ({ engagement: { state }, peer: { startedAt: 0, now: () => now }, signAt: 100, heardAt: now }));
+  assert.equal(at(280), undefined);
+  assert.equal(at(281)?.body.cause, 'deadline');
+});
+
+test('the numbers of Progress go on rising after a restart', () => {
+  let last = 0;
+  for (const seconds of [0.5, 1.5, 30, 60]) { const next = nextBeat(last, seconds); assert.ok(next > last); last = next; }
+  assert.ok(nextBeat(0, 61) > last);
 });

@@ -135,7 +135,7 @@ class Progress(Notice, frozen=True, kw_only=True):
     contract: Digest
     """As in `Start`."""
     number: Number
-    """1, 2, … in this contract."""
+    """Above that of every one before it in this contract, from 1."""
     cursor: Name | None = None
     """Where work can resume, in the provider's own words."""
     percent: Percent | None = None

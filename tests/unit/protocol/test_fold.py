@@ -303,8 +303,20 @@ def test_a_receipt_for_an_older_move_leaves_the_younger_in_the_outbox() -> None:
     assert len(hirer.engagement.unreceipted) == 1
 
 
+def test_a_receipt_of_what_was_never_made_counts_for_the_rest() -> None:
+    """HIRE-CHN-14."""
+    playbook = Playbook("accepted-by-provider")
+    hirer = playbook.hirer.party
+    sealed = playbook.hirer >> seal()
+    assert hirer.engagement.outbox == (sealed.digest,)
+    hirer.take(forged(playbook.provider, receipt(), of=(ARTIFACT,), seen=hirer.engagement.sent[-2]))
+    assert hirer.engagement.outbox == (sealed.digest,)
+    hirer.take(forged(playbook.provider, receipt(), of=(ARTIFACT, sealed.digest), seen=hirer.engagement.sent[-2]))
+    assert hirer.engagement.outbox == ()
+
+
 def test_progress_counts_only_forward() -> None:
-    """An old or foreign `Progress` restarts nothing."""
+    """An old or foreign `Progress` restarts nothing, and no other notice is a sign of life. HIRE-LIF-35."""
     playbook = Playbook("working")
     hirer = playbook.hirer.party
     playbook.advance(60)
@@ -313,6 +325,8 @@ def test_progress_counts_only_forward() -> None:
     playbook.advance(60)
     playbook.provider >> progress(1, "first")
     hirer.take(forged(playbook.provider, progress(3), contract=ARTIFACT))
+    for notice in (receipt(), sync()):
+        playbook.provider >> notice
     assert hirer.engagement.contract == contract
     playbook.provider >> progress(3)
     assert hirer.engagement.contract is not None
