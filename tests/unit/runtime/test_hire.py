@@ -82,6 +82,21 @@ def test_who_hires_is_told_what_could_not_be_looked_up(code: str, open_world: Op
     assert "it was not had" in str(error)
 
 
+def test_who_hires_is_told_why_nothing_was_decided(open_world: Open) -> None:
+    """Which a strategy of ours that fails and people who do not answer have in common."""
+
+    class Fails:
+        def answer(self, _: Any) -> Any:
+            raise ValueError("no price list")
+
+    world = open_world(hirer_options={"strategy": Fails()})
+    _, result = hired(world, opening="2 EUR", price="5 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    assert error.message.startswith("we withdrew: decision_failed; ")
+    assert "the strategy failed: ValueError('no price list')" in error.message
+
+
 async def all_of(hire: Hire) -> list[Event]:
     return [event async for event in hire]
 

@@ -480,7 +480,7 @@ class Hire:
                     asked += f"; its last offer was {price.amount} {price.currency}"
                 if role == "provider" and (price := other_money(conversation)) is not None:
                     asked += f"; it asks for {price.amount} {price.currency}"
-                if role == "hirer" and withdraw.reason == "status_unavailable" and undecided:
+                if role == "hirer" and withdraw.reason in ("status_unavailable", "decision_failed") and undecided:
                     asked += f"; {undecided}"
                 engagement = conversation.engagement
                 return PolicyError(
