@@ -10,15 +10,21 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Final
 
+if sys.platform != "win32":
+    import fcntl
+
 __all__ = [
     "MAX_FILE_BYTES",
     "files_of",
+    "hold",
+    "left_over",
     "naming",
     "open_file",
     "private_opener",
@@ -110,6 +116,32 @@ def _regular(path: str, flags: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+if sys.platform == "win32":  # where no file is removed that somebody has open
+
+    def hold(file: BinaryIO) -> None:
+        """Nothing: who opens a file holds it."""
+
+    def left_over(path: Path) -> bool:
+        """Whether there is a file: one that is held cannot be removed."""
+        return path.exists()
+
+else:
+
+    def hold(file: BinaryIO) -> None:
+        """Says of a file that somebody is writing it, until it is closed or this process ends, however it does."""
+        with suppress(OSError):  # a file system without locks: there nothing is known to be left over
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def left_over(path: Path) -> bool:
+        """Whether nobody holds a file; False where that cannot be told."""
+        try:
+            with open_file(path, links=False) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import errno
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections import Counter
@@ -21,7 +23,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
 from undersigned.runtime.artifacts.incoming import PIECE_BYTES, Incoming
-from undersigned.runtime.artifacts.store import RECENT_BYTES, STALE_SECONDS
+from undersigned.runtime.artifacts.store import RECENT_BYTES, SETTLED_SECONDS, STALE_SECONDS
 from undersigned.runtime.artifacts.transfers import Transfers
 
 DATA = b"what was made"
@@ -396,6 +398,29 @@ async def test_what_a_killed_process_left_is_removed_once_it_is_old(store: Artif
         store.sweep()
         assert not left.exists()
     assert await store.get(digest_bytes(DATA)) == DATA
+
+
+async def test_what_a_killed_process_left_is_removed_at_the_next_start(store: ArtifactStore) -> None:
+    """A gigabyte of a delivery that was cut short, at each kill, kept the next one from finding room for a day."""
+    writes = (
+        "import asyncio, sys; from pathlib import Path; from undersigned.runtime import ArtifactStore\n"
+        "async def main():\n"
+        "    incoming = ArtifactStore(Path(sys.argv[1])).receive(max_bytes=1 << 30)\n"
+        f"    for _ in range(2): await incoming.add(bytes({len(LARGE)}))\n"
+        "    print('written', flush=True); await asyncio.Event().wait()\n"
+        "asyncio.run(main())"
+    )
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", writes, store.folder, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"written\n"
+    (left,) = files(store)
+    os.utime(left, (0, left.stat().st_mtime - SETTLED_SECONDS - 1))
+    store.sweep()
+    assert left.exists(), "it is being written, if slowly"
+    child.kill()
+    await child.wait()
+    store.sweep()
+    assert files(store) == []
 
 
 async def test_contents_are_read_as_they_are_wanted(store: ArtifactStore, tmp_path: Path) -> None:

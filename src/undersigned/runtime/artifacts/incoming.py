@@ -17,7 +17,7 @@ from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from undersigned.encoding import Digest, EngagementId, digest_bytes, digest_from_hex
 from undersigned.errors import NO_ROOM, FormatError, LedgerUnavailable, VerificationError
-from undersigned.runtime.files import private_opener, why, write_all
+from undersigned.runtime.files import hold, private_opener, why, write_all
 
 __all__ = [
     "PIECE_BYTES",
@@ -209,6 +209,7 @@ class Incoming:
             self._store.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path, self._hasher = fresh_part(self._store.scratch), sha256()
             self._file = open(self._path, "xb", buffering=0, opener=private_opener)  # noqa: SIM115 - `discard` closes it
+            hold(self._file)
         place = self._file.tell()
         try:
             write_all(self._file, data)

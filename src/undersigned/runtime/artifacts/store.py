@@ -29,7 +29,16 @@ from typing import BinaryIO, Final
 
 from undersigned.encoding import Digest, EngagementId, digest_bytes, digest_from_hex, digest_hex
 from undersigned.errors import LedgerError, LedgerUnavailable, UndersignedError, VerificationError
-from undersigned.runtime.files import open_file, private_opener, put_in_place, sync_folder, why, write_all
+from undersigned.runtime.files import (
+    hold,
+    left_over,
+    open_file,
+    private_opener,
+    put_in_place,
+    sync_folder,
+    why,
+    write_all,
+)
 
 from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher, Incoming, Stored, fresh_part, part_name, unwritten
 
@@ -39,6 +48,8 @@ RECENT_BYTES: Final = 8 * SMALL_BYTES
 """Artifacts that are kept in memory beside the disk, all together."""
 STALE_SECONDS: Final = 86_400.0
 """A file on its way that nobody wrote to for so long was left by a process that ended."""
+SETTLED_SECONDS: Final = 1.0
+"""So was one that nobody holds, if it is no small one that is written in a moment, or one that is just being made."""
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
 """What opening a file says where there is none, or something that is none; all else is a store that is away."""
 
@@ -286,10 +297,11 @@ class ArtifactStore:
 
     def sweep(self) -> None:
         """Removes what a process that was killed left on its way; nothing that anybody still writes to."""
-        before = time.time() - STALE_SECONDS
+        now = time.time()
         for path in self.scratch.glob("*.part"):
             with suppress(OSError):  # it is finished or removed at this moment, by another process
-                if path.lstat().st_mtime < before:
+                idle = now - path.lstat().st_mtime
+                if idle > STALE_SECONDS or (idle > SETTLED_SECONDS and left_over(path)):
                     path.unlink()
 
     async def _keep(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
@@ -384,6 +396,7 @@ class ArtifactStore:
         beside = f"{self.scratch}/{part_name()}"
         try:
             with open(beside, "xb", buffering=0, opener=private_opener) as file:
+                hold(file)
                 write_all(file, data)
                 os.fsync(file)
             self._rename(beside, digest, under)
