@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from packs import OTHER_ENGAGEMENT, Hire, Line, Log, Posing, changed_hire, coded, refused_action, sign, stated
 from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted
+from undersigned.contract import Milestone, Price, Terms
 from undersigned.did import DidDocument
 from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
-from undersigned.messages import Consistency, LogHead, Recorded, Usage
+from undersigned.messages import Consistency, CriterionVerdict, LogHead, Recorded, Settled, Usage
 from undersigned.protocol import HIRER, PROVIDER, Role, Sent
 from undersigned.testing import (
     ARBITER,
@@ -116,6 +117,7 @@ def hires() -> Iterator[Case]:
         other.delivered(other.claims(name="other.json"), name="other.json", outcome=outcome)
         for role in ("hirer", "provider"):
             yield Case(f"not agreed on, {outcome}, {role}", other.pack(role))
+    yield from books()
     none = Hire().sealed().delivered(artifacts=(), statements=())
     yield Case("nothing, called complete", none.pack("provider"))
     yield from keys_that_end()
@@ -126,6 +128,39 @@ def hires() -> Iterator[Case]:
     for number in range(9):
         grown.logs["hirer"].append(b"leaf %d" % number)
         yield Case(f"a log of {grown.logs['hirer'].frontier.size} leaves", grown.pack())
+
+
+def books() -> Iterator[Case]:
+    """Sums in the books of one side or of both, some of which are not what ended the contract leaves owed."""
+    for verdict, met in (("accepted", True), ("rejected", True), ("rejected", False)):
+        shared = Hire(changing=in_parts).sealed().delivered()
+        shared.reviewed(verdict, criteria=(CriterionVerdict(id="complete", met=met),)).closed()
+        for role in ("hirer", "provider"):
+            yield Case(f"in parts, {verdict}, {met}, {role}", shared.pack(role))
+    for outcome in ("complete", "partial"):
+        for amount in ("0", "12.5", "9999"):
+            alone = Hire().sealed().delivered(outcome=outcome)
+            alone.book.advance(minutes(60 * 24))
+            books = {"basis": "silence", "settlement": Settled(amount=amount, currency="EUR")}
+            alone.book.provider >> closing(checkpoint=coded(alone.logs["provider"].note()), **books)
+            yield Case(f"alone, {outcome}, {amount}", alone.pack("provider"))
+    ended = Hire().sealed()
+    ended.book.hirer >> terminate("key_compromised")
+    yield Case("ended", ended.closed().pack())
+    for sums in (("3", "3"), ("7", "3"), ("3", "7")):
+        ruled = Hire().sealed().delivered()
+        ruled.book.provider >> dispute()
+        with ruled.book.held():
+            for side, amount in zip((ruled.book.hirer, ruled.book.provider), sums, strict=True):
+                side >> ruling("divided", amount=amount)
+        yield Case(f"ruled, {sums}", ruled.closed().pack())
+
+
+def in_parts(terms: Terms) -> Terms:
+    """A third of an uneven price is owed once its criterion is met."""
+    part = Milestone(name="first", percent=33, criteria=("complete",))
+    settlement = replace(terms.settlement, milestones=(part,))
+    return replace(terms, price=Price(amount="12.345678901", currency="EUR"), settlement=settlement)
 
 
 class Named(Actor):
@@ -239,7 +274,7 @@ def wronged() -> Iterator[Case]:
         yield Case(f"work: {name}, not reviewed", hire.pack())
         yield Case(f"work: {name}, not reviewed, its provider's", hire.pack("provider"))
     line = Usage(clause="read", unit="count", amount="1")
-    for name, usage in (("less", ()), ("more", (line, line)), ("other", (replace(line, amount="2"),))):
+    for name, usage in (("less", ()), ("more", (line, replace(line, unit="tokens"))), ("other", (replace(line, amount="2"),))):
         for verdict in ("accepted", "rejected"):
             hire = Hire().sealed()
             hire.delivered(hire.claims(), usage=usage).reviewed(verdict).closed()

@@ -175,7 +175,11 @@ def test_books_that_differ_are_shown(tmp_path: Path) -> None:
     differ.closed(settlement=owed, objection=HOSTILE[0])
     now = shift(differ.book.clock.now(), 60)
     assert verify_pack(alike.pack(), now=now).books == ()
-    assert verify_pack(differ.pack(), now=now).books == (("hirer", "1000 EUR"), ("provider", "12.5 EUR"))
+    assert verify_pack(differ.pack(), now=now).books == (
+        ("hirer", "1000 EUR"),
+        ("moves", "12.5 EUR"),
+        ("provider", "12.5 EUR"),
+    )
     with browser(tmp_path / "profile") as tab:
         for hire, heads in ((alike, 0), (differ, 1)):
             page = tmp_path / "hire.html"
@@ -183,9 +187,10 @@ def test_books_that_differ_are_shown(tmp_path: Path) -> None:
             tab.open(page.as_uri())
             tab.until("document.querySelector('#verdict.holds')")
             told = tab.eval("[...document.querySelectorAll('section')].map((one) => one.ariaLabel)")
-            assert told.count("The two sides' books differ") == heads
+            assert told.count("What is said to be owed differs") == heads
         shown = tab.eval("document.querySelector('#found').innerText")
         assert "1 credentials in reviews: not checked" in shown
         assert "by the hirer, 1000 EUR is owed" in shown
         assert "by the provider, 12.5 EUR is owed" in shown
+        assert "by what ended the contract, 12.5 EUR is owed" in shown
         assert f"by review: 1000 EUR owed; paid as IBAN <b>; {HOSTILE[0]}" in shown

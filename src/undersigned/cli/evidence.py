@@ -331,8 +331,9 @@ async def verify(
         signed = f", signed {one.signed}" if one.signed else ""
         out.line(f"     early  {plain(one.explain(), 300)}{signed}", style="yellow")
     if report.books:
-        differ = "; ".join(f"by the {role}, {owed} is owed" for role, owed in report.books)
-        out.line(f"     books  the two sides' differ: {differ}", style="yellow")
+        whose = {"moves": "what ended the contract"}
+        differ = "; ".join(f"by {whose.get(who, f'the {who}')}, {owed} is owed" for who, owed in report.books)
+        out.line(f"     books  they differ: {differ}", style="yellow")
     if explain:
         for one in report.keys:
             whose = "known" if one.known else "the pack's own"

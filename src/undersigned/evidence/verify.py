@@ -34,6 +34,7 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.errors import UndersignedError, VerificationError
+from undersigned.evidence.books import books_of
 from undersigned.evidence.case import (
     Case,
     assertion_keys,
@@ -57,7 +58,7 @@ from undersigned.evidence.pack import (
 )
 from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
-from undersigned.messages import Closing, VerifiedMessage, verify_message
+from undersigned.messages import VerifiedMessage, verify_message
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.protocol import Early, Received, Sent, begin, early, judge
 from undersigned.transparency import Verifier
@@ -108,8 +109,8 @@ class Report(Struct, frozen=True, kw_only=True):
     early: tuple[Early, ...] = ()
     """What the other side did before its time, by the packer's record (HIRE-LIF-34). Nothing fails by it."""
     books: tuple[tuple[str, str], ...] = ()
-    """(role, what it says is owed, such as `4 EUR`) by the last `Closing` of each side, if they differ in a pack that
-    holds. Nothing fails by it: which of the two is right is for people, or the arbiter.
+    """(whose, what is owed, such as `4 EUR`) by the last `Closing` of each side and, as `moves`, by what ended the
+    contract, if they differ in a pack that holds. Nothing fails by it: what is right is for people, or the arbiter.
     """
 
     @property
@@ -170,15 +171,9 @@ def check_pack(
         state=case.engagement.state if case.engagement else None,
         contract=case.sealed.digest if case.sealed else None,
         early=tuple(case.early),
-        books=_books(case) if all(step.ok for step in steps) else (),
+        books=books_of(case) if all(step.ok for step in steps) else (),
     )
     return report, case
-
-
-def _books(case: Case) -> tuple[tuple[str, str], ...]:
-    closings = [one.message for _, one in case.verified if isinstance(one.message, Closing)]
-    owed = {one.role: f"{one.settlement.amount} {one.settlement.currency}" for one in closings}
-    return tuple(sorted(owed.items())) if len(set(owed.values())) > 1 else ()
 
 
 def _checked(case: Case) -> list[Step]:

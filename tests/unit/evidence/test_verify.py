@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pack_cases import FALSE_WORDS, signed_again, web_document
+from pack_cases import FALSE_WORDS, books, signed_again, web_document
 from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated
 from undersigned.attestation import SubcontractLine, accepted
 from undersigned.contract import Terms
@@ -22,7 +22,7 @@ from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify,
 from undersigned.evidence.case import Case
 from undersigned.evidence.pack import PLACES
 from undersigned.keys import PublicKey
-from undersigned.messages import Artifact
+from undersigned.messages import Artifact, Settled
 from undersigned.protocol import Sent
 from undersigned.testing import (
     ARBITER,
@@ -498,6 +498,39 @@ def test_a_delivery_is_what_the_terms_name(deliver: Callable[[Hire], Hire], code
     report = report_on(hire.pack(), hire)
     assert report.ok, report.steps
     assert f"{code}, and it was not reviewed" in report.steps[STATEMENTS - 1].detail
+
+
+def test_a_side_that_says_another_sum_than_is_owed_is_told_by_its_own_pack() -> None:
+    """HIRE-PCK-04: it had nobody beside it who said another, and its pack held."""
+    hire = Hire().sealed().delivered()
+    hire.book.advance(minutes(60 * 24))
+    books = {"basis": "silence", "checkpoint": coded(hire.logs["provider"].note())}
+    hire.book.provider >> closing(**books, settlement=Settled(amount="9999", currency="EUR"))
+    report = report_on(hire.pack("provider"), hire)
+    assert report.ok, report.steps
+    assert report.books == (("moves", "12.5 EUR"), ("provider", "9999 EUR"))
+    assert report.document()["books"] == {"moves": "12.5 EUR", "provider": "9999 EUR"}
+
+
+@pytest.mark.parametrize(
+    ("name", "moves"),
+    [
+        ("in parts, accepted, True, hirer", "12.345678901 EUR"),
+        ("in parts, rejected, True, provider", "4.074074037 EUR"),
+        ("in parts, rejected, False, hirer", "0 EUR"),
+        ("alone, complete, 12.5", None),
+        ("alone, partial, 12.5", "0 EUR"),
+        ("alone, partial, 0", None),
+        ("ended", "0 EUR"),
+        ("ruled, ('3', '3')", "3 EUR"),
+    ],
+)
+def test_what_ended_a_contract_says_what_is_owed(name: str, moves: str | None) -> None:
+    """HIRE-LIF-11, HIRE-PAY-03: by a verifier as by the two sides."""
+    data, now = next((one.data, one.now) for one in books() if one.name == name)
+    report = verify_pack(data, now=now)
+    assert report.ok, report.steps
+    assert dict(report.books).get("moves") == moves
 
 
 def test_nobody_shows_as_accepted_what_the_terms_do_not_name() -> None:

@@ -348,6 +348,12 @@ function units(amount) {
   return amount.startsWith("-") ? -number : number;
 }
 
+/** The amount of so many billionths, which are none below nothing. */
+function amountOf(number) {
+  const fraction = (number % 1000000000n).toString().padStart(9, "0").replace(/0+$/, "");
+  return `${number / 1000000000n}${fraction ? "." : ""}${fraction}`;
+}
+
 // --- schemas
 
 const patterns = new Map();

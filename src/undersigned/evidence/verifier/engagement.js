@@ -173,12 +173,22 @@ async function record(the, view, row) {
     now = { ...now, ...(await FACTS[content.type]?.(the)), ...overtaken(the) };
     if (!was.contract && now.talks) now.talks = { ...now.talks, used: now.talks.used + move.raw.length };
   } else if (was.contract && !inLane) now = { ...now, contract: await voidFacts(the) };
+  if (was.contract && !inLane) now.contract = { ...now.contract, endings: [...was.contract.endings, ...endingOf(the)] };
   if (was.contract && content.type === "Offer") {
     const before = was.contract.offered ?? {};
     now.contract = { ...now.contract, offered: { ...before, [content.role]: (before[content.role] ?? 0) + move.raw.length } };
   }
   if (now.contract?.began && content.role === "provider") now.contract = { ...now.contract, heardAt: at };
   return now;
+}
+
+/** What a move says about how the contract ends, also one that moves nothing (07, HIRE-LIF-11): in a list of one or none. */
+function endingOf({ content, state }) {
+  if (content.type === "Terminate") return [{ basis: "terminate" }];
+  if (content.type === "Ruling") return [{ basis: "ruling" }];
+  if (content.type === "Review" && content.verdict !== "rework") return [{ basis: "review", detail: content.verdict }];
+  const silent = content.type === "Closing" && content.basis === "silence" && content.role === "provider" && state === "delivered";
+  return silent ? [{ basis: "silence" }] : [];
 }
 
 const unreceipted = (was, seen) => Math.max(0, Math.min(was.sent.length - seen, was.unreceipted));
@@ -312,7 +322,7 @@ const nameOf = async (document) => (document.type === "Amendment" ? document.con
 
 const offered = async ({ content, move }) => ({
   ...{ owner: content.role, digest: move.digest, sequence: content.sequence, document: await digestOf(content.document) },
-  ...{ kind: content.document.type, validUntil: content.validUntil, terms: essentials(content.document), currency: content.document.settlement?.currency },
+  ...{ kind: content.document.type, validUntil: content.validUntil, terms: essentials(content.document), settled: content.document.settlement },
 });
 
 // --- guards: one for each `check` of the tables
@@ -593,7 +603,7 @@ const FACTS = {
   Seal: ({ was, mine, at }) => ({
     contract: {
       ...{ digest: was.offer.document, inForce: was.offer.document, round: 1, progress: 0, reviewSequence: 0, hirerOffer: 0 },
-      ...{ missed: [], closedBy: [], breaches: [], asked: [], disputes: [], resolved: [], released: false, accepted: false, rulingBy: "", owedIn: [] },
+      ...{ missed: [], closedBy: [], breaches: [], asked: [], disputes: [], resolved: [], released: false, accepted: false, rulingBy: "", owedIn: [], endings: [] },
       lateSeal: !mine && at > shift(was.offer.validUntil, durationSeconds(was.offer.terms.terms.sealGrace)),
     },
   }),
@@ -703,7 +713,7 @@ async function laneFacts(the, row) {
   if (content.type !== "Seal") return idle;
   if (!tabled.terms) {
     const resolved = contract.disputes.length ? [...contract.resolved, { ...mark(the), decided: true }] : contract.resolved;
-    const released = { ...idle, ...under(the, { released: true, resolved, owedIn: [...contract.owedIn, tabled.currency] }) };
+    const released = { ...idle, ...under(the, { released: true, resolved, owedIn: [...contract.owedIn, tabled.settled.currency], endings: [...contract.endings, { basis: "release", detail: tabled.settled }] }) };
     return ["closing", "closed"].includes(was.state) ? released : { ...released, state: "closing", since: at, cause: move.digest };
   }
   const due = contract.round === 1 && contract.due && was.state !== "cancelling" ? tabled.terms.terms.deadlines.finish : contract.due;

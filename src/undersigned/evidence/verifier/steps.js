@@ -940,11 +940,33 @@ async function checked(the) {
   return steps;
 }
 
-/** What each side says is owed by its last `Closing`, if they differ: nothing fails by it. */
-function booksOf(the) {
+/** What each side says is owed by its last `Closing`, and what is by the moves that ended the contract, if they differ: nothing fails by it. */
+async function booksOf(the) {
   const books = {};
-  for (const { content } of ofType(the, "Closing")) books[content.role] = `${content.settlement.amount} ${content.settlement.currency}`;
-  return books.hirer && books.provider && books.hirer !== books.provider ? { books } : {};
+  const sum = ({ amount, currency }) => `${amount} ${currency}`;
+  for (const { content } of ofType(the, "Closing")) books[content.role] = sum(content.settlement);
+  const ended = ["closing", "closed"].includes(the.engagement.state);
+  if (ended && Object.keys(books).length) books.moves = sum(await leftOwed(the, the.engagement.contract.endings));
+  return new Set(Object.values(books)).size > 1 ? { books } : {};
+}
+
+/** What is owed by the strongest of what ended a contract (07, HIRE-LIF-11 and HIRE-PAY-03). */
+async function leftOwed(the, endings) {
+  const { terms } = documentAt(the, Infinity);
+  const basis = ["ruling", "release", "silence", "review", "terminate"].find((one) => endings.some((end) => end.basis === one));
+  const { detail } = endings.find((end) => end.basis === basis);
+  if (basis === "release") return detail;
+  if (basis === "ruling") {
+    const last = new Map(ofType(the, "Ruling").map(({ content }) => [content.role, content.ruling]));
+    const named = await Promise.all([...last.values()].map(async (ruling) => [await digestOf(ruling), ruling]));
+    return named.sort(([one], [other]) => (one < other ? -1 : 1))[0][1];
+  }
+  const bySilence = basis === "silence" && terms.onSilence === "accepted" && ofType(the, "Delivery").at(-1).content.outcome === "complete";
+  if (bySilence || (basis === "review" && detail === "accepted")) return terms.price;
+  const met = new Set((ofType(the, "Review").at(-1)?.content.criteria ?? []).filter((one) => one.met).map((one) => one.id));
+  const reached = (terms.settlement.milestones ?? []).filter((one) => one.criteria.every((id) => met.has(id)));
+  const percent = reached.reduce((all, one) => all + one.percent, 0);
+  return { amount: amountOf((units(terms.price.amount) * BigInt(percent)) / 100n), currency: terms.price.currency };
 }
 
 /** The report on the pack in these bytes, at the instant `now`. `known` are the bytes of DID documents that the verifier
@@ -973,7 +995,7 @@ async function verifyPack(data, now, known = [], witnesses = []) {
     contract: the.sealed?.digest ?? null,
     state: the.engagement?.state ?? null,
     ...(the.early.length ? { early: the.early } : {}),
-    ...(steps.every((step) => step.ok) ? booksOf(the) : {}),
+    ...(steps.every((step) => step.ok) ? await booksOf(the) : {}),
     steps,
     keys: listed,
     notJudged: the.manifest ? the.manifest.members.filter((item) => !KINDS.includes(item.kind)).map((item) => item.path) : [],

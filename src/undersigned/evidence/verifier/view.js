@@ -129,9 +129,10 @@ function earlyOf(early) {
   return section("Before its time", make("ul", {}, ...lines));
 }
 
-/** Each side says for itself what is owed; that they differ breaks nothing, and is for people or the arbiter. */
+/** Each side says for itself what is owed; that they differ, or what ended the contract says another sum, breaks nothing, and is for people or the arbiter. */
 function booksDiffer(books) {
-  return section("The two sides' books differ", make("ul", {}, ...Object.entries(books).map(([role, owed]) => make("li", {}, plain(`by the ${role}, ${owed} is owed`)))));
+  const by = (who) => (who === "moves" ? "what ended the contract" : `the ${who}`);
+  return section("What is said to be owed differs", make("ul", {}, ...Object.entries(books).map(([who, owed]) => make("li", {}, plain(`by ${by(who)}, ${owed} is owed`)))));
 }
 
 function show({ report, the }) {
