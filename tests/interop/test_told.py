@@ -9,10 +9,12 @@ import pytest
 
 from interop.worlds import QUICK, peer_home, subject_of
 from undersigned.daemon import Peer
-from undersigned.interop import Stage, chosen, play_all
+from undersigned.interop import Limits, Silent, Stage, Subject, chosen, play_all
 from undersigned.interop.failures import answered
 from undersigned.interop.scenario import Hear, Reach, Say
+from undersigned.interop.stage import Scene
 from undersigned.runtime import Answer
+from undersigned.testing import Actor
 from undersigned.transport import closed_by_peer
 
 
@@ -45,3 +47,17 @@ async def test_what_is_to_be_recorded_is_named_where_it_was_refused(tmp_path: Pa
     async with Peer.open(home), Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
         (result,) = await play_all(stage, (msgspec.structs.replace(whole, steps=steps),))
     assert result.detail == "step 3, hear: it refused our Review, which is to be recorded: schema_violation"
+
+
+async def test_a_hirer_that_does_not_come_again_is_told_what_has_it_come() -> None:
+    """Its first connection is a matter of its hook, each later one a rule of the protocol."""
+    subject = Subject(url="ws://localhost:9/hire", did=Actor("somebody").did, local=True)
+    async with Stage(subject, seed="x", limits=Limits(arrival=0.01)) as stage:
+        scene = Scene(stage, "any", lambda _: None)
+        who = stage.actor("any", "first")
+        stage.await_connections(who)
+        with pytest.raises(Silent, match=r"within 0.01 s\Z"):
+            await scene.arrival(who, "first")
+        scene.number()
+        with pytest.raises(Silent, match="HIRE-CHN-12"):
+            await scene.arrival(who, "first")

@@ -510,6 +510,7 @@ def _tell(out: Out, result: Result) -> None:
             "kind": "result",
             "id": scenario.id,
             "level": scenario.level,
+            "requirements": list(scenario.requirements),
             "outcome": result.outcome,
             "detail": plain(result.detail, 2000),
             "seconds": round(result.seconds, 3),
@@ -518,6 +519,8 @@ def _tell(out: Out, result: Result) -> None:
     out.line(f"{result.outcome:14} {scenario.level:6} {scenario.id}", style=STYLES[result.outcome])
     if result.detail:
         out.line(f"{'':21} {plain(result.detail, 400)}")
+    if result.outcome == "failed":
+        out.line(f"{'':21} held against {', '.join(scenario.requirements)}")
 
 
 def _end(out: Out, results: tuple[Result, ...], *, interrupted: bool = False, of: int = 0) -> int:

@@ -143,11 +143,14 @@ async def refused(play: Play, step: Refused) -> None:
         # A refusal must not be worth asking for: what is sent back is no larger than what came, or hardly so.
         most = len(play.sent_raw) + (MAX_LARGER if told.how == "Problem" else 0)
         if len(told.raw) > most:
-            raise Failure(f"expected a {told.how} of at most {most} bytes, came one of {len(told.raw)}")
+            rule = "HIRE-SEC-08" if told.how == "Problem" else "HIRE-SYN-04"
+            raise Failure(f"expected a {told.how} of at most {most} bytes, came one of {len(told.raw)} ({rule})")
         if told.how == "Problem":
             _check_problem(play, told.raw)
         if told.how == "Fault" and (more := json.loads(told.raw).keys() - FAULT):
-            raise Failure(f"expected a Fault that tells a code and a place, came {', '.join(sorted(more))}")
+            raise Failure(
+                f"expected a Fault that tells a code and a place, came {', '.join(sorted(more))} (HIRE-SEC-07)"
+            )
         _consume(play, line, told.raw)
         return
     for player in play.players.values():
@@ -210,7 +213,7 @@ async def spend(play: Play, step: Spend) -> None:
             if line.closed.code != "rate_limited":
                 raise Failure(f"expected the connection to be closed with rate_limited, came {line.closed.code}")
             return
-    raise Failure(f"the connection stays open after {step.most} failures")
+    raise Failure(f"the connection stays open after {step.most} failures (page 03, section 3.5)")
 
 
 def _consume(play: Play, line: SceneLine, raw: bytes) -> None:

@@ -102,12 +102,12 @@ async def resynced(play: Play, _: Resynced) -> None:
     """See `Resynced`."""
     player = await play.player()
     while True:
-        raw = await player.line.next(play.scene.stage.limits.answer, "a Sync")
+        raw = await player.line.next(play.scene.stage.limits.answer, "a Sync (HIRE-SYN-01)")
         frame = json.loads(raw)
         if frame.get("engagement") != player.party.engagement.id:
             continue
         if frame.get("type") != "Sync":
-            raise Failure(f"{frame.get('type')} came before a Sync on a new connection")
+            raise Failure(f"{frame.get('type')} came before a Sync on a new connection (HIRE-SYN-01)")
         await player.fold(raw)
         return
 
@@ -223,17 +223,19 @@ async def _frame(play: Play, channel: Any) -> bytes:
         async with asyncio.timeout(play.scene.stage.limits.answer):
             return await channel.receive()
     except TimeoutError:
-        raise Failure("no challenge came") from None
+        raise Failure("no challenge came (page 03, section 3.3, frame 1)") from None
     except Closed as closed:
-        raise Failure(f"the connection ended ({closed.code}) before a challenge") from None
+        raise Failure(
+            f"the connection ended ({closed.code}) before a challenge (page 03, section 3.3, frame 1)"
+        ) from None
 
 
 async def closed(play: Play, step: ClosedWith) -> None:
     """See `ClosedWith`."""
     if play.answers:
-        raise Failure(f"somebody who proved nothing was answered with {shown(play.answers[0])}")
+        raise Failure(f"somebody who proved nothing was answered with {shown(play.answers[0])} (HIRE-CNX-07)")
     if play.ended is None:
-        raise Failure("the connection stays open for somebody who proved nothing")
+        raise Failure("the connection stays open for somebody who proved nothing (HIRE-CNX-07)")
     code = int(str(play.ended.detail["close_code"]))
     if step.close_code not in (0, code):
         raise Failure(f"expected the connection to be closed with {step.close_code}, came {code}")
@@ -252,4 +254,4 @@ async def upgrade(play: Play, step: Upgrade) -> None:
         return
     except (TimeoutError, OSError, WebSocketException) as exc:
         raise Failure(f"no answer to an upgrade that is to be refused: {exc!r}") from exc
-    raise Failure("a WebSocket was opened without the subprotocol")
+    raise Failure("a WebSocket was opened without the subprotocol (HIRE-CNX-02)")

@@ -192,7 +192,7 @@ async def repeat(play: Play, step: Repeat) -> None:
         # A hirer may have put another connection in the place of this one before it read the repeat (HIRE-CNX-10).
         closed = player.line.closed
         if player.comes_back is None or closed is None or closed.detail.get("close_code") not in ORDERLY:
-            raise Failure(f"a repeat ended the connection ({closed.code if closed else 'no'})")
+            raise Failure(f"a repeat ended the connection ({closed.code if closed else 'no'}; HIRE-CHN-04)")
         await player.comes_back()
 
 
@@ -211,21 +211,23 @@ async def _answered(play: Play, player: Player, message: VerifiedMessage) -> boo
         for raw in line.frames[since:]:
             frame = json.loads(raw)
             if frame.get("type") in ("Problem", "Fault"):
-                raise Failure(f"a repeat was refused with {frame.get('code')}")
+                raise Failure(f"a repeat was refused with {frame.get('code')} (HIRE-CHN-04)")
             if frame.get("type") == "Receipt" and message.digest in frame.get("of", ()):
                 return True
             if frame.get("type") not in ("Receipt", "Sync", "Progress"):
                 if frame.get("sequence", 0) > len(known):
                     continue  # it goes on meanwhile
                 if recorded_message(raw).digest not in known:
-                    raise Failure(f"another {frame.get('type')} answers a repeat")
+                    raise Failure(f"another {frame.get('type')} answers a repeat (HIRE-CHN-04)")
                 return True
         return False if line.closed is not None else None
 
     try:
         return await line.wait(receipted, play.scene.stage.limits.answer)
     except TimeoutError:
-        raise Failure("a repeat was answered with nothing: expected a receipt, or the stored answer") from None
+        raise Failure(
+            "a repeat was answered with nothing: expected a receipt, or the stored answer (HIRE-CHN-04)"
+        ) from None
 
 
 async def read(play: Play, step: Read) -> None:

@@ -209,9 +209,9 @@ class Player:
         try:
             frame = json.loads(raw)
         except ValueError:
-            raise Failure(f"this is not JSON: {shown(raw)}") from None
+            raise Failure(f"this is not JSON: {shown(raw)} (HIRE-CNX-03)") from None
         if not isinstance(frame, dict):
-            raise Failure(f"this is no message: {shown(raw)}")
+            raise Failure(f"this is no message: {shown(raw)} (HIRE-CNX-03)")
         if frame.get("type") in ("Fault", "Problem") and frame.get("of") in self.forged:
             return None
         if frame.get("type") == "Fault":
@@ -227,7 +227,7 @@ class Player:
         message = verified.message
         used = message.proof.cryptosuite if message.proof is not None else ""
         if agreed is not None and agreed.suite and used != agreed.suite:
-            raise Failure(f"its {message.type} is signed in {used}, and {agreed.suite} was agreed on")
+            raise Failure(f"its {message.type} is signed in {used}, and {agreed.suite} was agreed on (HIRE-PRF-02)")
         if became == "repeat":
             return message
         if message.type == "Problem":
@@ -471,9 +471,9 @@ class Player:
             raise Failure(f"it did not do what it was hired for: its Delivery is {delivery.outcome}")
         made = {one.name: one.digest for one in delivery.artifacts}
         if len(made) < len(delivery.artifacts):
-            raise Failure("two artifacts of its Delivery have one name")
+            raise Failure("two artifacts of its Delivery have one name (page 08, section 8.3)")
         if missing := sorted({one.name for one in self.terms_in_force().deliverables} - made.keys()):
-            raise Failure(f"its Delivery is complete, and has not {', '.join(missing)}")
+            raise Failure(f"its Delivery is complete, and has not {', '.join(missing)} (page 08, section 8.3)")
         self._check_statements(delivery, made)
 
     def _check_statements(self, delivery: Delivery, artifacts: Mapping[str, Digest | bytes]) -> None:

@@ -350,7 +350,8 @@ class Scene:
             async with asyncio.timeout(seconds):
                 channel, gone = await self.stage.arrivals[who.did].get()
         except TimeoutError:
-            raise Silent(f"it did not connect to us within {seconds:g} s") from None
+            again = ": what has no receipt is said again (HIRE-CHN-12, HIRE-SYN-03)" if self._connections else ""
+            raise Silent(f"it did not connect to us within {seconds:g} s{again}") from None
         line = self._lined(who, name, self.number(), channel)
         line.when_over(gone.set)
         return line
