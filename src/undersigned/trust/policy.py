@@ -165,6 +165,12 @@ class Policy(
         limits = (self.max_price, self.min_price, self.ask_above, self.two_above, *(rule.above for rule in self.rule))
         if self.currency is None and any(limit is not None for limit in limits):
             raise ConfigurationError("bad_configuration", "policy: a limited price needs its `currency`")
+        if (
+            below := next((limit for limit in limits if limit is not None and limit.startswith("-")), None)
+        ) is not None:
+            raise ConfigurationError(
+                "bad_configuration", f"policy: expected a limit of a price, 0 or more; got {below}"
+            )
         if len({rule.name for rule in self.rule}) < len(self.rule):
             raise ConfigurationError("bad_configuration", "policy: two rules have one name")
         if sum(len(rule.credentials) for rule in self.rule) > MAX_DEMANDS:

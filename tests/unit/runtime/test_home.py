@@ -117,6 +117,34 @@ def test_a_member_of_the_file_in_a_table_is_told_where_it_stands(text: str, says
     assert ("is a member" in refused.value.message) == bool(says)
 
 
+@pytest.mark.parametrize("member", ["budget = [{ unit = 'EUR', max = '5' }]", "books = 'bookings.db'"])
+def test_a_member_of_the_file_among_people_is_told_where_it_stands(member: str, folder: Path) -> None:
+    """A table whose names anybody may choose knows no unknown one."""
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, f"{MINIMAL}[approvers]\n{member}\n"))
+    name = member.partition(" ")[0]
+    assert refused.value.message.endswith(f"; {name} is a member of the file: it stands before the first [table]")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[trust]\nanchors = ['acme']\n", "[trust] anchors: expected a DID URL, got 'acme'"),
+        ("[trust]\npeople = ['acme']\n", "[trust] people: expected a DID URL, got 'acme'"),
+        ("[organisation]\ndid = 'x'\nname = 'X'\n", "[organisation] did: expected a DID URL, got 'x'"),
+        ("budget = [{ unit = 'EUR', max = '5', per = 'P1X' }]\n", "expected a duration PnDTnHnMnS, got 'P1X'"),
+        (
+            "[policy]\ncurrency = 'EUR'\nmax_price = '-1'\n",
+            "policy: expected a limit of a price, 0 or more; got -1",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place_and_one_code(text: str, says: str, folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, MINIMAL + text))
+    assert refused.value.message.endswith(f"undersigned.toml: {says}")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -8,8 +8,8 @@ Source: protocol-spec/settings.md
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 
@@ -178,9 +178,13 @@ def distinct_offers(tasks: Iterable[str], what: str = "offer") -> None:
         seen.add(task)
 
 
-def misplaced(said: str) -> str:
-    """Whoever appends a member of the file to its end has put it into the table that stands last."""
-    unknown = _UNKNOWN_BELOW.search(said)
-    if unknown is None or unknown[1] not in Configuration.__struct_fields__:
-        return ""
-    return f"; {unknown[1]} is a member of the file: it stands before the first [table]"
+def misplaced(said: str, table: Mapping[str, Any]) -> str:
+    """Whoever appends a member of the file to its end has put it into the table that stands last: into one of `table`
+    where `said` is what is wrong with that.
+    """
+    unknown, people = _UNKNOWN_BELOW.search(said), table.get("approvers")
+    names = [] if unknown is None else [unknown[1]]
+    if "approvers" in said and isinstance(people, dict):  # anybody chooses the names in it, so none is unknown
+        names += cast("dict[str, object]", people)
+    below = [name for name in names if name in Configuration.__struct_fields__ and name not in table]
+    return f"; {below[0]} is a member of the file: it stands before the first [table]" if below else ""

@@ -28,9 +28,10 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from ssl import SSLContext, create_default_context
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -84,6 +85,7 @@ class Home:
             ) from exc
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{file} cannot be read: {why(exc)}") from exc
+        table: dict[str, Any] = {}
         try:
             table = tomllib.loads(raw.decode())
             if isinstance(table.get("policy"), dict):
@@ -99,8 +101,10 @@ class Home:
             if part is not None:
                 checked_name("organisation: name", part.name)
             distinct_offers(offer.task for offer in self.configuration.offer)
-            for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
-                parse_did(did)
+            _checked_dids("did", (self.configuration.did,))
+            _checked_dids("[organisation] did", () if part is None else (part.did,))
+            _checked_dids("[trust] anchors", trust.anchors)
+            _checked_dids("[trust] people", trust.people)
             self.approvers = Approvers.from_toml(self.configuration.approvers)
             if self.configuration.policy.two_above is not None and len(self.approvers.people) < 2:
                 raise ValueError("policy two_above takes two people in [approvers]")
@@ -121,7 +125,8 @@ class Home:
                 raise ValueError(f"resolver {resolver} is not https")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
-            raise ConfigurationError(code, f"{file}: {in_words(str(exc))}{misplaced(str(exc))}") from exc
+            said = exc.message if isinstance(exc, UndersignedError) and not exc.path else str(exc)
+            raise ConfigurationError(code, f"{file}: {in_words(said)}{misplaced(said, table)}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
             raise ConfigurationError(
@@ -381,6 +386,14 @@ class Home:
             return read_credential(value)
         except (OSError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
+
+
+def _checked_dids(member: str, dids: Iterable[str]) -> None:
+    for did in dids:
+        try:
+            parse_did(did)
+        except UndersignedError as exc:
+            raise ConfigurationError("bad_configuration", f"{member}: {exc.message}") from exc
 
 
 def unread(path: Path, exc: OSError) -> ConfigurationError:
