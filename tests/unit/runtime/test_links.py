@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
@@ -19,6 +20,7 @@ from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
 from undersigned.runtime import Job, Shell, SystemClock
+from undersigned.runtime.agent import taking_turns
 from undersigned.runtime.agent.links import Links
 from undersigned.runtime.fetching.fetcher import GathererLimits
 from undersigned.runtime.fetching.gather import Gatherer
@@ -178,3 +180,51 @@ def test_a_provider_dials_its_hirer_from_an_acceptance_on(
         world.run(Shell.deliver(node.shell, peer.did, b"{}"))
     here, there = world.hirer.did, world.provider.did
     assert dialled == [(here, there), *([(there, here)] if goes else [])]
+
+
+@pytest.mark.asyncio
+async def test_two_programs_with_one_key_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is answered goes to the connection that came last, and nobody else finds out why hires stand still."""
+    monkeypatch.setattr(taking_turns, "APART_SECONDS", 0.0)
+    who = Attacker("whoever has two programs")
+    heard = asyncio.Queue[bytes]()
+
+    async def read(_: Channel, raw: bytes) -> None:
+        heard.put_nowait(raw)
+
+    async def resolve(_: Did) -> DidDocument:
+        return who.document
+
+    us = Attacker("who is dialled")
+    links = Links(
+        us.identity,
+        clock=SystemClock(),
+        resolve=resolve,
+        limits=LOOSE,
+        read=read,
+        opened=_nothing,
+        lost=lambda _: None,
+        locate=_nothing,  # type: ignore[arg-type]
+        wanted=lambda _: False,
+        spent=lambda _: False,
+    )
+
+    async def ours(_: Did) -> DidDocument:
+        return us.document
+
+    ends: list[Channel] = []
+    serving: list[asyncio.Task[None]] = []
+    with structlog.testing.capture_logs() as logged:
+        for address in ("198.51.100.7", "203.0.113.9"):
+            here, there = memory_pair(LOOSE, name=address)
+            serving.append(asyncio.create_task(links.accept(there)))
+            await prove(here, who.identity, ours, SystemClock().now, expect=us.did)
+            ends.append(here)
+        for place in range(12):
+            await ends[place % 2].send(b"{}")
+            await heard.get()
+    (told,) = [one for one in logged if one["event"] == "a peer speaks on two connections by turns"]
+    assert (told["peer"], told["log_level"]) == (who.did, "warning")
+    assert told["places"] == ["memory:198.51.100.7", "memory:203.0.113.9"]
+    await links.close()
+    await asyncio.gather(*serving, return_exceptions=True)

@@ -22,6 +22,8 @@ from undersigned.runtime.clock import Clock
 from undersigned.runtime.fetching.fetcher import asked_by
 from undersigned.transport import Budget, Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
 
+from .taking_turns import TakingTurns
+
 __all__ = ["Links"]
 
 _log = structlog.get_logger()
@@ -82,6 +84,7 @@ class Links:
         self._came = Budget(OPENED_A_MINUTE)
         """Connections that peers opened, and proved."""
         self._dials = asyncio.Semaphore(DIALS)
+        self._turns = TakingTurns()
         self._fell_out: set[Did] = set()
         """Peers with whom the last connection ended because one side refused what the other said."""
         self.last_error: dict[Did, UndersignedError] = {}
@@ -242,7 +245,15 @@ class Links:
         try:
             await self._opened(peer)
             while True:
-                await self._read(channel, await channel.receive())
+                raw = await channel.receive()
+                if len(mine) > 1 and self._turns.heard(peer, channel, asyncio.get_running_loop().time()):
+                    _log.warning(
+                        "a peer speaks on two connections by turns",
+                        peer=peer,
+                        places=sorted({one.address for one in mine}),
+                        hint="two programs with one key take each other's answers: its operator has to stop one",
+                    )
+                await self._read(channel, raw)
         except Closed as closed:
             if closed.detail.get("close_code") == 1008:
                 self._falls_out(peer)
@@ -257,6 +268,7 @@ class Links:
                 mine.remove(channel)
             if not mine and self._channels.get(peer) is mine:
                 self._channels.pop(peer, None)
+                self._turns.forget(peer)
                 self._lost(peer)
             if peer in self._changed:
                 self._changed.pop(peer).set()
