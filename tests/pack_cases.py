@@ -274,7 +274,11 @@ def wronged() -> Iterator[Case]:
         yield Case(f"work: {name}, not reviewed", hire.pack())
         yield Case(f"work: {name}, not reviewed, its provider's", hire.pack("provider"))
     line = Usage(clause="read", unit="count", amount="1")
-    for name, usage in (("less", ()), ("more", (line, replace(line, unit="tokens"))), ("other", (replace(line, amount="2"),))):
+    for name, usage in (
+        ("less", ()),
+        ("more", (line, replace(line, unit="tokens"))),
+        ("other", (replace(line, amount="2"),)),
+    ):
         for verdict in ("accepted", "rejected"):
             hire = Hire().sealed()
             hire.delivered(hire.claims(), usage=usage).reviewed(verdict).closed()

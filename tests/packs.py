@@ -323,6 +323,11 @@ class Hire:
         return write_pack(fields.pop("lines", self.lines(role)), **fields)
 
 
+def wanting(terms: Terms) -> Terms:
+    """Terms that ask for what packs are not asked for: a bill of materials, and manifests in media."""
+    return replace(terms, evidence=replace(terms.evidence, sbom="CycloneDX 1.6", c2pa=True))
+
+
 def used_by(statements: Iterable[JsonObject]) -> tuple[Usage, ...]:
     """What the first statement of work says was used: a `Delivery` says the same."""
     for one in statements:

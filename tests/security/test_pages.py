@@ -12,7 +12,7 @@ import pytest
 
 from browser import browser
 from interop.test_report import MAY, PROBE, RUN
-from packs import Hire
+from packs import Hire, wanting
 from undersigned.encoding import shift
 from undersigned.evidence import verifier_page, verify_pack
 from undersigned.interop import Result, compatibility, transcript, write_reports
@@ -171,7 +171,7 @@ def test_books_that_differ_are_shown(tmp_path: Path) -> None:
     """
     (tmp_path / "profile").mkdir()
     owed = Settled(amount="1000", currency="EUR", reference="IBAN <b>")
-    alike, differ = Hire().whole(), Hire().sealed().delivered().reviewed(credential={"type": "x"})
+    alike, differ = Hire().whole(), Hire(changing=wanting).sealed().delivered().reviewed(credential={"type": "x"})
     differ.closed(settlement=owed, objection=HOSTILE[0])
     now = shift(differ.book.clock.now(), 60)
     assert verify_pack(alike.pack(), now=now).books == ()
@@ -190,6 +190,7 @@ def test_books_that_differ_are_shown(tmp_path: Path) -> None:
             assert told.count("What is said to be owed differs") == heads
         shown = tab.eval("document.querySelector('#found').innerText")
         assert "1 credentials in reviews: not checked" in shown
+        assert "not checked: manifests in media, the bill of materials (CycloneDX 1.6)" in shown
         assert "by the hirer, 1000 EUR is owed" in shown
         assert "by the provider, 12.5 EUR is owed" in shown
         assert "by what ended the contract, 12.5 EUR is owed" in shown

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from itertools import chain
 
 from undersigned.attestation import VerifiedStatement, WorkPredicate, verify_acceptance, verify_delivery
-from undersigned.contract import ContractDocument
+from undersigned.contract import ContractDocument, Terms
 from undersigned.encoding import Did, DidUrl, Digest, Instant, digest_bytes
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence.case import (
@@ -60,13 +60,28 @@ def check_statements(case: Case) -> str:
     _check_hired(case)
     count = sum(map(len, case.statements.values()))
     unchecked = _unchecked_in(chain.from_iterable(case.statements.values()))
-    return "; ".join([f"{count} statements hold", *unchecked, *refused])
+    wanted = _wanted_besides(terms_at(case, number) for number, _, one in deliveries if one.outcome == "complete")
+    return "; ".join([f"{count} statements hold", *unchecked, *wanted, *refused])
 
 
 def _unchecked_in(statements: Iterable[VerifiedStatement]) -> list[str]:
     """What these name of subjects and a pack cannot show to be right, in one sentence if there is any."""
     named = sorted({one for statement in statements for one in statement.unchecked})
     return [f"not checked without the bytes: {', '.join(named)}"] if named else []
+
+
+def _wanted_besides(terms: Iterable[Terms]) -> list[str]:
+    """What these terms ask for that a pack is not asked for, in one sentence if there is any."""
+    wanted = {
+        what
+        for one in terms
+        for what, asked in (
+            (f"the bill of materials ({one.evidence.sbom})", one.evidence.sbom is not None),
+            ("manifests in media", one.evidence.c2pa),
+        )
+        if asked
+    }
+    return [f"not checked: {', '.join(sorted(wanted))}"] if wanted else []
 
 
 def _check_hired(case: Case) -> None:

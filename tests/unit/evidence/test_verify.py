@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from pack_cases import FALSE_WORDS, books, signed_again, web_document
-from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated
+from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated, wanting
 from undersigned.attestation import SubcontractLine, accepted
 from undersigned.contract import Terms
 from undersigned.did import DidDocument, document_from, make_document
@@ -498,6 +498,16 @@ def test_a_delivery_is_what_the_terms_name(deliver: Callable[[Hire], Hire], code
     report = report_on(hire.pack(), hire)
     assert report.ok, report.steps
     assert f"{code}, and it was not reviewed" in report.steps[STATEMENTS - 1].detail
+
+
+def test_what_a_pack_is_not_asked_for_is_said() -> None:
+    """HIRE-PCK-04, HIRE-PCK-12: the terms ask for a bill of materials, and what was delivered is none."""
+    hire = Hire(changing=wanting).sealed().delivered()
+    told = "1 statements hold; not checked: manifests in media, the bill of materials (CycloneDX 1.6)"
+    for role in ("hirer", "provider"):
+        assert report_on(hire.pack(role), hire).steps[STATEMENTS - 1].detail == told
+    whole = Hire().whole()
+    assert report_on(whole.pack(), whole).steps[STATEMENTS - 1].detail == "1 statements hold"
 
 
 def test_a_side_that_says_another_sum_than_is_owed_is_told_by_its_own_pack() -> None:

@@ -488,7 +488,16 @@ async function statements(the) {
     }
   }
   const count = [...the.statements.values()].reduce((sum, list) => sum + list.length, 0);
-  return [`${count} statements hold`, ...uncheckedIn([...the.statements.values()].flat()), ...refused].join("; ");
+  const complete = deliveries.filter((one) => one.content.outcome === "complete");
+  const wanted = wantedBesides(complete.map((one) => termsAt(the, one.number)));
+  return [`${count} statements hold`, ...uncheckedIn([...the.statements.values()].flat()), ...wanted, ...refused].join("; ");
+}
+
+/** What these terms ask for that a pack is not asked for, in one sentence if there is any. */
+function wantedBesides(terms) {
+  const asked = ({ evidence }) => [...(evidence.sbom ? [`the bill of materials (${evidence.sbom})`] : []), ...(evidence.c2pa ? ["manifests in media"] : [])];
+  const wanted = [...new Set(terms.flatMap(asked))].sort();
+  return wanted.length ? [`not checked: ${wanted.join(", ")}`] : [];
 }
 
 /** What these statements name of subjects and a pack cannot show to be right, in one sentence if there is any. */
