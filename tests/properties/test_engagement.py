@@ -2,10 +2,12 @@
 
 The network is the set of all messages ever sent. Steps are: somebody says something, anything is delivered anywhere,
 time passes, a side loses all but its journal, the adversary tries. Invariants I1 to I6 and I9 are checked after each.
+`UNDERSIGNED_EXAMPLES` is how many examples each machine runs, in place of the usual.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from doubts import owed_in_doubt
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, RemoteProtocolError, UndersignedError, VerificationError
 from undersigned.protocol import (
@@ -22,7 +25,6 @@ from undersigned.protocol import (
     ROLES,
     STATES,
     Engagement,
-    Owe,
     Received,
     Role,
     Sent,
@@ -93,6 +95,8 @@ MOVES: dict[str, tuple[Say, ...]] = {
 ORDER = ("out_of_order", "ledger_diverged", "proof_expired")
 """What a network alone can bring about."""
 NOTES = (receipt(), sync(), progress(3, "here"))
+
+EXAMPLES = int(os.environ.get("UNDERSIGNED_EXAMPLES", "0"))
 
 roles = st.sampled_from(ROLES)
 
@@ -248,7 +252,10 @@ class TwoParties(RuleBasedStateMachine):
                 # What is stored says so, and not only the state that was made of it.
                 stored = [entry for entry in party.journal if isinstance(entry, Sent | Received)]
                 assert {"Acceptance", "Seal", "Start"} <= {entry.message.message.type for entry in stored}
-                own = {entry.message.message.type for entry in stored if isinstance(entry, Sent)}
+                # Whoever cancelled and then asked for rework gave it anew.
+                types = [entry.message.message.type for entry in stored]
+                since = len(types) - types[::-1].index("Review") if "Review" in types else 0
+                own = {entry.message.message.type for entry in stored[since:] if isinstance(entry, Sent)}
                 assert not own & {"Cancel", "Terminate", "Closing"}
                 assert engagement.contract is not None
                 assert {entry.message.message.document for entry in stored if entry.message.message.type == "Seal"} >= {
@@ -257,14 +264,14 @@ class TwoParties(RuleBasedStateMachine):
 
     @invariant()
     def ends_stay(self) -> None:
-        """Terminal states are final, and a side in doubt owes nothing but asks."""
+        """Terminal states are final, and a side in doubt owes nothing of what it is in doubt about, but asks."""
         for party in self.honest():
             if party.state in ("withdrawn", "closed"):
                 assert self.ends.setdefault(party.role, party.state) == party.state
             else:
                 assert party.role not in self.ends
             if party.engagement.in_doubt:
-                assert not any(isinstance(effect, Owe) for effect in party.pending())
+                assert not any(owed_in_doubt(party.engagement, effect) for effect in party.pending())
 
     @invariant()
     def somebody_owes(self) -> None:
@@ -338,7 +345,7 @@ def mirrored(engagement: Engagement, stale: bool) -> Engagement:
 
 
 _often = settings(
-    max_examples=60,
+    max_examples=EXAMPLES or 60,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

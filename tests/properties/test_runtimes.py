@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
+from doubts import owed_in_doubt
 from runtimes import REPORT, Node, Office, World, ask, folded, messages, moves, offices
 from undersigned.contract import countersigned, verify_sealed
 from undersigned.daemon.serving import signed_headers
@@ -40,7 +41,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import UndersignedError
 from undersigned.messages import Acceptance, Offer, Receipt, Seal, recorded_message
-from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, Role, legal, pending
+from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Role, legal, pending
 from undersigned.runtime import Job, Order
 from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.testing import (
@@ -414,7 +415,7 @@ class TwoRuntimes(RuleBasedStateMachine):
 
     @invariant()
     def ends_stay(self) -> None:
-        """An end is final, and whoever is in doubt owes nothing."""
+        """An end is final, and whoever is in doubt owes nothing of what it is in doubt about."""
         for role in self.honest():
             for name in self.ours:
                 held = self.held(role, name)
@@ -425,7 +426,7 @@ class TwoRuntimes(RuleBasedStateMachine):
                 else:
                     assert (role, name) not in self.ends
                 if held.in_doubt:
-                    assert not any(isinstance(effect, Owe) for effect in pending(held, self.world.clock.now()))
+                    assert not any(owed_in_doubt(held, one) for one in pending(held, self.world.clock.now()))
 
     def live(self, role: Role) -> list[EngagementId]:
         """Engagements that a side has stored as not over."""
