@@ -66,13 +66,13 @@ class Party:
         """The document of the live offer, as the store has it; under a contract, what is on the table in the lane.
 
         Raises:
-            LocalProtocolError: There is no offer.
+            LocalProtocolError: There is no offer, or this side has not got it.
         """
         live = self.engagement.tabled or self.engagement.offer
-        found = self.stored[live.digest].message if live is not None else None
-        if not isinstance(found, Offer):
+        found = self.stored.get(live.digest) if live is not None else None
+        if found is None or not isinstance(found.message, Offer):
             raise LocalProtocolError("wrong_state", f"{self.engagement.id} has no offer on the table")
-        return found.document
+        return found.message.document
 
     def send(self, message: Message) -> VerifiedMessage:
         """Sign and record a message of ours. Nothing is delivered by that.
