@@ -121,7 +121,11 @@ async def test_a_meddler_does_what_its_seed_says() -> None:
 async def test_a_queue_delivers_after_its_sender_is_gone(tmp_path: Path) -> None:
     """In order, though the sender hangs up at once; and what is stored twice comes twice."""
     numbers = [b"%d" % number for number in range(10)]
-    async with acceptor() as far, Queue(far.url, tmp_path / "q.db", delay_seconds=0.02, every_other=1) as queue:
+    file = tmp_path / "q.db"
+    async with (
+        acceptor() as far,
+        Queue(far.url, file, delay_seconds=0.02, every_other=1, linger_seconds=15) as queue,
+    ):
         near = await proved(queue, far)
         for one in numbers:
             await near.send(one, text=True)
