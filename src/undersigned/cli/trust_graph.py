@@ -117,7 +117,9 @@ async def trust_graph(
     for edge in [*edges.values(), *found.dissent]:
         out.value(from_struct(edge))
         out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}")
-    if not edges and not found.dissent:
+    if found.verdict == "indeterminate":  # more than is read: nobody knows whether there is one
+        out.line(f"{found.verdict}: expected {' and '.join(found.missing)}", style="yellow")
+    elif not edges and not found.dissent:
         out.line("no path")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Suspend, Withdraw
 from undersigned.runtime import AnchorBook, Home, issue_membership, sign_record
 from undersigned.runtime.negotiation import beliefs
-from undersigned.runtime.negotiation.beliefs import WRITE_SECONDS
+from undersigned.runtime.negotiation.beliefs import INLINE_EDGES, WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
 from undersigned.trust import Anchor, Anchors, Decision, Edge, Graph, Shown, Stake, anchor_record
 
@@ -325,6 +326,34 @@ def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, stran
     world.settle(5)
     assert conversation.engagement.state == "suspended", "the other side's credential holds, so nothing is terminated"
     assert last(world.hirer, conversation.id, Suspend).reason == "policy_denied"
+
+
+def test_what_reads_much_of_the_graph_is_worked_out_beside_the_event_loop(
+    open_world: Open, strangers: tuple[Office, Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body that lets 50,000 companies vouch for their agents stopped a peer for over a second at each hire."""
+    acme, globex = strangers
+    count = 2 * INLINE_EDGES
+    admit(acme, grant(globex.organisation.did), *(grant(f"did:example:{number}") for number in range(count)))
+    here, asked = threading.get_ident(), list[tuple[bool, int]]()
+    ask = TrustStore.ask
+
+    def noted(store: TrustStore, question: Any, **more: Any) -> Any:
+        found = ask(store, question, **more)
+        asked.append((threading.get_ident() == here, found.work.edges if hasattr(found, "work") else count))
+        return found
+
+    monkeypatch.setattr(TrustStore, "ask", noted)
+    world = open_world(acme, globex)
+    state, decision = hired(world)
+    assert (state != "withdrawn", decision.outcome) == (True, "allow")
+    assert max(edges for _, edges in asked) > count, "it was asked"
+    assert max((edges for in_loop, edges in asked if in_loop), default=0) <= INLINE_EDGES
+    conversation = world.begin()
+    before = len(asked)
+    world.run(world.hirer.meeting.stands(conversation), 5)
+    world.run(world.hirer.meeting.stands(conversation), 5)
+    assert len(asked) <= before + 3, "answers are kept, wherever they were worked out"
 
 
 def test_an_anchor_that_is_removed_beside_a_running_peer_counts_no_more(open_world: Open, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from undersigned.trust import (
     Authority,
     Edge,
     Graph,
+    Question,
     Rated,
     Reputation,
     Shown,
@@ -64,6 +65,8 @@ MAX_ROUNDS: Final = 4
 """How often a decision is asked again because links do not count; then nobody is entitled."""
 MAX_KEPT: Final = 4096
 """Answers."""
+INLINE_EDGES: Final = 1000
+"""A question that reads more of the graph is answered in a thread: it takes up to a second."""
 MAX_WAITING: Final = 16_384
 """Edges that wait to be written, and credentials of which it is remembered that theirs were."""
 POSITIVE_TYPES: Final = frozenset(of.claim.type for of in KINDS.values() if of.weight)
@@ -110,6 +113,10 @@ def withdrawn_as(error: CredentialError) -> Status | None:
     return "suspended" if error.detail.get("purpose") == "suspension" else "revoked"
 
 
+class _Large(Exception):
+    """A question reads too much of the graph to be answered in the event loop."""
+
+
 class ClearLink(NamedTuple):
     """A link that nobody has withdrawn."""
 
@@ -148,6 +155,10 @@ class Beliefs:
         self._looked = False
         """Whether it was looked at in this round of the event loop."""
         self._kept: dict[Subject, Answer] = {}
+        self._forgotten = 0
+        """How often all kept answers were."""
+        self._large = asyncio.Lock()
+        """Of questions in a thread: one at a time is worked out, and the next may know the answer then."""
         self._settled: dict[Asked, Answers] = {}
         """All of a decision's, where no link or accusation that they stand on has a status."""
         self._statusful: dict[Digest, Credential | None] = {}
@@ -194,6 +205,7 @@ class Beliefs:
         known = self._settled.get(asked)
         if known is not None and known.standing(self.anchors, self._at) is known:
             return Settled(known)
+        await self.prepare(asked)
         away = False
         unknown: dict[Digest, str] = {}
         suspended: set[Digest] = set()
@@ -232,6 +244,41 @@ class Beliefs:
                     else:
                         heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
         return Settled(Answers(), away=True)
+
+    async def prepare(self, asked: Asked) -> None:
+        """Works out the answers that read much of the graph, in a thread, so that nothing else waits for them.
+
+        Raises:
+            LocalProtocolError: As `settled`.
+        """
+        self._follow_in_round()
+        if self._store is None:
+            return
+        for about in (*asked.authority, *asked.entitled, *asked.reputation, *asked.accused):
+            try:
+                self._answer(about, most=INLINE_EDGES)
+            except _Large:
+                async with self._large:
+                    await self._beside(about)
+
+    async def _beside(self, about: Subject) -> None:
+        """Keeps the answer to a question, which a thread asks of the file by a connection of its own."""
+        self._follow_in_round()
+        if self._standing(about) is not None:
+            return  # somebody who waited for the same has it
+        question, more, without, path = self._question(about), self._more(about), self._bad(), self._agent.home.trust
+
+        def ask() -> Answer:
+            with TrustStore(path, read_only=True) as store:
+                return store.ask(question, without=without, more=more)
+
+        forgotten = self._forgotten
+        try:
+            found = await asyncio.to_thread(ask)
+        except LedgerError as error:
+            raise self._unreadable(error) from error
+        if forgotten == self._forgotten:  # else the graph is another, and whoever needs the answer asks again
+            self._keep(about, found)
 
     def looked_up(
         self, credential: Credential, lists: Mapping[str, StatusList], now: Instant, *, accusation: bool = False
@@ -316,32 +363,52 @@ class Beliefs:
         shown = [shown_in(credential, type) for type in credential.types if type in POSITIVE_TYPES]
         return any(cast("Reputation", self._answer(Rated(one.issuer, one.capability))).units > 0 for one in shown)
 
-    def _answer(self, about: Subject, *, without: Collection[Digest] = ()) -> Answer:
-        now = self._at
-        kept = self._kept.get(about)
-        if kept is not None and not without and kept.at <= now and (kept.until is None or now <= kept.until):
+    def _answer(self, about: Subject, *, without: Collection[Digest] = (), most: int | None = None) -> Answer:
+        """`most`: edges that are read at once.
+
+        Raises:
+            _Large: It needs more than that.
+        """
+        kept = self._standing(about)
+        if kept is not None and not without:
             return kept
-        view = Viewpoint(anchors=self.anchors, own=self._own, now=now)
-        question = question_of(about, view)
-        more = self._registered.get(about, ()) if isinstance(about, Shown) else ()
+        question, more = self._question(about), self._more(about)
         try:
             if self._store is None:
                 found = answer(question, Graph(more).read)
             else:
-                found = self._store.ask(question, without=self._bad() | set(without), more=more)
+                bad = self._bad() | set(without)
+                found = self._store.ask(question if most is None else _within(question, most), without=bad, more=more)
         except LedgerError as error:
             raise self._unreadable(error) from error
-        if without:
-            return found
+        if not without:
+            self._keep(about, found)
+        return found
+
+    def _standing(self, about: Subject) -> Answer | None:
+        """The answer that is kept, if it still stands."""
+        kept = self._kept.get(about)
+        if kept is None or kept.at > self._at or (kept.until is not None and self._at > kept.until):
+            return None
+        return kept
+
+    def _question(self, about: Subject) -> Question[Answer]:
+        return question_of(about, Viewpoint(anchors=self.anchors, own=self._own, now=self._at))
+
+    def _more(self, about: Subject) -> tuple[Edge, ...]:
+        """What registries said of it."""
+        return self._registered.get(about, ()) if isinstance(about, Shown) else ()
+
+    def _keep(self, about: Subject, found: Answer) -> None:
         if len(self._kept) >= MAX_KEPT:
             self._forget()
         self._kept[about] = found
-        return found
 
     def _forget(self) -> None:
         """Has all asked anew."""
         self._kept.clear()
         self._settled.clear()
+        self._forgotten += 1
 
     def _bad(self) -> set[Digest]:
         """Edges that are not written yet as what they are."""
@@ -471,6 +538,24 @@ class Beliefs:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _within(question: Question[Answer], most: int) -> Question[Answer]:
+    """The same question, as long as it reads no more edges than so many.
+
+    Raises:
+        _Large: It needs more.
+    """
+    wanted = next(question)
+    try:
+        while True:
+            found = yield wanted._replace(most=min(wanted.most, most))
+            most -= len(found)
+            if most < 0:
+                raise _Large
+            wanted = question.send(found)
+    except StopIteration as done:
+        return done.value
 
 
 def _against(answers: Answers) -> set[Digest]:

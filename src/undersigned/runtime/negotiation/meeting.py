@@ -181,6 +181,7 @@ class Meeting:
             else:
                 shown = await self._verify(engagement, message.presentation, message.answers)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
+        await self.beliefs.prepare(asked)
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
