@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from pathlib import Path
 
 from integration.commands import UNDERSIGNED, Process, running, serving
 from integration.hires import did_of, free_ports, two_homes
+from integration.test_readme import text_of
 from undersigned.errors import ScopeError
 from undersigned.runtime import Job
 
@@ -58,3 +60,25 @@ def test_a_hire_answers_the_gate_of_our_server(tmp_path: Path) -> None:
         finally:
             hire.end(signal.SIGKILL)
     assert json.loads((out / "summary.txt").read_text()) == ["this is q1", "this is q2", "scope_exceeded"]
+
+
+def test_the_programs_of_the_guide(tmp_path: Path) -> None:
+    """A hirer whose server asks it in its own process, and whoever it hires, as they are written there."""
+    _, globex = asyncio.run(two_homes(tmp_path))
+    (port,) = free_ports(1)
+    for name in ("gated", "visitor"):
+        text = (
+            text_of(f"python {name}").replace("8180", str(port)).replace("8102", str(globex.configuration.listen.port))
+        )
+        (tmp_path / f"{name}.py").write_text(text)
+    provider = Process([sys.executable, "visitor.py"], tmp_path)
+    try:
+        hirer = Process([sys.executable, "gated.py"], tmp_path).end()
+    finally:
+        ended = provider.end(signal.SIGINT)
+    assert hirer.code == 0, hirer
+    assert hirer.out.splitlines() == [
+        "[mail] mail:send on mailto:boss@acme.example (1 count) to say that it is done",
+        f"today: all is well, {globex.configuration.did} {{'short': True}}",
+    ]
+    assert ended.out == "the mail is sent here\n", ended

@@ -128,8 +128,15 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_block_of_both_pages_runs_here() -> None:
-    # test_subcontracts, test_content, test_guard; the settings are read in backends/test_artifacts.py
-    elsewhere = ["python subcontract", "python large", "toml artifacts", "python guarded"]
+    # test_hire_gates, test_subcontracts, test_content, test_guard; the settings are read in backends/test_artifacts.py
+    elsewhere = [
+        "python gated",
+        "python visitor",
+        "python subcontract",
+        "python large",
+        "toml artifacts",
+        "python guarded",
+    ]
     shown = {page: [block.language for block in blocks(page)] for page in RUN_HERE}
     assert shown == {README: RUN_HERE[README], GUIDE: [*RUN_HERE[GUIDE], *elsewhere]}
 
