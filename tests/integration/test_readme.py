@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shlex
 import signal
 import socket
 import sys
+import tempfile
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import pytest
@@ -73,6 +75,15 @@ def free(port: str) -> bool:
         return sock.connect_ex(("127.0.0.1", int(port))) != 0
 
 
+def ours_alone(file: BinaryIO) -> bool:
+    """Whether no other run of these tests on this machine has it, from here on until it is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class Run(NamedTuple):
     """What became of each part of the pages."""
 
@@ -89,7 +100,13 @@ class Run(NamedTuple):
 def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("readme")
     make_wheel(folder).rename(folder / "app.whl")
-    ports = PORTS if all(map(free, PORTS)) else tuple(map(str, free_ports(2)))
+    with (Path(tempfile.gettempdir()) / "undersigned-readme-ports").open("wb") as ports:
+        named = ours_alone(ports) and all(map(free, PORTS))
+        return told(folder, PORTS if named else tuple(map(str, free_ports(2))))
+
+
+def told(folder: Path, ports: tuple[str, ...]) -> Run:
+    """What became of all that the pages say, with these ports in place of theirs."""
 
     def here(text: str) -> str:
         for named, port in zip(PORTS, ports, strict=True):
