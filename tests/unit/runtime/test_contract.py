@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -705,3 +708,15 @@ def test_anchors_are_certificates(open_world: Open) -> None:
     world = open_world()
     with pytest.raises(ConfigurationError, match="certificates in PEM"):
         world.order(c2pa=[b"no certificate"])
+
+
+def test_orders_lie_where_nobody_else_leaves_any(tmp_path: Path) -> None:
+    """They need no signature, as only who has the keys can leave one: whatever files may be by default, and whoever may
+    look into a state folder that its owner made.
+    """
+    before = os.umask(0)
+    try:
+        leave_order(tmp_path / "orders", "one", ContractOrder(act="suspend", contract=digest_bytes(b"")))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "orders").stat().st_mode) == 0o700

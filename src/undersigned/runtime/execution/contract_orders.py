@@ -1,8 +1,8 @@
 """Orders of the owner for a contract, beside the running peer: files in the state folder, as approvals are.
 
 `undersigned contract suspend …` leaves `orders/<name>.json`; the running peer takes it (`.taken`), does what it says
-and leaves `orders/<name>.answer` beside it. So the ledger keeps its one writer. Whoever can write into the state folder
-can use its keys as well, so an order needs no signature of its own.
+and leaves `orders/<name>.answer` beside it. So the ledger keeps its one writer. Only the user of the state folder can
+write into `orders/`, and can use its keys as well, so an order needs no signature of its own.
 
 An order is carried out once: its name is noted in the transaction of the move that it makes. A peer that was killed
 between that and the answer finds the name in the journal and answers with what was done then.
@@ -103,6 +103,8 @@ ACTS: Final[Mapping[str, Act]] = MappingProxyType(
 
 def leave_order(folder: Path, name: str, order: ContractOrder) -> Path:
     """Puts an order where the running peer finds it; the path at which its answer will be."""
+    # As closed as the keys are: a state folder that its owner made may let others of a group in.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     body: JsonObject = {"act": order.act, "contract": order.contract, "body": dict(order.body)}
     write_whole(folder / f"{name}.json", canonicalize(body))
     return folder / f"{name}.answer"
