@@ -544,6 +544,11 @@ def _two_totals() -> None:
     mended(lambda value: value.update(usage=value["usage"][:1]))
 
 
+@mutant("takes two inputs of one name", "HIRE-MSG-07", "shape-inputs-of-one-name")
+def _two_of_one_name() -> None:
+    mended(lambda value: value.update(inputs=value["inputs"][:1]))
+
+
 @mutant("takes an inclusion in no checkpoint", "HIRE-MSG-04", "shape-receipt-proves-nothing")
 def _in_no_checkpoint() -> None:
     mended(lambda value: value.pop("inclusion"))

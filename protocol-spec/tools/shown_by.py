@@ -327,6 +327,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-MSG-04": ("schemas/inclusion-alone",),
     "HIRE-MSG-05": ("schemas/final-and-retryable", "schemas/retry-after"),
     "HIRE-MSG-06": ("messages/refused/usage-*", "messages/eddsa-jcs-2022/progress-unproved"),
+    "HIRE-MSG-07": ("messages/refused/inputs-of-one-name",),
     "HIRE-VER-01": ("journals/lists-not-echoed", "journals/suite-not-offered"),
     "HIRE-VER-02": ("journals/lists-not-echoed",),
     "HIRE-VER-04": ("schemas/unknown-version",),

@@ -22,7 +22,7 @@ from vector_parts import (
     with_signature,
 )
 
-from undersigned.encoding import base58_decode, canonicalize, digest_of, multibase_encode, shift
+from undersigned.encoding import base58_decode, canonicalize, digest_bytes, digest_of, multibase_encode, shift
 from undersigned.messages import engagement_id
 
 __all__ = ["message_vectors"]
@@ -84,7 +84,7 @@ def message_vectors() -> Iterator[Vector]:
     yield from _json()
     yield from _proofs()
     yield from _addresses()
-    yield from _usage()
+    yield from _said_once()
 
 
 def _good() -> Iterator[Vector]:
@@ -467,8 +467,8 @@ def _addresses() -> Iterator[Vector]:
     )
 
 
-def _usage() -> Iterator[Vector]:
-    """What was used: of each unit of a clause one total, and no part that is more (HIRE-MSG-06)."""
+def _said_once() -> Iterator[Vector]:
+    """One total for each unit of a clause, and no part that is more; one input for each name (HIRE-MSG-06, 07)."""
     line = {"clause": "read-input", "unit": "count", "amount": "2"}
     euros = {**line, "unit": "EUR", "amount": "0.5"}
 
@@ -493,4 +493,15 @@ def _usage() -> Iterator[Vector]:
         canonicalize(message),
         message_case(where["now"], where["recipient"]),
         {"type": "Progress", "digest": digest_of(content), **intermediates(content, message["proof"])},
+    )
+    start = json.loads(conversation()["start"].raw)
+    (given,) = start["inputs"]
+    twice = resigned(changed(start, inputs=[given, {**given, "digest": digest_bytes(b"another input")}]))
+    yield _refused(
+        "inputs-of-one-name",
+        "two inputs of one name",
+        twice,
+        "schema_violation",
+        of="Start",
+        now=start["proof"]["created"],
     )

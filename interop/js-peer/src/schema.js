@@ -86,6 +86,14 @@ export function checkMessageShape(message) {
   }
   if (message.type === 'Offer') checkDocumentShape(message.document, '/document');
   checkUsage(message.usage ?? []);
+  if (message.type === 'Start') checkNames(message.inputs);
+}
+
+/** Each input has a name of its own (HIRE-MSG-07). @param {any[]} inputs */
+function checkNames(inputs) {
+  const names = inputs.map(({ name }) => name);
+  const twice = names.findIndex((name, place) => names.indexOf(name) < place);
+  check(twice < 0, 'schema_violation', 'two inputs of one name', `/inputs/${twice}/name`);
 }
 
 /** One total for each unit of a clause, and no part of it that is more (HIRE-MSG-06). @param {any[]} usage */

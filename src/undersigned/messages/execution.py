@@ -87,6 +87,17 @@ class Start(Move, frozen=True, kw_only=True):
     inputs: Annotated[tuple[Input, ...], Meta(max_length=MAX_ITEMS)]
     """What there is to work on, as contracted."""
 
+    def __post_init__(self) -> None:
+        """Refuse two inputs of one name: one reader would work on the first, another state the last."""
+        super().__post_init__()
+        named: set[str] = set()
+        for place, given in enumerate(self.inputs):
+            if not isinstance(given, Input):  # pyright: ignore[reportUnnecessaryIsInstance]
+                return  # as in `check_usage`
+            if given.name in named:
+                raise violated(f"/inputs/{place}/name", "another name for each input", given.name)
+            named.add(given.name)
+
 
 class Details(Part, frozen=True, kw_only=True):
     """One action, whole: its digest is what an approval is good for (HIRE-SCO-13)."""

@@ -81,6 +81,7 @@ _EUROS = Usage(clause="read", unit="EUR", amount="2", unproved="2")
         ("receipt-inclusion", {"checkpoint": None}, "/checkpoint"),
         ("problem-retryable", {"final": True}, "/final"),
         ("problem", {"retry_after": 1}, "/retryAfter"),
+        ("start", {"inputs": 2 * conversation()["start"].message.inputs}, "/inputs/1/name"),  # type: ignore[attr-defined]
         ("delivery", {"usage": (_USED, _EUROS, _USED)}, "/usage/2"),
         ("closing-hirer", {"usage": (_USED, msgspec.structs.replace(_USED, amount="3"))}, "/usage/1"),
         ("progress", {"usage": (_EUROS, msgspec.structs.replace(_USED, unproved="10"))}, "/usage/1/unproved"),
@@ -89,7 +90,7 @@ _EUROS = Usage(clause="read", unit="EUR", amount="2", unproved="2")
 def test_members_that_contradict_each_other_make_no_message(name: str, changes: dict[str, Any], path: str) -> None:
     """Also when made here: nothing is signed that a peer would refuse.
 
-    HIRE-CHN-01, HIRE-MSG-01, HIRE-MSG-02, HIRE-MSG-03, HIRE-MSG-04, HIRE-MSG-05, HIRE-MSG-06.
+    HIRE-CHN-01, HIRE-MSG-01, HIRE-MSG-02, HIRE-MSG-03, HIRE-MSG-04, HIRE-MSG-05, HIRE-MSG-06, HIRE-MSG-07.
 
     HIRE-CHN-02.
     """

@@ -162,6 +162,7 @@ async function decodeMessage(raw) {
   checkMessage(content);
   if (content.type === "Inquiry") checkInquiry(content);
   checkUsage(content.usage ?? []);
+  if (content.type === "Start") checkNames(content.inputs);
   return { content, raw, digest: await digestOf(content), ...kind };
 }
 
@@ -217,6 +218,13 @@ function checkUsage(usage) {
       throw new Refused("schema_violation", "expected at most the amount", `/usage/${place}/unproved`);
     }
   }
+}
+
+/** Each input has a name of its own (HIRE-MSG-07). */
+function checkNames(inputs) {
+  const names = inputs.map((one) => one.name);
+  const twice = names.findIndex((name, place) => names.indexOf(name) < place);
+  if (twice >= 0) throw new Refused("schema_violation", "expected another name for each input", `/inputs/${twice}/name`);
 }
 
 const engagementId = async (hirer, provider, nonce) => `urn:hire:engagement:${await digestBytes(canonical({ hirer, nonce, provider }))}`;
