@@ -418,7 +418,8 @@ class Job:
         """The answer of a server of the hirer to a request that is signed under the contract.
 
         Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only
-        https is used, to addresses that may be dialled; a redirect is an answer like any other and is not followed.
+        https is used, to addresses that may be dialled, and from a local state folder http on this machine; a redirect
+        is an answer like any other and is not followed.
 
         Raises:
             ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
