@@ -123,6 +123,23 @@ def test_sc_109_one_answer_of_anybody_in_between_costs_a_delay_and_no_verdict(fr
     assert len([text for kind, text in facts(world.hirer, ours.id) if kind == "review-waits"]) == 1
 
 
+def test_who_watches_hears_that_our_own_store_takes_nothing(fresh: Open) -> None:
+    """A disk that is full: `hire` stood still at a third of a file until the review was over, and did not say why."""
+    world = fresh()
+    ours, _ = delivered(world, away(), times=1)
+    folder = world.hirer.artifacts.folder
+    folder.rename(folder.with_name("aside"))
+    folder.touch()
+    world.settle(60)
+    said = [one.detail for one in world.hirer.events if (one.kind, one.type) == ("noted", "review-waits")]
+    assert len([text for text in said if text.startswith("store_unavailable") and str(folder) in text]) == 1
+    assert verdicts(world, ours) == []
+    folder.unlink()
+    folder.with_name("aside").rename(folder)
+    world.settle(60)
+    assert verdicts(world, ours) == ["accepted"]
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     list(

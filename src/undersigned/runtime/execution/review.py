@@ -39,7 +39,7 @@ from undersigned.runtime.artifacts.transfers import Transfers
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
 from undersigned.runtime.engagement.remembered import Remembered
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Event, Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .patience import RETRY_SECONDS, Again, Patience
@@ -147,7 +147,7 @@ class Reviews:
                     if conversation.over:
                         return
                     # Not being able to look is no verdict; the review's own deadline ends this.
-                    _log.warning("review waits", engagement=conversation.id, error=str(error))
+                    self._tell_of_ours(conversation, error, told)
                     transfers.doubt(error.detail.get("stored"))
                     await asyncio.sleep(RETRY_SECONDS)
                 except Again as again:
@@ -186,6 +186,18 @@ class Reviews:
             except UndersignedError as exc:
                 _log.error("why a review failed was not noted", engagement=conversation.id, error=str(exc))
         return True
+
+    def _tell_of_ours(self, conversation: Conversation, error: UndersignedError, told: set[tuple[object, ...]]) -> None:
+        """Says that something of our own is waited for, as `_wait_told_of`. Nothing is noted: where one store is full
+        the other may be, too.
+        """
+        _log.warning("review waits", engagement=conversation.id, error=str(error))
+        if (error.code,) in told:
+            return
+        told.add((error.code,))
+        at, state = self._agent.clock.now(), conversation.engagement.state
+        why = plain(str(error), MAX_WHY)
+        self._agent.shell.happened(conversation, Event(conversation.id, "noted", REVIEW_WAITS, at, state, detail=why))
 
     async def _wait_told_of(
         self, conversation: Conversation, error: UndersignedError, told: set[tuple[object, ...]]
