@@ -11,6 +11,7 @@ import { Engagement } from './machine.js';
 import { readMessage, signAgain, signMessage } from './message.js';
 import { countersigned, other } from './contract.js';
 import { contractLeaf, keepHead, LOGGED } from './ledger.js';
+import { booksDiffer } from './owed.js';
 import { credentialDigest } from './presentation.js';
 import { weigh } from './receive.js';
 
@@ -291,6 +292,8 @@ export class Conversation {
       found.commit();
       if (message.type === 'Seal') peer.books.count();
       for (const one of engagement.early.filter(({ move }) => move === name)) peer.log(this, 'before its time', JSON.stringify(one)); // HIRE-LIF-34
+      const differs = message.type === 'Closing' && found.outcome === 'applies' ? booksDiffer(engagement.state, message) : [];
+      if (differs.length) peer.log(this, 'the books differ', differs.join('; '));
       this.keep(message, text, at);
       this.#heard(message, of);
     }

@@ -45,3 +45,12 @@ export function owed(state) {
   if (basis === 'silence') return state.terms.onSilence === 'accepted' && state.outcome === 'complete' ? price : none; // of what failed nothing is accepted (HIRE-LIF-07)
   return none;
 }
+
+/** What the other side's `Closing` says otherwise than this side holds (page 07, HIRE-LIF-08). @param {State} state after it @param {any} closing @returns {string[]} */
+export function booksDiffer(state, { settlement, basis, delivery = 'none' }) {
+  const ours = owed(state);
+  const pairs = [
+    ['owed', `${settlement.amount} ${settlement.currency}`, `${ours.amount} ${ours.currency}`], ['basis', basis, basisOf(state)], ['delivery', delivery, state.delivery?.digest ?? 'none'],
+  ];
+  return pairs.filter(([, their, own]) => their !== own).map(([what, their, own]) => `${what}: ${their} by the other side, ${own} by ours`);
+}

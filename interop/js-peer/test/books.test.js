@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Books, heldUntil } from '../src/books.js';
 import { amountText, seconds } from '../src/encoding.js';
+import { booksDiffer } from '../src/owed.js';
 import { history } from '../support/history.js';
 import { service, two, until, whole } from '../support/peers.js';
 
@@ -71,4 +72,14 @@ test('without room a provider says when there may be some, and a hirer without m
   const again = await made.hirer({ budget: { EUR: '9' } });
   assert.deepEqual(['1', '1.1'].map((amount) => again.books.fits(/** @type {any} */ ({ role: 'hirer' }), { price: { amount, currency: 'EUR' } })), [true, false]);
   await again.stop();
+});
+
+test('what the books of the other side say otherwise is told', () => {
+  const { state } = history('one-hire-jcs-hirer', (one) => one.main === 'closing').engagement;
+  const { price } = state.terms;
+  const same = { settlement: price, basis: 'review', delivery: state.delivery.digest };
+  assert.deepEqual(booksDiffer(state, same), []);
+  const words = (/** @type {any} */ change) => booksDiffer(state, { ...same, ...change });
+  assert.deepEqual(words({ settlement: { amount: '400', currency: price.currency } }), [`owed: 400 ${price.currency} by the other side, ${price.amount} ${price.currency} by ours`]);
+  assert.deepEqual(words({ basis: 'silence', delivery: undefined }).map((one) => one.split(':')[0]), ['basis', 'delivery']);
 });
