@@ -17,6 +17,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import structlog
 
 from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from .sync_peer import SyncPeer
 
 __all__ = ["Peer"]
+
+_log = structlog.get_logger()
 
 YOUNG_OBJECTS: Final = 50_000
 """So many new objects that may refer to others before the garbage collector looks among them; Python has 700."""
@@ -203,8 +206,10 @@ class Peer(Agent):
         except ConfigurationError as error:
             self._require_alone(error)
             raise
-        if not self.base_url and self.home.configuration.local:
-            self.base_url = f"http://localhost:{self._listener.port}"
+        if self.home.configuration.local:
+            self._compare_port(self._listener.port)
+            if not self.base_url:
+                self.base_url = f"http://localhost:{self._listener.port}"
         try:
             self.load_offers()
             self._check_card()
@@ -221,6 +226,18 @@ class Peer(Agent):
         # Whoever waits for this goes on at the next turn of the loop: what the application says it offers, right
         # after this returned, is offered to the first who came.
         self._open.set()
+
+    def _compare_port(self, port: int) -> None:
+        """Tells the operator where a local DID names another port: whoever looks it up dials that one, and takes us for
+        somebody else if it finds nothing there.
+        """
+        did = self.home.configuration.did
+        host, _, named = did.removeprefix("did:web:").partition(":")[0].partition("%3A")
+        if host == "localhost" and named.isdecimal() and int(named) != port:
+            hint = f"set port = {named} under [listen] of the settings, or have that port lead here"
+            _log.warning(
+                "others look for this agent elsewhere", did=did, looked_for=int(named), listens=port, hint=hint
+            )
 
     def _require_alone(self, error: ConfigurationError) -> None:
         """Returns if it is not another process with this state folder that kept us from listening.

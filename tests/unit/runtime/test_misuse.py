@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
-from integration.hires import REPORT, summarise, two_homes
+from integration.hires import REPORT, free_ports, summarise, two_homes
 from runtimes import World, last
 from undersigned import Peer
 from undersigned.errors import (
@@ -181,6 +181,20 @@ async def test_a_start_that_fails_is_tried_again(tmp_path: Path) -> None:
                 pass
     async with Peer.open(home, handlers={"summary": summarise}) as peer:
         assert peer.url
+
+
+async def test_a_port_that_the_did_does_not_name_is_told(tmp_path: Path) -> None:
+    """Whoever looks the DID up dials the port in it, and refuses what cannot be proved by what it finds there."""
+    _, home = await two_homes(tmp_path)
+    named, (other,) = home.configuration.listen.port, free_ports(1)
+    settings, told = home.path / "undersigned.toml", []
+    for port in (named, other):
+        settings.write_text(settings.read_text().replace(f"port = {named}", f"port = {port}"))
+        with capture_logs() as logs:
+            async with Peer.open(home.path, handlers={"summary": summarise}):
+                pass
+        told += [(one["looked_for"], one["listens"]) for one in logs if "elsewhere" in one["event"]]
+    assert told == [(named, other)]
 
 
 def test_an_action_that_nobody_was_asked_about(open_world: Open) -> None:
