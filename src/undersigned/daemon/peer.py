@@ -235,9 +235,8 @@ class Peer(Agent):
         host, _, named = did.removeprefix("did:web:").partition(":")[0].partition("%3A")
         if host == "localhost" and named.isdecimal() and int(named) != port:
             hint = f"set port = {named} under [listen] of the settings, or have that port lead here"
-            _log.warning(
-                "others look for this agent elsewhere", did=did, looked_for=int(named), listens=port, hint=hint
-            )
+            # An error: `hire` tells no warnings, and what it is refused for then says nothing of this.
+            _log.error("others look for this agent elsewhere", did=did, looked_for=int(named), listens=port, hint=hint)
 
     def _require_alone(self, error: ConfigurationError) -> None:
         """Returns if it is not another process with this state folder that kept us from listening.
