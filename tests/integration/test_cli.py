@@ -299,11 +299,12 @@ def test_a_part_of_an_id_names_an_engagement(companies: Companies, tmp_path: Pat
 
 
 def test_each_line_says_local(companies: Companies, tmp_path: Path) -> None:
-    """HIRE-DID-06, the exception: who uses local state is told so wherever something is printed."""
+    """HIRE-DID-06, the exception: who uses local state is told so wherever something is printed; beside a file for
+    others, on standard error.
+    """
     home, engagement = companies.acme, engagement_of(companies)
     for command in (
         ("keys", "list"),
-        ("keys", "show"),
         ("ledger", "list"),
         ("ledger", "show", engagement),
         ("ledger", "fsck"),
@@ -318,6 +319,10 @@ def test_each_line_says_local(companies: Companies, tmp_path: Path) -> None:
         lines = [line for line in (ran.out + ran.err).splitlines() if line]
         assert lines
         assert [line for line in lines if not line.startswith("local | ")] == []
+    for command in (("keys", "show"), ("ledger", "checkpoint")):
+        ran = run(*command, "--home", home)
+        assert "local | " not in ran.out
+        assert ran.err.startswith("local | ")
 
 
 def test_what_a_did_publishes(companies: Companies, tmp_path: Path) -> None:

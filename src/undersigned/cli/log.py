@@ -58,8 +58,7 @@ async def ledger_checkpoint(out: Out, file: Path | None, force: bool, home: str 
         write_new(file, note.encode(), force=force)
     head = read_checkpoint(read_note(note).text)
     out.value({"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": note})
-    for line in note.split("\n")[:-1]:
-        out.line(line)
+    out.file(note)
 
 
 @ledger.command("prove")

@@ -167,6 +167,16 @@ class Out:
         if not self.as_json:
             self._write(self._console, text, style)
 
+    def file(self, text: str) -> None:
+        """What is a file for others, on standard output as it is, to be kept; nothing with `--json`. That it is of a
+        local state folder stands on standard error.
+        """
+        if not self.as_json:
+            with _terminal():
+                self._console.print(Text(text), end="")
+            if self.local:
+                self.progress("of a state folder for one machine")
+
     def progress(self, text: str) -> None:
         """How far something is, on standard error for people; nothing with `--json`."""
         if not self.as_json:

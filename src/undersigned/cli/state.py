@@ -229,8 +229,7 @@ async def keys_show(out: Out, name: str, home: str | None) -> None:
     if document is None:
         raise ConfigurationError("not_found", f"this state folder has no {name}")
     out.document(dict(document.json))
-    for line in json.dumps(document.json, indent=2, ensure_ascii=False).splitlines():
-        out.line(line)
+    out.file(json.dumps(document.json, indent=2) + "\n")
 
 
 @keys.command("rotate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import stat
 import tomllib
@@ -173,7 +174,9 @@ def test_nothing_is_overwritten(home: Path) -> None:
 def test_the_document_is_shown_as_it_is_published(home: Path) -> None:
     (document,) = run("keys", "show", "--home", home, "--json").values
     assert document == dict(Home(home).document().json)
-    assert '"id": "did:web:localhost%3A8109"' in run("keys", "show", "--home", home).out
+    shown = run("keys", "show", "--home", home)
+    assert json.loads(shown.out) == document, "it can be kept in a file"
+    assert shown.err == "local | of a state folder for one machine\n"
     (office,) = run("keys", "show", "organisation", "--home", home, "--json").values
     assert office["id"] == "did:web:localhost%3A8109:org"
 
