@@ -38,7 +38,7 @@ from undersigned.contract.document import (
     Transcript,
     document_id,
 )
-from undersigned.contract.payments import PAYMENTS, carried, reached, read_payment, share
+from undersigned.contract.payments import PAYMENTS, carried, left_owed, reached, read_payment, share
 from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruling_config, verify_ruling
 from undersigned.contract.sealed import (
     SealedContract,
@@ -131,6 +131,7 @@ __all__ = [
     "draft_terms",
     "drawn",
     "hands_over",
+    "left_owed",
     "offer_config",
     "plain",
     "reached",

@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final
 
 import msgspec
 
+from undersigned.contract.document import ReleaseDocument
+from undersigned.contract.ruling import read_ruling
 from undersigned.contract.terms import Milestone, Price, Terms
-from undersigned.encoding import percent_of
+from undersigned.encoding import JsonObject, digest_of, percent_of
 from undersigned.errors import FormatError
 
-__all__ = ["PAYMENTS", "carried", "reached", "read_payment", "share"]
+__all__ = ["PAYMENTS", "carried", "left_owed", "reached", "read_payment", "share"]
 
 _PREFIX: Final = "data:application/json;base64,"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -99,6 +102,40 @@ def share(terms: Terms, met: frozenset[str]) -> Price:
     """What the milestones reached are worth together, cut after nine places; 0 without any (HIRE-PAY-03)."""
     percent = sum(one.percent for one in reached(terms, met))
     return Price(amount=percent_of(terms.price.amount, percent), currency=terms.price.currency)
+
+
+def left_owed(
+    terms: Terms,
+    ended_by: str | None,
+    detail: str,
+    *,
+    rulings: Callable[[], Iterable[JsonObject]],
+    release: Callable[[str], ReleaseDocument],
+    outcome: Callable[[], str],
+    met: Callable[[], frozenset[str]],
+) -> Price:
+    """What the end of a contract leaves owed (HIRE-LIF-11, HIRE-PAY-03), by the strongest of what ended it and its
+    `detail`: the verdict of a `Review`, the digest of a release. Asked for only as far as it counts: the last ruling
+    of each side, that release, the outcome of the last `Delivery`, and the criteria that the last `Review` found met.
+
+    Raises:
+        FormatError: As `read_ruling`.
+    """
+    match ended_by:
+        case "ruling":
+            # Of two, the one with the lower digest counts.
+            ruled = read_ruling(min(rulings(), key=digest_of))
+            return Price(amount=ruled.amount, currency=ruled.currency)
+        case "release":
+            settled = release(detail).settlement
+            return Price(amount=settled.amount, currency=settled.currency)
+        # Silence accepts what is called complete: nobody is paid for saying that it failed (HIRE-LIF-07).
+        case "silence" if terms.on_silence == "accepted" and outcome() == "complete":
+            return terms.price
+        case "review" if detail == "accepted":
+            return terms.price
+        case _:
+            return share(terms, met())
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from sys import maxsize
 from typing import Final
 
-from undersigned.contract import Price, ReleaseDocument, canonical_document, read_ruling, share
-from undersigned.encoding import digest_bytes, digest_of
+from undersigned.contract import Price, ReleaseDocument, canonical_document, left_owed
+from undersigned.encoding import digest_bytes
 from undersigned.evidence.case import Case, engagement_of
 from undersigned.evidence.changes import terms_at
 from undersigned.messages import Closing, Delivery, Offer, Review, Ruling
@@ -37,26 +37,24 @@ def books_of(case: Case) -> tuple[tuple[str, str], ...]:
 
 def _left_owed(case: Case, engagement: Engagement) -> Price:
     """By the strongest of what ended it (HIRE-LIF-11, HIRE-PAY-03)."""
-    said, terms = [one.message for _, one in case.verified], terms_at(case, maxsize)
+    said = [one.message for _, one in case.verified]
     endings, strongest = engagement.contract.endings if engagement.contract is not None else (), basis(engagement)
-    detail = next((one.detail for one in endings if one.basis == strongest), "")
-    deliveries = [one for one in said if isinstance(one, Delivery)]
-    match strongest:
-        case "ruling":
-            # The last of each side; of two the one with the lower digest counts.
-            last = {one.role: one.ruling for one in said if isinstance(one, Ruling)}
-            ruled = read_ruling(min(last.values(), key=digest_of))
-            return Price(amount=ruled.amount, currency=ruled.currency)
-        case "release":
-            offered = [one.document for one in said if isinstance(one, Offer)]
-            released = [one for one in offered if isinstance(one, ReleaseDocument)]
-            return next(one.settlement for one in released if digest_bytes(canonical_document(one)) == detail)
-        case "silence" if terms.on_silence == "accepted" and deliveries[-1].outcome == "complete":
-            return terms.price
-        case "review" if detail == "accepted":
-            return terms.price
-        case _:
-            reviews = [one for one in said if isinstance(one, Review)]
-            return share(
-                terms, frozenset(one.id for one in reviews[-1].criteria if one.met) if reviews else frozenset()
-            )
+
+    def release(digest: str) -> ReleaseDocument:
+        offered = [one.document for one in said if isinstance(one, Offer)]
+        released = [one for one in offered if isinstance(one, ReleaseDocument)]
+        return next(one for one in released if digest_bytes(canonical_document(one)) == digest)
+
+    def met() -> frozenset[str]:
+        reviews = [one for one in said if isinstance(one, Review)]
+        return frozenset(one.id for one in reviews[-1].criteria if one.met) if reviews else frozenset()
+
+    return left_owed(
+        terms_at(case, maxsize),
+        strongest,
+        next((one.detail for one in endings if one.basis == strongest), ""),
+        rulings=lambda: {one.role: one.ruling for one in said if isinstance(one, Ruling)}.values(),
+        release=release,
+        outcome=lambda: [one for one in said if isinstance(one, Delivery)][-1].outcome,
+        met=met,
+    )

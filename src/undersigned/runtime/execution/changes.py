@@ -26,14 +26,14 @@ from undersigned.contract import (
     ReleaseDocument,
     Terms,
     countersigned,
+    left_owed,
     read_ruling,
-    share,
 )
-from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, digest_of, parse_duration, shift
+from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, parse_duration, shift
 from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Delivery, Ruling
-from undersigned.protocol import HIRER, OTHER, PROVIDER, Contract, Engagement, Owe, basis
+from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Contract, Engagement, Owe, basis
 from undersigned.runtime.application import contained
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
@@ -434,34 +434,15 @@ def owed_price(conversation: Remembered, engagement: Engagement, ends_by: str | 
     Raises:
         LocalProtocolError: `wrong_state`: there is no contract.
     """
-    contract, terms = contract_of(engagement), conversation.offered(engagement).terms
     strongest = ends_by or basis(engagement)
-    detail = next((ending.detail for ending in contract.endings if ending.basis == strongest), "")
-    match strongest:
-        case "ruling":
-            return _ruled(conversation)
-        case "release":
-            owed = conversation.release(detail).settlement
-            return Price(amount=owed.amount, currency=owed.currency)
-        # Silence accepts what is called complete: nobody is paid for saying that it failed (HIRE-LIF-07).
-        case "silence" if terms.on_silence == "accepted" and _delivered_whole(conversation):
-            return terms.price
-        case "review" if detail == "accepted":
-            return terms.price
-        case _:
-            return share(terms, criteria_met(conversation))
-
-
-def _delivered_whole(conversation: Remembered) -> bool:
-    return conversation.last("Delivery", Delivery, PROVIDER).outcome == "complete"
-
-
-def _ruled(conversation: Remembered) -> Price:
-    """Of two rulings, the one with the lower digest counts."""
-    rulings = [
-        conversation.last("Ruling", Ruling, role).ruling
-        for role in ("hirer", "provider")
-        if conversation.said("Ruling", role)
-    ]
-    read = read_ruling(min(rulings, key=digest_of))
-    return Price(amount=read.amount, currency=read.currency)
+    return left_owed(
+        conversation.offered(engagement).terms,
+        strongest,
+        next((ending.detail for ending in contract_of(engagement).endings if ending.basis == strongest), ""),
+        rulings=lambda: [
+            conversation.last("Ruling", Ruling, role).ruling for role in ROLES if conversation.said("Ruling", role)
+        ],
+        release=conversation.release,
+        outcome=lambda: conversation.last("Delivery", Delivery, PROVIDER).outcome,
+        met=lambda: criteria_met(conversation),
+    )
