@@ -87,7 +87,7 @@ async def test_each_cosigns_the_log_of_the_other_at_sealing_and_at_closing(tmp_p
             ):
                 (note,) = move.cosignatures
                 signer = acme if move.role == "hirer" else globex
-                head, seconds = verify_cosignature(text_of(note), signer.own.id, signer._log_key.public_key)
+                head, seconds = verify_cosignature(text_of(note), signer.own.id, signer.log_key.public_key)
                 assert head == stated
                 assert abs(seconds - time.time()) < 3600
 
@@ -265,7 +265,7 @@ async def test_a_cosignature_of_leaves_that_our_log_never_had_is_refused(tmp_pat
     homes = await two_homes(tmp_path)
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
         closing = (await closings(acme, await hire(acme, globex)))["provider"]
-        key = globex._log_key
+        key = globex.log_key
         size = await acme.ledger.tree_size()
         for number, root in ((size, bytes(32)), (size + 1, await acme.ledger.root())):
             text = checkpoint_text(acme.own.id, number, root)

@@ -167,7 +167,7 @@ async def test_what_a_witness_shows_is_checked_alike(tmp_path: Path) -> None:
     """HIRE-LOG-20: two notes of one size. Of another size, with one root, or of another key they prove nothing."""
     homes = await two_homes(tmp_path)
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
-        own, key, stranger = acme.own.id, acme._log_key, globex._log_key
+        own, key, stranger = acme.own.id, acme.log_key, globex.log_key
 
         async def shown(*heads: tuple[int, bytes], by: Any = key) -> bytes:
             texts = [checkpoint_text(own, size, root) for size, root in heads]

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from packs import Hire
 from support import file_size_limit
 from undersigned.cli.delivered import write_artifacts
+from undersigned.contract import Terms
 from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence import check_pack
@@ -257,11 +259,14 @@ async def test_what_has_to_be_new_replaces_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../x", "C:\\x", "%2e%2e%2fx", "CON"])
-def test_sc98_evidence_shows_it_as_text(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sc98_evidence_shows_it_as_text(name: str) -> None:
     """A pack names its members by digest, whatever the artifact is called; a trace shows the name and no more."""
-    monkeypatch.setattr("packs.NAME", name)
-    hire = Hire().sealed()
-    hire.delivered(hire.claims(), name=name).reviewed()
+
+    def called_so(terms: Terms) -> Terms:
+        return replace(terms, deliverables=(replace(terms.deliverables[0], name=name),))
+
+    hire = Hire(changing=called_so).sealed()
+    hire.delivered(hire.claims(name=name), name=name).reviewed(statement=hire.verdict(name=name))
     data = hire.pack(checkpoint=None, inclusion=None)
     report, case = check_pack(data, now=hire.book.clock.now())
     assert report.ok, report
