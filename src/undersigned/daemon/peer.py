@@ -15,11 +15,13 @@ from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
 from undersigned.contract import Settlement
+from undersigned.did import fetches
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import require_unwritten
@@ -232,11 +234,11 @@ class Peer(Agent):
         somebody else if it finds nothing there.
         """
         did = self.home.configuration.did
-        host, _, named = did.removeprefix("did:web:").partition(":")[0].partition("%3A")
-        if host == "localhost" and named.isdecimal() and int(named) != port:
+        looked_for = {urlsplit(url).port for url in fetches(did, local=True) if urlsplit(url).hostname == "localhost"}
+        for named in looked_for - {port}:
             hint = f"set port = {named} under [listen] of the settings, or have that port lead here"
             # An error: `hire` tells no warnings, and what it is refused for then says nothing of this.
-            _log.error("others look for this agent elsewhere", did=did, looked_for=int(named), listens=port, hint=hint)
+            _log.error("others look for this agent elsewhere", did=did, looked_for=named, listens=port, hint=hint)
 
     def _require_alone(self, error: ConfigurationError) -> None:
         """Returns if it is not another process with this state folder that kept us from listening.

@@ -72,6 +72,7 @@ class Free(Struct, frozen=True, gc=False, kw_only=True, tag=True):
 
     key: str
     name: str
+    """`contract`: what the contract committed, once it is at its end; else `reservation`."""
     digest: Digest
 
 

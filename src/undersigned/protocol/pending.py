@@ -253,8 +253,8 @@ def _reservations(engagement: Engagement, at: Instant) -> list[Effect]:
         if held is None or digest != held[1]:
             # A key is served once, and what an acceptance held may have been given back before a late seal came.
             signed = engagement.offer if engagement.contract is not None else None
-            name = "free-contract" if signed is not None and digest == signed.digest else "free"
-            found.append(Free(key=f"{name}:{digest}", name="reservation", digest=digest))
+            key, name = ("free-contract", "contract") if signed and digest == signed.digest else ("free", "reservation")
+            found.append(Free(key=f"{key}:{digest}", name=name, digest=digest))
     return found
 
 

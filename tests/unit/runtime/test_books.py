@@ -10,10 +10,9 @@ from structlog.testing import capture_logs
 from runtimes import Node, World, facts
 from undersigned.encoding import base64url_encode
 from undersigned.messages import Settled, Usage
-from undersigned.runtime import Conversation, Differs, Hire, HireResult, Job, Order, books_differ
-from undersigned.runtime.engagement.turn import Hears
+from undersigned.runtime import Conversation, Differs, Job, books_differ
 from undersigned.testing import Say, closing
-from unit.runtime.test_objections import lies
+from unit.runtime.test_objections import lies, waiting
 
 Open = Callable[..., World]
 COUNT = "usage of 'read-1' in 'count'"
@@ -94,18 +93,7 @@ def test_a_provider_hears_of_a_hirer_that_counts_more_and_owes_less(open_world: 
 def test_who_hires_hears_of_it_with_the_result(open_world: Open) -> None:
     world, ours = reviewed(open_world)
 
-    async def order() -> Order:
-        return world.hirer.hirer.order(ours)
-
-    async def begin(_: Order, hears: Hears) -> Conversation:
-        world.hirer.watchers.follow(ours.id, hears)
-        return ours
-
-    async def result() -> HireResult:
-        return await Hire(world.hirer, order(), None, begin=begin)
-
-    waits = world.loop.create_task(result())
-    world.settle()
+    waits = waiting(world, ours)
     lies(world, world.hirer, ours.id, books(world, world.provider, settlement=Settled(amount="400", currency="EUR")))
     world.settle(5)
     hired = waits.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,24 @@ def books(world: World, node: Node) -> Say:
     return closing(basis="silence", checkpoint="u" + base64url_encode(note.encode()), checkpoint_at=world.clock.now())
 
 
+def waiting(world: World, ours: Conversation) -> asyncio.Task[HireResult]:
+    """The hirer's application, which waits for what becomes of this engagement."""
+
+    async def order() -> Order:
+        return world.hirer.hirer.order(ours)
+
+    async def begin(_: Order, hears: Hears) -> Conversation:
+        world.hirer.watchers.follow(ours.id, hears)
+        return ours
+
+    async def result() -> HireResult:
+        return await Hire(world.hirer, order(), None, begin=begin)
+
+    waits = world.loop.create_task(result())
+    world.settle()
+    return waits
+
+
 def reviewed_by_nobody(open_world: Open, *, arbiter: bool, method: str = "none") -> tuple[World, Conversation]:
     """Delivered, and the hirer looks at it still."""
 
@@ -81,18 +100,7 @@ def test_a_review_that_is_cut_short_is_objected_to(open_world: Open) -> None:
 def test_who_hires_hears_what_is_owed_after_it_and_that_the_books_object(open_world: Open) -> None:
     world, ours = reviewed_by_nobody(open_world, arbiter=False)
 
-    async def order() -> Order:
-        return world.hirer.hirer.order(ours)
-
-    async def begin(_: Order, hears: Hears) -> Conversation:
-        world.hirer.watchers.follow(ours.id, hears)
-        return ours
-
-    async def result() -> HireResult:
-        return await Hire(world.hirer, order(), None, begin=begin)
-
-    waits = world.loop.create_task(result())
-    world.settle()
+    waits = waiting(world, ours)
     lies(world, world.hirer, ours.id, books(world, world.provider))
     world.settle(5)
     error = waits.exception()

@@ -136,7 +136,7 @@ class Bookings:
             match effect:
                 case Reserve():
                     booked = await self._take_money(conversation, engagement, effect)
-                case Free() if effect.key.startswith("free-contract:"):
+                case Free(name="contract"):
                     pass  # what a release owes may be of what was only promised, and is spent at the end
                 case Free():
                     taken = await self._open(MONEY, self._id(engagement, effect.digest))

@@ -31,6 +31,7 @@ from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.registries import RegistryKeeper
 from undersigned.trust import (
     KINDS,
+    Anchors,
     Answer,
     Answers,
     Asked,
@@ -147,7 +148,6 @@ class Beliefs:
         self._at = agent.clock.now()
         """When the anchors and the graph were looked at last."""
         self._followed = FollowedAnchors(agent.home, self._at)
-        self.anchors = self._followed.anchors
         self._own = own_names(agent.home)
         self._store: TrustStore | None = None
         self._state = 0
@@ -175,6 +175,11 @@ class Beliefs:
         self._writing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         """Of writes: the file is for one at a time, and a decision that needs one must not fail for another of ours."""
+
+    @property
+    def anchors(self) -> Anchors:
+        """Those that counted when they were looked at last."""
+        return self._followed.anchors
 
     async def check(self) -> None:
         """Returns if the graph can be read, all of it.
@@ -420,7 +425,6 @@ class Beliefs:
         """
         self._at = self._agent.clock.now()
         if self._followed.follow(self._at):
-            self.anchors = self._followed.anchors
             self._forget()
         try:
             if self._store is None:
