@@ -135,7 +135,7 @@ async def test_sc_72_a_ring_is_worth_nothing_and_takes_no_time(world: World) -> 
     claims = [(by, Endorsement(id=who.did, capability="summary")) for by in ring[:7]]
     await declined(await shows(world, who, *claims, task="summary"), "EndorsementCredential")
     assert time.perf_counter() - began < 10.0
-    await world.globex.meeting.beliefs.write()
+    await world.globex.meeting.beliefs.learned.write()
     with TrustStore(world.globex.home.trust, read_only=True) as store:
         assert not {edge.source for edge in store.edges()} & {by.did for by in ring}
 
@@ -252,7 +252,7 @@ async def test_sc_74_a_link_that_its_issuer_withdraws(world: World, tmp_path: Pa
         said = await hiring.hear("Withdraw")
         assert isinstance(said, Withdraw)
         assert said.reason == "policy_denied", "it was on its way to be agreed"
-        await world.globex.meeting.beliefs.write()
+        await world.globex.meeting.beliefs.learned.write()
         with TrustStore(world.globex.home.trust, read_only=True) as store:
             assert [edge.status for edge in store.edges() if edge.target == lab.did] == ["revoked"]
         host.places.clear()

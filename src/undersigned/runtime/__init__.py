@@ -96,8 +96,9 @@ from undersigned.runtime.negotiation.approvals import (
     sign_approval,
     waiting_terms,
 )
-from undersigned.runtime.negotiation.beliefs import Beliefs, admission, viewpoint, withdrawn_as
+from undersigned.runtime.negotiation.beliefs import Beliefs, viewpoint
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
+from undersigned.runtime.negotiation.learned import admission, withdrawn_as
 from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, OrderInput, Timing, bytes_limits
 from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key

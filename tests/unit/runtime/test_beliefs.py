@@ -22,8 +22,9 @@ from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Suspend, Withdraw
 from undersigned.runtime import AnchorBook, Home, issue_membership, sign_record
-from undersigned.runtime.negotiation import beliefs
-from undersigned.runtime.negotiation.beliefs import INLINE_EDGES, WRITE_SECONDS
+from undersigned.runtime.negotiation import learned
+from undersigned.runtime.negotiation.beliefs import INLINE_EDGES
+from undersigned.runtime.negotiation.learned import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
 from undersigned.trust import Anchor, Anchors, Decision, Edge, Graph, Shown, Stake, anchor_record
 
@@ -68,7 +69,7 @@ def test_without_a_graph_anchors_answer_and_no_file_is_looked_into(
     open_world: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hire asks twice on each side; what the anchors say by themselves is worked out once."""
-    monkeypatch.setattr(beliefs, "WRITE_SECONDS", 3600.0)  # however long a hire takes, nothing is written meanwhile
+    monkeypatch.setattr(learned, "WRITE_SECONDS", 3600.0)  # however long a hire takes, nothing is written meanwhile
     world = open_world(*offices(tmp_path))  # those of all tests may have a graph by now: a peer that closes writes one
     asked: list[object] = []
     monkeypatch.setattr(TrustStore, "ask", lambda *given, **_: asked.append(given))
@@ -231,7 +232,7 @@ def test_what_was_shown_is_learned_and_a_withdrawal_is_final(
     assert (edge.source, edge.target) == (globex.organisation.did, globex.actor.did)
 
     async def heard() -> None:
-        world.hirer.meeting.beliefs.withdrawn(edge.digest, "revoked")
+        world.hirer.meeting.beliefs.learned.withdrawn(edge.digest, "revoked")
 
     world.run(heard())
     world.settle(WRITE_SECONDS + 1)
@@ -266,7 +267,7 @@ def test_what_cannot_be_written_now_is_written_later(open_world: Open, companies
 
 def test_what_finds_no_room_is_written_later(open_world: Open) -> None:
     world = open_world()
-    kept = world.provider.meeting.beliefs
+    kept = world.provider.meeting.beliefs.learned
     kept._statuses[digest_bytes(b"one")] = "good"
     with file_size_limit(0):
         world.run(kept.write(), 5)
@@ -280,7 +281,7 @@ def test_two_writes_of_one_peer_take_turns(
 ) -> None:
     """What a reputation needs is written before it is asked, also while the timer writes what came before."""
     world = open_world()
-    kept = world.provider.meeting.beliefs
+    kept = world.provider.meeting.beliefs.learned
     entered: list[str] = []
     admit_ = TrustStore.admit
 

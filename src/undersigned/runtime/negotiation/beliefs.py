@@ -2,8 +2,7 @@
 
 Answers are kept while the graph is the same and nothing in them begins or ends (HIRE-TRU-12), so a hire seldom reads
 the file, and without a file nothing is read at all. The file is opened for reading; for the moment of a write it is
-opened by whoever writes, be it this agent or `undersigned trust import` beside it. What verified credentials say goes
-into it a little later, in one transaction for all of them: one that is lost with the process is shown again.
+opened by whoever writes, be it this agent or `undersigned trust import` beside it.
 
 Source: protocol-spec/12-trust.md, section 12.8
 """
@@ -21,14 +20,13 @@ import structlog
 from msgspec.structs import replace
 
 from undersigned.credentials import ClearStatus, Credential, StatusList, check_status, read_credential
-from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, Instant, canonicalize
-from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError, UndersignedError
-from undersigned.ledger import Admitted, TrustStore
-from undersigned.proof import proofs_of
+from undersigned.encoding import Did, Digest, Instant
+from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError
+from undersigned.ledger import TrustStore
 from undersigned.runtime.home.anchors import FollowedAnchors, load_anchors
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.registries import RegistryKeeper
+from undersigned.runtime.negotiation.learned import Learned, withdrawn_as
 from undersigned.trust import (
     KINDS,
     Anchors,
@@ -42,11 +40,9 @@ from undersigned.trust import (
     Rated,
     Reputation,
     Shown,
-    Status,
     Subject,
     Viewpoint,
     answer,
-    edge_of,
     question_of,
     shown_in,
 )
@@ -54,22 +50,16 @@ from undersigned.trust import (
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["Beliefs", "admission", "viewpoint", "withdrawn_as"]
+__all__ = ["Beliefs", "viewpoint"]
 
 _log = structlog.get_logger()
 
-WRITE_SECONDS: Final = 1.0
-"""From the first edge that is learned to the write of all that came by then."""
-DOCUMENT_SECONDS: Final = 300.0
-"""How old the DID document may be by which the key is known that signed a credential."""
 MAX_ROUNDS: Final = 4
 """How often a decision is asked again because links do not count; then nobody is entitled."""
 MAX_KEPT: Final = 4096
 """Answers."""
 INLINE_EDGES: Final = 1000
 """A question that reads more of the graph is answered in a thread: it takes up to a second."""
-MAX_WAITING: Final = 16_384
-"""Edges that wait to be written, and credentials of which it is remembered that theirs were."""
 POSITIVE_TYPES: Final = frozenset(of.claim.type for of in KINDS.values() if of.weight)
 
 
@@ -82,36 +72,6 @@ def own_names(home: Home) -> tuple[Did, ...]:
     """The DIDs of a state folder's agent and, if it has one, of its organisation."""
     part = home.configuration.organisation
     return (home.configuration.did, *([part.did] if part else []))
-
-
-def admission(
-    credential: Credential,
-    document: DidDocument,
-    now: Instant,
-    *,
-    contracts: Collection[Digest] = (),
-    evidence: Collection[Digest] = (),
-) -> Admitted:
-    """The edge of a credential that was verified by `document`, its issuer's, with the key that signed it.
-
-    Raises:
-        CredentialError, FormatError: As `edge_of`: it makes no edge.
-    """
-    edge = edge_of(credential, contracts=contracts, evidence=evidence)
-    if credential.jws is not None:
-        method = credential.jws.method
-    else:
-        (proof,) = proofs_of(credential.json)  # that there is exactly one, and what it has, was verified
-        method = str(proof["verificationMethod"])
-    raw = canonicalize(credential.shown) if credential.has_status else None
-    return Admitted(edge, document.key_for(method, "assertionMethod", now=now), raw)
-
-
-def withdrawn_as(error: CredentialError) -> Status | None:
-    """The status that the issuer's list gave a credential, if this is what `check_status` raised about it."""
-    if error.code != "revoked":
-        return None
-    return "suspended" if error.detail.get("purpose") == "suspension" else "revoked"
 
 
 class _Large(Exception):
@@ -168,13 +128,7 @@ class Beliefs:
         self._registries = RegistryKeeper(agent.home, agent.gatherer, agent.clock)
         self._registered: dict[Shown, tuple[Edge, ...]] = {}
         """What the trust registries said last about issuers; each edge ends with its own time."""
-        self._known: dict[Digest, None] = {}
-        self._waiting: dict[Digest, Admitted] = {}
-        self._statuses: dict[Digest, Status] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
-        """Of writes: the file is for one at a time, and a decision that needs one must not fail for another of ours."""
+        self.learned = Learned(agent, self._forget)
 
     @property
     def anchors(self) -> Anchors:
@@ -271,7 +225,12 @@ class Beliefs:
         self._follow_in_round()
         if self._standing(about) is not None:
             return  # somebody who waited for the same has it
-        question, more, without, path = self._question(about), self._more(about), self._bad(), self._agent.home.trust
+        question, more, without, path = (
+            self._question(about),
+            self._more(about),
+            self.learned.bad(),
+            self._agent.home.trust,
+        )
 
         def ask() -> Answer:
             with TrustStore(path, read_only=True) as store:
@@ -296,7 +255,7 @@ class Beliefs:
         except CredentialError as error:
             status = withdrawn_as(error)
             if status is not None and not (accusation and status == "suspended"):
-                self.withdrawn(credential.digest, status)
+                self.learned.withdrawn(credential.digest, status)
             raise
 
     def _links(self, answers: Answers, against: Collection[Digest]) -> list[Credential]:
@@ -382,7 +341,7 @@ class Beliefs:
             if self._store is None:
                 found = answer(question, Graph(more).read)
             else:
-                bad = self._bad() | set(without)
+                bad = self.learned.bad() | set(without)
                 found = self._store.ask(question if most is None else _within(question, most), without=bad, more=more)
         except LedgerError as error:
             raise self._unreadable(error) from error
@@ -414,10 +373,6 @@ class Beliefs:
         self._kept.clear()
         self._settled.clear()
         self._forgotten += 1
-
-    def _bad(self) -> set[Digest]:
-        """Edges that are not written yet as what they are."""
-        return {digest for digest, status in self._statuses.items() if status != "good"}
 
     def _follow(self) -> None:
         """Opens the graph once it is there, forgets what was answered by another state of it or by other anchors, and
@@ -459,86 +414,9 @@ class Beliefs:
         named = error.message if file in error.message else f"{file} cannot be read: {error.message}"
         return LocalProtocolError(error.code, named)
 
-    # -- learning
-
-    async def learn(self, credentials: Iterable[Credential], *, holder: Did, now: bool = False) -> None:
-        """Takes the edges of credentials that are verified, can count, are clear now, and are not its `holder`'s own.
-
-        They are asked about with the next write, which is made soon; or `now`, if what is asked next depends on it.
-        """
-        for one in credentials:
-            if one.digest in self._known or one.issuer == holder:
-                continue
-            try:
-                document = await self._agent.document_of(one.issuer, DOCUMENT_SECONDS)
-                self._waiting[one.digest] = admission(one, document, self._agent.clock.now())
-            except UndersignedError as error:
-                # Most often it is of no type that makes one.
-                _log.debug("a credential makes no edge", credential=one.digest, error=str(error))
-            if one.has_status:
-                self._statuses[one.digest] = "good"  # it may have been suspended when it was shown last
-            self._known[one.digest] = None
-            for kept in (self._known, self._waiting, self._statuses):
-                if len(kept) > MAX_WAITING:
-                    del kept[next(iter(kept))]  # it is learned when it is shown again
-        if now:
-            await self.write()
-        else:
-            self._write_soon()
-
-    def withdrawn(self, credential: Digest, status: Status) -> None:
-        """Takes it that the issuer of a credential has revoked or suspended it; its edge counts no more, at once."""
-        self._statuses[credential] = status
-        self._known.pop(credential, None)
-        self._waiting.pop(credential, None)
-        self._forget()
-        self._write_soon()
-
-    def _write_soon(self) -> None:
-        if self._timer is None and (self._waiting or self._statuses):
-            self._timer = asyncio.get_running_loop().call_later(WRITE_SECONDS, self._begin)
-
-    def _begin(self) -> None:
-        self._timer = None
-        self._writing = asyncio.create_task(self.write(), name="trust graph")
-
-    async def write(self) -> None:
-        """Writes what was learned; if another process keeps it from being written, it waits."""
-        async with self._turn:
-            await self._write()
-
-    async def _write(self) -> None:
-        waiting, statuses = dict(self._waiting), dict(self._statuses)
-        if not waiting and not statuses:
-            return
-
-        def run() -> None:
-            with TrustStore(self._agent.home.trust) as store:
-                store.admit(waiting.values(), statuses)
-
-        try:
-            await asyncio.to_thread(run)
-        except LedgerUnavailable as error:
-            _log.info("the trust graph is written later", error=str(error))
-            self._write_soon()
-            return
-        except LedgerError as error:
-            _log.error("the trust graph was not written", error=str(error))
-        for digest in waiting:
-            self._waiting.pop(digest, None)
-        for digest, status in statuses.items():
-            if self._statuses.get(digest) == status:
-                del self._statuses[digest]
-
     async def close(self) -> None:
-        """Writes what waits, and closes the file."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
-        await self.write()
-        if self._timer is not None:
-            self._timer.cancel()
+        """Writes what was learned, and closes the file."""
+        await self.learned.close()
         if self._store is not None:
             self._store.close()
             self._store = None

@@ -189,7 +189,7 @@ class Meeting:
             lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
-        await self.beliefs.learn(counted, holder=engagement.peer, now=rated)
+        await self.beliefs.learned.learn(counted, holder=engagement.peer, now=rated)
         answers, links, unsure = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
             now = later
