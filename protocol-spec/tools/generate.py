@@ -40,7 +40,7 @@ from undersigned.contract import (
 )
 from undersigned.credentials import CLAIMS
 from undersigned.errors import CODES
-from undersigned.evidence import Manifest, Member
+from undersigned.evidence import LogProof, LogProofs, Manifest, Member, Withheld, WithheldList
 from undersigned.interop import chosen
 from undersigned.messages import MESSAGE_TYPES, Message, Proof
 from undersigned.messages import reasons as lists
@@ -193,7 +193,7 @@ def scope(_: str) -> str:
 
 
 def manifest(_: str) -> str:
-    return "\n\n".join(section(part) for part in (Manifest, Member))
+    return "\n\n".join(section(part) for part in (Manifest, Member, LogProofs, LogProof, WithheldList, Withheld))
 
 
 def purposes(_: str) -> str:

@@ -399,6 +399,20 @@ def test_what_stands_does_not_keep_the_place_of_what_was_said_before_it() -> Non
     assert (party.state, party.engagement.sent) == ("working", before.sent)
 
 
+def test_what_was_said_before_a_binding_signature_keeps_its_place() -> None:
+    """HIRE-NEG-19: the signature is never said again in another place, so a refusal of what precedes it frees none."""
+    playbook = Playbook("working")
+    playbook.hirer >> amendment()
+    party = playbook.provider.party
+    with playbook.held():
+        said = playbook.provider >> breach()
+        playbook.provider >> acceptance()
+        playbook.lose()
+    stood = party.engagement.sent
+    playbook.hirer >> problem(said.digest)
+    assert (party.engagement.lane, party.engagement.sent) == ("accepted-by-provider", stood)
+
+
 def test_facts() -> None:
     """A cursor needs a contract; done and freed are remembered once."""
     playbook = Playbook("ready")
