@@ -9,12 +9,23 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 
 def say(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
     sys.stdout.flush()
+
+
+def flood() -> None:
+    """Answers to ids that the client is about to use, for ten seconds."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        for id in range(2, 12):
+            say({"id": id, "result": {"content": []}})
+        time.sleep(0.001)
 
 
 def main(how: str, seen: str) -> None:
@@ -48,6 +59,8 @@ def main(how: str, seen: str) -> None:
             if how == "asks":
                 say({"id": "s1", "method": "sampling/createMessage", "params": {"messages": []}})
                 say({"id": id, "method": "ping"})
+            if how == "ahead" and id == 1:
+                threading.Thread(target=flood, daemon=True).start()
             if how == "endless":
                 while True:
                     sys.stdout.write("x" * 65536)

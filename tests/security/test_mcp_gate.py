@@ -155,11 +155,11 @@ async def test_an_id_is_used_once_at_a_time_and_answers_are_for_what_was_asked()
     ours = exchange()
     first = ours.from_client(sent(call(to="a")))
     assert isinstance(first, ToServer)
-    ours.admitted(first, "first")
+    ours.let_in(first, "first")
     assert isinstance(ours.from_client(sent(call(to="b"))), ToClient)
     second = ours.from_client(sent(call(to="b", id="1")))
     assert isinstance(second, ToServer)
-    ours.admitted(second, "second")
+    ours.let_in(second, "second")
     for id in (2, True, 1.0, None, "2"):
         try:
             answer = ours.from_server(sent({"jsonrpc": "2.0", "id": id, "result": {}}))
@@ -184,7 +184,9 @@ async def test_an_answer_that_comes_late_is_none_to_a_later_call(late: bytes) ->
     assert json.loads(again.raw)["error"]["code"] == -32600
     with suppress(FormatError):  # which its caller drops
         assert isinstance(ours.from_server(late), Dropped)
-    assert isinstance(ours.from_client(sent(call(to="b"))), ToServer)
+    step = ours.from_client(sent(call(to="b")))
+    assert isinstance(step, ToServer)
+    ours.let_in(step, "third")
     assert isinstance(ours.from_server(b'{"jsonrpc":"2.0","id":1,"result":{}}'), ToClient)
 
 
@@ -201,7 +203,9 @@ async def test_of_ids_that_were_given_up_a_bounded_number_is_kept() -> None:
 async def test_an_error_that_has_a_page_opened_does_not_pass(number: float) -> None:
     """HIRE-MCP-07: an elicitation by URL, as revision 2025-11-25 has it in an error."""
     ours = exchange()
-    ours.from_client(sent(call(to="a")))
+    step = ours.from_client(sent(call(to="a")))
+    assert isinstance(step, ToServer)
+    ours.let_in(step, "permit")
     pages = {"elicitations": [{"mode": "url", "elicitationId": "1", "url": "https://evil.example", "message": "go"}]}
     error = {"code": number, "message": "https://evil.example", "data": pages}
     answer = ours.from_server(sent({"jsonrpc": "2.0", "id": 1, "error": error}))
@@ -291,6 +295,21 @@ async def test_a_server_that_lies_in_its_list_or_answers_what_nobody_asked(world
             await talk.say({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
             heard = await talk.hear()
             assert why in heard["error"]["message"], heard
+
+
+async def test_a_server_that_answers_before_it_was_asked_says_nothing(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-08: the one answer to what the contract refuses is the refusal."""
+    async with talking(world, tmp_path, "ahead") as talk:
+        await talk.say({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        assert (await talk.hear())["id"] == 1
+        for id in range(2, 12):
+            await talk.say(call("git_log", id, repo_path=world.payroll, max_count=1))
+            heard = await talk.hear()
+            assert (heard["id"], heard["result"].get("isError")) == (id, True)
+        assert talk.process.stdin is not None
+        talk.process.stdin.close()
+        code, _ = await talk.end()
+    assert code == 0
 
 
 async def test_lines_without_end_end_the_gate_and_the_server(world: World, tmp_path: Path) -> None:

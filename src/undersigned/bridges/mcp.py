@@ -148,6 +148,8 @@ class _Open(msgspec.Struct):
     """A request that the server has not answered."""
 
     method: str
+    sent: bool = False
+    """Whether it was let in. Before that, nothing that a server says answers it."""
     permit: str | None = None
 
 
@@ -264,9 +266,11 @@ class Exchange:
 
     # -- what the gate said
 
-    def admitted(self, step: ToServer, permit: str) -> None:
-        """The gate booked what `step` asks for; the answer to it will name the permit."""
-        self._open[type(step.id), cast(RequestId, step.id)].permit = permit
+    def let_in(self, step: ToServer, permit: str | None = None) -> None:
+        """`step` goes on to the server; if the gate booked what it asks for, the answer to it will name the permit."""
+        opened = self._open.get((type(step.id), cast(RequestId, step.id)))
+        if opened is not None:
+            opened.sent, opened.permit = True, permit
 
     def refuse(self, step: ToServer, error: ScopeError) -> ToClient | Dropped:
         """The gate said no: the answer to the client in the server's place, and the request is over."""
@@ -318,7 +322,7 @@ class Exchange:
             return self._asked_or_told(message)
         id = message.get("id")
         opened = self._open.get((type(id), id)) if _usable(id) else None  # pyright: ignore[reportArgumentType]
-        if opened is None:
+        if opened is None or not opened.sent:
             self._came_late(id)
             return Dropped("the answer to a request that is not open")
         id = cast(RequestId, id)
@@ -338,10 +342,11 @@ class Exchange:
             id = msgspec.json.decode(raw, type=_Named).id
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise why from None
-        opened = self._open.pop((type(id), id), None)
-        if opened is None:
+        opened = self._open.get((type(id), id))
+        if opened is None or not opened.sent:
             self._came_late(id)
             raise why
+        del self._open[type(id), id]
         answer = error_answer(id, INTERNAL_ERROR, "the server's answer cannot be given", why.code)
         return ToClient(answer, answers=id, permit=opened.permit)
 

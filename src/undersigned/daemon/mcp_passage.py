@@ -54,6 +54,7 @@ class Passage:
         try:
             if step.asks is None:
                 await self._keeper.desk.enter(self._visit(step.method))
+                self._exchange.let_in(step)
                 return step
             granted = await self._keeper.desk.admit(
                 Ask(
@@ -73,7 +74,7 @@ class Passage:
         except UndersignedError as error:
             _log.error("the gate could not ask, and refuses", contract=self._contract, error=str(error))
             return self.fail(step.id, "status_unavailable") or Dropped("nobody could be asked")
-        self._exchange.admitted(step, granted.permit)
+        self._exchange.let_in(step, granted.permit)
         return step
 
     async def from_server(self, raw: bytes) -> ToServer | ToClient | Dropped:

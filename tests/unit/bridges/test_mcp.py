@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -45,6 +46,13 @@ def request(method: str, params: object = None, id: object = 1, **more: object) 
     return json.dumps(message if params is None else {**message, "params": params}).encode()
 
 
+def asked(exchange: Exchange, method: str, params: object = None, id: object = 1) -> None:
+    """A request that was let in."""
+    step = exchange.from_client(request(method, params, id))
+    assert isinstance(step, ToServer)
+    exchange.let_in(step)
+
+
 def result(value: object, id: object = 1) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": id, "result": value}).encode()
 
@@ -62,7 +70,7 @@ def test_a_call_of_a_contracted_tool_asks_for_its_action(exchange: Exchange) -> 
     assert (step.asks.name, step.asks.target) == ("repo:log", "https://git.acme.example/app")
     assert step.asks.amounts == {"commits": "3"}
     assert json.loads(step.raw)["params"] == CALL
-    exchange.admitted(step, "permit")
+    exchange.let_in(step, "permit")
     answer = exchange.from_server(result({"content": []}))
     assert isinstance(answer, ToClient)
     assert (answer.answers, answer.permit) == (1, "permit")
@@ -156,12 +164,12 @@ def test_the_client_can_do_nothing_for_the_server(exchange: Exchange) -> None:
 
 def test_of_the_server_only_what_passes_is_announced(exchange: Exchange) -> None:
     """HIRE-MCP-07: and the list of tools is of those under contract."""
-    exchange.from_client(request("initialize", {"protocolVersion": "2025-06-18"}))
+    asked(exchange, "initialize", {"protocolVersion": "2025-06-18"})
     offers = {"tools": {"listChanged": True}, "resources": {}, "prompts": {}, "logging": {}, "completions": {}}
     step = exchange.from_server(result({"protocolVersion": "2025-06-18", "capabilities": offers, "serverInfo": {}}))
     assert isinstance(step, ToClient)
     assert json.loads(step.raw)["result"]["capabilities"] == {"tools": {"listChanged": True}, "resources": {}}
-    exchange.from_client(request("tools/list"))
+    asked(exchange, "tools/list")
     tools = [{"name": "git_log"}, {"name": "git_push"}, {"name": "Git_Log"}, {"name": 5}, "git_log"]
     step = exchange.from_server(result({"tools": tools, "cacheScope": "public", "nextCursor": "c"}))
     assert isinstance(step, ToClient)
@@ -175,7 +183,7 @@ def test_of_the_server_only_what_passes_is_announced(exchange: Exchange) -> None
 @pytest.mark.parametrize("version", ["2027-01-01", "", 1, None, {}, ["2025-06-18"]])
 def test_only_known_revisions_are_spoken(exchange: Exchange, version: object) -> None:
     """HIRE-MCP-01: another one may give a message another meaning."""
-    exchange.from_client(request("initialize", {"protocolVersion": "2025-06-18"}))
+    asked(exchange, "initialize", {"protocolVersion": "2025-06-18"})
     assert error_of(exchange.from_server(result({"protocolVersion": version})))["code"] == -32603
     step = exchange.from_client(request("tools/list", {"_meta": {META + "protocolVersion": version}}))
     assert error_of(step)["data"]["code"] == "version_not_supported"
@@ -191,10 +199,23 @@ def test_a_request_without_an_answer_gets_one(exchange: Exchange) -> None:
     assert isinstance(exchange.from_server(result({"content": []})), Dropped)
 
 
+@pytest.mark.parametrize("early", [result({"content": []}), result({"n": 2**60})])
+def test_what_was_not_let_in_yet_cannot_be_answered(exchange: Exchange, early: bytes) -> None:
+    """HIRE-MCP-08: a server that guesses the ids of its client answers before the peer was asked."""
+    step = exchange.from_client(request("tools/call", CALL))
+    assert isinstance(step, ToServer)
+    with suppress(FormatError):
+        assert isinstance(exchange.from_server(early), Dropped)
+    exchange.let_in(step, "permit")
+    answer = exchange.from_server(result({"content": []}))
+    assert isinstance(answer, ToClient)
+    assert (answer.answers, answer.permit) == (1, "permit")
+
+
 def test_open_requests_are_counted(exchange: Exchange) -> None:
     """HIRE-MCP-08."""
     for id in range(MAX_OPEN):
-        assert isinstance(exchange.from_client(request("ping", id=id)), ToServer)
+        asked(exchange, "ping", id=id)
     assert error_of(exchange.from_client(request("ping", id="one more")))["data"]["code"] == "overloaded"
     exchange.from_server(result({}, id=0))
     assert isinstance(exchange.from_client(request("ping", id="one more")), ToServer)
@@ -216,7 +237,7 @@ def test_an_answer_that_cannot_be_read_is_an_error_at_once(exchange: Exchange) -
     """HIRE-MCP-08: a number past what every language holds, say."""
     step = exchange.from_client(request("tools/call", CALL))
     assert isinstance(step, ToServer)
-    exchange.admitted(step, "permit")
+    exchange.let_in(step, "permit")
     answer = exchange.from_server(result({"structuredContent": {"nanoseconds": 2**60}}))
     assert error_of(answer)["data"]["code"] == "number_out_of_range"
     assert isinstance(answer, ToClient)
