@@ -6,13 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 import example_messages as tool
+from example_parties import HIRER, PARTIES, PROVIDER
 
 from undersigned.did import DidDocument, document_from
 from undersigned.messages import Message, SignedMessage, VerifiedMessage, decode_message, draft
 from undersigned.messages import verify_message as _verify_message
 
-HIRER, PROVIDER = tool.HIRER, tool.PROVIDER
-PARTIES = tool.PARTIES
 DOCUMENTS: dict[str, DidDocument] = {party.did: document_from(party.did, {}) for party in (HIRER, PROVIDER)}
 NOW = "2026-11-24T09:30:00Z"
 

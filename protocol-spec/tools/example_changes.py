@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from example_messages import (
+from example_parties import (
     BEGIN,
     ENGAGEMENT,
     HIRER,
@@ -17,7 +17,6 @@ from example_messages import (
     PROVIDER,
     Party,
     Talk,
-    digest_bytes,
     document_name,
     document_proof,
     places,
@@ -28,7 +27,7 @@ from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from undersigned.contract import AmendmentDocument, Methods, Price, ReleaseDocument
-from undersigned.encoding import digest_of, shift
+from undersigned.encoding import digest_bytes, digest_of, shift
 from undersigned.messages import (
     Acceptance,
     Approval,

@@ -1,6 +1,6 @@
 """One credential of each type of ours, signed with keys that anybody can make again, and some that are refused.
 
-The private key of a party is the SHA-256 of `hire example` and its name, as in `example_messages.py`.
+The private key of a party is the SHA-256 of `hire example` and its name, as in `example_parties.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import uuid
 from typing import Any
 
-from example_messages import Party, seed
+from example_parties import Party, seed
 
 from undersigned.credentials import (
     AccreditedBy,

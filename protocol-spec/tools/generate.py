@@ -25,6 +25,7 @@ if (SPEC.parent / "src").is_dir():
 
 import example_credentials
 import example_messages
+import example_parties
 import requirements_data as requirements
 import schemas
 import shapes
@@ -432,8 +433,8 @@ def statement(name: str) -> str:
     said = example_messages.conversation()
     delivery, review = (json.loads(said[one].raw) for one in ("delivery", "review"))
     payloads = [base64.b64decode(one["payload"]) for one in (*delivery["statements"], review["statement"])]
-    payloads.append(example_messages.provenance_statement(delivery["contract"]))
-    payloads.append(example_messages.refusal_statement(delivery["contract"]))
+    payloads.append(example_parties.provenance_statement(delivery["contract"]))
+    payloads.append(example_parties.refusal_statement(delivery["contract"]))
     found = next(one for one in map(json.loads, payloads) if one["predicateType"] == of.PREDICATE_TYPE)
     return f"```json\n{json.dumps(found, indent=2, ensure_ascii=False)}\n```"
 

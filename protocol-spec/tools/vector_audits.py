@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from example_messages import PROVIDER, seed, signed_checkpoint
+from example_parties import PROVIDER, seed, signed_checkpoint
 from vector_parts import Vector, signers
 
 from undersigned.encoding import base64url_decode, canonicalize

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from example_changes import ARBITER, CHANGES, amendment, arbiter_ruling, countersigned, release
-from example_messages import HIRER, PROVIDER, SUITE, Talk, conversation
+from example_messages import conversation
+from example_parties import HIRER, PROVIDER, SUITE, Talk
 from msgspec import to_builtins
 from vector_journals import OPENING, as_json, journal, seen_by_both, talk_after, up_to
 from vector_parts import Vector, changed, resigned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from example_messages import HIRER, PROVIDER, Party, nonce
+from example_parties import HIRER, PROVIDER, Party, nonce
 from vector_parts import EcParty, Vector, content_of, intermediates, signers
 
 from undersigned.encoding import canonicalize, shift

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from example_messages import HIRER, PROVIDER, SUITE, Party, conversation, proof_on
+from example_messages import conversation
+from example_parties import HIRER, PROVIDER, SUITE, Party, proof_on
 from vector_parts import Vector, changed, content_of, intermediates, resigned, signers
 
 from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift

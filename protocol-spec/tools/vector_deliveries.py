@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from example_messages import HIRER, PROVIDER, Party, conversation
+from example_messages import conversation
+from example_parties import HIRER, PROVIDER, Party
 from vector_parts import EcParty, Vector, changed, of_envelope, signers
 
 from undersigned.attestation import PAYLOAD_TYPE, envelope, pae

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from example_credentials import AGENT, FROM, ISSUER, NOW, UNTIL, an_id, unsigned
-from example_messages import HIRER, Party, conversation
+from example_messages import conversation
+from example_parties import HIRER, Party
 from vector_parts import Vector, changed, content_of, resigned, signers
 from vector_presentations import signed
 

@@ -6,19 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from example_messages import (
-    BEGIN,
-    ENGAGEMENT,
-    HIRER,
-    PROVIDER,
-    SUITE,
-    Talk,
-    contract,
-    conversation,
-    nonce,
-    presentation,
-    statement,
-)
+from example_messages import conversation
+from example_parties import BEGIN, ENGAGEMENT, HIRER, PROVIDER, SUITE, Talk, contract, nonce, presentation, statement
 from vector_parts import Vector, changed, resigned, signers
 
 from undersigned.attestation import accepted

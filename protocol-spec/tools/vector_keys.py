@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from example_messages import HIRER, PROVIDER
+from example_parties import HIRER, PROVIDER
 from vector_parts import EcParty, Vector
 
 from undersigned.encoding import multibase_encode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from example_messages import HIRER, PROVIDER, Party
+from example_parties import HIRER, PROVIDER, Party
 from vector_parts import Vector, changed, content_of, intermediates, signers
 
 from undersigned.credentials import (

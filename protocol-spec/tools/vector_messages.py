@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from example_messages import BEGIN, HIRER, PROVIDER, Party, conversation, nonce
+from example_messages import conversation
+from example_parties import BEGIN, HIRER, PROVIDER, Party, nonce
 from vector_parts import (
     ED25519_ORDER,
     EcParty,

@@ -8,17 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from example_messages import (
-    ENGAGEMENT,
-    HIRER,
-    PROVIDER,
-    Party,
-    conversation,
-    log_of,
-    proof_on,
-    seed,
-    signed_checkpoint,
-)
+from example_messages import conversation
+from example_parties import ENGAGEMENT, HIRER, PROVIDER, Party, log_of, proof_on, seed, signed_checkpoint
 from vector_deliveries import stated
 from vector_journals import ORDER
 from vector_parts import Vector, resigned, signers

@@ -17,7 +17,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from example_messages import HIRER, PARTIES, PROVIDER, Party, seed
+from example_parties import HIRER, PARTIES, PROVIDER, Party, seed
 from nacl.bindings import crypto_core_ed25519_add, crypto_scalarmult_ed25519_base_noclamp
 
 from undersigned.attestation import pae

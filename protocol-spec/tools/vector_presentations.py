@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from example_credentials import AGENT, CHALLENGE, ENGAGEMENT, FROM, ISSUER, NOW, OTHER, UNTIL, VERIFIER, an_id, unsigned
-from example_messages import Party
+from example_parties import Party
 from vector_parts import EcParty, OddParty, Vector, changed, content_of, intermediates, of_text, signers
 
 from undersigned.credentials import (

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from example_messages import HIRER, PROVIDER, Party
+from example_parties import HIRER, PROVIDER, Party
 from vector_parts import EcParty, Vector, signers
 
 from undersigned.bridges.http_answers import draft_answer

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from example_messages import HIRER, INPUT, PROVIDER, SCOPE, SUITE, Party, contract, nonce, proof_on, seed, terms
+from example_parties import HIRER, INPUT, PROVIDER, SCOPE, SUITE, Party, contract, nonce, proof_on, seed, terms
 from msgspec import convert, to_builtins
 from msgspec.structs import replace
 from vector_journals import as_json, journal, talk_after, up_to

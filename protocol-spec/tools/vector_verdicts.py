@@ -6,7 +6,8 @@ import base64
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from example_messages import ENGAGEMENT, HIRER, PROVIDER, Party, conversation, proof_on
+from example_messages import conversation
+from example_parties import ENGAGEMENT, HIRER, PROVIDER, Party, proof_on
 from vector_journals import ORDER
 from vector_packs import provider_log
 from vector_parts import Vector, signers
