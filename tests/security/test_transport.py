@@ -1470,3 +1470,18 @@ async def test_the_watch_gives_time_while_we_do_not_read() -> None:
 def test_errors_of_this_page_are_in_the_table() -> None:
     for code in ("timeout", "too_large", "overloaded", "version_not_supported", "bad_request", "rate_limited"):
         assert UndersignedError(code, "").row.told == "at once"
+
+
+@pytest.mark.parametrize(
+    "asked", [UPGRADE, GET + b"\r\n", b"GET /artifacts/" + DIGEST.encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+async def test_who_leaves_before_the_answer_leaves_no_defect_in_the_log(asked: bytes) -> None:
+    """Anybody can, and a peer that slept finds many who did."""
+    async with served() as serving:
+        with capture_logs() as logs:
+            for _ in range(50):
+                _, writer = await raw(serving)
+                writer.write(asked)
+                writer.transport.abort()
+            await asyncio.sleep(0.3)
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []

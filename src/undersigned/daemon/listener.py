@@ -309,6 +309,9 @@ class PublicListener:
             return error_response(503, "timeout")
         except TransportError as exc:
             return error_response(400, exc.code)
+        except ConnectionError:
+            # Whoever asked has gone before it was answered; anybody can, as often as they like.
+            return error_response(400, "bad_request")
         except asyncio.CancelledError:
             raise
         except Exception as exc:

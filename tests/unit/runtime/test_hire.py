@@ -227,6 +227,22 @@ def test_whatever_it_ends_with_names_the_engagement(what: str, code: str, open_w
     assert told[0] != told[1]
 
 
+def test_who_gives_up_what_is_over_by_its_own_time_says_why_it_gave_up(open_world: Open) -> None:
+    """As on a machine that slept: what it waited for, and the time of the negotiation, are over at once."""
+    world = open_world(held=True)
+    gives_up = world.hirer.cancel
+
+    async def late(conversation: Conversation, reason: str) -> None:
+        await gives_up(conversation)  # what is due says the same, and was first
+        await gives_up(conversation, reason)
+
+    world.hirer.cancel = late  # type: ignore[method-assign, assignment]
+    _, task = hired(world)
+    world.settle(60)
+    assert isinstance(error := task.exception(), UndersignedError)
+    assert error.code == "unreachable"
+
+
 def test_who_has_answered_may_take_its_time(open_world: Open) -> None:
     world = open_world(held=True)
     hired(world)

@@ -287,7 +287,11 @@ class Hire:
             )
             raise PolicyError("in_doubt", f"{text}; {later}", engagement=engagement.id)
         if self._in_vain is not None:
-            await self._peer.cancel(conversation, "no_longer_needed")
+            try:
+                await self._peer.cancel(conversation, "no_longer_needed")
+            except LocalProtocolError:
+                if conversation.engagement.state not in ENDED:
+                    raise  # else its own time was up as well: a machine that slept finds both over at once
         if self._over is not None:
             await self._over(conversation)
         if self._in_vain is not None:
