@@ -53,7 +53,9 @@ OF_AGENTS = frozenset({"task", "at", "wait"})
 
 @click.command()
 @click.argument("did", metavar="DID|ARTIFACT|DIGEST", type=click.Path())
-@click.option("--task", default="sbom", show_default=True, help="The task that an agent would be hired for.")
+@click.option(
+    "--task", metavar="TASK", default="sbom", show_default=True, help="The task that an agent would be hired for."
+)
 @click.option("--for", "purpose", metavar="PURPOSE", help="What an artifact would be trusted for: a capability.")
 @PACK_OPTION
 @DOCUMENTS_OPTION

@@ -100,12 +100,12 @@ def web_did(url: str) -> str:
     show_default=True,
     help="The class that it is held to; of the others it is said how they are shown.",
 )
-@click.option("--task", default="summary", show_default=True, help="What it can be hired for.")
+@click.option("--task", metavar="TASK", default="summary", show_default=True, help="What it can be hired for.")
 @click.option(
     "--price",
     default="5.00 EUR",
     show_default=True,
-    metavar='"AMOUNT CURRENCY"',
+    metavar="PRICE",
     help="What is offered, where its Profile names no price.",
 )
 @click.option(
@@ -146,7 +146,7 @@ def web_did(url: str) -> str:
 )
 @click.option(
     "--seed",
-    metavar="TEXT",
+    metavar="WORD",
     help="Decides what happens on the way, and may be used again. A fresh one by default.",
 )
 @click.option(
@@ -158,7 +158,12 @@ def web_did(url: str) -> str:
     help="How long to wait for one answer.",
 )
 @click.option(
-    "--at-a-time", type=click.IntRange(1, 64), default=8, show_default=True, help="Scenarios played side by side."
+    "--at-a-time",
+    type=click.IntRange(1, 64),
+    metavar="COUNT",
+    default=8,
+    show_default=True,
+    help="Scenarios played side by side.",
 )
 @click.option(
     "--report",
@@ -175,9 +180,9 @@ def web_did(url: str) -> str:
     "does not fail any more fails the run.",
 )
 @click.option(
-    "--name", default="", metavar="TEXT", help="What the report calls the implementation; by default its DID."
+    "--name", default="", metavar="NAME", help="What the report calls the implementation; by default its DID."
 )
-@click.option("--release", default="", metavar="TEXT", help="The version of the implementation, for the report.")
+@click.option("--release", default="", metavar="VERSION", help="The version of the implementation, for the report.")
 @click.option(
     "--vectors",
     type=FILE,

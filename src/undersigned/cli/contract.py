@@ -70,7 +70,9 @@ WAIT_SECONDS = 10.0
 LOOK_SECONDS = 0.05
 
 CONTRACT = click.argument("contract", metavar="CONTRACT")
-FOR_OPTION = click.option("--for", "seconds", type=click.IntRange(60), default=3600, help="Seconds. Default 3600.")
+FOR_OPTION = click.option(
+    "--for", "seconds", type=click.IntRange(60), metavar="SECONDS", default=3600, help="How long. Default 3600."
+)
 
 
 @click.group(cls=CommandGroup)
@@ -286,9 +288,9 @@ async def contract_resume(out: Out, contract: str, home: str | None) -> int:
 
 @contract.command("amend")
 @CONTRACT
-@click.option("--price", metavar="'5.00 EUR'", help="Another price.")
+@click.option("--price", metavar="PRICE", help="Another price.")
 @click.option("--extend", type=click.IntRange(60), metavar="SECONDS", help="More time, for finish and all authority.")
-@click.option("--reworks", type=click.IntRange(0, 16), help="How often rework may be asked for.")
+@click.option("--reworks", type=click.IntRange(0, 16), metavar="TIMES", help="How often rework may be asked for.")
 @click.option("--arbiter", metavar="DID", help="Who rules on disputes.")
 @FOR_OPTION
 @HOME_OPTION
@@ -324,7 +326,7 @@ async def contract_amend(
 
 @contract.command("release")
 @CONTRACT
-@click.option("--owed", required=True, metavar="'2.00 EUR'", help="What the hirer owes, all told.")
+@click.option("--owed", required=True, metavar="PRICE", help="What the hirer owes, all told.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, in your words; both sign it.")
 @FOR_OPTION
 @HOME_OPTION
@@ -356,7 +358,13 @@ async def contract_decline(out: Out, contract: str, home: str | None) -> int:
 
 @contract.command("cancel")
 @CONTRACT
-@click.option("--for", "seconds", type=click.IntRange(0), help="Seconds. Default: as many as the terms leave at least.")
+@click.option(
+    "--for",
+    "seconds",
+    type=click.IntRange(0),
+    metavar="SECONDS",
+    help="How long. Default: as many as the terms leave at least.",
+)
 @click.option(
     "--reason",
     type=click.Choice(list(CANCEL_REASONS)),
@@ -406,7 +414,9 @@ async def contract_breach(out: Out, contract: str, clause: str, seconds: int, ho
 @CONTRACT
 @click.option("--claim", metavar="TEXT", help="What you ask for, and why.")
 @click.option("--ruling", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The arbiter's ruling.")
-@click.option("--for", "seconds", type=click.IntRange(24 * 3600), default=7 * 24 * 3600, help="Seconds for the ruling.")
+@click.option(
+    "--for", "seconds", type=click.IntRange(24 * 3600), metavar="SECONDS", default=7 * 24 * 3600, help="For the ruling."
+)
 @HOME_OPTION
 @command
 async def contract_dispute(
@@ -452,7 +462,7 @@ async def contract_settle(
 @CONTRACT
 @click.argument("request", metavar="REQUEST")
 @click.option("--refuse", is_flag=True, help="The answer is no.")
-@click.option("--uses", type=click.IntRange(1), default=1, help="How often it may be done. Default 1.")
+@click.option("--uses", type=click.IntRange(1), metavar="TIMES", default=1, help="How often it may be done. Default 1.")
 @FOR_OPTION
 @HOME_OPTION
 @command

@@ -89,7 +89,12 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
     "--type", "kind", type=click.Choice(list(KINDS)), default="membership", show_default=True, help="What is said."
 )
 @click.option("--capability", metavar="NAME", help="What it may attest, can do, did, or is accredited for.")
-@click.option("--depth", type=int, help="authority: how many further authorities may follow below it; 0 is none.")
+@click.option(
+    "--depth",
+    type=int,
+    metavar="LEVELS",
+    help="authority: how many further authorities may follow below it; 0 is none.",
+)
 @click.option("--weight", metavar="0..1", help="endorsement: how much is laid on it; absent is 1.")
 @click.option("--contract", metavar="DIGEST", help="performance: of the contract, as 'ledger list' shows it.")
 @click.option("--outcome", metavar="WORD", help="performance: accepted, rejected, or failed.")
@@ -98,7 +103,9 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
     "--evidence", metavar="FILE|DIGEST", help="accusation: what it rests on, which whoever imports it has to hold, too."
 )
 @click.option("--standard", metavar="TEXT", help="auditedBy: against what, with its year.")
-@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
+@click.option(
+    "--days", type=click.IntRange(1, 3650), metavar="DAYS", default=365, show_default=True, help="How long it is valid."
+)
 @click.option("--jwt", is_flag=True, help="As a JWT (vc+jwt), in place of JSON-LD with a proof.")
 @out_option("File to write it to; an agent that it is about keeps it with 'credentials add', an organisation does not.")
 @FORCE_OPTION

@@ -31,6 +31,7 @@ from undersigned.runtime import (
 from .delivered import Failed, Written, not_written, write_artifacts
 from .options import (
     AT_OPTION,
+    FILE,
     FOLDER,
     FORCE_OPTION,
     GATES_OPTION,
@@ -52,13 +53,13 @@ __all__ = ["hire"]
 
 @click.command()
 @click.argument("did")
-@click.option("--task", required=True, help="What is to be done, in the provider's word: sbom.")
+@click.option("--task", required=True, metavar="TASK", help="What is to be done, in the provider's word: sbom.")
 @click.option(
     "--input",
     "inputs",
     multiple=True,
     type=click.Path(),  # like the name of every file, that after the = may be any bytes
-    metavar="NAME=PATH",
+    metavar="NAME=FILE",
     help="A file to work on; it may be read.",
 )
 @click.option(
@@ -67,9 +68,13 @@ __all__ = ["hire"]
     metavar="ACTION=TARGET",
     help="Something more it may do, such as 'repo:read=https://git.example/app/*;count<=10'.",
 )
-@click.option("--scope", "scope_file", type=click.Path(path_type=Path), help="A TOML file with [[scope.grant]] tables.")
-@click.option("--price", default="10 EUR", show_default=True, help="The most that is paid.")
-@click.option("--opening", help="Price of the first offer, such as '3 EUR'; by default what the provider asks for.")
+@click.option("--scope", "scope_file", type=FILE, help="A TOML file with [[scope.grant]] tables.")
+@click.option("--price", metavar="PRICE", default="10 EUR", show_default=True, help="The most that is paid.")
+@click.option(
+    "--opening",
+    metavar="PRICE",
+    help="Price of the first offer, such as '3 EUR'; by default what the provider asks for.",
+)
 @click.option(
     "--decide-within",
     type=click.IntRange(1, 7 * 86_400),

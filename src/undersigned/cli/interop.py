@@ -44,7 +44,9 @@ STYLES = {"passed": "green", "failed": "bold red", "left out": "yellow"}
     metavar="SECONDS",
     help="How long one hire may take.",
 )
-@click.option("--at-a-time", type=click.IntRange(1, 16), default=2, show_default=True, help="Pairs side by side.")
+@click.option(
+    "--at-a-time", type=click.IntRange(1, 16), metavar="COUNT", default=2, show_default=True, help="Pairs side by side."
+)
 @click.option("--sign", is_flag=True, help="Sign the report by the key of the state folder.")
 @HOME_OPTION
 @click.option("--local", is_flag=True, help="Allow http and ws on loopback.")

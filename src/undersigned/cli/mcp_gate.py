@@ -41,6 +41,7 @@ LOG_LEVEL = 30
 @click.option(
     "--answer-seconds",
     type=click.FloatRange(0.1, 3600),
+    metavar="SECONDS",
     default=60.0,
     show_default=True,
     help="For the server to answer one request.",

@@ -104,6 +104,7 @@ FORCE_OPTION = click.option(
 FILE = click.Path(path_type=Path, dir_okay=False)
 """The name of a file."""
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER.name = "folder"
 """The name of a folder."""
 
 
@@ -405,7 +406,7 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
 
 
 def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
-    """The files that `--input NAME=PATH` names, each of which is there, and can be read as often as it has to be.
+    """The files that `--input NAME=FILE` names, each of which is there, and can be read as often as it has to be.
 
     Raises:
         ConfigurationError: `bad_configuration`.
@@ -415,7 +416,7 @@ def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
         name, equals, path = text.partition("=")
         if not equals or not path:
             raise ConfigurationError(
-                "bad_configuration", f"--input: expected NAME=PATH, such as artifact=app.whl, got {text!r}"
+                "bad_configuration", f"--input: expected NAME=FILE, such as artifact=app.whl, got {text!r}"
             )
         checked_name("--input", name)
         if name in files:

@@ -26,8 +26,8 @@ def registry() -> None:
 @click.option(
     "--file", required=True, type=FILE, help="TOML: [[authorization]] and [[recognition]]; read again on change."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; by default any free one.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", default=0, help="Port; by default any free one.")
 @click.option("--token-file", type=FILE, help="Answer only who sends the bearer token in this file.")
 @command
 async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | None) -> int:

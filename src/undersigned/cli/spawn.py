@@ -21,9 +21,16 @@ __all__ = ["spawn"]
 
 
 @click.command()
-@click.option("-n", "count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many.")
 @click.option(
-    "--minutes", type=click.IntRange(1, 60), default=10, show_default=True, help="How long each is valid at most."
+    "-n", "count", type=click.IntRange(1, 1_000_000), metavar="COUNT", default=1, show_default=True, help="How many."
+)
+@click.option(
+    "--minutes",
+    type=click.IntRange(1, 60),
+    metavar="MINUTES",
+    default=10,
+    show_default=True,
+    help="How long each is valid at most.",
 )
 @click.option("--max-price", metavar="PRICE", help="Ceiling: highest price of one contract, such as '5.00 EUR'.")
 @click.option(

@@ -63,9 +63,13 @@ def _own(home: Home) -> dict[str, Any]:
 
 @click.command()
 @click.argument("folder", required=False)
-@click.option("--name", help="Name people see; by default the folder's.")
-@click.option("--organisation", help="Name of the organisation that vouches for the agent; by default the agent's.")
-@click.option("--domain", help="Host the agent at this domain: did:web over https.")
+@click.option("--name", metavar="NAME", help="Name people see; by default the folder's.")
+@click.option(
+    "--organisation",
+    metavar="NAME",
+    help="Name of the organisation that vouches for the agent; by default the agent's.",
+)
+@click.option("--domain", metavar="HOST", help="Host the agent at this domain: did:web over https.")
 @click.option(
     "--method",
     type=click.Choice(["web", "webvh"]),
@@ -74,11 +78,16 @@ def _own(home: Home) -> dict[str, Any]:
     help="Method of a DID with a domain: webvh keeps a verifiable history. Its log would allow a move to another "
     "domain; no command makes one yet.",
 )
-@click.option("--url", help="Where others reach a did:key agent, such as https://agents.example.com: TLS ends there.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Where others reach a did:key agent, such as https://agents.example.com: TLS ends there.",
+)
 @click.option("--local", "local", is_flag=True, help="Loopback only, without TLS: for one machine.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
+    metavar="PORT",
     help="Port to listen on; by default 8443 with --domain or --url, with --local a free one, chosen now. With --local "
     "and --port the DID names it.",
 )
@@ -94,8 +103,8 @@ def _own(home: Home) -> dict[str, Any]:
 @click.option(
     "--offer", "offers", multiple=True, metavar="TASK[=PRICE]", help="A task done for others, such as 'sbom=4.00 EUR'."
 )
-@click.option("--handler", help="module:function that does the offered tasks; 'sbom' has one built in.")
-@click.option("--max-price", help="Most that is paid in one contract, e.g. '5.00 EUR'.")
+@click.option("--handler", metavar="MODULE:FUNCTION", help="What does the offered tasks; 'sbom' has one built in.")
+@click.option("--max-price", metavar="PRICE", help="Most that is paid in one contract, e.g. '5.00 EUR'.")
 @HOME_OPTION
 @command
 async def init(

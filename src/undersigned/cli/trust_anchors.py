@@ -66,6 +66,7 @@ async def trust_list(out: Out, home: str | None) -> None:
 @click.option(
     "--depth",
     type=click.IntRange(0, MAX_DEPTH),
+    metavar="LEVELS",
     default=MAX_DEPTH,
     show_default=True,
     help="How many links of authority may hang below it.",

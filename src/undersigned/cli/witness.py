@@ -37,8 +37,8 @@ def witness() -> None:
     metavar="DID|KEY",
     help="A log that is watched: the DID of its owner, or its verifier key (name+hash+key). May be repeated.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; by default any free one.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", default=0, help="Port; by default any free one.")
 @HOME_OPTION
 @command
 async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str | None) -> int:
@@ -126,8 +126,8 @@ async def show(out: Out, home: str | None) -> int:
 
 
 @witness.command("ask")
-@click.option("--url", help="Ask this one, and not those of the settings; with --key.")
-@click.option("--key", help="Its verifier key.")
+@click.option("--url", metavar="URL", help="Ask this one, and not those of the settings; with --key.")
+@click.option("--key", metavar="KEY", help="Its verifier key.")
 @NOTE_OPTION
 @FORCE_OPTION
 @HOME_OPTION

@@ -252,3 +252,13 @@ def test_help_is_for_people(path: tuple[str, ...]) -> None:
 
 def test_a_command_that_is_no_text_is_none() -> None:
     assert run(ODD).code == run("trust", ODD).code == run("hire", f"--{ODD}").code == 2
+
+
+def test_help_says_what_is_to_be_put_in_each_place() -> None:
+    """The library's own words (PATH, DIRECTORY, INTEGER RANGE) say of which type it is; TEXT is for people to read."""
+    prose = {"--evidence", "--reason", "--claim", "--not-paid", "--note", "--standard", "--reference"}
+    for place in places():
+        shown = place.parameter.make_metavar(click.Context(found(place.command)))
+        words = set(shown.strip("[]").replace("=", "|").split("|"))
+        assert not words & {"PATH", "DIRECTORY", "INTEGER", "FLOAT", "INTEGER RANGE", "FLOAT RANGE"}, place
+        assert "TEXT" not in words or place.parameter.opts[0] in prose, place
