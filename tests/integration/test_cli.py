@@ -650,7 +650,8 @@ def test_a_hire_says_what_else_it_goes_on_with(tmp_path: Path) -> None:
     begun = Process(command, tmp_path)
     begun.until("not reached yet")
     first = begun.end(signal.SIGINT).out.partition("not over: ")[2].split()[0]
-    other = Process([*command, "--wait", "0.3"], tmp_path).end()
+    other = Process([*command, "--wait", "0.3", "--out", "made/out"], tmp_path).end()
+    assert not (tmp_path / "made").exists(), "nothing was delivered into it"
     told = [line.removeprefix("local | ") for line in other.out.splitlines()]
     assert told[0].startswith(f"goes on with {first}: inquired, ")
     assert told[1:3] == [

@@ -145,7 +145,7 @@ async def check(
         allowed = decision["outcome"] == "allow"
         out.value({"did": did, **decision, "domains": domains, "unfinished": unfinished})
         _tell_decision(out, did, task, decision)
-    for line, style in domain_lines(links):
+    for line, style in domain_lines(links, 15):
         out.line(line, style=style)
     return 0 if allowed else 3
 

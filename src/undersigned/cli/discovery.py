@@ -85,7 +85,7 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
         out.line(f"  key       {kind} {method}")
     for endpoint in endpoints:
         out.line(f"  listens   {plain(endpoint)}")
-    for line, style in domain_lines({did: domains}):
+    for line, style in domain_lines({did: domains}, 10):
         out.line(line, style=style)
     for task in _list_of_objects((card or {}).get("tasks")):
         (price,) = _list_of_objects([task.get("price")]) or [{}]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import cast
@@ -209,11 +210,9 @@ async def hire(
     near = checked_control(gates, opened.configuration.gates, "--gates") if gates is not None else None
     parties = (opened.configuration.did, did)
     await checked_demands(parties, verifier=verifier, sbom=sbom, c2pa=c2pa or None, mark="--")
-    if folder is not None:
-        _require_writable(folder)
     peer = open_peer(opened)
     peer.gates = near
-    async with running(out, peer):
+    async with _writable(folder), running(out, peer):
         peer.reach_seconds = wait
         await tell_unfinished(out, peer, did, task)
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
@@ -266,18 +265,28 @@ async def hire(
     return 0
 
 
-def _require_writable(folder: Path) -> None:
-    """Returns if files can be written there, before anything is agreed: what is delivered is owed for by then.
+@asynccontextmanager
+async def _writable(folder: Path | None) -> AsyncGenerator[None]:
+    """While files can be written there, which is seen before anything is agreed: what is delivered is owed for by then.
+    A folder that was made for it and got nothing is taken away again.
 
     Raises:
         OSError: The folder cannot be made, or takes none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made = [] if folder is None else [one for one in (folder, *folder.parents) if not one.exists()]
     try:
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as exc:
-        raise OSError(exc.errno, exc.strerror, str(folder)) from exc
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with TemporaryFile(dir=folder):
+                    pass
+            except OSError as exc:
+                raise OSError(exc.errno, exc.strerror, str(folder)) from exc
+        yield
+    finally:
+        for one in made:
+            with suppress(OSError):  # there is something in it
+                one.rmdir()
 
 
 def _check_prices(price: str, opening: str | None) -> None:

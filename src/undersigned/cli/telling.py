@@ -294,18 +294,19 @@ async def _is_hire_for(peer: Peer, engagement: EngagementId, task: str) -> bool:
     return order.get("task") == task and not order.get("probe")
 
 
-def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]]) -> Iterator[tuple[str, str]]:
-    """What ties each DID to the domains that it names: lines with their styles."""
+def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]], width: int) -> Iterator[tuple[str, str]]:
+    """What ties each DID to the domains that it names: lines with their styles, of whose first column `width` is."""
+    label = f"  {'domain':<{width}}"
     for did, found in links.items():
         who = plain(did, 200)
         for link in found:
             domain = plain(link.origin, 120) or "a domain"
             if link.linked:
-                yield f"  domain         {who} and {domain} are tied by proof", "green"
+                yield f"{label}{who} and {domain} are tied by proof", "green"
             else:
-                yield f"  domain         {who} is not tied to {domain}: {plain(link.reason)}", "yellow"
+                yield f"{label}{who} is not tied to {domain}: {plain(link.reason)}", "yellow"
         if not found:
-            yield f"  domain         {who} names no domain", "dim"
+            yield f"{label}{who} names no domain", "dim"
 
 
 def noted(name: str, text: str) -> str:
