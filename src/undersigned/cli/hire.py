@@ -32,7 +32,6 @@ from undersigned.runtime import (
 from .delivered import Failed, Written, not_written, write_artifacts
 from .options import (
     AT_OPTION,
-    FILE,
     FOLDER,
     FORCE_OPTION,
     GATES_OPTION,
@@ -69,7 +68,13 @@ __all__ = ["hire"]
     metavar="ACTION=TARGET",
     help="Something more it may do, such as 'repo:read=https://git.example/app/*;count<=10'.",
 )
-@click.option("--scope", "scope_file", type=FILE, help="A TOML file with [[scope.grant]] tables.")
+@click.option(
+    "--scope",
+    "scope_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A TOML file with [[scope.grant]] tables.",
+)
 @click.option("--price", metavar="PRICE", default="10 EUR", show_default=True, help="The most that is paid.")
 @click.option(
     "--opening",
