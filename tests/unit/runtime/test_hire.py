@@ -53,9 +53,12 @@ def refused(world: World, conversation: Conversation) -> Event:
     )
 
 
+@pytest.mark.parametrize("seconds", [0, 5])
 @pytest.mark.parametrize("code", ["status_unavailable", "registry_unavailable", "did_unresolvable"])
-def test_who_hires_is_told_what_could_not_be_looked_up(code: str, open_world: Open) -> None:
-    """And not what had kept us from deciding before that: a store that could be read again."""
+def test_who_hires_is_told_what_could_not_be_looked_up(code: str, seconds: int, open_world: Open) -> None:
+    """And not what had kept us from deciding before that: a store that could be read again. Where it is waited for,
+    the negotiation is laid to rest as soon as it ended.
+    """
     world = open_world(held=True)
     _, result = hired(world, opening="5 EUR")
     world.settle(0)
@@ -67,6 +70,7 @@ def test_who_hires_is_told_what_could_not_be_looked_up(code: str, open_world: Op
         asked.append(code)
         if len(asked) == 1:
             raise LocalProtocolError("store_unavailable", "the trust graph cannot be read")
+        await asyncio.sleep(seconds)
         raise UndersignedError(code, "it was not had")
 
     world.hirer.statuses.lists = away  # type: ignore[method-assign]

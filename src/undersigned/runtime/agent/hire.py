@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -300,6 +301,9 @@ class Hire:
             error = type(why)(why.code, f"{why.message}; {tried}")
             error.detail = dict(why.detail)
             raise error
+        if conversation.forgot:
+            with suppress(LocalProtocolError):  # this side closes, and what is known is told
+                await conversation.ask(lambda _: None)  # it rests, and reads back what was said
         if self._unclosed is not None and not conversation.said("Review", "hirer"):
             raise self._unclosed
         return await self._result(conversation)
