@@ -384,6 +384,17 @@ async def test_the_newest_time_is_of_an_entry_or_of_a_reservation(ledger: Ledger
     assert await ledger.last_at() == LATER
 
 
+async def test_what_is_promised_again_later_counts_for_the_newest_time(ledger: Ledger, again: Again) -> None:
+    """HIRE-GAT-03: another reservation was made since it was first; an action that is reserved again stays as it is."""
+    promise, action = reservation("p", "1", "9", kind="capacity"), reservation("r", "1", "9")
+    for one in (promise, action, msgspec.structs.replace(action, at=LATER)):
+        await ledger.reserve(one)
+    assert await ledger.last_at() == AT
+    await ledger.reserve(msgspec.structs.replace(promise, at=LATER, until=LATER))
+    ledger = await again(ledger)
+    assert await ledger.last_at() == LATER
+
+
 # limits
 
 

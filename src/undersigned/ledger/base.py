@@ -309,8 +309,8 @@ class Ledger(Protocol):
         ...
 
     async def last_at(self) -> Instant | None:
-        """When the newest line of a journal was recorded, or reservation made, whichever is later; None in an empty
-        ledger. No clock that reads it runs back behind it.
+        """When the newest line of a journal was recorded, reservation made, or open capacity promised again, whichever
+        is later; None in an empty ledger. No clock that reads it runs back behind it.
         """
         ...
 

@@ -369,10 +369,10 @@ class SqliteLedger:
         """See `Ledger.last_at`."""
 
         def query(db: sqlite3.Connection) -> Instant | None:
-            # Both are written in the order of a clock that does not run back, so the last row has the latest time.
+            # It is written in the order of a clock that does not run back, so the last row has the latest time.
             row = db.execute("SELECT at FROM journal ORDER BY id DESC LIMIT 1").fetchone()
-            booked = SqliteBook(db).newest()
-            return max([*(row or ()), *(() if booked is None else (booked.reservation.at,))], default=None)
+            booked = SqliteBook(db).last_at()
+            return max([*(row or ()), *(() if booked is None else (booked,))], default=None)
 
         return await self._read(query)
 

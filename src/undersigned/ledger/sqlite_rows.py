@@ -203,10 +203,12 @@ class SqliteBook:
         )
         return [read_entry(row) for row in found]
 
-    def newest(self) -> limits.Entry | None:
-        """The entry that was made last."""
-        found = self._db.execute(f"{_RESERVATION} ORDER BY rowid DESC LIMIT 1").fetchone()
-        return None if found is None else read_entry(found)
+    def last_at(self) -> Instant | None:
+        """When the last entry was made, or a promise that stands was made again, whichever is later."""
+        newest = self._db.execute(f"{_RESERVATION} ORDER BY rowid DESC LIMIT 1").fetchall()
+        # One that is made again keeps its row.
+        promised = self._db.execute(f"{_RESERVATION} WHERE state = 'open' AND kind = 'capacity'").fetchall()
+        return max([read_entry(row).reservation.at for row in newest + promised], default=None)
 
     def open(self, contract: str, prefix: str = "") -> Sequence[limits.Entry]:
         """Open entries of a contract whose id begins with `prefix`, oldest first."""

@@ -63,8 +63,8 @@ def reserve(book: Book, wanted: Reservation) -> dict[str, Amount]:
         promised = wanted.kind == "capacity"
         same = _content(held) == _content(wanted)
         if same and known.state == "open" and (promised or held.until == wanted.until):
-            # What was promised may be promised for longer: it takes no more room.
-            book.put(Entry(wanted))
+            if promised:  # for longer, perhaps: it takes no more room
+                book.put(Entry(wanted))
             return {draw.key: add_amounts(*book.total(wanted.contract, draw.key)) for draw in wanted.draws}
         if not (same and promised and known.state in ("lapsed", "released")):
             # Settled means that the action was done: reserving it again would let it be done twice.
