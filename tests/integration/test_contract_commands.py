@@ -444,3 +444,82 @@ def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(tmp_path: 
     assert "is closed" in ran.error["message"]
     ran = run("contract", "suspend", goes_on, "--home", acme.path)
     assert (ran.code, ran.out.count("start 'serve', then say it again")) == (7, 1)
+
+
+def asks_people(home: Home, folder: Path, *names: str) -> dict[str, Path]:
+    """From now on these people decide about a price above 4.20 EUR; their own folders, by name."""
+    people = {name: folder / name for name in names}
+    assert [run("init", one).code for one in people.values()] == [0] * len(people)
+    file = home.path / "undersigned.toml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("currency")]
+    at = lines.index("[policy]") + 1
+    approvers = [f'{name} = "{Home(one).configuration.did}"' for name, one in people.items()]
+    policy = ['currency = "EUR"', 'ask_above = "4.2"', *(['two_above = "4.2"'] if len(names) > 1 else [])]
+    file.write_text("\n".join([*lines[:at], *policy, *lines[at:], "[approvers]", *approvers, ""]))
+    return people
+
+
+def test_an_amendment_waits_for_two_people_while_the_peer_is_killed(tmp_path: Path) -> None:
+    """HIRE-APR-09, HIRE-APR-06: with commands alone; `offer show` says what it would change, and who approved is not
+    asked again after SIGKILL.
+    """
+    acme, globex = _homes(tmp_path)
+    people = asks_people(acme, tmp_path, "alice", "bob")
+
+    def offer(verb: str, *words: object, by: str = "") -> Ran:
+        more = ("--as", people[by]) if by else ()
+        return run("offer", verb, *words, *more, "--home", acme.path, "--json")
+
+    with serving(globex.path) as served, _hiring(tmp_path, acme, globex) as hire:
+        served.until('"Start"')
+        assert hire.on(globex, "amend", "--price", "4.50 EUR", "--extend", 3600).code == 0
+        table = hire.until(acme, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
+        assert offer("list").values[0]["count"] == 0
+        waits = hire.on(acme, "accept", table["document"])
+        assert (waits.code, waits.error["code"]) == (7, "approval_required"), waits
+        assert "offer list" in waits.error["message"]
+        hire.hire.until("Amendment")
+        hire.hire.until("waits for two people")
+        served.until('"waiting": {"for": "person"')
+        (one, _) = offer("list").values
+        assert (one["change"], one["kind"], one["ours"]) == (table["document"], "Amendment", False)
+        assert (one["price"], one["inForce"], one["state"]) == ("4.5 EUR", "4 EUR", "waits")
+        assert one["until"] < table["validUntil"]
+        shown = offer("show", one["change"]).values[0]
+        assert {each["what"] for each in shown["changes"]} == {"price amount", "deadlines finish", "deadlines until"}
+        assert {reason["clause"] for reason in shown["decision"]["reasons"]} >= {"ask_above", "two_above"}
+        listed, told = (run("offer", *w, "--home", acme.path).out for w in (["list"], ["show", one["change"]]))
+        assert "amendment of summary, for 4.5 EUR instead of 4 EUR, offered to us" in " ".join(listed.split())
+        assert "price amount: 4.5 (in force: 4)" in told
+
+        assert offer("approve", one["change"], by="alice").code == 7
+        hire.hire.until("a person says: approve")
+        assert hire.hire.end(signal.SIGKILL).code == -signal.SIGKILL
+        said = offer("approve", one["change"], by="bob")
+        assert (said.code, said.values[0]["approved"]) == (0, ["alice", "bob"])
+        with serving(acme.path):
+            for home in (acme, globex):
+                now = hire.until(home, lambda shown: shown["inForce"] == table["document"])
+                assert now["terms"]["price"]["amount"] == "4.5"
+            late = offer("approve", one["change"], by="bob")
+            assert (late.code, late.error["code"]) == (2, "not_found")
+
+            # What we would offer ourselves.
+            assert hire.on(acme, "release", "--owed", "5 EUR", "--reason", "A bonus", "--for", 600).code == 7
+            (one, _) = offer("list").values
+            assert (one["kind"], one["ours"], one["settlement"]["amount"]) == ("Release", True, "5")
+            assert hire.shown(globex)["onTheTable"] is None
+            told = run("offer", "show", one["change"], "--home", acme.path).out
+            assert "Owed all told 5 EUR instead of 4.5 EUR; 'A bonus'" in told
+            assert offer("refuse", one["change"], by="alice").code == 0
+            hire.until(acme, lambda _: offer("list").values[-1]["count"] == 0)
+            again = hire.on(acme, "release", "--owed", "5 EUR", "--reason", "Another word")
+            assert (again.code, again.error["code"]) == (3, "policy_denied")
+            watched = " ".join(run("watch", "--no-follow", "--home", acme.path).out.split())
+            assert "is not offered: a person refused it, for good" in watched
+            assert hire.shown(globex)["onTheTable"] is None
+            hire.ends()
+            hire.until(acme, lambda shown: shown["state"] == "closed")
+    engagement = hire.shown(acme)["engagement"]
+    pack = run("export", engagement, "--home", acme.path, "--json").values[0]["pack"]
+    assert run("verify", pack).code == 0

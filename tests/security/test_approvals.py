@@ -122,7 +122,7 @@ async def lingers(_: Job) -> None:
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("member", ["verdict", "terms", "engagement", "provider"])
+@pytest.mark.parametrize("member", ["verdict", "terms", "engagement", "provider", "change"])
 def test_sc_112_an_edited_approval_is_refused(worlds: Worlds, member: str) -> None:
     """HIRE-APR-02: what alice really signed about something else, made to say what is wanted."""
     world = worlds(ASKS)
@@ -133,10 +133,13 @@ def test_sc_112_an_edited_approval_is_refused(worlds: Worlds, member: str) -> No
         "terms": digest_bytes(b"other terms"),
         "engagement": f"urn:hire:engagement:{digest_bytes(b'another')}",
         "provider": MALLORY.did,
+        "change": digest_bytes(b"a change"),
     }
     real_about = waiting.about if member == "verdict" else Put(**{**about, member: elsewhere[member]})  # type: ignore[arg-type]
     real = signed(ALICE, real_about, now, "refuse" if member == "verdict" else "approve")
-    edited = real | {member: "approve" if member == "verdict" else about[member]}
+    edited = real | {member: "approve" if member == "verdict" else about.get(member)}
+    if edited[member] is None:
+        del edited[member]
     assert edited != real
     with pytest.raises(ProofError) as caught:
         drop_approval(node.office, edited, now)

@@ -1,4 +1,4 @@
-"""Commands for terms that wait for people: `offer list|show|approve|refuse`.
+"""Commands for what waits for people, terms or a change of a contract: `offer list|show|approve|refuse`.
 
 They read the ledger, and leave what a person signed in the state folder, where a running peer finds it. So they work
 beside `serve` or `hire`, and as well while nothing runs.
@@ -13,7 +13,7 @@ from uuid import uuid4
 import click
 import msgspec
 
-from undersigned.contract import terms_card
+from undersigned.contract import rebase, terms_card
 from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError, FormatError, PolicyError
 from undersigned.runtime import (
@@ -25,7 +25,8 @@ from undersigned.runtime import (
     sign_approval,
     waiting_terms,
 )
-from undersigned.trust import Decision, Verdict, approval, weigh
+from undersigned.scope import SKETCH_BASE
+from undersigned.trust import Decision, Difference, Verdict, approval, differences, weigh
 
 from .listing import CommandGroup
 from .options import FOLDER
@@ -46,7 +47,7 @@ NOTE_OPTION = click.option("--note", metavar="TEXT", help="Why, in your words; s
 
 @click.group(cls=CommandGroup)
 def offer() -> None:
-    """Terms that wait for people: what is put to them, and their answer."""
+    """Terms, and changes of contracts, that wait for people: what is put to them, and their answer."""
 
 
 @offer.command("list")
@@ -57,11 +58,9 @@ async def offer_list(out: Out, home: str | None) -> None:
     opened = out.home(home)
     found = await _waiting(opened)
     for one in found:
-        terms = one.asked.terms
         out.value(_json(one))
-        out.line(one.about.terms, style="bold")
-        what = f"{terms.task.kind} for {terms.price.amount} {terms.price.currency}"
-        out.line(f"    {plain(what, 200)}, {_other(one)}; {one.standing.explain()}; until {one.asked.until}")
+        out.line(one.about.change or one.about.terms, style="bold")
+        out.line(f"    {plain(_what(one), 200)}, {_other(one)}; {one.standing.explain()}; until {one.asked.until}")
         out.line(f"    {one.about.engagement}", style="dim")
     out.value({"count": len(found)})
     out.line(f"{counted(len(found), 'set')} of terms {'waits' if len(found) == 1 else 'wait'} for people")
@@ -72,29 +71,43 @@ async def offer_list(out: Out, home: str | None) -> None:
 @HOME_OPTION
 @command
 async def offer_show(out: Out, terms: str, home: str | None) -> None:
-    """All of what is put to people: the terms clause by clause, the decision that asks, who has answered."""
+    """All of what is put to people: the terms clause by clause, of a change what it would change, the decision that
+    asks, who has answered.
+    """
     opened = out.home(home)
     one = waiting_as(terms, await _waiting(opened))
+    change, decision, changes = one.asked.change, _decision(one), _changes(one)
     card = terms_card(
         one.asked.terms,
         hirer=one.about.hirer,
         provider=one.about.provider,
-        title=("Terms", one.about.terms),
+        title=("Terms", one.about.terms) if change is None else (change.kind, change.name),
         state=f"put to people until {one.asked.until}: {one.standing.explain()}",
     )
-    decision = _decision(one)
     out.value(
         {
             **_json(one),
             "card": card,
             "clauses": from_struct(one.asked.terms),
+            "changes": [{"what": one.what.strip(), "inForce": one.recorded, "proposed": one.now} for one in changes],
             "decision": from_struct(decision) if decision is not None else None,
         }
     )
-    for line in [*card.splitlines(), "", *(decision.explain().splitlines() if decision is not None else ())]:
+    for line in card.splitlines():
+        out.line(plain(line, 1000))
+    if change is not None and change.owed is not None and one.in_force is not None:
+        instead = f"instead of {one.in_force.price.amount} {one.in_force.price.currency}"
+        said = f"{change.owed.amount} {change.owed.currency} {instead}; {change.reason!r}"
+        out.line(plain(f"Owed all told {said}", 1000))
+    else:
+        for each in changes:
+            out.line(plain(f"Changes       {each.what.strip()}: {each.now} (in force: {each.recorded})", 1000))
+    out.line()
+    for line in decision.explain().splitlines() if decision is not None else ():
         out.line(plain(line, 1000))
     out.line()
-    out.line(typed("offer approve|refuse {} --as FOLDER --home {}", one.about.terms, opened.path))
+    name = one.about.change or one.about.terms
+    out.line(typed("offer approve|refuse {} --as FOLDER --home {}", name, opened.path))
 
 
 @offer.command("approve")
@@ -106,7 +119,8 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
 async def offer_approve(out: Out, terms: str, person: Path, note: str | None, home: str | None) -> int:
     """Approve exactly these terms; TERMS is their whole digest. Exit code 7 if another person has to as well.
 
-    An approval is for one negotiation. Where several wait with the same terms, TERMS is the id of one of them.
+    An approval is for one negotiation. Where several wait with the same terms, TERMS is the id of one of them. Of a
+    change of a contract TERMS is the digest that 'offer list' has for it, and the approval is for that change alone.
     """
     return await _say(out, out.home(home), terms, "approve", person, note)
 
@@ -128,10 +142,10 @@ async def offer_refuse(out: Out, terms: str, person: Path, note: str | None, hom
 async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Path, note: str | None) -> int:
     one = waiting_as(terms, await _waiting(opened), any_of_them=verdict == "refuse")
     if one.standing.state == "refused":
-        raise PolicyError("policy_denied", f"{one.about.terms} is {one.standing.explain()}")
+        raise PolicyError("policy_denied", f"{terms} is {one.standing.explain()}")
     now = SystemClock().now()
     if now > one.asked.until:
-        raise PolicyError("policy_denied", f"{one.about.terms} waited until {one.asked.until}; it is {now}")
+        raise PolicyError("policy_denied", f"{terms} waited until {one.asked.until}; it is {now}")
     try:
         document = approval(id=f"urn:uuid:{uuid4()}", verdict=verdict, about=one.about, given=now, note=note)
     except FormatError as error:
@@ -140,7 +154,8 @@ async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Pat
     said = drop_approval(opened, signed, now)
     # A running peer may have gone on with it by now.
     standing = weigh([*one.given, said], one.about, needed=one.asked.needed)
-    out.value({"terms": one.about.terms, "verdict": verdict, "approval": said.digest, **from_struct(standing)})
+    named = {"change": one.about.change} if one.about.change else {}
+    out.value({"terms": one.about.terms, **named, "verdict": verdict, "approval": said.digest, **from_struct(standing)})
     out.line(standing.explain(), style="yellow" if standing.state == "waits" else "bold green")
     out.line("a peer that runs goes on with it at once, else at its next start")
     return WAITS if standing.state == "waits" else 0
@@ -155,26 +170,59 @@ async def _waiting(home: Home) -> list[WaitingTerms]:
 
 
 def waiting_as(name: str, waiting: Sequence[WaitingTerms], *, any_of_them: bool = False) -> WaitingTerms:
-    """What waits under this digest of terms or id of an engagement. Terms are refused wherever they wait; so for that
-    `any_of_them` does.
+    """What waits under this digest, of terms or a change, or id of an engagement. Terms are refused wherever they wait;
+    so for that `any_of_them` does.
 
     Raises:
         ConfigurationError: `not_found`; `bad_configuration`: several negotiations wait with the same terms.
     """
-    found = [one for one in waiting if name in (one.about.terms, one.about.engagement)]
+    found = [one for one in waiting if name in (one.about.terms, one.about.change, one.about.engagement)]
     if not found:
-        raise ConfigurationError("not_found", f"no terms {plain(name, 100)} wait for people here: see 'offer list'")
-    if len(found) > 1 and not any_of_them:
-        names = "; ".join(f"{one.about.engagement}, where {_other(one)}" for one in found)
-        text = f"{counted(len(found), 'negotiation')} wait with these terms; name one by its id: {names}"
+        text = f"nothing waits for people here as {plain(name, 100)}; it may be decided, withdrawn or too late"
+        raise ConfigurationError("not_found", f"{text}: see 'offer list'")
+    # By the id of an engagement two things may be meant, and they are refused one by one.
+    if len(found) > 1 and not (any_of_them and len({one.about.terms for one in found}) == 1):
+        names = "; ".join(f"{one.about.change or one.about.engagement}, where {_other(one)}" for one in found)
+        what = "change" if all(one.about.change for one in found) else "negotiation"
+        text = f"{counted(len(found), what)} wait with these terms; name one by its id: {names}"
         raise ConfigurationError("bad_configuration", text)
     return found[0]
 
 
+def _what(one: WaitingTerms) -> str:
+    """What is put to people, in a few words; of a change, what is in force beside it."""
+    terms, change, before = one.asked.terms, one.asked.change, one.in_force
+    price = f"{terms.price.amount} {terms.price.currency}"
+    if change is None:
+        return f"{terms.task.kind} for {price}"
+    instead = f" instead of {before.price.amount} {before.price.currency}" if before is not None else ""
+    offered = "offered to us" if not one.asked.opens else "to be offered by us"
+    return f"{change.kind.lower()} of {terms.task.kind}, for {price}{instead}, {offered}"
+
+
+def _changes(one: WaitingTerms) -> tuple[Difference, ...]:
+    """Where what is put says something else than what is in force."""
+    if one.in_force is None:
+        return ()
+    return differences("", *[rebase(terms, SKETCH_BASE) for terms in (one.in_force, one.asked.terms)])
+
+
 def _json(one: WaitingTerms) -> dict[str, object]:
-    terms = one.asked.terms
+    terms, change, before = one.asked.terms, one.asked.change, one.in_force
+    changed: dict[str, object] = {}
+    if change is not None:
+        changed = {
+            "change": change.name,
+            "kind": change.kind,
+            "amends": change.amends,
+            "ours": one.asked.opens,
+            "inForce": f"{before.price.amount} {before.price.currency}" if before is not None else None,
+        }
+        if change.owed is not None:
+            changed |= {"settlement": from_struct(change.owed), "reason": change.reason}
     return {
         "terms": one.about.terms,
+        **changed,
         "engagement": one.about.engagement,
         "role": one.role,
         "peer": one.peer,
@@ -193,4 +241,5 @@ def _decision(one: WaitingTerms) -> Decision | None:
 
 
 def _other(one: WaitingTerms) -> str:
-    return f"{plain(one.peer, 200)} {'hires us' if one.role == 'provider' else 'would be hired'}"
+    hired = "would be hired" if one.about.change is None else "is hired"
+    return f"{plain(one.peer, 200)} {'hires us' if one.role == 'provider' else hired}"

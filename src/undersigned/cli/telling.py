@@ -349,6 +349,8 @@ def noted(name: str, text: str) -> str:
     if name == "renewed":
         anew = counted(len(fact.get("standIns") or ()), "credential")
         return f"{anew} of the other side, issued anew and shown again"
+    if name in ("change-asked", "change-drafted", "change-offered"):
+        return _change(name, fact)
     if name == "approval-asked":
         who = "a person" if fact.get("needed") == 1 else "two people"
         return f"waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
@@ -356,6 +358,21 @@ def noted(name: str, text: str) -> str:
         reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
         return f"{fact.get('outcome')} ({reasons})"
     return ""
+
+
+def _change(name: str, fact: dict[str, Any]) -> str:
+    """What was put to people under a contract, or became of it."""
+    terms: dict[str, Any] = fact.get("terms", {})
+    change: dict[str, Any] = fact.get("change", {})
+    price: dict[str, Any] = terms.get("price", {})
+    costs = f"for {plain(price.get('amount'), 20)} {plain(price.get('currency'), 8)}"
+    what = f"{plain(change.get('kind'), 12)} {_short(plain(change.get('name'), 60))} {costs}"
+    if dropped := change.get("dropped"):
+        return f"{what} is not offered: {plain(dropped, 300)}"
+    if name == "change-offered":
+        return f"{what} was approved, and is offered"
+    who = "a person" if fact.get("needed") == 1 else "two people"
+    return f"{what} waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
 
 
 def _needs(needs: Any) -> str:

@@ -43,6 +43,7 @@ from undersigned.protocol.engagement import (
 )
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, judge, legal, outcome
+from undersigned.protocol.lane import may_change
 from undersigned.protocol.pending import PUT_AWAY, Owed, basis, owed, pending, wake_at
 from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights
 from undersigned.protocol.states import (
@@ -134,6 +135,7 @@ __all__ = [
     "figures",
     "judge",
     "legal",
+    "may_change",
     "missed_since",
     "outcome",
     "owed",

@@ -125,8 +125,9 @@ def owed(engagement: Engagement) -> Owed:
     by = _by(engagement, who, waits(engagement))
     if state == f"accepted-by-{engagement.role}":
         return Owed(who, moves, by, "in doubt: our acceptance waits for its seal or withdrawal")
-    if engagement.pause is not None and engagement.pause.role in who:
-        return Owed(who, moves, by, f"waits for {engagement.pause.waits_for} until {engagement.pause.until}")
+    pause = engagement.pause if contract is None else None  # under a contract it is about a document on the table
+    if pause is not None and pause.role in who:
+        return Owed(who, moves, by, f"waits for {pause.waits_for} until {pause.until}")
     if contract is not None and contract.late_seal and state == "sealed":
         return Owed(who, moves, by, "sealed late: we may end it at once")
     return Owed(who, moves, by, _WHY.get(state, "an answer to the last move"))

@@ -89,18 +89,13 @@ from undersigned.runtime.log.logbook import beside, read_multibase_note
 from undersigned.runtime.log.proofs import LogProofLine
 from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.runtime.logs import configure_logs
-from undersigned.runtime.negotiation.approvals import (
-    WaitingTerms,
-    drop_approval,
-    load_approvers,
-    sign_approval,
-    waiting_terms,
-)
 from undersigned.runtime.negotiation.beliefs import Beliefs, viewpoint
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.negotiation.learned import admission, withdrawn_as
 from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, OrderInput, Timing, bytes_limits
 from undersigned.runtime.negotiation.papers import keys_of
+from undersigned.runtime.negotiation.statements import drop_approval, load_approvers, sign_approval
+from undersigned.runtime.negotiation.waiting import WaitingTerms, waiting_terms
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.unread import Unread
 

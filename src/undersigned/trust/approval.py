@@ -1,5 +1,7 @@
 """What people say about terms that the policy puts to them: signed statements, each about exact terms.
 
+Under a contract they are those of one amendment, or what one release leaves owed, and the statement names that as well.
+
     document = approval(verdict="approve", terms=..., engagement=..., ...)    # signed by the person's own key
     said = verify_approval(signed, approvers, now=now)                        # or an error
     standing = weigh([said, ...], question, needed=approvals_needed(decision))
@@ -16,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from msgspec import Meta, Struct
 
-from undersigned.contract import Terms, rebase
+from undersigned.contract import Price, Terms, rebase
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import (
     Did,
@@ -28,6 +30,7 @@ from undersigned.encoding import (
     MessageId,
     canonicalize,
     digest_bytes,
+    from_struct,
     to_struct,
     write_canonical,
 )
@@ -47,6 +50,7 @@ __all__ = [
     "VerifiedApproval",
     "approval",
     "approvals_needed",
+    "release_digest",
     "terms_digest",
     "verify_approval",
     "weigh",
@@ -110,9 +114,12 @@ class Put(Struct, frozen=True, kw_only=True):
     """What is put to people: exact terms, between two parties, in one engagement."""
 
     terms: Digest
+    """As `terms_digest`, of a release as `release_digest`."""
     engagement: EngagementId
     hirer: Did
     provider: Did
+    change: Digest | None = None
+    """Under a contract: of the one amendment or release that they are of."""
 
 
 class _Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -124,6 +131,7 @@ class _Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     hirer: Did
     provider: Did
     given: Instant
+    change: Digest | None = None
     note: Words | None = None
 
 
@@ -168,6 +176,12 @@ def terms_digest(terms: Terms) -> Digest:
     return digest_bytes(write_canonical(rebase(terms, SKETCH_BASE)))
 
 
+def release_digest(contract: Digest, owed: Price) -> Digest:
+    """Names what a release leaves owed under a contract; whoever offers it, when and why does not matter."""
+    named = {"type": "Release", "contract": contract, "settlement": from_struct(owed)}
+    return digest_bytes(canonicalize(named))
+
+
 def approvals_needed(decision: Decision) -> int:
     """How many people have to approve what `decision` asks about; 0 if it asks about nothing."""
     asks = {reason.clause for reason in decision.reasons if reason.code == "approval_required"}
@@ -192,6 +206,8 @@ def approval(*, id: str, verdict: Verdict, about: Put, given: Instant, note: str
         "provider": about.provider,
         "given": given,
     }
+    if about.change is not None:
+        document["change"] = about.change
     if note is not None:
         document["note"] = note
     _read(document)
@@ -228,7 +244,13 @@ def verify_approval(document: Mapping[str, Any], approvers: Approvers, *, now: I
         by=signer.name,
         did=signer.did,
         verdict=said.verdict,
-        about=Put(terms=said.terms, engagement=said.engagement, hirer=said.hirer, provider=said.provider),
+        about=Put(
+            terms=said.terms,
+            engagement=said.engagement,
+            hirer=said.hirer,
+            provider=said.provider,
+            change=said.change,
+        ),
         given=said.given,
         note=said.note or "",
     )

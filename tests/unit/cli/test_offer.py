@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from contracts import terms
 from undersigned.cli.offer import waiting_as
 from undersigned.cli.telling import noted
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import WaitingTerms
-from undersigned.runtime.negotiation.approvals import Asked
+from undersigned.runtime.negotiation.asked import Asked
 from undersigned.trust import Put, Standing
 from unit.cli.running import files, run
 
@@ -52,6 +53,33 @@ def test_the_journal_says_who_is_waited_for_and_what_was_said() -> None:
     said = [{"verdict": "approve", "terms": TERMS}, {"verdict": "refuse", "terms": TERMS}]
     assert noted("approvals", json.dumps(said)) == f"a person says: refuse {TERMS[4:12]}…"
     assert noted("approvals", "no list") == "no list"
+
+
+def test_the_journal_says_which_change_waits_and_what_became_of_it() -> None:
+    """HIRE-APR-09."""
+    change: dict[str, str] = {"name": TERMS, "kind": "Amendment"}
+    asked = {"needed": 1, "until": "2026-11-25T12:00:00Z", "terms": {"price": {"amount": "6", "currency": "EUR"}}}
+    what = f"Amendment {TERMS[4:12]}… for 6 EUR"
+    for name in ("change-asked", "change-drafted"):
+        told = noted(name, json.dumps({**asked, "change": change}))
+        assert told.startswith(f"{what} waits for a person until 2026-11-25T12:00:00Z"), name
+    assert noted("change-offered", json.dumps({**asked, "change": change})) == f"{what} was approved, and is offered"
+    dropped = {**asked, "change": {**change, "dropped": "nobody decided"}}
+    assert noted("change-drafted", json.dumps(dropped)) == f"{what} is not offered: nobody decided"
+
+
+def test_changes_of_one_contract_are_told_apart_by_their_own_names() -> None:
+    """HIRE-APR-09: and refused one by one, since what is refused are their terms."""
+    first, second = put_to_people(ENGAGEMENT), put_to_people(ENGAGEMENT)
+    changed = [
+        replace(one, about=replace(one.about, change=name, terms=name))
+        for one, name in ((first, TERMS), (second, TERMS[:-4] + "AAAA"))
+    ]
+    assert waiting_as(TERMS, changed) is changed[0]
+    for any_of_them in (False, True):
+        with pytest.raises(ConfigurationError) as caught:
+            waiting_as(ENGAGEMENT, changed, any_of_them=any_of_them)
+        assert "2 changes wait" in caught.value.message
 
 
 def test_an_approval_names_one_negotiation_of_several_with_the_same_terms() -> None:

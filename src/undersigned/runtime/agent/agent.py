@@ -180,7 +180,7 @@ class Agent(AgentBase):
     async def _start(self) -> None:
         self.closing = False
         self.load_offers()  # first: what is wrong with the settings is found before anything is opened
-        self.approvals = Approvals(self)
+        self.approvals = Approvals(self, self.changes.approved)
         self.gatherer.reopen()
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
@@ -224,6 +224,8 @@ class Agent(AgentBase):
             self._keep(conversation)
         self.bookings.resume()
         await self.subcontracts.resume()
+        for conversation in live:
+            self.approvals.resume(conversation)
         self.resumed.set()
         for peer in {one.engagement.peer for one in self.conversations.contracts.values()}:
             self.presences.lost(peer)  # until it is there again

@@ -92,20 +92,21 @@ class Shell:
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What this side says now, or None to wait."""
         agent = self._agent
-        if owed.about is not None:
-            return await agent.changes.decide(conversation, engagement, owed)
         side = agent.hirer if engagement.role == "hirer" else agent.provider
-        if owed.reason is not None:
+        if owed.reason is not None and owed.about is None:
             if owed.moves[0] == "Closing":
                 return await side.decide(conversation, engagement, owed)
             return _must(engagement, owed.moves[0], owed.reason)
-        if conversation.full and "Withdraw" in owed.moves:
+        if conversation.full and "Withdraw" in owed.moves and owed.about is None:
             return await self.bookings.no_room(conversation, engagement)
         if engagement.contract is None:
             await self.witness.require(engagement.peer)
         try:
             try:
-                said = await side.decide(conversation, engagement, owed)
+                if owed.about is not None:
+                    said = await agent.changes.decide(conversation, engagement, owed)
+                else:
+                    said = await side.decide(conversation, engagement, owed)
             except ApprovalWanted as wanted:
                 if "Seal" in owed.moves:
                     raise  # whoever accepted is in doubt and cannot be kept waiting

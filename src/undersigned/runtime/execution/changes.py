@@ -12,24 +12,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec.structs import replace
 
 from undersigned.contract import (
     MAX_ITEMS,
-    AmendmentDocument,
     ArbiterRuling,
     ContractDocument,
     Document,
     Price,
     ReleaseDocument,
     Terms,
+    canonical_document,
     countersigned,
     left_owed,
     read_ruling,
 )
-from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, parse_duration, shift
+from undersigned.encoding import Digest, Instant, JsonObject, compare_amounts, digest_bytes, parse_duration, shift
 from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Delivery, Ruling
@@ -40,6 +40,16 @@ from undersigned.runtime.engagement.documents import document_blob
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
+from undersigned.runtime.negotiation.approvals import ApprovalWanted
+from undersigned.runtime.negotiation.asked import (
+    OFFERED,
+    Asked,
+    Change,
+    drafted,
+    noted,
+    tabled_change,
+    waiting_changes,
+)
 from undersigned.runtime.negotiation.meeting import recorded
 from undersigned.scope import read_scope
 from undersigned.transparency import contract_leaf
@@ -55,6 +65,7 @@ __all__ = ["Changes", "Consent", "owed_price"]
 Consent = Callable[[Conversation, Document], Awaitable[bool | None]]
 """The owner's word about a change that the other side offers: True accepts, False declines, None leaves it on the table
 for somebody to decide."""
+Facts: TypeAlias = tuple[tuple[str, str], ...]
 VALID_SECONDS = 3600
 """How long a change that we offer may be accepted."""
 
@@ -230,34 +241,59 @@ class Changes:
     async def amend(
         self, conversation: Conversation, terms: Callable[[Terms], Terms], *, seconds: int = VALID_SECONDS
     ) -> None:
-        """Offers other terms: what `terms` makes of those in force.
+        """Offers other terms: what `terms` makes of those in force. Where the policy puts them to people, these are
+        asked first, and have `seconds`; it is offered once they approved, also after a restart.
 
         Raises:
             PolicyError: `policy_denied`: a limit lies below what is used, or policy or budget do not carry it.
-            ScopeError: `approval_required`: people have to decide about these terms first.
+            ScopeError: `approval_required`: it waits for people now.
             VerificationError: What the other side showed does not hold any more.
             LocalProtocolError: Not ours to say now.
         """
-        engagement = conversation.engagement
-        of = conversation.offered(engagement)
-        wanted = terms(of.terms)
-        await self._check_used(engagement, of.terms, wanted)
-        await self._agent.subcontracts.amended(conversation, wanted)
-        # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
-        await self._agent.meeting.recheck(conversation, engagement, wanted, offering=True)
-        await self._agent.bookings.promise_more(engagement, wanted.price, shift(self._agent.clock.now(), seconds))
-        await self._offer(conversation, of, wanted, seconds)
+        await self._propose(conversation, terms(conversation.offered().terms), seconds)
 
     async def release(
         self, conversation: Conversation, owed: Price, reason: str, *, seconds: int = VALID_SECONDS
     ) -> None:
         """Offers to let each other go for `owed`. Raises as `amend`."""
+        await self._propose(conversation, (owed, reason), seconds)
+
+    async def approved(self, conversation: Conversation, asked: Asked) -> None:
+        """Offers what people approved. Raises as `amend`."""
+        change = asked.change
+        if change is not None:
+            what = asked.terms if change.owed is None else (change.owed, change.reason)
+            await self.noting(change.order)._propose(conversation, what, change.seconds)
+
+    async def _propose(self, conversation: Conversation, what: Terms | tuple[Price, str], seconds: int) -> None:
+        engagement = conversation.engagement
+        of = conversation.offered(engagement)
+        change = drafted(conversation, engagement, what, seconds, self._key)
         until = shift(self._agent.clock.now(), seconds)
-        await self._check_owed(conversation, conversation.engagement, owed, until)
-        await self._offer(conversation, conversation.offered(conversation.engagement), (owed, reason), seconds)
+        try:
+            # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
+            await self._judge(conversation, engagement, what, change, until, offering=True)
+        except ApprovalWanted as wanted:
+            await self._wait(conversation, wanted)
+            raise
+        await self._offer(conversation, of, what, seconds, change)
+
+    async def _wait(self, conversation: Conversation, wanted: ApprovalWanted) -> None:
+        agent = self._agent
+
+        def make(engagement: Engagement) -> Say | None:
+            said = agent.approvals.wait(conversation, engagement, wanted)
+            return agent.kept_inputs.with_inputs(conversation.id, said)
+
+        await conversation.ask(make)
 
     async def _offer(
-        self, conversation: Conversation, of: ContractDocument, what: Terms | tuple[Price, str], seconds: int
+        self,
+        conversation: Conversation,
+        of: ContractDocument,
+        what: Terms | tuple[Price, str],
+        seconds: int,
+        change: Change,
     ) -> None:
         agent = self._agent
         # Made on the position as it is now; if anything comes between, the guard refuses it and it is made again.
@@ -269,6 +305,7 @@ class Changes:
             said = await agent.papers.change(
                 engagement, of, what, peer, valid_seconds=seconds, parents=await agent.subcontracts.shown(conversation)
             )
+            said = replace(said, facts=_offered(conversation, change, said))
             try:
                 await self._ask(conversation, lambda _, said=said: said)
                 return
@@ -277,21 +314,32 @@ class Changes:
                     raise
 
     async def accept(self, conversation: Conversation, document: Digest) -> None:
-        """Signs the change on the table, which must be `document`.
+        """Signs the change on the table, which must be `document`; where the policy puts it to people, once they
+        approved.
 
         Raises:
             LocalProtocolError: `stale_offer`: another or none is on the table.
             PolicyError, VerificationError: Our policy says no, or a limit lies below what is used.
+            ScopeError: `approval_required`: it waits for people now.
         """
         engagement = conversation.engagement
         tabled = engagement.tabled
         if tabled is None or tabled.document != document:
             raise LocalProtocolError("stale_offer", f"the document {document} is not on the table")
-        said = await self._acceptance(conversation, engagement)
+        try:
+            said = await self._acceptance(conversation, engagement)
+        except ApprovalWanted as wanted:
+            await self._wait(conversation, wanted)
+            raise
+        said = self._agent.kept_inputs.with_inputs(conversation.id, said) or said
         await self._ask(conversation, lambda _: said)
 
     async def decline(self, conversation: Conversation) -> None:
-        """Takes the change from the table, ours or the other side's, while nobody accepted it. Raises as `accept`."""
+        """Takes the change from the table, ours or the other side's, while nobody accepted it; with none there, takes
+        back what we would offer once people approve it. Raises as `accept`.
+        """
+        if conversation.engagement.tabled is None and await self._agent.approvals.take_back(conversation):
+            return
 
         def make(engagement: Engagement) -> Say:
             if engagement.tabled is None:
@@ -313,24 +361,16 @@ class Changes:
             return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
         if "Seal" in owed.moves:
             return await self._seal(conversation, engagement)
-        word = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
-        if word is None:
-            return None
-        if not word:
-            return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
+        if not self._agent.approvals.waits(conversation, tabled.document):
+            word = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
+            if word is None:
+                return None
+            if not word:
+                return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
         return await self._acceptance(conversation, engagement)
 
     async def _acceptance(self, conversation: Conversation, engagement: Engagement) -> Say:
-        document, facts = conversation.tabled(engagement), ()
-        if isinstance(document, AmendmentDocument):
-            await self._check_used(engagement, conversation.offered(engagement).terms, document.terms)
-            await self._agent.subcontracts.amended(conversation, document.terms)
-            tabled = engagement.tabled
-            until = self._agent.clock.now() if tabled is None else tabled.valid_until
-            await self._agent.bookings.promise_more(engagement, document.terms.price, until)
-            facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
-        elif isinstance(document, ReleaseDocument) and engagement.tabled is not None:
-            facts = await self._check_owed(conversation, engagement, document.settlement, engagement.tabled.valid_until)
+        facts = await self._judge_tabled(conversation, engagement)
         said = await self._agent.papers.acceptance(
             engagement,
             conversation.tabled_json(engagement),
@@ -340,33 +380,56 @@ class Changes:
 
     async def _seal(self, conversation: Conversation, engagement: Engagement) -> Say:
         await self._agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
-        document, facts = conversation.tabled(engagement), ()
-        if isinstance(document, AmendmentDocument):
-            await self._agent.subcontracts.amended(conversation, document.terms)
-            facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
-        elif isinstance(document, ReleaseDocument) and engagement.tabled is not None:
-            facts = await self._check_owed(conversation, engagement, document.settlement, engagement.tabled.valid_until)
+        facts = await self._judge_tabled(conversation, engagement)
         cosignatures = await self._agent.witness.cosignatures(engagement.peer)
         said = await self._agent.papers.seal(engagement, self.leaf(conversation), cosignatures=cosignatures)
         return replace(said, facts=facts)
 
-    async def _check_owed(
-        self, conversation: Conversation, engagement: Engagement, owed: Price, until: Instant
-    ) -> tuple[tuple[str, str], ...]:
-        """Judges and promises a release by which we owe more than the price, as an amendment to that price would be
-        (HIRE-APR-08): else it is a way around policy, people and budget. The decision, as facts, if there is one.
+    async def _judge_tabled(self, conversation: Conversation, engagement: Engagement) -> Facts:
+        tabled, change = engagement.tabled, tabled_change(conversation, engagement)
+        if tabled is None or change is None:
+            return ()
+        document = conversation.tabled(engagement)
+        what = (document.settlement, document.reason) if isinstance(document, ReleaseDocument) else document.terms
+        sealing = tabled.owner == engagement.role
+        return await self._judge(conversation, engagement, what, change, tabled.valid_until, sealing=sealing)
+
+    async def _judge(
+        self,
+        conversation: Conversation,
+        engagement: Engagement,
+        what: Terms | tuple[Price, str],
+        change: Change,
+        until: Instant,
+        *,
+        offering: bool = False,
+        sealing: bool = False,
+    ) -> Facts:
+        """Judges a change and promises what it costs more than what is in force; the decision, as facts.
+
+        A release by which we owe more than the price is judged as an amendment to that price would be (HIRE-APR-08):
+        else it is a way around policy, people and budget. Without that there is nothing to be judged of it.
 
         Raises:
             PolicyError, ScopeError, VerificationError: As `amend` and `Meeting.recheck`.
         """
-        terms = conversation.offered(engagement).terms
-        more = owed.currency != terms.price.currency or compare_amounts(owed.amount, terms.price.amount) > 0
-        if engagement.role != HIRER or not more or owed.amount == "0":
-            return ()
-        terms = replace(terms, price=owed)
-        await self._agent.subcontracts.amended(conversation, terms)
-        await self._agent.bookings.promise_more(engagement, owed, until)
-        return recorded(await self._agent.meeting.recheck(conversation, engagement, terms))
+        agent, now = self._agent, conversation.offered(engagement).terms
+        if isinstance(what, Terms):
+            terms = what
+            if not sealing:
+                await self._check_used(engagement, now, terms)
+        else:
+            owed = what[0]
+            more = owed.currency != now.price.currency or compare_amounts(owed.amount, now.price.amount) > 0
+            if engagement.role != HIRER or not more or owed.amount == "0":
+                return ()
+            terms = replace(now, price=owed)
+        await agent.subcontracts.amended(conversation, terms)
+        decision = await agent.meeting.recheck(conversation, engagement, terms, offering=offering, change=change)
+        # Last: what waits for people holds nothing of the budget, and is a no if that is spent meanwhile.
+        if not (sealing and isinstance(what, Terms)):
+            await agent.bookings.promise_more(engagement, terms.price, until)
+        return recorded(decision)
 
     @staticmethod
     def leaf(conversation: Remembered) -> bytes:
@@ -420,6 +483,15 @@ def contract_of(engagement: Engagement) -> Contract:
     if engagement.contract is None:
         raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
     return engagement.contract
+
+
+def _offered(conversation: Conversation, change: Change, said: Say) -> Facts:
+    """What is noted with the offer of what people approved: by which name they know the document."""
+    for asked in waiting_changes(conversation.facts, conversation.engagement):
+        if asked.change is not None and asked.change.name == change.name:
+            document = digest_bytes(canonical_document(said.body["document"]))
+            return (noted(OFFERED, replace(asked, change=replace(asked.change, document=document))),)
+    return ()
 
 
 def _counted(terms: Terms) -> set[tuple[str, str]]:

@@ -1,11 +1,11 @@
-"""Asking people: terms that the policy puts to them wait here until enough approved, one refused, or time is up.
+"""Asking people: what the policy puts to them waits here until enough approved, one refused, or time is up.
 
-What waits is noted in the engagement's journal, so it is there again after a restart. A person's signed statement is
-dropped as a file into the state folder, `approvals/<terms>/<statement>.json`, by whoever has it and whether or not the
-peer runs; so the ledger keeps its one writer. The running peer looks there while something waits, verifies what it
-finds, notes it in the journal with the statement as evidence, and decides again in the same turn. What is signed is
-signed by what the journal holds. A refusal is booked in the ledger first, under the digest of the terms alone, and is
-never given back.
+What waits is noted in the engagement's journal, so it is there again after a restart. The running peer looks among the
+files that people leave while something waits, verifies what it finds, notes it in the journal with the statement as
+evidence, and decides again in the same turn. What is signed is signed by what the journal holds.
+
+Under a contract what waits is an amendment or a release: one of the other side's on the table, or one that we would
+offer, which is offered once people said so.
 
 Source: protocol-spec/12-trust.md, section 12.10
 """
@@ -13,102 +13,79 @@ Source: protocol-spec/12-trust.md, section 12.10
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Set
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec.structs import replace
 
 from undersigned.contract import Terms, same_terms
-from undersigned.encoding import (
-    Did,
-    Digest,
-    EngagementId,
-    Instant,
-    JsonObject,
-    canonicalize,
-    digest_bytes,
-    shift,
-)
-from undersigned.errors import ConfigurationError, PolicyError, ScopeError, UndersignedError, VerificationError
-from undersigned.ledger import Blob, Draw, Ledger, Reservation
+from undersigned.encoding import Digest, EngagementId, Instant, JsonObject, canonicalize
+from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError, VerificationError
 from undersigned.messages import Waiting
-from undersigned.proof import JCS_SUITE_OF, attach, prepare
-from undersigned.protocol import ENDED, Engagement
+from undersigned.protocol import Engagement, may_change
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Say, load_engagement
-from undersigned.runtime.files import write_whole
+from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.home.anchors import read_document
-from undersigned.runtime.home.home import Home
-from undersigned.trust import (
-    Approvers,
-    Decision,
-    Put,
-    Standing,
-    VerifiedApproval,
-    approvals_needed,
-    record_config,
-    terms_digest,
-    verify_approval,
-    weigh,
+from undersigned.trust import Decision, Standing, VerifiedApproval, approvals_needed, verify_approval, weigh
+
+from .asked import (
+    ASKED,
+    GIVEN,
+    OFFERED,
+    OURS,
+    THEIRS,
+    Asked,
+    Change,
+    asked_in,
+    given_in,
+    noted,
+    put,
+    time_for,
+    waiting_changes,
 )
+from .statements import Mark, evidence_of, load_approvers, refuse, refused, statement_files, verified
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["Approvals", "Asked", "WaitingTerms", "drop_approval", "load_approvers", "sign_approval", "waiting_terms"]
+__all__ = ["ApprovalWanted", "Approvals"]
 
 _log = structlog.get_logger()
 
-ASKED: Final = "approval-asked"
-GIVEN: Final = "approvals"
-"""Names of the facts in the journal: what waits, and all statements about any terms of the engagement so far."""
-SEND_SECONDS: Final = 5
-"""From the last moment at which people may decide to that at which the negotiation closes."""
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the folder, while something waits."""
-MAX_FILES: Final = 256
-"""Statements about the same terms that are looked at."""
 
-_Mark = tuple[str, int, int]
-"""A file by its name, and when and how long it was written: one that was not all there yet is another one later."""
-
-
-class Asked(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Terms that were put to people, as the journal notes it."""
-
-    terms: Terms
-    cause: Digest | None
-    """The last move before; what waits is the answer to it."""
-    needed: int
-    until: Instant
-    """Last instant for the people, by our clock."""
-    opens: bool
-    """Whether they would be offered by us; else they are the live offer's, to be accepted."""
+Offers: TypeAlias = Callable[[Conversation, Asked], Awaitable[None]]
+"""Offers a change that people approved."""
 
 
 class ApprovalWanted(ScopeError):
     """`approval_required`: people have to decide about these terms first."""
 
-    def __init__(self, terms: Terms, decision: Decision, standing: Standing) -> None:
-        super().__init__("approval_required", f"{standing.explain()}; {decision.explain()}")
+    def __init__(self, terms: Terms, decision: Decision, standing: Standing, change: Change | None) -> None:
+        named = f"the {change.kind} {change.name} waits for people, see 'offer list': " if change is not None else ""
+        super().__init__("approval_required", f"{named}{standing.explain()}; {decision.explain()}")
         self.terms = terms
         self.decision = decision
         self.needed = standing.needed
+        self.change = change
 
 
 class _Waits:
-    """One engagement that waits, while this process runs."""
+    """One thing that waits, while this process runs."""
 
     def __init__(
-        self, about: Put, asked: Asked, given: list[JsonObject], known: Iterable[VerifiedApproval], judged: set[_Mark]
+        self,
+        engagement: Engagement,
+        asked: Asked,
+        given: list[JsonObject],
+        known: Iterable[VerifiedApproval],
+        judged: set[Mark],
     ) -> None:
-        self.about = about
-        self.cause = asked.cause
-        self.until = asked.until
+        self.about = put(engagement, asked.terms, asked.change)
+        self.asked = asked
         self.begun = False
         """Whether the turn that began it is stored."""
         self.judged = judged
@@ -118,6 +95,13 @@ class _Waits:
         self.known = {(one.by, one.verdict, one.about) for one in known}
         """Who said what in it: saying it again adds nothing, so nobody makes the journal longer by it."""
 
+    def here(self, conversation: Conversation) -> bool:
+        """Whether the engagement is where it waits. A negotiation may rest: nothing but its state is asked for."""
+        if self.asked.change is None:
+            return conversation.engagement.cause == self.asked.cause
+        waiting = waiting_changes(conversation.facts, conversation.engagement)
+        return any(one.change is not None and one.change.name == self.about.change for one in waiting)
+
 
 class Approvals:
     """What waits for people in the engagements of one agent.
@@ -126,104 +110,168 @@ class Approvals:
         ConfigurationError: When made. `bad_configuration`: as `load_approvers`.
     """
 
-    def __init__(self, agent: AgentBase) -> None:
-        self._agent = agent
+    def __init__(self, agent: AgentBase, offers: Offers) -> None:
+        self._agent, self._offers = agent, offers
         self.approvers = load_approvers(agent.home)
         self._folder = agent.home.approvals
-        self._waiting: dict[EngagementId, _Waits] = {}
+        self._waiting: dict[tuple[EngagementId, Digest | None], _Waits] = {}
         self._watched = False
 
+    def resume(self, conversation: Conversation) -> None:
+        """After a start: has what we would offer wait again. What is to be answered is decided again anyhow."""
+        for asked in waiting_changes(conversation.facts, conversation.engagement):
+            if asked.opens:
+                self._watch_for(conversation, conversation.engagement, asked)
+
     async def require(
-        self, conversation: Conversation, engagement: Engagement, terms: Terms, decision: Decision
+        self,
+        conversation: Conversation,
+        engagement: Engagement,
+        terms: Terms,
+        decision: Decision,
+        change: Change | None = None,
     ) -> None:
-        """Returns if as many people as `decision` asks for have approved exactly `terms` in this engagement.
+        """Returns if as many people as `decision` asks for have approved exactly `terms` in this engagement; under a
+        contract, `change` to them.
 
         Raises:
             PolicyError: `policy_denied`: somebody refused them, or too few people are configured.
             ApprovalWanted: `approval_required`: they have not decided yet.
             LedgerError: It could not be looked up.
         """
-        about, needed = _put(engagement, terms), approvals_needed(decision)
+        about, needed = put(engagement, terms, change), approvals_needed(decision)
         standing = weigh(self._noted(conversation), about, needed=needed)
-        if standing.state == "refused" or await _refused(self._agent.ledger, about.terms):
+        if standing.state == "refused" or await refused(self._agent.ledger, about.terms):
             raise PolicyError("policy_denied", f"the terms {about.terms} were refused by a person, for good")
         if standing.state == "approved":
             return
         if len(self.approvers.people) < needed:
             raise PolicyError("policy_denied", f"[approvers] names too few people; {decision.explain()}")
-        raise ApprovalWanted(terms, decision, standing)
+        raise ApprovalWanted(terms, decision, standing, change)
 
     def wait(self, conversation: Conversation, engagement: Engagement, wanted: ApprovalWanted) -> Say | None:
-        """What is said and noted when terms begin to wait; None if they wait already.
+        """What is said and noted when something begins to wait; None if it waits already.
 
         Raises:
             PolicyError: `decision_failed`: the time for it is over.
+            LocalProtocolError: `wrong_state`: the contract cannot be changed so now.
         """
-        now, asked, said = self._agent.clock.now(), _asked(conversation.facts), None
-        if asked is None or asked.cause != engagement.cause or not same_terms(asked.terms, wanted.terms):
+        now, change, facts = self._agent.clock.now(), wanted.change, conversation.facts
+        if change is None:
+            name, asked = ASKED, asked_in(facts, ASKED)
+            known = asked is not None and asked.cause == engagement.cause and same_terms(asked.terms, wanted.terms)
+            live = engagement.offer
+            opens = live is None or not same_terms(conversation.offered(engagement).terms, wanted.terms)
+        else:
+            if not may_change(engagement.state, change.kind):
+                raise LocalProtocolError("wrong_state", f"no {change.kind} can be agreed to in {engagement.state}")
+            opens = change.document is None
+            name = OURS if opens else THEIRS
+            asked = asked_in(facts, name)
+            known = asked is not None and asked.change is not None and asked.change.name == change.name
+            known = known and asked is not None and asked.needed == wanted.needed
+        said = None
+        if asked is None or not known:
+            decision = msgspec.json.encode(wanted.decision).decode()
             asked = Asked(
                 terms=wanted.terms,
                 cause=engagement.cause,
                 needed=wanted.needed,
-                until=_until(engagement, wanted.terms),
-                opens=engagement.offer is None or not same_terms(conversation.offered(engagement).terms, wanted.terms),
+                until=time_for(engagement, wanted.terms, change, now),
+                opens=opens,
+                change=change,
+                decision="" if change is None else decision,
             )
-            waiting = Waiting(for_="person", until=asked.until)
-            said = Say(
-                "Receipt",
-                {"of": engagement.got[-1:], "received_at": now, "waiting": waiting},
-                facts=(
-                    ("decision", msgspec.json.encode(wanted.decision).decode()),
-                    (ASKED, msgspec.json.encode(asked).decode()),
-                ),
-            )
+            said = Say("", {}, facts=(("decision", decision), noted(name, asked)))
+            if change is None or not opens:  # of a draft the other side knows nothing, and waits for nothing
+                waiting = Waiting(for_="person", until=asked.until)
+                body = {"of": engagement.got[-1:], "received_at": now, "waiting": waiting}
+                said = replace(said, type="Receipt", body=body)
         if now > asked.until:
-            self._waiting.pop(engagement.id, None)
+            self._waiting.pop((engagement.id, change.name if change is not None else None), None)
             raise PolicyError("decision_failed", f"nobody decided about the terms by {asked.until}")
-        about = _put(engagement, wanted.terms)
-        before = self._waiting.get(engagement.id)
-        judged = before.judged if before is not None and before.about == about else set[_Mark]()
-        given = _statements(conversation.facts)
-        self._waiting[engagement.id] = _Waits(about, asked, given, self._noted(conversation), judged)
-        if not self._watched:
-            self._watched = True
-            self._agent.spawn(self._watch(), "approvals")
+        self._watch_for(conversation, engagement, asked)
         return said
 
     def put(self, conversation: Conversation, engagement: Engagement) -> Terms | None:
         """Terms of our own that people were asked about at this place: they, and no newer ones, are to be offered."""
-        asked = _asked(conversation.facts)
+        asked = asked_in(conversation.facts, ASKED)
         return asked.terms if asked is not None and asked.opens and asked.cause == engagement.cause else None
+
+    def waits(self, conversation: Conversation, document: Digest) -> bool:
+        """Whether people are asked about this document on the table, which our owner wants."""
+        asked = asked_in(conversation.facts, THEIRS)
+        return asked is not None and asked.change is not None and asked.change.document == document
+
+    async def take_back(self, conversation: Conversation) -> bool:
+        """Takes back what we would offer, if people are asked about it."""
+        for asked in waiting_changes(conversation.facts, conversation.engagement):
+            if asked.opens:
+                await self._drop(conversation, asked, "it was taken back")
+                return True
+        return False
+
+    def _watch_for(self, conversation: Conversation, engagement: Engagement, asked: Asked) -> None:
+        key = engagement.id, asked.change.name if asked.change is not None else None
+        given = given_in(conversation.facts)
+        waits = _Waits(engagement, asked, given, self._noted(conversation), set())
+        before = self._waiting.get(key)
+        if before is not None and before.about == waits.about:
+            waits.judged = before.judged
+        self._waiting[key] = waits
+        if not self._watched:
+            self._watched = True
+            self._agent.spawn(self._watch(), "approvals")
 
     def _noted(self, conversation: Conversation) -> list[VerifiedApproval]:
         """The statements of the journal that hold now: who is no approver any more counts no more."""
-        return _verified(_statements(conversation.facts), self.approvers, self._agent.clock.now())
+        return verified(given_in(conversation.facts), self.approvers, self._agent.clock.now())
 
     async def _watch(self) -> None:
         try:
             while self._waiting:
-                for engagement, waits in tuple(self._waiting.items()):
+                for key, waits in tuple(self._waiting.items()):
                     try:
-                        await self._look(engagement, waits)
+                        await self._look(key, waits)
                     except Exception as error:
                         # One that cannot be looked at must not keep the others from it.
-                        _log.error("approvals were not looked at", engagement=engagement, error=repr(error))
+                        _log.error("approvals were not looked at", engagement=key[0], error=repr(error))
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._watched = False
 
-    async def _look(self, engagement: EngagementId, waits: _Waits) -> None:
+    async def _look(self, key: tuple[EngagementId, Digest | None], waits: _Waits) -> None:
         """Notes what people said since the last look, and decides again if that or the time changes anything."""
-        agent, conversation = self._agent, self._agent.conversations.get(engagement)
-        here = conversation is not None and conversation.engagement.cause == waits.cause
+        agent, conversation, asked = self._agent, self._agent.conversations.get(key[0]), waits.asked
+        here = conversation is not None and waits.here(conversation)
         waits.begun = waits.begun or here
         if conversation is None or conversation.over or (waits.begun and not here):
-            self._waiting.pop(engagement, None)
+            self._waiting.pop(key, None)
+            if conversation is not None and not conversation.over and key[1] is not None and asked.opens:
+                await self._drop(conversation, asked, "what it would change is not in force any more")
             return
         now = agent.clock.now()
+        # What is said after the last instant comes too late, however soon.
+        came = await self._came(waits, now) if now <= asked.until else []
+        drafts = asked.change is not None and asked.opens
+        if came or (now > asked.until and not drafts):
+            given = [*waits.given, *came]
+            facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
+            await conversation.reconsider(Say("", {}, evidence=tuple(map(evidence_of, came)), facts=facts))
+            said = {(one.by, one.verdict, one.about) for one in verified(came, self.approvers, now)}
+            for other, one in self._waiting.items():
+                if other[0] == key[0]:
+                    one.given, one.known = given, one.known | said
+        if drafts and waits.begun:
+            await self._draft(conversation, waits, now)
+        if now > asked.until and self._waiting.get(key) is waits:
+            del self._waiting[key]
+
+    async def _came(self, waits: _Waits, now: Instant) -> list[JsonObject]:
+        """What people said since the last look."""
         came: list[JsonObject] = []
         known = set(waits.known)
-        for file, mark in _files(self._folder / waits.about.terms, waits.judged):
+        for file, mark in statement_files(self._folder / waits.about.terms, waits.judged):
             try:
                 document = read_document(file)
                 if document in waits.given:
@@ -236,188 +284,57 @@ class Approvals:
                 if not error.retryable:
                     waits.judged.add(mark)
                 continue
-            # An approval is of one negotiation, a refusal of the terms wherever they wait.
+            # An approval is of one negotiation or change, a refusal of the terms wherever they wait.
             elsewhere = said.verdict == "approve" and said.about != waits.about
             if elsewhere or (said.by, said.verdict, said.about) in known:
                 waits.judged.add(mark)
                 continue
             known.add((said.by, said.verdict, said.about))
             if said.verdict == "refuse":
-                await _refuse(agent.ledger, said)
+                await refuse(self._agent.ledger, said)
             came.append(document)
-        if not came and now <= waits.until:
+        return came
+
+    # ------------------------------------------------------------------ what we would offer
+
+    async def _draft(self, conversation: Conversation, waits: _Waits, now: Instant) -> None:
+        """Offers it, or says why it will not be offered; neither while people have not decided."""
+        asked = waits.asked
+        standing = weigh(self._noted(conversation), waits.about, needed=asked.needed)
+        if standing.state == "refused" or await refused(self._agent.ledger, waits.about.terms):
+            await self._drop(conversation, asked, "a person refused it, for good")
+        elif now > asked.until:
+            await self._drop(conversation, asked, f"nobody decided by {asked.until}")
+        elif standing.state == "approved":
+            try:
+                await self._offers(conversation, asked)
+            except ApprovalWanted:
+                return  # somebody else has to agree as well, by now
+            except UndersignedError as error:
+                if not error.retryable:
+                    await self._drop(conversation, asked, str(error))
+
+    async def _drop(self, conversation: Conversation, asked: Asked, why: str) -> None:
+        """Notes that it will not be offered, unless it was or that is noted."""
+        if asked.change is None:
             return
-        given = [*waits.given, *came]
-        facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
-        await conversation.reconsider(Say("", {}, evidence=tuple(map(_blob, came)), facts=facts))
-        if now > waits.until and self._waiting.get(engagement) is waits:
-            del self._waiting[engagement]
+        dropped = replace(asked, change=replace(asked.change, dropped=why))
+
+        def make(engagement: Engagement) -> Say | None:
+            last = asked_in(conversation.facts, OURS)
+            if last is None or last.change is None or asked.change is None or last.change.name != asked.change.name:
+                return None
+            if _settled(conversation, last.change):
+                return None
+            _log.warning("a change is not offered", engagement=conversation.id, change=last.change.name, why=why)
+            return Say("", {}, facts=(noted(OURS, dropped),))
+
+        await conversation.ask(make)
 
 
-class WaitingTerms(Struct, frozen=True, kw_only=True):
-    """Terms in a ledger that wait for people."""
-
-    about: Put
-    role: str
-    peer: Did
-    asked: Asked
-    decision: str
-    """The decision that asks, as JSON."""
-    given: tuple[VerifiedApproval, ...]
-    """What people said, with what lies in the folder and is not noted yet."""
-    standing: Standing
-
-
-async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[WaitingTerms]:
-    """Everything that waits for people, oldest first; the ledger may be another process's.
-
-    Raises:
-        ConfigurationError: As `load_approvers`.
-        LedgerError: It cannot be read.
-    """
-    approvers, own = load_approvers(home), home.configuration.did
-    found: list[WaitingTerms] = []
-    for summary in await ledger.summaries(live_only=True):
-        if summary.contract is not None or summary.state in ENDED:
-            continue
-        loaded = await load_engagement(ledger, summary, own)
-        engagement, asked = loaded.engagement, _asked(loaded.facts)
-        if asked is None or asked.cause != engagement.cause:
-            continue
-        about = _put(engagement, asked.terms)
-        documents = [*_statements(loaded.facts), *_dropped(home.approvals / about.terms)]
-        given = tuple(_verified(documents, approvers, now))
-        standing = weigh(given, about, needed=asked.needed)
-        if standing.state != "refused" and await _refused(ledger, about.terms):
-            standing = msgspec.structs.replace(standing, state="refused", refused=("somebody before",))
-        found.append(
-            WaitingTerms(
-                about=about,
-                role=engagement.role,
-                peer=engagement.peer,
-                asked=asked,
-                decision=loaded.facts.get("decision", "{}"),
-                given=given,
-                standing=standing,
-            )
-        )
-    return found
-
-
-def load_approvers(home: Home) -> Approvers:
-    """The people who may approve in a state folder.
-
-    Raises:
-        ConfigurationError: `bad_configuration`: one of them has the key of the agent or its organisation. What runs
-            here could approve to itself.
-    """
-    approvers, office = home.approvers, home.organisation_document()
-    for document in (home.document(), *([office] if office else [])) if approvers.people else ():
-        for person in approvers.people:
-            if document.signs_by(person.key):
-                raise ConfigurationError(
-                    "bad_configuration",
-                    f"[approvers] {person.name} has a key of {document.id}, which is kept in this folder",
-                )
-    return approvers
-
-
-async def sign_approval(person: Home, approvers: Approvers, document: JsonObject, now: Instant) -> JsonObject:
-    """The statement with the proof of the person whose own state folder `person` is.
-
-    Raises:
-        ConfigurationError: `key_unavailable`.
-        VerificationError: `key_not_authorized`: this key is nobody's who may approve.
-    """
-    key = person.key("agent")
-    approver = approvers.of_key(key.public_key)
-    if approver is None:
-        raise VerificationError(
-            "key_not_authorized", f"[approvers] names nobody with the key {key.public_key.multikey}"
-        )
-    config = record_config(JCS_SUITE_OF[approver.key.kind], approver.method, now)
-    return attach(document, config, await key.sign(prepare(document, config, approver.key.kind)))
-
-
-def drop_approval(home: Home, signed: JsonObject, now: Instant) -> VerifiedApproval:
-    """Puts a signed statement where the peer of a state folder finds it; what it says, once it is on disk.
-
-    Raises:
-        UndersignedError: As `verify_approval`.
-    """
-    said = verify_approval(signed, load_approvers(home), now=now)
-    write_whole(home.approvals / said.about.terms / f"{said.digest}.json", canonicalize(signed))
-    return said
-
-
-def _put(engagement: Engagement, terms: Terms) -> Put:
-    return Put(
-        terms=terms_digest(terms), engagement=engagement.id, hirer=engagement.hirer, provider=engagement.provider
+def _settled(conversation: Conversation, change: Change) -> bool:
+    """Whether it was offered, or it is noted that it will not be."""
+    offered = asked_in(conversation.facts, OFFERED)
+    return bool(change.dropped) or (
+        offered is not None and offered.change is not None and offered.change.name == change.name
     )
-
-
-def _until(engagement: Engagement, terms: Terms) -> Instant:
-    """How long it makes sense to wait: until shortly before the negotiation closes, because what is signed then has to
-    reach the other side, or until the work could not be started any more.
-    """
-    talks = engagement.talks
-    ends = [terms.deadlines.start, terms.deadlines.until]
-    return min(ends if talks is None else [*ends, shift(talks.closes_at, -SEND_SECONDS)])
-
-
-def _asked(facts: dict[str, str]) -> Asked | None:
-    text = facts.get(ASKED)
-    return None if text is None else msgspec.json.decode(text, type=Asked)
-
-
-def _statements(facts: dict[str, str]) -> list[JsonObject]:
-    text = facts.get(GIVEN)
-    return [] if text is None else msgspec.json.decode(text, type=list[dict[str, Any]])
-
-
-def _dropped(folder: Path) -> list[JsonObject]:
-    """What lies in a folder, not verified; what cannot be read is left out."""
-    found: list[JsonObject] = []
-    for file, _ in _files(folder):
-        with suppress(UndersignedError):
-            found.append(read_document(file))
-    return found
-
-
-def _files(folder: Path, but: Set[_Mark] = frozenset()) -> list[tuple[Path, _Mark]]:
-    """The files in a folder, without those that are as they were when they were told apart."""
-    found: list[tuple[Path, _Mark]] = []
-    for file in sorted(folder.glob("*.json")):
-        with suppress(OSError):
-            status = file.stat()
-            found.append((file, (str(file), status.st_mtime_ns, status.st_size)))
-    return [one for one in found if one[1] not in but][:MAX_FILES]
-
-
-def _verified(documents: Iterable[JsonObject], approvers: Approvers, now: Instant) -> list[VerifiedApproval]:
-    """Those that count as statements at all; the others say nothing."""
-    found: list[VerifiedApproval] = []
-    for document in documents:
-        with suppress(UndersignedError):
-            found.append(verify_approval(document, approvers, now=now))
-    return found
-
-
-def _blob(signed: JsonObject) -> Blob:
-    raw = canonicalize(signed)
-    return Blob(digest=digest_bytes(raw), raw=raw, kind="approval", name=str(signed["verdict"]))
-
-
-def _pool(terms: Digest) -> str:
-    return f"refused:{terms}"
-
-
-async def _refused(ledger: Ledger, terms: Digest) -> bool:
-    return bool(await ledger.usage(_pool(terms)))
-
-
-async def _refuse(ledger: Ledger, said: VerifiedApproval) -> None:
-    """Books a refusal. What is spent of a limit is spent in every engagement and every process on this ledger."""
-    if not await _refused(ledger, said.about.terms):
-        pool, at = _pool(said.about.terms), said.given
-        await ledger.reserve(Reservation(contract=pool, id=pool, draws=(Draw("refused", "1"),), until=at, at=at))

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
     from .approvals import Approvals
+    from .asked import Change
 
 __all__ = ["Meeting", "declined", "recorded"]
 
@@ -234,8 +235,10 @@ class Meeting:
         terms: Terms,
         *,
         offering: bool = False,
+        change: Change | None = None,
     ) -> Decision:
-        """The judgement of `terms` with what the peer showed before, and with what people said where it asks them.
+        """The judgement of `terms` with what the peer showed before, and with what people said where it asks them;
+        under a contract, about this `change` to them.
 
         `offering`: we are about to offer them, and bind ourselves only by the seal, before which all is asked again.
 
@@ -250,7 +253,7 @@ class Meeting:
         status_age_seconds = FRESH_SECONDS if offering else 0.0
         decision, away = await self._evaluate(engagement, shown, terms, None, status_age_seconds)
         if decision.outcome == "ask":
-            await self._approvals.require(conversation, engagement, terms, decision)
+            await self._approvals.require(conversation, engagement, terms, decision, change)
         elif decision.outcome != "allow":
             needed = tuple(map(_need, decision.needed)) or None
             later = away and _may_turn(decision)

@@ -1,0 +1,96 @@
+"""What waits for people in a ledger, which may be another process's.
+
+Source: protocol-spec/12-trust.md, section 12.10
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from undersigned.contract import ReleaseDocument, Terms
+from undersigned.encoding import Did, Instant
+from undersigned.ledger import Ledger
+from undersigned.messages import Message, Offer
+from undersigned.protocol import ENDED, Engagement
+from undersigned.runtime.engagement.turn import Loaded, load_engagement
+from undersigned.runtime.home.home import Home
+from undersigned.trust import Put, Standing, VerifiedApproval, weigh
+
+from .asked import ASKED, Asked, asked_in, given_in, put, waiting_changes
+from .statements import dropped, load_approvers, refused, verified
+
+__all__ = ["WaitingTerms", "waiting_terms"]
+
+
+class WaitingTerms(Struct, frozen=True, kw_only=True):
+    """Terms in a ledger that wait for people."""
+
+    about: Put
+    role: str
+    peer: Did
+    asked: Asked
+    decision: str
+    """The decision that asks, as JSON."""
+    given: tuple[VerifiedApproval, ...]
+    """What people said, with what lies in the folder and is not noted yet."""
+    standing: Standing
+    in_force: Terms | None = None
+    """What would be changed."""
+
+
+async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[WaitingTerms]:
+    """Everything that waits for people, oldest engagement first.
+
+    Raises:
+        ConfigurationError: As `load_approvers`.
+        LedgerError: It cannot be read.
+    """
+    approvers, own = load_approvers(home), home.configuration.did
+    found: list[WaitingTerms] = []
+    for summary in await ledger.summaries(live_only=True):
+        if summary.state in ENDED:
+            continue
+        loaded = await load_engagement(ledger, summary, own)
+        engagement = loaded.engagement
+        for asked in _asked(loaded):
+            about = put(engagement, asked.terms, asked.change)
+            documents = [*given_in(loaded.facts), *dropped(home.approvals / about.terms)]
+            given = tuple(verified(documents, approvers, now))
+            standing = weigh(given, about, needed=asked.needed)
+            if standing.state != "refused" and await refused(ledger, about.terms):
+                standing = replace(standing, state="refused", refused=("somebody before",))
+            found.append(
+                WaitingTerms(
+                    about=about,
+                    role=engagement.role,
+                    peer=engagement.peer,
+                    asked=asked,
+                    decision=asked.decision or loaded.facts.get("decision", "{}"),
+                    given=given,
+                    standing=standing,
+                    in_force=_in_force(engagement, loaded.moves) if asked.change is not None else None,
+                )
+            )
+    return found
+
+
+def _asked(loaded: Loaded) -> tuple[Asked, ...]:
+    if loaded.engagement.contract is not None:
+        return waiting_changes(loaded.facts, loaded.engagement)
+    asked = asked_in(loaded.facts, ASKED)
+    return (asked,) if asked is not None and asked.cause == loaded.engagement.cause else ()
+
+
+def _in_force(engagement: Engagement, moves: Iterable[Message]) -> Terms | None:
+    """The terms of the contract, or of what amends it."""
+    contract, offer = engagement.contract, engagement.offer
+    if contract is None or offer is None:
+        return None
+    place = contract.in_force_by or (offer.owner, offer.sequence)
+    for move in moves:
+        if isinstance(move, Offer) and (move.role, move.sequence) == place:
+            return None if isinstance(move.document, ReleaseDocument) else move.document.terms
+    return None

@@ -1,0 +1,491 @@
+"""Amendments and releases that wait for people, in two whole runtimes: from either side, over restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from approving import ALICE, BOB, TABLE, says, signed, waits
+from runtimes import Node, World, facts, last, offices
+from undersigned.contract import Document, Price
+from undersigned.encoding import Digest, shift
+from undersigned.errors import LocalProtocolError, PolicyError, ScopeError
+from undersigned.messages import Receipt, Waiting, Withdraw
+from undersigned.runtime import Conversation, Job, WaitingTerms, drop_approval, waiting_terms
+from undersigned.scope import Limit
+from undersigned.trust import release_digest, terms_digest
+
+Worlds = Callable[..., World]
+ASKS = 'currency = "EUR"\nask_above = "5"\n' + TABLE
+TWO = 'currency = "EUR"\nask_above = "5"\ntwo_above = "5.5"\n' + TABLE
+OF = {"hirer": 0, "provider": 1}
+SIX = Price(amount="6", currency="EUR")
+BOTH = pytest.mark.parametrize("who", ["hirer", "provider"])
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Iterator[Worlds]:
+    """Makes worlds with work that goes on, and ends them."""
+    made: list[World] = []
+
+    def make(*, hirer: str = "", provider: str = "", **options: Any) -> World:
+        folder = tmp_path / str(len(made))
+        both = offices(folder, hirer_policy=hirer, provider_policy=provider)
+        made.append(World(both, handler=lingers, **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
+async def lingers(_: Job) -> None:
+    await asyncio.Event().wait()
+
+
+def working(world: World) -> str:
+    hire = world.begin()
+    world.until("working", hire.id)
+    return hire.id
+
+
+def amends(node: Node, price: Price = SIX, **options: Any) -> None:
+    """The node offers another price for its only contract."""
+    changes, conversation = node.changes, node.the(options.pop("id", None))
+    node.world.run(changes.amend(conversation, lambda terms: replace(terms, price=price), **options), 1)
+    node.world.settle()
+
+
+def releases(node: Node, owed: Price = SIX, reason: str = "That will do.", **options: Any) -> None:
+    node.world.run(node.changes.release(node.the(options.pop("id", None)), owed, reason, **options), 1)
+    node.world.settle()
+
+
+def tabled(node: Node, id: str | None = None) -> Digest:
+    found = node.the(id).engagement.tabled
+    assert found is not None
+    return found.document
+
+
+def accepts(node: Node, id: str | None = None) -> None:
+    node.world.run(node.changes.accept(node.the(id), tabled(node, id)), 1)
+    node.world.settle()
+
+
+def asks(work: Callable[..., None], *arguments: Any, **options: Any) -> None:
+    """It waits for people now."""
+    with pytest.raises(ScopeError) as caught:
+        work(*arguments, **options)
+    assert caught.value.code == "approval_required"
+
+
+def price(node: Node, id: str | None = None) -> str:
+    return node.the(id).offered().terms.price.amount
+
+
+def all_waits(node: Node) -> list[WaitingTerms]:
+    return node.world.run(waiting_terms(node.kept, node.office, node.clock.now()))
+
+
+def nothing_waits(node: Node) -> bool:
+    return not all_waits(node)
+
+
+def told(node: Node) -> list[Waiting]:
+    said = [event.message for event in node.events if event.kind == "received"]
+    return [one.waiting for one in said if isinstance(one, Receipt) and one.waiting is not None]
+
+
+def withdrawn(node: Node, id: str) -> str:
+    """Why the other side took the last document from the table."""
+    return last(node, id, Withdraw).reason
+
+
+def dropped(node: Node, id: str) -> str:
+    """Why the last draft is not offered, as it is noted."""
+    return str(noted(node, id, "change-drafted")[-1].get("dropped"))
+
+
+def noted(node: Node, id: str, name: str) -> list[dict[str, Any]]:
+    return [json.loads(value)["change"] for fact, value in facts(node, id) if fact == name]
+
+
+# --- what the other side offers
+
+
+@BOTH
+@pytest.mark.parametrize("word", ["command", "program"])
+def test_an_amendment_waits_until_a_person_approves_it(worlds: Worlds, who: str, word: str) -> None:
+    """HIRE-APR-01, HIRE-APR-09: nothing is signed meanwhile, the other side hears why, and nobody is asked twice."""
+    world = worlds(**{who: ASKS})
+    id, node = working(world), world.nodes[OF[who]]
+    other, heard = world.other(node), list[Document]()
+
+    async def agrees(_: Conversation, document: Document) -> bool | None:
+        heard.append(document)
+        return True if word == "program" else None
+
+    node.changes.consents = agrees
+    amends(other)
+    if word == "command":
+        assert nothing_waits(node), "nobody of ours wants it yet"
+        asks(accepts, node)
+    waiting = waits(node)
+    assert waiting.asked.until == shift(node.the().engagement.tabled.valid_until, -5)  # type: ignore[union-attr]
+    assert [(one.for_, one.until) for one in told(other)] == [("person", waiting.asked.until)]
+    assert (waiting.about.change, waiting.about.terms) == (tabled(node), terms_digest(waiting.asked.terms))
+    assert waiting.in_force is not None
+    assert (waiting.in_force.price.amount, waiting.asked.terms.price.amount) == ("4", "6")
+    world.settle(600)
+    assert (price(node), tabled(node)) == ("4", waiting.about.change)
+    assert node.the().engagement.tabled.acceptance is None  # type: ignore[union-attr]
+    says(node, ALICE)
+    world.settle(10)
+    assert [price(one) for one in world.nodes] == ["6", "6"]
+    assert nothing_waits(node)
+    assert len(heard) == 1
+    assert [name for name, _ in facts(node, id)].count("change-asked") == 1
+    kept = world.run(node.kept.evidence(id))
+    assert [blob.name for blob in kept if blob.kind == "approval"] == ["approve"]
+
+
+@BOTH
+def test_a_refused_amendment_is_withdrawn_and_the_contract_goes_on(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-04: the same terms are refused at once when they come again, and when we would offer them."""
+    world = worlds(**{who: TWO})
+    id, node = working(world), world.nodes[OF[who]]
+    other = world.other(node)
+    amends(other)
+    asks(accepts, node)
+    says(node, ALICE)
+    world.settle(3)
+    assert waits(node).standing.approved == ("alice",)
+    says(node, BOB, "refuse")
+    world.settle(3)
+    assert withdrawn(other, id) == "policy_denied"
+    assert (node.the().engagement.state, price(node), nothing_waits(node)) == ("working", "4", True)
+    amends(other)
+    for again in (lambda: accepts(node), lambda: amends(node)):
+        with pytest.raises(PolicyError) as caught:
+            again()
+        assert caught.value.code == "policy_denied"
+    assert nothing_waits(node)
+
+
+@BOTH
+def test_what_nobody_decides_is_withdrawn_before_it_ends(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-09: an approval that comes after the last instant is none, however soon."""
+    world = worlds(**{who: ASKS})
+    id, node = working(world), world.nodes[OF[who]]
+    amends(world.other(node), seconds=300)
+    asks(accepts, node)
+    waiting = waits(node)
+    world.settle(295)
+    assert not nothing_waits(node)
+    node.clock.ahead += 1
+    drop_approval(node.office, signed(ALICE, waiting.about, node.clock.now()), node.clock.now())
+    world.settle(2)
+    assert withdrawn(world.other(node), id) == "decision_failed"
+    assert (price(node), nothing_waits(node)) == ("4", True)
+
+
+def test_a_release_dearer_than_the_price_waits_for_people(worlds: Worlds) -> None:
+    """HIRE-APR-08, HIRE-APR-09: what is approved is what is owed by this release."""
+    world = worlds(hirer=ASKS)
+    id, node = working(world), world.hirer
+    releases(world.provider)
+    asks(accepts, node)
+    waiting, contract = waits(node), node.the().engagement.contract
+    assert contract is not None
+    assert (waiting.about.change, waiting.about.terms) == (tabled(node), release_digest(contract.digest, SIX))
+    says(node, ALICE)
+    world.settle(30)
+    assert [node.kept.summary_of(id).state for node in world.nodes] == ["closed", "closed"]  # type: ignore[union-attr]
+
+
+@BOTH
+def test_what_is_withdrawn_meanwhile_and_made_again_is_another_question(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-09: what was approved of the first signs nothing of the second, though every word is the same."""
+    world = worlds(**{who: ASKS})
+    working(world)
+    node = world.nodes[OF[who]]
+    other = world.other(node)
+    amends(other)
+    asks(accepts, node)
+    first = waits(node)
+    world.run(other.changes.decline(other.the()), 1)
+    world.settle(3)
+    assert nothing_waits(node)
+    amends(other)
+    asks(accepts, node)
+    second = waits(node)
+    assert (first.about.terms, first.about.change) != (second.about.terms, second.about.change)
+    assert first.about.terms == second.about.terms
+    drop_approval(node.office, signed(ALICE, first.about, node.clock.now()), node.clock.now())
+    world.settle(5)
+    assert (price(node), waits(node).standing.state) == ("4", "waits")
+    says(node, ALICE)
+    world.settle(5)
+    assert price(node) == "6"
+
+
+# --- what we would offer
+
+
+@BOTH
+def test_what_we_would_offer_is_offered_once_it_is_approved(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-09: the other side hears nothing before; what is sealed then is asked of nobody again."""
+    world = worlds(**{who: TWO})
+    id, node = working(world), world.nodes[OF[who]]
+    other = world.other(node)
+    asks(amends, node, seconds=1200)
+    waiting = waits(node)
+    assert waiting.asked.until == shift(node.clock.now(), 1200)
+    asks(amends, node, seconds=1200)
+    assert waits(node).about == waiting.about, "asked for once more, it waits as before"
+    says(node, ALICE)
+    world.settle(600)
+    assert waits(node).standing.approved == ("alice",)
+    assert (other.the().engagement.tabled, told(other)) == (None, [])
+    says(node, BOB)
+    world.settle(5)
+    assert nothing_waits(node)
+    accepts(other)
+    assert [price(one) for one in world.nodes] == ["6", "6"]
+    assert [name for name, _ in facts(node, id)].count("change-offered") == 1
+    asks(amends, node, replace(SIX, amount="7"))
+    with pytest.raises(ScopeError):  # back to the former price is another question, of which nothing was asked
+        amends(node, replace(SIX, amount="5.2"))
+    assert waits(node).asked.terms.price.amount == "5.2", "the newer one is asked about"
+
+
+@BOTH
+@pytest.mark.parametrize("said", ["refuse", "nothing", "taken back"])
+def test_what_is_not_approved_is_not_offered(worlds: Worlds, who: str, said: str) -> None:
+    """HIRE-APR-09: why not is noted, and what is approved later comes too late."""
+    world = worlds(**{who: ASKS})
+    id, node = working(world), world.nodes[OF[who]]
+    asks(amends, node, seconds=300)
+    waiting = waits(node)
+    if said == "refuse":
+        says(node, ALICE, "refuse")
+        world.settle(3)
+    elif said == "nothing":
+        world.settle(302)
+    else:
+        world.run(node.changes.decline(node.the()), 1)
+    assert nothing_waits(node)
+    assert {"refuse": "refused", "nothing": "nobody decided", "taken back": "taken back"}[said] in dropped(node, id)
+    drop_approval(node.office, signed(BOB, waiting.about, node.clock.now()), node.clock.now())
+    world.settle(10)
+    assert world.other(node).the().engagement.tabled is None
+    again = world.restart(node)
+    world.reconnect()
+    world.settle(10)
+    assert (again.the().engagement.tabled, price(again)) == (None, "4")
+
+
+def test_a_dearer_release_of_ours_waits_as_well(worlds: Worlds) -> None:
+    """HIRE-APR-08, HIRE-APR-09: with an approval of an amendment to that price it is not offered, nor the reverse."""
+    world = worlds(hirer=ASKS)
+    id, node = working(world), world.hirer
+    asks(amends, node)
+    amendment = waits(node)
+    asks(releases, node)
+    release = waits(node)
+    assert release.about.terms != amendment.about.terms
+    for about in (amendment.about, replace(amendment.about, change=release.about.change)):
+        drop_approval(node.office, signed(ALICE, about, node.clock.now()), node.clock.now())
+        folder = node.office.approvals
+        for file in (folder / about.terms).iterdir():  # where those of the release are looked for
+            (folder / release.about.terms).mkdir(exist_ok=True)
+            (folder / release.about.terms / file.name).write_bytes(file.read_bytes())
+    world.settle(5)
+    assert world.provider.the().engagement.tabled is None
+    says(node, ALICE)
+    world.settle(5)
+    accepts(world.provider)
+    world.settle(30)
+    assert [node.kept.summary_of(id).state for node in world.nodes] == ["closed", "closed"]  # type: ignore[union-attr]
+
+
+# --- both, and what comes between
+
+
+@BOTH
+def test_two_changes_wait_at_once_and_each_has_its_own_answer(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-09: theirs on the table and ours beside it."""
+    world = worlds(**{who: ASKS})
+    id, node = working(world), world.nodes[OF[who]]
+    other = world.other(node)
+    asks(amends, node, replace(SIX, amount="7"))
+    amends(other)
+    asks(accepts, node)
+    theirs, ours = all_waits(node)
+    assert [one.asked.terms.price.amount for one in (theirs, ours)] == ["6", "7"]
+    says(node, ALICE, "refuse", theirs.about)
+    world.settle(3)
+    assert withdrawn(other, id) == "policy_denied"
+    assert waits(node).about == ours.about
+    says(node, ALICE, about=ours.about)
+    world.settle(5)
+    accepts(other)
+    assert [price(one) for one in world.nodes] == ["7", "7"]
+
+
+def test_a_draft_of_what_is_not_in_force_any_more_is_dropped(worlds: Worlds) -> None:
+    """HIRE-APR-09, HIRE-LAN-01: people saw another contract."""
+    world = worlds(hirer=ASKS)
+    id, node = working(world), world.hirer
+    asks(amends, node)
+    before = waits(node)
+    amends(world.provider, replace(SIX, amount="4.5"))
+    accepts(node)
+    world.settle(3)
+    assert (price(node), nothing_waits(node)) == ("4.5", True)
+    assert "in force" in dropped(node, id)
+    drop_approval(node.office, signed(ALICE, before.about, node.clock.now()), node.clock.now())
+    world.settle(5)
+    assert node.the().engagement.tabled is None
+
+
+def test_the_same_change_in_two_contracts_is_two_questions(worlds: Worlds) -> None:
+    """HIRE-APR-02: what is approved for one contract changes no other."""
+    world = worlds(hirer=ASKS)
+    first, second = working(world), working(world)
+    node = world.hirer
+    same = node.the(first).offered().terms
+    for id in (first, second):
+        conversation = node.the(id)
+        with pytest.raises(ScopeError):
+            world.run(node.changes.amend(conversation, lambda _: replace(same, price=SIX)), 1)
+    one, other = all_waits(node)
+    assert one.about.terms == other.about.terms
+    assert one.about.change != other.about.change
+    for about in (one.about, replace(one.about, engagement=second)):
+        drop_approval(node.office, signed(ALICE, about, node.clock.now()), node.clock.now())
+    world.settle(5)
+    assert world.provider.the(first).engagement.tabled is not None
+    assert world.provider.the(second).engagement.tabled is None
+    assert waits(node).about == other.about
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_what_waits_holds_no_budget_and_is_a_no_without_it(worlds: Worlds, opens: bool) -> None:
+    """HIRE-APR-05: another hire may spend it meanwhile; an approval makes no money."""
+    budget = {"budget": (Limit("EUR", max="9"),)}
+    world = worlds(hirer=ASKS, hirer_options=budget)
+    id, node = working(world), world.hirer
+    if opens:
+        asks(amends, node)
+    else:
+        amends(world.provider)
+        asks(accepts, node)
+    other = world.begin()  # 4 more, and 1 is left
+    world.until("working", other.id)
+    says(node, ALICE)
+    world.settle(5)
+    if opens:
+        assert "budget" in dropped(node, id) or "EUR" in dropped(node, id)
+        assert world.provider.the(id).engagement.tabled is None
+    else:
+        assert withdrawn(world.provider, id) == "policy_denied"
+    assert (price(node, id), nothing_waits(node)) == ("4", True)
+
+
+def test_the_end_of_the_contract_ends_the_question(worlds: Worlds) -> None:
+    world = worlds(hirer=ASKS)
+    id, node = working(world), world.hirer
+    asks(amends, node)
+    about = waits(node).about
+    world.run(node.changes.revoke(node.the()), 1)
+    world.settle(10)
+    assert node.kept.summary_of(id).state in ("closing", "closed")  # type: ignore[union-attr]
+    assert nothing_waits(node)
+    drop_approval(node.office, signed(ALICE, about, node.clock.now()), node.clock.now())
+    world.settle(10)
+    if id in node.conversations:
+        with pytest.raises(LocalProtocolError):
+            amends(node)
+
+
+# --- restarts
+
+
+@BOTH
+@pytest.mark.parametrize("opens", [True, False])
+@pytest.mark.parametrize("given", ["before", "meanwhile"])
+def test_a_restart_goes_on_with_a_change_that_waits(worlds: Worlds, who: str, opens: bool, given: str) -> None:
+    """HIRE-APR-06: one approval is noted before the process ends, the other comes before it or while nothing runs."""
+    world = worlds(**{who: TWO})
+    id, node = working(world), world.nodes[OF[who]]
+    other = world.other(node)
+    if opens:
+        asks(amends, node)
+    else:
+        amends(other)
+        asks(accepts, node)
+    asked = waits(node).about
+    says(node, ALICE)
+    world.settle(3)
+    if given == "before":
+        node.kept.dead = True
+    says(node, BOB)
+    node = world.restart(node)
+    world.reconnect()
+    world.settle(5)
+    if opens:
+        accepts(other)
+    world.settle(5)
+    assert [price(one) for one in world.nodes] == ["6", "6"]
+    name = "change-drafted" if opens else "change-asked"
+    assert [one["name"] for one in noted(node, id, name)] == [asked.change]
+
+
+@pytest.mark.parametrize("opens", [True, False])
+@pytest.mark.parametrize("dies", ["before", "after"])
+@pytest.mark.parametrize("commit", [1, 2])
+def test_a_crash_while_an_approval_is_noted_or_used_loses_nothing(
+    worlds: Worlds, opens: bool, dies: str, commit: int
+) -> None:
+    """HIRE-APR-06: the process ends at the very commit, and nothing is offered or signed twice."""
+    world = worlds(hirer=ASKS)
+    id, node, other = working(world), world.hirer, world.provider
+    if opens:
+        asks(amends, node)
+    else:
+        amends(other)
+        asks(accepts, node)
+    says(node, ALICE)
+    _dies_at(node, commit, dies)
+    world.settle(5)
+    node = world.restart(node)
+    world.reconnect()
+    world.settle(5)
+    if opens:
+        accepts(other)
+    world.settle(5)
+    assert [price(one) for one in world.nodes] == ["6", "6"]
+    sent = [row.type for row in node.kept.journal(id) if row.kind == "sent" and row.sequence is not None]
+    assert sent.count("Offer") == (2 if opens else 1)
+    assert sent.count("Acceptance") == (0 if opens else 1)
+
+
+def _dies_at(node: Node, commit: int, dies: str) -> None:
+    """The process ends at that commit from now on, if there are so many."""
+    store, before = node.kept, node.kept.commit
+    left = [commit]
+
+    async def commits(one: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            store.dies = dies
+        return await before(one)
+
+    store.commit = commits  # type: ignore[method-assign]
