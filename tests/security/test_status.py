@@ -280,6 +280,32 @@ async def test_sc_61_it_is_back_and_who_is_revoked_is_told_apart(tmp_path: Path)
         assert caught.value.code == "revoked"
 
 
+@pytest.mark.parametrize("met", [False, True])
+async def test_sc_60_what_was_revoked_once_stays_so_after_a_restart(met: bool, tmp_path: Path) -> None:
+    """HIRE-STA-05. Whether it ever counted or not: who holds the place of the list serves the one from before that,
+    which is valid still.
+    """
+    async with AsyncExitStack() as stack:
+        world, host = await failing(stack, tmp_path)
+        before = canonicalize(host.signed(host.list()))
+        assert not met or (await hire(world)).contract is not None
+        host.places.add(PLACE)
+        world.acme.statuses._kept.clear()
+        with pytest.raises(PolicyError) as caught, quiet_logs():
+            await hire(world)
+        assert caught.value.code == "revoked"
+        await world.restart()
+        host.body = before
+        with pytest.raises(UndersignedError, match="had revoked before") as caught, quiet_logs():
+            await hire(world)
+        assert caught.value.code == "status_unavailable"
+        host.body = None
+        world.acme.statuses._kept.clear()
+        with pytest.raises(PolicyError) as caught, quiet_logs():
+            await hire(world)
+        assert caught.value.code == "revoked"
+
+
 async def test_sc_61_a_stranger_does_not_say_whom_we_call(tmp_path: Path) -> None:
     """HIRE-STA-04. A membership of an organisation that Acme does not believe names a list: nobody asks for it."""
     async with AsyncExitStack() as stack:

@@ -295,6 +295,12 @@ class TrustStore:
         with _translating(self.path):
             return dict(self._db.execute(sql, (listed(digests),)))
 
+    def revoked(self, digest: Digest) -> bool:
+        """Whether its issuer was found to have revoked the credential of this edge."""
+        with _translating(self.path):
+            sql = "SELECT 1 FROM edge WHERE digest = ? AND status = 'revoked'"
+            return self._db.execute(sql, (digest,)).fetchone() is not None
+
     def edges(self) -> Iterator[Edge]:
         """All of them, by digest: for people and tests. Questions do not need it."""
         with _translating(self.path):

@@ -232,7 +232,9 @@ def test_what_was_shown_is_learned_and_a_withdrawal_is_final(
     assert (edge.source, edge.target) == (globex.organisation.did, globex.actor.did)
 
     async def heard() -> None:
-        world.hirer.meeting.beliefs.learned.withdrawn(edge.digest, "revoked")
+        (shown,) = globex.credentials()
+        assert shown.digest == edge.digest
+        world.hirer.meeting.beliefs.learned.withdrawn(shown, "revoked")
 
     world.run(heard())
     world.settle(WRITE_SECONDS + 1)

@@ -248,15 +248,26 @@ class Beliefs:
         self, credential: Credential, lists: Mapping[str, StatusList], now: Instant, *, accusation: bool = False
     ) -> ClearStatus:
         """As `check_status`; a withdrawal is remembered, but no suspension of an `accusation`: nobody shows that again
-        once it counts again.
+        once it counts again. A list in which something is clear that was revoked before is an older one.
         """
         try:
-            return check_status(credential, lists, now)
+            clear = check_status(credential, lists, now)
         except CredentialError as error:
             status = withdrawn_as(error)
             if status is not None and not (accusation and status == "suspended"):
-                self.learned.withdrawn(credential.digest, status)
+                self.learned.withdrawn(credential, status)
             raise
+        if credential.has_status and self._revoked_before(credential.digest):
+            text = f"{credential.issuer} had revoked before what its list shows as clear: it is an older one"
+            raise CredentialError("status_unavailable", text)
+        return clear
+
+    def _revoked_before(self, digest: Digest) -> bool:
+        self._follow_in_round()
+        try:
+            return self._store is not None and self._store.revoked(digest)
+        except LedgerError as error:
+            raise self._unreadable(error) from error
 
     def _links(self, answers: Answers, against: Collection[Digest]) -> list[Credential]:
         """The credentials of the links of these answers, and of accusations, as far as they have a status."""

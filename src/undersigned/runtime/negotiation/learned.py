@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -110,11 +111,15 @@ class Learned:
         else:
             self._write_soon()
 
-    def withdrawn(self, credential: Digest, status: Status) -> None:
-        """Takes it that the issuer of a credential has revoked or suspended it; its edge counts no more, at once."""
-        self._statuses[credential] = status
-        self._known.pop(credential, None)
-        self._waiting.pop(credential, None)
+    def withdrawn(self, credential: Credential, status: Status) -> None:
+        """Takes it that the issuer of a verified credential has revoked or suspended it; its edge counts no more, at
+        once, and is stored as withdrawn also where it never counted.
+        """
+        self._statuses[credential.digest] = status
+        self._known.pop(credential.digest, None)
+        with suppress(UndersignedError):  # most often it is of no type that makes one
+            if credential.digest not in self._waiting:
+                self._waiting[credential.digest] = Admitted(edge_of(credential), None, canonicalize(credential.shown))
         self._forget()
         self._write_soon()
 
