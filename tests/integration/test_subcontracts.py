@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -361,8 +362,11 @@ async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:
             await hire
 
 
-async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Path) -> None:
-    """HIRE-SUB-08: a hirer that holds back the seal of an amendment has no more hired meanwhile than it allows."""
+@pytest.mark.parametrize("when", ["accepted", "while it is weighed"])
+async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Path, when: str) -> None:
+    """HIRE-SUB-08: a hirer that holds back the seal of an amendment has no more hired meanwhile than it allows; nor is
+    more hired between the check of the children and the signature, when status lists are fetched.
+    """
     homes = await homes_of(tmp_path, 3)
     did, first, accepted, refused = homes[2].configuration.did, asyncio.Event(), asyncio.Event(), list[ScopeError]()
 
@@ -393,11 +397,26 @@ async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Pa
         await until(lambda: parent.engagement.tabled is not None)
         tabled = parent.engagement.tabled
         assert tabled is not None
-        await globex.changes.accept(parent, tabled.document)
-        accepted.set()
-        await until(
-            lambda: bool(refused) or sum(c.engagement.role == "hirer" for c in globex.conversations.values()) > 1
-        )
+
+        async def hired_again() -> None:
+            accepted.set()
+            await until(
+                lambda: bool(refused) or sum(c.engagement.role == "hirer" for c in globex.conversations.values()) > 1
+            )
+
+        if when == "accepted":
+            await globex.changes.accept(parent, tabled.document)
+            await hired_again()
+        else:
+            recheck = globex.meeting.recheck
+
+            async def slow(conversation: Conversation, *terms: Any, **how: Any) -> Any:
+                if conversation is parent:
+                    await hired_again()
+                return await recheck(conversation, *terms, **how)
+
+            globex.meeting.recheck = slow  # type: ignore[method-assign, assignment]
+            await globex.changes.accept(parent, tabled.document)
         (error,) = refused
         assert "10" in error.message
         assert "8" in error.message

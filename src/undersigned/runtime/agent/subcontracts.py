@@ -50,7 +50,7 @@ from undersigned.runtime.engagement.turn import Hears, Say
 from undersigned.runtime.execution.changes import contract_of
 from undersigned.runtime.execution.job import Job
 from undersigned.runtime.execution.review import Reviewer
-from undersigned.runtime.execution.shares import Shares, accepted_terms, draws_on, fits_inside
+from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
 from undersigned.runtime.negotiation.order import Order, Within
 from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.runtime.untaken import Untaken
@@ -208,7 +208,7 @@ class Subcontracts:
         """Returns if we may bind ourselves to these terms under the contract that they were ordered under, if any.
 
         Raises:
-            ScopeError: `scope_exceeded`, they go beyond it, or beyond an amendment of it that was accepted;
+            ScopeError: `scope_exceeded`, they go beyond it, or beyond an amendment of it that we agree to;
                 `contract_expired`, it gives no authority now.
         """
         within = self.shares.within(conversation)
@@ -218,7 +218,7 @@ class Subcontracts:
         if parent is None or not parent.engagement.authority:
             raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
         fits_inside(terms, parent.offered().terms)
-        agreed = accepted_terms(parent)
+        agreed = self.shares.agreed(parent)
         if agreed is not None:
             fits_inside(terms, agreed)
 

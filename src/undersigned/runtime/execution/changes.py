@@ -424,11 +424,12 @@ class Changes:
             if engagement.role != HIRER or not more or owed.amount == "0":
                 return ()
             terms = replace(now, price=owed)
-        await agent.subcontracts.amended(conversation, terms)
-        decision = await agent.meeting.recheck(conversation, engagement, terms, offering=offering, change=change)
-        # Last: what waits for people holds nothing of the budget, and is a no if that is spent meanwhile.
-        if not (sealing and isinstance(what, Terms)):
-            await agent.bookings.promise_more(engagement, terms.price, until)
+        with agent.subcontracts.shares.weighing(conversation, terms):
+            await agent.subcontracts.amended(conversation, terms)
+            decision = await agent.meeting.recheck(conversation, engagement, terms, offering=offering, change=change)
+            # Last: what waits for people holds nothing of the budget, and is a no if that is spent meanwhile.
+            if not (sealing and isinstance(what, Terms)):
+                await agent.bookings.promise_more(engagement, terms.price, until)
         return recorded(decision)
 
     @staticmethod

@@ -9,18 +9,19 @@ Source: protocol-spec/16-subcontracts.md, section 16.3
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import AmendmentDocument, Terms, check_within, drawn
-from undersigned.encoding import Amount, Digest, Instant, add_amounts, compare_amounts
+from undersigned.encoding import Amount, Digest, EngagementId, Instant, add_amounts, compare_amounts
 from undersigned.errors import ContractError, LedgerConflict, ScopeError, UndersignedError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Delivery, Usage
-from undersigned.protocol import Engagement, Finished, Free, Reserve
+from undersigned.protocol import Engagement, Finished, Free, Reserve, position
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
@@ -33,7 +34,7 @@ from .gate import CHILDREN
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["Shares", "accepted_terms", "draws_on", "fits_inside"]
+__all__ = ["Shares", "draws_on", "fits_inside"]
 
 _log = structlog.get_logger()
 
@@ -47,11 +48,35 @@ class Shares:
     def __init__(self, agent: AgentBase, counted: Callable[[Digest], Awaitable[Iterable[Usage]]]) -> None:
         """`counted` says what this side's gate counted under a contract."""
         self._agent, self._counted = agent, counted
+        self._weighed: dict[EngagementId, tuple[tuple[int, int], Terms]] = {}
+        """Terms that a contract may get next, and the position on which that is decided."""
 
     def within(self, conversation: Remembered) -> Within | None:
         """What an engagement of ours is ordered under; None if it is no subcontract."""
         order = conversation.facts.get("order") if conversation.engagement.role == "hirer" else None
         return None if order is None else read_order(order).within
+
+    @contextmanager
+    def weighing(self, conversation: Conversation, terms: Terms) -> Generator[None]:
+        """While it is decided whether a contract of ours gets these terms, and until anything is said, what is hired
+        under it lies inside them too: its children were checked before that, and may not become more.
+        """
+        self._weighed[conversation.id] = position(conversation.engagement), terms
+        try:
+            yield
+        except BaseException:
+            self._weighed.pop(conversation.id, None)
+            raise
+
+    def agreed(self, conversation: Conversation) -> Terms | None:
+        """The terms of an amendment that we accepted or are about to, and that is not sealed yet."""
+        engagement = conversation.engagement
+        tabled = engagement.tabled
+        if tabled is None or tabled.acceptance is None:
+            at, terms = self._weighed.get(conversation.id, (None, None))
+            return terms if at == position(engagement) else None
+        document = conversation.tabled()
+        return document.terms if isinstance(document, AmendmentDocument) else None
 
     async def room(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if terms would fit under a contract as its books stand now; the store has the last word.
@@ -125,10 +150,10 @@ class Shares:
         )
 
     def _drawn(self, terms: Terms, parent: Conversation) -> tuple[Draw, ...]:
-        """As `draws_on`, inside an amendment of the parent that was accepted as well: its seal may come at any time
+        """As `draws_on`, inside an amendment of the parent that was agreed to as well: its seal may come at any time
         (HIRE-SUB-08).
         """
-        draws, agreed = draws_on(terms, parent.offered().terms, self._agent.clock.now()), accepted_terms(parent)
+        draws, agreed = draws_on(terms, parent.offered().terms, self._agent.clock.now()), self.agreed(parent)
         if agreed is None:
             return draws
         limits = _limits(agreed)
@@ -199,13 +224,6 @@ class Shares:
                 might = said if compare_amounts(said, limit.max) < 0 else limit.max
                 used[key] = add_amounts(used.get(key, "0"), might)
         return used
-
-
-def accepted_terms(conversation: Conversation) -> Terms | None:
-    """The terms of an amendment that was accepted and is not sealed yet."""
-    tabled = conversation.engagement.tabled
-    document = conversation.tabled() if tabled is not None and tabled.acceptance is not None else None
-    return document.terms if isinstance(document, AmendmentDocument) else None
 
 
 def fits_inside(terms: Terms, above: Terms, what: str = "") -> None:
