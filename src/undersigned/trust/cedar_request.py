@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from undersigned.contract import Terms
+from undersigned.contract import Price, Terms
 from undersigned.credentials import MEMBERSHIP, Credential
 from undersigned.encoding import Did, EngagementId, Instant, compare_amounts
 from undersigned.errors import FormatError
@@ -116,10 +116,10 @@ def _second(moment: str) -> str:
 
 
 def _terms(terms: Terms) -> dict[str, Any]:
-    data = terms.data_handling
-    return {
+    data, fee = terms.data_handling, terms.termination.fee
+    told = {
         "task": terms.task.kind,
-        "price": {"amount": _decimal(terms), "currency": terms.price.currency},
+        "price": {"amount": _decimal(terms.price, "/price/amount"), "currency": terms.price.currency},
         "actions": sorted({grant.action for grant in read_scope(terms.scope).grants}),
         "until": terms.deadlines.until,
         "subcontracting": terms.subcontracting.depth if terms.subcontracting.allowed else 0,
@@ -127,15 +127,20 @@ def _terms(terms: Terms) -> dict[str, Any]:
         "onward": data.onward,
         "training": data.training,
     }
+    if fee is not None:
+        told["fee"] = _decimal(fee, "/termination/fee/amount")
+    if terms.arbiter is not None:
+        told["arbiter"] = _party(terms.arbiter)
+    return told
 
 
-def _decimal(terms: Terms) -> str:
-    amount = terms.price.amount
+def _decimal(price: Price, path: str) -> str:
+    amount = price.amount
     whole, _, fraction = amount.partition(".")
     if len(fraction) > _PLACES or compare_amounts(whole.lstrip("-"), _MOST) >= 0:
         raise FormatError(
             "number_out_of_range",
-            f"{amount} {terms.price.currency} has no exact form in Cedar",
-            path="/price/amount",
+            f"{amount} {price.currency} has no exact form in Cedar",
+            path=path,
         )
     return f"{whole}.{fraction or '0'}"

@@ -25,7 +25,7 @@ from undersigned.encoding import (
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.scope import read_scope
 from undersigned.trust.anchors import Anchors
-from undersigned.trust.answers import Answers
+from undersigned.trust.answers import Answers, parties_of
 from undersigned.trust.decision import Decision, Fetched, Inputs
 from undersigned.trust.policy import Policy, Stake
 from undersigned.trust.weighing import (
@@ -82,6 +82,7 @@ def evaluate(
     weighed = [*weigh_party(given), *against, *credentials, *spoken]
     if terms is not None:
         weighed += _terms(terms, policy, now)
+        weighed += _arbiter(terms, policy, presented)
         weighed += _limits(terms, presented)
     in_cedar, read_by_cedar = weigh_cedar(given, terms)
     weighed += in_cedar
@@ -142,6 +143,7 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
             weighed.append((asked("ask_above", price, f"at most {policy.ask_above}, or a person's approval"), None))
         if policy.two_above is not None and compare_amounts(amount, policy.two_above) > 0:
             weighed.append((asked("two_above", price, f"at most {policy.two_above}, or two people's approval"), None))
+        weighed += _fee(terms, policy)
     try:
         scope = read_scope(terms.scope)
     except FormatError as exc:
@@ -162,6 +164,39 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
     if policy.ask:
         weighed.append((asked("ask", "every contract is put to a person", "a person's approval"), None))
     return weighed
+
+
+def _fee(terms: Terms, policy: Policy) -> list[Weighed]:
+    """Whoever signs a fee may owe it, so what limits a price limits it as well; it has the currency of the price."""
+    fee = terms.termination.fee
+    if fee is None:
+        return []
+    most = policy.max_price if policy.max_fee is None else policy.max_fee
+    text = f"{fee.amount} {fee.currency} for an end without cause"
+    if most is not None and compare_amounts(fee.amount, most) > 0:
+        return [no("max_fee", text, f"at most {most}", member="/termination/fee")]
+    weighed: list[Weighed] = []
+    for clause, above, who in (
+        ("ask_above", policy.ask_above, "a person's"),
+        ("two_above", policy.two_above, "two people's"),
+    ):
+        if above is not None and compare_amounts(fee.amount, above) > 0:
+            weighed.append((asked(clause, text, f"at most {above}, or {who} approval"), None))
+    return weighed
+
+
+def _arbiter(terms: Terms, policy: Policy, presented: VerifiedPresentation) -> list[Weighed]:
+    """Whether we let the one whom the terms name rule on what is owed, which may be more than the price."""
+    arbiter = terms.arbiter
+    if arbiter is None:
+        return []
+    if arbiter in policy.refuse:
+        return [no("refuse", arbiter, "another arbiter, or none", member="/arbiter")]
+    if arbiter in parties_of(presented):
+        return [no("arbiters", f"{arbiter}, which is of the other side", "another arbiter, or none", member="/arbiter")]
+    if policy.arbiters is not None and arbiter not in policy.arbiters:
+        return [no("arbiters", arbiter, " or ".join(policy.arbiters) or "no arbiter", member="/arbiter")]
+    return []
 
 
 def _limits(terms: Terms, presented: VerifiedPresentation) -> list[Weighed]:

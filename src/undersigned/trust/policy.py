@@ -132,6 +132,10 @@ class Policy(
     """A person decides about a higher price."""
     two_above: Amount | None = None
     """Two people decide about a higher price."""
+    max_fee: Amount | None = None
+    """Most that terms may state as the fee of an end without cause, inclusive; absent: as much as a price may be."""
+    arbiters: Annotated[tuple[Did, ...], Meta(max_length=256)] | None = None
+    """Who may be named to rule on disputes; absent: anybody who is not refused and not of the other side."""
     actions: Annotated[tuple[Name, ...], Meta(max_length=256)] | None = None
     """Actions that a scope may grant; absent: any."""
     max_duration: Duration | None = None
@@ -162,7 +166,8 @@ class Policy(
         Raises:
             ConfigurationError: `bad_configuration`; `missing_extra`: it has Cedar, and the extra is not installed.
         """
-        limits = (self.max_price, self.min_price, self.ask_above, self.two_above, *(rule.above for rule in self.rule))
+        prices = (self.max_price, self.min_price, self.max_fee, self.ask_above, self.two_above)
+        limits = (*prices, *(rule.above for rule in self.rule))
         if self.currency is None and any(limit is not None for limit in limits):
             raise ConfigurationError("bad_configuration", "policy: a limited price needs its `currency`")
         if (

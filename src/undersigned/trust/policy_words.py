@@ -53,6 +53,14 @@ CLAUSES: Final[Mapping[str, Says]] = MappingProxyType(
             of.ask_above, of, "above {} a person decides", "no price is put to a person because of its amount"
         ),
         "two_above": lambda of: _limit(of.two_above, of, "above {} two people decide", "no price is put to two people"),
+        "max_fee": lambda of: _limit(
+            of.max_fee or of.max_price, of, "a fee for an end without cause is at most {}", "such a fee may be any"
+        ),
+        "arbiters": lambda of: (
+            "anybody may be named to rule on disputes who is not of the other side; a ruling may be for any amount"
+            if of.arbiters is None
+            else _each(of.arbiters, "nobody may be named to rule on disputes", "may be named to rule on disputes: ")
+        ),
         "actions": lambda of: (
             "a scope may grant any action"
             if of.actions is None

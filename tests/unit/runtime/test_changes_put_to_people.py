@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from approving import ALICE, BOB, TABLE, says, signed, waits
 from runtimes import Node, World, facts, last, offices
-from undersigned.contract import Document, Price
+from undersigned.contract import Document, Price, Terms
 from undersigned.encoding import Digest, shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError
 from undersigned.messages import Receipt, Waiting, Withdraw
@@ -413,6 +413,40 @@ def test_the_end_of_the_contract_ends_the_question(worlds: Worlds) -> None:
     if id in node.conversations:
         with pytest.raises(LocalProtocolError):
             amends(node)
+
+
+@BOTH
+def test_who_may_rule_and_for_what_fee_is_judged_in_an_amendment(worlds: Worlds, who: str) -> None:
+    """HIRE-POL-09: for the price of before nobody signs a million for its end, nor the other side's own arbiter."""
+    world = worlds(**{who: 'currency = "EUR"\nmax_price = "10"\narbiters = ["did:web:judge.example"]'})
+    working(world)
+    node = world.nodes[OF[who]]
+    other = world.other(node)
+
+    def offered(change: Callable[[Terms], Terms]) -> None:
+        world.run(other.changes.amend(other.the(), change), 1)
+        world.settle()
+
+    def fee(amount: str) -> Callable[[Terms], Terms]:
+        ending = {"convenience": "fee", "fee": Price(amount=amount, currency="EUR")}
+        return lambda terms: replace(terms, termination=replace(terms.termination, **ending))
+
+    def by(arbiter: str) -> Callable[[Terms], Terms]:
+        return lambda terms: replace(terms, arbiter=arbiter)
+
+    stranger = "did:web:stranger.example"
+    for change in (fee("1000000"), by(stranger), by(other.office.organisation.did)):
+        offered(change)
+        with pytest.raises(PolicyError) as caught:
+            accepts(node)
+        assert caught.value.code == "policy_denied"
+        world.run(node.changes.decline(node.the()), 1)
+        world.settle()
+    for change in (fee("10"), by("did:web:judge.example")):
+        offered(change)
+        accepts(node)
+    terms = other.the().offered().terms
+    assert (terms.arbiter, terms.termination.convenience) == ("did:web:judge.example", "fee")
 
 
 # --- restarts

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts import ENGAGEMENT, terms
 from parties import NOW, Party
-from undersigned.contract import DataHandling, Price, Subcontracting, Task
+from undersigned.contract import DataHandling, Price, Subcontracting, Task, Termination
 from undersigned.credentials import (
     ClearStatus,
     Credential,
@@ -287,6 +287,19 @@ def test_all_terms_can_be_asked_about() -> None:
     ):
         assert judged(text, terms=terms(**changes)).outcome == "deny", changes
     assert judged(text, terms=terms(data_handling=data)).outcome == "allow"
+
+
+def test_a_fee_and_an_arbiter_can_be_asked_about() -> None:
+    """HIRE-POL-06, HIRE-POL-09: told if the terms have them, and a fee exactly or not at all."""
+    text = f"""permit (principal, {SIGN}, resource) when {{
+        (if context.terms has fee then context.terms.fee.lessThan(decimal("3.0")) else true) &&
+        (if context.terms has arbiter then context.terms.arbiter == Party::"{AUDITOR.did}" else true)
+    }};"""
+    for amount, outcome in (("2.9999", "allow"), ("3", "deny"), ("2.99999", "deny")):
+        fee = Termination(convenience="fee", fee=Price(amount=amount, currency="EUR"), cure="PT1H")
+        assert judged(text, terms=terms(termination=fee)).outcome == outcome, amount
+    for arbiter, outcome in ((None, "allow"), (AUDITOR.did, "allow"), ("did:web:judge.example", "deny")):
+        assert judged(text, terms=terms(arbiter=arbiter)).outcome == outcome, arbiter
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from contracts import ENGAGEMENT, terms
 from parties import NOW, Party
-from undersigned.contract import Price, Subcontracting
+from undersigned.contract import Price, Subcontracting, Termination
 from undersigned.credentials import (
     Ceiling,
     ClearStatus,
@@ -38,6 +38,12 @@ from undersigned.trust import evaluate as decide
 ORGANISATION, AGENT, STRANGER = Party("acme-org"), Party("acme"), Party("mallory")
 ANCHORS = Anchors.of(ORGANISATION.did)
 MEMBER = "MembershipCredential"
+JUDGE = "did:web:judge.example"
+
+
+def fee(amount: str) -> Termination:
+    """Against this an end without cause is allowed."""
+    return Termination(convenience="fee", fee=Price(amount=amount, currency="EUR"), cure="PT1H")
 
 
 def credential(by: Party = ORGANISATION, **changes: Any):
@@ -168,6 +174,23 @@ def test_a_refused_party_stays_refused() -> None:
             "allow_subcontracting",
         ),
         ({}, {"subcontracting": Subcontracting(allowed=True, depth=1)}, "allow", ""),
+        ({}, {"termination": fee("1000")}, "allow", ""),
+        ({"currency": "EUR", "max_fee": "3"}, {"termination": fee("3")}, "allow", ""),
+        ({"currency": "EUR", "max_fee": "3"}, {"termination": fee("3.01")}, "deny", "max_fee"),
+        ({"currency": "EUR", "max_fee": "0"}, {"termination": fee("0.01")}, "deny", "max_fee"),
+        ({"currency": "EUR", "max_price": "20"}, {"termination": fee("20.01")}, "deny", "max_fee"),
+        ({"currency": "EUR", "max_price": "20", "max_fee": "30"}, {"termination": fee("20.01")}, "allow", ""),
+        ({"currency": "EUR", "ask_above": "20"}, {"termination": fee("20.01")}, "ask", "ask_above"),
+        ({"currency": "EUR", "two_above": "20"}, {"termination": fee("20.01")}, "ask", "two_above"),
+        ({}, {"arbiter": JUDGE}, "allow", ""),
+        ({"arbiters": (JUDGE,)}, {"arbiter": JUDGE}, "allow", ""),
+        ({"arbiters": (JUDGE,)}, {}, "allow", ""),
+        ({"arbiters": (JUDGE,)}, {"arbiter": f"{JUDGE}s"}, "deny", "arbiters"),
+        ({"arbiters": ()}, {"arbiter": JUDGE}, "deny", "arbiters"),
+        ({"refuse": (JUDGE,)}, {"arbiter": JUDGE}, "deny", "refuse"),
+        ({}, {"arbiter": SHOWN.holder}, "deny", "arbiters"),
+        ({}, {"arbiter": ORGANISATION.did}, "deny", "arbiters"),
+        ({"arbiters": (ORGANISATION.did,)}, {"arbiter": ORGANISATION.did}, "deny", "arbiters"),
         ({"ask": True}, {}, "ask", "ask"),
         (
             {},
@@ -180,6 +203,7 @@ def test_a_refused_party_stays_refused() -> None:
 def test_terms_are_held_against_the_policy(
     policy: dict[str, Any], changes: dict[str, Any], outcome: str, clause: str
 ) -> None:
+    """HIRE-POL-09: a fee and an arbiter of the terms as well."""
     decision = evaluate(SHOWN, ANCHORS, Policy(**policy), NOW, terms=terms(**changes))
     assert decision.outcome == outcome
     if outcome == "ask":
