@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +13,7 @@ import pytest
 from integration.hires import REPORT, assert_one_contract_or_none, free_ports, until
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json
+from undersigned.errors import UndersignedError
 from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership, rotate_key
 from undersigned.runtime.home.own_log import continue_log
 
@@ -77,6 +80,32 @@ async def test_a_hire_between_two_histories_and_another_after_both_rotated(tmp_p
         for home in (acme, globex):
             rotate_key(home)
     assert len(await assert_one_contract_or_none(acme, globex)) == 2
+
+
+async def test_a_history_that_went_back_is_refused_after_a_restart_too(tmp_path: Path) -> None:
+    """HIRE-WVH-10: whoever has the place of the log, and the key that was taken out of it, is not who was hired."""
+    acme, globex = await homes(tmp_path)
+    before = tmp_path / "before"
+    shutil.copytree(globex.path, before)
+    rotate_key(globex)
+
+    async def hires() -> HireResult:
+        async with Peer.open(Home(globex.path)) as provider, Peer.open(Home(acme.path)) as hirer:
+            hirer.reach_seconds = 2.0
+            return await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+
+    assert (await hires()).contract is not None
+    assert list(json.loads(acme.histories.read_text())) == [globex.configuration.did]
+    after = tmp_path / "after"
+    globex.path.rename(after)
+    before.rename(globex.path)
+    with pytest.raises(UndersignedError, match="had when it was seen before") as caught:
+        await hires()
+    assert caught.value.code == "did_document_invalid"
+    globex.path.rename(before)
+    after.rename(globex.path)
+    rotate_key(globex)
+    assert (await hires()).contract is not None, "and one that went on is the same"
 
 
 def move(globex: Home, port: int) -> str:

@@ -23,6 +23,7 @@ from .engagement.kept import KeptInputs
 from .engagement.watchers import Watchers
 from .fetching.gather import USUAL_SECONDS, Gatherer
 from .fetching.other_side import OtherSide, Unasked
+from .fetching.seen_histories import SeenHistories
 from .fetching.status_keeper import StatusKeeper
 from .home.home import Home
 from .home.own_keys import own_identity
@@ -53,6 +54,7 @@ class AgentBase:
             now=self.clock.now,
             moved=configuration.moved,
             resolver=configuration.resolver,
+            seen=SeenHistories(home.histories),
         )
         self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
         self.watchers = Watchers(self.clock)

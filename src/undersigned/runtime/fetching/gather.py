@@ -28,6 +28,7 @@ from undersigned.runtime.clock import steady_seconds
 from undersigned.trust import Fetched
 
 from .fetcher import Fetcher, GathererLimits, asker, parse_url
+from .seen_histories import SeenHistories
 
 __all__ = ["FRESH_SECONDS", "USUAL_SECONDS", "Gatherer"]
 
@@ -70,7 +71,7 @@ class Gatherer(Fetcher):
 
     As a `Fetcher`; and `clock` gives seconds and does not run back. `moved` says where a DID that keeps its history
     lives now: its former name, and its latest. `resolver` is the base URL of a Universal Resolver for methods that are
-    not implemented here.
+    not implemented here. `seen` says how far histories went that were seen before this process.
     """
 
     def __init__(
@@ -83,11 +84,13 @@ class Gatherer(Fetcher):
         now: Callable[[], Instant] | None = None,
         moved: Mapping[Did, Did] = _NOWHERE,
         resolver: str | None = None,
+        seen: SeenHistories | None = None,
     ) -> None:
         super().__init__(local=local, limits=limits, ssl=ssl, now=now)
         self._clock = clock
         self._moved = moved
         self._resolver = resolver
+        self._seen = seen or SeenHistories()
         self._documents: OrderedDict[Did, Known] = OrderedDict()
         self._documents_bytes = 0
         self._under_way: dict[tuple[str, Did], asyncio.Task[Known]] = {}
@@ -129,6 +132,11 @@ class Gatherer(Fetcher):
             if known is not None and known.log and known.document == document:
                 found += known.log
         return found
+
+    def rely_on(self, documents: Iterable[DidDocument]) -> None:
+        """Something of ours rests on these documents: those with a history may not go back behind it any more."""
+        known = [self._documents.get(document.id) for document in documents]
+        self._seen.keep(one.history for one in known if one is not None and one.history is not None)
 
     def remembered(self, did: Did, max_age_seconds: float) -> Known | None:
         """What was fetched of `did` at most `max_age_seconds` ago, and may still be used; nothing is waited for."""
@@ -225,6 +233,9 @@ class Gatherer(Fetcher):
         before = self._documents.get(did)
         if before is not None and before.history and known.history and not known.history.continues(before.history):
             raise VerificationError("did_document_invalid", f"the history of {did} is another than was seen before")
+        if known.history:
+            self._seen.require(known.history)
+            self._seen.grown(known.history)
         self._remember(did, known)
         return known
 

@@ -13,6 +13,7 @@
     approvals/*/*.json            what people signed about terms that wait for them, by the digest of the terms
     anchors/*.json                signed records of further anchors; anchors/removed/ keeps those taken out
     trust.db                      the trust graph
+    histories.json                how far the histories of others' DIDs went
     ledger.db                     journal and log
     control.token                 who has it may use the control listener (mode 0600)
     gate.token                    the same of the listener for gates
@@ -193,6 +194,11 @@ class Home:
     def trust(self) -> Path:
         """File of the trust graph."""
         return self.path / "trust.db"
+
+    @property
+    def histories(self) -> Path:
+        """How far the histories of others went that were relied on."""
+        return self.path / "histories.json"
 
     @property
     def verdicts(self) -> Path:

@@ -215,6 +215,8 @@ class Meeting:
             answers=answers,
             logs=tuple(file for file, _ in logs) if logs else (),
         )
+        if decision.inputs.logs:
+            self._agent.gatherer.rely_on(shown.by)
         self._agent.kept_inputs.hold(
             engagement.id,
             policy=self.policy,

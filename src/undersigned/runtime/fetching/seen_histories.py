@@ -1,0 +1,83 @@
+"""How far the histories of DIDs went on which our decisions rested, in a file of the state folder.
+
+Whoever has the place of a log, and a key that it had once, can serve its beginning again, or go on from there in
+another way. A peer that has seen more refuses that, after a restart too.
+
+Source: protocol-spec/02-identity-and-keys.md, HIRE-WVH-10
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from undersigned.did import DidHistory
+from undersigned.encoding import Did, canonicalize
+from undersigned.errors import ConfigurationError, VerificationError
+from undersigned.runtime.files import naming, read_file, write_whole
+
+__all__ = ["SeenHistories"]
+
+_log: Final = structlog.get_logger()
+
+MOST: Final = 4096
+"""DIDs that are remembered; of more, those that changed last."""
+
+
+class SeenHistories:
+    """The id of the last version of each, by DID; without a `path`, of none.
+
+    Raises:
+        ConfigurationError: When made. `bad_configuration`: the file cannot be read.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._last: dict[Did, str] = {}
+        if path is None:
+            return
+        try:
+            with naming(path):
+                raw = read_file(path) if path.exists() else b"{}"
+            self._last = msgspec.json.decode(raw, type=dict[str, str])
+        except (OSError, ValueError, msgspec.MsgspecError) as exc:
+            text = f"{path}: expected the last version of each DID's history that was seen, as JSON: {exc}"
+            raise ConfigurationError("bad_configuration", text) from exc
+
+    def require(self, history: DidHistory) -> None:
+        """Returns if a history has the version that was the last one when it was seen before.
+
+        Raises:
+            VerificationError: `did_document_invalid`.
+        """
+        last = self._last.get(history.did)
+        if last is not None and all(version.id != last for version in history.versions):
+            text = f"the history of {history.did} has no version {last[:60]!a}, which it had when it was seen before"
+            hint = f"; if its owner is known to have begun anew, take that line out of {self._path}"
+            raise VerificationError("did_document_invalid", text + hint)
+
+    def grown(self, history: DidHistory) -> None:
+        """Remembers how far a history goes now, if it was remembered before."""
+        if history.did in self._last:
+            self.keep((history,))
+
+    def keep(self, histories: Iterable[DidHistory]) -> None:
+        """Remembers how far these go. If the file cannot be written, that is logged, and holds for this process."""
+        new = {one.did: last for one in histories if self._last.get(one.did) != (last := one.versions[-1].id)}
+        if self._path is None or not new:
+            return
+        for did, last in new.items():
+            self._last.pop(did, None)
+            self._last[did] = last
+        while len(self._last) > MOST:
+            del self._last[next(iter(self._last))]
+        try:
+            # One a line: it is a person who takes one out.
+            lines = b",\n".join(canonicalize({did: last})[1:-1] for did, last in self._last.items())
+            write_whole(self._path, b"{\n" + lines + b"\n}\n")
+        except OSError as exc:
+            _log.error("how far histories of DIDs go was not written", file=str(self._path), error=str(exc))
