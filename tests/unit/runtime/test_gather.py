@@ -331,6 +331,22 @@ async def test_sc_07_a_dribble_is_cut_at_the_deadline() -> None:
         await refused(gatherer.document(here.did), "did_unresolvable")
 
 
+async def test_sc_07_a_server_that_is_about_to_answer_for_ever_is_cut_at_once() -> None:
+    """A few interim answers are borne; to read them without end would cost a core until the deadline."""
+    for count, code in ((3, ""), (100, "did_unresolvable")):
+        async with site() as web, gathering() as gatherer:
+
+            async def about_to(head: bytes, writer: asyncio.StreamWriter, count: int = count) -> None:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * count)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+            web.answer = about_to
+            if code:
+                await refused(gatherer.fetch(web.url()), code)
+            else:
+                assert await gatherer.fetch(web.url()) == b"{}"
+
+
 async def test_sc_07_a_server_that_says_nothing_is_cut_at_the_deadline() -> None:
     async with site() as here, gathering(seconds=0.2) as gatherer:
 

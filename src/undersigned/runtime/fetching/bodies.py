@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
-from aiohttp import ClientError, ClientResponse
+from aiohttp import ClientError, ClientPayloadError, ClientResponse
+from aiohttp.connector import Connection
 
 from undersigned.errors import CODES, FormatError, ResolutionError
 
-__all__ = ["FAILURES", "Body", "BodyTransfer", "code_told", "failed", "require_plain"]
+__all__ = ["FAILURES", "Body", "BodyTransfer", "FinalAnswer", "code_told", "failed", "require_plain"]
 
 _MAX_TOLD: Final = 200
 """Characters of what a library says of an answer, which repeats what a stranger sent."""
@@ -24,6 +25,32 @@ _WINDOW_BYTES: Final = 64 * 1024
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", re.ASCII)
 FAILURES: Final = (TimeoutError, ClientError, OSError, ValueError)
 """What a library raises."""
+
+
+INTERIM_ANSWERS: Final = 8
+"""That a server may give before its answer (`100 Continue`, `103 Early Hints`)."""
+
+
+class FinalAnswer(ClientResponse):
+    """An answer that comes after few interim ones. aiohttp reads those without end, which takes half a core each."""
+
+    async def start(self, connection: Connection) -> ClientResponse:
+        """See `ClientResponse.start`."""
+        protocol: Any = connection.protocol
+        read, left = protocol.read, INTERIM_ANSWERS
+
+        async def counted() -> Any:
+            nonlocal left
+            if left < 0:
+                raise ClientPayloadError(f"expected an answer after at most {INTERIM_ANSWERS} interim ones")
+            left -= 1
+            return await read()
+
+        protocol.read = counted
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
 
 
 class Body(NamedTuple):

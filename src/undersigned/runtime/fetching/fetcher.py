@@ -31,7 +31,7 @@ from undersigned.errors import ResolutionError
 from undersigned.runtime.clock import SystemClock
 from undersigned.transport import addresses_of, is_loopback_name, is_odd_number, may_dial
 
-from .bodies import FAILURES, Body, BodyTransfer, code_told, failed, require_plain
+from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, require_plain
 
 __all__ = ["Answer", "Fetcher", "GathererLimits", "asked_by", "asker", "parse_url"]
 
@@ -313,6 +313,7 @@ class Fetcher:
                     limit_per_host=self.limits.per_host,
                     ssl=self._ssl if self._ssl is not None else True,
                 ),
+                response_class=FinalAnswer,
                 cookie_jar=DummyCookieJar(),
                 headers={"Accept-Encoding": "identity", "User-Agent": "hire"},
                 auto_decompress=False,
