@@ -21,13 +21,17 @@ from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.encoding import base64_encode
 from undersigned.errors import LedgerError
 from undersigned.evidence import read_archive, tamper, verify_pack
-from undersigned.runtime import Gatherer, Home, PrivateKey, export_pack
+from undersigned.ledger import open_ledger
+from undersigned.runtime import Gatherer, Home, PrivateKey, SystemClock, export_pack, rotate_key
+from undersigned.runtime.log.logbook import noted
 from undersigned.transparency import (
     SIZE_TYPE,
     Frontier,
     Verifier,
     checkpoint_text,
     consistency_path,
+    cosignature_line,
+    cosigned_text,
     leaf_hash,
     read_note,
     read_verifier,
@@ -232,6 +236,37 @@ async def test_a_pack_stands_under_what_witnesses_cosigned(tmp_path: Path) -> No
         size = await peer.ledger.tree_size()
         assert f"{third.configuration.did} cosigned {size} leaves at " in report.steps[7].detail
         assert not verify_pack(tamper(data, "witness"), now=peer.clock.now()).ok
+
+
+async def test_evidence_of_before_a_key_was_replaced_stands_under_what_was_cosigned_since(tmp_path: Path) -> None:
+    """HIRE-PCK-08: with the document that has the new key; if it was replaced again, under what our closing signed."""
+    acme, globex = await two_homes(tmp_path)
+    wanted = Verifier(NAME, True, WITNESS.public_key)
+    async with Peer.open(globex) as other, Peer.open(acme) as peer:
+        await hire(peer, other)
+        await until(lambda: not peer.conversations)
+    rotate_key(acme)
+    ledger = await open_ledger(acme.ledger_url)
+    head = await ledger.head()
+    note = await noted(ledger, acme.configuration.did, Home(acme.path).log_key(), head)
+    text, seconds = read_note(note).text, int(time.time())
+    line = cosignature_line(NAME, WITNESS.public_key, seconds, WITNESS.sign_now(cosigned_text(text, seconds)))
+    await ledger.put_checkpoint(head, note + line)
+    await ledger.close()
+    for replaced, cosigned in ((1, True), (2, False)):
+        made = await asyncio.to_thread(
+            undersigned, "export", "--home", acme.path, "--out", f"{replaced}.zip", "--json", folder=tmp_path
+        )
+        assert made.code == 0, made
+        data = (tmp_path / f"{replaced}.zip").read_bytes()
+        report = verify_pack(data, now=SystemClock().now(), witnesses=[wanted])
+        assert report.ok == cosigned, report.steps
+        assert verify_pack(data, now=SystemClock().now()).ok
+        told = await asyncio.to_thread(
+            undersigned, "history", globex.configuration.did, "--home", acme.path, folder=tmp_path
+        )
+        assert told.code == 0, told
+        rotate_key(acme)
 
 
 async def test_a_witness_that_is_killed_knows_what_it_cosigned(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async def export_to(
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
         kept = home.open_artifacts()
         data = await export_pack(
-            store, kept, home.configuration.did, engagement, withhold=withhold, issuers=home.issuers(), absent=absent
+            store, kept, home.configuration.did, engagement, withhold=withhold, ours=home.documents(), absent=absent
         )
     finally:
         await store.close()

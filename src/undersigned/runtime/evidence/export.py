@@ -17,7 +17,7 @@ from msgspec.json import decode
 
 from undersigned.contract import countersigned
 from undersigned.credentials import Credential, read_presentation, verify_issued
-from undersigned.did import DidDocument, is_derived
+from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     Did,
     Digest,
@@ -31,7 +31,7 @@ from undersigned.encoding import (
     from_struct,
     to_struct,
 )
-from undersigned.errors import UndersignedError
+from undersigned.errors import LogProofError, UndersignedError
 from undersigned.evidence import MAX_PACK_BYTES, LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
 from undersigned.ledger import Blob, Ledger, Row, Summary
 from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, Presentation, Review, recorded_message
@@ -40,7 +40,7 @@ from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 from undersigned.runtime.clock import SystemClock
 from undersigned.runtime.engagement.turn import load_engagement
 from undersigned.runtime.log.forks import fork_in
-from undersigned.runtime.log.logbook import logged, read_multibase_note
+from undersigned.runtime.log.logbook import logged, read_multibase_note, verified_note
 from undersigned.runtime.log.witnesses import believed
 from undersigned.runtime.negotiation.order import read_order
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
@@ -172,13 +172,14 @@ async def export_pack(
     engagement: EngagementId,
     *,
     withhold: Collection[str] = (),
-    issuers: Collection[DidDocument] = (),
+    ours: Collection[DidDocument] = (),
     absent: Callable[[Absent], None] = _unheard,
 ) -> bytes:
     """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
     artifacts that are kept here; without a store of artifacts with none. `absent` hears of each that was delivered and
-    is not in it, because it is missing, damaged, out of reach or too large. `issuers` are documents of those who vouch
-    for us, which the ledger does not have: one goes in if all that we showed by its issuer verifies by it.
+    is not in it, because it is missing, damaged, out of reach or too large. `ours` are documents of today, our own and
+    those of who vouch for us, which the ledger need not have: one of an issuer goes in if all that we showed by it
+    verifies by it, our own if a key of it signed that checkpoint and no document of ours from then has the key.
 
     What a pattern of `withhold` names, such as `decisions` or `decisions/uEi*`, is left out, and its commitment listed:
     approvals, artifacts, credentials, decisions, policies, refusals and status lists. Packs within this one are treated
@@ -189,7 +190,7 @@ async def export_pack(
             pack within, that can be withheld.
     """
     withholding = _Withholding(withhold)
-    pack = await _exported(ledger, _Delivered(artifacts, absent), own, engagement, withholding, issuers)
+    pack = await _exported(ledger, _Delivered(artifacts, absent), own, engagement, withholding, ours)
     withholding.check()
     return pack
 
@@ -211,21 +212,19 @@ async def _exported(
     own: Did,
     engagement: EngagementId,
     withholding: _Withholding,
-    issuers: Collection[DidDocument],
+    ours: Collection[DidDocument],
 ) -> bytes:
     summary = await ledger.summary(engagement)
     if summary is None:
         raise UndersignedError("not_found", f"no engagement {engagement} in this ledger")
     rows = await ledger.rows(engagement)
-    note = _newest(_own_checkpoint(rows, own), await ledger.checkpoint(), SystemClock().now())
-    inclusion = await _inclusion(ledger, engagement, rows, note)
     evidence = await ledger.evidence(engagement)
     found: dict[str, tuple[str, bytes]] = {}
     unread: set[str] = set()
     taken = _accepted(rows)
     for by, item in [(row, item) for row in rows for item in _artifacts_of(row)]:
-        ours = by.kind == "sent" or by.digest in taken
-        path, data = f"artifacts/{item.digest}", await delivered.read(engagement, item, ours)
+        wanted = by.kind == "sent" or by.digest in taken
+        path, data = f"artifacts/{item.digest}", await delivered.read(engagement, item, wanted)
         if data is not None:
             found[path] = ("artifact", data)
         else:
@@ -240,7 +239,13 @@ async def _exported(
         for raw in await _kept(ledger, [digest for one in inputs for digest in one.documents])
         if decode(raw).get("id") not in (own, summary.peer)
     ]
-    documents += _vouching(rows, issuers, {decode(raw).get("id") for raw in documents})
+    documents += _vouching(rows, ours, {decode(raw).get("id") for raw in documents})
+    closed, kept = _own_checkpoint(rows, own), await ledger.checkpoint()
+    signer = _signer(kept, rows, own, documents, ours) if kept is not None else None
+    note = _newest(closed, kept if signer is not None else None, SystemClock().now())
+    inclusion = await _inclusion(ledger, engagement, rows, note)
+    if signer is not None and inclusion is not None and note != closed:
+        documents.append(signer.raw)
     found |= {f"decisions/{digest_bytes(raw)}.json": ("decision", raw) for raw in decisions}
     found |= await _rested_on(ledger, evidence, inputs)
     # What is not there is not shown either: a pattern that names it is no slip.
@@ -273,7 +278,7 @@ async def _exported(
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
         withheld=canonicalize(from_struct(WithheldList(tuple(withheld)))) if withheld else None,
         subcontracts={
-            contract: await _exported(ledger, delivered, own, child.engagement, withholding, issuers)
+            contract: await _exported(ledger, delivered, own, child.engagement, withholding, ours)
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )
@@ -311,7 +316,7 @@ async def _rested_on(
     return found
 
 
-def _vouching(rows: Iterable[Row], issuers: Collection[DidDocument], there: Collection[Did]) -> list[bytes]:
+def _vouching(rows: Iterable[Row], ours: Collection[DidDocument], there: Collection[Did]) -> list[bytes]:
     """Documents of the issuers of what we showed, unless one is there. An issuer may have replaced its key since: by
     a document of today the pack of before would not hold.
     """
@@ -323,7 +328,7 @@ def _vouching(rows: Iterable[Row], issuers: Collection[DidDocument], there: Coll
                 for one in read_presentation(message.presentation).credentials:
                     showed.setdefault(one.issuer, []).append((one, row.at))
     found: list[bytes] = []
-    for document in issuers:
+    for document in ours:
         if document.id in showed and document.id not in there and not is_derived(document.id):
             with suppress(UndersignedError):
                 for one, at in showed[document.id]:
@@ -447,6 +452,22 @@ def _own_checkpoint(rows: tuple[Row, ...], own: Did) -> str | None:
             message = recorded_message(row.raw).message
             if isinstance(message, Closing):
                 return read_multibase_note(message.checkpoint)
+    return None
+
+
+def _signer(
+    note: str, rows: Iterable[Row], own: Did, documents: Iterable[bytes], ours: Iterable[DidDocument]
+) -> DidDocument | None:
+    """Our document by which a note holds: one that goes into the pack anyway, or else that of today, as a key may have
+    been replaced since. None if it is by neither: more than one was.
+    """
+    then = max((row.at for row in rows if row.kind != "noted"), default=SystemClock().now())
+    held = [DidDocument(own, raw) for raw in documents if decode(raw).get("id") == own]
+    followed = [document_from(own, {})] if is_derived(own) else []
+    for document in (*held, *followed, *(one for one in ours if one.id == own)):
+        with suppress(LogProofError):
+            verified_note(note, document, then)
+            return document
     return None
 
 

@@ -59,9 +59,8 @@ class OwnEvidence:
         self.decisions: dict[EngagementId, tuple[Decided, ...]] = {}
         self.absent: dict[Digest, str] = {}
         """Why the bytes of what was delivered are in none of them."""
-        self._issuers = home.issuers()
-        mine = (home.document(), *self._issuers)
-        self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in mine}
+        self._ours = home.documents()
+        self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in self._ours}
 
     async def about(self, artifacts: Collection[Digest], contracts: Collection[Digest], told: Told = untold) -> bool:
         """Adds the engagements that delivered one of these artifacts or made one of these contracts; whether any did.
@@ -112,7 +111,7 @@ class OwnEvidence:
         """
         engagement = summary.engagement
         data = await export_pack(
-            self._ledger, self._artifacts, self._own, engagement, issuers=self._issuers, absent=self._not_there
+            self._ledger, self._artifacts, self._own, engagement, ours=self._ours, absent=self._not_there
         )
         case = verified_pack(data, f"the record of {engagement}", now=self._now)
         self.held[engagement], self.packs[engagement] = Held(case, OWN), data

@@ -290,10 +290,10 @@ class Home:
         part = self.configuration.organisation
         return self._document(part.did, "organisation.json") if part else None
 
-    def issuers(self) -> tuple[DidDocument, ...]:
-        """DID documents of those who vouch for this agent, as far as the folder has them."""
-        document = self.organisation_document()
-        return () if document is None else (document,)
+    def documents(self) -> tuple[DidDocument, ...]:
+        """The DID documents that the folder has: the agent's, and that of the organisation that vouches for it."""
+        organisation = self.organisation_document()
+        return (self.document(), *([] if organisation is None else [organisation]))
 
     def log(self) -> bytes | None:
         """The log of the agent's DID, as published; None if its method keeps none.
