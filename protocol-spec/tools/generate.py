@@ -439,6 +439,11 @@ def statement(name: str) -> str:
     return f"```json\n{json.dumps(found, indent=2, ensure_ascii=False)}\n```"
 
 
+def figure(table_: str) -> str:
+    """The state machine of a table, drawn."""
+    return f"```mermaid\n{figures()[table_].rstrip()}\n```"
+
+
 BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "canaries": canaries,
     "causes": causes,
@@ -458,6 +463,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "example": example,
     "exits": exits,
     "facts": facts,
+    "figure": figure,
     "history": history,
     "lane": lane,
     "manifest": manifest,
@@ -496,8 +502,7 @@ def page(text: str) -> str:
 
 def wanted() -> dict[Path, str]:
     """Every file that is generated, in whole or in part, with the text it should have."""
-    files = {SPEC / "figures" / f"{name}.mmd": text for name, text in figures().items()}
-    files |= {SPEC / "schemas" / name: text for name, text in schemas.wanted().items()}
+    files = {SPEC / "schemas" / name: text for name, text in schemas.wanted().items()}
     files[SPEC / "tables.json"] = tables_as_data()
     files[SPEC / "requirements.yml"] = requirements.as_yaml()
     for path in sorted(SPEC.rglob("*.md")):
@@ -513,7 +518,7 @@ def main() -> int:
     check = parser.parse_args().check
     files = wanted()
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    extra = [path for kind in ("figures", "schemas") for path in (SPEC / kind).rglob("*.*") if path not in files]
+    extra = [path for path in (SPEC / "schemas").rglob("*.*") if path not in files]
     for path in stale if not check else []:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files[path])

@@ -76,7 +76,7 @@ def disagreements() -> Iterator[str]:
 def draw(table: str) -> str:
     """The table as a Mermaid state diagram: one arrow for each pair of states, with the moves that lead along it.
 
-    Source: protocol-spec/figures/
+    Source: protocol-spec/05-negotiation.md, section 5.2, and 07-contract.md, sections 7.5 and 7.10
     """
     compiled = machine(table)
     arrows: dict[tuple[str, str], dict[str, None]] = {}

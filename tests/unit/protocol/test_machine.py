@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +53,24 @@ def test_figures_show_every_row() -> None:
             assert label in lines[0]
     assert "closed --> [*]" in drawn["contract"]
     assert "[*] --> nothing" in drawn["negotiation"]
+
+
+def test_the_hire_that_the_overview_draws_is_one() -> None:
+    """Each arrow is a row of the tables, from nothing to closed books."""
+    page = Path(__file__).parents[3].joinpath("protocol-spec", "01-overview.md").read_text()
+    moves = re.findall(r"^    ([HP])->>[HP]: (\w+)$", page, re.M)
+    cases = {"Review": "final", "Closing": "first"}
+    state, table = "-", "negotiation"
+    for who, kind in moves:
+        role = "hirer" if who == "H" else "provider"
+        came = compiled.step(table, state, kind, role, cases.get(kind, ""))
+        assert came is not None, f"{role} sends {kind} in {state}"
+        state = came
+        if state == "sealed":
+            table = "contract"
+        elif kind == "Closing":
+            cases["Closing"] = "last"
+    assert state == "closed"
 
 
 def test_transitions_is_loaded_only_when_drawing() -> None:
