@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import click
-import msgspec
 from click.core import ParameterSource
 
-from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, JsonObject, decode_json, digest_bytes
-from undersigned.errors import ConfigurationError, FormatError, ProofError, VerificationError
+from undersigned.errors import ConfigurationError
 from undersigned.interop import (
     FAULTS,
     GROUPS,
@@ -30,7 +26,6 @@ from undersigned.interop import (
     bearing,
     chosen,
     compatibility,
-    digest_of_scenarios,
     extent,
     faulty_wire,
     judged,
@@ -40,19 +35,18 @@ from undersigned.interop import (
     replayed,
     summary,
     verdict,
-    verify_report,
     write_reports,
 )
 from undersigned.interop import (
     transcript as transcript_of,
 )
 from undersigned.protocol import Role
-from undersigned.runtime import Gatherer, SystemClock, checked_url, parse_price, read_file, sign_record, why
+from undersigned.runtime import SystemClock, checked_url, parse_price, read_file, sign_record
 from undersigned.testing import GUILD
 
-from .evidence import read_document_file
 from .options import FILE, FOLDER, checked_did, quiet_logs
 from .output import HOME_OPTION, INTERRUPTED, Out, counted, meeting, plain
+from .reports import MAX_INPUT, MAX_TRANSCRIPT, manifest_of, text_of, verified
 
 __all__ = ["conform"]
 
@@ -67,15 +61,8 @@ STYLES = {
     "defect": BAD,
     "given up": BAD,
 }
-MAX_INPUT = 1024 * 1024
 MAX_PORT = 65_535
-MAX_TRANSCRIPT = 64 * MAX_INPUT
 OF_EVERY_COMMAND = ("as_json",)
-_ROLES: Mapping[str, Role] = {"provider": "provider", "hirer": "hirer"}
-_LINE_OF_MANIFEST = re.compile(r"[0-9a-f]{64}  \S.*")
-_REPORT_LIMITS = msgspec.structs.replace(
-    FOREIGN_LIMITS, max_bytes=MAX_TRANSCRIPT, max_string=MAX_INPUT, max_items=100_000
-)
 
 
 def web_did(url: str) -> str:
@@ -259,7 +246,7 @@ async def conform(
     quiet_logs(False)
     if signed is not None:
         _alone("--verify", "document", "local", "vectors")
-        return await _verified(out, signed, document, local, _manifest(vectors) if vectors is not None else None)
+        return await verified(out, signed, document, local, manifest_of(vectors) if vectors is not None else None)
     if transcript is not None:
         _alone("--replay", "only")
         return await _replayed(out, transcript, only)
@@ -283,7 +270,7 @@ async def conform(
         raise ConfigurationError("bad_configuration", "say where the implementation listens: conform URL")
     checked_url(url, local, "URL")
     known_to_fail: Mapping[str, str] = read_expected(expected_file) if expected_file is not None else {}
-    manifest = _manifest(vectors) if vectors is not None else None
+    manifest = manifest_of(vectors) if vectors is not None else None
     signer = out.home(home) if sign else None
     given, content = _content(work_on)
     listen = _listen(listen_at, reached_at)
@@ -295,7 +282,7 @@ async def conform(
         input=given,
         content=content,
         hook=_hook(hook, role),
-        token=_text("--token-file", token_file).strip() if token_file is not None else "",
+        token=text_of("--token-file", token_file).strip() if token_file is not None else "",
         local=local,
     )
     seed = seed or secrets.token_hex(8)
@@ -353,7 +340,7 @@ async def conform(
         out.line(f"report in {folder}")
     code = _end(out, results, interrupted=interrupted, of=len(scenarios))
     if folder is None and code == BROKE:
-        out.line("what was sent and what came is written with --report DIRECTORY; --only ID plays one scenario again")
+        out.line("what was sent and what came is written with --report FOLDER; --only ID plays one scenario again")
     return code
 
 
@@ -370,89 +357,13 @@ def _alone(option: str, *heeded: str) -> None:
 
 async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
     """Judges a transcript anew. Of one that is cut off it is told what could be judged, and no more."""
-    results, cut_off, whole = await replayed(_text("--replay", file, MAX_TRANSCRIPT).splitlines(), only)
+    results, cut_off, whole = await replayed(text_of("--replay", file, MAX_TRANSCRIPT).splitlines(), only)
     for one in results:
         _tell(out, one)
     if cut_off or not whole:
         missing = f"no end of {', '.join(cut_off)}" if cut_off else "its last line is missing"
         raise ConfigurationError("bad_configuration", f"{file}: the transcript is cut off: {plain(missing, 2000)}")
     return _end(out, results)
-
-
-async def _verified(out: Out, file: Path, document: Path | None, local: bool, manifest: str | None) -> int:
-    """Says who signed a report, and what it says of whom. Exit code 4 if nobody did, or somebody else, or if the
-    transcript beside it is another.
-    """
-    known = read_document_file(document) if document is not None else None
-    try:
-        signer, report = await _signed_by(file, known, local)
-        told = _shown(report, _compared(report, file, manifest))
-    except (FormatError, ProofError, VerificationError) as error:
-        out.error(error)
-        return 4
-    out.value({"kind": "report", "signer": signer, **told})
-    out.line(f"signed by {signer}")
-    for name, value in told.items():
-        out.line(f"{name:16} {plain(_worded(value), 2000)}")
-    return 0
-
-
-def _compared(report: JsonObject, file: Path, manifest: str | None) -> dict[str, str | None]:
-    """The digests that are here: of the scenarios of these ids, of the vectors, of the transcript beside the report.
-
-    Raises:
-        VerificationError: The transcript is not that of the report.
-    """
-    found = report.get("results")
-    ids = {str(one.get("id")) for one in found if isinstance(one, dict)} if isinstance(found, list) else set[str]()
-    own = [one for one in chosen(_ROLES.get(str(report.get("role")), "provider"), every=True) if one.id in ids]
-    beside = file.parent / "transcript.jsonl"
-    said = digest_bytes(read_file(beside, MAX_TRANSCRIPT)) if "transcript" in report and beside.is_file() else None
-    if said is not None and said != report["transcript"]:
-        raise VerificationError("digest_mismatch", f"{beside} is not the transcript of this report")
-    return {"scenarios": digest_of_scenarios(own) if own else None, "vectors": manifest, "transcript": said}
-
-
-def _shown(report: JsonObject, here: Mapping[str, str | None]) -> dict[str, Any]:
-    shown = ("implementation", "role", "profile", "conforms", "verdict", "set", "counts", "passed")
-    told: dict[str, Any] = {name: report[name] for name in (*shown, "seed", "faults", "ended") if name in report}
-    if isinstance(found := report.get("results"), list):
-        told["excused"] = [one.get("id") for one in found if isinstance(one, dict) and one.get("outcome") == "expected"]
-    for name, own in here.items():
-        if name in report:
-            told[name] = {"digest": report[name], "same": None if own is None else own == report[name]}
-    return told
-
-
-def _worded(value: Any) -> str:
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        if members.keys() == {"digest", "same"}:
-            same = {True: "the same as here", False: "ANOTHER than here", None: "not compared: there is none here"}
-            return f"{members['digest']} ({same[members['same']]})"
-        return ", ".join(f"{name} {one}" for name, one in members.items())
-    if isinstance(value, list):
-        return ", ".join(map(str, cast("list[Any]", value))) or "none"
-    return str(value)
-
-
-async def _signed_by(file: Path, known: DidDocument | None, local: bool) -> tuple[Did, JsonObject]:
-    report = decode_json(_text("--verify", file, MAX_TRANSCRIPT).encode(), _REPORT_LIMITS)
-    proof = report.get("proof") if isinstance(report, dict) else None
-    method = proof.get("verificationMethod") if isinstance(proof, dict) else None
-    if not isinstance(report, dict) or not isinstance(method, str):
-        raise VerificationError("proof_missing", f"{file} is no report that somebody signed")
-    signer = checked_did(method.partition("#")[0], local)
-    if known is None:
-        gatherer = Gatherer(local=local)
-        try:
-            known = await gatherer.document(signer)
-        finally:
-            await gatherer.close()
-    if known.id != signer:
-        raise VerificationError("proof_invalid", f"it is signed by {signer}, and not by {known.id}")
-    verify_report(report, known, now=SystemClock().now())
-    return signer, report
 
 
 def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
@@ -475,23 +386,6 @@ def _hook(url: str | None, role: Role) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError("bad_configuration", f"--hook: expected an http or https URL, got {url!r}")
     return url.rstrip("/") if url is not None else None
-
-
-def _text(option: str, file: Path, limit: int = MAX_INPUT) -> str:
-    try:
-        return read_file(file, limit).decode()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError("bad_configuration", f"{option}: {file}: {why(exc)}") from exc
-
-
-def _manifest(file: Path) -> str:
-    """Digest of a manifest of vectors."""
-    text = _text("--vectors", file)
-    if not text or not all(map(_LINE_OF_MANIFEST.fullmatch, text.splitlines())):
-        raise ConfigurationError(
-            "bad_configuration", f"--vectors: {file} is no MANIFEST.sha256: a SHA-256 and a path on each line"
-        )
-    return digest_bytes(text.encode())
 
 
 def _content(work_on: str | None) -> tuple[str, bytes]:
