@@ -28,6 +28,8 @@ const ENDS = new Set(['Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'R
 const MAX_OFFERED = 8 * 1024 * 1024;
 /** Documents of the other side that are kept: each may have 64 KiB, and costs it nothing (HIRE-LIM-05). */
 const MAX_DOCUMENTS = 128;
+/** Characters of those of one DID together. */
+const MAX_DOCUMENT_TEXT = 1024 * 1024;
 /** Moves that show what a seal held back would be worth. */
 const OVERTAKING = new Set(['Delivery', 'Review']);
 
@@ -71,7 +73,10 @@ export class Engagement {
 
   /** That there is room for a document. @param {import('./did.js').Document} document */
   checkRoom(document) {
-    check(this.holds(document) || this.documents.filter(({ id }) => id === document.id).length < MAX_DOCUMENTS, 'too_large', 'documents of one DID');
+    if (this.holds(document)) return;
+    const sizes = [document, ...this.documents.filter(({ id }) => id === document.id)].map((one) => JSON.stringify(one).length);
+    const whole = sizes.reduce((sum, size) => sum + size, 0);
+    check(sizes.length <= MAX_DOCUMENTS && whole <= MAX_DOCUMENT_TEXT, 'too_large', 'documents of one DID');
   }
 
   /** @param {any} message @returns {number} the number of the reader's last move that it says to have seen */

@@ -59,7 +59,19 @@ class DidDocument:
     Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
     """
 
-    __slots__ = ("_allowed", "_keys", "_methods", "_named", "_services", "_signing", "id", "raw", "raw_digest")
+    __slots__ = (
+        "_allowed",
+        "_decoded",
+        "_keys",
+        "_methods",
+        "_named",
+        "_services",
+        "_signer_names",
+        "_signing",
+        "id",
+        "raw",
+        "raw_digest",
+    )
 
     id: Did
     raw: bytes
@@ -89,6 +101,10 @@ class DidDocument:
             relationship: tuple(filter(self._is_own, names)) for relationship, names in self._allowed.items()
         }
         self._services = tuple(_services(document))
+        self._signer_names: dict[DidUrl, None] | None = None
+        """Those of the methods that it lists for signing, once that was asked."""
+        self._decoded: dict[DidUrl, PublicKey | None] = {}
+        """The keys of these that were looked at."""
         self._signing: frozenset[bytes] | None = None
         """The keys it lists for signing, once that was asked; those of different kinds differ in length."""
 
@@ -162,30 +178,51 @@ class DidDocument:
     def signs_by(self, key: PublicKey) -> bool:
         """Whether it lists this key for signing, also if the key is not good any more."""
         if self._signing is None:
-            self._signing = frozenset(one.raw for one in self._listed().values())
+            self._signing = frozenset(one.raw for name in self._signers() if (one := self._listed(name)) is not None)
         return key.raw in self._signing
 
     def changes_key(self, other: DidDocument) -> DidUrl | None:
         """A method that names one key here and another one in `other`, whether it is good any more or not; None: none
         does.
         """
-        mine, others = self._listed(), other._listed()
-        return next((name for name, key in mine.items() if others.get(name, key) != key), None)
+        others = other._signers()
+        for name in self._signers():
+            if name in others and not self._same_key(other, name):
+                mine, theirs = self._listed(name), other._listed(name)
+                if mine is not None and theirs is not None and mine != theirs:
+                    return name
+        return None
 
     def same_keys(self, other: DidDocument) -> bool:
         """Whether both list the same keys under the same names for signing."""
-        return self._listed() == other._listed()
+        return all(
+            self._same_key(other, name) or self._listed(name) == other._listed(name)
+            for name in {**self._signers(), **other._signers()}
+        )
 
-    def _listed(self) -> dict[DidUrl, PublicKey]:
-        """The keys that it lists for signing, also those that are expired or revoked."""
-        found: dict[DidUrl, PublicKey] = {}
-        for relationship in ("authentication", "assertionMethod"):
-            for name in self.methods(relationship):
-                try:
-                    found[name] = _key(self._methods[name])
-                except VerificationError:
-                    continue
-        return found
+    def _signers(self) -> dict[DidUrl, None]:
+        """The names of methods that it lists for signing, in its order."""
+        if self._signer_names is None:
+            self._signer_names = dict.fromkeys((*self.methods("authentication"), *self.methods("assertionMethod")))
+        return self._signer_names
+
+    def _same_key(self, other: DidDocument, name: DidUrl) -> bool:
+        """Whether both have a method of this name in the same words, so that nothing has to be decoded."""
+        mine, theirs = self._methods.get(name), other._methods.get(name)
+        return mine is not None and mine == theirs and name in self._signers() and name in other._signers()
+
+    def _listed(self, name: DidUrl) -> PublicKey | None:
+        """The key that this method lists for signing, also if it is expired or revoked; None: none that is used here.
+        Decoded once: a document may have hundreds, and is compared with hundreds of others.
+        """
+        if name not in self._signers():
+            return None
+        if name not in self._decoded:
+            try:
+                self._decoded[name] = _key(self._methods[name])
+            except VerificationError:
+                self._decoded[name] = None
+        return self._decoded[name]
 
     def services(self, service_type: str) -> tuple[str, ...]:
         """Endpoint URLs of the services of one type, in the document's order.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
 from undersigned.did import DidDocument, make_document
+from undersigned.did import document as document_module
 from undersigned.encoding import base58_encode, digest_bytes
 from undersigned.errors import VerificationError
 from undersigned.keys import public_key_from_raw
@@ -31,8 +32,9 @@ def view(**members: object) -> DidDocument:
     return DidDocument(DID, json.dumps({"id": DID, **members}).encode())
 
 
-def signing(entry: dict) -> DidDocument:
-    return view(verificationMethod=[entry], authentication=[entry["id"]], assertionMethod=[entry["id"]])
+def signing(*entries: dict) -> DidDocument:
+    names = [entry["id"] for entry in entries]
+    return view(verificationMethod=[*entries], authentication=names, assertionMethod=names)
 
 
 def code_of(use: object, *arguments: object, **options: object) -> str:
@@ -69,6 +71,27 @@ def test_a_key_that_is_not_good_any_more_is_known_by_its_name_and_by_itself(end:
     assert not document.signs_by(K2)
     assert document.changes_key(signing(method(publicKeyMultibase=K2.multikey))) == f"{DID}#k1"
     assert document.changes_key(signing(method())) is None
+
+
+def test_documents_of_many_keys_are_compared_without_decoding_them(monkeypatch: pytest.MonkeyPatch):
+    """HIRE-KEY-08: one that names hundreds costs its publisher nothing, and is compared with each before it."""
+    decoded: list[str] = []
+
+    def key(entry: dict) -> object:
+        decoded.append(entry["id"])
+        return read(entry)
+
+    read = document_module._key
+    monkeypatch.setattr(document_module, "_key", key)
+    one = signing(method("#a"), method("#b"))
+    for other in (signing(method("#c"), method("#d")), signing(method("#b"), method("#a"))):
+        assert one.changes_key(other) is None
+    assert one.same_keys(signing(method("#b"), method("#a")))
+    assert decoded == []
+    for _ in range(3):
+        assert not one.same_keys(signing(method("#a")))
+        assert one.changes_key(signing(method("#b", publicKeyMultibase=K2.multikey))) == f"{DID}#b"
+    assert decoded.count(f"{DID}#b") == 1 + 3, "its own once, and that of each other document"
 
 
 @pytest.mark.parametrize("fragment", ["", "a b", "a#b", "é", "a\n", "a/b", "x" * 129])

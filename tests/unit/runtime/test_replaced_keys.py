@@ -216,13 +216,14 @@ def test_documents_without_end_are_not_kept(
     assert verify_pack(pack, now=world.clock.now()).ok
 
 
+@pytest.mark.parametrize("limit", [("MAX_DOCUMENTS", 3), ("MAX_DOCUMENT_BYTES", 1600)])
 def test_documents_of_others_are_held_to_the_same(
-    open_world: Open, published: tuple[Published, Published], monkeypatch: pytest.MonkeyPatch
+    limit: tuple[str, int], open_world: Open, published: tuple[Published, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HIRE-LIM-05, HIRE-KEY-08: who stands above an offer, or judges, is somebody whom the other side chose. Of each of
     them no more is stored than of itself, and no name becomes that of another key: what is stored holds in a pack.
     """
-    monkeypatch.setattr(documents, "MAX_DOCUMENTS", 3)
+    monkeypatch.setattr(documents, *limit)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
     name = world.begin().id

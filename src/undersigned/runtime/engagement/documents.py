@@ -27,6 +27,8 @@ MAX_DOCUMENTS: Final = MAX_PACKED // 2
 """Documents of one DID that are stored with one engagement: each may have 64 KiB, and costs its publisher nothing. What
 a pack brings beside them, such as those of an issuer that is looked up for decisions, has room, and all of it holds.
 """
+MAX_DOCUMENT_BYTES: Final = 1024 * 1024
+"""Bytes of them together: each new one is compared with all, which are read again after each rest."""
 _NONE: Final[frozenset[Digest]] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
 
@@ -92,8 +94,10 @@ class Documents:
         all_before = (*self._published, *(turn.published if turn is not None else ()))
         before = [one for one in all_before if one.id == document.id]
         require_names(document, before)
-        if len(before) >= MAX_DOCUMENTS and not any(map(document.same_keys, before)):
-            raise FormatError("too_large", f"{document.id} has published {len(before)} documents in one engagement")
+        if not _has_room(document, before) and not any(map(document.same_keys, before)):
+            size = sum(len(one.raw) for one in (document, *before))
+            text = f"{document.id} has published {len(before) + 1} documents in one engagement, of {size} bytes"
+            raise FormatError("too_large", text)
 
     def keep_own(self, turn: Turn, document: DidDocument) -> None:
         """Has ours stored with this turn, unless it is."""
@@ -105,7 +109,7 @@ class Documents:
         if document.raw_digest in self._digests or document.raw_digest in turn.documents:
             return
         if self._published is not None:
-            if sum(one.id == document.id for one in (*self._published, *turn.published)) >= MAX_DOCUMENTS:
+            if not _has_room(document, (*self._published, *turn.published)):
                 return
             turn.published.append(document)
         _store(turn, document)
@@ -115,6 +119,12 @@ class Documents:
         self._digests |= turn.documents
         if turn.published:
             self._published = (*(self._published or ()), *turn.published)
+
+
+def _has_room(document: DidDocument, kept: Iterable[DidDocument]) -> bool:
+    """Whether it can be stored beside those of the same DID among these."""
+    sizes = [len(one.raw) for one in kept if one.id == document.id]
+    return len(sizes) < MAX_DOCUMENTS and sum(sizes) + len(document.raw) <= MAX_DOCUMENT_BYTES
 
 
 def _store(turn: Turn, document: DidDocument) -> None:
