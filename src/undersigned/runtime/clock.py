@@ -15,10 +15,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
+import structlog
+
 from undersigned.encoding import Instant, format_instant, parse_instant, seconds_between, shift
 from undersigned.proof import MAX_SKEW_SECONDS
 
 __all__ = ["LOOK_SECONDS", "Clock", "ClockHeld", "SystemClock", "sleep_until", "steady_seconds"]
+
+_log: Final = structlog.get_logger()
 
 LEAP_SECONDS: Final = 3600
 """A jump ahead by more than this is not believed at once."""
@@ -105,6 +109,10 @@ class SystemClock:
             return self._last
         steady = self._read_steady()
         expected = self._wall + (steady - self._steady)
+        if expected - wall > MAX_SKEW_SECONDS:
+            # Others refuse what bears a later time than theirs, and we what bears a later one than ours.
+            hint = f"time stands still here until it is {self._last} again: if the clock is wrong now, set it"
+            _log.error("the clock of this machine was set back", seconds=int(expected - wall), hint=hint)
         if wall - expected > LEAP_SECONDS:
             self._leapt_at = steady if self._leapt_at is None else self._leapt_at
             if steady - self._leapt_at < CONFIRM_SECONDS:

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from undersigned.encoding import format_instant, seconds_between
 from undersigned.runtime import clock as clock_module
@@ -55,6 +56,20 @@ def test_it_never_runs_back(clock: SystemClock, machine: Machine, back: float) -
     assert clock.now() == text(START)
     machine.pass_(back + 1)
     assert clock.now() == text(START + 1)
+
+
+@pytest.mark.parametrize(("back", "told"), [(60, 0), (62, 1), (7200, 1)])
+def test_a_clock_that_is_set_back_is_told_once(clock: SystemClock, machine: Machine, back: float, told: int) -> None:
+    """HIRE-CLK-01: while a peer runs too, for others refuse what it says meanwhile, and it what they say."""
+    machine.pass_(100)
+    clock.now()
+    with capture_logs() as logs:
+        machine.wall -= back
+        for _ in range(20):
+            clock.now()
+            machine.pass_(30)
+    assert [(entry["log_level"], entry["seconds"]) for entry in logs] == [("error", back)] * told
+    assert not told or text(START + 100) in logs[0]["hint"]
 
 
 def test_it_begins_where_the_ledger_ended(clock: SystemClock, machine: Machine) -> None:
