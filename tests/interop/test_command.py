@@ -74,8 +74,8 @@ async def test_it_writes_a_signed_report_and_holds_expectations_to_what_is(tmp_p
         stale, out, _ = await typed(subject.url, *options, "--expected", str(expected))
         untold = await typed(subject.url, *options[:3], "--expected", str(expected))
     assert stale == 5
-    assert "--report DIRECTORY" not in out, "it was written"
-    assert "what was sent and what came is written with --report DIRECTORY" in untold[1].splitlines()[-1]
+    assert "--report FOLDER" not in out, "it was written"
+    assert "what was sent and what came is written with --report FOLDER" in untold[1].splitlines()[-1]
     assert "expected to fail (long mended), and does not" in out
     assert json.loads((folder / "compatibility.json").read_text())["counts"]["stale"] == 1
     assert {"sent", "received"} <= {json.loads(line)["what"] for line in (folder / "transcript.jsonl").open()}
