@@ -177,8 +177,10 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/acceptance-of-a-superseded-offer",
         "journals/acceptance-of-other-terms",
         "journals/acceptance-of-the-contract*",
+        "journals/acceptance-of-nothing*",
+        "journals/acceptance-of-ones-own-accepted",
     ),
-    "HIRE-NEG-14": ("journals/seal-of-another-*",),
+    "HIRE-NEG-14": ("journals/seal-of-another-*", "journals/seal-of-nothing*"),
     "HIRE-NEG-15": ("journals/seal-after-withdrawal", "journals/withdrawal-after-the-seal"),
     "HIRE-NEG-16": ("journals/withdrawal-without-reason", "journals/withdrawal-of-no-offer"),
     "HIRE-SCO-01": (
@@ -287,7 +289,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/amendment-of-nothing",
     ),
     "HIRE-LAN-02": ("journals/offers-cross", "journals/acceptance-of-ones-own-amendment"),
-    "HIRE-LAN-03": ("journals/amendment-withdrawn-without-reason",),
+    "HIRE-LAN-03": ("journals/amendment-withdrawn-without-reason", "journals/withdrawal-of-nothing*"),
     "HIRE-LAN-04": ("journals/seal-after-the-end", "journals/seal-crossing-the-end"),
     "HIRE-LAN-05": (
         "journals/offer-crossing-a-release",

@@ -277,23 +277,55 @@ def _documents() -> Iterator[Vector]:
         code="terms_mismatch",
         state="working",
     )
-    talk = talk_since("offer-amendment")
-    own = talk.say(
-        Acceptance,
-        "hirer",
-        offer=said["offer-amendment"].digest,
-        document=as_json(said["acceptance-amendment"])["document"],
-        contract_proof=as_json(said["acceptance-amendment"])["contractProof"],
-    )
-    yield _refused(
-        "acceptance-of-ones-own-amendment",
-        "an Acceptance by who offered it",
-        since_start("offer-amendment"),
-        own,
-        "provider",
-        "wrong_party",
-        "working",
-    )
+    offered, another = said["offer-amendment"].digest, digest_bytes(b"another offer")
+    accepted = as_json(said["acceptance-amendment"])
+    for name, says, since, role, about, code in (
+        ("acceptance-of-ones-own-amendment", "by who offered it", "offer", "hirer", offered, "wrong_party"),
+        (
+            "acceptance-of-ones-own-accepted",
+            "by who offered it, to answer one",
+            "acceptance",
+            "hirer",
+            offered,
+            "wrong_state",
+        ),
+        (
+            "acceptance-of-nothing-by-its-offerer",
+            "of another offer, by who offered",
+            "offer",
+            "hirer",
+            another,
+            "wrong_party",
+        ),
+        ("acceptance-of-nothing", "of an offer that is not on the table", "offer", "provider", another, "stale_offer"),
+    ):
+        talk = talk_since(f"{since}-amendment")
+        own = talk.say(
+            Acceptance, role, offer=about, document=accepted["document"], contract_proof=accepted["contractProof"]
+        )
+        before_it, view = since_start(f"{since}-amendment"), "provider" if role == "hirer" else "hirer"
+        yield _refused(name, f"an Acceptance {says}", before_it, own, view, code, "working")
+    for name, says, since, code in (
+        ("withdrawal-of-nothing", "of an offer that is not on the table", "offer", "stale_offer"),
+        ("withdrawal-of-nothing-by-its-acceptor", "by who accepted, of another offer", "acceptance", "wrong_party"),
+    ):
+        talk = talk_since(f"{since}-amendment")
+        taken = talk.say(Withdraw, "provider", offer=another, reason="declined")
+        yield _refused(name, f"a Withdraw {says}", since_start(f"{since}-amendment"), taken, "hirer", code, "working")
+    for name, says, since, code in (
+        ("seal-of-nothing", "of an offer that is not on the table", "acceptance", "terms_mismatch"),
+        ("seal-of-nothing-accepted", "of another offer, before any was accepted", "offer", "wrong_state"),
+    ):
+        talk = talk_since(f"{since}-amendment")
+        sealing = talk.say(
+            Seal,
+            "hirer",
+            offer=another,
+            document=accepted["document"],
+            acceptance=digest_bytes(b"an acceptance"),
+            ledger=LedgerPlace(log=HIRER.did, index=5, leaf=digest_bytes(b"a leaf")),
+        )
+        yield _refused(name, f"a Seal {says}", since_start(f"{since}-amendment"), sealing, "provider", code, "working")
     both = talk_since("breach")
     theirs = both.say(
         Offer, "provider", document=amendment(both, "provider", sealed), valid_until=shift(both.now, 3600)

@@ -211,8 +211,8 @@ export const laneRules = {
     return { live: offered(message, ref), accepted: undefined, tabled: { ...state.tabled, [message.role]: ref } };
   },
 
-  Acceptance(state, message, _, { ref }) {
-    if (message.offer !== state.live.digest) return 'void';
+  Acceptance(state, message, _, { ref, was }) {
+    if (message.offer !== state.live.digest) return passedBy(state, was);
     check(message.document === state.live.name, 'terms_mismatch', 'document');
     return { accepted: { ...ref, proof: message.contractProof } };
   },
@@ -237,10 +237,9 @@ export const laneRules = {
     };
   },
 
-  Withdraw(state, message, engagement) {
+  Withdraw(state, message, engagement, { was }) {
     const { live } = state;
-    check(message.offer !== undefined, 'stale_offer', 'offer');
-    if (message.offer !== live.digest) return 'void';
+    if (message.offer !== live.digest) return passedBy(state, was);
     if (state.accepted && engagement.knows(message, state.accepted)) {
       const ended = message.reason === 'ended' && (state.main === 'closing' || state.main === 'disputed' || state.main === 'closed');
       const passed = message.reason === 'overtaken' && state.accepted.overtaken;
@@ -249,6 +248,12 @@ export const laneRules = {
     return { live: undefined, accepted: undefined };
   },
 };
+
+/** What names another offer than the one on the table: void if its sender was in another state, and could not know. @param {State} state @param {State} was @returns {'void'} */
+function passedBy(state, was) {
+  check(was !== state, 'stale_offer', 'offer');
+  return 'void';
+}
 
 /** @param {State} state @param {any} message */
 function namesContract(state, message) {

@@ -51,32 +51,29 @@ def lane_row(case: Case) -> Row | None:
     """
     engagement, message = case.engagement, case.move.message
     tabled, role = engagement.tabled, message.role
+    row = LANE.get((engagement.lane, message.type, role))
     if isinstance(message, Offer):
         # L1: the hirer's offer stands, so a provider that had not seen it was too late with its own.
         if role == PROVIDER and not case.mine and case.seen < contract_of(case).hirer_offer:
             return None
         if case.crossed and contract_of(case).released:
             return None  # nothing more is agreed on once both let each other go
-    elif tabled is None or cast(Any, message).offer != tabled.digest or _accepted_already(case, tabled):
-        if case.crossed and not isinstance(message, Seal):
-            return None
-        raise _about_nothing(case)
-    row = LANE.get((engagement.lane, message.type, role))
-    if row is not None:
-        return row
-    if case.crossed and isinstance(message, Offer):
+        if row is not None or case.crossed:
+            return row
+    elif tabled is not None and cast(Any, message).offer == tabled.digest and not _accepted_already(case, tabled):
+        if row is not None:
+            return row
+    elif case.crossed and not isinstance(message, Seal):
         return None
-    text = f"{role} sent {message.type} with the documents {engagement.lane}; legal here: {_legal_here(case)}"
-    others = (engagement.lane, message.type, OTHER[role]) in LANE
-    raise Refused("wrong_party" if others else "wrong_state", text)
+    raise _refused(case, row)
 
 
 def _accepted_already(case: Case, tabled: Tabled) -> bool:
     return isinstance(case.move.message, Acceptance) and tabled.acceptance is not None
 
 
-def _about_nothing(case: Case) -> Refused:
-    """What names no document that is on the table."""
+def _refused(case: Case, row: Row | None) -> Refused:
+    """What has no row; or has one, and names no document that is on the table."""
     engagement, message = case.engagement, case.move.message
     text = f"{message.role} sent {message.type} with the documents {engagement.lane}; legal here: {_legal_here(case)}"
     offer = engagement.offer
@@ -84,9 +81,10 @@ def _about_nothing(case: Case) -> Refused:
         engagement.lane == f"accepted-by-{message.role}" or (offer is not None and message.offer == offer.digest)
     ):
         return Refused("already_contracted", text)
-    if engagement.tabled is None:
-        return Refused("wrong_state", text)
-    return Refused("terms_mismatch" if isinstance(message, Seal) else "stale_offer", text)
+    if row is not None:
+        return Refused("terms_mismatch" if isinstance(message, Seal) else "stale_offer", text)
+    others = (engagement.lane, message.type, OTHER[message.role]) in LANE
+    return Refused("wrong_party" if others else "wrong_state", text)
 
 
 def _legal_here(case: Case) -> str:

@@ -676,26 +676,26 @@ function voidFacts(the) {
 function laneRow(the) {
   const { was, content, mine, seen, crossed } = the;
   const { tabled, contract } = was;
+  const row = LANE.get([was.lane, content.type, content.role, ""].join(" "));
   if (content.type === "Offer") {
     if (content.role === "provider" && !mine && seen < contract.hirerOffer) return undefined;
     if (crossed && contract.released) return undefined;
-  } else if (!tabled || content.offer !== tabled.digest || (content.type === "Acceptance" && tabled.acceptance)) {
-    if (crossed && content.type !== "Seal") return undefined;
-    throw aboutNothing(was, content);
-  }
-  const row = LANE.get([was.lane, content.type, content.role, ""].join(" "));
-  if (row || (crossed && content.type === "Offer")) return row;
-  const others = LANE.has([was.lane, content.type, otherRole(content.role), ""].join(" "));
-  throw new Refused(others ? "wrong_party" : "wrong_state", `${content.role} sent ${content.type} with the documents ${was.lane}`);
+    if (row || crossed) return row;
+  } else if (tabled && content.offer === tabled.digest && !(content.type === "Acceptance" && tabled.acceptance)) {
+    if (row) return row;
+  } else if (crossed && content.type !== "Seal") return undefined;
+  throw laneRefused(was, content, row);
 }
 
-function aboutNothing(was, content) {
+/** What has no row; or has one, and names no document that is on the table. */
+function laneRefused(was, content, row) {
   const text = `${content.role} sent ${content.type} with the documents ${was.lane}`;
   if (content.type === "Acceptance" && (was.lane === `accepted-by-${content.role}` || content.offer === was.offer.digest)) {
     return new Refused("already_contracted", text);
   }
-  if (!was.tabled) return new Refused("wrong_state", text);
-  return new Refused(content.type === "Seal" ? "terms_mismatch" : "stale_offer", text);
+  if (row) return new Refused(content.type === "Seal" ? "terms_mismatch" : "stale_offer", text);
+  const others = LANE.has([was.lane, content.type, otherRole(content.role), ""].join(" "));
+  return new Refused(others ? "wrong_party" : "wrong_state", text);
 }
 
 async function laneFacts(the, row) {
