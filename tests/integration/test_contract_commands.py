@@ -523,3 +523,41 @@ def test_an_amendment_waits_for_two_people_while_the_peer_is_killed(tmp_path: Pa
     engagement = hire.shown(acme)["engagement"]
     pack = run("export", engagement, "--home", acme.path, "--json").values[0]["pack"]
     assert run("verify", pack).code == 0
+
+
+def test_where_the_hiring_program_is_gone_a_person_reviews_by_command(tmp_path: Path) -> None:
+    """Its function went with it; `serve` on the same folder says so, and carries a person's word."""
+    acme, globex = _homes(tmp_path)
+
+    async def whole(_: object) -> dict[str, bool]:
+        return {"whole": True}
+
+    async def hires() -> None:
+        provider = did_of(globex.configuration.listen.port)
+        wanted = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR", "criteria": {"whole": "all of it"}}
+        async with Peer.open(acme.path) as peer:
+            async for event in peer.hire(provider, review=whole, **wanted):
+                if event.type == "Start":
+                    return
+
+    with serving(globex.path) as served:
+        asyncio.run(hires())
+        contract = asyncio.run(_contract(acme))
+
+        def on(verb: str, *words: object) -> Ran:
+            return run("contract", verb, contract, *words, "--home", acme.path, "--json")
+
+        assert on("review", "--met", "whole").code == 7, "nothing runs that could say it"
+        with serving(acme.path) as again:
+            (globex.path / "may-end").touch()
+            again.until("review-failed")
+            told = run("contract", "show", contract, "--home", acme.path).out
+            assert "a person may say it with 'contract review':" in told
+            assert "whole: all of it" in told
+            assert on("review").error["code"] == "bad_configuration"
+            assert on("review", "--met", "whole", "--not-met", "whole").error["code"] == "bad_configuration"
+            said = on("review", "--met", "whole")
+            assert (said.code, said.values[0]["act"]) == (0, "review"), said
+            served.until('"closed"')
+    (row,) = asyncio.run(_rows(globex, "Review"))
+    assert json.loads(row.raw)["verdict"] == "accepted"

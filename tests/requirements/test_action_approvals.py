@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from runtimes import World, facts, folded, last, messages, offices
 from undersigned.encoding import shift
@@ -291,7 +292,7 @@ def test_an_answer_that_comes_after_the_gates_no_is_not_asked_for_again(
 
 
 def test_the_application_may_answer(shop: Shop) -> None:
-    """It sees what the yes is good for; True and nothing else is yes, and what fails is left to a person."""
+    """It sees what the yes is good for; what is no answer, and what fails, is told and left to a person."""
     seen: list[Wanted] = []
     words: list[Any] = [True, False, "yes", None, RuntimeError("no database")]
 
@@ -304,8 +305,11 @@ def test_the_application_may_answer(shop: Shop) -> None:
 
     shop.world.hirer.changes.answers.by["summary"] = decide
     no = "approval_required pay"
-    assert [shop.buy(eur=str(n)) for n in range(1, 6)] == [["paid"], [no], [no], [], []]
+    with capture_logs() as logged:
+        assert [shop.buy(eur=str(n)) for n in range(1, 6)] == [["paid"], [no], [], [], []]
+    errors = [one["error"] for one in logged if one["log_level"] == "error"]
+    assert errors == ["TypeError: approve: expected True, False or None; got 'yes'", "RuntimeError: no database"]
     assert seen[0].explain() == f"[pay] pay:order on {SHOP} (1 EUR, 1 count)"
-    assert len(shop.asked()) == 2
+    assert len(shop.asked()) == 3
     said = [one.message for one in messages(shop.world.hirer, shop.ours.id)]
-    assert [one.granted for one in said if isinstance(one, Approval)] == [True, False, False]
+    assert [one.granted for one in said if isinstance(one, Approval)] == [True, False]

@@ -39,7 +39,7 @@ from undersigned.messages import (
     Offer,
     recorded_message,
 )
-from undersigned.protocol import ENDED, Engagement, Presence, Tabled, owed, presence, rights
+from undersigned.protocol import ENDED, HIRER, Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Answered,
     ContractOrder,
@@ -156,6 +156,8 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"Waits         until {waits}, then our books say so. If the arbiter shall decide:")
         word = "--claim TEXT" if not under.disputes else "--ruling FILE"
         out.line(f"              {typed('contract dispute {} ' + word + ' --home {}', under.digest, opened.path)}")
+    for line in _review_lines(engagement, facts, document):
+        out.line(line)
     for line in _table_lines(engagement.tabled, table):
         out.line(line)
     for one in wanted:
@@ -206,6 +208,17 @@ def _word(closing: Closing) -> str:
     if reference:
         return "paid" if reference == "paid" else f"paid as {reference}"
     return closing.objection or ""
+
+
+def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: ContractDocument) -> Iterator[str]:
+    """Where our review failed: why, and what a person may say in its place."""
+    why = facts.get("review-failed")
+    if why is None or engagement.state != "delivered" or engagement.role != HIRER:
+        return
+    yield f"Review        failed: {plain(why, 300)}; a person may say it with 'contract review':"
+    for item in document.terms.deliverables:
+        for one in item.criteria:
+            yield f"              {plain(one.id, 100)}: {plain(one.text, 1000)}"
 
 
 def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] | None:
@@ -428,6 +441,25 @@ async def contract_dispute(
     if ruling is not None:
         return await _order(out, home, contract, "rule", {"ruling": read_document(ruling)})
     return await _order(out, home, contract, "dispute", {"claim": claim, "seconds": seconds})
+
+
+@contract.command("review")
+@CONTRACT
+@click.option("--met", multiple=True, metavar="CRITERION", help="Id of one that is met. Can be repeated.")
+@click.option("--not-met", multiple=True, metavar="CRITERION", help="Id of one that is not. Can be repeated.")
+@HOME_OPTION
+@command
+async def contract_review(
+    out: Out, contract: str, met: tuple[str, ...], not_met: tuple[str, ...], home: str | None
+) -> int:
+    """Review what was delivered by your own word, where the program that would is gone: say each criterion, see `show`.
+
+    Whether the delivery and what its provider states of it hold is looked at all the same.
+    """
+    if both := set(met) & set(not_met):
+        raise ConfigurationError("bad_configuration", f"said to be met and not met: {', '.join(sorted(both))}")
+    said = {**dict.fromkeys(met, True), **dict.fromkeys(not_met, False)}
+    return await _order(out, home, contract, "review", {"criteria": said}, told="reviewed")
 
 
 @contract.command("judge")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import reprlib
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,7 +21,7 @@ from traceback import walk_tb
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-__all__ = ["ApplicationEnded", "contained", "contained_call", "in_short", "place_of", "why_not_async"]
+__all__ = ["ApplicationEnded", "contained", "contained_call", "decided", "in_short", "place_of", "why_not_async"]
 
 T = TypeVar("T")
 
@@ -65,6 +66,17 @@ def contained_call(call: Callable[[], T]) -> T:
         raise
     except BaseException as exc:
         raise ApplicationEnded(repr(exc)) from exc
+
+
+def decided(word: object, by: str) -> bool | None:
+    """The answer of the application's function `by`, which is a yes, a no, or left to people.
+
+    Raises:
+        TypeError: It is something else. What its author meant nobody knows, so nothing is signed for it.
+    """
+    if word is None or word is True or word is False:
+        return word
+    raise TypeError(f"{by}: expected True, False or None; got {reprlib.repr(word)}")
 
 
 def in_short(error: Exception) -> str:

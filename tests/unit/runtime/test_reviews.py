@@ -211,6 +211,26 @@ def test_with_the_hire_gone_its_function_is_asked_of_the_peer(open_world: Open) 
     assert reviews(world, name) == ["accepted"]
 
 
+@pytest.mark.parametrize(("met", "verdict"), [(True, "accepted"), (False, "rejected")])
+def test_where_the_program_is_gone_a_person_reviews(open_world: Open, met: bool, verdict: str) -> None:
+    """Each criterion has to be said, and nothing else; nobody is asked twice."""
+    world = open_world()
+    events, _ = hired(world, raises)
+    world.settle(5)
+    name = events[0].engagement
+    ours, theirs, reviewed = world.hirer.the(), world.provider.the(), world.hirer.changes.review
+    for wrong in ({}, {"whole": True, "more": True}, {"wholly": True}, {"whole": 1}):
+        with pytest.raises(ConfigurationError, match="expected True or False for each of whole"):
+            world.run(reviewed(ours, wrong), 5)
+    with pytest.raises(LocalProtocolError, match="where we are the provider"):
+        world.run(world.provider.changes.review(theirs, {"whole": True}), 5)
+    world.run(reviewed(ours, {"whole": met}), 5)
+    world.settle(120)
+    assert reviews(world, name) == [verdict]
+    said = last(world.provider, name, Review)
+    assert [(one.id, one.met) for one in said.criteria] == [("whole", met)]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

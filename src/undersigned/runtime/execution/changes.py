@@ -14,6 +14,7 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import (
@@ -34,7 +35,7 @@ from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Delivery, Ruling
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Contract, Engagement, Owe, basis
-from undersigned.runtime.application import contained
+from undersigned.runtime.application import contained, decided
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
 from undersigned.runtime.engagement.remembered import Remembered
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
 __all__ = ["Changes", "Consent", "owed_price"]
+
+_log = structlog.get_logger()
 
 Consent = Callable[[Conversation, Document], Awaitable[bool | None]]
 """The owner's word about a change that the other side offers: True accepts, False declines, None leaves it on the table
@@ -206,6 +209,18 @@ class Changes:
         """
         said = await self._agent.reviews.judged(conversation, statement)
         await self._ask(conversation, lambda _: said)
+
+    async def review(self, conversation: Conversation, criteria: Mapping[str, object]) -> None:
+        """Our `Review` by a person's word, where no function of ours says it: which criteria are met, each by its id.
+        Whether the delivery and its statements hold is looked at all the same.
+
+        Raises:
+            ConfigurationError: `bad_configuration`: one is left out, or the contract has none of that name.
+            LocalProtocolError, UndersignedError: As `Reviews.by_person`.
+        """
+        said = await self._agent.reviews.by_person(conversation, criteria)
+        if said is not None:
+            await self._ask(conversation, lambda _: said)
 
     async def approve(
         self,
@@ -362,7 +377,13 @@ class Changes:
         if "Seal" in owed.moves:
             return await self._seal(conversation, engagement)
         if not self._agent.approvals.waits(conversation, tabled.document):
-            word = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
+            given = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
+            try:
+                word = decided(given, "consents")
+            except TypeError as error:
+                hint = "it stays on the table: contract accept or decline"
+                _log.error("nobody decided about a change", engagement=conversation.id, error=str(error), hint=hint)
+                return None
             if word is None:
                 return None
             if not word:

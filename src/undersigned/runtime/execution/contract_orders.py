@@ -90,6 +90,7 @@ ACTS: Final[Mapping[str, Act]] = MappingProxyType(
         "dispute": lambda changes, conversation, body: changes.dispute(conversation, **body),
         "rule": lambda changes, conversation, body: changes.rule(conversation, **body),
         "judge": lambda changes, conversation, body: changes.judge(conversation, **body),
+        "review": lambda changes, conversation, body: changes.review(conversation, **body),
         "approve": lambda changes, conversation, body: changes.approve(conversation, **body),
         "amend": _amend,
         "release": _release,

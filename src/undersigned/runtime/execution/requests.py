@@ -22,7 +22,7 @@ from undersigned.errors import LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Row
 from undersigned.messages import ApprovalRequest, Details, recorded_message
 from undersigned.protocol import HIRER, Asking, Contract, Engagement, legal
-from undersigned.runtime.application import contained
+from undersigned.runtime.application import contained, decided, in_short
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say
 from undersigned.scope import Action, arguments_of, stated
@@ -196,15 +196,15 @@ class Answers:
         if approves is None:
             return
         try:
-            word = await contained(partial(approves, wanted))
+            word = decided(await contained(partial(approves, wanted)), "approve")
         except Exception as exc:
             # The application's code; what it cannot decide is left to a person, and past its time it is no.
-            _log.error("nobody decided about a request", request=request, error=repr(exc))
+            hint = "it stays open: contract approve CONTRACT REQUEST"
+            _log.error("nobody decided about a request", request=request, error=in_short(exc), hint=hint)
             return
         if word is None:
             return
         try:
-            # True and nothing else is yes.
-            await self._approve(conversation, request, granted=word is True)
+            await self._approve(conversation, request, granted=word)
         except UndersignedError as error:
             _log.warning("a request was not answered", request=request, error=str(error))

@@ -27,10 +27,17 @@ from undersigned.attestation import (
 from undersigned.contract import ContractDocument, plain
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject
-from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError, VerificationError
+from undersigned.errors import (
+    ConfigurationError,
+    FormatError,
+    LocalProtocolError,
+    PolicyError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.ledger import Blob
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
-from undersigned.protocol import Engagement
+from undersigned.protocol import HIRER, Engagement
 from undersigned.runtime.application import contained, in_short
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.artifacts.delivered_evidence import check_bills, check_media
@@ -173,6 +180,36 @@ class Reviews:
         except LocalProtocolError as error:
             _log.warning("a review was not sent", engagement=conversation.id, error=str(error))
 
+    async def by_person(self, conversation: Conversation, said: Mapping[str, object]) -> Say | None:
+        """The `Review` in which a person said which criteria are met; None if the verdict is somebody else's, whom the
+        terms name, and is told what was said.
+
+        Raises:
+            ConfigurationError: `bad_configuration`: a criterion is left out, or the contract has none of that name.
+            LocalProtocolError: `wrong_state`: no delivery waits for our review.
+            PolicyError: `decision_failed`: a defect of ours keeps us from looking.
+            UndersignedError: What was delivered, or a document, cannot be had now.
+        """
+        agent, engagement = self._agent, conversation.engagement
+        if engagement.state != "delivered" or engagement.role != HIRER:
+            text = f"no delivery waits for our review in state {engagement.state}, where we are the {engagement.role}"
+            raise LocalProtocolError("wrong_state", text)
+        document, delivery = conversation.offered(), conversation.last("Delivery", Delivery, "provider")
+        ids = _criterion_ids(document)
+        met = {id: said.get(id) is True for id in ids}
+        if sorted(said) != sorted(ids) or not all(isinstance(one, bool) for one in said.values()):
+            expected = f"True or False for each of {', '.join(ids)}" if ids else "none, as the contract has none"
+            raise ConfigurationError("bad_configuration", f"criteria: expected {expected}; came {dict(said)!r:.500}")
+        patience = Patience(agent.clock, conversation, agent.links.connected)
+        store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
+        async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
+            try:
+                return await self._review(conversation, document, delivery, transfers, patience, met)
+            except Again as again:
+                raise again.error from again
+            except _NoVerdict as error:
+                raise PolicyError("decision_failed", str(error)) from error
+
     async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
         why = plain(str(error), MAX_WHY)
@@ -221,8 +258,11 @@ class Reviews:
         delivery: Delivery,
         transfers: Transfers,
         patience: Patience,
+        met: Mapping[str, bool] | None = None,
     ) -> Say | None:
-        """The `Review`; None if the verdict is somebody else's, whom the terms name."""
+        """The `Review`; None if the verdict is somebody else's, whom the terms name. `met` is what a person said in
+        place of our function.
+        """
         agent, now, engagement = self._agent, self._agent.clock.now(), conversation.engagement
         failed: UndersignedError | None = None
         raised: _NoVerdict | None = None
@@ -230,7 +270,7 @@ class Reviews:
         reasons: tuple[tuple[str, str], ...] = ()
         seen = _Seen()
         try:
-            await self._look(conversation, document, delivery, transfers, patience, now, seen)
+            await self._look(conversation, document, delivery, transfers, patience, now, seen, met)
         except UndersignedError as error:
             if error.retryable or of_store(error):
                 raise
@@ -296,6 +336,7 @@ class Reviews:
         patience: Patience,
         now: Instant,
         seen: _Seen,
+        met: Mapping[str, bool] | None,
     ) -> None:
         """Looks whether a delivery holds, and which criteria it meets; into `seen` goes what is found on the way.
 
@@ -334,7 +375,7 @@ class Reviews:
             await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
         if asked.c2pa:
             await check_media(document, delivery, artifacts, keys, agent.artifacts)
-        seen.met = await self._criteria(conversation, document, artifacts)
+        seen.met = met if met is not None else await self._criteria(conversation, document, artifacts)
 
     async def _fetched(
         self,
