@@ -356,6 +356,9 @@ def test_a_breach_is_claimed_and_has_time_to_be_cured(hired: Hire) -> None:
     assert claimed["state"] == "working"
     (shown,) = hired.until(globex, lambda shown: shown["breaches"])["breaches"]
     assert (shown["role"], shown["clause"], shown["move"]) == ("hirer", "read-1", claimed["move"])
+    told = hired.told(globex)
+    cured = f"to be cured by {shown['cure_by']} local | {claimed['move']}"
+    assert f"Breach of read-1, claimed by the hirer, {cured}" in told
     ended = hired.on(acme, "revoke", "--cause", "breach", "--names", claimed["move"])
     assert (ended.code != 0, ended.error["code"]) == (True, "wrong_state")
     assert hired.on(globex, "revoke", "--cause", "breach", "--names", claimed["move"]).error["code"] == "wrong_state"
@@ -373,7 +376,12 @@ def test_a_dispute_is_put_and_ruled_on(hired: Hire) -> None:
     assert hired.on(acme, "dispute").code == 2
     put = hired.on(acme, "dispute", "--claim", "It is late.", "--for", 172_800).values[0]
     assert put["state"] == "disputed"
-    hired.until(globex, lambda shown: shown["state"] == "disputed")
+    shown = hired.until(globex, lambda shown: shown["state"] == "disputed")
+    assert [(one["role"], one["claim"]) for one in shown["disputes"]] == [("hirer", "It is late.")]
+    told = hired.told(globex)
+    assert f"Arbiter {ARBITER.did} " in told
+    assert "Disputed by the hirer, who says: It is late." in told
+    assert "hirer and provider owe the arbiter's ruling" in told
     file = hired.folder / "ruling.json"
     for by, code in ((Actor("a stranger"), "key_not_authorized"), (ARBITER, "")):
         ruling = by.rule(hired.contract, put["move"], SystemClock().now(), outcome="for_provider", amount="3.5")
@@ -382,6 +390,9 @@ def test_a_dispute_is_put_and_ruled_on(hired: Hire) -> None:
         assert ran.error["code"] == code if code else ran.values[0]["state"] in ("closing", "closed")
     hired.hire.end()
     assert [(one["basis"], one["settlement"]["amount"]) for one in _closings(acme)] == [("ruling", "3.5")] * 2
+    (ruled,) = hired.shown(globex)["rulings"]
+    assert (ruled["dispute"], ruled["outcome"], ruled["amount"]) == (put["move"], "for_provider", "3.5")
+    assert "Ruled for provider, 3.5 EUR owed, all told" in hired.told(globex)
 
 
 @pytest.mark.parametrize("killed_at", ["answering", "taken"])

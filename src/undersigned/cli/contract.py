@@ -19,10 +19,12 @@ from msgspec.structs import replace
 
 from undersigned.contract import (
     AmendmentDocument,
+    ArbiterRuling,
     ContractDocument,
     ReleaseDocument,
     contract_card,
     read_parents,
+    read_ruling,
     rebase,
 )
 from undersigned.encoding import Digest, digest_hex, from_struct, shift
@@ -35,8 +37,10 @@ from undersigned.messages import (
     Artifact,
     Closing,
     Delivery,
+    Dispute,
     Message,
     Offer,
+    Ruling,
     recorded_message,
 )
 from undersigned.protocol import ENDED, HIRER, Engagement, Presence, Tabled, owed, presence, rights
@@ -68,6 +72,7 @@ __all__ = ["contract"]
 WAIT_SECONDS = 10.0
 """How long the running peer may take."""
 LOOK_SECONDS = 0.05
+_OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 
 CONTRACT = click.argument("contract", metavar="CONTRACT")
 FOR_OPTION = click.option(
@@ -88,7 +93,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
     opened = out.home(home)
     found = await _read(opened, contract)
-    engagement, document, facts, closings, wanted, delivered, table = found
+    engagement, document, facts, closings, wanted, delivered, table, disputes, rulings = found
     files = await _kept(opened, delivered)
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
@@ -115,6 +120,13 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
             "rights": [from_struct(right) for right in mays],
             "endings": [from_struct(ending) for ending in under.endings],
             "breaches": [from_struct(one) for one in under.breaches],
+            "disputes": [
+                {"role": one.role, "claim": one.claim, "about": one.about, "rulingBy": one.ruling_by}
+                for one in disputes
+            ],
+            "rulings": [
+                {key: value for key, value in from_struct(one).items() if key in _OF_A_RULING} for one in rulings
+            ],
             "requests": [from_struct(one) for one in wanted],
             "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
             "terms": from_struct(document.terms),
@@ -142,6 +154,14 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"Delivered     {plain(one.name)}, {files.get(one.name, 'not kept here')}")
     for one in under.endings:
         out.line(f"Ended by      {one.basis} of the {one.role}{f': {one.detail}' if one.detail else ''}")
+    for one in under.breaches:
+        out.line(f"Breach        of {plain(one.clause)}, claimed by the {one.role}, to be cured by {one.cure_by}")
+        out.line(f"              {one.move}")
+    for one in disputes:
+        out.line(f"Disputed      by the {one.role}, who says: {plain(one.claim, 1000)}")
+    for one in rulings:
+        reasons = f": {plain(one.reasons, 1000)}" if one.reasons else ""
+        out.line(f"Ruled         {one.outcome.replace('_', ' ')}, {one.amount} {one.currency} owed, all told{reasons}")
     for one in closings:
         said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
         out.line(f"Books         of the {one.role}: {one.settlement.amount} {one.settlement.currency} owed{said}")
@@ -276,7 +296,8 @@ def _presence(seen: Presence) -> str:
 def _state(engagement: Engagement) -> str:
     due = owed(engagement)
     who = " and ".join(due.who)
-    return f"{engagement.state}; {f'{who} owes {due.why}' if who else due.why}{f' by {due.by}' if due.by else ''}"
+    told = f"{who} {'owes' if len(due.who) == 1 else 'owe'} {due.why}" if who else due.why
+    return f"{engagement.state}; {told}{f' by {due.by}' if due.by else ''}"
 
 
 @contract.command("suspend")
@@ -584,6 +605,8 @@ class _Found(NamedTuple):
     delivered: tuple[Artifact, ...]
     """What the last delivery names."""
     table: _Table | None
+    disputes: list[Dispute]
+    rulings: list[ArbiterRuling]
 
 
 async def _read(home: Home, contract: Digest) -> _Found:
@@ -613,7 +636,11 @@ async def _read(home: Home, contract: Digest) -> _Found:
                     delivered = deliveries[-1] if deliveries else ()
                     tabled = None if engagement.state in ENDED else engagement.tabled
                     table = _on_the_table(tabled, loaded.moves, move.document)
-                    return _Found(engagement, move.document, loaded.facts, closings, wanted, delivered, table)
+                    disputes = [one for one in loaded.moves if isinstance(one, Dispute)]
+                    rulings = [read_ruling(one.ruling) for one in loaded.moves if isinstance(one, Ruling)]
+                    return _Found(
+                        engagement, move.document, loaded.facts, closings, wanted, delivered, table, disputes, rulings
+                    )
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")

@@ -9,11 +9,11 @@ Source: protocol-spec/07-contract.md, section 7.2
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from undersigned.contract.check import DocumentName, read_contract
-from undersigned.contract.terms import Terms
+from undersigned.contract.terms import Evidence, Terms
 from undersigned.encoding import digest_of
 from undersigned.scope import read_scope
 
@@ -86,12 +86,49 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
         ),
         ("Start by", terms.deadlines.start),
         ("Finish by", f"{terms.deadlines.finish}; authority until {terms.deadlines.until}"),
-        ("Evidence", ", ".join(terms.evidence.predicates) or "a statement of the work"),
-        *((("Judged by", terms.evidence.verifier),) if terms.evidence.verifier is not None else ()),
+        ("Evidence", "; ".join(_evidence(terms.evidence))),
+        *_others(terms),
     ]
     lines.append(("State", state))
     width = max(len(label) for label, _ in lines)
     return "\n".join(f"{label.ljust(max(width, WIDTH))}  {plain(value)}" for label, value in lines)
+
+
+def _evidence(evidence: Evidence) -> Iterator[str]:
+    if evidence.sbom is not None:
+        yield f"a bill of materials, {evidence.sbom}"
+    if evidence.c2pa:
+        yield "a C2PA manifest in media"
+    yield ", ".join(evidence.predicates) or "a statement of the work"
+
+
+def _others(terms: Terms) -> Iterator[tuple[str, str]]:
+    """Who else has a part in it, what silence means, what becomes of the data; a part that is not allowed has no
+    line. What its writer may word freely comes last, so that nothing behind it is cut off.
+    """
+    if terms.evidence.verifier is not None:
+        yield "Judged by", terms.evidence.verifier
+    if terms.arbiter is not None:
+        yield "Arbiter", terms.arbiter
+    if terms.reworks:
+        yield "Rework", f"may be asked for {terms.reworks} {'time' if terms.reworks == 1 else 'times'}"
+    yield "Silence", f"where the hirer lets the time for its review pass, the work counts as {terms.on_silence}"
+    if terms.termination.convenience == "notice":
+        yield "Early end", f"without cause, after {terms.termination.notice}"
+    if terms.termination.convenience == "fee" and (fee := terms.termination.fee) is not None:
+        yield "Early end", f"without cause, for {fee.amount} {fee.currency}"
+    if terms.subcontracting.allowed:
+        depth = terms.subcontracting.depth
+        yield "Subcontracts", f"{depth} {'level' if depth == 1 else 'levels'} of others may be hired for it"
+    data = terms.data_handling
+    words = (
+        "not kept" if data.retention == "PT0S" else f"kept for {data.retention} after the end",
+        "may be passed on to who is hired for it" if data.onward else "not passed on",
+        "models may be trained on it" if data.training else "no training",
+        *((f"of the classes {', '.join(data.classes)}",) if data.classes else ()),
+        f"for {data.purpose}",
+    )
+    yield "Data", ", ".join(words)
 
 
 def _party(did: str, organisation: str | None) -> str:

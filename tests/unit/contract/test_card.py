@@ -7,6 +7,7 @@ from undersigned.contract import (
     Evidence,
     Milestone,
     Organisations,
+    Price,
     Settlement,
     Task,
     contract_card,
@@ -71,6 +72,49 @@ def test_the_card_says_who_judges_and_what_is_demanded() -> None:
         "Milestone     40 % of it for first, once met: complete",
     ):
         assert text in card.splitlines()
+
+
+def test_the_card_says_who_else_has_a_part_in_it_and_what_becomes_of_the_data() -> None:
+    """Whoever agrees, or approves it for others, reads nothing else of this."""
+    plainest = contract_card(from_struct(document())).splitlines()
+    assert "Silence       where the hirer lets the time for its review pass, the work counts as accepted" in plainest
+    assert "Data          not kept, not passed on, no training, for this task only" in plainest
+    assert "Rework        may be asked for 1 time" in plainest
+    assert not any(line.startswith(("Arbiter", "Early", "Subc")) for line in plainest)
+    usual = terms()
+    assert "Rework" not in contract_card(from_struct(document(terms=replace(usual, reworks=0))))
+    loose = replace(
+        usual,
+        arbiter="did:web:arbiter.example",
+        reworks=2,
+        on_silence="rejected",
+        evidence=replace(usual.evidence, sbom="SPDX 2.3", c2pa=True),
+        subcontracting=replace(usual.subcontracting, allowed=True, depth=1),
+        termination=replace(usual.termination, convenience="fee", fee=Price(amount="3", currency="EUR")),
+        data_handling=replace(
+            usual.data_handling,
+            retention="P30D",
+            onward=True,
+            training=True,
+            classes=("internal", "public"),
+            purpose="anything at all " * 20,
+        ),
+    )
+    card = contract_card(from_struct(document(terms=loose))).splitlines()
+    for text in (
+        "Evidence      a bill of materials, SPDX 2.3; a C2PA manifest in media; a statement of the work",
+        "Arbiter       did:web:arbiter.example",
+        "Rework        may be asked for 2 times",
+        "Silence       where the hirer lets the time for its review pass, the work counts as rejected",
+        "Early end     without cause, for 3 EUR",
+        "Subcontracts  1 level of others may be hired for it",
+    ):
+        assert text in card
+    told = next(line for line in card if line.startswith("Data"))
+    for text in ("kept for P30D after the end", "may be passed on", "models may be trained on it", "internal, public"):
+        assert text in told
+    notice = replace(usual, termination=replace(usual.termination, convenience="notice", notice="P7D"))
+    assert "Early end     without cause, after P7D" in contract_card(from_struct(document(terms=notice)))
 
 
 def test_the_card_shows_a_contract_with_extensions_of_others() -> None:
