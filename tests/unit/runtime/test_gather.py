@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from integration.hires import until
 from parties import Party
 from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key, make_document
+from undersigned.did.methods import webvh
 from undersigned.encoding import canonicalize
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
 from undersigned.runtime.fetching.fetcher import GathererLimits, asked_by
@@ -796,6 +798,37 @@ async def test_a_history_that_was_rewritten_is_refused() -> None:
         log.entries = full
         publish(here, log)
         assert await gatherer.document(log.did, 300) == kept
+
+
+@pytest.mark.parametrize("ttl", [0, 1, 9])
+async def test_a_controller_does_not_have_each_message_fetch_its_history(ttl: int) -> None:
+    """HIRE-WVH-10: a long one is the work of a tenth of a second, and with a `ttl` of none each message caused it."""
+    clock = Seconds()
+    async with site() as here, recalling(clock) as gatherer:
+        log = log_at(here, ttl=ttl)
+        for _ in range(11):
+            await gatherer.document(log.did)
+            clock.at += 1
+        assert len(here.requests) == 1
+        await gatherer.document(log.did)
+        await gatherer.document(log.did, 0)
+        assert len(here.requests) == 3
+
+
+async def test_what_is_long_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step of it: a log of half a megabyte that is not in canonical form takes a tenth of a second to read."""
+    read, where = webvh.read_log, list[bool]()
+
+    def reading(raw: bytes) -> Any:
+        where.append(threading.current_thread() is threading.main_thread())
+        return read(raw)
+
+    monkeypatch.setattr(webvh, "read_log", reading)
+    async with site() as here, recalling(Seconds()) as gatherer:
+        log = log_at(here)
+        assert (await gatherer.document(log.did)).id == log.did
+    assert where == [False] * len(where)
+    assert where
 
 
 @pytest.mark.parametrize(("ttl", "fetched"), [(0, 3), (100, 2), (86_400, 1)])

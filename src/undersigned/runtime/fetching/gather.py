@@ -36,6 +36,8 @@ FRESH_SECONDS: Final = 300
 """How old a DID document may be for what binds: an acceptance, a seal, an offer, what an issuer said of a party."""
 USUAL_SECONDS: Final = 3600
 """How old it may be for all else."""
+LEAST_SECONDS: Final = 10
+"""So long a history is remembered whatever its controller says: a long one would be verified for each message."""
 _NOWHERE: Final[Mapping[Did, Did]] = MappingProxyType({})
 
 
@@ -143,7 +145,7 @@ class Gatherer(Fetcher):
         kept = self._documents.get(did)
         if kept is None:
             return None
-        age = min(max_age_seconds, kept.history.ttl_seconds) if kept.history else max_age_seconds
+        age = min(max_age_seconds, max(kept.history.ttl_seconds, LEAST_SECONDS)) if kept.history else max_age_seconds
         if not age or self._clock() - kept.since > age:
             return None
         self._documents.move_to_end(did)
@@ -202,6 +204,10 @@ class Gatherer(Fetcher):
         place = self._moved.get(did, did)
         return fetches(place, fetched, local=self.local, methods=methods_for(place, self._resolver))
 
+    async def _wanted(self, did: Did, fetched: Mapping[str, bytes]) -> tuple[str, ...]:
+        """As `_fetches`; a log that came is read beside the event loop."""
+        return await asyncio.to_thread(self._fetches, did, dict(fetched)) if fetched else self._fetches(did, fetched)
+
     async def _resolve(self, did: Did) -> Known:
         started = self._clock()
         limits = self.limits
@@ -212,7 +218,7 @@ class Gatherer(Fetcher):
         try:
             # One deadline for all files of one DID.
             async with asyncio.timeout(limits.seconds):
-                while wanted := [url for url in self._fetches(did, fetched) if url not in fetched]:
+                while wanted := [url for url in await self._wanted(did, fetched) if url not in fetched]:
                     for url in wanted:
                         fetched[url] = await self.fetch(url, max_bytes=max_bytes)
         except TimeoutError as exc:
