@@ -98,7 +98,8 @@ export function readCheckpoint(note, origin, keys) {
 export function checkGrowth(head, before, path) {
   if (!before) return;
   check(head.size !== before.size || head.root.equals(before.root), 'ledger_diverged', 'two roots of one size', path);
-  check(head.size >= before.size || head.at <= before.at, 'ledger_diverged', 'fewer leaves than before', path);
+  const [smaller, larger] = head.size < before.size ? [head, before] : [before, head];
+  check(smaller.size === larger.size || smaller.at <= larger.at, 'ledger_diverged', 'fewer leaves than before', path); // whichever came first
 }
 
 /** What a message says of its sender's log; nothing is verified. @param {any} message @returns {Head | undefined} */

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { digestOfBytes, digestOfHash, fromMultibase, hashOfDigest, jcs, sha256 } from '../src/encoding.js';
-import { contractLeaf, keepHead, leafOf, Log, rootFrom } from '../src/ledger.js';
+import { checkGrowth, contractLeaf, keepHead, leafOf, Log, rootFrom } from '../src/ledger.js';
 import { two, whole } from '../support/peers.js';
 
 /** The root as RFC 6962 defines it. @param {Buffer[]} leaves @returns {Buffer} */
@@ -81,4 +81,16 @@ test('of as many logs as anybody shows only so many are kept', () => {
   keepHead(heads, offer(0, 2));
   keepHead(heads, offer(20000));
   assert.deepEqual([heads.size, heads.has('did:web:0.example'), heads.has('did:web:1.example')], [16384, true, false]);
+});
+
+test('of two checkpoints the one signed later has no fewer leaves, in whatever order they come (HIRE-LOG-05)', () => {
+  const [root, other] = [sha256('root'), sha256('another')];
+  for (const [size, at, held, heldAt, same] of /** @type {const} */ ([
+    [3, 1, 3, 1, true], [3, 2, 3, 1, false], [2, 1, 3, 1, true], [2, 0, 3, 1, true], [2, 2, 3, 1, false], [3, 1, 2, 1, true], [3, 2, 2, 1, true], [3, 0, 2, 1, false],
+  ])) {
+    const one = { size, at, root: size === held && !same ? other : root };
+    const holds = () => checkGrowth(one, { size: held, at: heldAt, root }, '/head');
+    if (same) holds();
+    else assert.throws(holds, { code: 'ledger_diverged', path: '/head' });
+  }
 });
