@@ -200,7 +200,8 @@ def test_the_form_of_expected_failures_is_in_the_help() -> None:
     told = " ".join(run("conform", "--help").out.split())
     assert "[[expected]]" in told
     assert "`reason`" in told
-    assert '--price "AMOUNT CURRENCY"' in told
+    assert "--price PRICE" in told
+    assert "[default: 5.00 EUR]" in told
 
 
 def test_it_lists_without_asking_anybody() -> None:
