@@ -272,6 +272,32 @@ async def test_a_registry_that_does_not_answer_says_nothing(tmp_path: Path) -> N
         listening.close()
 
 
+async def test_a_registry_that_hangs_keeps_nothing_else_from_being_looked_up(tmp_path: Path) -> None:
+    """HIRE-REG-05. Whoever names issuers has it asked, and of issuers there is no end."""
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    hangs = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    serves = await asyncio.start_server(served, "127.0.0.1", 0)
+    ports = [server.sockets[0].getsockname()[1] for server in (hangs, serves)]
+    home = asking(tmp_path / "acme", f"http://localhost:{ports[0]}/v2")
+    try:
+        async with keeper(home, seconds=1.0) as registries:
+            issuers = [Party(f"issuer {number}").did for number in range(40)]
+            asked = [asyncio.create_task(registries.word(did, "EndorsementCredential", "sbom")) for did in issuers]
+            await asyncio.sleep(0.1)
+            assert await registries._gatherer.fetch(f"http://localhost:{ports[1]}/", timeout_seconds=0.5) == b"{}"
+            words = await asyncio.wait_for(asyncio.gather(*asked), 3)
+            assert {(word.edges, len(word.failures)) for word in words} == {((), 2)}
+    finally:
+        hangs.close()
+        serves.close()
+
+
 @pytest.mark.parametrize(
     "more",
     [

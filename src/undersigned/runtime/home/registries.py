@@ -33,6 +33,8 @@ from .home import Home
 __all__ = ["RegistryKeeper", "RegistryWord"]
 
 MOST_KEPT: Final = 4096
+AT_ONCE: Final = 8
+"""Questions to one registry: whoever names issuers has it asked, and where it hangs, all else is looked up still."""
 
 
 class RegistryWord(Struct, frozen=True):
@@ -53,6 +55,7 @@ class RegistryKeeper:
         self._gatherer = gatherer
         self._clock = clock
         self._kept: OrderedDict[RegistryAsk, RegistryAnswer] = OrderedDict()
+        self._places = {registry.url: asyncio.Semaphore(AT_ONCE) for registry in home.registries}
 
     async def word(self, issuer: Did, credential_type: str, capability: str | None) -> RegistryWord:
         """Whom the registries entitle to attest this, as far as `issuer` is concerned; nothing if none is configured.
@@ -89,9 +92,13 @@ class RegistryKeeper:
         if (token := self._home.registry_token(ask.registry)) is not None:
             headers.append(("Authorization", f"Bearer {token}"))
         try:
-            raw = await self._gatherer.fetch(ask.url, max_bytes=MAX_ANSWER_BYTES, headers=tuple(headers), body=ask.body)
-        except UndersignedError as exc:
-            text = f"{ask.url} did not say whether {ask.authority} lets {ask.entity}: {exc.message}"
+            async with asyncio.timeout(self._gatherer.limits.seconds), self._places[ask.registry.url]:
+                raw = await self._gatherer.fetch(
+                    ask.url, max_bytes=MAX_ANSWER_BYTES, headers=tuple(headers), body=ask.body
+                )
+        except (UndersignedError, TimeoutError) as exc:
+            why = exc.message if isinstance(exc, UndersignedError) else "it is asked too much at once"
+            text = f"{ask.url} did not say whether {ask.authority} lets {ask.entity}: {why}"
             raise CredentialError("registry_unavailable", text) from exc
         answer = read_answer(raw, ask, self._clock.now())
         self._kept[ask] = answer
