@@ -123,6 +123,8 @@ class Beliefs:
         """All of a decision's, where no link or accusation that they stand on has a status."""
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
+        self._unrevoked: set[Digest] = set()
+        """Credentials that nobody had withdrawn in this state of the graph."""
         self.asks_registries = bool(agent.home.registries)
         """Whether somebody may be entitled who is in no graph of ours: then nobody can list all who are."""
         self._registries = RegistryKeeper(agent.home, agent.gatherer, agent.clock)
@@ -264,10 +266,19 @@ class Beliefs:
 
     def _revoked_before(self, digest: Digest) -> bool:
         self._follow_in_round()
+        if self.learned.revoked(digest):
+            return True
+        if self._store is None or digest in self._unrevoked:
+            return False
         try:
-            return self._store is not None and self._store.revoked(digest)
+            found = self._store.revoked(digest)
         except LedgerError as error:
             raise self._unreadable(error) from error
+        if not found:
+            if len(self._unrevoked) >= MAX_KEPT:
+                self._unrevoked.clear()
+            self._unrevoked.add(digest)
+        return found
 
     def _links(self, answers: Answers, against: Collection[Digest]) -> list[Credential]:
         """The credentials of the links of these answers, and of accusations, as far as they have a status."""
@@ -383,6 +394,7 @@ class Beliefs:
         """Has all asked anew."""
         self._kept.clear()
         self._settled.clear()
+        self._unrevoked.clear()
         self._forgotten += 1
 
     def _follow(self) -> None:

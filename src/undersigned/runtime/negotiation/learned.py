@@ -86,6 +86,10 @@ class Learned:
         """Edges that are not written yet as what they are."""
         return {digest for digest, status in self._statuses.items() if status != "good"}
 
+    def revoked(self, credential: Digest) -> bool:
+        """Whether it is one that was found to be revoked, and that is not written yet."""
+        return self._statuses.get(credential) == "revoked"
+
     async def learn(self, credentials: Iterable[Credential], *, holder: Did, now: bool = False) -> None:
         """Takes the edges of credentials that are verified, can count, are clear now, and are not its `holder`'s own.
 
