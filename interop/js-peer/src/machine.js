@@ -29,7 +29,7 @@ const MAX_OFFERED = 8 * 1024 * 1024;
 /** Documents of the other side that are kept: each may have 64 KiB, and costs it nothing (HIRE-LIM-05). */
 const MAX_DOCUMENTS = 128;
 /** Characters of those of one DID together. */
-const MAX_DOCUMENT_TEXT = 1024 * 1024;
+const MAX_DOCUMENT_TEXT = 256 * 1024;
 /** Moves that show what a seal held back would be worth. */
 const OVERTAKING = new Set(['Delivery', 'Review']);
 

@@ -27,7 +27,7 @@ MAX_DOCUMENTS: Final = MAX_PACKED // 2
 """Documents of one DID that are stored with one engagement: each may have 64 KiB, and costs its publisher nothing. What
 a pack brings beside them, such as those of an issuer that is looked up for decisions, has room, and all of it holds.
 """
-MAX_DOCUMENT_BYTES: Final = 1024 * 1024
+MAX_DOCUMENT_BYTES: Final = 256 * 1024
 """Bytes of them together: each new one is compared with all, which are read again after each rest."""
 _NONE: Final[frozenset[Digest]] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
