@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
 from undersigned.encoding import digest_of, from_struct, shift
+from undersigned.errors import RemoteProtocolError
 from undersigned.messages import Limits, Tender
-from undersigned.protocol import HIRER, PROVIDER, Owe, legal
+from undersigned.protocol import HIRER, PROVIDER, Owe, Received, apply, basis, legal, performance
+from undersigned.protocol.deadlines import BREACH_SECONDS
 from undersigned.testing import (
     ARTIFACT,
     NOON,
     Actor,
     Playbook,
+    Say,
+    acceptance,
+    amendment,
+    approval,
+    approval_request,
     bid,
+    breach,
+    closing,
+    dispute,
     inquiry,
     minutes,
     offer,
     presentation,
     profile,
+    release,
+    ruling,
+    seal,
+    terminate,
     terms_for,
     withdraw,
 )
@@ -282,3 +298,146 @@ def test_the_times_of_a_tender_may_be_one() -> None:
     said = {"opens": PROVIDER, "limits": Limits(rounds=1, bytes=100_000)}
     playbook.hirer >> inquiry(**said, tender=replace(tender(), bids_close=at, reveal_by=at, award_by=at))
     playbook.agree("inquired")
+
+
+# --- under a contract
+
+
+@pytest.mark.parametrize(("after", "granted", "taken"), [(0, True, True), (1, True, False), (1, False, True)])
+def test_a_question_is_granted_until_its_last_instant(after: int, granted: bool, taken: bool) -> None:
+    """HIRE-LIF-19: afterwards it is a no, which may still be said."""
+    playbook = Playbook("working")
+    playbook.provider >> approval_request()
+    playbook.advance(minutes(30) + after)
+    if taken:
+        playbook.hirer >> approval(granted=granted)
+    else:
+        playbook.refused("wrong_state", lambda: playbook.hirer >> approval(granted=granted))
+
+
+@pytest.mark.parametrize(
+    ("after", "taken"), [(0, False), (1, True), (BREACH_SECONDS, True), (BREACH_SECONDS + 1, False)]
+)
+def test_the_right_that_a_breach_gives_begins_and_ends(after: int, taken: bool) -> None:
+    """HIRE-LIF-20: after `cureBy`, for 30 days, by the clock of who claimed it."""
+    playbook = Playbook("working")
+    claimed = playbook.hirer >> breach()
+    playbook.advance(minutes(60) + after)
+    ended = terminate("breach", names=claimed.digest)
+    if taken:
+        playbook.hirer >> ended
+    else:
+        playbook.refused("wrong_state", lambda: playbook.hirer >> ended)
+
+
+@pytest.mark.parametrize(("say", "role"), [(breach, HIRER), (breach, PROVIDER), (approval_request, PROVIDER)])
+def test_only_so_many_are_open(say: Callable[[], Say], role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each side's; the other's take no place of them."""
+    monkeypatch.setattr(performance, "MAX_OPEN", 2)
+    playbook = Playbook("working")
+    side = playbook.side(role)
+    for other in (playbook.hirer, playbook.provider):
+        if say is breach:
+            other >> say()
+    for _ in range(1 if say is breach else 2):
+        side >> say()
+    playbook.refused("round_limit", lambda: side >> say())
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("disputed", ()),
+        ("closing", ((HIRER, closing()),)),
+        ("working", ((PROVIDER, release()), (HIRER, acceptance()), (PROVIDER, seal()))),
+    ],
+)
+def test_one_dispute_before_a_release_and_the_own_closing(state: str, said: tuple[tuple[str, Say], ...]) -> None:
+    """It is not offered, either."""
+    playbook = Playbook(state)
+    for role, say in said:
+        playbook.side(role) >> say
+    assert "Dispute" not in legal(playbook.hirer.party.engagement, HIRER)
+    playbook.refused("wrong_state", lambda: playbook.hirer >> dispute())
+
+
+def test_of_two_disputes_that_cross_both_stand_and_one_moves() -> None:
+    """HIRE-LIF-17: which came second is recorded and moves nothing."""
+    playbook = Playbook("delivered")
+    with playbook.held():
+        playbook.hirer >> dispute()
+        playbook.provider >> dispute()
+    playbook.agree("disputed")
+    for party in playbook.parties.values():
+        assert party.engagement.contract is not None
+        assert len(party.engagement.contract.disputes) == 2
+
+
+def test_a_ruling_that_comes_after_all_counts_for_who_knows_that_none_was_waited_for() -> None:
+    """HIRE-LIF-17: its sender had seen the end for want of one."""
+    playbook = Playbook("disputed")
+    playbook.advance(minutes(24 * 60) + 1)
+    playbook.hirer >> terminate("no_ruling")
+    assert "Ruling" in legal(playbook.provider.party.engagement, PROVIDER)
+    playbook.provider >> ruling()
+    for party in playbook.parties.values():
+        assert basis(party.engagement) == "ruling"
+        assert "Ruling" not in legal(party.engagement, HIRER) or party.role == PROVIDER
+
+
+def test_books_are_closed_by_silence_alone_while_a_review_is_owed() -> None:
+    """Another basis has no row there."""
+    playbook = Playbook("delivered")
+    playbook.advance(minutes(24 * 60))
+    for claimed in ("review", "terminate"):
+        playbook.refused("wrong_state", lambda claimed=claimed: playbook.provider >> closing(basis=claimed))
+    playbook.provider >> closing(basis="silence")
+
+
+def test_offers_are_counted_one_by_one() -> None:
+    """HIRE-NEG-08: those of both sides together."""
+    playbook = Playbook("ready", first=inquiry(rounds=2))
+    playbook.hirer >> offer()
+    playbook.provider >> offer()
+    assert "Offer" not in legal(playbook.hirer.party.engagement, HIRER)
+    playbook.refused("round_limit", lambda: playbook.hirer >> offer())
+
+
+@pytest.mark.parametrize(("spare", "taken"), [(0, True), (-1, False)])
+def test_a_negotiation_has_its_bytes_to_the_last(spare: int, taken: bool) -> None:
+    """HIRE-NEG-22: and a refused move is not counted."""
+    playbook = Playbook("ready")
+    party, move = playbook.provider.party, playbook.hirer.forge(offer())
+    talks = party.engagement.talks
+    assert talks is not None
+    tight = replace(party.engagement, talks=replace(talks, bytes=talks.used + len(move.raw) + spare))
+    if taken:
+        after = apply(tight, Received(move, party.now)).talks
+        assert after is not None
+        assert after.used == after.bytes
+    else:
+        with pytest.raises(RemoteProtocolError) as refused:
+            apply(tight, Received(move, party.now))
+        assert refused.value.code == "too_large"
+
+
+def test_only_who_waited_for_it_calls_a_seal_late() -> None:
+    """HIRE-NEG-17: the offerer had recorded the acceptance in time."""
+    playbook = Playbook("accepted-by-provider")
+    playbook.advance(minutes(10) + 121)
+    playbook.hirer >> seal()
+    held = {role: party.engagement.contract for role, party in playbook.parties.items()}
+    assert {role: one.late_seal for role, one in held.items() if one is not None} == {HIRER: False, PROVIDER: True}
+    playbook.refused("wrong_party", lambda: playbook.hirer >> terminate("late_seal"))
+    playbook.provider >> terminate("late_seal")
+
+
+@pytest.mark.parametrize("say", [approval_request, breach, amendment])
+def test_any_move_of_the_provider_is_a_sign_of_life(say: Callable[[], Say]) -> None:
+    """HIRE-LIF-24: whatever it is about."""
+    playbook = Playbook("working")
+    playbook.advance(minutes(5))
+    playbook.provider >> say()
+    contract = playbook.hirer.party.engagement.contract
+    assert contract is not None
+    assert contract.heard_at == playbook.hirer.party.now

@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from undersigned.encoding import shift
+from undersigned.messages import Tender
 from undersigned.protocol import (
     HIRER,
     PROVIDER,
     REPEAT_SECONDS,
     Acknowledge,
     Finished,
+    Free,
     Owe,
     Repeat,
+    Reserve,
     owed,
     pending,
     wake_at,
 )
 from undersigned.protocol.pending import PUT_AWAY_SECONDS, _attempts, _next_repeat
-from undersigned.testing import PATHS, Playbook, acceptance, minutes, offer, receipt, seal, start, sync, withdraw
+from undersigned.testing import (
+    ARTIFACT,
+    NOON,
+    PATHS,
+    Playbook,
+    Say,
+    acceptance,
+    amendment,
+    approval_request,
+    bid,
+    breach,
+    closing,
+    delivery,
+    inquiry,
+    minutes,
+    offer,
+    receipt,
+    review,
+    seal,
+    start,
+    suspend,
+    sync,
+    terminate,
+    withdraw,
+)
 
 OWED = {
     "-": ((HIRER,), ("Inquiry",)),
@@ -212,6 +241,131 @@ def test_a_start_that_is_past_is_not_offered_any_more() -> None:
     playbook = Playbook("sealed")
     playbook.advance(minutes(60, seconds=1))
     assert [effect.moves for effect in _of(playbook.hirer.party, Owe)] == [("Cancel",)]
+
+
+def _tender(to: str) -> Playbook:
+    closes = shift(NOON, minutes(30))
+    tender = Tender(
+        id="urn:uuid:11111111-1111-4111-8111-111111111111",
+        sealed=True,
+        bids_close=closes,
+        reveal_by=shift(NOON, minutes(60)),
+        award_by=shift(NOON, minutes(90)),
+        rule={"lowest": "price"},
+    )
+    playbook = Playbook("ready", first=inquiry(opens=PROVIDER, rounds=1, tender=tender))
+    if to == "committed":
+        playbook.provider >> bid(ARTIFACT, valid_for=minutes(120))
+    return playbook
+
+
+def _after(state: str, *said: tuple[str, Say]) -> Callable[[], Playbook]:
+    def made() -> Playbook:
+        playbook = Playbook(state)
+        for role, say in said:
+            playbook.side(role) >> say
+        return playbook
+
+    return made
+
+
+REACHED: dict[str, Callable[[], Playbook]] = {
+    **{state: _after(state) for state in PATHS},
+    "a tender": lambda: _tender("ready"),
+    "a sealed bid": lambda: _tender("committed"),
+    "somebody waits": _after("offered-by-hirer", (PROVIDER, receipt(waiting_until=shift(NOON, minutes(30))))),
+    "a change offered": _after("working", (PROVIDER, amendment())),
+    "a change accepted": _after("working", (PROVIDER, amendment()), (HIRER, acceptance())),
+    "a change accepted, and work delivered": _after(
+        "working", (HIRER, amendment()), (PROVIDER, acceptance()), (PROVIDER, delivery())
+    ),
+    "a question": _after("working", (PROVIDER, approval_request())),
+    "a question while it is suspended": _after("working", (PROVIDER, approval_request()), (HIRER, suspend())),
+    "a breach": _after("working", (HIRER, breach())),
+    "a rework": _after("delivered", (HIRER, review("rework"))),
+    "one has closed": _after("closing", (HIRER, closing())),
+}
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("reached", REACHED)
+def test_nothing_becomes_due_or_ends_at_an_instant_that_wakes_nobody(reached: str, heard: bool) -> None:
+    """From one waking to the next, exclusive, the same is due: else it would be done late, or not at all."""
+    playbook = REACHED[reached]()
+    if heard:
+        for side in (playbook.hirer, playbook.provider):
+            side >> sync()
+    for party in playbook.parties.values():
+        at, engagement = party.now, party.engagement
+        for _ in range(60):
+            due, then = pending(engagement, at), wake_at(engagement, at)
+            last = shift(then or at, -1) if then else shift(at, 400 * 24 * 3600)
+            assert pending(engagement, last) == due, f"{party.role}: something changed between {at} and {last}"
+            if then is None:
+                break
+            at = then
+
+
+@pytest.mark.parametrize(
+    ("reached", "who", "moves", "reason"),
+    [
+        ("a sealed bid", PROVIDER, ("Withdraw",), None),
+        ("a change accepted, and work delivered", HIRER, ("Withdraw",), "overtaken"),
+        ("a question while it is suspended", HIRER, ("Approval",), None),
+    ],
+)
+def test_what_is_owed_beside_the_state(reached: str, who: str, moves: tuple[str, ...], reason: str | None) -> None:
+    """A bid is not opened before bids close; what was overtaken, or ended, is answered with that."""
+    playbook = REACHED[reached]()
+    assert (moves, reason) in [(one.moves, one.reason) for one in _of(playbook.side(who).party, Owe)]
+
+
+def test_after_an_end_an_accepted_change_is_answered_with_it() -> None:
+    """HIRE-LAN-04: its offerer owes that to whoever accepted, and nothing else."""
+    playbook = REACHED["a change accepted"]()
+    playbook.hirer >> terminate("key_compromised")
+    (answer,) = [one for one in _of(playbook.provider.party, Owe) if one.about is not None]
+    assert (answer.moves, answer.reason) == (("Withdraw",), "ended")
+
+
+def test_an_acceptance_that_came_late_is_answered_with_that() -> None:
+    """HIRE-NEG-09: and with nothing else."""
+    playbook = Playbook("ready")
+    playbook.hirer >> offer(valid_for=minutes(5))
+    playbook.advance(minutes(5, seconds=1))
+    playbook.provider >> acceptance()
+    assert [(one.moves, one.reason) for one in _of(playbook.hirer.party, Owe)] == [(("Withdraw",), "offer_expired")]
+
+
+def test_what_somebody_waited_for_is_over_with_the_next_move() -> None:
+    """HIRE-NEG-10: the other side's offer has its own patience."""
+    playbook = REACHED["somebody waits"]()
+    assert "waits for person" in owed(playbook.hirer.party.engagement).why
+    playbook.provider >> offer()
+    for party in playbook.parties.values():
+        assert party.engagement.pause is None
+
+
+def test_repeats_count_from_the_oldest_move_without_a_receipt() -> None:
+    """HIRE-CHN-12: a later one does not put it off."""
+    playbook = Playbook("accepted-by-provider")
+    playbook.hold()
+    playbook.hirer >> seal()
+    playbook.advance(REPEAT_SECONDS[0] - 1)
+    playbook.hirer >> start()
+    playbook.lose()
+    playbook.advance(1)
+    assert len(_of(playbook.hirer.party, Repeat)) == 1
+
+
+def test_what_a_countered_offer_held_is_free() -> None:
+    """HIRE-NEG-21: and what the offer on the table holds is not."""
+    playbook = Playbook("offered-by-hirer")
+    hirer, first = playbook.hirer.party, playbook.hirer.party.engagement.sent[-1]
+    assert _of(hirer, Free) == []
+    playbook.provider >> offer()
+    assert [one.digest for one in _of(hirer, Free)] == [first]
+    assert [one.digest for one in _of(playbook.provider.party, Reserve)] == [hirer.engagement.got[-1]]
 
 
 def _of(party, kind) -> list:
