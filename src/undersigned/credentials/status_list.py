@@ -329,9 +329,9 @@ def read_status_list(credential: Credential, *, url: str, issuer: Did) -> Status
         raise _unavailable(f"expected a list of {issuer}; came one of {credential.issuer!a:.200}", "/issuer")
     if STATUS_LIST not in credential.types:
         raise _invalid(f"expected {STATUS_LIST}; came {credential.types!a:.200}", "/type")
-    if credential.json.get("id", url) != url:
-        # One list shown in place of another would give the bits of other credentials.
-        raise _invalid(f"expected the list {url}; came {credential.json['id']!a:.200}", "/id")
+    if credential.json.get("id") != url:
+        # One list shown in place of another would give the bits of other credentials; one that names no place, too.
+        raise _invalid(f"expected the list {url}; came {credential.json.get('id')!a:.200}", "/id")
     if credential.has_status:
         raise _invalid("a list has no status of its own", "/credentialStatus")
     if len(credential.subjects) != 1:

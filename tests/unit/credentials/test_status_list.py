@@ -226,6 +226,14 @@ def test_what_its_issuer_signed_and_is_no_list_is_invalid(change: dict[str, Any]
     assert code_of(listed, made(**change)) == "status_invalid"
 
 
+def test_a_list_that_does_not_say_where_it_lies_could_be_any_of_its_issuer() -> None:
+    """HIRE-STA-03: who serves it chooses which."""
+    document = made()
+    del document["id"], document["proof"]
+    signed = ISSUER.prove(document, credential_config("eddsa-jcs-2022", ISSUER.method, NOW))
+    assert code_of(listed, signed) == "status_invalid"
+
+
 def test_how_long_it_may_be_kept() -> None:
     """HIRE-STA-05."""
     for milliseconds, seconds in ((0, 0), (999, 0), (1000, 1), (10**12, 86_400)):

@@ -303,7 +303,7 @@ SERVED: dict[str, tuple[Callable[[StatusHost], bytes], str]] = {
     "the old name": (_header(alg="EdDSA"), "clear"),
     "a line after it": (lambda host: host.text(host.list()) + b"\n", "clear"),
     "in an envelope": (lambda host: canonicalize(enveloped_credential(host.text(host.list()).decode())), "clear"),
-    "without an id": (lambda host: host.text({n: v for n, v in host.list().items() if n != "id"}), "clear"),
+    "without an id": (lambda host: host.text({n: v for n, v in host.list().items() if n != "id"}), "status_invalid"),
     "no algorithm": (_header(alg="none"), "status_unavailable"),
     "another algorithm": (_header(alg="ES256"), "status_unavailable"),
     "typed as a presentation": (_header(typ="vp+jwt", cty="vp"), "status_unavailable"),
