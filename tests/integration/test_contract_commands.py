@@ -395,6 +395,47 @@ def test_a_dispute_is_put_and_ruled_on(hired: Hire) -> None:
     assert "Ruled for provider, 3.5 EUR owed, all told" in hired.told(globex)
 
 
+def test_an_arbiter_rules_by_commands_alone(hired: Hire) -> None:
+    """HIRE-LIF-22, HIRE-LIF-31: from a pack, by who the terms name, once; and each side carries what it was given."""
+    acme, globex, folder = hired.acme, hired.globex, hired.folder
+    made = run("init", folder / "arbiter", "--url", "https://arbiter.example", "--json").values[0]
+    hired.on(acme, "amend", "--arbiter", made["did"])
+    table = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
+    hired.on(globex, "accept", table["document"])
+    hired.until(acme, lambda shown: shown["terms"].get("arbiter") == made["did"])
+
+    def ruled(owed: str, *words: object, by: object = folder / "arbiter") -> Ran:
+        said = ("rule", folder / "pack.zip", "for_provider", "--owed", owed, "--reason", "It was never asked for.")
+        return run(*said, "--out", folder / "ruling.json", "--home", by, "--force", "--json", *words)
+
+    def packed(home: Home) -> None:
+        assert run("export", hired.contract, "--home", home.path, "--out", folder / "pack.zip", "--force").code == 0
+
+    packed(acme)
+    assert ruled("3.5 EUR").error["code"] == "wrong_state", "nobody disputes anything"
+    put = hired.on(acme, "dispute", "--claim", "It is short.").values[0]
+    hired.until(globex, lambda shown: shown["state"] == "disputed")
+    packed(globex)
+    assert (ruled("3.5 EUR", by=acme.path).code, ruled("3.5 EUR", by=acme.path).error["code"]) == (
+        4,
+        "attester_not_trusted",
+    )
+    assert ruled("-1 EUR").code == 2
+    assert ruled("3.5 EUR").values[0]["dispute"] == put["move"]
+    first = (folder / "ruling.json").read_bytes()
+    packed(acme)
+    assert ruled("3.5 EUR").code == 0
+    assert (folder / "ruling.json").read_bytes() == first, "the same is said again by the same bytes"
+    assert ruled("0 EUR").error["code"] == "conflicting_message"
+    assert (folder / "ruling.json").read_bytes() == first
+    carried = hired.on(globex, "dispute", "--ruling", folder / "ruling.json")
+    assert carried.values[0]["state"] in ("closing", "closed")
+    hired.hire.end()
+    assert [(one["basis"], one["settlement"]["amount"]) for one in _closings(acme)] == [("ruling", "3.5")] * 2
+    packed(acme)
+    assert ruled("0 EUR", "--again").error["code"] == "wrong_state", "the books are closed"
+
+
 @pytest.mark.parametrize("killed_at", ["answering", "taken"])
 def test_an_order_is_carried_out_once_whenever_its_peer_is_killed(tmp_path: Path, killed_at: str) -> None:
     """HIRE-LIF-13: killed between carrying it out and answering, or before, the next process leaves one `Breach`."""

@@ -55,6 +55,7 @@ _COMMANDS = {
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "judge": ("evidence", "judge", "State, as the verifier that a contract names, whether the work is accepted."),
+    "rule": ("evidence", "rule", "Rule, as the arbiter that a contract names, on a dispute: what is owed."),
     "tamper": ("evidence", "tamper", "Make a pack that must not verify, to try out a verifier."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
     "credentials": (

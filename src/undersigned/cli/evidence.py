@@ -1,12 +1,14 @@
-"""Commands about evidence: `export`, `verify`, `judge`, `tamper`."""
+"""Commands about evidence: `export`, `verify`, `judge`, `rule`, `tamper`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from undersigned.contract import Ruled
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError, VerificationError
@@ -24,7 +26,9 @@ from undersigned.runtime import (
     left_out,
     naming,
     open_file,
+    parse_price,
     read_file,
+    rule_on_pack,
 )
 from undersigned.transparency import Verifier, read_verifier
 
@@ -32,10 +36,11 @@ from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_named, ou
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
-__all__ = ["export", "export_to", "judge", "read_document_file", "tamper", "verify"]
+__all__ = ["export", "export_to", "judge", "read_document_file", "rule", "tamper", "verify"]
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 """As of one that is fetched."""
+_OF_A_RULING = ("contract", "dispute", "outcome", "amount", "currency")
 KIND_NAMES = {
     "approval": ("approval",),
     "artifact": ("artifact",),
@@ -202,6 +207,47 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     write_new(file, written, force=force)
     out.value({"statement": str(file), "digest": digest_bytes(written), "result": result.upper()})
     out.line(f"{file}: {result.upper()}; the hirer carries it with {typed('contract judge CONTRACT {}', file)}")
+
+
+@click.command()
+@click.argument("pack", type=FilePath(path_type=Path))
+@click.argument("outcome", type=click.Choice(list(get_args(Ruled))))
+@click.option("--owed", required=True, metavar="PRICE", help="What the hirer owes, all told; may be 0.")
+@click.option("--reason", "reasons", required=True, metavar="TEXT", help="Why; both sides read it.")
+@out_option("File for the signed ruling, which either side carries with 'contract dispute --ruling'.", required=True)
+@FORCE_OPTION
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Sign it although this folder has ruled otherwise on the same dispute: each side could carry one.",
+)
+@HOME_OPTION
+@command
+async def rule(
+    out: Out,
+    pack: Path,
+    outcome: Ruled,
+    owed: str,
+    reasons: str,
+    file: Path,
+    force: bool,
+    again: bool,
+    home: str | None,
+) -> None:
+    """Rule, as the arbiter that a contract names, on the dispute about it: who is right, and what is owed.
+
+    PACK is the evidence pack of either side, made since the dispute; it is checked as by 'verify', and has the claim,
+    the terms and all that was said. What was signed is kept in the state folder. Both sides fetch your DID document
+    when it comes: serve it.
+    """
+    data, now = read_file(pack, MAX_ARCHIVE_BYTES), SystemClock().now()
+    due = parse_price(owed, "--owed")
+    ruling = await rule_on_pack(out.home(home), data, outcome=outcome, owed=due, reasons=reasons, now=now, again=again)
+    written = canonicalize(ruling)
+    write_new(file, written, force=force)
+    out.value({"ruling": str(file), "digest": digest_bytes(written), **{name: ruling[name] for name in _OF_A_RULING}})
+    carried = typed("contract dispute {} --ruling {}", str(ruling["contract"]), file)
+    out.line(f"{file}: {outcome}, {due.amount} {due.currency} owed; either side carries it with {carried}")
 
 
 @click.command()

@@ -42,7 +42,7 @@ from undersigned.runtime.evidence.decisions import (
 )
 from undersigned.runtime.evidence.establishments import Imported, import_establishment
 from undersigned.runtime.evidence.export import ABSENT, Absent, export_pack, left_out
-from undersigned.runtime.evidence.judging import judge_pack
+from undersigned.runtime.evidence.judging import judge_pack, rule_on_pack
 from undersigned.runtime.evidence.reliance import open_engagements
 from undersigned.runtime.evidence.tracing import OwnEvidence, gather_evidence, verified_pack
 from undersigned.runtime.evidence.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
@@ -253,6 +253,7 @@ __all__ = [
     "recorded_decisions",
     "replay_decision",
     "rotate_key",
+    "rule_on_pack",
     "seal_key",
     "sign_approval",
     "sign_record",

@@ -1,24 +1,38 @@
-"""The verdict of a verifier that a contract names, on what was delivered under it: from an evidence pack alone.
+"""The verdict of a verifier and the ruling of an arbiter that a contract names: from an evidence pack alone.
 
-The verifier takes no part in the engagement. It gets the hirer's pack, looks at it with what it has, and signs a
-statement of acceptance; the hirer's peer carries that in its `Review`.
+Neither takes part in the engagement. The verifier gets the hirer's pack, looks at it with what it has, and signs a
+statement of acceptance; the hirer's peer carries that in its `Review`. The arbiter gets the pack of either side while
+they dispute, and signs what is owed; either side's peer carries that in a `Ruling`.
 
-Source: protocol-spec/08-attestation-and-evidence.md, HIRE-ATT-06
+Source: protocol-spec/08-attestation-and-evidence.md, HIRE-ATT-06; protocol-spec/07-contract.md, section 7.11
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae, payload_digests
-from undersigned.encoding import Digest, Instant, JsonObject, canonicalize
+from undersigned.contract import Price, Ruled, read_ruling, ruling_config
+from undersigned.did import DidDocument
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Did,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    decode_json,
+)
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
-from undersigned.evidence import check_pack, sealed_of, terms_at
-from undersigned.messages import Delivery
-from undersigned.runtime.files import write_whole
+from undersigned.evidence import Case, Report, check_pack, sealed_of, terms_at
+from undersigned.messages import Delivery, Dispute
+from undersigned.proof import JCS_SUITE_OF, attach, prepare
+from undersigned.runtime.files import read_file, write_whole
 from undersigned.runtime.home.home import Home
+from undersigned.runtime.signers import PrivateKey
 
-__all__ = ["judge_pack"]
+__all__ = ["judge_pack", "rule_on_pack"]
 
 
 async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, again: bool = False) -> JsonObject:
@@ -32,10 +46,7 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
             in it waits for a verdict.
         ConfigurationError: `key_unavailable`.
     """
-    report, case = check_pack(pack, now=now)
-    for step in report.steps:
-        if not step.ok:
-            raise VerificationError(step.code, f"step {step.number}, {step.name}: {step.detail}")
+    report, case = _holding(pack, now)
     deliveries = [
         (one.number, message.digest, body)
         for one, message in case.verified
@@ -47,12 +58,7 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
     if passed and delivery.statements and not case.statements[digest]:
         said = next(step.detail for step in report.steps if step.name == "statements")
         raise VerificationError("attestation_binding", f"what was delivered is not what it is stated to be: {said}")
-    named, own = terms_at(case, number).evidence.verifier, home.document()
-    if named != own.id:
-        raise PolicyError("attester_not_trusted", f"the terms name {named or 'no verifier'}; this is {own.id}")
-    method, key = next(iter(own.methods("assertionMethod")), ""), home.key()
-    if not method or own.key_for(method, "assertionMethod", now=now) != key.public_key:
-        raise ConfigurationError("key_unavailable", f"the private key is not the first one that {own.id} publishes")
+    own, method, key = _named(home, terms_at(case, number).evidence.verifier, "verifier", now)
     other = _kept(home, digest, passed=not passed)
     if other.exists() and not again:
         said = f"for this delivery this folder has signed {_result(not passed)} before: {other}"
@@ -73,6 +79,74 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
     # On disk before anybody has it.
     write_whole(_kept(home, digest, passed=passed), canonicalize(statement))
     return statement
+
+
+async def rule_on_pack(
+    home: Home, pack: bytes, *, outcome: Ruled, owed: Price, reasons: str, now: Instant, again: bool = False
+) -> JsonObject:
+    """The signed ruling of the owner of `home` on the dispute in this pack: who is right, and what the hirer owes, all
+    told. It is kept, so that no other is signed on the same dispute unless `again` says so: each side could carry one.
+
+    Raises:
+        VerificationError: The pack does not hold; with the code and the step that says so.
+        LocalProtocolError: `conflicting_message`: another ruling on it was signed before.
+        PolicyError: `attester_not_trusted`: the terms in force name another arbiter; `wrong_state`: nothing in it waits
+            for a ruling.
+        FormatError: `schema_violation`: no ruling can say that.
+        ConfigurationError: `key_unavailable`.
+    """
+    report, case = _holding(pack, now)
+    found = [(one.number, message.digest) for one, message in case.verified if isinstance(message.message, Dispute)]
+    # After a dispute that ended for want of a ruling one still counts, until the books are closed (HIRE-LIF-33).
+    if report.state not in ("disputed", "closing") or not found:
+        raise PolicyError("wrong_state", f"no dispute waits for a ruling in state {report.state or '-'}")
+    number, dispute = found[0]
+    _, method, key = _named(home, terms_at(case, number).arbiter, "arbiter", now)
+    said: JsonObject = {
+        "contract": sealed_of(case).digest,
+        "dispute": dispute,
+        "outcome": outcome,
+        "amount": owed.amount,
+        "currency": owed.currency,
+        "reasons": reasons,
+    }
+    kept = home.verdicts / "ruled" / f"{dispute}.json"
+    if kept.exists():
+        before = decode_json(read_file(kept), FOREIGN_LIMITS)
+        if isinstance(before, dict) and said.items() <= before.items():
+            return before
+        if not again:
+            raise LocalProtocolError("conflicting_message", f"on this dispute this folder has ruled before: {kept}")
+    document: JsonObject = {
+        "@context": "https://w3id.org/hire/v1",
+        "id": uuid4().urn,
+        "type": "ArbiterRuling",
+        **said,
+    }
+    read_ruling(document)
+    config = ruling_config(JCS_SUITE_OF[key.public_key.kind], method, now)
+    ruling = attach(document, config, await key.sign(prepare(document, config, key.public_key.kind)))
+    write_whole(kept, canonicalize(ruling))
+    return ruling
+
+
+def _holding(pack: bytes, now: Instant) -> tuple[Report, Case]:
+    report, case = check_pack(pack, now=now)
+    for step in report.steps:
+        if not step.ok:
+            raise VerificationError(step.code, f"step {step.number}, {step.name}: {step.detail}")
+    return report, case
+
+
+def _named(home: Home, named: Did | None, what: str, now: Instant) -> tuple[DidDocument, str, PrivateKey]:
+    """Our document, and the method and key that sign, if the terms name us."""
+    own = home.document()
+    if named != own.id:
+        raise PolicyError("attester_not_trusted", f"the terms name {named or f'no {what}'}; this is {own.id}")
+    method, key = next(iter(own.methods("assertionMethod")), ""), home.key()
+    if not method or own.key_for(method, "assertionMethod", now=now) != key.public_key:
+        raise ConfigurationError("key_unavailable", f"the private key is not the first one that {own.id} publishes")
+    return own, method, key
 
 
 def _kept(home: Home, delivery: Digest, *, passed: bool) -> Path:

@@ -202,7 +202,7 @@ class Home:
 
     @property
     def verdicts(self) -> Path:
-        """Verdicts on artifacts, by digest; and what the owner stated as a verifier that contracts name."""
+        """Verdicts on artifacts, by digest; and what the owner stated as a verifier or ruled as an arbiter."""
         return self.path / "verdicts"
 
     @property
