@@ -19,10 +19,10 @@ from undersigned.encoding import canonicalize, seconds_between, shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.messages import Cancel, Delivery
 from undersigned.protocol import presence
-from undersigned.runtime import Clock, Conversation, Job, lost_at, rotate_key
+from undersigned.runtime import Clock, Conversation, Job, Say, lost_at, rotate_key
 from undersigned.runtime.agent.ordering import hire_order
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
-from undersigned.scope import compile_scope, read_scope
+from undersigned.scope import Limit, compile_scope, read_scope
 
 
 class Works:
@@ -169,26 +169,73 @@ async def test_an_amendment_below_what_is_used_is_not_agreed_to(tmp_path: Path) 
 
 
 async def test_an_amendment_whose_usage_could_not_be_stated_is_not_agreed_to(tmp_path: Path) -> None:
-    """HIRE-LAN-06: a `Delivery` has 64 lines of usage, so with one clause left out only 63 others are limited."""
-
-    def others(count: int):
-        def change(terms: Terms) -> Terms:
-            scope = read_scope(terms.scope)
-            (grant,) = scope.grants
-            grants = tuple(replace(grant, id=f"other{number:02}") for number in range(count))
-            base = terms.scope.id.rpartition("#")[0]
-            return replace(terms, scope=compile_scope(replace(scope, grants=grants), base))
-
-        return change
+    """HIRE-LAN-06: a `Delivery` has 64 lines of usage, so beside one clause only 63 others are limited."""
 
     async with working(tmp_path) as pair:
         assert await pair.reads() == "read"
+        one_more = clauses("read-1", *names(63), more=(Limit("bytes", "5"),))
         with pytest.raises(PolicyError, match="would be 65 lines; at most 64"):
-            await pair.hirer.changes.amend(pair.ours, others(64))
-        await pair.agree(others(63))
+            await pair.hirer.changes.amend(pair.ours, one_more)
+        await pair.agree(clauses("read-1", *names(63)))
         pair.works.may_end.set()
         await pair.both("closed")
         assert [one.clause for one in pair.ours.last("Delivery", Delivery, "provider").usage] == ["read-1"]
+
+
+def names(count: int) -> list[str]:
+    return [f"other{number:02}" for number in range(count)]
+
+
+def clauses(*ids: str, action: str = ARTIFACT_READ, more: tuple[Limit, ...] = ()) -> Callable[[Terms], Terms]:
+    """The one clause of the terms under these names, each with its limits, and the last with `more`."""
+
+    def change(terms: Terms) -> Terms:
+        scope = read_scope(terms.scope)
+        grants = tuple(replace(scope.grants[0], id=id, action=action) for id in ids)
+        grants = (*grants[:-1], replace(grants[-1], limits=(*grants[-1].limits, *more)))
+        base = terms.scope.id.rpartition("#")[0]
+        return replace(terms, scope=compile_scope(replace(scope, grants=grants), base))
+
+    return change
+
+
+async def test_a_clause_that_is_counted_keeps_its_name(tmp_path: Path) -> None:
+    """HIRE-LAN-09: used, it is not left out or made another; and before it is, no other takes its place. Neither side
+    offers that, and neither signs it where the other does: its count would begin anew.
+    """
+    async with working(tmp_path) as pair:
+        ours, theirs = pair.hirer.changes, pair.provider.changes
+        with pytest.raises(PolicyError, match="another artifact:read is added"):
+            await theirs.amend(pair.theirs, clauses("fresh"))
+        assert await pair.reads() == "read"
+        for change in (
+            clauses("fresh"),
+            clauses("fresh", action="artifact:list"),
+            clauses("read-1", action="mail:send"),
+        ):
+            with pytest.raises(PolicyError, match="something is used under it"):
+                await theirs.amend(pair.theirs, change)
+        # By no gate of the hirer; it knows by what the provider states.
+        assert await pair.hirer.gate.usage(pair.ours.engagement.contract.digest) == ()
+        usage = await pair.provider.gate.usage(pair.theirs.engagement.contract.digest)
+        contract = pair.theirs.engagement.contract.digest
+        await pair.theirs.ask(lambda _: Say("Progress", {"contract": contract, "number": 1, "usage": usage}))
+        await until(lambda: pair.ours.engagement.contract.progress == 1)
+        with pytest.raises(PolicyError, match="something is used under it"):
+            await ours.amend(pair.ours, clauses("fresh", action="artifact:list"))
+
+        # What a provider signs that keeps to nothing is not accepted.
+        async def unchecked(*_: object) -> None: ...
+
+        theirs._check_used = unchecked  # type: ignore[method-assign]
+        await theirs.amend(pair.theirs, clauses("fresh"))
+        await until(lambda: pair.ours.engagement.tabled is not None)
+        with pytest.raises(PolicyError, match="something is used under it"):
+            await ours.accept(pair.ours, pair.ours.engagement.tabled.document)
+        del theirs._check_used  # type: ignore[attr-defined]
+        await ours.decline(pair.ours)
+        await until(lambda: pair.theirs.engagement.lane == "idle")
+        await pair.agree(clauses("read-1", "fresh"))
 
 
 async def test_the_application_may_answer_changes_by_itself(tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ test('more time for the work and a better price are agreed to, and nothing by wh
   assert.deepEqual(['hirer', 'provider'].map((role) => suits(release('0'), working, role)), [true, false]);
 });
 
+test('a clause keeps its name: an amendment under which its count would begin anew is agreed to by neither side (HIRE-LAN-09)', () => {
+  const { scope } = working.terms;
+  const [grant, ...others] = scope.grants;
+  const renamed = { ...scope, grants: [JSON.parse(JSON.stringify(grant).replaceAll(grant.id, `${grant.id}-2`)), ...others] };
+  for (const role of ['hirer', 'provider']) {
+    assert.equal(suits(changed({ scope }), working, role), true);
+    assert.equal(suits(changed({ scope: renamed }), working, role), false);
+  }
+});
+
 test('terms that a provider drew up are taken within what was asked for', () => {
   const { inquiry, terms } = working;
   const asked = { task: terms.task, scopeSketch: inquiry.scopeSketch };
