@@ -6,6 +6,7 @@ What is refused leaves no trace, and the hire goes on as if nothing had been; se
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -33,6 +34,7 @@ from undersigned.encoding import (
 )
 from undersigned.proof import attach, prepare
 from undersigned.runtime import PrivateKey
+from undersigned.runtime.negotiation import meeting
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -47,8 +49,8 @@ def showing(hiring: Hiring, *credentials: JsonObject, **options: Any) -> bytes:
     return hiring.next_message(presentation=hiring.who.shown(hiring.party, credentials=credentials, **options)).raw
 
 
-def endorsed_by(who: Attacker, of: str, now: Instant, suite: str) -> JsonObject:
-    """An endorsement by one who is no anchor, which is verified all the same."""
+def endorsed_by(who: Attacker, of: str, now: Instant, suite: str, **more: Any) -> JsonObject:
+    """An endorsement by one who is no anchor, which is verified all the same, with these members beside."""
     document = claim_credential(
         Endorsement(id=of, capability="summary", weight="0.5"),
         id=who.message_id(),
@@ -56,6 +58,7 @@ def endorsed_by(who: Attacker, of: str, now: Instant, suite: str) -> JsonObject:
         valid_from=shift(now, -60),
         valid_until=shift(now, 86_400),
     )
+    document |= more
     config = credential_config(suite, who.method, now)
     return attach(document, config, who.key.sign_now(prepare(document, config, who.kind)))
 
@@ -256,6 +259,30 @@ async def test_sc_64_a_stolen_presentation(world: World) -> None:
 
 
 # --- SC-102, SC-103 -------------------------------------------------------------------------------------------------
+
+
+async def test_sc_25_what_is_long_to_verify_keeps_nobody_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-02. Within all limits, two credentials that are signed as a graph take half a second: beside everything
+    else, and what is short does not.
+    """
+    verify, beside = meeting.verify_presentation, list[bool]()
+
+    def verifying(*arguments: Any, **options: Any) -> Any:
+        beside.append(threading.current_thread() is not threading.main_thread())
+        return verify(*arguments, **options)
+
+    monkeypatch.setattr(meeting, "verify_presentation", verifying)
+    async with hiring_at(world, "profiled") as hiring:
+        now, who = world.clock.now(), hiring.who
+        names = [{"@value": f"a{number}", "@language": "en"} for number in range(1300)]
+        long = endorsed_by(Attacker("endorser"), who.did, now, "eddsa-rdfc-2022", name=names)
+        await hiring.said(showing(hiring, who.member(now), long))
+        await hiring.hear("Presentation")
+    async with hiring_at(world, "profiled") as hiring:
+        await hiring.said(showing(hiring, hiring.who.member(world.clock.now())))
+        await hiring.hear("Presentation")
+    assert beside[0] is True
+    assert beside[-1] is False
 
 
 async def test_sc_102_a_flood_of_credentials(world: World) -> None:

@@ -8,7 +8,9 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.6 to 2.8
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -63,6 +65,8 @@ __all__ = ["Meeting", "declined", "recorded"]
 PRESENTATION_SECONDS = 600
 MAX_TTL_SECONDS = 86_400.0
 """Longest that a status list is relied on while a contract runs; its own time is shorter."""
+INLINE_BYTES: Final = 8 * 1024
+"""A longer presentation is verified in a thread: one of many terms that are signed as a graph takes half a second."""
 _LOOKED_UP = ("credential", "reputation", "not_accused")
 """Needs that a list or a registry, once it can be had, may show to be met: of who is accused only if nobody does."""
 
@@ -418,7 +422,8 @@ class Meeting:
         if known is not None and known.documents == digests:
             # Only let go of. The holder's proof answered our challenge in time, and does not outlast the negotiation.
             now = known.at
-        shown = verify_presentation(
+        verify = partial(
+            verify_presentation,
             read,
             challenge=challenge,
             domain=self._agent.identity.did,
@@ -427,6 +432,7 @@ class Meeting:
             documents=documents,
             now=now,
         )
+        shown = verify() if len(read.unproved or b"") <= INLINE_BYTES else await asyncio.to_thread(verify)
         self._shown[engagement.id] = Shown(shown, now, digests)
         return shown
 
