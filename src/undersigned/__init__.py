@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from undersigned.bridges.gate_rules import read_rules
-    from undersigned.contract import Settlement
+    from undersigned.contract import Milestone, Settlement
     from undersigned.credentials import Ceiling
     from undersigned.daemon import (
         GRANTED,
@@ -42,6 +42,7 @@ __all__ = [
     "HireResult",
     "Job",
     "Limit",
+    "Milestone",
     "Obligation",
     "Organisation",
     "Peer",
@@ -67,7 +68,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _WHERE = {
-    "undersigned.contract": ("Settlement",),
+    "undersigned.contract": ("Milestone", "Settlement"),
     "undersigned.credentials": ("Ceiling",),
     "undersigned.bridges.gate_rules": ("read_rules",),
     "undersigned.daemon": (

@@ -104,6 +104,12 @@ def _own(home: Home) -> dict[str, Any]:
     "--offer", "offers", multiple=True, metavar="TASK[=PRICE]", help="A task done for others, such as 'sbom=4.00 EUR'."
 )
 @click.option("--handler", metavar="MODULE:FUNCTION", help="What does the offered tasks; 'sbom' has one built in.")
+@click.option(
+    "--delivers",
+    multiple=True,
+    metavar="NAME",
+    help="Name of what --handler delivers, such as 'report.txt'; by default 'result'. May be repeated.",
+)
 @click.option("--max-price", metavar="PRICE", help="Most that is paid in one contract, e.g. '5.00 EUR'.")
 @HOME_OPTION
 @command
@@ -121,6 +127,7 @@ async def init(
     anchors: tuple[str, ...],
     offers: tuple[str, ...],
     handler: str | None,
+    delivers: tuple[str, ...],
     max_price: str | None,
     home: str | None,
 ) -> None:
@@ -142,6 +149,8 @@ async def init(
             raise ConfigurationError("bad_configuration", f"--trust: {error.message}") from error
     if handler is not None:
         handler_named(handler, "--handler")
+    elif delivers:
+        raise ConfigurationError("bad_configuration", "--delivers says what --handler delivers: name that, too")
     path = home_path(home if folder is None else folder)
     name = path.absolute().name[:MAX_NAME] if name is None else name
     checked_name("--name", name)
@@ -157,7 +166,8 @@ async def init(
             raise ConfigurationError("bad_configuration", f"--offer {task} needs --handler module:function")
         if price:
             parse_price(price, f"--offer {task}")
-        parts.append(OfferPart(task=task, handler=handler or SBOM_HANDLER, price=price or "0 EUR"))
+        names = delivers[0] if len(delivers) == 1 else delivers or "result"
+        parts.append(OfferPart(task=task, handler=handler or SBOM_HANDLER, price=price or "0 EUR", delivers=names))
     distinct_offers((part.task for part in parts), "--offer")
     with claimed(path):
         made = create_home(
@@ -194,6 +204,11 @@ async def init(
     else:
         out.line(
             "reached at     nowhere yet: it can hire without inputs; for more, set url in [listen] of the settings"
+        )
+    for part in parts:
+        named = part.delivers if isinstance(part.delivers, str) else ", ".join(part.delivers)
+        out.line(
+            f"does           {part.task} for {part.price}" + (f", delivers {named}" if handler is not None else "")
         )
     if not anchors:
         out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")

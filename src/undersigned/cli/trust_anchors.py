@@ -190,7 +190,14 @@ def _checked_until(text: str | None) -> None:
 
 def _tell_anchor(out: Out, anchor: Anchor, now: Instant, more: dict[str, Any]) -> None:
     ended = anchor.until is not None and anchor.until < now
-    out.value({**from_struct(anchor), "reach": anchor.reach, "state": "ended" if ended else "good", **more})
+    said = {
+        **from_struct(anchor),
+        "types": list(anchor.types),
+        "capabilities": list(anchor.capabilities),
+        "depth": anchor.depth,
+        "reach": anchor.reach,
+    }
+    out.value({**said, "state": "ended" if ended else "good", **more})
     about = f"{' or '.join(anchor.types) or 'any type'}, {' or '.join(anchor.capabilities) or 'any capability'}"
     end = f", {'ended' if ended else 'until'} {anchor.until}" if anchor.until else ""
     out.line(

@@ -33,6 +33,20 @@ def test_a_folder_with_a_space_in_its_name_is_one_word_of_what_to_type(tmp_path:
     assert shlex.split(ran.out.splitlines()[-1])[-3:] == ["serve", "--home", str(tmp_path / "my agent")]
 
 
+def test_init_says_what_is_done_and_what_is_delivered(tmp_path: Path) -> None:
+    """A handler that delivers under another name than the offer's fails its first job."""
+    offer = ("--offer", "report=9.00 EUR", "--handler", "acme.tasks:report")
+    told = run("init", tmp_path / "one", *LOCAL, *offer).out
+    assert "report for 9.00 EUR, delivers result" in told
+    told = run("init", tmp_path / "two", *LOCAL, *offer, "--delivers", "a.txt", "--delivers", "b.txt").out
+    assert "report for 9.00 EUR, delivers a.txt, b.txt" in told
+    assert Home(tmp_path / "two").configuration.offer[0].delivers == ("a.txt", "b.txt")
+    run("init", tmp_path / "three", *LOCAL, *offer, "--delivers", "a.txt")
+    assert Home(tmp_path / "three").configuration.offer[0].delivers == "a.txt"
+    refused = run("init", tmp_path / "four", *LOCAL, "--offer", "sbom", "--delivers", "a", "--json")
+    assert (refused.code, "--handler" in refused.error["message"]) == (2, True)
+
+
 @pytest.mark.parametrize(("given", "option"), [(("--name", ""), "--name"), (("--organisation", ""), "--organisation")])
 def test_a_name_of_nothing_is_refused(given: tuple[str, str], option: str, tmp_path: Path) -> None:
     ran = run("init", tmp_path / "acme", *LOCAL, *given, "--json")

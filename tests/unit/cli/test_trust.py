@@ -76,6 +76,8 @@ def test_what_init_trusts_is_an_anchor_of_the_configuration(home: Path) -> None:
     """HIRE-ANC-04."""
     ran = trust(home, "list")
     assert (ran.code, ran.values[0]["issuer"], ran.values[0]["by"]) == (0, BODY.did, ["configuration"])
+    said = {name: ran.values[0][name] for name in ("types", "capabilities", "depth", "reach")}
+    assert said == {"types": [], "capabilities": [], "depth": 4, "reach": 5}, "also what is by default"
     assert ran.values[-1] == {"anchors": Anchors.of(BODY.did).digest, "count": 1, "local": True}
     assert anchors(home).digest == Anchors.of(BODY.did).digest
 

@@ -35,6 +35,7 @@ from undersigned.runtime import (
 from undersigned.runtime.home import status_register as module
 from undersigned.runtime.home.organisation import toml_value
 from undersigned.testing import NOON, HandClock
+from undersigned.transparency import Verifier, verifier_text
 
 CEILING = Ceiling(amount="5", currency="EUR", actions=("artifact:read",))
 
@@ -235,13 +236,16 @@ url = "https://registry.example"
 authorities = ["did:web:guild.example"]
 token_file = "token"
 """
-    file.write_text(text + more)
+    key = verifier_text(Verifier("did:web:witness.example", True, home.key().public_key))
+    watched = f'\n[[witness]]\nurl = "https://witness.example"\nkey = "{key}"\n'
+    file.write_text(text + more + watched)
     with Organisation(Home(home.path)) as acme, acme.spawn(1) as swarm:
         worker = swarm.write(swarm.identities[0], tmp_path / "worker")
     before, after = (tomllib.loads((one.path / "undersigned.toml").read_text()) for one in (home, worker))
     for settings in (before, after):
         for name in ("did", "listen"):
             settings.pop(name, None)
+    assert before.pop("witness"), "who watches the organisation's log knows none of theirs"
     assert after.pop("registry") == [{**before.pop("registry")[0], "token_file": str(home.path / "token")}]
     assert after == before
     assert worker.registry_token(worker.registries[0]) == "secret"

@@ -191,8 +191,9 @@ class _Template:
 
     def __init__(self, home: Home, ceiling: Ceiling | None) -> None:
         settings = tomllib.loads(read_file(home.path / CONFIGURATION).decode())
-        # Where the organisation's own peer listens, and what it offers, are its own. All else narrows, and is kept.
-        for name in ("did", "listen", "control", "gates", "offer"):
+        # Where the organisation's own peer listens, what it offers, and who watches its log, are its own: no witness
+        # knows the log of an identity of minutes. All else narrows, and is kept.
+        for name in ("did", "listen", "control", "gates", "offer", "witness"):
             settings.pop(name, None)
         if settings.get("budget"):
             settings.setdefault("books", SPAWNED_BOOKS)
