@@ -16,8 +16,9 @@ from approving import ALICE, BOB, TABLE, says, signed, waits
 from runtimes import Node, World, facts, last, offices
 from undersigned.contract import Document, Price, Terms
 from undersigned.encoding import Digest, shift
-from undersigned.errors import LocalProtocolError, PolicyError, ScopeError
+from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, ScopeError
 from undersigned.messages import Receipt, Waiting, Withdraw
+from undersigned.protocol import owed
 from undersigned.runtime import Conversation, Job, WaitingTerms, drop_approval, waiting_terms
 from undersigned.scope import Limit
 from undersigned.trust import release_digest, terms_digest
@@ -143,6 +144,7 @@ def test_an_amendment_waits_until_a_person_approves_it(worlds: Worlds, who: str,
     assert (waiting.about.change, waiting.about.terms) == (tabled(node), terms_digest(waiting.asked.terms))
     assert waiting.in_force is not None
     assert (waiting.in_force.price.amount, waiting.asked.terms.price.amount) == ("4", "6")
+    assert [owed(one.the().engagement).why for one in world.nodes] == ["the work", "the work"]
     world.settle(600)
     assert (price(node), tabled(node)) == ("4", waiting.about.change)
     assert node.the().engagement.tabled.acceptance is None  # type: ignore[union-attr]
@@ -317,6 +319,46 @@ def test_a_dearer_release_of_ours_waits_as_well(worlds: Worlds) -> None:
 
 
 # --- both, and what comes between
+
+
+def test_what_cannot_be_offered_now_is_offered_later(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-APR-05: a list that cannot be had is no no; people are not asked again."""
+    world = worlds(hirer=ASKS)
+    id, node = working(world), world.hirer
+    asks(amends, node)
+    real, failures = node.meeting.recheck, [3]
+
+    async def away(*given: Any, **options: Any) -> Any:
+        if failures[0] > 0:
+            failures[0] -= 1
+            raise CredentialError("status_unavailable", "the list is away")
+        return await real(*given, **options)
+
+    monkeypatch.setattr(node.meeting, "recheck", away)
+    says(node, ALICE)
+    world.settle(20)
+    assert failures[0] == 1, "it is not asked for every second"
+    world.settle(40)
+    accepts(world.provider)
+    assert price(node) == "6"
+    assert len(noted(node, id, "change-drafted")) == 1
+
+
+def test_the_newer_draft_is_asked_about_and_the_older_is_offered_no_more(worlds: Worlds) -> None:
+    """HIRE-APR-09: also where that is approved in the same moment."""
+    world = worlds(hirer=ASKS)
+    working(world)
+    node = world.hirer
+    asks(amends, node)
+    older = waits(node).about
+    asks(amends, node, replace(SIX, amount="7"))
+    for about in (older, waits(node).about):
+        drop_approval(node.office, signed(ALICE, about, node.clock.now()), node.clock.now())
+    world.settle(5)
+    accepts(world.provider)
+    world.settle(30)
+    assert price(node) == "7"
+    assert world.provider.the().engagement.tabled is None
 
 
 @BOTH

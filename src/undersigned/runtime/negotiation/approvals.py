@@ -21,7 +21,7 @@ import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import Terms, same_terms
-from undersigned.encoding import Digest, EngagementId, Instant, JsonObject, canonicalize
+from undersigned.encoding import Digest, EngagementId, Instant, JsonObject, canonicalize, shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError, VerificationError
 from undersigned.messages import Waiting
 from undersigned.protocol import Engagement, may_change
@@ -56,6 +56,8 @@ _log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the folder, while something waits."""
+AGAIN_SECONDS: Final = 15
+"""Between two attempts to offer what people approved, where a server that is asked does not answer."""
 
 Offers: TypeAlias = Callable[[Conversation, Asked], Awaitable[None]]
 """Offers a change that people approved."""
@@ -88,6 +90,8 @@ class _Waits:
         self.asked = asked
         self.begun = False
         """Whether the turn that began it is stored."""
+        self.tries_at: Instant = ""
+        """From when on what people approved is offered again, after it could not be."""
         self.judged = judged
         """Files that say nothing here, and were told so."""
         self.given = given
@@ -305,7 +309,7 @@ class Approvals:
             await self._drop(conversation, asked, "a person refused it, for good")
         elif now > asked.until:
             await self._drop(conversation, asked, f"nobody decided by {asked.until}")
-        elif standing.state == "approved":
+        elif standing.state == "approved" and now >= waits.tries_at:
             try:
                 await self._offers(conversation, asked)
             except ApprovalWanted:
@@ -313,6 +317,8 @@ class Approvals:
             except UndersignedError as error:
                 if not error.retryable:
                     await self._drop(conversation, asked, str(error))
+                _log.warning("a change could not be offered", engagement=conversation.id, error=str(error))
+                waits.tries_at = shift(now, AGAIN_SECONDS)
 
     async def _drop(self, conversation: Conversation, asked: Asked, why: str) -> None:
         """Notes that it will not be offered, unless it was or that is noted."""
