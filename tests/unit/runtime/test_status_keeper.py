@@ -51,20 +51,20 @@ class Kept:
         assert max_age <= 300
         return document
 
-    def credential(self, place: int = PLACE, path: str = "") -> Credential:
+    def credential(self, place: int = PLACE, path: str = "", purpose: str = "revocation") -> Credential:
         return read_credential(
             {
                 "@context": ["https://www.w3.org/ns/credentials/v2"],
                 "type": ["VerifiableCredential"],
                 "issuer": self.host.issuer,
                 "credentialSubject": {"id": "did:key:z6Mk"},
-                "credentialStatus": status_entry(self.host.url + path, place),
+                "credentialStatus": status_entry(self.host.url + path, place, purpose),
             }
         )
 
-    async def look(self, max_age: float = 0.0, place: int = PLACE) -> str:
+    async def look(self, max_age: float = 0.0, place: int = PLACE, purpose: str = "revocation") -> str:
         """`clear`, or the code of the refusal."""
-        one = self.credential(place)
+        one = self.credential(place, purpose=purpose)
         try:
             check_status(one, await self.keeper.lists([one], max_age_seconds=max_age), self.clock.now())
         except CredentialError as error:
@@ -131,6 +131,18 @@ async def test_the_list_from_before_a_revocation_is_not_taken_again(kept: Kept, 
     kept.host.now = kept.clock.advance(1)
     kept.at += 1
     assert await kept.look() == "clear", "what its issuer clears is clear"
+
+
+@pytest.mark.parametrize(("purpose", "code"), [("revocation", "status_unavailable"), ("suspension", "clear")])
+async def test_of_two_lists_of_one_second_the_later_one_revokes_more(kept: Kept, purpose: str, code: str) -> None:
+    """HIRE-STA-05: a list is made anew at each withdrawal, and times are whole seconds. A suspension is lifted too."""
+    kept.host.purpose = purpose
+    old = kept.host.served()
+    kept.host.places.add(PLACE)
+    assert await kept.look(purpose=purpose) == "revoked"
+    kept.host.body = old
+    kept.at += 400
+    assert await kept.look(purpose=purpose) == code
 
 
 async def test_a_list_that_asks_not_to_be_kept_is_not(kept: Kept) -> None:

@@ -58,13 +58,14 @@ class _Kept(msgspec.Struct, frozen=True):
 
 def _went_back(known: StatusList, found: StatusList) -> bool:
     """Whether a list is older than the one known and does not show all that this withdrew. One that does is taken: of
-    two servers of an issuer one may be seconds behind.
+    two servers of an issuer one may be seconds behind. Of the same second, the one that revokes more is the later one.
     """
-    if (found.credential.made or "") >= (known.credential.made or ""):
+    made, before = found.credential.made or "", known.credential.made or ""
+    if made > before or (made == before and "revocation" not in found.purposes):
         return False
     length = max(len(known.bits), len(found.bits))
-    before, after = (int.from_bytes(bits.ljust(length, b"\0")) for bits in (known.bits, found.bits))
-    return bool(before & ~after)
+    then, now = (int.from_bytes(bits.ljust(length, b"\0")) for bits in (known.bits, found.bits))
+    return bool(then & ~now)
 
 
 class StatusKeeper:
