@@ -205,6 +205,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/subcontract-another-target",
         "journals/subcontract-prohibition-left-out",
         "journals/subcontract-without-a-limit",
+        "journals/subcontract-scope-*",
     ),
     "HIRE-SCO-06": ("scopes/no-grant", "scopes/prohibited*"),
     "HIRE-SCO-07": (

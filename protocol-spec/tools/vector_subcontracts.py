@@ -16,7 +16,7 @@ from vector_parts import Vector, changed, signers
 from undersigned.contract import ContractDocument, Methods, Place, Subcontracting, Terms, Transcript, build_document
 from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
 from undersigned.messages import Offer, engagement_id
-from undersigned.scope import Grant, Limit, Prohibition, Scope, compile_scope
+from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window, compile_scope
 
 __all__ = ["subcontract_vectors"]
 
@@ -51,6 +51,22 @@ def subcontract_vectors() -> Iterator[Vector]:
     yield _taken(
         "subcontract-two-levels", "a subcontract of a subcontract, shown up to the root", _offer([middle, root])
     )
+    for name, says, inside, above, below in _clauses():
+        parent = _sealed(ROOT, HIRER, _terms_above(scope=above))
+        offer = _offer([parent], scope=below)
+        if inside:
+            yield _taken(f"subcontract-scope-{name}", says, offer)
+        else:
+            before = up_to("presentation-provider")
+            yield journal(
+                f"subcontract-scope-{name}",
+                says,
+                before,
+                as_json(offer),
+                "provider",
+                code="scope_exceeded",
+                state="ready",
+            )
     for name, says, code, offer in _wrong():
         yield journal(
             f"subcontract-{name}",
@@ -61,6 +77,84 @@ def subcontract_vectors() -> Iterator[Vector]:
             code=code,
             state="ready",
         )
+
+
+def _clauses() -> Iterator[tuple[str, str, bool, Scope, Scope]]:
+    """(name, what it shows, whether it lies inside, scope of the parent, scope of the child), clause by clause."""
+    docs = next(one for one in BELOW.grants if one.id == "read-docs")
+    early, late, last = "2026-11-25T00:00:00Z", "2026-11-26T00:00:00Z", "2026-11-27T00:00:00Z"
+    both, open_end = Window(not_before=early, until=late), Window(not_before=early)
+    for name, says, inside, wide, narrow in (
+        ("in-its-window", "in the very window of the parent's grant", True, both, both),
+        ("in-an-open-window", "in part of a window that does not end", True, open_end, Window(not_before=late)),
+        (
+            "after-its-window",
+            "a window that ends after the parent's",
+            False,
+            both,
+            Window(not_before=early, until=last),
+        ),
+        ("before-its-window", "a window that begins before the parent's", False, Window(not_before=late), open_end),
+        ("without-an-end", "a window without the end of the parent's", False, both, open_end),
+        ("without-a-begin", "a window without the begin of the parent's", False, both, Window(until=late)),
+        ("without-its-window", "no window where the parent's grant has one", False, both, None),
+    ):
+        yield name, says, inside, _with(replace(REPOSITORY, window=wide)), _scope(replace(docs, window=narrow))
+    public = {"dataClass": ("public",)}
+    for name, says, inside, conditions in (
+        ("of-its-condition", "on the condition of the parent's grant", True, public),
+        ("of-a-condition-more", "with a value more in a condition", False, {"dataClass": ("public", "secret")}),
+        ("without-its-condition", "without the condition of the parent's grant", False, {}),
+    ):
+        above = _with(replace(REPOSITORY, conditions=public))
+        yield name, says, inside, above, _scope(replace(docs, conditions=conditions))
+    asked = _with(replace(REPOSITORY, approval=True))
+    yield "with-approval", "with approval, as the parent's grant", True, asked, _scope(replace(docs, approval=True))
+    yield "without-approval", "without approval, where the parent's grant asks for it", False, asked, BELOW
+    (banned,) = ABOVE.prohibitions
+    for name, says, inside, own in (
+        (
+            "prohibition-wider",
+            "more forbidden than by the parent",
+            True,
+            replace(banned, target="https://git.root.example/app/*"),
+        ),
+        (
+            "prohibition-narrower",
+            "less forbidden than by the parent",
+            False,
+            replace(banned, target=f"{banned.target[:-1]}one/*"),
+        ),
+        (
+            "prohibition-of-another-action",
+            "another action forbidden than by the parent",
+            False,
+            replace(banned, action="repo:write"),
+        ),
+    ):
+        yield name, says, inside, ABOVE, replace(BELOW, prohibitions=(own,))
+    duty = Obligation("destroy", "data:destroy", "https://git.root.example/app/*", until=last)
+    owing = replace(ABOVE, obligations=(duty,))
+    yield "with-its-obligation", "with the duty of the parent", True, owing, replace(BELOW, obligations=(duty,))
+    yield "without-its-obligation", "without the duty of the parent", False, owing, BELOW
+    slow = replace(BELOW, obligations=(replace(duty, until=None),))
+    yield "with-a-later-obligation", "with a duty that has no end", False, owing, slow
+    uri = "https://example.org/watermark"
+    marked = replace(ABOVE, extensions={uri: {"strength": 2}})
+    for name, says, inside, extensions in (
+        ("with-its-extension", "with the extension of the parent", True, {uri: {"strength": 2}}),
+        ("with-another-extension", "with another value of an extension of the parent", False, {uri: {"strength": 1}}),
+        ("without-its-extension", "without an extension of the parent", False, {}),
+    ):
+        yield name, says, inside, marked, replace(BELOW, extensions=extensions)
+    rest = replace(docs, id="read-rest", limits=(Limit("count", "90"), Limit("EUR", "4")))
+    yield "with-all-of-a-limit", "two grants that take all of one together", True, ABOVE, _scope(rest)
+    over = replace(rest, limits=(Limit("count", "91"), Limit("EUR", "4")))
+    yield "with-more-of-a-limit", "two grants that take more of one together", False, ABOVE, _scope(over)
+
+
+def _with(grant: Grant) -> Scope:
+    return replace(ABOVE, grants=(grant,))
 
 
 def _wrong() -> Iterator[tuple[str, str, str, Any]]:

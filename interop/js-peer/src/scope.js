@@ -241,11 +241,15 @@ function weigh(rule, amounts, facts, now, used) {
  * @param {Scope} child @param {Scope} parent @param {(rule: any) => boolean} [leftOut] grants that are no authority of the parent's
  */
 export function scopeInside(child, parent, leftOut = () => false) {
-  const holds = (/** @type {any[]} */ mine, /** @type {any} */ theirs) => mine.some((rule) => rule.action === theirs.action
-    && targetText(parseTarget(rule.target, { pattern: true })) === targetText(parseTarget(theirs.target, { pattern: true })) && sameRest(rule, theirs));
-  if (!(parent.prohibitions ?? []).every((rule) => holds(child.prohibitions ?? [], rule))) return false;
-  if (!(parent.obligations ?? []).every((rule) => holds(child.obligations ?? [], rule))) return false;
-  return (child.grants ?? []).every((grant) => leftOut(grant) || (parent.grants ?? []).some((wide) => grantInside(grant, wide)));
+  const target = (/** @type {any} */ rule) => parseTarget(rule.target, { pattern: true });
+  const banned = (/** @type {any} */ theirs) => (child.prohibitions ?? []).some((rule) => rule.action === theirs.action && forbids(rule.target, target(theirs)));
+  const owed = (/** @type {any} */ theirs) => (child.obligations ?? []).some((rule) => rule.action === theirs.action
+    && targetText(target(rule)) === targetText(target(theirs)) && sameRest(rule, theirs));
+  const kept = (/** @type {[string, any]} */ [uri, value]) => child.extensions?.[uri] !== undefined && jcs(child.extensions[uri]) === jcs(value)
+    && (!parent.critical?.includes(uri) || child.critical?.includes(uri));
+  if (!(parent.prohibitions ?? []).every(banned) || !(parent.obligations ?? []).every(owed) || !Object.entries(parent.extensions ?? {}).every(kept)) return false;
+  /** @type {Map<any, bigint>} */ const left = new Map(); // of each limit that the grants before have drawn on
+  return (child.grants ?? []).every((grant) => leftOut(grant) || (parent.grants ?? []).some((wide) => draws(grant, wide, left)));
 }
 
 /** @param {any} a @param {any} b */
@@ -254,15 +258,19 @@ function sameRest(a, b) {
   return rest(a) === rest(b);
 }
 
-/** @param {any} grant @param {any} wide */
-function grantInside(grant, wide) {
+/** Whether a grant lies inside a wider one and what is left of its limits, which it then takes. @param {any} grant @param {any} wide @param {Map<any, bigint>} left */
+function draws(grant, wide, left) {
   if (grant.action !== wide.action || !targetInside(wide.target, parseTarget(grant.target, { pattern: true }))) return false;
   if (wide.duty && !grant.duty) return false;
-  return (wide.constraint ?? []).every((/** @type {any} */ bound) => {
+  /** @type {Map<any, bigint>} */ const taken = new Map();
+  const fits = (wide.constraint ?? []).every((/** @type {any} */ bound) => {
     const mine = (grant.constraint ?? []).find((/** @type {any} */ one) => one.leftOperand === bound.leftOperand && one.operator === bound.operator && one.unit === bound.unit && one.per === bound.per);
     if (!mine) return false;
     if (bound.operator === 'isAnyOf') return mine.rightOperand.every((/** @type {string} */ one) => bound.rightOperand.includes(one));
     if (bound.leftOperand === 'dateTime') return bound.operator === 'gteq' ? seconds(mine.rightOperand[0]) >= seconds(bound.rightOperand[0]) : seconds(mine.rightOperand[0]) <= seconds(bound.rightOperand[0]);
-    return amount(mine.rightOperand[0]) <= amount(bound.rightOperand[0]);
+    taken.set(bound, (left.get(bound) ?? amount(bound.rightOperand[0])) - amount(mine.rightOperand[0]));
+    return /** @type {bigint} */ (taken.get(bound)) >= 0n;
   });
+  if (fits) for (const [bound, room] of taken) left.set(bound, room);
+  return fits;
 }
