@@ -287,6 +287,7 @@ async def test_a_list_may_be_a_jwt(kept: Kept) -> None:
     kept.at += kept.host.ttl_seconds + 1
     kept.host.as_text = False
     kept.host.places.clear()
+    kept.host.now = kept.clock.advance(1)
     assert await kept.look(1000) == "clear"
     kept.clock.advance(3600)
     assert await kept.look(300) == "status_unavailable"
