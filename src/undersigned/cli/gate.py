@@ -9,10 +9,9 @@ import click
 
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import GateProxy, RequestGate
-from undersigned.runtime import read_toml
 
 from .interrupts import stop_signal
-from .options import FILE, VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs
+from .options import FILE, VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs, rules_in
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]
@@ -58,7 +57,7 @@ async def gate(
     It speaks http; others reach it through something that speaks https. With --json each request is a line.
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose)
-    read = read_rules(read_toml(rules))
+    read = rules_in(rules, read_rules)
     desk = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     host, port = host_port("--listen", listen)
     stop = stop_signal()

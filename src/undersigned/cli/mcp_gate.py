@@ -11,10 +11,10 @@ import click
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.daemon import Gatekeeper, GateLimits, HttpGate, Passage, RemoteDesk, StdioGate, standard_streams
 from undersigned.errors import ConfigurationError, ScopeError
-from undersigned.runtime import configure_logs, read_toml
+from undersigned.runtime import configure_logs
 
 from .interrupts import stop_signal
-from .options import FILE, desk_options, host_port, open_desk
+from .options import FILE, desk_options, host_port, open_desk, rules_in
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
@@ -78,7 +78,7 @@ async def mcp_gate(
         raise ConfigurationError("bad_configuration", "--contract goes with a COMMAND, and a COMMAND with it")
     if sign_answers and upstream is None:
         raise ConfigurationError("bad_configuration", "--sign-answers goes with --upstream")
-    rules = Rules.from_toml(read_toml(rules_file))
+    rules = rules_in(rules_file, Rules.from_toml)
     asked = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     # Standard output is the client's, if there is a COMMAND.
     configure_logs(LOG_LEVEL, force=True)

@@ -32,6 +32,7 @@ from undersigned.runtime import (
     control_token,
     open_file,
     read_file,
+    read_toml,
     whole_file,
     why,
 )
@@ -67,10 +68,12 @@ __all__ = [
     "quiet_logs",
     "read_inputs",
     "read_scope_options",
+    "rules_in",
     "running",
     "write_new",
 ]
 
+T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """What declares an option of a command."""
@@ -226,6 +229,19 @@ def checked_control(text: str, configured: ControlPart | None, option: str = "--
     except ConfigurationError as exc:
         raise ConfigurationError(exc.code, f"{option}: {exc.message.removeprefix('control: ')}") from exc
     return part
+
+
+def rules_in(file: Path, read: Callable[[dict[str, Any]], T]) -> T:
+    """What `read` makes of the TOML in a file; of what is wrong it is said in which.
+
+    Raises:
+        ConfigurationError: It cannot be read, or holds something else.
+    """
+    table = read_toml(file)
+    try:
+        return read(table)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.code, f"{file}: {error.message}") from error
 
 
 def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> RemoteDesk:

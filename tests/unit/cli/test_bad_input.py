@@ -443,3 +443,14 @@ def test_what_is_no_did_is_said_once(text: str) -> None:
     message = run("discover", text, "--json").error["message"]
     assert message.startswith("expected a DID such as did:web:agents.example.com, got ")
     assert message.count(repr(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "command", [("gate", "--upstream", "http://127.0.0.1:1"), ("mcp-gate", "--upstream", "http://127.0.0.1:1")]
+)
+def test_rules_that_are_none_are_named(tmp_path: Path, command: tuple[str, ...]) -> None:
+    rules = tmp_path / "odd.toml"
+    rules.write_text('origin = "http://localhost:1"\n[[rules]]\nmethod = ["GET"]\n')
+    ran = run(*command, "--rules", rules, "--home", tmp_path, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert ran.error["message"].startswith(f"{rules}: ")

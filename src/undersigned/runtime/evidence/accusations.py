@@ -68,13 +68,17 @@ async def proved(
         wanted = f"a {claim.kind} counts beside {_WANTED[claim.kind]}, a file whose digest is {claim.evidence}"
         came = "none was given" if evidence is None else f"one of {digest_bytes(evidence)} was given"
         raise CredentialError("policy_denied", f"{wanted}: {came}", path="/credentialSubject/evidence")
-    if claim.kind == "equivocation":
-        if evidence.lstrip().startswith(b"{"):
-            await check_fork(evidence, document_of, now=now, accused=claim.id)
-        else:
-            await _check_equivocation(evidence, claim.id, document_of)
-    elif claim.kind == "breach":
-        await _check_breach(evidence, claim.id, ledger, own, document_of, now)
+    try:
+        if claim.kind == "equivocation":
+            if evidence.lstrip().startswith(b"{"):
+                await check_fork(evidence, document_of, now=now, accused=claim.id)
+            else:
+                await _check_equivocation(evidence, claim.id, document_of)
+        elif claim.kind == "breach":
+            await _check_breach(evidence, claim.id, ledger, own, document_of, now)
+    except FormatError as error:
+        text = f"the evidence of a {claim.kind} has to be {_WANTED[claim.kind]}: {error.message}"
+        raise FormatError(error.code, text, path=error.path) from error
     # What a judgement rests on is for its issuer to weigh, who is believed about it, and for whoever reads it.
     return frozenset({claim.evidence})
 

@@ -31,7 +31,9 @@ class RegistryPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     url: str
     """`https://…`; `/authorization` and `/recognition` stand below it."""
     authorities: tuple[str, ...]
-    """DIDs of those whom it may speak for; of nobody else it is believed."""
+    """DIDs of those whom it may speak for; of nobody else it is believed. What it says counts as theirs, so one that no
+    anchor entitles (`undersigned trust add`) helps nobody.
+    """
     action: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "issue"
     """What it calls it when somebody attests."""
     max_age: str = "PT5M"

@@ -279,7 +279,7 @@ class Witnesses:
             raise LogProofError("ledger_diverged", f"our log does not continue the {old} leaves that {name} cosigned")
         text = answer.body.decode("utf-8", "replace")
         if answer.status != 200:
-            raise LogProofError("log_proof_invalid", f"{name} answered {answer.status}: {text[:200]!a}")
+            raise LogProofError("log_proof_invalid", f"{name} answered {answer.status}: {text.strip()[:200]!a}")
         line, made = _line_of(witness.verifier, note, text)
         now = self._clock.now()
         if made > _latest(now):
