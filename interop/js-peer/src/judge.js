@@ -66,7 +66,7 @@ export async function judge(conversation, terms) {
  * cannot be read cannot be kept to.
  * @param {any[]} shown @param {any} terms
  */
-export function checkLimits(shown, { price, scope }) {
+export function checkLimits(shown, { price, scope, termination }) {
   for (const { limits } of shown.filter(({ type }) => type.includes('MembershipCredential')).map(({ credentialSubject }) => credentialSubject)) {
     if (limits === undefined) continue;
     const within = (/** @type {boolean} */ holds, /** @type {string} */ member) => {
@@ -77,6 +77,7 @@ export function checkLimits(shown, { price, scope }) {
     within(known && (currency === undefined || typeof currency === 'string') && (actions === undefined || Array.isArray(actions)), '/terms');
     within(currency === undefined || price.currency === currency, '/terms/price/currency');
     within(most === undefined || amount(price.amount) <= amount(most), '/terms/price/amount');
+    within(most === undefined || !termination?.fee || amount(termination.fee.amount) <= amount(most), '/terms/termination/fee');
     within(actions === undefined || (scope.grants ?? []).every((/** @type {any} */ grant) => actions.includes(grant.action)), '/terms/scope/grants');
   }
 }

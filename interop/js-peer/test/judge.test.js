@@ -11,6 +11,9 @@ test('terms are within the limits of every membership, and limits that cannot be
   for (const right of [undefined, {}, { amount: '5', currency: 'EUR' }, { currency: 'EUR', actions: ['artifact:read', 'other'] }]) checkLimits([limited(right)], terms);
   checkLimits([{ type: ['VerifiableCredential', 'Other'], credentialSubject: { limits: { currency: 'USD' } } }], terms);
   checkLimits([limited({ actions: [] })], { ...terms, scope: {} });
+  const fee = (/** @type {string} */ owed) => ({ ...terms, termination: { convenience: 'fee', fee: { amount: owed, currency: 'EUR' } } });
+  checkLimits([limited({ amount: '5', currency: 'EUR' })], fee('5'));
+  assert.throws(() => checkLimits([limited({ amount: '5', currency: 'EUR' })], fee('5.01')), { needed: [{ code: 'limits', member: '/terms/termination/fee' }] });
   for (const [limits, member] of /** @type {any[]} */ ([
     [{ amount: '4.99', currency: 'EUR' }, '/terms/price/amount'], [{ currency: 'USD' }, '/terms/price/currency'], [{ actions: [] }, '/terms/scope/grants'],
     [{ amount: '9' }, '/terms'], [{ amount: 9, currency: 'EUR' }, '/terms'], [{ more: 1 }, '/terms'], [[], '/terms'], [null, '/terms'],

@@ -205,7 +205,7 @@ def _limits(terms: Terms, presented: VerifiedPresentation) -> list[Weighed]:
     Whether we believe the organisation does not matter here: its limits only narrow, and the holder chose to show them.
     """
     weighed: list[Weighed] = []
-    price = f"{terms.price.amount} {terms.price.currency}"
+    price, fee = f"{terms.price.amount} {terms.price.currency}", terms.termination.fee
     for credential in presented.credentials:
         if MEMBERSHIP not in credential.types or not any("limits" in subject for subject in credential.subjects):
             continue
@@ -223,6 +223,9 @@ def _limits(terms: Terms, presented: VerifiedPresentation) -> list[Weighed]:
             weighed.append(no("limits", price, f"{limits.currency}, {whose}", member="/price/currency"))
         elif limits.amount is not None and compare_amounts(terms.price.amount, limits.amount) > 0:
             weighed.append(no("limits", price, f"at most {limits.amount}, {whose}", member="/price/amount"))
+        elif fee is not None and limits.amount is not None and compare_amounts(fee.amount, limits.amount) > 0:
+            owed = f"{fee.amount} {fee.currency} for an end without cause"
+            weighed.append(no("limits", owed, f"at most {limits.amount}, {whose}", member="/termination/fee"))
         if limits.actions is not None:
             granted = {grant.action for grant in terms.scope.grants} - set(limits.actions)
             for action in sorted(granted):

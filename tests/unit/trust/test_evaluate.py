@@ -410,6 +410,14 @@ def test_terms_beyond_the_limits_of_a_membership_are_refused(
         assert evaluate(presented(*shown), ANCHORS, Policy(), NOW).outcome == "allow", "without terms nothing is passed"
 
 
+def test_a_fee_beyond_the_limits_of_a_membership_is_refused() -> None:
+    """HIRE-CRD-09: its agent could owe it."""
+    shown = presented(credential(), limited(amount="12.5", currency="EUR"))
+    for amount, outcome, members in (("12.5", "allow", []), ("12.51", "deny", ["/termination/fee"])):
+        decision = evaluate(shown, ANCHORS, Policy(), NOW, terms=terms(termination=fee(amount)))
+        assert (decision.outcome, [one.member for one in decision.needed]) == (outcome, members)
+
+
 def test_only_the_limits_of_a_membership_are_limits_and_those_not_understood_are_no() -> None:
     """HIRE-CRD-09."""
     stranger_to_us = {"id": AGENT.did, "memberOf": ORGANISATION.did, "colour": "red"}
