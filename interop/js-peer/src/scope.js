@@ -150,7 +150,7 @@ function inside(wide, target) {
   if (wide.scheme !== target.scheme || wide.authority !== target.authority) return false;
   if (wide.query !== '*' && wide.query !== target.query) return false;
   const narrow = target.segments;
-  const covers = (/** @type {string} */ segment, /** @type {number} */ i) => segment === narrow[i] || (segment === '*' && narrow[i] !== '');
+  const covers = (/** @type {string} */ segment, /** @type {number} */ i) => segment === '*' || segment === narrow[i];
   // a last `*` stands for one segment, never an empty one, and whatever is deeper; no fixed number of segments covers that
   if (wide.segments.at(-1) !== '*') return wide.segments.length === narrow.length && narrow.at(-1) !== '*' && wide.segments.every(covers);
   const head = wide.segments.slice(0, -1);

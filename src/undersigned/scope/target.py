@@ -131,7 +131,7 @@ def _name(segment: str) -> str:
 
 
 def _covers(wide: str, narrow: str) -> bool:
-    return wide == narrow or (wide == "*" and narrow != "")
+    return wide in ("*", narrow)
 
 
 def _parse(text: str, *, pattern: bool) -> Target:

@@ -44,7 +44,7 @@ function parsePattern(text) {
 function isInside(outer, inner) {
   if (outer.scheme !== inner.scheme || outer.authority !== inner.authority) return false;
   if (outer.query !== inner.query && outer.query !== "*") return false;
-  const covers = (wide, narrow) => wide === narrow || (wide === "*" && narrow !== "");
+  const covers = (wide, narrow) => wide === "*" || wide === narrow;
   const [wide, narrow] = [outer.segments, inner.segments];
   if (wide.at(-1) !== "*") return wide.length === narrow.length && narrow.at(-1) !== "*" && wide.every((one, at) => covers(one, narrow[at]));
   const head = wide.slice(0, -1);
