@@ -11,6 +11,7 @@ from integration.commands import UNDERSIGNED, Process, serving
 from integration.hires import REPORT, did_of, two_homes
 from undersigned.evidence import read_archive, verify_pack
 from undersigned.runtime import SystemClock, create_home
+from undersigned.testing import ARBITER
 from unit.cli.running import run
 
 
@@ -24,6 +25,7 @@ def test_a_named_verifier_judges_from_a_pack_and_the_hirer_carries_it(tmp_path: 
     report.write_bytes(REPORT)
     provider = did_of(globex.configuration.listen.port)
     options = ("--task", "summary", "--input", f"report={report}", "--price", "5 EUR", "--verifier", own, "--json")
+    options += ("--arbiter", ARBITER.did)
     pack, verdict = tmp_path / "waits.zip", tmp_path / "verdict.json"
     with serving(globex.path):
         hire = Process([*UNDERSIGNED, "hire", provider, "--home", str(acme.path), *options], tmp_path)
@@ -31,6 +33,8 @@ def test_a_named_verifier_judges_from_a_pack_and_the_hirer_carries_it(tmp_path: 
             hire.until('"verdict-awaited"')
             assert run("export", "--home", acme.path, "--out", pack).code == 0
             contract = verify_pack(pack.read_bytes(), now=SystemClock().now()).contract
+            shown = run("contract", "show", contract, "--home", globex.path, "--json").values[0]
+            assert shown["terms"]["arbiter"] == ARBITER.did
 
             # Neither party is the verifier, and nobody states two results.
             for home in (acme, globex):

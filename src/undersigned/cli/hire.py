@@ -155,6 +155,7 @@ __all__ = ["hire"]
     help="Media have to carry a C2PA manifest of this contract, by a certificate that comes from one in FILE (PEM).",
 )
 @click.option("--verifier", metavar="DID", help="A third party that judges the work; see 'contract judge'.")
+@click.option("--arbiter", metavar="DID", help="A third party that rules on disputes; see 'contract dispute'.")
 @GATES_OPTION
 @AT_OPTION
 @WAIT_OPTION
@@ -185,6 +186,7 @@ async def hire(
     sbom: str | None,
     c2pa: tuple[Path, ...],
     verifier: str | None,
+    arbiter: str | None,
     gates: str | None,
     at: str | None,
     wait: float,
@@ -214,7 +216,7 @@ async def hire(
         )
     near = checked_control(gates, opened.configuration.gates, "--gates") if gates is not None else None
     parties = (opened.configuration.did, did)
-    await checked_demands(parties, verifier=verifier, sbom=sbom, c2pa=c2pa or None, mark="--")
+    await checked_demands(parties, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa or None, mark="--")
     peer = open_peer(opened)
     peer.gates = near
     async with _writable(folder), running(out, peer):
@@ -239,6 +241,7 @@ async def hire(
             reworks=reworks,
             sbom=sbom,
             verifier=verifier,
+            arbiter=arbiter,
             c2pa=c2pa or None,
         )
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))

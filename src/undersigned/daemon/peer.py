@@ -395,6 +395,7 @@ class Peer(Agent):
         reworks: int = 0,
         sbom: str | None = None,
         verifier: Did | None = None,
+        arbiter: Did | None = None,
         c2pa: Sequence[Path | bytes | str] | None = None,
         max_bytes: int | None = None,
     ) -> Hire:
@@ -423,7 +424,8 @@ class Peer(Agent):
         rejected. `reworks` is how often a delivery that misses a criterion is asked for again, before it is rejected.
         `sbom` is a bill of materials that has to come with the work, `CycloneDX 1.6` or `SPDX 2.3`, valid and
         describing each artifact. `verifier` is a third party that judges the work: its statement is carried with
-        `undersigned contract judge`. With `c2pa`, media have to carry a C2PA manifest of this contract, whose signer
+        `undersigned contract judge`. `arbiter` is one that rules on disputes.
+        With `c2pa`, media have to carry a C2PA manifest of this contract, whose signer
         comes from these certificates (PEM; none: the provider's own proof is enough). `max_bytes` are the most that
         each thing delivered may have (default: what `[artifacts]` of the settings says, and not in the contract).
         `continues` names an earlier
@@ -463,6 +465,7 @@ class Peer(Agent):
                 settlement=settlement,
                 sbom=sbom,
                 verifier=verifier,
+                arbiter=arbiter,
                 c2pa=c2pa,
                 max_bytes=max_bytes,
                 reworks=reworks,

@@ -58,6 +58,7 @@ async def hire_order(
     reworks: int = 0,
     sbom: str | None = None,
     verifier: Did | None = None,
+    arbiter: Did | None = None,
     c2pa: Sequence[Path | bytes | str] | None = None,
     max_bytes: int | None = None,
     review: object = None,
@@ -68,7 +69,8 @@ async def hire_order(
 
     `subcontracting` is how many levels the provider may hire below it, `onward` whether it may hand on the inputs then.
     `sbom` is the format and version of a bill of materials that has to come with what is delivered; `verifier` judges
-    it in our place, and is neither party. With `c2pa`, media have to carry a manifest; it holds files or bytes with the
+    it in our place, `arbiter` rules on disputes; each is neither party.
+    With `c2pa`, media have to carry a manifest; it holds files or bytes with the
     certificates, in PEM, from which their signers come, or nothing if the provider's own proof is enough.
     `max_bytes` are the most that each thing delivered may have. `review` and `approve` are functions of the
     application, which are only looked at here.
@@ -111,7 +113,9 @@ async def hire_order(
     _check_kind("opening", opening, str, "a price such as '4.50 EUR'")
     if at is not None and not at.startswith("memory://"):  # which a program dials in its own process
         checked_url(at, agent.home.configuration.local, "at")
-    anchors = await checked_demands((agent.identity.did, provider), verifier=verifier, sbom=sbom, c2pa=c2pa)
+    anchors = await checked_demands(
+        (agent.identity.did, provider), verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa
+    )
     if not 0 <= subcontracting <= MAX_DEPTH:
         raise ConfigurationError(
             "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
@@ -172,6 +176,7 @@ async def hire_order(
         criteria=dict(criteria),
         sbom=sbom or (known.sbom if known else None),
         verifier=verifier,
+        arbiter=arbiter,
         c2pa=c2pa is not None,
         max_bytes=max_bytes,
         anchors=tuple([await agent.artifacts.put(one) for one in anchors]),
@@ -188,6 +193,7 @@ async def checked_demands(
     parties: tuple[Did, Did],
     *,
     verifier: Did | None,
+    arbiter: Did | None,
     sbom: str | None,
     c2pa: Sequence[Path | bytes | str] | None,
     mark: str = "",
@@ -201,8 +207,9 @@ async def checked_demands(
     if c2pa is not None and find_spec("c2pa") is None:
         text = f"{mark}c2pa: checking C2PA manifests needs the extra: undersigned[c2pa]"
         raise ConfigurationError("missing_extra", text)
-    if verifier is not None:
-        _check_verifier(verifier, parties, f"{mark}verifier")
+    for third, name in ((verifier, "verifier"), (arbiter, "arbiter")):
+        if third is not None:
+            _check_third(third, parties, name, mark)
     if sbom is not None:
         _check_format(sbom, f"{mark}sbom")
     return await _anchors(c2pa or (), f"{mark}c2pa")
@@ -269,13 +276,14 @@ async def _anchors(given: Sequence[Path | bytes | str], what: str) -> list[bytes
     return found
 
 
-def _check_verifier(verifier: Did, parties: tuple[Did, Did], what: str) -> None:
+def _check_third(third: Did, parties: tuple[Did, Did], name: str, mark: str) -> None:
     try:
-        parse_did(verifier)
+        parse_did(third)
     except (UndersignedError, TypeError, AttributeError) as exc:
-        raise ConfigurationError("bad_configuration", f"{what}: expected a DID, got {verifier!r:.200}") from exc
-    if verifier in parties:
-        raise ConfigurationError("bad_configuration", f"{what}: the verifier is neither the hirer nor the provider")
+        raise ConfigurationError("bad_configuration", f"{mark}{name}: expected a DID, got {third!r:.200}") from exc
+    if third in parties:
+        text = f"{mark}{name}: the {name} is neither the hirer nor the provider"
+        raise ConfigurationError("bad_configuration", text)
 
 
 def _check_format(sbom: str, what: str) -> None:

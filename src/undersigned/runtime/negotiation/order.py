@@ -128,6 +128,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Format and version of a bill of materials that is wanted."""
     verifier: Did | None = None
     """Who judges the work, instead of us."""
+    arbiter: Did | None = None
+    """Who rules on disputes."""
     c2pa: bool = False
     """Whether media must carry a manifest."""
     anchors: tuple[Digest, ...] = ()
@@ -179,6 +181,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             data_handling=self._data(),
             settlement=self.settlement,
             reworks=self.reworks,
+            arbiter=self.arbiter,
             evidence=Evidence(
                 predicates=self.evidence, sbom=self.sbom, c2pa=self.c2pa, anchors=self.anchors, verifier=self.verifier
             ),
