@@ -145,6 +145,7 @@ def test_we_do_not_offer_what_has_ended() -> None:
     playbook.refused("offer_expired", lambda: playbook.hirer >> offer(valid_for=-1))
     posed = forged(playbook.hirer, offer(valid_for=-1))
     assert playbook.provider.party.take(posed) == "applies"
+    Playbook("ready").hirer >> offer(valid_for=0)
 
 
 # --- tenders
@@ -371,6 +372,29 @@ def test_of_two_disputes_that_cross_both_stand_and_one_moves() -> None:
     for party in playbook.parties.values():
         assert party.engagement.contract is not None
         assert len(party.engagement.contract.disputes) == 2
+
+
+def test_a_dispute_that_crossed_the_end_of_another_moves_nothing() -> None:
+    """HIRE-LIF-17: it is recorded, and the end stands."""
+    playbook = Playbook("delivered")
+    with playbook.held():
+        playbook.hirer >> dispute()
+        playbook.provider >> dispute()
+        playbook.provider >> ruling()
+    playbook.agree("closing")
+    assert {basis(party.engagement) for party in playbook.parties.values()} == {"ruling"}
+
+
+def test_a_ruling_that_crossed_a_closing_counts_for_who_had_seen_the_end() -> None:
+    """HIRE-LIF-17: and the books that had not seen it are closed again, by what it says."""
+    playbook = Playbook("disputed")
+    playbook.advance(minutes(24 * 60) + 1)
+    playbook.hirer >> terminate("no_ruling")
+    with playbook.held():
+        playbook.hirer >> closing(basis="terminate")
+        playbook.provider >> ruling()
+    playbook.agree("closing")
+    assert {basis(party.engagement) for party in playbook.parties.values()} == {"ruling"}
 
 
 def test_a_ruling_that_comes_after_all_counts_for_who_knows_that_none_was_waited_for() -> None:

@@ -13,6 +13,7 @@ from undersigned.protocol import HIRER, PROVIDER, Answer, Bounds, Concede, Momen
 from undersigned.testing import Playbook, terms_for
 
 PARTY = Playbook("ready").hirer.party
+FINISH = terms_for(PARTY).deadlines.finish
 
 
 def moment(theirs: str, ours: str, role: str = HIRER, rounds_left: int = 4) -> Moment:
@@ -78,6 +79,8 @@ class Says:
         ("10", replace(limit("10"), latest_finish="2026-03-02T13:00:00Z"), "withdraw"),
         ("10", replace(limit("10"), latest_finish="2026-03-09T13:00:00Z"), "accept"),
         ("10", replace(limit("10", PROVIDER), latest_finish="2026-03-09T13:00:00Z"), "withdraw"),
+        ("10", replace(limit("10"), latest_finish=FINISH), "accept"),
+        ("10", replace(limit("10", PROVIDER), latest_finish=FINISH), "accept"),
     ],
 )
 def test_a_strategy_cannot_widen_policy(theirs: str, bounds: Bounds, act: str) -> None:
