@@ -245,6 +245,25 @@ def test_what_was_shown_is_learned_and_a_withdrawal_is_final(
         assert (kept.status, store.version) == ("revoked", version + 1)
 
 
+def test_a_revocation_that_waits_to_be_written_is_not_overtaken(
+    open_world: Open, strangers: tuple[Office, Office]
+) -> None:
+    """HIRE-TRU-18: by another decision, which looked a moment before."""
+    acme, globex = strangers
+    world = open_world(acme, globex)
+    (shown,) = globex.credentials()
+    one, learned = replace(shown, has_status=True), world.hirer.meeting.beliefs.learned
+
+    async def heard() -> None:
+        learned.withdrawn(one, "revoked")
+        await learned.learn([one], holder=globex.actor.did)
+
+    world.run(heard())
+    world.settle(WRITE_SECONDS + 1)
+    with TrustStore(acme.trust, read_only=True) as store:
+        assert [edge.status for edge in store.edges()] == ["revoked"]
+
+
 def test_what_nobody_entitles_is_not_learned(open_world: Open, strangers: tuple[Office, Office]) -> None:
     """HIRE-TRU-17: a stranger that is declined leaves nothing in the graph."""
     acme, _ = strangers

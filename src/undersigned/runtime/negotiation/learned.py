@@ -104,7 +104,7 @@ class Learned:
             except UndersignedError as error:
                 # Most often it is of no type that makes one.
                 _log.debug("a credential makes no edge", credential=one.digest, error=str(error))
-            if one.has_status:
+            if one.has_status and self._statuses.get(one.digest) != "revoked":
                 self._statuses[one.digest] = "good"  # it may have been suspended when it was shown last
             self._known[one.digest] = None
             for kept in (self._known, self._waiting, self._statuses):
