@@ -159,7 +159,11 @@ def summary_of(message: Message) -> str:
 
 
 def quiet(event: Event) -> bool:
-    """Whether people are spared this event: a receipt or position that keeps the two sides in step and says no more."""
+    """Whether people are spared this event: a receipt or position that keeps the two sides in step and says no more,
+    or the key of something that is not to be done twice, whose move has a line of its own.
+    """
+    if event.kind == "noted" and event.type == "done":
+        return True
     waits = isinstance(event.message, Receipt) and event.message.waiting is not None
     return event.kind in ("sent", "received") and event.type in ("Receipt", "Sync") and not waits
 

@@ -156,3 +156,8 @@ def test_what_is_over_does_not_go_on() -> None:
         goes_on({**one, "state": "working", "why": "the work"})
         == "goes on with urn:hire:engagement:x: working, the work"
     )
+
+
+def test_people_are_spared_the_keys_of_what_is_not_done_twice() -> None:
+    assert quiet(event("noted", "done", detail="order:71a20d7b8bc347a4af2a3c7c28cc9cf7"))
+    assert not quiet(event("noted", "decision", detail="{}"))
