@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from undersigned.contract import read_ruling
 from undersigned.credentials import Credential, read_credential
 from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_json, digest_bytes, from_struct, shift
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
     Home,
@@ -45,6 +46,16 @@ def _register(home: Home) -> Generator[StatusRegister]:
         yield register
     finally:
         register.close()
+
+
+def _require_ruling(evidence: bytes) -> None:
+    """Returns if these bytes may show a breach: nobody could import an accusation that rests on anything else."""
+    try:
+        document = decode_json(evidence, FOREIGN_LIMITS)
+        read_ruling(document if isinstance(document, dict) else {})
+    except FormatError as error:
+        text = "--evidence: a breach is shown by the signed ruling of the contract's arbiter, as 'rule' writes it"
+        raise ConfigurationError("bad_configuration", f"{text}; for a judgement of ours: --kind distrust") from error
 
 
 def _state(one: Issued, now: Instant) -> str:
@@ -141,7 +152,10 @@ async def issue(
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     opened, now = out.home(home), SystemClock().now()
     if said["evidence"] is not None and Path(said["evidence"]).is_file():
-        said["evidence"] = digest_bytes(read_file(Path(said["evidence"])))
+        evidence = read_file(Path(said["evidence"]))
+        if accused == "breach":
+            _require_ruling(evidence)
+        said["evidence"] = digest_bytes(evidence)
     opened_file = new_file(file, force=force) if file is not None else nullcontext()
     with _register(opened) as register, opened_file as written:
         claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})

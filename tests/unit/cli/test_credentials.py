@@ -20,6 +20,7 @@ from undersigned.credentials import (
 from undersigned.encoding import canonicalize, from_struct, shift
 from undersigned.errors import CredentialError
 from undersigned.runtime import Home, SystemClock
+from undersigned.testing import ARBITER
 from undersigned.trust import KINDS
 from unit.cli.running import files, run
 
@@ -180,6 +181,19 @@ SAID = {
     "accreditedBy": (("--capability", "sbom"), {"accreditedFor": "sbom"}, "accredits"),
     "auditedBy": (("--standard", "ISO {27001}:2022"), {"auditedFor": "ISO {27001}:2022"}, "against ISO {27001}:2022"),
 }
+
+
+def test_a_breach_is_shown_by_a_ruling(home: Path, tmp_path: Path) -> None:
+    """HIRE-TRU-27: an accusation that nobody could import is not issued."""
+    file = tmp_path / "evidence"
+    options = ("--type", "accusation", "--kind", "breach", "--evidence", file, "--home", home, "--json")
+    for wrong in (b"PK\x03\x04\x00", b"[]", b"{}"):
+        file.write_bytes(wrong)
+        ran = run("credentials", "issue", AGENT, *options)
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+        assert "ruling" in ran.error["message"]
+    file.write_bytes(canonicalize(ARBITER.rule(DIGEST, DIGEST, SystemClock().now())))
+    assert run("credentials", "issue", AGENT, *options).code == 0
 
 
 def test_every_kind_of_claim_is_issued_and_told(home: Path) -> None:
