@@ -21,6 +21,7 @@ from undersigned.messages import Cancel, Delivery
 from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, Say, lost_at, rotate_key
 from undersigned.runtime.agent.ordering import hire_order
+from undersigned.runtime.execution import changes
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Limit, compile_scope, read_scope
 
@@ -199,7 +200,7 @@ def clauses(*ids: str, action: str = ARTIFACT_READ, more: tuple[Limit, ...] = ()
     return change
 
 
-async def test_a_clause_that_is_counted_keeps_its_name(tmp_path: Path) -> None:
+async def test_a_clause_that_is_counted_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-LAN-09: used, it is not left out or made another; and before it is, no other takes its place. Neither side
     offers that, and neither signs it where the other does: its count would begin anew.
     """
@@ -225,14 +226,12 @@ async def test_a_clause_that_is_counted_keeps_its_name(tmp_path: Path) -> None:
             await ours.amend(pair.ours, clauses("fresh", action="artifact:list"))
 
         # What a provider signs that keeps to nothing is not accepted.
-        async def unchecked(*_: object) -> None: ...
-
-        theirs._check_used = unchecked  # type: ignore[method-assign]
-        await theirs.amend(pair.theirs, clauses("fresh"))
+        with monkeypatch.context() as replaced:
+            replaced.setattr(changes, "check_counted", lambda *_: None)
+            await theirs.amend(pair.theirs, clauses("fresh"))
         await until(lambda: pair.ours.engagement.tabled is not None)
         with pytest.raises(PolicyError, match="something is used under it"):
             await ours.accept(pair.ours, pair.ours.engagement.tabled.document)
-        del theirs._check_used  # type: ignore[attr-defined]
         await ours.decline(pair.ours)
         await until(lambda: pair.theirs.engagement.lane == "idle")
         await pair.agree(clauses("read-1", "fresh"))

@@ -18,7 +18,6 @@ import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import (
-    MAX_ITEMS,
     ArbiterRuling,
     ContractDocument,
     Document,
@@ -31,7 +30,6 @@ from undersigned.contract import (
     read_ruling,
 )
 from undersigned.encoding import (
-    Amount,
     Digest,
     Instant,
     JsonObject,
@@ -40,9 +38,9 @@ from undersigned.encoding import (
     parse_duration,
     shift,
 )
-from undersigned.errors import LocalProtocolError, PolicyError
+from undersigned.errors import LocalProtocolError
 from undersigned.ledger import Blob
-from undersigned.messages import Acceptance, Delivery, Progress, Ruling, recorded_message
+from undersigned.messages import Acceptance, Delivery, Ruling
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Contract, Engagement, Owe, basis
 from undersigned.runtime.application import contained, decided
 from undersigned.runtime.engagement.conversation import Conversation
@@ -61,9 +59,9 @@ from undersigned.runtime.negotiation.asked import (
     waiting_changes,
 )
 from undersigned.runtime.negotiation.meeting import recorded
-from undersigned.scope import Grant, read_scope
 from undersigned.transparency import contract_leaf
 
+from .counted import check_counted, used_so_far
 from .requests import Answers
 from .settlement import Paid, criteria_met
 
@@ -447,7 +445,8 @@ class Changes:
         if isinstance(what, Terms):
             terms = what
             if not sealing:
-                await self._check_used(conversation, engagement, now, terms)
+                own = await agent.gate.usage(contract_of(engagement).digest)
+                check_counted(now, terms, await used_so_far(conversation, agent.ledger, own))
         else:
             owed = what[0]
             more = owed.currency != now.price.currency or compare_amounts(owed.amount, now.price.amount) > 0
@@ -470,51 +469,6 @@ class Changes:
             raise LocalProtocolError("wrong_state", "no document is on the table")
         acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
         return contract_leaf(countersigned(conversation.tabled_json(), acceptance.contract_proof))
-
-    async def _check_used(self, conversation: Conversation, engagement: Engagement, now: Terms, terms: Terms) -> None:
-        """HIRE-LAN-06, HIRE-LAN-09: what is used already counts against the new limits, under the names it has, and is
-        stated beside what they limit.
-        """
-        used = await self._used(conversation, engagement)
-        before, after = _grants(now), _grants(terms)
-        for grant in after.values():
-            for limit in grant.limits:
-                spent = used.get((grant.id, limit.unit))
-                if limit.per is None and spent is not None and compare_amounts(str(limit.max), spent) < 0:
-                    text = f"clause {grant.id}: {spent} {limit.unit} are used, the amendment allows {limit.max}"
-                    raise PolicyError("policy_denied", text)
-        spent_under = {clause for clause, _ in used}
-        added = {one.action for one in after.values() if not _goes_on(one, before)}
-        for grant in before.values():
-            if not grant.limits or _goes_on(grant, after):
-                continue
-            if grant.id in spent_under or grant.action in added:
-                why = "something is used under it" if grant.id in spent_under else f"another {grant.action} is added"
-                hint = "one that is not wanted any more stays with a limit of what is used"
-                text = f"clause {grant.id} ({grant.action}) is left out or is another, and {why}: {hint}"
-                raise PolicyError("policy_denied", text)
-        # What is in force may be used until the seal; a list too long for a `Delivery` could never be sent.
-        stated = {*used, *_counted(now), *_counted(terms)}
-        if len(stated) > MAX_ITEMS:
-            text = f"usage so far and of the amendment would be {len(stated)} lines; at most {MAX_ITEMS}"
-            raise PolicyError("policy_denied", text)
-
-    async def _used(self, conversation: Conversation, engagement: Engagement) -> dict[tuple[str, str], Amount]:
-        """What was used by clause and unit, as our own gate counted it or, where that is more, as the provider last
-        stated it: what its work did may have come by no gate of ours.
-        """
-        own = await self._agent.gate.usage(contract_of(engagement).digest)
-        used = {(one.clause, one.unit): one.amount for one in own}
-        late = tuple(conversation.journal.kept_back)  # a sign of life is stored with the next move
-        for row in reversed((*await self._agent.ledger.rows(engagement.id), *late)):
-            message = recorded_message(row.raw).message if row.type in ("Progress", "Delivery") else None
-            if isinstance(message, Progress | Delivery) and message.usage is not None:
-                for one in message.usage:
-                    name = one.clause, one.unit
-                    if name not in used or compare_amounts(used[name], one.amount) < 0:
-                        used[name] = one.amount
-                break
-        return used
 
     # ------------------------------------------------------------------ rulings
 
@@ -551,22 +505,6 @@ def _offered(conversation: Conversation, change: Change, said: Say) -> Facts:
             document = digest_bytes(canonical_document(said.body["document"]))
             return (noted(OFFERED, replace(asked, change=replace(asked.change, document=document))),)
     return ()
-
-
-def _grants(terms: Terms) -> dict[str, Grant]:
-    """The grants by id."""
-    return {grant.id: grant for grant in read_scope(terms.scope, understood=terms.scope.critical or ()).grants}
-
-
-def _goes_on(grant: Grant, other: Mapping[str, Grant]) -> bool:
-    """Whether other terms have this clause, whatever they say of it beside."""
-    same = other.get(grant.id)
-    return same is not None and same.action == grant.action
-
-
-def _counted(terms: Terms) -> set[tuple[str, str]]:
-    """Clause and unit of each limit without a period: a line each of what is stated as used."""
-    return {(one.id, limit.unit) for one in _grants(terms).values() for limit in one.limits if limit.per is None}
 
 
 def owed_price(conversation: Remembered, engagement: Engagement, ends_by: str | None = None) -> Price:

@@ -1,0 +1,84 @@
+"""What counted clauses keep in an amendment: their names, and what is used under them.
+
+Source: protocol-spec/07-contract.md, section 7.10
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from undersigned.contract import MAX_ITEMS, Terms
+from undersigned.encoding import Amount, compare_amounts
+from undersigned.errors import PolicyError
+from undersigned.ledger import Ledger
+from undersigned.messages import Delivery, Progress, Usage, recorded_message
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.scope import Grant, read_scope
+
+__all__ = ["check_counted", "used_so_far"]
+
+
+def check_counted(now: Terms, terms: Terms, used: Mapping[tuple[str, str], Amount]) -> None:
+    """Returns if terms may follow those of `now`, where so much is used by clause and unit: it counts against the new
+    limits, under the names it has, and is stated beside what they limit (HIRE-LAN-06, HIRE-LAN-09).
+
+    Raises:
+        PolicyError: `policy_denied`.
+    """
+    before, after = _grants(now), _grants(terms)
+    for grant in after.values():
+        for limit in grant.limits:
+            spent = used.get((grant.id, limit.unit))
+            if limit.per is None and spent is not None and compare_amounts(str(limit.max), spent) < 0:
+                text = f"clause {grant.id}: {spent} {limit.unit} are used, the amendment allows {limit.max}"
+                raise PolicyError("policy_denied", text)
+    spent_under = {clause for clause, _ in used}
+    added = {one.action for one in after.values() if not _goes_on(one, before)}
+    for grant in before.values():
+        if not grant.limits or _goes_on(grant, after):
+            continue
+        if grant.id in spent_under or grant.action in added:
+            why = "something is used under it" if grant.id in spent_under else f"another {grant.action} is added"
+            hint = "one that is not wanted any more stays with a limit of what is used"
+            text = f"clause {grant.id} ({grant.action}) is left out or is another, and {why}: {hint}"
+            raise PolicyError("policy_denied", text)
+    # What is in force may be used until the seal; a list too long for a `Delivery` could never be sent.
+    stated = {*used, *_counted(now), *_counted(terms)}
+    if len(stated) > MAX_ITEMS:
+        text = f"usage so far and of the amendment would be {len(stated)} lines; at most {MAX_ITEMS}"
+        raise PolicyError("policy_denied", text)
+
+
+async def used_so_far(
+    conversation: Conversation, ledger: Ledger, own: Iterable[Usage]
+) -> dict[tuple[str, str], Amount]:
+    """What was used by clause and unit, as our own gate counted it or, where that is more, as the provider last
+    stated it: what its work did may have come by no gate of ours.
+    """
+    used = {(one.clause, one.unit): one.amount for one in own}
+    late = tuple(conversation.journal.kept_back)  # a sign of life is stored with the next move
+    for row in reversed((*await ledger.rows(conversation.id), *late)):
+        message = recorded_message(row.raw).message if row.type in ("Progress", "Delivery") else None
+        if isinstance(message, Progress | Delivery) and message.usage is not None:
+            for one in message.usage:
+                name = one.clause, one.unit
+                if name not in used or compare_amounts(used[name], one.amount) < 0:
+                    used[name] = one.amount
+            break
+    return used
+
+
+def _grants(terms: Terms) -> dict[str, Grant]:
+    """The grants by id."""
+    return {grant.id: grant for grant in read_scope(terms.scope, understood=terms.scope.critical or ()).grants}
+
+
+def _goes_on(grant: Grant, other: Mapping[str, Grant]) -> bool:
+    """Whether other terms have this clause, whatever they say of it beside."""
+    same = other.get(grant.id)
+    return same is not None and same.action == grant.action
+
+
+def _counted(terms: Terms) -> set[tuple[str, str]]:
+    """Clause and unit of each limit without a period: a line each of what is stated as used."""
+    return {(one.id, limit.unit) for one in _grants(terms).values() for limit in one.limits if limit.per is None}
