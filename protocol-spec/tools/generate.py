@@ -62,7 +62,7 @@ EXITS: Final = {
     1: "a defect of ours, a case of `policy test` that fails, or a decision that is another when it is made again",
     2: "usage or configuration",
     3: "the answer is no: policy, scope, withdrawn, expired",
-    4: "a check failed: proof, digest, ledger, evidence",
+    4: "a check failed: proof, digest, ledger, evidence; or the state does not allow what was asked for",
     5: "the peer broke the protocol",
     6: "unreachable, or timed out",
     7: "waits for a person, or in doubt",

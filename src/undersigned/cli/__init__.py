@@ -137,8 +137,9 @@ def _group() -> None:
     have --json.
 
     Exit codes: 0 done, or yes; 1 a defect of ours, a case of 'policy test' that fails, or a replay that differs;
-    2 usage or configuration; 3 the answer is no; 4 a check failed; 5 the peer broke the protocol; 6 unreachable or
-    timed out; 7 waits for a person, or in doubt; 8 store failure; 130 interrupted.
+    2 usage or configuration; 3 the answer is no; 4 a check failed, or the state does not allow what was asked for;
+    5 the peer broke the protocol; 6 unreachable or timed out; 7 waits for a person, or in doubt; 8 store failure;
+    130 interrupted.
     """
 
 
