@@ -1,4 +1,6 @@
-"""Commands about credentials: `issue|list|revoke|show` of those that the organisation issued, `add` of those held."""
+"""Commands about credentials: `issue|list|revoke|show` of those that the organisation issued, `add|held` of those that
+this agent shows.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ __all__ = ["credentials"]
 
 @click.group(cls=CommandGroup)
 def credentials() -> None:
-    """Issue, list, show and withdraw what this folder's organisation says; keep what others say about this agent."""
+    """Issue, list, show and withdraw what this folder's organisation says; keep and list what others say about this
+    agent.
+    """
 
 
 @contextmanager
@@ -211,11 +215,44 @@ async def add(out: Out, file: Path, home: str | None) -> None:
         out.line(f"aside  {one}: it is renewed by this one")
 
 
+@credentials.command("held")
+@HOME_OPTION
+@command
+async def held(out: Out, home: str | None) -> None:
+    """What this agent has to show: its organisation's word, and what 'add' kept.
+
+    Whether an issuer has withdrawn one of them, its list says, which is not asked here.
+    """
+    opened, now = out.home(home), SystemClock().now()
+    found = Wallet(opened).files()
+    for file, one in found.items():
+        over = one.valid_until is not None and now > one.valid_until
+        state = "valid" if one.valid_at(now) else "expired" if over else "not yet"
+        out.value(
+            {
+                "credential": one.digest,
+                "types": list(one.types),
+                "issuer": one.issuer,
+                "from": one.valid_from,
+                "until": one.valid_until,
+                "state": state,
+                "file": str(file),
+            }
+        )
+        out.line(
+            f"{state:8} until {one.valid_until or 'it is withdrawn'}  {plain(one.issuer, 200)} {told(one)}",
+            style="green" if state == "valid" else "dim",
+        )
+        out.line(f"         {file}", style="dim")
+    if not found:
+        out.line("this agent has nothing to show")
+
+
 @credentials.command("list")
 @HOME_OPTION
 @command
 async def list_(out: Out, home: str | None) -> None:
-    """What was issued, and what of it still holds."""
+    """What was issued by this folder's organisation, and what of it still holds; 'held' lists what its agent shows."""
     opened, now = out.home(home), SystemClock().now()
     with _register(opened) as register:
         found = register.issued()

@@ -257,6 +257,9 @@ def test_a_renewed_one_takes_the_place_of_the_old(home: Path, tmp_path: Path) ->
     (again,) = run("credentials", "add", tmp_path / "new.json", "--home", home, "--json").values
     assert (again["new"], again["replaced"]) == (False, [])
     assert len(list((home / "credentials").glob("*.json"))) == 1
+    (listed,) = run("credentials", "held", "--home", home, "--json").values
+    assert (listed["credential"], listed["file"], listed["state"]) == (held.digest, kept["file"], "valid")
+    assert f"valid    until {held.valid_until}" in run("credentials", "held", "--home", home).out
 
 
 def test_what_says_something_else_stands_beside(home: Path, tmp_path: Path) -> None:

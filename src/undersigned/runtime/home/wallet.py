@@ -89,13 +89,22 @@ class Wallet:
                 _log.error("credentials were not read again", error=str(error))
         return self._held
 
+    def files(self) -> dict[Path, Credential]:
+        """What is in each file of the folder now.
+
+        Raises:
+            ConfigurationError: `bad_configuration`: one holds no credential.
+            OSError: The folder cannot be read.
+        """
+        return {file: self._home.credential(file) for file in files_of(self._folder, "*.json")}
+
     def keep(self, credential: Credential) -> Kept:
         """Puts a credential that was verified into the folder, and what it renews aside.
 
         Raises:
             OSError: The folder cannot be written.
         """
-        held = {file: self._home.credential(file) for file in files_of(self._folder, "*.json")}
+        held = self.files()
         for file, one in held.items():
             if one == credential:
                 return Kept(file, (), new=False)
