@@ -9,7 +9,7 @@ Source: protocol-spec/06-scope.md, section 6.4
 
 from __future__ import annotations
 
-from undersigned.encoding import compare_amounts, subtract_amounts
+from undersigned.encoding import canonicalize, compare_amounts, subtract_amounts
 from undersigned.errors import ScopeError
 from undersigned.scope.model import Grant, Limit, Prohibition, Scope, Window
 from undersigned.scope.target import forbids, inside, parse_pattern
@@ -18,7 +18,11 @@ __all__ = ["attenuate", "contains", "draws"]
 
 
 def contains(parent: Scope, child: Scope) -> bool:
-    """Whether whatever `child` permits, `parent` permits, use counted together."""
+    """Whether whatever `child` permits, `parent` permits, use counted together.
+
+    Raises:
+        FormatError: As `canonicalize`: an extension of both is no JSON.
+    """
     try:
         draws(parent, child)
     except ScopeError:
@@ -31,6 +35,7 @@ def attenuate(scope: Scope, to: Scope) -> Scope:
 
     Raises:
         ScopeError: `scope_exceeded`: it does not; `detail["clause"]` is the first clause that has no place.
+        FormatError: As `contains`.
 
     Source: protocol-spec/06-scope.md, section 6.4
     """
@@ -43,6 +48,7 @@ def draws(parent: Scope, child: Scope) -> dict[str, str]:
 
     Raises:
         ScopeError: `scope_exceeded`: `child` does not lie inside `parent`; `detail["clause"]` names the clause.
+        FormatError: As `contains`.
 
     Source: protocol-spec/06-scope.md, section 6.4
     """
@@ -59,7 +65,9 @@ def draws(parent: Scope, child: Scope) -> dict[str, str]:
 
     # Step 2: an extension may narrow, in a way that only those who understand it know. It is carried over whole.
     for uri, value in parent.extensions.items():
-        if child.extensions.get(uri) != value or (uri in parent.critical and uri not in child.critical):
+        # As JSON: what is left out is no `null`, and `true` is no 1.
+        same = uri in child.extensions and canonicalize(child.extensions[uri]) == canonicalize(value)
+        if not same or (uri in parent.critical and uri not in child.critical):
             raise _outside("scope", f"the extension {uri} is not carried over")
 
     # Step 3: each grant finds one to draw on, with what is left of its limits.
