@@ -282,6 +282,8 @@ async def revoke(out: Out, credential: str, home: str | None) -> None:
     out.line(f"withdrawn since {one.revoked}: {_said(one)}")
     minutes = LIST_TTL_SECONDS // 60
     out.line(f"listed at {one.url}; who looked it up before may rely on it for {minutes} minutes more")
+    if _read(one).digest in {held.digest for held in Wallet(opened).files().values()}:
+        out.line("this agent itself shows it: who asks for such credentials declines it from now on", style="yellow")
 
 
 @credentials.command("show")

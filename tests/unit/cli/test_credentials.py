@@ -72,6 +72,10 @@ def test_issue_show_revoke(home: Path, tmp_path: Path) -> None:
     assert all(line.startswith("local | ") for line in said.splitlines())
     assert "revoked" in said
     assert run("credentials", "show", made["id"], "--home", home).out.startswith("local | revoked since ")
+    warning = "this agent itself shows it"
+    assert warning not in run("credentials", "revoke", made["id"], "--home", home).out
+    (own,) = (id for id in listed if id != made["id"])
+    assert warning in run("credentials", "revoke", own, "--home", home).out
 
 
 def test_without_a_domain_nothing_is_withdrawn(tmp_path: Path) -> None:
