@@ -61,6 +61,7 @@ from undersigned.runtime import (
     parse_price,
     read_document,
     take_back,
+    word_of,
 )
 from undersigned.trust import Difference, differences
 
@@ -231,9 +232,14 @@ def _word(closing: Closing) -> str:
 
 
 def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: ContractDocument) -> Iterator[str]:
-    """Where our review failed: why, and what a person may say in its place."""
-    why = facts.get("review-failed")
-    if why is None or engagement.state != "delivered" or engagement.role != HIRER:
+    """Where our review failed: why, and what a person may say in its place, or has said."""
+    why, contract = facts.get("review-failed"), engagement.contract
+    if why is None or contract is None or engagement.state != "delivered" or engagement.role != HIRER:
+        return
+    word = word_of(facts, contract.round)
+    if word is not None:
+        said = ", ".join(f"{plain(id, 100)} {'is' if met else 'is not'} met" for id, met in word.items())
+        yield f"Review        a person said: {said or 'no criteria'}; the verdict is that of the verifier"
         return
     yield f"Review        failed: {plain(why, 300)}; a person may say it with 'contract review':"
     for item in document.terms.deliverables:

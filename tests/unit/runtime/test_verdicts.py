@@ -160,6 +160,22 @@ def test_a_no_waits_until_our_own_review_says_what_it_leaves(open_world: Open) -
     assert last(world.provider, ours.id, Closing).settlement.amount == "1.6"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_a_person_said_in_its_place_stays_until_the_verifier_speaks(open_world: Open, restarted: bool) -> None:
+    """Our function that goes on failing does not put itself in its place, nor does a restart lose it."""
+    world, ours = awaiting(open_world, settlement=HALVES)
+    world.run(world.hirer.changes.review(ours, {"whole": True, "plain": False}), 5)
+    if restarted:
+        again = world.restart(world.hirer)
+        again.reviewers["summary"] = raises
+        ours = again.the(ours.id)
+    world.settle(120)
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.until("closed", ours.id)
+    assert [one.met for one in last(world.provider, ours.id, Review).criteria] == [True, False]
+    assert last(world.provider, ours.id, Closing).settlement.amount == "1.6"
+
+
 def test_a_no_that_leaves_nothing_is_carried_and_says_who_judged(open_world: Open) -> None:
     """Without milestones nothing is owed after a no, whatever our own review would have found."""
     world, ours = awaiting(open_world)

@@ -226,8 +226,7 @@ class Changes:
             LocalProtocolError, UndersignedError: As `Reviews.by_person`.
         """
         said = await self._agent.reviews.by_person(conversation, criteria)
-        if said is not None:
-            await self._ask(conversation, lambda _: said)
+        await self._ask(conversation, lambda _: said)
 
     async def approve(
         self,

@@ -54,7 +54,7 @@ from .patience import RETRY_SECONDS, Again, Patience
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
-__all__ = ["REVIEW_FAILED", "Reviewed", "Reviewer", "Reviews"]
+__all__ = ["REVIEW_FAILED", "Reviewed", "Reviewer", "Reviews", "word_of"]
 
 _log = structlog.get_logger()
 
@@ -64,6 +64,8 @@ REVIEW_FAILED: Final = "review-failed"
 """Fact: why our review could not be made when that was tried last."""
 REVIEW_WAITS: Final = "review-waits"
 """Fact: what of a delivery could not be fetched, and is asked for again."""
+REVIEW_WORD: Final = "review-word"
+"""Fact: what a person said of one round, while the verdict is that of a verifier that has not spoken; as `Word`."""
 MAX_TOLD: Final = 8
 """How many reasons of one review are noted: a server can think of more."""
 MAX_WHY: Final = 1024
@@ -86,6 +88,13 @@ another is named in its place that the contract has not.
 A `FormatError` or `VerificationError` that it raises says that what was delivered does not hold. Whatever else it
 raises says nothing about the work, nor does an answer of another form, and no verdict is signed for it.
 """
+
+
+class Word(msgspec.Struct, frozen=True):
+    """What a person said of the delivery of one round."""
+
+    round: int
+    met: Mapping[str, bool]
 
 
 class _NoVerdict(Exception):
@@ -180,9 +189,9 @@ class Reviews:
         except LocalProtocolError as error:
             _log.warning("a review was not sent", engagement=conversation.id, error=str(error))
 
-    async def by_person(self, conversation: Conversation, said: Mapping[str, object]) -> Say | None:
-        """The `Review` in which a person said which criteria are met; None if the verdict is somebody else's, whom the
-        terms name, and is told what was said.
+    async def by_person(self, conversation: Conversation, said: Mapping[str, object]) -> Say:
+        """The `Review` in which a person said which criteria are met. If the verdict is somebody else's, whom the terms
+        name, what is noted of it until then: our function is not asked again, nor after a restart.
 
         Raises:
             ConfigurationError: `bad_configuration`: a criterion is left out, or the contract has none of that name.
@@ -204,11 +213,13 @@ class Reviews:
         store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
         async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
             try:
-                return await self._review(conversation, document, delivery, transfers, patience, met)
+                review = await self._review(conversation, document, delivery, transfers, patience, met)
             except Again as again:
                 raise again.error from again
             except _NoVerdict as error:
                 raise PolicyError("decision_failed", str(error)) from error
+        word = msgspec.json.encode(Word(delivery.round, met)).decode()
+        return review or Say("", {}, facts=((REVIEW_WORD, word),))
 
     async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
@@ -375,6 +386,7 @@ class Reviews:
             await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
         if asked.c2pa:
             await check_media(document, delivery, artifacts, keys, agent.artifacts)
+        met = met if met is not None else word_of(conversation.facts, delivery.round)
         seen.met = met if met is not None else await self._criteria(conversation, document, artifacts)
 
     async def _fetched(
@@ -521,6 +533,13 @@ class Reviews:
             },
         )
         return (document_blob(judge),) if named else (), passed
+
+
+def word_of(facts: Mapping[str, str], round: int) -> Mapping[str, bool] | None:
+    """What a person said of this round, criterion by criterion, if that is noted."""
+    text = facts.get(REVIEW_WORD)
+    word = msgspec.json.decode(text, type=Word) if text is not None else None
+    return word.met if word is not None and word.round == round else None
 
 
 def _criterion_ids(document: ContractDocument) -> list[str]:
