@@ -244,6 +244,10 @@ def test_each_amendment_is_committed_and_what_is_owed_is_spent(open_world: Open,
     over(world, conversation.id)
     assert spent(world) == {"EUR": "9", f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z": "9", "count": "1"}
     assert world.run(world.hirer.kept.open_reservations("budget")) == ()
+    world.until("closed", conversation.id)
+    for node in (world.hirer, world.provider):
+        assert conversation.id not in node.conversations
+        assert not node.subcontracts.shares._weighed, "terms that were weighed are kept no longer than the contract"
 
 
 def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:

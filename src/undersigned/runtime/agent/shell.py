@@ -192,7 +192,8 @@ class Shell:
         contract = conversation.engagement.contract
         if contract is not None:
             agent.gate.forget(contract.digest)
-        for part in (agent.whereabouts, agent.meeting, agent.renewals, agent.status_watch, agent.reviews):
+        shares = agent.subcontracts.shares
+        for part in (agent.whereabouts, agent.meeting, agent.renewals, agent.status_watch, agent.reviews, shares):
             part.forget(id)
         state = conversation.engagement.state
         self.happened(conversation, Event(engagement=id, kind="over", type="", at=self.clock.now(), state=state))

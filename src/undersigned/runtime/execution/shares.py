@@ -68,6 +68,10 @@ class Shares:
             self._weighed.pop(conversation.id, None)
             raise
 
+    def forget(self, engagement: EngagementId) -> None:
+        """It is put away."""
+        self._weighed.pop(engagement, None)
+
     def agreed(self, conversation: Conversation) -> Terms | None:
         """The terms of an amendment that we accepted or are about to, and that is not sealed yet."""
         engagement = conversation.engagement
