@@ -17,7 +17,7 @@ from undersigned.daemon import Peer
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, seconds_between, shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
-from undersigned.messages import Cancel, Delivery
+from undersigned.messages import Cancel, Delivery, Usage
 from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, Say, lost_at, rotate_key
 from undersigned.runtime.agent.ordering import hire_order
@@ -235,6 +235,19 @@ async def test_a_clause_that_is_counted_keeps_its_name(tmp_path: Path, monkeypat
         await ours.decline(pair.ours)
         await until(lambda: pair.theirs.engagement.lane == "idle")
         await pair.agree(clauses("read-1", "fresh"))
+
+
+async def test_a_clause_that_is_stated_as_not_used_may_be_left_out(tmp_path: Path) -> None:
+    """HIRE-LAN-09: a provider may state a line for each limit, of nothing used as well."""
+    async with working(tmp_path) as pair:
+        body = {
+            "contract": pair.theirs.engagement.contract.digest,
+            "number": 1,
+            "usage": (Usage(clause="read-1", unit="count", amount="0"),),
+        }
+        await pair.theirs.ask(lambda _: Say("Progress", body))
+        await until(lambda: pair.ours.engagement.contract.progress == 1)
+        await pair.agree(clauses("fresh", action="artifact:list"))
 
 
 async def test_the_application_may_answer_changes_by_itself(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def check_counted(now: Terms, terms: Terms, used: Mapping[tuple[str, str], Amoun
             if limit.per is None and spent is not None and compare_amounts(str(limit.max), spent) < 0:
                 text = f"clause {grant.id}: {spent} {limit.unit} are used, the amendment allows {limit.max}"
                 raise PolicyError("policy_denied", text)
-    spent_under = {clause for clause, _ in used}
+    spent_under = {clause for (clause, _), spent in used.items() if spent != "0"}
     added = {one.action for one in after.values() if not _goes_on(one, before)}
     for grant in before.values():
         if not grant.limits or _goes_on(grant, after):
