@@ -238,6 +238,12 @@ export function checkNames(document, before) {
   }
 }
 
+/** Whether both list the same keys under the same names for signing. @param {Document} a @param {Document} b */
+export function sameKeys(a, b) {
+  const [mine, theirs] = [signingKeys(a), signingKeys(b)];
+  return mine.size === theirs.size && [...mine].every(([name, key]) => theirs.has(name) && sameKey(/** @type {import('./keys.js').PublicKey} */ (theirs.get(name)), key));
+}
+
 /** @param {Document} document @returns {string | undefined} where its peer is dialled */
 export function endpoint(document) {
   const found = (document.service ?? []).find((entry) => [entry?.type].flat().includes('HireService'));

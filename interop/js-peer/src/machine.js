@@ -9,6 +9,7 @@
  * state before that move, moved on by the peer's own moves: where the peer may still be (HIRE-CHN-09).
  */
 import { check, HireError } from './errors.js';
+import { sameKeys } from './did.js';
 import { digest, seconds } from './encoding.js';
 import { tables } from './spec.js';
 import { NOTICES } from './message.js';
@@ -63,7 +64,8 @@ export class Engagement {
 
   /** @param {import('./did.js').Document} document @returns {boolean} whether it is one that need not be kept, or is kept already */
   holds(document) {
-    return document.id.startsWith('did:key:') || this.documents.some((one) => JSON.stringify(one) === JSON.stringify(document));
+    if (document.id.startsWith('did:key:') || this.documents.some((one) => JSON.stringify(one) === JSON.stringify(document))) return true;
+    return !this.#hasRoom(document) && this.documents.some((one) => one.id === document.id && sameKeys(one, document));
   }
 
   /** Keeps a document by which a message was checked. @param {import('./did.js').Document} document */
@@ -71,12 +73,15 @@ export class Engagement {
     if (!this.holds(document)) this.documents.push(document);
   }
 
-  /** That there is room for a document. @param {import('./did.js').Document} document */
+  /** That there is room for a document, or one with its keys. @param {import('./did.js').Document} document */
   checkRoom(document) {
-    if (this.holds(document)) return;
+    check(this.holds(document) || this.#hasRoom(document), 'too_large', 'documents of one DID');
+  }
+
+  /** @param {import('./did.js').Document} document */
+  #hasRoom(document) {
     const sizes = [document, ...this.documents.filter(({ id }) => id === document.id)].map((one) => JSON.stringify(one).length);
-    const whole = sizes.reduce((sum, size) => sum + size, 0);
-    check(sizes.length <= MAX_DOCUMENTS && whole <= MAX_DOCUMENT_TEXT, 'too_large', 'documents of one DID');
+    return sizes.length <= MAX_DOCUMENTS && sizes.reduce((sum, size) => sum + size, 0) <= MAX_DOCUMENT_TEXT;
   }
 
   /** @param {any} message @returns {number} the number of the reader's last move that it says to have seen */

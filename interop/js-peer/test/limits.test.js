@@ -4,9 +4,16 @@ import assert from 'node:assert/strict';
 import { Conversation } from '../src/conversation.js';
 import { usageOf } from '../src/gate.js';
 import { Engagement } from '../src/machine.js';
+import { publicMultikey } from '../src/keys.js';
 import { Link } from '../src/link.js';
 
 const peer = /** @type {any} */ ({ now: () => 0, suites: [], store: { add: () => {} } });
+
+/** One key, another for each number. @param {string} id @param {number} number */
+const keys = (id, number) => ({
+  verificationMethod: [{ id: `${id}#${number}`, type: 'Multikey', controller: id, publicKeyMultibase: publicMultikey({ kind: 'Ed25519', secret: new Uint8Array(32).fill(number) }) }],
+  assertionMethod: [`${id}#${number}`],
+});
 
 test('problems that are told are counted in full and kept up to a number', async () => {
   const conversation = new Conversation(peer, { id: 'an engagement', role: 'hirer', with: 'did:web:other.example' });
@@ -26,12 +33,15 @@ test('documents of one party have an end, and those that are kept are taken agai
   for (let i = 0; i < 128; i += 1) { engagement.checkRoom(document(i)); engagement.shown(document(i)); }
   engagement.checkRoom(document(7));
   engagement.checkRoom({ id: 'did:key:z6Mk' });
-  assert.throws(() => engagement.checkRoom(document(128)), { code: 'too_large' });
+  assert.throws(() => engagement.checkRoom({ ...document(128), ...keys('did:web:other.example', 1) }), { code: 'too_large' });
   const large = new Engagement('hirer');
   const padded = (/** @type {number} */ number) => ({ ...document(number), padding: 'x'.repeat(65_000) });
   for (let i = 0; i < 4; i += 1) { large.checkRoom(padded(i)); large.shown(padded(i)); }
   large.checkRoom(padded(3));
-  assert.throws(() => large.checkRoom(padded(4)), { code: 'too_large' });
+  assert.throws(() => large.checkRoom({ ...padded(4), ...keys('did:web:other.example', 4) }), { code: 'too_large' });
+  large.checkRoom(padded(4)); // it has the keys of one that is kept
+  large.shown(padded(4));
+  assert.equal(large.documents.length, 4);
   engagement.checkRoom({ id: 'did:web:above.example' }); // somebody else, whom a message brings, has a count of its own
 });
 
