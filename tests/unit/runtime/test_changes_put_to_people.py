@@ -361,6 +361,51 @@ def test_the_newer_draft_is_asked_about_and_the_older_is_offered_no_more(worlds:
     assert world.provider.the().engagement.tabled is None
 
 
+def test_an_older_draft_does_not_push_the_newer_one_aside(worlds: Worlds) -> None:
+    """HIRE-APR-09: it was approved just when the newer one was made."""
+    world = worlds(hirer=ASKS)
+    working(world)
+    node = world.hirer
+    asks(amends, node)
+    older = waits(node)
+    asks(amends, node, replace(SIX, amount="7"))
+    newer = waits(node)
+    with pytest.raises(LocalProtocolError, match="not asked about"):
+        world.run(node.changes.approved(node.the(), older.asked), 1)
+    assert waits(node).about == newer.about
+
+
+@pytest.mark.parametrize("by", ["taken back", "a newer one"])
+def test_what_is_taken_back_while_it_is_judged_is_not_offered(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """HIRE-APR-09: people approved it, and their server takes a while."""
+    world = worlds(hirer=ASKS)
+    id, node = working(world), world.hirer
+    asks(amends, node)
+    real = node.meeting.recheck
+
+    async def slow(*given: Any, **options: Any) -> Any:
+        decision = await real(*given, **options)
+        await asyncio.sleep(5)
+        return decision
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node.meeting, "recheck", slow)
+        says(node, ALICE)
+        world.settle(3)
+    if by == "taken back":
+        world.run(node.changes.decline(node.the()), 1)
+    else:
+        asks(amends, node, replace(SIX, amount="7"))
+    world.settle(20)
+    assert world.provider.the().engagement.tabled is None
+    if by == "taken back":
+        assert (dropped(node, id), nothing_waits(node)) == ("it was taken back", True)
+    else:
+        assert waits(node).asked.terms.price.amount == "7"
+
+
 @BOTH
 def test_two_changes_wait_at_once_and_each_has_its_own_answer(worlds: Worlds, who: str) -> None:
     """HIRE-APR-09: theirs on the table and ours beside it."""

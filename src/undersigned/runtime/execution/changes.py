@@ -280,9 +280,10 @@ class Changes:
         await self._propose(conversation, (owed, reason), seconds)
 
     async def approved(self, conversation: Conversation, asked: Asked) -> None:
-        """Offers what people approved. Raises as `amend`."""
+        """Offers what people approved, while it is what they are asked about. Raises as `amend`."""
         change = asked.change
         if change is not None:
+            _require_waiting(conversation, change)
             what = asked.terms if change.owed is None else (change.owed, change.reason)
             await self.noting(change.order)._propose(conversation, what, change.seconds)
 
@@ -290,6 +291,7 @@ class Changes:
         engagement = conversation.engagement
         of = conversation.offered(engagement)
         change = drafted(conversation, engagement, what, seconds, self._key)
+        waits = _is_waiting(conversation, change)
         until = shift(self._agent.clock.now(), seconds)
         try:
             # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
@@ -297,7 +299,7 @@ class Changes:
         except ApprovalWanted as wanted:
             await self._wait(conversation, wanted)
             raise
-        await self._offer(conversation, of, what, seconds, change)
+        await self._offer(conversation, of, what, seconds, change, waits=waits)
 
     async def _wait(self, conversation: Conversation, wanted: ApprovalWanted) -> None:
         agent = self._agent
@@ -315,8 +317,17 @@ class Changes:
         what: Terms | tuple[Price, str],
         seconds: int,
         change: Change,
+        *,
+        waits: bool,
     ) -> None:
         agent = self._agent
+
+        def make(said: Say) -> Say:
+            # Judging and drawing it up took a while, in which our owner may have taken it back.
+            if waits:
+                _require_waiting(conversation, change)
+            return said
+
         # Made on the position as it is now; if anything comes between, the guard refuses it and it is made again.
         for attempt in range(3):
             engagement = conversation.engagement
@@ -328,7 +339,7 @@ class Changes:
             )
             said = replace(said, facts=_offered(conversation, change, said))
             try:
-                await self._ask(conversation, lambda _, said=said: said)
+                await self._ask(conversation, lambda _, said=said: make(said))
                 return
             except LocalProtocolError as error:
                 if attempt == 2 or error.code not in ("terms_mismatch", "stale_offer"):
@@ -495,6 +506,17 @@ def contract_of(engagement: Engagement) -> Contract:
     if engagement.contract is None:
         raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
     return engagement.contract
+
+
+def _is_waiting(conversation: Conversation, change: Change) -> bool:
+    waiting = waiting_changes(conversation.facts, conversation.engagement)
+    return any(one.change is not None and one.change.name == change.name for one in waiting)
+
+
+def _require_waiting(conversation: Conversation, change: Change) -> None:
+    if not _is_waiting(conversation, change):
+        text = f"people are not asked about {change.name} any more: it was taken back, or another one is in its place"
+        raise LocalProtocolError("wrong_state", text)
 
 
 def _offered(conversation: Conversation, change: Change, said: Say) -> Facts:
