@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from undersigned.did import DidHistory, history_from
 from undersigned.errors import ConfigurationError, VerificationError
 from undersigned.runtime.fetching import seen_histories
 from undersigned.runtime.fetching.seen_histories import SeenHistories
+from undersigned.runtime.files import write_whole
 
 NOW = "2026-11-28T00:00:00Z"
 OWNER, KEY, NEW = (Party(name) for name in ("owner", "key", "new"))
@@ -29,10 +32,12 @@ def two_versions() -> tuple[DidHistory, DidHistory]:
     return first, history(log)
 
 
-def test_a_history_that_went_back_or_on_in_another_way_is_refused(tmp_path: Path) -> None:
+async def test_a_history_that_went_back_or_on_in_another_way_is_refused(tmp_path: Path) -> None:
     """HIRE-WVH-10."""
     first, second = two_versions()
-    SeenHistories(tmp_path / "seen").keep([second])
+    seen = SeenHistories(tmp_path / "seen")
+    seen.keep([second])
+    await seen.written()
     seen = SeenHistories(tmp_path / "seen")
     seen.require(second)
     other = Log(controller=OWNER, key=KEY)
@@ -43,25 +48,28 @@ def test_a_history_that_went_back_or_on_in_another_way_is_refused(tmp_path: Path
         assert caught.value.code == "did_document_invalid"
 
 
-def test_what_nothing_rests_on_is_not_remembered(tmp_path: Path) -> None:
+async def test_what_nothing_rests_on_is_not_remembered(tmp_path: Path) -> None:
     """Or strangers would decide how much is, and push out the others."""
     first, second = two_versions()
     seen = SeenHistories(tmp_path / "seen")
     seen.grown(second)
+    await seen.written()
     seen.require(first)
     assert not (tmp_path / "seen").exists()
     seen.keep([first])
     seen.grown(second)
+    await seen.written()
     with pytest.raises(VerificationError):
         SeenHistories(tmp_path / "seen").require(first)
 
 
-def test_so_many_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_so_many_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen_histories, "MOST", 2)
     seen = SeenHistories(tmp_path / "seen")
     for port in range(3):
         log = Log(f"localhost%3A{port + 1}", controller=OWNER, key=KEY)
         seen.keep([history(log)])
+    await seen.written()
     assert (tmp_path / "seen").read_text().count("did:webvh:") == 2
 
 
@@ -72,12 +80,40 @@ def test_a_file_that_cannot_be_read_is_told(content: str, tmp_path: Path) -> Non
         SeenHistories(tmp_path / "seen")
 
 
-def test_a_file_that_cannot_be_written_is_logged(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_written_is_logged(tmp_path: Path) -> None:
     first, second = two_versions()
     seen = SeenHistories(tmp_path / "seen")
     (tmp_path / "seen").mkdir()
     with capture_logs() as logs:
         seen.keep([second])
+        await seen.written()
     assert [entry["log_level"] for entry in logs] == ["error"]
     with pytest.raises(VerificationError):
         seen.require(first)
+
+
+async def test_it_is_written_beside_the_event_loop_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where whoever waited gave up while an earlier state was on its way to the disk."""
+    first, second = two_versions()
+    seen, write, begun, go_on = SeenHistories(tmp_path / "seen"), write_whole, threading.Event(), threading.Event()
+
+    def slow(path: Path, data: bytes) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        write(path, data)
+
+    monkeypatch.setattr(seen_histories, "write_whole", slow)
+    seen.keep([first])
+    gives_up = asyncio.create_task(seen.written())
+    assert await asyncio.to_thread(begun.wait, 10)
+    gives_up.cancel()
+    seen.keep([second])
+    waits = asyncio.create_task(seen.written())
+    await asyncio.sleep(0.01)
+    assert not waits.done()
+    go_on.set()
+    await waits
+    with pytest.raises(VerificationError):
+        SeenHistories(tmp_path / "seen").require(first)

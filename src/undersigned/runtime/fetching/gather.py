@@ -135,10 +135,11 @@ class Gatherer(Fetcher):
                 found += known.log
         return found
 
-    def rely_on(self, documents: Iterable[DidDocument]) -> None:
+    async def rely_on(self, documents: Iterable[DidDocument]) -> None:
         """Something of ours rests on these documents: those with a history may not go back behind it any more."""
         known = [self._documents.get(document.id) for document in documents]
         self._seen.keep(one.history for one in known if one is not None and one.history is not None)
+        await self._seen.written()
 
     def remembered(self, did: Did, max_age_seconds: float) -> Known | None:
         """What was fetched of `did` at most `max_age_seconds` ago, and may still be used; nothing is waited for."""
@@ -243,6 +244,7 @@ class Gatherer(Fetcher):
             self._seen.require(known.history)
             self._seen.grown(known.history)
         self._remember(did, known)
+        await self._seen.written()
         return known
 
     def _remember(self, did: Did, known: Known) -> None:
@@ -282,4 +284,5 @@ class Gatherer(Fetcher):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._seen.written()
         await super().close()

@@ -8,7 +8,8 @@ Source: protocol-spec/02-identity-and-keys.md, HIRE-WVH-10
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,8 @@ class SeenHistories:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._last: dict[Did, str] = {}
+        self._unwritten = False
+        self._writing: asyncio.Task[None] | None = None
         if path is None:
             return
         try:
@@ -66,7 +69,7 @@ class SeenHistories:
             self.keep((history,))
 
     def keep(self, histories: Iterable[DidHistory]) -> None:
-        """Remembers how far these go. If the file cannot be written, that is logged, and holds for this process."""
+        """Remembers how far these go; `written` has it written."""
         new = {one.did: last for one in histories if self._last.get(one.did) != (last := one.versions[-1].id)}
         if self._path is None or not new:
             return
@@ -75,9 +78,31 @@ class SeenHistories:
             self._last[did] = last
         while len(self._last) > MOST:
             del self._last[next(iter(self._last))]
-        try:
-            # One a line: it is a person who takes one out.
-            lines = b",\n".join(canonicalize({did: last})[1:-1] for did, last in self._last.items())
-            write_whole(self._path, b"{\n" + lines + b"\n}\n")
-        except OSError as exc:
-            _log.error("how far histories of DIDs go was not written", file=str(self._path), error=str(exc))
+        self._unwritten = True
+
+    async def written(self) -> None:
+        """Returns once all that is remembered is in the file. If it cannot be written, that is logged, and holds for
+        this process.
+        """
+        if self._unwritten and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.create_task(self._write_all(), name="histories of DIDs")
+        if self._writing is not None and not self._writing.done():
+            # Whoever gives up leaves the write to the others, and nothing overtakes it.
+            await asyncio.shield(self._writing)
+
+    async def _write_all(self) -> None:
+        while self._unwritten:
+            self._unwritten = False
+            await asyncio.to_thread(_write, self._path, dict(self._last))
+
+
+def _write(path: Path | None, last: Mapping[Did, str]) -> None:
+    """Beside the event loop: four thousand lines, and a disk that takes them."""
+    if path is None:
+        return
+    try:
+        # One a line: it is a person who takes one out.
+        lines = b",\n".join(canonicalize({did: version})[1:-1] for did, version in last.items())
+        write_whole(path, b"{\n" + lines + b"\n}\n")
+    except OSError as exc:
+        _log.error("how far histories of DIDs go was not written", file=str(path), error=str(exc))

@@ -208,10 +208,11 @@ class Meeting:
             if listed.by is not None:
                 documents.append(listed.by)
         logs = self._agent.gatherer.logs_of(shown.by)
+        anchors, policy = self.beliefs.anchors, self.policy
         decision = evaluate(
             shown,
-            self.beliefs.anchors,
-            self.policy,
+            anchors,
+            policy,
             now,
             terms=terms,
             stake=stake,
@@ -220,11 +221,11 @@ class Meeting:
             logs=tuple(file for file, _ in logs) if logs else (),
         )
         if decision.inputs.logs:
-            self._agent.gatherer.rely_on(shown.by)
+            await self._agent.gatherer.rely_on(shown.by)
         self._agent.kept_inputs.hold(
             engagement.id,
-            policy=self.policy,
-            anchors=self.beliefs.anchors,
+            policy=policy,
+            anchors=anchors,
             answers=answers,
             terms=terms if decision.outcome != "allow" else None,
             links=[link.credential for link in links] if links else (),
