@@ -327,6 +327,37 @@ def test_two_writes_of_one_peer_take_turns(
     assert not kept._statuses, "nothing was put off"
 
 
+def test_what_is_learned_while_its_suspension_is_written_keeps_its_key(
+    open_world: Open, strangers: tuple[Office, Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-TRU-18: whose key it is tells names of one party apart from two parties."""
+    acme, globex = strangers
+    world = open_world(acme, globex)
+    (shown,) = globex.credentials()
+    one, learned = replace(shown, has_status=True), world.hirer.meeting.beliefs.learned
+    admit_, again = TrustStore.admit, threading.Event()
+
+    def slow(store: TrustStore, *given: Any, **more: Any) -> int:
+        assert again.wait(5)
+        return admit_(store, *given, **more)
+
+    monkeypatch.setattr(TrustStore, "admit", slow)
+
+    async def heard() -> None:
+        learned.withdrawn(one, "suspended")
+        writing = asyncio.create_task(learned.write())
+        await asyncio.sleep(0)
+        await learned.learn([one], holder=globex.actor.did)
+        again.set()
+        await writing
+        await learned.write()
+
+    world.run(heard(), 5)
+    with TrustStore(acme.trust, read_only=True) as store:
+        assert [edge.status for edge in store.edges()] == ["good"]
+        assert store._db.execute("SELECT count(*) FROM signer").fetchone() == (1,)
+
+
 def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, strangers: tuple[Office, Office]) -> None:
     """HIRE-TRU-19, HIRE-TRU-28."""
 

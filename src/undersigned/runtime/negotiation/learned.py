@@ -157,8 +157,9 @@ class Learned:
             return
         except LedgerError as error:
             _log.error("the trust graph was not written", error=str(error))
-        for digest in waiting:
-            self._waiting.pop(digest, None)
+        for digest, admitted in waiting.items():
+            if self._waiting.get(digest) is admitted:  # else it was learned meanwhile with the key that signed it
+                del self._waiting[digest]
         for digest, status in statuses.items():
             if self._statuses.get(digest) == status:
                 del self._statuses[digest]
