@@ -20,6 +20,7 @@ from undersigned.errors import CredentialError, LocalProtocolError, PolicyError,
 from undersigned.messages import Receipt, Waiting, Withdraw
 from undersigned.protocol import owed
 from undersigned.runtime import Conversation, Job, WaitingTerms, drop_approval, waiting_terms
+from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import Limit
 from undersigned.trust import release_digest, terms_digest
 
@@ -359,6 +360,45 @@ def test_the_newer_draft_is_asked_about_and_the_older_is_offered_no_more(worlds:
     world.settle(30)
     assert price(node) == "7"
     assert world.provider.the().engagement.tabled is None
+
+
+@BOTH
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("back", [True, False])
+def test_what_cannot_be_accepted_now_is_accepted_later(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, who: str, restarted: bool, back: bool
+) -> None:
+    """HIRE-APR-05, HIRE-APR-07: also after a restart a list that cannot be had is no no while people have time."""
+    world = worlds(**{who: ASKS})
+    id, node = working(world), world.nodes[OF[who]]
+    other = world.other(node)
+    amends(other, seconds=300)
+    asks(accepts, node)
+    real, tried, is_away = Meeting.recheck, list[str](), [True]
+
+    async def away(*given: Any, **options: Any) -> Any:
+        if is_away[0]:
+            tried.append(node.clock.now())
+            raise CredentialError("status_unavailable", "the list is away")
+        return await real(*given, **options)
+
+    monkeypatch.setattr(Meeting, "recheck", away)
+    if restarted:
+        node = world.restart(node)
+        world.reconnect()
+        world.settle(20)
+    says(node, ALICE)
+    world.settle(40)
+    assert 3 <= len(tried) <= 6, "it is not asked for every second"
+    assert node.the().engagement.tabled is not None
+    is_away[0] = not back
+    world.settle(20 if back else 260)
+    if back:
+        assert [price(one) for one in world.nodes] == ["6", "6"]
+        assert [name for name, _ in facts(node, id)].count("change-asked") == 1
+    else:
+        assert withdrawn(other, id) == "status_unavailable"
+        assert price(node) == "4"
 
 
 def test_an_older_draft_does_not_push_the_newer_one_aside(worlds: Worlds) -> None:

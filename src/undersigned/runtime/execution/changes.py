@@ -38,7 +38,7 @@ from undersigned.encoding import (
     parse_duration,
     shift,
 )
-from undersigned.errors import LocalProtocolError
+from undersigned.errors import LedgerError, LocalProtocolError, UndersignedError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Delivery, Ruling
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Contract, Engagement, Owe, basis
@@ -393,7 +393,8 @@ class Changes:
             return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
         if "Seal" in owed.moves:
             return await self._seal(conversation, engagement)
-        if not self._agent.approvals.waits(conversation, tabled.document):
+        waits = self._agent.approvals.waits(conversation, tabled.document)
+        if not waits:
             given = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
             try:
                 word = decided(given, "consents")
@@ -405,7 +406,16 @@ class Changes:
                 return None
             if not word:
                 return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
-        return await self._acceptance(conversation, engagement)
+        try:
+            return await self._acceptance(conversation, engagement)
+        except LedgerError:
+            raise
+        except UndersignedError as error:
+            # People have their time, and what they said stays: what cannot be looked up in one moment is no no.
+            if waits and error.retryable and self._agent.approvals.again(conversation):
+                _log.warning("a change could not be accepted yet", engagement=conversation.id, error=str(error))
+                return None
+            raise
 
     async def _acceptance(self, conversation: Conversation, engagement: Engagement) -> Say:
         facts = await self._judge_tabled(conversation, engagement)

@@ -57,7 +57,7 @@ _log = structlog.get_logger()
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the folder, while something waits."""
 AGAIN_SECONDS: Final = 15
-"""Between two attempts to offer what people approved, where a server that is asked does not answer."""
+"""Between two attempts to offer or accept what people approved, where a server that is asked does not answer."""
 
 Offers: TypeAlias = Callable[[Conversation, Asked], Awaitable[None]]
 """Offers a change that people approved."""
@@ -91,7 +91,7 @@ class _Waits:
         self.begun = False
         """Whether the turn that began it is stored."""
         self.tries_at: Instant = ""
-        """From when on what people approved is offered again, after it could not be."""
+        """From when on what people were asked about is offered or decided again, after it could not be."""
         self.judged = judged
         """Files that say nothing here, and were told so."""
         self.given = given
@@ -207,6 +207,19 @@ class Approvals:
         asked = asked_in(conversation.facts, THEIRS)
         return asked is not None and asked.change is not None and asked.change.document == document
 
+    def again(self, conversation: Conversation) -> bool:
+        """Has it decided again in a while about the document on the table, which people are asked about; False if
+        their time is over.
+        """
+        asked, now = asked_in(conversation.facts, THEIRS), self._agent.clock.now()
+        if asked is None or asked.change is None or now > asked.until:
+            return False
+        key = conversation.id, asked.change.name
+        if key not in self._waiting:
+            self._watch_for(conversation, conversation.engagement, asked)
+        self._waiting[key].tries_at = shift(now, AGAIN_SECONDS)
+        return True
+
     async def take_back(self, conversation: Conversation) -> bool:
         """Takes back what we would offer, if people are asked about it."""
         for asked in waiting_changes(conversation.facts, conversation.engagement):
@@ -258,7 +271,10 @@ class Approvals:
         # What is said after the last instant comes too late, however soon.
         came = await self._came(waits, now) if now <= asked.until else []
         drafts = asked.change is not None and asked.opens
-        if came or (now > asked.until and not drafts):
+        again = not drafts and "" < waits.tries_at <= now
+        if came or again or (now > asked.until and not drafts):
+            if not drafts:
+                waits.tries_at = ""
             given = [*waits.given, *came]
             facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
             await conversation.reconsider(Say("", {}, evidence=tuple(map(evidence_of, came)), facts=facts))
