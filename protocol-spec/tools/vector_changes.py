@@ -298,6 +298,14 @@ def _documents() -> Iterator[Vector]:
             "wrong_party",
         ),
         ("acceptance-of-nothing", "of an offer that is not on the table", "offer", "provider", another, "stale_offer"),
+        (
+            "acceptance-of-the-contract-for-an-amendment",
+            "of the offer that was sealed, where another one stands",
+            "offer",
+            "provider",
+            said["acceptance"].message.offer,
+            "already_contracted",
+        ),
     ):
         talk = talk_since(f"{since}-amendment")
         own = talk.say(

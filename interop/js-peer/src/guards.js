@@ -212,6 +212,7 @@ export const laneRules = {
   },
 
   Acceptance(state, message, _, { ref, was }) {
+    check(was !== state || message.offer !== state.sealedOffer, 'already_contracted', 'offer');
     if (message.offer !== state.live.digest) return passedBy(state, was);
     check(message.document === state.live.name, 'terms_mismatch', 'document');
     return { accepted: { ...ref, proof: message.contractProof } };
