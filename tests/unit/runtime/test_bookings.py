@@ -264,6 +264,19 @@ def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:
     assert spent(world) == {"EUR": "7"}
 
 
+def test_terms_that_could_not_be_offered_bind_nothing(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-SUB-08: what is hired next lies inside what is in force, and not inside what nobody was told of."""
+    world, conversation = waiting(open_world, asyncio.Event())
+
+    async def fails(*_: object, **__: object) -> None:
+        raise ConfigurationError("key_unavailable", "the key is not at hand")
+
+    monkeypatch.setattr(world.hirer.papers, "change", fails)
+    with pytest.raises(ConfigurationError):
+        costing(world, conversation, "2")
+    assert world.hirer.subcontracts.shares.agreed(conversation) is None
+
+
 def test_a_contract_outlives_a_budget_without_its_currency(open_world: Open) -> None:
     """HIRE-CAP-01: both signed it; with another budget after a restart it is committed all the same."""
     world = open_world(held=True)

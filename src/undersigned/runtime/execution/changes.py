@@ -473,7 +473,7 @@ class Changes:
             if engagement.role != HIRER or not more or owed.amount == "0":
                 return ()
             terms = replace(now, price=owed)
-        with agent.subcontracts.shares.weighing(conversation, terms):
+        with agent.subcontracts.shares.weighing(conversation, terms, binds=not offering):
             await agent.subcontracts.amended(conversation, terms)
             decision = await agent.meeting.recheck(conversation, engagement, terms, offering=offering, change=change)
             # Last: what waits for people holds nothing of the budget, and is a no if that is spent meanwhile.

@@ -57,16 +57,19 @@ class Shares:
         return None if order is None else read_order(order).within
 
     @contextmanager
-    def weighing(self, conversation: Conversation, terms: Terms) -> Generator[None]:
-        """While it is decided whether a contract of ours gets these terms, and until anything is said, what is hired
-        under it lies inside them too: its children were checked before that, and may not become more.
+    def weighing(self, conversation: Conversation, terms: Terms, *, binds: bool) -> Generator[None]:
+        """While it is decided whether a contract of ours gets these terms, and, if what follows `binds`, until anything
+        is said, what is hired under it lies inside them too: its children were checked before that, and may not become
+        more. An offer of ours is weighed again before its seal.
         """
         self._weighed[conversation.id] = position(conversation.engagement), terms
+        decided = False
         try:
             yield
-        except BaseException:
-            self._weighed.pop(conversation.id, None)
-            raise
+            decided = True
+        finally:
+            if not (decided and binds):
+                self._weighed.pop(conversation.id, None)
 
     def forget(self, engagement: EngagementId) -> None:
         """It is put away."""
