@@ -219,7 +219,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
 @click.option(
     "--again",
     is_flag=True,
-    help="Sign it although this folder has ruled otherwise on the same dispute: each side could carry one.",
+    help="Sign it although this folder has ruled otherwise on the same contract: each side could carry one.",
 )
 @HOME_OPTION
 @command

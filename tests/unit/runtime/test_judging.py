@@ -1,7 +1,8 @@
-"""What a verifier signs about a delivery that does not hold."""
+"""What a verifier signs about a delivery that does not hold, and an arbiter about disputes that crossed."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 
 from packs import OTHER_ENGAGEMENT, Hire
-from runtimes import Office
-from undersigned.errors import VerificationError
-from undersigned.runtime import judge_pack
+from runtimes import Node, Office, World, last
+from undersigned.contract import Price
+from undersigned.encoding import JsonObject
+from undersigned.errors import LocalProtocolError, VerificationError
+from undersigned.messages import Closing
+from undersigned.runtime import Job, export_pack, judge_pack, rule_on_pack
 
 
 @pytest.mark.parametrize(
@@ -37,3 +41,42 @@ async def test_a_verifier_passes_what_holds(tmp_path: Path) -> None:
     judge = Office(tmp_path / "judge", "Judge")
     hire = Hire(verifier=judge.actor.did).sealed().delivered()
     assert await judge_pack(judge, hire.pack(), passed=True, now=hire.book.clock.now())
+
+
+async def lingers(_: Job) -> None:
+    await asyncio.Event().wait()
+
+
+def test_disputes_that_crossed_are_ruled_on_once(open_world: Callable[..., World], tmp_path: Path) -> None:
+    """HIRE-LIF-22: each pack begins with another dispute; two rulings on one contract would be chosen from."""
+    arbiter = Office(tmp_path / "arbiter", "Arbiter")
+    world = open_world(handler=lingers)
+    ours = world.begin(arbiter=arbiter.actor.did)
+    world.until("working", ours.id)
+    with world.silence():
+        for node in world.nodes:
+            world.run(node.changes.dispute(node.the(), "It is the other's fault."), 1)
+        before = [packed(world, node, ours.id) for node in world.nodes]
+    world.reconnect()
+    world.settle(5)
+    assert [len(node.the().engagement.contract.disputes) for node in world.nodes] == [2, 2]  # type: ignore[union-attr]
+
+    def ruled(pack: bytes, owed: str) -> JsonObject:
+        due, now = Price(amount=owed, currency="EUR"), world.clock.now()
+        said = rule_on_pack(arbiter, pack, outcome="divided", owed=due, reasons="Both are right.", now=now)
+        return world.run(said)
+
+    first = ruled(before[0], "1")
+    for pack in (before[1], *[packed(world, node, ours.id) for node in world.nodes]):
+        assert ruled(pack, "1") == first
+        with pytest.raises(LocalProtocolError) as refused:
+            ruled(pack, "2")
+        assert refused.value.code == "conflicting_message"
+    world.run(world.provider.changes.rule(world.provider.the(), first), 1)
+    world.settle(30)
+    for node in world.nodes:
+        assert last(node, ours.id, Closing).settlement.amount == "1"
+
+
+def packed(world: World, node: Node, id: str) -> bytes:
+    return world.run(export_pack(node.ledger, node.artifacts, node.did, id))

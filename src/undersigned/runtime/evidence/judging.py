@@ -85,11 +85,11 @@ async def rule_on_pack(
     home: Home, pack: bytes, *, outcome: Ruled, owed: Price, reasons: str, now: Instant, again: bool = False
 ) -> JsonObject:
     """The signed ruling of the owner of `home` on the dispute in this pack: who is right, and what the hirer owes, all
-    told. It is kept, so that no other is signed on the same dispute unless `again` says so: each side could carry one.
+    told. It is kept, so that no other is signed on the same contract unless `again` says so: each side could carry one.
 
     Raises:
         VerificationError: The pack does not hold; with the code and the step that says so.
-        LocalProtocolError: `conflicting_message`: another ruling on it was signed before.
+        LocalProtocolError: `conflicting_message`: another ruling on this contract was signed before.
         PolicyError: `attester_not_trusted`: the terms in force name another arbiter; `wrong_state`: nothing in it waits
             for a ruling.
         FormatError: `schema_violation`: no ruling can say that.
@@ -110,13 +110,14 @@ async def rule_on_pack(
         "currency": owed.currency,
         "reasons": reasons,
     }
-    kept = home.verdicts / "ruled" / f"{dispute}.json"
+    # By the contract: of two disputes that crossed each pack may have its own first, and either side takes both.
+    kept = home.verdicts / "ruled" / f"{said['contract']}.json"
     if kept.exists():
         before = decode_json(read_file(kept), FOREIGN_LIMITS)
-        if isinstance(before, dict) and said.items() <= before.items():
+        if isinstance(before, dict) and {**said, "dispute": before.get("dispute")}.items() <= before.items():
             return before
         if not again:
-            raise LocalProtocolError("conflicting_message", f"on this dispute this folder has ruled before: {kept}")
+            raise LocalProtocolError("conflicting_message", f"on this contract this folder has ruled before: {kept}")
     document: JsonObject = {
         "@context": "https://w3id.org/hire/v1",
         "id": uuid4().urn,
