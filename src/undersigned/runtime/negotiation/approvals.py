@@ -324,7 +324,8 @@ class Approvals:
         if standing.state == "refused" or await refused(self._agent.ledger, waits.about.terms):
             await self._drop(conversation, asked, "a person refused it, for good")
         elif now > asked.until:
-            await self._drop(conversation, asked, f"nobody decided by {asked.until}")
+            what = "it was approved, and could not be offered" if standing.state == "approved" else "nobody decided"
+            await self._drop(conversation, asked, f"{what} by {asked.until}")
         elif standing.state == "approved" and now >= waits.tries_at:
             try:
                 await self._offers(conversation, asked)
