@@ -145,6 +145,16 @@ async def test_of_two_lists_of_one_second_the_later_one_revokes_more(kept: Kept,
     assert await kept.look(purpose=purpose) == code
 
 
+async def test_a_suspension_is_lifted_in_a_list_of_both_in_the_same_second(kept: Kept) -> None:
+    """HIRE-STA-05: what is clear there again may be either; and a list without times would never be taken again."""
+    kept.host.purpose = ["revocation", "suspension"]  # type: ignore[assignment]
+    kept.host.places.add(PLACE)
+    assert await kept.look(purpose="suspension") == "revoked"
+    kept.host.places.clear()
+    kept.at += 400
+    assert await kept.look(purpose="suspension") == "clear"
+
+
 async def test_a_list_that_asks_not_to_be_kept_is_not(kept: Kept) -> None:
     kept.host.ttl_seconds = 0
     for asked in (1, 2):

@@ -58,10 +58,11 @@ class _Kept(msgspec.Struct, frozen=True):
 
 def _went_back(known: StatusList, found: StatusList) -> bool:
     """Whether a list is older than the one known and does not show all that this withdrew. One that does is taken: of
-    two servers of an issuer one may be seconds behind. Of the same second, the one that revokes more is the later one.
+    two servers of an issuer one may be seconds behind. Of the same second, or of none, the one that revokes more is the
+    later one; in a list with suspensions what is clear may have been lifted.
     """
     made, before = found.credential.made or "", known.credential.made or ""
-    if made > before or (made == before and "revocation" not in found.purposes):
+    if made > before or (made == before and set(found.purposes) != {"revocation"}):
         return False
     length = max(len(known.bits), len(found.bits))
     then, now = (int.from_bytes(bits.ljust(length, b"\0")) for bits in (known.bits, found.bits))
