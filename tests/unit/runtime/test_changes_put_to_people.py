@@ -605,6 +605,23 @@ def test_what_is_no_answer_leaves_a_change_on_the_table(worlds: Worlds, word: ob
     assert price(world.hirer) == "6"
 
 
+def test_an_order_that_took_a_draft_back_takes_nothing_else_when_it_is_carried_out_again(worlds: Worlds) -> None:
+    """HIRE-LIF-13: its process was killed before it answered, and what is on the table since nobody has seen."""
+    world = worlds(hirer=ASKS)
+    id, node = working(world), world.hirer
+    asks(amends, node)
+    order = node.changes.noting("order:1")
+    world.run(order.decline(node.the()), 1)
+    assert dropped(node, id) == "it was taken back"
+    amends(world.provider)
+    world.run(order.decline(node.the()), 1)
+    world.settle()
+    assert node.the().engagement.lane == "offered-by-provider"
+    world.run(node.changes.noting("order:2").decline(node.the()), 1)
+    world.settle()
+    assert node.the().engagement.lane == "idle"
+
+
 # --- restarts
 
 

@@ -370,7 +370,10 @@ class Changes:
         """Takes the change from the table, ours or the other side's, while nobody accepted it; with none there, takes
         back what we would offer once people approve it. Raises as `accept`.
         """
-        if conversation.engagement.tabled is None and await self._agent.approvals.take_back(conversation):
+        if self._key in conversation.engagement.done:
+            return  # what is there now is not what it was said of
+        facts = (("done", self._key),) if self._key else ()
+        if conversation.engagement.tabled is None and await self._agent.approvals.take_back(conversation, facts):
             return
 
         def make(engagement: Engagement) -> Say:

@@ -220,11 +220,11 @@ class Approvals:
         self._waiting[key].tries_at = shift(now, AGAIN_SECONDS)
         return True
 
-    async def take_back(self, conversation: Conversation) -> bool:
-        """Takes back what we would offer, if people are asked about it."""
+    async def take_back(self, conversation: Conversation, facts: tuple[tuple[str, str], ...] = ()) -> bool:
+        """Takes back what we would offer, if people are asked about it, and notes `facts` with that."""
         for asked in waiting_changes(conversation.facts, conversation.engagement):
             if asked.opens:
-                await self._drop(conversation, asked, "it was taken back")
+                await self._drop(conversation, asked, "it was taken back", facts)
                 return True
         return False
 
@@ -337,7 +337,9 @@ class Approvals:
                 _log.warning("a change could not be offered", engagement=conversation.id, error=str(error))
                 waits.tries_at = shift(now, AGAIN_SECONDS)
 
-    async def _drop(self, conversation: Conversation, asked: Asked, why: str) -> None:
+    async def _drop(
+        self, conversation: Conversation, asked: Asked, why: str, facts: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         """Notes that it will not be offered, unless it was or that is noted."""
         if asked.change is None:
             return
@@ -350,7 +352,7 @@ class Approvals:
             if _settled(conversation, last.change):
                 return None
             _log.warning("a change is not offered", engagement=conversation.id, change=last.change.name, why=why)
-            return Say("", {}, facts=(noted(OURS, dropped),))
+            return Say("", {}, facts=(*facts, noted(OURS, dropped)))
 
         await conversation.ask(make)
 
