@@ -14,9 +14,10 @@ from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, waits
 from runtimes import Node, World, facts, last, messages, moves, offices
 from undersigned.contract import same_terms
 from undersigned.encoding import Instant, shift
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, CredentialError
 from undersigned.messages import Offer, Receipt, Waiting, Withdraw
 from undersigned.runtime import Home, load_approvers, waiting_terms
+from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.trust import terms_digest
 
 Worlds = Callable[..., World]
@@ -93,6 +94,35 @@ def test_a_price_below_the_amounts_is_put_to_nobody(worlds: Worlds) -> None:
     hire = world.begin()
     world.settle(LONG)
     assert (ended(world, hire.id), told(world.hirer)) == (("closed", "closed"), [])
+
+
+@pytest.mark.parametrize("who", ["hirer", "provider"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_list_that_is_away_for_a_while_ends_nothing_that_people_are_asked_about(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, who: str, restarted: bool
+) -> None:
+    """HIRE-APR-05, HIRE-APR-06: nor does a restart meanwhile; they are asked once, and what they say counts."""
+    world = worlds(**{who: ASKS})
+    hire = world.begin()
+    node = world.nodes[OF[who]]
+    about = waits(node).about
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise CredentialError("status_unavailable", "the list is away")
+
+    with monkeypatch.context() as patch:
+        for name in ("evaluate", "recheck"):
+            patch.setattr(Meeting, name, away)
+        if restarted:
+            node = world.restart(node)
+            world.reconnect()
+            world.settle(20)
+        says(node, ALICE, about=about)
+        world.settle(20)
+        assert not {"withdrawn"} & set(ended(world, hire.id))
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+    assert asked(node, hire.id) == 1
 
 
 @pytest.mark.parametrize("who", ["hirer", "provider"])

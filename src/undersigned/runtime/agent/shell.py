@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
+
 from undersigned.encoding import Did, EngagementId
+from undersigned.errors import LedgerError, UndersignedError
 from undersigned.ledger import Blob, Ledger
 from undersigned.messages import Closing
 from undersigned.protocol import ENDED, Cascade, Engagement, Finished, Free, Owe, Reserve
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from .witnessing import CrossWitness
 
 __all__ = ["Shell"]
+
+_log = structlog.get_logger()
 
 AGAIN_A_MINUTE = 64 * 1024 * 1024
 """Bytes of moves that one peer may have sent again because it asks; what is more comes again by time."""
@@ -111,6 +116,14 @@ class Shell:
                 if "Seal" in owed.moves:
                     raise  # whoever accepted is in doubt and cannot be kept waiting
                 said = agent.approvals.wait(conversation, engagement, wanted)
+            except LedgerError:
+                raise
+            except UndersignedError as error:
+                # People have their time, and what they said stays: what cannot be looked up in one moment is no no.
+                if "Seal" in owed.moves or not error.retryable or not agent.approvals.again(conversation, engagement):
+                    raise
+                _log.warning("what people are asked about waits", engagement=conversation.id, error=str(error))
+                return None
             return agent.kept_inputs.with_inputs(conversation.id, said)
         except Declined as error:
             error.evidence = agent.kept_inputs.of(conversation.id)

@@ -38,7 +38,7 @@ from undersigned.encoding import (
     parse_duration,
     shift,
 )
-from undersigned.errors import LedgerError, LocalProtocolError, UndersignedError
+from undersigned.errors import LocalProtocolError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Delivery, Ruling
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Contract, Engagement, Owe, basis
@@ -396,8 +396,7 @@ class Changes:
             return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
         if "Seal" in owed.moves:
             return await self._seal(conversation, engagement)
-        waits = self._agent.approvals.waits(conversation, tabled.document)
-        if not waits:
+        if not self._agent.approvals.waits(conversation, tabled.document):
             given = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
             try:
                 word = decided(given, "consents")
@@ -409,16 +408,7 @@ class Changes:
                 return None
             if not word:
                 return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
-        try:
-            return await self._acceptance(conversation, engagement)
-        except LedgerError:
-            raise
-        except UndersignedError as error:
-            # People have their time, and what they said stays: what cannot be looked up in one moment is no no.
-            if waits and error.retryable and self._agent.approvals.again(conversation):
-                _log.warning("a change could not be accepted yet", engagement=conversation.id, error=str(error))
-                return None
-            raise
+        return await self._acceptance(conversation, engagement)
 
     async def _acceptance(self, conversation: Conversation, engagement: Engagement) -> Say:
         facts = await self._judge_tabled(conversation, engagement)

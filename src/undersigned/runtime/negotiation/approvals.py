@@ -207,16 +207,22 @@ class Approvals:
         asked = asked_in(conversation.facts, THEIRS)
         return asked is not None and asked.change is not None and asked.change.document == document
 
-    def again(self, conversation: Conversation) -> bool:
-        """Has it decided again in a while about the document on the table, which people are asked about; False if
-        their time is over.
+    def again(self, conversation: Conversation, engagement: Engagement) -> bool:
+        """Has it decided again in a while about what is to be answered now; False if people are not asked about that,
+        or their time is over.
         """
-        asked, now = asked_in(conversation.facts, THEIRS), self._agent.clock.now()
-        if asked is None or asked.change is None or now > asked.until:
+        now, tabled, facts = self._agent.clock.now(), engagement.tabled, conversation.facts
+        if engagement.contract is None:
+            asked = asked_in(facts, ASKED)
+            here = asked is not None and asked.cause == engagement.cause
+        else:
+            asked = asked_in(facts, THEIRS)
+            here = tabled is not None and self.waits(conversation, tabled.document)
+        if asked is None or not here or now > asked.until:
             return False
-        key = conversation.id, asked.change.name
+        key = conversation.id, asked.change.name if asked.change is not None else None
         if key not in self._waiting:
-            self._watch_for(conversation, conversation.engagement, asked)
+            self._watch_for(conversation, engagement, asked)
         self._waiting[key].tries_at = shift(now, AGAIN_SECONDS)
         return True
 
