@@ -182,6 +182,7 @@ def test_the_consoles(readme: Run) -> None:
         ("credentials", 0),
         ("credentials", 0),
         ("credentials", 0),
+        ("credentials", 0),
         ("check", 0),
         ("trace", 0),
         ("trace", 0),
@@ -193,8 +194,9 @@ def test_the_consoles(readme: Run) -> None:
     assert "hire.zip" in said["export"].out
     assert "it holds (all 10 steps), up to the state closed" in said["verify"].out
     assert said["check"].out.count("are tied by proof") == 2
-    _, kept, said_of_globex = (ended for line, ended in readme.consoles if line.split()[1] == "credentials")
+    _, kept, held, said_of_globex = (ended for line, ended in readme.consoles if line.split()[1] == "credentials")
     assert "it is renewed by this one" in kept.out
+    assert " operates did:web:localhost%3A" in held.out
     assert "accredits did:web:localhost%3A" in said_of_globex.out
 
 
