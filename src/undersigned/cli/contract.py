@@ -8,72 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import click
 import msgspec
 from msgspec.structs import replace
 
-from undersigned.contract import (
-    AmendmentDocument,
-    ArbiterRuling,
-    ContractDocument,
-    ReleaseDocument,
-    contract_card,
-    read_parents,
-    read_ruling,
-    rebase,
-)
-from undersigned.encoding import Digest, digest_hex, from_struct, shift
-from undersigned.errors import CODES, ConfigurationError, FormatError, LedgerUnavailable, UndersignedError
+from undersigned.encoding import digest_hex, from_struct, shift
+from undersigned.errors import CODES, ConfigurationError, FormatError, UndersignedError
 from undersigned.ledger import surely_unwritten
 from undersigned.messages import (
     CANCEL_REASONS,
     CAUSES,
     SUSPEND_REASONS,
-    Artifact,
-    Closing,
-    Delivery,
-    Dispute,
-    Message,
-    Offer,
-    Ruling,
-    recorded_message,
 )
-from undersigned.protocol import ENDED, HIRER, Engagement, Presence, Tabled, owed, presence, rights
+from undersigned.protocol import ENDED
 from undersigned.runtime import (
     Answered,
     ContractOrder,
     Home,
-    SystemClock,
-    Wanted,
-    awaited,
-    books_differ,
-    came_early,
-    held_until,
     leave_order,
-    load_engagement,
-    lost_at,
-    open_requests,
     parse_price,
     read_document,
     take_back,
-    word_of,
 )
-from undersigned.trust import Difference, differences
 
+from .contract_show import load_contract, show
 from .listing import CommandGroup
-from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
+from .output import HOME_OPTION, WAITS, Out, command, plain
 
 __all__ = ["contract"]
 
 WAIT_SECONDS = 10.0
 """How long the running peer may take."""
 LOOK_SECONDS = 0.05
-_OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 
 CONTRACT = click.argument("contract", metavar="CONTRACT")
 FOR_OPTION = click.option(
@@ -92,218 +63,7 @@ def contract() -> None:
 @command
 async def contract_show(out: Out, contract: str, home: str | None) -> None:
     """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
-    opened = out.home(home)
-    found = await _read(opened, contract)
-    engagement, document, facts, closings, wanted, delivered, table, disputes, rulings = found
-    files = await _kept(opened, delivered)
-    now = SystemClock().now()
-    seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
-    under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
-    if under is None:
-        raise ConfigurationError("not_found", f"{engagement.id} has no contract")
-    waits = held_until(facts, engagement)
-    above, hired = await _chain(opened, engagement)
-    out.value(
-        {
-            "contract": under.digest,
-            "inForce": under.in_force,
-            "engagement": engagement.id,
-            "role": engagement.role,
-            "peer": engagement.peer,
-            "state": engagement.state,
-            "lane": engagement.lane,
-            "onTheTable": _table_json(engagement.tabled, table),
-            "owes": list(due.who),
-            "moves": list(due.moves),
-            "by": due.by,
-            "heardAt": under.heard_at,
-            "presence": from_struct(seen),
-            "rights": [from_struct(right) for right in mays],
-            "endings": [from_struct(ending) for ending in under.endings],
-            "breaches": [from_struct(one) for one in under.breaches],
-            "disputes": [
-                {"role": one.role, "claim": one.claim, "about": one.about, "rulingBy": one.ruling_by}
-                for one in disputes
-            ],
-            "rulings": [
-                {key: value for key, value in from_struct(one).items() if key in _OF_A_RULING} for one in rulings
-            ],
-            "requests": [from_struct(one) for one in wanted],
-            "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
-            "terms": from_struct(document.terms),
-            "above": above,
-            "hired": hired,
-            "payment": {
-                one.role: {**from_struct(one.settlement), **({"objection": one.objection} if one.objection else {})}
-                for one in closings
-            },
-            "due": from_struct(unpaid) if unpaid else None,
-            "booksDiffer": [from_struct(one) for one in books_differ(facts)],
-            "early": [from_struct(one) for one in came_early(facts)],
-            "booksWait": waits,
-        }
-    )
-    for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
-        out.line(plain(line, 1000))
-    out.line(f"Other side    {_presence(seen)}")
-    for right in mays:
-        itself = ", by itself" if right.by_itself else ""
-        out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")
-    if under.in_force != under.digest:
-        out.line(f"In force      {under.in_force}, which amends {under.digest}")
-    for one in delivered:
-        out.line(f"Delivered     {plain(one.name)}, {files.get(one.name, 'not kept here')}")
-    for one in under.endings:
-        out.line(f"Ended by      {one.basis} of the {one.role}{f': {one.detail}' if one.detail else ''}")
-    for one in under.breaches:
-        out.line(f"Breach        of {plain(one.clause)}, claimed by the {one.role}, to be cured by {one.cure_by}")
-        out.line(f"              {one.move}")
-    for one in disputes:
-        out.line(f"Disputed      by the {one.role}, who says: {plain(one.claim, 1000)}")
-    for one in rulings:
-        reasons = f": {plain(one.reasons, 1000)}" if one.reasons else ""
-        out.line(f"Ruled         {one.outcome.replace('_', ' ')}, {one.amount} {one.currency} owed, all told{reasons}")
-    for one in closings:
-        said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
-        out.line(f"Books         of the {one.role}: {one.settlement.amount} {one.settlement.currency} owed{said}")
-    for one in books_differ(facts):
-        out.line(f"Books differ  {plain(one.explain(), 300)}")
-    if unpaid is not None:
-        out.line(f"Waits         for our word about {unpaid.amount} {unpaid.currency}:")
-        out.line(f"              {typed('contract settle {} --home {}', under.digest, opened.path)}")
-    for one in came_early(facts):
-        out.line(f"Too early     {plain(one.explain(), 300)}" + (f"; signed {one.signed}" if one.signed else ""))
-    if waits is not None:
-        out.line(f"Waits         until {waits}, then our books say so. If the arbiter shall decide:")
-        word = "--claim TEXT" if not under.disputes else "--ruling FILE"
-        out.line(f"              {typed('contract dispute {} ' + word + ' --home {}', under.digest, opened.path)}")
-    for line in _review_lines(engagement, facts, document):
-        out.line(line)
-    for line in _table_lines(engagement.tabled, table):
-        out.line(line)
-    for one in wanted:
-        out.line(f"Asked for     {plain(one.explain(), 1000)}")
-        out.line(f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}")
-    for one in above:
-        out.line(f"Under         {one['contract']}: {one['provider']} for {one['hirer']}")
-    for one in hired:
-        made = f", contract {one['contract']}" if one["contract"] else ""
-        out.line(plain(f"Hired         {one['provider']} for {one['task']}: {one['state']}{made}", 1000))
-
-
-async def _kept(home: Home, delivered: Iterable[Artifact]) -> dict[str, str]:
-    """Where the bytes are, by name: of what was handed over, once they were fetched and checked."""
-    store = home.open_artifacts()
-    try:
-        return {one.name: store.place(one.digest) for one in delivered if await store.size(one.digest) is not None}
-    except LedgerUnavailable:
-        return {}  # where they would be is away, and all else can be shown
-
-
-async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What the contract stands under, the direct parent first, and what was hired under it."""
-    ledger = await reading(home)
-    try:
-        above: list[dict[str, Any]] = []
-        for row in await ledger.rows(engagement.id):
-            offer = recorded_message(row.raw).message if row.kind != "noted" and row.type == "Offer" else None
-            if isinstance(offer, Offer) and offer.parents:
-                above = [
-                    {"contract": one.name, "hirer": one.document.hirer, "provider": one.document.provider}
-                    for one in read_parents(offer.parents)
-                ]
-        hired: list[dict[str, Any]] = []
-        for child in engagement.contract.children if engagement.contract is not None else ():
-            summary = await ledger.summary(child.engagement)
-            known = {"engagement": child.engagement, "provider": child.provider, "task": child.task}
-            state = child.outcome or (summary.state if summary is not None else "not begun")
-            hired.append({**known, "state": state, "contract": summary.contract if summary is not None else None})
-        return above, hired
-    finally:
-        await ledger.close()
-
-
-def _word(closing: Closing) -> str:
-    """What a side says of the payment; empty if nothing."""
-    reference = closing.settlement.reference
-    if reference:
-        return "paid" if reference == "paid" else f"paid as {reference}"
-    return closing.objection or ""
-
-
-def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: ContractDocument) -> Iterator[str]:
-    """Where our review failed: why, and what a person may say in its place, or has said."""
-    why, contract = facts.get("review-failed"), engagement.contract
-    if why is None or contract is None or engagement.state != "delivered" or engagement.role != HIRER:
-        return
-    word = word_of(facts, contract.round)
-    if word is not None:
-        said = ", ".join(f"{plain(id, 100)} {'is' if met else 'is not'} met" for id, met in word.items())
-        yield f"Review        a person said: {said or 'no criteria'}; the verdict is that of the verifier"
-        return
-    yield f"Review        failed: {plain(why, 300)}; a person may say it with 'contract review':"
-    for item in document.terms.deliverables:
-        for one in item.criteria:
-            yield f"              {plain(one.id, 100)}: {plain(one.text, 1000)}"
-
-
-def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] | None:
-    if tabled is None or table is None:
-        return None
-    said = {
-        "document": tabled.document,
-        "type": tabled.kind,
-        "owner": tabled.owner,
-        "validUntil": tabled.valid_until,
-        "accepted": tabled.acceptance is not None,
-        "overtaken": tabled.overtaken is not None,
-    }
-    document = table.document
-    if isinstance(document, ReleaseDocument):
-        return {**said, "settlement": from_struct(document.settlement), "reason": document.reason}
-    changes = [{"what": one.what.strip(), "inForce": one.recorded, "proposed": one.now} for one in table.changes]
-    return {**said, "terms": from_struct(document.terms), "changes": changes}
-
-
-def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:
-    """What is on the table: of an amendment what it changes, of a release what is owed by it and why."""
-    if tabled is None or table is None:
-        return
-    yield f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}, {table_answer(tabled)}"
-    document = table.document
-    if isinstance(document, ReleaseDocument):
-        owed = document.settlement
-        yield f"              {owed.amount} {owed.currency} owed, all told; {plain(document.reason, 1000)!r}"
-    for one in table.changes:
-        what, now, before = plain(one.what.strip(), 200), plain(one.now, 1000), plain(one.recorded, 1000)
-        yield f"              {what}: {now} (in force: {before})"
-
-
-def table_answer(tabled: Tabled) -> str:
-    """Whose answer is missing, and which."""
-    if tabled.acceptance is None:
-        return f"to be answered by {tabled.valid_until}"
-    if tabled.overtaken is None:
-        return f"accepted: the {tabled.owner} owes its seal, or withdraws"
-    return f"accepted, and overtaken by the work: the {tabled.owner} withdraws, unless it had sealed before"
-
-
-def _presence(seen: Presence) -> str:
-    words = {
-        "here": "here",
-        "offline": f"offline since {seen.since}, which gives no right",
-        "silent": f"no sign of life since {seen.since}: {counted(seen.missed, 'heartbeat')} missed",
-        "gone": f"gone: not heard of since {seen.since}, {counted(seen.missed, 'heartbeat')} missed",
-    }
-    until = f"; gone if not heard of by {seen.gone_after}" if seen.gone_after and seen.word != "gone" else ""
-    return words[seen.word] + until
-
-
-def _state(engagement: Engagement) -> str:
-    due = owed(engagement)
-    who = " and ".join(due.who)
-    told = f"{who} {'owes' if len(due.who) == 1 else 'owe'} {due.why}" if who else due.why
-    return f"{engagement.state}; {told}{f' by {due.by}' if due.by else ''}"
+    await show(out, out.home(home), contract)
 
 
 @contract.command("suspend")
@@ -347,7 +107,7 @@ async def contract_amend(
 ) -> int:
     """Offer other terms; they are in force once both signed and the seal is there. `accept` is the other side's."""
     opened = out.home(home)
-    document = (await _read(opened, contract)).document
+    document = (await load_contract(opened, contract)).document
     terms = document.terms
     if price is not None:
         terms = replace(terms, price=parse_price(price, "--price"))
@@ -571,7 +331,7 @@ async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
     Raises:
         ConfigurationError: `not_found`: there is no such contract, or it is over.
     """
-    state = (await _read(home, contract)).engagement.state
+    state = (await load_contract(home, contract)).engagement.state
     if state in ENDED:
         text = f"{plain(contract, 100)} is {state}: nothing of it is left to be done, see 'contract show'"
         raise ConfigurationError("not_found", text)
@@ -587,79 +347,3 @@ def _said(out: Out, act: str, said: Answered, told: str) -> int:
     lane = f", documents {said.lane}" if said.lane != "idle" else ""
     out.line(f"{told}: the contract is {said.state}{lane}", style="bold green")
     return 0
-
-
-class _Table(NamedTuple):
-    """The document on the table."""
-
-    document: ContractDocument | AmendmentDocument | ReleaseDocument
-    changes: tuple[Difference, ...]
-    """Of an amendment: where its terms are others than those in force."""
-
-
-class _Found(NamedTuple):
-    """A contract in the ledger."""
-
-    engagement: Engagement
-    document: ContractDocument
-    """The one in force."""
-    facts: Mapping[str, str]
-    """What this side noted."""
-    closings: list[Closing]
-    wanted: tuple[Wanted, ...]
-    """Requests that wait for an answer."""
-    delivered: tuple[Artifact, ...]
-    """What the last delivery names."""
-    table: _Table | None
-    disputes: list[Dispute]
-    rulings: list[ArbiterRuling]
-
-
-async def _read(home: Home, contract: Digest) -> _Found:
-    """The contract of this digest in the ledger, or of the engagement with this id.
-
-    Raises:
-        ConfigurationError: `not_found`.
-    """
-    ledger = await reading(home)
-    try:
-        for summary in await ledger.summaries():
-            if contract not in (summary.contract, summary.engagement):
-                continue
-            loaded = await load_engagement(ledger, summary, home.configuration.did)
-            engagement = loaded.engagement
-            under, live = engagement.contract, engagement.offer
-            place = under.in_force_by if under is not None else None
-            if place is None and live is not None:
-                place = live.owner, live.sequence
-            for move in loaded.moves:
-                if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
-                    continue
-                if (move.role, move.sequence) == place:
-                    closings = [one for one in loaded.moves if isinstance(one, Closing)]
-                    wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
-                    deliveries = [one.artifacts for one in loaded.moves if isinstance(one, Delivery)]
-                    delivered = deliveries[-1] if deliveries else ()
-                    tabled = None if engagement.state in ENDED else engagement.tabled
-                    table = _on_the_table(tabled, loaded.moves, move.document)
-                    disputes = [one for one in loaded.moves if isinstance(one, Dispute)]
-                    rulings = [read_ruling(one.ruling) for one in loaded.moves if isinstance(one, Ruling)]
-                    return _Found(
-                        engagement, move.document, loaded.facts, closings, wanted, delivered, table, disputes, rulings
-                    )
-    finally:
-        await ledger.close()
-    raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")
-
-
-def _on_the_table(tabled: Tabled | None, moves: Iterable[Message], in_force: ContractDocument) -> _Table | None:
-    place = (tabled.owner, tabled.sequence) if tabled is not None else None
-    for move in moves:
-        if not isinstance(move, Offer) or (move.role, move.sequence) != place:
-            continue
-        document = move.document
-        if isinstance(document, ReleaseDocument):
-            return _Table(document, ())
-        before, after = (rebase(one.terms, in_force.id) for one in (in_force, document))
-        return _Table(document, differences("", before, after))
-    return None

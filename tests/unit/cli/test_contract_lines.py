@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from undersigned.cli.contract import table_answer
+from undersigned.cli.contract_show import table_answer
 from undersigned.testing import Playbook, Say, acceptance, amendment, delivery
 
 

@@ -69,11 +69,11 @@ async def hire_order(
 
     `subcontracting` is how many levels the provider may hire below it, `onward` whether it may hand on the inputs then.
     `sbom` is the format and version of a bill of materials that has to come with what is delivered; `verifier` judges
-    it in our place, `arbiter` rules on disputes; each is neither party.
-    With `c2pa`, media have to carry a manifest; it holds files or bytes with the
-    certificates, in PEM, from which their signers come, or nothing if the provider's own proof is enough.
-    `max_bytes` are the most that each thing delivered may have. `review` and `approve` are functions of the
-    application, which are only looked at here.
+    it in our place, `arbiter` rules on disputes; each is neither party. With `c2pa`, media have to carry a manifest; it
+    holds files or bytes with the certificates, in PEM, from which their signers come, or nothing if the provider's own
+    proof is enough. `max_bytes` are the most that each thing delivered may have. `review` and `approve` are functions
+    of the application, which are only looked at here.
+
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
 

@@ -56,7 +56,7 @@ from undersigned.runtime.negotiation.asked import (
     drafted,
     noted,
     tabled_change,
-    waiting_changes,
+    waiting_change,
 )
 from undersigned.runtime.negotiation.meeting import recorded
 from undersigned.transparency import contract_leaf
@@ -291,7 +291,7 @@ class Changes:
         engagement = conversation.engagement
         of = conversation.offered(engagement)
         change = drafted(conversation, engagement, what, seconds, self._key)
-        waits = _is_waiting(conversation, change)
+        waits = waiting_change(conversation.facts, engagement, change.name) is not None
         until = shift(self._agent.clock.now(), seconds)
         try:
             # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
@@ -511,24 +511,19 @@ def contract_of(engagement: Engagement) -> Contract:
     return engagement.contract
 
 
-def _is_waiting(conversation: Conversation, change: Change) -> bool:
-    waiting = waiting_changes(conversation.facts, conversation.engagement)
-    return any(one.change is not None and one.change.name == change.name for one in waiting)
-
-
 def _require_waiting(conversation: Conversation, change: Change) -> None:
-    if not _is_waiting(conversation, change):
+    if waiting_change(conversation.facts, conversation.engagement, change.name) is None:
         text = f"people are not asked about {change.name} any more: it was taken back, or another one is in its place"
         raise LocalProtocolError("wrong_state", text)
 
 
 def _offered(conversation: Conversation, change: Change, said: Say) -> Facts:
     """What is noted with the offer of what people approved: by which name they know the document."""
-    for asked in waiting_changes(conversation.facts, conversation.engagement):
-        if asked.change is not None and asked.change.name == change.name:
-            document = digest_bytes(canonical_document(said.body["document"]))
-            return (noted(OFFERED, replace(asked, change=replace(asked.change, document=document))),)
-    return ()
+    asked = waiting_change(conversation.facts, conversation.engagement, change.name)
+    if asked is None:
+        return ()
+    document = digest_bytes(canonical_document(said.body["document"]))
+    return (noted(OFFERED, replace(asked, change=replace(change, document=document))),)
 
 
 def owed_price(conversation: Remembered, engagement: Engagement, ends_by: str | None = None) -> Price:

@@ -33,7 +33,6 @@ from undersigned.trust import Decision, Standing, VerifiedApproval, approvals_ne
 from .asked import (
     ASKED,
     GIVEN,
-    OFFERED,
     OURS,
     THEIRS,
     Asked,
@@ -44,6 +43,7 @@ from .asked import (
     put,
     time_for,
     waiting_changes,
+    was_offered,
 )
 from .statements import Mark, evidence_of, load_approvers, refuse, refused, statement_files, verified
 
@@ -355,17 +355,9 @@ class Approvals:
             last = asked_in(conversation.facts, OURS)
             if last is None or last.change is None or asked.change is None or last.change.name != asked.change.name:
                 return None
-            if _settled(conversation, last.change):
+            if last.change.dropped or was_offered(conversation.facts, last.change):
                 return None
             _log.warning("a change is not offered", engagement=conversation.id, change=last.change.name, why=why)
             return Say("", {}, facts=(*facts, noted(OURS, dropped)))
 
         await conversation.ask(make)
-
-
-def _settled(conversation: Conversation, change: Change) -> bool:
-    """Whether it was offered, or it is noted that it will not be."""
-    offered = asked_in(conversation.facts, OFFERED)
-    return bool(change.dropped) or (
-        offered is not None and offered.change is not None and offered.change.name == change.name
-    )

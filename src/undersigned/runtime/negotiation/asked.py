@@ -37,7 +37,9 @@ __all__ = [
     "put",
     "tabled_change",
     "time_for",
+    "waiting_change",
     "waiting_changes",
+    "was_offered",
 ]
 
 ASKED: Final = "approval-asked"
@@ -127,16 +129,25 @@ def waiting_changes(facts: Mapping[str, str], engagement: Engagement) -> tuple[A
     return tuple([one for name in (THEIRS, OURS) if (one := asked_in(facts, name)) and _waits(facts, engagement, one)])
 
 
+def waiting_change(facts: Mapping[str, str], engagement: Engagement, name: Digest | None) -> Asked | None:
+    """What waits for people under a contract by this name of its change; None if nothing does."""
+    waiting = waiting_changes(facts, engagement)
+    return next((one for one in waiting if one.change is not None and one.change.name == name), None)
+
+
+def was_offered(facts: Mapping[str, str], change: Change) -> bool:
+    """Whether what we would offer was offered."""
+    offered = asked_in(facts, OFFERED)
+    return offered is not None and offered.change is not None and offered.change.name == change.name
+
+
 def _waits(facts: Mapping[str, str], engagement: Engagement, asked: Asked) -> bool:
     change, contract, tabled = asked.change, engagement.contract, engagement.tabled
     if change is None or contract is None or not may_change(engagement.state, change.kind):
         return False
     if not asked.opens:
         return tabled is not None and tabled.document == change.document and tabled.acceptance is None
-    offered = asked_in(facts, OFFERED)
-    if offered is not None and offered.change is not None and offered.change.name == change.name:
-        return False
-    return not change.dropped and contract.in_force == change.amends
+    return not (was_offered(facts, change) or change.dropped) and contract.in_force == change.amends
 
 
 def drafted(
