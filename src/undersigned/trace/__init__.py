@@ -2,9 +2,11 @@
 
 from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, Made, Said, held_in
 from undersigned.trace.history import LINES, History, Line, LineKind, history, history_steps
-from undersigned.trace.judge import AskedAbout, SeenList, asked_about, judge, memberships, wanting
+from undersigned.trace.judge import judge
 from undersigned.trace.picture import draw_trace
 from undersigned.trace.prov import TYPES, name_of, prov_document
+from undersigned.trace.speakers import AskedAbout, asked_about, memberships, wanting
+from undersigned.trace.status import SeenList
 from undersigned.trace.step import KINDS, Kind, State, Step
 from undersigned.trace.verdict import (
     ASKS,

@@ -23,6 +23,8 @@ __all__ = [
     "MadeFrom",
     "Missing",
     "Verdict",
+    "no",
+    "yes",
 ]
 
 CLAUSES: Final[dict[str, tuple[str, str]]] = {
@@ -193,3 +195,13 @@ class Verdict(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
 def _line(reason: Reason) -> str:
     hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
     return f"  {reason.code} [{reason.clause}] {reason.value}{hint}"
+
+
+def yes(clause: str, value: str) -> Reason:
+    """A clause that is met."""
+    return Reason(code="met", clause=clause, value=value)
+
+
+def no(code: str, clause: str, value: str, would_pass: str = "") -> Reason:
+    """One that is not."""
+    return Reason(code=code, clause=clause, value=value, would_pass=would_pass)
