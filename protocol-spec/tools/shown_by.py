@@ -198,7 +198,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-SCO-04": (
         *("scopes/dots", "scopes/target-too-deep", "scopes/other-spelling", "scopes/prohibited-spelling"),
         *("scopes/prohibited-encoded", "scopes/parameters-of-dots", "scopes/parameters-of-an-encoded-dot"),
-        "scopes/parameters-of-nothing",
+        *("scopes/parameters-of-nothing", "scopes/folder", "scopes/host-of-no-label", "scopes/target-host"),
+        *("scopes/target-character", "scopes/target-scheme-alone"),
     ),
     "HIRE-SCO-05": (
         "journals/subcontract-one-action-more",
@@ -211,6 +212,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-SCO-07": (
         "scopes/granted*",
         "scopes/count-of-*",
+        "scopes/amount-spelled",
         "scopes/outside*",
         "scopes/over-*",
         "scopes/no-*",

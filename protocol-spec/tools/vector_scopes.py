@@ -75,6 +75,8 @@ def scope_vectors() -> Iterator[Vector]:
         yield _asked(f"parameters-of-{name}", "a segment that is another path without its parameters", behind, nothing)
     outside = {"answer": "no", "code": "scope_exceeded", "clause": "read", "remaining": {}}
     yield _asked("outside", "an action that a grant names, on another target", _read(f"{REPO}/other/a"), outside)
+    yield _asked("folder", "a last `*` stands for no empty segment", _read(f"{REPO}/app/"), outside)
+    yield _asked("host-of-no-label", "a host that ends with a dot", _read("https://git.acme.example./app/a"), nothing)
     first = {"answer": "no", "code": "scope_exceeded", "clause": "dear"}
     elsewhere = Action("pay:order", "https://other.example/1", {"EUR": "1"})
     yield _asked("outside-of-two", "of two grants on other targets the first", elsewhere, {**first, "remaining": {}})
@@ -84,6 +86,8 @@ def scope_vectors() -> Iterator[Vector]:
     for name, count in (("none", "0"), ("a-part", "1.5")):
         part = Action("pay:order", f"{SHOP}/1", {"EUR": "1", "count": count})
         yield _asked(f"count-of-{name}", f"{count} uses are no number of uses", part, nothing)
+    zeros = "an amount that is not in its only spelling"
+    yield _asked("amount-spelled", zeros, _pay("1.50"), nothing)
     yield _asked("no-grant", "an action that no grant names", Action("repo:write", f"{REPO}/app/a"), nothing)
 
     free = {"answer": "yes", "clause": "small", "remaining": {"EUR": "0"}}
@@ -129,6 +133,12 @@ def scope_vectors() -> Iterator[Vector]:
         ("capitals", "https://SHOP.example/*"),
     ):
         yield refused(f"target-{name}", spelled, bad, grants__0__target=target)
+    for name, says, target in (
+        ("host", "a host that ends with a dot", "https://shop.example./*"),
+        ("character", "a character that a URI has not", f"{SHOP}/<a>"),
+        ("scheme-alone", "anything of a scheme", "urn:*"),
+    ):
+        yield refused(f"target-{name}", says, bad, grants__0__target=target)
     yield refused("target-too-deep", "65 segments", bad, grants__0__target=f"{SHOP}/" + "/".join(["a"] * 65))
     yield refused("condition-value", "a value with a blank", bad, **{f"{at}__0__rightOperand": ["all of it"]})
     yield refused("name-of-the-terms", "a clause named as the terms are", bad, prohibitions__0__id=f"{BASE}#terms")

@@ -182,7 +182,7 @@ export function decide(scope, action, { now, used = {}, approved = [] }) {
   const amounts = { count: '1', ...action.amounts };
   try {
     target = parseTarget(action.target);
-    if (Object.values(amounts).some((value) => amount(value) < 0n)) throw refuse('scope_exceeded');
+    if (Object.values(amounts).some((value) => amount(value) < 0n || amountText(amount(value)) !== value)) throw refuse('scope_exceeded');
     if (!/^[1-9][0-9]*$/.test(amounts.count)) throw refuse('scope_exceeded');
   } catch { return { answer: 'no', code: 'scope_exceeded', clause: 'scope', remaining: {} }; }
   for (const rule of scope.prohibitions ?? []) {
