@@ -17,9 +17,10 @@ Its folders, from below to above; each imports only those before it, and what is
 """
 
 from undersigned.runtime.agent.agent import Agent
-from undersigned.runtime.agent.hire import Hire, HireResult, needed_text, unresolved
+from undersigned.runtime.agent.hire import Hire, unresolved
 from undersigned.runtime.agent.hirer import asked_by, delivered_by
 from undersigned.runtime.agent.ordering import checked_demands, hire_order
+from undersigned.runtime.agent.outcome import HireResult, needed_text
 from undersigned.runtime.agent.presence import lost_at
 from undersigned.runtime.agent.shell import Shell
 from undersigned.runtime.agent.whereabouts import LOCAL_ONLY, checked_url
