@@ -56,7 +56,7 @@ from undersigned.runtime.execution.guard import current_job, guard
 from undersigned.runtime.execution.job import Handler, Job
 from undersigned.runtime.execution.objections import came_early, held_until
 from undersigned.runtime.execution.requests import Approves, Wanted, open_requests
-from undersigned.runtime.execution.review import Reviewed, Reviewer, word_of
+from undersigned.runtime.execution.reviewers import Reviewed, Reviewer, word_of
 from undersigned.runtime.execution.services import Service, handler_named, load_handler
 from undersigned.runtime.execution.settlement import awaited
 from undersigned.runtime.execution.work import contracts_to_deliver

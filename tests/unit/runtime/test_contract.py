@@ -27,7 +27,7 @@ from undersigned.messages import Acceptance, Cancel, Closing, Delivery, Offer, R
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
 from undersigned.runtime.execution.changes import owed_price
-from undersigned.runtime.execution.review import Reviewed
+from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.runtime.log.logbook import logged
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.testing import HandClock, Party, release

@@ -52,7 +52,7 @@ from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Conversation, Job, Say, equivocation_proof, export_pack, proved
 from undersigned.runtime.agent.intake import MAX_INBOX
 from undersigned.runtime.execution.job import run_handler
-from undersigned.runtime.execution.review import Reviewed
+from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.runtime.execution.work import contracts_to_deliver
 from undersigned.testing import (
     Actor,

@@ -37,7 +37,8 @@ from undersigned.runtime.execution.job import Handler
 from undersigned.runtime.execution.objections import Objections
 from undersigned.runtime.execution.refusals import Refusals
 from undersigned.runtime.execution.renewal import Renewals
-from undersigned.runtime.execution.review import Reviewer, Reviews
+from undersigned.runtime.execution.review import Reviews
+from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.services import Service, checked_service, names_of, offered
 from undersigned.runtime.execution.settlement import Settlements
 from undersigned.runtime.execution.status_watch import StatusWatch

@@ -26,7 +26,7 @@ from undersigned.protocol import ENDED
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Event, Hears
 from undersigned.runtime.execution.requests import Approves
-from undersigned.runtime.execution.review import Reviewer
+from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.negotiation.order import Order
 from undersigned.runtime.unread import Unread
 from undersigned.trust import Decision

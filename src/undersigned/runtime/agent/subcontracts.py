@@ -49,7 +49,7 @@ from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Hears, Say
 from undersigned.runtime.execution.changes import contract_of
 from undersigned.runtime.execution.job import Job
-from undersigned.runtime.execution.review import Reviewer
+from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
 from undersigned.runtime.negotiation.order import Order, Within
 from undersigned.runtime.negotiation.papers import keys_of

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
     from undersigned.runtime.agent.hire import Hire
 
-    from .review import Reviewer
+    from .reviewers import Reviewer
 
 __all__ = ["Handler", "Job", "run_handler"]
 

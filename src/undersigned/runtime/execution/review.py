@@ -9,38 +9,21 @@ Source: protocol-spec/08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
-import reprlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
 
-from undersigned.attestation import (
-    WorkPredicate,
-    accepted,
-    algorithms_named,
-    verify_acceptance,
-    verify_delivery,
-)
+from undersigned.attestation import accepted, verify_acceptance
 from undersigned.contract import ContractDocument, plain
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject
-from undersigned.errors import (
-    ConfigurationError,
-    FormatError,
-    LocalProtocolError,
-    PolicyError,
-    UndersignedError,
-    VerificationError,
-)
+from undersigned.encoding import Did, EngagementId, JsonObject
+from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, UndersignedError, VerificationError
 from undersigned.ledger import Blob
-from undersigned.messages import CriterionVerdict, Delivery, Review, Start
+from undersigned.messages import CriterionVerdict, Delivery, Review
 from undersigned.protocol import HIRER, Engagement
-from undersigned.runtime.application import contained, in_short
-from undersigned.runtime.artifacts.contents import Contents
-from undersigned.runtime.artifacts.delivered_evidence import check_bills, check_media
+from undersigned.runtime.application import in_short
 from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.artifacts.transfers import Transfers
 from undersigned.runtime.engagement.conversation import Conversation
@@ -49,12 +32,14 @@ from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Event, Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
+from .inspection import Inspection
 from .patience import RETRY_SECONDS, Again, Patience
+from .reviewers import MAX_TOLD, REVIEW_WORD, NoVerdict, Word, criterion_ids
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
-__all__ = ["REVIEW_FAILED", "Reviewed", "Reviewer", "Reviews", "word_of"]
+__all__ = ["REVIEW_FAILED", "Reviews"]
 
 _log = structlog.get_logger()
 
@@ -64,41 +49,8 @@ REVIEW_FAILED: Final = "review-failed"
 """Fact: why our review could not be made when that was tried last."""
 REVIEW_WAITS: Final = "review-waits"
 """Fact: what of a delivery could not be fetched, and is asked for again."""
-REVIEW_WORD: Final = "review-word"
-"""Fact: what a person said of one round, while the verdict is that of a verifier that has not spoken; as `Word`."""
-MAX_TOLD: Final = 8
-"""How many reasons of one review are noted: a server can think of more."""
 MAX_WHY: Final = 1024
 """Characters of it that are kept."""
-
-
-class Reviewed(msgspec.Struct, frozen=True):
-    """What a reviewer gets: the contract, and the artifacts by name, inputs and results alike."""
-
-    document: ContractDocument
-    inputs: Contents
-    """`inputs[name]` is all bytes of one; `read`, `pieces` and `save` do for what is large."""
-    artifacts: Contents
-
-
-Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
-"""Says for each acceptance criterion, by id, True or False: whether it is met. One that is left out is not, unless
-another is named in its place that the contract has not.
-
-A `FormatError` or `VerificationError` that it raises says that what was delivered does not hold. Whatever else it
-raises says nothing about the work, nor does an answer of another form, and no verdict is signed for it.
-"""
-
-
-class Word(msgspec.Struct, frozen=True):
-    """What a person said of the delivery of one round."""
-
-    round: int
-    met: Mapping[str, bool]
-
-
-class _NoVerdict(Exception):
-    """The function that reviews could not say anything, and why."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,17 +65,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Why the hirer's own function could say nothing, if it could not; it is called again."""
     by: tuple[Blob, ...] = ()
     """The provider's DID document, by which that was found."""
-
-
-class _Seen(msgspec.Struct):
-    """What a look at a delivery found so far: one that ends early is told with that."""
-
-    by: tuple[Blob, ...] = ()
-    """The provider's DID document, by which it looked."""
-    statements: tuple[Digest, ...] = ()
-    """Those that hold."""
-    met: Mapping[str, bool] | None = None
-    """As of `Found`."""
 
 
 class Reviews:
@@ -155,7 +96,7 @@ class Reviews:
         async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
             while True:
                 try:
-                    said = await self._review(conversation, document, delivery, transfers, patience)
+                    said = await self._review(Inspection(agent, conversation, document, delivery, transfers, patience))
                     break
                 except UndersignedError as error:
                     if not (error.retryable or of_store(error)):
@@ -174,7 +115,7 @@ class Reviews:
                     pause = min(2 * pause, LONGEST_RETRY_SECONDS)
                     if conversation.over or not _waits(conversation.engagement, delivery):
                         return
-                except _NoVerdict as error:
+                except NoVerdict as error:
                     # A defect of our own program is none of the work, for which the provider is not to lose its pay.
                     if not await self._told_of(conversation, error):
                         return
@@ -204,7 +145,7 @@ class Reviews:
             text = f"no delivery waits for our review in state {engagement.state}, where we are the {engagement.role}"
             raise LocalProtocolError("wrong_state", text)
         document, delivery = conversation.offered(), conversation.last("Delivery", Delivery, "provider")
-        ids = _criterion_ids(document)
+        ids = criterion_ids(document)
         met = {id: said.get(id) is True for id in ids}
         if sorted(said) != sorted(ids) or not all(isinstance(one, bool) for one in said.values()):
             expected = f"True or False for each of {', '.join(ids)}" if ids else "none, as the contract has none"
@@ -213,15 +154,16 @@ class Reviews:
         store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
         async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
             try:
-                review = await self._review(conversation, document, delivery, transfers, patience, met)
+                seen = Inspection(agent, conversation, document, delivery, transfers, patience)
+                review = await self._review(seen, met)
             except Again as again:
                 raise again.error from again
-            except _NoVerdict as error:
+            except NoVerdict as error:
                 raise PolicyError("decision_failed", str(error)) from error
         word = msgspec.json.encode(Word(delivery.round, met)).decode()
         return review or Say("", {}, facts=((REVIEW_WORD, word),))
 
-    async def _told_of(self, conversation: Conversation, error: _NoVerdict) -> bool:
+    async def _told_of(self, conversation: Conversation, error: NoVerdict) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
         why = plain(str(error), MAX_WHY)
         hint = "it is called again; if it goes on to fail, the contract says what our silence means"
@@ -262,26 +204,19 @@ class Reviews:
         except UndersignedError as exc:
             _log.warning("what a review waits for was not noted", engagement=conversation.id, error=str(exc))
 
-    async def _review(
-        self,
-        conversation: Conversation,
-        document: ContractDocument,
-        delivery: Delivery,
-        transfers: Transfers,
-        patience: Patience,
-        met: Mapping[str, bool] | None = None,
-    ) -> Say | None:
+    async def _review(self, seen: Inspection, met: Mapping[str, bool] | None = None) -> Say | None:
         """The `Review`; None if the verdict is somebody else's, whom the terms name. `met` is what a person said in
         place of our function.
         """
-        agent, now, engagement = self._agent, self._agent.clock.now(), conversation.engagement
+        agent, now = self._agent, self._agent.clock.now()
+        conversation, document, delivery = seen.conversation, seen.document, seen.delivery
+        engagement = conversation.engagement
         failed: UndersignedError | None = None
-        raised: _NoVerdict | None = None
+        raised: NoVerdict | None = None
         again: Again | None = None
         reasons: tuple[tuple[str, str], ...] = ()
-        seen = _Seen()
         try:
-            await self._look(conversation, document, delivery, transfers, patience, now, seen, met)
+            await seen.look(now, met)
         except UndersignedError as error:
             if error.retryable or of_store(error):
                 raise
@@ -289,7 +224,7 @@ class Reviews:
             _log.info("delivery does not hold", engagement=conversation.id, error=str(error))
             failed = error
             reasons = (("rejected", str(error)),)
-        except _NoVerdict as error:
+        except NoVerdict as error:
             raised = error
         except Again as error:
             if error.error.retryable:
@@ -297,7 +232,7 @@ class Reviews:
             again, failed = error, error.error  # the verifier's no can be carried meanwhile
         except Exception as exc:
             # A defect of ours, which must not end in silence: that would accept what nobody looked at.
-            raised = _NoVerdict(in_short(exc))
+            raised = NoVerdict(in_short(exc))
             raised.__cause__ = exc
         if document.terms.evidence.verifier is not None:
             before, why = self._found.get(conversation.id), None if raised is None else str(raised)
@@ -338,90 +273,6 @@ class Reviews:
             evidence=seen.by,
         )
 
-    async def _look(
-        self,
-        conversation: Conversation,
-        document: ContractDocument,
-        delivery: Delivery,
-        transfers: Transfers,
-        patience: Patience,
-        now: Instant,
-        seen: _Seen,
-        met: Mapping[str, bool] | None,
-    ) -> None:
-        """Looks whether a delivery holds, and which criteria it meets; into `seen` goes what is found on the way.
-
-        Raises:
-            UndersignedError: It does not hold, or that cannot be seen now (`retryable`).
-            _NoVerdict, Again: As `_criteria` and `Patience.had`.
-        """
-        agent, peer, asked = self._agent, conversation.engagement.peer, document.terms.evidence
-        artifacts = await self._fetched(conversation, document, delivery, transfers, patience)
-        provider = await patience.had(agent.document_of(peer))
-        await conversation.require_document(provider)
-        # What the statements were held against is evidence with the verdict: no message may ever come by it.
-        seen.by = (document_blob(provider),)
-        published, named = provider.keys("assertionMethod", now=now), document.methods.provider
-        # HIRE-ATT-02: only keys that the contract lists speak for the provider.
-        keys = {method: key for method, key in published.items() if method in named}
-        if not keys:
-            came = ", ".join(published) or "none"
-            text = f"the contract names {', '.join(named)} for its statements; published now: {came}"
-            raise VerificationError("attester_not_trusted", text)
-        verified = verify_delivery(
-            delivery.statements,
-            attester=peer,
-            keys=keys,
-            contract=delivery.contract,
-            artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
-            required=asked.predicates or (WorkPredicate.PREDICATE_TYPE,),
-            engagement=conversation.engagement.id,
-            task=document.terms.task.kind,
-            inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
-            usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
-        )
-        seen.statements = tuple(one.digest for one in verified)
-        if asked.sbom is not None:
-            given = agent.hirer.order(conversation).inputs
-            await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
-        if asked.c2pa:
-            await check_media(document, delivery, artifacts, keys, agent.artifacts)
-        met = met if met is not None else word_of(conversation.facts, delivery.round)
-        seen.met = met if met is not None else await self._criteria(conversation, document, artifacts)
-
-    async def _fetched(
-        self,
-        conversation: Conversation,
-        document: ContractDocument,
-        delivery: Delivery,
-        transfers: Transfers,
-        patience: Patience,
-    ) -> Contents:
-        """What was delivered, in our store, once it is whole and what the contract asks for.
-
-        Raises:
-            PolicyError, VerificationError: It is not.
-        """
-        agent, peer = self._agent, conversation.engagement.peer
-        wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
-        delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
-        if delivery.outcome != "complete":
-            raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
-        if len(delivered) < len(delivery.artifacts):
-            raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
-        if missing := wanted.keys() - delivered.keys():
-            raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
-        if unasked := delivered.keys() - wanted.keys():
-            # No contract bounds how much they are (SC-69), so none of it is fetched.
-            names = ", ".join(sorted(unasked))
-            raise VerificationError("terms_mismatch", f"delivered and not agreed on: {names:.200}")
-        for artifact in delivery.artifacts:
-            most = wanted[artifact.name] or agent.max_artifact_bytes
-            tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
-            await patience.had(transfers.fetch(peer, artifact.uri, artifact.digest, most, tell))
-            _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
-        return await Contents.of(agent.artifacts, delivered)
-
     async def judged(self, conversation: Conversation, statement: JsonObject) -> Say:
         """The `Review` with this statement of the verifier that the terms name, once it is one.
 
@@ -446,38 +297,11 @@ class Reviews:
             # The no is the verifier's; which milestones were reached all the same our own review has to say.
             text = f"it is a no, and our own review, which says what milestones are owed, failed: {found.raised}"
             raise PolicyError("decision_failed", f"{text}; it is made again, and the verdict can be carried then")
-        met = dict.fromkeys(_criterion_ids(document), True) if passed else found.met
+        met = dict.fromkeys(criterion_ids(document), True) if passed else found.met
         criteria = _criteria_of(document, met, found.error)
         return _reviewed(
             engagement, document, delivery, passed, criteria, statement, found.error, evidence=(*kept, *found.by)
         )
-
-    async def _inputs(self, conversation: Conversation) -> Contents:
-        given = self._agent.hirer.order(conversation).inputs
-        return await Contents.of(self._agent.artifacts, {item.name: item.digest for item in given})
-
-    async def _criteria(
-        self, conversation: Conversation, document: ContractDocument, artifacts: Contents
-    ) -> Mapping[str, bool] | None:
-        agent = self._agent
-        if not any(item.criteria for item in document.terms.deliverables):
-            return {}
-        reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
-        if reviewer is None:
-            if document.terms.evidence.verifier is not None and not agent.hirer.order(conversation).reviewed:
-                return None  # the verdict is the verifier's alone
-            kind = document.terms.task.kind
-            raise _NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
-        inputs = await self._inputs(conversation)
-        try:
-            given: object = await contained(partial(reviewer, Reviewed(document, inputs, artifacts)))
-        except UndersignedError as error:
-            if isinstance(error, FormatError | VerificationError) or error.retryable or of_store(error):
-                raise
-            raise _NoVerdict(str(error)) from error
-        except Exception as exc:
-            raise _NoVerdict(in_short(exc)) from exc
-        return _said(given, _criterion_ids(document))
 
     async def check_review(
         self, conversation: Remembered, review: Review, document: DidDocument, delivery: Delivery
@@ -535,17 +359,6 @@ class Reviews:
         return (document_blob(judge),) if named else (), passed
 
 
-def word_of(facts: Mapping[str, str], round: int) -> Mapping[str, bool] | None:
-    """What a person said of this round, criterion by criterion, if that is noted."""
-    text = facts.get(REVIEW_WORD)
-    word = msgspec.json.decode(text, type=Word) if text is not None else None
-    return word.met if word is not None and word.round == round else None
-
-
-def _criterion_ids(document: ContractDocument) -> list[str]:
-    return [criterion.id for item in document.terms.deliverables for criterion in item.criteria]
-
-
 def _waits(engagement: Engagement, delivery: Delivery) -> bool:
     """Whether this delivery is the one that waits for its review."""
     contract = engagement.contract
@@ -559,30 +372,7 @@ def _criteria_of(
     if met is None and note is None:
         note = "judged by the verifier, as a whole"
     is_met = (met or {}).get
-    return tuple(CriterionVerdict(id=id, met=is_met(id, False), note=note) for id in _criterion_ids(document))
-
-
-def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
-    """What the function that reviews said of `criteria`.
-
-    Raises:
-        _NoVerdict: It is no answer. A misspelt name, or a 1 for True, is a defect of our own program.
-    """
-    wrong = "the review answered wrongly"
-    if not isinstance(given, Mapping):
-        expected = f"a dict with True or False for each criterion, such as {{{criteria[0]!r}: True}}"
-        raise _NoVerdict(f"{wrong}: expected {expected}; got {reprlib.repr(given)}")
-    found = cast("Mapping[object, object]", given)
-    unknown = [reprlib.repr(id) for id in found if id not in criteria]
-    if unknown and (left := [id for id in criteria if id not in found]):
-        raise _NoVerdict(f"{wrong}: expected {', '.join(left)}; got {', '.join(unknown[:MAX_TOLD])} in its place")
-    said: dict[str, bool] = {}
-    for id in criteria:
-        met = found.get(id, False)
-        if not isinstance(met, bool):
-            raise _NoVerdict(f"{wrong}: {id}: expected True or False; got {reprlib.repr(met)}")
-        said[id] = met
-    return said
+    return tuple(CriterionVerdict(id=id, met=is_met(id, False), note=note) for id in criterion_ids(document))
 
 
 def _reviewed(

@@ -1,0 +1,124 @@
+"""One look at what was delivered: whether it holds, and which criteria it meets.
+
+Source: protocol-spec/08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import structlog
+
+from undersigned.attestation import WorkPredicate, algorithms_named, verify_delivery
+from undersigned.contract import ContractDocument
+from undersigned.encoding import Digest, Instant
+from undersigned.errors import PolicyError, VerificationError
+from undersigned.ledger import Blob
+from undersigned.messages import Delivery, Start
+from undersigned.runtime.artifacts.contents import Contents
+from undersigned.runtime.artifacts.delivered_evidence import check_bills, check_media
+from undersigned.runtime.artifacts.transfers import Transfers
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.documents import document_blob
+
+from .patience import Patience
+from .reviewers import said_by_function, word_of
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["Inspection"]
+
+_log = structlog.get_logger()
+
+
+class Inspection:
+    """One look at a delivery. One that ends early is told with what it found so far."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        conversation: Conversation,
+        document: ContractDocument,
+        delivery: Delivery,
+        transfers: Transfers,
+        patience: Patience,
+    ) -> None:
+        self._agent, self._transfers, self._patience = agent, transfers, patience
+        self.conversation, self.document, self.delivery = conversation, document, delivery
+        self.by: tuple[Blob, ...] = ()
+        """The provider's DID document, by which it looked."""
+        self.statements: tuple[Digest, ...] = ()
+        """Those that hold."""
+        self.met: Mapping[str, bool] | None = None
+        """Which criteria are met; None where nobody looked."""
+
+    async def look(self, now: Instant, met: Mapping[str, bool] | None) -> None:
+        """Looks whether the delivery holds, and which criteria it meets; `met` is what a person said of these.
+
+        Raises:
+            UndersignedError: It does not hold, or that cannot be seen now (`retryable`).
+            NoVerdict, Again: As `said_by_function` and `Patience.had`.
+        """
+        agent, conversation, document, delivery = self._agent, self.conversation, self.document, self.delivery
+        peer, asked = conversation.engagement.peer, document.terms.evidence
+        artifacts = await self._fetched()
+        provider = await self._patience.had(agent.document_of(peer))
+        await conversation.require_document(provider)
+        # What the statements were held against is evidence with the verdict: no message may ever come by it.
+        self.by = (document_blob(provider),)
+        published, named = provider.keys("assertionMethod", now=now), document.methods.provider
+        # HIRE-ATT-02: only keys that the contract lists speak for the provider.
+        keys = {method: key for method, key in published.items() if method in named}
+        if not keys:
+            came = ", ".join(published) or "none"
+            text = f"the contract names {', '.join(named)} for its statements; published now: {came}"
+            raise VerificationError("attester_not_trusted", text)
+        verified = verify_delivery(
+            delivery.statements,
+            attester=peer,
+            keys=keys,
+            contract=delivery.contract,
+            artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
+            required=asked.predicates or (WorkPredicate.PREDICATE_TYPE,),
+            engagement=conversation.engagement.id,
+            task=document.terms.task.kind,
+            inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
+            usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
+        )
+        self.statements = tuple(one.digest for one in verified)
+        if asked.sbom is not None:
+            given = agent.hirer.order(conversation).inputs
+            await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
+        if asked.c2pa:
+            await check_media(document, delivery, artifacts, keys, agent.artifacts)
+        met = met if met is not None else word_of(conversation.facts, delivery.round)
+        self.met = met if met is not None else await said_by_function(agent, conversation, document, artifacts)
+
+    async def _fetched(self) -> Contents:
+        """What was delivered, in our store, once it is whole and what the contract asks for.
+
+        Raises:
+            PolicyError, VerificationError: It is not.
+        """
+        agent, conversation, delivery = self._agent, self.conversation, self.delivery
+        peer = conversation.engagement.peer
+        wanted = {item.name: item.max_bytes for item in self.document.terms.deliverables}
+        delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        if delivery.outcome != "complete":
+            raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
+        if len(delivered) < len(delivery.artifacts):
+            raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
+        if missing := wanted.keys() - delivered.keys():
+            raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
+        if unasked := delivered.keys() - wanted.keys():
+            # No contract bounds how much they are (SC-69), so none of it is fetched.
+            names = ", ".join(sorted(unasked))
+            raise VerificationError("terms_mismatch", f"delivered and not agreed on: {names:.200}")
+        for artifact in delivery.artifacts:
+            most = wanted[artifact.name] or agent.max_artifact_bytes
+            tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
+            await self._patience.had(self._transfers.fetch(peer, artifact.uri, artifact.digest, most, tell))
+            _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
+        return await Contents.of(agent.artifacts, delivered)

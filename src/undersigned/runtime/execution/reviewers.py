@@ -1,0 +1,135 @@
+"""Who says for the hirer which criteria are met: a function of its own, or a person in its place.
+
+Source: protocol-spec/08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from undersigned.contract import ContractDocument
+from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.runtime.application import contained, in_short
+from undersigned.runtime.artifacts.contents import Contents
+from undersigned.runtime.artifacts.store import of_store
+from undersigned.runtime.engagement.conversation import Conversation
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = [
+    "MAX_TOLD",
+    "REVIEW_WORD",
+    "NoVerdict",
+    "Reviewed",
+    "Reviewer",
+    "Word",
+    "criterion_ids",
+    "said_by_function",
+    "word_of",
+]
+
+REVIEW_WORD: Final = "review-word"
+"""Fact: what a person said of one round, while the verdict is that of a verifier that has not spoken; as `Word`."""
+MAX_TOLD: Final = 8
+"""How many reasons of one review are noted: a server can think of more."""
+
+
+class Reviewed(msgspec.Struct, frozen=True):
+    """What a reviewer gets: the contract, and the artifacts by name, inputs and results alike."""
+
+    document: ContractDocument
+    inputs: Contents
+    """`inputs[name]` is all bytes of one; `read`, `pieces` and `save` do for what is large."""
+    artifacts: Contents
+
+
+Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
+"""Says for each acceptance criterion, by id, True or False: whether it is met. One that is left out is not, unless
+another is named in its place that the contract has not.
+
+A `FormatError` or `VerificationError` that it raises says that what was delivered does not hold. Whatever else it
+raises says nothing about the work, nor does an answer of another form, and no verdict is signed for it.
+"""
+
+
+class Word(msgspec.Struct, frozen=True):
+    """What a person said of the delivery of one round."""
+
+    round: int
+    met: Mapping[str, bool]
+
+
+class NoVerdict(Exception):
+    """The function that reviews could not say anything, and why."""
+
+
+async def said_by_function(
+    agent: Agent, conversation: Conversation, document: ContractDocument, artifacts: Contents
+) -> Mapping[str, bool] | None:
+    """Which criteria are met by the hirer's own function; None if it has none, and the verdict is a verifier's alone.
+
+    Raises:
+        FormatError, VerificationError: By it, what was delivered does not hold.
+        NoVerdict: It could say nothing, or there is none.
+        UndersignedError: Something cannot be had now.
+    """
+    if not any(item.criteria for item in document.terms.deliverables):
+        return {}
+    reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
+    if reviewer is None:
+        if document.terms.evidence.verifier is not None and not agent.hirer.order(conversation).reviewed:
+            return None  # the verdict is the verifier's alone
+        kind = document.terms.task.kind
+        raise NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
+    asked = agent.hirer.order(conversation).inputs
+    inputs = await Contents.of(agent.artifacts, {item.name: item.digest for item in asked})
+    try:
+        given: object = await contained(partial(reviewer, Reviewed(document, inputs, artifacts)))
+    except UndersignedError as error:
+        if isinstance(error, FormatError | VerificationError) or error.retryable or of_store(error):
+            raise
+        raise NoVerdict(str(error)) from error
+    except Exception as exc:
+        raise NoVerdict(in_short(exc)) from exc
+    return _said(given, criterion_ids(document))
+
+
+def criterion_ids(document: ContractDocument) -> list[str]:
+    """What a contract holds its delivery to, by id."""
+    return [criterion.id for item in document.terms.deliverables for criterion in item.criteria]
+
+
+def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
+    """What the function that reviews said of `criteria`.
+
+    Raises:
+        NoVerdict: It is no answer. A misspelt name, or a 1 for True, is a defect of our own program.
+    """
+    wrong = "the review answered wrongly"
+    if not isinstance(given, Mapping):
+        expected = f"a dict with True or False for each criterion, such as {{{criteria[0]!r}: True}}"
+        raise NoVerdict(f"{wrong}: expected {expected}; got {reprlib.repr(given)}")
+    found = cast("Mapping[object, object]", given)
+    unknown = [reprlib.repr(id) for id in found if id not in criteria]
+    if unknown and (left := [id for id in criteria if id not in found]):
+        raise NoVerdict(f"{wrong}: expected {', '.join(left)}; got {', '.join(unknown[:MAX_TOLD])} in its place")
+    said: dict[str, bool] = {}
+    for id in criteria:
+        met = found.get(id, False)
+        if not isinstance(met, bool):
+            raise NoVerdict(f"{wrong}: {id}: expected True or False; got {reprlib.repr(met)}")
+        said[id] = met
+    return said
+
+
+def word_of(facts: Mapping[str, str], round: int) -> Mapping[str, bool] | None:
+    """What a person said of this round, criterion by criterion, if that is noted."""
+    text = facts.get(REVIEW_WORD)
+    word = msgspec.json.decode(text, type=Word) if text is not None else None
+    return word.met if word is not None and word.round == round else None
