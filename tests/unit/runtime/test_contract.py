@@ -26,8 +26,8 @@ from undersigned.evidence import verify_pack
 from undersigned.messages import Acceptance, Cancel, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
-from undersigned.runtime.execution.changes import owed_price
 from undersigned.runtime.execution.reviewers import Reviewed
+from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.log.logbook import logged
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.testing import HandClock, Party, release

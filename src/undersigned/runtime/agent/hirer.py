@@ -20,8 +20,8 @@ from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say
-from undersigned.runtime.execution.changes import owed_price
 from undersigned.runtime.execution.closing import close_books
+from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.home.configuration import HOLD_SECONDS
 from undersigned.runtime.negotiation.continuing import continued
 from undersigned.runtime.negotiation.meeting import declined, recorded

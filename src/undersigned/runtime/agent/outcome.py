@@ -15,8 +15,8 @@ from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import EARLY, Event
 from undersigned.runtime.execution.books import Differs, books_differ
-from undersigned.runtime.execution.changes import owed_price
 from undersigned.runtime.execution.review import REVIEW_FAILED
+from undersigned.runtime.execution.settlement import owed_price
 from undersigned.scope import read_scope
 
 from .hirer import other_money

@@ -20,9 +20,9 @@ from undersigned.proof import first_suite
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Offered, Owe, Role
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say
-from undersigned.runtime.execution.changes import owed_price
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.services import Service
+from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.negotiation.meeting import declined, recorded
 from undersigned.runtime.negotiation.sealing import seal
 from undersigned.trust import Decision, Stake

@@ -8,9 +8,9 @@ from undersigned.contract import ContractDocument, Document, ReleaseDocument, ca
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Acceptance, Delivery, Message, Offer, Recorded, VerifiedMessage
-from undersigned.protocol import Engagement
+from undersigned.protocol import Contract, Engagement
 
-__all__ = ["PACKED", "Kept", "Remembered", "counts"]
+__all__ = ["PACKED", "Kept", "Remembered", "contract_of", "counts"]
 
 M = TypeVar("M", bound=Message)
 
@@ -180,6 +180,17 @@ class Remembered:
         self.facts = {**self.facts, name: value}
         if name in PACKED:
             self.packed |= {(name, digest_bytes(value.encode()))}
+
+
+def contract_of(engagement: Engagement) -> Contract:
+    """The contract.
+
+    Raises:
+        LocalProtocolError: `wrong_state`: there is none yet.
+    """
+    if engagement.contract is None:
+        raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
+    return engagement.contract
 
 
 def counts(move: VerifiedMessage, engagement: Engagement) -> bool:

@@ -32,8 +32,8 @@ from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked, Say
 from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit, counter
 
-from .changes import owed_price
 from .services import Service
+from .settlement import owed_price
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase

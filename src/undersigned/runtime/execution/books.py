@@ -20,7 +20,7 @@ from undersigned.messages import Closing, Usage
 from undersigned.protocol import HIRER, Engagement, basis
 from undersigned.runtime.engagement.remembered import Remembered
 
-from .changes import owed_price
+from .settlement import owed_price
 
 __all__ = ["BOOKS", "Differs", "books_differ", "compared"]
 

@@ -1,24 +1,21 @@
-"""What the two sides of a contract do about it while it is performed, beside the work: what their owners ask for.
+"""What the two sides of a contract agree on while it is performed: documents that amend it, or release both from it.
 
-A side may say at any time what the tables allow; each method here makes one move. An amendment or release of the peer's
-is accepted only if the owner said so: `consents` of the application decides, or somebody with `accept`. Everything
-binding is checked again when it is signed.
+One of the peer's is accepted only if the owner said so: `consents` of the application decides, or somebody with
+`accept`. It is judged again when it is signed.
 
 Source: protocol-spec/07-contract.md, sections 7.9 to 7.11
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from copy import copy
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import (
-    ArbiterRuling,
     ContractDocument,
     Document,
     Price,
@@ -26,49 +23,28 @@ from undersigned.contract import (
     Terms,
     canonical_document,
     countersigned,
-    left_owed,
-    read_ruling,
 )
-from undersigned.encoding import (
-    Digest,
-    Instant,
-    JsonObject,
-    compare_amounts,
-    digest_bytes,
-    parse_duration,
-    shift,
-)
+from undersigned.encoding import Digest, Instant, compare_amounts, digest_bytes, shift
 from undersigned.errors import LocalProtocolError
-from undersigned.ledger import Blob
-from undersigned.messages import Acceptance, Delivery, Ruling
-from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Contract, Engagement, Owe, basis
+from undersigned.messages import Acceptance
+from undersigned.protocol import HIRER, OTHER, Engagement, Owe
 from undersigned.runtime.application import contained, decided
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.documents import document_blob
-from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
-from undersigned.runtime.negotiation.asked import (
-    OFFERED,
-    Asked,
-    Change,
-    drafted,
-    noted,
-    tabled_change,
-    waiting_change,
-)
+from undersigned.runtime.negotiation.asked import OFFERED, Asked, Change, drafted, noted, tabled_change, waiting_change
 from undersigned.runtime.negotiation.meeting import recorded
 from undersigned.transparency import contract_leaf
 
 from .counted import check_counted, used_so_far
-from .requests import Answers
-from .settlement import Paid, criteria_met
+from .moves import Moves
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
-__all__ = ["Changes", "Consent", "owed_price"]
+__all__ = ["Changes", "Consent"]
 
 _log = structlog.get_logger()
 
@@ -85,179 +61,12 @@ async def nobody_decides(_conversation: Conversation, _document: Document) -> bo
     return None
 
 
-class Changes:
-    """The changes of one agent's contracts."""
+class Changes(Moves):
+    """The changes of one agent's contracts, with what it says about them by itself."""
 
     def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-        self._key = ""
+        super().__init__(agent)
         self.consents: Consent = nobody_decides
-        self.answers = Answers(agent, self.approve)
-
-    def noting(self, key: str) -> Changes:
-        """The same, whose one move notes `key` as done in its own transaction, and is not made if that is noted."""
-        changes = copy(self)
-        changes._key = key
-        return changes
-
-    async def _ask(self, conversation: Conversation, make: Callable[[Engagement], Say]) -> None:
-        def once(engagement: Engagement) -> Say | None:
-            if self._key in engagement.done:
-                return None
-            said = make(engagement)
-            return replace(said, facts=(("done", self._key), *said.facts)) if self._key else said
-
-        await conversation.ask(once)
-
-    def _at(self, engagement: Engagement) -> Instant:
-        """No earlier than what is said now is recorded: a clock that was set back leaves no less."""
-        return max(self._agent.clock.now(), engagement.last_at or "")
-
-    # ------------------------------------------------------------------ what either side says
-
-    async def suspend(self, conversation: Conversation, *, seconds: int, reason: str = "incident") -> None:
-        """No authority for now; past `seconds` the provider may end the contract.
-
-        Raises:
-            LocalProtocolError: Not ours to say now.
-        """
-        until = shift(self._agent.clock.now(), seconds)
-        await self._say(conversation, "Suspend", reason=reason, until=until)
-
-    async def resume(self, conversation: Conversation, *, reason: str = "resolved") -> None:
-        """It goes on. Raises as `suspend`.
-
-        Raises:
-            ScopeError: `contract_expired`: the contract above it gives no authority now (HIRE-SUB-07).
-        """
-
-        def make(engagement: Engagement) -> Say:
-            self._agent.subcontracts.require(conversation, conversation.offered(engagement).terms)
-            return Say("Resume", {"contract": contract_of(engagement).digest, "reason": reason})
-
-        await self._ask(conversation, make)
-
-    async def cancel(
-        self, conversation: Conversation, *, seconds: int | None = None, reason: str = "no_longer_needed"
-    ) -> None:
-        """The provider is to stop in order, and to hand over what there is within `seconds` (default: the least the
-        terms leave it); past them we may end the contract. Raises as `suspend`.
-        """
-
-        def make(engagement: Engagement) -> Say:
-            # By the time of this turn, so that the least that the terms allow is enough.
-            least = parse_duration(conversation.offered(engagement).terms.deadlines.wind_down)
-            by = shift(self._at(engagement), least if seconds is None else seconds)
-            return Say("Cancel", {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by})
-
-        await self._ask(conversation, make)
-
-    async def revoke(
-        self,
-        conversation: Conversation,
-        *,
-        cause: str = "key_compromised",
-        names: Digest | None = None,
-        evidence: tuple[Digest, ...] = (),
-    ) -> None:
-        """The end of the contract, for a cause that it allows. Raises as `suspend`."""
-        await self._say(conversation, "Terminate", cause=cause, names=names, evidence=evidence)
-
-    async def claim_breach(
-        self, conversation: Conversation, clause: str, *, seconds: int, evidence: tuple[Digest, ...] = ()
-    ) -> Digest:
-        """The claim that the other side broke a clause, to be cured in `seconds`; its digest. Raises as `suspend`."""
-
-        def make(engagement: Engagement) -> Say:
-            # By the time of this turn, so that the least that the terms allow is enough.
-            by = shift(self._at(engagement), seconds)
-            contract = contract_of(engagement).digest
-            return Say("Breach", {"contract": contract, "clause": clause, "evidence": evidence, "cure_by": by})
-
-        await self._ask(conversation, make)
-        engagement = conversation.engagement
-        return [one.move for one in contract_of(engagement).breaches if one.role == engagement.role][-1]
-
-    async def dispute(
-        self, conversation: Conversation, claim: str, *, about: Digest | None = None, seconds: int = 7 * 24 * 3600
-    ) -> Digest:
-        """The outcome put before the arbiter; the digest of the `Dispute`. `about` is a move; by default what ended the
-        contract, or the contract itself. Raises as `suspend`.
-        """
-
-        def make(engagement: Engagement) -> Say:
-            contract = contract_of(engagement)
-            last = contract.endings[-1].move if contract.endings else contract.delivery or contract.digest
-            by = shift(self._at(engagement), seconds)
-            body = {"contract": contract.digest, "about": about or last, "claim": claim, "evidence": ()}
-            return Say("Dispute", {**body, "ruling_by": by})
-
-        await self._ask(conversation, make)
-        engagement = conversation.engagement
-        return [one.digest for one in contract_of(engagement).disputes if one.role == engagement.role][-1]
-
-    async def rule(self, conversation: Conversation, ruling: JsonObject) -> ArbiterRuling:
-        """Carries the arbiter's signed ruling to the other side, once it is known to be the arbiter's.
-
-        Raises:
-            FormatError, VerificationError: It is not.
-            LocalProtocolError: There is no such dispute.
-        """
-        kept, read = await self.check_ruling(conversation, ruling), read_ruling(ruling)
-        body = {"dispute": read.dispute, "ruling": ruling}
-        await self._ask(conversation, lambda _: Say("Ruling", body, evidence=kept))
-        return read
-
-    async def judge(self, conversation: Conversation, statement: JsonObject) -> None:
-        """Our `Review`, with the signed statement of the verifier that the terms name (HIRE-ATT-06).
-
-        Raises:
-            LocalProtocolError, VerificationError, FormatError: As `Worker.judged`.
-        """
-        said = await self._agent.reviews.judged(conversation, statement)
-        await self._ask(conversation, lambda _: said)
-
-    async def review(self, conversation: Conversation, criteria: Mapping[str, object]) -> None:
-        """Our `Review` by a person's word, where no function of ours says it: which criteria are met, each by its id.
-        Whether the delivery and its statements hold is looked at all the same.
-
-        Raises:
-            ConfigurationError: `bad_configuration`: one is left out, or the contract has none of that name.
-            LocalProtocolError, UndersignedError: As `Reviews.by_person`.
-        """
-        said = await self._agent.reviews.by_person(conversation, criteria)
-        await self._ask(conversation, lambda _: said)
-
-    async def approve(
-        self,
-        conversation: Conversation,
-        request: Digest,
-        *,
-        granted: bool,
-        uses: int = 1,
-        seconds: int = 3600,
-        reason: str | None = None,
-    ) -> None:
-        """The answer to a request for approval: a yes is good for `uses` of exactly what was asked, for so many
-        seconds. Raises as `suspend`; a yes also if it comes too late.
-        """
-        body = {"request": request, "granted": granted, "uses": uses if granted else 0, "reason": reason}
-        until = shift(self._agent.clock.now(), seconds)
-        await self._ask(conversation, lambda _: Say("Approval", {**body, "until": until}))
-
-    async def settle(
-        self, conversation: Conversation, *, paid: bool, reference: str | None = None, note: str | None = None
-    ) -> None:
-        """The owner's word about the payment. Raises as `Settlements.confirm`."""
-        if self._key not in conversation.engagement.done:
-            facts = (("done", self._key),) if self._key else ()
-            word = Paid(paid=paid, reference=reference, note=note)
-            await self._agent.settlements.confirm(conversation, word, facts=facts)
-
-    async def _say(self, conversation: Conversation, kind: str, **body: Any) -> None:
-        await self._ask(conversation, lambda e: Say(kind, {"contract": contract_of(e).digest, **body}))
-
-    # ------------------------------------------------------------------ documents
 
     async def amend(
         self, conversation: Conversation, terms: Callable[[Terms], Terms], *, seconds: int = VALID_SECONDS
@@ -483,33 +292,6 @@ class Changes:
         acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
         return contract_leaf(countersigned(conversation.tabled_json(), acceptance.contract_proof))
 
-    # ------------------------------------------------------------------ rulings
-
-    async def check_ruling(self, conversation: Remembered, ruling: Mapping[str, Any]) -> tuple[Blob, ...]:
-        """The DID document of the arbiter that the terms in force name, to be kept, once the ruling is known to be its.
-
-        Raises:
-            FormatError, VerificationError: It is not.
-            LocalProtocolError: `terms_mismatch`: the terms name no arbiter.
-        """
-        arbiter = conversation.offered().terms.arbiter
-        if arbiter is None:
-            raise LocalProtocolError("terms_mismatch", "the terms name no arbiter")
-        document = await self._agent.document_of(arbiter, max_age_seconds=FRESH_SECONDS)
-        self._agent.papers.check_ruling(ruling, arbiter, document)
-        return (document_blob(document),)
-
-
-def contract_of(engagement: Engagement) -> Contract:
-    """The contract.
-
-    Raises:
-        LocalProtocolError: `wrong_state`: there is none yet.
-    """
-    if engagement.contract is None:
-        raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
-    return engagement.contract
-
 
 def _require_waiting(conversation: Conversation, change: Change) -> None:
     if waiting_change(conversation.facts, conversation.engagement, change.name) is None:
@@ -524,23 +306,3 @@ def _offered(conversation: Conversation, change: Change, said: Say) -> Facts:
         return ()
     document = digest_bytes(canonical_document(said.body["document"]))
     return (noted(OFFERED, replace(asked, change=replace(change, document=document))),)
-
-
-def owed_price(conversation: Remembered, engagement: Engagement, ends_by: str | None = None) -> Price:
-    """What the contract's end makes due, by the strongest of what ended it, or by what is about to (`ends_by`).
-
-    Raises:
-        LocalProtocolError: `wrong_state`: there is no contract.
-    """
-    strongest = ends_by or basis(engagement)
-    return left_owed(
-        conversation.offered(engagement).terms,
-        strongest,
-        next((ending.detail for ending in contract_of(engagement).endings if ending.basis == strongest), ""),
-        rulings=lambda: [
-            conversation.last("Ruling", Ruling, role).ruling for role in ROLES if conversation.said("Ruling", role)
-        ],
-        release=conversation.release,
-        outcome=lambda: conversation.last("Delivery", Delivery, PROVIDER).outcome,
-        met=lambda: criteria_met(conversation),
-    )

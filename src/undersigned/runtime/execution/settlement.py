@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from undersigned.contract import Price, reached, read_payment
+from undersigned.contract import Price, left_owed, reached, read_payment
 from undersigned.contract import Settlement as Agreed
 from undersigned.encoding import Did, Digest, EngagementId, Instant, shift
 from undersigned.errors import FormatError, LocalProtocolError
-from undersigned.messages import Closing, Review
-from undersigned.protocol import HIRER, OTHER, Engagement, Owe
+from undersigned.messages import Closing, Delivery, Review, Ruling
+from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, basis
 from undersigned.runtime.application import contained, contained_call
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "Settlements",
     "awaited",
     "criteria_met",
+    "owed_price",
     "said_of_payment",
 ]
 
@@ -249,6 +250,26 @@ class Settlements:
         # In a dispute nobody is late: what is due is asked for again once that is over.
         if conversation.engagement.state != "disputed" and self._waiting(conversation):
             await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))
+
+
+def owed_price(conversation: Remembered, engagement: Engagement, ends_by: str | None = None) -> Price:
+    """What the contract's end makes due, by the strongest of what ended it, or by what is about to (`ends_by`).
+
+    Raises:
+        LocalProtocolError: `wrong_state`: there is no contract.
+    """
+    strongest = ends_by or basis(engagement)
+    return left_owed(
+        conversation.offered(engagement).terms,
+        strongest,
+        next((ending.detail for ending in contract_of(engagement).endings if ending.basis == strongest), ""),
+        rulings=lambda: [
+            conversation.last("Ruling", Ruling, role).ruling for role in ROLES if conversation.said("Ruling", role)
+        ],
+        release=conversation.release,
+        outcome=lambda: conversation.last("Delivery", Delivery, PROVIDER).outcome,
+        met=lambda: criteria_met(conversation),
+    )
 
 
 def criteria_met(conversation: Remembered) -> frozenset[str]:

@@ -23,13 +23,13 @@ from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Delivery, Usage
 from undersigned.protocol import Engagement, Finished, Free, Reserve, position
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
 from undersigned.runtime.negotiation.order import Within, read_order
 from undersigned.scope import Limit, counter, read_scope
 
-from .changes import contract_of, owed_price
 from .gate import CHILDREN
+from .settlement import owed_price
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
