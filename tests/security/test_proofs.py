@@ -458,6 +458,10 @@ def test_sc_33_every_signature_of_a_long_chain_covers_those_before(suite: str) -
 def test_sc_33_a_proof_of_a_chain_does_not_stand_alone() -> None:
     good = countersigned("eddsa-jcs-2022")
     assert code_of({**contract(), "proof": good["proof"][1]}) == "proof_invalid"
+    # One that says it builds on another, and signs the document as if it did not.
+    options = proof_config("eddsa-rdfc-2022", PROVIDER.method, PURPOSE, CREATED, previous_proof="urn:uuid:1")
+    signature = PROVIDER.sign(CRYPTOSUITES["eddsa-rdfc-2022"].hash(contract(), options, "Ed25519"))
+    assert code_of({**contract(), "proof": make_proof(contract(), options, signature)}) == "proof_invalid"
     with pytest.raises(ProofError) as raised:
         PROVIDER.signed(contract(), "eddsa-jcs-2022", previous_proof="urn:uuid:1")
     assert raised.value.code == "proof_missing"
@@ -525,7 +529,9 @@ def test_sc_34_a_signature_is_base58(prefix: str) -> None:
 def test_sc_34_a_long_signature_costs_nothing() -> None:
     """Base58 is read in the square of its length, so it is not read at all."""
     signed = HIRER.signed(contract(), "eddsa-jcs-2022")
-    assert code_of(with_proof(signed, proofValue="z" + "2" * 200_000)) == "proof_invalid"
+    with pytest.raises(ProofError, match="came 200001 characters") as raised:
+        verify_proof(with_proof(signed, proofValue="z" + "2" * 200_000), key=key_of, purpose=PURPOSE)
+    assert raised.value.code == "proof_invalid"
 
 
 @each_suite

@@ -60,7 +60,7 @@ def verify_proof_set(
     """
     # Step 1: as many proofs as signers. One more by a stranger is refused, not ignored.
     proofs = [check_options(proof, path=f"/proof/{place}") for place, proof in enumerate(proofs_of(document))]
-    if not required or len(proofs) != len(required):
+    if len(proofs) != len(required):
         raise ProofError("proof_invalid", f"expected {len(required)} proofs; came {len(proofs)}", path="/proof")
     # Step 2: each signer once, and in a chain in its place.
     signers = [str(proof["verificationMethod"]).partition("#")[0] for proof in proofs]

@@ -75,6 +75,8 @@ def test_a_whole_proof_passes() -> None:
         ({"domain": ["a", "b"]}, "schema_violation"),
         ({"previousProof": []}, "schema_violation"),
         ({"previousProof": [1]}, "schema_violation"),
+        ({"previousProof": ["urn:x:1", 1]}, "schema_violation"),
+        ({"previousProof": ["urn:x:1", ""]}, "schema_violation"),
         ({"previousProof": {}}, "schema_violation"),
         ({"previousProof": ""}, "schema_violation"),
         ({"created": None}, "schema_violation"),
