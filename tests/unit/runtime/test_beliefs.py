@@ -264,6 +264,31 @@ def test_a_revocation_that_waits_to_be_written_is_not_overtaken(
         assert [edge.status for edge in store.edges()] == ["revoked"]
 
 
+@pytest.mark.parametrize("why", ["full", "damaged"])
+def test_what_is_withdrawn_is_not_forgotten_where_nothing_can_be_written(
+    open_world: Open, strangers: tuple[Office, Office], monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """HIRE-TRU-18: not for others that are learned after it, and not with the file that it was for."""
+    monkeypatch.setattr(learned, "MAX_WAITING", 1)
+    acme, globex = strangers
+    world = open_world(acme, globex)
+    (shown,) = globex.credentials()
+    kept = world.hirer.meeting.beliefs.learned
+
+    async def heard() -> None:
+        kept.withdrawn(shown, "revoked")
+        if why == "full":
+            others = [replace(shown, digest=digest_bytes(bytes([number])), has_status=True) for number in range(8)]
+            await kept.learn(others, holder=globex.actor.did)
+        else:
+            acme.trust.write_bytes(b"no database" * 500)
+            await kept.write()
+
+    world.run(heard())
+    assert kept.revoked(shown.digest)
+    assert kept.bad() == {shown.digest}
+
+
 def test_what_nobody_entitles_is_not_learned(open_world: Open, strangers: tuple[Office, Office]) -> None:
     """HIRE-TRU-17: a stranger that is declined leaves nothing in the graph."""
     acme, _ = strangers

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -35,7 +35,8 @@ WRITE_SECONDS: Final = 1.0
 DOCUMENT_SECONDS: Final = 300.0
 """How old the DID document may be by which the key is known that signed a credential."""
 MAX_WAITING: Final = 16_384
-"""Edges that wait to be written, and credentials of which it is remembered that theirs were."""
+"""Edges that wait to be written, twice that where they are withdrawn, and credentials of which it is remembered that
+theirs were."""
 
 
 def admission(
@@ -68,6 +69,11 @@ def withdrawn_as(error: CredentialError) -> Status | None:
     return "suspended" if error.detail.get("purpose") == "suspension" else "revoked"
 
 
+def _bound(kept: dict[Digest, Any], most: int) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]
+
+
 class Learned:
     """Edges and statuses that wait to be written. `forget` is called when what was believed may count no more."""
 
@@ -98,6 +104,8 @@ class Learned:
         for one in credentials:
             if one.digest in self._known or one.issuer == holder:
                 continue
+            if max(len(self._waiting), len(self._statuses)) >= MAX_WAITING:
+                break  # nothing could be written for long: it is learned when it is shown again
             try:
                 document = await self._agent.document_of(one.issuer, DOCUMENT_SECONDS)
                 self._waiting[one.digest] = admission(one, document, self._agent.clock.now())
@@ -107,9 +115,7 @@ class Learned:
             if one.has_status and self._statuses.get(one.digest) != "revoked":
                 self._statuses[one.digest] = "good"  # it may have been suspended when it was shown last
             self._known[one.digest] = None
-            for kept in (self._known, self._waiting, self._statuses):
-                if len(kept) > MAX_WAITING:
-                    del kept[next(iter(kept))]  # it is learned when it is shown again
+            _bound(self._known, MAX_WAITING)
         if now:
             await self.write()
         else:
@@ -124,6 +130,9 @@ class Learned:
         with suppress(UndersignedError):  # most often it is of no type that makes one
             if credential.digest not in self._waiting:
                 self._waiting[credential.digest] = Admitted(edge_of(credential), None, canonicalize(credential.shown))
+        # What is withdrawn finds room also where nothing more is learned.
+        _bound(self._waiting, 2 * MAX_WAITING)
+        _bound(self._statuses, 2 * MAX_WAITING)
         self._forget()
         self._write_soon()
 
@@ -157,6 +166,10 @@ class Learned:
             return
         except LedgerError as error:
             _log.error("the trust graph was not written", error=str(error))
+            # What is withdrawn counts no more, written or not.
+            bad = self.bad()
+            waiting = {digest: one for digest, one in waiting.items() if digest not in bad}
+            statuses = {digest: status for digest, status in statuses.items() if digest not in bad}
         for digest, admitted in waiting.items():
             if self._waiting.get(digest) is admitted:  # else it was learned meanwhile with the key that signed it
                 del self._waiting[digest]
