@@ -167,9 +167,9 @@ class Learned:
         except LedgerError as error:
             _log.error("the trust graph was not written", error=str(error))
             # What is withdrawn counts no more, written or not.
-            bad = self.bad()
-            waiting = {digest: one for digest, one in waiting.items() if digest not in bad}
-            statuses = {digest: status for digest, status in statuses.items() if digest not in bad}
+            for digest in self.bad():
+                waiting.pop(digest, None)
+                statuses.pop(digest, None)
         for digest, admitted in waiting.items():
             if self._waiting.get(digest) is admitted:  # else it was learned meanwhile with the key that signed it
                 del self._waiting[digest]
