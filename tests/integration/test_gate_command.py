@@ -57,6 +57,32 @@ async def test_the_command_stands_in_front_of_a_service(world: World, tmp_path: 
     assert (ended.code, ended.err) == (0, "")
 
 
+async def test_a_gate_that_would_let_in_nobody_says_so(world: World, tmp_path: Path) -> None:
+    """It does not begin with the token of another folder; of a peer that does not answer yet it says so, and waits."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    tools = tmp_path / "tools.toml"
+    tools.write_text('[[tool]]\nname = "look"\naction = "repo:read"\ntarget = "https://git.acme.example/app"\n')
+    (port,) = free_ports(1)
+    mine, other = world.hirer.home.path, world.provider.home.path
+    for command, upstream, file in (
+        ("gate", "http://127.0.0.1:1", rules),
+        ("mcp-gate", "http://127.0.0.1:1/mcp", tools),
+    ):
+        named = [*UNDERSIGNED, command, "--upstream", upstream, "--rules", str(file), "--json"]
+        wrong = Process([*named, "--home", str(other), "--peer", world.hirer.gates_url], tmp_path)
+        ended = await asyncio.to_thread(wrong.end)
+        assert (ended.code, ended.error["code"]) == (2, "unauthorized"), ended
+        assert "another state folder" in ended.error["message"]
+        early = Process([*named, "--home", str(mine), "--peer", f"http://127.0.0.1:{port}"], tmp_path)
+        await asyncio.to_thread(early.until, '"ready"')
+        ended = await asyncio.to_thread(early.end, signal.SIGTERM)
+        assert ended.code == 0, ended
+        assert ended.values[0]["warning"] == (
+            f"nothing passes yet: the peer at http://127.0.0.1:{port} was not reached: Connection refused"
+        )
+
+
 @pytest.mark.parametrize("server", ["asgi", "aiohttp"])
 async def test_an_example_serves_what_the_contract_allows(server: str, tmp_path: Path) -> None:
     """As its page says: two reports, and not a third one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,6 +92,23 @@ async def test_sc_56_the_contract_holds_in_front_of_somebody_elses_server(
     clauses = [clause for _, clause in await world.refusals()]
     assert clauses == ["see-status", "read-log", "no-payroll", "rules", "rules", "rules"]
     assert await world.signed_refusals() == 6
+
+
+async def test_what_runs_it_wrongly_is_told_so(world: World) -> None:
+    """Without a client at its standard input, with what is no digest, with the token of another folder."""
+    command = world.gate(*SERVER)
+    elsewhere = [str(world.globex.home.path) if part == str(world.acme.home.path) else part for part in command]
+    nonsense = ["nonsense" if part == world.contract else part for part in command]
+    for wrong, code, says in (
+        (command, 2, "expected a pipe, socket or terminal"),
+        (nonsense, 2, "--contract: expected a digest"),
+        (elsewhere, 2, "it runs with another state folder"),
+    ):
+        ran = await asyncio.to_thread(
+            subprocess.run, wrong, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (ran.returncode, "Traceback" in ran.stderr) == (code, False), ran
+        assert says in ran.stderr, ran
 
 
 async def test_two_clients_at_once_get_no_more_than_the_limit(world: World) -> None:

@@ -17,8 +17,8 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from undersigned.encoding import digest_hex, from_struct, shift
-from undersigned.errors import CODES, ConfigurationError, FormatError, UndersignedError
+from undersigned.encoding import from_struct, shift
+from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from undersigned.ledger import surely_unwritten
 from undersigned.messages import (
     CANCEL_REASONS,
@@ -38,6 +38,7 @@ from undersigned.runtime import (
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup
+from .options import checked_digest
 from .output import HOME_OPTION, WAITS, Out, command, plain
 
 __all__ = ["contract"]
@@ -301,11 +302,7 @@ async def _order(
 ) -> int:
     """Leaves an order and waits for what becomes of it; `told` is what people are told was done, by default `act`."""
     for given in (contract, *(body[name] for name in ("request", "document", "names") if name in body)):
-        try:
-            digest_hex(given)
-        except FormatError as exc:
-            text = f"expected a digest as 'contract show' and 'ledger list' print it, got {plain(given, 60)}"
-            raise ConfigurationError("bad_configuration", text) from exc
+        checked_digest(given)
     opened = out.home(home)
     if surely_unwritten(opened.ledger_url):
         return await _nobody(out, opened, act, contract)

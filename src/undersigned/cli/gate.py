@@ -11,7 +11,7 @@ from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import GateProxy, RequestGate
 
 from .interrupts import stop_signal
-from .options import FILE, VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs, rules_in
+from .options import FILE, VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs, rules_in, unheard
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]
@@ -69,12 +69,14 @@ async def gate(
         out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {plain(what, 200)}{clause}")
 
     async with desk:
+        waits = await unheard(desk)
         proxy = GateProxy(RequestGate(desk, read, sign_answers=sign_answers), upstream, host=host, port=port, told=tell)
         async with proxy:
-            out.value(
-                {"kind": "ready", "url": proxy.url, "upstream": upstream, "origin": read.origin, "peer": desk.url}
-            )
+            ready = {"kind": "ready", "url": proxy.url, "upstream": upstream, "origin": read.origin, "peer": desk.url}
+            out.value(ready | ({"warning": waits} if waits else {}))
             out.line(f"gate at {proxy.url} for {read.origin}, in front of {upstream}; asks {desk.url}")
+            if waits:
+                out.alarm(waits)
             out.line("stop it with Ctrl-C")
             await stop.wait()
     return 0

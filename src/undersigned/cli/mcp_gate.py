@@ -14,7 +14,7 @@ from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs
 
 from .interrupts import stop_signal
-from .options import FILE, desk_options, host_port, open_desk, rules_in
+from .options import FILE, checked_digest, desk_options, host_port, open_desk, rules_in, unheard
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
@@ -78,6 +78,8 @@ async def mcp_gate(
         raise ConfigurationError("bad_configuration", "--contract goes with a COMMAND, and a COMMAND with it")
     if sign_answers and upstream is None:
         raise ConfigurationError("bad_configuration", "--sign-answers goes with --upstream")
+    if contract is not None:
+        checked_digest(contract, "--contract")
     rules = rules_in(rules_file, Rules.from_toml)
     asked = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     # Standard output is the client's, if there is a COMMAND.
@@ -92,9 +94,14 @@ async def mcp_gate(
             gate = HttpGate(
                 desk, rules, upstream, host=host, port=port, public=public, limits=limits, sign_answers=sign_answers
             )
+            waits = await unheard(desk)
             async with gate:
-                out.value({"kind": "ready", "url": gate.url, "upstream": upstream})
+                out.value(
+                    {"kind": "ready", "url": gate.url, "upstream": upstream} | ({"warning": waits} if waits else {})
+                )
                 out.line(f"letting clients in at {gate.url}, to {upstream}")
+                if waits:
+                    out.alarm(waits)
                 out.line("stop it with Ctrl-C")
                 await stop.wait()
     return 0

@@ -20,8 +20,15 @@ import msgspec
 
 from undersigned.daemon import Peer, RemoteDesk
 from undersigned.did import fetches, methods_for
-from undersigned.encoding import Instant, parse_instant
-from undersigned.errors import ConfigurationError, LedgerError, ResolutionError, UndersignedError, VerificationError
+from undersigned.encoding import Instant, digest_hex, parse_instant
+from undersigned.errors import (
+    ConfigurationError,
+    FormatError,
+    LedgerError,
+    ResolutionError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.runtime import (
     LOCAL_ONLY,
     ControlPart,
@@ -55,6 +62,7 @@ __all__ = [
     "FilePath",
     "checked_control",
     "checked_did",
+    "checked_digest",
     "desk_options",
     "documents_option",
     "host_port",
@@ -70,6 +78,7 @@ __all__ = [
     "read_scope_options",
     "rules_in",
     "running",
+    "unheard",
     "write_new",
 ]
 
@@ -269,6 +278,35 @@ def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> R
     if peer is None:
         raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
     return RemoteDesk(peer, token)
+
+
+def checked_digest(text: str, option: str = "") -> str:
+    """`text`, once it is a digest; of an `option`, or an argument.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is none.
+    """
+    try:
+        digest_hex(text)
+    except FormatError as error:
+        said = f"expected a digest as 'contract show' and 'ledger list' print it, got {plain(text, 60)}"
+        raise ConfigurationError("bad_configuration", f"{option}: {said}" if option else said) from error
+    return text
+
+
+async def unheard(desk: RemoteDesk) -> str:
+    """Why our peer does not answer its gate yet, in words; empty if it does.
+
+    Raises:
+        TransportError: `unauthorized`: it never will, the token is another folder's.
+    """
+    try:
+        await desk.greet()
+    except UndersignedError as error:
+        if error.code == "unauthorized":
+            raise
+        return f"nothing passes yet: {error.message}"
+    return ""
 
 
 def open_gatherer(home: Home) -> Gatherer:

@@ -19,7 +19,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_messages import Headers
-from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json, to_struct
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json, digest_bytes, to_struct
 from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
 
 from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
@@ -35,6 +35,7 @@ slowly as is borne holds up nobody else."""
 PROVIDERS: Final = 4096
 """Contracts of which it is remembered whose they are."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
+_NO_CONTRACT: Final = digest_bytes(b"")
 
 
 class _Share:
@@ -57,6 +58,14 @@ class RemoteDesk:
         self._session: ClientSession | None = None
         self._shares: dict[str, _Share] = {}
         self._providers: OrderedDict[Digest, Did] = OrderedDict()
+
+    async def greet(self) -> None:
+        """Returns if the peer answers, and takes the token.
+
+        Raises:
+            TransportError: `unreachable`: it does not answer now; `unauthorized`: the token is another folder's.
+        """
+        await self._post("/gate/keys", {"contract": _NO_CONTRACT})
 
     async def keys(self, contract: Digest) -> ContractKeys | None:
         """See `Desk.keys`."""
@@ -141,6 +150,10 @@ class RemoteDesk:
                     raw += more
         except (ClientError, OSError) as exc:
             raise TransportError("unreachable", f"the peer at {self.url} was not reached: {_why(exc)}") from exc
+        if answer.status == 401:
+            raise TransportError(
+                "unauthorized", f"the peer at {self.url} takes another token: it runs with another state folder"
+            )
         if answer.status != 200:
             raise TransportError(
                 "unreachable",

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
 from typing import Final
 
 import msgspec
@@ -228,11 +229,16 @@ async def standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     """
     loop = asyncio.get_running_loop()
     try:
+        with DefaultSelector() as selector:  # the loop would find out later, and tell nobody but its log
+            selector.register(sys.stdin.buffer, EVENT_READ)
         reader = asyncio.StreamReader(limit=CLIENT_LIMITS.max_bytes)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
         transport, protocol = await loop.connect_write_pipe(
             lambda: asyncio.streams.FlowControlMixin(loop=loop), sys.stdout.buffer
         )
     except (ValueError, OSError) as exc:
-        raise ConfigurationError("bad_configuration", f"a gate over stdio is run by its client: {exc}") from exc
+        raise ConfigurationError(
+            "bad_configuration",
+            "a gate over stdio is run by its client: expected a pipe, socket or terminal as standard input and output",
+        ) from exc
     return reader, asyncio.StreamWriter(transport, protocol, None, loop)
