@@ -12,7 +12,7 @@ from example_parties import HIRER, PROVIDER, Party
 from vector_parts import EcParty, Vector, signers
 
 from undersigned.bridges.http_answers import draft_answer
-from undersigned.bridges.http_messages import Request, Response, signature_base, signature_input
+from undersigned.bridges.http_messages import Component, Request, Response, signature_base, signature_input
 from undersigned.bridges.http_signatures import content_digest, draft_request
 from undersigned.encoding import digest_bytes, shift
 
@@ -101,6 +101,11 @@ def _good() -> Iterator[Vector]:
     beside = [["Signature-Input", 'proxy=("@method");tag="other"'], ["Signature", "proxy=:AAAA:"]]
     more = {**arrived, "headers": [*arrived["headers"], *beside]}
     yield _request("good-beside-another", "somebody else's signature beside it is left alone", more, signed=signed)
+    derived = ("@scheme", "@authority", "@path", "@query", "@request-target")
+    more, of_more = _signing((*COVERED, *derived, "content-length"))
+    yield _request("good-covers-more", "it covers more than it has to", more, signed=of_more)
+    spaced = _edited(arrived, '"@method" ', '"@method"  ')
+    yield _request("good-spaced", "white space that a structured field may have", spaced, signed=signed)
 
 
 def _changed() -> Iterator[Vector]:
@@ -158,7 +163,11 @@ def _covering_less(component: str) -> dict[str, Any]:
     return _otherwise([name for name in COVERED if name != component])
 
 
-def _otherwise(covered: Sequence[str] = COVERED, **members: Any) -> dict[str, Any]:
+def _otherwise(covered: Sequence[str | Component] = COVERED, **members: Any) -> dict[str, Any]:
+    return _signing(covered, **members)[0]
+
+
+def _signing(covered: Sequence[str | Component] = COVERED, **members: Any) -> tuple[dict[str, Any], bytes]:
     """Signed by the right key, over these components, with other parameters; `None` leaves one out."""
     arrived, _ = _signed()
     parameters = {
@@ -168,13 +177,20 @@ def _otherwise(covered: Sequence[str] = COVERED, **members: Any) -> dict[str, An
     }
     parameters = {name: value for name, value in parameters.items() if value is not None}
     request = Request("POST", ORIGIN + PATH, tuple((name, value) for name, value in arrived["headers"]), _sha(BODY))
-    signature = base64.b64encode(PROVIDER.sign(signature_base(request, covered, parameters))).decode()
+    base = signature_base(request, covered, parameters)
     changed = _with(arrived, "Signature-Input", f"hire={signature_input(covered, parameters)}")
-    return _with(changed, "Signature", f"hire=:{signature}:")
+    return _with(changed, "Signature", f"hire=:{base64.b64encode(PROVIDER.sign(base)).decode()}:"), base
+
+
+def _digested(arrived: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The same with a digest of another kind in the place of the body's."""
+    digest = hashlib.new(kind.replace("-", ""), BODY.encode()).digest()
+    return _with(arrived, "Content-Digest", f"{kind}=:{base64.b64encode(digest).decode()}:")
 
 
 def _refused() -> Iterator[Vector]:
     arrived, _ = _signed()
+    encoded = Component("content-length", (("bs", True),))
     late, ahead = _signed(made=shift(NOW, -61))[0], _signed(made=shift(NOW, 61))[0]
     yield _request("stale", "made 61 seconds ago", late, code="proof_expired")
     yield _request("from-future", "made 61 seconds ahead", ahead, code="proof_from_future")
@@ -194,6 +210,12 @@ def _refused() -> Iterator[Vector]:
             "proof_expired",
         ),
         ("no-algorithm", "it names no algorithm", _otherwise(alg=None), "suite_not_allowed"),
+        ("no-keyid", "it names no key", _otherwise(keyid=None), "proof_invalid"),
+        ("life-as-text", "its end is text", _otherwise(expires=str(CREATED + 60)), "proof_invalid"),
+        ("nonce-short", "a nonce of 15 characters", _otherwise(nonce=NONCE[1:]), "proof_invalid"),
+        ("covers-with-parameters", "a component with parameters", _otherwise([*COVERED, encoded]), "proof_invalid"),
+        ("tag-token", "a tag that is no text", _edited(arrived, 'tag="hire"', "tag=hire"), "proof_missing"),
+        ("digest-of-another-kind", "a body's SHA-512 alone", _digested(arrived, "sha-512"), "proof_invalid"),
     ):
         yield _request(name, says, other, code=code)
     seen = [[PROVIDER.method, NONCE]]
@@ -204,6 +226,14 @@ def _refused() -> Iterator[Vector]:
         _with(_with(arrived, "Signature", None), "Signature-Input", None),
         code="proof_missing",
     )
+    unsigned = _with(_with(_signed(contract=OTHER)[0], "Signature", None), "Signature-Input", None)
+    says = "nobody signed it, for a contract that is not known here"
+    yield _request("contract-not-known-unsigned", says, unsigned, code="proof_missing")
+    two = {**arrived, "headers": [["Hire-Contract", CONTRACT], *arrived["headers"]]}
+    yield _request("contract-twice", "a contract is named twice", two, code="proof_missing")
+    bare, _ = _signed("GET", "/orders/1", None)
+    says = "a body that no field announces, as HTTP/2 allows, added on the way"
+    yield _request("body-unannounced", says, {**bare, "body": BODY}, code="proof_invalid")
     twice = {**arrived, "headers": [*arrived["headers"], ["Signature-Input", _second(arrived)]]}
     yield _request("signed-twice", "two signatures with our tag", twice, code="proof_invalid")
     forged, _ = _signed(by=HIRER, keyid=PROVIDER.method)
@@ -222,6 +252,7 @@ def _refused() -> Iterator[Vector]:
     yield _request("for-another-host", "signed for another origin", elsewhere, code="proof_invalid")
     for name, says, pair in (
         ("override", "a field that changes the method", ["X-HTTP-Method-Override", "DELETE"]),
+        ("override-underscored", "the same field, as some servers spell it", ["X-HTTP-Method_Override", "DELETE"]),
         ("rewrite", "a field that changes the path", ["X-Original-URL", "/customers"]),
         ("two-lengths", "a length and chunks", ["Transfer-Encoding", "chunked"]),
         ("upgrade", "a request that would become something else", ["Upgrade", "websocket"]),

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gate_world import World, at_work, serving
 from undersigned.daemon import GRANTED, AsgiGate, RequestGate, aiohttp_gate
+from undersigned.encoding import digest_bytes
 
 APP = "/repos/app/files/readme"
 
@@ -124,6 +125,46 @@ async def test_what_is_refused_reaches_nothing(world: World, guarded: tuple[str,
         (400, "bad_request", ""),
     ]
     assert not seen.bodies
+
+
+async def test_a_body_that_no_field_announces_reaches_nothing(world: World) -> None:
+    """HIRE-GTS-04: HTTP/2 needs no length, so whoever is between could add a body to a signed request."""
+    fields = await world.signed("PUT", "/files/a")
+    seen, sent = Seen(), list[dict[str, Any]]()
+    scope = {
+        **{"type": "http", "http_version": "2", "method": "PUT", "raw_path": b"/files/a", "query_string": b""},
+        "headers": [(name.lower().encode(), value.encode()) for name, value in fields],
+    }
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.answer(scope["path"], scope["hire"], (await receive())["body"])
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"added", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules)
+        await AsgiGate(app, gate)(scope, receive, send)
+        await gate.close()
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (401, "proof_invalid")
+    assert not seen.bodies
+
+
+async def test_who_is_no_party_does_not_learn_which_contracts_there_are(
+    world: World, guarded: tuple[str, Seen]
+) -> None:
+    """HIRE-GTS-03, HIRE-GTS-08: the answer is the same, whatever is wrong with a request that nobody signed well."""
+    url, _ = guarded
+    fields = dict(await world.signed("GET", APP))
+    unsigned = {"Hire-Contract": fields["Hire-Contract"]}
+    other_kind = {**fields, "Signature-Input": fields["Signature-Input"].replace("ed25519", "ecdsa-p256-sha256")}
+    for known, no in ((unsigned, (401, "proof_missing", "")), (other_kind, (401, "proof_invalid", ""))):
+        unknown = {**known, "Hire-Contract": digest_bytes(b"no contract of anybody")}
+        answers = [await world.send(url, "GET", APP, tuple(one.items())) for one in (known, unknown)]
+        assert [answer.no for answer in answers] == [no, no]
 
 
 async def test_a_contract_that_ended_opens_nothing(world: World, guarded: tuple[str, Seen]) -> None:

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { check } from './errors.js';
 import { sha256 } from './encoding.js';
-import { field, itemText, paramsText, readDictionary } from './fields.js';
+import { field, itemText, listText, readDictionary } from './fields.js';
 import { readKey, sign, verify } from './keys.js';
 
 /**
@@ -21,18 +21,18 @@ export function checkForm({ method, path, headers }) {
   const count = (/** @type {string} */ name) => names.filter((one) => one === name).length;
   check(path.startsWith('/') && !path.startsWith('//') && !/[#\\]/.test(path) && method !== 'CONNECT', 'bad_request', 'target');
   check(count('host') <= 1 && count('content-length') <= 1 && !(count('content-length') && count('transfer-encoding')), 'bad_request', 'lengths');
-  check(!names.some((name) => CHANGES.has(name)), 'bad_request', 'a field that changes the request');
+  check(!names.some((name) => CHANGES.has(name.replaceAll('_', '-'))), 'bad_request', 'a field that changes the request');
 }
 
 /** @param {[string, string][]} headers @param {string} tag @returns {{label: string, input: import('./fields.js').Member, signature: Uint8Array}} */
 function signatureOf(headers, tag) {
-  const inputs = field(headers, 'signature-input');
-  check(inputs !== undefined, 'proof_missing', 'no signature');
+  const [inputs, values] = [field(headers, 'signature-input'), field(headers, 'signature')];
+  check(inputs !== undefined && values !== undefined, 'proof_missing', 'no signature');
   const tagged = [...readDictionary(/** @type {string} */ (inputs))].filter(([, member]) => member.items && param(member, 'tag') === tag);
   check(tagged.length > 0, 'proof_missing', 'no signature with this tag');
   check(tagged.length === 1, 'proof_invalid', 'two signatures');
   const [[label, input]] = tagged;
-  const signature = readDictionary(field(headers, 'signature') ?? '').get(label)?.value;
+  const signature = readDictionary(/** @type {string} */ (values)).get(label)?.value;
   check(signature instanceof Uint8Array, 'proof_missing', 'no signature bytes');
   return { label, input, signature: /** @type {Uint8Array} */ (signature) };
 }
@@ -45,24 +45,33 @@ function checkAge(input, now) {
   const [created, expires] = [param(input, 'created'), param(input, 'expires')];
   check(Number.isSafeInteger(created), 'proof_invalid', 'created');
   check(created <= now + 60, 'proof_from_future', 'created');
-  check(created >= now - 60 && (expires === undefined || now <= expires), 'proof_expired', 'created');
+  check(created >= now - 60, 'proof_expired', 'created');
+  check(expires === undefined || Number.isSafeInteger(expires), 'proof_invalid', 'expires');
+  check(expires === undefined || now <= expires, 'proof_expired', 'expires');
   return { created, expires };
 }
 
 /** @param {import('./fields.js').Member} input @param {(item: import('./fields.js').Item) => string | undefined} valueOf */
 function base(input, valueOf) {
-  const lines = /** @type {import('./fields.js').Item[]} */ (input.items).map((item) => {
+  const items = /** @type {import('./fields.js').Item[]} */ (input.items);
+  const lines = items.map((item) => {
     const value = valueOf(item);
     check(value !== undefined, 'proof_invalid', `component ${item.value}`);
     return `${itemText(item)}: ${value}`;
   });
-  return [...lines, `"@signature-params": ${input.text}`].join('\n');
+  return [...lines, `"@signature-params": ${listText(items, input.params)}`].join('\n');
 }
 
 /** @param {Request} request @param {string} origin @returns {(item: import('./fields.js').Item) => string | undefined} */
 const requestPart = (request, origin) => ({ value }) => {
   if (value === '@method') return request.method;
+  const [path, query] = [request.path.split('?')[0], request.path.slice(request.path.indexOf('?') + 1 || request.path.length)];
   if (value === '@target-uri') return origin + request.path;
+  if (value === '@scheme') return origin.split(':')[0];
+  if (value === '@authority') return new URL(origin).host;
+  if (value === '@path') return path;
+  if (value === '@query') return `?${query}`;
+  if (value === '@request-target') return request.path;
   return String(value).startsWith('@') ? undefined : field(request.headers, String(value));
 };
 
@@ -74,23 +83,27 @@ const requestPart = (request, origin) => ({ value }) => {
 export function verifyRequest(request, { origin, now, contract, provider, methods, seen = () => false }) {
   checkForm(request);
   const named = field(request.headers, 'hire-contract');
-  check(named !== undefined, 'proof_missing', 'no contract is named');
+  check(/^uEi[A-Za-z0-9_-]{44}$/.test(named ?? ''), 'proof_missing', 'not one contract is named');
   const { input, signature } = signatureOf(request.headers, 'hire');
   const body = bytesOf(request.body);
-  const announced = Number(field(request.headers, 'content-length') ?? 0) > 0 || body.length > 0;
+  const sent = field(request.headers, 'content-digest');
+  const announced = sent !== undefined || field(request.headers, 'transfer-encoding') !== undefined || (field(request.headers, 'content-length') ?? '0') !== '0' || body.length > 0;
   const items = /** @type {import('./fields.js').Item[]} */ (input.items);
   const covered = items.filter(({ params }) => params.length === 0).map(({ value }) => value);
   check(covered.length === items.length && new Set(covered).size === covered.length, 'proof_invalid', 'components');
   for (const name of ['@method', '@target-uri', 'hire-contract', ...(announced ? ['content-digest'] : [])]) check(covered.includes(name), 'proof_invalid', `${name} is not covered`);
+  const [keyid, nonce, alg] = ['keyid', 'nonce', 'alg'].map((name) => param(input, name));
+  check(typeof keyid === 'string' && typeof nonce === 'string', 'proof_invalid', 'keyid and nonce');
   const { created, expires } = checkAge(input, now);
   check(Number.isSafeInteger(expires) && expires - created <= 60 && expires >= created, 'proof_invalid', 'expires');
-  const [keyid, nonce, alg] = ['keyid', 'nonce', 'alg'].map((name) => param(input, name));
-  check(typeof nonce === 'string' && /^[!-~]{16,128}$/.test(nonce), 'proof_invalid', 'nonce');
-  const sent = field(request.headers, 'content-digest');
-  check(!announced || sent !== undefined, 'proof_invalid', 'no digest');
-  if (sent !== undefined) check(readDictionary(sent).has('sha-256') && digestHolds(sent, body), 'digest_mismatch', 'body');
+  check(/^[!-~]{16,128}$/.test(nonce), 'proof_invalid', 'nonce');
+  if (covered.includes('content-digest')) {
+    const stated = sent === undefined ? undefined : readDictionary(sent).get('sha-256')?.value;
+    check(stated instanceof Uint8Array && stated.length === 32, 'proof_invalid', 'no digest');
+    check(Buffer.from(/** @type {Uint8Array} */ (stated)).equals(sha256(body)), 'digest_mismatch', 'body');
+  }
   check(named === contract, 'proof_invalid', 'a contract that is not known');
-  check(typeof keyid === 'string' && keyid.split('#')[0] === provider && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
+  check(keyid.split('#')[0] === provider && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
   const key = readKey(methods[keyid]);
   check(alg === ALGORITHMS[key.kind], 'suite_not_allowed', 'alg');
   const signed = base(input, requestPart(request, origin));
@@ -118,8 +131,8 @@ export function signRequest(request, { origin, contract, now }, key) {
   const created = Math.floor(now);
   /** @type {[string, any][]} */
   const params = [['created', created], ['expires', created + 60], ['nonce', randomBytes(18).toString('base64url')], ['keyid', key.method], ['alg', ALGORITHMS[key.kind]], ['tag', 'hire']];
-  const text = `(${items.map(itemText).join(' ')})${paramsText(params)}`;
-  const signed = base({ items, params, text }, requestPart({ ...request, headers: [...request.headers, ...headers] }, origin));
+  const text = listText(items, params);
+  const signed = base({ items, params }, requestPart({ ...request, headers: [...request.headers, ...headers] }, origin));
   const signature = Buffer.from(sign(key, Buffer.from(signed))).toString('base64');
   return [...headers, ['Signature-Input', `hire=${text}`], ['Signature', `hire=:${signature}:`]];
 }

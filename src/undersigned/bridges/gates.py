@@ -8,6 +8,7 @@ Source: protocol-spec/14-gates.md
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -37,9 +38,12 @@ OVERRIDES: Final = frozenset(
 """Fields by which a server may be made to read another method or path than the one that is signed."""
 
 _DIGEST: Final = re.compile(DIGEST_PATTERN)
+_NO_BODY: Final = hashlib.sha256(b"").digest()
 _PROBLEMS: Final = "https://w3id.org/hire/v1/errors/"
-_TOLD: Final = frozenset({"replayed", "digest_mismatch"})
-"""Found only after the signature held, so they may be told."""
+_TOLD: Final = frozenset({"proof_missing", "proof_invalid", "replayed", "digest_mismatch"})
+"""Decided by bytes alone, or found only after the signature held. `suite_not_allowed` is neither: it would say that
+there is such a contract.
+"""
 _STATUS: Final = {
     "bad_request": 400,
     "version_not_supported": 400,
@@ -80,9 +84,11 @@ def request_of(origin: str, method: str, path: str, headers: tuple[tuple[str, st
     """The request as its sender signed it, if it can only be read in one way. `path` is as sent, with the query; the
     body is not read yet.
 
+    Its `body_digest` is what `Content-Digest` claims, or of no body at all where the field should be there and claims
+    nothing: so the signature has to cover the field, and does not hold.
+
     Raises:
         TransportError: `bad_request`, its form leaves more than one reading.
-        ProofError: `proof_missing`, `proof_invalid`: it has a body that no digest covers.
 
     Source: protocol-spec/14-gates.md, section 14.2
     """
@@ -99,10 +105,13 @@ def request_of(origin: str, method: str, path: str, headers: tuple[tuple[str, st
     if "upgrade" in names or method == "CONNECT":
         raise TransportError("bad_request", "expected a request that stays a request")
     request = Request(method, f"{origin}{path}", headers)
-    digest = claimed_content_digest(request) if "content-digest" in names else None
     length = next((value.strip() for name, value in headers if name.lower() == "content-length"), "0")
-    if digest is None and ("transfer-encoding" in names or length != "0"):
-        raise ProofError("proof_invalid", "the request has a body and no Content-Digest")
+    if "content-digest" not in names and "transfer-encoding" not in names and length == "0":
+        return request
+    try:
+        digest = claimed_content_digest(request)
+    except ProofError:
+        digest = b""
     return msgspec.structs.replace(request, body_digest=digest)
 
 
@@ -132,17 +141,26 @@ def verify_head(
 
     Source: protocol-spec/14-gates.md, section 14.2
     """
-    if keys is None or keys.contract != claimed_contract(request):
-        raise ProofError("proof_invalid", "no contract of this name is known here")
-    return verify_request(request, keys.key, now=now, fresh=fresh)
+    named = claimed_contract(request)
+
+    def key(method: DidUrl) -> PublicKey:
+        # In the place of the key, so that until then a request is checked as one under a contract that is known.
+        if keys is None or keys.contract != named:
+            raise ProofError("proof_invalid", "no contract of this name is known here")
+        return keys.key(method)
+
+    return verify_request(request, key, now=now, fresh=fresh)
 
 
 def check_body(request: Request, digest: bytes) -> None:
     """Returns if the body whose SHA-256 is `digest` is the one that was signed.
 
     Raises:
-        ProofError: `digest_mismatch`.
+        ProofError: `digest_mismatch`; `proof_invalid`, it is a body that no field announced, as HTTP/2 has it, and no
+            signature covers.
     """
+    if request.body_digest is None and digest != _NO_BODY:
+        raise ProofError("proof_invalid", "the request has a body and no Content-Digest")
     if request.body_digest is not None and request.body_digest != digest:
         raise ProofError("digest_mismatch", "the body is not the one whose sha-256 the request states")
 
@@ -157,7 +175,7 @@ def refusal(error: UndersignedError) -> tuple[int, dict[str, Any]]:
         code, status = error.code, 403
     elif isinstance(error, VerificationError):
         code, status = error.code, 401
-        if error.row.told != "at once" and code not in _TOLD:
+        if code not in _TOLD:
             code = "proof_invalid"
     elif error.code in _STATUS:
         code, status = error.code, _STATUS[error.code]

@@ -189,6 +189,8 @@ def verify_request(
     components, parameters = found.components, found.parameters
     # Step 2: it covers what matters.
     plain = {part.name for part in components if not part.parameters}
+    if len(plain) < len(components):
+        raise ProofError("proof_invalid", "a covered component has parameters, or stands there twice")
     needed = (*_REQUIRED, "content-digest") if request.body_digest is not None else _REQUIRED
     missing = [name for name in needed if name not in plain]
     if missing:
@@ -238,7 +240,8 @@ def tagged_signature(message: Request | Response, tag: str) -> Signature:
     ours: list[tuple[str, list[Any], dict[str, Any]]] = []
     for label, member in inputs.items():
         items, attributes = cast("tuple[Any, dict[str, Any]]", member)
-        if isinstance(items, list) and attributes.get("tag") == tag:
+        # Text, and no token of the same letters, which others may take for another tag.
+        if isinstance(items, list) and isinstance(attributes.get("tag"), str) and attributes["tag"] == tag:
             ours.append((label, cast("list[Any]", items), attributes))
     if len(ours) != 1:
         raise ProofError("proof_invalid" if ours else "proof_missing", f"{len(ours)} signatures for {tag!r}")
@@ -258,7 +261,7 @@ def check_age(parameters: Mapping[str, Any], now: Instant) -> int:
     """When a signature was made, in seconds since 1970, if that was just now by our clock. Inclusive on both ends.
 
     Raises:
-        ProofError: `proof_invalid`, it does not say; `proof_expired`, `proof_from_future`.
+        ProofError: `proof_invalid`, it does not say, or not as a number; `proof_expired`, `proof_from_future`.
     """
     created, seconds = parameters.get("created"), int(parse_instant(now).timestamp())
     if type(created) is not int:
@@ -268,7 +271,9 @@ def check_age(parameters: Mapping[str, Any], now: Instant) -> int:
     if created < seconds - AGE_SECONDS:
         raise ProofError("proof_expired", f"made {seconds - created} s ago; at most {AGE_SECONDS} s are taken")
     expires = parameters.get("expires", seconds)
-    if type(expires) is not int or expires < seconds:
+    if type(expires) is not int:
+        raise ProofError("proof_invalid", "expires is no time")
+    if expires < seconds:
         raise ProofError("proof_expired", "the signature is past its expiry")
     return created
 
@@ -289,7 +294,7 @@ def check_signature(message: Request | Response, signature: Signature, key: Publ
         ProofError: `suite_not_allowed`, it does not name the algorithm that goes with the key; `proof_invalid`.
     """
     algorithm = signature.parameters.get("alg")
-    if algorithm != ALGORITHMS[key.kind]:
+    if not isinstance(algorithm, str) or algorithm != ALGORITHMS[key.kind]:
         raise ProofError("suite_not_allowed", f"{algorithm!r} with a {key.kind} key")
     try:
         written = signature.written or inner_list(signature.components, signature.parameters)
@@ -352,7 +357,8 @@ def text_parameter(parameters: Mapping[str, Any], name: str) -> str:
 
 
 def _check_content_digest(request: Request) -> None:
-    member = _dictionary(request, "content-digest").get("sha-256")
+    if all(name.lower() != "content-digest" for name, _ in request.headers):
+        raise ProofError("proof_invalid", "Content-Digest is covered and is not there")
     expected = request.body_digest if request.body_digest is not None else hashlib.sha256(b"").digest()
-    if member is None or member[0] != expected:
+    if claimed_content_digest(request) != expected:
         raise ProofError("digest_mismatch", "the body is not the one whose sha-256 the request states")
