@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from runtimes import KeptLedger, World, facts, folded, last, messages
 from undersigned.contract import Price
-from undersigned.encoding import EngagementId, shift
-from undersigned.errors import ConfigurationError, PolicyError
+from undersigned.encoding import EngagementId, compare_amounts, shift
+from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
 from undersigned.runtime import Conversation, Home, Job
+from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit
 from undersigned.testing import closing
@@ -264,6 +265,130 @@ def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:
     assert spent(world) == {"EUR": "7"}
 
 
+async def silent(*_: object) -> None: ...
+
+
+def test_two_changes_at_once_hold_what_the_one_on_the_table_costs(open_world: Open) -> None:
+    """HIRE-CAP-01: of two owners who change the price at once only one is heard; what the other one promised and took
+    back is not that one's. Else both would have been hired for what only one could be paid with.
+    """
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "8")))
+    world.provider.changes.consents = silent
+
+    async def amend(amount: str) -> str:
+        try:
+            await world.hirer.changes.amend(
+                conversation, lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
+            )
+        except LocalProtocolError:
+            return "0"
+        return amount
+
+    async def both() -> list[str]:
+        return await asyncio.gather(amend("7"), amend("5"))
+
+    (said,) = (amount for amount in world.run(both(), 5) if amount != "0")
+    world.settle(5)
+    assert compare_amounts(spent(world)["EUR"], said) >= 0
+    second = world.begin()
+    world.settle(5)
+    assert folded(world.hirer, second.id).state == "withdrawn"
+
+
+@pytest.mark.parametrize("how", ["declined", "not answered", "not said", "killed"])
+def test_what_a_change_promised_that_came_to_nothing_is_free_at_once(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """HIRE-CAP-01: it is not held until its time ends, nor until the next change."""
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "8")))
+    price = Price(amount="7", currency="EUR")
+
+    async def fails(*_: object, **__: object) -> None:
+        raise ConfigurationError("key_unavailable", "the key is not at hand")
+
+    match how:
+        case "declined":
+            world.provider.changes.consents = declines
+            costing(world, conversation, "7")
+        case "not answered":
+            world.provider.changes.consents = silent
+            world.run(world.hirer.changes.amend(conversation, lambda terms: replace(terms, price=price), seconds=60), 5)
+            world.settle(30)
+            assert spent(world) == {"EUR": "7"}
+            world.settle(400)
+        case "not said":
+            monkeypatch.setattr(world.hirer.papers, "change", fails)
+            with pytest.raises(ConfigurationError):
+                costing(world, conversation, "7")
+        case _:
+            monkeypatch.setattr(world.hirer.bookings, "tidied", silent)
+            world.provider.changes.consents = declines
+            costing(world, conversation, "7")
+            assert spent(world) == {"EUR": "7"}
+            world.restart(world.hirer)
+    assert world.hirer.the().engagement.lane == "idle"
+    assert spent(world) == {"EUR": "4"}
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_an_accepted_change_costs_is_held_however_late_its_seal_comes(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    """HIRE-CAP-01: a provider may hold its seal back past the end of its offer, and the seal counts: meanwhile nobody
+    else was hired with that money.
+    """
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "8")))
+    world.hirer.changes.consents = agrees
+    theirs, seal = world.provider.the(), world.provider.changes._seal
+    monkeypatch.setattr(world.provider.changes, "_seal", silent)
+    price = Price(amount="7", currency="EUR")
+    world.run(world.provider.changes.amend(theirs, lambda terms: replace(terms, price=price), seconds=60), 5)
+    world.settle(5)
+    assert conversation.engagement.lane == "accepted-by-hirer"
+    if restart:
+        world.restart(world.hirer)
+        world.reconnect()
+    world.settle(600)
+    assert spent(world) == {"EUR": "7"}
+    hired = world.begin(price="4 EUR")
+    world.settle(5)
+    assert folded(world.hirer, hired.id).state == "withdrawn"
+    monkeypatch.setattr(world.provider.changes, "_seal", seal)
+    world.run(theirs.reconsider(Say("", {})), 5)
+    world.settle(5)
+    assert world.hirer.conversations[conversation.id].offered().terms.price == price
+    assert spent(world) == {"EUR": "7"}
+
+
+def test_a_second_judgement_does_not_free_the_first(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-SUB-08: while it is signed that a contract gets other terms, hires under it lie inside them; another change
+    that is judged at the same time, and a sign of life that is sent, change nothing of that.
+    """
+    world, conversation = waiting(open_world, asyncio.Event())
+    theirs, changes, shares = world.provider.the(), world.provider.changes, world.provider.subcontracts.shares
+    world.provider.changes.consents = silent
+    costing(world, conversation, "3")
+    sign, bound = world.provider.papers.acceptance, list[str]()
+
+    async def slow(*given: Any) -> Any:
+        with pytest.raises(PolicyError):
+            await changes.amend(theirs, lambda terms: replace(terms, arbiter=theirs.engagement.peer))
+        contract = theirs.engagement.contract
+        assert contract is not None
+        await theirs.ask(lambda _: Say("Progress", {"contract": contract.digest, "number": 1, "usage": ()}))
+        bound.extend(one.price.amount for one in shares.agreed(theirs))
+        return await sign(*given)
+
+    monkeypatch.setattr(world.provider.papers, "acceptance", slow)
+    tabled = theirs.engagement.tabled
+    assert tabled is not None
+    world.run(changes.accept(theirs, tabled.document), 5)
+    assert bound == ["3"]
+    world.settle(5)
+    assert shares.agreed(theirs) == ()
+    assert conversation.offered().terms.price.amount == "3"
+
+
 def test_terms_that_could_not_be_offered_bind_nothing(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-SUB-08: what is hired next lies inside what is in force, and not inside what nobody was told of."""
     world, conversation = waiting(open_world, asyncio.Event())
@@ -274,7 +399,7 @@ def test_terms_that_could_not_be_offered_bind_nothing(open_world: Open, monkeypa
     monkeypatch.setattr(world.hirer.papers, "change", fails)
     with pytest.raises(ConfigurationError):
         costing(world, conversation, "2")
-    assert world.hirer.subcontracts.shares.agreed(conversation) is None
+    assert world.hirer.subcontracts.shares.agreed(conversation) == ()
 
 
 def test_a_contract_outlives_a_budget_without_its_currency(open_world: Open) -> None:

@@ -223,7 +223,7 @@ class Agent(AgentBase):
         await self.bookings.open(live)
         for conversation in live:
             self._keep(conversation)
-        self.bookings.resume()
+        await self.bookings.resume()
         await self.subcontracts.resume()
         for conversation in live:
             self.approvals.resume(conversation)

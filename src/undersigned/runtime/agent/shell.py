@@ -186,6 +186,8 @@ class Shell:
                 self.bookings.seen(conversation)
         elif type in ("Offer", "Acceptance", "Closing") and event.kind == "received":
             self.witness.follow(engagement.peer)
+        if type in ("Offer", "Withdraw") and engagement.contract is not None and event.kind in ("sent", "received"):
+            agent.spawn(self.bookings.tidied(conversation), f"budget of {conversation.id[-8:]}")
         if engagement.state in ENDED or event.kind == "over":
             agent.subcontracts.noticed(conversation.id)
         if agent.watchers.hearing:

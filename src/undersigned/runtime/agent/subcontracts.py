@@ -217,8 +217,7 @@ class Subcontracts:
         if parent is None or not parent.engagement.authority:
             raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
         fits_inside(terms, parent.offered().terms)
-        agreed = self.shares.agreed(parent)
-        if agreed is not None:
+        for agreed in self.shares.agreed(parent):
             fits_inside(terms, agreed)
 
     async def amended(self, conversation: Conversation, terms: Terms) -> None:

@@ -15,14 +15,17 @@ Source: protocol-spec/05-negotiation.md, section 5.6
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import Price
-from undersigned.encoding import EngagementId, Instant, compare_amounts, shift, subtract_amounts
+from undersigned.encoding import EngagementId, compare_amounts, shift, subtract_amounts
 from undersigned.errors import LedgerError, PolicyError, ScopeError
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement, open_books
 from undersigned.messages import Need
@@ -38,7 +41,10 @@ from .settlement import owed_price
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["Bookings"]
+__all__ = ["ALWAYS", "Bookings"]
+
+ALWAYS: Final = "2999-12-31T23:59:59Z"
+"""What has no end by itself is held until it is given back, or it is known what it took."""
 
 MONEY: Final = "budget"
 """Under this name all budgets are booked."""
@@ -65,6 +71,11 @@ class Bookings:
         """What was taken of a pool while it is looked at what was taken of it for nothing."""
         self._most: dict[str, int] = {}
         """How many contracts of a task were seen under way at once, by engagement."""
+        self._changing: Counter[EngagementId] = Counter()
+        """How many changes of a contract are being judged and said by somebody outside its turns."""
+        self._answering: dict[EngagementId, int] = {}
+        """How many moves we had sent when a turn last promised something for its answer."""
+        self._tidying = asyncio.Lock()
 
     # ------------------------------------------------------------------ life
 
@@ -124,6 +135,8 @@ class Bookings:
             LedgerError: The shared file cannot be written.
         """
         booked = NOTHING_BOOKED
+        if isinstance(effect, Finished):
+            self._answering.pop(engagement.id, None)
         if engagement.role == "provider":
             match effect:
                 case Reserve():
@@ -210,8 +223,12 @@ class Bookings:
             if self._most.get(id, 0) < at_once:
                 self._most[id] = at_once
 
-    def resume(self) -> None:
-        """After a start: counts the contracts under way again. What was over before is not known any more."""
+    async def resume(self) -> None:
+        """After a start: counts the contracts under way again, and gives back what changes promised that came to
+        nothing. What was over before is not known any more.
+        """
+        for conversation in tuple(self._agent.conversations.contracts.values()):
+            await self.tidied(conversation)
         for task in self._services:
             for conversation in self._performing(task)[:1]:
                 self.seen(conversation)
@@ -268,12 +285,52 @@ class Bookings:
         draws = tuple(replace(draw, max=None) for draw in draws)
         return Booked(
             reserve=(self._reservation(MONEY, name, draws, effect, kind="action"),) if draws else (),
-            release=tuple(one.id for one in promised),
+            # What an accepted change costs more stays promised; after a start this is asked for again.
+            release=() if signed and _bound(engagement) else tuple(one.id for one in promised),
         )
 
-    async def promise_more(self, engagement: Engagement, price: Price, until: Instant) -> None:
+    @asynccontextmanager
+    async def changing(self, conversation: Conversation) -> AsyncGenerator[None]:
+        """While a change is judged and said, what it promises is not taken for what came to nothing; if it was not
+        said, that is given back.
+        """
+        self._changing[conversation.id] += 1
+        try:
+            yield
+        finally:
+            self._changing[conversation.id] -= 1
+            if not self._changing[conversation.id]:
+                del self._changing[conversation.id]
+            await self.tidied(conversation)
+
+    async def tidied(self, conversation: Conversation) -> None:
+        """Gives back what changes of a contract promised that came to nothing; what cannot be now, with the next one
+        or at the next start.
+        """
+        try:
+            async with self._tidying:
+                await self._tidied(conversation.engagement)
+        except LedgerError as error:
+            _log.warning("what a change promised was not given back", engagement=conversation.id, error=str(error))
+
+    async def _tidied(self, engagement: Engagement, *, own: int = 0) -> None:
+        """`own` of those who change it are the one who asks."""
+        contract = engagement.contract
+        if not self.budget or engagement.role != "hirer" or engagement.offer is None or contract is None:
+            return
+        answers = self._answering.get(engagement.id, -1) >= len(engagement.sent)
+        # A release that is sealed is never committed: what it promised is spent at the end.
+        if _bound(engagement) or answers or contract.released or self._changing[engagement.id] > own:
+            return
+        taken = await self._open(MONEY, self._id(engagement, engagement.offer.digest))
+        await self.give_back([one.id for one in taken if not _signed(one)])
+
+    async def promise_more(self, engagement: Engagement, price: Price, *, answers: bool) -> None:
         """Promises what an amendment to this price, or a release for it, costs more than what is committed, before it
-        is signed.
+        is signed: in a turn that `answers`, else inside `changing`.
+
+        It is promised until the change has come to something or nothing, for no time ends it: a seal counts however
+        late it comes.
 
         Raises:
             PolicyError: `policy_denied`: the budget does not carry it.
@@ -282,23 +339,23 @@ class Bookings:
         if not self.budget or engagement.role != "hirer" or engagement.offer is None:
             return
         id = self._id(engagement, engagement.offer.digest)
-        taken, tabled = await self._open(MONEY, id), engagement.tabled
-        signed = [one for one in taken if _signed(one)]
-        if tabled is None or (tabled.owner != engagement.role and tabled.acceptance is None):
-            # Nothing of ours is on the table: what was promised for amendments before this one came to nothing.
-            await self.give_back([one.id for one in taken if not _signed(one)])
-        try:
-            more = _more(price, signed)
-            self._require_budget(more)
-            draws = self._draws(more, contracts=0)
-            if not draws:
-                return
-            # Named by what it takes, so that one name never means two amounts.
-            name = f"{id} more {'/'.join(f'{draw.key}={draw.amount}' for draw in draws)}"
-            wanted = Reservation(MONEY, name, draws, until, self._agent.clock.now(), "capacity")
-            await (self._shared or self._agent.ledger).reserve(wanted)
-        except ScopeError as error:
-            raise PolicyError("policy_denied", f"a change to {price.amount} {price.currency}: {error}") from error
+        async with self._tidying:
+            await self._tidied(engagement, own=0 if answers else 1)
+            if answers:
+                self._answering[engagement.id] = len(engagement.sent)
+            try:
+                signed = [one for one in await self._open(MONEY, id) if _signed(one)]
+                more = _more(price, signed)
+                self._require_budget(more)
+                draws = self._draws(more, contracts=0)
+                if not draws:
+                    return
+                # Named by what it takes, so that one name never means two amounts.
+                name = f"{id} more {'/'.join(f'{draw.key}={draw.amount}' for draw in draws)}"
+                wanted = Reservation(MONEY, name, draws, ALWAYS, self._agent.clock.now(), "capacity")
+                await (self._shared or self._agent.ledger).reserve(wanted)
+            except ScopeError as error:
+                raise PolicyError("policy_denied", f"a change to {price.amount} {price.currency}: {error}") from error
 
     async def _spend(self, conversation: Conversation, engagement: Engagement) -> Booked:
         """What is owed at the end was spent; without a contract nothing is, and there may not even be an offer."""
@@ -369,6 +426,12 @@ def _slots(task: str) -> str:
 
 def _signed(one: Reservation) -> bool:
     return one.id.split(" ")[3:4] == [SIGNED]
+
+
+def _bound(engagement: Engagement) -> bool:
+    """Whether a change is on the table that we offered or accepted: its seal may come, or may be ours to make."""
+    tabled = engagement.tabled
+    return tabled is not None and (tabled.owner == engagement.role or tabled.acceptance is not None)
 
 
 def _limit(draw: Draw) -> str:

@@ -9,6 +9,7 @@ Source: protocol-spec/07-contract.md, sections 7.9 to 7.11
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,7 +25,7 @@ from undersigned.contract import (
     canonical_document,
     countersigned,
 )
-from undersigned.encoding import Digest, Instant, compare_amounts, digest_bytes, shift
+from undersigned.encoding import Digest, compare_amounts, digest_bytes
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Acceptance
 from undersigned.protocol import HIRER, OTHER, Engagement, Owe
@@ -101,14 +102,15 @@ class Changes(Moves):
         of = conversation.offered(engagement)
         change = drafted(conversation, engagement, what, seconds, self._key)
         waits = waiting_change(conversation.facts, engagement, change.name) is not None
-        until = shift(self._agent.clock.now(), seconds)
-        try:
-            # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
-            await self._judge(conversation, engagement, what, change, until, offering=True)
-        except ApprovalWanted as wanted:
-            await self._wait(conversation, wanted)
-            raise
-        await self._offer(conversation, of, what, seconds, change, waits=waits)
+        async with self._agent.bookings.changing(conversation):
+            try:
+                # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
+                with ExitStack() as weighed:
+                    await self._judge(conversation, engagement, what, change, weighed, offering=True)
+            except ApprovalWanted as wanted:
+                await self._wait(conversation, wanted)
+                raise
+            await self._offer(conversation, of, what, seconds, change, waits=waits)
 
     async def _wait(self, conversation: Conversation, wanted: ApprovalWanted) -> None:
         agent = self._agent
@@ -167,13 +169,15 @@ class Changes(Moves):
         tabled = engagement.tabled
         if tabled is None or tabled.document != document:
             raise LocalProtocolError("stale_offer", f"the document {document} is not on the table")
-        try:
-            said = await self._acceptance(conversation, engagement)
-        except ApprovalWanted as wanted:
-            await self._wait(conversation, wanted)
-            raise
-        said = self._agent.kept_inputs.with_inputs(conversation.id, said) or said
-        await self._ask(conversation, lambda _: said)
+        async with self._agent.bookings.changing(conversation):
+            with ExitStack() as weighed:
+                try:
+                    said = await self._acceptance(conversation, engagement, weighed)
+                except ApprovalWanted as wanted:
+                    await self._wait(conversation, wanted)
+                    raise
+                said = self._agent.kept_inputs.with_inputs(conversation.id, said) or said
+                await self._ask(conversation, lambda _: said)
 
     async def decline(self, conversation: Conversation) -> None:
         """Takes the change from the table, ours or the other side's, while nobody accepted it; with none there, takes
@@ -219,8 +223,10 @@ class Changes(Moves):
                 return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
         return await self._acceptance(conversation, engagement)
 
-    async def _acceptance(self, conversation: Conversation, engagement: Engagement) -> Say:
-        facts = await self._judge_tabled(conversation, engagement)
+    async def _acceptance(
+        self, conversation: Conversation, engagement: Engagement, weighed: ExitStack | None = None
+    ) -> Say:
+        facts = await self._judge_tabled(conversation, engagement, weighed)
         said = await self._agent.papers.acceptance(
             engagement,
             conversation.tabled_json(engagement),
@@ -235,14 +241,16 @@ class Changes(Moves):
         said = await self._agent.papers.seal(engagement, self.leaf(conversation), cosignatures=cosignatures)
         return replace(said, facts=facts)
 
-    async def _judge_tabled(self, conversation: Conversation, engagement: Engagement) -> Facts:
+    async def _judge_tabled(
+        self, conversation: Conversation, engagement: Engagement, weighed: ExitStack | None = None
+    ) -> Facts:
         tabled, change = engagement.tabled, tabled_change(conversation, engagement)
         if tabled is None or change is None:
             return ()
         document = conversation.tabled(engagement)
         what = (document.settlement, document.reason) if isinstance(document, ReleaseDocument) else document.terms
         sealing = tabled.owner == engagement.role
-        return await self._judge(conversation, engagement, what, change, tabled.valid_until, sealing=sealing)
+        return await self._judge(conversation, engagement, what, change, weighed, sealing=sealing)
 
     async def _judge(
         self,
@@ -250,12 +258,15 @@ class Changes(Moves):
         engagement: Engagement,
         what: Terms | tuple[Price, str],
         change: Change,
-        until: Instant,
+        weighed: ExitStack | None,
         *,
         offering: bool = False,
         sealing: bool = False,
     ) -> Facts:
         """Judges a change and promises what it costs more than what is in force; the decision, as facts.
+
+        Until `weighed` ends, what is hired under the contract lies inside the new terms too; None in a turn, which says
+        at once what follows.
 
         A release by which we owe more than the price is judged as an amendment to that price would be (HIRE-APR-08):
         else it is a way around policy, people and budget. Without that there is nothing to be judged of it.
@@ -275,12 +286,19 @@ class Changes(Moves):
             if engagement.role != HIRER or not more or owed.amount == "0":
                 return ()
             terms = replace(now, price=owed)
-        with agent.subcontracts.shares.weighing(conversation, terms, binds=not offering):
+        answers = weighed is None
+        with ExitStack() as failed:
+            (failed if weighed is None else weighed).callback(
+                agent.subcontracts.shares.weigh(conversation.id, terms, len(engagement.sent) if answers else None)
+            )
             await agent.subcontracts.amended(conversation, terms)
             decision = await agent.meeting.recheck(conversation, engagement, terms, offering=offering, change=change)
             # Last: what waits for people holds nothing of the budget, and is a no if that is spent meanwhile.
             if not (sealing and isinstance(what, Terms)):
-                await agent.bookings.promise_more(engagement, terms.price, until)
+                await agent.bookings.promise_more(
+                    engagement if answers else conversation.engagement, terms.price, answers=answers
+                )
+            failed.pop_all()
         return recorded(decision)
 
     @staticmethod

@@ -9,9 +9,8 @@ Source: protocol-spec/16-subcontracts.md, section 16.3
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from msgspec.structs import replace
@@ -21,13 +20,14 @@ from undersigned.encoding import Amount, Digest, EngagementId, Instant, add_amou
 from undersigned.errors import ContractError, LedgerConflict, ScopeError, UndersignedError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Delivery, Usage
-from undersigned.protocol import Engagement, Finished, Free, Reserve, position
+from undersigned.protocol import Engagement, Finished, Free, Reserve
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
 from undersigned.runtime.negotiation.order import Within, read_order
 from undersigned.scope import Limit, counter, read_scope
 
+from .bookings import ALWAYS
 from .gate import CHILDREN
 from .settlement import owed_price
 
@@ -38,8 +38,11 @@ __all__ = ["Shares", "draws_on", "fits_inside"]
 
 _log = structlog.get_logger()
 
-ALWAYS: Final = "2999-12-31T23:59:59Z"
-"""What a child may take is held until it is given back, or it is known what it took; no time frees it."""
+
+class _Weighed(NamedTuple):
+    terms: Terms
+    sent: int | None
+    """Ends once we sent more moves than so many; None: by a call."""
 
 
 class Shares:
@@ -48,42 +51,48 @@ class Shares:
     def __init__(self, agent: AgentBase, counted: Callable[[Digest], Awaitable[Iterable[Usage]]]) -> None:
         """`counted` says what this side's gate counted under a contract."""
         self._agent, self._counted = agent, counted
-        self._weighed: dict[EngagementId, tuple[tuple[int, int], Terms]] = {}
-        """Terms that a contract may get next, and the position on which that is decided."""
+        self._weighed: dict[EngagementId, list[_Weighed]] = {}
+        """Terms that a contract may get next; several may be judged at once."""
 
     def within(self, conversation: Remembered) -> Within | None:
         """What an engagement of ours is ordered under; None if it is no subcontract."""
         order = conversation.facts.get("order") if conversation.engagement.role == "hirer" else None
         return None if order is None else read_order(order).within
 
-    @contextmanager
-    def weighing(self, conversation: Conversation, terms: Terms, *, binds: bool) -> Generator[None]:
-        """While it is decided whether a contract of ours gets these terms, and, if what follows `binds`, until anything
-        is said, what is hired under it lies inside them too: its children were checked before that, and may not become
-        more. An offer of ours is weighed again before its seal.
+    def weigh(self, engagement: EngagementId, terms: Terms, sent: int | None) -> Callable[[], None]:
+        """Whether a contract of ours gets these terms is decided from now on: what is hired under it lies inside them
+        too, for its children are checked once and may not become more. It ends with a call of what is returned, or once
+        we said more than `sent` moves. An offer of ours is weighed again before its seal.
         """
-        self._weighed[conversation.id] = position(conversation.engagement), terms
-        decided = False
-        try:
-            yield
-            decided = True
-        finally:
-            if not (decided and binds):
-                self._weighed.pop(conversation.id, None)
+        one = _Weighed(terms, sent)
+        self._weighed.setdefault(engagement, []).append(one)
+
+        def over() -> None:
+            self._keep(engagement, [other for other in self._weighed.get(engagement, ()) if other is not one])
+
+        return over
+
+    def _keep(self, engagement: EngagementId, weighed: list[_Weighed]) -> None:
+        if weighed:
+            self._weighed[engagement] = weighed
+        else:
+            self.forget(engagement)
 
     def forget(self, engagement: EngagementId) -> None:
         """It is put away."""
         self._weighed.pop(engagement, None)
 
-    def agreed(self, conversation: Conversation) -> Terms | None:
-        """The terms of an amendment that we accepted or are about to, and that is not sealed yet."""
+    def agreed(self, conversation: Conversation) -> tuple[Terms, ...]:
+        """The terms of amendments that we accepted or may be about to, and that are not sealed yet."""
         engagement = conversation.engagement
+        sent, weighed = len(engagement.sent), self._weighed.get(conversation.id)
+        if weighed is not None:
+            weighed = [one for one in weighed if one.sent is None or sent <= one.sent]
+            self._keep(conversation.id, weighed)
+        found = tuple(one.terms for one in weighed or ())
         tabled = engagement.tabled
-        if tabled is None or tabled.acceptance is None:
-            at, terms = self._weighed.get(conversation.id, (None, None))
-            return terms if at == position(engagement) else None
-        document = conversation.tabled()
-        return document.terms if isinstance(document, AmendmentDocument) else None
+        document = conversation.tabled() if tabled is not None and tabled.acceptance is not None else None
+        return (*found, document.terms) if isinstance(document, AmendmentDocument) else found
 
     async def room(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if terms would fit under a contract as its books stand now; the store has the last word.
@@ -160,11 +169,11 @@ class Shares:
         """As `draws_on`, inside an amendment of the parent that was agreed to as well: its seal may come at any time
         (HIRE-SUB-08).
         """
-        draws, agreed = draws_on(terms, parent.offered().terms, self._agent.clock.now()), self.agreed(parent)
-        if agreed is None:
-            return draws
-        limits = _limits(agreed)
-        return tuple(replace(draw, max=_less(draw.max, limits.get(draw.key, "0"))) for draw in draws)
+        draws = list(draws_on(terms, parent.offered().terms, self._agent.clock.now()))
+        for agreed in self.agreed(parent):
+            limits = _limits(agreed)
+            draws = [replace(draw, max=_less(draw.max, limits.get(draw.key, "0"))) for draw in draws]
+        return tuple(draws)
 
     async def settle(self, child: Conversation, within: Within) -> None:
         """Puts what a child used in the place of what was held for it."""
