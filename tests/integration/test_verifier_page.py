@@ -519,6 +519,10 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
     assert page.eval("[...document.querySelectorAll('h2')].map((one) => one.textContent)") == [
         *("Steps", "Contract", "What came of what", "Conversation", "Keys it was judged by"),
     ]
+    talk = page.eval("document.querySelector('ol.talk').innerText")
+    signed = page.eval("[...document.querySelectorAll('ol.talk pre')].map((one) => one.textContent)")
+    (seal,) = [message for message in map(json.loads, signed) if message["type"] == "Seal"]
+    assert f"it is leaf {seal['ledger']['index'] + 1} of its log" in talk, "people count from 1, as the command does"
     assert "12.5 EUR" in page.eval("document.querySelector('section[aria-label=Contract]').textContent")
     assert page.eval("document.querySelectorAll('svg[role=img] g').length") >= 9
     assert page.eval("document.activeElement.id") == "verdict", "who uses a screen reader hears the verdict"
@@ -542,6 +546,16 @@ def test_what_is_no_pack_is_told(page: Tab, folder: Path) -> None:
     page.choose("#files", folder / "some.json")
     page.until(f"{VERDICT}.className === 'fails'")
     assert page.eval(f"{VERDICT}.textContent") == "NOT verified: expected one pack; came 0"
+    for name in ("one.zip", "two.zip"):
+        (folder / name).write_bytes(Hire().whole().pack())
+    page.eval(f"{VERDICT}.className = 'waits'")
+    page.choose("#files", folder / "one.zip", folder / "two.zip")
+    page.until(f"{VERDICT}.className === 'fails'")
+    assert page.eval(f"{VERDICT}.textContent") == ("NOT verified: expected one pack; came 2: open one after the other")
+    says = "pack.zip is no evidence pack: expected a zip, as `undersigned export` writes it."
+    for data, told in ((b"\x89PNG", True), (b"", True), (Hire().whole().pack()[:-1], False)):
+        judged(page, folder, data, pack_cases.LATER)
+        assert (says in page.eval("document.getElementById('found').innerText")) is told, data[:8]
 
 
 def test_the_page_may_neither_load_nor_connect_nor_run_anything_else() -> None:

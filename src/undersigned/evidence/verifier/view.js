@@ -83,9 +83,10 @@ const GIST = {
   Presentation: () => "shows its credentials",
   Offer: (m) => (m.document.terms ? `${m.document.type}: ${m.document.terms.price.amount} ${m.document.terms.price.currency}, until ${m.validUntil}` : `${m.document.type}: ${m.document.settlement.amount} ${m.document.settlement.currency}, until ${m.validUntil}`),
   Acceptance: () => "accepts, and signs the document",
-  Seal: (m) => `seals it; it stands at place ${m.ledger.index} of its log`,
+  Seal: (m) => `seals it; it is leaf ${m.ledger.index + 1} of its log`,
   Withdraw: (m) => `withdraws: ${m.reason}`,
   Start: () => "starts the work",
+  Progress: (m) => [m.percent === undefined ? "" : `${m.percent} %`, m.note].filter(Boolean).join(" ") || "still at work",
   Delivery: (m) => `delivers (${m.outcome}): ${m.artifacts.map((one) => one.name).join(", ") || "nothing"}`,
   Review: (m) => `${m.verdict}: ${m.criteria.map((one) => `${one.id} ${one.met === false ? "not met" : "met"}`).join(", ")}`,
   Closing: (m) => [`closes its books, by ${m.basis}: ${m.settlement.amount} ${m.settlement.currency} owed`, m.settlement.reference && `paid as ${m.settlement.reference}`, m.objection].filter(Boolean).join("; "),
@@ -135,11 +136,12 @@ function booksDiffer(books) {
   return section("What is said to be owed differs", make("ul", {}, ...Object.entries(books).map(([who, owed]) => make("li", {}, plain(`by ${by(who)}, ${owed} is owed`)))));
 }
 
-function show({ report, the }) {
+function show({ report, the }, name, isZip) {
   const [kind, said] = verdictOf(report);
   const sound = kind === "holds";
-  const taken = report.steps[1]?.detail.startsWith("taken from the pack: ");
-  const notes = sound && taken ? [make("p", {}, "The keys of these DIDs are the pack's own: compare them with what they publish. ", plain(report.steps[1].detail))] : [];
+  const taken = /^taken from the pack: (.+)/.exec(report.steps[1]?.detail)?.[1];
+  const notes = sound && taken ? [make("p", {}, `The keys of ${plain(taken)} are the pack's own: compare them with what these names publish.`)] : [];
+  if (!sound && !isZip) notes.push(make("p", {}, `${plain(name)} is no evidence pack: expected a zip, as \`undersigned export\` writes it.`));
   const parts = [...notes, stepsOf(report)];
   if (the.transcript) {
     if (!sound) parts.push(make("p", { class: "unverified" }, "What follows is what the pack says. It was not verified."));
@@ -182,12 +184,13 @@ async function judgeFiles(files) {
     if (!globalThis.crypto?.subtle) throw new Error("this browser gives no cryptography to a page from here; open it as a file, or by https");
     const read = await Promise.all([...files].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
     const packs = read.filter(([name]) => !name.toLowerCase().endsWith(".json"));
-    if (packs.length !== 1) throw new Error(`expected one pack; came ${packs.length}`);
+    if (packs.length !== 1) throw new Error(`expected one pack; came ${packs.length}${packs.length ? ": open one after the other" : ""}`);
     const now = at("now").value.trim() || instantOf(Math.floor(Date.now() / 1000));
     if (!isInstant(now)) throw new Error("expected a time such as 2026-11-24T09:00:00Z, in the years 2000 to 2999");
     const known = read.filter(([name]) => name.toLowerCase().endsWith(".json")).map(([, data]) => data);
-    const found = await verifyPack(packs[0][1], now, known, at("witnesses").value.split(/\s+/).filter(Boolean));
-    if (mine === turn) show(found);
+    const [name, data] = packs[0];
+    const found = await verifyPack(data, now, known, at("witnesses").value.split(/\s+/).filter(Boolean));
+    if (mine === turn) show(found, name, data[0] === 0x50 && data[1] === 0x4b); // "PK"
   } catch (error) {
     if (mine === turn) tell("fails", `NOT verified: ${plain(error.message)}`);
   }
