@@ -60,7 +60,11 @@ def parse_did(text: str) -> ParsedDidUrl:
     Raises:
         VerificationError: `did_document_invalid`.
     """
-    parsed = parse_did_url(text)
+    try:
+        parsed = parse_did_url(text)
+    except VerificationError as error:
+        expected = "expected a DID such as did:web:agents.example.com"
+        raise VerificationError(error.code, f"{expected}, got {text[:80]!a}") from None
     if parsed.did != text:
         raise VerificationError("did_document_invalid", f"expected a DID without more, got {text[:80]!a}")
     return parsed

@@ -129,9 +129,18 @@ def test_a_member_of_the_file_among_people_is_told_where_it_stands(member: str, 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[trust]\nanchors = ['acme']\n", "[trust] anchors: expected a DID URL, got 'acme'"),
-        ("[trust]\npeople = ['acme']\n", "[trust] people: expected a DID URL, got 'acme'"),
-        ("[organisation]\ndid = 'x'\nname = 'X'\n", "[organisation] did: expected a DID URL, got 'x'"),
+        (
+            "[trust]\nanchors = ['acme']\n",
+            "[trust] anchors: expected a DID such as did:web:agents.example.com, got 'acme'",
+        ),
+        (
+            "[trust]\npeople = ['acme']\n",
+            "[trust] people: expected a DID such as did:web:agents.example.com, got 'acme'",
+        ),
+        (
+            "[organisation]\ndid = 'x'\nname = 'X'\n",
+            "[organisation] did: expected a DID such as did:web:agents.example.com, got 'x'",
+        ),
         ("budget = [{ unit = 'EUR', max = '5', per = 'P1X' }]\n", "expected a duration PnDTnHnMnS, got 'P1X'"),
         (
             "[policy]\ncurrency = 'EUR'\nmax_price = '-1'\n",
