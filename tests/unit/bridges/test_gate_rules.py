@@ -34,6 +34,12 @@ query = true
 
 [[rule]]
 method = "GET"
+path = "/people/{person}"
+action = "person:read"
+target = "https://people.acme.example/{person}"
+
+[[rule]]
+method = "GET"
 path = "/"
 action = "root:read"
 """
@@ -53,6 +59,7 @@ def rules() -> GateRules:
         ("POST", "/orders", "order:place", f"{ORIGIN}/orders"),
         ("GET", "/search?q=x", "search:run", f"{ORIGIN}/search?q=x"),
         ("GET", "/search", "search:run", f"{ORIGIN}/search"),
+        ("GET", "/people/ann", "person:read", "https://people.acme.example/ann"),
         ("GET", "/", "root:read", ORIGIN),
     ],
 )
@@ -92,6 +99,7 @@ def test_amounts_and_facts_are_the_servers_own(rules: GateRules) -> None:
         ("POST", "/orders?x"),
         ("POST", "/orders/1"),
         ("POST", "/%6frders/"),
+        ("GET", "/people/"),
         ("GET", "/nothing"),
     ],
 )

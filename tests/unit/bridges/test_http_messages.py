@@ -73,6 +73,19 @@ def test_a_component_that_has_no_one_value_is_refused(component) -> None:
     assert caught.value.code == "schema_violation"
 
 
+@pytest.mark.parametrize(
+    ("component", "message"),
+    [
+        ("@method", "@method is not a component of a response"),
+        ("@target-uri", "@target-uri is not a component of a response"),
+        (Component("@method", (("req", True),)), "req is for responses"),
+    ],
+)
+def test_a_response_to_a_request_that_is_not_there_has_none_of_its_components(component, message) -> None:
+    with pytest.raises(FormatError, match=message):
+        signature_base(Response(204, ()), [component], {})
+
+
 def test_components_of_the_request_in_a_response() -> None:
     response = Response(204, (("A", "1"),), Request("PUT", URL))
     base = signature_base(response, ["@status", Component("@method", (("req", True),)), "a"], {"created": 1})

@@ -168,7 +168,9 @@ def test_a_signature_with_another_tag_is_left_alone() -> None:
     key = generate_key()
     request = signed(key)
     request = replaced(
-        request, "Signature-Input", 'proxy=("@method");created=1;keyid="p", ' + field(request, "Signature-Input")
+        request,
+        "Signature-Input",
+        f'proxy=("@method");created=1;keyid="p", odd=1;tag="{TAG}", ' + field(request, "Signature-Input"),
     )
     request = replaced(request, "Signature", "proxy=:AAAA:, " + field(request, "Signature"))
     assert verify_request(request, lambda _: key.public_key, now=NOW, fresh=always).keyid == METHOD

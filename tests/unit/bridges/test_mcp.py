@@ -196,6 +196,7 @@ def test_a_request_without_an_answer_gets_one(exchange: Exchange) -> None:
     failed = exchange.fail(1, "timeout")
     assert error_of(failed)["data"]["code"] == "timeout"
     assert exchange.fail(1, "timeout") is None
+    assert exchange.permit(1) is None
     assert isinstance(exchange.from_server(result({"content": []})), Dropped)
 
 
@@ -241,7 +242,7 @@ def test_an_answer_that_cannot_be_read_is_an_error_at_once(exchange: Exchange) -
     answer = exchange.from_server(result({"structuredContent": {"nanoseconds": 2**60}}))
     assert error_of(answer)["data"]["code"] == "number_out_of_range"
     assert isinstance(answer, ToClient)
-    assert answer.permit == "permit"
+    assert (json.loads(answer.raw)["id"], answer.answers, answer.permit) == (1, 1, "permit")
     for line in (b"Listening...", b"[]", b'{"id":1}', result({"n": 2**60}, id=9)):
         with pytest.raises(FormatError):
             exchange.from_server(line)

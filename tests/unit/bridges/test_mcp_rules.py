@@ -22,6 +22,8 @@ facts = { dataClass = "internal" }
 repo_path = { pattern = "/srv/git/*" }
 max_count = { max = 50 }
 branch = { one_of = ["main", "next"] }
+other = { pattern = "/srv/git/*" }
+page = { pattern = "https://docs.acme.example/*" }
 note = { max_length = 5 }
 options = { any = true }
 
@@ -97,6 +99,11 @@ def test_what_may_be_read_as_another_amount_does_not_pass(amount: Any) -> None:
         {"repo_path": "/srv/gits/app"},
         {"repo_path": "/srv/git"},
         {"repo_path": 5},
+        {"other": "/srv/gits/app"},
+        {"other": "/srv/git/../app"},
+        {"other": "srv/git/app"},
+        {"page": "https://docs.acme.example/../x"},
+        {"page": "docs"},
     ],
 )
 def test_an_argument_outside_its_constraint_does_not_pass(changed: dict[str, Any]) -> None:
@@ -110,6 +117,7 @@ def test_an_argument_outside_its_constraint_does_not_pass(changed: dict[str, Any
 def test_arguments_within_their_constraints_pass() -> None:
     """HIRE-MCP-03: so the refusals above are for the reason they name."""
     asked("git_log", **LOG | {"branch": "next", "note": "short", "options": [None, {"a": 1}]})
+    asked("git_log", **LOG | {"other": "/srv/git/other", "page": "https://docs.acme.example/a"})
 
 
 def test_what_names_the_target_or_an_amount_cannot_be_left_out() -> None:
@@ -164,7 +172,9 @@ def test_one_argument_is_one_segment(account: Any) -> None:
         ("https://git.acme.example/{+repo_path}", "https://{branch}/{+repo_path}"),
         ("https://git.acme.example/{+repo_path}", "https://git.acme.example/x{branch}"),
         ("https://git.acme.example/{+repo_path}", "https://git.acme.example/{+repo_path}/x"),
-        ("https://git.acme.example/{+repo_path}", "https://git.acme.example/{other}"),
+        ("https://git.acme.example/{+repo_path}", "https://git.acme.example/{branch}/x{branch}"),
+        ("https://git.acme.example/{+repo_path}", "https://git.acme.example/{nothing}"),
+        ("note = {", '"no te" = {'),
         ("https://git.acme.example/{+repo_path}", "{+repo_path}"),
         ("https://git.acme.example/{+repo_path}", "/{+repo_path}"),
         ('"{max_count}"', '"many"'),
