@@ -42,6 +42,7 @@ except ImportError as exc:
 
 RULES = Path(__file__).with_name("rules.toml")
 REFUSAL = "org.w3id.hire/refusal"
+ACTIONS = {"git_log": "repo:log", "git_status": "repo:status"}
 UNDERSIGNED = (sys.executable, "-m", "undersigned.cli")
 
 
@@ -50,11 +51,11 @@ class Signing(httpx2.Auth):
 
     requires_request_body = True
 
-    def __init__(self, peer: Peer, contract: Digest) -> None:
-        self.peer, self.contract = peer, contract
+    def __init__(self, job: Job) -> None:
+        self.job = job
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        fields = await self.peer.sign_request(request.method, str(request.url), self.contract, request.content)
+        fields = await self.job.sign(request.method, str(request.url), request.content)
         request.headers.update(dict(fields))
         yield request
 
@@ -86,6 +87,16 @@ def labels(folder: Path) -> Labels:
             Label(f"{repositories}/customers", {"dataClass": "restricted"}),
         )
     )
+
+
+async def use(job: Job, client: Client, tool: str, **arguments: str | int) -> None:
+    """Calls a tool as the contract has it: Globex asks its own gate first, which counts as Acme's does, so that the
+    books of both say the same. It has no labels; it was told that what it looks at is internal.
+    """
+    amounts = {"commits": str(arguments["max_count"])} if "max_count" in arguments else None
+    target = f"https://git.acme.example{arguments['repo_path']}"
+    async with job.act(ACTIONS[tool], target, amounts, dataClass="internal"):
+        await call(client, tool, **arguments)
 
 
 async def call(client: Client, tool: str, **arguments: str | int) -> None:
@@ -138,13 +149,13 @@ def gate_command(acme: Peer) -> list[str]:
     return [*UNDERSIGNED, "mcp-gate", "--rules", str(RULES), *home]
 
 
-async def use_it(client: Client, folder: Path) -> None:
-    """What the agent tries, over HTTP."""
+async def use_it(job: Job, client: Client, folder: Path) -> None:
+    """What the agent does over HTTP, and what it tries without asking its own gate, which would say no."""
     app, payroll = f"{folder}/git/app", f"{folder}/git/payroll"
     print("  tools:", ", ".join(tool.name for tool in (await client.list_tools()).tools))
-    await call(client, "git_status", repo_path=app)
-    await call(client, "git_status", repo_path=app)
-    await call(client, "git_log", repo_path=app, max_count=5)
+    await use(job, client, "git_status", repo_path=app)
+    await use(job, client, "git_status", repo_path=app)
+    await use(job, client, "git_log", repo_path=app, max_count=5)
     await call(client, "git_log", repo_path=app, max_count=5)
     await call(client, "git_log", repo_path=payroll, max_count=1)
     await call(client, "git_log", repo_path=f"{folder}/git/customers", max_count=1)
@@ -169,25 +180,27 @@ async def main(folder: Path) -> None:
             async with (
                 upstream() as url,
                 gate(acme, url) as address,
-                httpx2.AsyncClient(auth=Signing(globex, job.contract), timeout=30) as http,
+                httpx2.AsyncClient(auth=Signing(job), timeout=30) as http,
                 Client(streamable_http_client(address, http_client=http)) as client,
             ):
-                await use_it(client, folder)
+                await use_it(job, client, folder)
             print("\n2. The same contract in front of a server over standard input and output; the count goes on:")
             program, *arguments = gate_command(acme)
             arguments += ["--contract", job.contract, "--", sys.executable, "-m", "mcp_server_git"]
             started = StdioServerParameters(command=program, args=arguments, env=dict(os.environ))
             with (folder / "gate.log").open("w") as log:
                 async with Client(stdio_client(started, errlog=log)) as client:
+                    await use(job, client, "git_status", repo_path=f"{folder}/git/app")
                     await call(client, "git_status", repo_path=f"{folder}/git/app")
-                    await call(client, "git_status", repo_path=f"{folder}/git/app")
-                    await call(client, "git_log", repo_path=f"{folder}/git/app", max_count=3)
+                    await use(job, client, "git_log", repo_path=f"{folder}/git/app", max_count=3)
             await job.deliver("review.txt", b"Nine changes, none of them explained.\n")
             seen.set()
 
         result = await acme.hire(globex.own.id, task="review", price="5.00 EUR", scope=scope(folder))
         assert seen.is_set()
         print(f"\n3. Delivered, and paid: {result.price}")
+        for one in result.books:
+            print(f"  the books of both differ: {one.explain()}")
         await what_acme_kept(acme, result.engagement, result.contract)
 
 

@@ -276,6 +276,7 @@ def test_each_refusal_names_its_clause(runs: dict[str, Run]) -> None:
         "used of see-status: count: 3",
         "refusals in Acme's journal: 6",
     )
+    assert "differ" not in runs["guarded_mcp"].ended.out
 
 
 def test_what_the_agent_tried_to_change_is_as_it_was(runs: dict[str, Run]) -> None:
