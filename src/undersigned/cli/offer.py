@@ -76,7 +76,7 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
     """
     opened = out.home(home)
     one = waiting_as(terms, await _waiting(opened))
-    change, decision, changes = one.asked.change, _decision(one), _changes(one)
+    change, decision, changes = one.change, _decision(one), _changes(one)
     card = terms_card(
         one.asked.terms,
         hirer=one.about.hirer,
@@ -191,7 +191,7 @@ def waiting_as(name: str, waiting: Sequence[WaitingTerms], *, any_of_them: bool 
 
 def _what(one: WaitingTerms) -> str:
     """What is put to people, in a few words; of a change, what is in force beside it."""
-    terms, change, before = one.asked.terms, one.asked.change, one.in_force
+    terms, change, before = one.asked.terms, one.change, one.in_force
     price = f"{terms.price.amount} {terms.price.currency}"
     if change is None:
         return f"{terms.task.kind} for {price}"
@@ -208,7 +208,7 @@ def _changes(one: WaitingTerms) -> tuple[Difference, ...]:
 
 
 def _json(one: WaitingTerms) -> dict[str, object]:
-    terms, change, before = one.asked.terms, one.asked.change, one.in_force
+    terms, change, before = one.asked.terms, one.change, one.in_force
     changed: dict[str, object] = {}
     if change is not None:
         changed = {

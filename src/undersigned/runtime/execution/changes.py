@@ -35,7 +35,15 @@ from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
-from undersigned.runtime.negotiation.asked import OFFERED, Asked, Change, drafted, noted, tabled_change, waiting_change
+from undersigned.runtime.negotiation.asked import (
+    OFFERED,
+    AskedChange,
+    Change,
+    drafted,
+    noted,
+    tabled_change,
+    waiting_change,
+)
 from undersigned.runtime.negotiation.meeting import recorded
 from undersigned.transparency import contract_leaf
 
@@ -89,13 +97,12 @@ class Changes(Moves):
         """Offers to let each other go for `owed`. Raises as `amend`."""
         await self._propose(conversation, (owed, reason), seconds)
 
-    async def approved(self, conversation: Conversation, asked: Asked) -> None:
+    async def approved(self, conversation: Conversation, asked: AskedChange) -> None:
         """Offers what people approved, while it is what they are asked about. Raises as `amend`."""
         change = asked.change
-        if change is not None:
-            _require_waiting(conversation, change)
-            what = asked.terms if change.owed is None else (change.owed, change.reason)
-            await self.noting(change.order)._propose(conversation, what, change.seconds)
+        _require_waiting(conversation, change)
+        what = asked.terms if change.owed is None else (change.owed, change.reason)
+        await self.noting(change.order)._propose(conversation, what, change.seconds)
 
     async def _propose(self, conversation: Conversation, what: Terms | tuple[Price, str], seconds: int) -> None:
         engagement = conversation.engagement

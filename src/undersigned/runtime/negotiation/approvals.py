@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 import structlog
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from undersigned.contract import Terms, same_terms
 from undersigned.encoding import Digest, EngagementId, Instant, JsonObject, canonicalize, shift
@@ -36,12 +36,15 @@ from .asked import (
     OURS,
     THEIRS,
     Asked,
+    AskedChange,
     Change,
     asked_in,
+    change_in,
     given_in,
     noted,
     put,
     time_for,
+    waiting_change,
     waiting_changes,
     was_offered,
 )
@@ -59,7 +62,7 @@ LOOK_SECONDS: Final = 1.0
 AGAIN_SECONDS: Final = 15
 """Between two attempts to offer or accept what people approved, where a server that is asked does not answer."""
 
-Offers: TypeAlias = Callable[[Conversation, Asked], Awaitable[None]]
+Offers: TypeAlias = Callable[[Conversation, AskedChange], Awaitable[None]]
 """Offers a change that people approved."""
 
 
@@ -86,7 +89,7 @@ class _Waits:
         known: Iterable[VerifiedApproval],
         judged: set[Mark],
     ) -> None:
-        self.about = put(engagement, asked.terms, asked.change)
+        self.about = asked.about(engagement)
         self.asked = asked
         self.begun = False
         """Whether the turn that began it is stored."""
@@ -101,10 +104,9 @@ class _Waits:
 
     def here(self, conversation: Conversation) -> bool:
         """Whether the engagement is where it waits. A negotiation may rest: nothing but its state is asked for."""
-        if self.asked.change is None:
+        if self.about.change is None:
             return conversation.engagement.cause == self.asked.cause
-        waiting = waiting_changes(conversation.facts, conversation.engagement)
-        return any(one.change is not None and one.change.name == self.about.change for one in waiting)
+        return waiting_change(conversation.facts, conversation.engagement, self.about.change) is not None
 
 
 class Approvals:
@@ -162,18 +164,16 @@ class Approvals:
         """
         now, change, facts = self._agent.clock.now(), wanted.change, conversation.facts
         if change is None:
-            name, asked = ASKED, asked_in(facts, ASKED)
-            known = asked is not None and asked.cause == engagement.cause and same_terms(asked.terms, wanted.terms)
+            asked = asked_in(facts, engagement)
+            known = asked is not None and same_terms(asked.terms, wanted.terms)
             live = engagement.offer
             opens = live is None or not same_terms(conversation.offered(engagement).terms, wanted.terms)
         else:
             if not may_change(engagement.state, change.kind):
                 raise LocalProtocolError("wrong_state", f"no {change.kind} can be agreed to in {engagement.state}")
             opens = change.document is None
-            name = OURS if opens else THEIRS
-            asked = asked_in(facts, name)
-            known = asked is not None and asked.change is not None and asked.change.name == change.name
-            known = known and asked is not None and asked.needed == wanted.needed
+            asked = change_in(facts, OURS if opens else THEIRS)
+            known = asked is not None and (asked.change.name, asked.needed) == (change.name, wanted.needed)
         said = None
         if asked is None or not known:
             decision = msgspec.json.encode(wanted.decision).decode()
@@ -183,29 +183,31 @@ class Approvals:
                 needed=wanted.needed,
                 until=time_for(engagement, wanted.terms, change, now),
                 opens=opens,
-                change=change,
-                decision="" if change is None else decision,
             )
+            name = ASKED
+            if change is not None:
+                asked = AskedChange(**asdict(asked), change=change, decision=decision)
+                name = OURS if opens else THEIRS
             said = Say("", {}, facts=(("decision", decision), noted(name, asked)))
             if change is None or not opens:  # of a draft the other side knows nothing, and waits for nothing
                 waiting = Waiting(for_="person", until=asked.until)
                 body = {"of": engagement.got[-1:], "received_at": now, "waiting": waiting}
                 said = replace(said, type="Receipt", body=body)
         if now > asked.until:
-            self._waiting.pop((engagement.id, change.name if change is not None else None), None)
+            self._waiting.pop((engagement.id, asked.about(engagement).change), None)
             raise PolicyError("decision_failed", f"nobody decided about the terms by {asked.until}")
         self._watch_for(conversation, engagement, asked)
         return said
 
     def put(self, conversation: Conversation, engagement: Engagement) -> Terms | None:
         """Terms of our own that people were asked about at this place: they, and no newer ones, are to be offered."""
-        asked = asked_in(conversation.facts, ASKED)
-        return asked.terms if asked is not None and asked.opens and asked.cause == engagement.cause else None
+        asked = asked_in(conversation.facts, engagement)
+        return asked.terms if asked is not None and asked.opens else None
 
     def waits(self, conversation: Conversation, document: Digest) -> bool:
         """Whether people are asked about this document on the table, which our owner wants."""
-        asked = asked_in(conversation.facts, THEIRS)
-        return asked is not None and asked.change is not None and asked.change.document == document
+        asked = change_in(conversation.facts, THEIRS)
+        return asked is not None and asked.change.document == document
 
     def again(self, conversation: Conversation, engagement: Engagement) -> bool:
         """Has it decided again in a while about what is to be answered now; False if people are not asked about that,
@@ -213,14 +215,13 @@ class Approvals:
         """
         now, tabled, facts = self._agent.clock.now(), engagement.tabled, conversation.facts
         if engagement.contract is None:
-            asked = asked_in(facts, ASKED)
-            here = asked is not None and asked.cause == engagement.cause
+            asked = asked_in(facts, engagement)
         else:
-            asked = asked_in(facts, THEIRS)
             here = tabled is not None and self.waits(conversation, tabled.document)
-        if asked is None or not here or now > asked.until:
+            asked = change_in(facts, THEIRS) if here else None
+        if asked is None or now > asked.until:
             return False
-        key = conversation.id, asked.change.name if asked.change is not None else None
+        key = conversation.id, asked.about(engagement).change
         if key not in self._waiting:
             self._watch_for(conversation, engagement, asked)
         self._waiting[key].tries_at = shift(now, AGAIN_SECONDS)
@@ -235,9 +236,9 @@ class Approvals:
         return False
 
     def _watch_for(self, conversation: Conversation, engagement: Engagement, asked: Asked) -> None:
-        key = engagement.id, asked.change.name if asked.change is not None else None
         given = given_in(conversation.facts)
         waits = _Waits(engagement, asked, given, self._noted(conversation), set())
+        key = engagement.id, waits.about.change
         before = self._waiting.get(key)
         if before is not None and before.about == waits.about:
             waits.judged = before.judged
@@ -270,16 +271,16 @@ class Approvals:
         waits.begun = waits.begun or here
         if conversation is None or conversation.over or (waits.begun and not here):
             self._waiting.pop(key, None)
-            if conversation is not None and not conversation.over and key[1] is not None and asked.opens:
+            if conversation is not None and not conversation.over and isinstance(asked, AskedChange) and asked.opens:
                 await self._drop(conversation, asked, "what it would change is not in force any more")
             return
         now = agent.clock.now()
         # What is said after the last instant comes too late, however soon.
         came = await self._came(waits, now) if now <= asked.until else []
-        drafts = asked.change is not None and asked.opens
-        again = not drafts and "" < waits.tries_at <= now
-        if came or again or (now > asked.until and not drafts):
-            if not drafts:
+        draft = asked if isinstance(asked, AskedChange) and asked.opens else None
+        again = draft is None and "" < waits.tries_at <= now
+        if came or again or (now > asked.until and draft is None):
+            if draft is None:
                 waits.tries_at = ""
             given = [*waits.given, *came]
             facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
@@ -288,8 +289,8 @@ class Approvals:
             for other, one in self._waiting.items():
                 if other[0] == key[0]:
                     one.given, one.known = given, one.known | said
-        if drafts and waits.begun:
-            await self._draft(conversation, waits, now)
+        if draft is not None and waits.begun:
+            await self._draft(conversation, draft, waits, now)
         if now > asked.until and self._waiting.get(key) is waits:
             del self._waiting[key]
 
@@ -323,9 +324,8 @@ class Approvals:
 
     # ------------------------------------------------------------------ what we would offer
 
-    async def _draft(self, conversation: Conversation, waits: _Waits, now: Instant) -> None:
+    async def _draft(self, conversation: Conversation, asked: AskedChange, waits: _Waits, now: Instant) -> None:
         """Offers it, or says why it will not be offered; neither while people have not decided."""
-        asked = waits.asked
         standing = weigh(self._noted(conversation), waits.about, needed=asked.needed)
         if standing.state == "refused" or await refused(self._agent.ledger, waits.about.terms):
             await self._drop(conversation, asked, "a person refused it, for good")
@@ -344,16 +344,14 @@ class Approvals:
                 waits.tries_at = shift(now, AGAIN_SECONDS)
 
     async def _drop(
-        self, conversation: Conversation, asked: Asked, why: str, facts: tuple[tuple[str, str], ...] = ()
+        self, conversation: Conversation, asked: AskedChange, why: str, facts: tuple[tuple[str, str], ...] = ()
     ) -> None:
         """Notes that it will not be offered, unless it was or that is noted."""
-        if asked.change is None:
-            return
         dropped = replace(asked, change=replace(asked.change, dropped=why))
 
         def make(engagement: Engagement) -> Say | None:
-            last = asked_in(conversation.facts, OURS)
-            if last is None or last.change is None or asked.change is None or last.change.name != asked.change.name:
+            last = change_in(conversation.facts, OURS)
+            if last is None or last.change.name != asked.change.name:
                 return None
             if last.change.dropped or was_offered(conversation.facts, last.change):
                 return None

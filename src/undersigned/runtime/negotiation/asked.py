@@ -29,8 +29,10 @@ __all__ = [
     "OURS",
     "THEIRS",
     "Asked",
+    "AskedChange",
     "Change",
     "asked_in",
+    "change_in",
     "drafted",
     "given_in",
     "noted",
@@ -77,7 +79,7 @@ class Change(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
 
 
 class Asked(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What was put to people, as the journal notes it."""
+    """Terms of a negotiation that were put to people, as the journal notes it; its fact `decision` has what asks."""
 
     terms: Terms
     """Of a release: those in force, with what is owed as their price."""
@@ -88,10 +90,22 @@ class Asked(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     """Last instant for the people, by our clock."""
     opens: bool
     """Whether it would be offered by us; else it is the other side's, to be accepted."""
-    change: Change | None = None
-    """What is put under a contract."""
-    decision: str = ""
-    """The decision that asks about a change, as JSON; in a negotiation the fact of that name holds it."""
+
+    def about(self, engagement: Engagement) -> Put:
+        """What exactly people are asked about."""
+        return put(engagement, self.terms)
+
+
+class AskedChange(Asked, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A change of a contract that was put to people."""
+
+    change: Change
+    decision: str
+    """The decision that asks, as JSON."""
+
+    def about(self, engagement: Engagement) -> Put:
+        """What exactly people are asked about."""
+        return put(engagement, self.terms, self.change)
 
 
 def put(engagement: Engagement, terms: Terms, change: Change | None = None) -> Put:
@@ -107,10 +121,17 @@ def put(engagement: Engagement, terms: Terms, change: Change | None = None) -> P
     )
 
 
-def asked_in(facts: Mapping[str, str], name: str) -> Asked | None:
-    """What the fact of this name holds."""
+def asked_in(facts: Mapping[str, str], engagement: Engagement) -> Asked | None:
+    """The terms that people are asked about where the negotiation is now."""
+    text = facts.get(ASKED)
+    asked = None if text is None else msgspec.json.decode(text, type=Asked)
+    return asked if asked is not None and asked.cause == engagement.cause else None
+
+
+def change_in(facts: Mapping[str, str], name: str) -> AskedChange | None:
+    """What the fact of this name holds: `THEIRS`, `OURS` or `OFFERED`."""
     text = facts.get(name)
-    return None if text is None else msgspec.json.decode(text, type=Asked)
+    return None if text is None else msgspec.json.decode(text, type=AskedChange)
 
 
 def given_in(facts: Mapping[str, str]) -> list[JsonObject]:
@@ -124,26 +145,25 @@ def noted(name: str, asked: Asked) -> tuple[str, str]:
     return name, msgspec.json.encode(asked).decode()
 
 
-def waiting_changes(facts: Mapping[str, str], engagement: Engagement) -> tuple[Asked, ...]:
+def waiting_changes(facts: Mapping[str, str], engagement: Engagement) -> tuple[AskedChange, ...]:
     """What waits for people under a contract; the other side's first."""
-    return tuple([one for name in (THEIRS, OURS) if (one := asked_in(facts, name)) and _waits(facts, engagement, one)])
+    return tuple([one for name in (THEIRS, OURS) if (one := change_in(facts, name)) and _waits(facts, engagement, one)])
 
 
-def waiting_change(facts: Mapping[str, str], engagement: Engagement, name: Digest | None) -> Asked | None:
+def waiting_change(facts: Mapping[str, str], engagement: Engagement, name: Digest | None) -> AskedChange | None:
     """What waits for people under a contract by this name of its change; None if nothing does."""
-    waiting = waiting_changes(facts, engagement)
-    return next((one for one in waiting if one.change is not None and one.change.name == name), None)
+    return next((one for one in waiting_changes(facts, engagement) if one.change.name == name), None)
 
 
 def was_offered(facts: Mapping[str, str], change: Change) -> bool:
     """Whether what we would offer was offered."""
-    offered = asked_in(facts, OFFERED)
-    return offered is not None and offered.change is not None and offered.change.name == change.name
+    offered = change_in(facts, OFFERED)
+    return offered is not None and offered.change.name == change.name
 
 
-def _waits(facts: Mapping[str, str], engagement: Engagement, asked: Asked) -> bool:
+def _waits(facts: Mapping[str, str], engagement: Engagement, asked: AskedChange) -> bool:
     change, contract, tabled = asked.change, engagement.contract, engagement.tabled
-    if change is None or contract is None or not may_change(engagement.state, change.kind):
+    if contract is None or not may_change(engagement.state, change.kind):
         return False
     if not asked.opens:
         return tabled is not None and tabled.document == change.document and tabled.acceptance is None
@@ -157,7 +177,7 @@ def drafted(
     contract = engagement.contract
     amends, of = (contract.in_force, contract.digest) if contract is not None else ("", "")
     for one in waiting_changes(conversation.facts, engagement):
-        if one.opens and one.change is not None and _same(one, one.change, what):
+        if one.opens and _same(one, what):
             return one.change
     # A fresh id, so that what was approved once and came to nothing is put to people once more.
     named: JsonObject = {"id": fresh_urn(), "contract": of, "amends": amends}
@@ -178,10 +198,10 @@ def drafted(
     )
 
 
-def _same(asked: Asked, change: Change, what: Terms | tuple[Price, str]) -> bool:
+def _same(asked: AskedChange, what: Terms | tuple[Price, str]) -> bool:
     if isinstance(what, Terms):
-        return change.owed is None and same_terms(asked.terms, what)
-    return (change.owed, change.reason) == what
+        return asked.change.owed is None and same_terms(asked.terms, what)
+    return (asked.change.owed, asked.change.reason) == what
 
 
 def tabled_change(conversation: Conversation, engagement: Engagement) -> Change | None:
@@ -189,8 +209,8 @@ def tabled_change(conversation: Conversation, engagement: Engagement) -> Change 
     tabled, contract = engagement.tabled, engagement.contract
     if tabled is None or contract is None:
         return None
-    offered = asked_in(conversation.facts, OFFERED)
-    if offered is not None and offered.change is not None and offered.change.document == tabled.document:
+    offered = change_in(conversation.facts, OFFERED)
+    if offered is not None and offered.change.document == tabled.document:
         return offered.change
     document = conversation.tabled(engagement)
     release = document if isinstance(document, ReleaseDocument) else None

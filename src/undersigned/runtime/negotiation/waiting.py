@@ -19,7 +19,7 @@ from undersigned.runtime.engagement.turn import Loaded, load_engagement
 from undersigned.runtime.home.home import Home
 from undersigned.trust import Put, Standing, VerifiedApproval, weigh
 
-from .asked import ASKED, Asked, asked_in, given_in, put, waiting_changes
+from .asked import Asked, AskedChange, Change, asked_in, given_in, waiting_changes
 from .statements import dropped, load_approvers, refused, verified
 
 __all__ = ["WaitingTerms", "waiting_terms"]
@@ -40,6 +40,11 @@ class WaitingTerms(Struct, frozen=True, kw_only=True):
     in_force: Terms | None = None
     """What would be changed."""
 
+    @property
+    def change(self) -> Change | None:
+        """What would be done under a contract; None in a negotiation."""
+        return self.asked.change if isinstance(self.asked, AskedChange) else None
+
 
 async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[WaitingTerms]:
     """Everything that waits for people, oldest engagement first.
@@ -56,7 +61,7 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
         loaded = await load_engagement(ledger, summary, own)
         engagement = loaded.engagement
         for asked in _asked(loaded):
-            about = put(engagement, asked.terms, asked.change)
+            about = asked.about(engagement)
             documents = [*given_in(loaded.facts), *dropped(home.approvals / about.terms)]
             given = tuple(verified(documents, approvers, now))
             standing = weigh(given, about, needed=asked.needed)
@@ -68,10 +73,10 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
                     role=engagement.role,
                     peer=engagement.peer,
                     asked=asked,
-                    decision=asked.decision or loaded.facts.get("decision", "{}"),
+                    decision=asked.decision if isinstance(asked, AskedChange) else loaded.facts.get("decision", "{}"),
                     given=given,
                     standing=standing,
-                    in_force=_in_force(engagement, loaded.moves) if asked.change is not None else None,
+                    in_force=_in_force(engagement, loaded.moves) if isinstance(asked, AskedChange) else None,
                 )
             )
     return found
@@ -80,8 +85,8 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
 def _asked(loaded: Loaded) -> tuple[Asked, ...]:
     if loaded.engagement.contract is not None:
         return waiting_changes(loaded.facts, loaded.engagement)
-    asked = asked_in(loaded.facts, ASKED)
-    return (asked,) if asked is not None and asked.cause == loaded.engagement.cause else ()
+    asked = asked_in(loaded.facts, loaded.engagement)
+    return (asked,) if asked is not None else ()
 
 
 def _in_force(engagement: Engagement, moves: Iterable[Message]) -> Terms | None:
