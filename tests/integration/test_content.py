@@ -236,7 +236,7 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path, m
                 raise
 
         acme.artifacts.size = sometimes  # type: ignore[method-assign]
-        monkeypatch.setattr("undersigned.runtime.execution.job.transfer", hearing)
+        monkeypatch.setattr("undersigned.runtime.execution.reading.transfer", hearing)
         result = await hired(acme, globex, write(tmp_path / "given", SHORT))
         assert (result["summary.txt"], heard) == (b"1000", ["overloaded"])
         assert asked.count(digest_bytes(b"1000")) > 1

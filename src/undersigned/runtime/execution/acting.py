@@ -1,17 +1,46 @@
-"""What `Job.act` gives: it asks once it is entered, and who never enters it has asked nobody."""
+"""What the work of a contract may do: the gate is asked when a block is entered, and the hirer where that needs a yes.
+
+Who never enters it has asked nobody.
+
+Source: protocol-spec/06-scope.md
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from undersigned.errors import LocalProtocolError
+import structlog
+
+from undersigned.attestation import ActionTaken
+from undersigned.contract import plain
+from undersigned.encoding import Digest, Instant
+from undersigned.errors import LocalProtocolError, ScopeError
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.scope import Action
+
+from .gate import Permit
+from .requests import Requests
 
 if TYPE_CHECKING:
-    from .gate import Permit
+    from undersigned.runtime.agent.agent import Agent
+__all__ = ["APPROVAL_SECONDS", "LONGEST_WAIT_SECONDS", "RETRY_SECONDS", "Acting", "Admission", "Unasked"]
 
-__all__ = ["Acting", "Unasked"]
+APPROVAL_SECONDS = 3600
+"""How long an action waits for a person's yes, unless it says otherwise."""
+RETRY_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 5.0
+"""Between attempts while the contract is suspended: our own gate is asked, which costs little."""
+MAX_REASON = 1024
+"""Characters of a reason on the wire."""
+NO_REASON = "The contract asks for it."
+SUSPENDING_CLAUSE = "mustStayValid"
+"""Clause of our own gate, of the hirer's credentials."""
+
+_log = structlog.get_logger()
 
 
 class Unasked:
@@ -64,3 +93,90 @@ class Acting(AbstractAsyncContextManager["Permit"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._inner.__aexit__(kind, error, trace)
+
+
+class Admission:
+    """Asks the gate for the work of one contract, and the hirer where a clause needs a person's yes."""
+
+    def __init__(self, agent: Agent, conversation: Conversation) -> None:
+        self._agent = agent
+        self._conversation = conversation
+        self._requests = Requests(agent, conversation)
+        self.actions: list[ActionTaken] = []
+        """What the gate said, for the statement about the work."""
+        self.over = False
+        """Whether the work has ended."""
+
+    @asynccontextmanager
+    async def acting(self, asked: Action, reason: str, approval_seconds: int) -> AsyncGenerator[Permit]:
+        """As `Job.act`."""
+        permit = await self.permit(asked, reason, approval_seconds)
+        yield permit
+        # Booked with the next thing that is stored; until then it counts as spent.
+        self._conversation.journal.settle(permit.used())
+
+    async def permit(self, asked: Action, reason: str = "", approval_seconds: int = APPROVAL_SECONDS) -> Permit:
+        """The same permission, which whoever has it settles."""
+        permit = await self._admitted(asked, reason, approval_seconds)
+        at = self._agent.clock.now()
+        self.actions.append(
+            ActionTaken(action=asked.name, target=asked.target, allowed=True, clause=permit.decision.clause, at=at)
+        )
+        return permit
+
+    async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
+        pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
+        while True:
+            self.goes_on()
+            now, state = self._agent.clock.now(), self._conversation.engagement.state
+            known = self._requests.answered()
+            try:
+                return await self._agent.admit(self._conversation, asked)
+            except ScopeError as error:
+                if error.code == "approval_required" and may_ask:
+                    agreed = await self._approved(asked, error, reason, approval_seconds, known)
+                    may_ask = agreed is None
+                    if agreed is not False:
+                        continue
+                    error.message += "; nobody did"
+                # It may have been resumed since it was asked.
+                states = (state, self._conversation.engagement.state)
+                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or "suspended" in states
+                if not (suspended and told):
+                    self.refused(asked, now, error)
+                if not suspended:
+                    raise
+                told = True
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_WAIT_SECONDS)
+
+    async def _approved(
+        self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]
+    ) -> bool | None:
+        clause, why = str(error.detail["clause"]), " ".join(plain(reason, MAX_REASON).split())
+        try:
+            return await self._requests.ask(clause, asked, reason=why or NO_REASON, seconds=seconds, known=known)
+        except ScopeError as refused:
+            _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
+            return False
+
+    def goes_on(self) -> None:
+        """Returns if the work has not ended.
+
+        Raises:
+            ScopeError: `contract_expired`.
+        """
+        if self.over:
+            raise ScopeError("contract_expired", "the work of this job has ended", clause="job")
+
+    def refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
+        """For the statement about the work; the gate has recorded it already."""
+        taken = ActionTaken(
+            action=asked.name,
+            target=asked.target,
+            allowed=False,
+            clause=str(error.detail.get("clause") or "scope"),
+            at=at,
+            reason=error.message,
+        )
+        self.actions.append(taken)

@@ -20,24 +20,23 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from undersigned.attestation import ActionTaken
-from undersigned.contract import ContractDocument, plain
-from undersigned.encoding import Amount, Did, Digest, Instant, subtract_amounts
-from undersigned.errors import FormatError, ScopeError, UndersignedError
+from undersigned.contract import ContractDocument
+from undersigned.encoding import Amount, Did, Digest, Instant
+from undersigned.errors import FormatError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.runtime.application import contained, in_short
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
-from undersigned.runtime.artifacts.incoming import Incoming, too_large
-from undersigned.runtime.artifacts.transfers import Tell, transfer
+from undersigned.runtime.artifacts.incoming import too_large
+from undersigned.runtime.artifacts.transfers import transfer
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.fetching.fetcher import Answer
 from undersigned.runtime.fetching.other_side import Fields, Sent, refusal_of
-from undersigned.runtime.negotiation.order import ARTIFACT_READ, bytes_limits
+from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action, Scope
 
-from .acting import Acting, Unasked
-from .gate import Permit
+from .acting import APPROVAL_SECONDS, Acting, Admission, Unasked
 from .guard import working_on
-from .requests import Requests
+from .reading import Reading
 from .signs_of_life import SignsOfLife
 
 if TYPE_CHECKING:
@@ -57,20 +56,6 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 FETCH_SECONDS = 30.0
 SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
 """What a signed request says by itself."""
-MAX_REASON = 1024
-"""Characters of a reason on the wire."""
-NO_REASON = "The contract asks for it."
-APPROVAL_SECONDS = 3600
-"""How long an action waits for a person's yes, unless it says otherwise."""
-RETRY_SECONDS = 0.5
-LONGEST_RETRY_SECONDS = 30.0
-LONGEST_WAIT_SECONDS = 5.0
-"""Between attempts while the contract is suspended: our own gate is asked, which costs little."""
-SUSPENDING_CLAUSE = "mustStayValid"
-"""Clause of our own gate, of the hirer's credentials."""
-SUSPENDING_CODES = frozenset({"contract_expired", "revoked", "policy_denied", "status_unavailable", "status_invalid"})
-"""What the hirer's gate answers where ours do not hold, or it has suspended the contract; it names no clause."""
-
 _log = structlog.get_logger()
 
 
@@ -96,15 +81,15 @@ class Job:
         """Where an earlier attempt got to, in the handler's own words; None at first."""
         self.round = round
         """1, and one more after each rework."""
-        self.actions: list[ActionTaken] = []
         self.artifacts: list[Artifact] = []
         self.hired: Counter[str] = Counter()
         """How often each hire was asked for, by what it is."""
         self.started: Instant = agent.clock.now()
         self.loop = asyncio.get_running_loop()
         """Where the work runs; a thread of it hands its questions over to there."""
-        self._requests = Requests(agent, conversation)
-        self._over = False
+        self._admission = Admission(agent, conversation)
+        self.actions = self._admission.actions
+        self._reading = Reading(agent, conversation, contract, self._admission)
         self._unasked = Unasked()
         self._signs = SignsOfLife(agent, conversation, contract)
 
@@ -161,7 +146,7 @@ class Job:
                 is recorded. `approval_required`: no person agreed.
         """
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
-        return Acting(action, self._acting(asked, reason, approval_seconds), self._unasked)
+        return Acting(action, self._admission.acting(asked, reason, approval_seconds), self._unasked)
 
     def require_asked(self) -> None:
         """Returns if every action that the handler named was asked about.
@@ -170,58 +155,6 @@ class Job:
             LocalProtocolError: `wrong_state`.
         """
         self._unasked.require_none()
-
-    @asynccontextmanager
-    async def _acting(self, asked: Action, reason: str, approval_seconds: int) -> AsyncGenerator[Permit]:
-        permit = await self._permit(asked, reason, approval_seconds)
-        yield permit
-        # Booked with the next thing that is stored; until then it counts as spent.
-        self._conversation.journal.settle(permit.used())
-
-    async def _permit(self, asked: Action, reason: str = "", approval_seconds: int = APPROVAL_SECONDS) -> Permit:
-        """Permission as of `act`, which whoever has it settles."""
-        permit = await self._admitted(asked, reason, approval_seconds)
-        at = self._agent.clock.now()
-        self.actions.append(
-            ActionTaken(action=asked.name, target=asked.target, allowed=True, clause=permit.decision.clause, at=at)
-        )
-        return permit
-
-    async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
-        pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
-        while True:
-            self._goes_on()
-            now, state = self._agent.clock.now(), self._conversation.engagement.state
-            known = self._requests.answered()
-            try:
-                return await self._agent.admit(self._conversation, asked)
-            except ScopeError as error:
-                if error.code == "approval_required" and may_ask:
-                    agreed = await self._approved(asked, error, reason, approval_seconds, known)
-                    may_ask = agreed is None
-                    if agreed is not False:
-                        continue
-                    error.message += "; nobody did"
-                # It may have been resumed since it was asked.
-                states = (state, self._conversation.engagement.state)
-                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or "suspended" in states
-                if not (suspended and told):
-                    self._refused(asked, now, error)
-                if not suspended:
-                    raise
-                told = True
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_WAIT_SECONDS)
-
-    async def _approved(
-        self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]
-    ) -> bool | None:
-        clause, why = str(error.detail["clause"]), " ".join(plain(reason, MAX_REASON).split())
-        try:
-            return await self._requests.ask(clause, asked, reason=why or NO_REASON, seconds=seconds, known=known)
-        except ScopeError as refused:
-            _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
-            return False
 
     async def read(self, name: str) -> bytes:
         """The bytes of the input `name`, fetched through the contract's grant and checked against its digest.
@@ -234,7 +167,7 @@ class Job:
         """
         most = min(MAX_WHOLE_BYTES, self._agent.max_artifact_bytes)
         try:
-            async with await self._fetched(name, most, hold_bytes=most) as incoming:
+            async with await self._reading.whole(self.input(name), most, hold_bytes=most) as incoming:
                 return incoming.whole()
         except FormatError as error:
             if error.code == "too_large" and most < self._agent.max_artifact_bytes:
@@ -253,67 +186,8 @@ class Job:
             ScopeError, VerificationError, TransportError: As `read`.
             FormatError: `too_large`: it is more than `max_bytes` in the table `[artifacts]` of the settings.
         """
-        async with await self._fetched(name, self._agent.max_artifact_bytes, hold_bytes=0) as incoming:
+        async with await self._reading.whole(self.input(name), self._agent.max_artifact_bytes) as incoming:
             yield await incoming.file()
-
-    async def _fetched(self, name: str, max_bytes: int, *, hold_bytes: int) -> Incoming:
-        """An input, whole, that is kept in no store: `async with` it."""
-        item = self.input(name)
-        if item.uri is None:
-            raise FormatError("schema_violation", f"the hirer did not say where input {name!r} is")
-        most = await self._bytes_left(item.uri, max_bytes)
-        incoming = self._agent.artifacts.receive(
-            max_bytes=max_bytes if most is None else most, digest=item.digest, hold_bytes=hold_bytes
-        )
-        try:
-            # How many there are is known when they are here. Until then all are booked that there may be.
-            amounts = {} if most is None else {"bytes": str(most)}
-            permit = await self._permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
-            await self._fetch(item.uri, incoming, self._agent.watchers.tells(self._conversation, name, item.digest))
-            if most is None:
-                self._conversation.journal.settle(permit.used())
-            else:
-                # At once: what was reserved too much is wanted elsewhere.
-                await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})
-        except BaseException as error:
-            await incoming.discard()
-            own = self._agent.max_artifact_bytes
-            if isinstance(error, FormatError) and error.code == "too_large" and max_bytes == own != most:
-                error.message += f"; [artifacts] max_bytes of our settings says so of input {name!r}"
-            raise
-        return incoming
-
-    async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
-        """How many bytes of what may be read there are left by the contract; None if it does not count them."""
-        scope = self._agent.gate.scope(self.contract, self.document)
-        limits = [(grant.id, limit) for grant in scope.grants for limit in bytes_limits(grant, uri)]
-        if not limits:
-            return None
-        usage = await self._agent.gate.usage(self.contract)
-        used = {one.clause: one.amount for one in usage if one.unit == "bytes"}
-        left = (subtract_amounts(limit.max, used.get(clause, "0")) for clause, limit in limits)
-        # Of nothing that is left one byte is asked for, so that the gate says no, and by which clause.
-        return max(1, min(max_bytes, *(int(amount.partition(".")[0]) for amount in left)))
-
-    async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
-        """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
-        again, until the work's deadline.
-        """
-        pause = RETRY_SECONDS
-        while True:
-            self._goes_on()
-            try:
-                return await transfer(self._agent.other_side.open, uri, self.contract, incoming, tell)
-            except UndersignedError as error:
-                state = self._conversation.engagement.state
-                # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of
-                # it while an answer is on its way that was given before.
-                suspended = error.code in SUSPENDING_CODES and state in ("working", "suspended")
-                if not error.retryable and not suspended:
-                    raise
-                _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_WAIT_SECONDS if suspended else LONGEST_RETRY_SECONDS)
 
     def hire(
         self,
@@ -351,7 +225,7 @@ class Job:
 
         Source: protocol-spec/16-subcontracts.md, sections 16.2 and 16.3
         """
-        self._goes_on()
+        self._admission.goes_on()
         return self._agent.subcontracts.hire(
             self,
             self._conversation,
@@ -384,7 +258,7 @@ class Job:
 
         Source: protocol-spec/03-connection.md, section 3.7
         """
-        self._goes_on()
+        self._admission.goes_on()
         return await self._agent.other_side.sign(method, url, self.contract, body)
 
     async def check_answer(self, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
@@ -442,7 +316,7 @@ class Job:
                 await self.check_answer((method, url, signed), answer.status, answer.headers.items(), answer.body)
             refused = refusal_of(answer)
             if refused is not None:
-                self._refused(Action(name=action, target=target), self._agent.clock.now(), refused)
+                self._admission.refused(Action(name=action, target=target), self._agent.clock.now(), refused)
                 raise refused
         return answer
 
@@ -491,7 +365,7 @@ class Job:
             OSError: The file cannot be read, or is none.
             LedgerUnavailable: `store_full`, `store_unavailable`: our store does not take it now.
         """
-        self._goes_on()
+        self._admission.goes_on()
         if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
             hint = ": a text has to be encoded" if isinstance(data, str) else ""
             what = f"expected bytes or a path; came {type(data).__name__}{hint}"
@@ -559,24 +433,8 @@ class Job:
 
     def ends(self) -> None:
         """The handler has returned: what it left running may do no more in the contract's name."""
-        self._over = True
+        self._admission.over = True
         self._signs.end()  # the delivery says more
-
-    def _goes_on(self) -> None:
-        if self._over:
-            raise ScopeError("contract_expired", "the work of this job has ended", clause="job")
-
-    def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
-        """For the statement about the work; the gate has recorded it already."""
-        taken = ActionTaken(
-            action=asked.name,
-            target=asked.target,
-            allowed=False,
-            clause=str(error.detail.get("clause") or "scope"),
-            at=at,
-            reason=error.message,
-        )
-        self.actions.append(taken)
 
 
 async def run_handler(handler: Handler, job: Job) -> None:

@@ -1,0 +1,100 @@
+"""The inputs of a contract as its work reads them: through the grant of the contract, checked against their digests.
+
+Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from undersigned.encoding import Digest, subtract_amounts
+from undersigned.errors import FormatError, UndersignedError
+from undersigned.messages import Input
+from undersigned.runtime.artifacts.incoming import Incoming
+from undersigned.runtime.artifacts.transfers import Tell, transfer
+from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.negotiation.order import ARTIFACT_READ, bytes_limits
+from undersigned.scope import Action
+
+from .acting import LONGEST_WAIT_SECONDS, RETRY_SECONDS, Admission
+
+if TYPE_CHECKING:
+    from undersigned.runtime.agent.agent import Agent
+
+__all__ = ["Reading"]
+
+LONGEST_RETRY_SECONDS = 30.0
+SUSPENDING_CODES = frozenset({"contract_expired", "revoked", "policy_denied", "status_unavailable", "status_invalid"})
+"""What the hirer's gate answers where ours do not hold, or it has suspended the contract; it names no clause."""
+
+_log = structlog.get_logger()
+
+
+class Reading:
+    """Reads what the hirer gave for one contract."""
+
+    def __init__(self, agent: Agent, conversation: Conversation, contract: Digest, admission: Admission) -> None:
+        self._agent, self._conversation = agent, conversation
+        self._contract, self._admission = contract, admission
+
+    async def whole(self, item: Input, max_bytes: int, *, hold_bytes: int = 0) -> Incoming:
+        """An input, whole, that is kept in no store: `async with` it."""
+        if item.uri is None:
+            raise FormatError("schema_violation", f"the hirer did not say where input {item.name!r} is")
+        most = await self._bytes_left(item.uri, max_bytes)
+        incoming = self._agent.artifacts.receive(
+            max_bytes=max_bytes if most is None else most, digest=item.digest, hold_bytes=hold_bytes
+        )
+        try:
+            # How many there are is known when they are here. Until then all are booked that there may be.
+            amounts = {} if most is None else {"bytes": str(most)}
+            permit = await self._admission.permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
+            tell = self._agent.watchers.tells(self._conversation, item.name, item.digest)
+            await self._fetch(item.uri, incoming, tell)
+            if most is None:
+                self._conversation.journal.settle(permit.used())
+            else:
+                # At once: what was reserved too much is wanted elsewhere.
+                await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})
+        except BaseException as error:
+            await incoming.discard()
+            own = self._agent.max_artifact_bytes
+            if isinstance(error, FormatError) and error.code == "too_large" and max_bytes == own != most:
+                error.message += f"; [artifacts] max_bytes of our settings says so of input {item.name!r}"
+            raise
+        return incoming
+
+    async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
+        """How many bytes of what may be read there are left by the contract; None if it does not count them."""
+        scope = self._agent.gate.scope(self._contract, self._conversation.offered())
+        limits = [(grant.id, limit) for grant in scope.grants for limit in bytes_limits(grant, uri)]
+        if not limits:
+            return None
+        usage = await self._agent.gate.usage(self._contract)
+        used = {one.clause: one.amount for one in usage if one.unit == "bytes"}
+        left = (subtract_amounts(limit.max, used.get(clause, "0")) for clause, limit in limits)
+        # Of nothing that is left one byte is asked for, so that the gate says no, and by which clause.
+        return max(1, min(max_bytes, *(int(amount.partition(".")[0]) for amount in left)))
+
+    async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
+        """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
+        again, until the work's deadline.
+        """
+        pause = RETRY_SECONDS
+        while True:
+            self._admission.goes_on()
+            try:
+                return await transfer(self._agent.other_side.open, uri, self._contract, incoming, tell)
+            except UndersignedError as error:
+                state = self._conversation.engagement.state
+                # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of
+                # it while an answer is on its way that was given before.
+                suspended = error.code in SUSPENDING_CODES and state in ("working", "suspended")
+                if not error.retryable and not suspended:
+                    raise
+                _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_WAIT_SECONDS if suspended else LONGEST_RETRY_SECONDS)
