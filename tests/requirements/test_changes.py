@@ -237,6 +237,50 @@ async def test_a_clause_that_is_counted_keeps_its_name(tmp_path: Path, monkeypat
         await pair.agree(clauses("read-1", "fresh"))
 
 
+def only(id: str, *limits: Limit, action: str = ARTIFACT_READ) -> Callable[[Terms], Terms]:
+    """The one clause of the terms under this name, with these limits alone."""
+
+    def change(terms: Terms) -> Terms:
+        scope = read_scope(terms.scope)
+        grant = replace(scope.grants[0], id=id, action=action, limits=limits)
+        return replace(terms, scope=compile_scope(replace(scope, grants=(grant,)), terms.scope.id.rpartition("#")[0]))
+
+    return change
+
+
+async def test_a_limit_that_is_used_stays_in_its_clause(tmp_path: Path) -> None:
+    """HIRE-LAN-09: else it is left out first, and then the clause that has no limit any more, and its count begins anew
+    under another name.
+    """
+    async with working(tmp_path) as pair:
+        await pair.agree(only("read-1", Limit("count", "4"), Limit("bytes", "9999")))
+        await pair.agree(only("read-1", Limit("count", "4")))  # of bytes nothing is used
+        assert await pair.reads() == "read"
+        for limits in ((), (Limit("bytes", "9999"),), (Limit("count", "4", "P1D"),)):
+            with pytest.raises(PolicyError, match=r"its limit of .* is left out"):
+                await pair.provider.changes.amend(pair.theirs, only("read-1", *limits))
+        await pair.agree(only("read-1", Limit("count", "1"), Limit("bytes", "9999")))
+        assert await pair.reads() == "scope_exceeded"
+
+
+async def test_a_limit_per_period_stays_for_no_usage_tells_of_it(tmp_path: Path) -> None:
+    """HIRE-LAN-09: else the clause is left out first and comes again under another name, in the same period. What is
+    counted in all as well is known to be not used.
+    """
+    day = Limit("count", "1", "P1D")
+    async with working(tmp_path) as pair:
+        await pair.agree(only("read-1", day, Limit("count", "4")))
+        await pair.agree(only("read-1", Limit("count", "4")))  # nothing is used of either
+        await pair.agree(only("read-1", day))
+        assert [await pair.reads(), await pair.reads()] == ["read", "scope_exceeded"]
+        for change in (only("other", day, action="artifact:list"), only("read-1", Limit("count", "1", "PT1H"))):
+            for changes, conversation in ((pair.hirer.changes, pair.ours), (pair.provider.changes, pair.theirs)):
+                with pytest.raises(PolicyError, match="is left out, and may be used"):
+                    await changes.amend(conversation, change)
+        await pair.agree(only("read-1", Limit("count", "2", "P1D"), Limit("count", "1", "PT1H")))
+        assert [await pair.reads(), await pair.reads()] == ["read", "scope_exceeded"]
+
+
 async def test_a_clause_that_is_stated_as_not_used_may_be_left_out(tmp_path: Path) -> None:
     """HIRE-LAN-09: a provider may state a line for each limit, of nothing used as well."""
     async with working(tmp_path) as pair:

@@ -1,4 +1,4 @@
-"""What counted clauses keep in an amendment: their names, and what is used under them.
+"""What counted clauses keep in an amendment: their names, their limits, and what is used under them.
 
 Source: protocol-spec/07-contract.md, section 7.10
 """
@@ -34,14 +34,21 @@ def check_counted(now: Terms, terms: Terms, used: Mapping[tuple[str, str], Amoun
                 raise PolicyError("policy_denied", text)
     spent_under = {clause for (clause, _), spent in used.items() if spent != "0"}
     added = {one.action for one in after.values() if not _goes_on(one, before)}
+    hint = "what is not wanted any more stays with a limit of what is used"
     for grant in before.values():
-        if not grant.limits or _goes_on(grant, after):
-            continue
-        if grant.id in spent_under or grant.action in added:
+        goes_on = _goes_on(grant, after)
+        if not goes_on and (grant.id in spent_under or (grant.limits and grant.action in added)):
             why = "something is used under it" if grant.id in spent_under else f"another {grant.action} is added"
-            hint = "one that is not wanted any more stays with a limit of what is used"
             text = f"clause {grant.id} ({grant.action}) is left out or is another, and {why}: {hint}"
             raise PolicyError("policy_denied", text)
+        kept = {limit.name for limit in after[grant.id].limits} if goes_on else set[str]()
+        in_all = {limit.unit for limit in grant.limits if limit.per is None}
+        for limit in grant.limits:
+            # No usage tells of a period, so unless the whole is counted as well it may be used up.
+            spent = used.get((grant.id, limit.unit), "0") != "0" if limit.unit in in_all else True
+            if spent and limit.name not in kept:
+                text = f"clause {grant.id}: its limit of {limit.explain()} is left out, and may be used: {hint}"
+                raise PolicyError("policy_denied", text)
     # What is in force may be used until the seal; a list too long for a `Delivery` could never be sent.
     stated = {*used, *_counted(now), *_counted(terms)}
     if len(stated) > MAX_ITEMS:
