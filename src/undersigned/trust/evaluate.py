@@ -173,9 +173,9 @@ def _fee(terms: Terms, policy: Policy) -> list[Weighed]:
         return []
     most = policy.max_price if policy.max_fee is None else policy.max_fee
     text = f"{fee.amount} {fee.currency} for an end without cause"
-    if most is not None and compare_amounts(fee.amount, most) > 0:
-        return [no("max_fee", text, f"at most {most}", member="/termination/fee")]
     weighed: list[Weighed] = []
+    if most is not None and compare_amounts(fee.amount, most) > 0:
+        weighed.append(no("max_fee", text, f"at most {most}", member="/termination/fee"))
     for clause, above, who in (
         ("ask_above", policy.ask_above, "a person's"),
         ("two_above", policy.two_above, "two people's"),

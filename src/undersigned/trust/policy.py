@@ -117,7 +117,9 @@ class Policy(
     allow_self_issued: bool = False
     """Whether a credential that its own holder issued counts, without being an anchor's."""
     refuse: Annotated[tuple[Did, ...], Meta(max_length=1024)] = ()
-    """Parties, or issuers, that are always refused; nor does a chain count that leads through one of them."""
+    """Who is refused, and whoever shows a credential that one of these issued; nor does a chain count that leads
+    through one.
+    """
     refuse_capabilities: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
     """Kinds of work that are never dealt in, for whatever price."""
     rule: Annotated[tuple[Rule, ...], Meta(max_length=64)] = ()
