@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import PurePath
 from traceback import walk_tb
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 __all__ = ["ApplicationEnded", "contained", "contained_call", "decided", "in_short", "place_of", "why_not_async"]
 
@@ -81,7 +81,7 @@ def decided(word: object, by: str) -> bool | None:
 
 def in_short(error: Exception) -> str:
     """What was raised, on one line of a log or a message: `ValueError: no such row`."""
-    raised = error.__cause__ if isinstance(error, ApplicationEnded) else error
+    raised = _first((error.__cause__ or error) if isinstance(error, ApplicationEnded) else error)
     if isinstance(raised, asyncio.CancelledError):
         return str(error)
     return f"{type(raised).__name__}: {raised}"
@@ -93,6 +93,7 @@ def place_of(error: BaseException) -> str | None:
     """
     raised: BaseException | None = error
     while raised is not None:
+        raised = _first(raised)
         frames = [(frame, line) for frame, line in walk_tb(raised.__traceback__) if _package(frame) != _OURS]
         called = next((name for frame, _ in frames if (name := _package(frame)) not in sys.stdlib_module_names), None)
         if called is not None:
@@ -100,6 +101,13 @@ def place_of(error: BaseException) -> str | None:
             return f"{PurePath(code.co_filename).name}:{line} in {code.co_name}"
         raised = raised.__cause__
     return None
+
+
+def _first(error: BaseException) -> BaseException:
+    """Of a group, as `asyncio.TaskGroup` raises it, what was raised first; that there was a group tells nobody why."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 def _package(frame: FrameType) -> str:

@@ -153,6 +153,25 @@ def test_what_a_handler_of_ours_has_python_do_has_no_place_in_it() -> None:
     assert place_of(caught.value) is None
 
 
+async def test_of_a_group_what_was_raised_in_it_is_told() -> None:
+    """`ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)` tells whoever wrote a handler nothing."""
+
+    async def look() -> None:
+        raise ValueError("no such row")
+
+    async def handler() -> None:
+        async with asyncio.TaskGroup() as inner, asyncio.TaskGroup() as group:
+            group.create_task(look())
+            await inner.create_task(asyncio.sleep(0.01))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await contained(handler)
+    assert in_short(caught.value) == "ValueError: no such row"
+    told = place_of(caught.value)
+    assert told is not None
+    assert told.endswith(" in look")
+
+
 @pytest.mark.parametrize("raised", [SystemExit(1), GeneratorExit(), Odd(), asyncio.CancelledError()])
 async def test_what_is_no_exception_becomes_one(raised: BaseException) -> None:
     async def raises() -> None:
