@@ -1,9 +1,7 @@
 """The default ledger: one SQLite file, durable at each commit, never waited for by the event loop. URL `sqlite:PATH`.
 
-Writes go to the writer thread (`sqlite_writer`), reads to a thread of their own with a connection that cannot write,
-so that reading never waits for a sync. A few rows by their key are read on the spot, by another such connection: a
-thread would take ten times as long to be told of it. A ledger opened for reading only has no writer and takes no lock:
-`watch` and `ledger` look into a running peer's file with it.
+Writes go to the writer thread (`sqlite_writer`), reads to a thread of their own (`sqlite_reader`). A ledger opened for
+reading only has no writer and takes no lock: `watch` and `ledger` look into a running peer's file with it.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 """
@@ -13,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -39,8 +35,9 @@ from undersigned.ledger.base import (
 from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
-from undersigned.ledger.sqlite_file import HeadFile, Lock, bring_up_to_date, connect, create_empty, prepare, translated
+from undersigned.ledger.sqlite_file import HeadFile, Lock, bring_up_to_date, create_empty
 from undersigned.ledger.sqlite_group import Release, SeenChange, SignedHead, Write
+from undersigned.ledger.sqlite_reader import Reader
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen
 from undersigned.ledger.sqlite_writer import Writer
 from undersigned.transparency import InclusionProof, NodeSource, consistency_path, inclusion_path, root_at
@@ -133,19 +130,15 @@ class SqliteLedger:
         self._read_only = read_only
         self._beside = beside
         self._writer: Writer | None = None
-        self._pool = ThreadPoolExecutor(1, "undersigned-ledger-reads")
-        self._reader: sqlite3.Connection | None = None
-        self._near: sqlite3.Connection | None = None
-        """For `_glance`; used by the event loop's thread alone."""
-        self._closed = True
+        self._reader = Reader(path, self._damaged)
         self._ending: asyncio.Task[None] | None = None
         """What closing waits for, once it began."""
 
     async def open(self) -> None:
         """Open the file; must be done once, before anything else. See `open_sqlite` for what it raises."""
-        self._closed = False
+        self._reader.closed = False
         if self._read_only:
-            await self._read(lambda db: None)
+            await self._reader.read(lambda db: None)
             return
         writer = Writer(self._path, asyncio.get_running_loop(), beside=self._beside)
         writer.start()
@@ -161,7 +154,7 @@ class SqliteLedger:
     def ready(self) -> bool:
         """Whether the last attempt to write worked and no damage is known."""
         writer = self._writer
-        return not self._closed and writer is not None and writer.trouble is None and writer.damage is None
+        return not self._reader.closed and writer is not None and writer.trouble is None and writer.damage is None
 
     @property
     def counters(self) -> Counters:
@@ -171,8 +164,8 @@ class SqliteLedger:
     # writing
 
     def _submit(self, write: Write) -> asyncio.Future[Any]:
-        if self._closed or self._writer is None:
-            why = "closed" if self._closed else "open for reading only"
+        if self._reader.closed or self._writer is None:
+            why = "closed" if self._reader.closed else "open for reading only"
             raise LedgerUnavailable("store_unavailable", f"the ledger is {why}")
         if self._beside and isinstance(write, Commit | SignedHead | SeenChange):
             raise LedgerUnavailable("store_unavailable", "the ledger is open for booking on limits only")
@@ -200,66 +193,10 @@ class SqliteLedger:
 
     # reading
 
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        if self._closed:
-            raise LedgerUnavailable("store_unavailable", "the ledger is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._query, query)
-
-    async def _glance(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """As `_read`, for one statement that finds a few rows by their key, which sees one moment by itself.
-
-        Readers of a write-ahead log wait for nobody.
-        """
-        if self._closed:
-            raise LedgerUnavailable("store_unavailable", "the ledger is closed")
-        try:
-            if self._near is None:
-                self._near = self._connected()
-                self._near.execute("PRAGMA busy_timeout = 0")
-            return query(self._near)
-        except (sqlite3.Error, OSError, LedgerError):
-            # What is wrong, or only busy, the other thread finds out and says.
-            self._drop_near()
-            return await self._read(query)
-
-    def _connected(self) -> sqlite3.Connection:
-        reader = connect(self._path, writing=False)
-        try:
-            prepare(reader, self._path, writing=False)
-        except BaseException:
-            reader.close()
-            raise
-        return reader
-
-    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._reader is None:
-                self._reader = self._connected()
-            return _snapshot(self._reader, query)
-        except (sqlite3.Error, OSError) as exc:
-            # Opened anew for the next query, since this handle may never work again.
-            self._drop_reader()
-            raise self._noted(translated(exc, self._path)) from exc
-        except LedgerError as exc:
-            raise self._noted(exc)  # noqa: B904  (the same error)
-
-    def _noted(self, error: LedgerError) -> LedgerError:
+    def _damaged(self, error: LedgerError) -> None:
         """Damage that a reader finds ends the writing too: nothing is signed from a damaged ledger."""
         if error.code == "store_corrupt" and self._writer is not None:
             self._writer.damage = error
-        return error
-
-    def _drop_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            with suppress(sqlite3.Error):
-                reader.close()
-
-    def _drop_near(self) -> None:
-        near, self._near = self._near, None
-        if near is not None:
-            with suppress(sqlite3.Error):
-                near.close()
 
     async def rows(self, engagement: str, since: int = 0, *, verify: bool = True) -> tuple[Row, ...]:
         """See `Ledger.rows`."""
@@ -273,7 +210,7 @@ class SqliteLedger:
                 self._verify(db, engagement, since, chained)
             return tuple(row for row, _ in chained)
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     @staticmethod
     def _verify(db: sqlite3.Connection, engagement: str, since: int, chained: list[tuple[Row, bytes]]) -> None:
@@ -294,7 +231,7 @@ class SqliteLedger:
     async def summaries(self, live_only: bool = False) -> tuple[Summary, ...]:
         """See `Ledger.summaries`."""
         sql = _LIVE if live_only else _ALL
-        return await self._read(lambda db: tuple(_summary(row[0]) for row in db.execute(sql)))
+        return await self._reader.read(lambda db: tuple(_summary(row[0]) for row in db.execute(sql)))
 
     async def summary(self, engagement: str) -> Summary | None:
         """See `Ledger.summary`."""
@@ -303,7 +240,7 @@ class SqliteLedger:
             found = db.execute("SELECT summary FROM engagement WHERE name = ?", (engagement,)).fetchone()
             return _summary(found[0]) if found else None
 
-        return await self._glance(query)
+        return await self._reader.glance(query)
 
     async def withdrawal(self, digest: Digest) -> Row | None:
         """See `Ledger.withdrawal`."""
@@ -316,7 +253,7 @@ class SqliteLedger:
             found = db.execute(sql, (digest,)).fetchone()
             return Row(*found[:-1]) if found else None
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def outbox(self, engagement: str) -> tuple[Row, ...]:
         """See `Ledger.outbox`."""
@@ -326,12 +263,12 @@ class SqliteLedger:
             listed = msgspec.json.decode(found[0], type=Outbox) if found else ()
             return tuple(_waiting(db, engagement, place, digest) for place, digest in listed)
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def effects(self, engagement: str) -> frozenset[str]:
         """See `Ledger.effects`."""
         sql = "SELECT key FROM effect JOIN engagement e ON e.id = effect.engagement WHERE e.name = ?"
-        return await self._read(lambda db: frozenset(row[0] for row in db.execute(sql, (engagement,))))
+        return await self._reader.read(lambda db: frozenset(row[0] for row in db.execute(sql, (engagement,))))
 
     async def blob(self, digest: Digest) -> bytes | None:
         """See `Ledger.blob`."""
@@ -340,7 +277,7 @@ class SqliteLedger:
             found = db.execute("SELECT raw FROM blob WHERE digest = ?", (digest,)).fetchone()
             return _intact(digest, found[0]) if found else None
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def evidence(self, engagement: str) -> tuple[Blob, ...]:
         """See `Ledger.evidence`."""
@@ -353,7 +290,7 @@ class SqliteLedger:
             )
             return tuple(Blob(digest, _intact(digest, raw), kind, name) for digest, raw, kind, name in found)
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def usage(self, contract: str, now: Instant | None = None) -> Mapping[str, Amount]:
         """See `Ledger.usage`."""
@@ -363,7 +300,7 @@ class SqliteLedger:
             totals = {key: (used, held) for key, used, held in found}
             return limits.counted(totals, SqliteBook(db).lapsed(contract, now) if now else ())
 
-        return await (self._read(query) if now else self._glance(query))
+        return await (self._reader.read(query) if now else self._reader.glance(query))
 
     async def last_at(self) -> Instant | None:
         """See `Ledger.last_at`."""
@@ -374,11 +311,12 @@ class SqliteLedger:
             booked = SqliteBook(db).last_at()
             return max([*(row or ()), *(() if booked is None else (booked,))], default=None)
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def open_reservations(self, contract: str, prefix: str = "") -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""
-        return await self._read(lambda db: tuple(entry.reservation for entry in SqliteBook(db).open(contract, prefix)))
+        found = await self._reader.read(lambda db: tuple(SqliteBook(db).open(contract, prefix)))
+        return tuple(entry.reservation for entry in found)
 
     def _head(self) -> Head | None:
         """The writer's head of the tree, unless something is wrong with the file; then it has to be read."""
@@ -402,18 +340,18 @@ class SqliteLedger:
     async def tree_size(self) -> int:
         """See `Ledger.tree_size`."""
         head = self._head()
-        return head.size if head is not None else await self._read(_tree_size)
+        return head.size if head is not None else await self._reader.read(_tree_size)
 
     async def secret(self) -> bytes:
         """See `Ledger.secret`."""
-        return await self._read(lambda db: db.execute("SELECT secret FROM tree").fetchone()[0])
+        return await self._reader.read(lambda db: db.execute("SELECT secret FROM tree").fetchone()[0])
 
     async def root(self, size: int | None = None) -> bytes:
         """See `Ledger.root`."""
         head = self._head()
         if head is not None and size in (None, head.size):
             return head.root
-        return await self._glance(lambda db: root_at(_size(db, size, head), self._nodes(db)))
+        return await self._reader.glance(lambda db: root_at(_size(db, size, head), self._nodes(db)))
 
     async def head(self) -> Head:
         """See `Ledger.head`."""
@@ -422,12 +360,12 @@ class SqliteLedger:
             size = _tree_size(db)
             return Head(size, root_at(size, node_source(db)))
 
-        return self._head() or await self._read(query)
+        return self._head() or await self._reader.read(query)
 
     async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
         """See `Ledger.leaves`."""
         sql = "SELECT data FROM leaf WHERE id >= ? AND id < ? ORDER BY id"
-        return await self._read(lambda db: tuple(row[0] for row in db.execute(sql, (start, start + count))))
+        return await self._reader.read(lambda db: tuple(row[0] for row in db.execute(sql, (start, start + count))))
 
     async def nodes(self, level: int, start: int, count: int) -> tuple[bytes, ...]:
         """See `Ledger.nodes`."""
@@ -439,7 +377,7 @@ class SqliteLedger:
             node, complete = node_source(db), _tree_size(db) >> level
             return tuple(node(level, place) for place in range(start, min(start + count, complete)))
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def index_of(self, engagement: EngagementId, leaf_hash: bytes) -> int | None:
         """See `Ledger.index_of`."""
@@ -448,7 +386,7 @@ class SqliteLedger:
             id = db.execute("SELECT id FROM engagement WHERE name = ?", (engagement,)).fetchone()
             return find_leaf(db, id[0], leaf_hash) if id else None
 
-        return await self._glance(query)
+        return await self._reader.glance(query)
 
     async def inclusion(self, index: int, size: int | None = None) -> InclusionProof:
         """See `Ledger.inclusion`."""
@@ -458,7 +396,7 @@ class SqliteLedger:
             path = inclusion_path(index, total, node)
             return InclusionProof.of(node(0, index), index, total, path)
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
         """See `Ledger.consistency`."""
@@ -467,15 +405,15 @@ class SqliteLedger:
             total = _size(db, size, self._head())
             return consistency_path(old, total, self._nodes(db)) if old else ()
 
-        return await self._glance(query)  # of all moments the same: a complete node never changes
+        return await self._reader.glance(query)  # of all moments the same: a complete node never changes
 
     async def checkpoint(self) -> str | None:
         """See `Ledger.checkpoint`."""
-        return await self._read(lambda db: db.execute("SELECT checkpoint FROM tree").fetchone()[0])
+        return await self._reader.read(lambda db: db.execute("SELECT checkpoint FROM tree").fetchone()[0])
 
     async def seen(self, log: Did) -> Seen | None:
         """See `Ledger.seen`."""
-        return await self._glance(lambda db: read_seen(db, log))
+        return await self._reader.glance(lambda db: read_seen(db, log))
 
     async def logs_seen(self) -> tuple[tuple[Did, Seen], ...]:
         """See `Ledger.logs_seen`."""
@@ -484,7 +422,7 @@ class SqliteLedger:
             found = [(log, read_seen(db, log)) for (log,) in db.execute("SELECT log FROM seen_log ORDER BY log")]
             return tuple((log, seen) for log, seen in found if seen is not None)
 
-        return await self._read(query)
+        return await self._reader.read(query)
 
     async def update_seen(self, log: Did, change: Callable[[Seen | None], Seen]) -> None:
         """See `Ledger.update_seen`."""
@@ -493,7 +431,7 @@ class SqliteLedger:
     async def check(self) -> CheckReport:
         """See `Ledger.check`."""
         head = HeadFile(self._path.with_name(self._path.name + ".head"))
-        report = await self._read(lambda db: check_database(db, head.read()))
+        report = await self._reader.read(lambda db: check_database(db, head.read()))
         if report.defects and self._writer is not None:
             first = report.defects[0]
             self._writer.damage = LedgerError(first.code, f"{first.where}: {first.detail}")
@@ -501,30 +439,19 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """See `Ledger.close`."""
-        if not self._closed:
-            self._closed = True
-            self._drop_near()
+        if not self._reader.closed:
+            self._reader.closed = True
             self._ending = asyncio.create_task(self._end())
         if self._ending is not None:
             await asyncio.shield(self._ending)  # it ends, though who waits is cancelled; who closes it then waits again
 
     async def _end(self) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._drop_reader)
+            await self._reader.close()
         finally:
-            self._pool.shutdown(wait=False)
             if self._writer is not None:
                 self._writer.stop()  # the last connection, for it writes the log back into the database
                 await asyncio.shield(self._writer.stopped)
-
-
-def _snapshot(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
-    """What `query` gives; all that it reads is of one moment."""
-    db.execute("BEGIN")
-    try:
-        return query(db)
-    finally:
-        db.execute("COMMIT")
 
 
 def _summary(data: bytes) -> Summary:

@@ -118,7 +118,7 @@ async def test_who_is_cancelled_while_it_closes_takes_the_end_from_nobody(
     await ledger.open()
     await ledger.summaries()
     if busy == "reader":
-        ledger._pool.submit(go_on.wait, 30)
+        ledger._reader._pool.submit(go_on.wait, 30)
     else:
         really = sqlite_writer.Writer._drop
         monkeypatch.setattr(sqlite_writer.Writer, "_drop", lambda self: (go_on.wait(30), really(self)))
@@ -132,7 +132,7 @@ async def test_who_is_cancelled_while_it_closes_takes_the_end_from_nobody(
     assert not again.done()
     go_on.set()
     await again
-    assert ledger._reader is None
+    assert ledger._reader._reader is None
     assert not path.with_name(f"{path.name}-wal").exists(), "whoever copies the file copies all of it"
     opened = SqliteLedger(path)
     await opened.open()
