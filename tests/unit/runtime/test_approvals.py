@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, waits
@@ -17,8 +18,9 @@ from undersigned.encoding import Instant, shift
 from undersigned.errors import ConfigurationError, CredentialError
 from undersigned.messages import Offer, Receipt, Waiting, Withdraw
 from undersigned.runtime import Home, load_approvers, waiting_terms
+from undersigned.runtime.negotiation.beliefs import Beliefs
 from undersigned.runtime.negotiation.meeting import Meeting
-from undersigned.trust import terms_digest
+from undersigned.trust import Authority, terms_digest
 
 Worlds = Callable[..., World]
 OF = {"hirer": 0, "provider": 1}
@@ -120,6 +122,43 @@ def test_a_list_that_is_away_for_a_while_ends_nothing_that_people_are_asked_abou
         says(node, ALICE, about=about)
         world.settle(20)
         assert not {"withdrawn"} & set(ended(world, hire.id))
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+    assert asked(node, hire.id) == 1
+
+
+@pytest.mark.parametrize("who", ["hirer", "provider"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_registry_that_is_away_for_a_while_ends_nothing_that_people_are_asked_about(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, who: str, restarted: bool
+) -> None:
+    """HIRE-APR-05, HIRE-REG-04: that nobody says who may issue what was shown is a no, and no last one."""
+    world = worlds(**{who: ASKS})
+    hire = world.begin()
+    node = world.nodes[OF[who]]
+    about = waits(node).about
+    knows = Beliefs._answer
+
+    async def away(*_: object) -> bool:
+        return True
+
+    def nobody(*given: Any, **how: Any) -> Any:
+        found = knows(*given, **how)
+        return replace(found, verdict="no", paths=()) if isinstance(found, Authority) else found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Beliefs, "consult", away)
+        patch.setattr(Beliefs, "_answer", nobody)
+        node.meeting.beliefs.asks_registries = True
+        if restarted:
+            node = world.restart(node)
+            node.meeting.beliefs.asks_registries = True
+            world.reconnect()
+            world.settle(20)
+        says(node, ALICE, about=about)
+        world.settle(20)
+        assert not {"withdrawn"} & set(ended(world, hire.id))
+    node.meeting.beliefs._forget()  # as when a registry answers something new
     world.settle(LONG)
     assert ended(world, hire.id) == ("closed", "closed")
     assert asked(node, hire.id) == 1

@@ -122,11 +122,7 @@ class HirerSide:
                     await agent.renewals.take(engagement, shown)
                     return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
                 terms = agent.approvals.put(conversation, engagement) or self._terms(conversation, order)
-                decision = await agent.meeting.evaluate(engagement, shown, terms)
-                if decision.outcome == "deny":
-                    return declined(decision)
-                if decision.outcome == "ask":
-                    await agent.approvals.require(conversation, engagement, terms, decision)
+                decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
                 await agent.renewals.take(engagement, shown)
                 return await self._offer(conversation, engagement, order, terms, decision)
             case "offered-by-provider":
