@@ -12,10 +12,11 @@ from vector_journals import ORDER
 from vector_packs import provider_log
 from vector_parts import Vector, signers
 
-from undersigned.credentials import build_status_list, own_context, status_entry
-from undersigned.encoding import JsonObject, canonicalize, digest_bytes, shift
+from undersigned.credentials import build_status_list, own_context, read_credential, status_entry
+from undersigned.encoding import JsonObject, canonicalize, digest_bytes, from_struct, shift
 from undersigned.evidence import write_pack
 from undersigned.messages import Delivery
+from undersigned.trust import edge_of
 
 __all__ = ["verdict_vectors"]
 
@@ -84,7 +85,6 @@ def verdict_vectors() -> Iterator[Vector]:
         "says": "equivocation",
         "source": "did:example:root",
         "target": PROVIDER.did,
-        "weight": "1",
     }
     yield vector(
         "accused",
@@ -108,7 +108,8 @@ def verdict_vectors() -> Iterator[Vector]:
     before, after = _list(-90 * 1440), _list(-60 * 1440)
 
     def listed(name: str, says: str, outcome: str, *codes: str, **given: Any) -> Vector:
-        return vector(f"status-{name}", says, outcome, *codes, links=[link], **given)
+        given |= {"links": [link], "edges": [_edge(link)], "anchors": [{"issuer": ROOT.did}]}
+        return vector(f"status-{name}", says, outcome, *codes, **given)
 
     asks, no = "status status_last_known", "status revoked"
     seen = [_seen(before)]
@@ -116,7 +117,11 @@ def verdict_vectors() -> Iterator[Vector]:
     yield listed("revoked", "a list that is there says withdrawn", "deny", no, lists=[_had(revoked)], known=seen)
     yield listed("not-there", "no list, now or before", "deny", "status status_unavailable")
     other = _list(-1, purpose="suspension")
-    yield listed("other", "a list of another purpose", "deny", "status status_invalid", lists=[_had(other)])
+    unlike = "status status_invalid"
+    yield listed("other", "a list of another purpose", "deny", unlike, lists=[_had(other)])
+    yield listed("other-in-its-place", "the same, where one is known", "deny", unlike, lists=[_had(other)], known=seen)
+    once = [_seen(_list(-90 * 1440, purpose="suspension"))]
+    yield listed("other-last-known", "the last one known is of another purpose", "deny", unlike, known=once)
     yield listed(
         "last-known", "no list now; one of before, shown by others", "ask", asks, known=seen, as_of=_made(before)
     )
@@ -183,16 +188,22 @@ def _pack(names: tuple[str, ...], **log: Any) -> bytes:
 
 
 def _link() -> JsonObject:
-    """A credential of the chain, whose issuer may have withdrawn it."""
+    """The one link of the chain by which the signer is entitled, which its issuer may have withdrawn."""
     document: dict[str, Any] = {
         "@context": own_context(),
-        "type": ["VerifiableCredential", "EndorsementCredential"],
+        "type": ["VerifiableCredential", "AttestationAuthorityCredential"],
         "issuer": ROOT.did,
         "validFrom": "2026-01-01T00:00:00Z",
-        "credentialSubject": {"id": PROVIDER.did, "capability": "sbom"},
+        "credentialSubject": {"id": PROVIDER.did, "mayAttest": "sbom", "depth": 0},
         "credentialStatus": status_entry(URL, PLACE),
     }
     return proof_on(document, ROOT, "2026-01-01T00:00:00Z", "assertionMethod")
+
+
+def _edge(link: JsonObject) -> JsonObject:
+    """What the link says, as the trust graph has it."""
+    edge = from_struct(edge_of(read_credential(link)))
+    return {name: value for name, value in edge.items() if name != "weight"}
 
 
 def _list(minutes: int, *places: int, purpose: str = "revocation") -> JsonObject:
