@@ -11,12 +11,7 @@ from typing import Any
 from pack_cases import ONE, TWO, WEB, Case, changed_somewhere, spoiled_ones, web_document, withheld
 from packs import Hire
 from parties import P256_ORDER, Party, neutral_signature
-from undersigned.credentials import (
-    build_presentation,
-    build_status_list,
-    enveloped_credential,
-    enveloped_presentation,
-)
+from undersigned.credentials import build_presentation, build_status_list, enveloped_credential, enveloped_presentation
 from undersigned.encoding import (
     JsonObject,
     base64url_decode,

@@ -19,13 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from undersigned import HireResult, Job, Peer, Reviewed, create_home, issue_membership
-from undersigned.credentials import (
-    AccreditedBy,
-    Authority,
-    answers,
-    read_credential,
-    verify_credential,
-)
+from undersigned.credentials import AccreditedBy, Authority, answers, read_credential, verify_credential
 from undersigned.daemon import needed_text
 from undersigned.encoding import Did, JsonObject, canonicalize, decode_json
 from undersigned.errors import PolicyError, UndersignedError

@@ -27,21 +27,8 @@ from example_parties import (
     statement,
 )
 
-from undersigned.attestation import (
-    ActionTaken,
-    UsageLine,
-    accepted,
-    make_statement,
-    work,
-)
-from undersigned.encoding import (
-    base64url_encode,
-    digest_bytes,
-    digest_from_hex,
-    digest_of,
-    multibase_encode,
-    shift,
-)
+from undersigned.attestation import ActionTaken, UsageLine, accepted, make_statement, work
+from undersigned.encoding import base64url_encode, digest_bytes, digest_from_hex, digest_of, multibase_encode, shift
 from undersigned.messages import (
     Acceptance,
     Artifact,
@@ -81,11 +68,7 @@ from undersigned.messages import (
     Withdraw,
 )
 from undersigned.scope import sketch
-from undersigned.transparency import (
-    contract_leaf,
-    leaf_digest,
-    node_hash,
-)
+from undersigned.transparency import contract_leaf, leaf_digest, node_hash
 
 GONE = object()
 """In place of a value: the member is left out."""

@@ -15,15 +15,7 @@ from msgspec import convert, to_builtins
 from msgspec.structs import replace
 from nacl.signing import SigningKey
 
-from undersigned.attestation import (
-    PAYLOAD_TYPE,
-    Predicate,
-    envelope,
-    make_statement,
-    pae,
-    provenance,
-    refusal,
-)
+from undersigned.attestation import PAYLOAD_TYPE, Predicate, envelope, make_statement, pae, provenance, refusal
 from undersigned.contract import (
     ContractDocument,
     Criterion,
@@ -53,23 +45,10 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.keys import public_key_from_raw
-from undersigned.messages import (
-    Message,
-    Task,
-    VerifiedMessage,
-    draft,
-    engagement_id,
-)
+from undersigned.messages import Message, Task, VerifiedMessage, draft, engagement_id
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.scope import Action, Grant, Limit, Scope, compile_scope
-from undersigned.transparency import (
-    Frontier,
-    checkpoint_text,
-    cosigned_note,
-    cosigned_text,
-    leaf_hash,
-    signed_note,
-)
+from undersigned.transparency import Frontier, checkpoint_text, cosigned_note, cosigned_text, leaf_hash, signed_note
 
 BEGIN = "2026-11-24T09:00:00Z"
 SUITE = "eddsa-jcs-2022"

@@ -8,12 +8,7 @@ from typing import Any
 from example_parties import HIRER, PROVIDER, Party
 from vector_parts import Vector, changed, content_of, intermediates, signers
 
-from undersigned.credentials import (
-    build_linkage,
-    credential_config,
-    credential_jwt,
-    did_configuration,
-)
+from undersigned.credentials import build_linkage, credential_config, credential_jwt, did_configuration
 from undersigned.did import make_document
 from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.keys import public_key_from_multikey

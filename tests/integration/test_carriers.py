@@ -28,18 +28,7 @@ from undersigned.cli.telling import event_line
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError, PolicyError, TransportError, UndersignedError
 from undersigned.runtime import Home
-from undersigned.testing import (
-    Break,
-    Carried,
-    Carrier,
-    HurriedClock,
-    Queue,
-    Rewriter,
-    Session,
-    Wire,
-    WireFaults,
-    hurry,
-)
+from undersigned.testing import Break, Carried, Carrier, HurriedClock, Queue, Rewriter, Session, Wire, WireFaults, hurry
 
 pytestmark = pytest.mark.timeout(90)
 

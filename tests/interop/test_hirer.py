@@ -23,17 +23,7 @@ from interop.worlds import QUICK, adapter
 from support import ROOT
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
-from undersigned.interop import (
-    Failure,
-    Limits,
-    Silent,
-    Stage,
-    Subject,
-    bearing,
-    chosen,
-    faulty_wire,
-    play_all,
-)
+from undersigned.interop import Failure, Limits, Silent, Stage, Subject, bearing, chosen, faulty_wire, play_all
 from undersigned.runtime import create_home, issue_membership
 from undersigned.runtime.agent import intake
 from undersigned.testing import GUILD, Actor

@@ -25,14 +25,7 @@ from proofs import (
     lookup,
     replaced,
 )
-from undersigned.encoding import (
-    base58_encode,
-    canonicalize,
-    digest_of,
-    multibase_decode,
-    multibase_encode,
-    shift,
-)
+from undersigned.encoding import base58_encode, canonicalize, digest_of, multibase_decode, multibase_encode, shift
 from undersigned.errors import FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey, public_key_from_raw
 from undersigned.proof import (

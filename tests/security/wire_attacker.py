@@ -19,24 +19,10 @@ from structlog.testing import capture_logs
 from integration.hires import until
 from security.wire_world import Kept, World
 from undersigned import testing
-from undersigned.contract import (
-    Criterion,
-    Deadlines,
-    Deliverable,
-    Price,
-    Task,
-    Terms,
-    draft_terms,
-)
+from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, draft_terms
 from undersigned.encoding import Digest, canonicalize, digest_bytes, from_struct, shift
 from undersigned.errors import CODES, Closed
-from undersigned.messages import (
-    Message,
-    VerifiedMessage,
-    decode_message,
-    engagement_id,
-    recorded_message,
-)
+from undersigned.messages import Message, VerifiedMessage, decode_message, engagement_id, recorded_message
 from undersigned.protocol import Sent
 from undersigned.scope import Grant, Limit, Scope
 from undersigned.testing import (

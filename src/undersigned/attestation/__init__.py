@@ -1,13 +1,6 @@
 """What a provider made and how, in signed statements, and the verdict on it."""
 
-from undersigned.attestation.dsse import (
-    PAYLOAD_TYPE,
-    Envelope,
-    VerifiedPayload,
-    envelope,
-    pae,
-    verify_envelope,
-)
+from undersigned.attestation.dsse import PAYLOAD_TYPE, Envelope, VerifiedPayload, envelope, pae, verify_envelope
 from undersigned.attestation.foreign import (
     BuiltBy,
     ForeignProvenance,

@@ -22,15 +22,7 @@ from typing import Any, Final, NamedTuple, cast
 import http_sf
 import msgspec
 
-from undersigned.encoding import (
-    DIGEST_PATTERN,
-    DidUrl,
-    Digest,
-    Instant,
-    base64_encode,
-    format_instant,
-    parse_instant,
-)
+from undersigned.encoding import DIGEST_PATTERN, DidUrl, Digest, Instant, base64_encode, format_instant, parse_instant
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import PublicKey
 

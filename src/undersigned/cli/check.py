@@ -15,28 +15,11 @@ from click.core import ParameterSource
 from undersigned.credentials import MEMBERSHIP, read_presentation
 from undersigned.daemon import Peer, unresolved
 from undersigned.encoding import Did
-from undersigned.errors import (
-    ConfigurationError,
-    UndersignedError,
-)
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.messages import Presentation, Withdraw
-from undersigned.runtime import (
-    Conversation,
-    DomainLink,
-    checked_name,
-    domain_links,
-    hire_order,
-)
+from undersigned.runtime import Conversation, DomainLink, checked_name, domain_links, hire_order
 
-from .options import (
-    AT_OPTION,
-    DOCUMENTS_OPTION,
-    VERBOSE_OPTION,
-    WAIT_OPTION,
-    open_peer,
-    quiet_logs,
-    running,
-)
+from .options import AT_OPTION, DOCUMENTS_OPTION, VERBOSE_OPTION, WAIT_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, meeting, plain
 from .reaching import checked_peer, hint_at, tell_if_not_reached
 from .telling import domain_lines, goes_on

@@ -37,9 +37,7 @@ from undersigned.interop import (
     verdict,
     write_reports,
 )
-from undersigned.interop import (
-    transcript as transcript_of,
-)
+from undersigned.interop import transcript as transcript_of
 from undersigned.protocol import Role
 from undersigned.runtime import SystemClock, checked_url, parse_price, read_file, sign_record
 from undersigned.testing import GUILD

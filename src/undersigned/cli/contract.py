@@ -20,21 +20,9 @@ from msgspec.structs import replace
 from undersigned.encoding import from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from undersigned.ledger import surely_unwritten
-from undersigned.messages import (
-    CANCEL_REASONS,
-    CAUSES,
-    SUSPEND_REASONS,
-)
+from undersigned.messages import CANCEL_REASONS, CAUSES, SUSPEND_REASONS
 from undersigned.protocol import ENDED
-from undersigned.runtime import (
-    Answered,
-    ContractOrder,
-    Home,
-    leave_order,
-    parse_price,
-    read_document,
-    take_back,
-)
+from undersigned.runtime import Answered, ContractOrder, Home, leave_order, parse_price, read_document, take_back
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup

@@ -17,16 +17,7 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Digest, from_struct
 from undersigned.errors import ConfigurationError, LedgerUnavailable
-from undersigned.messages import (
-    Artifact,
-    Closing,
-    Delivery,
-    Dispute,
-    Message,
-    Offer,
-    Ruling,
-    recorded_message,
-)
+from undersigned.messages import Artifact, Closing, Delivery, Dispute, Message, Offer, Ruling, recorded_message
 from undersigned.protocol import ENDED, HIRER, Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Home,

@@ -14,20 +14,9 @@ import click
 from undersigned.contract import MAX_REWORKS, PAYMENTS, Milestone, Settlement, check_milestones, read_payment
 from undersigned.daemon import HireResult, Peer, needed_text
 from undersigned.encoding import EngagementId, compare_amounts, from_struct, to_struct
-from undersigned.errors import (
-    ConfigurationError,
-    FormatError,
-    UndersignedError,
-)
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.messages import Need
-from undersigned.runtime import (
-    SBOM_FORMATS,
-    TASKS,
-    checked_demands,
-    checked_name,
-    parse_price,
-    why,
-)
+from undersigned.runtime import SBOM_FORMATS, TASKS, checked_demands, checked_name, parse_price, why
 
 from .delivered import Failed, Written, not_written, write_artifacts
 from .options import (

@@ -7,21 +7,11 @@ import asyncio
 from undersigned.daemon import Peer
 from undersigned.did import is_derived
 from undersigned.encoding import Did
-from undersigned.errors import (
-    CODES,
-    ConfigurationError,
-    CredentialError,
-    UndersignedError,
-)
+from undersigned.errors import CODES, ConfigurationError, CredentialError, UndersignedError
 from undersigned.proof import MAX_SKEW_SECONDS
-from undersigned.runtime import (
-    Home,
-    checked_url,
-)
+from undersigned.runtime import Home, checked_url
 
-from .options import (
-    checked_did,
-)
+from .options import checked_did
 from .output import Out, plain
 from .telling import held_clock
 

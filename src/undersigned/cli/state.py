@@ -30,17 +30,7 @@ from undersigned.runtime import (
 )
 
 from .listing import CommandGroup
-from .output import (
-    HOME_OPTION,
-    JSON_OPTION,
-    Out,
-    command,
-    engagement_named,
-    home_path,
-    plain,
-    reading,
-    typed,
-)
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, home_path, plain, reading, typed
 
 __all__ = ["init", "keys", "ledger"]
 

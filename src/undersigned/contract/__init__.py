@@ -1,18 +1,7 @@
 """The contract: its document and terms, who signed what, and whether it stands alone."""
 
-from undersigned.contract.build import (
-    build_amendment,
-    build_document,
-    build_release,
-    draft_terms,
-    rebase,
-    same_terms,
-)
-from undersigned.contract.card import (
-    contract_card,
-    plain,
-    terms_card,
-)
+from undersigned.contract.build import build_amendment, build_document, build_release, draft_terms, rebase, same_terms
+from undersigned.contract.card import contract_card, plain, terms_card
 from undersigned.contract.check import (
     MAX_DOCUMENT_BYTES,
     DocumentName,

@@ -34,14 +34,7 @@ from undersigned.credentials.issue import (
     presentation_jwt,
     read_unsigned,
 )
-from undersigned.credentials.jws import (
-    CREDENTIAL_JWT,
-    LIST_JWT,
-    PRESENTATION_JWT,
-    DraftJws,
-    Jws,
-    JwsKind,
-)
+from undersigned.credentials.jws import CREDENTIAL_JWT, LIST_JWT, PRESENTATION_JWT, DraftJws, Jws, JwsKind
 from undersigned.credentials.linkage import (
     MAX_CONFIGURATION_BYTES,
     build_linkage,

@@ -22,14 +22,7 @@ from msgspec import Struct
 from undersigned.credentials.jws import LIST_JWT
 from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential, whole_number
 from undersigned.did import DidDocument
-from undersigned.encoding import (
-    Did,
-    Digest,
-    Instant,
-    JsonObject,
-    multibase_decode,
-    multibase_encode,
-)
+from undersigned.encoding import Did, Digest, Instant, JsonObject, multibase_decode, multibase_encode
 from undersigned.errors import CredentialError, FormatError
 
 __all__ = [

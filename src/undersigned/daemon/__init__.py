@@ -6,13 +6,7 @@ from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, Signed, T
 from undersigned.daemon.gate_proxy import GateProxy
 from undersigned.daemon.gate_remote import RemoteDesk
 from undersigned.daemon.gating import Gatekeeper, RequestGate
-from undersigned.daemon.listener import (
-    ArtifactRequest,
-    ArtifactResponse,
-    Document,
-    ListenerLimits,
-    PublicListener,
-)
+from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from undersigned.daemon.mcp_http import HttpGate
 from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams

@@ -36,13 +36,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from undersigned.errors import (
-    ConfigurationError,
-    FormatError,
-    TimedOut,
-    TransportError,
-    UndersignedError,
-)
+from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
 
 from .door import problem_response
 from .gate_answers import OWN_FIELDS, sign_response

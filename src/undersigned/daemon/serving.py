@@ -27,17 +27,7 @@ from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Start
-from undersigned.runtime import (
-    ARTIFACT_READ,
-    SMALL_BYTES,
-    Agent,
-    Body,
-    Conversation,
-    Fields,
-    Meter,
-    Sent,
-    bytes_limits,
-)
+from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Agent, Body, Conversation, Fields, Meter, Sent, bytes_limits
 from undersigned.scope import Action, Scope
 from undersigned.transport import Budget, Identity
 

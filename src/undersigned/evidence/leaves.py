@@ -18,14 +18,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from undersigned.contract import countersigned
-from undersigned.encoding import (
-    Digest,
-    base64url_decode,
-    canonicalize,
-    decode_json,
-    digest_bytes,
-    to_struct,
-)
+from undersigned.encoding import Digest, base64url_decode, canonicalize, decode_json, digest_bytes, to_struct
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.evidence.case import Case, invalid, pack_of, signs_notes
 from undersigned.evidence.pack import MANIFEST_LIMITS, Pack

@@ -35,27 +35,14 @@ from undersigned.encoding import (
 )
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.books import books_of
-from undersigned.evidence.case import (
-    Case,
-    assertion_keys,
-    engagement_of,
-    invalid,
-    pack_of,
-    sealing_keys,
-)
+from undersigned.evidence.case import Case, assertion_keys, engagement_of, invalid, pack_of, sealing_keys
 from undersigned.evidence.chain import Checked, check_above, check_below
 from undersigned.evidence.changes import check_changes
 from undersigned.evidence.credentials import check_credentials
 from undersigned.evidence.deliveries import check_acceptance, check_statements
 from undersigned.evidence.leaves import check_decisions
 from undersigned.evidence.logs import check_logs
-from undersigned.evidence.pack import (
-    CONTRACT,
-    KINDS,
-    Transcribed,
-    read_pack,
-    sealed_contract,
-)
+from undersigned.evidence.pack import CONTRACT, KINDS, Transcribed, read_pack, sealed_contract
 from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
 from undersigned.messages import VerifiedMessage, verify_message

@@ -67,11 +67,7 @@ from undersigned.messages.reasons import (
     SuspendReason,
 )
 from undersigned.messages.registry import MESSAGE_TYPES
-from undersigned.messages.signed import (
-    SignedMessage,
-    VerifiedMessage,
-    engagement_id,
-)
+from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
 from undersigned.messages.verify import problem_code_told, problem_path_told, verify_message
 
 __all__ = [

@@ -15,14 +15,7 @@ from undersigned.errors import ProofError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
 from undersigned.proof.cryptosuite import Document
-from undersigned.proof.data_integrity import (
-    KeyLookup,
-    Registry,
-    proofs_of,
-    secured,
-    verify_options,
-    verify_signature,
-)
+from undersigned.proof.data_integrity import KeyLookup, Registry, proofs_of, secured, verify_options, verify_signature
 from undersigned.proof.options import check_options, previous_proofs
 from undersigned.proof.suites import CRYPTOSUITES
 

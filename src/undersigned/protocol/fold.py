@@ -16,16 +16,7 @@ from msgspec.structs import replace
 
 from undersigned.encoding import Digest, Instant
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
-from undersigned.messages import (
-    MESSAGE_TYPES,
-    Closing,
-    Message,
-    Problem,
-    Progress,
-    Receipt,
-    Review,
-    VerifiedMessage,
-)
+from undersigned.messages import MESSAGE_TYPES, Closing, Message, Problem, Progress, Receipt, Review, VerifiedMessage
 from undersigned.protocol.case import Case, Refused, knows
 from undersigned.protocol.engagement import Child, Contract, Engagement, Pause
 from undersigned.protocol.entries import Entry, Noted, Received, Sent

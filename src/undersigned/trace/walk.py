@@ -13,13 +13,7 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from undersigned.attestation import (
-    ActionTaken,
-    ProvenancePredicate,
-    RefusalPredicate,
-    VerifiedStatement,
-    WorkPredicate,
-)
+from undersigned.attestation import ActionTaken, ProvenancePredicate, RefusalPredicate, VerifiedStatement, WorkPredicate
 from undersigned.contract import Parent, read_parents
 from undersigned.credentials import Credential, read_presentation, verify_issued
 from undersigned.did import DidDocument, document_from, is_derived

@@ -26,15 +26,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from undersigned.contract import Price, Terms
-from undersigned.encoding import (
-    Amount,
-    Did,
-    Digest,
-    Duration,
-    compare_amounts,
-    digest_bytes,
-    to_struct,
-)
+from undersigned.encoding import Amount, Did, Digest, Duration, compare_amounts, digest_bytes, to_struct
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.cedar import CedarPolicy, read_cedar
 from undersigned.trust.edge import MAX_DEPTH

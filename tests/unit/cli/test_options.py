@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undersigned.cli.options import (
-    checked_did,
-    new_file,
-    parse_allow,
-    read_inputs,
-    read_scope_options,
-)
+from undersigned.cli.options import checked_did, new_file, parse_allow, read_inputs, read_scope_options
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import checked_url
 from undersigned.scope import Grant, Limit, Scope

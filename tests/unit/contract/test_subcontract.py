@@ -7,19 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from contracts import (
-    DEADLINES,
-    HIRER,
-    PROOF_ID,
-    PROVIDER,
-    STRANGER,
-    SUITE,
-    acceptance,
-    accepted,
-    document,
-    seal,
-    terms,
-)
+from contracts import DEADLINES, HIRER, PROOF_ID, PROVIDER, STRANGER, SUITE, acceptance, accepted, document, seal, terms
 from parties import NOW, Party, keys_of
 from undersigned.contract import (
     DataHandling,

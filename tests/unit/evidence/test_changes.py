@@ -12,15 +12,7 @@ from undersigned.errors import ContractError, ProofError
 from undersigned.evidence import Report, verify_pack
 from undersigned.messages import Acceptance, Offer, Seal
 from undersigned.protocol import Received, Sent
-from undersigned.testing import (
-    ARBITER,
-    acceptance,
-    closing,
-    dispute,
-    release,
-    ruling,
-    seal,
-)
+from undersigned.testing import ARBITER, acceptance, closing, dispute, release, ruling, seal
 
 LATER = "2030-01-01T00:00:00Z"
 

@@ -14,13 +14,7 @@ from nacl.signing import SigningKey
 
 from undersigned.encoding import base64url_decode, base64url_encode, multibase_encode, multicodec_encode
 from undersigned.errors import ProofError, VerificationError
-from undersigned.keys import (
-    PublicKey,
-    public_key,
-    public_key_from_jwk,
-    public_key_from_multikey,
-    public_key_from_raw,
-)
+from undersigned.keys import PublicKey, public_key, public_key_from_jwk, public_key_from_multikey, public_key_from_raw
 
 P = 2**255 - 19
 SEED = SigningKey(bytes(range(32)))

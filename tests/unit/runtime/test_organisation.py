@@ -23,15 +23,7 @@ from undersigned.credentials import (
 )
 from undersigned.encoding import decode_json, parse_instant
 from undersigned.errors import ConfigurationError, LedgerError
-from undersigned.runtime import (
-    SPAWN_BATCH,
-    Agent,
-    Home,
-    Organisation,
-    SystemClock,
-    create_home,
-    open_key,
-)
+from undersigned.runtime import SPAWN_BATCH, Agent, Home, Organisation, SystemClock, create_home, open_key
 from undersigned.runtime.home import status_register as module
 from undersigned.runtime.home.organisation import toml_value
 from undersigned.testing import NOON, HandClock

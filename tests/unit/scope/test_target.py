@@ -1,17 +1,7 @@
 import pytest
 
 from undersigned.errors import FormatError
-from undersigned.scope import (
-    Action,
-    Grant,
-    Prohibition,
-    Scope,
-    forbids,
-    matches,
-    parse_pattern,
-    parse_target,
-    permits,
-)
+from undersigned.scope import Action, Grant, Prohibition, Scope, forbids, matches, parse_pattern, parse_target, permits
 
 
 @pytest.mark.parametrize(

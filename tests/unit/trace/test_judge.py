@@ -23,17 +23,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.testing import ARTIFACT, Actor, terminate
 from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
-from undersigned.trust import (
-    Anchor,
-    Anchors,
-    Edge,
-    Graph,
-    Policy,
-    Viewpoint,
-    accused,
-    answer,
-    authority,
-)
+from undersigned.trust import Anchor, Anchors, Edge, Graph, Policy, Viewpoint, accused, answer, authority
 from unit.trace.test_walk import DIGEST, evidence
 
 PROVENANCE, WORK = "https://slsa.dev/provenance/v1", "https://w3id.org/hire/attestation/work/v1"

@@ -9,14 +9,7 @@ import pytest
 
 from undersigned.encoding import JsonValue, canonicalize, digest_from_hex
 from undersigned.errors import LogProofError
-from undersigned.transparency import (
-    InclusionProof,
-    contract_leaf,
-    leaf_digest,
-    leaf_hash,
-    node_hash,
-    read_inclusion,
-)
+from undersigned.transparency import InclusionProof, contract_leaf, leaf_digest, leaf_hash, node_hash, read_inclusion
 
 CONTRACT: dict[str, Any] = {
     "id": "urn:x",

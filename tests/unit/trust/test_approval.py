@@ -12,16 +12,7 @@ from parties import LATER, NOW, Party
 from undersigned.contract import Price, rebase
 from undersigned.encoding import JsonObject
 from undersigned.errors import ConfigurationError, FormatError, ProofError, UndersignedError
-from undersigned.trust import (
-    Approvers,
-    Put,
-    Standing,
-    VerifiedApproval,
-    approval,
-    terms_digest,
-    verify_approval,
-    weigh,
-)
+from undersigned.trust import Approvers, Put, Standing, VerifiedApproval, approval, terms_digest, verify_approval, weigh
 
 PEOPLE = Approvers.from_toml({"alice": ALICE.did, "bob": BOB.key.multikey})
 ENGAGEMENT = "urn:hire:engagement:uEiD1AusE0C1wn6TwC4T3OVJXzrCE3t3E1sdynUsSi1ffcg"

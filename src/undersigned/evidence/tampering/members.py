@@ -10,13 +10,7 @@ from typing import Any, Final
 from msgspec.json import decode
 
 from undersigned.did import is_derived
-from undersigned.encoding import (
-    base64url_decode,
-    base64url_encode,
-    canonicalize,
-    digest_bytes,
-    multibase_decode,
-)
+from undersigned.encoding import base64url_decode, base64url_encode, canonicalize, digest_bytes, multibase_decode
 from undersigned.evidence.leaves import PROOFS, WITHHELD
 from undersigned.evidence.pack import CHECKPOINT, CONTRACT, INCLUSION
 from undersigned.evidence.tampering.messages import price

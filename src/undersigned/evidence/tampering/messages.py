@@ -6,14 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from undersigned.encoding import (
-    canonicalize,
-    digest_bytes,
-    digest_of,
-    multibase_decode,
-    multibase_encode,
-    shift,
-)
+from undersigned.encoding import canonicalize, digest_bytes, digest_of, multibase_decode, multibase_encode, shift
 from undersigned.evidence.pack import CONTRACT
 from undersigned.evidence.tampering.opened import Files, Opened, Tampering, document_of, flipped, nothing
 

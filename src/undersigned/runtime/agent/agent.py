@@ -19,12 +19,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, EngagementId, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import LEDGERS, Opener, open_ledger
-from undersigned.protocol import (
-    Engagement,
-    Strategy,
-    begin,
-    owed,
-)
+from undersigned.protocol import Engagement, Strategy, begin, owed
 from undersigned.runtime.base import AgentBase
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.engagement.conversation import Conversation, closing_error

@@ -16,13 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from undersigned.encoding import Instant, shift
-from undersigned.errors import (
-    LedgerConflict,
-    LedgerError,
-    LocalProtocolError,
-    ScopeError,
-    UndersignedError,
-)
+from undersigned.errors import LedgerConflict, LedgerError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Summary
 from undersigned.messages import Progress
 from undersigned.protocol import (

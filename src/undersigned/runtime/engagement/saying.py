@@ -13,15 +13,7 @@ import msgspec
 
 from undersigned.encoding import Digest, EngagementId
 from undersigned.ledger import Row
-from undersigned.messages import (
-    MESSAGE_TYPES,
-    Acceptance,
-    Message,
-    Offer,
-    Progress,
-    VerifiedMessage,
-    recorded_message,
-)
+from undersigned.messages import MESSAGE_TYPES, Acceptance, Message, Offer, Progress, VerifiedMessage, recorded_message
 from undersigned.protocol import STANDING, START, Engagement, Noted, Sent, apply, judge, legal
 from undersigned.runtime.names import fresh_urn
 

@@ -15,15 +15,7 @@ from uuid import uuid4
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae, payload_digests
 from undersigned.contract import Price, Ruled, read_ruling, ruling_config
 from undersigned.did import DidDocument
-from undersigned.encoding import (
-    FOREIGN_LIMITS,
-    Did,
-    Digest,
-    Instant,
-    JsonObject,
-    canonicalize,
-    decode_json,
-)
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import Case, Report, check_pack, sealed_of, terms_at
 from undersigned.messages import Delivery, Dispute

@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import structlog
 
-from undersigned.credentials import (
-    Credential,
-    ShownPresentation,
-    VerifiedPresentation,
-    read_presentation,
-    renews,
-)
+from undersigned.credentials import Credential, ShownPresentation, VerifiedPresentation, read_presentation, renews
 from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between, shift
 from undersigned.errors import UndersignedError
 from undersigned.messages import Presentation

@@ -13,15 +13,7 @@ from ssl import SSLContext
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from undersigned.did import (
-    DidDocument,
-    DidHistory,
-    document_from,
-    fetches,
-    history_from,
-    keeps_history,
-    methods_for,
-)
+from undersigned.did import DidDocument, DidHistory, document_from, fetches, history_from, keeps_history, methods_for
 from undersigned.encoding import Did, Instant, digest_bytes, parse_instant
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
 from undersigned.runtime.clock import steady_seconds

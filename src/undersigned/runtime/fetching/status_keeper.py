@@ -16,14 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from undersigned.credentials import (
-    LIST_JWT,
-    Credential,
-    StatusList,
-    signed_document,
-    status_urls,
-    verify_status_list,
-)
+from undersigned.credentials import LIST_JWT, Credential, StatusList, signed_document, status_urls, verify_status_list
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError

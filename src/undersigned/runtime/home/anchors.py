@@ -22,16 +22,7 @@ import structlog
 from msgspec import Struct
 
 from undersigned.did import DidDocument, document_from
-from undersigned.encoding import (
-    FOREIGN_LIMITS,
-    Did,
-    Digest,
-    Instant,
-    JsonObject,
-    canonicalize,
-    decode_json,
-    digest_of,
-)
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json, digest_of
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
 from undersigned.runtime.files import files_of, read_file, why, write_whole

@@ -25,27 +25,9 @@ from undersigned.contract import (
     check_terms,
     draft_terms,
 )
-from undersigned.encoding import (
-    Did,
-    Digest,
-    Duration,
-    EngagementId,
-    Instant,
-    compare_amounts,
-    seconds_between,
-    shift,
-)
+from undersigned.encoding import Did, Digest, Duration, EngagementId, Instant, compare_amounts, seconds_between, shift
 from undersigned.errors import ConfigurationError, FormatError
-from undersigned.scope import (
-    Grant,
-    Limit,
-    Scope,
-    WireScope,
-    matches,
-    parse_pattern,
-    parse_target,
-    sketch,
-)
+from undersigned.scope import Grant, Limit, Scope, WireScope, matches, parse_pattern, parse_target, sketch
 
 from .known_tasks import SBOM_FORMATS
 
