@@ -6,6 +6,7 @@ import asyncio
 import gc
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from integration.interrupted import Interrupted
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
 from undersigned.encoding import digest_bytes
+from undersigned.errors import TransportError
 from undersigned.runtime.engagement.turn import Say
 from undersigned.transport import Identity
 
@@ -358,6 +360,38 @@ async def test_an_answer_that_is_none_yet_is_not_passed_on(world: World) -> None
     async with server, world.desk() as desk, GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
         heard = await world.ask(proxy.url, "PUT", "/files/x", b"abc")
     assert heard.no == (502, "upstream_failed", "")
+
+
+@asynccontextmanager
+async def about_to_answer() -> AsyncIterator[str]:
+    """A server that says without end that it is about to answer."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(OSError):
+            while True:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 20)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_service_that_is_about_to_answer_for_ever_is_given_up(world: World) -> None:
+    """HIRE-GTS-10: reading that would take half a core for each request, and no time ended it; what was booked stays
+    spent. And so with the hirer's peer, where something else answers in its place.
+    """
+    async with about_to_answer() as upstream, world.desk() as desk:
+        async with GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
+            heard = await asyncio.wait_for(world.ask(proxy.url, "PUT", "/files/x", b"abc"), 5)
+        assert heard.no == (502, "upstream_failed", "")
+        assert (await world.used())["write/bytes"] == "3"
+        async with RemoteDesk(upstream, "token") as other:
+            with pytest.raises(TransportError) as caught:
+                await asyncio.wait_for(other.keys(world.contract), 5)
+        assert caught.value.code == "unreachable"
 
 
 @pytest.mark.parametrize("ends", ["start", "stop"])

@@ -37,6 +37,7 @@ from aiohttp import (
 from yarl import URL
 
 from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.runtime import FinalAnswer
 
 from .door import problem_response
 from .gate_answers import OWN_FIELDS, sign_response
@@ -122,6 +123,7 @@ class GateProxy:
             timeout=ClientTimeout(total=None, sock_connect=UPSTREAM_SECONDS, sock_read=UPSTREAM_SECONDS),
             trust_env=False,
             middlewares=(_once,),
+            response_class=FinalAnswer,
         )
         try:
             await self._near.start()

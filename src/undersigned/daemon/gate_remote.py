@@ -21,6 +21,7 @@ from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_messages import Headers
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json, digest_bytes, to_struct
 from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
+from undersigned.runtime import FinalAnswer
 
 from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
 
@@ -132,7 +133,10 @@ class RemoteDesk:
         if self._session is None:
             # The others wait their turn.
             self._session = ClientSession(
-                connector=TCPConnector(limit=CONNECTIONS), timeout=ClientTimeout(total=ASK_SECONDS), trust_env=False
+                connector=TCPConnector(limit=CONNECTIONS),
+                timeout=ClientTimeout(total=ASK_SECONDS),
+                trust_env=False,
+                response_class=FinalAnswer,
             )
         try:
             async with (

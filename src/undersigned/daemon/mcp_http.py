@@ -32,6 +32,7 @@ from undersigned.bridges.gates import check_body
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, VERSIONS, Dropped, ToClient, ToServer
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.runtime import FinalAnswer
 
 from .door import error_response, json_response, problem_response
 from .gate_answers import sign_response
@@ -89,7 +90,11 @@ class HttpGate:
         # The operator named the server; a proxy that the environment names is not it.
         # As many connections as requests are under way, and one more each, by which a question is answered.
         self._client = ClientSession(
-            connector=TCPConnector(limit=0), trust_env=False, timeout=timeout, auto_decompress=False
+            connector=TCPConnector(limit=0),
+            trust_env=False,
+            timeout=timeout,
+            auto_decompress=False,
+            response_class=FinalAnswer,
         )
         return self
 

@@ -60,7 +60,7 @@ from undersigned.runtime.execution.reviewers import Reviewed, Reviewer, word_of
 from undersigned.runtime.execution.services import Service, handler_named, load_handler
 from undersigned.runtime.execution.settlement import awaited
 from undersigned.runtime.execution.work import contracts_to_deliver
-from undersigned.runtime.fetching.bodies import Body
+from undersigned.runtime.fetching.bodies import Body, FinalAnswer
 from undersigned.runtime.fetching.fetcher import Answer, GathererLimits
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.fetching.other_side import Fields, Sent
@@ -136,6 +136,7 @@ __all__ = [
     "DomainLink",
     "Event",
     "Fields",
+    "FinalAnswer",
     "Gate",
     "Gatherer",
     "GathererLimits",
