@@ -19,10 +19,9 @@ import pytest
 from integration.commands import UNDERSIGNED, environment, running, undersigned
 from integration.hires import free_ports
 from support import ROOT
-from undersigned.cli.options import checked_control
 from undersigned.errors import ConfigurationError
 from undersigned.jsonld import CONTEXTS
-from undersigned.runtime import ControlPart, Home, create_home
+from undersigned.runtime import ControlPart, Home, control_at, create_home
 
 README = (ROOT / "interop" / "vc-api" / "README.md").read_text()
 PORT, CONTROL = "8105", "9000"
@@ -203,13 +202,13 @@ def test_the_readme_names_a_context_as_the_configuration_takes_it(tmp_path: Path
 def test_where_control_does_not_listen(where: str) -> None:
     """HIRE-CTL-01."""
     with pytest.raises(ConfigurationError) as caught:
-        checked_control(where, None)
+        control_at(where, None, "--control")
     assert caught.value.code == "bad_configuration"
 
 
 def test_what_the_command_line_says_of_control_leaves_the_rest_as_configured() -> None:
     configured = ControlPart(port=1, names=("control.acme.example",))
     for where, host in (("127.0.0.1:9", "127.0.0.1"), ("localhost:9", "127.0.0.1"), ("[::1]:9", "::1")):
-        assert checked_control(where, None) == ControlPart(host=host, port=9)
-        assert checked_control(where, configured) == ControlPart(host=host, port=9, names=configured.names)
-    assert checked_control("0.0.0.0:9", configured).host == "0.0.0.0"
+        assert control_at(where, None, "--control") == ControlPart(host=host, port=9)
+        assert control_at(where, configured, "--control") == ControlPart(host=host, port=9, names=configured.names)
+    assert control_at("0.0.0.0:9", configured, "--control").host == "0.0.0.0"

@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from integration.hires import REPORT, summarise, two_homes, until
 from integration.interrupted import Interrupted
 from undersigned import Peer
-from undersigned.errors import LedgerUnavailable
+from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger.sqlite_file import Lock
 from undersigned.runtime import ControlPart
 from undersigned.runtime.engagement.conversations import Conversations
@@ -94,6 +94,21 @@ async def test_a_log_that_is_not_open_yet_is_asked_for_again(tmp_path: Path, mon
     async with provider:
         await is_asked()
     assert statuses == [503, 200]
+
+
+async def test_where_gates_ask_may_be_said_as_text(tmp_path: Path) -> None:
+    """As the command's `--gates HOST:PORT`; what is none is refused, and the state folder is free again."""
+    home, _ = await two_homes(tmp_path)
+    for said in ("9000", "127.0.0.1", "10.0.0.1:0"):
+        peer = Peer.open(home)
+        peer.gates = said
+        with pytest.raises(ConfigurationError, match=r"gates: |not controlled from"):
+            await peer.start()
+    peer = Peer.open(home)
+    peer.gates, peer.control = "localhost:0", "127.0.0.1:0"
+    async with peer:
+        assert peer.gates_url.startswith("http://127.0.0.1:")
+        assert peer.control_url not in ("", peer.gates_url)
 
 
 @pytest.mark.timeout(180)

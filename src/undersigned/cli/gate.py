@@ -9,9 +9,10 @@ import click
 
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import GateProxy, RequestGate
+from undersigned.runtime import host_port
 
 from .interrupts import stop_signal
-from .options import FILE, VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs, rules_in, unheard
+from .options import FILE, VERBOSE_OPTION, desk_options, open_desk, quiet_logs, rules_in, unheard
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]

@@ -16,7 +16,7 @@ from undersigned.daemon import HireResult, Peer, needed_text
 from undersigned.encoding import EngagementId, compare_amounts, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.messages import Need
-from undersigned.runtime import SBOM_FORMATS, TASKS, checked_demands, checked_name, parse_price, why
+from undersigned.runtime import SBOM_FORMATS, TASKS, checked_demands, checked_name, control_at, parse_price, why
 
 from .delivered import Failed, Written, not_written, write_artifacts
 from .options import (
@@ -26,7 +26,6 @@ from .options import (
     GATES_OPTION,
     VERBOSE_OPTION,
     WAIT_OPTION,
-    checked_control,
     open_peer,
     quiet_logs,
     read_inputs,
@@ -203,7 +202,7 @@ async def hire(
         raise ConfigurationError(
             "bad_configuration", "--onward is about those whom the provider hires: it goes with --subcontracting LEVELS"
         )
-    near = checked_control(gates, opened.configuration.gates, "--gates") if gates is not None else None
+    near = control_at(gates, opened.configuration.gates, "--gates") if gates is not None else None
     parties = (opened.configuration.did, did)
     await checked_demands(parties, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa or None, mark="--")
     peer = open_peer(opened)

@@ -11,10 +11,10 @@ import click
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.daemon import Gatekeeper, GateLimits, HttpGate, Passage, RemoteDesk, StdioGate, standard_streams
 from undersigned.errors import ConfigurationError, ScopeError
-from undersigned.runtime import configure_logs
+from undersigned.runtime import configure_logs, host_port
 
 from .interrupts import stop_signal
-from .options import FILE, checked_digest, desk_options, host_port, open_desk, rules_in, unheard
+from .options import FILE, checked_digest, desk_options, open_desk, rules_in, unheard
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import click
-import msgspec
 
 from undersigned.daemon import Peer, RemoteDesk
 from undersigned.did import fetches, methods_for
@@ -31,7 +30,6 @@ from undersigned.errors import (
 )
 from undersigned.runtime import (
     LOCAL_ONLY,
-    ControlPart,
     Gatherer,
     Home,
     checked_name,
@@ -60,12 +58,10 @@ __all__ = [
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "FilePath",
-    "checked_control",
     "checked_did",
     "checked_digest",
     "desk_options",
     "documents_option",
-    "host_port",
     "instant_named",
     "new_file",
     "open_desk",
@@ -209,35 +205,6 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
             raise ResolutionError(error.code, f"{error.message}; {LOCAL_ONLY}") from error
         raise
     return text
-
-
-def host_port(option: str, text: str) -> tuple[str, int]:
-    """The IP address and port in `HOST:PORT`; `localhost` is 127.0.0.1.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ConfigurationError(
-            "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
-        )
-    return {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]")), int(port)
-
-
-def checked_control(text: str, configured: ControlPart | None, option: str = "--control") -> ControlPart:
-    """What `--control HOST:PORT` asks for; the rest stays as it is configured.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    host, port = host_port(option, text)
-    part = msgspec.structs.replace(configured or ControlPart(), host=host, port=port)
-    try:
-        part.checked()
-    except ConfigurationError as exc:
-        raise ConfigurationError(exc.code, f"{option}: {exc.message.removeprefix('control: ')}") from exc
-    return part
 
 
 def rules_in(file: Path, read: Callable[[dict[str, Any]], T]) -> T:

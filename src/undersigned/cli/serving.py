@@ -10,10 +10,10 @@ from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
 from undersigned.protocol import ENDED
-from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
+from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN, control_at
 
 from .interrupts import stop_signal
-from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs, running
+from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
 from .telling import noted, row_line, summary_of, tell, tell_unfinished
 
@@ -42,9 +42,9 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
     opened = out.home(home)
     peer = open_peer(opened)
     if control is not None:
-        peer.control = checked_control(control, opened.configuration.control)
+        peer.control = control_at(control, opened.configuration.control, "--control")
     if gates is not None:
-        peer.gates = checked_control(gates, opened.configuration.gates, "--gates")
+        peer.gates = control_at(gates, opened.configuration.gates, "--gates")
     stop = stop_signal()
     async with running(out, peer):
         out.value(

@@ -40,6 +40,7 @@ from undersigned.runtime import (
     ListenPart,
     Reviewed,
     Reviewer,
+    control_at,
     hire_order,
 )
 from undersigned.scope import Limit, Scope
@@ -76,9 +77,9 @@ class Peer(Agent):
     `control` asks for it.
     """
 
-    control: ControlPart | None = None
-    """Set before it starts: in place of `[control]` of the configuration."""
-    gates: ControlPart | None = None
+    control: ControlPart | str | None = None
+    """Set before it starts, as HOST:PORT (port 0 picks a free one): in place of `[control]` of the configuration."""
+    gates: ControlPart | str | None = None
     """The same for `[gates]`."""
     _control: ControlListener | None = None
     _for_gates: ControlListener | None = None
@@ -281,7 +282,7 @@ class Peer(Agent):
         return await self._log_files.answer(path)
 
     async def _start_control(self) -> None:
-        part = self._near(self.control or self.home.configuration.control)
+        part = self._near("control", self.control, self.home.configuration.control)
         if part is None:
             return
         api = VcApi(self, self._register, self.home.contexts(part))
@@ -289,15 +290,16 @@ class Peer(Agent):
         await self._control.start()
 
     async def _start_gates(self) -> None:
-        part = self._near(self.gates or self.home.configuration.gates)
+        part = self._near("gates", self.gates, self.home.configuration.gates)
         if part is not None:
             self._for_gates = ControlListener(
                 part, self.home.gate_token(), self.desk.routes, connections=GATE_CONNECTIONS, what="for gates"
             )
             await self._for_gates.start()
 
-    def _near(self, part: ControlPart | None) -> ControlPart | None:
-        """The same, once it is known that a local state folder is not spoken to from elsewhere."""
+    def _near(self, name: str, given: ControlPart | str | None, configured: ControlPart | None) -> ControlPart | None:
+        """Where to listen, once it is known that a local state folder is not spoken to from elsewhere."""
+        part = control_at(given, configured, name) if isinstance(given, str) else given or configured
         if part is not None and self.home.configuration.local and not part.loopback:
             raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")
         return part

@@ -75,7 +75,14 @@ from undersigned.runtime.home.configuration import (
     TrustPart,
     distinct_offers,
 )
-from undersigned.runtime.home.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
+from undersigned.runtime.home.control import (
+    CONTROL_TOKEN,
+    GATE_TOKEN,
+    ControlPart,
+    control_at,
+    control_token,
+    host_port,
+)
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.issuing import issue_claims, issue_membership
 from undersigned.runtime.home.linkage import DomainLink, LinkageDesk, domain_links
@@ -208,6 +215,7 @@ __all__ = [
     "claimed",
     "configure_logs",
     "contracts_to_deliver",
+    "control_at",
     "control_token",
     "create_home",
     "current_job",
@@ -224,6 +232,7 @@ __all__ = [
     "handler_named",
     "held_until",
     "hire_order",
+    "host_port",
     "import_establishment",
     "issue_claims",
     "issue_membership",

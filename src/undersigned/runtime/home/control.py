@@ -21,7 +21,15 @@ from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.runtime.files import naming, open_file, read_file, why
 
-__all__ = ["CONTROL_TOKEN", "GATE_TOKEN", "ControlPart", "control_token", "named_contexts"]
+__all__ = [
+    "CONTROL_TOKEN",
+    "GATE_TOKEN",
+    "ControlPart",
+    "control_at",
+    "control_token",
+    "host_port",
+    "named_contexts",
+]
 
 CONTROL_TOKEN: Final = "control.token"  # noqa: S105  (the name of its file)
 GATE_TOKEN: Final = "gate.token"  # noqa: S105
@@ -77,6 +85,35 @@ class ControlPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def _unusable(what: str) -> ConfigurationError:
     return ConfigurationError("bad_configuration", f"control: {what}")
+
+
+def host_port(option: str, text: str) -> tuple[str, int]:
+    """The IP address and port in `HOST:PORT`; `localhost` is 127.0.0.1.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ConfigurationError(
+            "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
+        )
+    return {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]")), int(port)
+
+
+def control_at(text: str, configured: ControlPart | None, option: str) -> ControlPart:
+    """What `HOST:PORT` in an option or attribute asks for; the rest stays as it is configured.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    host, port = host_port(option, text)
+    part = msgspec.structs.replace(configured or ControlPart(), host=host, port=port)
+    try:
+        part.checked()
+    except ConfigurationError as exc:
+        raise ConfigurationError(exc.code, f"{option}: {exc.message.removeprefix('control: ')}") from exc
+    return part
 
 
 def control_token(path: Path) -> str:
