@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     )
     from undersigned.errors import UndersignedError
     from undersigned.evidence import verify_pack
-    from undersigned.runtime import Job, Organisation, Reviewed, create_home, current_job, guard, issue_membership
+    from undersigned.runtime import (
+        Job,
+        Organisation,
+        Reviewed,
+        Wanted,
+        create_home,
+        current_job,
+        guard,
+        issue_membership,
+    )
     from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window
     from undersigned.trust import Decision, Policy
 
@@ -55,6 +64,7 @@ __all__ = [
     "Settlement",
     "SyncPeer",
     "UndersignedError",
+    "Wanted",
     "Window",
     "aiohttp_gate",
     "create_home",
@@ -88,6 +98,7 @@ _WHERE = {
         "Job",
         "Organisation",
         "Reviewed",
+        "Wanted",
         "create_home",
         "current_job",
         "guard",

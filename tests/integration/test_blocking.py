@@ -39,6 +39,19 @@ def test_several_threads_hire_at_the_same_time(tmp_path: Path) -> None:
         assert list(pool.map(lambda _: hired(hirer, provider), range(6))) == [REPORT.rstrip()] * 6
 
 
+def test_what_was_delivered_is_saved_without_asyncio(tmp_path: Path) -> None:
+    """`result.artifacts.save` is to be awaited, and nothing here could."""
+    acme, globex = homes(tmp_path)
+    with Peer.open_sync(globex) as provider, Peer.open_sync(acme) as hirer:
+        result = hirer.hire(provider.peer.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        hirer.save(result, "summary.txt", tmp_path / "out.txt")
+        assert (tmp_path / "out.txt").read_bytes() == REPORT.rstrip()
+        with pytest.raises(KeyError):
+            hirer.save(result, "other.txt", tmp_path / "other.txt")
+    with pytest.raises(LocalProtocolError, match="enter the peer first"):
+        hirer.save(result, "summary.txt", tmp_path / "again.txt")
+
+
 def test_it_answers_between_two_calls(tmp_path: Path) -> None:
     acme, _ = homes(tmp_path)
     with Peer.open_sync(acme) as peer, urlopen(f"{peer.peer.base_url}/.well-known/did.json", timeout=30) as answer:

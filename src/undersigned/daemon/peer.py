@@ -412,10 +412,10 @@ class Peer(Agent):
         is called again while there is time for the review, after which the price is owed as a rule, so let it catch
         what bad work can cause. `reviewers` of this peer, by kind of task, has the one that is called without it, and
         after a restart. `approve`, which is `async`, answers what the scope allows only with a person's yes: it gets
-        what is asked for (`action`, `details`, `reason`, `explain()` for a line of all) and returns True, which is a
-        yes for once and an hour, False, or None to leave it to people, who answer with `undersigned contract approve`
-        as they do without it. `at` is the
-        provider's URL, needed if its DID document does not say. `decide_seconds` is all the time until both are bound
+        what is asked for, a `Wanted` (`action`, `details`, `reason`, `explain()` for a line of all), and returns True,
+        which is a yes for once and an hour, False, or None to leave it to people, who answer with
+        `undersigned contract approve` as they do without it. `at` is the provider's URL, needed if its DID document
+        does not say. `decide_seconds` is all the time until both are bound
         or it is withdrawn, people's approval on either side included; by default 15 minutes, or an hour if our own
         policy asks people. A provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is
         set, and then withdrawn from; iterate to see what happens meanwhile. `subcontracting` is how many levels of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -68,14 +69,29 @@ class SyncPeer:
                 was forked from the one that entered it; `connection_closed`: it was left meanwhile.
             UndersignedError: As `Peer.hire`.
         """
-        _require_no_loop()
-        if self._thread is None:
-            raise LocalProtocolError("wrong_state", "enter the peer first: with Peer.open_sync(...) as peer")
 
         async def hired() -> HireResult:
             return await self._peer.hire(*order, **options)
 
-        return self._thread.call(hired())
+        return self._called(hired)
+
+    def save(self, result: HireResult, name: str, path: Path | str) -> None:
+        """Writes what was delivered as `name` to `path`, which is yours to choose, and never holds it as a whole.
+
+        Raises:
+            LocalProtocolError: As `hire`.
+            KeyError: Nothing of that name was delivered.
+            UndersignedError, VerificationError: It is not there any more, or damaged.
+            OSError: The file cannot be written.
+        """
+        self._called(lambda: result.artifacts.save(name, path))
+
+    def _called(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        """What the coroutine that `work` makes returns or raises, in the peer's thread."""
+        _require_no_loop()
+        if self._thread is None:
+            raise LocalProtocolError("wrong_state", "enter the peer first: with Peer.open_sync(...) as peer")
+        return self._thread.call(work())
 
     @property
     def peer(self) -> Peer:
