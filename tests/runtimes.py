@@ -500,6 +500,16 @@ class World:
         self.settle()
         return conversation
 
+    def begun(self, state: str, *nodes: Node, **options: Any) -> EngagementId:
+        """The name of an engagement that the hirer opens, which each of `nodes` (default: both) has come to `state`.
+
+        Raises:
+            AssertionError: They do not get there.
+        """
+        name = self.begin(**options).id
+        self.until(state, name, *nodes)
+        return name
+
     def until(self, state: str, engagement: EngagementId, *nodes: Node, most: int = 200) -> None:
         """Delivers held messages, oldest first, until each of `nodes` (default: both) has stored `state`.
 
@@ -517,6 +527,11 @@ class World:
             if not self.next_parcel():
                 self.settle(1)
         raise AssertionError(f"expected {state}, came {states}")
+
+    def deliver_all(self) -> None:
+        """Delivers every message, oldest first, until there is none."""
+        while self.next_parcel():
+            pass
 
     def next_parcel(self) -> Parcel | None:
         """Delivers the oldest message that was not asked for yet, and lets its recipient react."""

@@ -58,8 +58,7 @@ def test_money_is_promised_once_to_two_hires_at_once(open_world: Open) -> None:
     """HIRE-CAP-01, HIRE-CAP-02: the second hire sends no offer, and says nothing of the budget."""
     world = open_world(held=True, handler=linger, **budget(Limit("EUR", "7")))
     hires = [world.begin().id for _ in range(2)]
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     states = sorted(folded(world.hirer, one).state for one in hires)
     assert states == ["withdrawn", "working"]
     assert spent(world) == {"EUR": "4"}
@@ -75,27 +74,23 @@ def test_money_is_promised_once_to_two_hires_at_once(open_world: Open) -> None:
 def test_what_is_owed_at_the_end_is_spent_and_the_next_period_begins_anew(open_world: Open, restart: bool) -> None:
     """HIRE-CAP-01: committed at the seal, spent at the end; a day later there is as much again."""
     world = open_world(held=True, **budget(Limit("EUR", "5", "P1D"), Limit("count", "10")))
-    first = world.begin().id
-    world.until("working", first, world.hirer)
+    first = world.begun("working", world.hirer)
     if restart:
         world.restart(world.hirer)
         world.reconnect()
     world.until("closed", first)
     world.settle(5)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     over(world, first)
     day = f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z"
     assert spent(world) == {day: "4", "count": "1"}
     assert world.run(world.hirer.kept.open_reservations("budget")) == ()
     second = world.begin().id
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     assert folded(world.hirer, second).state == "withdrawn"
     world.clock.ahead += 24 * 3600
     next_day = f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z"
-    third = world.begin().id
-    world.until("closed", third)
+    world.begun("closed")
     assert spent(world)[day] == "4"
     assert spent(world)[next_day] == "4"
 

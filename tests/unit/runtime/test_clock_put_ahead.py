@@ -30,8 +30,7 @@ def test_the_hirer_ends_what_is_overdue(tmp_path: Path) -> None:
     world = World(offices(tmp_path), handler=waits)
     try:
         order = world.order()
-        id = world.begin(replace(order, timing=replace(order.timing, heartbeat="PT12H"))).id
-        world.until("working", id)
+        id = world.begun("working", order=replace(order, timing=replace(order.timing, heartbeat="PT12H")))
         with world.silence():
             world.settle(BETWEEN)
             world.clock.ahead += DAY * 30
@@ -50,8 +49,7 @@ def test_the_provider_closes_what_nobody_reviewed(tmp_path: Path) -> None:
 
     world = World(offices(tmp_path), handler=is_cut_off)
     try:
-        id = world.begin().id
-        world.until("delivered", id, world.provider)
+        id = world.begun("delivered", world.provider)
         world.settle(BETWEEN)
         world.clock.ahead += DAY * 30
         world.settle(LOOKED)
@@ -65,8 +63,7 @@ def test_work_that_is_overdue_fails(tmp_path: Path) -> None:
     world = World(offices(tmp_path), handler=waits)
     try:
         order = world.order()
-        id = world.begin(replace(order, timing=replace(order.timing, heartbeat="PT12H"))).id
-        world.until("working", id)
+        id = world.begun("working", order=replace(order, timing=replace(order.timing, heartbeat="PT12H")))
         world.settle(LOOKED)
         with world.silence():
             world.clock.ahead += order.timing.finish_seconds

@@ -230,8 +230,7 @@ def test_what_came_is_stored_though_it_cannot_be_answered(open_world: Open) -> N
     being recorded when it came.
     """
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("accepted-by-hirer", name, world.hirer)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
     identity = world.hirer.identity
 
     async def locked(_: bytes) -> bytes:
@@ -247,8 +246,7 @@ def test_what_came_is_stored_though_it_cannot_be_answered(open_world: Open) -> N
 def test_what_has_no_other_way_out_is_decided_again(open_world: Open) -> None:
     """Books that cannot be closed while whoever pays is away: nobody ends that by saying something else."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("working", name, world.hirer)
+    name = world.begun("working", world.hirer, opening="3 EUR")
     word, since, asked = world.hirer.settlements.word, world.loop.time(), list[float]()
 
     async def away(*about: Any, **_: Any) -> Any:
@@ -258,8 +256,7 @@ def test_what_has_no_other_way_out_is_decided_again(open_world: Open) -> None:
         return await word(*about)
 
     world.hirer.settlements.word = away  # type: ignore[method-assign]
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(10)
     assert story(world.hirer, name).count("Closing") == 1, "the provider's"
     world.settle(60)
@@ -272,8 +269,7 @@ def test_what_has_no_other_way_out_is_decided_again(open_world: Open) -> None:
 def test_a_closing_is_owed_beyond_its_time(side: str, deadline: str, open_world: Open) -> None:
     """Nothing ends that debt but the closing, however late payment can be asked for again."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("working" if side == "hirer" else "delivered", name, world.nodes[side == "provider"])
+    name = world.begun("working" if side == "hirer" else "delivered", world.nodes[side == "provider"], opening="3 EUR")
     node, offer = world.nodes[side == "provider"], folded(world.provider, name).offer
     assert offer is not None
     late = parse_duration(getattr(offer.terms.deadlines, deadline)) + 30
@@ -287,8 +283,7 @@ def test_a_closing_is_owed_beyond_its_time(side: str, deadline: str, open_world:
 
     node.settlements.word = away  # type: ignore[method-assign]
     if side == "hirer":
-        while world.next_parcel():
-            pass
+        world.deliver_all()
     world.settle(late + 400)
     assert any(row.type == "Closing" and row.sender == node.did for row in moves(node, name))
 
@@ -296,11 +291,9 @@ def test_a_closing_is_owed_beyond_its_time(side: str, deadline: str, open_world:
 def test_who_repeats_its_acceptance_does_not_have_us_look_up_more_often(open_world: Open) -> None:
     """The pauses are counted from the first attempt, and not from what the other side says."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("accepted-by-hirer", name, world.hirer)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
     asked = looked_up(world, world.provider, 1e9)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     raw = next(row.raw for row in moves(world.hirer, name) if row.type == "Acceptance")
     for _ in range(310):
         world.deliver(raw, world.hirer.did, world.provider.did)
@@ -312,11 +305,9 @@ def test_who_repeats_its_acceptance_does_not_have_us_look_up_more_often(open_wor
 def test_a_seal_that_waits_over_a_restart_is_asked_for_soon(open_world: Open) -> None:
     """However long ago the acceptance came: whoever starts anew begins with short pauses."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("accepted-by-hirer", name, world.hirer)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
     looked_up(world, world.provider, 1e9)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(130)
     world.run(world.provider.close(), 1)
     offer = folded(world.provider, name).offer
@@ -331,11 +322,9 @@ def test_a_seal_that_waits_over_a_restart_is_asked_for_soon(open_world: Open) ->
 def test_what_failed_before_and_was_mended_lengthens_no_pause(open_world: Open) -> None:
     """Each begins with short pauses anew."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("accepted-by-hirer", name, world.hirer)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
     asked = looked_up(world, world.provider, 40)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(70)
     assert "Seal" in story(world.provider, name)
     assert len(asked) > 3
@@ -355,14 +344,12 @@ def test_what_failed_before_and_was_mended_lengthens_no_pause(open_world: Open) 
 def test_the_last_look_before_a_seal_leaves_it_its_time(open_world: Open) -> None:
     """HIRE-NEG-14: what comes back only then is seen, and the seal is said before what is held for it is free."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("accepted-by-hirer", name, world.hirer)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
     offer = folded(world.provider, name).offer
     assert offer is not None
     left = seconds_between(world.clock.now(), offer.valid_until)
     asked = looked_up(world, world.provider, left - 12)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(left + 5)
     (seal,) = [row for row in moves(world.provider, name) if row.type == "Seal"]
     assert seal.at < offer.valid_until
@@ -385,8 +372,7 @@ def unsure(node: Node) -> None:
 def test_what_is_revoked_ends_though_something_else_is_away(away: bool, open_world: Open) -> None:
     """HIRE-STA-09: whoever keeps one accreditor's list down keeps nobody's contract alive."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("working", name, world.hirer)
+    name = world.begun("working", world.hirer, opening="3 EUR")
     meeting = world.hirer.meeting
 
     async def lists(credentials: Any, **_: Any) -> Any:
@@ -407,14 +393,12 @@ def test_what_is_revoked_ends_though_something_else_is_away(away: bool, open_wor
 def test_a_no_that_stays_one_is_said_at_once(refused: bool, open_world: Open) -> None:
     """HIRE-NEG-16: whatever is away beside it; what may turn is waited for."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("accepted-by-hirer", name, world.hirer)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
     meeting = world.provider.meeting
     unsure(world.provider)
     if refused:
         meeting.policy = replace(meeting.policy, currency="EUR", min_price="99")
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(5)
     assert ("Withdraw" in story(world.provider, name)) == refused
     if refused:
@@ -424,16 +408,14 @@ def test_a_no_that_stays_one_is_said_at_once(refused: bool, open_world: Open) ->
 def test_nobody_is_called_revoked_for_a_defect_of_ours(open_world: Open) -> None:
     """HIRE-NEG-16: a token for a registry that cannot be read says nothing of whoever accepted."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("accepted-by-hirer", name, world.hirer)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
 
     async def consult(_: Any) -> bool:
         raise ConfigurationError("key_unavailable", "the token of the registry cannot be read")
 
     beliefs = world.provider.meeting.beliefs
     beliefs.asks_registries, beliefs.consult = True, consult  # type: ignore[method-assign]
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(5)
     assert last(world.provider, name, Withdraw).reason == "status_unavailable"
 
@@ -488,8 +470,7 @@ def test_what_is_stored_and_could_not_be_answered_is_tried_again(open_world: Ope
     has expired.
     """
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer, opening="3 EUR")
     decide, tries = world.provider.shell.decide, list[str]()
 
     async def broken(*_: Any) -> Say | None:
@@ -714,8 +695,7 @@ def test_what_has_no_answer_is_said_again_until_it_has(open_world: Open) -> None
 def test_a_move_whose_proof_has_ended_is_signed_again(open_world: Open) -> None:
     """Rule C9: the same content, the same id and digest, another proof; the peer takes it, and takes it once."""
     world = open_world(held=True, price="5 EUR")
-    name = world.begin(opening="5 EUR").id
-    world.until("accepted-by-provider", name, world.provider)
+    world.begun("accepted-by-provider", world.provider, opening="5 EUR")
     sent = next(p for p in world.network.sent if recorded_message(p.raw).message.type == "Acceptance")
     count = len(world.network.sent)
     world.settle(2 * 3600)
@@ -746,8 +726,7 @@ def test_a_receipt_is_due_after_a_second_without_an_answer(open_world: Open) -> 
 def test_a_connection_begins_with_where_we_stand(open_world: Open) -> None:
     """HIRE-SYN-01: a `Sync` of each engagement with this peer, and of nobody else's."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("profiled", name, world.provider)
+    name = world.begun("profiled", world.provider)
     count = len(world.network.sent)
     world.reconnect()
     world.settle()
@@ -775,8 +754,7 @@ def test_who_was_never_heard_gets_what_opens_the_engagement(open_world: Open) ->
 def test_what_the_peer_lacks_goes_to_it(open_world: Open) -> None:
     """HIRE-SYN-02: a `Sync` is answered by moves, the oldest first, and never by a `Sync`."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("closing", name, world.hirer)
+    name = world.begun("closing", world.hirer)
     assert folded(world.provider, name).state == "delivered"
     count = len(world.network.sent)
     has = folded(world.hirer, name).sent[-3]
@@ -790,8 +768,7 @@ def test_what_the_peer_lacks_goes_to_it(open_world: Open) -> None:
 def test_a_sync_of_what_is_over_here_hears_that_we_have_everything(open_world: Open) -> None:
     """HIRE-SYN-02: by one `Receipt`, as long as the `Sync`; who asks learns it without waiting to repeat itself."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("closed", name)
+    name = world.begun("closed")
 
     def live() -> list[Node]:
         return [node for node in world.nodes if (one := node.kept.summary_of(name)) is not None and one.live]
@@ -803,8 +780,7 @@ def test_a_sync_of_what_is_over_here_hears_that_we_have_everything(open_world: O
     world.asked = count  # what was under way is lost
     world.reconnect()
     world.settle()
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     parcels = world.network.sent[count:]
     said = [(one.sender, recorded_message(one.raw).message.type) for one in parcels]
     assert said == [(waits.did, "Sync"), (world.other(waits).did, "Receipt")]
@@ -816,8 +792,7 @@ def test_a_sync_of_what_is_over_here_hears_that_we_have_everything(open_world: O
 def test_a_sync_that_contradicts_us_changes_nothing(open_world: Open) -> None:
     """HIRE-SEC-02, HIRE-SEC-08: it is a notice, so nothing is said about it either."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("ready", name, world.provider)
+    name = world.begun("ready", world.provider)
     raw = forge(world, world.provider, name, sync(), previous=digest_bytes(b"another"))
     before, count = world.provider.the(name).engagement, len(world.network.sent)
     assert world.tell(raw, world.hirer.did, world.provider) == []
@@ -831,8 +806,7 @@ def test_a_sync_that_contradicts_us_changes_nothing(open_world: Open) -> None:
 def test_a_refused_move_changes_nothing_and_its_sender_hears_why(open_world: Open) -> None:
     """HIRE-NEG-19, HIRE-SEC-02: state, journal and outbox are as before, and the `Problem` says for which move."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("ready", name, world.provider)
+    name = world.begun("ready", world.provider)
     raw = forge(world, world.provider, name, start())
     kept = world.provider.kept
     before = kept.journal(name), kept.waiting(name), world.provider.the(name).engagement.state
@@ -859,8 +833,7 @@ def test_what_comes_while_the_end_is_stored_is_answered_and_keeps_nothing_alive(
     world = open_world(held=True)
     world.ledgers = (world.ledgers[0], Ending())
     world.restart(world.provider)
-    name = world.begin().id
-    world.until("ready", name, world.provider)
+    name = world.begun("ready", world.provider)
     ends = forge(world, world.provider, name, withdraw("changed"))
     sequence, previous = len(folded(world.provider, name).got) + 2, recorded_message(ends).digest
     bad = forge(world, world.provider, name, start(), sequence=sequence, previous=previous)
@@ -878,8 +851,7 @@ def test_what_comes_while_the_end_is_stored_is_answered_and_keeps_nothing_alive(
 def test_an_acceptance_of_another_document_ends_the_negotiation(open_world: Open) -> None:
     """HIRE-NEG-11, rule N9: it is not recorded, and the offerer withdraws with `terms_mismatch`."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer, opening="5 EUR")
     raw = forge(world, world.hirer, name, acceptance(document=digest_bytes(b"other terms")))
     world.tell(raw, world.provider.did, world.hirer)
     assert folded(world.hirer, name).state == "withdrawn"
@@ -926,8 +898,7 @@ FALSE_NOTICES: dict[str, Callable[[Actor], Move]] = {
 def test_a_notice_that_shows_a_false_log_is_not_recorded_and_spoils_no_pack(what: str, open_world: Open) -> None:
     """HIRE-LOG-03: its sender's word would stand in the evidence of whoever got it."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("accepted-by-provider", name, world.provider)
+    name = world.begun("accepted-by-provider", world.provider, opening="5 EUR")
     move = FALSE_NOTICES[what](world.hirer.office.actor)
     moved = folded(world.provider, name).sent[-1]
     of = {"of": (moved,)} if move.type == "Receipt" else {"seen": moved}
@@ -954,8 +925,7 @@ def packed(world: World, node: Node, engagement: EngagementId) -> bytes:
 def test_a_seal_that_states_a_false_place_is_refused(members: dict[str, Any], open_world: Open) -> None:
     """HIRE-LOG-02: it would make a contract whose evidence does not hold; the true one is taken afterwards."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("accepted-by-provider", name, world.provider)
+    name = world.begun("accepted-by-provider", world.provider, opening="5 EUR")
     said = last(world.provider, name, Acceptance)
     document = countersigned(from_struct(last(world.provider, name, Offer).document), said.contract_proof)
     place = {"log": world.hirer.did, "index": 0, "leaf": leaf_digest(contract_leaf(document))}
@@ -975,8 +945,7 @@ def test_a_seal_that_states_a_false_place_is_refused(members: dict[str, Any], op
 def test_equivocation_is_kept_as_proof_once(open_world: Open) -> None:
     """HIRE-CHN-05, SC-50: the first stands, both copies are kept, and more of the same fill nothing."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("ready", name, world.provider)
+    name = world.begun("ready", world.provider)
     held = folded(world.provider, name)
     forged = [
         forge(world, world.provider, name, withdraw(reason), sequence=len(held.got), previous=held.got[-2])
@@ -997,8 +966,7 @@ def test_what_contradicts_itself_otherwise_is_no_equivocation(open_world: Open) 
     two moves in one place are still kept as proof after them.
     """
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("ready", name, world.provider)
+    name = world.begun("ready", world.provider)
     held = folded(world.provider, name)
     again = {"sequence": len(held.got), "previous": held.got[-2]}
     for raw in (
@@ -1062,8 +1030,7 @@ def test_what_proves_an_equivocation_is_the_evidence_of_an_accusation(open_world
 def test_sc_52_in_doubt_only_the_answer_is_taken(move: Move, open_world: Open) -> None:
     """HIRE-NEG-12 to HIRE-NEG-16: the acceptor waits durably, says nothing else, and no other move lets it go."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("accepted-by-provider", name, world.provider)
+    name = world.begun("accepted-by-provider", world.provider, opening="5 EUR")
     if move.type == "Seal":
         move = seal(acceptance=digest_bytes(b"another"))
     raw = forge(world, world.provider, name, move)
@@ -1079,8 +1046,7 @@ def test_sc_52_in_doubt_only_the_answer_is_taken(move: Move, open_world: Open) -
 def test_nobody_in_doubt_is_let_go_by_time(open_world: Open) -> None:
     """HIRE-NEG-13: no time-out ends it; it asks, and the operator can see it."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("accepted-by-provider", name, world.provider)
+    name = world.begun("accepted-by-provider", world.provider, opening="5 EUR")
     count = len(world.network.sent)
     for _ in range(24):
         world.settle(3600)
@@ -1120,19 +1086,17 @@ def looked_up(
 def test_a_seal_waits_for_what_cannot_be_looked_up_for_a_moment(rests: bool, side: int, open_world: Open) -> None:
     """HIRE-NEG-04, HIRE-NEG-14: nothing is signed meanwhile, and the hire goes on by itself once it can be."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR" if side == 0 else "3 EUR").id
-    world.until("accepted-by-provider" if side == 0 else "accepted-by-hirer", name, world.nodes[1 - side])
+    state, opening = ("accepted-by-provider", "5 EUR") if side == 0 else ("accepted-by-hirer", "3 EUR")
+    name = world.begun(state, world.nodes[1 - side], opening=opening)
     asked = looked_up(world, world.nodes[side], 40)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(20)
     assert folded(world.nodes[side], name).state.startswith("accepted-by-")
     assert 3 <= len(asked) <= 6
     if rests:
         world.restart(world.nodes[side])
         asked = looked_up(world, world.nodes[side], 20)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     assert "Seal" not in story(world.nodes[side], name)
     world.settle(60)
     assert "Seal" in story(world.nodes[side], name)
@@ -1146,12 +1110,11 @@ def test_a_seal_is_given_up_before_the_offer_ends(side: int, code: str, open_wor
     up and is a no, at once."""
     for away, reason in ((1e9, "status_unavailable"), (30, "revoked")):
         world = open_world(held=True)
-        name = world.begin(opening="5 EUR" if side == 0 else "3 EUR").id
-        world.until("accepted-by-provider" if side == 0 else "accepted-by-hirer", name, world.nodes[1 - side])
+        state, opening = ("accepted-by-provider", "5 EUR") if side == 0 else ("accepted-by-hirer", "3 EUR")
+        name = world.begun(state, world.nodes[1 - side], opening=opening)
         node, no = world.nodes[side], CredentialError("revoked", "withdrawn")
         asked = looked_up(world, node, away, no, code)
-        while world.next_parcel():
-            pass
+        world.deliver_all()
         world.settle(GRACE_SECONDS)
         held = folded(node, name)
         assert held.offer is not None
@@ -1190,8 +1153,7 @@ def test_work_is_owed_with_a_key_from_the_acceptance_on(open_world: Open) -> Non
 def test_a_seal_after_the_grace_makes_the_contract(taken: bool, open_world: Open) -> None:
     """HIRE-NEG-13: what the acceptor held of its capacity has lapsed by then, and may be another's; it is bound."""
     world = open_world(held=True, capacity=1)
-    name = world.begin(opening="5 EUR").id
-    world.until("working", name, world.hirer)
+    name = world.begun("working", world.hirer, opening="5 EUR")
     world.settle(GRACE_SECONDS)
     assert folded(world.provider, name).in_doubt
     if taken:
@@ -1209,8 +1171,7 @@ def test_a_seal_after_the_grace_makes_the_contract(taken: bool, open_world: Open
 def test_a_promise_outlives_a_change_of_the_capacity(open_world: Open) -> None:
     """A service that is configured for less after a restart keeps what it promised before."""
     world = open_world(held=True, capacity=2)
-    name = world.begin(opening="5 EUR").id
-    world.until("working", name, world.hirer)
+    name = world.begun("working", world.hirer, opening="5 EUR")
     world.service["capacity"] = 1
     world.restart(world.provider)
     world.reconnect()
@@ -1333,8 +1294,7 @@ def test_a_profile_is_signed_in_a_suite_that_was_offered(
 def test_a_stranger_hears_the_same_whether_it_exists(suite: str, real: bool, open_world: Open) -> None:
     """HIRE-SEC-07: nor by the suite that its parties agreed on."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer)
     said = last(world.hirer, name, Offer)
     stranger = Actor("a stranger")
     engagement = name if real else "urn:hire:engagement:" + digest_bytes(b"none")
@@ -1352,8 +1312,7 @@ def test_a_stranger_hears_the_same_whether_it_exists(suite: str, real: bool, ope
 def test_who_sends_faster_than_it_is_answered_is_refused(open_world: Open) -> None:
     """While the store hangs, what came waits in memory, up to a number; the sender of more is told so at once."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer)
     world.hirer.kept.dies = "before"
     peer, raw = world.provider.did, forge(world, world.hirer, name, withdraw("declined"))
     assert world.tell(raw, peer, world.hirer) == []
@@ -1371,8 +1330,7 @@ def test_who_sends_faster_than_it_is_answered_is_refused(open_world: Open) -> No
 def test_a_move_that_was_refused_for_good_gives_up_its_place(open_world: Open) -> None:
     """HIRE-NEG-19: with the peer's signed `Problem` in hand, another move takes the place; here it ends the matter."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer)
     refused = folded(world.hirer, name).sent[-1]
     world.tell(forge(world, world.hirer, name, problem(refused)), world.provider.did, world.hirer)
     held = folded(world.hirer, name)
@@ -1386,8 +1344,7 @@ def test_a_move_that_was_refused_for_good_gives_up_its_place(open_world: Open) -
 def test_what_followed_a_move_that_was_refused_for_good_is_taken_back_with_it(open_world: Open) -> None:
     """HIRE-NEG-19: the peer can record neither, so neither is repeated; a restart knows it too."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer)
     refused = folded(world.hirer, name).sent[-1]
     world.run(world.hirer.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed", "offer": refused})))
     followed = folded(world.hirer, name).sent[-1]
@@ -1423,8 +1380,7 @@ def test_a_refused_amendment_takes_back_no_end_that_was_said_after_it(open_world
         await asyncio.Event().wait()
 
     world = open_world(held=True, handler=lingers)
-    name = world.begin(opening="3 EUR").id
-    world.until("working", name)
+    name = world.begun("working", opening="3 EUR")
     hirer, ours = world.hirer, world.hirer.the(name)
     world.run(hirer.changes.amend(ours, lambda terms: replace(terms, reworks=2)), 1)
     offered = folded(hirer, name).sent[-1]
@@ -1541,8 +1497,7 @@ def test_a_decision_made_on_an_old_position_is_made_again(open_world: Open) -> N
 def test_a_flood_of_notices_fills_nothing(open_world: Open) -> None:
     """HIRE-LIM-02: what tells nothing new is no line of the journal, on disk or in memory."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer, opening="5 EUR")
     conversation = world.hirer.the(name)
     for _ in range(200):
         world.deliver(forge(world, world.hirer, name, sync()), world.provider.did, world.hirer.did)
@@ -1557,8 +1512,7 @@ def test_what_is_asked_for_again_without_end_is_not_sent_without_end(open_world:
     once comes again by time.
     """
     world = open_world(held=True)
-    id = world.begin().id
-    world.until("inquired", id, world.hirer)
+    id = world.begun("inquired", world.hirer)
     world.until("profiled", id, world.provider)
     raw = next(one.raw for one in world.network.sent if one.sender == world.provider.did)
     world.provider.shell.again = Allowance(4 * len(raw))
@@ -1604,8 +1558,7 @@ def seen_acceptances(node: Node, name: EngagementId) -> set[Digest]:
 def test_one_acceptance_is_all_there_can_be(open_world: Open) -> None:
     """SC-48: the same again changes nothing, another is refused."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("working", name, world.hirer)
+    name = world.begun("working", world.hirer, opening="5 EUR")
     raw = forge(world, world.hirer, name, acceptance())
     before = seen_acceptances(world.hirer, name)
     world.tell(raw, world.provider.did, world.hirer)
@@ -1624,8 +1577,7 @@ def test_an_inquiry_by_the_provider_of_an_engagement_is_refused(open_world: Open
 def test_an_offer_of_the_one_whose_turn_it_is_not_is_refused(open_world: Open) -> None:
     """HIRE-NEG-05: an offer cannot be replaced by its owner."""
     world = open_world(held=True)
-    name = world.begin(opening="5 EUR").id
-    world.until("accepted-by-provider", name, world.provider)
+    name = world.begun("accepted-by-provider", world.provider, opening="5 EUR")
     raw = forge(world, world.provider, name, offer(price="1"))
     live = folded(world.provider, name).offer
     world.tell(raw, world.hirer.did, world.provider)
@@ -1638,8 +1590,7 @@ def test_a_refusal_that_came_with_a_move_of_ours_takes_back_what_is_stored(
 ) -> None:
     """HIRE-NEG-19: whichever of them came first, and though both wait when the conversation wakes."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer)
     refused = folded(world.hirer, name).sent[-1]
     conversation = world.hirer.the(name)
     raw = forge(world, world.hirer, name, problem(refused))

@@ -74,11 +74,9 @@ def test_who_hires_is_told_what_could_not_be_looked_up(code: str, seconds: int, 
         raise UndersignedError(code, "it was not had")
 
     world.hirer.statuses.lists = away  # type: ignore[method-assign]
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(500)
-    while world.next_parcel():
-        pass
+    world.deliver_all()
     world.settle(10)
     error = result.exception()
     assert isinstance(error, PolicyError)
@@ -129,8 +127,7 @@ def test_its_engagement_is_known_with_the_first_event(open_world: Open) -> None:
 def test_what_was_put_away_before_anybody_asked_is_not_waited_for(open_world: Open) -> None:
     """Also where the other side never closed its books: it stays in `closing`, and nothing is told of it any more."""
     world = open_world(held=True)
-    name = world.begin().id
-    world.until("closing", name, world.hirer)
+    name = world.begun("closing", world.hirer)
     world.cut = True
     world.settle(10 * 24 * 3600)
     assert name not in world.hirer.conversations

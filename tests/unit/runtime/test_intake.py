@@ -43,8 +43,7 @@ def test_what_binds_is_checked_with_a_document_of_five_minutes_and_the_rest_with
     """HIRE-KEY-06: by the type of each message, on both sides."""
     world = open_world()
     ages = {node.office.name: watch_ages(node) for node in world.nodes}
-    name = world.begin(opening="3 EUR").id
-    world.until("closed", name)
+    world.begun("closed", opening="3 EUR")
     assert {kind for kinds in ages.values() for kind in kinds} >= BINDING | {
         "Inquiry",
         "Profile",

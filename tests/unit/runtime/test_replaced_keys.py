@@ -139,8 +139,7 @@ def test_a_name_of_a_key_does_not_become_that_of_another(
     monkeypatch.setattr("undersigned.runtime.agent.agent.require_lasting_names", starts_all_the_same)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
-    name = world.begin().id
-    world.until("working", name, world.provider)
+    name = world.begun("working", world.provider)
     office = published[0]
     for fragment, state in ((f"agent-{office.number}", "working"), ("", "closing")):
         office.rotate(fragment)
@@ -187,8 +186,7 @@ def test_documents_without_end_are_not_kept(
     monkeypatch.setattr(documents, "MAX_DOCUMENTS", 3)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
-    name = world.begin().id
-    world.until("working", name, world.provider)
+    name = world.begun("working", world.provider)
     office, world.held = published[0], False
 
     def kept() -> int:
@@ -226,8 +224,7 @@ def test_documents_of_others_are_held_to_the_same(
     monkeypatch.setattr(documents, *limit)
     world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
     resolve(world)
-    name = world.begin().id
-    world.until("working", name, world.provider)
+    name = world.begun("working", world.provider)
     theirs, root = world.provider.the(name), "did:web:root.example"
 
     def brought(number: int, fragment: str, key: int, did: str = root) -> str:

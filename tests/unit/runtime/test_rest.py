@@ -104,8 +104,7 @@ def test_what_idle_negotiations_hold(open_world: Open) -> None:
 def test_a_negotiation_that_rested_goes_on(side: int, state: str, open_world: Open) -> None:
     """From every state before the seal, on both sides: the hire ends as it would have, and nothing is said twice."""
     world = open_world(held=True)
-    name = world.begin(opening="3 EUR").id
-    world.until(state, name, world.nodes[side])
+    name = world.begun(state, world.nodes[side], opening="3 EUR")
     world.settle(QUIET_SECONDS)
     assert all(node.conversations[name].resting for node in world.nodes if name in node.conversations)
     world.until("closed", name)
@@ -117,8 +116,7 @@ def test_a_negotiation_that_rested_goes_on(side: int, state: str, open_world: Op
 def test_the_journal_is_read_once_for_each_time_it_rested(open_world: Open) -> None:
     world = open_world(held=True)
     ledgers = reading(world)
-    name = world.begin(opening="3 EUR").id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer, opening="3 EUR")
     for ledger in ledgers:
         ledger.read.clear()  # the inquiry was looked up
     world.settle(QUIET_SECONDS)
@@ -220,8 +218,7 @@ def test_a_journal_that_cannot_be_read_is_read_later(failures: int, open_world: 
     """What came is not lost and not answered from nothing."""
     world = open_world(held=True)
     ledgers = reading(world)
-    name = world.begin(opening="3 EUR").id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer, opening="3 EUR")
     world.settle(QUIET_SECONDS)
     ledgers[1].unreadable = failures
     world.until("closed", name)
@@ -239,8 +236,7 @@ def test_what_was_shown_in_time_stands_after_a_long_rest(open_world: Open) -> No
         finish_seconds=8000,
         until_seconds=9000,
     )
-    name = world.begin(replace(world.order(opening="4 EUR"), timing=timing)).id
-    world.until("offered-by-hirer", name, world.hirer)
+    name = world.begun("offered-by-hirer", world.hirer, order=replace(world.order(opening="4 EUR"), timing=timing))
     found = [m.message for m in messages(world.provider, name) if isinstance(m.message, Presentation)]
     proof: Any = found[0].presentation["proof"]
     conversation = world.provider.the(name)
