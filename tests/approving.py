@@ -7,6 +7,7 @@ from uuid import uuid4
 from parties import Party
 from runtimes import Node
 from undersigned.encoding import Instant, JsonObject
+from undersigned.messages import Receipt, Waiting
 from undersigned.runtime import Home, WaitingTerms, drop_approval, waiting_terms
 from undersigned.trust import Put, Verdict, approval, record_config
 
@@ -31,6 +32,12 @@ def waits(node: Node) -> WaitingTerms:
     """The one thing that waits on a side."""
     (found,) = node.world.run(waiting_terms(node.kept, node.office, node.clock.now()))
     return found
+
+
+def told(node: Node) -> list[Waiting]:
+    """What the other side said that it waits for."""
+    said = [event.message for event in node.events if event.kind == "received"]
+    return [one.waiting for one in said if isinstance(one, Receipt) and one.waiting is not None]
 
 
 def says(node: Node, person: Party, verdict: Verdict = "approve", about: Put | None = None) -> JsonObject:

@@ -237,6 +237,11 @@ class KeptLedger(MemoryLedger):
 # --- nodes
 
 
+async def lingers(_: Job) -> None:
+    """Work that does not come to its end."""
+    await asyncio.Event().wait()
+
+
 async def summarise(job: Job) -> None:
     """The task `summary`: the first line of the input `report`."""
     text = await job.read("report")

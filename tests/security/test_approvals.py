@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from approving import ALICE, ASKS, BOB, LONG, MALLORY, TABLE, TWO, says, signed, waits
-from runtimes import Node, World, offices
+from runtimes import Node, World, lingers, offices
 from undersigned.contract import Price
 from undersigned.encoding import JsonObject, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import PolicyError, ProofError, ScopeError
 from undersigned.ledger import Row
 from undersigned.messages import Offer, Withdraw, recorded_message
 from undersigned.proof import attach, prepare
-from undersigned.runtime import Home, Job, WaitingTerms, drop_approval, waiting_terms
+from undersigned.runtime import Home, WaitingTerms, drop_approval, waiting_terms
 from undersigned.trust import Put, approval, record_config
 
 Worlds = Callable[..., World]
@@ -116,10 +115,6 @@ def test_sc_112_what_changes_a_contract_is_no_way_around_people(worlds: Worlds, 
 
 async def agrees(*_: object) -> bool:
     return True
-
-
-async def lingers(_: Job) -> None:
-    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("member", ["verdict", "terms", "engagement", "provider", "change"])

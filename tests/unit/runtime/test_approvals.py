@@ -11,12 +11,12 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, waits
+from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, told, waits
 from runtimes import Node, World, facts, last, messages, moves, offices
 from undersigned.contract import same_terms
 from undersigned.encoding import Instant, shift
 from undersigned.errors import ConfigurationError, CredentialError
-from undersigned.messages import Offer, Receipt, Waiting, Withdraw
+from undersigned.messages import Offer, Withdraw
 from undersigned.runtime import Home, load_approvers, waiting_terms
 from undersigned.runtime.negotiation.beliefs import Beliefs
 from undersigned.runtime.negotiation.meeting import Meeting
@@ -45,12 +45,6 @@ def ended(world: World, engagement: str) -> tuple[str, str]:
     """The state that both sides have stored."""
     found = [node.kept.summary_of(engagement) for node in world.nodes]
     return tuple(summary.state if summary else "" for summary in found)  # type: ignore[return-value]
-
-
-def told(node: Node) -> list[Waiting]:
-    """What the other side said that it waits for."""
-    said = [event.message for event in node.events if event.kind == "received"]
-    return [one.waiting for one in said if isinstance(one, Receipt) and one.waiting is not None]
 
 
 def asked(node: Node, engagement: str) -> int:

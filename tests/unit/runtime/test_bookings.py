@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from runtimes import KeptLedger, World, facts, folded, last, messages
+from runtimes import KeptLedger, World, facts, folded, last, lingers, messages
 from undersigned.contract import Price
 from undersigned.encoding import EngagementId, compare_amounts, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError
@@ -24,10 +24,6 @@ from undersigned.testing import closing
 from unit.runtime.test_conversation import forge, over
 
 Open = Callable[..., World]
-
-
-async def linger(job: Job) -> None:
-    await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -56,7 +52,7 @@ def budget(*limits: Limit) -> dict[str, Any]:
 
 def test_money_is_promised_once_to_two_hires_at_once(open_world: Open) -> None:
     """HIRE-CAP-01, HIRE-CAP-02: the second hire sends no offer, and says nothing of the budget."""
-    world = open_world(held=True, handler=linger, **budget(Limit("EUR", "7")))
+    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "7")))
     hires = [world.begin().id for _ in range(2)]
     world.deliver_all()
     states = sorted(folded(world.hirer, one).state for one in hires)
@@ -102,7 +98,7 @@ def test_an_ending_before_any_offer_is_stored_with_a_budget(
 ) -> None:
     """HIRE-CAP-01: where nothing was promised nothing is owed, and the end is the end."""
     named = {"books": "kept:"} if shared else {}
-    world = open_world(handler=linger, capacity=1, hirer_options={"budget": (Limit("EUR", "9"),), **named})
+    world = open_world(handler=lingers, capacity=1, hirer_options={"budget": (Limit("EUR", "9"),), **named})
     if refused == "capacity":
         world.begin()
         world.settle(5)
@@ -160,7 +156,7 @@ def test_a_price_without_a_budget_in_its_currency_is_not_offered(open_world: Ope
 
 def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None:
     """HIRE-CAP-01: nor can a contract grow past it."""
-    world = open_world(held=True, handler=linger, **budget(Limit("EUR", "6")))
+    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "6")))
     conversation = world.begin()
     world.until("working", conversation.id)
 
@@ -177,7 +173,7 @@ def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None
 
 def test_a_release_beyond_the_budget_is_not_agreed_to(open_world: Open) -> None:
     """HIRE-APR-08: nor is it spent by letting each other go, whoever of the two offers it; what is, is counted."""
-    world = open_world(handler=linger, **budget(Limit("EUR", "6"), Limit("USD", "3")))
+    world = open_world(handler=lingers, **budget(Limit("EUR", "6"), Limit("USD", "3")))
     conversation = world.begin()
     world.until("working", conversation.id)
     ours, theirs = world.hirer.changes, world.provider.changes
@@ -409,7 +405,7 @@ def test_a_contract_outlives_a_budget_without_its_currency(open_world: Open) -> 
 
 def test_the_refused_are_told_when_there_is_room(open_world: Open) -> None:
     """HIRE-CAP-02: the one place is under contract, and that ends at `until` at the latest."""
-    world = open_world(capacity=1, handler=linger)
+    world = open_world(capacity=1, handler=lingers)
     first = world.begin()
     world.settle(2)
     second = world.begin()
@@ -422,7 +418,7 @@ def test_the_refused_are_told_when_there_is_room(open_world: Open) -> None:
 
 def test_what_a_killed_process_took_for_nothing_is_given_back_at_its_start(open_world: Open, books: KeptLedger) -> None:
     """HIRE-CAP-01: taken, and killed before the move was stored; what others took stays."""
-    world = open_world(capacity=2, handler=linger, provider_options={"books": "kept:"})
+    world = open_world(capacity=2, handler=lingers, provider_options={"books": "kept:"})
     conversation = world.begin()
     world.settle(2)
     held = world.run(books.open_reservations("capacity:summary"))
@@ -444,7 +440,7 @@ def test_places_of_a_task_that_is_offered_after_the_start_are_given_back_too(
     open_world: Open, books: KeptLedger
 ) -> None:
     """HIRE-CAP-01: the settings say nothing of it, and nobody else knows whose those places were."""
-    world = open_world(capacity=2, handler=linger, provider_options={"books": "kept:"})
+    world = open_world(capacity=2, handler=lingers, provider_options={"books": "kept:"})
     now = world.clock.now()
 
     def take(name: str) -> str:
@@ -459,7 +455,7 @@ def test_places_of_a_task_that_is_offered_after_the_start_are_given_back_too(
     world.restart(world.provider)
 
     async def offered() -> None:
-        world.provider.offers("late", price="1 EUR", delivers="it")(linger)
+        world.provider.offers("late", price="1 EUR", delivers="it")(lingers)
 
     world.run(offered(), 1)
     world.settle()
@@ -471,7 +467,7 @@ def test_what_is_taken_of_such_a_task_at_once_is_not_given_back(
     open_world: Open, books: KeptLedger, at_once: bool
 ) -> None:
     """HIRE-CAP-01: whoever is hired while it is looked at keeps its place."""
-    world = open_world(capacity=2, handler=linger, provider_options={"books": "kept:"})
+    world = open_world(capacity=2, handler=lingers, provider_options={"books": "kept:"})
     service = world.provider.services.pop("summary")
 
     async def offered() -> None:

@@ -12,14 +12,14 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from approving import ALICE, BOB, TABLE, says, signed, waits
-from runtimes import Node, World, facts, last, offices
+from approving import ALICE, BOB, TABLE, says, signed, told, waits
+from runtimes import Node, World, facts, last, lingers, offices
 from undersigned.contract import Document, Price, Terms
 from undersigned.encoding import Digest, shift
 from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, ScopeError
-from undersigned.messages import Receipt, Waiting, Withdraw
+from undersigned.messages import Withdraw
 from undersigned.protocol import owed
-from undersigned.runtime import Conversation, Job, WaitingTerms, drop_approval, waiting_terms
+from undersigned.runtime import Conversation, WaitingTerms, drop_approval, waiting_terms
 from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import Limit
 from undersigned.trust import release_digest, terms_digest
@@ -46,10 +46,6 @@ def worlds(tmp_path: Path) -> Iterator[Worlds]:
     yield make
     for world in made:
         world.close()
-
-
-async def lingers(_: Job) -> None:
-    await asyncio.Event().wait()
 
 
 def working(world: World) -> str:
@@ -98,11 +94,6 @@ def all_waits(node: Node) -> list[WaitingTerms]:
 
 def nothing_waits(node: Node) -> bool:
     return not all_waits(node)
-
-
-def told(node: Node) -> list[Waiting]:
-    said = [event.message for event in node.events if event.kind == "received"]
-    return [one.waiting for one in said if isinstance(one, Receipt) and one.waiting is not None]
 
 
 def withdrawn(node: Node, id: str) -> str:

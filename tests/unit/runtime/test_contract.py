@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from bills import cyclonedx, spdx
 from media import Authority, png
-from runtimes import Node, World, facts, folded, last, messages, moves
+from runtimes import Node, World, facts, folded, last, lingers, messages, moves
 from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
@@ -33,10 +33,6 @@ from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.testing import HandClock, Party, release
 
 Open = Callable[..., World]
-
-
-async def lingers(_: Job) -> None:
-    await asyncio.Event().wait()
 
 
 def working(open_world: Open, handler: Callable[[Job], Any] = lingers, **timing: Any) -> tuple[World, Conversation]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from issuing import issued
-from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, messages, moves
+from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, lingers, messages, moves
 from undersigned.contract import countersigned
 from undersigned.credentials import Accusation, read_credential
 from undersigned.did import DidDocument
@@ -1375,9 +1375,6 @@ def test_a_binding_signature_is_not_taken_back(state: str, open_world: Open) -> 
 
 def test_a_refused_amendment_takes_back_no_end_that_was_said_after_it(open_world: Open) -> None:
     """HIRE-NEG-19: the peer can have recorded neither; the end is said again where the amendment stood."""
-
-    async def lingers(_: Job) -> None:
-        await asyncio.Event().wait()
 
     world = open_world(held=True, handler=lingers)
     name = world.begun("working", opening="3 EUR")

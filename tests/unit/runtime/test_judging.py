@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import pytest
 
 from packs import OTHER_ENGAGEMENT, Hire
-from runtimes import Node, Office, World, last
+from runtimes import Node, Office, World, last, lingers
 from undersigned.contract import Price
 from undersigned.encoding import JsonObject
 from undersigned.errors import LocalProtocolError, VerificationError
 from undersigned.messages import Closing
-from undersigned.runtime import Job, export_pack, judge_pack, rule_on_pack
+from undersigned.runtime import export_pack, judge_pack, rule_on_pack
 
 
 @pytest.mark.parametrize(
@@ -41,10 +40,6 @@ async def test_a_verifier_passes_what_holds(tmp_path: Path) -> None:
     judge = Office(tmp_path / "judge", "Judge")
     hire = Hire(verifier=judge.actor.did).sealed().delivered()
     assert await judge_pack(judge, hire.pack(), passed=True, now=hire.book.clock.now())
-
-
-async def lingers(_: Job) -> None:
-    await asyncio.Event().wait()
 
 
 def test_disputes_that_crossed_are_ruled_on_once(open_world: Callable[..., World], tmp_path: Path) -> None:

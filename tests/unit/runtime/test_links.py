@@ -15,11 +15,11 @@ import structlog
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
-from runtimes import World
+from runtimes import World, lingers
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
-from undersigned.runtime import Job, Shell, SystemClock
+from undersigned.runtime import Shell, SystemClock
 from undersigned.runtime.agent import taking_turns
 from undersigned.runtime.agent.links import Links
 from undersigned.runtime.fetching.fetcher import GathererLimits
@@ -149,10 +149,6 @@ async def test_strangers_who_name_slow_hosts_keep_nobody_elsewhere_out() -> None
 async def _nothing(*_: object) -> None: ...
 
 
-async def linger(_: Job) -> None:
-    await asyncio.Event().wait()
-
-
 @pytest.mark.parametrize(
     ("state", "goes"),
     [
@@ -164,7 +160,7 @@ def test_a_provider_dials_its_hirer_from_an_acceptance_on(
     state: str, goes: bool, open_world: Callable[..., World]
 ) -> None:
     """HIRE-LIM-02: before that whoever wants something comes for it, as it can; a hirer always goes to its provider."""
-    world = open_world(held=True, handler=linger)
+    world = open_world(held=True, handler=lingers)
     conversation = world.begin(opening="3 EUR" if state == "offered-by-provider" else "5 EUR")
     if state == "withdrawn":
         world.until("profiled", conversation.id, world.provider)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from runtimes import Node, World
+from runtimes import Node, World, lingers
 from undersigned.encoding import EngagementId, decode_json
 from undersigned.errors import UndersignedError
-from undersigned.runtime import Job
 from undersigned.runtime.agent import crowd, intake
 from undersigned.runtime.agent.greetings import PAUSE_SECONDS, SLICE
 from undersigned.runtime.engagement.conversation import REST_SECONDS
@@ -19,10 +17,6 @@ from undersigned.transport import Allowance
 
 Open = Callable[..., World]
 MANY = 2 * SLICE + 8
-
-
-async def linger(_: Job) -> None:
-    await asyncio.Event().wait()
 
 
 def waiting(world: World, count: int) -> list[EngagementId]:
@@ -99,7 +93,7 @@ def test_without_a_contract_there_may_be_so_many(open_world: Open, monkeypatch: 
 
 def test_under_a_contract_there_may_be_more(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MAX_NEGOTIATIONS", 3)
-    world = open_world(handler=linger)
+    world = open_world(handler=lingers)
     world.begin(opening="5 EUR")
     world.settle(1)
     assert world.provider.conversations.contracts
@@ -159,7 +153,7 @@ def test_those_from_before_a_restart_count(open_world: Open, monkeypatch: pytest
 
 
 def test_what_is_said_under_a_contract_does_not_wait(open_world: Open) -> None:
-    world = open_world(handler=linger)
+    world = open_world(handler=lingers)
     world.begin(opening="5 EUR")
     world.settle(1)
     world.provider.intake._bytes = Allowance(1)
