@@ -21,7 +21,7 @@ from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit
 from undersigned.testing import closing
-from unit.runtime.test_conversation import forge, over
+from unit.runtime.stories import forge, over
 
 Open = Callable[..., World]
 

@@ -19,7 +19,7 @@ from undersigned.evidence import read_pack
 from undersigned.messages import Artifact, Review
 from undersigned.runtime import ABSENT, Absent, Body, Conversation, Job, Reviewed, export_pack
 from undersigned.testing import delivery
-from unit.runtime.test_conversation import forge
+from unit.runtime.stories import forge
 
 Open = Callable[..., World]
 HOUR = 3600
