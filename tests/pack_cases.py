@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -924,6 +925,29 @@ def spoiled() -> Iterator[Case]:
         hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER), withheld=withheld(("artifact", b"a"))),
     ]
     yield from spoiled_ones(packs, 400)
+
+
+def archives() -> Iterator[Case]:
+    """A header or name of a member, or the directory, changed by a byte or two, or something put there: archives that
+    other programs open, and that none here does.
+    """
+    whole, dice = Hire().sealed().pack(), Random(11)
+    heads = [found.start() for found in re.finditer(rb"PK\x03\x04", whole)]
+    ends = whole.index(b"PK\x01\x02")
+    for number in range(120):
+        data = bytearray(whole)
+        for _ in range(dice.randint(1, 3)):
+            place = dice.choice([dice.choice(heads) + dice.randrange(4, 60), dice.randrange(ends, len(whole))])
+            if dice.random() < 0.2:
+                data[place:place] = dice.randbytes(dice.randint(1, 4))
+            else:
+                data[place] ^= 1 << dice.randrange(8)
+        yield Case(f"archive {number}", bytes(data))
+    yield Case("a comment", whole[:-2] + b"\x01\x00x")
+    first = bytearray(whole)
+    first[heads[0] + 10] ^= 1  # the time of one member, and the name of a later one
+    first[heads[1] + 30] = ord("/")
+    yield Case("a wrong time, then a wrong name", bytes(first))
 
 
 def spoiled_ones(packs: list[bytes], count: int, within: str = "") -> Iterator[Case]:

@@ -64,6 +64,7 @@ CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "credentials": pack_credentials.credentials,
     "resigned": lambda: pack_credentials.resigned(300),
     "spoiled": pack_cases.spoiled,
+    "archives": pack_cases.archives,
     "untimely": pack_cases.untimely,
 }
 FAILED_AT_LEAST = {
@@ -72,6 +73,7 @@ FAILED_AT_LEAST = {
     "journals": 50,
     "weak keys": 20,
     "spoiled": 370,
+    "archives": 122,
     "proved": 15,
     "recorded": 10,
     "stated logs": len(pack_cases.WRONG_HEADS) + len(pack_cases.FALSE_WORDS),

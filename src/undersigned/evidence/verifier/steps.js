@@ -43,7 +43,7 @@ function readArchive(data) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const members = new Map();
   const directory = [];
-  let [at, total] = [0, 0];
+  let [at, total, formed] = [0, 0, true];
   while (at + 4 <= data.length && view.getUint32(at, true) === 0x04034b50) {
     if (members.size === 10000) throw new Refused("too_large", "expected at most 10000 members");
     if (data.length - at < 30) throw no("it ends inside a member");
@@ -54,7 +54,7 @@ function readArchive(data) {
     if (!NAME.test(name) || name.endsWith("\n")) throw new Refused("bad_path", `expected the name of a member of an evidence pack; came ${shown(name)}`);
     if (members.has(name)) throw no(`${name} is there twice`);
     const content = data.subarray(start, start + size);
-    if (!same(data.subarray(at, start), header(name, content))) throw no("it is not, byte for byte, what its members make");
+    formed = formed && same(data.subarray(at, start), header(name, content)); // said last: what its members are comes first
     directory.push(header(name, content, at));
     members.set(name, content);
     total += size;
@@ -65,7 +65,7 @@ function readArchive(data) {
   const count = members.size;
   const end = littleEndianBytes([4, 0x06054b50], [2, 0], [2, 0], [2, count], [2, count], [4, whole.length], [4, at], [2, 0]);
   const names = [...members.keys()];
-  if (!equal(names, names.toSorted()) || !same(data.subarray(at), concat(whole, end))) throw no("it is not, byte for byte, what its members make");
+  if (!formed || !equal(names, names.toSorted()) || !same(data.subarray(at), concat(whole, end))) throw no("it is not, byte for byte, what its members make");
   return members;
 }
 
