@@ -473,7 +473,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-TRU-04": (
         "graphs/authority-of-*",
         "graphs/authority-anchor-*",
-        "graphs/authority-depth-of-an-anchor",
+        "graphs/authority-depth-of-*anchor*",
     ),
     "HIRE-TRU-05": (
         "graphs/authority-chain",
@@ -513,6 +513,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-TRU-14": (
         "graphs/*-shared-key",
         "graphs/reputation-of-its-other-name",
+        "graphs/reputation-of-a-name-of-its-name",
     ),
     "HIRE-TRU-25": ("graphs/accused-*",),
     "HIRE-TRU-27": (

@@ -179,6 +179,8 @@ def _authority() -> Iterator[Vector]:
     )
     shallow = [{"issuer": did("root"), "depth": 1}]
     yield asked("depth-of-an-anchor", "an anchor that believes one link", "no", *chain, anchors=shallow)
+    two = [*shallow, {"issuer": did("root"), "depth": 2}]
+    yield asked("depth-of-two-anchors", "another anchor of the same issuer believes two", "yes", *chain, anchors=two)
     names = ("root", "x", "y", "z", "b", "c")
     long = [link(one, other, "authority", depth=4) for one, other in pairwise(names)]
     yield asked("five-links", "a chain of five links", "no", *long)
@@ -241,6 +243,9 @@ def _reputation() -> Iterator[Vector]:
     yield asked(
         "of-its-other-name", "the word of a name with its key", "0", link("root", "b"), link("b", "p"), keys=same
     )
+    far = {did("p"): ["k"], did("x"): ["k", "l"], did("b"): ["l"]}
+    says = "the word of a name that shares a key with its other name, and none with it"
+    yield asked("of-a-name-of-its-name", says, "1", link("root", "b"), link("b", "p"), keys=far)
     yield asked("accused", "of who is accused", "0", link("root", "p"), link("root", "p", "accusation"))
     yield asked(
         "accusation-gone",
