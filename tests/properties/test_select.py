@@ -117,6 +117,17 @@ def endorsement(number: int, capability: str = "sbom", issuer: str = ISSUERS[0])
     )
 
 
+def test_what_a_later_one_makes_needless_is_left_out() -> None:
+    """HIRE-VC-05: the smallest answers the first two needs, and the two that must be shown for the others as well."""
+    first, second, third = endorsement(1), endorsement(1000, issuer=ISSUERS[1]), endorsement(1001, issuer=ISSUERS[2])
+    request = [
+        Need(code="credential", credential=Endorsement.type, issuers=issuers)
+        for issuers in (ISSUERS[:2], (ISSUERS[0], ISSUERS[2]), ISSUERS[1:2], ISSUERS[2:])
+    ]
+    assert select(request[:2], [first, second, third], NOW) == (first,)
+    assert select(request, [first, second, third], NOW) == (second, third)
+
+
 def test_one_credential_answers_two_needs() -> None:
     """The second would do for the first need, and is not shown."""
     held = [endorsement(3), endorsement(2, issuer=ISSUERS[1])]
