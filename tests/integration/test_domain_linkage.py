@@ -20,7 +20,7 @@ from undersigned.did import make_document
 from undersigned.encoding import Instant, canonicalize, shift
 from undersigned.proof import attach, prepare
 from undersigned.runtime import DomainLink, Gatherer, Home, SystemClock, create_home, domain_links, generate_key
-from unit.runtime.test_gather import Site, gathering, site
+from unit.runtime.sites import Site, gathering, site
 
 
 async def looked(did: str) -> tuple[DomainLink, ...]:

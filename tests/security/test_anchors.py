@@ -20,7 +20,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.runtime import Home, SystemClock, load_anchors, sign_record
 from undersigned.trust import Anchor, Anchors, adoption, anchor_record, anchor_set, record_config
 from unit.cli.running import Ran, files, run
-from unit.runtime.test_gather import site
+from unit.runtime.sites import site
 
 NOW = SystemClock().now()
 BODY, GOOD, BAD = Party("industry-body"), Party("good"), Party("bad")

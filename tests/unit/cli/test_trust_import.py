@@ -15,7 +15,7 @@ from undersigned.encoding import Did
 from undersigned.runtime import SystemClock
 from undersigned.trust import Anchor, anchor_set, record_config
 from unit.cli.running import Ran, run
-from unit.runtime.test_gather import Site, answers, publish, site
+from unit.runtime.sites import Site, answers, publish, site
 
 NOW = SystemClock().now()
 BODY, EVE, AGENT = Party("industry-body"), Party("eve"), Party("agent")

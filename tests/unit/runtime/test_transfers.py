@@ -15,7 +15,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Gatherer, Meter
 from undersigned.runtime.artifacts.transfers import LEAST_BYTES, transfer
-from unit.runtime.test_gather import Site, gathering, refused, site
+from unit.runtime.sites import Site, gathering, refused, site
 
 DATA = bytes(range(256)) * (4 * 1024)
 """One MiB: as many attempts are allowed as bring 64 KiB each."""
