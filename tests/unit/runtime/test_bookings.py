@@ -20,7 +20,7 @@ from undersigned.runtime import Conversation, Home, Job
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit
-from undersigned.testing import closing
+from undersigned.testing import ARBITER, closing
 from unit.runtime.stories import forge, over
 
 Open = Callable[..., World]
@@ -240,6 +240,79 @@ def test_each_amendment_is_committed_and_what_is_owed_is_spent(open_world: Open,
     for node in (world.hirer, world.provider):
         assert conversation.id not in node.conversations
         assert not node.subcontracts.shares._weighed, "terms that were weighed are kept no longer than the contract"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    ("price", "amount", "currency", "counted"),
+    [
+        ("4 EUR", "6", "EUR", {"EUR": "6"}),
+        ("4 EUR", "3", "USD", {"EUR": "0", "USD": "3"}),
+        ("0 EUR", "3", "EUR", {"EUR": "3"}),
+    ],
+)
+def test_what_an_arbiter_finds_owed_is_spent(
+    open_world: Open, books: KeptLedger, shared: bool, price: str, amount: str, currency: str, counted: dict[str, str]
+) -> None:
+    """HIRE-CAP-01: also above the price, in another currency, and where nothing was to be paid."""
+    limits = (Limit("EUR", "20"), Limit("USD", "20"), Limit("count", "5"))
+    named = {"books": "kept:"} if shared else {}
+    world, ours = waiting(open_world, asyncio.Event(), price=price, hirer_options={"budget": limits, **named})
+    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, arbiter=ARBITER.did)), 1)
+    world.settle(1)
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+    world.settle(1)
+    contract = ours.engagement.contract
+    assert contract is not None
+    given = ARBITER.rule(
+        contract.digest, contract.disputes[0].digest, world.clock.now(), amount=amount, currency=currency
+    )
+    world.run(world.provider.changes.rule(world.provider.the(), given), 1)
+    world.until("closed", ours.id)
+    world.settle(60)
+    held = books if shared else world.hirer.kept
+    assert spent_in(world, held) == {**counted, "count": "1"}
+    assert world.run(held.open_reservations("budget")) == ()
+
+
+@pytest.mark.parametrize(("amount", "currency"), [("6", "EUR"), ("3", "USD")])
+def test_what_was_spent_in_a_shared_file_is_counted_once(
+    open_world: Open, books: KeptLedger, monkeypatch: pytest.MonkeyPatch, amount: str, currency: str
+) -> None:
+    """HIRE-CAP-01: by a process that is killed before it has stored the end, and by the next one."""
+    limits = (Limit("EUR", "20"), Limit("USD", "20"))
+    options = {"budget": limits, "books": "kept:"}
+    world, ours = waiting(open_world, asyncio.Event(), hirer_options=options)
+    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, arbiter=ARBITER.did)), 1)
+    world.settle(1)
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+    world.settle(1)
+    contract = ours.engagement.contract
+    assert contract is not None
+    given = ARBITER.rule(
+        contract.digest, contract.disputes[0].digest, world.clock.now(), amount=amount, currency=currency
+    )
+    settle, left = books.settle, 2
+
+    async def killed(*given: Any) -> None:
+        nonlocal left
+        await settle(*given)
+        left -= 1
+        if left == (1 if currency == "EUR" else 0):
+            world.hirer.kept.dies = "before"
+
+    monkeypatch.setattr(books, "settle", killed)
+    world.run(world.provider.changes.rule(world.provider.the(), given), 1)
+    world.settle(60)
+    assert world.hirer.kept.dead
+    monkeypatch.setattr(books, "settle", settle)
+    world.restart(world.hirer)
+    world.reconnect()
+    world.until("closed", ours.id)
+    world.settle(60)
+    assert ours.id not in world.hirer.conversations
+    assert {key: one for key, one in spent_in(world, books).items() if one != "0"} == {currency: amount}
+    assert world.run(books.open_reservations("budget")) == ()
 
 
 def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from undersigned.contract import Price
 from undersigned.encoding import EngagementId, compare_amounts, shift, subtract_amounts
-from undersigned.errors import LedgerError, PolicyError, ScopeError
+from undersigned.errors import LedgerConflict, LedgerError, PolicyError, ScopeError
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement, open_books
 from undersigned.messages import Need
 from undersigned.protocol import ENDED, Engagement, Finished, Free, Reserve
@@ -167,7 +167,14 @@ class Bookings:
                 _log.warning("a reservation was not given back", reservation=id, error=str(error))
 
     async def _book_shared(self, books: Ledger, engagement: Engagement, booked: Booked) -> Booked:
+        settle = {one.id: one.amounts for one in booked.settle}
         for one in booked.reserve:
+            if one.id in settle:
+                try:
+                    await books.reserve(one)
+                except LedgerConflict:
+                    del settle[one.id]  # by a process that was killed before it stored the end
+                continue
             # A turn that was not stored may have taken something for an offer that never left.
             for other in await self._open(one.contract, f"{self._agent.identity.did} {engagement.id} "):
                 if other.id.split(" ")[2] not in engagement.reserved:
@@ -175,8 +182,8 @@ class Bookings:
             if one.contract in self._meanwhile:
                 self._meanwhile[one.contract].add(one.id)
             await books.reserve(one)
-        for one in booked.settle:
-            await books.settle(one.id, one.amounts)
+        for id, amounts in settle.items():
+            await books.settle(id, amounts)
         if engagement.state in ENDED:
             # Until the end is stored, what stands on the table may still be accepted.
             return Booked(later=booked.release)
@@ -370,14 +377,27 @@ class Bookings:
                 new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) in used]
                 settle.append(Settlement(one.id, {draw.key: used[_unit(draw)] for draw in new}))
                 counted |= {_limit(draw) for draw in new}
-        for one in taken:
+        # What the price counts in was committed at the seal: if it is not open any more, it was settled before a kill.
+        price = conversation.offered(engagement).terms.price
+        committed = price.currency == owed.currency and price.amount != "0"
+        for one in taken if not committed else ():
             # Of a release in another currency nothing was committed, only promised.
             new = [draw for draw in one.draws if not _signed(one) and _unit(draw) == owed.currency]
             if new and not counted & {_limit(draw) for draw in new}:
                 settle.append(Settlement(one.id, {draw.key: owed.amount for draw in new}))
                 counted |= {_limit(draw) for draw in new}
         done = {one.id for one in settle}
-        return Booked(settle=tuple(settle), release=tuple(one.id for one in taken if one.id not in done))
+        booked = Booked(settle=tuple(settle), release=tuple(one.id for one in taken if one.id not in done))
+        if committed or engagement.contract.released or engagement.offer is None:
+            return booked
+        # Of what an arbiter found owed nothing was promised.
+        draws = tuple(replace(d, max=None) for d in self._draws(owed, contracts=0) if _limit(d) not in counted)
+        id, now = f"{self._id(engagement, engagement.offer.digest)} {SIGNED} owed", self._agent.clock.now()
+        if draws and id not in done:
+            ruled = Reservation(MONEY, id, draws, ALWAYS, now)
+            paid = Settlement(id, {draw.key: draw.amount for draw in draws})
+            booked = booked.beside(Booked(reserve=(ruled,), settle=(paid,)))
+        return booked
 
     def _require_budget(self, price: Price) -> None:
         """Returns if a price is in a currency of the budget, or that counts no money.
