@@ -412,6 +412,10 @@ def test_a_verdict_without_its_inputs_is_not_made_again(runs: dict[str, Run], tm
         assert (gone.code, gone.error["code"]) == (2, "not_found")
         kept.write_bytes(raw)
     (file,) = [path for path in (home / "verdicts").glob("*.json") if path.stem == one["id"]]
+    other = file.read_bytes().replace(b'"outcome":"allow"', b'"outcome":"deny"')
+    (home / "verdicts" / f"{digest_bytes(other)}.json").write_bytes(other)
+    unlike = run("decision", "replay", digest_bytes(other), "--home", home, "--json")
+    assert (unlike.code, unlike.values[0]["now"]["outcome"]) == (1, "allow"), unlike
     file.write_bytes(file.read_bytes().replace(b"allow", b"denyy", 1))
     assert run("decision", "show", one["id"], "--home", home, "--json").error["code"] == "store_corrupt"
 
