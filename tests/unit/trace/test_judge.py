@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from issuing import issued
+from pack_cases import Named
 from packs import Hire
 from undersigned.attestation import ActionTaken, UsageLine
 from undersigned.credentials import (
@@ -21,7 +22,7 @@ from undersigned.credentials import (
 from undersigned.credentials import Authority as MayAttest
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, shift
-from undersigned.testing import ARTIFACT, Actor, terminate
+from undersigned.testing import ARBITER, ARTIFACT, Actor, terminate
 from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
 from undersigned.trust import Anchor, Anchors, Edge, Graph, Policy, Viewpoint, accused, answer, authority
 from unit.trace.test_walk import DIGEST, evidence
@@ -53,10 +54,15 @@ def judged(
     anchors: Anchors | None = None,
     edges: tuple[Edge, ...] = (),
     policy: Policy | None = None,
+    packed: tuple[DidDocument, ...] = (),
+    documents: tuple[DidDocument, ...] = (),
     **more: Any,
 ) -> Verdict:
+    """`packed` are in the pack, `documents` known from elsewhere."""
     ended = hire.hirer.engagement.state == "closed"
-    found = evidence(hire, **({} if ended else {"checkpoint": None, "inclusion": None}))
+    inside = {"documents": tuple(one.raw for one in packed)} if packed else {}
+    found = evidence(hire, **({} if ended else {"checkpoint": None, "inclusion": None}), **inside)
+    found = replace(found, documents={one.id: (one,) for one in documents})
     now, believed = hire.book.clock.now(), anchors or Anchors.of(hire.provider.actor.did)
     return judge(
         DIGEST,
@@ -442,10 +448,20 @@ def test_a_document_that_has_the_keys_of_the_known_one_and_more_is_strange(hire:
     assert held.strange_to(did, (own,)) == (f"{did}#more",)
 
 
+def test_nobody_speaks_in_the_name_of_a_hirer_that_is_known() -> None:
+    """HIRE-TRC-09: it need not be known where somebody else judged the delivery."""
+    hirer = Named("hirer")
+    hire = Hire(verifier=ARBITER.did, actors=(hirer, Actor("provider"))).sealed().delivered()
+    hire.reviewed(statement=hire.verdict(by=ARBITER)).closed()
+    later = DidDocument(hirer.did, canonicalize(with_method(hirer.document.json, publicKeyMultibase=ARBITER.did[8:])))
+    for documents, code in (((), {}), ((hirer.document,), {}), ((later,), {"keys": "key_not_authorized"})):
+        assert codes(judged(hire, packed=(hirer.document,), documents=documents)) == code
+
+
 def with_method(document: dict[str, Any], **members: str) -> dict[str, Any]:
-    """The document with these members in its one method."""
-    (method,) = document["verificationMethod"]
-    return document | {"verificationMethod": [method | members]}
+    """The document with these members in its first method."""
+    method, *others = document["verificationMethod"]
+    return document | {"verificationMethod": [method | members, *others]}
 
 
 def test_only_these_codes_ask() -> None:
