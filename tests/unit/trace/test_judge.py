@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from issuing import issued
 from pack_cases import Named
+from pack_credentials import credential
 from packs import Hire
 from undersigned.attestation import ActionTaken, UsageLine
 from undersigned.credentials import (
@@ -22,8 +23,8 @@ from undersigned.credentials import (
 from undersigned.credentials import Authority as MayAttest
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, shift
-from undersigned.testing import ARBITER, ARTIFACT, Actor, terminate
-from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
+from undersigned.testing import ARBITER, ARTIFACT, Actor, Say, presentation, terminate
+from undersigned.trace import ASKS, CLAUSES, Earlier, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
 from undersigned.trust import Anchor, Anchors, Edge, Graph, Policy, Viewpoint, accused, answer, authority
 from unit.trace.test_walk import DIGEST, evidence
 
@@ -56,14 +57,19 @@ def judged(
     policy: Policy | None = None,
     packed: tuple[DidDocument, ...] = (),
     documents: tuple[DidDocument, ...] = (),
+    earlier: tuple[DidDocument, ...] = (),
     **more: Any,
 ) -> Verdict:
-    """`packed` are in the pack, `documents` known from elsewhere."""
+    """`packed` are in the pack, `documents` known from elsewhere, and `earlier` from before."""
     ended = hire.hirer.engagement.state == "closed"
     inside = {"documents": tuple(one.raw for one in packed)} if packed else {}
     found = evidence(hire, **({} if ended else {"checkpoint": None, "inclusion": None}), **inside)
-    found = replace(found, documents={one.id: (one,) for one in documents})
     now, believed = hire.book.clock.now(), anchors or Anchors.of(hire.provider.actor.did)
+    found = replace(
+        found,
+        documents={one.id: (one,) for one in documents},
+        earlier={one.id: (Earlier(one, now),) for one in earlier},
+    )
     return judge(
         DIGEST,
         purpose,
@@ -453,9 +459,29 @@ def test_nobody_speaks_in_the_name_of_a_hirer_that_is_known() -> None:
     hirer = Named("hirer")
     hire = Hire(verifier=ARBITER.did, actors=(hirer, Actor("provider"))).sealed().delivered()
     hire.reviewed(statement=hire.verdict(by=ARBITER)).closed()
-    later = DidDocument(hirer.did, canonicalize(with_method(hirer.document.json, publicKeyMultibase=ARBITER.did[8:])))
+    later = with_another_key(hirer.document)
     for documents, code in (((), {}), ((hirer.document,), {}), ((later,), {"keys": "key_not_authorized"})):
         assert codes(judged(hire, packed=(hirer.document,), documents=documents)) == code
+
+
+def test_a_membership_is_last_known_if_it_held_by_the_document_of_before() -> None:
+    """HIRE-TRC-09: another one is nobody's word, and asks nobody."""
+    body = Named("body")
+
+    def shown(hire: Hire) -> Say:
+        subject = {"id": hire.provider.actor.did, "memberOf": body.did}
+        types = ["VerifiableCredential", "MembershipCredential"]
+        return presentation(credential(hire, body, type=types, credentialSubject=subject))
+
+    hire = Hire(shown=shown).whole()
+    for earlier, code in ((body.document, "did_last_known"), (with_another_key(body.document), "attester_not_trusted")):
+        found = codes(judged(hire, anchors=Anchors.of(body.did), earlier=(earlier,)))
+        assert found["keys" if code == "did_last_known" else "signer"] == code
+        assert ("keys" in found, "signer" in found) == (code == "did_last_known", code != "did_last_known")
+
+
+def with_another_key(document: DidDocument) -> DidDocument:
+    return DidDocument(document.id, canonicalize(with_method(document.json, publicKeyMultibase=ARBITER.did[8:])))
 
 
 def with_method(document: dict[str, Any], **members: str) -> dict[str, Any]:
