@@ -567,6 +567,10 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "evidence_invalid",
     ),
+    "a decision from what is no digest": (
+        lambda: packed(credential, inputs={"lookedUp": [{}, [], 7, None], "statusLists": [{}], "policy": {}}),
+        "",
+    ),
     "a decision that is none": (lambda: packed(credential, inputs=[], at=7, peer=None), "evidence_invalid"),
 }
 """Packs and the code that refuses them, if any."""
