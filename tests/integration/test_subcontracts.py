@@ -651,6 +651,32 @@ async def test_sc_58_a_child_that_says_it_used_more_than_it_might_takes_no_more(
     assert len(acted) == 3
 
 
+async def test_sc_58_a_child_that_said_nothing_has_used_all_that_it_might(tmp_path: Path) -> None:
+    """HIRE-SUB-04: what it did, nobody knows; two of the five are gone, and of its price what is owed."""
+    homes = await homes_of(tmp_path, 3)
+    work, kept = Waiting(), list[tuple[str, str]]()
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        below = part("repo:read", "https://git.acme.example/app/x", "2")
+        hire = job.hire(homes[2].configuration.did, task="summary", inputs={"report": text}, price="8 EUR", scope=below)
+        made = asyncio.ensure_future(_awaited(hire))
+        await work.began.wait()
+        child, shares = the(peers[1], "hirer"), peers[1].subcontracts.shares
+        within = shares.within(child)
+        assert within is not None
+        await shares.settle(child, within)  # as if it had ended here
+        usage = await peers[1].ledger.usage(job.contract)
+        kept.extend((key, usage[key]) for key in ("read-repo/count", "/EUR@children"))
+        work.go_on.set()
+        await made
+        await job.deliver("summary.txt", b"together")
+
+    async with peers_of(homes, [None, handler, work]) as peers:
+        await hired(peers[0], homes, scope=REPOSITORY)
+    assert kept == [("read-repo/count", "2"), ("/EUR@children", "0")]
+
+
 async def _awaited(hire: Hire) -> HireResult:
     return await hire
 
