@@ -25,7 +25,7 @@ from undersigned.credentials import (
     verify_credential,
     verify_presentation,
 )
-from undersigned.did import document_from
+from undersigned.did import DidDocument, document_from
 from undersigned.encoding import JsonObject, base64url_decode, base64url_encode, canonicalize, digest_bytes
 from undersigned.errors import UndersignedError
 
@@ -211,6 +211,27 @@ def test_typ_is_needed_and_cty_is_not() -> None:
 def test_kid_is_a_method_of_the_issuer(kid: Any) -> None:
     """HIRE-JWT-04."""
     assert refused(written(HEADER | {"kid": kid}, unsigned())) == "key_not_authorized"
+
+
+@pytest.mark.parametrize("relationship", ["assertionMethod", "authentication"])
+def test_kid_is_listed_for_what_it_signs(relationship: str) -> None:
+    """HIRE-JWT-04: a credential under `assertionMethod`, a presentation under `authentication`."""
+    left = {party.did: without(party, relationship) for party in (ISSUER, AGENT)}
+    documents = {**DOCUMENTS, **left}
+    credential, presentation = jwt(), shown_jwt(enveloped_credential(jwt()))
+    if relationship == "assertionMethod":
+        assert refused(credential, documents=documents) == "key_not_authorized"
+    else:
+        verified(credential, documents=documents)
+    assert turned_away(presentation, documents=documents) == "key_not_authorized"
+    answered(presentation)
+
+
+def without(party: Party, relationship: str) -> DidDocument:
+    """A party's document that lists its key for everything else."""
+    listed = dict(party.document.json)
+    del listed[relationship]
+    return DidDocument(party.did, canonicalize(listed))
 
 
 def test_one_spelling() -> None:
