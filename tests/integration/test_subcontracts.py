@@ -26,7 +26,7 @@ from media import Authority, png
 from support import ROOT
 from undersigned.attestation import WorkPredicate
 from undersigned.attestation.media import read_manifest
-from undersigned.contract import Price
+from undersigned.contract import Price, Subcontracting
 from undersigned.daemon import Hire, HireResult, Peer
 from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.errors import LedgerUnavailable, PolicyError, ScopeError, UndersignedError
@@ -422,6 +422,36 @@ async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Pa
         await globex.changes.revoke(parent)
         with pytest.raises(PolicyError):
             await hire
+
+
+async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_not_made(tmp_path: Path) -> None:
+    """HIRE-SUB-03, HIRE-SUB-04: it would lie outside, and hold nothing of it."""
+    homes = await homes_of(tmp_path, 3)
+    none = Subcontracting(allowed=False, depth=0)
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), summarise]) as (acme, globex, _):
+        draw_up, changed = globex.papers.offer, asyncio.Event()
+
+        async def slow(*given: Any, **how: Any) -> Any:
+            said = await draw_up(*given, **how)
+            if not changed.is_set():
+                changed.set()
+                ours, parent = the(acme, "hirer"), the(globex, "provider")
+                await acme.changes.amend(ours, lambda terms: replace(terms, subcontracting=none))
+                await until(lambda: parent.engagement.tabled is not None)
+                tabled = parent.engagement.tabled
+                assert tabled is not None
+                await globex.changes.accept(parent, tabled.document)
+                await until(lambda: parent.engagement.lane == "idle")
+            return said
+
+        globex.papers.offer = slow  # type: ignore[method-assign, assignment]
+        with pytest.raises(PolicyError):
+            await hired(acme, homes)
+        assert changed.is_set()
+        (child,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
+        said = [row.type for row in await globex.ledger.rows(child.engagement) if row.kind == "sent"]
+        assert "Offer" not in said
+        assert child.state == "withdrawn"
 
 
 async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:

@@ -210,15 +210,7 @@ class Subcontracts:
             ScopeError: `scope_exceeded`, they go beyond it, or beyond an amendment of it that we agree to;
                 `contract_expired`, it gives no authority now.
         """
-        within = self.shares.within(conversation)
-        if within is None:
-            return
-        parent = self._agent.conversations.get(within.engagement)
-        if parent is None or not parent.engagement.authority:
-            raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
-        fits_inside(terms, parent.offered().terms)
-        for agreed in self.shares.agreed(parent):
-            fits_inside(terms, agreed)
+        self.shares.require(conversation, terms)
 
     async def amended(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if a contract of ours may have these terms instead: inside the one above it, for no more than is held

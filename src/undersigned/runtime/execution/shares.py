@@ -94,6 +94,18 @@ class Shares:
         document = conversation.tabled() if tabled is not None and tabled.acceptance is not None else None
         return (*found, document.terms) if isinstance(document, AmendmentDocument) else found
 
+    def require(self, conversation: Conversation, terms: Terms) -> None:
+        """As `Subcontracts.require`."""
+        within = self.within(conversation)
+        if within is None:
+            return
+        parent = self._agent.conversations.get(within.engagement)
+        if parent is None or not parent.engagement.authority:
+            raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
+        fits_inside(terms, parent.offered().terms)
+        for agreed in self.agreed(parent):
+            fits_inside(terms, agreed)
+
     async def room(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if terms would fit under a contract as its books stand now; the store has the last word.
 
@@ -150,9 +162,13 @@ class Shares:
         sealed = engagement.contract
         if sealed is not None and not sealed.late_seal:
             return ()
-        now = self._agent.clock.now()
+        now, terms, known = self._agent.clock.now(), conversation.offered(engagement).terms, conversation.engagement
+        live = known.offer
+        if not known.in_doubt and (live is None or live.owner != known.role or live.digest != effect.digest):
+            # It was drawn up, which takes a while; what it stands under may have changed meanwhile.
+            self.require(conversation, terms)
         try:
-            draws = self._drawn(conversation.offered(engagement).terms, parent)
+            draws = self._drawn(terms, parent)
         except UndersignedError as error:
             # Both signed it before; what no longer fits is ended, and takes nothing.
             _log.warning("a subcontract does not fit any more", engagement=conversation.id, error=str(error))
