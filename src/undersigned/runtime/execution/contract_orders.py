@@ -42,6 +42,8 @@ _log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 0.5
 """Between two looks at the folder."""
+ENDING_SECONDS: Final = 1.0
+"""An order that is being carried out when the peer ends may take so long for its answer."""
 MAX_FILES: Final = 64
 """Orders that are looked at in one look."""
 
@@ -149,7 +151,7 @@ class ContractOrders:
             for file in self._left():
                 try:
                     if (taken := _taken(file)) is not None:
-                        await self._take(taken)
+                        await self._answered(taken)
                 except Exception as error:
                     # One that cannot be carried out must not keep the others from it.
                     _log.error("an order was not carried out", file=str(file), error=repr(error))
@@ -163,6 +165,19 @@ class ContractOrders:
             return []
         found = [name for end in (".taken", ".json") for name in sorted(names) if name.endswith(end)]
         return [self._folder / name for name in found[:MAX_FILES]]
+
+    async def _answered(self, file: Path) -> None:
+        """Carries one out and answers it. What ends a `hire` ends its peer too, and whoever said it would hear nothing:
+        so the end waits a moment for the answer.
+        """
+        taking = asyncio.ensure_future(self._take(file))
+        try:
+            await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.wait({taking}, timeout=ENDING_SECONDS)
+            if not taking.cancel() and not taking.cancelled() and (error := taking.exception()) is not None:
+                _log.error("an order was not carried out", file=str(file), error=repr(error))
+            raise
 
     async def _take(self, file: Path) -> None:
         try:
