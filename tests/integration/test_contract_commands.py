@@ -577,6 +577,28 @@ def test_an_amendment_waits_for_two_people_while_the_peer_is_killed(tmp_path: Pa
     assert run("verify", pack).code == 0
 
 
+@pytest.mark.parametrize(("met", "code"), [(("whole", "short"), 0), (("whole",), 4)])
+def test_whoever_hires_by_command_reviews_by_command(met: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    """`hire --criterion` says how, and waits; whoever says it hears that it was done, though the hire ends by it."""
+    acme, globex = _homes(tmp_path)
+    with serving(globex.path):
+        (globex.path / "may-end").touch()
+        (tmp_path / "report").write_bytes(REPORT)
+        criteria = ("--criterion", "whole=all of it", "--criterion", "short=a line", "--summary", "The report in short")
+        order = ("--task", "summary", "--input", f"report={tmp_path / 'report'}", "--settlement", "manual", *criteria)
+        provider = did_of(globex.configuration.listen.port)
+        hire = Process([*UNDERSIGNED, "hire", provider, *order, "--home", str(acme.path), "--json"], tmp_path)
+        told = json.loads(hire.until('"kind": "review"'))
+        assert told["criteria"] == ["whole", "short"]
+        shown = run("contract", "show", told["contract"], "--home", acme.path).out
+        assert "summary: The report in short" in shown
+        assert "all of it; a line" in shown
+        words = [word for id in told["criteria"] for word in ("--met" if id in met else "--not-met", id)]
+        said = run("contract", "review", told["contract"], *words, "--home", acme.path, "--json")
+        assert (said.code, said.values[0]["ok"]) == (0, True), said
+        assert hire.end().code == code
+
+
 def test_where_the_hiring_program_is_gone_a_person_reviews_by_command(tmp_path: Path) -> None:
     """Its function went with it; `serve` on the same folder says so, and carries a person's word."""
     acme, globex = _homes(tmp_path)

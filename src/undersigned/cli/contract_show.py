@@ -184,7 +184,8 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     for one in delivered:
         out.line(f"Delivered     {plain(one.name)}, {files.get(one.name, 'not kept here')}")
     for one in under.endings:
-        out.line(f"Ended by      {one.basis} of the {one.role}{f': {one.detail}' if one.detail else ''}")
+        whose = f"of the arbiter, carried by the {one.role}" if one.basis == "ruling" else f"of the {one.role}"
+        out.line(f"Ended by      {one.basis} {whose}{f': {one.detail}' if one.detail else ''}")
     for one in under.breaches:
         out.line(f"Breach        of {plain(one.clause)}, claimed by the {one.role}, to be cured by {one.cure_by}")
         out.line(f"              {one.move}")

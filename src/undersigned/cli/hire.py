@@ -11,12 +11,21 @@ from typing import cast
 
 import click
 
-from undersigned.contract import MAX_REWORKS, PAYMENTS, Milestone, Settlement, check_milestones, read_payment
+from undersigned.contract import MAX_REWORKS, PAYMENTS, Criterion, Milestone, Settlement, check_milestones, read_payment
 from undersigned.daemon import HireResult, Peer, needed_text
 from undersigned.encoding import EngagementId, compare_amounts, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.messages import Need
-from undersigned.runtime import SBOM_FORMATS, TASKS, checked_demands, checked_name, control_at, parse_price, why
+from undersigned.runtime import (
+    SBOM_FORMATS,
+    TASKS,
+    Reviewed,
+    checked_demands,
+    checked_name,
+    control_at,
+    parse_price,
+    why,
+)
 
 from .delivered import Failed, Written, not_written, write_artifacts
 from .options import (
@@ -42,6 +51,7 @@ __all__ = ["hire"]
 @click.command()
 @click.argument("did")
 @click.option("--task", required=True, metavar="TASK", help="What is to be done, in the provider's word: sbom.")
+@click.option("--summary", metavar="TEXT", default="", help="What is to be done, for people; it is in the contract.")
 @click.option(
     "--input",
     "inputs",
@@ -118,6 +128,14 @@ __all__ = ["hire"]
     help="A part of the price that is owed once these criteria are met, whatever becomes of the rest; may be repeated.",
 )
 @click.option(
+    "--criterion",
+    "criteria",
+    multiple=True,
+    metavar="ID=TEXT",
+    help="What the work is held to. Whether it is met says the --verifier, or you, by 'contract review'; may be "
+    "repeated.",
+)
+@click.option(
     "--max-bytes",
     type=click.IntRange(min=1),
     metavar="BYTES",
@@ -154,6 +172,7 @@ async def hire(
     out: Out,
     did: str,
     task: str,
+    summary: str,
     inputs: tuple[str, ...],
     allow: tuple[str, ...],
     scope_file: Path | None,
@@ -169,6 +188,7 @@ async def hire(
     settlement: str,
     hook: str | None,
     milestones: tuple[str, ...],
+    criteria: tuple[str, ...],
     max_bytes: int | None,
     reworks: int,
     sbom: str | None,
@@ -197,7 +217,13 @@ async def hire(
             raise ConfigurationError("bad_configuration", f"the task {task} needs --input {name}=FILE")
     scope = read_scope_options(allow, scope_file)
     _check_prices(price, opening)
-    agreed = _settlement(settlement, hook, tuple(map(_milestone, milestones)), known.criteria if known else ())
+    held = _criteria(criteria)
+    if held and known is not None and known.criteria:
+        text = f"--criterion: the task {task} has criteria of its own, which are looked at by program"
+        raise ConfigurationError("bad_configuration", text)
+    agreed = _settlement(
+        settlement, hook, tuple(map(_milestone, milestones)), held or (known.criteria if known else ())
+    )
     if onward and not subcontracting:
         raise ConfigurationError(
             "bad_configuration", "--onward is about those whom the provider hires: it goes with --subcontracting LEVELS"
@@ -211,9 +237,17 @@ async def hire(
         peer.reach_seconds = wait
         await tell_unfinished(out, peer, did, task)
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
+
+        async def by_a_person(_: Reviewed) -> dict[str, bool]:
+            """Says who is asked, and waits: the answer is an order of `contract review`, and not ours."""
+            await _tell_review(out, peer, under_way.engagement, held)
+            await asyncio.Event().wait()
+            return {}
+
         under_way = peer.hire(
             did,
             task=task,
+            summary=summary,
             inputs=files,
             price=price,
             opening=opening,
@@ -231,6 +265,8 @@ async def hire(
             verifier=verifier,
             arbiter=arbiter,
             c2pa=c2pa or None,
+            criteria=held or None,
+            review=by_a_person if held and verifier is None else None,
         )
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
         try:
@@ -378,6 +414,41 @@ def _settlement(
     except FormatError as error:
         raise ConfigurationError("bad_configuration", f"--milestone: {error.message}") from error
     return Settlement(method=method, hook=hook, milestones=milestones)
+
+
+def _criteria(given: tuple[str, ...]) -> dict[str, str]:
+    """The criteria of `--criterion`, text by id.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    found: dict[str, str] = {}
+    for one in given:
+        id, _, text = one.partition("=")
+        try:
+            if not text:
+                raise FormatError("schema_violation", "no text")
+            made = to_struct({"id": id, "text": text}, Criterion)
+        except FormatError as error:
+            expected = "ID=TEXT, an id of lower-case letters, digits and hyphens and at most 4,096 characters"
+            raise ConfigurationError(
+                "bad_configuration", f"--criterion: expected {expected}; got {plain(one, 60)}"
+            ) from error
+        if id in found:
+            raise ConfigurationError("bad_configuration", f"--criterion: {id} is there twice")
+        found[made.id] = made.text
+    return found
+
+
+async def _tell_review(out: Out, peer: Peer, engagement: EngagementId | None, criteria: Iterable[str]) -> None:
+    """That a person has to say now which criteria are met, and with which command."""
+    summary = await peer.ledger.summary(engagement) if engagement is not None else None
+    contract = summary.contract if summary is not None else None
+    home = peer.home.path
+    met = " ".join(f"--met {id}" for id in criteria)
+    out.value({"kind": "review", "contract": contract, "criteria": list(criteria)})
+    out.line(f"delivered, and you say what is met: {typed('contract show {} --home {}', contract, home)}", style="bold")
+    out.line(f"  {typed('contract review {} --home {}', contract, home)} {met}   (or --not-met)")
 
 
 def _milestone(text: str) -> Milestone:

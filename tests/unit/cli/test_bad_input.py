@@ -77,6 +77,11 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("hire", PEER, "--task", ""), "bad_configuration"),
         (("hire", PEER, "--task", "x" * 129), "bad_configuration"),
         (("hire", PEER, "--task", "bell\a"), "bad_configuration"),
+        ((*HIRE, "--criterion", "tidy"), "bad_configuration"),
+        ((*HIRE, "--criterion", "tidy="), "bad_configuration"),
+        ((*HIRE, "--criterion", "Tidy=it is"), "bad_configuration"),
+        ((*HIRE, "--criterion", "tidy=it is"), "bad_configuration"),  # the task has criteria of its own
+        ((*HIRE, "--task", "tidying", "--criterion", "tidy=a", "--criterion", "tidy=b"), "bad_configuration"),
         ((*HIRE, "--milestone", "listed"), "bad_configuration"),
         ((*HIRE, "--milestone", "listed=half:schema-valid"), "bad_configuration"),
         ((*HIRE, "--milestone", "listed=40:tidy"), "bad_configuration"),
