@@ -86,7 +86,7 @@ class Limit(Struct, frozen=True, gc=False):
 
 
 class Window(Struct, frozen=True, gc=False, kw_only=True):
-    """When a grant may be used; both ends inclusive."""
+    """When a grant may be used: instants, `2026-11-28T09:00:00Z`, both inclusive; None where there is no such end."""
 
     not_before: str | None = None
     until: str | None = None
@@ -176,7 +176,7 @@ class Prohibition(_Rule, frozen=True):
 
 
 class Obligation(_Rule, frozen=True):
-    """One thing the provider has to do, if `until` is given by then."""
+    """One thing the provider has to do: by `until`, an instant, inclusive, if that is given."""
 
     until: str | None = None
 

@@ -111,10 +111,12 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     """The answer with its reasons, in the order of the policy; equal inputs give an equal decision."""
 
     outcome: Outcome
+    """`ask` leaves it to a person."""
     peer: Did
     policy: str
     """Name and version of the policy, `name/version`."""
     at: Instant
+    """By our clock when it was made."""
     reasons: tuple[Reason, ...]
     needed: tuple[Needed, ...]
     """On deny: what would change the answer; may be empty."""

@@ -46,6 +46,7 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
     price: str
     """What is owed, `4 EUR`."""
     criteria: dict[str, bool]
+    """Of each acceptance criterion, by its id, whether it was met."""
     books: tuple[Differs, ...] = ()
     """What the provider's books say otherwise than ours, as far as they have come."""
     unclosed: UndersignedError | None = None

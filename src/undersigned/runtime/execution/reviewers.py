@@ -44,9 +44,11 @@ class Reviewed(msgspec.Struct, frozen=True):
     """What a reviewer gets: the contract, and the artifacts by name, inputs and results alike."""
 
     document: ContractDocument
+    """The contract as it is in force."""
     inputs: Contents
     """`inputs[name]` is all bytes of one; `read`, `pieces` and `save` do for what is large."""
     artifacts: Contents
+    """What was delivered, in the same way."""
 
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]

@@ -112,6 +112,10 @@ def create_home(
     `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
     `url`, where others reach it, and a free one if `local`: chosen here once, because contracts name it.
 
+    `kind` is that of the agent's key; the organisation, by default of the same `name`, has an Ed25519 key, and there is
+    none without `office`. `anchors` are DIDs of issuers that are believed, `offers` the tasks done for others. `policy`
+    is TOML, a table `[policy]`; else who shows a membership passes, up to `max_price`, such as `5.00 EUR`.
+
     Raises:
         ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
     """
