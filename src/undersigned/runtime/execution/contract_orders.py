@@ -31,10 +31,10 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.files import write_whole
 from undersigned.runtime.home.anchors import read_document
 
+from .changes import Changes
+
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
-
-    from .changes import Changes
 
 __all__ = ["ACTS", "Answered", "ContractOrder", "ContractOrders", "leave_order", "take_back"]
 
@@ -70,35 +70,32 @@ class Answered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message: str = ""
 
 
-Act = Callable[["Changes", Conversation, dict[str, Any]], Awaitable[object]]
+async def _amend(changes: Changes, conversation: Conversation, *, terms: object, **body: Any) -> None:
+    new = convert(terms, Terms)
+    await changes.amend(conversation, lambda _: new, **body)
 
 
-async def _amend(changes: Changes, conversation: Conversation, body: dict[str, Any]) -> None:
-    terms = convert(body.pop("terms"), Terms)
-    await changes.amend(conversation, lambda _: terms, **body)
+async def _release(changes: Changes, conversation: Conversation, *, owed: object, **body: Any) -> None:
+    await changes.release(conversation, convert(owed, Price), **body)
 
 
-async def _release(changes: Changes, conversation: Conversation, body: dict[str, Any]) -> None:
-    await changes.release(conversation, convert(body.pop("owed"), Price), **body)
-
-
-ACTS: Final[Mapping[str, Act]] = MappingProxyType(
+ACTS: Final[Mapping[str, Callable[..., Awaitable[object]]]] = MappingProxyType(
     {
-        "suspend": lambda changes, conversation, body: changes.suspend(conversation, **body),
-        "resume": lambda changes, conversation, body: changes.resume(conversation, **body),
-        "cancel": lambda changes, conversation, body: changes.cancel(conversation, **body),
-        "revoke": lambda changes, conversation, body: changes.revoke(conversation, **body),
-        "breach": lambda changes, conversation, body: changes.claim_breach(conversation, **body),
-        "dispute": lambda changes, conversation, body: changes.dispute(conversation, **body),
-        "rule": lambda changes, conversation, body: changes.rule(conversation, **body),
-        "judge": lambda changes, conversation, body: changes.judge(conversation, **body),
-        "review": lambda changes, conversation, body: changes.review(conversation, **body),
-        "approve": lambda changes, conversation, body: changes.approve(conversation, **body),
+        "suspend": Changes.suspend,
+        "resume": Changes.resume,
+        "cancel": Changes.cancel,
+        "revoke": Changes.revoke,
+        "breach": Changes.claim_breach,
+        "dispute": Changes.dispute,
+        "rule": Changes.rule,
+        "judge": Changes.judge,
+        "review": Changes.review,
+        "approve": Changes.approve,
         "amend": _amend,
         "release": _release,
-        "accept": lambda changes, conversation, body: changes.accept(conversation, **body),
-        "settle": lambda changes, conversation, body: changes.settle(conversation, **body),
-        "decline": lambda changes, conversation, body: changes.decline(conversation, **body),
+        "accept": Changes.accept,
+        "settle": Changes.settle,
+        "decline": Changes.decline,
     }
 )
 """What can be ordered, by name."""
@@ -203,7 +200,7 @@ class ContractOrders:
         conversation = self._agent.conversations.contracts.get(order.contract)
         if conversation is None:
             raise ConfigurationError("not_found", f"no contract {order.contract} is performed here")
-        await act(self._changes.noting(key), conversation, dict(order.body))
+        await act(self._changes.noting(key), conversation, **order.body)
         return await self._before(key, order.contract) or Answered(ok=True)
 
     async def _before(self, key: str, contract: Digest) -> Answered | None:
