@@ -362,6 +362,42 @@ async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:
             await hire
 
 
+async def test_sc_58_an_amendment_leaves_room_for_all_children_together(tmp_path: Path) -> None:
+    """HIRE-SUB-08: each of two would fit under it, and both would not."""
+    homes = await homes_of(tmp_path, 3)
+    working, both = list[Job](), asyncio.Event()
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        hires = [
+            job.hire(homes[2].configuration.did, task="summary", inputs={"report": text, "x": x}, price="4 EUR")
+            for x in (b"1", b"2")
+        ]
+        await asyncio.gather(*map(_awaited, hires))
+
+    async def works(job: Job) -> None:
+        working.append(job)
+        if len(working) == 2:
+            both.set()
+        await asyncio.Event().wait()
+
+    async with peers_of(homes, [None, handler, works]) as (acme, globex, initech):
+        initech.offers("summary", price="4 EUR", delivers="summary.txt")(works)
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(both.wait(), 30)
+        ours, parent = the(acme, "hirer"), the(globex, "provider")
+        await acme.changes.amend(ours, lambda terms: replace(terms, price=Price(amount="7", currency="EUR")))
+        await until(lambda: parent.engagement.tabled is not None)
+        tabled = parent.engagement.tabled
+        assert tabled is not None
+        with pytest.raises(ScopeError, match="8 are used or held for hires, it allows 7"):
+            await globex.changes.accept(parent, tabled.document)
+        await globex.changes.decline(parent)
+        await globex.changes.revoke(parent)
+        with pytest.raises(PolicyError):
+            await hire
+
+
 @pytest.mark.parametrize("when", ["accepted", "while it is weighed"])
 async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Path, when: str) -> None:
     """HIRE-SUB-08: a hirer that holds back the seal of an amendment has no more hired meanwhile than it allows; nor is
