@@ -245,6 +245,28 @@ def test_what_was_shown_is_learned_and_a_withdrawal_is_final(
         assert (kept.status, store.version) == ("revoked", version + 1)
 
 
+def test_a_revocation_that_somebody_else_wrote_counts_at_once(
+    open_world: Open, strangers: tuple[Office, Office]
+) -> None:
+    """HIRE-TRU-18: a list that shows it as clear is an older one, though it was looked up before."""
+    acme, globex = strangers
+    admit(acme, grant(globex.organisation.did))
+    world = open_world(acme, globex)
+    hired(world)
+    world.settle(WRITE_SECONDS + 1)
+    (shown,) = globex.credentials()
+    listed = replace(shown, json={**shown.json, "credentialStatus": []}, has_status=True)
+
+    async def looked_up() -> None:
+        world.hirer.meeting.beliefs.looked_up(listed, {}, world.clock.now())
+
+    world.run(looked_up())
+    with TrustStore(acme.trust) as store:
+        store.set_status(shown.digest, "revoked")
+    with pytest.raises(CredentialError, match="had revoked before"):
+        world.run(looked_up())
+
+
 def test_a_revocation_that_waits_to_be_written_is_not_overtaken(
     open_world: Open, strangers: tuple[Office, Office]
 ) -> None:
