@@ -228,7 +228,14 @@ async def test_a_pack_stands_under_what_witnesses_cosigned(tmp_path: Path) -> No
 
         before = await packed()
         assert len(read_note(read_archive(before)["ledger/checkpoint.txt"].decode()).signatures) == 1
+        told = ("export", "--home", acme.path, "--out", tmp_path / "hire.zip", "--force")
+        early = await asyncio.to_thread(undersigned, *told, folder=tmp_path)
+        assert f"without a line of {third.configuration.did}: a peer that runs" in early.out, early
+        early = await asyncio.to_thread(undersigned, *told, "--json", folder=tmp_path)
+        assert early.values[0]["notCosignedBy"] == [third.configuration.did]
         await peer.witnesses._round()
+        later = await asyncio.to_thread(undersigned, *told, "--json", folder=tmp_path)
+        assert "notCosignedBy" not in later.values[0]
         data = await packed()
         assert data == await packed()
         report = verify_pack(data, now=peer.clock.now())

@@ -12,7 +12,15 @@ from undersigned.contract import Ruled
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError, VerificationError
-from undersigned.evidence import MANIFEST, MAX_ARCHIVE_BYTES, TAMPERINGS, read_archive, verifier_page, verify_pack
+from undersigned.evidence import (
+    CHECKPOINT,
+    MANIFEST,
+    MAX_ARCHIVE_BYTES,
+    TAMPERINGS,
+    read_archive,
+    verifier_page,
+    verify_pack,
+)
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
 from undersigned.runtime import (
@@ -30,7 +38,7 @@ from undersigned.runtime import (
     read_file,
     rule_on_pack,
 )
-from undersigned.transparency import Verifier, read_verifier
+from undersigned.transparency import COSIGNATURE, Verifier, key_hint, read_note, read_verifier
 
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_named, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
@@ -159,16 +167,18 @@ async def export(
         await _export_equivocation(out, out.home(home), engagement, file, force=force)
         return
     absent: list[Absent] = []
-    path = await export_to(out.home(home), engagement, file, absent=absent.append, force=force, withhold=withhold)
+    opened = out.home(home)
+    path = await export_to(opened, engagement, file, absent=absent.append, force=force, withhold=withhold)
     data = read_file(path, MAX_ARCHIVE_BYTES)
     if page is not None:
         write_new(page, verifier_page(data), force=force)
-    hidden = left_out(data)
+    hidden, missing = left_out(data), _not_cosigned(data, opened)
     out.value(
         {"pack": str(path), "bytes": len(data)}
         | ({"page": str(page)} if page is not None else {})
         | ({"withheld": hidden} if hidden else {})
         | ({"absent": [one._asdict() for one in absent]} if absent else {})
+        | ({"notCosignedBy": missing} if missing else {})
     )
     out.line(f"{path} ({counted(len(data), 'byte')})")
     if hidden:
@@ -176,9 +186,22 @@ async def export(
         out.line(f"left out, a commitment in place of each: {kinds}", style="yellow")
     for one in absent:
         out.line(f"not in it: {plain(one.name, 120)}, {one.digest}: {ABSENT[one.why]} ({one.place})", style="yellow")
+    if missing:
+        names = plain(", ".join(missing), 300)
+        out.line(f"without a line of {names}: a peer that runs has its log cosigned twice a minute", style="yellow")
     if page is not None:
         out.line(f"{page}: open it in a browser. Others had better open the pack in a page of their own.")
     out.line(f"check it:  {typed('verify {} --explain', path)}")
+
+
+def _not_cosigned(pack: bytes, home: Home) -> list[str]:
+    """The witnesses of the settings who have no line on the checkpoint that a pack stands under."""
+    note = read_archive(pack).get(CHECKPOINT)
+    lines: set[tuple[str, bytes]] = set()
+    if note is not None:
+        lines.update((name, hint) for name, hint, _ in read_note(note.decode()).signatures)
+    ours = [one.verifier for one in home.witnesses]
+    return [one.name for one in ours if (one.name, key_hint(one.name, COSIGNATURE, one.key.raw)) not in lines]
 
 
 @click.command()

@@ -5,6 +5,7 @@ from undersigned.evidence.case import Case, key_among, sealed_of
 from undersigned.evidence.changes import terms_at
 from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
 from undersigned.evidence.pack import (
+    CHECKPOINT,
     FORMAT,
     MANIFEST,
     Line,
@@ -22,6 +23,7 @@ from undersigned.evidence.tamper import TAMPERINGS, Tampering, tamper
 from undersigned.evidence.verify import MAX_DOCUMENTS, STEPS, ListedKey, Report, Step, check_pack, verify_pack
 
 __all__ = [
+    "CHECKPOINT",
     "FORMAT",
     "MANIFEST",
     "MAX_ARCHIVE_BYTES",
