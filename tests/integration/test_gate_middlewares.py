@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import uvicorn
 from aiohttp import web
 
@@ -125,6 +126,18 @@ async def test_what_is_refused_reaches_nothing(world: World, guarded: tuple[str,
         (400, "bad_request", ""),
     ]
     assert not seen.bodies
+
+
+async def test_a_body_that_cannot_be_read_is_no_defect_of_the_application(world: World) -> None:
+    """HIRE-GTS-04: aiohttp inflates what is sent as gzip, and raises where it is none."""
+    seen = Seen()
+    with structlog.testing.capture_logs() as logs:
+        async with world.desk() as desk, under_aiohttp(RequestGate(desk, world.rules), seen) as url:
+            fields = await world.signed("PUT", "/files/a", b"abc")
+            heard = await world.send(url, "PUT", "/files/a", fields, b"abc", Content_Encoding="gzip")
+    assert heard.no == (400, "bad_request", "")
+    assert not seen.bodies
+    assert [line["status"] for line in logs if line["event"] == "request refused"] == [400]
 
 
 async def test_a_body_that_no_field_announces_reaches_nothing(world: World) -> None:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import ClientError, web
 
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError, TransportError, UndersignedError
 
 from .door import problem_response
 from .gate_answers import sign_response
@@ -49,6 +49,8 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
                 body = await request.read()
             except web.HTTPRequestEntityTooLarge as exc:
                 raise FormatError("too_large", exc.text or "the body is too long") from exc
+            except (ClientError, web.RequestPayloadError, OSError) as exc:
+                raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
             gate.check_length(len(body))
             granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
         except UndersignedError as error:
