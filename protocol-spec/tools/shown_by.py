@@ -199,7 +199,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         *("scopes/dots", "scopes/target-too-deep", "scopes/other-spelling", "scopes/prohibited-spelling"),
         *("scopes/prohibited-encoded", "scopes/parameters-of-dots", "scopes/parameters-of-an-encoded-dot"),
         *("scopes/parameters-of-nothing", "scopes/folder", "scopes/host-of-no-label", "scopes/target-host"),
-        *("scopes/target-character", "scopes/target-scheme-alone"),
+        *("scopes/target-character", "scopes/target-scheme-alone", "scopes/long-form-of-a-slash"),
     ),
     "HIRE-SCO-05": (
         "journals/subcontract-one-action-more",

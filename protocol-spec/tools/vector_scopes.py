@@ -73,6 +73,8 @@ def scope_vectors() -> Iterator[Vector]:
     for name, part in (("dots", "..;v=1"), ("an-encoded-dot", "%2e%3B"), ("nothing", ";v=1")):
         behind = _read(f"{REPO}/app/x/{part}/key")
         yield _asked(f"parameters-of-{name}", "a segment that is another path without its parameters", behind, nothing)
+    long = _read(f"{REPO}/app/x%c0%af..%c0%afsecrets%c0%afkey")
+    yield _asked("long-form-of-a-slash", "what is percent-encoded and is no UTF-8", long, nothing)
     outside = {"answer": "no", "code": "scope_exceeded", "clause": "read", "remaining": {}}
     yield _asked("outside", "an action that a grant names, on another target", _read(f"{REPO}/other/a"), outside)
     yield _asked("folder", "a last `*` stands for no empty segment", _read(f"{REPO}/app/"), outside)

@@ -47,6 +47,7 @@ from undersigned.keys import KeyKind, public_key_from_multikey
 from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
 from undersigned.runtime.negotiation.meeting import Meeting
+from undersigned.scope import parse_pattern
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
@@ -313,7 +314,8 @@ def test_both_tell_the_same_of_credentials(page: Tab, folder: Path) -> None:
                 assert told[0] == told[1].replace("'", ""), name  # Python quotes a DID that nobody knows
 
 
-READERS = (Path(verifier_page.__code__.co_filename).parent / "verifier" / "encoding.js").read_text()
+SCRIPTS = Path(verifier_page.__code__.co_filename).parent / "verifier"
+READERS = (SCRIPTS / "encoding.js").read_text()
 """The part of the page that reads bytes and texts, to be called by itself."""
 TOKENS = (
     *("{", "}", "[", "]", ",", ":", " ", "\t", "\n", "\x0b", "\u00a0", "\ufeff", "true", "false", "null", "tru", "NaN"),
@@ -393,6 +395,54 @@ def generated_json(count: int) -> Iterator[bytes]:
             place = dice.randrange(len(raw) + 1)
             raw = raw[:place] + bytes([dice.randrange(256)]) + raw[place:]
         yield raw
+
+
+def test_both_read_targets_alike(page: Tab) -> None:
+    """HIRE-PCK-04, HIRE-SCO-04: what a scope may name, and what has more than one reading."""
+    dice = Random(5)
+    parts = (
+        "a",
+        "*",
+        ".",
+        "..",
+        ";",
+        "%3B",
+        "%2e",
+        "%2F",
+        "%C0",
+        "%AF",
+        "%C3%A4",
+        "%e4",
+        "%25",
+        "%7f",
+        "x",
+        "/",
+        "?",
+        "%",
+    )
+    texts = ["https://acme.example/" + "".join(dice.choices(parts, k=dice.randint(0, 5))) for _ in range(4000)]
+    came = page.eval(
+        f"""(() => {{ {READERS} {(SCRIPTS / "scope.js").read_text()}
+          return {json.dumps(texts)}.map((text) => {{
+            try {{
+              parsePattern(text);
+              return "good";
+            }} catch (error) {{
+              return error instanceof Refused ? error.code : String(error);
+            }}
+          }}); }})()"""
+    )
+    expected = [read_target(one) for one in texts]
+    assert [one for one in zip(texts, expected, came, strict=True) if one[1] != one[2]] == []
+    assert min(Counter(expected).values()) > 500
+
+
+def read_target(text: str) -> str:
+    try:
+        parse_pattern(text)
+    except UndersignedError as error:
+        return error.code
+    return "good"
 
 
 def test_both_read_times_alike(page: Tab) -> None:

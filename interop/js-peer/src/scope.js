@@ -115,10 +115,20 @@ export function parseTarget(text, { pattern = false, code = 'scope_exceeded' } =
   const nameless = authority === undefined && (segments.length === 0 || segments[0] === '*');
   // What a server is left with that takes parameters off a segment, perhaps after decoding it.
   const dots = segments.some((one) => ['.', '..'].includes(named(one)) || (named(one) === '' && one !== ''));
-  if (empty || nameless || segments.length > 64 || dots) throw refuse(code, text);
+  if (empty || nameless || segments.length > 64 || dots || ![...segments, query ?? ''].every(readable)) throw refuse(code, text);
   if ([...segments, query ?? ''].some((part) => part.includes('*') && !(pattern && part === '*'))) throw refuse(code, text);
   return { scheme, authority, segments, query };
 }
+
+/** Whether what is percent-encoded is UTF-8. @param {string} part */
+const readable = (part) => {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+};
 
 /** The only spelling of a target. @param {Target} target */
 export function targetText({ scheme, authority, segments, query }) {

@@ -8,7 +8,8 @@ The rule (`protocol-spec/06-scope.md`, section 6.3):
    are decoded and other percent signs are written in upper case. The path keeps its case.
 3. What two servers may read differently is refused, never repaired: `.` and `..` segments, empty segments but for
    one at the end, segments of which only that is left before a `;` or `%3B`, and an encoded slash, backslash, percent
-   sign, asterisk or control character. (In a query, which is compared whole, only the last two.)
+   sign, asterisk or control character. (In a query, which is compared whole, only the last two.) Other encoded bytes
+   are UTF-8: a longer form of a slash or dot is one to some readers.
 4. A pattern is a target in which a segment may be `*`: exactly one segment, whatever it is. As the last segment it
    stands for one or more. Nothing else is a wildcard, and none stands in a host, or in part of a segment.
 5. A pattern matches if scheme, authority and query are equal and all segments match. The query `*` matches any query
@@ -25,6 +26,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from undersigned.errors import FormatError
 
@@ -158,6 +160,7 @@ def _parse(text: str, *, pattern: bool) -> Target:
     # A query is compared whole and never split, so an encoded slash in it can mislead nobody.
     query = None if query is None else _ESCAPE.sub(lambda part: _unescape(part, text, _CONTROL), query)
     for part in (*segments, query or ""):
+        _utf8(part, text)
         if "*" in part and (not pattern or part != "*"):
             raise _refused(text, "`*` only as a whole segment of a pattern" if pattern else "no `*` in a request")
     if authority is None and segments[:1] == ("*",):
@@ -173,6 +176,15 @@ def _segment(part: str, text: str) -> str:
     if name in (".", "..") or (not name and decoded):
         raise _refused(text, "no `.` or `..` segments, nor such or empty ones with parameters")
     return decoded
+
+
+def _utf8(part: str, text: str) -> None:
+    """Returns if what is percent-encoded is UTF-8."""
+    if "%" in part:
+        try:
+            unquote_to_bytes(part).decode()
+        except ValueError as exc:
+            raise _refused(text, "UTF-8 in what is percent-encoded") from exc
 
 
 def _unescape(found: re.Match[str], text: str, refused: frozenset[str] = _AMBIGUOUS) -> str:

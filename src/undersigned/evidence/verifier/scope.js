@@ -29,11 +29,19 @@ function parsePattern(text) {
     return /[A-Za-z0-9._~-]/.test(character) ? character : `%${digits.toUpperCase()}`;
   });
   const segments = path === "" ? [] : path.split("/").map((part) => unescape(part, /[*\x7f\x00-\x1f/\\%]/));
-  if (segments.some((part) => part === "." || part === "..")) throw no("no `.` or `..` segments");
+  const named = (part) => part.split(/;|%3B/)[0];
+  if (segments.some((part) => [".", ".."].includes(named(part)) || (part && !named(part)))) throw no("no `.` or `..` segments");
   if (authority === undefined && !segments.length) throw no("something after the scheme");
   if (segments.length > 64) throw no("at most 64 segments");
   if (segments.slice(0, -1).includes("") || (segments.length === 1 && segments[0] === "")) throw no("no empty segments");
   if (query !== undefined) query = unescape(query, /[*\x7f\x00-\x1f]/);
+  for (const part of [...segments, query ?? ""]) {
+    try {
+      decodeURIComponent(part);
+    } catch {
+      throw no("UTF-8 in what is percent-encoded");
+    }
+  }
   if ([...segments, query ?? ""].some((part) => part.includes("*") && part !== "*")) throw no("`*` only as a whole segment");
   if (authority === undefined && segments[0] === "*") throw no("a name after the scheme");
   const slash = authority !== undefined && segments.length ? "/" : "";
