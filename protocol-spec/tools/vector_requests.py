@@ -304,7 +304,16 @@ def _answers() -> Iterator[Vector]:
     by_provider, _ = _answer(by=PROVIDER)
     forged, _ = _answer(by=PROVIDER, keyid=HIRER.method)
     late, ahead = _answer(made=shift(NOW, -61))[0], _answer(made=shift(NOW, 61))[0]
+    part = '"signature";req;key="hire"'
+    turned, of_turned = _answer_anew(good, signed, part, '"signature";key="hire";req')
+    yield _answered("good-parameters-turned", "parameters in another order", turned, signed=of_turned)
+    keyid = f';keyid="{HIRER.method}"'
+    nameless, _ = _answer_anew(good, signed, keyid, "")
+    strange, _ = _answer_anew(good, signed, keyid, ';keyid="5"')
     for name, says, answer, code in (
+        ("no-keyid", "it names no key", nameless, "proof_invalid"),
+        ("keyid-of-nobody", "what it names as its key is no name of one", strange, "key_not_authorized"),
+        ("digest-of-no-bytes", "a digest that is none", _with(good, "Content-Digest", "sha-256=5"), "proof_invalid"),
         ("status", "another status", {**good, "status": 201}, "proof_invalid"),
         ("type", "another type", _with(good, "Content-Type", "text/html"), "proof_invalid"),
         ("body", "another body", {**good, "body": '{"order":8}'}, "digest_mismatch"),
@@ -341,6 +350,13 @@ def _answers() -> Iterator[Vector]:
         ("signed-by-another", "another's signature under the hirer's method", forged, "proof_invalid"),
     ):
         yield _answered(name, says, answer, code=code)
+
+
+def _answer_anew(answer: dict[str, Any], signed: bytes, old: str, new: str) -> tuple[dict[str, Any], bytes]:
+    """The answer with another `Signature-Input`, signed by the hirer all the same; and what was signed."""
+    base = signed.replace(old.encode(), new.encode())
+    signature = base64.b64encode(HIRER.sign(base)).decode()
+    return _with(_edited(answer, old, new), "Signature", f"hire=:{signature}:"), base
 
 
 def _answer_covering_less(answer: dict[str, Any], signed: str) -> dict[str, Any]:

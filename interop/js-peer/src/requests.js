@@ -98,9 +98,8 @@ export function verifyRequest(request, { origin, now, contract, provider, method
   check(Number.isSafeInteger(expires) && expires - created <= 60 && expires >= created, 'proof_invalid', 'expires');
   check(/^[!-~]{16,128}$/.test(nonce), 'proof_invalid', 'nonce');
   if (covered.includes('content-digest')) {
-    const stated = sent === undefined ? undefined : readDictionary(sent).get('sha-256')?.value;
-    check(stated instanceof Uint8Array && stated.length === 32, 'proof_invalid', 'no digest');
-    check(Buffer.from(/** @type {Uint8Array} */ (stated)).equals(sha256(body)), 'digest_mismatch', 'body');
+    check(sent !== undefined, 'proof_invalid', 'no digest');
+    checkDigest(/** @type {string} */ (sent), body);
   }
   check(named === contract, 'proof_invalid', 'a contract that is not known');
   check(keyid.split('#')[0] === provider && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
@@ -113,9 +112,10 @@ export function verifyRequest(request, { origin, now, contract, provider, method
 }
 
 /** @param {string} sent @param {Uint8Array} body */
-function digestHolds(sent, body) {
-  const value = readDictionary(sent).get('sha-256')?.value;
-  return value instanceof Uint8Array && Buffer.from(value).equals(sha256(body));
+function checkDigest(sent, body) {
+  const stated = readDictionary(sent).get('sha-256')?.value;
+  check(stated instanceof Uint8Array && stated.length === 32, 'proof_invalid', 'no digest');
+  check(Buffer.from(/** @type {Uint8Array} */ (stated)).equals(sha256(body)), 'digest_mismatch', 'body');
 }
 
 /**
@@ -147,21 +147,26 @@ export function verifyAnswer(answer, { origin, now, hirer, methods }) {
   const wanted = ['"@status"', '"content-digest"', ...(field(answer.headers, 'content-type') === undefined ? [] : ['"content-type"']),
     '"@method";req', '"@target-uri";req', '"hire-contract";req', ...(field(answer.request.headers, 'content-digest') === undefined ? [] : ['"content-digest";req']),
     `"signature";req;key="${asked.label}"`];
-  const covered = /** @type {import('./fields.js').Item[]} */ (input.items).map(itemText);
-  check(field(answer.headers, 'content-digest') !== undefined, 'proof_missing', 'no digest');
-  check(wanted.every((one) => covered.includes(one)) && new Set(covered).size === covered.length, 'proof_invalid', 'components');
+  const named = /** @type {import('./fields.js').Item[]} */ (input.items);
+  const covered = named.map(({ value, params }) => itemText({ value, params: [...params].sort(([a], [b]) => (a < b ? 1 : -1)) }));
+  check(wanted.every((one) => covered.includes(one)), 'proof_invalid', 'components');
   checkAge(input, now);
-  check(digestHolds(/** @type {string} */ (field(answer.headers, 'content-digest')), bytesOf(answer.body)), 'digest_mismatch', 'body');
+  const sent = field(answer.headers, 'content-digest');
+  check(sent !== undefined, 'proof_missing', 'no digest');
+  checkDigest(/** @type {string} */ (sent), bytesOf(answer.body));
   const [keyid, alg] = ['keyid', 'alg'].map((name) => param(input, name));
-  check(typeof keyid === 'string' && keyid.split('#')[0] === hirer && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
+  check(typeof keyid === 'string', 'proof_invalid', 'keyid');
+  check(keyid.split('#')[0] === hirer && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
   const key = readKey(methods[keyid]);
   check(alg === ALGORITHMS[key.kind], 'suite_not_allowed', 'alg');
+  check(new Set(covered).size === covered.length, 'proof_invalid', 'components');
   const ofRequest = requestPart(answer.request, origin);
   const signed = base(input, (item) => {
-    if (item.params.some(([name]) => name === 'req')) {
-      if (item.value !== 'signature') return ofRequest(item);
-      return `:${Buffer.from(asked.signature).toString('base64')}:`;
-    }
+    const params = Object.fromEntries(item.params);
+    // What else a parameter would make of a value is not known here, and the one member that is asked for is our signature.
+    if (Object.keys(params).some((name) => !['req', 'key'].includes(name))) return undefined;
+    if ('key' in params) return item.value === 'signature' && params.req === true && params.key === asked.label ? `:${Buffer.from(asked.signature).toString('base64')}:` : undefined;
+    if ('req' in params) return ofRequest(item);
     return item.value === '@status' ? String(answer.status) : field(answer.headers, String(item.value));
   });
   check(verify(key, signature, Buffer.from(signed)), 'proof_invalid', 'signature');

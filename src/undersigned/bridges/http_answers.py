@@ -10,6 +10,7 @@ Source: protocol-spec/14-gates.md, section 14.7
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 import msgspec
 
 from undersigned.encoding import DidUrl, Instant, base64_encode, format_instant, parse_instant
-from undersigned.errors import ProofError
+from undersigned.errors import ProofError, VerificationError
 from undersigned.keys import PublicKey
 
 from .http_messages import Component, Headers, Response, signature_base, signature_input
@@ -35,6 +36,7 @@ from .http_signatures import (
 __all__ = ["AnswerDraft", "VerifiedAnswer", "draft_answer", "verify_answer"]
 
 ANSWER_TAG: Final = "hire-answer"
+_METHOD: Final = re.compile("did:[^#]+#.+")
 _REQ: Final = (("req", True),)
 
 
@@ -115,6 +117,8 @@ def verify_answer(
         raise ProofError("digest_mismatch", "the body is not the one whose sha-256 the answer states")
     # Steps 5 and 6: the key, the algorithm that goes with it, and the signature.
     keyid = text_parameter(found.parameters, "keyid")
+    if _METHOD.fullmatch(keyid) is None:
+        raise VerificationError("key_not_authorized", f"{keyid[:160]!a} names no key of the hirer")
     check_signature(response, found, key(keyid))
     moment = format_instant(datetime.fromtimestamp(created, UTC))
     return VerifiedAnswer(keyid, moment, response.status)
