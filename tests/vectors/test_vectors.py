@@ -808,6 +808,14 @@ def quads(document: dict[str, Any]) -> bytes:
     return "".join(sorted(lines)).encode()
 
 
+def test_a_pack_without_the_bytes_says_which_digests_were_not_checked() -> None:
+    """HIRE-ATT-03: this one is wrong, and nobody can tell."""
+    folder = VECTORS / "packs" / "statement-digest-wrong-unchecked"
+    pack = base64.b64decode(read(folder, "input.json")["pack"])
+    (said,) = [one.detail for one in verify_pack(pack, now=read(folder, "case.json")["now"]).steps if one.number == 6]
+    assert said == "1 statements hold; not checked without the bytes: sha512 of 'sbom.json'"
+
+
 def test_every_type_has_a_good_vector_in_both_suites() -> None:
     for suite in ("eddsa-jcs-2022", "eddsa-rdfc-2022"):
         there = {read(folder, "expected.json")["type"] for folder in (VECTORS / "messages" / suite).iterdir()}
