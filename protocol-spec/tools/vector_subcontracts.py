@@ -47,6 +47,8 @@ def subcontract_vectors() -> Iterator[Vector]:
     yield from _chains()
     yield _taken("subcontract", "a subcontract inside its parent, shown with it", _offer(), suite=SUITE)
     yield _taken("subcontract-of-an-amendment", "the parent as it was amended is what counts", _offer([_amended()]))
+    begun = [_sealed(ROOT, HIRER, _terms_above(not_before="2026-11-24T12:00:00Z"))]
+    yield _taken("subcontract-begins-later", "the parent has a notBefore, which its start is not before", _offer(begun))
     middle, root = _chain_of_two()
     yield _taken(
         "subcontract-two-levels", "a subcontract of a subcontract, shown up to the root", _offer([middle, root])
@@ -180,6 +182,8 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
         limits=(Limit("count", "1"),),
     )
     yield "another-artifact", "an artifact that is no input of its task", wide, _offer(scope=_scope(foreign))
+    asked = replace(foreign, target=f"https://acme.example/artifacts?of=/{INPUT}")
+    yield "input-in-a-query", "a target that ends with an input and is another one", wide, _offer(scope=_scope(asked))
     yield "dearer", "a price above the parent's", wide, _offer(price="12.01")
     yield (
         "later-finish",
@@ -187,6 +191,9 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
         wide,
         _offer(deadlines__finish="2026-11-24T18:00:00Z"),
     )
+    begun = [_sealed(ROOT, HIRER, _terms_above(not_before="2026-11-24T12:00:00Z"))]
+    early = _offer(begun, deadlines__start="2026-11-24T11:59:59Z")
+    yield "earlier-start", "to begin before the parent may, and no notBefore of its own", wide, early
     yield "later-review", "its review ends after the parent's", wide, _offer(deadlines__review="P2D")
     yield "later-until", "authority after the parent's end", wide, _offer(deadlines__until="2026-11-30T00:00:01Z")
     yield "less-evidence", "a statement that the parent demands is not demanded", wide, _offer(evidence__predicates=[])
@@ -269,7 +276,13 @@ def _depth(levels: int) -> Subcontracting:
 
 
 def _terms_above(
-    *, price: str = "12", depth: int = 2, inputs: tuple[str, ...] = (), onward: bool = True, scope: Scope = ABOVE
+    *,
+    price: str = "12",
+    depth: int = 2,
+    inputs: tuple[str, ...] = (),
+    onward: bool = True,
+    scope: Scope = ABOVE,
+    not_before: str | None = None,
 ) -> Terms:
     plain = terms("urn:hire:none", price)
     return replace(
@@ -277,6 +290,7 @@ def _terms_above(
         task=replace(plain.task, inputs=inputs),
         scope=compile_scope(scope, "urn:hire:none"),
         subcontracting=_depth(depth),
+        deadlines=replace(plain.deadlines, not_before=not_before),
         data_handling=replace(plain.data_handling, onward=onward),
     )
 

@@ -2,7 +2,7 @@
 import { check } from './errors.js';
 import { amount, digest, duration, seconds } from './encoding.js';
 import { verifySealed } from './contract.js';
-import { scopeInside } from './scope.js';
+import { parseTarget, scopeInside } from './scope.js';
 
 /** @param {any} document @returns {string} the digest of the contract as first sealed */
 const nameOf = (document) => (document.type === 'Amendment' ? document.contract : digest(document));
@@ -39,7 +39,10 @@ export function checkInside(child, parent) {
   const [mine, above] = [child.terms, parent.terms];
   const inside = (/** @type {boolean} */ holds, /** @type {string} */ says) => check(holds, 'scope_exceeded', says);
   inside(above.subcontracting.allowed && mine.subcontracting.depth < above.subcontracting.depth, 'subcontracting');
-  const handedOver = (/** @type {any} */ grant) => grant.action === 'artifact:read' && mine.task.inputs.some((/** @type {string} */ input) => grant.target.endsWith(`/${input}`));
+  const handedOver = (/** @type {any} */ grant) => {
+    const target = parseTarget(grant.target, { pattern: true });
+    return grant.action === 'artifact:read' && target.query === undefined && mine.task.inputs.includes(target.segments.at(-1));
+  };
   inside(scopeInside(mine.scope, above.scope, handedOver), 'scope');
   const free = mine.price.amount === '0';
   inside(free || (mine.price.currency === above.price.currency && amount(mine.price.amount) <= amount(above.price.amount)), 'price');
@@ -59,7 +62,7 @@ function checkDeadlines(mine, above, inside) {
   inside(seconds(mine.finish) < seconds(above.finish), 'finish');
   inside(end(mine) < end(above), 'review');
   inside(seconds(mine.until) < seconds(above.until), 'until');
-  if (above.notBefore !== undefined) inside(mine.notBefore !== undefined && seconds(mine.notBefore) >= seconds(above.notBefore), 'notBefore');
+  if (above.notBefore !== undefined) inside(seconds(mine.notBefore ?? mine.start) >= seconds(above.notBefore), 'notBefore');
 }
 
 /** @param {any} mine @param {any} above @param {(holds: boolean, says: string) => void} inside */
