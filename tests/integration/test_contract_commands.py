@@ -275,7 +275,8 @@ def test_the_books_wait_for_both_words_about_the_payment(tmp_path: Path) -> None
             assert (shown["state"], shown["due"]["amount"], shown["due"]["method"]) == ("closing", "4", "manual")
             assert f"contract settle {hire.contract}" in hire.told(home)
         with serving(acme.path):
-            assert hire.on(acme, "settle", "--reference", "SEPA 4711").code == 0
+            settled = run("contract", "settle", hire.contract, "--reference", "SEPA 4711", "--home", acme.path)
+            assert (settled.code, "noted for our closing: the contract is " in settled.out) == (0, True), settled
             assert hire.until(acme, lambda shown: "hirer" in shown["payment"])["due"] is None
             assert "contract settle" not in hire.told(acme)
             assert hire.on(globex, "settle").code == 0

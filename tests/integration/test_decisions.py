@@ -419,6 +419,7 @@ def test_the_command(hired: Hired, tmp_path: Path) -> None:
     assert (code, [value["decision"]["outcome"] for value in listed]) == (0, ["allow"] * 4)
     id, inputs = listed[1]["id"], listed[1]["decision"]["inputs"]
     code, out, _ = run("decision", "show", id[-12:].lstrip("-"), *home)  # one in 64 would be read as an option
+    assert f"decision replay {id} --home " in out, "what is typed finds the same folder"
     assert code == 0
     assert all(digest in out for digest in (inputs["policy"], inputs["answers"], *inputs["statusLists"]))
     code, out, _ = run("decision", "replay", id, *home, "--json")

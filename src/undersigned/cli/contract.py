@@ -204,7 +204,12 @@ async def contract_breach(out: Out, contract: str, clause: str, seconds: int, ho
 @click.option("--claim", metavar="TEXT", help="What you ask for, and why.")
 @click.option("--ruling", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The arbiter's ruling.")
 @click.option(
-    "--for", "seconds", type=click.IntRange(24 * 3600), metavar="SECONDS", default=7 * 24 * 3600, help="For the ruling."
+    "--for",
+    "seconds",
+    type=click.IntRange(24 * 3600),
+    metavar="SECONDS",
+    default=7 * 24 * 3600,
+    help="How long the arbiter has. Default 604800, a week.",
 )
 @HOME_OPTION
 @command
@@ -259,11 +264,15 @@ async def contract_settle(
 ) -> int:
     """Say whether what is owed was paid, or came in; our closing of the books says it. Without options: it
     was, under the name that the other side gave the payment, or else `paid`.
+
+    In a dispute it may be said, too: it is about the sum that is owed now. If the ruling names another one, that is
+    asked about anew.
     """
     if reference is not None and not_paid is not None:
         raise ConfigurationError("bad_configuration", "name --reference if it was paid, or --not-paid")
     body = {"paid": not_paid is None, "reference": reference, "note": not_paid}
-    return await _order(out, home, contract, "settle", {key: value for key, value in body.items() if value is not None})
+    said = {key: value for key, value in body.items() if value is not None}
+    return await _order(out, home, contract, "settle", said, told="noted for our closing")
 
 
 @contract.command("approve")

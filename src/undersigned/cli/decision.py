@@ -90,7 +90,7 @@ async def show(out: Out, id: str, home: str | None) -> None:
     if (verdict := VerdictBook(opened).named(id)) is not None:
         out.value(_verdict(verdict))
         tell_verdict(out, verdict)
-        out.line(f"make it again:  {typed('decision replay {}', verdict.digest)}")
+        out.line(f"make it again:  {typed('decision replay {} --home {}', verdict.digest, opened.path)}")
         return
     store = await reading(opened)
     try:
@@ -114,7 +114,7 @@ async def show(out: Out, id: str, home: str | None) -> None:
     ):
         for digest in filter(None, digests):
             out.line(f"  {name:14} {plain(digest, 400)}")
-    out.line(f"make it again:  {typed('decision replay {}', one.id)}")
+    out.line(f"make it again:  {typed('decision replay {} --home {}', one.id, opened.path)}")
 
 
 @decision.command("replay")

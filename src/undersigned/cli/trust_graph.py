@@ -93,7 +93,10 @@ async def trust_graph(
     force: bool,
     home: str | None,
 ) -> None:
-    """The trust paths to a party: link by link, or as a drawing with --svg."""
+    """The trust paths to a party: link by link, or as a drawing with --svg.
+
+    Exit code 0 also if there is none: `trust path` and `trust explain` are the questions.
+    """
     if file is not None and not svg:
         raise ConfigurationError("bad_configuration", "--out is for a drawing: give --svg as well")
     opened, view = _view(out, home)
