@@ -12,6 +12,7 @@ from pack_cases import Named
 from pack_credentials import credential
 from packs import Hire
 from undersigned.attestation import ActionTaken, UsageLine
+from undersigned.contract import Terms
 from undersigned.credentials import (
     LIST_JWT,
     StatusList,
@@ -23,7 +24,8 @@ from undersigned.credentials import (
 from undersigned.credentials import Authority as MayAttest
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, shift
-from undersigned.testing import ARBITER, ARTIFACT, Actor, Say, presentation, terminate
+from undersigned.scope import WireRule
+from undersigned.testing import ARBITER, ARTIFACT, Actor, Say, acceptance, amendment, presentation, seal, terminate
 from undersigned.trace import ASKS, CLAUSES, Earlier, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
 from undersigned.trust import Anchor, Anchors, Edge, Graph, Policy, Viewpoint, accused, answer, authority
 from unit.trace.test_walk import DIGEST, evidence
@@ -368,6 +370,29 @@ def test_actions_outside_the_scope_and_totals_above_a_limit_deny() -> None:
         usage = (UsageLine(clause=clause, unit=unit, amount=amount),)
         again.delivered(again.claims(usage=usage)).reviewed().closed()
         assert judged(again).outcome == outcome
+
+
+@pytest.mark.parametrize("limits", [("1", "3"), ("3", "1")])
+def test_what_any_document_in_force_allowed_may_have_been_used(limits: tuple[str, str]) -> None:
+    """HIRE-TRC-05: before an amendment that allows less, or after one that allows more; and no more than either."""
+    before, after = (
+        lambda terms, most=most: replace(terms, scope=replace(terms.scope, grants=(limited(terms, most),)))
+        for most in limits
+    )
+    for used, outcome in (("3", "allow"), ("4", "deny")):
+        hire = Hire(changing=before).sealed()
+        hire.book.hirer >> amendment(terms=after(hire.hirer.offered().terms))
+        hire.book.provider >> acceptance()
+        hire.book.hirer >> seal()
+        usage = (UsageLine(clause="read", unit="count", amount=used),)
+        hire.delivered(hire.claims(usage=usage)).reviewed().closed()
+        assert judged(hire).outcome == outcome
+
+
+def limited(terms: Terms, most: str) -> WireRule:
+    """The one grant of these terms with another limit."""
+    (grant,) = terms.scope.grants
+    return replace(grant, constraint=(replace(grant.constraint[0], right_operand=(most,)),))
 
 
 def test_an_end_for_a_stolen_key_denies() -> None:
