@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
+from contracts import terms
 from parties import NOW, Party, keys_of
-from undersigned.contract import read_ruling, ruling_config, verify_ruling
-from undersigned.encoding import digest_bytes
+from undersigned.contract import Price, left_owed, read_ruling, ruling_config, verify_ruling
+from undersigned.encoding import digest_bytes, digest_of
 from undersigned.errors import FormatError, ProofError
 
 ARBITER, STRANGER = Party("arbiter"), Party("mallory")
@@ -33,6 +35,21 @@ def ruled(by: Party = ARBITER, **changes: Any) -> dict[str, Any]:
 def test_what_the_arbiter_signed_is_the_ruling() -> None:
     """HIRE-LIF-22: also that nothing is owed."""
     assert verify_ruling(ruled(), arbiter=ARBITER.did, keys=KEYS).amount == "0"
+
+
+def test_of_two_rulings_both_sides_count_the_same() -> None:
+    """HIRE-LIF-11: that with the lower digest, whichever came first."""
+
+    def never(*_: object) -> Any:
+        raise AssertionError("a ruling goes before all else")
+
+    made = sorted((ruled(amount=str(amount)) for amount in range(4)), key=digest_of)
+    for first, second in itertools.pairwise(made):
+        for rulings in ((first, second), (second, first)):
+            owed = left_owed(
+                terms(), "ruling", "", rulings=lambda of=rulings: of, release=never, outcome=never, met=never
+            )
+            assert owed == Price(amount=first["amount"], currency="EUR")
 
 
 @pytest.mark.parametrize(
