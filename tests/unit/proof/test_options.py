@@ -78,6 +78,7 @@ def test_a_whole_proof_passes() -> None:
         ({"previousProof": ["urn:x:1", 1]}, "schema_violation"),
         ({"previousProof": ["urn:x:1", ""]}, "schema_violation"),
         ({"previousProof": {}}, "schema_violation"),
+        ({"previousProof": {"urn:x:1": 1}}, "schema_violation"),
         ({"previousProof": ""}, "schema_violation"),
         ({"created": None}, "schema_violation"),
         ({"unheard": "x"}, "unknown_term"),
