@@ -23,7 +23,7 @@ from undersigned.runtime import Clock, Conversation, Job, Say, lost_at, rotate_k
 from undersigned.runtime.agent.ordering import hire_order
 from undersigned.runtime.execution import changes
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
-from undersigned.scope import Limit, compile_scope, read_scope
+from undersigned.scope import Action, Limit, compile_scope, read_scope
 
 
 class Works:
@@ -118,6 +118,35 @@ async def test_a_suspended_contract_gives_no_authority_and_goes_on(tmp_path: Pat
         await until(lambda: pair.works.done == ["read", "read"])
         pair.works.may_end.set()
         await pair.both("closed")
+
+
+@pytest.mark.parametrize("how", ["suspended", "ended", "amended"])
+async def test_what_is_allowed_is_allowed_by_what_is_in_force_once_it_was_decided(tmp_path: Path, how: str) -> None:
+    """HIRE-GAT-01: a gate that looks up a list for seconds lets nothing through that was over meanwhile."""
+    async with working(tmp_path) as pair:
+        hirer, ours = pair.hirer, pair.ours
+        require = hirer.gate._require
+        assert require is not None
+        asked = Action(ARTIFACT_READ, read_scope(ours.offered().terms.scope).grants[0].target)
+
+        async def slow(contract: str) -> None:
+            await require(contract)
+            if how == "suspended":
+                await hirer.changes.suspend(ours, seconds=600)
+            elif how == "ended":
+                await hirer.changes.revoke(ours)
+            elif how == "amended":
+                await pair.agree(clauses("read-1", "other"))
+
+        hirer.gate._require = slow
+        with pytest.raises(ScopeError) as caught:
+            await hirer.admit(ours, asked, request=("key", "nonce"))
+        assert (caught.value.code, caught.value.detail["clause"]) == ("contract_expired", "state")
+        used = await hirer.ledger.usage(ours.engagement.contract.digest)
+        assert set(used.values()) <= {"0"}
+        if how == "amended":  # what is asked here, and not once by a signature, is asked again
+            how = "nothing"
+            assert (await hirer.admit(ours, asked)).decision.clause == "read-1"
 
 
 async def test_what_a_key_signed_before_it_was_replaced_is_signed_again(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import structlog
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, EngagementId, parse_duration, shift
-from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
+from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import LEDGERS, Opener, open_ledger
 from undersigned.protocol import Engagement, Strategy, begin, owed
 from undersigned.runtime.base import AgentBase
@@ -440,7 +440,7 @@ class Agent(AgentBase):
         contract, document = engagement.contract, conversation.offered()
         if contract is None:
             raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
-        return await self.gate.admit(
+        permit = await self.gate.admit(
             contract.digest,
             document,
             engagement.state,
@@ -451,6 +451,17 @@ class Agent(AgentBase):
             name=urn_of(contract.digest, *request) if request is not None else None,
             sealed_at=contract.sealed_at,
         )
+        now = conversation.engagement
+        if now.contract is None or (now.state, now.contract.in_force) != (engagement.state, contract.in_force):
+            # Looking up what others say took a while, and nothing was done yet.
+            await self.gate.release(permit)
+            if request is None and now.authority:
+                return await self.admit(conversation, action, headers=headers)
+            text = f"the contract was changed, or is {now.state}, since this was asked"
+            error = ScopeError("contract_expired", text, clause="state")
+            await self.gate.refuse(contract.digest, action, error)
+            raise error
+        return permit
 
     # ------------------------------------------------------------------ other parties
 
