@@ -1,4 +1,5 @@
-"""Two companies whose books differ, on real sockets: who hires is told by the command, and by `contract show`."""
+"""Two companies whose books differ, on real sockets: who hires is told by the command, and by `contract
+show`, which says too what was used."""
 
 from __future__ import annotations
 
@@ -42,5 +43,7 @@ async def test_the_command_says_which_books_differ(tmp_path: Path) -> None:
     contract = said.rpartition(" contract ")[2].split()[0]
     shown = await asyncio.to_thread(run, "contract", "show", contract, "--home", acme.path, "--json")
     assert shown.values[0]["booksDiffer"] == [{"what": "owed", "ours": "4 EUR", "theirs": "400 EUR"}]
+    assert shown.values[0]["used"] == [{"clause": "read-1", "unit": "count", "amount": "1"}]
     shown = await asyncio.to_thread(run, "contract", "show", contract, "--home", acme.path)
     assert "Books differ  owed: 400 EUR by the other side, 4 EUR by ours" in shown.out
+    assert "Used          [read-1] 1 time of at most 4" in shown.out

@@ -17,7 +17,7 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Digest, from_struct
 from undersigned.errors import ConfigurationError, LedgerUnavailable
-from undersigned.messages import Artifact, Closing, Delivery, Dispute, Message, Offer, Ruling, recorded_message
+from undersigned.messages import Artifact, Closing, Delivery, Dispute, Message, Offer, Ruling, Usage, recorded_message
 from undersigned.protocol import ENDED, HIRER, Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Home,
@@ -30,8 +30,10 @@ from undersigned.runtime import (
     load_engagement,
     lost_at,
     open_requests,
+    used_of,
     word_of,
 )
+from undersigned.scope import amount_in_words, read_scope
 from undersigned.trust import Difference, differences
 
 from .output import Out, counted, plain, reading, typed
@@ -65,6 +67,8 @@ class _Found(NamedTuple):
     table: _Table | None
     disputes: list[Dispute]
     rulings: list[ArbiterRuling]
+    used: tuple[Usage, ...]
+    """What was used of each grant, by the count of our gates."""
 
 
 async def load_contract(home: Home, contract: Digest) -> _Found:
@@ -96,8 +100,18 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
                     table = _on_the_table(tabled, loaded.moves, move.document)
                     disputes = [one for one in loaded.moves if isinstance(one, Dispute)]
                     rulings = [read_ruling(one.ruling) for one in loaded.moves if isinstance(one, Ruling)]
+                    used = used_of(await ledger.usage(under.digest)) if under is not None else ()
                     return _Found(
-                        engagement, move.document, loaded.facts, closings, wanted, delivered, table, disputes, rulings
+                        engagement,
+                        move.document,
+                        loaded.facts,
+                        closings,
+                        wanted,
+                        delivered,
+                        table,
+                        disputes,
+                        rulings,
+                        used,
                     )
     finally:
         await ledger.close()
@@ -124,7 +138,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
         ConfigurationError: As `load_contract`.
     """
     found = await load_contract(opened, contract)
-    engagement, document, facts, closings, wanted, delivered, table, disputes, rulings = found
+    engagement, document, facts, closings, wanted, delivered, table, disputes, rulings, used = found
     files = await _kept(opened, delivered)
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
@@ -161,6 +175,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "requests": [from_struct(one) for one in wanted],
             "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
             "terms": from_struct(document.terms),
+            "used": [from_struct(one) for one in used],
             "above": above,
             "hired": hired,
             "payment": {
@@ -175,6 +190,8 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
         out.line(plain(line, 1000))
+    for line in _used_lines(document, used):
+        out.line(line)
     out.line(f"Other side    {_presence(seen)}")
     for right in mays:
         itself = ", by itself" if right.by_itself else ""
@@ -252,6 +269,16 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
         return above, hired
     finally:
         await ledger.close()
+
+
+def _used_lines(document: ContractDocument, used: Iterable[Usage]) -> Iterator[str]:
+    """How much of each grant was used, and of how much where the whole of it is limited."""
+    scope = read_scope(document.terms.scope, understood=document.terms.scope.critical or ())
+    most = {(grant.id, limit.name): limit.max for grant in scope.grants for limit in grant.limits}
+    for one in used:
+        limit = most.get((one.clause, one.unit))
+        of = f" of at most {limit}" if limit is not None else ""
+        yield f"Used          [{plain(one.clause, 100)}] {amount_in_words(one.amount, one.unit)}{of}"
 
 
 def _word(closing: Closing) -> str:

@@ -51,7 +51,7 @@ from undersigned.runtime.evidence.verdicts import judge_artifact
 from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.changes import Changes
 from undersigned.runtime.execution.contract_orders import Answered, ContractOrder, leave_order, take_back
-from undersigned.runtime.execution.gate import Gate, Permit, Refusal, Resolver
+from undersigned.runtime.execution.gate import Gate, Permit, Refusal, Resolver, used_of
 from undersigned.runtime.execution.guard import current_job, guard
 from undersigned.runtime.execution.job import Handler, Job
 from undersigned.runtime.execution.objections import came_early, held_until
@@ -272,6 +272,7 @@ __all__ = [
     "steady_seconds",
     "take_back",
     "unresolved",
+    "used_of",
     "verified_pack",
     "verify_handed",
     "viewpoint",

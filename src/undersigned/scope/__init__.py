@@ -15,7 +15,17 @@ from undersigned.scope.decision import (
     stated,
 )
 from undersigned.scope.labels import CLASSES, Label, Labels
-from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window, read_limit
+from undersigned.scope.model import (
+    CONDITIONS,
+    Grant,
+    Limit,
+    Obligation,
+    Prohibition,
+    Scope,
+    Window,
+    amount_in_words,
+    read_limit,
+)
 from undersigned.scope.target import Target, forbids, inside, matches, parse_pattern, parse_target
 from undersigned.scope.wire import (
     ACTION_PATTERN,
@@ -52,6 +62,7 @@ __all__ = [
     "WireDuty",
     "WireRule",
     "WireScope",
+    "amount_in_words",
     "arguments_of",
     "attenuate",
     "compile_scope",

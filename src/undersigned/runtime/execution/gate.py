@@ -26,7 +26,7 @@ from undersigned.runtime.names import fresh_urn
 from undersigned.scope import APPROVAL, Action, Approved, GateDecision, Labels, Scope, permits, read_scope
 from undersigned.scope import counter as counter_of
 
-__all__ = ["CHILDREN", "Above", "Gate", "Permit", "Refusal", "Resolver"]
+__all__ = ["CHILDREN", "Above", "Gate", "Permit", "Refusal", "Resolver", "used_of"]
 
 CHILDREN: Final = "children"
 """In place of a period's beginning: what hires under a contract may take of a limit per period, counted in any."""
@@ -316,12 +316,17 @@ class Gate:
 
     async def usage(self, contract: Digest) -> tuple[Usage, ...]:
         """What was used under a contract, clause by clause, for a `Delivery` or `Closing`."""
-        totals: dict[tuple[str, str], Amount] = {}
-        for key, amount in sorted((await self._ledger.usage(contract)).items()):
-            clause, _, counter = key.partition("/")
-            if "@" not in counter and ":" not in counter and amount != "0":
-                totals[clause, counter] = amount
-        return tuple(Usage(clause=clause, unit=unit, amount=amount) for (clause, unit), amount in totals.items())
+        return used_of(await self._ledger.usage(contract))
+
+
+def used_of(totals: Mapping[str, Amount]) -> tuple[Usage, ...]:
+    """What was used clause by clause, of what `Ledger.usage` counts for a contract by each limit and period."""
+    used: dict[tuple[str, str], Amount] = {}
+    for key, amount in sorted(totals.items()):
+        clause, _, counter = key.partition("/")
+        if "@" not in counter and ":" not in counter and amount != "0":
+            used[clause, counter] = amount
+    return tuple(Usage(clause=clause, unit=unit, amount=amount) for (clause, unit), amount in used.items())
 
 
 def _replayed() -> ProofError:
