@@ -34,8 +34,8 @@ GRANTED = web.RequestKey("hire", Granted)
 def aiohttp_gate(gate: RequestGate) -> Middleware:
     """The middleware. It has to be the first one, since others may read or change the request.
 
-    The application's `client_max_size` bounds a body as well as the rules do, whichever is less. aiohttp inflates a
-    body that is sent with `Content-Encoding`, and that is then not the one that was signed: it is refused.
+    The application's `client_max_size` bounds a body as well as the rules do, whichever is less. A body with a
+    `Content-Encoding` is refused: aiohttp inflates it before anybody sees what was signed.
     """
 
     @web.middleware
@@ -45,6 +45,9 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
             fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
             knock = await gate.head(request.method, request.raw_path, fields)
             gate.check_length(request.content_length or 0)
+            if encoding := request.headers.get("Content-Encoding"):
+                text = f"expected a body without a content encoding; came {encoding[:40]!a}"
+                raise TransportError("bad_request", text)
             try:
                 body = await request.read()
             except web.HTTPRequestEntityTooLarge as exc:
