@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 import structlog
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from msgspec import structs
 
 from gate_world import Service, World, at_work, proxied
 from integration.interrupted import Interrupted
@@ -360,6 +362,37 @@ async def test_an_answer_that_is_none_yet_is_not_passed_on(world: World) -> None
     async with server, world.desk() as desk, GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
         heard = await world.ask(proxy.url, "PUT", "/files/x", b"abc")
     assert heard.no == (502, "upstream_failed", "")
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "as it comes"])
+async def test_an_answer_without_end_is_cut_off(world: World, signed: bool) -> None:
+    """At `max_answer_bytes`, where its length is not said: carried while it comes, or held first to be signed."""
+    service, gone = Service(), asyncio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(10_000))
+        finally:
+            gone.set()
+
+    service.answer = answer
+    rules = structs.replace(world.rules, max_answer_bytes=100_000)
+    async with proxied(world, service, rules=rules, sign_answers=signed) as (url, _):
+        fields, heard = await world.signed("GET", APP), b""
+        async with world.session.get(url + APP, headers=fields) as got:
+            with suppress(ClientPayloadError):
+                async for piece in got.content.iter_any():
+                    heard += piece
+        await asyncio.wait_for(gone.wait(), 5)
+    if signed:
+        assert (got.status, json.loads(heard)["code"]) == (502, "upstream_failed")
+    else:
+        assert got.status == 200
+        assert len(heard) <= 100_000
+        assert got.content.exception() is not None, "who reads it is told"
 
 
 @asynccontextmanager
