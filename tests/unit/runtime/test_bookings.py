@@ -394,6 +394,30 @@ def test_what_a_change_promised_that_came_to_nothing_is_free_at_once(
     assert spent(world) == {"EUR": "4"}
 
 
+def test_what_an_answer_promised_that_was_never_said_is_free_at_once(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-CAP-01, HIRE-SUB-08: the turn that would have accepted it failed, and then the change was taken back: that
+    we said nothing since does not mean that the answer may still leave.
+    """
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "8")))
+    world.hirer.changes.consents = agrees
+
+    async def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(world.hirer.papers, "acceptance", fails)
+    theirs, price = world.provider.the(), Price(amount="7", currency="EUR")
+    world.run(world.provider.changes.amend(theirs, lambda terms: replace(terms, price=price)), 5)
+    world.settle(1)
+    assert spent(world) == {"EUR": "7"}
+    world.run(world.provider.changes.decline(theirs), 5)
+    world.settle(5)
+    assert conversation.engagement.lane == "idle"
+    assert spent(world) == {"EUR": "4"}
+    assert world.hirer.subcontracts.shares.agreed(conversation) == ()
+
+
 @pytest.mark.parametrize("restart", [False, True])
 def test_what_an_accepted_change_costs_is_held_however_late_its_seal_comes(
     open_world: Open, monkeypatch: pytest.MonkeyPatch, restart: bool

@@ -29,7 +29,7 @@ from undersigned.encoding import EngagementId, compare_amounts, shift, subtract_
 from undersigned.errors import LedgerConflict, LedgerError, PolicyError, ScopeError
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement, open_books
 from undersigned.messages import Need
-from undersigned.protocol import ENDED, Engagement, Finished, Free, Reserve
+from undersigned.protocol import ENDED, Engagement, Finished, Free, Reserve, position
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked, Say
 from undersigned.runtime.home.parsing import budget_limits
@@ -41,7 +41,7 @@ from .settlement import owed_price
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["ALWAYS", "Bookings"]
+__all__ = ["ALWAYS", "Bookings", "passed"]
 
 ALWAYS: Final = "2999-12-31T23:59:59Z"
 """What has no end by itself is held until it is given back, or it is known what it took."""
@@ -73,8 +73,8 @@ class Bookings:
         """How many contracts of a task were seen under way at once, by engagement."""
         self._changing: Counter[EngagementId] = Counter()
         """How many changes of a contract are being judged and said by somebody outside its turns."""
-        self._answering: dict[EngagementId, int] = {}
-        """How many moves we had sent when a turn last promised something for its answer."""
+        self._answering: dict[EngagementId, tuple[int, int]] = {}
+        """The position on which a turn last promised something for its answer."""
         self._tidying = asyncio.Lock()
 
     # ------------------------------------------------------------------ life
@@ -325,7 +325,8 @@ class Bookings:
         contract = engagement.contract
         if not self.budget or engagement.role != "hirer" or engagement.offer is None or contract is None:
             return
-        answers = self._answering.get(engagement.id, -1) >= len(engagement.sent)
+        at = self._answering.get(engagement.id)
+        answers = at is not None and not passed(engagement, at)
         # A release that is sealed is never committed: what it promised is spent at the end.
         if _bound(engagement) or answers or contract.released or self._changing[engagement.id] > own:
             return
@@ -349,7 +350,7 @@ class Bookings:
         async with self._tidying:
             await self._tidied(engagement, own=0 if answers else 1)
             if answers:
-                self._answering[engagement.id] = len(engagement.sent)
+                self._answering[engagement.id] = position(engagement)
             try:
                 signed = [one for one in await self._open(MONEY, id) if _signed(one)]
                 more = _more(price, signed)
@@ -446,6 +447,13 @@ def _slots(task: str) -> str:
 
 def _signed(one: Reservation) -> bool:
     return one.id.split(" ")[3:4] == [SIGNED]
+
+
+def passed(engagement: Engagement, at: tuple[int, int]) -> bool:
+    """Whether more was said or heard than on a position: a turn that decided something there is stored, or decides
+    again.
+    """
+    return any(now > then for now, then in zip(position(engagement), at, strict=True))
 
 
 def _bound(engagement: Engagement) -> bool:

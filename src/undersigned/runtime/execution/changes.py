@@ -28,7 +28,7 @@ from undersigned.contract import (
 from undersigned.encoding import Digest, compare_amounts, digest_bytes
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Acceptance
-from undersigned.protocol import HIRER, OTHER, Engagement, Owe
+from undersigned.protocol import HIRER, OTHER, Engagement, Owe, position
 from undersigned.runtime.application import contained, decided
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
@@ -296,7 +296,7 @@ class Changes(Moves):
         answers = weighed is None
         with ExitStack() as failed:
             (failed if weighed is None else weighed).callback(
-                agent.subcontracts.shares.weigh(conversation.id, terms, len(engagement.sent) if answers else None)
+                agent.subcontracts.shares.weigh(conversation.id, terms, position(engagement) if answers else None)
             )
             await agent.subcontracts.amended(conversation, terms)
             decision = await agent.meeting.recheck(conversation, engagement, terms, offering=offering, change=change)

@@ -27,7 +27,7 @@ from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
 from undersigned.runtime.negotiation.order import Within, read_order
 from undersigned.scope import Limit, counter, read_scope
 
-from .bookings import ALWAYS
+from .bookings import ALWAYS, passed
 from .gate import CHILDREN
 from .settlement import owed_price
 
@@ -41,8 +41,8 @@ _log = structlog.get_logger()
 
 class _Weighed(NamedTuple):
     terms: Terms
-    sent: int | None
-    """Ends once we sent more moves than so many; None: by a call."""
+    at: tuple[int, int] | None
+    """Ends once the engagement is past this position; None: by a call."""
 
 
 class Shares:
@@ -59,12 +59,12 @@ class Shares:
         order = conversation.facts.get("order") if conversation.engagement.role == "hirer" else None
         return None if order is None else read_order(order).within
 
-    def weigh(self, engagement: EngagementId, terms: Terms, sent: int | None) -> Callable[[], None]:
+    def weigh(self, engagement: EngagementId, terms: Terms, at: tuple[int, int] | None) -> Callable[[], None]:
         """Whether a contract of ours gets these terms is decided from now on: what is hired under it lies inside them
         too, for its children are checked once and may not become more. It ends with a call of what is returned, or once
-        we said more than `sent` moves. An offer of ours is weighed again before its seal.
+        more was said or heard than `at` this position. An offer of ours is weighed again before its seal.
         """
-        one = _Weighed(terms, sent)
+        one = _Weighed(terms, at)
         self._weighed.setdefault(engagement, []).append(one)
 
         def over() -> None:
@@ -85,9 +85,9 @@ class Shares:
     def agreed(self, conversation: Conversation) -> tuple[Terms, ...]:
         """The terms of amendments that we accepted or may be about to, and that are not sealed yet."""
         engagement = conversation.engagement
-        sent, weighed = len(engagement.sent), self._weighed.get(conversation.id)
+        weighed = self._weighed.get(conversation.id)
         if weighed is not None:
-            weighed = [one for one in weighed if one.sent is None or sent <= one.sent]
+            weighed = [one for one in weighed if one.at is None or not passed(engagement, one.at)]
             self._keep(conversation.id, weighed)
         found = tuple(one.terms for one in weighed or ())
         tabled = engagement.tabled
