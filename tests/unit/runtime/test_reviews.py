@@ -112,6 +112,47 @@ def test_a_defect_of_the_hirers_own_is_no_verdict(open_world: Open, review: Any,
     assert reviews(world, ours.id) == ["accepted"]
 
 
+@pytest.mark.parametrize("error", [ConfigurationError("key_unavailable", "the key is away"), OSError("away")])
+@pytest.mark.parametrize("what", ["statement", "move"])
+def test_one_that_cannot_be_signed_now_is_made_again(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
+) -> None:
+    """The service that keeps the key is away for a moment: silence would accept work that was found to be bad."""
+    world, left = open_world(), 2
+
+    async def finds_nothing(_: Reviewed) -> dict[str, bool]:
+        return {"whole": False}
+
+    def away() -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise error
+
+    papers, say = world.hirer.papers, Conversation._say
+    stated = papers.stated
+
+    async def states(*given: Any) -> Any:
+        away()
+        return await stated(*given)
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        if said.type == "Review":
+            away()
+        await say(self, turn, said)
+
+    if what == "statement":
+        monkeypatch.setattr(papers, "stated", states)
+    else:
+        monkeypatch.setattr(Conversation, "_say", says)
+    world.hirer.reviewers["summary"] = finds_nothing
+    ours = world.begin(criteria=CRITERIA)
+    world.settle(60)
+    assert left < 0
+    assert reviews(world, ours.id) == ["rejected"]
+    assert "away" in dict(facts(world.hirer, ours.id))["review-failed"]
+
+
 @pytest.mark.parametrize("again", [whole, raises, None])
 def test_it_is_made_after_a_restart(open_world: Open, again: Any) -> None:
     """The order was taken because of a reviewer of the peer, or of the hire: without one nobody says no."""

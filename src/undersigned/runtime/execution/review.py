@@ -97,16 +97,9 @@ class Reviews:
             while True:
                 try:
                     said = await self._review(Inspection(agent, conversation, document, delivery, transfers, patience))
-                    break
-                except UndersignedError as error:
-                    if not (error.retryable or of_store(error)):
-                        raise
-                    if conversation.over:
-                        return
-                    # Not being able to look is no verdict; the review's own deadline ends this.
-                    self._tell_of_ours(conversation, error, told)
-                    transfers.doubt(error.detail.get("stored"))
-                    await asyncio.sleep(RETRY_SECONDS)
+                    if said is not None:
+                        await conversation.ask(lambda _, said=said: said)
+                    return
                 except Again as again:
                     if not _waits(conversation.engagement, delivery):
                         return
@@ -115,20 +108,25 @@ class Reviews:
                     pause = min(2 * pause, LONGEST_RETRY_SECONDS)
                     if conversation.over or not _waits(conversation.engagement, delivery):
                         return
-                except NoVerdict as error:
-                    # A defect of our own program is none of the work, for which the provider is not to lose its pay.
+                except Exception as error:
+                    closing = isinstance(error, LocalProtocolError) and error.retryable
+                    if closing or conversation.over or not _waits(conversation.engagement, delivery):
+                        _log.warning("a review was not sent", engagement=conversation.id, error=str(error))
+                        return
+                    if isinstance(error, UndersignedError) and (error.retryable or of_store(error)):
+                        # Not being able to look is no verdict; the review's own deadline ends this.
+                        self._tell_of_ours(conversation, error, told)
+                        transfers.doubt(error.detail.get("stored"))
+                        await asyncio.sleep(RETRY_SECONDS)
+                        continue
+                    # A defect of our own program is none of the work, for which the provider is not to lose its pay;
+                    # nor may a review that was made and could not be signed end in silence, which accepts.
                     if not await self._told_of(conversation, error):
                         return
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_RETRY_SECONDS)
                     if not _waits(conversation.engagement, delivery):
                         return
-        if said is None:
-            return
-        try:
-            await conversation.ask(lambda _: said)
-        except LocalProtocolError as error:
-            _log.warning("a review was not sent", engagement=conversation.id, error=str(error))
 
     async def by_person(self, conversation: Conversation, said: Mapping[str, object]) -> Say:
         """The `Review` in which a person said which criteria are met. If the verdict is somebody else's, whom the terms
@@ -163,11 +161,13 @@ class Reviews:
         word = msgspec.json.encode(Word(delivery.round, met)).decode()
         return review or Say("", {}, facts=((REVIEW_WORD, word),))
 
-    async def _told_of(self, conversation: Conversation, error: NoVerdict) -> bool:
+    async def _told_of(self, conversation: Conversation, error: Exception) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
-        why = plain(str(error), MAX_WHY)
+        why, cause = plain(in_short(error), MAX_WHY), error
+        if isinstance(error, NoVerdict):
+            why, cause = plain(str(error), MAX_WHY), error.__cause__
         hint = "it is called again; if it goes on to fail, the contract says what our silence means"
-        _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=error.__cause__)
+        _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=cause)
         if conversation.facts.get(REVIEW_FAILED) != why:
             try:
                 await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_FAILED, why),)))
