@@ -27,6 +27,7 @@ from .requests import Requests
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
+
 __all__ = ["APPROVAL_SECONDS", "LONGEST_WAIT_SECONDS", "RETRY_SECONDS", "Acting", "Admission", "Unasked"]
 
 APPROVAL_SECONDS = 3600
@@ -73,7 +74,7 @@ class Unasked:
             )
 
 
-class Acting(AbstractAsyncContextManager["Permit"]):
+class Acting(AbstractAsyncContextManager[Permit]):
     """Permission for one action, once it is entered."""
 
     __slots__ = ("_inner", "_unasked", "name")

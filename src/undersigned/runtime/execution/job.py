@@ -17,8 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Did, Digest, Instant
@@ -56,7 +54,6 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 FETCH_SECONDS = 30.0
 SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
 """What a signed request says by itself."""
-_log = structlog.get_logger()
 
 
 class Job:

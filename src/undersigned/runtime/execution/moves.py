@@ -171,7 +171,7 @@ class Moves:
         """Our `Review`, with the signed statement of the verifier that the terms name (HIRE-ATT-06).
 
         Raises:
-            LocalProtocolError, VerificationError, FormatError: As `Worker.judged`.
+            LocalProtocolError, VerificationError, FormatError: As `Reviews.judged`.
         """
         said = await self._agent.reviews.judged(conversation, statement)
         await self._ask(conversation, lambda _: said)

@@ -40,7 +40,6 @@ __all__ = [
     "Settlement",
     "Settlements",
     "awaited",
-    "criteria_met",
     "owed_price",
     "said_of_payment",
 ]
