@@ -237,18 +237,6 @@ def _stake(order: Order) -> Stake:
     return Stake(capability=order.task, price=order.ceiling)
 
 
-def other_money(conversation: Conversation) -> Price | None:
-    """What the provider asks for, if our offer was in another currency: it has no answer to that but no."""
-    if not conversation.said("Offer", "hirer"):
-        return None
-    terms = conversation.offered().terms
-    for capability in conversation.last("Profile", Profile, "provider").capabilities:
-        asked = asked_by(capability) if capability.get("task") == terms.task.kind else None
-        if asked is not None and asked.currency != terms.price.currency:
-            return asked
-    return None
-
-
 def _longest_doubt(order: Order) -> int:
     """Seconds for which an acceptance of ours may wait for its answer: until then the price is reserved, and nothing
     ends the wait (rule N5). A provider that never seals would have us wait as long as it wrote.

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Terms
+from undersigned.contract import Price, Terms
 from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
 from undersigned.errors import LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
-from undersigned.messages import Cancel, Delivery, Need, Problem, Review, Withdraw
+from undersigned.messages import Cancel, Delivery, Need, Problem, Profile, Review, Withdraw
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import EARLY, Event
@@ -19,7 +19,7 @@ from undersigned.runtime.execution.review import REVIEW_FAILED
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.scope import read_scope
 
-from .hirer import other_money
+from .hirer import asked_by
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -203,7 +203,7 @@ def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: s
             if role == "hirer" and conversation.said("Offer", "provider"):
                 price = conversation.offered().terms.price
                 asked += f"; its last offer was {price.amount} {price.currency}"
-            if role == "provider" and (price := other_money(conversation)) is not None:
+            if role == "provider" and (price := _other_money(conversation)) is not None:
                 asked += f"; it asks for {price.amount} {price.currency}"
             if role == "hirer" and withdraw.reason in ("status_unavailable", "decision_failed") and undecided:
                 asked += f"; {undecided}"
@@ -222,6 +222,18 @@ def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: s
         text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
         return PolicyError(refused.code, text)
     return PolicyError("policy_denied", "the negotiation ended without a contract")
+
+
+def _other_money(conversation: Conversation) -> Price | None:
+    """What the provider asks for, if our offer was in another currency: it has no answer to that but no."""
+    if not conversation.said("Offer", "hirer"):
+        return None
+    terms = conversation.offered().terms
+    for capability in conversation.last("Profile", Profile, "provider").capabilities:
+        asked = asked_by(capability) if capability.get("task") == terms.task.kind else None
+        if asked is not None and asked.currency != terms.price.currency:
+            return asked
+    return None
 
 
 def unclosed_by(event: Event, conversation: Conversation) -> LogProofError | None:
