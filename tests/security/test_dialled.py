@@ -1,4 +1,4 @@
-"""SC-81, SC-82 and SC-18: what a server may do to whoever dials it."""
+"""SC-77, SC-81, SC-82 and SC-18: what a server may do to whoever dials it."""
 
 from __future__ import annotations
 

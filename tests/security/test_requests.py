@@ -1,4 +1,4 @@
-"""SC-81 and SC-83: requests to a real listener, and what becomes of an answer that nobody reads."""
+"""SC-81 to SC-83: requests to a real listener, and what becomes of an answer that nobody reads."""
 
 from __future__ import annotations
 

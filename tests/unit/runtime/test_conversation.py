@@ -1,4 +1,4 @@
-"""One engagement while it runs: what it stores, sends, repeats and answers, whatever fails around it."""
+"""One engagement while it runs: what it stores, sends and answers, whatever fails around it."""
 
 from __future__ import annotations
 

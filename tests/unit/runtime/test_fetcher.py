@@ -1,4 +1,4 @@
-"""What is fetched from servers that strangers name: which addresses are dialled, and what counts as an answer."""
+"""What is fetched from servers that strangers name, SC-05 to SC-07: who is dialled, and what counts as an answer."""
 
 from __future__ import annotations
 

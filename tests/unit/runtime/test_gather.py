@@ -1,4 +1,4 @@
-"""Guarded fetching and DID resolution: SC-05, SC-06, SC-07, and what is remembered for how long."""
+"""DIDs that are resolved: SC-04 and SC-103, what is remembered for how long, histories, and a universal resolver."""
 
 from __future__ import annotations
 
