@@ -716,3 +716,47 @@ def test_orders_lie_where_nobody_else_leaves_any(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "orders").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("key_unavailable", "the key is away"), OSError("away")])
+@pytest.mark.parametrize("what", ["statement", "move"])
+def test_a_delivery_that_cannot_be_signed_now_is_sent_later(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
+) -> None:
+    """The service that keeps the key is away for a moment: what was made was lost, and nobody paid for it."""
+    made = 0
+    left = 2
+
+    async def works(job: Job) -> None:
+        nonlocal made
+        made += 1
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    def away() -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise error
+
+    world = open_world(handler=works)
+    papers, say = world.provider.papers, Conversation._say
+    stated = papers.stated
+
+    async def states(*given: Any) -> Any:
+        away()
+        return await stated(*given)
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        if said.type == "Delivery":
+            away()
+        await say(self, turn, said)
+
+    if what == "statement":
+        monkeypatch.setattr(papers, "stated", states)
+    else:
+        monkeypatch.setattr(Conversation, "_say", says)
+    ours = world.begin()
+    world.settle(60)
+    assert left < 0
+    assert made == 1
+    assert last(world.hirer, ours.id, Delivery).outcome == "complete"

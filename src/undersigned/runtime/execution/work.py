@@ -21,7 +21,7 @@ from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.messages import Start
 from undersigned.protocol import PERFORMED, Contract, Engagement, Work
-from undersigned.runtime.application import place_of
+from undersigned.runtime.application import in_short, place_of
 from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered
@@ -36,6 +36,10 @@ __all__ = ["Worker", "contracts_to_deliver"]
 
 _log = structlog.get_logger()
 
+RETRY_SECONDS: Final = 2.0
+"""From the first attempt at a delivery to the second; each later pause is twice as long."""
+LONGEST_RETRY_SECONDS: Final = 60.0
+"""Most time between two."""
 _BOUND: Final = PERFORMED | {"accepted-by-provider"}
 """States in which a provider may have to deliver."""
 
@@ -167,12 +171,25 @@ class Worker:
             _log.warning("work stopped", engagement=conversation.id, state=conversation.engagement.state)
             return
         await agent.subcontracts.catch_up(conversation)  # what they used, and how they ended, is told with the delivery
-        said = await self._delivery(conversation.engagement, job, outcome)
-        try:
-            await conversation.ask(lambda _: said)
-        except LocalProtocolError as error:
-            # The contract ended while the work was done; what was made stays here and is not delivered.
-            _log.warning("a delivery was not sent", engagement=conversation.id, error=str(error))
+        await self._deliver(conversation, job, outcome)
+
+    async def _deliver(self, conversation: Conversation, job: Job, outcome: str) -> None:
+        """Says the `Delivery`, as soon as it can be signed and stored: the work is done, and is not done again."""
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                said = await self._delivery(conversation.engagement, job, outcome)
+                await conversation.ask(lambda _, said=said: said)
+                return
+            except Exception as error:
+                state = conversation.engagement.state
+                if isinstance(error, LocalProtocolError) or state not in ("working", "suspended", "cancelling"):
+                    # The contract ended while the work was done; what was made stays here and is not delivered.
+                    _log.warning("a delivery was not sent", engagement=conversation.id, error=str(error))
+                    return
+                _log.error("a delivery waits", engagement=conversation.id, error=in_short(error), exc_info=error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
 
     async def _watched(self, conversation: Conversation, job: Job, work: Coroutine[Any, Any, None]) -> str | None:
         """Runs the work beside the contract: gives signs of life, stops with it, and never outlasts what is due.
