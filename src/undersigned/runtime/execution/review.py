@@ -34,7 +34,7 @@ from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
 from .patience import RETRY_SECONDS, Again, Patience
-from .reviewers import MAX_TOLD, REVIEW_WORD, NoVerdict, Word, criterion_ids
+from .reviewers import REVIEW_WORD, NoVerdict, Word, criterion_ids
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -49,8 +49,10 @@ REVIEW_FAILED: Final = "review-failed"
 """Fact: why our review could not be made when that was tried last."""
 REVIEW_WAITS: Final = "review-waits"
 """Fact: what of a delivery could not be fetched, and is asked for again."""
+MAX_TOLD: Final = 8
+"""How many reasons of one review are noted: a server can think of more."""
 MAX_WHY: Final = 1024
-"""Characters of it that are kept."""
+"""Characters of a reason that are kept."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

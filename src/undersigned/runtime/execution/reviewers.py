@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
 __all__ = [
-    "MAX_TOLD",
     "REVIEW_WORD",
     "NoVerdict",
     "Reviewed",
@@ -36,8 +35,8 @@ __all__ = [
 
 REVIEW_WORD: Final = "review-word"
 """Fact: what a person said of one round, while the verdict is that of a verifier that has not spoken; as `Word`."""
-MAX_TOLD: Final = 8
-"""How many reasons of one review are noted: a server can think of more."""
+MAX_NAMED: Final = 8
+"""How many names are told of those that a contract does not have."""
 
 
 class Reviewed(msgspec.Struct, frozen=True):
@@ -120,7 +119,7 @@ def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
     found = cast("Mapping[object, object]", given)
     unknown = [reprlib.repr(id) for id in found if id not in criteria]
     if unknown and (left := [id for id in criteria if id not in found]):
-        raise NoVerdict(f"{wrong}: expected {', '.join(left)}; got {', '.join(unknown[:MAX_TOLD])} in its place")
+        raise NoVerdict(f"{wrong}: expected {', '.join(left)}; got {', '.join(unknown[:MAX_NAMED])} in its place")
     said: dict[str, bool] = {}
     for id in criteria:
         met = found.get(id, False)
