@@ -29,7 +29,8 @@ class Reader:
         """`damaged` hears what is wrong with the file."""
         self._path, self._damaged = path, damaged
         self._pool = ThreadPoolExecutor(1, "undersigned-ledger-reads")
-        self._reader: sqlite3.Connection | None = None
+        self._far: sqlite3.Connection | None = None
+        """For `read`; used by the thread alone."""
         self._near: sqlite3.Connection | None = None
         """For `glance`; used by the event loop's thread alone."""
         self.closed = True
@@ -72,12 +73,12 @@ class Reader:
 
     def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            if self._reader is None:
-                self._reader = self._connected()
-            return _snapshot(self._reader, query)
+            if self._far is None:
+                self._far = self._connected()
+            return _snapshot(self._far, query)
         except (sqlite3.Error, OSError) as exc:
             # Opened anew for the next query, since this handle may never work again.
-            self._drop_reader()
+            self._drop_far()
             error = translated(exc, self._path)
             self._damaged(error)
             raise error from exc
@@ -85,9 +86,9 @@ class Reader:
             self._damaged(exc)
             raise
 
-    def _drop_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        _close(reader)
+    def _drop_far(self) -> None:
+        far, self._far = self._far, None
+        _close(far)
 
     def _drop_near(self) -> None:
         near, self._near = self._near, None
@@ -97,7 +98,7 @@ class Reader:
         """Lets go of the file; `closed` is set before."""
         self._drop_near()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._drop_reader)
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._drop_far)
         finally:
             self._pool.shutdown(wait=False)
 

@@ -65,7 +65,7 @@ async def test_who_is_cancelled_while_it_closes_takes_the_end_from_nobody(
     assert not again.done()
     go_on.set()
     await again
-    assert ledger._reader._reader is None
+    assert ledger._reader._far is None
     assert not path.with_name(f"{path.name}-wal").exists(), "whoever copies the file copies all of it"
     opened = SqliteLedger(path)
     await opened.open()
