@@ -85,7 +85,7 @@ def test_nobody_takes_out_unseen_what_was_recorded(
     """HIRE-PCK-10: whoever has no key can leave it out of the pack of either side, and then that does not hold."""
     pack = folder / done["packs"][side]
     (said,) = run("verify", pack, "--json").values
-    assert said["steps"][8]["detail"].startswith("1 refused actions are stated by ")
+    assert said["steps"][8]["detail"].startswith("1 refused action is stated by ")
     assert said["steps"][8]["detail"].endswith("the work statements name 2, 1 of which are not stated here")
     less = tmp_path / "less.zip"
     less.write_bytes(tamper(pack.read_bytes(), what))

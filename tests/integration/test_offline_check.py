@@ -156,7 +156,7 @@ async def test_a_list_that_is_a_jwt_is_kept_as_it_was_served(tmp_path: Path) -> 
         report = await made.run("verify", made.pack)
         assert report.code == 0, report
         (step,) = [step for step in report.values[0]["steps"] if step["number"] == 10]
-        assert "status lists hold" in step["detail"]
+        assert "1 status list holds" in step["detail"]
 
         made.host.now = shift(made.host.now, 30)
         made.host.places.add(PLACE)

@@ -41,7 +41,7 @@ async def test_what_both_sides_showed_is_judged_in_each_pack(tmp_path: Path) -> 
         for home in homes:
             members, said = await asyncio.to_thread(packed, home, tmp_path / "one.zip")
             assert all(is_there(one, members) for one in homes)
-            assert "2 presentations are by their holders; 2 credentials hold; 1 status lists hold" in said
+            assert "2 presentations are by their holders; 2 credentials hold; 1 status list holds" in said
             assert "not checked" not in said
             first = (tmp_path / "one.zip").read_bytes()
             await asyncio.to_thread(packed, home, tmp_path / "two.zip")
@@ -55,4 +55,4 @@ async def test_what_both_sides_showed_is_judged_in_each_pack(tmp_path: Path) -> 
         members, said = await asyncio.to_thread(packed, home, tmp_path / "three.zip")
         assert not is_there(home, members)
         assert is_there(world.globex.home, members)
-        assert f"1 credentials hold; 1 status lists hold; not checked: what is signed by '{before.id}'" in said
+        assert f"1 credential holds; 1 status list holds; not checked: what is signed by '{before.id}'" in said

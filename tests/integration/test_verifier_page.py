@@ -278,7 +278,7 @@ async def test_packs_of_real_hires_with_jwts(
         assert report.ok
         # Its own organisation's document was looked up by the other side alone.
         assert re.search(
-            r"; 2 presentations are by their holders; 1 credentials hold; "
+            r"; 2 presentations are by their holders; 1 credential holds; "
             r"not checked: what is signed by '[^']*:org': no DID document of it is here$",
             detail,
         ), detail

@@ -229,7 +229,7 @@ async def test_both_gates_state_what_they_refused(tmp_path: Path) -> None:
             report = verify_pack(pack, now=peer.clock.now(), known=known)
             assert report.ok, report.steps
             assert len(refusals) == 1
-            stated = f"1 refused actions are stated by {peer.identity.did}"
+            stated = f"1 refused action is stated by {peer.identity.did}"
             assert report.steps[8].detail == f"{stated}; the work statements name 2, 1 of which are not stated here"
             (row,) = [row for row in await peer.ledger.rows(summary.engagement) if row.type == "refused-action"]
             said: Any = decode_json(row.raw)

@@ -189,7 +189,7 @@ def test_books_that_differ_are_shown(tmp_path: Path) -> None:
             told = tab.eval("[...document.querySelectorAll('section')].map((one) => one.ariaLabel)")
             assert told.count("What is said to be owed differs") == heads
         shown = tab.eval("document.querySelector('#found').innerText")
-        assert "1 credentials in reviews: not checked" in shown
+        assert "1 credential in reviews: not checked" in shown
         assert "not checked: manifests in media, the bill of materials (CycloneDX 1.6)" in shown
         assert "by the hirer, 1000 EUR is owed" in shown
         assert "by the provider, 12.5 EUR is owed" in shown

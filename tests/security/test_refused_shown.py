@@ -25,8 +25,8 @@ from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
-HELD = "1 presentations are by their holders; 1 credentials hold"
-PAST = "1 presentations are by their holders; 1 credentials were not valid then"
+HELD = "1 presentation is by its holder; 1 credential holds"
+PAST = "1 presentation is by its holder; 1 credential was not valid then"
 NOTHING = "no decision in this pack, and nothing withheld"
 
 
@@ -218,7 +218,7 @@ async def test_a_pack_of_what_was_refused_holds(world: World, tmp_path: Path, na
 
 async def test_a_proof_in_a_list_is_one_proof(world: World, tmp_path: Path) -> None:
     """HIRE-PCK-09: it is taken, in each suite, and so is the pack of it."""
-    for suite, said in (("eddsa-jcs-2022", "1 credentials hold"), ("eddsa-rdfc-2022", "a proof of another suite")):
+    for suite, said in (("eddsa-jcs-2022", "1 credential holds"), ("eddsa-rdfc-2022", "a proof of another suite")):
         hiring, heard = await shown(world, suite, shows(in_list(by_guild(suite))))
         assert heard == ("Presentation", "")
         assert said in await packed(world, hiring, tmp_path)
@@ -241,7 +241,7 @@ async def test_a_strangers_word_on_a_list_of_others(tmp_path: Path) -> None:
             hiring, heard = await shown(world, "a stranger", shows(by_guild(credentialStatus=place), *beside))
             assert heard == ("Presentation", "")
             said = await packed(world, hiring, tmp_path)
-            assert "4 credentials hold; 1 status lists hold; not checked: a status that nobody looked up" in said
+            assert "4 credentials hold; 1 status list holds; not checked: a status that nobody looked up" in said
             await hiring.line.hang_up()
         finally:
             await host.down()

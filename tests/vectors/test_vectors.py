@@ -813,7 +813,7 @@ def test_a_pack_without_the_bytes_says_which_digests_were_not_checked() -> None:
     folder = VECTORS / "packs" / "statement-digest-wrong-unchecked"
     pack = base64.b64decode(read(folder, "input.json")["pack"])
     (said,) = [one.detail for one in verify_pack(pack, now=read(folder, "case.json")["now"]).steps if one.number == 6]
-    assert said == "1 statements hold; not checked without the bytes: sha512 of 'sbom.json'"
+    assert said == "1 statement holds; not checked without the bytes: sha512 of 'sbom.json'"
 
 
 def test_every_type_has_a_good_vector_in_both_suites() -> None:

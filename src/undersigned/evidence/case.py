@@ -26,6 +26,7 @@ __all__ = [
     "ASSERTION",
     "Case",
     "assertion_keys",
+    "counted",
     "documents_of",
     "engagement_of",
     "invalid",
@@ -152,6 +153,11 @@ def documents_of(case: Case, did: Did) -> Sequence[DidDocument]:
 def signs_notes(case: Case, did: Did) -> bool:
     """Whether a DID has a key that signs checkpoints."""
     return any(key.kind == "Ed25519" for key in assertion_keys(case, did).values())
+
+
+def counted(count: int, one: str, more: str) -> str:
+    """`1 proof holds`, `2 proofs hold`."""
+    return f"{count} {one if count == 1 else more}"
 
 
 def invalid(text: str, path: str = "") -> VerificationError:

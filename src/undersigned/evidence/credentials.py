@@ -55,7 +55,7 @@ from undersigned.encoding import (
     read_moment,
 )
 from undersigned.errors import CredentialError, ProofError, UndersignedError
-from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of
+from undersigned.evidence.case import Case, counted, documents_of, invalid, key_among, pack_of
 from undersigned.evidence.leaves import withheld_in
 from undersigned.keys import PublicKey
 from undersigned.messages import Presentation
@@ -157,18 +157,30 @@ def check_credentials(case: Case) -> str:
     for decision in found.decisions:
         _decided(found, decision)
     _check_inputs(found)
+    codes = ", ".join(sorted(found.unsound))
     said = [
-        f"{found.shown} presentations are by their holders" if found.shown else "",
-        f"{len(found.unsound)} presentations do not hold, and nothing rests on them: {', '.join(sorted(found.unsound))}"
-        if found.unsound
-        else "",
-        f"{found.held} credentials hold" if found.held else "",
-        f"{found.outside} credentials were not valid then" if found.outside else "",
-        f"{found.lists} status lists hold" if found.lists else "",
-        f"{len(found.revoked)} credentials are revoked or suspended in them" if found.revoked else "",
-        f"not checked: {', '.join(sorted(found.unchecked))}" if found.unchecked else "",
+        counted(count, one, more)
+        for count, one, more in (
+            (found.shown, "presentation is by its holder", "presentations are by their holders"),
+            (
+                len(found.unsound),
+                f"presentation does not hold, and nothing rests on it: {codes}",
+                f"presentations do not hold, and nothing rests on them: {codes}",
+            ),
+            (found.held, "credential holds", "credentials hold"),
+            (found.outside, "credential was not valid then", "credentials were not valid then"),
+            (found.lists, "status list holds", "status lists hold"),
+            (
+                len(found.revoked),
+                "credential is revoked or suspended in them",
+                "credentials are revoked or suspended in them",
+            ),
+        )
+        if count
     ]
-    return "; ".join(filter(None, said))
+    if found.unchecked:
+        said.append(f"not checked: {', '.join(sorted(found.unchecked))}")
+    return "; ".join(said)
 
 
 def _relied_on(found: _Found, message: Presentation) -> bool:

@@ -16,6 +16,7 @@ from undersigned.evidence.case import (
     ASSERTION,
     Case,
     assertion_keys,
+    counted,
     documents_of,
     invalid,
     lookup_in,
@@ -61,7 +62,7 @@ def check_statements(case: Case) -> str:
     count = sum(map(len, case.statements.values()))
     unchecked = _unchecked_in(chain.from_iterable(case.statements.values()))
     wanted = _wanted_besides(terms_at(case, number) for number, _, one in deliveries if one.outcome == "complete")
-    return "; ".join([f"{count} statements hold", *unchecked, *wanted, *refused])
+    return "; ".join([counted(count, "statement holds", "statements hold"), *unchecked, *wanted, *refused])
 
 
 def _unchecked_in(statements: Iterable[VerifiedStatement]) -> list[str]:
@@ -202,7 +203,7 @@ def check_acceptance(case: Case) -> str:
         judged.append(_of_review(case, one, review, delivery))
     carried = sum(review.credential is not None for _, review in reviews)
     # Nothing here rests on it: whoever is shown it judges it, beside the contract.
-    more = [f"{carried} credentials in reviews: not checked"] if carried else []
+    more = [f"{counted(carried, 'credential', 'credentials')} in reviews: not checked"] if carried else []
     said = f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}"
     return "; ".join([said, *_unchecked_in(judged), *more])
 

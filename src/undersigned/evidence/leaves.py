@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from undersigned.contract import countersigned
 from undersigned.encoding import Digest, base64url_decode, canonicalize, decode_json, digest_bytes, to_struct
 from undersigned.errors import LogProofError, UndersignedError
-from undersigned.evidence.case import Case, invalid, pack_of, signs_notes
+from undersigned.evidence.case import Case, counted, invalid, pack_of, signs_notes
 from undersigned.evidence.pack import MANIFEST_LIMITS, Pack
 from undersigned.messages import Acceptance, Closing
 from undersigned.transparency import LOGGED_MOVES, Checkpoint, InclusionProof, committed_leaf, leaf_digest
@@ -114,11 +114,11 @@ def check_decisions(case: Case) -> str:
     """
     pack = pack_of(case)
     found: list[str] = []
-    for kind, folder, words in (
-        ("decision", "decisions", "decisions as recorded"),
-        ("credential", "credentials", "credentials as looked up"),
-        ("status", "status", "status lists as consulted"),
-        ("policy", "policies", "policies that they name"),
+    for kind, folder, one, more, words in (
+        ("decision", "decisions", "decision", "decisions", "as recorded"),
+        ("credential", "credentials", "credential", "credentials", "as looked up"),
+        ("status", "status", "status list", "status lists", "as consulted"),
+        ("policy", "policies", "policy", "policies", "that they name"),
     ):
         count = 0
         for path, data in pack.of_kind(kind):
@@ -128,7 +128,7 @@ def check_decisions(case: Case) -> str:
         if kind == "decision":
             check_recorded(case, kind)
         if count:
-            found.append(f"{count} {words}")
+            found.append(f"{counted(count, one, more)} {words}")
     left_out = withheld_in(pack)
     if len(set(left_out)) < len(left_out) or list(left_out) != sorted(left_out):
         raise invalid(f"{WITHHELD} does not list each thing once, by kind and commitment")

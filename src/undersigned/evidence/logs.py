@@ -26,7 +26,7 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.errors import FormatError, LogProofError, UndersignedError
-from undersigned.evidence.case import Case, assertion_keys, documents_of, pack_of, signs_notes
+from undersigned.evidence.case import Case, assertion_keys, counted, documents_of, pack_of, signs_notes
 from undersigned.evidence.leaves import check_proofs
 from undersigned.evidence.pack import CHECKPOINT, INCLUSION
 from undersigned.keys import PublicKey
@@ -189,9 +189,9 @@ def _check_continued(case: Case, roots: Mapping[tuple[Did, int], bytes], against
         known = _held(case, body.sender, against, f"message {one.number}, {body.type}", check)
         if known is not None:
             count, left = count + known, left + (not known)
-    said = [f"{count} heads continue what was stated before"] if count else []
+    said = [counted(count, "head continues", "heads continue") + " what was stated before"] if count else []
     if left:
-        said.append(f"{left} heads continue what this pack does not have: not checked")
+        said.append(counted(left, "head continues", "heads continue") + " what this pack does not have: not checked")
     return "; ".join(said)
 
 
@@ -232,7 +232,7 @@ def _check_cosignatures(case: Case, roots: Mapping[tuple[Did, int], bytes], agai
                 check = partial(_not_otherwise, head, roots.get((head.origin, head.size), head.root))
                 _held(case, head.origin, against, f"{what}, its cosignatures", check)
                 count += 1
-    return f"{count} cosignatures hold" if count else ""
+    return counted(count, "cosignature holds", "cosignatures hold") if count else ""
 
 
 def _cosigned(case: Case, body: Message, note: str) -> Checkpoint:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from undersigned.attestation import ActionTaken, RefusalPredicate, WorkPredicate, verify_statement
 from undersigned.encoding import FOREIGN_LIMITS, decode_json, digest_bytes, shift
 from undersigned.errors import VerificationError
-from undersigned.evidence.case import Case, assertion_keys, invalid, pack_of, sealed_of
+from undersigned.evidence.case import Case, assertion_keys, counted, invalid, pack_of, sealed_of
 from undersigned.evidence.leaves import check_recorded, withheld_in
 from undersigned.proof import MAX_SKEW_SECONDS
 
@@ -57,7 +57,9 @@ def check_refusals(case: Case) -> str:
         stated[one.action, one.target] += 1 + one.repeated
     missing = (named - stated).total()
     said = [
-        f"{count} refused actions are stated by {pack.manifest.own}" if count else "none in this pack",
+        f"{counted(count, 'refused action is', 'refused actions are')} stated by {pack.manifest.own}"
+        if count
+        else "none in this pack",
         f"{withheld} withheld" if withheld else "",
         f"the work statements name {named.total()}, {missing} of which are not stated here" if missing else "",
     ]

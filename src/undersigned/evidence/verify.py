@@ -35,7 +35,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.books import books_of
-from undersigned.evidence.case import Case, assertion_keys, engagement_of, invalid, pack_of, sealing_keys
+from undersigned.evidence.case import Case, assertion_keys, counted, engagement_of, invalid, pack_of, sealing_keys
 from undersigned.evidence.chain import Checked, check_above, check_below
 from undersigned.evidence.changes import check_changes
 from undersigned.evidence.credentials import check_credentials
@@ -268,7 +268,7 @@ def _messages(case: Case) -> str:
             raise invalid(f"message {one.number} is there twice")
         seen.add(one.signed.digest)
         case.verified.append((one, _verified(case, one, recipient)))
-    return f"{len(case.verified)} proofs hold"
+    return counted(len(case.verified), "proof holds", "proofs hold")
 
 
 def _verified(case: Case, one: Transcribed, recipient: Did) -> VerifiedMessage:

@@ -58,7 +58,7 @@ def test_a_decision_that_is_withheld_is_still_proved(hire: Hire) -> None:
     assert b"unknown" not in data
     report = verify_pack(data, now=LATER)
     assert report.ok, report.steps
-    assert report.steps[DECISIONS - 1].detail.startswith("1 decisions as recorded; withheld: 1 of kind decision; ")
+    assert report.steps[DECISIONS - 1].detail.startswith("1 decision as recorded; withheld: 1 of kind decision; ")
 
 
 def test_what_the_packers_closing_says_is_in_its_pack() -> None:
@@ -117,7 +117,7 @@ def test_what_is_said_of_logs_at_sealing_is_checked() -> None:
         assert report.ok, report.steps
         said = report.steps[LEDGER - 1].detail
         assert (
-            "1 heads continue what was stated before; 1 heads continue what this pack does not have: not checked"
+            "1 head continues what was stated before; 1 head continues what this pack does not have: not checked"
             in said
         )
         assert "2 cosignatures hold" in said
@@ -166,7 +166,7 @@ def test_cosignatures_of_closings_are_checked() -> None:
     for role in ("hirer", "provider"):
         report = verify_pack(hire.pack(role), now=LATER)
         assert report.ok, report.steps
-        assert "1 cosignatures hold" in report.steps[LEDGER - 1].detail
+        assert "1 cosignature holds" in report.steps[LEDGER - 1].detail
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_cosignature_that_is_none_is_found(cosignature: Callable[[Hire], str],
     assert report.ok, report.steps
     said = report.steps[LEDGER - 1].detail
     assert f"{hire.provider.actor.did} said of a log what does not hold (message 13, Closing: {code}, " in said
-    assert "cosignatures hold" not in said
+    assert "cosignature holds" not in said
 
 
 def test_a_cosignature_of_another_history_counts_against_the_logs_owner() -> None:

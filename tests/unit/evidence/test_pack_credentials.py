@@ -9,29 +9,29 @@ from pack_credentials import CHECKED, CREDENTIALS, TEXTS
 from undersigned.evidence import verify_pack
 
 SAID = {
-    "shown, clear and allowed": "2 presentations are by their holders; 1 credentials hold; 1 status lists hold",
-    "looked up": "1 credentials hold; 1 status lists hold",
-    "not valid any more": "1 credentials were not valid then",
-    "not valid yet": "1 credentials were not valid then",
-    "a validity beyond our instants": "1 credentials hold; 1 status lists hold",
-    "a list without an end of ours": "1 credentials hold; 1 status lists hold",
+    "shown, clear and allowed": "2 presentations are by their holders; 1 credential holds; 1 status list holds",
+    "looked up": "1 credential holds; 1 status list holds",
+    "not valid any more": "1 credential was not valid then",
+    "not valid yet": "1 credential was not valid then",
+    "a validity beyond our instants": "1 credential holds; 1 status list holds",
+    "a list without an end of ours": "1 credential holds; 1 status list holds",
     "a list that was over before our instants": "not checked: a status list that was not valid then",
-    "not valid yet, by a part of a second": "1 credentials were not valid then",
-    "signed before our instants": "1 credentials hold",
+    "not valid yet, by a part of a second": "1 credential was not valid then",
+    "signed before our instants": "1 credential holds",
     "an issuer whose document is not here": "not checked: what is signed by 'did:web:witness.example'",
     "a suite of others": "not checked: a proof of another suite",
-    "a place of another kind, purpose": "1 status lists hold; not checked: a status of another kind",
+    "a place of another kind, purpose": "1 status list holds; not checked: a status of another kind",
     "a list with another id: none": "not checked: a status list that does not say where it is published",
     "a list that was over": "not checked: a status list that was not valid then",
-    "revoked and denied": "1 credentials are revoked or suspended in them",
+    "revoked and denied": "1 credential is revoked or suspended in them",
     "a suite of others in a list": "not checked: a proof of another suite",
-    "a proof in a list": "1 credentials hold",
-    "nothing came of it": "2 presentations are by their holders; 1 credentials hold",
-    "nothing came of it, another signature": "1 presentations do not hold, and nothing rests on them: proof_invalid",
-    "nothing came of it, about another": "1 presentations do not hold, and nothing rests on them: holder_mismatch",
-    "nothing came of it, another challenge": "1 presentations do not hold, and nothing rests on them: challenge_mis",
+    "a proof in a list": "1 credential holds",
+    "nothing came of it": "2 presentations are by their holders; 1 credential holds",
+    "nothing came of it, another signature": "1 presentation does not hold, and nothing rests on it: proof_invalid",
+    "nothing came of it, about another": "1 presentation does not hold, and nothing rests on it: holder_mismatch",
+    "nothing came of it, another challenge": "1 presentation does not hold, and nothing rests on it: challenge_mis",
     **{
-        what: "2 credentials hold; 1 status lists hold; not checked: a status that nobody looked up"
+        what: "2 credentials hold; 1 status list holds; not checked: a status that nobody looked up"
         for what in CREDENTIALS
         if what.startswith("a place that nobody looked up")
     },
@@ -48,28 +48,28 @@ def test_credentials_are_judged(what: str) -> None:
     assert failed == ((CHECKED, code) if code else (0, ""))
     assert SAID.get(what, "") in report.steps[CHECKED - 1].detail
     if "not checked" in SAID.get(what, "") and "nobody looked up" not in what:
-        assert "1 credentials hold" not in report.steps[CHECKED - 1].detail or "list" in what + SAID[what]
+        assert "1 credential holds" not in report.steps[CHECKED - 1].detail or "list" in what + SAID[what]
 
 
 SAID_OF_TEXTS = {
-    "shown, clear and allowed": "2 presentations are by their holders; 1 credentials hold; 1 status lists hold",
-    "of P-256": "1 credentials hold",
-    "of P-384": "1 credentials hold",
-    "the other s of P-256": "1 credentials hold",
-    "by the old name, without cty": "1 credentials hold",
-    "every claim": "1 credentials hold",
-    "numbers spelled in another way": "1 credentials hold",
-    "a validity beyond our instants": "1 credentials hold",
-    "past by exp": "1 credentials were not valid then",
-    "not yet by nbf": "1 credentials were not valid then",
-    "past by validUntil": "1 credentials were not valid then",
+    "shown, clear and allowed": "2 presentations are by their holders; 1 credential holds; 1 status list holds",
+    "of P-256": "1 credential holds",
+    "of P-384": "1 credential holds",
+    "the other s of P-256": "1 credential holds",
+    "by the old name, without cty": "1 credential holds",
+    "every claim": "1 credential holds",
+    "numbers spelled in another way": "1 credential holds",
+    "a validity beyond our instants": "1 credential holds",
+    "past by exp": "1 credential was not valid then",
+    "not yet by nbf": "1 credential was not valid then",
+    "past by validUntil": "1 credential was not valid then",
     "an issuer whose document is not here": "not checked: what is signed by 'did:web:witness.example'",
-    "an issuer under a name": "1 credentials hold",
-    "looked up": "1 credentials hold; 1 status lists hold",
-    "looked up, in an envelope": "1 credentials hold",
-    "revoked and denied": "1 credentials are revoked or suspended in them",
-    "a list": "1 credentials hold; 1 status lists hold",
-    "a long list": "1 credentials hold; 1 status lists hold",
+    "an issuer under a name": "1 credential holds",
+    "looked up": "1 credential holds; 1 status list holds",
+    "looked up, in an envelope": "1 credential holds",
+    "revoked and denied": "1 credential is revoked or suspended in them",
+    "a list": "1 credential holds; 1 status list holds",
+    "a long list": "1 credential holds; 1 status list holds",
     "a list that was over": "not checked: a status list that was not valid then",
     "a presentation": "2 presentations are by their holders; 2 credentials hold",
     "a presentation without cty": "2 presentations are by their holders",

@@ -503,11 +503,11 @@ def test_a_delivery_is_what_the_terms_name(deliver: Callable[[Hire], Hire], code
 def test_what_a_pack_is_not_asked_for_is_said() -> None:
     """HIRE-PCK-04, HIRE-PCK-12: the terms ask for a bill of materials, and what was delivered is none."""
     hire = Hire(changing=wanting).sealed().delivered()
-    told = "1 statements hold; not checked: manifests in media, the bill of materials (CycloneDX 1.6)"
+    told = "1 statement holds; not checked: manifests in media, the bill of materials (CycloneDX 1.6)"
     for role in ("hirer", "provider"):
         assert report_on(hire.pack(role), hire).steps[STATEMENTS - 1].detail == told
     whole = Hire().whole()
-    assert report_on(whole.pack(), whole).steps[STATEMENTS - 1].detail == "1 statements hold"
+    assert report_on(whole.pack(), whole).steps[STATEMENTS - 1].detail == "1 statement holds"
 
 
 def test_a_side_that_says_another_sum_than_is_owed_is_told_by_its_own_pack() -> None:
@@ -841,4 +841,4 @@ def test_a_credential_in_a_review_is_said_not_to_be_checked() -> None:
         hire = Hire().sealed().delivered().reviewed(**members).closed()
         report = verify_pack(hire.pack(), now=shift(hire.book.clock.now(), 60))
         assert report.ok
-        assert ("1 credentials in reviews: not checked" in report.steps[6].detail) == said
+        assert ("1 credential in reviews: not checked" in report.steps[6].detail) == said

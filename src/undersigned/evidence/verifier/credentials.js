@@ -56,12 +56,12 @@ async function credentials(the) {
   for (const decision of found.decisions) decided(found, decision);
   await checkInputs(found);
   return [
-    found.shown && `${found.shown} presentations are by their holders`,
-    found.unsound.length && `${found.unsound.length} presentations do not hold, and nothing rests on them: ${found.unsound.sort().join(", ")}`,
-    found.held && `${found.held} credentials hold`,
-    found.outside && `${found.outside} credentials were not valid then`,
-    found.lists && `${found.lists} status lists hold`,
-    found.revoked.size && `${found.revoked.size} credentials are revoked or suspended in them`,
+    found.shown && counted(found.shown, "presentation is by its holder", "presentations are by their holders"),
+    found.unsound.length && `${counted(found.unsound.length, "presentation does not hold, and nothing rests on it", "presentations do not hold, and nothing rests on them")}: ${found.unsound.sort().join(", ")}`,
+    found.held && counted(found.held, "credential holds", "credentials hold"),
+    found.outside && counted(found.outside, "credential was not valid then", "credentials were not valid then"),
+    found.lists && counted(found.lists, "status list holds", "status lists hold"),
+    found.revoked.size && counted(found.revoked.size, "credential is revoked or suspended in them", "credentials are revoked or suspended in them"),
     found.unchecked.size && `not checked: ${[...found.unchecked].sort().join(", ")}`,
   ].filter(Boolean).join("; ");
 }

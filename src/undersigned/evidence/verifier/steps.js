@@ -7,6 +7,9 @@ const KINDS = ["message", "contract", "statement", "did-document", "ledger", "ar
 const WORK = "https://w3id.org/hire/attestation/work/v1";
 const LOGGED = ["Acceptance", "Seal", "Delivery", "Review", "Breach", "Dispute", "Ruling", "Terminate", "Closing"];
 
+/** `1 proof holds`, `2 proofs hold`. */
+const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;
+
 // --- step 1
 
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_-]|[./](?=[A-Za-z0-9]))*$/;
@@ -244,7 +247,7 @@ async function messages(the) {
       verifyMessage(one.message, document, the.documents.get(recipient)[0], one.at),
     );
   }
-  return `${the.transcript.length} proofs hold`;
+  return counted(the.transcript.length, "proof holds", "proofs hold");
 }
 
 /** Of documents that give one key the name in the proof of a message, the first: who made the pack chose how many there are. */
@@ -490,7 +493,7 @@ async function statements(the) {
   const count = [...the.statements.values()].reduce((sum, list) => sum + list.length, 0);
   const complete = deliveries.filter((one) => one.content.outcome === "complete");
   const wanted = wantedBesides(complete.map((one) => termsAt(the, one.number)));
-  return [`${count} statements hold`, ...uncheckedIn([...the.statements.values()].flat()), ...wanted, ...refused].join("; ");
+  return [counted(count, "statement holds", "statements hold"), ...uncheckedIn([...the.statements.values()].flat()), ...wanted, ...refused].join("; ");
 }
 
 /** What these terms ask for that a pack is not asked for, in one sentence if there is any. */
@@ -569,7 +572,7 @@ async function acceptance(the) {
   }
   // Nothing here rests on it: whoever is shown it judges it, beside the contract.
   const carried = reviews.filter(({ content }) => content.credential !== undefined).length;
-  const more = carried ? [`${carried} credentials in reviews: not checked`] : [];
+  const more = carried ? [`${counted(carried, "credential", "credentials")} in reviews: not checked`] : [];
   return [`${reviews.length} reviewed; the last verdict is ${reviews.at(-1).content.verdict}`, ...uncheckedIn(judged), ...more].join("; ");
 }
 
@@ -784,8 +787,8 @@ async function continued(the, roots, against) {
       (old && root ? count : left).push(content);
     });
   }
-  const said = count.length ? [`${count.length} heads continue what was stated before`] : [];
-  if (left.length) said.push(`${left.length} heads continue what this pack does not have: not checked`);
+  const said = count.length ? [`${counted(count.length, "head continues", "heads continue")} what was stated before`] : [];
+  if (left.length) said.push(`${counted(left.length, "head continues", "heads continue")} what this pack does not have: not checked`);
   return said.join("; ");
 }
 
@@ -810,7 +813,7 @@ async function cosignatures(the, roots, against) {
       count += 1;
     }
   }
-  return count ? `${count} cosignatures hold` : "";
+  return count ? counted(count, "cosignature holds", "cosignatures hold") : "";
 }
 
 async function included(proof, head, promised) {
@@ -859,7 +862,7 @@ async function refusals(the) {
   const isOf = (one) => (other) => one.action === other.action && one.target === other.target;
   const statedFor = (one) => the.refusals.filter(isOf(one)).reduce((sum, { repeated = 0 }) => sum + 1 + repeated, 0);
   const missing = named.filter((one, at) => named.slice(0, at).filter(isOf(one)).length >= statedFor(one)).length;
-  const said = [count ? `${count} refused actions are stated by ${own}` : "none in this pack"];
+  const said = [count ? `${counted(count, "refused action is", "refused actions are")} stated by ${own}` : "none in this pack"];
   if (left) said.push(`${left} withheld`);
   if (missing) said.push(`the work statements name ${named.length}, ${missing} of which are not stated here`);
   return said.join("; ");
@@ -881,18 +884,18 @@ function checkRecorded(the, kind, name) {
 /** Decisions, and what they were made from, have their names, and what was left out is listed in the one form. */
 async function decisions(the) {
   const found = [];
-  for (const [kind, folder, words] of [
-    ["decision", "decisions", "decisions as recorded"],
-    ["credential", "credentials", "credentials as looked up"],
-    ["status", "status", "status lists as consulted"],
-    ["policy", "policies", "policies that they name"],
+  for (const [kind, folder, one, more, words] of [
+    ["decision", "decisions", "decision", "decisions", "as recorded"],
+    ["credential", "credentials", "credential", "credentials", "as looked up"],
+    ["status", "status", "status list", "status lists", "as consulted"],
+    ["policy", "policies", "policy", "policies", "that they name"],
   ]) {
     for (const [path, data] of ofKind(the, kind)) {
       if (path !== `${folder}/${await digestBytes(data)}.json`) throw invalid(`${path} is not named by its digest`);
     }
     const count = ofKind(the, kind).length;
     if (kind === "decision") checkRecorded(the, kind, folder);
-    if (count) found.push(`${count} ${words}`);
+    if (count) found.push(`${counted(count, one, more)} ${words}`);
   }
   const left = withheldOf(the);
   if (!isSortedSet(left.map((one) => `${one.kind} ${one.commitment}`))) throw invalid("withheld.json does not list each thing once, by kind and commitment");
