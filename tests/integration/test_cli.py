@@ -598,6 +598,23 @@ def test_a_hangup_that_was_ignored_stays_so(command: str, tmp_path: Path) -> Non
     assert (ended.code, ended.err) == (130 if command == "hire" else 0, "")
 
 
+@pytest.mark.parametrize("command", ["hire", "check"])
+def test_where_ctrl_c_is_ignored_another_signal_ends_it_all_the_same(command: str, tmp_path: Path) -> None:
+    """`undersigned hire ... & pid=$!; kill $pid` in a script: the shell has what it starts so ignore Ctrl-C."""
+    home, ports = tmp_path / "acme", free_ports(2)
+    assert run("init", home, "--local", "--port", ports[0]).code == 0
+    more = ("--task", "x") if command == "hire" else ()
+    wanted = (command, did_of(ports[1]), *more, "--home", str(home), "--wait", "60")
+    process = Process(["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *UNDERSIGNED, *wanted], tmp_path)
+    process.until("not reached yet")
+    process.signal(signal.SIGINT)
+    assert run("ledger", "list", "--home", home).code == 0, "while it goes on"
+    assert process.runs
+    ended = process.end(signal.SIGTERM)
+    assert (ended.code, ended.err) == (130, "")
+    assert ("interrupted, but not over" in ended.out) is (command == "hire")
+
+
 @pytest.mark.parametrize("command", ["hire", "serve"])
 def test_a_terminal_that_is_closed_ends_it_in_order(command: str, tmp_path: Path) -> None:
     """Nobody hears what it says then, and that is no defect: the ledger is sound, and shows what goes on."""

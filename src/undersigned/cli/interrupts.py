@@ -12,13 +12,14 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:  # the overview is quick: it does not load asyncio
     import asyncio
 
-__all__ = ["ENDING", "INTERRUPTED", "Interrupts", "end_quietly", "stop_signal"]
+__all__ = ["INTERRUPTED", "Interrupts", "end_quietly", "ended_gently", "stop_signal"]
 
 INTERRUPTED: Final = 130
 """Exit code of what was interrupted."""
@@ -43,7 +44,7 @@ class Interrupts:
         if not ours:
             yield
             return
-        signal.signal(signal.SIGINT, self._asked)
+        signal.signal(signal.SIGINT, self.asked)
         try:
             yield
         finally:
@@ -55,12 +56,14 @@ class Interrupts:
         self._task = task
         if self.times:  # before it began
             task.cancel()
+        _of_command.set(self)
         try:
             yield
         finally:
             self._task, self._over = None, True
 
-    def _asked(self, *_: object) -> None:
+    def asked(self, *_: object) -> None:
+        """Ends the command as Ctrl-C does, in order or at once."""
         self.times += 1
         if self._over or self.times > PATIENCE:
             _end_now()
@@ -71,6 +74,26 @@ class Interrupts:
             loop.set_exception_handler(_unheard)
         self._task.cancel()
         loop.call_soon_threadsafe(lambda: None)  # wakes it
+
+
+_of_command: ContextVar[Interrupts] = ContextVar("interrupts")
+
+
+@contextmanager
+def ended_gently() -> Generator[None]:
+    """SIGTERM and SIGHUP are as Ctrl-C meanwhile, to a command that has no way of its own to be stopped: it is told
+    what goes on later, the log is shown to its witnesses, and it ends with 130. What is ignored stays ignored, each by
+    itself: a shell's script has Ctrl-C ignored by what it starts in the background.
+    """
+    asked = _of_command.get().asked
+    numbers = [one for one in ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, asked)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def stop_signal() -> asyncio.Event:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import tomllib
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -43,7 +42,7 @@ from undersigned.runtime import (
 )
 from undersigned.scope import Grant, Limit, Scope
 
-from .interrupts import ENDING
+from .interrupts import ended_gently
 from .output import Out, plain
 from .telling import held_clock, tell_held
 
@@ -330,7 +329,7 @@ async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
         LedgerError: `ledger_diverged`, as `Agent.close`.
     """
     try:
-        with _ended_gently():
+        with ended_gently():
             async with peer:
                 tell_held(out, held_clock(peer))
                 yield peer
@@ -343,25 +342,6 @@ async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
             name, why = one.witness.verifier.name, one.error
             out.value({"kind": "unwitnessed", "witness": name, "error": why.code if why is not None else None})
             out.line(f"not cosigned at the end by the witness {plain(name, 200)}: {plain(why, 300)}", style="yellow")
-
-
-def _as_ctrl_c(*_: object) -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-@contextmanager
-def _ended_gently() -> Generator[None]:
-    """SIGTERM and SIGHUP are as Ctrl-C meanwhile, to a command that has no way of its own to be stopped: it is told
-    what goes on later, the log is shown to its witnesses, and it ends with 130. What is ignored stays ignored.
-    """
-    numbers = [one for one in ENDING if signal.getsignal(one) is signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, _as_ctrl_c)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
