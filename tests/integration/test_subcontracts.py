@@ -29,7 +29,7 @@ from undersigned.attestation.media import read_manifest
 from undersigned.contract import Price, Subcontracting
 from undersigned.daemon import Hire, HireResult, Peer
 from undersigned.encoding import canonicalize, digest_bytes, shift
-from undersigned.errors import LedgerUnavailable, PolicyError, ScopeError, UndersignedError
+from undersigned.errors import ConfigurationError, LedgerUnavailable, PolicyError, ScopeError, UndersignedError
 from undersigned.evidence import Report, read_archive, verify_pack, write_archive
 from undersigned.ledger import Draw, Reservation, open_books, open_ledger
 from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate, Usage
@@ -316,6 +316,34 @@ async def test_a_child_ends_with_its_parent(tmp_path: Path, how: str) -> None:
         assert over.place < own.place
         assert sum(row.type == "child" for row in rows) == 2  # begun, and over
         assert await globex.ledger.open_reservations(parent.engagement.contract.digest) == ()
+
+
+async def test_what_cannot_be_signed_for_a_child_now_is_said_to_it_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-SUB-06: the service that keeps the key is away for a moment; the child would go on under no contract."""
+    homes = await homes_of(tmp_path, 3)
+    work, say, left = Waiting(), Conversation._say, 2
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(work.began.wait(), 30)
+        child, below = the(globex, "hirer"), the(initech, "provider")
+
+        async def says(self: Conversation, turn: Any, said: Any) -> None:
+            nonlocal left
+            if self is child and said.type == "Terminate":
+                left -= 1
+                if left >= 0:
+                    raise ConfigurationError("key_unavailable", "the key is away")
+            await say(self, turn, said)
+
+        monkeypatch.setattr(Conversation, "_say", says)
+        await acme.changes.revoke(the(acme, "hirer"))
+        with pytest.raises(PolicyError):
+            await hire
+        await until(lambda: below.engagement.state == "closed", 30)
+        assert left == -1
+        assert below.last("Terminate", Terminate).cause == "parent"
 
 
 def _ending(parent: Conversation) -> str:

@@ -38,7 +38,7 @@ from undersigned.encoding import (
     seconds_between,
     shift,
 )
-from undersigned.errors import LedgerError, LocalProtocolError, PolicyError, ScopeError
+from undersigned.errors import LedgerError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.evidence import sealed_documents, transcribed
 from undersigned.ledger import Blob
 from undersigned.messages import Offer, Suspend
@@ -71,6 +71,8 @@ MARGIN: Final = 10
 """One part in so many of the time that is left is kept for our own delivery."""
 RETRY_SECONDS: Final = 1.0
 """Between attempts while the store does not take anything."""
+LONGEST_RETRY_SECONDS: Final = 60.0
+"""Most time between attempts to tell a child what cannot be said to it; each pause is twice as long as the last."""
 
 
 class Subcontracts:
@@ -311,17 +313,23 @@ class Subcontracts:
     async def tell(self, parent: Conversation, effect: Cascade) -> None:
         """Says to a child what its parent was told, as soon as it may be said, and notes that it was."""
         await parent.settled()  # what it was told is stored first
-        if effect not in pending(parent.engagement, self._agent.clock.now()):
-            return
-        events, untaken = self._agent.watchers.listen(effect.child), Untaken(effect.child)
+        events, untaken, pause = self._agent.watchers.listen(effect.child), Untaken(effect.child), RETRY_SECONDS
         try:
             while True:
+                if effect not in pending(parent.engagement, self._agent.clock.now()):
+                    return  # it was told before, or the parent goes on since
                 try:
                     if await self._told(parent, effect):
                         break
                 except LedgerError as error:
                     untaken.refused(error)
                     await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                except UndersignedError as error:
+                    # Such as a key that is away. Nobody asks for it again, and the child would go on.
+                    _log.error("a child is told later", engagement=effect.child, move=effect.move, error=str(error))
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_RETRY_SECONDS)
                     continue
                 await events.get()
         finally:
