@@ -594,6 +594,8 @@ def test_whoever_hires_by_command_reviews_by_command(met: tuple[str, ...], code:
         shown = run("contract", "show", told["contract"], "--home", acme.path).out
         assert "summary: The report in short" in shown
         assert "all of it; a line" in shown
+        assert "is waited for; a person may say it with 'contract review':" in shown
+        assert ("  whole: all of it\n" in shown, "  short: a line\n" in shown) == (True, True)
         words = [word for id in told["criteria"] for word in ("--met" if id in met else "--not-met", id)]
         said = run("contract", "review", told["contract"], *words, "--home", acme.path, "--json")
         assert (said.code, said.values[0]["ok"]) == (0, True), said

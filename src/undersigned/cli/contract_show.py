@@ -290,18 +290,19 @@ def _word(closing: Closing) -> str:
 
 
 def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: ContractDocument) -> Iterator[str]:
-    """Where our review failed: why, and what a person may say in its place, or has said."""
+    """What a person may say of a delivery that waits for our review, why it failed if it did, or what was said."""
     why, contract = facts.get("review-failed"), engagement.contract
-    if why is None or contract is None or engagement.state != "delivered" or engagement.role != HIRER:
+    if contract is None or engagement.state != "delivered" or engagement.role != HIRER:
         return
+    criteria = [one for item in document.terms.deliverables for one in item.criteria]
     word = word_of(facts, contract.round)
     if word is not None:
         said = ", ".join(f"{plain(id, 100)} {'is' if met else 'is not'} met" for id, met in word.items())
         yield f"Review        a person said: {said or 'no criteria'}; the verdict is that of the verifier"
-        return
-    yield f"Review        failed: {plain(why, 300)}; a person may say it with 'contract review':"
-    for item in document.terms.deliverables:
-        for one in item.criteria:
+    elif why is not None or (criteria and document.terms.evidence.verifier is None):
+        failed = f"failed: {plain(why, 300)}" if why is not None else "is waited for"
+        yield f"Review        {failed}; a person may say it with 'contract review':"
+        for one in criteria:
             yield f"              {plain(one.id, 100)}: {plain(one.text, 1000)}"
 
 
