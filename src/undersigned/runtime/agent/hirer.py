@@ -154,7 +154,7 @@ class HirerSide:
     ) -> Say:
         """These terms as our offer, once it was decided that we bind ourselves to them."""
         agent, within = self._agent, order.within
-        agent.subcontracts.require(conversation, terms)
+        agent.subcontracts.shares.require(conversation, terms)
         said = await agent.papers.offer(
             engagement,
             terms,
@@ -197,7 +197,7 @@ class HirerSide:
                 if talks.offers >= talks.rounds:
                     return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
                 return await self._offer(conversation, engagement, order, theirs, decision)
-            agent.subcontracts.require(conversation, theirs)
+            agent.subcontracts.shares.require(conversation, theirs)
             said = await agent.papers.acceptance(
                 engagement,
                 conversation.offered_json(engagement),

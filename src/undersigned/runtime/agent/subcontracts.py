@@ -205,15 +205,6 @@ class Subcontracts:
         parent = self._agent.conversations.get(within.engagement)
         return parent is not None and parent.engagement.authority
 
-    def require(self, conversation: Conversation, terms: Terms) -> None:
-        """Returns if we may bind ourselves to these terms under the contract that they were ordered under, if any.
-
-        Raises:
-            ScopeError: `scope_exceeded`, they go beyond it, or beyond an amendment of it that we agree to;
-                `contract_expired`, it gives no authority now.
-        """
-        self.shares.require(conversation, terms)
-
     async def amended(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if a contract of ours may have these terms instead: inside the one above it, for no more than is held
         for it there, and with its own children inside it.
@@ -221,7 +212,7 @@ class Subcontracts:
         Raises:
             ScopeError: `scope_exceeded`: it may not.
         """
-        self.require(conversation, terms)
+        self.shares.require(conversation, terms)
         within, now = self.shares.within(conversation), self._agent.clock.now()
         if within is not None:
             above = self._agent.conversations[within.engagement].offered().terms

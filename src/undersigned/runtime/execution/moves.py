@@ -77,7 +77,7 @@ class Moves:
         """
 
         def make(engagement: Engagement) -> Say:
-            self._agent.subcontracts.require(conversation, conversation.offered(engagement).terms)
+            self._agent.subcontracts.shares.require(conversation, conversation.offered(engagement).terms)
             return Say("Resume", {"contract": contract_of(engagement).digest, "reason": reason})
 
         await self._ask(conversation, make)

@@ -95,7 +95,12 @@ class Shares:
         return (*found, document.terms) if isinstance(document, AmendmentDocument) else found
 
     def require(self, conversation: Conversation, terms: Terms) -> None:
-        """As `Subcontracts.require`."""
+        """Returns if we may bind ourselves to these terms under the contract that they were ordered under, if any.
+
+        Raises:
+            ScopeError: `scope_exceeded`, they go beyond it, or beyond an amendment of it that we agree to;
+                `contract_expired`, it gives no authority now.
+        """
         within = self.within(conversation)
         if within is None:
             return

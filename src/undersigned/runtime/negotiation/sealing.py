@@ -37,7 +37,7 @@ async def seal(agent: Agent, conversation: Conversation, engagement: Engagement)
     if engagement.offer is None:
         raise LocalProtocolError("wrong_state", "there is no offer to seal")
     terms = conversation.offered(engagement).terms
-    agent.subcontracts.require(conversation, terms)
+    agent.subcontracts.shares.require(conversation, terms)
     decision = await agent.meeting.recheck(conversation, engagement, terms)
     leaf, index = conversation.journal.leaf or (contract_leaf_of(conversation), None)
     cosignatures = await agent.witness.cosignatures(engagement.peer)
