@@ -339,9 +339,9 @@ async def test_what_cannot_be_signed_for_a_child_now_is_said_to_it_later(
 
         monkeypatch.setattr(Conversation, "_say", says)
         await acme.changes.revoke(the(acme, "hirer"))
+        await until(lambda: below.engagement.state == "closed", 30)
         with pytest.raises(PolicyError):
             await hire
-        await until(lambda: below.engagement.state == "closed", 30)
         assert left == -1
         assert below.last("Terminate", Terminate).cause == "parent"
 
