@@ -760,3 +760,30 @@ def test_a_delivery_that_cannot_be_signed_now_is_sent_later(
     assert left < 0
     assert made == 1
     assert last(world.hirer, ours.id, Delivery).outcome == "complete"
+
+
+def test_work_goes_on_where_a_sign_of_life_cannot_be_signed(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIF-24: the service that keeps the key is away for a moment: the work was ended, and told as failed."""
+    leave, say, left = asyncio.Event(), Conversation._say, 1
+
+    async def works(job: Job) -> None:
+        await leave.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    world, ours = working(open_world, works)
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        nonlocal left
+        if said.type == "Progress":
+            left -= 1
+            if left >= 0:
+                raise ConfigurationError("key_unavailable", "the key is away")
+        await say(self, turn, said)
+
+    monkeypatch.setattr(Conversation, "_say", says)
+    world.settle(60)
+    assert left < 0, "given again"
+    assert ours.engagement.state == "working"
+    world.loop.call_soon(leave.set)
+    world.settle(5)
+    assert last(world.hirer, ours.id, Delivery).outcome == "complete"

@@ -24,6 +24,7 @@ from undersigned.protocol import PERFORMED, Contract, Engagement, Work
 from undersigned.runtime.application import in_short, place_of
 from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.pace import progress_seconds
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say, load_engagement
 
@@ -237,8 +238,15 @@ class Worker:
                 # The loop's time stood still while the machine slept, and the clock has whole seconds only.
                 due = loop.time() >= next_beat or seconds_between(beaten_at, agent.clock.now()) > max(1.0, beat)
                 if due and conversation.engagement.state == "working":
-                    await job.progress()  # a sign of life (HIRE-LIF-24)
                     beaten, beaten_at = loop.time(), agent.clock.now()
+                    try:
+                        await job.progress()  # a sign of life (HIRE-LIF-24)
+                    except LocalProtocolError:
+                        raise
+                    except UndersignedError as error:
+                        # It says nothing of the work, which goes on; the next one is given as soon as one is heard.
+                        _log.error("a sign of life was not given", engagement=conversation.id, error=str(error))
+                        beaten += progress_seconds(conversation.engagement) - max(1.0, beat)
         finally:
             agent.watchers.unlisten(events)
             if running.done():
