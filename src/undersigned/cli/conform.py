@@ -366,8 +366,8 @@ async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
 
 def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
     host, colon, port = where.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > MAX_PORT:
-        raise ConfigurationError("bad_configuration", f"--listen: expected HOST:PORT, got {where!r}")
+    if not colon or not host or not port.isdecimal() or len(port) > 5 or int(port) > MAX_PORT:
+        raise ConfigurationError("bad_configuration", f"--listen: expected HOST:PORT, got {where[:80]!r}")
     if reached_at is not None and (
         urlsplit(reached_at).scheme not in ("http", "https") or not urlsplit(reached_at).hostname
     ):

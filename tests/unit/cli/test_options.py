@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from undersigned.cli.options import checked_did, new_file, parse_allow, read_inputs, read_scope_options
 from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.runtime import checked_url
+from undersigned.runtime import checked_url, host_port
 from undersigned.scope import Grant, Limit, Scope
 
 GRANT = b"[[scope.grant]]\nid = 'x'\naction = 'a:b'\ntarget = 'https://a.example/'\n"
@@ -239,3 +239,11 @@ def test_a_file_that_came_while_a_command_was_at_work_is_written_over_by_force_a
 
     assert refusal(write) == (None if force else "bad_configuration")
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"out": b"ours" if force else b"theirs"}
+
+
+@pytest.mark.parametrize("port", ["", "x", "65536", "-1", "٣", "1" * 5000])
+def test_what_is_no_port_is_said_in_short(port: str) -> None:
+    """Python does not read a number of more than 4,300 digits."""
+    with pytest.raises(ConfigurationError, match="--gates: expected HOST:PORT such as") as caught:
+        host_port("--gates", f"127.0.0.1:{port}")
+    assert len(str(caught.value)) < 300

@@ -36,6 +36,7 @@ GATE_TOKEN: Final = "gate.token"  # noqa: S105
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?")
+_PORT: Final = re.compile("[0-9]{1,5}")
 _CONTEXT: Final = re.compile(r"https://[!-~]{1,500}")
 
 
@@ -94,9 +95,9 @@ def host_port(option: str, text: str) -> tuple[str, int]:
         ConfigurationError: `bad_configuration`.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65_535:
         raise ConfigurationError(
-            "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
+            "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text[:80]!r}"
         )
     return {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]")), int(port)
 
