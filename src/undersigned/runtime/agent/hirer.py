@@ -145,7 +145,7 @@ class HirerSide:
                 agent.spawn(agent.reviews.review(conversation, delivery), f"review {conversation.id[-8:]}")
                 return None
             case "closing":
-                return await close_books(agent, conversation, engagement, owed, self._paid(conversation, engagement))
+                return await close_books(agent, conversation, engagement, owed, owed_price(conversation, engagement))
             case _:
                 return None
 
@@ -226,10 +226,6 @@ class HirerSide:
             policies=(agent.meeting.policy.digest,),
             must_stay_valid=tuple(sorted(shown)[:MAX_MUST_STAY_VALID]),
         )
-
-    def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
-        """What is owed: the price for accepted work, nothing for other."""
-        return owed_price(conversation, engagement)
 
 
 def _stake(order: Order) -> Stake:
