@@ -31,7 +31,7 @@ from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
 from undersigned.runtime.agent import hirer, intake, provider
 from undersigned.runtime.engagement import conversation, outgoing, receiving, saying, turn
-from undersigned.runtime.execution import changes, review, work
+from undersigned.runtime.execution import inspection, moves, review, work
 from undersigned.runtime.fetching import status_keeper
 from undersigned.runtime.negotiation import beliefs, meeting, papers
 from undersigned.transport import base, proving
@@ -1298,7 +1298,7 @@ def _any_move() -> None:
 
     rowless(lambda _: True)
     forgiven("wrong_negotiation")  # an Inquiry by a provider
-    changes.Changes.check_ruling = unchecked
+    moves.Moves.check_ruling = unchecked
 
 
 @mutant(
@@ -1631,7 +1631,7 @@ def _takes_shortened() -> None:
 
 @mutant("accepts whatever is delivered", "HIRE-ART-03", "hirer-broken-delivery")
 def _accepts_anything() -> None:
-    review.verify_delivery = lambda *_, **__: ()
+    inspection.verify_delivery = lambda *_, **__: ()
 
 
 @mutant("refuses work that does not hold, in place of a verdict", "HIRE-ATT-13", "hirer-broken-delivery")
@@ -1650,8 +1650,8 @@ def _refuses_a_delivery() -> None:
 
 @mutant("does not read what a delivery says was used", "HIRE-ATT-04", "hirer-other-usage")
 def _any_usage() -> None:
-    real = review.verify_delivery
-    review.verify_delivery = lambda *given, **options: real(*given, **options | {"usage": None})
+    real = inspection.verify_delivery
+    inspection.verify_delivery = lambda *given, **options: real(*given, **options | {"usage": None})
 
 
 @mutant("never closes its books", "HIRE-CLS-01", "hirer-whole-hire", "hirer-broken-delivery")

@@ -258,7 +258,17 @@ def test_a_command_that_is_no_text_is_none() -> None:
 
 def test_help_says_what_is_to_be_put_in_each_place() -> None:
     """The library's own words (PATH, DIRECTORY, INTEGER RANGE) say of which type it is; TEXT is for people to read."""
-    prose = {"--evidence", "--reason", "--claim", "--not-paid", "--note", "--standard", "--reference"}
+    prose = {
+        "--summary",
+        "--criterion",
+        "--evidence",
+        "--reason",
+        "--claim",
+        "--not-paid",
+        "--note",
+        "--standard",
+        "--reference",
+    }
     for place in places():
         shown = place.parameter.make_metavar(click.Context(found(place.command)))
         words = set(shown.strip("[]").replace("=", "|").split("|"))
