@@ -39,7 +39,7 @@ from undersigned.interop import (
 )
 from undersigned.interop import transcript as transcript_of
 from undersigned.protocol import Role
-from undersigned.runtime import SystemClock, checked_url, parse_price, read_file, sign_record
+from undersigned.runtime import SystemClock, checked_url, parse_price, read_file, sign_record, split_port
 from undersigned.testing import GUILD
 
 from .options import FILE, FOLDER, checked_did, quiet_logs
@@ -59,7 +59,6 @@ STYLES = {
     "defect": BAD,
     "given up": BAD,
 }
-MAX_PORT = 65_535
 OF_EVERY_COMMAND = ("as_json",)
 
 
@@ -365,16 +364,16 @@ async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
 
 
 def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
-    host, colon, port = where.rpartition(":")
-    if not colon or not host or not port.isdecimal() or len(port) > 5 or int(port) > MAX_PORT:
-        raise ConfigurationError("bad_configuration", f"--listen: expected HOST:PORT, got {where[:80]!r}")
+    host, port = split_port("--listen", where)
+    if not host:
+        raise ConfigurationError("bad_configuration", f"--listen: expected HOST:PORT, got {where!r}")
     if reached_at is not None and (
         urlsplit(reached_at).scheme not in ("http", "https") or not urlsplit(reached_at).hostname
     ):
         raise ConfigurationError(
             "bad_configuration", f"--reached-at: expected an http or https URL, got {reached_at!r}"
         )
-    return host.strip("[]"), int(port)
+    return host, port
 
 
 def _hook(url: str | None, role: Role) -> str | None:

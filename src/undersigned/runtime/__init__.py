@@ -82,6 +82,7 @@ from undersigned.runtime.home.control import (
     control_at,
     control_token,
     host_port,
+    split_port,
 )
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.issuing import issue_claims, issue_membership
@@ -269,6 +270,7 @@ __all__ = [
     "seal_key",
     "sign_approval",
     "sign_record",
+    "split_port",
     "steady_seconds",
     "take_back",
     "unresolved",

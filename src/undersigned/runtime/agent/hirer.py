@@ -19,8 +19,7 @@ from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.told import told_of_decision
-from undersigned.runtime.engagement.turn import Declined, Say
+from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.home.configuration import HOLD_SECONDS
@@ -123,12 +122,7 @@ class HirerSide:
                     await agent.renewals.take(engagement, shown)
                     return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
                 terms = agent.approvals.put(conversation, engagement) or self._terms(conversation, order)
-                try:
-                    decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
-                except Declined as no:
-                    if no.retryable:
-                        raise
-                    return told_of_decision(owed, None, no)  # it was decided, and that is nothing to warn of
+                decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
                 await agent.renewals.take(engagement, shown)
                 return await self._offer(conversation, engagement, order, terms, decision)
             case "offered-by-provider":

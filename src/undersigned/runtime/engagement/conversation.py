@@ -47,7 +47,7 @@ from .inbox import Arrived, Asked, Inbox, fail
 from .pace import progress_seconds
 from .receiving import STATING, Receiver
 from .told import told_of_decision
-from .turn import Say, Turn, load_engagement
+from .turn import Declined, Say, Turn, load_engagement
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.shell import Shell
@@ -497,8 +497,11 @@ class Conversation(Receiver):
         """The `Withdraw` for what could not be decided; None where it is decided later, or there is nothing to end."""
         live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
         again = self._later(owed, live, error)
-        _log.warning("nothing could be decided", engagement=self.id, moves=owed.moves, error=str(error), again=again)
-        turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
+        if error.retryable or not isinstance(error, Declined):  # else it was decided, and is a no
+            _log.warning(
+                "nothing could be decided", engagement=self.id, moves=owed.moves, error=str(error), again=again
+            )
+            turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
         if again is not None:
             self._alarm.put_off(again, owed.key)
             return None

@@ -29,6 +29,7 @@ __all__ = [
     "control_token",
     "host_port",
     "named_contexts",
+    "split_port",
 ]
 
 CONTROL_TOKEN: Final = "control.token"  # noqa: S105  (the name of its file)
@@ -88,8 +89,8 @@ def _unusable(what: str) -> ConfigurationError:
     return ConfigurationError("bad_configuration", f"control: {what}")
 
 
-def host_port(option: str, text: str) -> tuple[str, int]:
-    """The IP address and port in `HOST:PORT`; `localhost` is 127.0.0.1.
+def split_port(option: str, text: str) -> tuple[str, int]:
+    """The host and port in `HOST:PORT`, as they are written but for brackets.
 
     Raises:
         ConfigurationError: `bad_configuration`.
@@ -99,7 +100,17 @@ def host_port(option: str, text: str) -> tuple[str, int]:
         raise ConfigurationError(
             "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text[:80]!r}"
         )
-    return {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]")), int(port)
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def host_port(option: str, text: str) -> tuple[str, int]:
+    """The IP address and port in `HOST:PORT`; `localhost` is 127.0.0.1.
+
+    Raises:
+        ConfigurationError: As `split_port`.
+    """
+    host, port = split_port(option, text)
+    return {"localhost": "127.0.0.1"}.get(host, host), port
 
 
 def control_at(text: str, configured: ControlPart | None, option: str) -> ControlPart:
