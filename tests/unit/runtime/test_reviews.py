@@ -114,13 +114,20 @@ def test_a_defect_of_the_hirers_own_is_no_verdict(open_world: Open, review: Any,
 
 @pytest.mark.parametrize("error", [ConfigurationError("key_unavailable", "the key is away"), OSError("away")])
 @pytest.mark.parametrize("what", ["statement", "move"])
-def test_one_that_cannot_be_signed_now_is_made_again(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
+@pytest.mark.parametrize("refuses", [False, True])
+def test_one_that_cannot_be_signed_now_is_signed_later(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, refuses: bool, what: str, error: Exception
 ) -> None:
-    """The service that keeps the key is away for a moment: silence would accept work that was found to be bad."""
-    world, left = open_world(), 2
+    """The service that keeps the key is away for a moment: silence would accept work that was found to be bad. The
+    function, which may cost money, has said what it found, and is not asked again.
+    """
+    world, left, asked = open_world(), 2, 0
 
     async def finds_nothing(_: Reviewed) -> dict[str, bool]:
+        nonlocal asked
+        asked += 1
+        if refuses:
+            raise FormatError("bad_encoding", "it is no text")
         return {"whole": False}
 
     def away() -> None:
@@ -149,6 +156,7 @@ def test_one_that_cannot_be_signed_now_is_made_again(
     ours = world.begin(criteria=CRITERIA)
     world.settle(60)
     assert left < 0
+    assert asked == 1
     assert reviews(world, ours.id) == ["rejected"]
     assert "away" in dict(facts(world.hirer, ours.id))["review-failed"]
 

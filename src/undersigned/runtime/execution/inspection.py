@@ -1,4 +1,4 @@
-"""One look at what was delivered: whether it holds, and which criteria it meets.
+"""What is seen of a delivery: whether it holds, and which criteria it meets.
 
 Source: protocol-spec/08-attestation-and-evidence.md
 """
@@ -13,11 +13,12 @@ import structlog
 from undersigned.attestation import WorkPredicate, algorithms_named, verify_delivery
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Digest, Instant
-from undersigned.errors import PolicyError, VerificationError
+from undersigned.errors import FormatError, PolicyError, VerificationError
 from undersigned.ledger import Blob
 from undersigned.messages import Delivery, Start
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.artifacts.delivered_evidence import check_bills, check_media
+from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.artifacts.transfers import Transfers
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
@@ -34,7 +35,9 @@ _log = structlog.get_logger()
 
 
 class Inspection:
-    """One look at a delivery. One that ends early is told with what it found so far."""
+    """What the last look at a delivery saw; of one that ended early, what it found so far. What the hirer's own
+    function said is kept for the next look: it may cost money, or a person's time.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,10 @@ class Inspection:
         """Those that hold."""
         self.met: Mapping[str, bool] | None = None
         """Which criteria are met; None where nobody looked."""
+        self._said: Mapping[str, bool] | None = None
+        """The answer of the hirer's own function, once it gave one."""
+        self._refused: FormatError | VerificationError | None = None
+        """What it raised in place of one, by which the delivery does not hold."""
 
     async def look(self, now: Instant, met: Mapping[str, bool] | None) -> None:
         """Looks whether the delivery holds, and which criteria it meets; `met` is what a person said of these.
@@ -63,6 +70,7 @@ class Inspection:
         """
         agent, conversation, document, delivery = self._agent, self.conversation, self.document, self.delivery
         peer, asked = conversation.engagement.peer, document.terms.evidence
+        self.by, self.statements, self.met = (), (), None
         artifacts = await self._fetched()
         provider = await self._patience.had(agent.document_of(peer))
         await conversation.require_document(provider)
@@ -94,7 +102,20 @@ class Inspection:
         if asked.c2pa:
             await check_media(document, delivery, artifacts, keys, agent.artifacts)
         met = met if met is not None else word_of(conversation.facts, delivery.round)
-        self.met = met if met is not None else await said_by_function(agent, conversation, document, artifacts)
+        self.met = met if met is not None else await self._asked(artifacts)
+
+    async def _asked(self, artifacts: Contents) -> Mapping[str, bool] | None:
+        """As `said_by_function`, which is asked until it has said something."""
+        if self._refused is not None:
+            raise self._refused
+        if self._said is None:
+            try:
+                self._said = await said_by_function(self._agent, self.conversation, self.document, artifacts)
+            except (FormatError, VerificationError) as error:
+                if not (error.retryable or of_store(error)):
+                    self._refused = error
+                raise
+        return self._said
 
     async def _fetched(self) -> Contents:
         """What was delivered, in our store, once it is whole and what the contract asks for.

@@ -96,9 +96,10 @@ class Reviews:
         patience = Patience(agent.clock, conversation, agent.links.connected)
         store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
         async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
+            seen = Inspection(agent, conversation, document, delivery, transfers, patience)
             while True:
                 try:
-                    said = await self._review(Inspection(agent, conversation, document, delivery, transfers, patience))
+                    said = await self._review(seen)
                     if said is not None:
                         await conversation.ask(lambda _, said=said: said)
                     return
@@ -168,7 +169,7 @@ class Reviews:
         why, cause = plain(in_short(error), MAX_WHY), error
         if isinstance(error, NoVerdict):
             why, cause = plain(str(error), MAX_WHY), error.__cause__
-        hint = "it is called again; if it goes on to fail, the contract says what our silence means"
+        hint = "it is tried again; if it goes on to fail, the contract says what our silence means"
         _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=cause)
         if conversation.facts.get(REVIEW_FAILED) != why:
             try:
