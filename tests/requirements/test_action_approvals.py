@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from runtimes import World, facts, folded, last, messages, offices
 from undersigned.encoding import shift
-from undersigned.errors import LocalProtocolError, ScopeError
+from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError
 from undersigned.messages import Approval, ApprovalRequest
 from undersigned.runtime import Conversation, Job, Wanted, open_requests
 from undersigned.scope import Action, Grant, Limit, Scope, arguments_of
@@ -313,3 +313,52 @@ def test_the_application_may_answer(shop: Shop) -> None:
     assert len(shop.asked()) == 3
     said = [one.message for one in messages(shop.world.hirer, shop.ours.id)]
     assert [one.granted for one in said if isinstance(one, Approval)] == [True, False]
+
+
+@pytest.mark.parametrize("word", [True, False])
+def test_an_answer_that_cannot_be_signed_now_is_given_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, word: bool
+) -> None:
+    """The service that keeps the key is away for a moment. Who decides has said it, and is not asked again."""
+    say, left, asked = Conversation._say, 2, 0
+
+    async def decide(_: Wanted) -> bool:
+        nonlocal asked
+        asked += 1
+        return word
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        nonlocal left
+        if said.type == "Approval":
+            left -= 1
+            if left >= 0:
+                raise ConfigurationError("key_unavailable", "the key is away")
+        await say(self, turn, said)
+
+    shop.world.hirer.changes.answers.by["summary"] = decide
+    monkeypatch.setattr(Conversation, "_say", says)
+    assert shop.buy(20) == ["paid" if word else "approval_required pay"]
+    assert (left, asked) == (-1, 1)
+
+
+def test_an_answer_that_cannot_be_signed_now_is_left_where_somebody_else_gave_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request has its answer: nothing is said of it any more."""
+    say, away = Conversation._say, True
+
+    async def decide(_: Wanted) -> bool:
+        return False
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        if said.type == "Approval" and away:
+            raise ConfigurationError("key_unavailable", "the key is away")
+        await say(self, turn, said)
+
+    shop.world.hirer.changes.answers.by["summary"] = decide
+    monkeypatch.setattr(Conversation, "_say", says)
+    assert shop.buy() == []
+    away = False
+    assert shop.answer(shop.asked()[0], 20) == ["paid"]
+    said = [one.message for one in messages(shop.world.hirer, shop.ours.id)]
+    assert [one.granted for one in said if isinstance(one, Approval)] == [True]

@@ -34,6 +34,10 @@ __all__ = ["Answers", "Approves", "Requests", "Wanted", "open_requests"]
 
 LOOK_SECONDS: Final = 5.0
 """The longest time between two looks at the clock while an answer is waited for."""
+RETRY_SECONDS: Final = 2.0
+"""From the first attempt at an answer to the second; each later pause is twice as long."""
+LONGEST_RETRY_SECONDS: Final = 60.0
+"""Most time between two."""
 _log: Final = structlog.get_logger()
 
 
@@ -204,7 +208,17 @@ class Answers:
             return
         if word is None:
             return
-        try:
-            await self._approve(conversation, request, granted=word)
-        except UndersignedError as error:
-            _log.warning("a request was not answered", request=request, error=str(error))
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                await self._approve(conversation, request, granted=word)
+                return
+            except LocalProtocolError as error:
+                # It is over, it is too late, or somebody else answered.
+                _log.warning("a request was not answered", request=request, error=str(error))
+                return
+            except UndersignedError as error:
+                # Such as a key that is away. It is decided, and nobody is asked again.
+                _log.error("an answer to a request waits", request=request, error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
