@@ -293,6 +293,26 @@ async def test_a_body_that_is_too_long_is_refused_before_and_while_it_is_read(wo
     assert not service.asked
 
 
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_once_its_head_is_verified(world: World) -> None:
+    """HIRE-GTS-04: as `curl` waits before a long one. A body that is refused by its head is never asked for."""
+    service = Service()
+    body = b"x" * 2000
+    async with proxied(world, service) as (url, _):
+        for signs, length, status in ((False, 2000, b"401"), (True, 1_000_001, b"413"), (True, 2000, b"100")):
+            fields = lines(await world.signed("PUT", "/files/x", body)) if signs else ""
+            fields += f"Host: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n"
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(f"PUT /files/x HTTP/1.1\r\n{fields}\r\n".encode())
+            async with asyncio.timeout(20):
+                assert (await reader.readline()).split()[1] == status
+                if status == b"100":
+                    assert await reader.readline() == b"\r\n"
+                    writer.write(body)
+                    assert (await reader.readline()).split()[1] == b"200"
+            writer.close()
+    assert [asked[3] for asked in service.asked] == [body]
+
+
 async def test_sc_62_a_contract_that_was_ended_opens_nothing_from_then_on(world: World) -> None:
     """HIRE-GTS-11: at once, for every action is asked for where the contract lives."""
     service = Service()

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -36,14 +35,14 @@ from aiohttp import (
 )
 from yarl import URL
 
-from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.errors import FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
 from .door import problem_response
 from .gate_answers import OWN_FIELDS, sign_response
 from .gate_desk import Granted
 from .gating import Knock, RequestGate
-from .near import NearListener
+from .near import NearListener, checked_server
 
 __all__ = ["GateProxy"]
 
@@ -93,13 +92,8 @@ class GateProxy:
         told: Callable[[dict[str, Any]], None] | None = None,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
-        parts = urlsplit(upstream)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigurationError("bad_configuration", f"upstream {upstream!a}: expected http://HOST:PORT")
-        if parts.username is not None:
-            raise ConfigurationError("bad_configuration", "upstream: expected no user name in the URL")
         self._gate = gate
-        self._upstream = upstream.rstrip("/")
+        self._upstream = checked_server(upstream, "upstream", path=False).rstrip("/")
         self._told = told
         self._body_seconds = body_seconds
         self._session: ClientSession | None = None

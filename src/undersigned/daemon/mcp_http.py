@@ -31,7 +31,7 @@ from aiohttp import (
 from undersigned.bridges.gates import check_body
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, VERSIONS, Dropped, ToClient, ToServer
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.errors import FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
 from .door import error_response, json_response, problem_response
@@ -41,7 +41,7 @@ from .gating import Gatekeeper, Knock
 from .mcp_passage import Passage
 from .mcp_sessions import Owner, Sessions
 from .mcp_stdio import GateLimits
-from .near import NearListener
+from .near import NearListener, checked_server
 
 __all__ = ["HttpGate"]
 
@@ -72,8 +72,8 @@ class HttpGate:
             ConfigurationError: `bad_configuration`, a URL is none of http or https, or has more than a path.
         """
         self._keeper = Gatekeeper(desk, sign_answers=sign_answers)
-        self._rules, self._upstream = rules, _checked(upstream)
-        self._public = _checked(public) if public is not None else None
+        self._rules, self._upstream = rules, checked_server(upstream, "upstream", path=True)
+        self._public = checked_server(public, "public", path=True) if public is not None else None
         self._limits = limits or GateLimits()
         self._near = NearListener(self._handle, host, port, connections=self._limits.connections, knows=True)
         self._sessions = Sessions()
@@ -281,18 +281,6 @@ async def _messages(heard: ClientResponse) -> AsyncIterator[bytes]:
                 data.clear()
     if kind == "application/json":
         yield bytes(held)
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-        parts = urlsplit("")
-    if not usable or parts.query or parts.fragment or "@" in parts.netloc or not parts.path.startswith("/"):
-        raise ConfigurationError("bad_configuration", f"expected a URL such as http://127.0.0.1:8000/mcp, got {url!r}")
-    return url
 
 
 def _owner(knock: Knock) -> Owner:

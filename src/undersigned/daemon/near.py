@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from errno import EADDRINUSE
 from functools import partial
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -18,7 +19,7 @@ from undersigned.runtime import why
 
 from .door import Door, Edge, Full, ListenerLimits, Refused, end_server
 
-__all__ = ["NearListener"]
+__all__ = ["NearListener", "checked_server"]
 
 LINGER_SECONDS: Final = 2.0
 """A refused request is read on for so long, so that its sender sees why it was refused."""
@@ -133,3 +134,23 @@ class NearListener:
         server, self._server = self._server, None
         if server is not None:
             await end_server(server, self._limits.channel.close_seconds)
+
+
+def checked_server(url: str, what: str, *, path: bool) -> str:
+    """The http or https URL of a server, as an operator gave it for `what`; with `path` it has one.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it has another shape, or carries a name or password.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and not (parts.query or parts.fragment) and (parts.path.startswith("/") or not path)
+        usable = usable and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    if not usable:
+        example = f"http://127.0.0.1:8000{'/mcp' if path else ''}"
+        got = "one with a user name" if "@" in url else f"{url!a:.200}"  # a password is not for a log
+        raise ConfigurationError("bad_configuration", f"{what}: expected a URL such as {example}, got {got}")
+    return url

@@ -193,6 +193,17 @@ def test_a_word_is_about_the_amount_that_was_due(open_world: Open, amount: str) 
     assert (settled.amount, settled.reference) == (amount, "SEPA 4712" if amount == "6" else "SEPA 4711")
 
 
+def test_where_nothing_is_due_nobody_is_asked(open_world: Open) -> None:
+    """HIRE-PAY-01: an arbiter finds that nothing is owed: the books are closed at once, and name no payment."""
+    world, ours = arbitrated(open_world)
+    world.run(world.hirer.changes.dispute(ours, "It is worth nothing."), 1)
+    ruled(world, ours, "0")
+    held = books(world, world.hirer, ours.id)
+    assert {role: (one.settlement.reference, one.objection) for role, one in held.items()} == dict.fromkeys(
+        ("hirer", "provider"), (None, None)
+    )
+
+
 def test_a_word_counts_again_once_its_amount_is_due_again(open_world: Open) -> None:
     """HIRE-PAY-01: of two rulings that cross the second may make due what was paid; nobody is asked for ever then."""
     world, ours = arbitrated(open_world)
