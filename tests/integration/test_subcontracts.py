@@ -33,7 +33,7 @@ from undersigned.errors import ConfigurationError, LedgerUnavailable, PolicyErro
 from undersigned.evidence import Report, read_archive, verify_pack, write_archive
 from undersigned.ledger import Draw, Reservation, open_books, open_ledger
 from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate, Usage
-from undersigned.runtime import Conversation, Home, Job, SystemClock, export_pack, load_engagement
+from undersigned.runtime import Conversation, Home, Job, Reviewed, SystemClock, export_pack, load_engagement
 from undersigned.scope import Action, Grant, Limit, Scope
 from unit.cli.running import run
 
@@ -804,3 +804,56 @@ async def test_sc_58_what_another_process_books_is_counted(tmp_path: Path) -> No
         await hired(acme, homes)
         assert len(await initech.ledger.summaries()) == 1
     assert [(error.code, error.detail["clause"]) for error in found] == [("scope_exceeded", "price")]
+
+
+async def test_what_a_child_delivered_before_a_restart_is_reviewed_after_it(tmp_path: Path) -> None:
+    """The work begins again, and says once more how what it hired is to be reviewed: nobody says meanwhile that it
+    could not be.
+    """
+    homes = await homes_of(tmp_path, 3)
+    did, began, reviewed = homes[2].configuration.did, asyncio.Event(), 0
+
+    async def reviews(_: Reviewed) -> dict[str, bool]:
+        nonlocal reviewed
+        reviewed += 1
+        if reviewed == 1:
+            began.set()
+            await asyncio.Event().wait()
+        return {"short": True}
+
+    work = {"summary": hiring(did, criteria={"short": "is one line"}, review=reviews)}
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[2], handlers={"summary": summarise}):
+        async with Peer.open(homes[1], handlers=work):
+            hire = asyncio.create_task(hired(acme, homes))
+            await asyncio.wait_for(began.wait(), 30)
+        async with Peer.open(homes[1], handlers=work) as globex:
+            assert (await asyncio.wait_for(hire, 60))["summary.txt"] == FIRST_LINE
+            (child,) = [s for s in await globex.ledger.summaries() if s.role == "hirer"]
+            rows = await globex.ledger.rows(child.engagement)
+            assert not [row for row in rows if row.type == "review-failed"]
+    assert reviewed == 2
+
+
+async def test_a_store_that_cannot_be_read_as_a_child_ends_loses_no_delivery(tmp_path: Path) -> None:
+    """How the child ended is noted as soon as it can be read; what was made of it is delivered after that."""
+    homes, left = await homes_of(tmp_path, 3), 2
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), summarise]) as (acme, globex, _):
+        stored = globex.ledger.summary
+
+        async def away(engagement: str) -> Any:
+            nonlocal left
+            found = await stored(engagement)
+            if found is not None and found.role == "hirer":
+                left -= 1
+                if left >= 0:
+                    raise LedgerUnavailable("store_unavailable", "it is away")
+            return found
+
+        globex.ledger.summary = away  # type: ignore[method-assign]
+        result = await asyncio.wait_for(hired(acme, homes), 30)
+        (parent,) = [s for s in await globex.ledger.summaries() if s.role == "provider"]
+        loaded = await load_engagement(globex.ledger, parent, globex.identity.did)
+        assert left < 0
+    delivery = next(move for move in loaded.moves if isinstance(move, Delivery))
+    assert [line.outcome for line in work_of(delivery).subcontracts] == ["review accepted"]
+    assert result["summary.txt"] == FIRST_LINE

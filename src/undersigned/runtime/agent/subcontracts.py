@@ -405,10 +405,7 @@ class Subcontracts:
         child = next((one for one in known.live_children() if one.engagement == engagement), None) if known else None
         if parent is None or child is None:
             return
-        conversation = agent.conversations.get(engagement)
-        summary = await agent.ledger.summary(engagement)
-        if conversation is None and summary is not None:
-            conversation = await Conversation.stored(agent.shell, summary)
+        conversation = await self._read(engagement)
         if conversation is None:
             over = msgspec.structs.replace(child, outcome="not begun")
         else:
@@ -422,6 +419,20 @@ class Subcontracts:
         except LocalProtocolError as error:
             _log.info("the parent is over as well", engagement=engagement, error=str(error))
         self._above.pop(engagement, None)
+
+    async def _read(self, child: EngagementId) -> Conversation | None:
+        """A child, also one that is put away, as soon as the store can be read; None if nothing of it was stored."""
+        agent, untaken = self._agent, Untaken(child)
+        while True:
+            try:
+                found = agent.conversations.get(child)
+                summary = await agent.ledger.summary(child) if found is None else None
+                return found if summary is None else await Conversation.stored(agent.shell, summary)
+            except LedgerError as error:
+                if not error.retryable:
+                    raise
+                untaken.refused(error)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _settle(self, child: Conversation) -> None:
         """Counts what a child used, as soon as the store takes it."""
