@@ -20,6 +20,7 @@ from undersigned.errors import LogProofError, PolicyError, UndersignedError
 from undersigned.ledger import Seen, decided, open_ledger
 from undersigned.messages import Closing, LogHead, recorded_message
 from undersigned.runtime import HireResult, Home, SystemClock
+from undersigned.runtime.agent import witnessing
 from undersigned.runtime.engagement.saying import Speaker
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.log.forks import fork_document
@@ -328,6 +329,42 @@ async def test_what_could_not_be_looked_at_is_not_forgotten(tmp_path: Path) -> N
         assert found.fork is not None
         assert found.fork.held == before.agreed
         assert found.agreed == before.agreed
+
+
+async def test_a_log_is_looked_at_once_at_a_time_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose tiles come as slowly as is borne was looked at again every second beside that, until nothing else could
+    be looked up.
+    """
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        acme.witness._told.clear()
+        globex.witness._looked[acme.own.id] = asyncio.get_running_loop().time()
+        await hire(acme, globex)
+        before, fetch, asked = await seen(globex, acme), globex.gatherer.fetch, 0
+
+        async def slow(url: str, **options: Any) -> bytes:
+            nonlocal asked
+            if "/tile/" in url:
+                asked += 1
+                await asyncio.sleep(3600)
+            return await fetch(url, **options)
+
+        monkeypatch.setattr(globex.gatherer, "fetch", slow)
+        monkeypatch.setattr(witnessing, "LONGEST_SECONDS", 1.0)
+        for _ in range(3):
+            globex.witness._looked.clear()
+            globex.witness.follow(acme.own.id)
+            await asyncio.sleep(0.1)
+        assert asked == 1
+        await until(lambda: not any(task.get_name().startswith("log of") for task in globex._tasks))
+        assert await seen(globex, acme) == before
+        monkeypatch.undo()
+        globex.witness._looked.clear()
+        globex.witness.follow(acme.own.id)
+        await until_agreed(globex, acme)
 
 
 async def test_what_found_no_room_is_looked_up_in_the_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

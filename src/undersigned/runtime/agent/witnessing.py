@@ -58,6 +58,8 @@ _log: Final = structlog.get_logger("undersigned.witnessing")
 LOOK_SECONDS: Final = 60.0
 """A log that grows is looked at no more often, as long as few of its heads wait for that."""
 SOON_SECONDS: Final = 1.0
+LONGEST_SECONDS: Final = 600.0
+"""For one look, whose tiles may be many and far away."""
 FEW_OPEN: Final = 4
 LINE: Final = 64
 """Heads of one log that are remembered as lying on one line; as many engagements may be stored at a time."""
@@ -82,6 +84,8 @@ class CrossWitness:
         """The head of our log that each peer was told last."""
         self._looked: OrderedDict[Did, float] = OrderedDict()
         """When each log was last looked at, by the loop's time."""
+        self._looking = set[Did]()
+        """Logs that are looked at now: one whose tiles come slowly is not looked at twice."""
 
     async def seen(self, peer: Did) -> Seen | None:
         """What was seen of the log of `peer`."""
@@ -248,7 +252,7 @@ class CrossWitness:
     def follow(self, peer: Did) -> None:
         """Has the log of `peer` looked at, soon and not too often, if heads of it wait for that."""
         seen = self._seen.get(peer)
-        if seen is None or seen.fork is not None or seen.one_history:
+        if seen is None or seen.fork is not None or seen.one_history or peer in self._looking:
             return
         # Soon, so that all find room; once one did not, the journals are read, which takes longer.
         now = asyncio.get_running_loop().time()
@@ -256,20 +260,28 @@ class CrossWitness:
         if now - self._looked.get(peer, -LOOK_SECONDS) < pause:
             return
         keep(self._looked, peer, now)
+        self._looking.add(peer)
         self._agent.spawn(self._look(peer), f"log of {peer[-16:]}")
 
     async def _look(self, peer: Did) -> None:
+        try:
+            await self._looked_at(peer)
+        finally:
+            self._looking.discard(peer)
+
+    async def _looked_at(self, peer: Did) -> None:
         agent = self._agent
         seen, stored = await self.seen(peer) or Seen(), await agent.ledger.seen(peer) or Seen()
         try:
-            base = await self._locate(peer)
-            # What did not find room is in the journals.
-            others = (*seen.held, *stored.held, *(await stated_heads(agent.ledger, peer) if stored.missed else ()))
-            newest = max(others, key=lambda one: one.size)
-            fork = await fork_of(agent.gatherer, base, newest, others)
-        except UndersignedError as error:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                base = await self._locate(peer)
+                # What did not find room is in the journals.
+                others = (*seen.held, *stored.held, *(await stated_heads(agent.ledger, peer) if stored.missed else ()))
+                newest = max(others, key=lambda one: one.size)
+                fork = await fork_of(agent.gatherer, base, newest, others)
+        except (UndersignedError, TimeoutError) as error:
             # What it serves is not what it signed, or nothing: neither says that it signed anything else.
-            _log.info("a log could not be looked at", log=peer, error=str(error))
+            _log.info("a log could not be looked at", log=peer, error=str(error) or "its tiles come too slowly")
             keep(self._looked, peer, asyncio.get_running_loop().time() + LOOK_SECONDS)
             return
         if fork is not None:

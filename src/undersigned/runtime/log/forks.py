@@ -42,6 +42,10 @@ __all__ = ["DocumentOf", "check_fork", "contradict", "fork_document", "fork_in",
 DocumentOf: TypeAlias = Callable[[Did], Awaitable[DidDocument]]
 
 
+MAX_TILES = 1024
+"""Of somebody else's log that are held at a time, 16 KiB each; two heads are connected by a dozen."""
+
+
 def contradict(one: Stated, other: Stated) -> bool:
     """Whether no log that only grows has both heads, as it shows without a proof."""
     if one.size == other.size:
@@ -82,6 +86,8 @@ async def fork_of(gatherer: Gatherer, base: str, new: Stated, others: Iterable[S
                 break
             except KeyError as missing:
                 tile: Tile = missing.args[0]
+                if len(tiles) >= MAX_TILES:
+                    tiles.clear()
                 tiles[tile] = read_tile(tile, await gatherer.fetch(f"{base}/{tile.path}", max_bytes=32 * TILE_WIDTH))
         if path:
             before, after = consistency_roots(old.size, new.size, path)
