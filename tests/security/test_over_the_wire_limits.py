@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -84,16 +86,7 @@ async def test_credentials_of_issuers_that_nobody_can_ask_are_counted(world: Wor
         hirings = [await Hiring(line).up_to("profiled") for _ in range(5)]
         for hiring in hirings:
             now, named = world.clock.now(), named + 1
-            issuer = f"did:web:localhost%3A1:x{named}"
-            made = membership(
-                id=who.message_id(),
-                organisation=issuer,
-                agent=who.did,
-                valid_from=shift(now, -60),
-                valid_until=shift(now, 86400),
-            )
-            signed = who.vouches(made, now)
-            signed["proof"]["verificationMethod"] = f"{issuer}#key-1"  # type: ignore[index, call-overload]
+            signed = said_of(who, f"did:web:localhost%3A1:x{named}", now)
             await hiring.say(presentation(presentation=who.shown(hiring.party, credentials=(signed,))))
             await line.wait(lambda expected=named: line.closed or len(told(line)) == expected or None)
             if line.closed is not None:
@@ -101,6 +94,58 @@ async def test_credentials_of_issuers_that_nobody_can_ask_are_counted(world: Wor
     assert len(told(line)) == 3
     closed = await line.wait(lambda: line.closed)
     assert (closed.code, closed.detail["close_code"]) == ("rate_limited", 1008)
+
+
+async def test_many_names_have_together_looked_up_what_one_may(world: World) -> None:
+    """SC-103: a name costs nothing, and a few together took all that is looked up at a time. With a contract each has
+    its own.
+    """
+    held = most = 0
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        await reader.read()  # until whoever asks gives up
+        held -= 1
+        writer.close()
+
+    async with hiring_at(world, "sealed") as bound, await asyncio.start_server(slow, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        async def shows(hiring: Hiring, number: int) -> None:
+            now, issuers = world.clock.now(), [f"did:web:localhost%3A{port}:x{number}-{i}" for i in range(2)]
+            made = [said_of(hiring.who, issuer, now) for issuer in issuers]
+            await hiring.say(presentation(presentation=hiring.who.shown(hiring.party, credentials=tuple(made))))
+
+        lines = [await Line.to(world, anybody()) for _ in range(4)]
+        hirings = [await Hiring(line).up_to("profiled") for line in lines]
+        other = await Hiring(bound.line).up_to("profiled")
+        with quiet_logs():
+            for number, hiring in enumerate(hirings):
+                await shows(hiring, number)
+            await until(lambda: held == 4)
+            await asyncio.sleep(0.2)
+            assert most == 4
+            await shows(other, len(hirings))
+            await until(lambda: held == 6)
+            for line in lines:
+                await line.wait(lambda line=line: told(line) or None)
+                await line.hang_up()
+
+
+def said_of(who: Attacker, issuer: str, now: str) -> Any:
+    """What an issuer that nobody can ask is made to say."""
+    made = membership(
+        id=who.message_id(),
+        organisation=issuer,
+        agent=who.did,
+        valid_from=shift(now, -60),
+        valid_until=shift(now, 86400),
+    )
+    signed: Any = who.vouches(made, now)
+    signed["proof"]["verificationMethod"] = f"{issuer}#key-1"
+    return signed
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest
+from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import ConfigurationError, LocalProtocolError
 from undersigned.ledger import Ledger
 
@@ -114,6 +114,10 @@ class AgentBase:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a task failed", task=task.get_name(), exc_info=error)
+
+    def whose(self, engagement: EngagementId, peer: Did) -> str:
+        """In whose name is looked up what `peer` says in an engagement."""
+        return peer
 
     def artifact_url(self, digest: Digest) -> str:
         """Where others fetch an artifact of ours.

@@ -465,6 +465,10 @@ class Agent(AgentBase):
 
     # ------------------------------------------------------------------ other parties
 
+    def whose(self, engagement: EngagementId, peer: Did) -> str:
+        """See `Crowd.whose`."""
+        return self.crowd.whose(engagement, peer)
+
     async def _proving(self, did: Did) -> DidDocument:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""
         return await self.document_of(did, PROVING_SECONDS)

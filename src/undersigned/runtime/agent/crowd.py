@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from undersigned.encoding import EngagementId
+from undersigned.encoding import Did, EngagementId
 from undersigned.errors import UndersignedError
 from undersigned.protocol import ENDED
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.fetching.fetcher import strangers
 from undersigned.transport import Allowance
 
 __all__ = ["Crowd"]
@@ -61,6 +62,12 @@ class Crowd:
             self._full_until.pop(place, None)
         if in_vain:
             self._in_vain.take(place, 1, at)
+
+    def whose(self, engagement: EngagementId, peer: Did) -> str:
+        """In whose name is looked up what `peer` says in an engagement: while it is one of these, its place's. A few
+        names together would take all that may be looked up at a time.
+        """
+        return strangers(self._places[engagement] or "other times") if engagement in self._places else peer
 
     def waits(self, place: str, at: float) -> float:
         """How many seconds the next one from there waits, for those that came to nothing."""

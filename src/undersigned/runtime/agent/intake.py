@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from undersigned.encoding import Did, canonicalize, decode_json, digest_bytes
+from undersigned.encoding import Did, EngagementId, canonicalize, decode_json, digest_bytes
 from undersigned.errors import CODES, FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.messages import (
     Acceptance,
@@ -32,6 +32,7 @@ from undersigned.protocol import begin
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.inbox import Arrived
 from undersigned.runtime.engagement.turn import Event
+from undersigned.runtime.fetching.fetcher import asked_by, strangers
 from undersigned.runtime.fetching.gather import FRESH_SECONDS, USUAL_SECONDS
 from undersigned.transport import Allowance, Budget, Channel
 
@@ -101,7 +102,8 @@ class Intake:
         if isinstance(message, Progress) and conversation is not None and known and not conversation.hears_progress():
             return  # before its proof costs anything (HIRE-LIM-04)
         binds = isinstance(message, BINDING)
-        document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
+        with asked_by(self._whose(channel, peer, message.engagement if known else None)):
+            document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
         verified = verify_message(
             received,
             {document.id: document, self._agent.own.id: self._agent.own},
@@ -117,6 +119,12 @@ class Intake:
         if len(conversation.inbox.items) > MAX_INBOX:
             raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
         conversation.post(Arrived(verified, document))
+
+    def _whose(self, channel: Channel, peer: Did, engagement: EngagementId | None) -> str:
+        """In whose name the document of `peer` is looked up, for a message of an engagement with it, or of none."""
+        if engagement is not None:
+            return self._agent.crowd.whose(engagement, peer)
+        return peer if self._agent.conversations.bound_to(peer) else strangers(channel.address)
 
     @staticmethod
     def _suites(conversation: Conversation | None, peer: Did, kind: str) -> tuple[str, ...] | None:

@@ -33,7 +33,7 @@ from undersigned.transport import addresses_of, is_loopback_name, is_odd_number,
 
 from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, require_plain
 
-__all__ = ["Answer", "Fetcher", "GathererLimits", "asked_by", "asker", "parse_url"]
+__all__ = ["Answer", "Fetcher", "GathererLimits", "asked_by", "asker", "parse_url", "strangers"]
 
 _READ_BYTES: Final = 16 * 1024
 CLOSE_SECONDS: Final = 2.0
@@ -49,6 +49,11 @@ _asker: Final[ContextVar[str]] = ContextVar("asker", default=_OWN)
 def asker() -> str:
     """The peer for whose sake something is looked up here, or where strangers are; empty: for our own."""
     return _asker.get()
+
+
+def strangers(place: str) -> str:
+    """The name under which all strangers of one place count together."""
+    return f"strangers at {place}"
 
 
 @contextmanager
