@@ -295,7 +295,7 @@ async def test_connections_are_bounded(api: Control) -> None:
     try:
         for _, writer in crowd:  # each of somebody who has the token, and is not done
             writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n".encode())
-        await until(lambda: not api.peer._control._near._strangers)
+        await until(lambda: not api.peer._control._strangers)
         reader, writer = await asyncio.open_connection(*where)
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()

@@ -73,7 +73,7 @@ def problem(error: UndersignedError) -> JsonObject:
     return told
 
 
-class ControlListener:
+class ControlListener(NearListener):
     """Listens as `part` says once started (port 0 picks a free one) and answers who has the token."""
 
     def __init__(
@@ -95,7 +95,7 @@ class ControlListener:
         self._body_seconds = body_seconds
         self._names: frozenset[str] = frozenset()
         # Whoever leaves does not stop what was begun in its name.
-        self._near = NearListener(
+        super().__init__(
             self._handle,
             part.host,
             part.port,
@@ -106,16 +106,6 @@ class ControlListener:
             what=what,
         )
 
-    @property
-    def port(self) -> int:
-        """The port listened on."""
-        return self._near.port
-
-    @property
-    def url(self) -> str:
-        """Where it is reached on this machine."""
-        return self._near.url
-
     async def start(self) -> None:
         """Listens.
 
@@ -124,19 +114,15 @@ class ControlListener:
                 be listened on.
         """
         self._part.checked()  # whoever made it: nothing listens beyond loopback by mistake
-        await self._near.start()
+        await super().start()
         self._names = frozenset({f"{name}:{self.port}" for name in _LOOPBACK_NAMES} | set(self._part.names))
-
-    async def stop(self) -> None:
-        """Takes nothing more, lets answers under way finish, and returns."""
-        await self._near.stop()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request. Whatever goes wrong, the caller gets a code and what it means."""
         path = request.raw_path.partition("?")[0]
         try:
             self._admit(request)
-            self._near.welcome(request)
+            self.welcome(request)
             route = self._route(request.method, path)
             body = await self._body(request)
             async with asyncio.timeout(self._answer_seconds):

@@ -76,7 +76,7 @@ HOP_BY_HOP: Final = frozenset(
 """Fields of an answer that are between the service and this proxy (RFC 9110, section 7.6.1)."""
 
 
-class GateProxy:
+class GateProxy(NearListener):
     """Listens at `host`:`port` (0 picks a free one) once started, and carries to `upstream` what `gate` allows.
 
     `told` hears of each request: method, path, status, and what was granted or refused.
@@ -97,12 +97,7 @@ class GateProxy:
         self._told = told
         self._body_seconds = body_seconds
         self._session: ClientSession | None = None
-        self._near = NearListener(self._handle, host, port, connections=CONNECTIONS, knows=True)
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return self._near.url
+        super().__init__(self._handle, host, port, connections=CONNECTIONS, knows=True)
 
     async def start(self) -> None:
         """Listens.
@@ -120,7 +115,7 @@ class GateProxy:
             response_class=FinalAnswer,
         )
         try:
-            await self._near.start()
+            await super().start()
         except BaseException:  # whoever is cancelled here has nothing to stop
             await self.stop()
             raise
@@ -130,19 +125,12 @@ class GateProxy:
         cancelled.
         """
         try:
-            await self._near.stop()
+            await super().stop()
             await self._gate.close()
         finally:
             session, self._session = self._session, None
             if session is not None:
                 await session.close()
-
-    async def __aenter__(self) -> GateProxy:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request."""
@@ -151,7 +139,7 @@ class GateProxy:
         try:
             fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
             knock = await self._gate.head(request.method, request.raw_path, fields)
-            self._near.welcome(request)
+            self.welcome(request)
             with self._gate.turn(knock), _spooled() as body:
                 granted, length = await self._admitted(knock, request, body)
                 response = await self._carried(knock, request, granted, body if length else None, length)

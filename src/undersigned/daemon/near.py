@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from errno import EADDRINUSE
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -54,7 +54,7 @@ class NearListener:
         self._knows = knows
         self._strangers: dict[Edge, None] = {}
         """In the order in which they came."""
-        self._answer = answer
+        self._answerer = answer
         self._edge = edge
         self._limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
         self._listening: asyncio.Server | None = None
@@ -98,6 +98,13 @@ class NearListener:
             raise ConfigurationError("bad_configuration", f"cannot listen {where}: {why(exc)}{taken}") from exc
         self.port = int(self._listening.sockets[0].getsockname()[1])
 
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     def welcome(self, request: web.BaseRequest) -> None:
         """Who sent it has shown that it may: its connection makes room for nobody."""
         if isinstance(request.protocol, Edge):
@@ -114,7 +121,7 @@ class NearListener:
         return True
 
     async def _named(self, request: web.BaseRequest) -> web.StreamResponse:
-        response = await self._answer(request)
+        response = await self._answerer(request)
         if not response.prepared:
             response.headers.setdefault("Server", "hire")  # by whom it is and in which release is nobody's affair
         return response

@@ -56,7 +56,7 @@ def _read(file: Path) -> StatementFile:
         raise ConfigurationError("bad_configuration", f"{file}{exc.path}: {exc.message}") from exc
 
 
-class RegistryServer:
+class RegistryServer(NearListener):
     """Serves one file at `host`:`port` (0 picks a free one) from `start` to `stop`. With `token`, only who has it."""
 
     def __init__(
@@ -69,15 +69,10 @@ class RegistryServer:
         now: Callable[[], Instant] | None = None,
     ) -> None:
         self._file = file
-        self._near = NearListener(self._answer, host, port, connections=CONNECTIONS)
+        super().__init__(self._answer, host, port, connections=CONNECTIONS)
         self._token = token
         self._now = now or SystemClock().now
         self._known: tuple[tuple[int, ...], StatementFile] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return self._near.url
 
     async def start(self) -> None:
         """Listens.
@@ -86,18 +81,7 @@ class RegistryServer:
             ConfigurationError: `bad_configuration`, the file or the address cannot be used.
         """
         self._statements()
-        await self._near.start()
-
-    async def stop(self) -> None:
-        """Listens no more."""
-        await self._near.stop()
-
-    async def __aenter__(self) -> RegistryServer:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        await super().start()
 
     def _statements(self) -> StatementFile:
         """What the file says now; read again when it changed."""

@@ -176,7 +176,7 @@ def _translating(path: Path) -> Generator[None]:
         raise translated(exc, path, "what the witness cosigned") from exc
 
 
-class WitnessServer:
+class WitnessServer(NearListener):
     """Cosigns the checkpoints of the logs that it knows, at `host`:`port` (0 picks a free one) from `start` to `stop`.
 
     `logs` are DIDs, whose Ed25519 keys under `assertionMethod` sign their checkpoints, `keys` those of other logs by
@@ -203,36 +203,12 @@ class WitnessServer:
             named.setdefault(verifier.name, []).append(verifier.key)
         self._keys: Mapping[str, list[PublicKey]] = named
         self._now = now or SystemClock().now
-        self._near = NearListener(self._answer, host, port, connections=CONNECTIONS, what="for logs")
-
-    @property
-    def url(self) -> str:
-        """Where it is reached on this machine; `add-checkpoint` stands below it."""
-        return self._near.url
+        super().__init__(self._answer, host, port, connections=CONNECTIONS, what="for logs")
 
     @property
     def verifier(self) -> Verifier:
         """What its cosignatures are checked with."""
         return Verifier(self._name, True, self._key.public_key)
-
-    async def start(self) -> None:
-        """Listens.
-
-        Raises:
-            ConfigurationError: `bad_configuration`, the address cannot be listened on.
-        """
-        await self._near.start()
-
-    async def stop(self) -> None:
-        """Takes nothing more, and lets answers under way finish."""
-        await self._near.stop()
-
-    async def __aenter__(self) -> WitnessServer:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path != "/add-checkpoint":
