@@ -385,7 +385,8 @@ class Upstream:
         result = {"protocolVersion": "2025-06-18", "capabilities": {}, "content": [], "tools": []}
         said = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
         session = {"Mcp-Session-Id": f"s{len(self.requests)}"} if message["method"] == "initialize" else {}
-        return web.Response(text=said, content_type="application/json", headers=session)
+        cookie = {"Set-Cookie": f"of={len(self.requests)}; Path=/"}
+        return web.Response(text=said, content_type="application/json", headers=session | cookie)
 
 
 class Door:
@@ -406,7 +407,7 @@ async def door(world: World, **options: Any) -> AsyncIterator[Door]:
     port = listening.sockets[0].getsockname()[1]
     try:
         async with (
-            HttpGate(world.desk, world.rules, f"http://127.0.0.1:{port}/mcp", **options) as gate,
+            HttpGate(world.desk, world.rules, f"http://localhost:{port}/mcp", **options) as gate,
             httpx2.AsyncClient(timeout=30) as client,
         ):
             yield Door(gate, upstream, client, world)
@@ -468,6 +469,16 @@ async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> 
         at.gate._sessions.opened(session, ("did:web:another.example", world.contract))  # as if another had opened it
         assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 404
         assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 404
+
+
+async def test_what_the_server_gives_one_client_to_keep_is_not_sent_for_another(world: World) -> None:
+    """HIRE-MCP-11: a cookie may be a session as well, and nobody asked whose it is."""
+    async with door(world) as at:
+        begun = await at.send(BEGIN)
+        assert "Set-Cookie" not in begun.headers
+        assert (await at.send(PING)).status_code == 200
+        assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": begun.headers["Mcp-Session-Id"]})).status_code == 202
+        assert [headers.get("Cookie") for headers, _ in at.upstream.requests] == [None] * 3
 
 
 async def test_who_opens_sessions_without_end_loses_its_own() -> None:

@@ -24,6 +24,7 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
+    DummyCookieJar,
     TCPConnector,
     web,
 )
@@ -91,6 +92,7 @@ class HttpGate:
         # As many connections as requests are under way, and one more each, by which a question is answered.
         self._client = ClientSession(
             connector=TCPConnector(limit=0),
+            cookie_jar=DummyCookieJar(),  # what the server gives one client to keep is not sent for the next one
             trust_env=False,
             timeout=timeout,
             auto_decompress=False,
