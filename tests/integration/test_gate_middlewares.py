@@ -165,6 +165,7 @@ async def test_a_body_that_no_field_announces_reaches_nothing(world: World) -> N
         await AsgiGate(app, gate)(scope, receive, send)
         await gate.close()
     assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (401, "proof_invalid")
+    assert b"connection" not in dict(sent[0]["headers"]), "HTTP/2 has no such field"
     assert not seen.bodies
 
 
@@ -233,6 +234,40 @@ async def test_answers_of_an_application_are_signed(world: World, under: Any) ->
             again = await world.send(url, method, path, fields, body)
             assert again.status == 401
             assert await world.judged(heard, method, path, await world.signed(method, path, body)) == "proof_invalid"
+
+
+@pytest.mark.parametrize("under", [under_aiohttp, under_asgi])
+async def test_an_answer_to_head_is_signed_as_the_empty_one_that_it_is(world: World, under: Any) -> None:
+    """HIRE-GTS-14: whatever the application wrote as its body, for GET as well."""
+    async with world.desk() as desk, under(RequestGate(desk, world.rules, sign_answers=True), Seen()) as url:
+        fields = await world.signed("HEAD", APP)
+        heard = await world.send(url, "HEAD", APP, fields)
+    assert (heard.status, heard.body) == (200, b"")
+    assert await world.judged(heard, "HEAD", APP, fields) == "good"
+
+
+async def test_an_answer_that_is_not_sent_as_it_is_held_is_not_signed(world: World) -> None:
+    """HIRE-GTS-14: one that is streamed, or compressed on its way. A signature would be over another one."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("packed"):
+            packed = web.Response(body=b"x" * 3000)
+            packed.enable_compression(web.ContentCoding.gzip)
+            return packed
+        streamed = web.StreamResponse()
+        await streamed.prepare(request)
+        await streamed.write(b"x" * 3000)
+        return streamed
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules, sign_answers=True)
+        async with serving(handler, middlewares=[aiohttp_gate(gate)]) as url:
+            for path in ("/repos/app/files/streamed", "/repos/app/files/packed"):
+                fields = await world.signed("GET", path)
+                heard = await world.send(url, "GET", path, fields)
+                assert heard.status == 200
+                assert await world.judged(heard, "GET", path, fields) == "proof_missing"
+        await gate.close()
 
 
 async def test_an_application_is_not_offered_ways_to_answer_that_are_not_signed(world: World) -> None:

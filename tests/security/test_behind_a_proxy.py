@@ -23,7 +23,7 @@ from security.raw_peer import (
     settled,
     status,
 )
-from undersigned.daemon.door import Door, Ticket
+from undersigned.daemon.door import Door, Refused, Ticket
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse, ListenerLimits
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ProofError
@@ -211,6 +211,17 @@ def test_what_was_lost_before_its_request_was_looked_at_is_counted_nowhere() -> 
     ticket.remote = "203.0.113.7"
     assert door.moved(ticket) is None
     assert (door.connections, door.unproved) == (0, 0)
+
+
+def test_who_asks_again_on_a_connection_of_a_proxy_is_not_one_more() -> None:
+    """HIRE-LIM-02: nor refused where its address has no more than its share."""
+    door = Door(msgspec.structs.replace(LISTENING, unproved_per_address=1), lambda: 0.0, BEHIND)
+    ticket = door.enter("127.0.0.1")
+    assert isinstance(ticket, Ticket)
+    ticket.remote = "203.0.113.7"
+    assert [door.moved(ticket), door.moved(ticket)] == [None, None]
+    assert door.unproved == 1
+    assert door.enter("203.0.113.7") == Refused("overloaded", by_address=True)
 
 
 async def test_an_upgrade_behind_another_request_is_none_where_no_proxy_is() -> None:

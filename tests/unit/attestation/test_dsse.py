@@ -111,6 +111,8 @@ def test_a_stranger_is_named_and_a_broken_signature_is_broken() -> None:
         {"payload": "YR=="},
         {"payload": "Y Q=="},
         {"payload": "+-=="},
+        {"payload": "+-+-"},
+        {"payload": "/_/_"},
         {"payload": 1},
         {"payloadType": ""},
         {"extra": 1},

@@ -101,8 +101,9 @@ def test_a_subject_is_found_by_its_digest() -> None:
     assert verify(signed(statement(subject=[other, right])))
     assert refused(signed(statement(subject=[other, other]))) == "digest_mismatch"
     assert refused(signed(statement(subject=[{"digest": {"sha1": "0" * 40}}]))) == "digest_mismatch"
-    with pytest.raises(FormatError):
-        read_foreign_statement(statement(_type="https://in-toto.io/Statement/v0.1", subject=[right]))
+    for subjects in ([right], [other, right]):
+        with pytest.raises(FormatError):
+            read_foreign_statement(statement(_type="https://in-toto.io/Statement/v0.1", subject=subjects))
 
 
 ORDER = ("payload type", "statement type", "subjects", "predicate", "policy")

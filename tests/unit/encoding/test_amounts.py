@@ -43,6 +43,7 @@ def test_what_floats_get_wrong():
     assert add_amounts("999999999999999998.999999999", "0.000000001") == "999999999999999999"
     assert subtract_amounts("1", "1") == "0"
     assert subtract_amounts("0.5", "1") == "-0.5"
+    assert subtract_amounts("0.999999999", "1") == "-0.000000001"
 
 
 @pytest.mark.parametrize("number", [5, 0.5, True, None, Decimal(5), b"5"])

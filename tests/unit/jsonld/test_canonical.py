@@ -35,6 +35,19 @@ def twins(size: int) -> list[ox.Quad]:
     return [ox.Quad(blank(one), P, blank(f"{one}c{child}")) for one in range(2) for child in range(size)]
 
 
+def pairs(layers: int) -> list[ox.Quad]:
+    """No more than two nodes are alike anywhere: each of a layer leads to both of the next."""
+    return [
+        quad
+        for layer in range(layers)
+        for one in range(2)
+        for quad in (
+            ox.Quad(blank(f"{layer}p{one}"), ox.NamedNode("urn:x:layer"), ox.Literal(str(layer))),
+            *(ox.Quad(blank(f"{layer}p{one}"), P, blank(f"{layer + 1}p{other}")) for other in range(2)),
+        )
+    ]
+
+
 def labelled(quads: list[ox.Quad], texts: int, length: int) -> list[ox.Quad]:
     """With much to be hashed on every node."""
     nodes = sorted({quad.subject.value for quad in quads})
@@ -88,7 +101,7 @@ def test_nodes_without_ties_cost_no_step() -> None:
     assert canonical_quads(chain, limits=CanonLimits(max_steps=0))
 
 
-@pytest.mark.parametrize("quads", [clique(6), clique(10), twins(6), twins(12), both_ways(40)], ids=len)
+@pytest.mark.parametrize("quads", [clique(6), clique(10), twins(6), twins(12), both_ways(40), pairs(10)], ids=len)
 def test_poison_is_refused(quads: list[ox.Quad]) -> None:
     assert code_of(quads) == "canon_limit"
 

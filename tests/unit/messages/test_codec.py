@@ -61,6 +61,8 @@ def test_what_is_wrong_is_refused_with_its_code_and_place(name: str) -> None:
         (b"{", "bad_json"),
         (b'{"a":1,"a":1}', "bad_json"),
         (b'{"a":NaN}', "bad_json"),
+        (b'{"type":[],"proof":{"a":"b"}}', "schema_violation"),
+        (b'{"type":{},"proof":{"a":"b"}}', "schema_violation"),
         (b'{"a":1.5}', "number_out_of_range"),
         (b'{"a":"\\ud800"}', "bad_unicode"),
         (b'{"a":"\\u0000"}', "bad_unicode"),
