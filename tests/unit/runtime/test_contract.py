@@ -23,13 +23,14 @@ from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, ScopeError
 from undersigned.evidence import verify_pack
-from undersigned.messages import Acceptance, Cancel, Closing, Delivery, Offer, Review
+from undersigned.messages import Acceptance, Approval, Cancel, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
 from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.log.logbook import logged
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
+from undersigned.scope import Grant, Scope
 from undersigned.testing import HandClock, Party, release
 
 Open = Callable[..., World]
@@ -787,3 +788,25 @@ def test_work_goes_on_where_a_sign_of_life_cannot_be_signed(open_world: Open, mo
     world.loop.call_soon(leave.set)
     world.settle(5)
     assert last(world.hirer, ours.id, Delivery).outcome == "complete"
+
+
+def test_nothing_of_what_was_begun_is_kept_once_it_is_over(open_world: Open) -> None:
+    """A peer runs for months: what each contract left would be all of them."""
+
+    async def works(job: Job) -> None:
+        async with job.act("pay:order", "https://shop.example/orders"):
+            await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    async def yes(_: object) -> bool:
+        return True
+
+    world = open_world(handler=works)
+    world.hirer.changes.answers.by["summary"] = yes
+    ours = world.begin(scope=Scope(grants=(Grant("pay", "pay:order", "https://shop.example/*", approval=True),)))
+    world.until("closed", ours.id)
+    assert last(world.hirer, ours.id, Approval).granted
+    world.settle(24 * 3600)
+    assert not world.provider.conversations
+    assert not world.provider.worker._begun
+    assert not world.hirer.reviews._begun
+    assert not world.hirer.changes.answers._begun

@@ -224,3 +224,42 @@ async def test_two_programs_with_one_key_are_told_of(monkeypatch: pytest.MonkeyP
     assert told["places"] == ["memory:198.51.100.7", "memory:203.0.113.9"]
     await links.close()
     await asyncio.gather(*serving, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_why_a_peer_was_not_reached_is_kept_while_it_is_wanted() -> None:
+    """A peer runs for months, and any number of others are away meanwhile."""
+    told, over, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def locate(_: Did) -> tuple[str, ...]:
+        told.set()
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def resolve(did: Did) -> DidDocument:
+        raise AssertionError(did)
+
+    def wanted(_: Did) -> bool:
+        if over.is_set():
+            heard.set()
+        return not over.is_set()
+
+    links = Links(
+        Attacker("whoever keeps").identity,
+        clock=SystemClock(),
+        resolve=resolve,
+        limits=LOOSE,
+        read=_nothing,
+        opened=_nothing,
+        lost=lambda _: None,
+        locate=locate,
+        wanted=wanted,
+        spent=lambda _: False,
+    )
+    links.keep(PEER)
+    async with asyncio.timeout(10):
+        await told.wait()
+        assert PEER in links.last_error
+        over.set()
+        await heard.wait()
+    assert not links.last_error
+    await links.close()

@@ -173,6 +173,10 @@ class Links:
         if not keeper.cancelled() and (error := keeper.exception()) is not None:
             _log.error("a task failed", task=keeper.get_name(), exc_info=error)
 
+    def forget(self, peer: Did) -> None:
+        """There is nothing to come to it for any more: why it was not reached is nobody's question."""
+        self.last_error.pop(peer, None)
+
     async def _keep(self, peer: Did, patience_seconds: float) -> None:
         pause = FIRST_PAUSE_SECONDS
         await asyncio.sleep(patience_seconds)
@@ -205,6 +209,7 @@ class Links:
             self._readers.add(task)
             task.add_done_callback(self._readers.discard)
             await asyncio.sleep(0)
+        self.forget(peer)
 
     def _end(self, channel: Channel) -> None:
         """Closes one connection of many to a peer; whoever waits on it does not wait for that."""

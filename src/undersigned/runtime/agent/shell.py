@@ -209,9 +209,12 @@ class Shell:
         contract = conversation.engagement.contract
         if contract is not None:
             agent.gate.forget(contract.digest)
-        shares = agent.subcontracts.shares
-        for part in (agent.whereabouts, agent.meeting, agent.renewals, agent.status_watch, agent.reviews, shares):
+        for part in (agent.whereabouts, agent.meeting, agent.renewals, agent.status_watch):
             part.forget(id)
+        for part in (agent.worker, agent.changes.answers, agent.reviews, agent.subcontracts.shares):
+            part.forget(id)
+        if not agent.conversations.of(conversation.engagement.peer):
+            agent.links.forget(conversation.engagement.peer)
         state = conversation.engagement.state
         self.happened(conversation, Event(engagement=id, kind="over", type="", at=self.clock.now(), state=state))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from msgspec import Struct
 
-from undersigned.encoding import Digest, Instant, seconds_between, shift
+from undersigned.encoding import Digest, EngagementId, Instant, seconds_between, shift
 from undersigned.errors import LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Row
 from undersigned.messages import ApprovalRequest, Details, recorded_message
@@ -180,12 +180,17 @@ class Answers:
         self._agent, self._approve = agent, approve
         self.by: dict[str, Approves] = {}
         """Who answers, by engagement or by kind of task."""
-        self._begun: set[Digest] = set()
+        self._begun: dict[EngagementId, set[Digest]] = {}
+
+    def forget(self, engagement: EngagementId) -> None:
+        """It is put away, and asks for nothing any more."""
+        self._begun.pop(engagement, None)
 
     def wanted(self, conversation: Conversation, request: Digest) -> None:
         """Has it answered, in the background: who decides may take its time."""
-        if request not in self._begun:  # a turn that was not stored asks for it again
-            self._begun.add(request)
+        begun = self._begun.setdefault(conversation.id, set())
+        if request not in begun:  # a turn that was not stored asks for it again
+            begun.add(request)
             self._agent.spawn(self._answer(conversation, request), f"approval {request[-8:]}")
 
     async def _answer(self, conversation: Conversation, request: Digest) -> None:

@@ -74,22 +74,23 @@ class Reviews:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._begun: set[str] = set()
-        """Engagement and round of each that was begun here: a turn that was not stored asks for one again."""
+        self._begun: dict[EngagementId, set[int]] = {}
+        """Round of each that was begun here: a turn that was not stored asks for one again."""
         self._found: dict[EngagementId, Found] = {}
         """What our own check of a delivery found, while the verifier that the terms name has not spoken."""
 
     def forget(self, engagement: EngagementId) -> None:
-        """Lets go of what waited for a verdict."""
+        """It is put away, and waits for no review any more."""
+        self._begun.pop(engagement, None)
         self._found.pop(engagement, None)
 
     async def review(self, conversation: Conversation, delivery: Delivery) -> None:
         """Fetches what was delivered, checks it and its statements, then sends the `Review`."""
         await conversation.settled()
-        key = f"{conversation.id}:{delivery.round}"
-        if key in self._begun:
+        begun = self._begun.setdefault(conversation.id, set())
+        if delivery.round in begun:
             return
-        self._begun.add(key)
+        begun.add(delivery.round)
         document, pause = conversation.offered(), RETRY_SECONDS
         await self._agent.subcontracts.reviewer(conversation)
         agent, told = self._agent, set[tuple[object, ...]]()
@@ -237,7 +238,7 @@ class Reviews:
             # A defect of ours, which must not end in silence: that would accept what nobody looked at.
             raised = NoVerdict(in_short(exc))
             raised.__cause__ = exc
-        if document.terms.evidence.verifier is not None:
+        if document.terms.evidence.verifier is not None and not conversation.over:
             before, why = self._found.get(conversation.id), None if raised is None else str(raised)
             self._found[conversation.id] = Found(
                 round=delivery.round, met=seen.met, error=failed, raised=why, by=seen.by

@@ -70,10 +70,14 @@ class Worker:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._begun: set[str] = set()
+        self._begun: dict[EngagementId, set[str]] = {}
         """Keys of the effects that were begun here: a turn that was not stored asks for one again."""
         self.at_work: Counter[EngagementId] = Counter()
         """Engagements whose work is under way here."""
+
+    def forget(self, engagement: EngagementId) -> None:
+        """It is put away, and asks for no work any more."""
+        self._begun.pop(engagement, None)
 
     def begin(self, conversation: Conversation, effect: Work) -> None:
         """Begins or resumes the work of a contract: its task's handler runs, and then the `Delivery` is sent."""
@@ -138,9 +142,10 @@ class Worker:
 
     async def _work(self, conversation: Conversation, effect: Work) -> None:
         await conversation.settled()
-        if effect.key in self._begun:
+        begun = self._begun.setdefault(conversation.id, set())
+        if effect.key in begun:
             return
-        self._begun.add(effect.key)
+        begun.add(effect.key)
         agent = self._agent
         start = conversation.last("Start", Start, "hirer")
         job = Job(
