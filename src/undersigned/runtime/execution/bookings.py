@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import structlog
 from msgspec.structs import replace
 
-from undersigned.contract import Price
+from undersigned.contract import Price, ReleaseDocument
 from undersigned.encoding import EngagementId, compare_amounts, shift, subtract_amounts
 from undersigned.errors import LedgerConflict, LedgerError, PolicyError, ScopeError
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement, open_books
@@ -316,11 +316,11 @@ class Bookings:
         """
         try:
             async with self._tidying:
-                await self._tidied(conversation.engagement)
+                await self._tidied(conversation, conversation.engagement)
         except LedgerError as error:
             _log.warning("what a change promised was not given back", engagement=conversation.id, error=str(error))
 
-    async def _tidied(self, engagement: Engagement, *, own: int = 0) -> None:
+    async def _tidied(self, conversation: Conversation, engagement: Engagement, *, own: int = 0) -> None:
         """`own` of those who change it are the one who asks."""
         contract = engagement.contract
         if not self.budget or engagement.role != "hirer" or engagement.offer is None or contract is None:
@@ -328,12 +328,25 @@ class Bookings:
         at = self._answering.get(engagement.id)
         answers = at is not None and not passed(engagement, at)
         # A release that is sealed is never committed: what it promised is spent at the end.
-        if _bound(engagement) or answers or contract.released or self._changing[engagement.id] > own:
+        if answers or contract.released or self._changing[engagement.id] > own:
             return
         taken = await self._open(MONEY, self._id(engagement, engagement.offer.digest))
-        await self.give_back([one.id for one in taken if not _signed(one)])
+        kept = self._needed_for(conversation, engagement, taken) if _bound(engagement) else None
+        await self.give_back([one.id for one in taken if not _signed(one) and _taken(one) != kept])
 
-    async def promise_more(self, engagement: Engagement, price: Price, *, answers: bool) -> None:
+    def _needed_for(
+        self, conversation: Conversation, engagement: Engagement, taken: Iterable[Reservation]
+    ) -> set[tuple[str, str]]:
+        """What the change on the table, which may be sealed, costs more than what is committed, as `_taken` gives it.
+        Of two that were asked for at once only one is there.
+        """
+        document = conversation.tabled(engagement)
+        price = document.settlement if isinstance(document, ReleaseDocument) else document.terms.price
+        return {(_limit(one), one.amount) for one in self._draws(_more(price, filter(_signed, taken)), contracts=0)}
+
+    async def promise_more(
+        self, conversation: Conversation, engagement: Engagement, price: Price, *, answers: bool
+    ) -> None:
         """Promises what an amendment to this price, or a release for it, costs more than what is committed, before it
         is signed: in a turn that `answers`, else inside `changing`.
 
@@ -348,7 +361,7 @@ class Bookings:
             return
         id = self._id(engagement, engagement.offer.digest)
         async with self._tidying:
-            await self._tidied(engagement, own=0 if answers else 1)
+            await self._tidied(conversation, engagement, own=0 if answers else 1)
             if answers:
                 self._answering[engagement.id] = position(engagement)
             try:
@@ -447,6 +460,11 @@ def _slots(task: str) -> str:
 
 def _signed(one: Reservation) -> bool:
     return one.id.split(" ")[3:4] == [SIGNED]
+
+
+def _taken(one: Reservation) -> set[tuple[str, str]]:
+    """How much of each limit, in whichever window."""
+    return {(_limit(draw), draw.amount) for draw in one.draws}
 
 
 def passed(engagement: Engagement, at: tuple[int, int]) -> bool:

@@ -302,9 +302,8 @@ class Changes(Moves):
             decision = await agent.meeting.recheck(conversation, engagement, terms, offering=offering, change=change)
             # Last: what waits for people holds nothing of the budget, and is a no if that is spent meanwhile.
             if not (sealing and isinstance(what, Terms)):
-                await agent.bookings.promise_more(
-                    engagement if answers else conversation.engagement, terms.price, answers=answers
-                )
+                at = engagement if answers else conversation.engagement
+                await agent.bookings.promise_more(conversation, at, terms.price, answers=answers)
             failed.pop_all()
         return recorded(decision)
 
