@@ -20,8 +20,9 @@ from integration.hires import until
 from security.wire_world import Kept, World
 from undersigned import testing
 from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, draft_terms
-from undersigned.encoding import Digest, canonicalize, digest_bytes, from_struct, shift
+from undersigned.encoding import from_struct, shift
 from undersigned.errors import CODES, Closed
+from undersigned.interop.play import digests_of
 from undersigned.messages import Message, VerifiedMessage, decode_message, engagement_id, recorded_message
 from undersigned.protocol import Sent
 from undersigned.scope import Grant, Limit, Scope
@@ -330,7 +331,7 @@ async def attacked(line: Line, raw: bytes) -> tuple[Told, Kept, Kept, list[Any]]
         seen, line.frames = line.frames, []
         try:
             await line.send(raw)
-            told = await line.wait(lambda: line.answer(_digests(raw)))
+            told = await line.wait(lambda: line.answer(digests_of(raw)))
         finally:
             fresh = list(line.frames)
             line.frames[:0] = seen
@@ -408,14 +409,3 @@ async def still_open(line: Line) -> None:
     await other.go_on()
     assert other.state == "profiled"
     await other.give_up()
-
-
-def _digests(raw: bytes) -> set[Digest]:
-    found = {digest_bytes(raw)}
-    try:
-        content = json.loads(raw)
-        content.pop("proof", None)
-        found.add(digest_bytes(canonicalize(content)))
-    except Exception:
-        return found  # an attack need not be JSON
-    return found

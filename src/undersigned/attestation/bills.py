@@ -212,7 +212,11 @@ def _spdx(text: str, value: Mapping[str, Any]) -> Bill:
             digests[element.spdx_id] = digest
     of = document.creation_info.spdx_id
     about = {
-        *(r.related_spdx_element_id for r in document.relationships if _is(r, of, RelationshipType.DESCRIBES)),
+        *(
+            r.related_spdx_element_id
+            for r in document.relationships
+            if r.relationship_type == RelationshipType.DESCRIBES and r.spdx_element_id == of
+        ),
         *(
             r.spdx_element_id
             for r in document.relationships
@@ -240,10 +244,6 @@ def _check_spdx_size(value: Mapping[str, Any]) -> None:
 def _listed(value: Mapping[str, Any], name: str) -> list[Any]:
     found = value.get(name)
     return cast("list[Any]", found) if isinstance(found, list) else []
-
-
-def _is(relationship: Any, of: str, kind: Any) -> bool:
-    return relationship.relationship_type == kind and relationship.spdx_element_id == of
 
 
 BILLS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Bill]]] = MappingProxyType(

@@ -35,7 +35,7 @@ from .mcp_answers import (
     refusal_answer,
     refusal_error,
 )
-from .mcp_rules import RULES, Rules
+from .mcp_rules import Rules, outside
 
 __all__ = [
     "CLIENT_LIMITS",
@@ -202,7 +202,7 @@ class Exchange:
         if method not in _CLIENT_NOTIFICATIONS:
             # A server that answers nothing may still do it.
             called = not method.startswith("notifications/")
-            refused = _outside(f"{method!a:.80} as a notification", "a request with an id") if called else None
+            refused = outside(f"{method!a:.80} as a notification", "a request with an id") if called else None
             return Dropped(f"a notification that does not pass: {method!a:.80}", refused)
         if method == "notifications/cancelled":
             cancelled = params.get("requestId")
@@ -222,10 +222,10 @@ class Exchange:
         step = ToServer(b"", method, id, modern=_PROTOCOL_VERSION in meta)
         allowed = _PARAMS.get(method)
         if allowed is None and method not in self._methods:
-            refused = _outside(f"{method!a:.80} is not among what passes", "method tools/call")
+            refused = outside(f"{method!a:.80} is not among what passes", "method tools/call")
             return self._no(step, METHOD_NOT_FOUND, "Method not found", refused)
         if allowed is not None and (unknown := set(params) - allowed):
-            refused = _outside(f"{method} with {min(unknown)!a:.80}", f"params {', '.join(sorted(allowed)) or 'none'}")
+            refused = outside(f"{method} with {min(unknown)!a:.80}", f"params {', '.join(sorted(allowed)) or 'none'}")
             return self._no(step, INVALID_PARAMS, "Invalid params", refused)
         rule, arguments = self._methods.get(method), params
         if method == "tools/call":
@@ -234,7 +234,7 @@ class Exchange:
                 raise _Unfit(id, INVALID_PARAMS, "expected a name, and arguments by name")
             rule, arguments = self._tools.get(name), called
             if rule is None:
-                refused = _outside(f"no tool {name!a:.80} under this contract", _named("tool", self._tools))
+                refused = outside(f"no tool {name!a:.80} under this contract", _named("tool", self._tools))
                 return self._no(step, INVALID_PARAMS, "Unknown tool", refused)
             step = msgspec.structs.replace(step, tool=name)
         elif method == "initialize":
@@ -419,10 +419,6 @@ def _spoken(version: JsonValue) -> bool:
 def _private(result: JsonObject) -> JsonObject:
     """What was filtered for one contract must not be kept for others."""
     return {**result, "cacheScope": "private"} if "cacheScope" in result else result
-
-
-def _outside(reason: str, would_pass: str) -> ScopeError:
-    return ScopeError("scope_exceeded", reason, clause=RULES, would_pass=would_pass)
 
 
 def _named(what: str, names: Collection[str]) -> str:

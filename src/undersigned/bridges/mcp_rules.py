@@ -29,7 +29,7 @@ from undersigned.encoding import AMOUNT_PATTERN, JsonObject, JsonValue
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
 from undersigned.scope import ACTION_PATTERN, Action, Target, matches, parse_pattern, parse_target
 
-__all__ = ["Argument", "Rule", "Rules"]
+__all__ = ["Argument", "Rule", "Rules", "outside"]
 
 RULES: Final = "rules"
 """The clause that decides where a rule, or the lack of one, says no. No clause of a scope is meant."""
@@ -154,12 +154,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in arguments:
             if name not in self.arguments:
                 known = ", ".join(sorted(self.arguments)) or "none"
-                raise _no(f"argument {name!a:.80} does not pass", f"arguments {known}")
+                raise outside(f"argument {name!a:.80} does not pass", f"arguments {known}")
         if missing := self.needed - set(arguments):
-            raise _no(f"argument {min(missing)} is missing", f"argument {min(missing)}")
+            raise outside(f"argument {min(missing)} is missing", f"argument {min(missing)}")
         for name, value in arguments.items():
             if not self.arguments[name].passes(value):
-                raise _no(f"argument {name} does not pass", f"argument {name} {self.arguments[name].wanted()}")
+                raise outside(f"argument {name} does not pass", f"argument {name} {self.arguments[name].wanted()}")
         amounts = {unit: self._amount(text, arguments) for unit, text in self.amounts.items()}
         return Action(name=self.action, target=self._filled(arguments), amounts=amounts, facts=dict(self.facts))
 
@@ -173,7 +173,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if re.fullmatch(r"[0-9]+\.[0-9]+", written):
             written = written.rstrip("0").removesuffix(".")
         if not _AMOUNT.fullmatch(written) or written.startswith("-"):
-            raise _no(f"argument {place[2]} is no amount", f"argument {place[2]} a decimal amount, not negative")
+            raise outside(f"argument {place[2]} is no amount", f"argument {place[2]} a decimal amount, not negative")
         return written
 
     def _filled(self, arguments: JsonObject) -> str:
@@ -226,14 +226,14 @@ def _read(entries: object, names: re.Pattern[str]) -> dict[str, Rule]:
 def _text(name: str, arguments: JsonObject) -> str:
     value = arguments[name]
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise _no(f"argument {name} names no target", f"argument {name} as text")
+        raise outside(f"argument {name} names no target", f"argument {name} as text")
     return str(value)
 
 
 def _segment(name: str, part: str) -> str:
     """One segment of a path; what has two spellings, or means another place, is refused and never repaired."""
     if not _SEGMENT.fullmatch(part) or part in (".", ".."):
-        raise _no(
+        raise outside(
             f"argument {name} has no one spelling in a target",
             f"argument {name} with segments of letters, digits, spaces and -._~, none of them empty, . or ..",
         )
@@ -243,7 +243,7 @@ def _segment(name: str, part: str) -> str:
 def _path(name: str, text: str) -> str:
     """The path of a URI for an absolute path of a file system."""
     if not text.startswith("/"):
-        raise _no(f"argument {name} is no absolute path", f"argument {name} an absolute path")
+        raise outside(f"argument {name} is no absolute path", f"argument {name} an absolute path")
     return "".join(f"/{_segment(name, part)}" for part in text[1:].split("/"))
 
 
@@ -259,7 +259,8 @@ def _within(value: str, pattern: str) -> bool:
         return False
 
 
-def _no(reason: str, would_pass: str) -> ScopeError:
+def outside(reason: str, would_pass: str) -> ScopeError:
+    """The refusal of what the rules do not let through."""
     return ScopeError("scope_exceeded", reason, clause=RULES, would_pass=would_pass)
 
 

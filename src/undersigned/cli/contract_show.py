@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from undersigned.contract import (
     AmendmentDocument,
-    ArbiterRuling,
     ContractDocument,
     ReleaseDocument,
     contract_card,
@@ -59,14 +58,9 @@ class _Found(NamedTuple):
     """The one in force."""
     facts: Mapping[str, str]
     """What this side noted."""
-    closings: list[Closing]
+    moves: list[Message]
     wanted: tuple[Wanted, ...]
     """Requests that wait for an answer."""
-    delivered: tuple[Artifact, ...]
-    """What the last delivery names."""
-    table: _Table | None
-    disputes: list[Dispute]
-    rulings: list[ArbiterRuling]
     used: tuple[Usage, ...]
     """What was used of each grant, by the count of our gates."""
 
@@ -92,27 +86,9 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
                 if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
                     continue
                 if (move.role, move.sequence) == place:
-                    closings = [one for one in loaded.moves if isinstance(one, Closing)]
                     wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
-                    deliveries = [one.artifacts for one in loaded.moves if isinstance(one, Delivery)]
-                    delivered = deliveries[-1] if deliveries else ()
-                    tabled = None if engagement.state in ENDED else engagement.tabled
-                    table = _on_the_table(tabled, loaded.moves, move.document)
-                    disputes = [one for one in loaded.moves if isinstance(one, Dispute)]
-                    rulings = [read_ruling(one.ruling) for one in loaded.moves if isinstance(one, Ruling)]
                     used = used_of(await ledger.usage(under.digest)) if under is not None else ()
-                    return _Found(
-                        engagement,
-                        move.document,
-                        loaded.facts,
-                        closings,
-                        wanted,
-                        delivered,
-                        table,
-                        disputes,
-                        rulings,
-                        used,
-                    )
+                    return _Found(engagement, move.document, loaded.facts, loaded.moves, wanted, used)
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")
@@ -137,8 +113,12 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     Raises:
         ConfigurationError: As `load_contract`.
     """
-    found = await load_contract(opened, contract)
-    engagement, document, facts, closings, wanted, delivered, table, disputes, rulings, used = found
+    engagement, document, facts, moves, wanted, used = await load_contract(opened, contract)
+    closings = [one for one in moves if isinstance(one, Closing)]
+    delivered = next((one.artifacts for one in reversed(moves) if isinstance(one, Delivery)), ())
+    table = _on_the_table(None if engagement.state in ENDED else engagement.tabled, moves, document)
+    disputes = [one for one in moves if isinstance(one, Dispute)]
+    rulings = [read_ruling(one.ruling) for one in moves if isinstance(one, Ruling)]
     files = await _kept(opened, delivered)
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)

@@ -40,7 +40,7 @@ from undersigned.runtime import (
 )
 from undersigned.transparency import COSIGNATURE, Verifier, key_hint, read_note, read_verifier
 
-from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_named, out_option, write_new
+from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_at, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
@@ -340,7 +340,7 @@ async def verify(
         raise ConfigurationError("bad_configuration", "--page: it is written without a pack; export --page puts one in")
     if pack is None:
         raise click.UsageError("Missing argument 'PACK', or --page FILE for the verifier's page.")
-    now = SystemClock().now() if at is None else instant_named("--at", at)
+    now = SystemClock().now() if at is None else instant_at(at)
     known = [read_document_file(file) for file in documents]
     cosigning = [_witness_named(text) for text in witnesses]
     with open_file(pack) as file, naming(pack):

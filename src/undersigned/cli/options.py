@@ -61,7 +61,7 @@ __all__ = [
     "checked_digest",
     "desk_options",
     "documents_option",
-    "instant_named",
+    "instant_at",
     "new_file",
     "open_desk",
     "open_gatherer",
@@ -371,8 +371,8 @@ def write_new(path: Path, data: bytes, *, force: bool) -> None:
         file.write(data)
 
 
-def instant_named(option: str, text: str) -> Instant:
-    """The instant that was typed.
+def instant_at(text: str) -> Instant:
+    """The instant that `--at` names.
 
     Raises:
         ConfigurationError: `bad_configuration`, it is none.
@@ -380,7 +380,7 @@ def instant_named(option: str, text: str) -> Instant:
     try:
         parse_instant(text)
     except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"{option}: {error.message}") from error
+        raise ConfigurationError("bad_configuration", f"--at: {error.message}") from error
     return text
 
 

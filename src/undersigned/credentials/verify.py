@@ -53,6 +53,7 @@ __all__ = [
     "VerifiedPresentation",
     "open_presentation",
     "read_presentation",
+    "signer_keys",
     "verify_answer",
     "verify_credential",
     "verify_issued",
@@ -370,7 +371,7 @@ def verify_shown(
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
-    key = _key_of(shown.holder, documents, now)
+    key = signer_keys((shown.holder,), documents, now)
     if shown.jws is not None:
         verify_answer(shown.jws, challenge, domain, now)
         verify_signed_text(shown.jws, key, "authentication", now, suites)
@@ -410,7 +411,7 @@ def _verify(
     contexts: Contexts,
 ) -> Credential:
     # The signature first: what only does not count here and now is recorded, and has to be its issuer's all the same.
-    key = _key_of(credential.issuer, documents, now)
+    key = signer_keys((credential.issuer,), documents, now)
     if credential.jws is not None:
         verify_signed_text(credential.jws, key, "assertionMethod", now, suites, remember=True)
     else:
@@ -484,10 +485,14 @@ def verify_answer(signed: Jws, challenge: str | None, domain: str | None, now: I
         raise ProofError("proof_expired", f"expected {now} or later; came {ends}", path="/id")
 
 
-def _key_of(did: Did, documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:
+def signer_keys(signers: Collection[Did], documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:
+    """The keys of these signers, and of nobody else."""
+
     def lookup(method: DidUrl, purpose: str) -> PublicKey:
-        if method.partition("#")[0] != did:
-            raise ProofError("key_not_authorized", f"expected a method of {did}; came {method!a:.200}")
+        did = method.partition("#")[0]
+        if did not in signers:
+            expected = " or ".join(sorted(signers))
+            raise ProofError("key_not_authorized", f"expected a method of {expected}; came {method!a:.200}")
         document = documents.get(did)
         if document is None:
             raise CredentialError("did_unresolvable", f"there is no document of {did}")

@@ -21,7 +21,7 @@ from .scenario import Scenario
 from .stage import Scene, SceneLine
 from .working import Working
 
-__all__ = ["Play"]
+__all__ = ["Play", "digests_of"]
 
 
 class Play:
@@ -122,12 +122,12 @@ class Play:
             await self.comes_back()  # else its end, which came before, would be taken for the refusal
             line = await self.line(over)
         self.returned = False
-        self.over, self.heard_from, self.sent = over, line.mark(), _digests(raw)
+        self.over, self.heard_from, self.sent = over, line.mark(), digests_of(raw)
         self.sent_raw, self.sent_binary = raw, binary
         await (line.send_binary(raw) if binary else line.send(raw))
 
 
-def _digests(raw: bytes) -> set[str]:
+def digests_of(raw: bytes) -> set[str]:
     """By which a refusal may name these bytes."""
     found = {digest_bytes(raw)}
     try:

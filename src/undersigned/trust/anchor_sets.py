@@ -15,12 +15,12 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from undersigned.credentials import signer_keys
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, DidUrl, Instant, JsonObject, MessageId, canonicalize, from_struct, to_struct
-from undersigned.errors import CredentialError, FormatError, VerificationError
+from undersigned.errors import CredentialError, FormatError
 from undersigned.jsonld import HIRE_CONTEXT
-from undersigned.keys import PublicKey
-from undersigned.proof import JCS_SUITES, KeyLookup, proof_config, verify_proof
+from undersigned.proof import JCS_SUITES, proof_config, verify_proof
 from undersigned.trust.anchors import Anchor
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "latest_sets",
     "read_signed",
     "record_config",
-    "signer_keys",
     "verify_set",
     "write_signed",
 ]
@@ -193,22 +192,6 @@ def read_signed(document: Mapping[str, Any], type: str, of: Any) -> Any:
                 "schema_violation", f"expected {expected}; came {document.get(name)!a:.120}", path=f"/{name}"
             )
     return to_struct({name: value for name, value in document.items() if name not in ("@context", "type", "proof")}, of)
-
-
-def signer_keys(signers: Iterable[Did], documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:
-    """The keys of these signers, and of nobody else."""
-    allowed = frozenset(signers)
-
-    def lookup(method: DidUrl, purpose: str) -> PublicKey:
-        did = method.partition("#")[0]
-        if did not in allowed:
-            raise VerificationError("key_not_authorized", f"expected a method of {' or '.join(sorted(allowed))}")
-        document = documents.get(did)
-        if document is None:
-            raise CredentialError("did_unresolvable", f"there is no document of {did}")
-        return document.key_for(method, purpose, now=now)
-
-    return lookup
 
 
 def _ending(anchor: Anchor, until: Instant | None) -> Anchor:

@@ -20,12 +20,11 @@ from typing import Annotated, Any, Final, NamedTuple, cast
 from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
 
-from undersigned.credentials import SCHEMAS, own_context, read_credential
+from undersigned.credentials import SCHEMAS, own_context, read_credential, signer_keys
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_of, to_struct
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 from undersigned.proof import JCS_SUITES, verify_proof
-from undersigned.trust.anchor_sets import signer_keys
 from undersigned.trust.edge import Edge, edge_of
 
 __all__ = [

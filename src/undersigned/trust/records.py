@@ -16,11 +16,12 @@ from typing import Annotated, Any, Final, cast
 
 from msgspec import Meta, Struct
 
+from undersigned.credentials import signer_keys
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct
 from undersigned.errors import CredentialError, FormatError, VerificationError
 from undersigned.proof import JCS_SUITES, proofs_of, verify_proof_set
-from undersigned.trust.anchor_sets import AnchorSet, Signed, check_issuer, read_signed, signer_keys, write_signed
+from undersigned.trust.anchor_sets import AnchorSet, Signed, check_issuer, read_signed, write_signed
 from undersigned.trust.anchors import ANY, Anchor
 
 __all__ = [

@@ -45,10 +45,11 @@ class Inspection:
         conversation: Conversation,
         document: ContractDocument,
         delivery: Delivery,
-        transfers: Transfers,
-        patience: Patience,
     ) -> None:
-        self._agent, self._transfers, self._patience = agent, transfers, patience
+        self._agent = agent
+        store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
+        self.transfers = Transfers(store, ask, locate, conversation.id, delivery.contract)
+        self.patience = Patience(agent.clock, conversation, agent.links.connected)
         self.conversation, self.document, self.delivery = conversation, document, delivery
         self.by: tuple[Blob, ...] = ()
         """The provider's DID document, by which it looked."""
@@ -72,7 +73,7 @@ class Inspection:
         peer, asked = conversation.engagement.peer, document.terms.evidence
         self.by, self.statements, self.met = (), (), None
         artifacts = await self._fetched()
-        provider = await self._patience.had(agent.document_of(peer))
+        provider = await self.patience.had(agent.document_of(peer))
         await conversation.require_document(provider)
         # What the statements were held against is evidence with the verdict: no message may ever come by it.
         self.by = (document_blob(provider),)
@@ -140,6 +141,6 @@ class Inspection:
         for artifact in delivery.artifacts:
             most = wanted[artifact.name] or agent.max_artifact_bytes
             tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
-            await self._patience.had(self._transfers.fetch(peer, artifact.uri, artifact.digest, most, tell))
+            await self.patience.had(self.transfers.fetch(peer, artifact.uri, artifact.digest, most, tell))
             _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
         return await Contents.of(agent.artifacts, delivered)

@@ -33,6 +33,8 @@ _log = structlog.get_logger()
 
 RENEWABLE: Final = frozenset({"sealed", "working", "suspended"})
 """States in which what was shown still matters."""
+AHEAD_SECONDS: Final = 60
+"""So long before the end of what the other side showed, it is asked for what comes after."""
 PAUSE_SECONDS: Final = 30
 """After the first negotiation that brought nothing."""
 STALE: Final = 8
@@ -154,9 +156,9 @@ class Renewals:
         held = [one for one in meeting.wallet.held() if one.digest not in known]
         return any(renews(one, old) for old in meeting.relied(conversation, "hirer") for one in held)
 
-    def ends_soon(self, conversation: Conversation, seconds: int) -> bool:
-        """Whether something that the other side showed ends within `seconds`."""
-        then = shift(self._agent.clock.now(), seconds)
+    def ends_soon(self, conversation: Conversation) -> bool:
+        """Whether something that the other side showed ends within `AHEAD_SECONDS`."""
+        then = shift(self._agent.clock.now(), AHEAD_SECONDS)
         relied = self._agent.meeting.relied(conversation, OTHER[conversation.engagement.role])
         return not all(one.valid_at(then) for one in relied)
 

@@ -25,7 +25,6 @@ from undersigned.messages import CriterionVerdict, Delivery, Review
 from undersigned.protocol import HIRER, Engagement
 from undersigned.runtime.application import in_short
 from undersigned.runtime.artifacts.store import of_store
-from undersigned.runtime.artifacts.transfers import Transfers
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
 from undersigned.runtime.engagement.remembered import Remembered
@@ -33,7 +32,7 @@ from undersigned.runtime.engagement.turn import Event, Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
-from .patience import RETRY_SECONDS, Again, Patience
+from .patience import RETRY_SECONDS, Again
 from .reviewers import REVIEW_WORD, NoVerdict, Word, criterion_ids
 
 if TYPE_CHECKING:
@@ -93,11 +92,9 @@ class Reviews:
         begun.add(delivery.round)
         document, pause = conversation.offered(), RETRY_SECONDS
         await self._agent.subcontracts.reviewer(conversation)
-        agent, told = self._agent, set[tuple[object, ...]]()
-        patience = Patience(agent.clock, conversation, agent.links.connected)
-        store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
-        async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
-            seen = Inspection(agent, conversation, document, delivery, transfers, patience)
+        told = set[tuple[object, ...]]()
+        seen = Inspection(self._agent, conversation, document, delivery)
+        async with seen.transfers:
             while True:
                 try:
                     said = await self._review(seen)
@@ -108,7 +105,7 @@ class Reviews:
                     if not _waits(conversation.engagement, delivery):
                         return
                     await self._wait_told_of(conversation, again.error, told)
-                    await asyncio.sleep(patience.pause(pause))
+                    await asyncio.sleep(seen.patience.pause(pause))
                     pause = min(2 * pause, LONGEST_RETRY_SECONDS)
                     if conversation.over or not _waits(conversation.engagement, delivery):
                         return
@@ -120,7 +117,7 @@ class Reviews:
                     if isinstance(error, UndersignedError) and (error.retryable or of_store(error)):
                         # Not being able to look is no verdict; the review's own deadline ends this.
                         self._tell_of_ours(conversation, error, told)
-                        transfers.doubt(error.detail.get("stored"))
+                        seen.transfers.doubt(error.detail.get("stored"))
                         await asyncio.sleep(RETRY_SECONDS)
                         continue
                     # A defect of our own program is none of the work, for which the provider is not to lose its pay;
@@ -142,7 +139,7 @@ class Reviews:
             PolicyError: `decision_failed`: a defect of ours keeps us from looking.
             UndersignedError: What was delivered, or a document, cannot be had now.
         """
-        agent, engagement = self._agent, conversation.engagement
+        engagement = conversation.engagement
         if engagement.state != "delivered" or engagement.role != HIRER:
             text = f"no delivery waits for our review in state {engagement.state}, where we are the {engagement.role}"
             raise LocalProtocolError("wrong_state", text)
@@ -152,11 +149,9 @@ class Reviews:
         if sorted(said) != sorted(ids) or not all(isinstance(one, bool) for one in said.values()):
             expected = f"True or False for each of {', '.join(ids)}" if ids else "none, as the contract has none"
             raise ConfigurationError("bad_configuration", f"criteria: expected {expected}; came {dict(said)!r:.500}")
-        patience = Patience(agent.clock, conversation, agent.links.connected)
-        store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
-        async with Transfers(store, ask, locate, conversation.id, delivery.contract) as transfers:
+        seen = Inspection(self._agent, conversation, document, delivery)
+        async with seen.transfers:
             try:
-                seen = Inspection(agent, conversation, document, delivery, transfers, patience)
                 review = await self._review(seen, met)
             except Again as again:
                 raise again.error from again

@@ -41,8 +41,6 @@ RENEWAL_SECONDS: Final = 300.0
 """How long a contract waits, suspended, for another credential in the place of one that is revoked or past its end."""
 MARGIN_SECONDS: Final = 2 * int(WATCH_SECONDS)
 """So much longer a contract is suspended than we wait."""
-AHEAD_SECONDS: Final = 60
-"""So long before the end of what the other side showed, it is asked for what comes after."""
 SUSPENDED: Final = "suspended-for-credential"
 """Fact: until when we suspended a contract for what does not hold. What its owner suspended, the owner resumes."""
 AT_ONCE: Final = 64
@@ -98,7 +96,7 @@ class StatusWatch:
         else:
             await self._resume(conversation)
             renewals = self._agent.renewals
-            if renewals.ends_soon(conversation, AHEAD_SECONDS) or renewals.has_news(conversation):
+            if renewals.ends_soon(conversation) or renewals.has_news(conversation):
                 await renewals.ask(conversation)
             self._failing.pop(conversation.id, None)
 
