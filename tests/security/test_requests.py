@@ -79,6 +79,8 @@ async def test_sc_81_requests_without_reading_fill_no_memory() -> None:
         (b"Version: 13", b"Version: 8", b"426", b"version_not_supported"),
         (b"Upgrade: websocket\r\n", b"", b"400", b"bad_request"),
         (b"AAAAAAAAAAAAAAAAAAAAAA==", b"short", b"400", b"bad_request"),
+        (b"AAAAAAAAAAAAAAAAAAAAAA==", "ключ".encode(), b"400", b"bad_request"),
+        (b"AAAAAAAAAAAAAAAAAAAAAA==", b"\xff\xfe", b"400", b"bad_request"),
         (b"GET /hire", b"HEAD /hire", b"400", b""),
     ],
 )

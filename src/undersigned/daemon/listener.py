@@ -35,6 +35,8 @@ _log: Final = structlog.get_logger("undersigned.listener")
 _ARTIFACT: Final = re.compile("/artifacts/(uEi[A-D][A-Za-z0-9_-]{42}[AQgw])")
 _REST: Final = re.compile("bytes=([0-9]{1,18})-", re.ASCII)
 _FIELDS: Final = {"X-Content-Type-Options": "nosniff", "Server": "hire"}
+_KEY: Final = re.compile("[A-Za-z0-9+/]{22}==")
+"""`Sec-WebSocket-Key`: 16 bytes. aiohttp reads one that is no ASCII, and fails."""
 _ABSENT_BODY: Final = frozenset({"", "0"})
 TOLD: Final = 20
 """Failed handshakes that are logged in `TOLD_SECONDS`; the next line says how many were not."""
@@ -424,7 +426,8 @@ class PublicListener:
             heartbeat=limits.ping_seconds,
             max_msg_size=limits.max_message_bytes + 1,
         )
-        if request.method != "GET" or not socket_.can_prepare(request).ok:
+        key = request.headers.get("Sec-WebSocket-Key", "")
+        if request.method != "GET" or not _KEY.fullmatch(key) or not socket_.can_prepare(request).ok:
             return refused(400, "bad_request", f"expected a WebSocket handshake; came a {request.method} that is none")
         if not isinstance(edge, Edge) or transport is None:
             return error_response(500, "internal")
