@@ -17,6 +17,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from integration.commands import environment
+from integration.hires import until
 from mcp_world import World, at_work
 from support import ROOT
 from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, Dropped, Exchange, ToClient, ToServer
@@ -469,6 +470,44 @@ async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> 
         at.gate._sessions.opened(session, ("did:web:another.example", world.contract))  # as if another had opened it
         assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 404
         assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 404
+        assert (await at.send(None, "DELETE")).status_code == 400
+        assert len(at.upstream.requests) == 2
+
+
+async def test_a_notification_that_asks_for_an_action_goes_nowhere(world: World) -> None:
+    """HIRE-MCP-02: nothing answers it, and it is recorded like any other refusal."""
+    before = len(await world.refusals())
+    async with door(world) as at:
+        asked = {name: value for name, value in status(world).items() if name != "id"}
+        heard = await at.send(asked)
+        assert (heard.status_code, heard.content) == (202, b"")
+        assert at.upstream.requests == []
+    assert len(await world.refusals()) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("events", "passes"),
+    [
+        (b"data:%s\n\n", True),
+        (b": still at it\n\nevent: message\r\nid: 1\r\ndata: %s\r\n\r\n", True),
+        (b"data: %s\n\ndata: none\n\n", True),
+        (b"data: %s\n", False),
+        (b"event: %s\n\n", False),
+    ],
+)
+async def test_an_answer_comes_as_one_event_of_a_stream(
+    world: World, events: bytes, passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-11: with either end of line, and with the space that may be left out; without an end it is none."""
+
+    async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
+        said = sent({"jsonrpc": "2.0", "id": json.loads(await request.read())["id"], "result": {}})
+        return web.Response(body=events % said, content_type="text/event-stream")
+
+    monkeypatch.setattr(Upstream, "answer", answer)
+    async with door(world) as at:
+        heard = (await at.send(PING)).json()
+    assert ("result" in heard, "error" in heard) == (passes, not passes)
 
 
 async def test_what_the_server_gives_one_client_to_keep_is_not_sent_for_another(world: World) -> None:
@@ -513,6 +552,11 @@ async def test_who_signs_nothing_keeps_nobody_out(world: World) -> None:
     """All connections are taken by strangers who say nothing; the oldest make room."""
     async with door(world, limits=GateLimits(connections=4)) as at:
         port = int(at.gate.url.rpartition(":")[2].partition("/")[0])
+        for _ in range(4):  # who came and left has no room to make
+            _, gone = await asyncio.open_connection("127.0.0.1", port)
+            gone.close()
+            await gone.wait_closed()
+        await until(lambda: not at.gate._near._strangers)
         crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
         try:
             assert (await at.send(PING)).status_code == 200

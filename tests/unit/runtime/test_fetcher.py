@@ -157,6 +157,8 @@ async def test_sc_05_a_name_is_asked_for_again_each_time(monkeypatch) -> None:
         ("ftp://localhost/", "did_forbidden_address"),
         ("file:///etc/passwd", "did_unresolvable"),
         ("https://user:secret@acme.example/", "did_forbidden_address"),
+        ("https://user@acme.example/", "did_forbidden_address"),
+        ("https://:secret@acme.example/", "did_forbidden_address"),
         ("https:///x", "did_unresolvable"),
         ("https://acme.example:99999/", "did_unresolvable"),
         ("https://[/", "did_unresolvable"),

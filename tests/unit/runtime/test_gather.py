@@ -243,6 +243,16 @@ async def test_what_is_remembered_is_bounded() -> None:
         assert list(gatherer._documents) == dids[-5:]
 
 
+async def test_who_is_still_asked_for_is_not_crowded_out_by_who_is_asked_for_once() -> None:
+    """Strangers name DIDs as they like."""
+    async with gathering(cached=5) as gatherer:
+        known, *strangers = (did_key(generate_key().public_key) for _ in range(20))
+        await gatherer.document(known)
+        for did in strangers:
+            await gatherer.document(did)
+            assert gatherer.remembered(known, 60.0) is not None
+
+
 async def test_what_is_remembered_is_bounded_in_bytes() -> None:
     """A history is long; a thousand of them are not kept because each is one DID."""
     async with site() as here, gathering(cached_bytes=3000) as gatherer:
