@@ -47,6 +47,7 @@ def change_vectors() -> Iterator[Vector]:
     yield from _rights()
     yield from _documents()
     yield from _disputes()
+    yield from _crossings()
 
 
 def since_start(name: str, suite: str = SUITE) -> list[dict[str, Any]]:
@@ -677,6 +678,213 @@ def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterato
         "wrong_state",
         "closing",
     )
+
+
+def _crossings() -> Iterator[Vector]:
+    """What crossed a move, and had or had not seen what it is about."""
+    yield from _crossings_in_the_lane()
+    yield from _crossings_of_an_end()
+    yield _released_after_an_end()
+    yield from _ended_in_a_dispute()
+
+
+def _crossings_in_the_lane() -> Iterator[Vector]:
+    sealed, said = _sealed(), conversation()
+    offered, accepted = said["offer-amendment"].digest, as_json(said["acceptance-amendment"])
+    proof = {"document": accepted["document"], "contract_proof": accepted["contractProof"]}
+    talk = talk_since("approval")
+    nothing = talk.say(Acceptance, "provider", offer=said["acceptance"].message.offer, **proof)
+    yield journal(
+        "acceptance-of-nothing-crossing",
+        "an Acceptance of what is not on the table, which crossed a Breach",
+        since_start("breach"),
+        as_json(nothing),
+        "hirer",
+        outcome="void",
+        state="working",
+    )
+    claim = {"contract": sealed, "clause": "price", "evidence": ()}
+    for name, says, since, kind, body, code in (
+        (
+            "acceptance-of-ones-own-crossing",
+            "an Acceptance by who offered it, which crossed a Breach",
+            "offer-amendment",
+            Acceptance,
+            {"offer": offered, **proof},
+            "wrong_party",
+        ),
+        (
+            "change-of-mind-crossing",
+            "an acceptance answered by a change of mind, which crossed a Breach",
+            "acceptance-amendment",
+            Withdraw,
+            {"offer": offered, "reason": "changed"},
+            "wrong_state",
+        ),
+    ):
+        talk = talk_since(since)
+        breach = talk.say(Breach, "provider", **claim, cure_by=shift(talk.now, 7200))
+        talk.moves["provider"].pop()  # which the hirer has not seen
+        crossing = talk.say(kind, "hirer", **body)
+        yield _refused(name, says, [*since_start(since), as_json(breach)], crossing, "provider", code, "working")
+    talk = talk_since("offer-amendment")
+    breach = talk.say(Breach, "hirer", **claim, cure_by=shift(talk.now, 7200))
+    talk.moves["hirer"].pop()
+    document = amendment(talk, "provider", sealed)
+    counter = talk.say(Offer, "provider", document=document, valid_until=shift(talk.now, 3600))
+    yield _refused(
+        "counter-offer-crossing",
+        "an Offer that had seen the one on the table and does not name it; it crossed a Breach",
+        [*since_start("offer-amendment"), as_json(breach)],
+        counter,
+        "hirer",
+        "stale_offer",
+        "working",
+    )
+    talk = talk_since("breach")
+    document = amendment(talk, "hirer", sealed)
+    stated = {"document": document, "valid_until": shift(talk.now, 3600), "in_reply_to": offered}
+    yield _refused(
+        "first-offer-in-reply",
+        "an Offer that names another, where none is on the table",
+        since_start("breach"),
+        talk.say(Offer, "hirer", **stated),
+        "provider",
+        "stale_offer",
+        "working",
+    )
+
+
+def _crossings_of_an_end() -> Iterator[Vector]:
+    sealed, dispute = _sealed(), conversation()["dispute"].digest
+    ruling = as_json(conversation()["ruling"])["ruling"]
+    after, books = since_start("ruling"), conversation()["closing-hirer"].message
+    assert isinstance(books, Closing)
+    closed = {"usage": (), "settlement": Settled(amount="0", currency="EUR"), "checkpoint": books.checkpoint}
+    closing = {"contract": _in_force(), "basis": "terminate", **closed, "cosignatures": ()}
+    yield journal(
+        "closing-crossing-the-ruling",
+        "a Closing by who disputes, and had not seen what ended the dispute",
+        after,
+        as_json(talk_since("dispute").say(Closing, "provider", **closing)),
+        "hirer",
+        outcome="void",
+        state="closing",
+    )
+    talk = talk_since("dispute")
+    asks = {"contract": sealed, "about": sealed, "claim": "More is owed.", "evidence": ()}
+    yield _refused(
+        "dispute-again",
+        "another Dispute by who made one, which crossed the end of that",
+        after,
+        talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400)),
+        "hirer",
+        "wrong_state",
+        "closing",
+    )
+    talk = talk_since("seal-amendment")
+    ended = talk.say(Terminate, "hirer", contract=sealed, cause="key_compromised", evidence=())
+    talk.moves["hirer"].pop()
+    yield _refused(
+        "ruling-of-no-dispute",
+        "a Ruling where nobody disputes, which crossed the end",
+        [*since_start("seal-amendment"), as_json(ended)],
+        talk.say(Ruling, "provider", dispute=dispute, ruling=ruling),
+        "hirer",
+        "wrong_state",
+        "closing",
+    )
+    silence = {**closing, "basis": "silence", "delivery": digest_bytes(b"a delivery")}
+    yield _refused(
+        "silence-of-nothing",
+        "a Closing by silence, where nothing was delivered",
+        since_start("seal-amendment"),
+        talk_since("seal-amendment").say(Closing, "provider", **silence),
+        "hirer",
+        "wrong_state",
+        "working",
+    )
+    above = {"contract": sealed, "cause": "parent", "names": digest_bytes(b"an ending"), "evidence": ()}
+    yield _refused(
+        "end-of-a-parent-by-the-provider",
+        "only the hirer may stand under another contract",
+        since_start("seal-amendment"),
+        talk_since("seal-amendment").say(Terminate, "provider", **above),
+        "hirer",
+        "wrong_party",
+        "working",
+    )
+
+
+def _disputed_after_an_end() -> tuple[Talk, list[dict[str, Any]]]:
+    """The contract is terminated, and that is disputed."""
+    talk, sealed = talk_since("seal-amendment"), _sealed()
+    ended = talk.say(Terminate, "hirer", contract=sealed, cause="key_compromised", evidence=())
+    asks = {"contract": sealed, "about": ended.digest, "claim": "No key is.", "evidence": ()}
+    dispute = talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400))
+    return talk, [*since_start("seal-amendment"), as_json(ended), as_json(dispute)]
+
+
+def _accepted_change(talk: Talk, document: Any) -> tuple[list[VerifiedMessage], dict[str, Any]]:
+    """The hirer offers it and the provider accepts; with the document that both have signed."""
+    offer = talk.say(Offer, "hirer", document=document, valid_until=shift(talk.now, 3600))
+    both = countersigned(document, PROVIDER, talk)
+    digest = digest_of(to_builtins(document))
+    accepted = talk.say(Acceptance, "provider", offer=offer.digest, document=digest, contract_proof=both["proof"][1])
+    place = LedgerPlace(log=HIRER.did, index=6, leaf=leaf_digest(contract_leaf(both)))
+    return [offer, accepted], {
+        "offer": offer.digest,
+        "document": digest,
+        "acceptance": accepted.digest,
+        "ledger": place,
+    }
+
+
+def _released_after_an_end() -> Vector:
+    """An end that a dispute took up again is none for the seal of a release."""
+    talk, before = _disputed_after_an_end()
+    said, sealing = _accepted_change(talk, release(talk, "hirer", _sealed(), _in_force()))
+    return journal(
+        "release-in-a-dispute-after-an-end",
+        "a Seal of a release by who knows of the Terminate that is disputed counts",
+        [*before, *map(as_json, said)],
+        as_json(talk.say(Seal, "hirer", **sealing)),
+        "provider",
+        outcome="applies",
+        state="closing",
+        basis="release",
+    )
+
+
+def _ended_in_a_dispute() -> Iterator[Vector]:
+    """In a dispute an amendment is at its end, and a release is not."""
+    sealed = _sealed()
+    for name, says, expected, made in (
+        (
+            "amendment-ended-in-a-dispute",
+            "an acceptance of an amendment answered by `ended`, since no seal of one counts in a dispute",
+            {"outcome": "applies"},
+            amendment,
+        ),
+        (
+            "release-ended-in-a-dispute",
+            "an acceptance of a release answered by `ended`, although it may be sealed in a dispute",
+            {"code": "wrong_state"},
+            release,
+        ),
+    ):
+        talk = talk_since("seal-amendment")
+        document = (
+            made(talk, "hirer", sealed, amends=_in_force())
+            if made is amendment
+            else made(talk, "hirer", sealed, _in_force())
+        )
+        said, sealing = _accepted_change(talk, document)
+        asks = {"contract": sealed, "about": sealed, "claim": "More is owed.", "evidence": ()}
+        dispute = talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400))
+        before = [*since_start("seal-amendment"), *map(as_json, said), as_json(dispute)]
+        ended = talk.say(Withdraw, "hirer", reason="ended", offer=sealing["offer"])
+        yield journal(name, says, before, as_json(ended), "provider", state="disputed", **expected)
 
 
 def _in_force() -> str:

@@ -210,6 +210,35 @@ def test_sc_54_a_seal_is_not_held_back_until_it_is_known_what_it_is_worth(
         assert after.in_force == before.in_force
 
 
+def test_what_crossed_something_else_is_held_to_what_its_sender_knew() -> None:
+    """HIRE-LAN-02, HIRE-LAN-03, HIRE-LAN-10: of another offer it is void, of the one on the table it is judged."""
+    playbook = at("working", "accepted-by-provider")
+    hirer, provider = playbook.hirer, playbook.provider
+    known = provider.party.engagement.tabled
+    assert known is not None
+    regret, answer = hirer.forge(withdraw("changed")), hirer.forge(acceptance())
+    stray = hirer.forge(withdraw("changed", offer=ARTIFACT))
+    with playbook.held():
+        provider >> breach()
+        playbook.refused("wrong_state", lambda: provider.party.take(regret))
+        playbook.refused("wrong_state", lambda: provider.party.take(answer))
+        assert provider.party.take(stray) == "void"
+    assert provider.party.engagement.tabled == known
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_end_that_a_dispute_took_up_is_none_for_a_release(role: str) -> None:
+    """HIRE-LAN-04: both know of the review, and the release that ends the dispute over it is sealed all the same."""
+    playbook = Playbook("closing")
+    side, other = playbook.side(role), playbook.side(OTHER[role])
+    other >> dispute()
+    side >> release()
+    other >> acceptance()
+    side >> seal()
+    playbook.agree("closing")
+    assert basis(other.party.engagement) == "release"
+
+
 @pytest.mark.parametrize(("lane", "role", "state", "say"), OVERTAKING)
 def test_sc_54_a_seal_counts_whose_sender_had_not_seen_the_delivery(lane: str, role: str, state: str, say: Say) -> None:
     """HIRE-LAN-08: what crossed the seal, or was made before its maker knew of the acceptance, overtakes nothing."""

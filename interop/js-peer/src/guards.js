@@ -149,6 +149,8 @@ export const rules = {
     const currencies = [...inForce(state, message, engagement).map(({ terms }) => terms.price.currency), state.settlement?.currency, ...state.rulings.map(({ ruling }) => ruling.currency)];
     check(currencies.includes(message.settlement.currency), 'terms_mismatch', 'currency of what is owed');
     if (state.main !== 'closing') {
+      const waits = state.main === 'delivered' || (state.review !== undefined && !engagement.knows(message, state.review));
+      check(waits, 'wrong_state', 'no delivery waits for its review');
       check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
       return { closings: { [message.role]: ref.digest } };
     }
@@ -186,10 +188,8 @@ export const rules = {
 
   Ruling(state, message, engagement, { ref }) {
     const known = (/** @type {Ref} */ one) => engagement.knows(message, one);
-    const after = state.main === 'closing' && state.endings.some(known);
-    const decided = state.endings.filter((/** @type {any} */ end) => end.basis === 'ruling' || end.basis === 'release');
-    if (after) check(state.disputes.length > 0 && !decided.some(known) && !state.closings[message.role], 'wrong_state', 'no dispute waits for a ruling');
-    checkRuling(state, message);
+    const after = state.main === 'closing' && (state.disputes.length === 0 || state.endings.some(known));
+    checkRuling(state, message, engagement, after);
     const rulings = [...state.rulings, { ...ref, ruling: message.ruling }];
     if (state.main !== 'closing') return { undisputed: [ref], rulings, closings: {} };
     return state.undisputed?.some(known) ? { undisputed: [...state.undisputed, ref], rulings } : 'void';
@@ -199,9 +199,9 @@ export const rules = {
 /** By type, for documents that change a contract; the lane moves by the table. @type {Record<string, Rule>} */
 export const laneRules = {
   Offer(state, message, engagement, { ref }) {
-    if (message.role === 'provider' && state.tabled.hirer && !engagement.knows(message, state.tabled.hirer)) return 'void';
     const { live } = state;
-    if (live && engagement.knows(message, live.ref)) check(message.inReplyTo === live.digest, 'stale_offer', 'inReplyTo');
+    const knowing = engagement.earlier(message) === undefined || (live && engagement.knows(message, live.ref));
+    if (knowing) check(message.inReplyTo === live?.digest, 'stale_offer', 'inReplyTo');
     const { document } = message;
     check(document.type !== 'Contract', 'terms_mismatch', 'a second contract');
     checkPlace(state, message, engagement);
@@ -242,7 +242,7 @@ export const laneRules = {
     const { live } = state;
     if (message.offer !== live.digest) return passedBy(state, was);
     if (state.accepted && engagement.knows(message, state.accepted)) {
-      const ended = message.reason === 'ended' && (state.main === 'closing' || state.main === 'disputed' || state.main === 'closed');
+      const ended = message.reason === 'ended' && (['closing', 'closed'].includes(was.main) || (was.main === 'disputed' && live.document.type !== 'Release'));
       const passed = message.reason === 'overtaken' && state.accepted.overtaken;
       check(NOT_ITS_FAULT.includes(message.reason) || ended || passed, 'wrong_state', 'reason');
     }
@@ -268,8 +268,8 @@ function checkCause(state, message) {
   if (cause === 'unable') check(role === 'provider', 'wrong_party', cause);
   if (cause === 'late_seal') check(role !== state.offerer, 'wrong_party', cause);
   if (cause === 'parent') {
-    check(state.document.parent !== undefined, 'terms_mismatch', cause);
     check(role === 'hirer', 'wrong_party', cause);
+    check(state.document.parent !== undefined, 'terms_mismatch', cause);
   }
   if (cause === 'convenience') check(terms.termination.convenience !== 'none', 'terms_mismatch', cause);
   if (cause === 'no_ruling') throw new HireError('wrong_state', cause);
@@ -295,9 +295,15 @@ const clausesOf = (terms) => ['grants', 'prohibitions', 'obligations']
   .concat(Object.keys(terms));
 
 const RULING = new Set(['@context', 'id', 'type', 'contract', 'dispute', 'outcome', 'amount', 'currency', 'reasons', 'proof']);
-/** What can be said of a ruling without its arbiter's document. @param {State} state @param {any} message */
-export function checkRuling(state, message) {
+/**
+ * What can be said of a ruling without its arbiter's document; `after` the dispute ended, whether one may still come (HIRE-LIF-33).
+ * @param {State} state @param {any} message @param {Engagement} engagement @param {boolean} after
+ */
+export function checkRuling(state, message, engagement, after) {
   const { ruling } = message;
+  const decided = state.endings.filter((/** @type {any} */ end) => end.basis === 'ruling' || end.basis === 'release');
+  const open = state.disputes.length > 0 && !state.closings[message.role] && !decided.some((/** @type {Ref} */ one) => engagement.knows(message, one));
+  check(!after || open, 'wrong_state', 'no dispute waits for a ruling');
   const strange = Object.keys(ruling).find((name) => !RULING.has(name));
   check(strange === undefined, 'unknown_term', strange, `/ruling/${strange}`);
   check(ruling.contract === state.contract, 'conflicting_contract', 'contract of the ruling');

@@ -158,16 +158,18 @@ export class Engagement {
     const { state } = this;
     const earlier = this.earlier(message);
     const was = earlier ?? state;
-    if (message.type === 'Offer' && state.release && !this.knows(message, state.release)) return { outcome: 'void', state }; // HIRE-LAN-05
+    const passed = () => /** @type {const} */ (over(state) ? 'late' : 'void');
+    const inLane = under(state) && LANE.has(message.type);
+    if (message.type === 'Offer' && offersTooLate(state, message, this)) return { outcome: passed(), state };
     const row = rowOf(state, message, this, was);
     if (row) {
       const found = guarded(this, state, message, row, { ref, bytes, was });
-      return found === 'void' ? { outcome: 'void', state: noted(this, state, message, ref, was) } : { outcome: 'applies', state: found };
+      return found === 'void' ? { outcome: passed(), state: noted(this, state, message, ref, was) } : { outcome: 'applies', state: found };
     }
-    if (!earlier || !rowOf(earlier, message, this)) throw refusal(state, message);
-    if (message.type === 'Ruling') checkRuling(state, message);
+    if (!earlier || !(inLane ? isVoid(state, message, was) : hadRow(earlier, message, this))) throw refusal(state, message);
+    if (message.type === 'Ruling') checkRuling(state, message, this, was.main === 'closing');
     if (message.type === 'Review') checkReviewed(state, message, this);
-    return { outcome: over(state) ? 'late' : 'void', state: noted(this, state, message, ref, was) };
+    return { outcome: passed(), state: noted(this, state, message, ref, was) };
   }
 
   /** @param {any} message @param {ReturnType<Engagement['judge']>} judged */
@@ -212,14 +214,29 @@ export class Engagement {
   }
 }
 
+/**
+ * Whether the state that its sender was in had a row for a move, of what it could know itself: one dispute there is, and `no_ruling` ends it and nothing else
+ * (HIRE-CHN-09).
+ * @param {State} earlier @param {any} message @param {Engagement} engagement
+ */
+function hadRow(earlier, message, engagement) {
+  const { type, cause } = message;
+  const disputes = [...earlier.disputes, ...engagement.state.disputes];
+  if (type === 'Dispute' && disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return false;
+  if (type === 'Terminate' && (cause === 'no_ruling') !== (earlier.main === 'disputed')) return false;
+  return rowOf(earlier, message, engagement) !== undefined;
+}
+
 /** @param {Engagement} engagement @param {State} state @param {any} message @param {Ref} ref */
 function movedOn(engagement, state, message, ref) {
   const row = rowOf(state, message, engagement);
-  if (!row) return state;
+  if (!row || !hadRow(state, message, engagement)) return state;
   try {
     const found = guarded(engagement, state, message, row, { ref, bytes: 0, was: state });
     return found === 'void' ? state : found;
-  } catch { return state; }
+  } catch { // whatever it says, the tables have it
+    return under(state) && LANE.has(message.type) ? { ...state, lane: row.next } : { ...state, main: row.next };
+  }
 }
 
 /** What a move without any row is told. @param {State} state @param {any} message */
@@ -254,17 +271,14 @@ function rowOf(state, message, engagement, was = state) {
   const lane = under(state) && LANE.has(message.type);
   const found = rowsOf(state, message.type, message.role).filter((row) => ofCase(state, message, row, engagement));
   if (!lane || found.length === 0) return found[0];
-  return laneOpen(state, message, engagement, was) ? found[0] : undefined;
+  return laneOpen(state, message, was) ? found[0] : undefined;
 }
 
 /** @param {State} state @param {any} message @param {any} row @param {Engagement} engagement */
 function ofCase(state, message, row, engagement) {
   if (row.case === 'final') return message.verdict !== 'rework';
   if (row.case === 'rework') return message.verdict === 'rework';
-  if (row.case === 'silence') {
-    if (message.basis !== 'silence') return false;
-    return state.main === 'delivered' || (state.review !== undefined && !engagement.knows(message, state.review));
-  }
+  if (row.case === 'silence') return message.basis === 'silence';
   if (row.case === 'first') return !state.closings[other(message.role)];
   if (row.case === 'last') return Boolean(state.closings[other(message.role)]);
   return true;
@@ -278,15 +292,22 @@ function rowsOf(state, type, role) {
   return rows.filter((/** @type {any} */ row) => row.type === type && row.states.includes(place) && row.roles.includes(role));
 }
 
-/** Whether the state in which its sender was leaves room for a move of the lane. @param {State} state @param {any} message @param {Engagement} engagement @param {State} was */
-function laneOpen(state, message, engagement, was) {
+/** Whether an offer comes too late for what its sender had not seen: a release (HIRE-LAN-05), or a provider's the hirer's (HIRE-LAN-02). @param {State} state @param {any} message @param {Engagement} engagement */
+function offersTooLate({ release, tabled }, message, engagement) {
+  return [release, message.role === 'provider' ? tabled.hirer : undefined].some((one) => one && !engagement.knows(message, one));
+}
+
+/** Whether a move about documents that crossed another and has no row is void (HIRE-LAN-10). @param {State} state @param {any} message @param {State} was where its sender was */
+function isVoid(state, message, was) {
+  if (message.type === 'Seal' || (message.type !== 'Offer' && state.live !== undefined && message.offer === state.live.digest)) return false;
+  return rowsOf(state, message.type, message.role).length === 0 || laneOpen(state, message, was);
+}
+
+/** Whether the state in which its sender was leaves room for a move of the lane. @param {State} state @param {any} message @param {State} was */
+function laneOpen(state, message, was) {
   if (message.type === 'Withdraw') return true;
   const document = message.type === 'Offer' ? message.document : state.live?.document;
   const release = document?.type === 'Release';
-  if (message.type === 'Seal') {
-    const ends = release ? state.endings : [...state.endings, ...state.disputes];
-    return !ends.some((/** @type {Ref} */ end) => engagement.knows(message, end));
-  }
   if (was.main === 'closing' || was.main === 'closed') return false;
   return was.main !== 'disputed' || release;
 }

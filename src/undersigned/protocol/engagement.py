@@ -119,6 +119,10 @@ class Tabled(Struct, frozen=True, gc=False, kw_only=True):
     overtaken: Mark | None = None
     """The first `Delivery` or `Review` by a side that knew of the acceptance: who knows of that seals no more."""
 
+    def offered(self) -> Mark:
+        """Its offer, and whose it is."""
+        return Mark(self.owner, self.sequence, self.digest)
+
 
 class Mark(Struct, frozen=True, gc=False):
     """A move that what is recorded later is compared with: whose, and in which place of its chain."""
@@ -224,7 +228,8 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     """The hirer's sequence of its last `Offer` in the lane."""
     offered_bytes: tuple[int, int] = (0, 0)
     """Bytes of the offers in the lane so far: of the hirer, and of the provider."""
-    released: bool = False
+    released: Mark | None = None
+    """The seal of the release."""
     children: tuple[Child, ...] = ()
     """What the provider hired under it, on the provider's side; the hirer does not know of them."""
     suspended_until: Instant | None = None

@@ -22,7 +22,7 @@ from undersigned.protocol.engagement import Child, Contract, Engagement, Pause
 from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.facts import FACTS_OF, Changes, void_facts
 from undersigned.protocol.guards import GUARDS
-from undersigned.protocol.lane import lane_facts, lane_legal, lane_row, overtaken
+from undersigned.protocol.lane import lane_facts, lane_legal, lane_row, overtaken, unreleased
 from undersigned.protocol.peer_view import PeerView, allows, goes_on, step_of
 from undersigned.protocol.states import (
     CASES,
@@ -246,11 +246,10 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
         named = _case_of(message, engagement) if kind in ("Review", "Closing") else ""
         row = ROWS.get((engagement.state, kind, message.role, named))
     _limits(engagement, move, nothing=row is None)
-    if row is not None and crossed and not in_lane and _too_soon(case):
-        row = None
-    if row is None:
+    too_soon = row is not None and crossed and not in_lane and _too_soon(case)
+    if row is None or too_soon:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
-        if in_lane or (view is not None and allows(view, step_of(message, lane=None))):
+        if in_lane or too_soon or (view is not None and not _again(case) and allows(view, step_of(message, lane=None))):
             if check := _STATED.get(message.type):
                 # It counts for what is owed, whatever it moves.
                 GUARDS["rules_after_all" if message.type == "Ruling" and state == "closing" else check](case)
@@ -266,17 +265,25 @@ def _too_soon(case: Case) -> bool:
     contract = case.engagement.contract
     if contract is None:
         return False
+    unseen = bool(contract.disputes) and not knows(case, contract.disputes)
+    unended = bool(contract.disputes) and not knows(case, contract.resolved)
     match case.move.message.type:
         case "Dispute":
-            return bool(contract.disputes) or contract.released
+            return unseen or unreleased(case)
         case "Terminate":
-            return case.engagement.state == "disputed" and not knows(case, contract.disputes)
+            return case.engagement.state == "disputed" and unseen
         case "Closing":
-            return bool(contract.disputes) and not knows(case, contract.resolved)
+            return unended
         case "Ruling":
-            return case.engagement.state == "closing" and not knows(case, contract.resolved)
+            return case.engagement.state == "closing" and unended
         case _:
             return False
+
+
+def _again(case: Case) -> bool:
+    """Whether it is a dispute by who knows of one."""
+    contract = case.engagement.contract
+    return contract is not None and case.move.message.type == "Dispute" and knows(case, contract.disputes)
 
 
 def _case_of(message: Message, engagement: Engagement) -> str:

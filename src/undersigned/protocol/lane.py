@@ -29,6 +29,7 @@ __all__ = [
     "overtaken",
     "seals_document",
     "tables_document",
+    "unreleased",
     "withdraws_document",
 ]
 
@@ -39,8 +40,11 @@ OVERTAKING: Final = frozenset({"Delivery", "Review"})
 
 
 def may_change(state: str, kind: str) -> bool:
-    """Whether a document of this kind may be offered, accepted or sealed in this state of its contract (rule L4)."""
-    return state in PERFORMED or (state == "disputed" and kind == "Release")
+    """Whether a document of this kind may be offered, accepted or sealed in this state of its contract (rule L4).
+
+    Also of a state before the seal, in which a sender that has not got the seal yet knows of no end of it.
+    """
+    return state not in ("closing", "closed") and (state != "disputed" or kind == "Release")
 
 
 def lane_row(case: Case) -> Row | None:
@@ -56,11 +60,11 @@ def lane_row(case: Case) -> Row | None:
         # L1: the hirer's offer stands, so a provider that had not seen it was too late with its own.
         if role == PROVIDER and not case.mine and case.seen < contract_of(case).hirer_offer:
             return None
-        if case.crossed and contract_of(case).released:
+        if unreleased(case):
             return None  # nothing more is agreed on once both let each other go
         if row is not None or case.crossed:
             return row
-    elif tabled is not None and cast(Any, message).offer == tabled.digest and not _accepted_already(case, tabled):
+    elif tabled is not None and cast(Any, message).offer == tabled.digest:
         if row is not None:
             return row
     elif case.crossed and not isinstance(message, Seal):
@@ -68,8 +72,10 @@ def lane_row(case: Case) -> Row | None:
     raise _refused(case, row)
 
 
-def _accepted_already(case: Case, tabled: Tabled) -> bool:
-    return isinstance(case.move.message, Acceptance) and tabled.acceptance is not None
+def unreleased(case: Case) -> bool:
+    """Whether there is a release that the sender had not seen."""
+    released = contract_of(case).released
+    return released is not None and not knows(case, (released,))
 
 
 def _refused(case: Case, row: Row | None) -> Refused:
@@ -127,7 +133,7 @@ def tables_document(case: Case) -> None:
     _while_possible(case, document.type)
     live = tabled.digest if tabled is not None else None
     # What crossed an offer or withdrawal of ours answers what its sender knew of.
-    if not case.crossed:
+    if not case.crossed or (tabled is not None and knows(case, (tabled.offered(),))):
         expect(move.in_reply_to == live, "stale_offer", "the live offer answered", live, move.in_reply_to)
     if case.mine and move.valid_until < case.at:
         raise Refused("offer_expired", f"an offer that ended at {move.valid_until}, made at {case.at}")
@@ -143,8 +149,8 @@ def tables_document(case: Case) -> None:
 def accepts_document(case: Case) -> None:
     """An acceptance is of exactly one offer and one document (rules N2 and N9)."""
     tabled, move = _tabled(case), cast(Acceptance, case.move.message)
-    expect(move.document == tabled.document, "terms_mismatch", "its document", tabled.document, move.document)
     _while_possible(case, tabled.kind)
+    expect(move.document == tabled.document, "terms_mismatch", "its document", tabled.document, move.document)
 
 
 def seals_document(case: Case) -> None:
@@ -153,9 +159,9 @@ def seals_document(case: Case) -> None:
     Nor has it seen what was delivered or reviewed since: else it would wait until it knows what its seal is worth.
     """
     tabled, move = _tabled(case), cast(Seal, case.move.message)
+    _while_possible(case, tabled.kind)
     expect(move.document == tabled.document, "terms_mismatch", "document sealed", tabled.document, move.document)
     expect(move.acceptance == tabled.acceptance, "terms_mismatch", "acceptance", tabled.acceptance, move.acceptance)
-    _while_possible(case, tabled.kind)
     if case.mine and tabled.accepted_late:
         raise Refused("offer_expired", f"the acceptance came after {tabled.valid_until}; legal here: Withdraw")
     if tabled.overtaken is not None and knows(case, (tabled.overtaken,)):
@@ -166,7 +172,7 @@ def seals_document(case: Case) -> None:
 def withdraws_document(case: Case) -> None:
     """After an acceptance only what the offerer cannot help is a reason; what crossed it needed none."""
     tabled, move = _tabled(case), cast(Withdraw, case.move.message)
-    if tabled.acceptance is None or case.crossed:
+    if tabled.agreed is None or not knows(case, (tabled.agreed,)):
         return
     allowed: list[str] = [*ANSWERS]
     if tabled.overtaken is not None:
@@ -270,11 +276,11 @@ def _sealed(case: Case, tabled: Tabled) -> dict[str, Any]:
 
 def _released(case: Case, contract: Contract, tabled: Tabled) -> dict[str, Any]:
     message, engagement = case.move.message, case.engagement
-    ending = Ending(basis="release", role=message.role, move=case.move.digest, detail=tabled.document)
     mark = Mark(message.role, message.sequence, case.move.digest)
+    ending = Ending(basis="release", role=message.role, move=case.move.digest, detail=tabled.document)
     changed = replace(
         contract,
-        released=True,
+        released=mark,
         owed_in=(*contract.owed_in, *filter(None, (tabled.currency,))),
         endings=(*contract.endings, ending),
         resolved=(*contract.resolved, mark) if contract.disputes else contract.resolved,

@@ -119,9 +119,9 @@ def closes_by_silence(case: Case) -> None:
     contract = contract_of(case)
     _expect_in_force(case, move.contract)
     _expect_currency(case, move)
-    expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
     if engagement.state != "delivered" and (case.mine or case.seen >= contract.review_sequence):
-        raise Refused("wrong_state", f"closing by silence in {engagement.state}, after the Review was seen")
+        raise Refused("wrong_state", f"closing by silence in {engagement.state}; no delivery waits for its review")
+    expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
     ends = review_ends(engagement)
     if case.mine and ends is not None and case.at <= ends:
         raise Refused("wrong_state", f"closing by silence at {case.at}; the hirer may review until {ends}")

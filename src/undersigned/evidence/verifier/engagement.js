@@ -94,9 +94,9 @@ async function judge(the, view) {
   } else if (was.talks && WEIGHED.includes(content.type)) {
     expect(was.talks.used + move.raw.length <= was.talks.bytes, "too_large", "a shorter negotiation");
   }
-  if (row && !inLane && isTooSoon(the)) row = undefined;
-  if (!row) {
-    if (inLane || (view && next(view, stepOf(content, null)) !== undefined)) {
+  const tooSoon = row && !inLane && isTooSoon(the);
+  if (!row || tooSoon) {
+    if (inLane || tooSoon || (view && !isAgain(the) && next(view, stepOf(content, null)) !== undefined)) {
       if (content.type === "Ruling") GUARDS[the.state === "closing" ? "rules_after_all" : "rules_on_dispute"](the);
       if (content.type === "Review") GUARDS.reviews_delivery(the);
       return undefined;
@@ -121,12 +121,19 @@ function rowIn(state, content, contract) {
 
 function isTooSoon({ was: { contract, state }, content, crossed, seen }) {
   if (!contract || !crossed) return false;
-  if (content.type === "Dispute") return contract.disputes.length > 0 || contract.released;
-  if (content.type === "Terminate") return state === "disputed" && !knows(content, seen, contract.disputes);
-  if (content.type === "Closing") return contract.disputes.length > 0 && !knows(content, seen, contract.resolved);
-  if (content.type === "Ruling") return state === "closing" && !knows(content, seen, contract.resolved);
-  return false;
+  const unseen = contract.disputes.length > 0 && !knows(content, seen, contract.disputes);
+  const unended = contract.disputes.length > 0 && !knows(content, seen, contract.resolved);
+  if (content.type === "Dispute") return unseen || unreleased(content, seen, contract);
+  if (content.type === "Terminate") return state === "disputed" && unseen;
+  if (content.type === "Closing") return unended;
+  return content.type === "Ruling" && state === "closing" && unended;
 }
+
+/** Whether it is a dispute by who knows of one. */
+const isAgain = ({ was, content, seen }) => content.type === "Dispute" && was.contract !== null && knows(content, seen, was.contract.disputes);
+
+/** Whether there is a release that the sender had not seen. */
+const unreleased = (content, seen, { released }) => released !== null && !knows(content, seen, [released]);
 
 /** What a delivery or review beside an accepted document makes of it: who knows of both seals no more (HIRE-LAN-08). */
 function overtaken(the) {
@@ -359,14 +366,14 @@ function reviewed(the) {
   expect(inForce(the).some((one) => equal(one.criteria.toSorted(), answered)), "terms_mismatch", "an answer to each criterion");
 }
 
-function mayWithdraw({ content, mine, crossed }, allowed, acceptedLate) {
-  if (crossed) return;
+function mayWithdraw({ content, mine }, allowed, acceptedLate) {
   expect(allowed.includes(content.reason), "wrong_state", `one of ${allowed.join(", ")}; came ${content.reason}`);
   expect(!mine || content.reason !== "offer_expired" || acceptedLate, "wrong_state", "a reason that is true: the acceptance came in time");
 }
 
 const ANSWERS = ["offer_expired", "revoked", "status_unavailable"];
-const mayChange = (state, kind) => PERFORMED.includes(state) || (state === "disputed" && kind === "Release");
+/** Also of a state before the seal: who was in it knew of no end of the contract. */
+const mayChange = (state, kind) => !["closing", "closed"].includes(state) && (state !== "disputed" || kind === "Release");
 const whilePossible = ({ state }, kind) => expect(mayChange(state, kind), "wrong_state", `a ${kind} while the contract can be changed; it is ${state}`);
 
 const GUARDS = {
@@ -430,7 +437,7 @@ const GUARDS = {
   answers_acceptance(the) {
     const { was, content, crossed } = the;
     expect(crossed || content.offer === was.offer.digest, "stale_offer", `the offer ${was.offer.digest}`);
-    mayWithdraw(the, ANSWERS, was.acceptedLate);
+    if (!the.crossed) mayWithdraw(the, ANSWERS, was.acceptedLate);
   },
   names_contract: named,
   starts_as_contracted(the) {
@@ -462,9 +469,9 @@ const GUARDS = {
     const { was, content, mine, seen, at } = the;
     expectInForce(the);
     expectCurrency(the);
-    expect(content.delivery === was.contract.delivery, "terms_mismatch", `the delivery ${was.contract.delivery}`);
     const unseen = was.state === "delivered" || (!mine && seen < was.contract.reviewSequence);
-    expect(unseen, "wrong_state", "no closing by silence after the review was seen");
+    expect(unseen, "wrong_state", "a delivery that waits for its review");
+    expect(content.delivery === was.contract.delivery, "terms_mismatch", `the delivery ${was.contract.delivery}`);
     const ends = was.state === "delivered" ? shift(was.since, durationSeconds(was.offer.terms.terms.deadlines.review)) : null;
     expect(!mine || ends === null || at > ends, "wrong_state", `a review by ${ends}`);
   },
@@ -540,27 +547,28 @@ const GUARDS = {
     const { was, content, mine, crossed, at } = the;
     const { contract, tabled } = was;
     whilePossible(the, content.document.type);
-    expect(crossed || content.inReplyTo === tabled?.digest, "stale_offer", "an answer to the live offer");
+    const knowing = !crossed || (tabled && knows(content, the.seen, [{ role: tabled.owner, sequence: tabled.sequence }]));
+    expect(!knowing || content.inReplyTo === tabled?.digest, "stale_offer", "an answer to the live offer");
     expect(!mine || content.validUntil >= at, "offer_expired", "an offer that still stands when it is made");
     await checkOffered(the, { contract: contract.digest, inForce: contract.inForce });
     const terms = essentials(content.document);
     if (terms && mine && was.state === "delivered") expect(equal(terms.criteria, was.offer.terms.criteria), "terms_mismatch", "the criteria of the delivery");
   },
   accepts_document(the) {
-    expect(the.content.document === the.was.tabled.document, "terms_mismatch", "its document");
     whilePossible(the, the.was.tabled.kind);
+    expect(the.content.document === the.was.tabled.document, "terms_mismatch", "its document");
   },
   seals_document(the) {
     const { was, content, mine } = the;
-    expect(content.document === was.tabled.document && content.acceptance === was.tabled.acceptance, "terms_mismatch", "the document accepted");
     whilePossible(the, was.tabled.kind);
+    expect(content.document === was.tabled.document && content.acceptance === was.tabled.acceptance, "terms_mismatch", "the document accepted");
     expect(!mine || !was.tabled.acceptedLate, "offer_expired", `an acceptance by ${was.tabled.validUntil}`);
     const passed = was.tabled.overtaken && knows(content, the.seen, [was.tabled.overtaken]);
     expect(!passed, "wrong_state", "no delivery or review between the acceptance and its seal");
   },
   withdraws_document(the) {
     const { tabled } = the.was;
-    if (!tabled.acceptance) return;
+    if (!tabled.agreed || !knows(the.content, the.seen, [tabled.agreed])) return;
     const passed = tabled.overtaken ? ["overtaken"] : [];
     const ended = mayChange(the.state, tabled.kind) ? [] : ["ended"];
     mayWithdraw(the, [...ANSWERS, ...passed, ...ended], tabled.acceptedLate);
@@ -603,7 +611,7 @@ const FACTS = {
   Seal: ({ was, mine, at }) => ({
     contract: {
       ...{ digest: was.offer.document, inForce: was.offer.document, round: 1, progress: 0, reviewSequence: 0, hirerOffer: 0 },
-      ...{ missed: [], closedBy: [], breaches: [], asked: [], disputes: [], resolved: [], released: false, accepted: false, rulingBy: "", owedIn: [], endings: [] },
+      ...{ missed: [], closedBy: [], breaches: [], asked: [], disputes: [], resolved: [], released: null, accepted: false, rulingBy: "", owedIn: [], endings: [] },
       lateSeal: !mine && at > shift(was.offer.validUntil, durationSeconds(was.offer.terms.terms.sealGrace)),
     },
   }),
@@ -679,9 +687,9 @@ function laneRow(the) {
   const row = LANE.get([was.lane, content.type, content.role, ""].join(" "));
   if (content.type === "Offer") {
     if (content.role === "provider" && !mine && seen < contract.hirerOffer) return undefined;
-    if (crossed && contract.released) return undefined;
+    if (unreleased(content, seen, contract)) return undefined;
     if (row || crossed) return row;
-  } else if (tabled && content.offer === tabled.digest && !(content.type === "Acceptance" && tabled.acceptance)) {
+  } else if (tabled && content.offer === tabled.digest) {
     if (row) return row;
   } else if (crossed && content.type !== "Seal") return undefined;
   throw laneRefused(was, content, row);
@@ -713,7 +721,7 @@ async function laneFacts(the, row) {
   if (content.type !== "Seal") return idle;
   if (!tabled.terms) {
     const resolved = contract.disputes.length ? [...contract.resolved, { ...mark(the), decided: true }] : contract.resolved;
-    const released = { ...idle, ...under(the, { released: true, resolved, owedIn: [...contract.owedIn, tabled.settled.currency], endings: [...contract.endings, { basis: "release", detail: tabled.settled }] }) };
+    const released = { ...idle, ...under(the, { released: mark(the), resolved, owedIn: [...contract.owedIn, tabled.settled.currency], endings: [...contract.endings, { basis: "release", detail: tabled.settled }] }) };
     return ["closing", "closed"].includes(was.state) ? released : { ...released, state: "closing", since: at, cause: move.digest };
   }
   const due = contract.round === 1 && contract.due && was.state !== "cancelling" ? tabled.terms.terms.deadlines.finish : contract.due;
