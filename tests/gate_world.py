@@ -6,7 +6,7 @@ import asyncio
 import json
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -229,3 +229,20 @@ async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
         yield str(server.make_url("/")).rstrip("/")
     finally:
         await server.close()
+
+
+@asynccontextmanager
+async def about_to_answer() -> AsyncIterator[str]:
+    """A server that says without end that it is about to answer."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(OSError):
+            while True:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 20)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

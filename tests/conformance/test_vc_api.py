@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from conformance.test_vc_data_model import completed, labelled
 from control_world import Control, controlled, make_home
 from parties import Party
 from support import conformance_dir
@@ -75,21 +76,6 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Control
     file = FOUND / "contexts" / "credentials-examples-v2.jsonld"
     async with controlled(home, ControlPart(contexts={EXAMPLES: str(file)})) as control:
         yield control
-
-
-def labelled(paths: list[Path], word: str) -> list[Path]:
-    return [path for path in paths if f"-{word}" in path.name]
-
-
-def completed(path: Path, issuer: str) -> dict[str, Any]:
-    """The input with what the suite's harness puts in: the issuer where there is none, and dates."""
-    text = path.read_text().replace("PAST DATE", "2020-01-01T00:00:00Z").replace("FUTURE DATE", "2099-01-01T00:00:00Z")
-    document = json.loads(text)
-    if document.get("issuer", {}) == {}:
-        document["issuer"] = issuer
-    elif isinstance(document["issuer"], dict):
-        document["issuer"].setdefault("id", issuer)
-    return document
 
 
 @pytest.mark.parametrize("suite", ["eddsa-rdfc-2022", "eddsa-jcs-2022"])

@@ -82,14 +82,14 @@ def labelled(paths: list[Path], word: str) -> list[Path]:
     return [path for path in paths if f"-{word}" in path.name]
 
 
-def completed(path: Path) -> dict[str, Any]:
+def completed(path: Path, issuer: str = ISSUER.did) -> dict[str, Any]:
     """The input with what the suite's harness puts in: an issuer where there is none, and dates."""
     text = path.read_text().replace("PAST DATE", "2020-01-01T00:00:00Z").replace("FUTURE DATE", "2099-01-01T00:00:00Z")
     document = json.loads(text)
     if document.get("issuer", {}) == {}:
-        document["issuer"] = ISSUER.did
+        document["issuer"] = issuer
     elif isinstance(document["issuer"], dict):
-        document["issuer"].setdefault("id", ISSUER.did)
+        document["issuer"].setdefault("id", issuer)
     return document
 
 

@@ -41,7 +41,7 @@ values = st.recursive(
 )
 
 
-def _tried(step: Callable[[], T]) -> T | UndersignedError:
+def tried(step: Callable[[], T]) -> T | UndersignedError:
     """What a step gives or refuses with; any exception that is not ours fails the test."""
     try:
         return step()
@@ -52,7 +52,7 @@ def _tried(step: Callable[[], T]) -> T | UndersignedError:
 def _outcome(raw: bytes) -> SignedMessage | UndersignedError:
     """What came of the bytes, once it is known to be what the documentation says."""
     before = bytes(raw)
-    came = _tried(lambda: decode_message(raw))
+    came = tried(lambda: decode_message(raw))
     assert raw == before
     if isinstance(came, UndersignedError):
         assert isinstance(came, (FormatError, ProofError))
@@ -148,13 +148,13 @@ def _holds_only_if_the_same(changed: bytes, raw: bytes) -> None:
     if isinstance(received, UndersignedError):
         return
     proof, original = received.proof, decode_message(raw)
-    verified = _tried(lambda: verify(received, now=original.proof.created, suites=SUITES))
+    verified = tried(lambda: verify(received, now=original.proof.created, suites=SUITES))
     if isinstance(verified, UndersignedError):
         assert problem_code_told(verified) is not None
     else:
         assert verified.digest == original.digest
         assert verified.message == original.message
-    again = _tried(
+    again = tried(
         lambda: draft(received.message, proof.verification_method, SUITES[0], "Ed25519", proof.created, proof.expires)
     )
     if isinstance(again, UndersignedError):

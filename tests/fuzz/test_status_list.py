@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzz.test_decoder import tried
 from parties import NOW, Party, documents
 from undersigned.credentials import (
     MAX_LIST_BYTES,
@@ -33,14 +33,6 @@ GOOD = gzip.compress(bytes(MIN_LIST_BITS // 8), mtime=0)
 relaxed = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=40)
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner))
-
-
-def tried(step: Callable[[], T]) -> T | UndersignedError:
-    """What a step gives or refuses with; any exception that is not ours fails the test."""
-    try:
-        return step()
-    except UndersignedError as error:
-        return error
 
 
 def edited(raw: bytes, at: int, new: bytes) -> bytes:

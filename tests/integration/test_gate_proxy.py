@@ -7,7 +7,7 @@ import gc
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import structlog
 from aiohttp import ClientPayloadError, web
 from msgspec import structs
 
-from gate_world import Service, World, at_work, proxied
+from gate_world import Service, World, about_to_answer, at_work, proxied
 from integration.interrupted import Interrupted
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
@@ -413,23 +413,6 @@ async def test_an_answer_without_end_is_cut_off(world: World, signed: bool) -> N
         assert got.status == 200
         assert len(heard) <= 100_000
         assert got.content.exception() is not None, "who reads it is told"
-
-
-@asynccontextmanager
-async def about_to_answer() -> AsyncIterator[str]:
-    """A server that says without end that it is about to answer."""
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        with suppress(OSError):
-            while True:
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 20)
-                await writer.drain()
-                await asyncio.sleep(0.01)
-
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_a_service_that_is_about_to_answer_for_ever_is_given_up(world: World) -> None:

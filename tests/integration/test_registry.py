@@ -16,10 +16,9 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from integration.commands import UNDERSIGNED, running
-from integration.hires import free_ports
+from integration.hires import Hands, free_ports
 from parties import Party
 from undersigned.daemon import RegistryServer
-from undersigned.encoding import Instant, shift
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import Gatherer, GathererLimits, Home, RegistryKeeper, SystemClock, create_home
 from unit.cli.running import run
@@ -40,16 +39,6 @@ entity = "{UNION}"
 action = "issue"
 resource = "sbom"
 """
-
-
-class HandTime:
-    """The time of this machine, some seconds on."""
-
-    def __init__(self) -> None:
-        self.on = 0
-
-    def now(self) -> Instant:
-        return shift(SystemClock().now(), self.on)
 
 
 def asking(folder: Path, url: str, *, authorities: tuple[str, ...] = (GUILD, UNION), more: str = "") -> Home:
@@ -79,7 +68,7 @@ def file(tmp_path: Path) -> Path:
 
 async def test_a_registry_over_a_file_is_asked_and_kept_for_its_time(tmp_path: Path, file: Path) -> None:
     """HIRE-REG-03, HIRE-REG-04, HIRE-REG-06."""
-    clock = HandTime()
+    clock = Hands()
     server = RegistryServer(file, now=clock.now)
     await server.start()
     home = asking(tmp_path / "acme", server.url)
@@ -94,7 +83,7 @@ async def test_a_registry_over_a_file_is_asked_and_kept_for_its_time(tmp_path: P
         assert {failure.code for failure in word.failures} == {"registry_unavailable"}
         await server.stop()
         assert (await registries.word(ISSUER, "EndorsementCredential", "sbom")).edges == word.edges
-        clock.on = 301
+        clock.ahead = 301
         later = await registries.word(ISSUER, "EndorsementCredential", "sbom")
         assert (later.edges, later.answers, len(later.failures)) == ((), (), 2)
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from integration.hires import REPORT, two_homes
+from integration.hires import REPORT, Hands, two_homes
 from parties import Party
 from undersigned.daemon import Peer, RegistryServer
-from undersigned.encoding import Instant, shift
 from undersigned.errors import PolicyError
-from undersigned.runtime import Home, SystemClock
+from undersigned.runtime import Home
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
 
@@ -35,16 +34,6 @@ def believing_the_guild(home: Home, url: str) -> Home:
     return Home(home.path)
 
 
-class Later:
-    """The time of this machine, some seconds on."""
-
-    def __init__(self) -> None:
-        self.on = 0
-
-    def now(self) -> Instant:
-        return shift(SystemClock().now(), self.on)
-
-
 async def hire(acme: Peer, globex: Peer) -> str | None:
     try:
         result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
@@ -55,7 +44,7 @@ async def hire(acme: Peer, globex: Peer) -> str | None:
 
 async def test_whom_a_registry_entitles_is_hired(tmp_path: Path) -> None:
     """HIRE-REG-03, HIRE-REG-04. As long as the registry says so: once it is away, its answers end with their time."""
-    clock, file = Later(), tmp_path / "registry.toml"
+    clock, file = Hands(), tmp_path / "registry.toml"
     file.write_text(statement("did:web:somebody.example"))
     acme_home, globex_home = await two_homes(tmp_path)
     server = RegistryServer(file, now=clock.now)
@@ -66,7 +55,7 @@ async def test_whom_a_registry_entitles_is_hired(tmp_path: Path) -> None:
             assert acme.organisation is not None
             assert await hire(acme, globex) is None, "the guild has not authorised Acme's organisation"
             file.write_text(statement(acme.organisation.id))
-            clock.on += 301
+            clock.ahead += 301
             assert await hire(acme, globex) is not None
             rows = [
                 row.raw for one in await globex.ledger.summaries() for row in await globex.ledger.rows(one.engagement)
@@ -74,7 +63,7 @@ async def test_whom_a_registry_entitles_is_hired(tmp_path: Path) -> None:
             assert any(b'"authority"' in raw and GUILD.encode() in raw for raw in rows), "the decision names the edge"
             await server.stop()
             assert await hire(acme, globex) is not None, "what it said counts for its time"
-            clock.on += 301
+            clock.ahead += 301
             assert await hire(acme, globex) is None, "there is no answer, and that is no"
     finally:
         await server.stop()

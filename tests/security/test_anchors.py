@@ -17,9 +17,11 @@ from parties import Party
 from undersigned.did import DidDocument
 from undersigned.encoding import JsonObject, canonicalize, digest_of
 from undersigned.errors import ConfigurationError
-from undersigned.runtime import Home, SystemClock, load_anchors, sign_record
+from undersigned.runtime import Home, SystemClock, sign_record
 from undersigned.trust import Anchor, Anchors, adoption, anchor_record, anchor_set, record_config
 from unit.cli.running import Ran, files, run
+from unit.cli.test_trust import anchors as believed
+from unit.cli.test_trust import trust, written
 from unit.runtime.sites import site
 
 NOW = SystemClock().now()
@@ -27,14 +29,6 @@ BODY, GOOD, BAD = Party("industry-body"), Party("good"), Party("bad")
 SET_ID = "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b02"
 RECORD_ID = "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b{:02}"
 WHY = ("--evidence", "their statutes")
-
-
-def trust(home: Path, *arguments: object) -> Ran:
-    return run("trust", *arguments, "--home", home, "--json")
-
-
-def believed(home: Path) -> Anchors:
-    return load_anchors(Home(home), SystemClock().now())
 
 
 @pytest.fixture
@@ -60,11 +54,6 @@ def published(number: int, *listed: Party, issuer: str = BODY.did, method: str =
     anchors = [Anchor(issuer=one.did) for one in listed]
     document = anchor_set(id=SET_ID, issuer=issuer, number=number, published=NOW, anchors=anchors)
     return BODY.prove(document, record_config("eddsa-jcs-2022", method, NOW))
-
-
-def written(path: Path, document: JsonObject) -> Path:
-    path.write_text(json.dumps(document))
-    return path
 
 
 def record_of(document: JsonObject, number: int = 1, issuer: DidDocument = BODY.document) -> JsonObject:

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from gate_world import about_to_answer
 from integration.commands import environment
 from integration.hires import until
 from mcp_world import World, at_work
@@ -618,20 +619,9 @@ async def test_what_reached_the_server_stays_booked_when_its_question_cannot_be_
 
 async def test_a_server_that_is_about_to_answer_for_ever_is_given_up(world: World) -> None:
     """HIRE-MCP-06: reading that would take half a core until the time for an answer is over."""
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        with suppress(OSError):
-            while True:
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 20)
-                await writer.drain()
-                await asyncio.sleep(0.01)
-
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
     async with (
-        server,
-        HttpGate(world.desk, world.rules, upstream) as gate,
+        about_to_answer() as upstream,
+        HttpGate(world.desk, world.rules, f"{upstream}/mcp") as gate,
         httpx2.AsyncClient(timeout=5) as client,
     ):
         body = sent(call("git_log", repo_path=world.app, max_count=1))

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from message_examples import HIRER, NOW, PARTIES, PROVIDER, conversation, sign, verify
-from undersigned.did import document_from
+from undersigned.did import DidDocument, document_from
 from undersigned.encoding import canonicalize, multibase_encode, shift
 from undersigned.errors import UndersignedError
 from undersigned.messages import decode_message
@@ -143,6 +143,21 @@ def test_sc_26_a_number_is_a_number(value: Any) -> None:
     assert _code(canonicalize(message)) == "schema_violation"
 
 
+def _web_did(purpose: str) -> tuple[str, str, DidDocument]:
+    """A `did:web` that lists the hirer's key for this alone, and the key's name there."""
+    did = "did:web:acme.example"
+    method = f"{did}#key-1"
+    document = {
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "id": did,
+        "verificationMethod": [
+            {"id": method, "type": "Multikey", "controller": did, "publicKeyMultibase": HIRER.multikey}
+        ],
+        purpose: [method],
+    }
+    return did, method, document_from(did, {"https://acme.example/.well-known/did.json": canonicalize(document)})
+
+
 def test_sc_01_the_signer_is_the_sender() -> None:
     """SC-01: a good proof by somebody else's key (HIRE-KEY-03)."""
     message = _wire("start")
@@ -154,17 +169,8 @@ def test_sc_01_the_signer_is_the_sender() -> None:
 
 def test_sc_02_the_key_is_listed_for_what_the_type_needs() -> None:
     """SC-02: a key that may authenticate does not bind (HIRE-KEY-03)."""
-    did = "did:web:acme.example"
-    method = f"{did}#key-1"
-    document = {
-        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
-        "id": did,
-        "verificationMethod": [
-            {"id": method, "type": "Multikey", "controller": did, "publicKeyMultibase": HIRER.multikey}
-        ],
-        "authentication": [method],
-    }
-    known = {did: document_from(did, {"https://acme.example/.well-known/did.json": canonicalize(document)})}
+    did, method, published = _web_did("authentication")
+    known = {did: published}
     for name, holds in (("start", True), ("cancel", False)):
         message = {**_wire(name), "sender": did}
         purpose = message.pop("proof")["proofPurpose"]
@@ -180,17 +186,7 @@ def test_sc_02_the_key_is_listed_for_what_the_type_needs() -> None:
 
 def test_sc_11_one_key_under_two_dids_hires_nobody() -> None:
     """SC-11 (HIRE-DID-03)."""
-    did = "did:web:acme.example"
-    method = f"{did}#key-1"
-    document = {
-        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
-        "id": did,
-        "verificationMethod": [
-            {"id": method, "type": "Multikey", "controller": did, "publicKeyMultibase": HIRER.multikey}
-        ],
-        "assertionMethod": [method],
-    }
-    ours = document_from(did, {"https://acme.example/.well-known/did.json": canonicalize(document)})
+    did, _, ours = _web_did("assertionMethod")
     message = replace(conversation()["start"].message, proof=None, recipient=did)
     with pytest.raises(UndersignedError) as caught:
         verify(sign(message).raw, documents={did: ours, HIRER.did: document_from(HIRER.did, {})})

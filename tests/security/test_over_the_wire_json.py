@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from security.test_json import code_of
 from security.wire_attacker import changed, hiring_at, refused
 from security.wire_world import World
 from support import ROOT
@@ -86,11 +87,6 @@ async def test_sc_13_numbers_that_are_none(world: World, old: str, name: str) ->
         raw = hiring.next_message().raw
         for number in ("NaN", "Infinity", "-Infinity", "-0", "1e400", "-1e400"):
             await refused(hiring.line, changed(raw, old, f'"{name}":{number}'), code_of(number))
-
-
-def code_of(number: str) -> str:
-    """What only other languages know as a number makes a text that is no JSON."""
-    return "bad_json" if number[-1] in "Ny" else "number_out_of_range"
 
 
 async def test_sc_13_a_lifetime_that_is_none(world: World) -> None:

@@ -6,23 +6,18 @@ is honest, and the guild, which vouches for anybody, also for attackers.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from integration.hires import REPORT, summarise, two_homes
+from integration.hires import REPORT, linger, summarise, two_homes
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Did, Instant
 from undersigned.keys import KeyKind
 from undersigned.ledger import Blob, Row, Summary
-from undersigned.runtime import Home, Job, OfferPart, SystemClock
+from undersigned.runtime import Home, OfferPart, SystemClock
 from undersigned.testing import GUILD
-
-
-async def idle(_: Job) -> None:
-    await asyncio.Event().wait()
 
 
 class HeldClock:
@@ -70,7 +65,7 @@ class World:
         if self._homes is None:
             self._homes = await homes_in(self._folder, self._kind)
         acme, globex = self._homes
-        handlers = {"summary": summarise, "idle": idle}
+        handlers = {"summary": summarise, "idle": linger}
         self.globex = await self._open.enter_async_context(
             Peer.open(globex, clock=self.clock, handlers=handlers, ledger_url=self._ledger)
         )

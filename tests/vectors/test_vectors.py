@@ -96,6 +96,10 @@ def read(folder: Path, name: str) -> Any:
     return json.loads((folder / name).read_bytes())
 
 
+def key_of(method: str, purpose: str) -> Any:
+    return document_from(method.partition("#")[0], {}).key_for(method, purpose, now=None)
+
+
 def of_kind(*kinds: str) -> list[Any]:
     found = [folder for folder in FOLDERS if read(folder, "case.json")["kind"] in kinds]
     return [pytest.param(folder, id=str(folder.relative_to(VECTORS))) for folder in found]
@@ -219,13 +223,10 @@ def test_a_chain_of_contracts_verifies_up_to_its_root(folder: Path) -> None:
     assert isinstance(given, dict)
     parents: Any = given["parents"]
 
-    def key(method: str, purpose: str) -> Any:
-        return document_from(method.partition("#")[0], {}).key_for(method, purpose, now=None)
-
     def names() -> list[str]:
         above = read_parents(parents)
         check_parents(read_contract(given["document"]), above)  # type: ignore[arg-type]
-        verify_parents(above, keys=key)
+        verify_parents(above, keys=key_of)
         return [parent.name for parent in above]
 
     if "code" in expected:
@@ -243,15 +244,12 @@ def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
     given = decode_json((folder / "input.json").read_bytes())
     assert isinstance(given, dict)
 
-    def key(method: str, purpose: str) -> Any:
-        return document_from(method.partition("#")[0], {}).key_for(method, purpose, now=None)
-
     if "code" in expected:
         with pytest.raises(UndersignedError) as refused:
-            verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key)
+            verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key_of)
         assert refused.value.code == expected["code"]
         return
-    sealed = verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key)
+    sealed = verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key_of)
     assert (sealed.digest, sealed.offerer) == (expected["digest"], expected["offerer"])
     assert (sealed.acceptance, sealed.seal) == (expected["acceptance"], expected["seal"])
     document = read(folder, "input.json")["document"]

@@ -16,6 +16,7 @@ from undersigned.runtime import Home, SystemClock
 from undersigned.runtime.evidence import establishments
 from undersigned.trust import record_config
 from unit.cli.running import run
+from unit.cli.test_trust import trust
 
 NOW = SystemClock().now()
 BODY, ACME, GLOBEX = Party("industry-body"), Party("acme"), Party("globex")
@@ -26,10 +27,6 @@ AUTHORITY = schema_id("AttestationAuthorityCredential")
 def home(tmp_path: Path) -> Path:
     assert run("init", tmp_path / "home", "--local", "--trust", BODY.did).code == 0
     return tmp_path / "home"
-
-
-def trust(home: Path, *arguments: object):
-    return run("trust", *arguments, "--home", home, "--json")
 
 
 def document(version: int, *attesters: Party, **changes: Any) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from runtimes import Node, World, folded, messages, moves
 from undersigned.encoding import EngagementId
 from undersigned.protocol import OTHER
+from undersigned.runtime import Conversation
 from undersigned.testing import HandClock, Party
 from undersigned.testing import Say as Move
 
@@ -37,3 +39,26 @@ def forge(world: World, node: Node, engagement: EngagementId, move: Move, **memb
     party.engagement = replace(held, role=party.role, own=held.peer, peer=held.own, sent=held.got, got=held.sent)
     party.stored.update({message.digest: message for message in messages(node, engagement)})
     return party.actor.sign(move._replace(members=move.members | members).message(party), party.now).raw
+
+
+def away_twice(monkeypatch: pytest.MonkeyPatch, node: Node, what: str, move: str, error: Exception) -> list[Exception]:
+    """The service that keeps the key of `node` is away, twice, for its next `statement`, or else for its next move of
+    this type; what is left of that.
+    """
+    left, stated, say = [error, error], node.papers.stated, Conversation._say
+
+    async def states(*given: Any) -> Any:
+        if left:
+            raise left.pop()
+        return await stated(*given)
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        if said.type == move and left:
+            raise left.pop()
+        await say(self, turn, said)
+
+    if what == "statement":
+        monkeypatch.setattr(node.papers, "stated", states)
+    else:
+        monkeypatch.setattr(Conversation, "_say", says)
+    return left

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from runtimes import NOON, Office, World, facts, folded, last, offices
+from runtimes import NOON, Office, World, facts, folded, last, lingers, offices
 from support import file_size_limit
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
@@ -189,12 +189,9 @@ def test_who_is_accused_while_a_contract_runs_may_not_act_and_is_not_terminated(
 ) -> None:
     """HIRE-TRU-25, HIRE-TRU-28: both sides know that it waits; it goes on once the accusation is withdrawn."""
 
-    async def never(_: Any) -> None:
-        await asyncio.Event().wait()
-
     acme, globex = strangers
     admit(acme, grant(globex.organisation.did))
-    world = open_world(acme, globex, handler=never)
+    world = open_world(acme, globex, handler=lingers)
     conversation = world.begin()
     world.run(world.hirer.meeting.stands(conversation))
     it = Edge(digest_bytes(b"it"), BODY.did, globex.actor.did, "accusation", says="breach")
@@ -408,13 +405,10 @@ def test_what_is_learned_while_its_suspension_is_written_keeps_its_key(
 def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, strangers: tuple[Office, Office]) -> None:
     """HIRE-TRU-19, HIRE-TRU-28."""
 
-    async def never(_: object) -> None:
-        await asyncio.Event().wait()
-
     acme, globex = strangers
     edge = grant(globex.organisation.did)
     admit(acme, edge)
-    world = open_world(acme, globex, handler=never)
+    world = open_world(acme, globex, handler=lingers)
     conversation = world.begin()
     world.run(world.hirer.meeting.stands(conversation))
     with TrustStore(acme.trust) as store:
@@ -459,11 +453,8 @@ def test_what_reads_much_of_the_graph_is_worked_out_beside_the_event_loop(
 def test_an_anchor_that_is_removed_beside_a_running_peer_counts_no_more(open_world: Open, tmp_path: Path) -> None:
     """HIRE-ANC-04, HIRE-TRU-12, HIRE-TRU-19, HIRE-TRU-28: and no start in between."""
 
-    async def never(_: object) -> None:
-        await asyncio.Event().wait()
-
     acme, globex = offices(tmp_path)
-    world = open_world(acme, globex, handler=never)
+    world = open_world(acme, globex, handler=lingers)
     conversation = world.begin()
     world.run(world.hirer.meeting.stands(conversation))
     before = world.hirer.meeting.beliefs.anchors

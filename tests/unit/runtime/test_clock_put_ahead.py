@@ -4,7 +4,6 @@ the machine slept, and timers did not count that.
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,17 +11,13 @@ from msgspec.structs import replace
 from runtimes import World, offices, summarise
 from undersigned.messages import Closing, Delivery, Terminate
 from undersigned.runtime import Job
+from unit.runtime.test_presence import waits
 
 DAY = 24 * 3600
 LOOKED = 61
 """Seconds within which the clock is looked at."""
 BETWEEN = 800
 """Past these, what has no receipt is not said again for longer than that."""
-
-
-async def waits(job: Job) -> None:
-    await job.read("report")
-    await asyncio.Event().wait()
 
 
 def test_the_hirer_ends_what_is_overdue(tmp_path: Path) -> None:

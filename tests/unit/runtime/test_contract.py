@@ -32,6 +32,7 @@ from undersigned.runtime.log.logbook import logged
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Grant, Scope
 from undersigned.testing import HandClock, Party, release
+from unit.runtime.stories import away_twice
 
 Open = Callable[..., World]
 
@@ -726,39 +727,17 @@ def test_a_delivery_that_cannot_be_signed_now_is_sent_later(
 ) -> None:
     """The service that keeps the key is away for a moment: what was made was lost, and nobody paid for it."""
     made = 0
-    left = 2
 
     async def works(job: Job) -> None:
         nonlocal made
         made += 1
         await job.deliver("summary.txt", b"done", media_type="text/plain")
 
-    def away() -> None:
-        nonlocal left
-        left -= 1
-        if left >= 0:
-            raise error
-
     world = open_world(handler=works)
-    papers, say = world.provider.papers, Conversation._say
-    stated = papers.stated
-
-    async def states(*given: Any) -> Any:
-        away()
-        return await stated(*given)
-
-    async def says(self: Conversation, turn: Any, said: Any) -> None:
-        if said.type == "Delivery":
-            away()
-        await say(self, turn, said)
-
-    if what == "statement":
-        monkeypatch.setattr(papers, "stated", states)
-    else:
-        monkeypatch.setattr(Conversation, "_say", says)
+    left = away_twice(monkeypatch, world.provider, what, "Delivery", error)
     ours = world.begin()
     world.settle(60)
-    assert left < 0
+    assert not left
     assert made == 1
     assert last(world.hirer, ours.id, Delivery).outcome == "complete"
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from runtimes import FIRST_LINE, KeptLedger, Node, folded, last, messages, moves
+from runtimes import FIRST_LINE, KeptLedger, Node, folded, last, lingers, messages, moves
 from undersigned.encoding import digest_bytes, parse_duration
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Commit, Committed
@@ -244,10 +244,7 @@ async def test_a_handler_that_gives_up_what_it_waits_for_has_failed() -> None:
         await run_handler(work, job)
     assert caught.value.code == "decision_failed"
 
-    async def waits(job: Job) -> None:
-        await asyncio.Event().wait()
-
-    closing = asyncio.ensure_future(run_handler(waits, job))
+    closing = asyncio.ensure_future(run_handler(lingers, job))
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):

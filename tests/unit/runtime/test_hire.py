@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runtimes import World
+from runtimes import World, lingers
 from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, Reviewed
 from undersigned.runtime.agent.hire import Begin
@@ -407,10 +407,7 @@ def test_what_is_cancelled_while_it_begins_is_withdrawn(open_world: Open) -> Non
 def test_a_hire_that_was_cancelled_under_its_contract_says_that_it_was(open_world: Open) -> None:
     """The provider stopped as it was told, and did not fail."""
 
-    async def never(job: Job) -> None:
-        await asyncio.Event().wait()
-
-    world = open_world(handler=never)
+    world = open_world(handler=lingers)
     hire, task = hired(world)
     world.settle(5)
     assert not task.done()

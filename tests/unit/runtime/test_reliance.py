@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from runtimes import World, offices
+from runtimes import World, lingers, offices
 from undersigned.runtime import AnchorBook, open_engagements
 from undersigned.trust import Anchors, Graph, Viewpoint, losing_their_path
 
 Open = Callable[..., World]
 
 
-async def never(_: object) -> None:
-    await asyncio.Event().wait()
-
-
 def test_an_engagement_that_is_not_over_relies_on_what_its_peer_showed(open_world: Open) -> None:
     """HIRE-ANC-05."""
-    world = open_world(handler=never)
+    world = open_world(handler=lingers)
     name = world.begin().id
     (found,) = world.run(open_engagements(world.hirer.ledger, world.hirer.home))
     office = world.provider.home.configuration.organisation
@@ -44,7 +39,7 @@ def test_an_engagement_that_is_over_relies_on_nothing(open_world: Open) -> None:
 def test_what_a_policy_in_cedar_looks_for_is_relied_on_as_well(open_world: Open, folder: Path) -> None:
     """HIRE-ANC-05."""
     text = 'permit (principal, action, resource) unless { principal.hasTag("AuditCredential") };'
-    world = open_world(*offices(folder, hirer_policy=f"cedar = '{text}'"), handler=never)
+    world = open_world(*offices(folder, hirer_policy=f"cedar = '{text}'"), handler=lingers)
     world.begin()
     (found,) = world.run(open_engagements(world.hirer.ledger, world.hirer.home))
     assert found.required == ("MembershipCredential", "AuditCredential")

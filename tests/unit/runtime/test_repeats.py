@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runtimes import Node, folded, messages, moves
+from runtimes import Node, folded, lingers, messages, moves
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ScopeError
 from undersigned.messages import Closing, Progress, recorded_message
@@ -146,10 +146,7 @@ def test_what_a_job_says_too_often_is_told_in_its_time(open_world: Open) -> None
 def test_signs_of_life_that_come_too_often_are_dropped(open_world: Open) -> None:
     """HIRE-LIM-01, HIRE-LIM-04: two may come close to each other; more are read no further and told to nobody."""
 
-    async def work(job: Job) -> None:
-        await asyncio.Event().wait()
-
-    world = open_world(handler=work)
+    world = open_world(handler=lingers)
     name = world.begin().id
     world.settle(20)
     said = len(world.network.sent)

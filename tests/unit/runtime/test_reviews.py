@@ -15,6 +15,7 @@ from runtimes import REPORT, World, facts, folded, last, messages
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, PolicyError
 from undersigned.messages import Closing, Review
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Order, Reviewed, hire_order
+from unit.runtime.stories import away_twice
 
 Open = Callable[..., World]
 CRITERIA = {"whole": "nothing is missing"}
@@ -121,7 +122,7 @@ def test_one_that_cannot_be_signed_now_is_signed_later(
     """The service that keeps the key is away for a moment: silence would accept work that was found to be bad. The
     function, which may cost money, has said what it found, and is not asked again.
     """
-    world, left, asked = open_world(), 2, 0
+    world, asked = open_world(), 0
 
     async def finds_nothing(_: Reviewed) -> dict[str, bool]:
         nonlocal asked
@@ -130,32 +131,11 @@ def test_one_that_cannot_be_signed_now_is_signed_later(
             raise FormatError("bad_encoding", "it is no text")
         return {"whole": False}
 
-    def away() -> None:
-        nonlocal left
-        left -= 1
-        if left >= 0:
-            raise error
-
-    papers, say = world.hirer.papers, Conversation._say
-    stated = papers.stated
-
-    async def states(*given: Any) -> Any:
-        away()
-        return await stated(*given)
-
-    async def says(self: Conversation, turn: Any, said: Any) -> None:
-        if said.type == "Review":
-            away()
-        await say(self, turn, said)
-
-    if what == "statement":
-        monkeypatch.setattr(papers, "stated", states)
-    else:
-        monkeypatch.setattr(Conversation, "_say", says)
+    left = away_twice(monkeypatch, world.hirer, what, "Review", error)
     world.hirer.reviewers["summary"] = finds_nothing
     ours = world.begin(criteria=CRITERIA)
     world.settle(60)
-    assert left < 0
+    assert not left
     assert asked == 1
     assert reviews(world, ours.id) == ["rejected"]
     assert "away" in dict(facts(world.hirer, ours.id))["review-failed"]

@@ -403,34 +403,24 @@ def test_an_end_for_a_stolen_key_denies() -> None:
 
 
 def test_nothing_is_no_yes(hire: Hire) -> None:
-    verdict = judge(
-        digest_bytes(b"another"),
-        "sbom",
-        evidence(hire),
-        policy=Policy(),
-        own="did:web:acme.example",
-        now=hire.book.clock.now(),
-        anchors=Anchors(),
-        heard=Heard(),
-        links=(),
-        lists={},
-        inputs=INPUTS,
+    verdict, unheard = (
+        judge(
+            digest,
+            "sbom",
+            evidence(hire),
+            policy=Policy(),
+            own="did:web:acme.example",
+            now=hire.book.clock.now(),
+            anchors=Anchors(),
+            heard=Heard(),
+            links=(),
+            lists={},
+            inputs=INPUTS,
+        )
+        for digest in (digest_bytes(b"another"), DIGEST)
     )
     assert (verdict.outcome, codes(verdict)) == ("deny", {"evidence": "not_found"})
     # What the graph was not asked is no answer.
-    unheard = judge(
-        DIGEST,
-        "sbom",
-        evidence(hire),
-        policy=Policy(),
-        own="did:web:acme.example",
-        now=hire.book.clock.now(),
-        anchors=Anchors(),
-        heard=Heard(),
-        links=(),
-        lists={},
-        inputs=INPUTS,
-    )
     assert codes(unheard) == {"signer": "attester_not_trusted", "accused": "policy_denied"}
 
 
