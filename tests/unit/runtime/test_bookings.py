@@ -315,6 +315,60 @@ def test_what_was_spent_in_a_shared_file_is_counted_once(
     assert world.run(books.open_reservations("budget")) == ()
 
 
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize("prices", [("0",), ("6",), ("6", "0"), ("0", "6"), ("6", "9")])
+def test_what_was_amended_and_spent_in_a_shared_file_is_counted_once(
+    open_world: Open,
+    books: KeptLedger,
+    monkeypatch: pytest.MonkeyPatch,
+    prices: tuple[str, ...],
+    released: bool,
+    at: int,
+) -> None:
+    """HIRE-CAP-01: whatever was committed and promised before, and wherever the process was killed in between."""
+    options = {"budget": (Limit("EUR", "20"), Limit("count", "5")), "books": "kept:"}
+    world, ours = waiting(open_world, asyncio.Event(), hirer_options=options)
+    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, arbiter=ARBITER.did)), 1)
+    world.settle(1)
+    for price in prices:
+        costing(world, ours, price)
+        assert ours.offered().terms.price.amount == price
+    settle, left = books.settle, at
+
+    async def killed(*given: Any) -> None:
+        nonlocal left
+        await settle(*given)
+        left -= 1
+        if left == 0:
+            world.hirer.kept.dead = True
+            await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(books, "settle", killed)
+    if released:
+        price = Price(amount="7", currency="EUR")
+        world.run(world.hirer.changes.release(ours, price, "That will do."), 1)
+    else:
+        world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+        world.settle(1)
+        contract = ours.engagement.contract
+        assert contract is not None
+        given = ARBITER.rule(
+            contract.digest, contract.disputes[0].digest, world.clock.now(), amount="7", currency="EUR"
+        )
+        world.run(world.provider.changes.rule(world.provider.the(), given), 1)
+    world.settle(60)
+    monkeypatch.setattr(books, "settle", settle)
+    if world.hirer.kept.dead:
+        world.restart(world.hirer)
+        world.reconnect()
+    world.until("closed", ours.id)
+    world.settle(60)
+    assert ours.id not in world.hirer.conversations
+    assert {key: one for key, one in spent_in(world, books).items() if one != "0"} == {"EUR": "7", "count": "1"}
+    assert world.run(books.open_reservations("budget")) == ()
+
+
 def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:
     """HIRE-CAP-01: and the same price may be offered again when it costs another amount more."""
     world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "7")))

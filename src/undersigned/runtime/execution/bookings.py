@@ -385,8 +385,9 @@ class Bookings:
             return Booked(release=tuple(one.id for one in taken))
         owed = owed_price(conversation, engagement)
         used, counted, settle = {owed.currency: owed.amount, "count": "1"}, set[str](), list[Settlement]()
+        ruled = f"{self._id(engagement, engagement.offer.digest)} {SIGNED} owed" if engagement.offer else ""
         for one in taken:
-            if _signed(one):
+            if _signed(one) and one.id != ruled:
                 # Each limit counts it once, in the window in which it was committed first.
                 new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) in used]
                 settle.append(Settlement(one.id, {draw.key: used[_unit(draw)] for draw in new}))
@@ -396,22 +397,30 @@ class Bookings:
         committed = price.currency == owed.currency and price.amount != "0"
         for one in taken if not committed else ():
             # Of a release in another currency nothing was committed, only promised.
-            new = [draw for draw in one.draws if not _signed(one) and _unit(draw) == owed.currency]
-            if new and not counted & {_limit(draw) for draw in new}:
+            if not _signed(one) and any(_unit(draw) == owed.currency for draw in one.draws):
+                new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) == owed.currency]
                 settle.append(Settlement(one.id, {draw.key: owed.amount for draw in new}))
                 counted |= {_limit(draw) for draw in new}
+        reserve = list[Reservation]()
+        if not (committed or engagement.contract.released) and ruled:
+            # Of what an arbiter found owed nothing was promised. Where that was counted already, nothing is named here,
+            # by which it is known after a kill.
+            found = next((one for one in taken if one.id == ruled), None)
+            if found is None:
+                draws = (replace(d, max=None) for d in self._draws(owed, contracts=0))
+                draws = tuple(replace(draw, amount="0") if _limit(draw) in counted else draw for draw in draws)
+                found = Reservation(MONEY, ruled, draws, ALWAYS, self._agent.clock.now())
+                if any(draw.amount != "0" for draw in draws) or (draws and self._shared is not None):
+                    reserve.append(found)
+            if reserve or found in taken:
+                settle.append(Settlement(ruled, {draw.key: draw.amount for draw in found.draws}))
         done = {one.id for one in settle}
-        booked = Booked(settle=tuple(settle), release=tuple(one.id for one in taken if one.id not in done))
-        if committed or engagement.contract.released or engagement.offer is None:
-            return booked
-        # Of what an arbiter found owed nothing was promised.
-        draws = tuple(replace(d, max=None) for d in self._draws(owed, contracts=0) if _limit(d) not in counted)
-        id, now = f"{self._id(engagement, engagement.offer.digest)} {SIGNED} owed", self._agent.clock.now()
-        if draws and id not in done:
-            ruled = Reservation(MONEY, id, draws, ALWAYS, now)
-            paid = Settlement(id, {draw.key: draw.amount for draw in draws})
-            booked = booked.beside(Booked(reserve=(ruled,), settle=(paid,)))
-        return booked
+        # What counts comes last: after a kill in between it is there to count again.
+        return Booked(
+            reserve=tuple(reserve),
+            settle=tuple(reversed(settle)),
+            release=tuple(one.id for one in taken if one.id not in done),
+        )
 
     def _require_budget(self, price: Price) -> None:
         """Returns if a price is in a currency of the budget, or that counts no money.
