@@ -631,10 +631,13 @@ def test_where_the_hiring_program_is_gone_a_person_reviews_by_command(tmp_path: 
             told = run("contract", "show", contract, "--home", acme.path).out
             assert "a person may say it with 'contract review':" in told
             assert "whole: all of it" in told
-            assert on("review").error["code"] == "bad_configuration"
+            assert on("review").error["message"] == "the contract's criteria are whole; left out: whole"
             assert on("review", "--met", "whole", "--not-met", "whole").error["code"] == "bad_configuration"
             said = on("review", "--met", "whole")
             assert (said.code, said.values[0]["act"]) == (0, "review"), said
             served.until('"closed"')
+            again.until('"closed"')
+            over = on("review", "--met", "whole").error
+            assert over["message"] == f"{contract} is closed: nothing of it is left to be done, see 'contract show'"
     (row,) = asyncio.run(_rows(globex, "Review"))
     assert json.loads(row.raw)["verdict"] == "accepted"

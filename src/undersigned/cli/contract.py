@@ -310,6 +310,8 @@ async def _order(
         if answer.exists():
             said = msgspec.json.decode(answer.read_bytes(), type=Answered)
             answer.unlink()
+            if said.code == "not_found":
+                await _in_progress(opened, contract)
             return _said(out, act, said, told or act)
         await asyncio.sleep(LOOK_SECONDS)
     if take_back(answer):
@@ -325,13 +327,22 @@ async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
     Raises:
         ConfigurationError: `not_found`: there is no such contract, or it is over.
     """
+    await _in_progress(home, contract)
+    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
+    out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
+    return WAITS
+
+
+async def _in_progress(home: Home, contract: str) -> None:
+    """Returns if there is such a contract, and it is not over.
+
+    Raises:
+        ConfigurationError: `not_found`.
+    """
     state = (await load_contract(home, contract)).engagement.state
     if state in ENDED:
         text = f"{plain(contract, 100)} is {state}: nothing of it is left to be done, see 'contract show'"
         raise ConfigurationError("not_found", text)
-    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
-    out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
-    return WAITS
 
 
 def _said(out: Out, act: str, said: Answered, told: str) -> int:

@@ -322,6 +322,8 @@ def noted(name: str, text: str) -> str:
         return f"no sign of life since {plain(text, 24)}; after three heartbeats it is gone, and we end the contract"
     if name == "listening":
         return "we are there again; from now on the provider's silence counts"
+    if name == "review-failed":
+        return f"{plain(text, 200)}; a person may say it, see 'contract show'"
     try:
         if name == "early":
             return "; ".join(f"BEFORE ITS TIME: {plain(one.explain(), 300)}" for one in came_early({name: text})[-1:])

@@ -103,7 +103,7 @@ def test_a_defect_of_the_hirers_own_is_no_verdict(open_world: Open, review: Any,
         world, ours = waiting(open_world, review)
     told = [one for one in logs if one["event"] == "review failed"]
     assert 3 <= len(told) <= 5, "ever more slowly"
-    assert all(why in one["error"] for one in told)
+    assert all(why in one["error"] and "'contract review'" in one["hint"] for one in told)
     assert all((one["exc_info"] is None) == ("answered wrongly" in one["error"]) for one in told)
     noted = [text for kind, text in facts(world.hirer, ours.id) if kind == "review-failed"]
     assert len(noted) == 1
@@ -248,9 +248,15 @@ def test_where_the_program_is_gone_a_person_reviews(open_world: Open, met: bool,
     world.settle(5)
     name = events[0].engagement
     ours, theirs, reviewed = world.hirer.the(), world.provider.the(), world.hirer.changes.review
-    for wrong in ({}, {"whole": True, "more": True}, {"wholly": True}, {"whole": 1}):
-        with pytest.raises(ConfigurationError, match="expected True or False for each of whole"):
+    for wrong, says in (
+        ({}, "left out: whole"),
+        ({"whole": True, "more": True}, "not among them: 'more'"),
+        ({"wholly": True}, "left out: whole; not among them: 'wholly'"),
+        ({"whole": 1}, "said to be neither met nor not met: whole"),
+    ):
+        with pytest.raises(ConfigurationError) as refused:
             world.run(reviewed(ours, wrong), 5)
+        assert refused.value.message == f"the contract's criteria are whole; {says}"
     with pytest.raises(LocalProtocolError, match="where we are the provider"):
         world.run(world.provider.changes.review(theirs, {"whole": True}), 5)
     world.run(reviewed(ours, {"whole": met}), 5)

@@ -33,7 +33,7 @@ from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
 from .patience import RETRY_SECONDS, Again
-from .reviewers import REVIEW_WORD, NoVerdict, Word, criterion_ids
+from .reviewers import REVIEW_WORD, NoVerdict, Word, criterion_ids, wrongly_said
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -146,9 +146,9 @@ class Reviews:
         document, delivery = conversation.offered(), conversation.last("Delivery", Delivery, "provider")
         ids = criterion_ids(document)
         met = {id: said.get(id) is True for id in ids}
-        if sorted(said) != sorted(ids) or not all(isinstance(one, bool) for one in said.values()):
-            expected = f"True or False for each of {', '.join(ids)}" if ids else "none, as the contract has none"
-            raise ConfigurationError("bad_configuration", f"criteria: expected {expected}; came {dict(said)!r:.500}")
+        if wrong := wrongly_said(said, ids):
+            text = f"the contract's criteria are {', '.join(ids)}" if ids else "the contract has no criteria"
+            raise ConfigurationError("bad_configuration", f"{text}; {'; '.join(wrong)}")
         seen = Inspection(self._agent, conversation, document, delivery)
         async with seen.transfers:
             try:
@@ -165,7 +165,7 @@ class Reviews:
         why, cause = plain(in_short(error), MAX_WHY), error
         if isinstance(error, NoVerdict):
             why, cause = plain(str(error), MAX_WHY), error.__cause__
-        hint = "it is tried again; if it goes on to fail, the contract says what our silence means"
+        hint = "it is tried again, or a person says it with 'contract review'; the contract says what our silence means"
         _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=cause)
         if conversation.facts.get(REVIEW_FAILED) != why:
             try:

@@ -106,6 +106,18 @@ def criterion_ids(document: ContractDocument) -> list[str]:
     return [criterion.id for item in document.terms.deliverables for criterion in item.criteria]
 
 
+def wrongly_said(said: Mapping[str, object], criteria: Sequence[str]) -> list[str]:
+    """What is wrong with the word of a person on each of `criteria`; empty if nothing is."""
+    left = [id for id in criteria if id not in said]
+    unknown = [reprlib.repr(id) for id in said if id not in criteria]
+    vague = [id for id, met in said.items() if id in criteria and not isinstance(met, bool)]
+    return [
+        *([f"left out: {', '.join(left)}"] if left else ()),
+        *([f"not among them: {', '.join(unknown[:MAX_NAMED])}"] if unknown else ()),
+        *([f"said to be neither met nor not met: {', '.join(vague)}"] if vague else ()),
+    ]
+
+
 def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
     """What the function that reviews said of `criteria`.
 
