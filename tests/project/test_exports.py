@@ -38,6 +38,13 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
         _ = undersigned.no_such_name  # type: ignore[attr-defined]
 
 
+def test_a_type_checker_sees_no_name_that_a_module_does_not_have() -> None:
+    """A module's `__getattr__` says of every name that it is there, misspelt or not, to whoever only reads it."""
+    for file in Path(undersigned.__file__ or "").parent.rglob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            assert getattr(node, "name", "") != "__getattr__", f"{file}: below `if not TYPE_CHECKING:`"
+
+
 def test_all_public_names_are_listed_by_dir() -> None:
     assert set(undersigned.__all__) <= set(dir(undersigned))
 

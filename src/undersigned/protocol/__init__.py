@@ -150,9 +150,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("draw", "figures"):
-        from undersigned.protocol import machine
+if not TYPE_CHECKING:  # or to a type checker each misspelt name would be one that this package has
 
-        return getattr(machine, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in ("draw", "figures"):
+            from undersigned.protocol import machine
+
+            return getattr(machine, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
