@@ -1,8 +1,12 @@
-"""Commands about the ledger's Merkle log and its file: `ledger checkpoint`, `prove`, `audit`, `fsck` and `upgrade`."""
+"""Commands about the ledger's Merkle log and its file: `ledger checkpoint`, `prove`, `audit`, `fsck`, `upgrade` and
+`backup`.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
@@ -17,6 +21,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.ledger import Ledger, Stated, open_ledger
 from undersigned.runtime import Gatherer, SystemClock
 from undersigned.runtime.files import read_file, why
+from undersigned.runtime.home.backup import back_up
 from undersigned.runtime.log.forks import fork_document, fork_of
 from undersigned.runtime.log.logbook import (
     Audited,
@@ -34,7 +39,7 @@ from undersigned.runtime.log.logbook import (
 )
 from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read_checkpoint, read_note
 
-from .options import FILE, FORCE_OPTION, NOTE_OPTION, checked_did, write_new
+from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .state import ledger
 
@@ -226,6 +231,44 @@ async def ledger_upgrade(out: Out, home: str | None) -> None:
         await store.close()
     out.value({"ledger": str(opened.ledger), "leaves": size})
     out.line(f"{opened.ledger} is up to date: {counted(size, 'leaf', 'leaves')}")
+
+
+class _Stopped(Exception):
+    """Nobody waits for the copy any more."""
+
+
+@ledger.command("backup")
+@click.argument("folder", type=FOLDER)
+@HOME_OPTION
+@command
+async def ledger_backup(out: Out, folder: Path, home: str | None) -> None:
+    """Copy the state folder to FOLDER, which is made, while a peer runs on it: all of one moment, but for its keys.
+
+    What was agreed, made and decided can be shown, traced and exported from the copy. No peer runs on it, since what
+    it would sign contradicts what was signed after the copy was made: copy the folder 'keys' by itself, once, and see
+    in the GUIDE when the two may come together again.
+    """
+    opened, stopped = out.home(home), threading.Event()
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    quiet = out.as_json or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task("bytes", total=None)
+
+        def tell(done: int, total: int) -> None:
+            if stopped.is_set():
+                raise _Stopped
+            bar.update(task, completed=done, total=total)
+
+        try:
+            found = await asyncio.to_thread(back_up, opened, folder, tell)
+        finally:
+            stopped.set()
+    store = opened.configuration.artifacts.store
+    out.value({"folder": str(folder), **found._asdict(), "artifacts": store})
+    out.line(f"{folder}: {counted(found.files, 'file')}, {found.bytes} bytes", style="green")
+    if store is not None:
+        out.line(f"artifacts are in {plain(store, 200)}, and not in the copy", style="yellow")
+    out.line(f"without {opened.path / 'keys'}: keep a copy of that by itself")
 
 
 @ledger.command("fsck")

@@ -167,6 +167,7 @@ FOLDERS = {
     *("demo --dir", "spawn --out"),  # each run, each process gets a new one in it
     "hire --out",  # nothing there is written over: what is delivered gets a name beside it
     *("conform --report", "interop --report"),  # written over, as their help says
+    "ledger backup folder",  # refused if anything is there
 }
 
 

@@ -1,0 +1,40 @@
+"""A copy of a SQLite database as it is at one moment, while others read and write it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from .sqlite_file import open_database, translated
+
+__all__ = ["BESIDE_DATABASE", "copy_database"]
+
+BESIDE_DATABASE: Final = ("-wal", "-shm", "-journal", ".lock", ".spare", ".head")
+"""What the names of the files beside a database end with, which say nothing of a copy."""
+PAGES: Final = 1024
+"""Pages between two calls of `tell`: 4 MiB."""
+
+
+def copy_database(path: Path, copy: Path, tell: Callable[[int], None]) -> None:
+    """Writes all that was committed to the database `path` when this begins to the new file `copy`, and returns once
+    that is on disk. Nobody waits for it; what is written meanwhile stays in SQLite's log until it ends. `tell` hears
+    how many bytes were copied, and ends it by what it raises.
+
+    Raises:
+        LedgerError: `store_corrupt`, `store_full`, `store_unavailable`.
+    """
+    try:
+        os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(open_database(path, making=False)) as source, closing(sqlite3.connect(copy)) as target:
+            # One moment for all of it: what is copied while others write would else begin anew each time.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            size = source.execute("PRAGMA page_size").fetchone()[0]
+            source.backup(target, pages=PAGES, progress=lambda _, left, total: tell((total - left) * size))
+    except (sqlite3.Error, OSError) as exc:
+        written = isinstance(exc, OSError) or exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+        raise translated(exc, copy if written else path, "the database") from exc

@@ -1,0 +1,145 @@
+"""A copy of a state folder, made while a peer runs on it.
+
+It has no keys, so nothing can be signed by it: a log that goes on from an old copy would contradict what its key has
+signed since, which is proof against its owner. The ledger comes first, and what it speaks of, which was stored before
+it was spoken of, after it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final, NamedTuple
+
+from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable
+from undersigned.ledger import BESIDE_DATABASE, copy_database
+from undersigned.runtime.files import open_file, private_opener, sync_folder, why
+
+from .control import CONTROL_TOKEN, GATE_TOKEN
+from .home import Home
+
+__all__ = ["BackedUp", "back_up"]
+
+CHUNK_BYTES: Final = 1 << 20
+LEFT_OUT: Final = frozenset({"keys", "orders", "scratch", CONTROL_TOKEN, GATE_TOKEN})
+"""What is at the top of a state folder and not in a copy: keys and tokens, and what is on its way."""
+
+
+class BackedUp(NamedTuple):
+    """What a copy holds."""
+
+    files: int
+    bytes: int
+
+
+def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> BackedUp:
+    """Copies a state folder to `folder`, which is there whole once this returns, or not at all. `tell` hears how many
+    bytes of how many were copied, and ends it by what it raises.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, something is there, or it lies in the state folder; `not_found`,
+            nothing was ever written to the ledger.
+        LedgerError: A database cannot be read, or there is no room.
+    """
+    root, target = home.path.resolve(), folder.absolute()
+    if os.path.lexists(target):
+        raise ConfigurationError("bad_configuration", f"{folder} is there already: name a folder that is not")
+    if target.parent.resolve().is_relative_to(root):
+        raise ConfigurationError("bad_configuration", f"{folder} lies in the state folder: name one outside of it")
+    if not target.parent.is_dir():
+        raise ConfigurationError("bad_configuration", f"there is no folder {target.parent} to make {target.name} in")
+    if not home.ledger.exists():
+        raise ConfigurationError("not_found", f"nothing was ever written to {home.ledger}")
+    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        draft.mkdir(mode=0o700)
+        try:
+            found = _copied(home, root, draft, tell)
+            draft.rename(target)
+            sync_folder(target.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as exc:
+        code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
+        raise LedgerUnavailable(code, f"{exc.filename or folder}: {why(exc)}") from exc
+    return found
+
+
+def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None]) -> BackedUp:
+    databases = {home.ledger.name, _books(home, root)}
+    total = sum(size for _, size in _files(root))
+    files = done = 0
+
+    def told(more: int) -> None:
+        tell(done + more, max(total, done + more))
+
+    def copy(name: Path) -> None:
+        nonlocal files, done
+        made = draft / name
+        made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if name.suffix == ".db" or str(name) in databases:
+            copy_database(root / name, made, told)
+        elif not _copy_file(root / name, made, told):
+            return
+        files, done = files + 1, done + made.stat().st_size
+
+    first = Path(home.ledger.name)
+    copy(first)
+    for name, _ in _files(root):
+        if name != first:
+            copy(name)
+    for made, _, _ in os.walk(draft, topdown=False):
+        sync_folder(Path(made))
+    return BackedUp(files, done)
+
+
+def _books(home: Home, root: Path) -> str | None:
+    """The file of the shared books, if it lies in the state folder; another's is another's to copy."""
+    name = home.configuration.books
+    return None if name is None else os.path.relpath(root / name, root)
+
+
+def _files(root: Path) -> Iterator[tuple[Path, int]]:
+    """What there is to be copied, by its path in the state folder, and its size. A link counts as what it leads to."""
+    been: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        if here == root:
+            folders[:] = [one for one in folders if one not in LEFT_OUT]
+            names = [one for one in names if one not in LEFT_OUT]
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        real = os.path.realpath(folder)
+        if real in been:
+            folders.clear()
+            continue
+        been.add(real)
+        for name in names:
+            if name.startswith(".") or name.endswith(BESIDE_DATABASE):
+                continue
+            try:
+                found = (here / name).stat()
+            except FileNotFoundError:
+                continue  # it was only there for a moment
+            if S_ISREG(found.st_mode):
+                yield (here / name).relative_to(root), found.st_size
+
+
+def _copy_file(path: Path, made: Path, tell: Callable[[int], None]) -> bool:
+    """Whether the file was still there, and is copied."""
+    try:
+        source = open_file(path)
+    except FileNotFoundError:
+        return False
+    with source, open(made, "xb", opener=private_opener) as copy:
+        done = 0
+        while data := source.read(CHUNK_BYTES):
+            copy.write(data)
+            done += len(data)
+            tell(done)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return True

@@ -1,0 +1,188 @@
+"""A copy of a state folder, made while a peer runs on it: what can be done with it, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from stat import S_IMODE
+
+import pytest
+
+from integration.hires import REPORT, two_homes, until
+from undersigned.daemon import HireResult, Peer
+from undersigned.encoding import decode_json
+from undersigned.ledger import open_ledger
+from undersigned.runtime import Home, Job
+from undersigned.runtime.home.backup import back_up
+from unit.cli.running import files, run
+
+PEER = "did:web:localhost%3A1"
+
+
+async def hired(acme: Peer, globex: Home, number: int = 0) -> HireResult:
+    inputs = {"report": b"%d: %b" % (number, REPORT)}
+    return await acme.hire(globex.configuration.did, task="summary", inputs=inputs, price="5 EUR")
+
+
+class Waiting:
+    """Work that goes on once it is told to."""
+
+    def __init__(self) -> None:
+        self.began, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, job: Job) -> None:
+        self.began.set()
+        await self.go_on.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+
+async def copied(home: Home, folder: Path) -> Home:
+    """The state folder, copied while the peer runs, with its keys beside it again."""
+    made = await asyncio.to_thread(run, "ledger", "backup", folder, "--home", home.path, "--json")
+    assert made.code == 0, made
+    shutil.copytree(home.path / "keys", folder / "keys")
+    return Home(folder)
+
+
+async def test_one_taken_during_hires_is_all_of_one_moment(tmp_path: Path) -> None:
+    acme, globex = await two_homes(tmp_path)
+    copy = tmp_path / "copy"
+    async with Peer.open(acme) as hirer, Peer.open(globex) as provider:
+        await hired(hirer, globex)
+        hires = [asyncio.create_task(hired(hirer, globex, number)) for number in range(1, 9)]
+        await until(lambda: len(provider.conversations) > 0)
+        made = await asyncio.to_thread(run, "ledger", "backup", copy, "--home", globex.path, "--json")
+        await asyncio.gather(*hires)
+    (said,) = made.values
+    there = files(copy)
+    assert (made.code, said["folder"], said["files"]) == (0, str(copy), len(there))
+    assert said["bytes"] == sum(map(len, there.values()))
+    assert not [name for name in there if "key" in str(name) or "token" in str(name) or "-wal" in str(name)]
+    assert {S_IMODE(one.stat().st_mode) for one in copy.rglob("*") if one.is_file()} == {0o600}
+    checked = await asyncio.to_thread(run, "ledger", "fsck", "--home", copy, "--json")
+    assert (checked.code, checked.values[0]["ok"]) == (0, True), checked
+    listed = (await asyncio.to_thread(run, "ledger", "list", "--home", copy, "--json")).values
+    pack, first = tmp_path / "pack.zip", next(one["engagement"] for one in listed if one["state"] == "closed")
+    exported = await asyncio.to_thread(run, "export", first, "--home", copy, "--out", pack)
+    assert exported.code == 0, exported
+    assert (await asyncio.to_thread(run, "verify", pack)).code == 0
+    ledger = await open_ledger(Home(copy).ledger_url, read_only=True)
+    try:
+        for one in await ledger.summaries():
+            for row in await ledger.rows(one.engagement):
+                if row.type == "Delivery" and row.kind == "sent":
+                    (artifact,) = decode_json(row.raw)["artifacts"]
+                    assert f"artifacts/{artifact['digest']}" in there, "what it speaks of was stored before"
+    finally:
+        await ledger.close()
+
+
+@pytest.mark.parametrize("command", [("serve",), ("ledger", "checkpoint"), ("hire", PEER, "--task", "x")])
+async def test_nothing_is_signed_by_it(tmp_path: Path, command: tuple[str, ...]) -> None:
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as hirer, Peer.open(globex):
+        await hired(hirer, globex)
+        await asyncio.to_thread(back_up, acme, tmp_path / "copy", lambda *_: None)
+    ended = await asyncio.to_thread(run, *command, "--home", tmp_path / "copy", "--json")
+    assert (ended.code, ended.error["code"]) == (2, "key_unavailable"), ended
+
+
+async def test_with_its_keys_it_goes_on_where_nothing_was_said_since(tmp_path: Path) -> None:
+    acme, globex = await two_homes(tmp_path)
+    work = Waiting()
+    async with Peer.open(acme) as hirer:
+        async with Peer.open(globex, handlers={"summary": work}):
+            hire = asyncio.create_task(hired(hirer, globex))
+            await asyncio.wait_for(work.began.wait(), 30)
+            copy = await copied(globex, tmp_path / "copy")
+        shutil.rmtree(globex.path)
+        work.go_on.set()
+        async with Peer.open(copy, handlers={"summary": work}) as provider:
+            assert (await asyncio.wait_for(hire, 60))["summary.txt"] == b"done"
+            await until(lambda: not provider.conversations)
+            assert (await provider.ledger.check()).ok
+
+
+async def test_an_old_one_that_goes_on_with_its_keys_is_proof_against_their_owner(tmp_path: Path) -> None:
+    """So they are not in it. The other side has seen another delivery in that place, and other leaves of that log; a
+    witness of its settings would have kept it from starting (HIRE-LOG-21).
+    """
+    acme, globex = await two_homes(tmp_path)
+    work = Waiting()
+    async with Peer.open(acme) as hirer:
+        async with Peer.open(globex, handlers={"summary": work}) as provider:
+            hire = asyncio.create_task(hired(hirer, globex))
+            await asyncio.wait_for(work.began.wait(), 30)
+            copy = await copied(globex, tmp_path / "copy")
+            work.go_on.set()
+            await hire
+            await until(lambda: not provider.conversations)
+        async with Peer.open(copy, handlers={"summary": work}):
+            (first,) = await hirer.ledger.summaries()
+
+            async def accused() -> bool:
+                return any(row.type == "equivocation" for row in await hirer.ledger.rows(first.engagement))
+
+            async with asyncio.timeout(30):
+                while not await accused():  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            result = await asyncio.wait_for(hired(hirer, globex, 1), 30)
+    assert result.unclosed is not None
+    assert result.unclosed.code == "ledger_diverged"
+
+
+def test_what_is_in_the_way_is_refused(tmp_path: Path) -> None:
+    """Nothing is written over, and no copy lies in what it is a copy of."""
+    home = tmp_path / "acme"
+    assert run("init", home, "--local", "--port", 8109).code == 0
+    (tmp_path / "there").mkdir()
+    before = files(tmp_path)
+    for folder, code, said in (
+        (tmp_path / "new", "not_found", "nothing was ever written to"),
+        (tmp_path / "no" / "new", "bad_configuration", "there is no folder"),
+        (tmp_path / "there", "bad_configuration", "is there already: name a folder that is not"),
+        (home / "copy", "bad_configuration", "lies in the state folder: name one outside of it"),
+    ):
+        ended = run("ledger", "backup", folder, "--home", home, "--json")
+        assert (ended.code, ended.error["code"]) == (2, code), ended
+        assert said in ended.error["message"]
+        assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("after", [0, 1 << 20])
+def test_one_that_is_ended_leaves_nothing(tmp_path: Path, after: int) -> None:
+    """Ctrl-C, a full disk, a defect: half of a copy would be taken for one."""
+
+    async def prepared() -> Home:
+        acme, _ = await two_homes(tmp_path)
+        await (await open_ledger(acme.ledger_url)).close()
+        return acme
+
+    def tell(done: int, total: int) -> None:
+        assert done <= total
+        if done > after:
+            raise RuntimeError("enough")
+
+    acme = asyncio.run(prepared())
+    (acme.path / "artifacts").mkdir()
+    (acme.path / "artifacts" / "large").write_bytes(bytes(1 << 22))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="enough"):
+        back_up(acme, tmp_path / "copy", tell)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+async def test_what_links_lead_to_is_copied(tmp_path: Path) -> None:
+    """Large contents may lie on another disk."""
+    acme, globex = await two_homes(tmp_path)
+    (tmp_path / "large").mkdir()
+    (globex.path / "artifacts").symlink_to(tmp_path / "large")
+    async with Peer.open(acme) as hirer, Peer.open(globex):
+        await hired(hirer, globex)
+        found = await asyncio.to_thread(back_up, globex, tmp_path / "copy", lambda *_: None)
+    there = files(tmp_path / "copy")
+    assert len(there) == found.files
+    assert {name.removeprefix("artifacts/") for name in there if name.startswith("artifacts/")} == {
+        one.name for one in (tmp_path / "large").iterdir()
+    }
