@@ -11,7 +11,7 @@ from support import ROOT
 from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import canonicalize, shift
 from undersigned.errors import VerificationError
-from undersigned.messages import decode_message, draft, redraft, verify_message
+from undersigned.messages import decode_message, draft, verify_message
 
 HIRE = ROOT / "protocol-spec" / "vectors" / "messages" / "eddsa-jcs-2022"
 WEB = "did:web:globex.example"
@@ -43,7 +43,7 @@ def test_a_removed_key_signs_nothing_new_and_what_it_signed_still_verifies(name:
     assert refused.value.code == "key_not_authorized"
 
     # A move without receipt is signed again with the new key, and is the same move.
-    anew = redraft(recorded, f"{WEB}#key-2", SUITE, "Ed25519", now, shift(now, 3600))
+    anew = draft(recorded.message, f"{WEB}#key-2", SUITE, "Ed25519", now, shift(now, 3600))
     again = anew.signed(SECOND.sign(anew.to_sign))
     verified = verify_message(decode_message(again.raw), {WEB: after}, now=now, recipient=recipient)
     assert verified.digest == recorded.digest

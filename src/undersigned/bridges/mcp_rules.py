@@ -27,7 +27,7 @@ import msgspec
 
 from undersigned.encoding import AMOUNT_PATTERN, JsonObject, JsonValue
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
-from undersigned.scope import ACTION_PATTERN, Action, Target, matches, parse_pattern, parse_target
+from undersigned.scope import ACTION_PATTERN, Action, Target, inside, parse_pattern, parse_target
 
 __all__ = ["Argument", "Rule", "Rules", "outside"]
 
@@ -254,7 +254,7 @@ def _pattern(text: str) -> Target:
 def _within(value: str, pattern: str) -> bool:
     try:
         uri = _PATHS + _path("", value) if pattern.startswith("/") else value
-        return matches(_pattern(pattern), parse_target(uri))
+        return inside(_pattern(pattern), parse_target(uri))
     except (FormatError, ScopeError):
         return False
 

@@ -37,7 +37,7 @@ from undersigned.messages.base import (
 from undersigned.messages.codec import decode_message, recorded_message
 from undersigned.messages.conflict import Breach, Dispute, Ruling
 from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
-from undersigned.messages.drafts import Draft, draft, redraft
+from undersigned.messages.drafts import Draft, draft
 from undersigned.messages.execution import (
     Approval,
     ApprovalRequest,
@@ -146,6 +146,5 @@ __all__ = [
     "problem_code_told",
     "problem_path_told",
     "recorded_message",
-    "redraft",
     "verify_message",
 ]

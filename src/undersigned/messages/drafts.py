@@ -24,7 +24,7 @@ from undersigned.messages.codec import read_canonical, read_message
 from undersigned.messages.signed import VerifiedMessage
 from undersigned.proof import make_proof, prepare, proof_config, signs_json
 
-__all__ = ["Draft", "draft", "redraft"]
+__all__ = ["Draft", "draft"]
 
 _PROOF_ROOM: Final = 460
 """Bytes that a proof in its place takes beside its method: names, `@context`, times, suite, the longest signature."""
@@ -49,6 +49,9 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
 
 def draft(message: Message, method: DidUrl, suite: str, kind: KeyKind, created: Instant, expires: Instant) -> Draft:
     """The message and the bytes to be signed for it. `kind` is the key's: Ed25519, P-256 or P-384.
+
+    A message that has a proof is drafted to be signed again, once that is past `expires` or its key was replaced (rule
+    C9): same id, same digest, new proof.
 
     Raises:
         FormatError: As `decode_message`: a message that no peer would take is not signed.
@@ -75,19 +78,6 @@ def draft(message: Message, method: DidUrl, suite: str, kind: KeyKind, created: 
         to_sign=prepare(content, config, kind, jcs=canonical, jcs_sha256=hashed),
         config=config,
     )
-
-
-def redraft(
-    verified: VerifiedMessage, method: DidUrl, suite: str, kind: KeyKind, created: Instant, expires: Instant
-) -> Draft:
-    """The same content to be signed again, once its proof is past `expires` or its key was replaced (rule C9).
-
-    Same id, same digest, new proof.
-
-    Raises:
-        FormatError, ProofError: As `draft`.
-    """
-    return draft(verified.message, method, suite, kind, created, expires)
 
 
 def _struct_of(made: dict[str, Any]) -> Proof:

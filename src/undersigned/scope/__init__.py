@@ -26,7 +26,7 @@ from undersigned.scope.model import (
     amount_in_words,
     read_limit,
 )
-from undersigned.scope.target import Target, forbids, inside, matches, parse_pattern, parse_target
+from undersigned.scope.target import Target, forbids, inside, parse_pattern, parse_target
 from undersigned.scope.wire import (
     ACTION_PATTERN,
     OBTAIN_CONSENT,
@@ -71,7 +71,6 @@ __all__ = [
     "draws",
     "forbids",
     "inside",
-    "matches",
     "parse_pattern",
     "parse_target",
     "permits",

@@ -28,7 +28,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import FormatError, ScopeError
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Scope, amount_in_words
-from undersigned.scope.target import forbids, matches, parse_pattern, parse_target
+from undersigned.scope.target import forbids, inside, parse_pattern, parse_target
 
 __all__ = [
     "APPROVAL",
@@ -204,7 +204,7 @@ def permits(scope: Scope, usage: Usage, action: Action, now: str, approved: Coll
     for grant in scope.grants:
         if grant.action != action.name:
             continue
-        if not matches(parse_pattern(grant.target), target):
+        if not inside(parse_pattern(grant.target), target):
             reached, decision = 0, _no(action, grant.id, "the target is outside the grant", f"target {grant.target}")
         else:
             reached, decision = _weigh(grant, usage.get(grant.id, {}), action, amounts, now, approved)

@@ -19,7 +19,7 @@ from msgspec.structs import force_setattr
 
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope.model import CONDITIONS
-from undersigned.scope.target import matches, parse_pattern, parse_target
+from undersigned.scope.target import inside, parse_pattern, parse_target
 
 __all__ = ["CLASSES", "LABEL_HEADERS", "Label", "Labels"]
 
@@ -99,7 +99,7 @@ class Labels(Struct, frozen=True, gc=False, kw_only=True):
             return {}
         found: dict[str, str] = {}
         for rule in self.rules:
-            if matches(parse_pattern(rule.target), asked):
+            if inside(parse_pattern(rule.target), asked):
                 found = {**rule.facts, **found}
         return found
 

@@ -30,7 +30,7 @@ from urllib.parse import unquote_to_bytes
 
 from undersigned.errors import FormatError
 
-__all__ = ["Target", "forbids", "inside", "matches", "parse_pattern", "parse_target"]
+__all__ = ["Target", "forbids", "inside", "parse_pattern", "parse_target"]
 
 MAX_LENGTH: Final = 2048
 MAX_SEGMENTS: Final = 64
@@ -90,13 +90,10 @@ def parse_pattern(text: str) -> Target:
     return _parse(text, pattern=True)
 
 
-def matches(pattern: Target, target: Target) -> bool:
-    """Whether the pattern covers the target. Both are parsed, so this compares values and never text."""
-    return inside(pattern, target)
-
-
 def inside(outer: Target, inner: Target) -> bool:
-    """Whether every target that `inner` covers is covered by `outer`."""
+    """Whether every target that `inner` covers, or `inner` itself, is covered by `outer`. Both are parsed, so this
+    compares values and never text.
+    """
     if (outer.scheme, outer.authority) != (inner.scheme, inner.authority):
         return False
     if outer.query != inner.query and outer.query != "*":

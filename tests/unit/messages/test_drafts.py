@@ -17,7 +17,7 @@ from undersigned.did import did_key, document_from
 from undersigned.encoding import canonicalize, decode_json_canonical, shift
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import public_key_from_raw
-from undersigned.messages import Offer, Presentation, Start, draft, redraft
+from undersigned.messages import Offer, Presentation, Start, draft
 
 LATER = shift(NOW, 3600)
 
@@ -39,7 +39,7 @@ def test_what_is_signed_again_is_the_same_message_with_another_proof() -> None:
         party = HIRER if said.message.role == "hirer" else None
         if party is None:
             continue
-        made = redraft(said, party.method, "eddsa-jcs-2022", "Ed25519", LATER, shift(LATER, 60))
+        made = draft(said.message, party.method, "eddsa-jcs-2022", "Ed25519", LATER, shift(LATER, 60))
         again = made.signed(party.sign(made.to_sign))
         assert again == said
         assert made.digest == said.digest

@@ -1,7 +1,7 @@
 import pytest
 
 from undersigned.errors import FormatError
-from undersigned.scope import Action, Grant, Prohibition, Scope, forbids, matches, parse_pattern, parse_target, permits
+from undersigned.scope import Action, Grant, Prohibition, Scope, forbids, inside, parse_pattern, parse_target, permits
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_pattern_covers_by_whole_segments(pattern: str, target: str, covered: 
         with pytest.raises(FormatError):
             parse_pattern(pattern)
     else:
-        assert matches(parse_pattern(pattern), parse_target(target)) is covered
+        assert inside(parse_pattern(pattern), parse_target(target)) is covered
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_prohibition_reaches_every_spelling_and_a_grant_none_but_its_own(
     """HIRE-SCO-06."""
     pattern, asked = parse_pattern(prohibition), parse_target(target)
     assert forbids(pattern, asked) is forbidden
-    assert not matches(pattern, asked) or forbidden
+    assert not inside(pattern, asked) or forbidden
     grant = Scope(
         grants=(Grant("app", "a:b", "https://h.example/app/*"), Grant("query", "a:b", "https://h.example/app/*?*")),
         prohibitions=(Prohibition("payroll", "a:b", prohibition),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from undersigned.encoding import Instant, shift
-from undersigned.messages import Message, VerifiedMessage, draft, recorded_message, redraft
+from undersigned.messages import Message, VerifiedMessage, draft, recorded_message
 from undersigned.proof import first_suite
 from undersigned.protocol import Talks
 from undersigned.transport import Identity
@@ -46,8 +46,8 @@ async def renew_proof(raw: bytes, identity: Identity, now: Instant) -> bytes:
             return raw
         # A key of another kind signs by another suite.
         suite = first_suite((proof.cryptosuite,), identity.kind) or suite
-    again = redraft(
-        message,
+    again = draft(
+        message.message,
         method=identity.method,
         suite=suite,
         kind=identity.kind,

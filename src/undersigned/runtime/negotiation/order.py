@@ -27,7 +27,7 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Did, Digest, Duration, EngagementId, Instant, compare_amounts, seconds_between, shift
 from undersigned.errors import ConfigurationError, FormatError
-from undersigned.scope import Grant, Limit, Scope, WireScope, matches, parse_pattern, parse_target, sketch
+from undersigned.scope import Grant, Limit, Scope, WireScope, inside, parse_pattern, parse_target, sketch
 
 from .known_tasks import SBOM_FORMATS
 
@@ -265,7 +265,7 @@ def bytes_limits(grant: Grant, uri: str) -> tuple[Limit, ...]:
     if grant.action != ARTIFACT_READ:
         return ()
     counted = tuple(limit for limit in grant.limits if limit.unit == "bytes")
-    return counted if counted and matches(parse_pattern(grant.target), parse_target(uri)) else ()
+    return counted if counted and inside(parse_pattern(grant.target), parse_target(uri)) else ()
 
 
 def order_scope(inputs: tuple[OrderInput, ...], scope: Scope | None) -> WireScope:
