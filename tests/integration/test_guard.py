@@ -346,6 +346,28 @@ async def test_what_is_fetched_is_bounded_and_stays_where_it_was_sent(tmp_path: 
                 await it.world.job.fetch(url, "customer:read", target=f"{it.url}/customers/one")
 
 
+async def test_no_document_waits_for_what_work_asked_of_a_slow_server(tmp_path: Path) -> None:
+    """A hirer's server may take its time with each request of the work, and nobody else is kept waiting for it."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    class Slow(Service):
+        async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+            asked.set()
+            await go.wait()
+            return web.Response()
+
+    async with shop(tmp_path, Slow()) as it:
+        gatherer, hirer = it.world.provider.gatherer, it.world.hirer.own.id
+        gatherer._lookups = asyncio.Semaphore(1)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(it.get("/customers/one", "customer:read"))
+            await asked.wait()
+            try:
+                assert (await gatherer.document(hirer, 0.0)).id == hirer
+            finally:
+                go.set()
+
+
 async def test_should_this_agent_see_my_customer_data(tmp_path: Path) -> None:
     """HIRE-GAT-05: the hirer's labels say what is what; a grant for public data reaches neither what is restricted nor
     what nobody named, whatever the agent says of it.

@@ -307,7 +307,13 @@ class Job:
         async with self.act(action, target, amounts, **options):
             signed = await self.sign(method, url, body)
             answer = await self._agent.gatherer.exchange(
-                method, url, headers=(*given, *signed), body=body, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS
+                method,
+                url,
+                headers=(*given, *signed),
+                body=body,
+                max_bytes=max_bytes,
+                timeout_seconds=FETCH_SECONDS,
+                transfer=True,
             )
             if "signature" in answer.headers:
                 await self.check_answer((method, url, signed), answer.status, answer.headers.items(), answer.body)

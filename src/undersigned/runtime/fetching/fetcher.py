@@ -83,7 +83,9 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     per_asker: int = 4
     """Of those that one peer, or strangers of one place, had us make, or whoever names slow hosts would take all."""
     transfers: int = 256
-    """Beside them, for long bodies, which may come as slowly as is borne: no document waits for those."""
+    """Beside them, for long bodies and for what work asks of its hirer's servers, which may come as slowly as is borne:
+    no document waits for those.
+    """
     per_host: int = 24
     """Of both together, at the same time to one host: fewer than a peer lets in from one address, so that one who hires
     it many times at once is not refused as a flood.
@@ -195,14 +197,18 @@ class Fetcher:
         timeout_seconds: float,
         headers: tuple[tuple[str, str], ...] = (),
         body: bytes | None = None,
+        transfer: bool = False,
     ) -> Answer:
-        """The whole answer to a request, whatever its status; a redirect is not followed.
+        """The whole answer to a request, whatever its status; a redirect is not followed. As a `transfer` it takes none
+        of the places of look-ups.
 
         Raises:
             ResolutionError: As `fetch`, without the status.
         """
         return await self._bounded(
-            url, timeout_seconds, lambda target: self._ask(method, target, max_bytes, headers, body, whole=True)
+            url,
+            timeout_seconds,
+            lambda target: self._ask(method, target, max_bytes, headers, body, whole=True, transfer=transfer),
         )
 
     def open(
@@ -275,12 +281,13 @@ class Fetcher:
         body: bytes | None,
         *,
         whole: bool = False,
+        transfer: bool = False,
     ) -> Answer:
         """The answer; if `whole` says so, with its headers, and all of one that is not 200, too."""
         session = self._open_session()
         async with (
-            self._place_for(asker()),
-            self._lookups,
+            self._place_at(url.raw_authority) if transfer else self._place_for(asker()),
+            self._transfers if transfer else self._lookups,
             session.request(method, url, allow_redirects=False, headers=headers, data=body) as response,
         ):
             self._note_time(url.authority, response.headers)
