@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from integration.hires import REPORT, assert_one_contract_or_none, free_ports, until
+from undersigned.cli.options import open_gatherer
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json
 from undersigned.errors import UndersignedError
@@ -106,6 +107,36 @@ async def test_a_history_that_went_back_is_refused_after_a_restart_too(tmp_path:
     after.rename(globex.path)
     rotate_key(globex)
     assert (await hires()).contract is not None, "and one that went on is the same"
+
+
+async def test_a_command_beside_the_peer_knows_how_far_a_history_went(tmp_path: Path) -> None:
+    """HIRE-WVH-10: what it keeps for the peer rests on no older history either, and it writes nothing that the peer may
+    write at this moment.
+    """
+    acme, globex = await homes(tmp_path)
+    before = tmp_path / "before"
+    shutil.copytree(globex.path, before)
+    rotate_key(globex)
+    async with Peer.open(Home(globex.path)) as provider, Peer.open(Home(acme.path)) as hirer:
+        await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+    known = acme.histories.read_bytes()
+
+    async def fetched() -> int:
+        gatherer = open_gatherer(Home(acme.path))
+        try:
+            async with Peer.open(Home(globex.path)):
+                return len((await gatherer.history(globex.configuration.did)).versions)
+        finally:
+            await gatherer.close()
+
+    rotate_key(globex)
+    assert await fetched() == 3
+    assert acme.histories.read_bytes() == known
+    globex.path.rename(tmp_path / "after")
+    before.rename(globex.path)
+    with pytest.raises(UndersignedError, match="had when it was seen before") as caught:
+        await fetched()
+    assert caught.value.code == "did_document_invalid"
 
 
 def move(globex: Home, port: int) -> str:

@@ -40,6 +40,7 @@ from undersigned.runtime import (
     whole_file,
     why,
 )
+from undersigned.runtime.fetching.seen_histories import SeenHistories
 from undersigned.scope import Grant, Limit, Scope
 
 from .interrupts import ended_gently
@@ -279,11 +280,16 @@ def open_gatherer(home: Home) -> Gatherer:
     """What fetches as the peer of a state folder would; whoever opens it closes it.
 
     Raises:
-        ConfigurationError: The certificate authorities that the folder names cannot be read.
+        ConfigurationError: The certificate authorities that the folder names, or what it knows of histories, cannot be
+            read.
     """
     configuration = home.configuration
     return Gatherer(
-        local=configuration.local, ssl=home.tls(), moved=configuration.moved, resolver=configuration.resolver
+        local=configuration.local,
+        ssl=home.tls(),
+        moved=configuration.moved,
+        resolver=configuration.resolver,
+        seen=SeenHistories(home.histories, read_only=True),
     )
 
 

@@ -30,14 +30,16 @@ MOST: Final = 4096
 
 
 class SeenHistories:
-    """The id of the last version of each, by DID; without a `path`, of none.
+    """The id of the last version of each, by DID; without a `path`, of none. With `read_only` the file stays as it is:
+    it is the peer's that runs.
 
     Raises:
         ConfigurationError: When made. `bad_configuration`: the file cannot be read.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, read_only: bool = False) -> None:
         self._path = path
+        self._read_only = read_only
         self._last: dict[Did, str] = {}
         self._unwritten = False
         self._writing: asyncio.Task[None] | None = None
@@ -78,7 +80,7 @@ class SeenHistories:
             self._last[did] = last
         while len(self._last) > MOST:
             del self._last[next(iter(self._last))]
-        self._unwritten = True
+        self._unwritten = not self._read_only
 
     async def written(self) -> None:
         """Returns once all that is remembered is in the file. If it cannot be written, that is logged, and holds for
