@@ -22,6 +22,8 @@ facts = { dataClass = "internal" }
 repo_path = { pattern = "/srv/git/*" }
 max_count = { max = 50 }
 branch = { one_of = ["main", "next"] }
+level = { one_of = [1, 2] }
+skip = { min = 3 }
 other = { pattern = "/srv/git/*" }
 page = { pattern = "https://docs.acme.example/*" }
 note = { max_length = 5 }
@@ -72,6 +74,14 @@ def test_an_amount_is_counted_as_the_server_reads_it(amount: Any, counted: str) 
     assert asked("pay", **PAY | {"amount": amount}).amounts == {"EUR": counted}
 
 
+@pytest.mark.parametrize(
+    "given", [{"max_count": 50}, {"max_count": 0}, {"skip": 3}, {"level": 2}, {"branch": "next"}, {"note": "fives"}]
+)
+def test_what_just_fits_its_constraint_passes(given: dict[str, Any]) -> None:
+    """HIRE-MCP-03."""
+    assert asked("git_log", **LOG | given).name == "repo:log"
+
+
 @pytest.mark.parametrize("amount", ["-1", -1, "1e3", 1e22, "+1", " 1", "1 ", "1,5", "0x1", "", True, [1], None, "١"])
 def test_what_may_be_read_as_another_amount_does_not_pass(amount: Any) -> None:
     """HIRE-MCP-04."""
@@ -90,6 +100,12 @@ def test_what_may_be_read_as_another_amount_does_not_pass(amount: Any) -> None:
         {"max_count": None},
         {"branch": "Main"},
         {"branch": ["main"]},
+        {"level": True},
+        {"level": 1.0},
+        {"level": "1"},
+        {"skip": 2},
+        {"skip": "3"},
+        {"skip": True},
         {"note": "sixsix"},
         {"note": ["a"]},
         {"note": None},

@@ -1,0 +1,68 @@
+"""What a gate makes of a request before anything of it is verified, whatever server read it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from undersigned.bridges.gates import claimed_contract, request_of
+from undersigned.bridges.http_messages import Request
+from undersigned.bridges.http_signatures import content_digest
+from undersigned.encoding import digest_bytes
+from undersigned.errors import ProofError, TransportError
+
+ORIGIN = "https://api.acme.example"
+CONTRACT = digest_bytes(b"contract")
+HASH = hashlib.sha256(b"abc").digest()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("GET", "x", ()),
+        ("GET", "//evil.example/x", ()),
+        ("GET", "/x#y", ()),
+        ("GET", "/x\\y", ()),
+        ("GET", "/x", (("Host", "a"), ("host", "b"))),
+        ("GET", "/x", (("Content-Length", "0"), ("content-length", "0"))),
+        ("GET", "/x", (("Content-Length", "3"), ("Transfer-Encoding", "chunked"))),
+        ("GET", "/x", (("Upgrade", "websocket"),)),
+        ("CONNECT", "/x", ()),
+        ("GET", "/x", (("X-HTTP-Method-Override", "DELETE"),)),
+        ("GET", "/x", (("X_Original_URL", "/y"),)),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(method: str, path: str, fields: tuple[tuple[str, str], ...]) -> None:
+    """HIRE-GTS-02: also behind a server that lets it through."""
+    with pytest.raises(TransportError) as refused:
+        request_of(ORIGIN, method, path, fields)
+    assert refused.value.code == "bad_request"
+
+
+@pytest.mark.parametrize(
+    ("fields", "digest"),
+    [
+        ((), None),
+        ((("Content-Length", " 0 "),), None),
+        ((("Content-Length", "3"),), b""),
+        ((("Transfer-Encoding", "chunked"),), b""),
+        ((("Content-Digest", content_digest(HASH)),), HASH),
+        ((("Content-Digest", content_digest(HASH)), ("Content-Length", "0")), HASH),
+        ((("Content-Digest", "none"), ("Content-Length", "3")), b""),
+    ],
+)
+def test_a_body_that_may_come_is_one_that_is_signed(fields: tuple[tuple[str, str], ...], digest: bytes | None) -> None:
+    """HIRE-GTS-04: where nothing usable is claimed of it, what is claimed holds for no body."""
+    assert request_of(ORIGIN, "PUT", "/x", (("Host", "a"), *fields)).body_digest == digest
+
+
+@pytest.mark.parametrize(
+    "named", [(), (CONTRACT, CONTRACT), ("",), (CONTRACT[:-1],), (CONTRACT + "A",), (f"{CONTRACT}\n",), ("x" * 46,)]
+)
+def test_a_request_names_one_contract_by_its_digest(named: tuple[str, ...]) -> None:
+    """HIRE-GTS-03."""
+    with pytest.raises(ProofError) as refused:
+        claimed_contract(Request("GET", ORIGIN, tuple(("Hire-Contract", one) for one in named)))
+    assert refused.value.code == "proof_missing"
+    assert claimed_contract(Request("GET", ORIGIN, (("hire-contract", f" {CONTRACT}\t"),))) == CONTRACT
