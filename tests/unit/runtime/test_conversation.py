@@ -20,7 +20,7 @@ from undersigned.runtime import Job, Say
 from undersigned.runtime.agent.intake import MAX_INBOX
 from undersigned.runtime.execution.job import run_handler
 from undersigned.runtime.execution.reviewers import Reviewed
-from undersigned.testing import receipt, sync, terminate, withdraw
+from undersigned.testing import problem, receipt, sync, terminate, withdraw
 from unit.runtime.stories import Open, forge, over, story
 
 
@@ -431,6 +431,26 @@ def test_a_flood_of_notices_fills_nothing(open_world: Open) -> None:
         world.settle()
     assert len(conversation.journal.kept_back) <= 4
     assert len(world.hirer.kept.journal(name)) < 25
+
+
+def test_a_notice_that_a_carrier_delivers_again_is_stored_once(open_world: Open) -> None:
+    """HIRE-LIM-02: at once, later, and after a restart."""
+    world = open_world(held=True)
+    name = world.begun("offered-by-hirer", world.hirer, opening="5 EUR")
+    raw = forge(world, world.hirer, name, problem(messages(world.hirer, name)[-1].digest, "overloaded", final=False))
+
+    def deliver(times: int) -> None:
+        for _ in range(times):
+            world.deliver(raw, world.provider.did, world.hirer.did)
+        world.settle()
+
+    deliver(3)
+    deliver(1)
+    world.restart(world.hirer)
+    world.reconnect()
+    deliver(3)
+    heard = [one.raw for one in messages(world.hirer, name) if one.message.type == "Problem"]
+    assert heard == [raw]
 
 
 @pytest.mark.parametrize("count", [1, 3])
