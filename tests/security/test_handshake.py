@@ -302,7 +302,8 @@ async def test_sc_43_a_challenge_expires() -> None:
     """After `proof_seconds` the exchange is over, however good the answer (HIRE-CNX-08)."""
     theirs, ours = memory_pair(ChannelLimits(proof_seconds=0.05))
     with pytest.raises(TransportError) as caught:
-        await admit(theirs, {GLOBEX.did: GLOBEX}, resolve, lambda: NOW)
+        async with asyncio.timeout(10):  # and not after what a proof's own life gives
+            await admit(theirs, {GLOBEX.did: GLOBEX}, resolve, lambda: NOW)
     assert caught.value.code == "timeout"
     await ours.receive()
     with pytest.raises(Closed) as closed:

@@ -522,6 +522,23 @@ async def test_the_watch_reads_frames_however_they_are_cut() -> None:
         assert broken == [(1003, "bad_request")]
 
 
+async def test_a_message_has_its_time_from_its_first_byte_to_its_last() -> None:
+    """Neither its further parts nor pings give it more; the next one has its own, also where both come at once."""
+    watch = Watch(ChannelLimits(), lambda *_: None, masked=True, paused_reading=lambda: False)
+    watch.received(frame(b"a" * 10, fin=False)[:5])
+    first = watch._message_timer
+    assert first is not None
+    watch.received(frame(b"a" * 10, fin=False)[5:])
+    for data in (frame(b"b", opcode=0, fin=False), frame(b"", opcode=9), frame(b"c", opcode=0, fin=False)):
+        watch.received(data)
+        assert watch._message_timer is first
+    watch.received(frame(b"d", opcode=0) + frame(b"e" * 10)[:5])
+    assert watch._message_timer not in (None, first)
+    assert first.cancelled()
+    watch.end()
+    assert watch._message_timer is None
+
+
 async def test_the_watch_gives_time_while_we_do_not_read() -> None:
     """It is the peer's time that is bounded, not ours."""
     broken: list[str] = []

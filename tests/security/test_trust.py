@@ -147,11 +147,21 @@ def shown(pairs: Sequence[tuple[str, str]]) -> list[Credential]:
         [(f"n{i}", f"n{i + 1}") for i in range(10_000)],
         [("a", f"b{i}") for i in range(10_000)],
         [(f"n{i}", f"n{i + 1}") for i in range(5)],
+        [*((f"n{i}", f"n{i + 1}") for i in range(5)), ("n2", "n0"), ("n5", "n4")],
         [("a", f"b{i}") for i in range(65)],
         [(f"b{i}", "a") for i in range(65)],
         [(f"a{i % 16}", f"b{i // 16}") for i in range(257)],
     ],
-    ids=["edges", "depth", "fan-out", "one-too-deep", "one-too-wide", "one-too-many-issuers", "one-too-many"],
+    ids=[
+        "edges",
+        "depth",
+        "fan-out",
+        "one-too-deep",
+        "one-too-deep-with-cycles",
+        "one-too-wide",
+        "one-too-many-issuers",
+        "one-too-many",
+    ],
 )
 def test_sc_75_a_graph_bomb_is_refused_before_any_signature(pairs: list[tuple[str, str]]) -> None:
     """HIRE-TRU-13: what is looked at here carries no proof at all, and still there is one code."""
@@ -165,6 +175,8 @@ def test_sc_75_what_is_within_the_limits_passes() -> None:
     check_presented([])
     check_presented(shown([(f"n{i}", f"n{i + 1}") for i in range(4)]))
     check_presented(shown([("a", "b"), ("b", "c"), ("c", "a")]))
+    check_presented(shown([("z", "a"), ("a", "b"), ("b", "c"), ("c", "a"), ("c", "b"), ("c", "z")]))
+    check_presented(shown([*((f"n{i}", f"n{i + 1}") for i in range(4)), ("m", "n1")]))
     check_presented(shown([("a", f"b{i}") for i in range(64)]))
     check_presented(shown([(f"a{i % 16}", f"b{i // 16}") for i in range(256)]))
 
