@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from undersigned.errors import UndersignedError
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -18,6 +22,14 @@ def conformance_dir() -> Path | None:
     named = os.environ.get("UNDERSIGNED_CONFORMANCE")
     found = Path(named) if named else ROOT.parent / "shared" / "conformance"
     return found if found.is_dir() else None
+
+
+@contextmanager
+def refuses(error: type[UndersignedError] | tuple[type[UndersignedError], ...], code: str) -> Iterator[None]:
+    """What is done inside is refused with this error, and this code."""
+    with pytest.raises(error) as caught:
+        yield
+    assert caught.value.code == code
 
 
 @contextmanager

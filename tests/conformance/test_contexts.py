@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support import ROOT, conformance_dir
+from support import ROOT, conformance_dir, refuses
 from undersigned.errors import FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, canonical_quads, closed_loader, document_quads, to_quads
 from undersigned.jsonld.canonical import CanonLimits
@@ -73,9 +73,8 @@ def test_a_changed_term_is_seen(conformance: Path, entry: dict[str, str]) -> Non
 def test_others_are_refused(conformance: Path, file: str) -> None:
     iri = next(entry["iri"] for entry in INDEX if entry["file"] == file)
     for function in (lambda: closed_loader()(iri, {}), lambda: document_quads({"@context": iri, "@id": "urn:x:1"})):
-        with pytest.raises(FormatError) as raised:
+        with refuses(FormatError, "context_not_allowed"):
             function()
-        assert raised.value.code == "context_not_allowed"
 
 
 def test_extra_contexts_are_an_argument(conformance: Path) -> None:
@@ -84,9 +83,8 @@ def test_extra_contexts_are_an_argument(conformance: Path) -> None:
     extra = {entry["iri"]: published(entry, conformance) for entry in INDEX}
     for _ in range(2):
         assert document_quads(document, contexts={**CONTEXTS, **extra})
-        with pytest.raises(FormatError) as raised:
+        with refuses(FormatError, "context_not_allowed"):
             document_quads(document)
-        assert raised.value.code == "context_not_allowed"
 
 
 def test_the_hire_context_is_published_as_it_is_bundled() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support import conformance_dir
+from support import conformance_dir, refuses
 from undersigned.did import DidDocument, document_from, fetches, methods_for, parse_did_url
 from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import UndersignedError
@@ -84,9 +84,8 @@ def test_documents(conformance: Path, did: str, representation: str) -> None:
         else:
             usable.add((did, method.removeprefix(did)))
     assert usable == {one for one in USABLE if one[0] == did}
-    with pytest.raises(UndersignedError) as other:
+    with refuses(UndersignedError, "did_document_invalid"):
         DidDocument(f"{did}x", raw)
-    assert other.value.code == "did_document_invalid"
 
 
 @pytest.mark.parametrize(("name", "execution", "outcome"), _executions("resolve"))
@@ -118,18 +117,16 @@ def test_resolution(conformance: Path, name: str, execution: dict[str, Any], out
     if expected is None:
         assert resolve().id == did
         return
-    with pytest.raises(UndersignedError) as refused:
+    with refuses(UndersignedError, expected):
         resolve()
-    assert refused.value.code == expected
 
 
 @pytest.mark.parametrize(("name", "execution", "outcome"), _executions("dereference"))
 def test_dereferencing(conformance: Path, name: str, execution: dict[str, Any], outcome: str) -> None:
     url = execution["input"]["didUrl"]
     if outcome == "invalidDidUrlErrorOutcome":
-        with pytest.raises(UndersignedError) as refused:
+        with refuses(UndersignedError, "did_document_invalid"):
             parse_did_url(url)
-        assert refused.value.code == "did_document_invalid"
         return
     parsed = parse_did_url(url)
     if name in DIFFERENT:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support import conformance_dir
+from support import conformance_dir, refuses
 from undersigned.did import fetches, history_from
 from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import UndersignedError
@@ -84,9 +84,8 @@ def test_logs(conformance: Path, folder: Path) -> None:
             _resolved(folder, file)
             continue
         did = _did(folder, result)
-        with pytest.raises(UndersignedError) as refused:
+        with refuses(UndersignedError, "did_document_invalid"):
             history_from(did, _fetched(folder, did), now=NOW)
-        assert refused.value.code == "did_document_invalid"
 
 
 EXPECTED = {
@@ -114,9 +113,8 @@ def test_the_name_in_the_document_is_bound_to_the_first_entry(conformance: Path)
     folder = conformance / "did-webvh" / "negative-scid-mismatch-genesis" / "ts"
     scid = json.loads((folder / "did.jsonl").read_bytes())["parameters"]["scid"]
     did = f"did:webvh:{scid}:example.com"
-    with pytest.raises(UndersignedError) as refused:
+    with refuses(UndersignedError, "did_document_invalid"):
         history_from(did, _fetched(folder, did), now=NOW)
-    assert refused.value.code == "did_document_invalid"
 
 
 @pytest.mark.parametrize(
@@ -139,9 +137,8 @@ def test_dids_that_lead_nowhere(conformance: Path, specific: str) -> None:
     assert f'did: "{did}"' in scripts
     # `0` is no base58, so the same with a SCID of the right letters.
     for spelled in (did, did.replace("0" * 44, "1" * 44)):
-        with pytest.raises(UndersignedError) as refused:
+        with refuses(UndersignedError, "did_document_invalid"):
             fetches(spelled)
-        assert refused.value.code == "did_document_invalid"
 
 
 def test_every_published_case_is_run(conformance: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import conformance_dir
+from support import conformance_dir, refuses
 from undersigned.encoding import multibase_decode, multibase_encode
 from undersigned.errors import FormatError
 
@@ -32,9 +32,8 @@ def _cases() -> list[object]:
 @pytest.mark.parametrize(("name", "data", "text"), _cases())
 def test_encoding(conformance: Path, name: str, data: bytes, text: str):
     if name in EXPECTED_EXCEPTIONS:
-        with pytest.raises(FormatError) as caught:
+        with refuses(FormatError, "schema_violation"):
             multibase_decode(text, allowed=text[0])
-        assert caught.value.code == "schema_violation"
         return
     assert multibase_decode(text, allowed=text[0]) == data
     assert multibase_encode(text[0], data) == text
@@ -45,6 +44,5 @@ def test_only_two_encodings_are_read_unless_asked_for(conformance: Path, name: s
     if text[0] in "zu":
         assert multibase_decode(text) == data
     else:
-        with pytest.raises(FormatError) as caught:
+        with refuses(FormatError, "schema_violation"):
             multibase_decode(text)
-        assert caught.value.code == "schema_violation"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proofs import Key, key_of, vector_contexts
+from support import refuses
 from undersigned.encoding import canonicalize, multibase_decode, multibase_encode, multicodec_decode
 from undersigned.errors import ProofError
 from undersigned.jsonld import document_quads
@@ -68,13 +69,11 @@ def test_their_proof_verifies(conformance: Path, name: str, ending: str, kind: s
     given: dict[str, Any] = {"key": key_of, "purpose": "assertionMethod", "contexts": vector_contexts(conformance)}
     assert verify_proof(signed, low_s=False, **given) == signed
     for changed in ({**signed, "name": "Another"}, {**signed, "issuer": "https://vc.example/issuers/1"}):
-        with pytest.raises(ProofError) as raised:
+        with refuses(ProofError, "proof_invalid"):
             verify_proof(changed, low_s=False, **given)
-        assert raised.value.code == "proof_invalid"
     if name in HIGH_S:
-        with pytest.raises(ProofError) as raised:
+        with refuses(ProofError, "proof_invalid"):
             verify_proof(signed, **given)
-        assert raised.value.code == "proof_invalid"
     else:
         assert verify_proof(signed, **given) == signed
 

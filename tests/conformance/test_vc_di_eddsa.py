@@ -11,6 +11,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from proofs import key_of, vector_contexts
+from support import refuses
 from undersigned.encoding import canonicalize, multibase_decode, multibase_encode, multicodec_decode
 from undersigned.errors import ProofError
 from undersigned.jsonld import document_quads
@@ -82,19 +83,17 @@ def test_their_proof_verifies(conformance: Path, suite: str, ending: str) -> Non
     given: dict[str, Any] = {"key": key_of, "purpose": "assertionMethod", "contexts": contexts}
     assert verify_proof(signed, **given) == signed
     for name in ("id", "name", "description", "issuer", "validFrom"):
-        with pytest.raises(ProofError) as raised:
+        with refuses(ProofError, "proof_invalid"):
             verify_proof(
                 {**signed, name: signed[name] + "1" if name != "validFrom" else "2023-01-02T00:00:00Z"}, **given
             )
-        assert raised.value.code == "proof_invalid"
 
 
 def test_the_old_suite_is_refused(conformance: Path) -> None:
     """Ed25519Signature2020 holds as a signature, and is no DataIntegrityProof."""
     signed = load(conformance / "vc-di-eddsa/Ed25519Signature2020/signedEdSig.json")
-    with pytest.raises(ProofError) as raised:
+    with refuses(ProofError, "suite_not_allowed"):
         verify_proof(signed, key=key_of, purpose="assertionMethod", contexts=vector_contexts(conformance))
-    assert raised.value.code == "suite_not_allowed"
 
 
 def test_proof_set(conformance: Path) -> None:
@@ -114,6 +113,5 @@ def test_proof_set(conformance: Path) -> None:
     given: dict[str, Any] = {"key": key_of, "purpose": "assertionMethod", "contexts": contexts}
     assert verify_proof_set(document, required=signers, **given) == document
     assert verify_proof_set(document, required=signers[::-1], **given) == document
-    with pytest.raises(ProofError) as raised:
+    with refuses(ProofError, "proof_invalid"):
         verify_proof_set(document, required=signers[:1], **given)
-    assert raised.value.code == "proof_invalid"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from proofs import HIRER, contract, credential, lookup, replaced
-from support import ROOT
+from support import ROOT, refuses
 from undersigned.encoding import digest_of
 from undersigned.errors import FormatError, ProofError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, closed_loader, compiled_quads, document_quads
@@ -28,9 +28,8 @@ VERIFY: dict[str, Any] = {"key": lookup(HIRER), "purpose": "assertionMethod"}
 
 def refused(document: Any, code: str) -> None:
     """Verification ends with this code."""
-    with pytest.raises((FormatError, ProofError)) as raised:
+    with refuses((FormatError, ProofError), code):
         verify_proof(document, **VERIFY)
-    assert raised.value.code == code
 
 
 def both(**changes: Any) -> list[Any]:
@@ -72,9 +71,8 @@ def test_sc_19_an_unknown_term_of_a_credential_is_refused(path: tuple[Any, ...])
 def test_sc_19_what_rdf_would_drop_is_refused(path: tuple[Any, ...], value: Any) -> None:
     """The rule is not about terms alone: null, an empty array, a relative IRI, a repeat are no part of the graph."""
     signed = HIRER.signed(credential(), SUITE)
-    with pytest.raises((FormatError, ProofError)) as raised:
+    with refuses((FormatError, ProofError), "schema_violation"):
         verify_proof(replaced(signed, path, value), **VERIFY)
-    assert raised.value.code == "schema_violation"
 
 
 def test_sc_19_inside_a_json_literal_every_member_is_signed() -> None:
@@ -140,9 +138,8 @@ def test_sc_21_no_context_is_fetched(tmp_path: Path) -> None:
             for signed in both():
                 for context in (url, [url], [HIRE_CONTEXT, url], ["https://www.w3.org/ns/credentials/v2", url]):
                     refused({**signed, "@context": context}, "context_not_allowed")
-            with pytest.raises(FormatError) as raised:
+            with refuses(FormatError, "context_not_allowed"):
                 closed_loader()(url, {})
-            assert raised.value.code == "context_not_allowed"
         with pytest.raises(BlockingIOError):
             listener.accept()
     watching = False
@@ -196,9 +193,8 @@ def test_sc_22_any_changed_byte_is_seen(iri: str) -> None:
     raw = context_bytes(iri)
     assert checked(iri, raw)
     for place in range(0, len(raw), max(1, len(raw) // 50)):
-        with pytest.raises(FormatError) as raised:
+        with refuses(FormatError, "context_tampered"):
             checked(iri, raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
-        assert raised.value.code == "context_tampered"
 
 
 @pytest.mark.parametrize("keyword", ["@graph", "@included", "@reverse", "@nest", "@index", "@import", "@list", "@none"])
@@ -290,18 +286,16 @@ def test_sc_25_quads_and_blank_nodes_are_counted() -> None:
         credential(credentialSubject=many),
         credential(credentialSubject={"id": "urn:x:1", "capability": [str(number) for number in range(4097)]}),
     ):
-        with pytest.raises(FormatError) as raised:
+        with refuses(FormatError, "canon_limit"):
             document_quads(document)
-        assert raised.value.code == "canon_limit"
     assert document_quads(credential(credentialSubject=many[:64])).count(b"\n_:c14n63 ") == 1
 
 
 def test_sc_25_a_message_has_no_blank_node() -> None:
     """So nothing of ours ever needs the algorithm: refused by the one pass over its members (HIRE-LD-01)."""
     for node in ({}, {"memberOf": "urn:x:1"}, {"id": "_:b0", "memberOf": "urn:x:1"}):
-        with pytest.raises(FormatError) as raised:
+        with refuses(FormatError, "schema_violation"):
             compiled_quads(contract(terms=node))
-        assert raised.value.code == "schema_violation"
 
 
 async def test_sc_25_the_event_loop_goes_on() -> None:

@@ -6,6 +6,7 @@ import pytest
 from nacl.bindings import crypto_core_ed25519_add
 from nacl.signing import SigningKey
 
+from support import refuses
 from undersigned.did import DidDocument, document_from, fetches
 from undersigned.encoding import base64url_encode, canonicalize, multibase_encode
 from undersigned.errors import VerificationError
@@ -64,18 +65,16 @@ def test_a_good_key_passes_everywhere():
 def test_sc_08_small_order_and_non_canonical_keys(number: int):
     """One fixed signature (R the identity, S zero) would fit every message under such a key (HIRE-KEY-01)."""
     for way in everywhere(number.to_bytes(32, "little")):
-        with pytest.raises(VerificationError) as caught:
+        with refuses(VerificationError, "key_weak"):
             way()
-        assert caught.value.code == "key_weak"
 
 
 @pytest.mark.parametrize("excess", range(2, 19))
 def test_sc_08_every_unreduced_y(excess: int):
     for sign in (0, SIGN):
         for way in everywhere((P + excess + sign).to_bytes(32, "little")):
-            with pytest.raises(VerificationError) as caught:
+            with refuses(VerificationError, "key_weak"):
                 way()
-            assert caught.value.code == "key_weak"
 
 
 PREFIXES = {
@@ -105,9 +104,8 @@ def test_sc_09_wrong_multicodec(prefix: bytes):
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_sc_09_wrong_length(length: int):
     for way in everywhere((GOOD * 2)[:length]):
-        with pytest.raises(VerificationError) as caught:
+        with refuses(VerificationError, "did_document_invalid"):
             way()
-        assert caught.value.code == "did_document_invalid"
 
 
 @pytest.mark.parametrize("spoil", ["0{}", "{}0", "{}O", "{}l", "{}I", "{}-", "1{}", "{}é", "{} ", "{}\n"])
@@ -115,6 +113,5 @@ def test_sc_09_base58_spelling(spoil: str):
     """Illegal characters, and a leading digit that another decoder would drop."""
     text = "z" + spoil.format(multibase_encode("z", b"\xed\x01" + GOOD)[1:])
     for way in (lambda: public_key_from_multikey(text), lambda: document_from(f"did:key:{text}", {})):
-        with pytest.raises(VerificationError) as caught:
+        with refuses(VerificationError, "did_document_invalid"):
             way()
-        assert caught.value.code == "did_document_invalid"

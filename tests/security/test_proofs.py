@@ -25,6 +25,7 @@ from proofs import (
     lookup,
     replaced,
 )
+from support import refuses
 from undersigned.encoding import base58_encode, canonicalize, digest_of, multibase_decode, multibase_encode, shift
 from undersigned.errors import FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey, public_key_from_raw
@@ -79,9 +80,8 @@ def test_sc_27_no_proof_is_refused(proof: Any) -> None:
     assert code_of(document) == "proof_missing"
     assert set_code(document, required=[HIRER.did]) == "proof_missing"
     assert set_code(document, required=[]) in ("proof_missing", "proof_invalid")
-    with pytest.raises(ProofError) as raised:
+    with refuses(ProofError, "proof_missing"):
         verify_detached(contract(), None if proof is ... else proof, key=key_of, purpose=PURPOSE)
-    assert raised.value.code == "proof_missing"
 
 
 def test_sc_27_no_signer_is_required_is_no_answer() -> None:
@@ -149,9 +149,8 @@ def test_sc_28_the_proof_does_not_choose_its_suite(suite: str, key: Key) -> None
     for other in (HIRER, P256, P384):
         if other.kind not in CRYPTOSUITES[suite].kinds:
             assert code_of(signed, key=lambda method, purpose, other=other: other.public) == "suite_not_allowed"
-            with pytest.raises(ProofError) as raised:
+            with refuses(ProofError, "suite_not_allowed"):
                 prepare(contract(), proof_config(suite, other.method, PURPOSE, CREATED), other.public.kind)
-            assert raised.value.code == "suite_not_allowed"
 
 
 @each_suite
@@ -455,9 +454,8 @@ def test_sc_33_a_proof_of_a_chain_does_not_stand_alone() -> None:
     options = proof_config("eddsa-rdfc-2022", PROVIDER.method, PURPOSE, CREATED, previous_proof="urn:uuid:1")
     signature = PROVIDER.sign(CRYPTOSUITES["eddsa-rdfc-2022"].hash(contract(), options, "Ed25519"))
     assert code_of({**contract(), "proof": make_proof(contract(), options, signature)}) == "proof_invalid"
-    with pytest.raises(ProofError) as raised:
+    with refuses(ProofError, "proof_missing"):
         PROVIDER.signed(contract(), "eddsa-jcs-2022", previous_proof="urn:uuid:1")
-    assert raised.value.code == "proof_missing"
 
 
 def signature(document: Any) -> bytes:
@@ -552,9 +550,8 @@ def test_sc_36_every_bit_counts(suite: str, key: Key) -> None:
 def test_sc_36_the_identity_point_signs_nothing(name: str) -> None:
     """With a key of small order one signature fits every message; such a key cannot be made."""
     if "Ed25519" in CRYPTOSUITES[name].kinds:
-        with pytest.raises(VerificationError) as raised:
+        with refuses(VerificationError, "key_weak"):
             public_key_from_raw("Ed25519", b"\1" + b"\0" * 31)
-        assert raised.value.code == "key_weak"
     key = HIRER if "Ed25519" in CRYPTOSUITES[name].kinds else P256
     assert code_of(with_signature(key.signed(contract(), name), b"\1" + b"\0" * 63)) == "proof_invalid"
 

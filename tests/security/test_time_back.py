@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from integration.hires import Hands, until
 from requirements.test_changes import Pair, working
+from support import refuses
 from undersigned.contract import Terms
 from undersigned.daemon import Peer, RemoteDesk
 from undersigned.daemon.gate_desk import Ask, Signed
@@ -64,11 +64,10 @@ async def test_sc_59_the_fold_and_the_gate_of_a_provider(tmp_path: Path) -> None
             assert contract is not None
             target = pair.works.job.input("report").uri or ""  # type: ignore[union-attr]
             # Whatever state it is asked for in.
-            with pytest.raises(ScopeError) as refused:
+            with refuses(ScopeError, "contract_expired"):
                 await again.gate.admit(
                     contract.digest, document, "working", Action(name=ARTIFACT_READ, target=target), until=ends
                 )
-            assert refused.value.code == "contract_expired"
 
 
 async def test_sc_59_the_gate_server_of_a_hirer(tmp_path: Path) -> None:
@@ -105,6 +104,5 @@ async def test_sc_59_the_gate_server_of_a_hirer(tmp_path: Path) -> None:
                 amounts={},
                 facts={},
             )
-            with pytest.raises(ScopeError) as refused:
+            with refuses(ScopeError, "contract_expired"):
                 await desk.admit(asked)
-            assert refused.value.code == "contract_expired"

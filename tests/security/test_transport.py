@@ -24,6 +24,7 @@ from security.raw_peer import (
     settled,
     upgraded,
 )
+from support import refuses
 from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
 from undersigned.transport import Allowance, Budget, Channel, ChannelLimits, Watch, admit, connect
@@ -436,9 +437,8 @@ async def test_sc_105_failed_proofs_use_up_the_budget_of_an_address() -> None:
             channel = await connect(serving.url, limits=LIMITS)
             await channel.receive()
             await channel.send(b'{"type":"Connection"}')
-            with pytest.raises(Closed) as caught:
+            with refuses(Closed, "schema_violation"):
                 await channel.receive()
-            assert caught.value.code == "schema_violation"
         await settled(lambda: serving.listener.door.connections == 0)
         reader, _ = await raw(serving)
         answer = await ended(reader)
@@ -458,9 +458,8 @@ def test_sc_105_a_budget_counts_failures_in_a_window() -> None:
     for at in (0.0, 10.0):
         budget.spend("did:web:mallory.example", at)
         assert not budget.exhausted("did:web:mallory.example", at)
-    with pytest.raises(TransportError) as caught:
+    with refuses(TransportError, "rate_limited"):
         budget.spend("did:web:mallory.example", 20.0)
-    assert caught.value.code == "rate_limited"
     assert budget.exhausted("did:web:mallory.example", 59.9)
     assert not budget.exhausted("did:web:globex.example", 20.0)
     assert not budget.exhausted("did:web:mallory.example", 60.0)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from support import refuses
 from undersigned.bridges.http_messages import Component, Request, Response, signature_base, signature_input
 from undersigned.errors import FormatError
 
@@ -16,9 +17,8 @@ URL = "https://acme.example/artifacts/x?y=1"
 def test_a_line_break_cannot_add_a_component() -> None:
     """One component must not read as two."""
     request = Request("GET", URL, (("X", 'a\n"@method": PUT'),))
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         signature_base(request, ["x"], {})
-    assert caught.value.code == "schema_violation"
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,8 @@ def test_components(component, value) -> None:
 )
 def test_a_component_that_has_no_one_value_is_refused(component) -> None:
     request = Request("GET", "https://example.com/?twice=1&twice=2", (("X", "a=1"),))
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         signature_base(request, [component], {})
-    assert caught.value.code == "schema_violation"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from parties import NOW, Party
+from support import refuses
 from undersigned.credentials import CREDENTIALS_CONTEXT, build_credential, membership, read_credential
 from undersigned.errors import CredentialError, FormatError
 
@@ -125,15 +126,13 @@ def test_what_is_no_credential_is_refused(document: dict[str, Any], path: str) -
     ],
 )
 def test_sc_20_contexts_are_taken_by_exact_value(context: Any) -> None:
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "context_not_allowed"):
         read_credential(CREDENTIAL | {"@context": context})
-    assert caught.value.code == "context_not_allowed"
 
 
 def test_sc_102_a_credential_has_a_size() -> None:
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "too_large"):
         read_credential(CREDENTIAL | {"name": "x" * 66_000})
-    assert caught.value.code == "too_large"
 
 
 @pytest.mark.parametrize(

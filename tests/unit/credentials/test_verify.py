@@ -4,6 +4,7 @@ import pytest
 
 from contracts import ENGAGEMENT
 from parties import NOW, Party, documents
+from support import refuses
 from undersigned.credentials import (
     build_presentation,
     check_status,
@@ -106,9 +107,8 @@ def test_a_credential_of_each_suite_verifies(issuer: Party, suite: str) -> None:
     credential = issued(issuer, suite=suite)
     assert verify_credential(credential, documents=DOCUMENTS, now=NOW).issuer == issuer.did
     edited = credential | {"credentialSubject": {"id": STRANGER.did, "memberOf": issuer.did}}
-    with pytest.raises(ProofError) as caught:
+    with refuses(ProofError, "proof_invalid"):
         verify_credential(edited, documents=DOCUMENTS, now=NOW)
-    assert caught.value.code == "proof_invalid"
 
 
 @pytest.mark.parametrize(("issuer", "suite"), SUITES)
@@ -149,9 +149,8 @@ def test_the_documents_wanted_are_the_holders_and_the_issuers() -> None:
         *sorted([ORGANISATION.did, EC.did]),
     )
     many = [issued(Party(f"org {n}")) for n in range(9)]
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "too_large"):
         read_presentation(shown(*many))
-    assert caught.value.code == "too_large"
 
 
 @pytest.mark.parametrize(
@@ -269,9 +268,8 @@ def test_sc_74_an_end_that_is_spelled_otherwise(form: str) -> None:
     credential = issued(suite="eddsa-rdfc-2022", validUntil=past)
     again = respelled(credential, form)
     assert document_quads(without_proof(again)) == document_quads(without_proof(credential))
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "unknown_term"):
         verify_credential(again, documents=DOCUMENTS, now=NOW)
-    assert caught.value.code == "unknown_term"
 
 
 def test_sc_74_an_end_that_is_said_elsewhere() -> None:
@@ -296,9 +294,8 @@ def test_sc_61_a_status_that_is_spelled_otherwise() -> None:
     credential = issued(suite="eddsa-rdfc-2022", credentialStatus=status)
     rest = {name: value for name, value in credential.items() if name != "credentialStatus"}
     again = rest | {f"{IRI}credentialStatus": status}
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "unknown_term"):
         verify_credential(again, documents=DOCUMENTS, now=NOW)
-    assert caught.value.code == "unknown_term"
 
 
 @pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
@@ -323,21 +320,18 @@ def without_proof(document: JsonObject) -> JsonObject:
 def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
     """HIRE-CRD-02. A presentation is verified without it, because lists are fetched only for what is verified."""
     credential = issued(credentialStatus=status_entry("https://acme.example/status/1", 94567))
-    with pytest.raises(CredentialError) as caught:
+    with refuses(CredentialError, "status_unavailable"):
         verify_credential(credential, documents=DOCUMENTS, now=NOW)
-    assert caught.value.code == "status_unavailable"
     (one,) = verify(shown(credential)).credentials
-    with pytest.raises(CredentialError) as caught:
+    with refuses(CredentialError, "status_unavailable"):
         check_status(one, {}, NOW)
-    assert caught.value.code == "status_unavailable"
 
 
 @pytest.mark.parametrize("now", ["2026-10-31T23:59:59Z", "2026-12-01T00:00:01Z"])
 def test_sc_74_out_of_its_time_a_credential_says_nothing(now: str) -> None:
     """HIRE-CRD-01."""
-    with pytest.raises(CredentialError) as caught:
+    with refuses(CredentialError, "policy_denied"):
         verify_credential(issued(made="2026-10-31T00:00:00Z"), documents=DOCUMENTS, now=now)
-    assert caught.value.code == "policy_denied"
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -370,9 +364,8 @@ def test_sc_102_too_many_or_too_large_before_any_cryptography() -> None:
 
 
 def test_an_issuer_without_a_document_is_not_believed() -> None:
-    with pytest.raises(CredentialError) as caught:
+    with refuses(CredentialError, "did_unresolvable"):
         verify_credential(issued(), documents={}, now=NOW)
-    assert caught.value.code == "did_unresolvable"
 
 
 @pytest.mark.parametrize("form", ["proof", "text"])
@@ -410,9 +403,8 @@ def test_a_credential_that_comes_again_costs_no_signature_and_is_judged_anew(
         ({"documents": {ORGANISATION.did: unlisted}}, "key_not_authorized"),
         ({"documents": {ORGANISATION.did: renewed}}, "proof_invalid"),
     ):
-        with pytest.raises(UndersignedError) as caught:
+        with refuses(UndersignedError, code):
             verify_credential(credential, **({"documents": DOCUMENTS, "now": NOW} | wrong))
-        assert caught.value.code == code
     assert len(done) == 2, "the same name has another key now, for which nothing is remembered"
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import refuses
 from undersigned.did import ParsedDidUrl, parse_did, parse_did_url
 from undersigned.errors import VerificationError
 
@@ -29,9 +30,8 @@ def test_parts(text: str, parts: tuple):
     "text", ["", "did", "did:", "did:web", "did:web:", "did:web:a:", "did:Web:a", "#a", "did:web:a#b#c"]
 )
 def test_not_a_did_url(text: str):
-    with pytest.raises(VerificationError) as caught:
+    with refuses(VerificationError, "did_document_invalid"):
         parse_did_url(text)
-    assert caught.value.code == "did_document_invalid"
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,8 @@ def test_not_a_did_url(text: str):
 )
 def test_more_than_a_did(text: str):
     parse_did_url(text)
-    with pytest.raises(VerificationError) as caught:
+    with refuses(VerificationError, "did_document_invalid"):
         parse_did(text)
-    assert caught.value.code == "did_document_invalid"
 
 
 def test_length():

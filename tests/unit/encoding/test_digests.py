@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import refuses
 from undersigned.encoding import (
     DIGEST_PATTERN,
     canonicalize,
@@ -73,20 +74,17 @@ def test_the_document_is_left_as_it_was():
     ],
 )
 def test_not_a_digest(text: str):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         digest_hex(text)
-    assert caught.value.code == "schema_violation"
 
 
 @pytest.mark.parametrize("text", ["", "e3", "E" * 64, "g" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", " " * 64])
 def test_not_hex(text: str):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         digest_from_hex(text)
-    assert caught.value.code == "schema_violation"
 
 
 @pytest.mark.parametrize("value", [b"", b"\x00" * 31, b"\x00" * 33])
 def test_not_a_hash(value: bytes):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         digest_from_hash(value)
-    assert caught.value.code == "schema_violation"

@@ -11,6 +11,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import refuses
 from undersigned.encoding import canonicalize, decode_json, write_canonical
 from undersigned.errors import FormatError
 
@@ -88,9 +89,8 @@ def test_names_are_ordered_by_utf_16():
     ],
 )
 def test_what_is_not_json_is_refused(value: object, code: str):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, code):
         canonicalize(value)
-    assert caught.value.code == code
 
 
 def test_cycle_and_depth_end_in_an_error():
@@ -100,8 +100,7 @@ def test_cycle_and_depth_end_in_an_error():
     for _ in range(100_000):
         deep = [deep]
     for value in (cycle, deep):
-        with pytest.raises(FormatError) as caught:
+        with refuses(FormatError, "too_deep"):
             canonicalize(value)
-        assert caught.value.code == "too_deep"
     while deep:  # Take it apart by hand: dropping it whole would recurse.
         deep = deep.pop()

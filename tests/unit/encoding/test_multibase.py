@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from support import refuses
 from undersigned.encoding import (
     base58_decode,
     base58_encode,
@@ -121,16 +122,14 @@ def test_what_a_varint_decodes_is_its_shortest_spelling(data: bytes):
 
 @pytest.mark.parametrize("data", [b"", b"\x80", b"\x80\x00", b"\xed\x81\x00", b"\xff" * 9, b"\xff" * 9 + b"\x01"])
 def test_varint_refused(data: bytes):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         varint_decode(data)
-    assert caught.value.code == "schema_violation"
 
 
 @pytest.mark.parametrize("number", [-1, 2**63])
 def test_varint_range(number: int):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "number_out_of_range"):
         varint_encode(number)
-    assert caught.value.code == "number_out_of_range"
 
 
 def test_multicodec():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moments import MOMENTS
+from support import refuses
 from undersigned.encoding import (
     DURATION_PATTERN,
     INSTANT_PATTERN,
@@ -99,9 +100,8 @@ def test_shift_to_the_ends():
     ],
 )
 def test_not_an_instant(text: str):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         parse_instant(text)
-    assert caught.value.code == "schema_violation"
 
 
 def test_a_moment_needs_its_zone_and_is_cut_to_the_second():
@@ -159,16 +159,14 @@ def test_duration_round_trip(seconds: int):
 )
 def test_not_a_duration(text: str):
     assert not re.search(DURATION_PATTERN, text)
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         parse_duration(text)
-    assert caught.value.code == "schema_violation"
 
 
 @pytest.mark.parametrize("seconds", [-1, 100_000 * 86400])
 def test_duration_out_of_range(seconds: int):
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "schema_violation"):
         format_duration(seconds)
-    assert caught.value.code == "schema_violation"
 
 
 @pytest.mark.parametrize(("text", "at"), MOMENTS.items())

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from support import refuses
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence import read_archive, verifier_page, write_archive
 from undersigned.evidence.archive import MAX_PACK_BYTES
@@ -84,9 +85,8 @@ def test_a_compressed_archive_is_refused_without_inflating_it() -> None:
 )
 def test_another_archive_is_refused(data: bytes) -> None:
     """A stock ZIP of the same members has other fields: there is one form."""
-    with pytest.raises(VerificationError) as caught:
+    with refuses(VerificationError, "evidence_invalid"):
         read_archive(data)
-    assert caught.value.code == "evidence_invalid"
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,14 @@ def test_another_archive_is_refused(data: bytes) -> None:
 )
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     """SC-98: whoever unpacks a pack writes inside one folder."""
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "bad_path"):
         write_archive({name: b""})
-    assert caught.value.code == "bad_path"
 
 
 def test_a_name_that_leads_elsewhere_is_refused_when_read() -> None:
     data = write_archive({"aa/bb": b"x"}).replace(b"aa/bb", b"../bb")
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "bad_path"):
         read_archive(data)
-    assert caught.value.code == "bad_path"
 
 
 def test_a_member_twice_is_refused() -> None:
@@ -136,13 +134,11 @@ def test_a_member_twice_is_refused() -> None:
 
 
 def test_too_many_members_are_refused() -> None:
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "too_large"):
         write_archive({f"m{at}": b"" for at in range(10_001)})
-    assert caught.value.code == "too_large"
     local = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, 0, 0, 0, 33, 0, 0, 0, 5, 0)
-    with pytest.raises(FormatError) as read:
+    with refuses(FormatError, "too_large"):
         read_archive(b"".join(local + b"%05d" % at for at in range(10_001)))
-    assert read.value.code == "too_large"
 
 
 def test_the_page_takes_as_much_as_the_command() -> None:

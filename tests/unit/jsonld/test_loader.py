@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support import refuses
 from undersigned.errors import FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, closed_loader, document_quads
 from undersigned.jsonld.contexts import PINNED
@@ -24,9 +25,8 @@ def test_the_loader_gives_listed_contexts_only() -> None:
     load = closed_loader()
     for iri in CONTEXTS:
         assert load(iri, {})["document"]["@context"] == CONTEXTS[iri]["@context"]
-    with pytest.raises(FormatError) as raised:
+    with refuses(FormatError, "context_not_allowed"):
         load("https://example.org/context", {})
-    assert raised.value.code == "context_not_allowed"
 
 
 def test_a_registry_of_ones_own() -> None:
@@ -36,9 +36,8 @@ def test_a_registry_of_ones_own() -> None:
     assert document_quads(document, contexts=mine) == b'<urn:x:1> <urn:x:text> "x" .\n'
     other = {"urn:x:terms": {"@context": {"text": "urn:x:other"}}}
     assert document_quads(document, contexts=other) == b'<urn:x:1> <urn:x:other> "x" .\n'
-    with pytest.raises(FormatError) as raised:
+    with refuses(FormatError, "context_not_allowed"):
         document_quads(document)
-    assert raised.value.code == "context_not_allowed"
 
 
 @pytest.mark.parametrize("value", [HIRE_CONTEXT, [HIRE_CONTEXT], list(CONTEXTS), (HIRE_CONTEXT,)])
@@ -48,9 +47,8 @@ def test_listed_contexts_pass(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [None, [], {}, "", 0, [HIRE_CONTEXT, {}], [HIRE_CONTEXT, None], [[HIRE_CONTEXT]]])
 def test_anything_else_is_refused(value: Any) -> None:
-    with pytest.raises(FormatError) as raised:
+    with refuses(FormatError, "context_not_allowed"):
         check_context(value, CONTEXTS)
-    assert raised.value.code == "context_not_allowed"
 
 
 def test_no_term_of_ours_is_a_prefix_or_clashes_with_credentials() -> None:

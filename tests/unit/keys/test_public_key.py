@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nacl.bindings import crypto_core_ed25519_add
 from nacl.signing import SigningKey
 
+from support import refuses
 from undersigned.encoding import base64url_decode, base64url_encode, multibase_encode, multicodec_encode
 from undersigned.errors import ProofError, VerificationError
 from undersigned.keys import PublicKey, public_key, public_key_from_jwk, public_key_from_multikey, public_key_from_raw
@@ -77,9 +78,8 @@ def test_ed25519_agrees_with_another_library(data: bytes):
 @pytest.mark.parametrize("length", [0, 1, 63, 65, 128])
 def test_ed25519_signature_length(length: int):
     signature = (SEED.sign(b"data").signature * 2)[:length]
-    with pytest.raises(ProofError) as caught:
+    with refuses(ProofError, "proof_invalid"):
         EDWARDS.verify(signature, b"data")
-    assert caught.value.code == "proof_invalid"
 
 
 def test_ed25519_s_above_the_order_is_refused():
@@ -106,9 +106,8 @@ def test_ecdsa(name: str):
         longer = lower[:size] + b"\0" + lower[size:]  # the same two numbers
         others = [(signature, data) for signature in (higher, lower[:-1], lower + b"\0", longer)]
         for signature, over in (*others, (lower, data + b"x")):
-            with pytest.raises(ProofError) as caught:
+            with refuses(ProofError, "proof_invalid"):
                 key.verify(signature, over)
-            assert caught.value.code == "proof_invalid"
 
 
 @pytest.mark.parametrize("name", CURVES)
@@ -123,9 +122,8 @@ def test_ecdsa_edges(name: str):
     written = [one.to_bytes(size, "big") + two.to_bytes(size, "big") for one, two in pairs]
     for signature in [*written, der, b"", bytes(2 * size)]:
         for low_s in (True, False):
-            with pytest.raises(ProofError) as caught:
+            with refuses(ProofError, "proof_invalid"):
                 key.verify(signature, b"data", low_s=low_s)
-            assert caught.value.code == "proof_invalid"
 
 
 @pytest.fixture
@@ -163,9 +161,8 @@ def test_a_signature_that_did_not_hold_is_never_remembered(done: list[bytes]):
     ]
     for _ in range(2):
         for key, claimed, data in wrong:
-            with pytest.raises(ProofError) as caught:
+            with refuses(ProofError, "proof_invalid"):
                 key.verify_remembering(claimed, data)
-            assert caught.value.code == "proof_invalid"
         EDWARDS.verify_remembering(signature, b"data")
     assert len(done) == 2 * len(wrong) + 1
     # Nor where one signature and its bytes are cut at another place: what is remembered is not their sum.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from proofs import CREATED, HIRER, P256, P384, PROVIDER, SUITES, Key, contract, credential, key_of
+from support import refuses
 from undersigned.encoding import canonicalize
 from undersigned.errors import FormatError, ProofError
 from undersigned.jsonld import compiled_quads, document_quads
@@ -86,9 +87,8 @@ def test_proofs_of_jcs_suites_repeat_the_context() -> None:
 
 def test_a_document_without_a_context_has_no_quads() -> None:
     for document in ({"id": "urn:x:1"}, {"@context": None, "id": "urn:x:1"}):
-        with pytest.raises(FormatError) as raised:
+        with refuses(FormatError, "context_not_allowed"):
             prepare(document, config_of("eddsa-rdfc-2022", HIRER), "Ed25519")
-        assert raised.value.code == "context_not_allowed"
 
 
 @pytest.mark.parametrize("suite", ["none", "", None, "eddsa-rdfc-2023"])
@@ -99,9 +99,8 @@ def test_an_unknown_suite_makes_no_proof(suite: Any) -> None:
         lambda: make_proof(contract(), config, b"x" * 64),
         lambda: attach(contract(), config, b"x" * 64),
     ):
-        with pytest.raises(ProofError) as raised:
+        with refuses(ProofError, "suite_not_allowed"):
             function()
-        assert raised.value.code == "suite_not_allowed"
 
 
 def test_what_a_proof_covers() -> None:
@@ -111,9 +110,8 @@ def test_what_a_proof_covers() -> None:
     assert secured(document, ["urn:x:1"]) == {"id": "urn:x:0", "proof": [{"id": "urn:x:1"}]}
     assert secured({**document, "proof": {"id": "urn:x:1"}}, ["urn:x:1"])["proof"] == [{"id": "urn:x:1"}]
     for named in (["urn:x:2"], ["urn:x:3"], ["urn:x:1", "urn:x:3"]):
-        with pytest.raises(ProofError) as raised:
+        with refuses(ProofError, "proof_invalid"):
             secured(document, named)
-        assert raised.value.code == "proof_invalid"
 
 
 def test_a_registry_of_ones_own() -> None:
@@ -140,9 +138,8 @@ def test_a_registry_of_ones_own() -> None:
         contract(), config, HIRER.sign(prepare(contract(), config, "Ed25519", registry=registry)), registry=registry
     )
     assert verify_proof(signed, key=key_of, purpose=PURPOSE, registry=registry) == signed
-    with pytest.raises(ProofError) as raised:
+    with refuses(ProofError, "suite_not_allowed"):
         verify_proof(signed, key=key_of, purpose=PURPOSE)
-    assert raised.value.code == "suite_not_allowed"
     with pytest.raises(TypeError):
         CRYPTOSUITES["x-salted"] = Salted()  # type: ignore[index]
 
@@ -163,9 +160,8 @@ def test_a_proof_may_travel_apart(suite: str, key: Key) -> None:
         (document, [proof], "proof_missing"),
         (document, {**proof, "proofPurpose": "authentication"}, "proof_purpose_mismatch"),
     ):
-        with pytest.raises(ProofError) as raised:
+        with refuses(ProofError, code):
             verify_detached(wrong, given, key=key_of, purpose=PURPOSE)
-        assert raised.value.code == code
 
 
 def test_proofs_that_belong_together_do_not_travel_apart() -> None:
@@ -175,9 +171,8 @@ def test_proofs_that_belong_together_do_not_travel_apart() -> None:
         (contract(), "proof_missing"),
         (contract(proof=["x"]), "proof_invalid"),
     ):
-        with pytest.raises(ProofError) as raised:
+        with refuses(ProofError, code):
             detach(document)
-        assert raised.value.code == code
 
 
 def test_kinds_of_keys() -> None:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
+from support import refuses
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
 from undersigned.messages import VerifiedMessage, engagement_id
@@ -70,9 +71,8 @@ def test_nothing_is_changed_in_place() -> None:
 def test_hirer_and_provider_are_two() -> None:
     """Nobody hires itself."""
     actor = Actor("alone")
-    with pytest.raises(LocalProtocolError) as refused:
+    with refuses(LocalProtocolError, "self_dealing"):
         begin(HIRER, actor.did, actor.did, engagement_id(actor.did, actor.did, actor.nonce()))
-    assert refused.value.code == "self_dealing"
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,8 @@ def test_the_envelope_is_held_to(members: dict, code: str) -> None:
     playbook = Playbook("ready")
     wrong = forged(playbook.hirer, withdraw(), **members)
     playbook.refused(code, lambda: playbook.provider.party.take(wrong))
-    with pytest.raises(LocalProtocolError) as refused:
+    with refuses(LocalProtocolError, code):
         apply(playbook.hirer.party.engagement, Sent(wrong, playbook.clock.now()))
-    assert refused.value.code == code
 
 
 def test_silence_is_measured_by_who_waits() -> None:
@@ -176,9 +175,8 @@ def test_we_decide_only_on_the_latest_position() -> None:
     playbook = Playbook("offered-by-hirer")
     decided = forged(playbook.hirer, withdraw())
     playbook.provider >> acceptance()
-    with pytest.raises(LocalProtocolError) as refused:
+    with refuses(LocalProtocolError, "out_of_order"):
         apply(playbook.hirer.party.engagement, Sent(decided, playbook.clock.now()))
-    assert refused.value.code == "out_of_order"
 
 
 def test_our_own_second_content_for_a_place_is_refused() -> None:
@@ -187,9 +185,8 @@ def test_our_own_second_content_for_a_place_is_refused() -> None:
     other = forged(playbook.hirer, withdraw("revoked"))
     said = playbook.hirer >> seal()
     engagement = playbook.hirer.party.engagement
-    with pytest.raises(LocalProtocolError) as refused:
+    with refuses(LocalProtocolError, "conflicting_message"):
         apply(engagement, Sent(other, playbook.clock.now()))
-    assert refused.value.code == "conflicting_message"
     assert apply(engagement, Sent(said, playbook.clock.now())) is engagement
 
 
@@ -449,9 +446,8 @@ def test_past_the_limit_a_withdrawal_needs_something_that_it_takes_back(monkeypa
         assert outcome(receiver.engagement, withdrawn()) == "void"
         count = len(receiver.engagement.sent) + len(receiver.engagement.got)
         monkeypatch.setattr(fold, "MAX_CONTRACT_MOVES", count)
-        with pytest.raises(RemoteProtocolError) as refused:
+        with refuses(RemoteProtocolError, "round_limit"):
             apply(receiver.engagement, Received(withdrawn(), receiver.now))
-        assert refused.value.code == "round_limit"
 
 
 def test_offers_under_a_contract_have_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,9 +473,8 @@ def test_the_version_chosen_is_kept_to() -> None:
     party = playbook.provider.party
     assert party.engagement.talks is not None
     other = replace(party.engagement, talks=replace(party.engagement.talks, version="1.1"))
-    with pytest.raises(RemoteProtocolError) as refused:
+    with refuses(RemoteProtocolError, "version_not_supported"):
         apply(other, Received(forged(playbook.hirer, presentation()), party.now))
-    assert refused.value.code == "version_not_supported"
 
 
 def test_legal_is_what_the_tables_say_now() -> None:

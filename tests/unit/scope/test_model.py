@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from support import refuses
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope import Grant, Label, Limit, Obligation, Prohibition, Scope, Window
 from undersigned.scope.wire import MAX_RULES
@@ -87,9 +88,8 @@ def test_toml_and_python_say_the_same() -> None:
 def test_what_cannot_be_meant_is_refused_as_configuration(old: str, new: str) -> None:
     """HIRE-SCO-03."""
     assert old in TOML
-    with pytest.raises(ConfigurationError) as caught:
+    with refuses(ConfigurationError, "bad_configuration"):
         Scope.from_toml(tomllib.loads(TOML.replace(old, new)))
-    assert caught.value.code == "bad_configuration"
 
 
 def test_an_integer_is_taken_as_toml_takes_it() -> None:
@@ -161,9 +161,8 @@ def test_limits_in_words(limit: Limit, words: str) -> None:
 
 
 def test_a_scope_holds_a_bounded_number_of_clauses() -> None:
-    with pytest.raises(FormatError) as caught:
+    with refuses(FormatError, "too_large"):
         Scope(grants=tuple(Grant(f"g{n}", "a:b", "c:d") for n in range(65)))
-    assert caught.value.code == "too_large"
 
 
 def test_a_critical_extension_is_there() -> None:
@@ -180,9 +179,8 @@ def test_the_narrowest_that_can_be_meant() -> None:
     assert Window(not_before=at, until=at).explain() == f"from {at} until {at}"
     rules = tuple(Obligation(f"o{number:03}", "data:erase", "https://a.example/a") for number in range(MAX_RULES))
     assert len(Scope(obligations=rules).obligations) == MAX_RULES
-    with pytest.raises(FormatError) as refused:
+    with refuses(FormatError, "too_large"):
         Scope(obligations=(*rules, Obligation("more", "data:erase", "https://a.example/a")))
-    assert refused.value.code == "too_large"
 
 
 @pytest.mark.parametrize(
