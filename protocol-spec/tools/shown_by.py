@@ -156,7 +156,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "messages/refused/seal-purpose",
         "schemas/proof-purpose",
     ),
-    "HIRE-PRF-08": ("schemas/proof-challenge",),
+    "HIRE-PRF-08": (
+        "schemas/proof-challenge",
+        "messages/refused/proof-without-context",
+        "presentations/proof-without-context",
+    ),
     "HIRE-LD-01": ("messages/eddsa-rdfc-2022/*", "contracts/rdfc-sealed"),
     "HIRE-LD-02": ("scopes/unsorted",),
     "HIRE-LD-03": (
@@ -411,6 +415,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/last-second",
         "presentations/credential-*",
         "presentations/signed-by-*",
+        "presentations/proof-in-a-list",
     ),
     "HIRE-CRD-10": ("presentations/context",),
     "HIRE-CRD-02": ("presentations/status-*",),
@@ -426,6 +431,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/nothing",
         "presentations/asserted",
         "presentations/unsigned",
+        "presentations/without-an-id",
     ),
     "HIRE-CRD-06": (
         "presentations/one-more",

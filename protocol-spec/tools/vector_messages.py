@@ -21,6 +21,7 @@ from vector_parts import (
     resigned,
     signers,
     with_signature,
+    without_context,
 )
 
 from undersigned.encoding import base58_decode, canonicalize, digest_bytes, digest_of, multibase_encode, shift
@@ -198,6 +199,8 @@ def _proofs() -> Iterator[Vector]:
     after = {"now": shift(expires, 1)}
     yield _refused("proof-expired", "one second after its end", inquiry, "proof_expired", **after)
     yield _still_good("proof-at-its-end", "at its last instant", inquiry, expires)
+    bare = without_context(inquiry, HIRER)
+    yield _refused("proof-without-context", "a proof of a JCS suite without @context", bare, "proof_invalid")
     ahead = {"now": shift(created, -61)}
     yield _refused("proof-from-future", "made 61 seconds ahead", inquiry, "proof_from_future", **ahead)
     yield _still_good("proof-a-minute-ahead", "made 60 seconds ahead", inquiry, shift(created, -60))

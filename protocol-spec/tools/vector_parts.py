@@ -261,6 +261,14 @@ def resigned(message: Mapping[str, Any], party: Party | EcParty | None = None, *
     return attach(content, config, signature)
 
 
+def without_context(message: Mapping[str, Any], party: Party) -> dict[str, Any]:
+    """The message with a proof of a JCS suite that does not repeat its `@context`; nor does what is signed."""
+    config = {name: value for name, value in message["proof"].items() if name not in ("@context", "proofValue")}
+    content = content_of(message)
+    signed = b"".join(hashlib.sha256(canonicalize(part)).digest() for part in (config, content))
+    return {**content, "proof": config | {"proofValue": multibase_encode("z", party.sign(signed))}}
+
+
 def with_signature(message: Mapping[str, Any], signature: bytes) -> dict[str, Any]:
     """The message with other signature bytes."""
     return changed(message, proof__proofValue=multibase_encode("z", signature))

@@ -7,7 +7,17 @@ from typing import Any, Final
 
 from example_credentials import AGENT, CHALLENGE, ENGAGEMENT, FROM, ISSUER, NOW, OTHER, UNTIL, VERIFIER, an_id, unsigned
 from example_parties import Party
-from vector_parts import EcParty, OddParty, Vector, changed, content_of, intermediates, of_text, signers
+from vector_parts import (
+    EcParty,
+    OddParty,
+    Vector,
+    changed,
+    content_of,
+    intermediates,
+    of_text,
+    signers,
+    without_context,
+)
 
 from undersigned.credentials import (
     Membership,
@@ -114,7 +124,7 @@ def _worked(shown: Made, held: list[Made] | None, lists: Made) -> Made:
 def _signature_of(document: Made) -> Made:
     if "proof" not in document:
         return of_text(document["id"].partition(",")[2])
-    proof = document["proof"]
+    (proof,) = document["proof"] if isinstance(document["proof"], list) else [document["proof"]]
     kind = "P-384" if "#z82" in proof["verificationMethod"] else ""  # of these keys alone the hash is another
     return intermediates(content_of(document), proof, kind)
 
@@ -157,6 +167,11 @@ def _shown() -> Iterator[Vector]:
     forged = answer(membership, by=Party("stranger"))
     yield _vector("signed-by-a-stranger", "a stranger's signature under the holder's method", forged, "proof_invalid")
     yield _vector("unsigned", "nobody signed it", changed(answer(membership), proof=...), "proof_missing")
+    bare = without_context(answer(membership), AGENT)
+    yield _vector("proof-without-context", "a proof of a JCS suite without @context", bare, "proof_invalid")
+    listed = changed(membership, proof=[membership["proof"]])
+    yield _vector("proof-in-a-list", "the one proof of a credential, in a list", answer(listed))
+    yield _vector("without-an-id", "no id", answer(membership, members={"id": ...}), "schema_violation")
     extended = {**answer(membership), "verifiableCredential": [membership, membership]}
     yield _vector("one-more", "a credential put in afterwards", extended, "proof_invalid")
     theirs = answer(members={"holder": OTHER.did})

@@ -742,7 +742,8 @@ def check_signature(document: dict[str, Any], worked: dict[str, str], keys: list
     """Of a credential or presentation: as its proof says, or as a JWT."""
     if "proof" in document:
         document = dict(document)
-        check_intermediates(document, document.pop("proof"), worked, keys)
+        (proof,) = document["proof"] if isinstance(document["proof"], list) else [document["proof"]]
+        check_intermediates({name: value for name, value in document.items() if name != "proof"}, proof, worked, keys)
         return
     signed, _, signature = document["id"].partition(",")[2].rpartition(".")
     assert (signed, base64.urlsafe_b64decode(f"{signature}==").hex()) == (worked["signed"], worked["signature"])

@@ -56,6 +56,25 @@ export const instant = (seconds) => new Date(Math.min(Math.max(Math.floor(second
 /** @param {string} text an instant in its one spelling */
 export const seconds = (text) => Date.parse(text) / 1000;
 
+const MOMENT = /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))$/;
+/** A time in a document of others (HIRE-JSN-06), in seconds since 1970. @param {any} text @returns {number} */
+export function moment(text) {
+  const found = typeof text === 'string' ? MOMENT.exec(text) : null;
+  if (!found) throw new HireError('schema_violation', 'no time with its zone');
+  const [year, month, day, hour, minute, second] = found.slice(1, 7).map(Number);
+  const [fraction = '', sign, ...offset] = found.slice(7);
+  const [hours, minutes] = offset.map((part) => Number(part ?? 0));
+  const written = new Date(0);
+  written.setUTCFullYear(year, month - 1, day);
+  written.setUTCHours(hour, minute, second);
+  const exists = written.getUTCMonth() === month - 1 && written.getUTCDate() === day && hour < 24 && minute < 60 && second < 60;
+  const shift = (sign === '-' ? -1 : 1) * (hours * 60 + minutes);
+  const at = written.getTime() / 1000 - shift * 60;
+  const inYears = new Date(at * 1000).getUTCFullYear();
+  if (!exists || minutes > 59 || Math.abs(shift) > 14 * 60 || inYears < 1 || inYears > 9999) throw new HireError('schema_violation', 'no such time');
+  return at + Number(`0.${fraction.slice(0, 6) || '0'}`);
+}
+
 const DURATION = /^P(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$/;
 /** @param {string} text @returns {number} seconds */
 export function duration(text) {

@@ -1,7 +1,7 @@
 /** Presentations and the credentials in them (page 02, sections 2.6 and 2.7; page 11, section 11.1). */
 import { HireError, check } from './errors.js';
-import { CONTEXT, digestOfBytes, instant, jcs, newId, seconds } from './encoding.js';
-import { checkContexts, makeProof, verifyProof } from './proofs.js';
+import { CONTEXT, digestOfBytes, instant, jcs, moment, newId } from './encoding.js';
+import { checkContexts, checkMoments, makeProof, onlyProof, verifyProof } from './proofs.js';
 
 export const VC = 'https://www.w3.org/ns/credentials/v2';
 const MEMBERS = '@context,engagement,holder,id,proof,type';
@@ -29,21 +29,23 @@ const sizeOf = (/** @type {any} */ value) => Buffer.byteLength(jcs(value));
 export async function verifyPresentation(message, resolver, now, excused = new Set()) {
   const { presentation } = message;
   const credentials = presentation.verifiableCredential ?? [];
-  check(!JSON.stringify(presentation.type).includes('Enveloped'), 'suite_not_allowed', 'a JWT');
+  check(!JSON.stringify(presentation.type ?? '').includes('Enveloped'), 'suite_not_allowed', 'a JWT');
   const { verifiableCredential, ...rest } = presentation;
   check(presentation.proof !== undefined, 'proof_missing', 'presentation', '/presentation/proof');
   check(Array.isArray(credentials) && Object.keys(rest).sort().join() === MEMBERS, 'schema_violation', 'members of a presentation', '/presentation');
   checkContexts(presentation);
-  check(jcs(presentation.type) === '["VerifiablePresentation"]', 'schema_violation', 'type', '/presentation/type');
+  check(jcs([presentation.type].flat()) === '["VerifiablePresentation"]', 'schema_violation', 'type', '/presentation/type');
   const sized = credentials.every((one) => sizeOf(one) <= 65536) && sizeOf(presentation) <= 131072;
   const issuers = new Set(credentials.map((one) => one?.issuer?.id ?? one?.issuer));
   issuers.delete(presentation.holder);
   check(credentials.length <= 16 && sized && issuers.size <= 8, 'too_large', 'credentials');
   check(presentation.holder === message.sender, 'holder_mismatch', 'holder');
   check(presentation.engagement === message.engagement, 'wrong_negotiation', 'engagement');
-  const { proof, ...unsigned } = presentation;
+  const { proof: proofs, ...unsigned } = presentation;
+  const proof = onlyProof(proofs);
   check(proof?.challenge === message.answers && proof.domain === message.recipient, 'challenge_mismatch', 'challenge');
   await verifyProof(unsigned, proof, { did: await resolver.resolve(message.sender), purpose: 'authentication', now });
+  checkMoments(proof, now);
   const held = [];
   let leftOut;
   for (const credential of credentials) {
@@ -62,17 +64,19 @@ export async function verifyPresentation(message, resolver, now, excused = new S
 /** @param {any} credential @param {string} subject @param {import('./did.js').Resolver} resolver @param {number} now */
 export async function verifyCredential(credential, subject, resolver, now) {
   check(!JSON.stringify(credential.type ?? '').includes('Enveloped'), 'suite_not_allowed', 'a JWT');
-  const { proof, ...unsigned } = credential;
-  check(proof !== undefined, 'proof_missing', 'credential');
+  const { proof: proofs, ...unsigned } = credential;
+  const proof = onlyProof(proofs);
   checkContexts(credential);
   check(credential.credentialSubject?.id === subject, 'holder_mismatch', 'subject');
   const issuer = typeof credential.issuer === 'string' ? credential.issuer : credential.issuer?.id;
+  check(typeof issuer === 'string', 'schema_violation', 'issuer');
+  const [begins, ends] = [credential.validFrom, credential.validUntil].map((text) => (text === undefined ? undefined : moment(text)));
+  check(begins === undefined || ends === undefined || begins <= ends, 'schema_violation', 'validity');
   await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', now, lowS: false });
+  checkMoments(proof, now);
   // last: what only does not count now has to be its issuer's all the same
   check(credential.credentialSchema === undefined, 'policy_denied', 'schema');
-  const from = credential.validFrom === undefined || seconds(credential.validFrom) <= now;
-  const until = credential.validUntil === undefined || now <= seconds(credential.validUntil);
-  check(from && until, 'policy_denied', 'validity');
+  check((begins === undefined || begins <= now) && (ends === undefined || now <= ends), 'policy_denied', 'validity');
 }
 
 /** Which of the credentials that a party holds answer a request. @param {any[]} held @param {any} request */

@@ -2,7 +2,7 @@
 import jsonld from 'jsonld';
 import { contexts } from '@digitalbazaar/credentials-context';
 import { check, HireError } from './errors.js';
-import { CONTEXT, fromBase58, hash, instant, jcs, newId, seconds, toBase58 } from './encoding.js';
+import { CONTEXT, fromBase58, hash, instant, jcs, moment, newId, seconds, toBase58 } from './encoding.js';
 import { SUITES, sign, verify } from './keys.js';
 import { keyFor } from './did.js';
 import { hireContext } from './spec.js';
@@ -98,6 +98,21 @@ export async function verifyProof(document, proof, { did, purpose, now, suites, 
   try { signature = fromBase58(proof.proofValue); } catch { throw new HireError('proof_invalid', 'proofValue'); }
   check(verify(key, signature, signed, { lowS }), 'proof_invalid', 'signature');
   return key;
+}
+
+/** The one proof of a credential, presentation or list of others, which may be the only one in a list. @param {any} proof */
+export function onlyProof(proof) {
+  check(proof !== undefined && proof !== null && proof.length !== 0, 'proof_missing', 'no proof');
+  check(!Array.isArray(proof) || proof.length === 1, 'proof_invalid', 'one proof');
+  return [proof].flat()[0];
+}
+
+/** Times of a proof in a document of others, which may be finer or missing. @param {any} proof @param {number} now */
+export function checkMoments({ created, expires }, now) {
+  const [from, until] = [created, expires].map((text) => (text === undefined ? undefined : moment(text)));
+  check(from === undefined || until === undefined || from <= until, 'proof_invalid', 'expires before created');
+  check(from === undefined || from <= now + 60, 'proof_from_future', created);
+  check(until === undefined || now <= until, 'proof_expired', expires);
 }
 
 /** @param {any} proof @param {number} now */

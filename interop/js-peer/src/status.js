@@ -1,10 +1,10 @@
 /** W3C Bitstring Status Lists (page 02, section 2.12). */
 import { gunzipSync, inflateRawSync } from 'node:zlib';
 import { check, HireError } from './errors.js';
-import { seconds } from './encoding.js';
+import { moment } from './encoding.js';
 import { fetchBytes } from './did.js';
 import { readJson } from './json.js';
-import { verifyProof } from './proofs.js';
+import { checkMoments, onlyProof, verifyProof } from './proofs.js';
 
 const DOCUMENT = 1024 * 1024;
 const LEAST = 131072 / 8;
@@ -24,7 +24,7 @@ export async function checkStatus(credential, resolver, now, { fetch = fetchByte
   const entries = [credential.credentialStatus].flat();
   check(entries.length > 0 && entries.length <= ENTRIES, 'status_unavailable', 'entries');
   for (const entry of entries) {
-    const known = entry?.type === 'BitstringStatusListEntry' && ['revocation', 'suspension'].includes(entry.statusPurpose) && (entry.statusSize ?? 1) === 1;
+    const known = isA(entry, 'BitstringStatusListEntry') && ['revocation', 'suspension'].includes(entry.statusPurpose) && (entry.statusSize ?? 1) === 1;
     check(known && /^(?:0|[1-9][0-9]{0,9})$/.test(String(entry.statusListIndex)), 'status_unavailable', 'entry');
     const list = await fetchList(entry.statusListCredential, credential, resolver, now, fetch);
     checkEntry(entry, list);
@@ -33,9 +33,14 @@ export async function checkStatus(credential, resolver, now, { fetch = fetchByte
   }
 }
 
+/** Whether a type is among those of a node. @param {any} node @param {string} type */
+const isA = (node, type) => [node?.type].flat().includes(type);
+
 /** @param {any} entry @param {any} list */
-function checkEntry(entry, { id, credentialSubject: subject }) {
-  check(id === entry.statusListCredential && subject?.type === 'BitstringStatusList' && subject.statusPurpose === entry.statusPurpose, 'status_invalid', 'list');
+function checkEntry(entry, list) {
+  const { id, credentialSubject: subject } = list;
+  check(isA(list, 'BitstringStatusListCredential') && isA(subject, 'BitstringStatusList'), 'status_invalid', 'no list');
+  check(id === entry.statusListCredential && subject.statusPurpose === entry.statusPurpose, 'status_invalid', 'list');
 }
 
 /** @param {any} entry @param {any} list */
@@ -55,9 +60,11 @@ async function fetchList(url, credential, resolver, now, fetch) {
     const list = /** @type {any} */ (readJson(await fetch(new URL(url), DOCUMENT, 'application/vc'), { limit: DOCUMENT, depth: 64, foreign: true }));
     const issuer = typeof list.issuer === 'string' ? list.issuer : list.issuer?.id;
     check(issuer === (credential.issuer?.id ?? credential.issuer), 'status_unavailable', 'issuer of the list');
-    const { proof, ...unsigned } = list;
+    const { proof: proofs, ...unsigned } = list;
+    const proof = onlyProof(proofs);
     await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', now, lowS: false });
-    const inTime = (list.validFrom === undefined || seconds(list.validFrom) <= now) && (list.validUntil === undefined || now <= seconds(list.validUntil));
+    checkMoments(proof, now);
+    const inTime = (list.validFrom === undefined || moment(list.validFrom) <= now) && (list.validUntil === undefined || now <= moment(list.validUntil));
     check(inTime, 'status_unavailable', 'validity of the list');
     return list;
   } catch (error) {

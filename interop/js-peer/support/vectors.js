@@ -152,7 +152,10 @@ kinds.presentation = async function presentation(input, of) {
       return Buffer.from(JSON.stringify(of.lists[url.href]));
     };
     for (const credential of credentials) await checkStatus(credential, resolver, now, { fetch });
-    const made = (/** @type {any} */ { proof, ...document }) => worked(document, proof, of.keys.find((/** @type {any} */ key) => key.method === proof.verificationMethod)?.kind);
+    const made = (/** @type {any} */ { proof: proofs, ...document }) => {
+      const [proof] = [proofs].flat();
+      return worked(document, proof, of.keys.find((/** @type {any} */ key) => key.method === proof.verificationMethod)?.kind);
+    };
     const proofs = await Promise.all(credentials.map(made));
     const lists = of.lists && Object.fromEntries(await Promise.all(Object.entries(of.lists).map(async ([url, list]) => [url, await made(list)])));
     return { credentials: credentials.map(credentialDigest), presentation: await made(carried.presentation), proofs, lists };

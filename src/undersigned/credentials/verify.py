@@ -322,7 +322,11 @@ def verify_presentation(
                     path=f"/verifiableCredential/{place}/credentialSubject",
                 )
 
-    # Step 3: for this engagement.
+    # Step 3: one of ours, for this engagement.
+    if shown.content["type"] not in ("VerifiablePresentation", ["VerifiablePresentation"]):
+        raise wrong("/type", "VerifiablePresentation alone", shown.content["type"])
+    if not isinstance(shown.content.get("id"), str):
+        raise wrong("/id", "a URI", shown.content.get("id"))
     if shown.content.get("engagement") != engagement:
         raise CredentialError(
             "wrong_negotiation", f"expected engagement {engagement}; came another", path="/engagement"

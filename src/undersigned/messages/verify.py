@@ -66,7 +66,7 @@ def verify_message(
     # Steps 1 to 4: a suite that both agreed on; the purpose of the type, as what proves who speaks does not bind to a
     # contract; the key; the signature. All that follows is told, for its sender has proved to be itself.
     options: JsonObject = to_builtins(proof)
-    suite = verify_options(options, context=message.context, purpose=message.purpose, suites=suites, times=False)
+    suite = verify_options(options, purpose=message.purpose, suites=suites, times=False)
     # Instants of a message were read by its schema, and compare as text.
     if proof.created > proof.expires:
         text = f"expected created before expires; came {proof.created} and {proof.expires}"
@@ -76,6 +76,7 @@ def verify_message(
         content,
         options,
         suite,
+        context=message.context,
         key=key,
         purpose=message.purpose,
         jcs=received.canonical,

@@ -149,7 +149,6 @@ def verify_proof(
     # Steps 2 to 5: what the options say.
     suite = verify_options(
         proof,
-        context=document.get("@context"),
         purpose=purpose,
         now=now,
         challenge=challenge,
@@ -162,6 +161,7 @@ def verify_proof(
         secured(document),
         proof,
         suite,
+        context=document.get("@context"),
         key=key,
         purpose=purpose,
         jcs=jcs,
@@ -212,7 +212,6 @@ def secured(document: Document, previous: Sequence[str] = ()) -> Document:
 def verify_options(
     proof: JsonObject,
     *,
-    context: Any,
     purpose: str,
     now: Instant | None = None,
     challenge: str | None = None,
@@ -248,9 +247,6 @@ def verify_options(
     # Step 5: neither ahead of time nor past its expiry.
     if times:
         check_times(proof, now, path=path)
-    # A context in the proof must be the document's own, or the two would be read differently.
-    if "@context" in proof and proof["@context"] != context:
-        raise ProofError("proof_invalid", "expected the document's @context in its proof", path=f"{path}/@context")
     return suite
 
 
@@ -259,6 +255,7 @@ def verify_signature(
     proof: JsonObject,
     suite: Cryptosuite,
     *,
+    context: Any,
     key: KeyLookup,
     purpose: str,
     jcs: bytes | None = None,
@@ -268,8 +265,8 @@ def verify_signature(
     remember: bool = False,
     path: str = "/proof",
 ) -> PublicKey:
-    """The key that signed `content` under these options. `jcs` and `jcs_sha256` are as `Cryptosuite.hash` takes them,
-    `remember` is as of `verify_proof`.
+    """The key that signed `content`, whose own `@context` is `context`, under these options. `jcs` and `jcs_sha256` are
+    as `Cryptosuite.hash` takes them, `remember` is as of `verify_proof`.
 
     Raises:
         ProofError: `suite_not_allowed`: the key is of another kind; `proof_invalid`: the signature does not hold.
@@ -281,6 +278,10 @@ def verify_signature(
     if public.kind not in suite.kinds:
         text = f"expected a key for {suite.name}; came {public.kind}"
         raise ProofError("suite_not_allowed", text, path=f"{path}/verificationMethod")
+    # The JCS suites repeat the document's own context, and no other suite does: another would be read differently.
+    if proof.get("@context") != (context if suite.carries_context else None):
+        text = "expected the document's @context in a proof of a jcs suite, and none in another"
+        raise ProofError("proof_invalid", text, path=f"{path}/@context")
     # Step 7: one spelling of one signature: base58btc, and of full length.
     text = str(proof["proofValue"])
     if len(text) > MAX_SIGNATURE_CHARACTERS:

@@ -73,7 +73,6 @@ def verify_proof_set(
         # Steps 4 and 5: its options and its signature, as of a proof alone.
         suite = verify_options(
             proof,
-            context=document.get("@context"),
             purpose=purpose,
             now=now,
             challenge=None,
@@ -89,6 +88,7 @@ def verify_proof_set(
                 content,
                 proof,
                 suite,
+                context=document.get("@context"),
                 key=key,
                 purpose=purpose,
                 jcs=chained if previous else jcs,

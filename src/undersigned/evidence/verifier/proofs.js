@@ -42,7 +42,7 @@ function checkOptions(proof) {
   }
 }
 
-function verifyOptions(proof, context, purpose, asked = {}) {
+function verifyOptions(proof, purpose, asked = {}) {
   const suite = has(SUITES, proof.cryptosuite) ? SUITES[proof.cryptosuite] : undefined;
   if (!suite || (asked.onlyJcs && !suite.jcs)) throw new Refused("suite_not_allowed", `expected a known suite; came ${shown(proof.cryptosuite)}`, "/proof/cryptosuite");
   if (proof.proofPurpose !== purpose) {
@@ -62,9 +62,6 @@ function verifyOptions(proof, context, purpose, asked = {}) {
   const now = asked.now ? micros(asked.now) : undefined;
   if (created !== null && now !== undefined && created > now + 60000000n) throw new Refused("proof_from_future", "expected a proof made by now", "/proof/created");
   if (expires !== null && now !== undefined && expires < now) throw new Refused("proof_expired", "expected a proof that is still good", "/proof/expires");
-  if (has(proof, "@context") && !equal(proof["@context"], context)) {
-    throw new Refused("proof_invalid", "expected the document's @context in its proof", "/proof/@context");
-  }
   return suite;
 }
 
@@ -74,6 +71,8 @@ async function verifySignature(content, proof, suite, keyFor, purpose, lowS = tr
   if (!suite.kinds.includes(key.kind)) {
     throw new Refused("suite_not_allowed", `expected a key for ${proof.cryptosuite}; came ${key.kind}`, "/proof/verificationMethod");
   }
+  const repeated = suite.jcs ? has(proof, "@context") && equal(proof["@context"], content["@context"]) : !has(proof, "@context");
+  if (!repeated) throw new Refused("proof_invalid", "expected the document's @context in a proof of a jcs suite, and none in another", "/proof/@context");
   let signature;
   try {
     if (proof.proofValue.length > 256) throw new Refused("too_large", "expected a signature");
@@ -103,7 +102,7 @@ async function verifyProof(document, keyFor, purpose, asked = {}) {
   const [proof] = proofs;
   checkOptions(proof);
   if (has(proof, "previousProof")) throw new Refused("proof_invalid", "expected a proof that stands alone", "/proof");
-  const suite = verifyOptions(proof, document["@context"], purpose, asked);
+  const suite = verifyOptions(proof, purpose, asked);
   return verifySignature(without(document, "proof"), proof, suite, keyFor, purpose, asked.lowS);
 }
 
@@ -122,7 +121,7 @@ async function verifyProofChain(document, keyFor, purpose, signers) {
     const previous = has(proof, "previousProof") ? [proof.previousProof].flat() : [];
     const expected = place ? [proofs[place - 1].id] : [];
     if (!equal(previous, expected) || (place && !has(proofs[place - 1], "id"))) throw wrong("expected a proof that builds on the one before");
-    const suite = verifyOptions(proof, document["@context"], purpose);
+    const suite = verifyOptions(proof, purpose);
     const bare = without(document, "proof");
     const content = place ? { ...bare, proof: [proofs[place - 1]] } : bare;
     used.add((await verifySignature(content, proof, suite, keyFor, purpose)).name);
