@@ -57,7 +57,6 @@ from undersigned.transparency.tiles import (
     parse_tile_path,
     read_bundle,
     read_tile,
-    tiles_of,
 )
 from undersigned.transparency.witness import (
     MAX_SUBMISSION_BYTES,
@@ -119,7 +118,6 @@ __all__ = [
     "root_at",
     "signed_note",
     "submission",
-    "tiles_of",
     "verifier_text",
     "verify_consistency",
     "verify_cosignature",

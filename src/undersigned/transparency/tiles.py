@@ -14,18 +14,17 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.7; C2SP tlog-til
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from undersigned.errors import LogProofError
 from undersigned.transparency.merkle import Frontier, NodeSource
 
-__all__ = ["TILE_WIDTH", "Tile", "bundle", "node_of_tiles", "parse_tile_path", "read_bundle", "read_tile", "tiles_of"]
+__all__ = ["TILE_WIDTH", "Tile", "bundle", "node_of_tiles", "parse_tile_path", "read_bundle", "read_tile"]
 
 TILE_WIDTH: Final = 256
 HEIGHT: Final = 8
-MAX_LEVEL: Final = 5
-"""Of tiles: 48 levels of the tree. A log of more leaves than that is none."""
+# Five levels of tiles above the first are 48 of the tree. A log of more leaves than that is none.
 _PATH: Final = re.compile(r"tile/(entries|[0-5])/((?:x[0-9]{3}/){0,4}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 
 
@@ -56,14 +55,6 @@ def parse_tile_path(path: str) -> Tile | None:
     index = int(re.sub(r"[x/]", "", found[2]))
     tile = Tile(None if found[1] == "entries" else int(found[1]), index, int(found[3] or TILE_WIDTH))
     return tile if tile.path == path else None
-
-
-def tiles_of(size: int) -> Iterator[Tile]:
-    """Every tile of hashes of a log of `size` leaves, level by level; the last of a level may be partial."""
-    for level in range(MAX_LEVEL + 1):
-        nodes = size >> (level * HEIGHT)
-        for index in range(-(-nodes // TILE_WIDTH)):
-            yield Tile(level, index, min(TILE_WIDTH, nodes - index * TILE_WIDTH))
 
 
 def read_tile(tile: Tile, data: bytes) -> tuple[bytes, ...]:
