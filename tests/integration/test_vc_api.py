@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from control_world import CREDENTIALS, ENTRY, SUBJECT, Control, controlled, make_home
 from parties import P256_ORDER, Party
+from support import refuses
 from undersigned.credentials import (
     credential_config,
     credential_jwt,
@@ -421,9 +422,8 @@ async def test_contexts_of_others_are_those_that_the_operator_names(tmp_path: Pa
             assert (await api.verify(changed)).code == "proof_invalid"
             other = signed | {"@context": [CREDENTIALS, "https://context.example/v2"]}
             assert (await api.verify(other)).code == "context_not_allowed"
-            with pytest.raises(FormatError) as caught:
+            with refuses(FormatError, "context_not_allowed"):
                 read_credential(signed)
-            assert caught.value.code == "context_not_allowed"
 
 
 @pytest.mark.parametrize(
@@ -442,7 +442,6 @@ async def test_a_context_that_is_none_is_noticed_at_once(tmp_path: Path, iri: st
     home = make_home(tmp_path / "acme")
     if text is not None:
         (home.path / "own.jsonld").write_text(text)
-    with pytest.raises(ConfigurationError) as caught:
+    with refuses(ConfigurationError, "bad_configuration"):
         async with controlled(home, ControlPart(contexts={iri: "own.jsonld"})):
             raise AssertionError("it started")
-    assert caught.value.code == "bad_configuration"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import refuses
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import PrivateKey, generate_key, open_key, seal_key
 from undersigned.runtime.signers import _ORDERS
@@ -111,31 +112,27 @@ def test_a_damaged_file_opens_nothing(change: dict[str, Any], sealed: tuple[Path
         record["multikey"] = other_multikey()
     path = tmp_path / "agent.json"
     path.write_text(json.dumps(record))
-    with pytest.raises(ConfigurationError) as refused:
+    with refuses(ConfigurationError, "key_unavailable"):
         open_key(path, PASSPHRASE)
-    assert refused.value.code == "key_unavailable"
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"\xff\xfe", b"null", b'{"kind":"Ed25519"}'])
 def test_what_is_no_sealed_key_opens_nothing(raw: bytes, tmp_path: Path) -> None:
     path = tmp_path / "agent.json"
     path.write_bytes(raw)
-    with pytest.raises(ConfigurationError) as refused:
+    with refuses(ConfigurationError, "key_unavailable"):
         open_key(path, PASSPHRASE)
-    assert refused.value.code == "key_unavailable"
 
 
 def test_a_file_that_is_missing_opens_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+    with refuses(ConfigurationError, "key_unavailable"):
         open_key(tmp_path / "agent.json", PASSPHRASE)
-    assert refused.value.code == "key_unavailable"
 
 
 def test_a_key_is_never_overwritten(sealed: tuple[Path, PrivateKey]) -> None:
     before = sealed[0].read_bytes()
-    with pytest.raises(ConfigurationError) as refused:
+    with refuses(ConfigurationError, "bad_configuration"):
         seal_key(sealed[0], generate_key(), PASSPHRASE)
-    assert refused.value.code == "bad_configuration"
     assert sealed[0].read_bytes() == before
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support import refuses
 from undersigned.credentials import (
     MIN_LIST_BITS,
     check_status,
@@ -70,9 +71,8 @@ def test_what_is_issued_is_written_down(register: StatusRegister) -> None:
     assert found.revoked is None
     assert decode_json(found.raw) == signed
     assert register.issued() == (found,)
-    with pytest.raises(ConfigurationError) as caught:
+    with refuses(ConfigurationError, "not_found"):
         register.find("urn:uuid:nobody")
-    assert caught.value.code == "not_found"
 
 
 def test_what_others_write_may_be_good_for_ever(home: Home, register: StatusRegister) -> None:
@@ -185,9 +185,8 @@ async def test_an_organisation_without_a_domain_withdraws_nothing(tmp_path: Path
     register = home.register()
     (found,) = register.issued()
     assert (found.url, found.place, found.id) == (None, None, credential.json["id"])
-    with pytest.raises(ConfigurationError) as caught:
+    with refuses(ConfigurationError, "bad_configuration"):
         register.revoke(found.id, NOON)
-    assert caught.value.code == "bad_configuration"
     assert register.served("/status/1", NOON) is None
     register.close()
 
@@ -207,20 +206,17 @@ async def test_a_membership_can_be_withdrawn_where_there_is_a_domain(
 
 def test_a_register_that_cannot_be_used_is_an_error(home: Home) -> None:
     (home.path / "issued.db").write_bytes(b"not a database at all, and longer than a header of one " * 20)
-    with pytest.raises(LedgerError) as caught:
+    with refuses(LedgerError, "store_corrupt"):
         home.register().issued()
-    assert caught.value.code == "store_corrupt"
     (home.path / "issued.db").unlink()
     with sqlite3.connect(home.path / "issued.db") as store:
         store.execute("PRAGMA user_version = 9")
-    with pytest.raises(LedgerError) as caught:
+    with refuses(LedgerError, "store_version"):
         home.register().issued()
-    assert caught.value.code == "store_version"
     (home.path / "issued.db").unlink()
     (home.path / "issued.db").mkdir()
-    with pytest.raises(LedgerError) as caught:
+    with refuses(LedgerError, "store_unavailable"):
         issue(home.register())
-    assert caught.value.code == "store_unavailable"
 
 
 def test_a_register_that_finds_no_room_says_so(home: Home, register: StatusRegister) -> None:
