@@ -182,6 +182,7 @@ def test_another_contract_or_agent(picture: bytes) -> None:
     posing = made(png(), about(agent=PROVIDER.did), by=STRANGER)
     assert code(posing) == "attester_not_trusted"
     assert code(posing, keys={STRANGER.method: PROVIDER.key}) == "proof_invalid"
+    assert code(made(png(), about(agent=STRANGER.did), by=PROVIDER)) == "attester_not_trusted"
 
 
 def test_the_agents_signature_has_one_form() -> None:
