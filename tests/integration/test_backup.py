@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
 
 from integration.hires import REPORT, two_homes, until
+from undersigned.cli import log
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import decode_json
 from undersigned.ledger import open_ledger
@@ -186,3 +191,25 @@ async def test_what_links_lead_to_is_copied(tmp_path: Path) -> None:
     assert {name.removeprefix("artifacts/") for name in there if name.startswith("artifacts/")} == {
         one.name for one in (tmp_path / "large").iterdir()
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_ends_the_command_is_not_kept_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    home, ended = tmp_path / "acme", list[BaseException]()
+    assert run("init", home, "--local", "--port", 8109).code == 0
+
+    def copies(_home: Home, _folder: Path, tell: Callable[[int, int], None]) -> None:
+        os.kill(os.getpid(), number)
+        try:
+            for _ in range(1000):
+                tell(1, 2)
+                time.sleep(0.01)
+        except BaseException as error:
+            ended.append(error)
+            raise
+
+    monkeypatch.setattr(log, "back_up", copies)
+    assert run("ledger", "backup", tmp_path / "copy", "--home", home).code == 130
+    assert len(ended) == 1

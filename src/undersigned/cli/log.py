@@ -39,6 +39,7 @@ from undersigned.runtime.log.logbook import (
 )
 from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read_checkpoint, read_note
 
+from .interrupts import ended_gently
 from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .state import ledger
@@ -251,7 +252,7 @@ async def ledger_backup(out: Out, folder: Path, home: str | None) -> None:
     opened, stopped = out.home(home), threading.Event()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     quiet = out.as_json or not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    with ended_gently(), Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task("bytes", total=None)
 
         def tell(done: int, total: int) -> None:
