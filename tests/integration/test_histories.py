@@ -17,6 +17,7 @@ from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json
 from undersigned.errors import UndersignedError
 from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership, rotate_key
 from undersigned.runtime.home.own_log import continue_log
+from unit.cli.running import run
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -137,6 +138,9 @@ async def test_a_command_beside_the_peer_knows_how_far_a_history_went(tmp_path: 
     with pytest.raises(UndersignedError, match="had when it was seen before") as caught:
         await fetched()
     assert caught.value.code == "did_document_invalid"
+    async with Peer.open(Home(globex.path)):
+        line = ("ledger", "audit", globex.configuration.did, "--home", acme.path, "--json")
+        assert (await asyncio.to_thread(run, *line)).error["code"] == "did_document_invalid"
 
 
 def move(globex: Home, port: int) -> str:

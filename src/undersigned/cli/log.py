@@ -40,7 +40,7 @@ from undersigned.runtime.log.logbook import (
 from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read_checkpoint, read_note
 
 from .interrupts import ended_gently
-from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, write_new
+from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .state import ledger
 
@@ -122,7 +122,7 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
     have signed two histories: with --json `contradictions` has the proofs, each for 'ledger forks --check'.
     """
     opened = out.home(home)
-    gatherer = Gatherer(local=opened.configuration.local)
+    gatherer = open_gatherer(opened)
     store = await reading(opened)
     came: Stated | None = None
     base, contradictions = "", list[JsonObject]()

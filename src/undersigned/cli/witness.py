@@ -10,12 +10,12 @@ import click
 from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, LogProofError
-from undersigned.runtime import Gatherer, Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
+from undersigned.runtime import Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 from .interrupts import stop_signal
 from .listing import CommandGroup
-from .options import FORCE_OPTION, NOTE_OPTION, checked_did, quiet_logs, write_new
+from .options import FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, quiet_logs, write_new
 from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
 
 __all__ = ["witness"]
@@ -59,7 +59,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     local = opened.configuration.local
     dids, keys = _named(logs, local)
     stop = stop_signal()
-    gatherer = Gatherer(local=local, ssl=opened.tls())
+    gatherer = open_gatherer(opened)
     book = WitnessBook(opened.path / BOOK)
     try:
         own = opened.configuration.did
@@ -140,7 +140,7 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, for
     """
     quiet_logs(verbose=False)
     opened = out.home(home)
-    gatherer = Gatherer(local=opened.configuration.local, ssl=opened.tls())
+    gatherer = open_gatherer(opened)
     store = await reading(opened)
     try:
         asked = Witnesses(
