@@ -86,7 +86,8 @@ def ended_gently() -> Generator[None]:
     itself: a shell's script has Ctrl-C ignored by what it starts in the background.
     """
     asked = _of_command.get().asked
-    numbers = [one for one in ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    ours = current_thread() is main_thread()  # only there can a signal be heard
+    numbers = [one for one in ENDING if ours and signal.getsignal(one) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, asked)
     try:
