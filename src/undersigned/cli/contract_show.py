@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from undersigned.contract import (
@@ -16,7 +16,18 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Digest, from_struct
 from undersigned.errors import ConfigurationError, LedgerUnavailable
-from undersigned.messages import Artifact, Closing, Delivery, Dispute, Message, Offer, Ruling, Usage, recorded_message
+from undersigned.messages import (
+    Artifact,
+    Closing,
+    Delivery,
+    Dispute,
+    Message,
+    Offer,
+    Review,
+    Ruling,
+    Usage,
+    recorded_message,
+)
 from undersigned.protocol import ENDED, HIRER, Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Home,
@@ -37,7 +48,7 @@ from undersigned.trust import Difference, differences
 
 from .output import Out, counted, plain, reading, typed
 
-__all__ = ["load_contract", "show", "table_answer"]
+__all__ = ["became", "load_contract", "show", "table_answer"]
 
 _OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 
@@ -115,7 +126,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     """
     engagement, document, facts, moves, wanted, used = await load_contract(opened, contract)
     closings = [one for one in moves if isinstance(one, Closing)]
-    delivered = next((one.artifacts for one in reversed(moves) if isinstance(one, Delivery)), ())
+    delivered = _delivered(moves)
     table = _on_the_table(None if engagement.state in ENDED else engagement.tabled, moves, document)
     disputes = [one for one in moves if isinstance(one, Dispute)]
     rulings = [read_ruling(one.ruling) for one in moves if isinstance(one, Ruling)]
@@ -178,22 +189,8 @@ async def show(out: Out, opened: Home, contract: str) -> None:
         out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")
     if under.in_force != under.digest:
         out.line(f"In force      {under.in_force}, which amends {under.digest}")
-    for one in delivered:
-        out.line(f"Delivered     {plain(one.name)}, {files.get(one.name, 'not kept here')}")
-    for one in under.endings:
-        whose = f"of the arbiter, carried by the {one.role}" if one.basis == "ruling" else f"of the {one.role}"
-        out.line(f"Ended by      {one.basis} {whose}{f': {one.detail}' if one.detail else ''}")
-    for one in under.breaches:
-        out.line(f"Breach        of {plain(one.clause)}, claimed by the {one.role}, to be cured by {one.cure_by}")
-        out.line(f"              {one.move}")
-    for one in disputes:
-        out.line(f"Disputed      by the {one.role}, who says: {plain(one.claim, 1000)}")
-    for one in rulings:
-        reasons = f": {plain(one.reasons, 1000)}" if one.reasons else ""
-        out.line(f"Ruled         {one.outcome.replace('_', ' ')}, {one.amount} {one.currency} owed, all told{reasons}")
-    for one in closings:
-        said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
-        out.line(f"Books         of the {one.role}: {one.settlement.amount} {one.settlement.currency} owed{said}")
+    for line in became(engagement, moves, files):
+        out.line(line)
     for one in books_differ(facts):
         out.line(f"Books differ  {plain(one.explain(), 300)}")
     if unpaid is not None:
@@ -217,6 +214,38 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     for one in hired:
         made = f", contract {one['contract']}" if one["contract"] else ""
         out.line(plain(f"Hired         {one['provider']} for {one['task']}: {one['state']}{made}", 1000))
+
+
+def became(engagement: Engagement, moves: Sequence[Message], places: Mapping[str, str]) -> Iterator[str]:
+    """What came of a contract, in lines: what was delivered and how it was judged, what ended it, who disputes, what is
+    owed. `places` says where each thing that was delivered is, by name.
+    """
+    for one in _delivered(moves):
+        yield f"Delivered     {plain(one.name)}, {places.get(one.name, 'not kept here')}"
+    reviews = [one for one in moves if isinstance(one, Review)]
+    for one in reviews[-1:]:
+        met = ", ".join(f"{plain(each.id, 100)} is {'' if each.met else 'not '}met" for each in one.criteria)
+        yield f"Reviewed      {one.verdict}{f': {met}' if met else ''}"
+    for one in engagement.contract.endings if engagement.contract else ():
+        whose = f"of the arbiter, carried by the {one.role}" if one.basis == "ruling" else f"of the {one.role}"
+        yield f"Ended by      {one.basis} {whose}{f': {one.detail}' if one.detail else ''}"
+    for one in engagement.contract.breaches if engagement.contract else ():
+        yield f"Breach        of {plain(one.clause)}, claimed by the {one.role}, to be cured by {one.cure_by}"
+        yield f"              {one.move}"
+    for one in moves:
+        if isinstance(one, Dispute):
+            yield f"Disputed      by the {one.role}, who says: {plain(one.claim, 1000)}"
+    for one in (read_ruling(move.ruling) for move in moves if isinstance(move, Ruling)):
+        reasons = f": {plain(one.reasons, 1000)}" if one.reasons else ""
+        yield f"Ruled         {one.outcome.replace('_', ' ')}, {one.amount} {one.currency} owed, all told{reasons}"
+    for one in moves:
+        if isinstance(one, Closing):
+            said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
+            yield f"Books         of the {one.role}: {one.settlement.amount} {one.settlement.currency} owed{said}"
+
+
+def _delivered(moves: Sequence[Message]) -> tuple[Artifact, ...]:
+    return next((one.artifacts for one in reversed(moves) if isinstance(one, Delivery)), ())
 
 
 async def _kept(home: Home, delivered: Iterable[Artifact]) -> dict[str, str]:

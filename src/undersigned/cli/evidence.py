@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from sys import maxsize
 from typing import get_args
 
 import click
 
-from undersigned.contract import Ruled
+from undersigned.contract import Ruled, contract_card
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError, VerificationError
@@ -17,12 +18,18 @@ from undersigned.evidence import (
     MANIFEST,
     MAX_ARCHIVE_BYTES,
     TAMPERINGS,
+    Case,
+    check_pack,
+    document_at,
+    engagement_of,
+    pack_of,
     read_archive,
     verifier_page,
     verify_pack,
 )
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
+from undersigned.messages import Delivery
 from undersigned.runtime import (
     ABSENT,
     Absent,
@@ -40,6 +47,7 @@ from undersigned.runtime import (
 )
 from undersigned.transparency import COSIGNATURE, Verifier, key_hint, read_note, read_verifier
 
+from .contract_show import became
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_at, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
@@ -275,7 +283,11 @@ async def rule(
 
 @click.command()
 @click.argument("pack", type=FilePath(path_type=Path), required=False)
-@click.option("--explain", is_flag=True, help="Show every step and the keys, not only what failed.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show every step, the keys, what was agreed and what came of it.",
+)
 @DOCUMENTS_OPTION
 @click.option(
     "--of",
@@ -358,7 +370,7 @@ async def verify(
         return code
     if things or keys:
         raise ConfigurationError("bad_configuration", f"--of and --key are for statements and proofs; {pack} is none")
-    report = verify_pack(data, now=now, known=known, witnesses=cosigning)
+    report, case = check_pack(data, now=now, known=known, witnesses=cosigning)
     if report.ok and (strangers := sorted(one.id for one in known if not _names(data, one.id))):
         # What is compared with nothing must not look as if it had been.
         raise ConfigurationError("bad_configuration", f"--did-document: nothing in it is of {', '.join(strangers)}")
@@ -409,6 +421,9 @@ async def verify(
             out.line(f"     key    {plain(one.method, 300)}: {one.key.kind} {one.key.multikey}, {whose}")
         for path in report.not_judged:
             out.line(f"     -      {plain(path, 300)}: of a kind that is not judged here, only unchanged", style="dim")
+        if report.ok and case.sealed is not None:
+            for line in _told(case):
+                out.line(plain(line, 1000))
     if report.ok:
         as_of = f" as of {now}" if at is not None else ""
         more = "" if explain else "; --explain shows them"
@@ -432,6 +447,17 @@ async def verify(
         first = next(step for step in report.steps if not step.ok)
         out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
     return 0 if report.ok else 4
+
+
+def _told(case: Case) -> Iterator[str]:
+    """What was agreed in the end, and what came of it, of a pack that holds."""
+    engagement, moves = engagement_of(case), [one.message for _, one in case.verified]
+    packed = {digest for name in pack_of(case).members if (digest := name.removeprefix("artifacts/")) != name}
+    document = document_at(case, maxsize)
+    yield from contract_card(from_struct(document), {}, state=engagement.state).splitlines()
+    artifacts = [item for one in moves if isinstance(one, Delivery) for item in one.artifacts]
+    places = {one.name: f"{one.digest}, {'in' if one.digest in packed else 'not in'} the pack" for one in artifacts}
+    yield from became(engagement, moves, places)
 
 
 def _witness_named(text: str) -> Verifier:

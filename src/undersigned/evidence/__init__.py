@@ -1,8 +1,8 @@
 """Evidence packs: one file that proves an engagement to somebody who asks nobody, and its offline verifier."""
 
 from undersigned.evidence.archive import MAX_ARCHIVE_BYTES, MAX_PACK_BYTES, read_archive, write_archive
-from undersigned.evidence.case import Case, key_among, sealed_of
-from undersigned.evidence.changes import terms_at
+from undersigned.evidence.case import Case, engagement_of, key_among, pack_of, sealed_of
+from undersigned.evidence.changes import document_at, terms_at
 from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
 from undersigned.evidence.pack import (
     CHECKPOINT,
@@ -46,7 +46,10 @@ __all__ = [
     "Withheld",
     "WithheldList",
     "check_pack",
+    "document_at",
+    "engagement_of",
     "key_among",
+    "pack_of",
     "read_archive",
     "read_pack",
     "sealed_documents",

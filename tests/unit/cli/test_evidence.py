@@ -49,7 +49,15 @@ def test_a_pack_that_holds(pack: Path) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith(f"it holds (all {len(STEPS)} steps; --explain shows them), up to the state closed\n")
     explained = run("verify", pack, "--explain")
-    assert len(explained.out.splitlines()) == len(STEPS) + 2 + 1, "the steps, a key of each party, and the verdict"
+    lines = explained.out.splitlines()
+    assert [line[5:8] for line in lines[len(STEPS) :][:2]] == ["key", "key"], "a key of each party"
+    assert lines[-1].startswith("it holds")
+    told = {line[:14].rstrip(): line[14:] for line in lines[len(STEPS) + 2 : -1]}
+    assert told["Task"] == "sbom: List what is in the artifact"
+    assert told["Price"] == "12.5 EUR, settled by none"
+    assert told["Delivered"].endswith(", in the pack")
+    assert told["Reviewed"] == "accepted: complete is met"
+    assert told["Ended by"] == "review of the hirer: accepted"
     (said,) = run("verify", pack, "--json").values
     assert (said["ok"], said["state"], len(said["steps"])) == (True, "closed", len(STEPS))
     assert said["contract"].startswith("uEi")
@@ -176,7 +184,7 @@ def test_what_was_not_reached_is_no_failure(pack: Path, tmp_path: Path) -> None:
     lines = run("verify", cut).out.splitlines()
     assert len(lines) == 2
     explained = run("verify", cut, "--explain").out.splitlines()
-    assert len(explained) == len(STEPS) + 1
+    assert len(explained) == len(STEPS) + 1, "what does not hold says nothing of what was agreed"
     assert sum("FAILED" in line for line in explained) == 1
 
 
