@@ -122,7 +122,9 @@ async def check(
         allowed = False
         reasons = [{"code": "policy_denied", "value": why}]
         out.value({"did": did, "outcome": "deny", "reasons": reasons, "domains": domains, "unfinished": unfinished})
-        out.line(f"no: {did}: {why}", style="bold red")
+        out.line(f"no: {did} for {plain(task, 60)}: {why}", style="bold red")
+        if why.endswith("not_offered"):
+            out.line("'undersigned discover' shows what it does, and --task says which of it is asked for")
     else:
         decision = msgspec.json.decode(text)
         allowed = decision["outcome"] == "allow"

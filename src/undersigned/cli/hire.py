@@ -11,7 +11,17 @@ from typing import cast
 
 import click
 
-from undersigned.contract import MAX_REWORKS, PAYMENTS, Criterion, Milestone, Settlement, check_milestones, read_payment
+from undersigned.contract import (
+    MAX_ITEMS,
+    MAX_REWORKS,
+    MAX_TEXT,
+    PAYMENTS,
+    Criterion,
+    Milestone,
+    Settlement,
+    check_milestones,
+    read_payment,
+)
 from undersigned.daemon import HireResult, Peer, needed_text
 from undersigned.encoding import EngagementId, compare_amounts, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
@@ -43,7 +53,7 @@ from .options import (
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, typed
 from .reaching import checked_peer, hint_at, tell_if_not_reached
-from .telling import tell, tell_unfinished
+from .telling import tell, tell_gates, tell_unfinished
 
 __all__ = ["hire"]
 
@@ -228,6 +238,9 @@ async def hire(
         raise ConfigurationError(
             "bad_configuration", "--onward is about those whom the provider hires: it goes with --subcontracting LEVELS"
         )
+    if len(summary) > MAX_TEXT:
+        text = f"--summary: expected at most {MAX_TEXT:,} characters, got {len(summary):,}"
+        raise ConfigurationError("bad_configuration", text)
     near = control_at(gates, opened.configuration.gates, "--gates") if gates is not None else None
     parties = (opened.configuration.did, did)
     await checked_demands(parties, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa or None, mark="--")
@@ -237,6 +250,7 @@ async def hire(
         peer.reach_seconds = wait
         await tell_unfinished(out, peer, did, task)
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
+        tell_gates(out, peer)
 
         async def by_a_person(_: Reviewed) -> dict[str, bool]:
             """Says who is asked, and waits: the answer is an order of `contract review`, and not ours."""
@@ -437,6 +451,9 @@ def _criteria(given: tuple[str, ...]) -> dict[str, str]:
         if id in found:
             raise ConfigurationError("bad_configuration", f"--criterion: {id} is there twice")
         found[made.id] = made.text
+    if len(found) > MAX_ITEMS:
+        text = f"--criterion: a contract has at most {MAX_ITEMS}, and {len(found)} are named"
+        raise ConfigurationError("bad_configuration", text)
     return found
 
 

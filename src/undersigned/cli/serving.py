@@ -10,12 +10,12 @@ from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
 from undersigned.protocol import ENDED
-from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN, control_at
+from undersigned.runtime import CONTROL_TOKEN, control_at
 
 from .interrupts import stop_signal
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
-from .telling import noted, row_line, summary_of, tell, tell_unfinished
+from .telling import noted, row_line, summary_of, tell, tell_gates, tell_unfinished
 
 __all__ = ["serve", "watch"]
 
@@ -65,8 +65,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
         out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
         if peer.control_url:
             out.line(f"control at {peer.control_url}; who has the token in {opened.path / CONTROL_TOKEN} may use it")
-        if peer.gates_url:
-            out.line(f"gates ask at {peer.gates_url}, with the token in {opened.path / GATE_TOKEN}")
+        tell_gates(out, peer)
         await tell_unfinished(out, peer)
         out.line("stop it with Ctrl-C")
         peer.settle_down()

@@ -49,6 +49,7 @@ from undersigned.messages import (
 )
 from undersigned.protocol import ENDED
 from undersigned.runtime import (
+    GATE_TOKEN,
     ClockHeld,
     DomainLink,
     Event,
@@ -72,6 +73,7 @@ __all__ = [
     "row_line",
     "summary_of",
     "tell",
+    "tell_gates",
     "tell_held",
     "tell_unfinished",
 ]
@@ -251,6 +253,12 @@ def tell(out: Out, event: Event, before: str = "") -> None:
         out.progress(f"{before}{event_line(event)}")
     elif not quiet(event):
         out.line(f"{before}{event_line(event)}")
+
+
+def tell_gates(out: Out, peer: Peer) -> None:
+    """Where the gates of our servers ask, if they may ask this peer."""
+    if peer.gates_url:
+        out.line(f"gates ask at {peer.gates_url}, with the token in {peer.home.path / GATE_TOKEN}")
 
 
 def held_clock(peer: Peer) -> ClockHeld | None:

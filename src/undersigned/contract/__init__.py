@@ -53,6 +53,7 @@ from undersigned.contract.subcontract import (
 from undersigned.contract.terms import (
     MAX_ITEMS,
     MAX_REWORKS,
+    MAX_TEXT,
     Criterion,
     DataHandling,
     Deadlines,
@@ -73,6 +74,7 @@ __all__ = [
     "MAX_DOCUMENT_BYTES",
     "MAX_ITEMS",
     "MAX_REWORKS",
+    "MAX_TEXT",
     "PAYMENTS",
     "AmendmentDocument",
     "ArbiterRuling",

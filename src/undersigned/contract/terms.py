@@ -33,10 +33,12 @@ __all__ = [
 ]
 
 MAX_ITEMS: Final = 64
+MAX_TEXT: Final = 4096
+"""Characters of what is written for people."""
 MAX_REWORKS: Final = 16
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
-Text = Annotated[str, Meta(max_length=4096)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
 MediaType = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}(?!\n)$")]
 CriterionId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}(?!\n)$")]

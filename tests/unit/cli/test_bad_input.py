@@ -224,6 +224,33 @@ def test_what_cannot_be_demanded_is_told_before_a_hire_begins(
     assert run("hire", PEER, "--task", "x", option, value, "--home", home).out == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--summary", "x" * 4097], "--summary: expected at most 4,096 characters, got 4,097"),
+        (
+            [word for n in range(65) for word in ("--criterion", f"c{n}=it is")],
+            "--criterion: a contract has at most 64, and 65 are named",
+        ),
+    ],
+)
+def test_what_no_contract_holds_is_told_by_the_name_of_its_option(options: list[str], says: str, home: Path) -> None:
+    ran = refused(home, "hire", PEER, "--task", "x", *options)
+    assert (ran.code, ran.error["message"]) == (2, says)
+    assert run("hire", PEER, "--task", "x", *options, "--home", home).out == "", "before anything is begun"
+
+
+def test_a_port_with_a_colon_is_told_how_it_is_written(home: Path) -> None:
+    """With one it is a folder of the host."""
+    ran = run("discover", "did:web:localhost:8102", "--home", home, "--json")
+    assert ran.error["message"].endswith("a port is written %3A: did:web:localhost%3A8102")
+
+
+def test_a_hire_says_where_gates_ask(home: Path) -> None:
+    ran = run("hire", PEER, "--task", "x", "--gates", "127.0.0.1:0", "--wait", "0.1", "--home", home)
+    assert f", with the token in {home / 'gate.token'}\n" in ran.out
+
+
 def test_a_check_names_all_options_of_its_other_form(home: Path, template: Path) -> None:
     of_artifacts = refused(home, "check", PEER, "--offline", "--for", "sbom", "--task", "sbom")
     assert of_artifacts.error["message"] == f"--for, --offline: about artifacts, and {PEER} is a DID"

@@ -144,6 +144,12 @@ def test_a_module_that_ends_the_process_is_a_handler_that_cannot_be_loaded(
     assert not isinstance(sys.modules.get("leaves_at_once"), ModuleType)
 
 
+def test_a_module_that_is_not_there_tells_where_it_is_looked_for() -> None:
+    """Neither the folder one is in nor the state folder is one of these places."""
+    with pytest.raises(ConfigurationError, match=r"No module named 'acme_tasks': .* PYTHONPATH"):
+        load_handler("acme_tasks:work")
+
+
 @pytest.mark.parametrize(
     ("program", "says"),
     [

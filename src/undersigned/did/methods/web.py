@@ -43,7 +43,10 @@ def folder_url(location: str, *, local: bool) -> str:
     host, port, path = _split(location)
     is_local = host == "localhost"
     if is_local and not (local and port):
-        raise ResolutionError("did_forbidden_address", "expected a public host, got localhost")
+        # A colon is what separates everywhere else, and here begins a path.
+        meant = local and path and path[0].isdecimal()
+        hint = f"; a port is written %3A: did:web:localhost%3A{path[0]}" if meant else ""
+        raise ResolutionError("did_forbidden_address", f"expected a public host, got localhost{hint}")
     scheme = "http" if is_local else "https"
     authority = f"{host}:{port}" if port else host
     return f"{scheme}://{authority}/{'/'.join(path) if path else '.well-known'}"
