@@ -430,6 +430,32 @@ async def test_a_service_that_is_about_to_answer_for_ever_is_given_up(world: Wor
         assert caught.value.code == "unreachable"
 
 
+@pytest.mark.parametrize("signs", [False, True])
+async def test_a_field_of_an_answer_goes_on_as_it_is_or_the_answer_does_not(world: World, signs: bool) -> None:
+    """HIRE-GTS-10: text in UTF-8 is the same behind the proxy; what no answer may hold is the service's failure, not
+    a defect.
+    """
+    field = b""
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Name: " + field + b"\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    told: list[dict[str, Any]] = []
+    async with await asyncio.start_server(answers, "127.0.0.1", 0) as server, world.desk() as desk:
+        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        gate = RequestGate(desk, world.rules, sign_answers=signs)
+        async with GateProxy(gate, upstream, told=told.append) as proxy:
+            field = "Bär".encode()
+            heard = await world.ask(proxy.url, "GET", APP)
+            assert (heard.status, heard.headers["X-Name"]) == (200, "Bär")
+            field = b"a\x0bb"
+            heard = await world.ask(proxy.url, "GET", APP)
+            assert heard.no == (502, "upstream_failed", "")
+    assert [one["status"] for one in told] == [200, 502]
+
+
 @pytest.mark.parametrize("ends", ["start", "stop"])
 async def test_a_proxy_that_is_cancelled_leaves_nothing_open(ends: str, world: World) -> None:
     """At whatever it waits for, as `asyncio.timeout` around it does, with an answer under way."""

@@ -244,7 +244,12 @@ class GateProxy(NearListener):
 
     async def _stream(self, request: web.BaseRequest, chunks: Any, response: web.StreamResponse) -> None:
         """Carries an answer. Once it has begun, a failure is told by its not ending as it should."""
-        await response.prepare(request)
+        try:
+            await response.prepare(request)
+        except ValueError as exc:
+            raise TransportError(
+                "upstream_failed", f"a field of the service's answer cannot be carried: {exc}"
+            ) from exc
         carried = 0
         try:
             async for chunk in chunks:
@@ -319,9 +324,17 @@ async def _pieces(held: IO[bytes], length: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
+def _text(value: bytes) -> str:
+    """What is written as UTF-8 goes on unchanged, as it is written again."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 def _kept(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
     """The fields of an answer that are for the one who asked."""
-    read = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+    read = [(name.decode("latin-1"), _text(value)) for name, value in fields]
     named = {part.strip().lower() for name, value in read if name.lower() == "connection" for part in value.split(",")}
     kept = [(name, value) for name, value in read if name.lower() not in HOP_BY_HOP | named]
     # By whom ours is, and in which release, is nobody's affair.
