@@ -91,6 +91,7 @@ async def test_what_the_contract_allows_reaches_the_application(world: World, gu
     """HIRE-GTS-01, HIRE-GTS-04: with what was granted, and the body that was signed."""
     url, seen = guarded
     read = await world.ask(url, "GET", APP)
+    assert "Signature" not in read.headers, "nobody wished it"
     wrote = await world.ask(url, "PUT", "/files/a", b"x" * 300_000)
     assert json.loads(read.body) == [APP, "read-app", world.provider.own.id, 0]
     assert json.loads(wrote.body) == ["/files/a", "write", world.provider.own.id, 300_000]

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import hashlib
 import json
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from itertools import count
@@ -17,12 +18,14 @@ import structlog
 from aiohttp import ClientPayloadError, web
 from msgspec import structs
 
-from gate_world import Service, World, about_to_answer, at_work, proxied
+from gate_world import ORIGIN, RULES, Service, World, about_to_answer, at_work, proxied
 from integration.interrupted import Interrupted
+from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
+from undersigned.daemon.gate_desk import Heard
 from undersigned.encoding import digest_bytes
-from undersigned.errors import TransportError
+from undersigned.errors import ScopeError, TransportError
 from undersigned.runtime.engagement.turn import Say
 from undersigned.transport import Identity
 
@@ -88,6 +91,18 @@ async def test_a_body_goes_on_as_it_was_signed(world: World) -> None:
     assert [asked[3] for asked in service.asked] == [body, b"abc"]
     assert [asked[2]["Content-Length"] for asked in service.asked] == ["512000", "3"]
     assert (await world.used())["write/bytes"] == "512003"
+
+
+async def test_a_query_goes_on_as_it_was_judged(world: World) -> None:
+    """HIRE-GTS-06: where a rule takes one; it is part of what was signed."""
+    service = Service()
+    text = RULES.replace('path = "/orders"', f'path = "/orders"\nquery = true\ntarget = "{ORIGIN}/orders"')
+    async with proxied(world, service, rules=read_rules(tomllib.loads(text))) as (url, _):
+        fields = await world.signed("POST", "/orders?dry=1&x=%2f", b"{}")
+        assert (await world.send(url, "POST", "/orders", fields, b"{}")).status == 401
+        assert (await world.send(url, "POST", "/orders?dry=1&x=%2f", fields, b"{}")).status == 200
+        assert (await world.ask(url, "GET", f"{APP}?dry=1")).status == 403
+    assert [asked[1] for asked in service.asked] == ["/orders?dry=1&x=%2F"], "in its one spelling"
 
 
 async def test_sc_56_a_refusal_names_the_clause_and_what_would_pass(world: World) -> None:
@@ -603,6 +618,23 @@ async def test_an_answer_that_cannot_be_signed_is_given_and_is_nobodys(world: Wo
     assert (heard.status, heard.body) == (200, b"done")
     assert not {"Signature", "Content-Digest"} & set(heard.headers)
     assert await world.judged(heard, "GET", APP, fields) == "proof_missing"
+
+
+async def test_under_no_contract_of_ours_no_answer_is_signed(world: World) -> None:
+    """HIRE-GTS-14: a gate may have it asked for; what the hirer signs is about its own hires."""
+    heard = Heard(
+        contract=digest_bytes(b"another"),
+        method="GET",
+        url=f"{ORIGIN}{APP}",
+        fields=await world.signed("GET", APP),
+        status=200,
+        content_type=None,
+        body_sha256=hashlib.sha256(b"").hexdigest(),
+    )
+    with pytest.raises(ScopeError) as refused:
+        await world.hirer.desk.sign(heard)
+    assert refused.value.code == "contract_expired"
+    assert await world.hirer.desk.sign(structs.replace(heard, contract=world.contract))
 
 
 async def test_without_the_wish_no_answer_is_signed(world: World) -> None:
