@@ -66,6 +66,8 @@ def linkage_vectors() -> Iterator[Vector]:
     more = _signed(_linkage(credentialSubject__also="x"))
     yield _vector("says-more", "a subject with another member", [more], no)
     yield _vector("with-an-id", "an id, which the type does not have", [_signed(_linkage(id="urn:uuid:1"))], no)
+    named = _signed(_linkage(name="Acme's domain"))
+    yield _vector("with-a-name", "a member that the credential does not have", [named], no)
     yield _vector("without-an-end", "no end of its validity", [_signed(_linkage(validUntil=...))], no)
     yield _vector("past", "one second past its end", [good], {"code": "policy_denied"}, now="2026-12-02T09:00:01Z")
     yield _vector(

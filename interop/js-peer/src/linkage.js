@@ -1,10 +1,10 @@
 /** Whether a DID and a web origin are tied by proof (page 02, section 2.15). */
 import { check } from './errors.js';
-import { digestOfBytes, jcs, seconds } from './encoding.js';
+import { digestOfBytes, jcs, moment } from './encoding.js';
 import { keyFor } from './did.js';
 import { readJson } from './json.js';
 import { verify } from './keys.js';
-import { verifyProof } from './proofs.js';
+import { checkMoments, onlyProof, verifyProof } from './proofs.js';
 import { VC } from './presentation.js';
 
 const CONFIGURATION = 'https://identity.foundation/.well-known/did-configuration/v1';
@@ -42,14 +42,18 @@ async function verifyEntry(entry, { did, origin, now, document }) {
   const jwt = typeof entry === 'string' ? readJwt(entry) : undefined;
   if (typeof entry === 'string' && !jwt) return undefined;
   const whole = jwt ? jwt.payload : entry;
-  if (whole?.issuer !== did) return undefined;
-  const { proof, ...credential } = whole;
+  if ((whole?.issuer?.id ?? whole?.issuer) !== did) return undefined;
+  const validity = validityOf(whole);
+  if (!validity) return undefined;
+  const { proof: proofs, ...credential } = whole;
   const plain = jwt ? Object.fromEntries(Object.entries(credential).filter(([name]) => !CLAIMS.includes(name))) : credential;
   const exact = Object.keys(plain).sort().join() === MEMBERS && jcs(plain['@context']) === jcs([VC, CONFIGURATION])
-    && jcs(plain.type) === jcs(['VerifiableCredential', 'DomainLinkageCredential']) && jcs(plain.credentialSubject) === jcs({ id: did, origin });
-  if (!jwt) check(proof !== undefined, 'proof_missing', 'credential');
+    && jcs([...new Set([plain.type].flat())].sort()) === jcs(['DomainLinkageCredential', 'VerifiableCredential'])
+    && jcs([plain.credentialSubject].flat()) === jcs([{ id: did, origin }]);
+  const proof = jwt ? undefined : onlyProof(proofs);
   check(exact, 'domain_not_linked', 'credential');
-  check(seconds(plain.validFrom) <= now && now <= seconds(plain.validUntil), 'policy_denied', 'validity');
+  check(validity.every((at) => at !== undefined), 'domain_not_linked', 'validity');
+  check(validity[0] <= now && now <= validity[1], 'policy_denied', 'validity');
   if (jwt) {
     const key = keyFor(document, jwt.header.kid, 'assertionMethod', now);
     check(ALGORITHMS[key.kind].includes(jwt.header.alg), 'suite_not_allowed', 'alg');
@@ -57,7 +61,15 @@ async function verifyEntry(entry, { did, origin, now, document }) {
     return { credential: digestOfBytes(entry), signed: jwt.signed };
   }
   await verifyProof(credential, proof, { did: document, purpose: 'assertionMethod', now, lowS: false });
+  checkMoments(proof, now);
   return { credential: digestOfBytes(jcs(whole)), document: credential, proof };
+}
+
+/** Both ends of the validity; nothing if one cannot be read. @param {any} credential @returns {any[] | undefined} */
+function validityOf({ validFrom, validUntil }) {
+  try {
+    return [validFrom, validUntil].map((text) => (text === undefined ? undefined : moment(text)));
+  } catch { return undefined; }
 }
 
 /** @param {string} text */

@@ -88,6 +88,7 @@ export function checkProofShape(proof, { suites = Object.keys(SUITES) } = {}) {
 export async function verifyProof(document, proof, { did, purpose, now, suites, lowS = true }) {
   checkProofShape(proof, { suites });
   check(proof.proofPurpose === purpose, 'proof_purpose_mismatch', proof.proofPurpose);
+  check(purpose === 'authentication' || (proof.challenge === undefined && proof.domain === undefined), 'challenge_mismatch', 'an answer to somebody else');
   check(String(proof.verificationMethod).split('#')[0] === did.id, 'key_not_authorized', 'method of another');
   const key = keyFor(did, proof.verificationMethod, purpose, now);
   check(SUITES[proof.cryptosuite].includes(key.kind), 'suite_not_allowed', `${proof.cryptosuite} with ${key.kind}`);

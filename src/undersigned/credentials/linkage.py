@@ -59,6 +59,10 @@ _LINKAGE_CONTEXTS: Final[Contexts] = MappingProxyType(
 )
 """Known in this file alone: nothing else that is shown to us may be written in this vocabulary."""
 
+_MEMBERS: Final = frozenset({"@context", "type", "issuer", "validFrom", "validUntil", "credentialSubject", "proof"}) | {
+    *("iss", "sub", "jti", "iat", "nbf", "exp")
+}
+"""Of the credential; the last six are said of a JWT."""
 _ORIGIN: Final = re.compile(r"https://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+(?::[1-9][0-9]{0,4})?")
 _LOCAL: Final = re.compile(r"http://localhost:[1-9][0-9]{0,4}")
 
@@ -175,8 +179,10 @@ def _check_said(read: Credential, did: Did, origin: str) -> None:
     expected = {"id": did, "origin": origin}
     if read.types != (LINKAGE,) or read.subjects != (expected,):
         raise CredentialError("domain_not_linked", f"expected {expected}; came {read.subjects!a:.300}")
-    if "id" in read.json or read.valid_from is None or read.valid_until is None:
-        raise CredentialError("domain_not_linked", "expected no id, and a validity with both ends")
+    if read.valid_from is None or read.valid_until is None:
+        raise CredentialError("domain_not_linked", "expected a validity with both ends")
+    if more := sorted(set(read.json if read.jws is None else read.jws.payload) - _MEMBERS):
+        raise CredentialError("domain_not_linked", f"expected nothing beside; came {more[0]!a:.80}")
 
 
 def _several(value: object) -> list[object]:
