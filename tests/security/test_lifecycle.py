@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from undersigned.contract import verify_ruling
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, ProofError, RemoteProtocolError, UndersignedError
-from undersigned.messages import Ruling, Settled, VerifiedMessage
+from undersigned.messages import CriterionVerdict, Ruling, Settled, VerifiedMessage
 from undersigned.protocol import (
     HIRER,
     LANE,
@@ -208,6 +208,19 @@ def test_sc_54_a_seal_is_not_held_back_until_it_is_known_what_it_is_worth(
         assert before is not None
         assert after is not None
         assert after.in_force == before.in_force
+
+
+def test_a_review_answers_every_criterion_once() -> None:
+    """HIRE-LIF-06: none left out, none twice, none that the terms have not, by whoever is asked."""
+    playbook = Playbook("delivered")
+    hirer, provider = playbook.hirer, playbook.provider
+    one, other = (CriterionVerdict(id=name, met=True) for name in ("complete", "another"))
+    for criteria in ((), (one, one), (one, other), (other,)):
+        say = review(criteria=criteria)
+        playbook.refused("terms_mismatch", lambda say=say: hirer >> say)
+        playbook.refused("terms_mismatch", lambda say=say: provider.party.take(hirer.forge(say)))
+    hirer >> review(criteria=(one,))
+    playbook.agree("closing")
 
 
 def test_what_crossed_something_else_is_held_to_what_its_sender_knew() -> None:
