@@ -235,7 +235,7 @@ def _segment(name: str, part: str) -> str:
     if not _SEGMENT.fullmatch(part) or part in (".", ".."):
         raise outside(
             f"argument {name} has no one spelling in a target",
-            f"argument {name} with segments of letters, digits, spaces and -._~, none of them empty, . or ..",
+            f"argument {name} with segments of letters, digits, spaces and -._~, none of them empty, '.' or '..'",
         )
     return part.replace(" ", "%20")
 

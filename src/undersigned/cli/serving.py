@@ -14,7 +14,7 @@ from undersigned.runtime import CONTROL_TOKEN, control_at
 
 from .interrupts import stop_signal
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
-from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
+from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .telling import noted, row_line, summary_of, tell, tell_gates, tell_unfinished
 
 __all__ = ["serve", "watch"]
@@ -114,11 +114,13 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
     opened = out.home(home)
     store = await reading(opened)
     try:
+        others = 0
         if engagement is None:
             found = await store.summaries()
             if not found:
                 raise ConfigurationError("not_found", "this ledger holds no engagement yet")
             engagement = max(found, key=lambda summary: summary.updated).engagement
+            others = sum(one.engagement != engagement and one.live and one.state not in ENDED for one in found)
         engagement = await engagement_named(store, engagement)
         place = 0
         while True:
@@ -128,6 +130,8 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             if place == 0:
                 other = "provider" if summary.role == "hirer" else "hirer"
                 out.line(f"{engagement} with {plain(summary.peer, 200)}, who is the {other}")
+                if others:
+                    out.line(f"the newest; {counted(others, 'other')} not over: see 'ledger list', and name one")
             for row in await store.rows(engagement, place):
                 place = row.place
                 if row.kind == "noted":

@@ -174,8 +174,9 @@ def test_a_place_with_two_spellings_does_not_pass(path: str) -> None:
 @pytest.mark.parametrize("account", ["a/b", "..", ".", "", "a:b", "a%62", "a@b", "é", "a?b", True])
 def test_one_argument_is_one_segment(account: Any) -> None:
     """HIRE-MCP-04."""
-    with pytest.raises(ScopeError):
+    with pytest.raises(ScopeError) as refused:
         asked("pay", **PAY | {"account": account})
+    assert not refused.value.detail["would_pass"].endswith("."), "a sentence ends behind it"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from undersigned.ledger import open_ledger
+from backends.moves import AT, OWN, engagement, summary
+from undersigned.ledger import Commit, Row, open_ledger
 from undersigned.runtime import Home
 from undersigned.testing import free_ports
 from unit.cli.running import Ran, files, run
@@ -184,6 +185,23 @@ def test_a_file_is_named_once(home: Path, template: Path) -> None:
 async def make_ledger(home: Home) -> None:
     ledger = await open_ledger(home.ledger_url)
     await ledger.close()
+
+
+def test_of_several_engagements_the_newest_is_watched_and_the_others_are_told(home: Path) -> None:
+    """Whoever named none has not said which is meant."""
+
+    async def begin(*names: str) -> None:
+        ledger = await open_ledger(Home(home).ledger_url)
+        for name in names:
+            said = Row(name, 1, "noted", AT, OWN, None, "connection", "", b"there")
+            await ledger.commit(Commit(name, None, (0, 0), (said,), summary(name, (0, 0))))
+        await ledger.close()
+
+    asyncio.run(begin(engagement("a")))
+    assert "not over" not in run("watch", "--no-follow", "--home", home).out
+    asyncio.run(begin(engagement("b"), engagement("c")))
+    assert "the newest; 2 others not over: see 'ledger list'" in run("watch", "--no-follow", "--home", home).out
+    assert "not over" not in run("watch", engagement("a"), "--no-follow", "--home", home).out
 
 
 def test_an_order_that_nobody_runs_to_carry_out_is_told_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,13 @@ SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature
 
 
 class Job:
-    """One contract at work. Given to the handler; valid until the handler returns."""
+    """One contract at work. Given to the handler; valid until the handler returns.
+
+    `contract` is its digest, and `document` what it says: `document.hirer`, `document.terms.price` and so on. `task` is
+    the kind of task. `inputs` are what the hirer gave, each with `name` and `digest`. `cursor` is what an earlier
+    attempt told `progress` last; None in the first. `round` is 1, and one more after each rework, which `review` asked
+    for.
+    """
 
     def __init__(
         self,
