@@ -565,6 +565,13 @@ def test_jcs_contexts_cannot_be_swapped() -> None:
         assert code_of({**signed, "@context": context}) == "proof_invalid"
 
 
+def test_a_proof_of_an_rdf_suite_repeats_no_context() -> None:
+    """HIRE-PRF-08: it covers quads, in which the document's own contexts are read."""
+    signed = HIRER.signed(credential(), "eddsa-rdfc-2022")
+    assert "@context" not in signed["proof"]
+    assert code_of(with_proof(signed, **{"@context": signed["@context"]})) == "proof_invalid"
+
+
 def test_verification_changes_nothing() -> None:
     """Neither the document nor what the caller handed in; and it returns the document itself."""
     signed = countersigned("eddsa-rdfc-2022")
