@@ -224,6 +224,29 @@ async def test_sc_79_a_body_is_not_inflated() -> None:
         assert answer.endswith(b'{"code":"bad_request"}')
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /.well-known/did.json HTTP/1.1\r\n\r\n", 400),
+        (b"GET /.well-known/did.json HTTP/1.0\r\n\r\n", 400),
+        (b"GET /.well-known/did.json HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        (b"GET http://localhost/.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET //localhost/.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx", 400),
+        (b"POST /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+    ],
+)
+async def test_a_request_of_another_form_is_none_of_ours(sent: bytes, status: int) -> None:
+    """So that whatever stands before us and we read one request alike."""
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(sent)
+        answer = await ended(reader)
+    assert answer.split()[1] == b"%d" % status
+    assert answer.endswith(b'{"code":"bad_request"}')
+    assert (b"\r\nAllow: GET, HEAD\r\n" in answer) == (status == 405)
+
+
 # --- SC-80 ----------------------------------------------------------------------------------------------------------
 
 
