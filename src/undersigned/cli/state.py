@@ -53,7 +53,9 @@ def _own(home: Home) -> dict[str, Any]:
 
 @click.command()
 @click.argument("folder", required=False)
-@click.option("--name", metavar="NAME", help="Name people see; by default the folder's.")
+@click.option(
+    "--name", metavar="NAME", help="Name people see; by default the folder's, or if none is named the domain."
+)
 @click.option(
     "--organisation",
     metavar="NAME",
@@ -142,7 +144,10 @@ async def init(
     elif delivers:
         raise ConfigurationError("bad_configuration", "--delivers says what --handler delivers: name that, too")
     path = home_path(home if folder is None else folder)
-    name = path.absolute().name[:MAX_NAME] if name is None else name
+    if name is None:
+        # Where no folder is named it is one of the user's data folder, which says nothing to others.
+        named = domain if domain and folder is None and home is None else path.absolute().name
+        name = named[:MAX_NAME]
     checked_name("--name", name)
     checked_name("--organisation", name if organisation is None else organisation)
     parts: list[OfferPart] = []

@@ -69,6 +69,14 @@ def test_a_local_home(tmp_path: Path) -> None:
     assert (said["policy"]["max_price"], said["policy"]["currency"]) == ("5", "EUR")
 
 
+def test_an_agent_in_the_users_data_folder_is_named_as_its_domain(tmp_path: Path) -> None:
+    """Not as that folder: every one would have the name of this program."""
+    at = {"HOME": str(tmp_path), "XDG_DATA_HOME": None, "UNDERSIGNED_HOME": None}
+    (made,) = run("init", "--domain", "agents.example.com", "--json", **at).values
+    settings = tomllib.loads((Path(made["home"]) / "undersigned.toml").read_text())
+    assert (settings["name"], settings["organisation"]["name"]) == ("agents.example.com", "agents.example.com")
+
+
 def test_a_home_of_a_domain_is_not_local(tmp_path: Path) -> None:
     ran = run("init", tmp_path / "acme", "--domain", "agents.example.com", "--port", 9443, "--json")
     (made,) = ran.values
