@@ -258,8 +258,9 @@ async def tell_what_is_kept(cast: Cast, result: HireResult, refused: str) -> Non
         finally:
             await ledger.close()
         print(f"{home.configuration.name}'s ledger: {result.engagement} continues {earlier}")
-    print(f"\nLook at it:  undersigned ledger list --home {cast.acme.path}")
-    print(f"             undersigned watch {refused} --home {cast.globex.path}")
+    program = Path(sys.executable).with_name("undersigned")
+    print(f"\nLook at it:  {program} ledger list --home {cast.acme.path}")
+    print(f"             {program} watch {refused} --home {cast.globex.path}")
 
 
 if __name__ == "__main__":
