@@ -144,6 +144,8 @@ export const rules = {
   },
 
   Closing(state, message, engagement, { ref }) {
+    const ended = state.main === 'closing' ? state.undisputed : undefined;
+    if (ended && !ended.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
     check(inForce(state, message, engagement).some(({ name }) => name === message.contract), 'conflicting_contract', 'document in force');
     if (message.role === 'hirer') check(message.capacity === undefined, 'terms_mismatch', 'capacity');
     const currencies = [...inForce(state, message, engagement).map(({ terms }) => terms.price.currency), state.settlement?.currency, ...state.rulings.map(({ ruling }) => ruling.currency)];
@@ -154,7 +156,6 @@ export const rules = {
       check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
       return { closings: { [message.role]: ref.digest } };
     }
-    if (state.undisputed && !state.undisputed.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
     check(!state.closings[message.role], 'wrong_state', 'a second Closing');
     return { closings: { ...state.closings, [message.role]: ref.digest } };
   },
@@ -167,20 +168,21 @@ export const rules = {
   },
 
   Terminate(state, message, engagement, { ref }) {
-    namesContract(state, message);
     if (state.main === 'disputed') {
       if (!state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
+      namesContract(state, message);
       check(message.cause === 'no_ruling', 'wrong_state', 'a dispute ends otherwise');
       return { undisputed: [ref], causes: [...(state.causes ?? []), message.cause], closings: {} };
     }
+    namesContract(state, message);
     checkCause(state, message);
     return { causes: [...(state.causes ?? []), message.cause] };
   },
 
   Dispute(state, message, engagement, { ref }) {
-    namesContract(state, message);
     if (state.release && !engagement.knows(message, state.release)) return 'void';
     if (state.disputes.length > 0 && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
+    namesContract(state, message);
     check(inForce(state, message, engagement).some(({ terms }) => terms.arbiter !== undefined), 'terms_mismatch', 'no arbiter');
     check(state.disputes.length === 0 && !state.release && !state.closings[message.role], 'wrong_state', 'dispute');
     return { disputes: [ref], rulingBy: rulingBy(state, message, ref), closings: {} };
