@@ -117,8 +117,8 @@ def test_what_is_owed_is_the_amount_of_the_release_that_was_sealed(open_world: O
 
 
 def test_an_amendment_is_sealed_with_the_acceptance_that_was_recorded_first(open_world: Open) -> None:
-    """HIRE-LAN-04: a second one crosses a move that its sender has not seen and moves nothing, so it makes no leaf: not
-    for the seal, not for a pack, and not in the list of what is in the log, whatever offer it names.
+    """HIRE-LAN-10: a second one that crosses something is refused, and void where it names another offer, so it makes
+    no leaf: not for the seal, not for a pack, and not in the list of what is in the log.
     """
     world, ours = working(open_world)
     hirer, provider, id = world.hirer, world.provider, ours.id
@@ -133,12 +133,15 @@ def test_an_amendment_is_sealed_with_the_acceptance_that_was_recorded_first(open
     world.run(hirer.changes.suspend(ours, seconds=3600), 1)
     said, raws, before = accepted.message, [accepted.raw], accepted.digest
     assert isinstance(said, Acceptance)
-    for number, offer in enumerate((said.offer, first.digest, digest_bytes(b"no offer")), start=1):
-        proof = {**said.contract_proof, "proofValue": f"z{'1' * 80}{number}"}
-        again = replace(said, id=f"{said.id[:-1]}{number}", sequence=said.sequence + number, previous=before)
+    for number, (offer, place) in enumerate(((said.offer, 1), (first.digest, 1), (digest_bytes(b"no offer"), 2))):
+        proof = {**said.contract_proof, "proofValue": f"z{'1' * 80}{number + 2}"}
+        again = replace(said, id=f"{said.id[:-1]}{number}", sequence=said.sequence + place, previous=before)
         signed = provider.office.actor.sign(replace(again, offer=offer, contract_proof=proof), world.clock.now())
         raws.append(signed.raw)
-        before = signed.digest
+        if offer == said.offer:
+            refused = signed.digest
+        else:
+            before = signed.digest
     ends, _ = world.channel(provider.did, hirer.did)
 
     async def all_at_once() -> None:
@@ -148,6 +151,7 @@ def test_an_amendment_is_sealed_with_the_acceptance_that_was_recorded_first(open
     world.run(all_at_once())
     world.settle()
     assert before in folded(hirer, id).got
+    assert refused not in folded(hirer, id).got
     assert contract_of(ours).in_force == said.document
     found = world.run(logged(hirer.ledger, id))
     assert [one.digest for one in found if one.what == "contract"] == [contract_of(ours).digest, said.document]
