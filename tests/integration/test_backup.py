@@ -83,6 +83,22 @@ async def test_one_taken_during_hires_is_all_of_one_moment(tmp_path: Path) -> No
         await ledger.close()
 
 
+async def test_no_token_that_the_settings_name_is_in_it(tmp_path: Path) -> None:
+    acme, _ = await two_homes(tmp_path)
+    await (await open_ledger(acme.ledger_url)).close()
+    (acme.path / "secrets").mkdir()
+    for name in ("one", "secrets/other"):
+        (acme.path / name).write_text("abcdef\n")
+        with (acme.path / "undersigned.toml").open("a") as file:
+            file.write(f'[[registry]]\nurl = "https://x.example"\nauthorities = ["did:web:{name[0]}.example"]\n')
+            file.write(f'token_file = "{name}"\n')
+    (acme.path / "again").symlink_to("one")
+    back_up(Home(acme.path), tmp_path / "copy", lambda *_: None)
+    there = files(tmp_path / "copy")
+    assert "undersigned.toml" in there
+    assert not [name for name, data in there.items() if b"abcdef" in data]
+
+
 @pytest.mark.parametrize("command", [("serve",), ("ledger", "checkpoint"), ("hire", PEER, "--task", "x")])
 async def test_nothing_is_signed_by_it(tmp_path: Path, command: tuple[str, ...]) -> None:
     acme, globex = await two_homes(tmp_path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final, NamedTuple
@@ -26,7 +26,9 @@ __all__ = ["BackedUp", "back_up"]
 
 CHUNK_BYTES: Final = 1 << 20
 LEFT_OUT: Final = frozenset({"keys", "orders", "scratch", CONTROL_TOKEN, GATE_TOKEN})
-"""What is at the top of a state folder and not in a copy: keys and tokens, and what is on its way."""
+"""What is at the top of a state folder and not in a copy: keys and tokens, and what is on its way. Nor are files in it
+that the settings name as tokens.
+"""
 
 
 class BackedUp(NamedTuple):
@@ -71,7 +73,8 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
 
 def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None]) -> BackedUp:
     databases = {home.ledger.name, _books(home, root)}
-    total = sum(size for _, size in _files(root))
+    tokens = _tokens(home, root)
+    total = sum(size for _, size in _files(root, tokens))
     files = done = 0
 
     def told(more: int) -> None:
@@ -89,7 +92,7 @@ def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None
 
     first = Path(home.ledger.name)
     copy(first)
-    for name, _ in _files(root):
+    for name, _ in _files(root, tokens):
         if name != first:
             copy(name)
     for made, _, _ in os.walk(draft, topdown=False):
@@ -103,7 +106,13 @@ def _books(home: Home, root: Path) -> str | None:
     return None if name is None else os.path.relpath(root / name, root)
 
 
-def _files(root: Path) -> Iterator[tuple[Path, int]]:
+def _tokens(home: Home, root: Path) -> set[tuple[int, int]]:
+    """The files that hold what registries ask for, by device and number, so by whatever name they are met."""
+    files = (root / one.token_file for one in home.configuration.registry if one.token_file is not None)
+    return {(found.st_dev, found.st_ino) for found in (file.stat() for file in files if file.exists())}
+
+
+def _files(root: Path, tokens: Container[tuple[int, int]]) -> Iterator[tuple[Path, int]]:
     """What there is to be copied, by its path in the state folder, and its size. A link counts as what it leads to."""
     been: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
@@ -124,7 +133,7 @@ def _files(root: Path) -> Iterator[tuple[Path, int]]:
                 found = (here / name).stat()
             except FileNotFoundError:
                 continue  # it was only there for a moment
-            if S_ISREG(found.st_mode):
+            if S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in tokens:
                 yield (here / name).relative_to(root), found.st_size
 
 
