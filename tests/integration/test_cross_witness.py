@@ -112,7 +112,7 @@ async def test_after_a_restart_the_log_itself_is_looked_at(tmp_path: Path) -> No
             before = await seen(one, other)
             assert not before.one_history, "it has grown, and nobody has looked yet"
             one.witness._looked.clear()
-            one.witness.follow(other.own.id)
+            one.witness.follow(other.own.id, "")
             await until_agreed(one, other)
         assert (await moves(acme, await hire(acme, globex)))["Seal", "hirer"].cosignatures
 
@@ -311,7 +311,7 @@ async def test_what_could_not_be_looked_at_is_not_forgotten(tmp_path: Path) -> N
             not_now(globex, acme)
             await hire(acme, globex)
         globex.witness._looked.clear()
-        globex.witness.follow(acme.own.id)
+        globex.witness.follow(acme.own.id, "")
         await until(lambda: not any(task.get_name().startswith("log of") for task in globex._tasks))
         after = await seen(globex, acme)
         assert (after.agreed, after.fork, len(after.open)) == (before.agreed, None, 1), "nobody serves it now"
@@ -323,7 +323,7 @@ async def test_what_could_not_be_looked_at_is_not_forgotten(tmp_path: Path) -> N
         waiting = (await seen(globex, acme)).open
         assert after.open[0] in waiting
         globex.witness._looked.clear()
-        globex.witness.follow(acme.own.id)
+        globex.witness.follow(acme.own.id, "")
         await until(lambda: not any(task.get_name().startswith("log of") for task in globex._tasks))
         found = await seen(globex, acme)
         assert found.fork is not None
@@ -356,14 +356,14 @@ async def test_a_log_is_looked_at_once_at_a_time_and_not_for_ever(
         monkeypatch.setattr(witnessing, "LONGEST_SECONDS", 1.0)
         for _ in range(3):
             globex.witness._looked.clear()
-            globex.witness.follow(acme.own.id)
+            globex.witness.follow(acme.own.id, "")
             await asyncio.sleep(0.1)
         assert asked == 1
         await until(lambda: not any(task.get_name().startswith("log of") for task in globex._tasks))
         assert await seen(globex, acme) == before
         monkeypatch.undo()
         globex.witness._looked.clear()
-        globex.witness.follow(acme.own.id)
+        globex.witness.follow(acme.own.id, "")
         await until_agreed(globex, acme)
 
 
@@ -380,7 +380,7 @@ async def test_what_found_no_room_is_looked_up_in_the_journals(tmp_path: Path, m
         assert (len(found.open), found.missed > 0, found.one_history) == (1, True, False)
         async with Peer.open(homes[0]) as acme:
             globex.witness._looked.clear()
-            globex.witness.follow(acme.own.id)
+            globex.witness.follow(acme.own.id, "")
             await until_agreed(globex, acme)
             largest = max(one.size for one in await stated_heads(globex.ledger, acme.own.id))
             assert (await seen(globex, acme)).agreed.size == largest

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from runtimes import Node, World
-from undersigned.did import DidDocument
 from undersigned.encoding import Did, decode_json
+from undersigned.runtime.fetching.gather import Known
 from undersigned.transport import Channel
 
 Open = Callable[..., World]
@@ -19,7 +19,7 @@ def watch_ages(node: Node) -> dict[str, set[float]]:
     """How old the sender's DID document may be for a message, by the message's type, as the intake asks."""
     ages: dict[str, set[float]] = defaultdict(set)
     reading: list[str] = []
-    read, document_of = node.intake.read, node.document_of
+    read, remembered = node.intake.read, node.gatherer.remembered
 
     async def watched_read(channel: Channel, raw: bytes) -> None:
         content = decode_json(raw)
@@ -27,13 +27,13 @@ def watch_ages(node: Node) -> dict[str, set[float]]:
         reading.append(str(content["type"]))
         await read(channel, raw)
 
-    async def watched_document(did: Did, max_age_seconds: float = USUAL) -> DidDocument:
+    def watched_remembered(did: Did, max_age_seconds: float) -> Known | None:
         if reading:  # nothing is asked between the bytes and their sender's keys; later ones are for other checks
             ages[reading.pop()].add(max_age_seconds)
-        return await document_of(did, max_age_seconds)
+        return remembered(did, max_age_seconds)
 
     node.intake.read = watched_read
-    node.document_of = watched_document
+    node.gatherer.remembered = watched_remembered
     return ages
 
 

@@ -101,9 +101,12 @@ class Intake:
         known = conversation is not None and conversation.engagement.peer == peer
         if isinstance(message, Progress) and conversation is not None and known and not conversation.hears_progress():
             return  # before its proof costs anything (HIRE-LIM-04)
-        binds = isinstance(message, BINDING)
-        with asked_by(self._whose(channel, peer, message.engagement if known else None)):
-            document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
+        seconds = FRESH_SECONDS if isinstance(message, BINDING) else USUAL_SECONDS
+        remembered = self._agent.gatherer.remembered(peer, seconds)
+        document = remembered.document if remembered is not None else None
+        if document is None:
+            with asked_by(self._whose(channel, peer, message.engagement if known else None)):
+                document = await self._agent.document_of(peer, seconds)
         verified = verify_message(
             received,
             {document.id: document, self._agent.own.id: self._agent.own},

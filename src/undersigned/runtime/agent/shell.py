@@ -21,7 +21,6 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Booked, Declined, Event, Say
 from undersigned.runtime.execution.books import compared
-from undersigned.runtime.fetching.fetcher import asked_by
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
 from undersigned.transport import Allowance
 
@@ -186,8 +185,7 @@ class Shell:
             if engagement.role == "provider" and contract is not None and contract.in_force_by is None:
                 self.bookings.seen(conversation)
         elif type in ("Offer", "Acceptance", "Closing") and event.kind == "received":
-            with asked_by(agent.whose(engagement.id, engagement.peer)):
-                self.witness.follow(engagement.peer)
+            self.witness.follow(engagement.peer, engagement.id)
         if type in ("Offer", "Withdraw") and engagement.contract is not None and event.kind in ("sent", "received"):
             agent.spawn(self.bookings.tidied(conversation), f"budget of {conversation.id[-8:]}")
         if engagement.state in ENDED or event.kind == "over":

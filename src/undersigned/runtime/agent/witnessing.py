@@ -28,6 +28,7 @@ from undersigned.encoding import Did, EngagementId, base64url_encode, digest_fro
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
 from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Receipt, Seal, Sync
+from undersigned.runtime.fetching.fetcher import asked_by
 from undersigned.runtime.log.forks import contradict, fork_of, words
 from undersigned.runtime.log.logbook import (
     by_one_of,
@@ -249,8 +250,10 @@ class CrossWitness:
             return True  # what we said ourselves needs no look at the tree
         return head.size <= await ledger.tree_size() and head.root == await ledger.root(head.size)
 
-    def follow(self, peer: Did) -> None:
-        """Has the log of `peer` looked at, soon and not too often, if heads of it wait for that."""
+    def follow(self, peer: Did, engagement: EngagementId) -> None:
+        """Has the log of `peer`, which said something in an engagement, looked at, soon and not too often, if heads of
+        it wait for that.
+        """
         seen = self._seen.get(peer)
         if seen is None or seen.fork is not None or seen.one_history or peer in self._looking:
             return
@@ -261,7 +264,8 @@ class CrossWitness:
             return
         keep(self._looked, peer, now)
         self._looking.add(peer)
-        self._agent.spawn(self._look(peer), f"log of {peer[-16:]}")
+        with asked_by(self._agent.whose(engagement, peer)):
+            self._agent.spawn(self._look(peer), f"log of {peer[-16:]}")
 
     async def _look(self, peer: Did) -> None:
         try:

@@ -175,8 +175,8 @@ class Meeting:
         status_age_seconds: float,
     ) -> tuple[Decision, bool]:
         """As `evaluate`, and whether something that may speak for the peer could not be looked up."""
-        known = self._shown.get(engagement.id)
-        with asked_by(self._agent.whose(engagement.id, engagement.peer)):
+        known, whose = self._shown.get(engagement.id), self._agent.whose(engagement.id, engagement.peer)
+        with asked_by(whose):
             if (
                 known is not None
                 and known.presentation is not None
@@ -190,7 +190,7 @@ class Meeting:
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
-        with asked_by(self._agent.whose(engagement.id, engagement.peer)):
+        with asked_by(whose):
             lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
