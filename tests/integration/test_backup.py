@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -40,6 +41,13 @@ class Waiting:
         self.began.set()
         await self.go_on.wait()
         await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+
+async def opened_once(folder: Path) -> Home:
+    """A state folder with a ledger in which nothing stands."""
+    acme, _ = await two_homes(folder)
+    await (await open_ledger(acme.ledger_url)).close()
+    return acme
 
 
 async def copied(home: Home, folder: Path) -> Home:
@@ -175,17 +183,12 @@ def test_what_is_in_the_way_is_refused(tmp_path: Path) -> None:
 def test_one_that_is_ended_leaves_nothing(tmp_path: Path, after: int) -> None:
     """Ctrl-C, a full disk, a defect: half of a copy would be taken for one."""
 
-    async def prepared() -> Home:
-        acme, _ = await two_homes(tmp_path)
-        await (await open_ledger(acme.ledger_url)).close()
-        return acme
-
     def tell(done: int, total: int) -> None:
         assert done <= total
         if done > after:
             raise RuntimeError("enough")
 
-    acme = asyncio.run(prepared())
+    acme = asyncio.run(opened_once(tmp_path))
     (acme.path / "artifacts").mkdir()
     (acme.path / "artifacts" / "large").write_bytes(bytes(1 << 22))
     before = sorted(tmp_path.iterdir())
@@ -207,6 +210,34 @@ async def test_what_links_lead_to_is_copied(tmp_path: Path) -> None:
     assert {name.removeprefix("artifacts/") for name in there if name.startswith("artifacts/")} == {
         one.name for one in (tmp_path / "large").iterdir()
     }
+
+
+def test_one_that_would_lack_something_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is not mounted, a folder that may not be listed: no copy is better than one without artifacts."""
+    acme = asyncio.run(opened_once(tmp_path))
+    lost = acme.path / "verdicts"
+    lost.symlink_to(tmp_path / "unmounted")
+    before = sorted(tmp_path.iterdir())
+
+    def refused() -> bool:
+        ended = run("ledger", "backup", tmp_path / "copy", "--home", acme.path, "--json")
+        assert sorted(tmp_path.iterdir()) == before
+        return ended.error["code"] == "store_unavailable" and str(lost) in ended.error["message"]
+
+    assert refused()
+    lost.unlink()
+    lost.mkdir()
+    listed = os.scandir
+
+    def scandir(path: str) -> object:
+        if path == str(lost):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return listed(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        assert refused()
+    assert run("ledger", "backup", tmp_path / "copy", "--home", acme.path).code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -114,8 +114,13 @@ def _tokens(home: Home, root: Path) -> set[tuple[int, int]]:
 
 def _files(root: Path, tokens: Container[tuple[int, int]]) -> Iterator[tuple[Path, int]]:
     """What there is to be copied, by its path in the state folder, and its size. A link counts as what it leads to."""
+
+    def unlisted(exc: OSError) -> None:
+        if not isinstance(exc, FileNotFoundError):
+            raise exc
+
     been: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=unlisted):
         here = Path(folder)
         if here == root:
             folders[:] = [one for one in folders if one not in LEFT_OUT]
@@ -132,6 +137,8 @@ def _files(root: Path, tokens: Container[tuple[int, int]]) -> Iterator[tuple[Pat
             try:
                 found = (here / name).stat()
             except FileNotFoundError:
+                if (here / name).is_symlink():
+                    raise  # a disk that is not there now, and all that was kept on it
                 continue  # it was only there for a moment
             if S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in tokens:
                 yield (here / name).relative_to(root), found.st_size
