@@ -323,7 +323,12 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/release-with-terms",
     ),
     "HIRE-LAN-07": ("journals/subcontract-of-an-amendment",),
-    "HIRE-LAN-10": ("journals/acceptance-of-nothing-crossing", "journals/acceptance-of-ones-own-crossing"),
+    "HIRE-LAN-10": (
+        "journals/acceptance-again-crossing",
+        "journals/acceptance-of-another-*",
+        "journals/acceptance-of-nothing-crossing",
+        "journals/acceptance-of-ones-own-crossing",
+    ),
     "HIRE-LAN-08": (
         "journals/seal-after-the-delivery",
         "journals/seal-crossing-the-delivery",

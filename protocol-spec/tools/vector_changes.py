@@ -741,6 +741,19 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
         "stale_offer",
         "working",
     )
+    talk = talk_since("acceptance-amendment")
+    breach = talk.say(Breach, "hirer", **claim, cure_by=shift(talk.now, 7200))
+    talk.moves["hirer"].pop()
+    yield _refused(
+        "acceptance-again-crossing",
+        "a second Acceptance of the offer on the table, which crossed a Breach",
+        [*since_start("acceptance-amendment"), as_json(breach)],
+        talk.say(Acceptance, "provider", offer=offered, **proof),
+        "hirer",
+        "already_contracted",
+        "working",
+    )
+    yield from _of_another_at_the_end(proof)
     talk = talk_since("breach")
     document = amendment(talk, "hirer", sealed)
     stated = {"document": document, "valid_until": shift(talk.now, 3600), "in_reply_to": offered}
@@ -753,6 +766,34 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
         "stale_offer",
         "working",
     )
+
+
+def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
+    """What names another offer than the one on the table does so also where the contract is at its end."""
+    books = conversation()["closing-hirer"].message
+    assert isinstance(books, Closing)
+    closed = {"usage": (), "settlement": Settled(amount="0", currency="EUR"), "checkpoint": books.checkpoint}
+    talk = talk_since("offer-amendment")
+    end = talk.say(Terminate, "hirer", contract=_sealed(), cause="key_compromised", evidence=())
+    closing = talk.say(Closing, "hirer", contract=_sealed(), basis="terminate", **closed, cosignatures=())
+    talk.moves["hirer"].pop()  # which the provider has not seen
+    stray = as_json(talk.say(Acceptance, "provider", offer=digest_bytes(b"another offer"), **proof))
+    before = [*since_start("offer-amendment"), as_json(end)]
+    for name, says, history, expected in (
+        (
+            "acceptance-of-another-after-the-end",
+            "an Acceptance of what is not on the table, after the end of the contract",
+            before,
+            {"code": "stale_offer"},
+        ),
+        (
+            "acceptance-of-another-crossing-the-books",
+            "an Acceptance of what is not on the table, which crossed a Closing",
+            [*before, as_json(closing)],
+            {"outcome": "void"},
+        ),
+    ):
+        yield journal(name, says, history, stray, "hirer", state="closing", **expected)
 
 
 def _crossings_of_an_end() -> Iterator[Vector]:

@@ -166,7 +166,7 @@ export class Engagement {
       const found = guarded(this, state, message, row, { ref, bytes, was });
       return found === 'void' ? { outcome: passed(), state: noted(this, state, message, ref, was) } : { outcome: 'applies', state: found };
     }
-    if (!earlier || !(inLane ? isVoid(state, message, was) : hadRow(earlier, message, this))) throw refusal(state, message);
+    if (!earlier || !(inLane ? isVoid(state, message) : hadRow(earlier, message, this))) throw refusal(state, message);
     if (message.type === 'Ruling') checkRuling(state, message, this, was.main === 'closing');
     if (message.type === 'Review') checkReviewed(state, message, this);
     return { outcome: passed(), state: noted(this, state, message, ref, was) };
@@ -271,7 +271,7 @@ function rowOf(state, message, engagement, was = state) {
   const lane = under(state) && LANE.has(message.type);
   const found = rowsOf(state, message.type, message.role).filter((row) => ofCase(state, message, row, engagement));
   if (!lane || found.length === 0) return found[0];
-  return laneOpen(state, message, was) ? found[0] : undefined;
+  return namesAnother(state, message) || laneOpen(state, message, was) ? found[0] : undefined;
 }
 
 /** @param {State} state @param {any} message @param {any} row @param {Engagement} engagement */
@@ -297,10 +297,13 @@ function offersTooLate({ release, tabled }, message, engagement) {
   return [release, message.role === 'provider' ? tabled.hirer : undefined].some((one) => one && !engagement.knows(message, one));
 }
 
-/** Whether a move about documents that crossed another and has no row is void (HIRE-LAN-10). @param {State} state @param {any} message @param {State} was where its sender was */
-function isVoid(state, message, was) {
-  if (message.type === 'Seal' || (message.type !== 'Offer' && state.live !== undefined && message.offer === state.live.digest)) return false;
-  return rowsOf(state, message.type, message.role).length === 0 || laneOpen(state, message, was);
+/** Whether a move about documents names another offer than the one on the table. @param {State} state @param {any} message */
+const namesAnother = (state, message) => message.type !== 'Offer' && !(state.live && message.offer === state.live.digest);
+
+/** Whether a move about documents that crossed another and has no row is void (HIRE-LAN-10). @param {State} state @param {any} message */
+function isVoid(state, message) {
+  if (message.type === 'Seal' || rowsOf(state, message.type, message.role).length > 0) return false;
+  return message.type === 'Offer' || namesAnother(state, message);
 }
 
 /** Whether the state in which its sender was leaves room for a move of the lane. @param {State} state @param {any} message @param {State} was */
