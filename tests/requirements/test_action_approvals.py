@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from runtimes import World, facts, folded, last, messages, offices
 from undersigned.encoding import shift
-from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError
+from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, ScopeError
 from undersigned.messages import Approval, ApprovalRequest
 from undersigned.runtime import Conversation, Job, Wanted, open_requests
 from undersigned.scope import Action, Grant, Limit, Scope, arguments_of
@@ -339,6 +339,55 @@ def test_an_answer_that_cannot_be_signed_now_is_given_later(
     monkeypatch.setattr(Conversation, "_say", says)
     assert shop.buy(20) == ["paid" if word else "approval_required pay"]
     assert (left, asked) == (-1, 1)
+
+
+def test_an_application_is_asked_once_the_store_can_be_read(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is away for a moment does not leave a request without its answer."""
+    ledger, left, asked = shop.world.hirer.ledger, 2, 0
+    rows = ledger.rows
+
+    async def decide(_: Wanted) -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    async def away(*given: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise LedgerUnavailable("store_unavailable", "it is away")
+        return await rows(*given, **options)
+
+    shop.world.hirer.changes.answers.by["summary"] = decide
+    monkeypatch.setattr(ledger, "rows", away)
+    assert shop.buy(20) == ["paid"]
+    assert (left < 0, asked) == (True, 1)
+
+
+@pytest.mark.parametrize("minutes", [5, 15])
+def test_a_yes_of_the_application_is_good_from_when_it_was_said(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """For an hour, here for ten minutes, however long the key is away that signs it."""
+    say, away = Conversation._say, True
+
+    async def decide(_: Wanted) -> bool:
+        return True
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        if said.type == "Approval" and away:
+            raise ConfigurationError("key_unavailable", "the key is away")
+        await say(self, turn, said)
+
+    shop.world.hirer.changes.answers.by["summary"] = decide
+    monkeypatch.setattr(Conversation, "_say", says)
+    monkeypatch.setattr("undersigned.runtime.execution.requests.GOOD_SECONDS", 600, raising=False)
+    began = shop.world.clock.now()
+    assert shop.buy(minutes * 60, approval_seconds=7200) == []
+    away = False
+    shop.world.settle(120)
+    said = [one.message for one in messages(shop.world.hirer, shop.ours.id)]
+    assert [one.until for one in said if isinstance(one, Approval)] == ([shift(began, 600)] if minutes == 5 else [])
 
 
 def test_an_answer_that_cannot_be_signed_now_is_left_where_somebody_else_gave_one(

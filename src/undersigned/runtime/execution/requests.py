@@ -38,6 +38,9 @@ RETRY_SECONDS: Final = 2.0
 """From the first attempt at an answer to the second; each later pause is twice as long."""
 LONGEST_RETRY_SECONDS: Final = 60.0
 """Most time between two."""
+GOOD_SECONDS: Final = 3600
+"""How long after it was said a yes of the application may be used."""
+HINT: Final = "it stays open: contract approve CONTRACT REQUEST"
 _log: Final = structlog.get_logger()
 
 
@@ -194,36 +197,44 @@ class Answers:
             self._agent.spawn(self._answer(conversation, request), f"approval {request[-8:]}")
 
     async def _answer(self, conversation: Conversation, request: Digest) -> None:
-        await conversation.settled()
-        approves = self.by.get(conversation.id) or self.by.get(conversation.offered().terms.task.kind)
-        rows = await self._agent.ledger.rows(conversation.id)
-        waiting = open_requests(conversation.engagement, rows, self._agent.clock.now())
-        wanted = next((one for one in waiting if one.move == request), None)
-        if wanted is None:
-            return
-        _log.info("a request for approval", engagement=conversation.id, request=request, asks=wanted.explain()[:500])
-        if approves is None:
-            return
-        try:
-            word = decided(await contained(partial(approves, wanted)), "approve")
-        except Exception as exc:
-            # The application's code; what it cannot decide is left to a person, and past its time it is no.
-            hint = "it stays open: contract approve CONTRACT REQUEST"
-            _log.error("nobody decided about a request", request=request, error=in_short(exc), hint=hint)
-            return
-        if word is None:
-            return
-        pause = RETRY_SECONDS
+        word: bool | None = None
+        pause, until = RETRY_SECONDS, ""
         while True:
             try:
-                await self._approve(conversation, request, granted=word)
+                if word is None:
+                    word = await self._word(conversation, request)
+                    until = shift(self._agent.clock.now(), GOOD_SECONDS)
+                left = seconds_between(self._agent.clock.now(), until)
+                if word and left <= 0:
+                    _log.error("a yes is too old to be given", request=request, hint=HINT)
+                elif word is not None:
+                    await self._approve(conversation, request, granted=word, seconds=max(left, 1))
                 return
             except LocalProtocolError as error:
                 # It is over, it is too late, or somebody else answered.
                 _log.warning("a request was not answered", request=request, error=str(error))
                 return
             except UndersignedError as error:
-                # Such as a key that is away. It is decided, and nobody is asked again.
+                # Such as a key or a store that is away. What is decided stays so, and nobody is asked again.
                 _log.error("an answer to a request waits", request=request, error=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    async def _word(self, conversation: Conversation, request: Digest) -> bool | None:
+        """What the application says; None if it says nothing, or the request waits for no answer any more."""
+        await conversation.settled()
+        approves = self.by.get(conversation.id) or self.by.get(conversation.offered().terms.task.kind)
+        rows = await self._agent.ledger.rows(conversation.id)
+        waiting = open_requests(conversation.engagement, rows, self._agent.clock.now())
+        wanted = next((one for one in waiting if one.move == request), None)
+        if wanted is None:
+            return None
+        _log.info("a request for approval", engagement=conversation.id, request=request, asks=wanted.explain()[:500])
+        if approves is None:
+            return None
+        try:
+            return decided(await contained(partial(approves, wanted)), "approve")
+        except Exception as exc:
+            # The application's code; what it cannot decide is left to a person, and past its time it is no.
+            _log.error("nobody decided about a request", request=request, error=in_short(exc), hint=HINT)
+            return None
