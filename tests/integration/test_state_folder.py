@@ -32,15 +32,17 @@ from undersigned.ledger.sqlite_file import HeadFile, create_empty
 from undersigned.runtime import ControlPart, Home, claimed, create_home, issue_claims
 
 
-def cli(*arguments: str, limit: int | None = None) -> tuple[int, dict[str, Any]]:
-    """Exit code and last JSON value of a command in a process of its own, which may write no file above `limit`."""
+def cli(*arguments: str, limit: int | None = None, by: tuple[str, ...] = ()) -> tuple[int, dict[str, Any]]:
+    """Exit code and last JSON value of a command in a process of its own, which may write no file above `limit`; run
+    `by` another program.
+    """
 
     def before() -> None:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     done = subprocess.run(
-        [sys.executable, "-m", "undersigned.cli", *arguments, "--json"],
+        [*by, sys.executable, "-m", "undersigned.cli", *arguments, "--json"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         preexec_fn=before,
         capture_output=True,
@@ -133,31 +135,41 @@ def test_a_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
 READING = ("ledger list", "ledger audit", "ledger fsck", "watch x", "export x", "contract show x", "trace FILE")
 
 
+def powerless() -> tuple[str, ...]:
+    """Runs a program as somebody who may not write everywhere, as on a mount that is read-only."""
+    if os.geteuid():
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv, or a user that is not root")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+
+
 def test_a_folder_that_is_read_only_is_named_with_what_to_do(written: Path, tmp_path: Path) -> None:
     """SQLite makes files beside a database also to read it, and says of that only that it cannot open one."""
-    made = shutil.copytree(written, tmp_path / "made")
+    made, by = shutil.copytree(written, tmp_path / "made"), powerless()
     made.chmod(0o555)
-    # Whoever may do everything may write here as well: without that, as on a mount that is read-only.
-    whole = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all") if not os.geteuid() else ()
-    if whole and shutil.which(whole[0]) is None:
-        pytest.skip("needs setpriv, or a user that is not root")
     try:
         for command in READING:
             words = command.replace("FILE", str(made / "undersigned.toml")).split()
-            ran = subprocess.run(
-                [*whole, sys.executable, "-m", "undersigned.cli", *words, "--home", str(made), "--json"],
-                env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-                capture_output=True,
-                text=True,
-                timeout=60,
-            )
-            error = json.loads(ran.stdout.splitlines()[-1])["error"]
-            assert (ran.returncode, error["code"]) == (8, "store_unavailable"), command
-            assert f"the ledger {made}/ledger.db " in error["message"], command
-            assert f"{made} is read-only here" in error["message"], command
-            assert "copy the folder" in error["message"], command
+            code, said = cli(*words, "--home", str(made), by=by)
+            assert (code, said["error"]["code"]) == (8, "store_unavailable"), command
+            assert f"the ledger {made}/ledger.db " in said["error"]["message"], command
+            assert f"{made} is read-only here" in said["error"]["message"], command
+            assert "copy the folder" in said["error"]["message"], command
     finally:
         made.chmod(0o755)
+
+
+def test_a_copy_is_read_where_nothing_can_be_written(written: Path, tmp_path: Path) -> None:
+    copy, by = tmp_path / "copy", powerless()
+    assert cli("ledger", "backup", str(copy), "--home", str(written))[0] == 0
+    copy.chmod(0o555)
+    try:
+        for command in ("ledger list", "ledger audit", "ledger fsck", "trust list", "credentials list"):
+            code, said = cli(*command.split(), "--home", str(copy), by=by)
+            assert code == 0, (command, said)
+    finally:
+        copy.chmod(0o755)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ PAGES: Final = 1024
 
 def copy_database(path: Path, copy: Path, tell: Callable[[int], None]) -> None:
     """Writes all that was committed to the database `path` when this begins to the new file `copy`, and returns once
-    that is on disk. Nobody waits for it; what is written meanwhile stays in SQLite's log until it ends. `tell` hears
-    how many bytes were copied, and ends it by what it raises.
+    that is on disk. The copy can be read where nothing can be written. Nobody waits for it; what is written meanwhile
+    stays in SQLite's log until it ends. `tell` hears how many bytes were copied, and ends it by what it raises.
 
     Raises:
         LedgerError: `store_corrupt`, `store_full`, `store_unavailable`.
@@ -35,6 +35,8 @@ def copy_database(path: Path, copy: Path, tell: Callable[[int], None]) -> None:
             source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             size = source.execute("PRAGMA page_size").fetchone()[0]
             source.backup(target, pages=PAGES, progress=lambda _, left, total: tell((total - left) * size))
+            # Beside one in WAL mode, as ledgers are, whoever only reads it makes files too.
+            target.execute("PRAGMA journal_mode = DELETE")
     except (sqlite3.Error, OSError) as exc:
         written = isinstance(exc, OSError) or exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
         raise translated(exc, copy if written else path, "the database") from exc
