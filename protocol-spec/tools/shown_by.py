@@ -279,7 +279,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/delivery-while-suspended",
     ),
     "HIRE-LIF-16": ("journals/start-too-late",),
-    "HIRE-LIF-17": ("journals/end-crossing-a-dispute", "journals/closing-crossing-the-ruling"),
+    "HIRE-LIF-17": (
+        "journals/end-crossing-a-dispute",
+        "journals/closing-crossing-the-ruling",
+        "journals/closing-after-a-release-crossing-a-ruling",
+    ),
     "HIRE-LIF-19": ("journals/approval-twice",),
     "HIRE-LIF-20": ("journals/breach-*", "journals/end-for-the-others-breach"),
     "HIRE-LIF-21": ("journals/dispute-*",),

@@ -813,6 +813,21 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         state="closing",
     )
     talk = talk_since("dispute")
+    said, sealing = _accepted_change(talk, release(talk, "hirer", sealed, _in_force()))
+    carried = talk.say(Ruling, "provider", dispute=dispute, ruling=ruling)
+    talk.moves["provider"].pop()  # which the hirer has not seen
+    released = talk.say(Seal, "hirer", **sealing)
+    yield journal(
+        "closing-after-a-release-crossing-a-ruling",
+        "a Closing that follows the release, which ended the dispute as the ruling did that it had not seen",
+        [*since_start("dispute"), *map(as_json, (*said, carried, released))],
+        as_json(talk.say(Closing, "hirer", **{**closing, "basis": "release"})),
+        "provider",
+        outcome="applies",
+        state="closing",
+        basis="ruling",
+    )
+    talk = talk_since("dispute")
     asks = {"contract": sealed, "about": sealed, "claim": "More is owed.", "evidence": ()}
     yield _refused(
         "dispute-again",

@@ -236,7 +236,7 @@ export const laneRules = {
     const undone = disputed && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
     return {
       ...sealed, main: 'closing', release: ref, settlement: live.document.settlement, endings: [...state.endings, { ...ref, basis: 'release' }],
-      ...(disputed ? { undisputed: [ref], closings: {} } : {}), ...(undone ? { disputes: [] } : {}),
+      ...(disputed ? { closings: {} } : {}), ...(disputed || state.undisputed ? { undisputed: [...(state.undisputed ?? []), ref] } : {}), ...(undone ? { disputes: [] } : {}),
     };
   },
 
