@@ -473,14 +473,18 @@ def test_what_an_answer_promised_that_was_never_said_is_free_at_once(
     assert world.hirer.subcontracts.shares.agreed(conversation) == ()
 
 
-@pytest.mark.parametrize("restart", [False, True])
+LIMITS = (Limit("EUR", "8"), Limit("EUR", "100", "P1D"))
+
+
+@pytest.mark.parametrize("now", [LIMITS[:1], LIMITS, None])
+@pytest.mark.parametrize("before", [LIMITS[:1], LIMITS])
 def test_what_an_accepted_change_costs_is_held_however_late_its_seal_comes(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch, restart: bool
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, before: tuple[Limit, ...], now: tuple[Limit, ...] | None
 ) -> None:
     """HIRE-CAP-01: a provider may hold its seal back past the end of its offer, and the seal counts: meanwhile nobody
-    else was hired with that money.
+    else was hired with that money, nor after a start with another limit beside.
     """
-    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "8")))
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(*before))
     world.hirer.changes.consents = agrees
     theirs, seal = world.provider.the(), world.provider.changes._seal
     monkeypatch.setattr(world.provider.changes, "_seal", silent)
@@ -488,11 +492,11 @@ def test_what_an_accepted_change_costs_is_held_however_late_its_seal_comes(
     world.run(world.provider.changes.amend(theirs, lambda terms: replace(terms, price=price), seconds=60), 5)
     world.settle(5)
     assert conversation.engagement.lane == "accepted-by-hirer"
-    if restart:
-        world.restart(world.hirer)
+    if now is not None:
+        world.restart(world.hirer, budget=now)
         world.reconnect()
     world.settle(600)
-    assert spent(world) == {"EUR": "7"}
+    assert spent(world)["EUR"] == "7"
     hired = world.begin(price="4 EUR")
     world.settle(5)
     assert folded(world.hirer, hired.id).state == "withdrawn"
@@ -500,7 +504,7 @@ def test_what_an_accepted_change_costs_is_held_however_late_its_seal_comes(
     world.run(theirs.reconsider(Say("", {})), 5)
     world.settle(5)
     assert world.hirer.conversations[conversation.id].offered().terms.price == price
-    assert spent(world) == {"EUR": "7"}
+    assert spent(world)["EUR"] == "7"
 
 
 def test_a_second_judgement_does_not_free_the_first(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,7 +342,8 @@ class Bookings:
         """
         document = conversation.tabled(engagement)
         price = document.settlement if isinstance(document, ReleaseDocument) else document.terms.price
-        return {(_limit(one), one.amount) for one in self._draws(_more(price, filter(_signed, taken)), contracts=0)}
+        more = _more(price, filter(_signed, taken))
+        return {(more.currency, more.amount)}
 
     async def promise_more(
         self, conversation: Conversation, engagement: Engagement, price: Price, *, answers: bool
@@ -472,8 +473,8 @@ def _signed(one: Reservation) -> bool:
 
 
 def _taken(one: Reservation) -> set[tuple[str, str]]:
-    """How much of each limit, in whichever window."""
-    return {(_limit(draw), draw.amount) for draw in one.draws}
+    """How much of each unit: the limits on it may be others since a start."""
+    return {(_unit(draw), draw.amount) for draw in one.draws}
 
 
 def passed(engagement: Engagement, at: tuple[int, int]) -> bool:
