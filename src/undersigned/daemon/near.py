@@ -152,8 +152,9 @@ def checked_server(url: str, what: str, *, path: bool) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        usable = usable and not (parts.query or parts.fragment) and (parts.path.startswith("/") or not path)
-        usable = usable and "@" not in parts.netloc
+        usable = usable and "@" not in parts.netloc and (parts.path.startswith("/") or not path)
+        # An empty query, too, would take in the path that is put behind it.
+        usable = usable and url.isascii() and url.isprintable() and not set(" ?#\\") & set(url)
     except ValueError:
         usable = False
     if not usable:

@@ -22,6 +22,8 @@ NO_SERVERS = (
     *("", "127.0.0.1:8000", "/mcp", "http://", "http:///mcp", "http://:8000/mcp", "ftp://127.0.0.1/mcp"),
     *("http://127.0.0.1:0/mcp", "http://127.0.0.1:65536/mcp", "http://127.0.0.1:x/mcp", "http://[::1/mcp"),
     *("http://127.0.0.1/mcp?a=b", "http://127.0.0.1/mcp#a", "http://me@127.0.0.1/mcp", "http://:s3cret@127.0.0.1/mcp"),
+    *("http://127.0.0.1/mcp?", "http://127.0.0.1/mcp#", "http://127.0.0.1/mcp\n", "http://127.0.0.1/a b"),
+    *("http://a b/mcp", "http://a\\b/mcp", " http://127.0.0.1/mcp"),
 )
 
 
