@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from undersigned.daemon import Peer, unresolved
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.messages import Presentation, Withdraw
-from undersigned.runtime import Conversation, DomainLink, checked_name, domain_links, hire_order
+from undersigned.runtime import Conversation, DomainLink, checked_name, domain_links, given_up, hire_order
 
 from .options import AT_OPTION, DOCUMENTS_OPTION, VERBOSE_OPTION, WAIT_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, meeting, plain
@@ -96,16 +97,16 @@ async def check(
         queue = peer.watchers.listen(conversation.id)
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
         try:
-            async with asyncio.timeout(wait):
-                while conversation.engagement.state != "withdrawn":
-                    if (error := unresolved(await queue.get())) is not None:
-                        await peer.cancel(conversation)
-                        raise error
+            async with asyncio.timeout(wait) as limit:
+                with peer.links.heeding(did, partial(limit.reschedule, 0)):
+                    while conversation.engagement.state != "withdrawn":
+                        if (error := unresolved(await queue.get())) is not None:
+                            await peer.cancel(conversation)
+                            raise error
         except TimeoutError as exc:
             await peer.cancel(conversation)
             last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
-            error = type(last)(last.code, f"{last.message}; tried for {wait:g} s, then withdrawn")
-            error.detail = last.detail
+            error = given_up(last, wait)
             hint_at(error, peer, did)
             raise error from exc
         finally:

@@ -13,7 +13,6 @@ from undersigned.runtime import Home, checked_url
 
 from .options import checked_did
 from .output import Out, plain
-from .telling import held_clock
 
 __all__ = ["checked_peer", "hint_at", "tell_if_not_reached"]
 
@@ -51,10 +50,12 @@ async def tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
 
 def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:
     """Adds to the message of an error what can be done about it: if a peer was not reached, or takes no more for now,
-    and if no proof holds because our clock stands still, or is another than theirs.
+    and if no proof holds because our clock is another than theirs.
     """
     status = error.detail.get("status")
-    if error.exit_code != UNREACHABLE or isinstance(error, CredentialError):
+    if error.code == "did_forbidden_address":
+        error.message += ". Only public addresses are dialled, whatever the settings say: it has to listen at one"
+    elif error.exit_code != UNREACHABLE or isinstance(error, CredentialError):
         pass
     elif error.code in ("rate_limited", "overloaded") or status in (429, 503):
         error.message += ". It is there, and takes no more from here for now: try again later"
@@ -62,10 +63,7 @@ def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:
         pass  # it says what is missing, and more time would change nothing
     elif status is None and error.code != "connection_closed":  # else somebody answered
         error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"
-    if error.code.startswith("proof_") and (held := held_clock(peer)) is not None:
-        error.message += f". Our clock stands still at {held.at}, and this machine's says {held.machine}: to others "
-        error.message += "all that we sign is made in the future"
-    elif error.code.startswith("proof_") and abs(ahead := peer.gatherer.ahead_of(did) or 0) > MAX_SKEW_SECONDS:
+    if error.code.startswith("proof_") and abs(ahead := peer.gatherer.ahead_of(did) or 0) > MAX_SKEW_SECONDS:
         error.message += (
             f". Our clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} theirs: with more than "
         )

@@ -19,6 +19,7 @@ Its folders, from below to above; each imports only those before it, and what is
 from undersigned.runtime.agent.agent import Agent
 from undersigned.runtime.agent.hire import Hire, unresolved
 from undersigned.runtime.agent.hirer import asked_by, delivered_by
+from undersigned.runtime.agent.links import given_up
 from undersigned.runtime.agent.ordering import checked_demands, hire_order
 from undersigned.runtime.agent.outcome import HireResult, needed_text
 from undersigned.runtime.agent.presence import lost_at
@@ -229,6 +230,7 @@ __all__ = [
     "export_pack",
     "gather_evidence",
     "generate_key",
+    "given_up",
     "guard",
     "handler_named",
     "held_until",

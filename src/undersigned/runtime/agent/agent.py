@@ -383,10 +383,15 @@ class Agent(AgentBase):
 
         Raises:
             ConfigurationError: `bad_configuration`: no contract can be made of the order.
-            LocalProtocolError: `self_dealing`; `connection_closed`: this side is closing.
+            LocalProtocolError: `self_dealing`; `connection_closed`: this side is closing; `proof_from_future`: its
+                clock stands still, and nobody takes what is signed by it.
             LogProofError: `ledger_diverged`: the provider signed two histories of its log.
             VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """
+        if isinstance(self.clock, SystemClock) and (held := self.clock.held()) is not None:
+            until = f"time stands still here until {held.at}, and the clock of this machine says {held.machine}"
+            hint = "if that is wrong, set it; if it is right, only waiting or another state folder helps"
+            raise LocalProtocolError("proof_from_future", f"nobody is asked: {until}; {hint}")
         await self.witness.require(order.provider)
         engagement_id, inquiry = await self.hirer.begin(order)
         if before is not None:

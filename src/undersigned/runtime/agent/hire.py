@@ -31,6 +31,7 @@ from undersigned.runtime.negotiation.order import Order
 from undersigned.runtime.unread import Unread
 from undersigned.trust import Decision
 
+from .links import given_up
 from .outcome import DIVERGED, HireResult, hire_result, unclosed_by
 
 if TYPE_CHECKING:
@@ -205,7 +206,8 @@ class Hire:
         if conversation.id in self._peer.conversations and conversation.engagement.state not in ENDED:
             self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
             self._heed_doubt(conversation)
-            await self._ended.wait()
+            with self._peer.links.heeding(conversation.engagement.peer, partial(self._give_up, conversation)):
+                await self._ended.wait()
         if self._closed:
             raise LocalProtocolError("connection_closed", "this side is closing; the hire goes on when it runs again")
         if self._unanswered:
@@ -224,11 +226,7 @@ class Hire:
         if self._over is not None:
             await self._over(conversation)
         if self._in_vain is not None:
-            tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
-            why = self._in_vain
-            error = type(why)(why.code, f"{why.message}; {tried}")
-            error.detail = dict(why.detail)
-            raise error
+            raise given_up(self._in_vain, self._peer.reach_seconds)
         if conversation.forgot:
             with suppress(LocalProtocolError):  # this side closes, and what is known is told
                 await conversation.ask(lambda _: None)  # it rests, and reads back what was said

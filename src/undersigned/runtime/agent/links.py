@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from ssl import SSLContext
 
 import structlog
@@ -24,7 +25,7 @@ from undersigned.transport import Budget, Channel, ChannelLimits, Identity, Reso
 
 from .taking_turns import TakingTurns
 
-__all__ = ["Links"]
+__all__ = ["Links", "given_up"]
 
 _log = structlog.get_logger()
 
@@ -89,6 +90,8 @@ class Links:
         """Peers with whom the last connection ended because one side refused what the other said."""
         self.last_error: dict[Did, UndersignedError] = {}
         """Why the last attempt to reach a peer failed."""
+        self._heeding: list[tuple[Did, Callable[[], None]]] = []
+        """Who is told that another attempt will not reach a peer, either."""
 
     def connected(self, peer: Did) -> bool:
         """Whether there is a proved connection to `peer`."""
@@ -125,6 +128,16 @@ class Links:
             task = asyncio.create_task(self._keep(peer, patience_seconds), name=f"link to {peer[-12:]}")
             task.add_done_callback(lambda done: self._kept(peer, done))
             self._keepers[peer] = task
+
+    @contextmanager
+    def heeding(self, peer: Did, then: Callable[[], None]) -> Generator[None]:
+        """Inside the block `then` is called when an attempt to reach `peer` has failed, and another one would, too."""
+        one = (peer, then)
+        self._heeding.append(one)
+        try:
+            yield
+        finally:
+            self._heeding.remove(one)
 
     async def part(self, peer: Did, code: str) -> None:
         """Closes every connection to `peer`, which hears `code`. It may come again, and so may we."""
@@ -192,14 +205,13 @@ class Links:
                 urls = await self._locate(peer)
                 if not urls:
                     told = f"the DID document of {peer} does not say where it listens: name its URL (--at)"
-                    self.last_error[peer] = TransportError("unreachable", told, nowhere=True)
-                    return
+                    raise TransportError("unreachable", told, nowhere=True)
                 async with self._dials:
                     channel = await self._dial_first(peer, urls)
             except (UndersignedError, OSError) as exc:
                 # Whatever this machine is short of now, it may have again; nobody else dials for this peer.
                 error = exc if isinstance(exc, UndersignedError) else TransportError("unreachable", str(exc))
-                self.last_error[peer] = error
+                self._not_reached(peer, error)
                 _log.info("a peer was not reached", peer=peer, error=str(error))
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -210,6 +222,13 @@ class Links:
             task.add_done_callback(self._readers.discard)
             await asyncio.sleep(0)
         self.forget(peer)
+
+    def _not_reached(self, peer: Did, error: UndersignedError) -> None:
+        self.last_error[peer] = error
+        if _lasting(error):
+            for heeded, then in tuple(self._heeding):
+                if heeded == peer:
+                    then()
 
     def _end(self, channel: Channel) -> None:
         """Closes one connection of many to a peer; whoever waits on it does not wait for that."""
@@ -229,14 +248,16 @@ class Links:
         return channel
 
     async def _dial_first(self, peer: Did, urls: tuple[str, ...]) -> Channel:
-        """A connection at the first of `urls` that leads to `peer`; what is told is why the likeliest did not."""
+        """A connection at the first of `urls` that leads to `peer`; what is told is why the likeliest did not of those
+        that may later.
+        """
         failed: list[UndersignedError] = []
         for url in urls:
             try:
                 return await self.dial(peer, url)
             except UndersignedError as error:
                 failed.append(error)
-        raise failed[0]
+        raise next((error for error in failed if not _lasting(error)), failed[0])
 
     async def _serve(self, channel: Channel) -> None:
         peer = channel.peer
@@ -277,3 +298,16 @@ class Links:
                 self._lost(peer)
             if peer in self._changed:
                 self._changed.pop(peer).set()
+
+
+def _lasting(error: UndersignedError) -> bool:
+    """Whether who was not reached because of this will not be reached later, either, as far as anybody can tell."""
+    return error.code == "did_forbidden_address" or bool(error.detail.get("nowhere"))
+
+
+def given_up(error: UndersignedError, seconds: float) -> UndersignedError:
+    """The error of who ends the attempts to reach a peer after so long, or at once where more would not help."""
+    tried = "not tried again, and withdrawn" if _lasting(error) else f"tried for {seconds:g} s, then withdrawn"
+    final = type(error)(error.code, f"{error.message}; {tried}: nothing binds")
+    final.detail = dict(error.detail)
+    return final
