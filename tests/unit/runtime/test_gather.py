@@ -18,7 +18,7 @@ from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key
 from undersigned.did.methods import webvh
 from undersigned.errors import UndersignedError, VerificationError
-from undersigned.runtime.fetching.fetcher import GathererLimits, asked_by
+from undersigned.runtime.fetching.fetcher import GathererLimits, asked_by, strangers
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import generate_key
 from unit.runtime.sites import Site, answers, document_of, gathering, publish, refused, site
@@ -227,6 +227,33 @@ async def test_whoever_names_slow_hosts_waits_for_them_alone() -> None:
         assert not same.done()
         go.set()
         await asyncio.gather(same, *named)
+        assert len(slow.requests) == 8
+
+
+async def test_strangers_of_many_places_leave_look_ups_to_all_others() -> None:
+    """SC-103: whoever has an IPv6 network comes from as many places as it likes."""
+    go = asyncio.Event()
+
+    async def waits(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    async with site() as slow, site() as quick, gathering(connections=4, strangers=3, seconds=30) as gatherer:
+        slow.answer = waits
+        quick.serves(document_of(quick.did))
+        named = list[asyncio.Task[bytes]]()
+        for number in range(8):
+            with asked_by(strangers(f"2001:db8:0:{number}::/64")):
+                named.append(asyncio.create_task(gatherer.fetch(slow.url(f"/{number}"))))
+        while len(slow.requests) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            with asked_by("did:web:acme.example"):
+                assert (await gatherer.document(quick.did)).id == quick.did
+            assert (await gatherer.document(quick.did, 0.0)).id == quick.did
+        assert len(slow.requests) == 3
+        go.set()
+        await asyncio.gather(*named)
         assert len(slow.requests) == 8
 
 

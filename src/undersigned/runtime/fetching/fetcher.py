@@ -13,8 +13,8 @@ import asyncio
 import re
 import socket
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from ssl import SSLContext
 from typing import Any, Final, NamedTuple
@@ -43,6 +43,7 @@ KEEP_SECONDS: Final = 15.0
 _VISIBLE: Final = re.compile(r"[!-~]+")
 """What may stand in a request as it is: no space, no control character, ASCII."""
 _OWN: Final = ""
+_STRANGERS: Final = "strangers at "
 _asker: Final[ContextVar[str]] = ContextVar("asker", default=_OWN)
 
 
@@ -53,7 +54,7 @@ def asker() -> str:
 
 def strangers(place: str) -> str:
     """The name under which all strangers of one place count together."""
-    return f"strangers at {place}"
+    return f"{_STRANGERS}{place}"
 
 
 @contextmanager
@@ -82,6 +83,8 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """At the same time, of all gatherings."""
     per_asker: int = 4
     """Of those that one peer, or strangers of one place, had us make, or whoever names slow hosts would take all."""
+    strangers: int = 16
+    """Of those for strangers of all places together: an IPv6 network has as many places as look-ups are made."""
     transfers: int = 256
     """Beside them, for long bodies and for what work asks of its hirer's servers, which may come as slowly as is borne:
     no document waits for those.
@@ -156,6 +159,7 @@ class Fetcher:
         self._session: ClientSession | None = None
         self._closed = False
         self._lookups = asyncio.Semaphore(self.limits.connections)
+        self._lookups_of_strangers = asyncio.Semaphore(self.limits.strangers)
         self._lookups_for: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._transfers = asyncio.Semaphore(self.limits.transfers)
         self._transfers_from: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -237,6 +241,17 @@ class Fetcher:
         places = self._place_at(target.raw_authority), self._transfers
         return BodyTransfer(ask, places, url, start, max_bytes, timeout_seconds)
 
+    @asynccontextmanager
+    async def _lookup(self, peer: str) -> AsyncGenerator[None]:
+        of_strangers = self._lookups_of_strangers if peer.startswith(_STRANGERS) else nullcontext()
+        async with self._place_for(peer), of_strangers, self._lookups:
+            yield
+
+    @asynccontextmanager
+    async def _transfer(self, host: str) -> AsyncGenerator[None]:
+        async with self._place_at(host), self._transfers:
+            yield
+
     def _place_for(self, peer: str) -> AbstractAsyncContextManager[Any]:
         if peer == _OWN:
             return nullcontext()
@@ -286,8 +301,7 @@ class Fetcher:
         """The answer; if `whole` says so, with its headers, and all of one that is not 200, too."""
         session = self._open_session()
         async with (
-            self._place_at(url.raw_authority) if transfer else self._place_for(asker()),
-            self._transfers if transfer else self._lookups,
+            self._transfer(url.raw_authority) if transfer else self._lookup(asker()),
             session.request(method, url, allow_redirects=False, headers=headers, data=body) as response,
         ):
             self._note_time(url.authority, response.headers)
