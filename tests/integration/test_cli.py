@@ -692,7 +692,7 @@ def test_a_hire_says_what_else_it_goes_on_with(tmp_path: Path) -> None:
     told = [line.removeprefix("local | ") for line in other.out.splitlines()]
     assert told[0].startswith(f"goes on with {first}: inquired, ")
     assert told[1:3] == [
-        "  hires this agent for sbom, too, and is not over: now it is hired again",
+        f"{first} hires this agent for sbom, too: now it is hired again",
         f"hiring {companies.provider} for sbom as {companies.hirer}",
     ]
     nobody = ("check", companies.provider, "--home", companies.acme, "--wait", "0.3")

@@ -89,9 +89,10 @@ async def check(
     checked_name("--task", task)
     async with running(out, open_peer(opened)) as peer:
         peer.reach_seconds = wait
-        unfinished = [one["engagement"] for one in peer.status()]
-        for one in peer.status():
-            out.line(goes_on(one))
+        status = peer.status()
+        unfinished = [one["engagement"] for one in status]
+        for line in goes_on(status):
+            out.line(line)
         order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
         conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
         queue = peer.watchers.listen(conversation.id)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -279,21 +279,31 @@ async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -
     Raises:
         LedgerError: A journal cannot be read.
     """
-    for one in peer.status():
+    unfinished = peer.status()
+    for line in goes_on(unfinished):
+        out.line(line)
+    for one in unfinished:
         again = one["role"] == "hirer" and one["peer"] == did and one["state"] not in (*ENDED, "closing")
         again = again and await _is_hire_for(peer, one["engagement"], task)
         out.value({"kind": "unfinished", **one, "again": again})
-        out.line(goes_on(one))
         if again:
-            out.line(f"  hires this agent for {plain(task, 60)}, too, and is not over: now it is hired again", "yellow")
+            named = one["engagement"]
+            out.line(f"{named} hires this agent for {plain(task, 60)}, too: now it is hired again", "yellow")
 
 
-def goes_on(unfinished: Mapping[str, Any]) -> str:
-    """One engagement that a start goes on with, as `Peer.status` has it, on one line."""
-    named, state = unfinished["engagement"], unfinished["state"]
-    if state in ENDED:
-        return f"{named} is {state}, which {unfinished['peer']} has not confirmed: it is told again"
-    return f"goes on with {named}: {state}, {unfinished['why']}"
+def goes_on(unfinished: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What a start goes on with, as `Peer.status` has it: a line each, and one of all that is over."""
+    over: list[Mapping[str, Any]] = []
+    for one in unfinished:
+        if one["state"] in ENDED:
+            over.append(one)
+        else:
+            yield f"goes on with {one['engagement']}: {one['state']}, {one['why']}"
+    if len(over) == 1:
+        (one,) = over
+        yield f"{one['engagement']} is {one['state']}, which {one['peer']} has not confirmed: it is told again"
+    elif over:
+        yield f"{len(over)} engagements are over, which the other side has not confirmed: it is told again"
 
 
 async def _is_hire_for(peer: Peer, engagement: EngagementId, task: str) -> bool:

@@ -151,11 +151,11 @@ def test_what_is_over_does_not_go_on() -> None:
     """A start tells the other side of it once more, and that is what is said."""
     one = {"engagement": "urn:hire:engagement:x", "peer": "did:web:globex.example", "why": "ended: changed"}
     over = "urn:hire:engagement:x is withdrawn, which did:web:globex.example has not confirmed: it is told again"
-    assert goes_on({**one, "state": "withdrawn"}) == over
-    assert (
-        goes_on({**one, "state": "working", "why": "the work"})
-        == "goes on with urn:hire:engagement:x: working, the work"
-    )
+    ended, works = {**one, "state": "withdrawn"}, {**one, "state": "working", "why": "the work"}
+    going = "goes on with urn:hire:engagement:x: working, the work"
+    assert list(goes_on([ended, works])) == [going, over]
+    many = "3 engagements are over, which the other side has not confirmed: it is told again"
+    assert list(goes_on([ended, works, ended, ended])) == [going, many]
 
 
 def test_people_are_spared_the_keys_of_what_is_not_done_twice() -> None:
