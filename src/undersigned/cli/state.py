@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,15 @@ async def init(
         if price:
             parse_price(price, f"--offer {task}")
         names = delivers[0] if len(delivers) == 1 else delivers or "result"
-        parts.append(OfferPart(task=task, handler=handler or SBOM_HANDLER, price=price or "0 EUR", delivers=names))
+        parts.append(
+            OfferPart(
+                task=task,
+                handler=handler or SBOM_HANDLER,
+                price=price or "0 EUR",
+                delivers=names,
+                media_type=_media_type(delivers),
+            )
+        )
     distinct_offers((part.task for part in parts), "--offer")
     with claimed(path):
         made = create_home(
@@ -209,6 +218,13 @@ async def init(
         out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")
     out.line(f"others trust this agent with   --trust {own['organisation']}")
     out.line(f"run it with                    {typed('serve --home {}', path)}")
+
+
+def _media_type(names: tuple[str, ...]) -> str:
+    """What the ends of all these names say of them, by the table that Python has on every machine."""
+    table = MimeTypes(filenames=())
+    said = {None if packed else kind for kind, packed in map(table.guess_type, names)}
+    return (said.pop() if len(said) == 1 else None) or "application/octet-stream"
 
 
 @click.group(cls=CommandGroup)

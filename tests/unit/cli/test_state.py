@@ -43,8 +43,24 @@ def test_init_says_what_is_done_and_what_is_delivered(tmp_path: Path) -> None:
     assert Home(tmp_path / "two").configuration.offer[0].delivers == ("a.txt", "b.txt")
     run("init", tmp_path / "three", *LOCAL, *offer, "--delivers", "a.txt")
     assert Home(tmp_path / "three").configuration.offer[0].delivers == "a.txt"
+    assert Home(tmp_path / "three").configuration.offer[0].media_type == "text/plain"
     refused = run("init", tmp_path / "four", *LOCAL, "--offer", "sbom", "--delivers", "a", "--json")
     assert (refused.code, "--handler" in refused.error["message"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("a.json", "b.json"), "application/json"),
+        (("a.txt", "b.pdf"), "application/octet-stream"),
+        (("a.txt.gz",), "application/octet-stream"),
+        (("result",), "application/octet-stream"),
+    ],
+)
+def test_init_guesses_the_one_type_of_what_is_delivered(names: tuple[str, ...], kind: str, tmp_path: Path) -> None:
+    delivers = [part for name in names for part in ("--delivers", name)]
+    run("init", tmp_path / "x", *LOCAL, "--offer", "report", "--handler", "acme.tasks:report", *delivers)
+    assert Home(tmp_path / "x").configuration.offer[0].media_type == kind
 
 
 @pytest.mark.parametrize(("given", "option"), [(("--name", ""), "--name"), (("--organisation", ""), "--organisation")])
