@@ -139,8 +139,9 @@ async def test_a_command_beside_the_peer_knows_how_far_a_history_went(tmp_path: 
         await fetched()
     assert caught.value.code == "did_document_invalid"
     async with Peer.open(Home(globex.path)):
-        line = ("ledger", "audit", globex.configuration.did, "--home", acme.path, "--json")
-        assert (await asyncio.to_thread(run, *line)).error["code"] == "did_document_invalid"
+        for command in (("ledger", "audit"), ("discover",)):
+            line = (*command, globex.configuration.did, "--home", acme.path, "--json")
+            assert (await asyncio.to_thread(run, *line)).error["code"] == "did_document_invalid"
 
 
 def move(globex: Home, port: int) -> str:

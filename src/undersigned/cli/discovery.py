@@ -11,7 +11,7 @@ from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.runtime import Gatherer, SystemClock, beside, checked_url, domain_links
 
-from .options import AT_OPTION, checked_did
+from .options import AT_OPTION, checked_did, open_gatherer
 from .output import HOME_OPTION, Out, home_path, meeting, plain
 from .telling import domain_lines
 
@@ -53,14 +53,18 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
     """What a DID publishes: its keys, where it listens, what it does. Nothing of it is proved yet, except whether it is
     tied to the domains that it names.
 
-    Needs no state folder; a local one, like --local, allows DIDs of this machine.
+    Needs no state folder; with one it is looked up as its peer would, and a local one, like --local, allows DIDs of
+    this machine.
     """
+    opened = None
     if home is not None or (home_path(None) / "undersigned.toml").exists():
-        out.home(home)
+        opened = out.home(home)
+    if opened is not None and local and not opened.configuration.local:
+        opened = None  # what it knows and trusts is of the world outside
     out.local = out.local or local
-    checked_did(did, out.local)
+    checked_did(did, out.local, opened.configuration.resolver if opened is not None else None)
     checked_url(at, out.local)
-    gatherer = Gatherer(local=out.local)
+    gatherer = open_gatherer(opened) if opened is not None else Gatherer(local=out.local)
     card: dict[str, Any] | None = None
     without: UndersignedError | None = None
     try:

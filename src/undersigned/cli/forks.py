@@ -139,7 +139,7 @@ async def decide(out: Out, did: str, anew: bool | None, reason: str, home: str |
     another one: it lost the old one, and says so. The proof of what it signed is kept. Not beside 'undersigned serve'.
     """
     opened = out.home(home)
-    checked_did(did, opened.configuration.local)
+    checked_did(did, opened.configuration.local, opened.configuration.resolver)
     if anew is None:
         raise ConfigurationError("bad_configuration", "say --keep or --anew")
     if not reason.strip():

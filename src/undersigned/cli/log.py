@@ -129,7 +129,7 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
     try:
         now = SystemClock().now()
         owner = did or opened.configuration.did
-        checked_did(owner, opened.configuration.local)
+        checked_did(owner, opened.configuration.local, opened.configuration.resolver)
         document = opened.document() if did is None else await gatherer.document(did)
         held, promised = await held_heads(store, owner)
         kept = [Held(verified_note(_read(path), document, now), str(path)) for path in notes]

@@ -57,7 +57,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     quiet_logs(verbose=False, warnings=True)
     opened = out.home(home)
     local = opened.configuration.local
-    dids, keys = _named(logs, local)
+    dids, keys = _named(logs, local, opened.configuration.resolver)
     stop = stop_signal()
     gatherer = open_gatherer(opened)
     book = WitnessBook(opened.path / BOOK)
@@ -78,7 +78,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     return 0
 
 
-def _named(logs: Sequence[str], local: bool) -> tuple[list[Did], list[Verifier]]:
+def _named(logs: Sequence[str], local: bool, resolver: str | None) -> tuple[list[Did], list[Verifier]]:
     dids: list[Did] = []
     keys: list[Verifier] = []
     for one in logs:
@@ -91,7 +91,7 @@ def _named(logs: Sequence[str], local: bool) -> tuple[list[Did], list[Verifier]]
                 raise ConfigurationError("bad_configuration", f"--log {one[:200]} is the key of a witness")
             keys.append(verifier)
         else:
-            checked_did(one, local)
+            checked_did(one, local, resolver)
             dids.append(one)
     return dids, keys
 

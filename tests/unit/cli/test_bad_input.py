@@ -22,6 +22,7 @@ from unit.cli.running import Ran, files, run
 
 PORT = 8109
 PEER = "did:web:localhost%3A1"  # nobody listens there
+FAR = "did:example:abc"  # of a method that is not implemented here
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +263,30 @@ def test_a_port_with_a_colon_is_told_how_it_is_written(home: Path) -> None:
     """With one it is a folder of the host."""
     ran = run("discover", "did:web:localhost:8102", "--home", home, "--json")
     assert ran.error["message"].endswith("a port is written %3A: did:web:localhost%3A8102")
+
+
+@pytest.mark.parametrize(
+    ("command", "came_to"),
+    [
+        (("ledger", "audit", FAR), "did_unresolvable"),
+        (("ledger", "decide", FAR, "--keep", "--reason", "x"), "not_found"),
+        (("witness", "serve", "--log", FAR, "--log", "a+b"), "bad_configuration"),
+        (("discover", FAR), "did_unresolvable"),
+        (("check", FAR, "--task", "x", "--wait", "0.1"), "did_unresolvable"),
+    ],
+)
+def test_a_did_that_only_the_resolver_knows_is_one_to_each_command(
+    command: tuple[str, ...], came_to: str, home: Path
+) -> None:
+    """Who can be hired can be looked at, audited, watched and forgiven too."""
+    port = free_ports(1)[0]
+    settings_file = home / "undersigned.toml"
+    settings_file.write_text(f'resolver = "http://localhost:{port}"\n{settings_file.read_text()}')
+    error = run(*command, "--home", home, "--json").error
+    assert error["code"] == came_to
+    assert "expected one of did:" not in error["message"]
+    if came_to == "did_unresolvable":
+        assert f"http://localhost:{port}/1.0/identifiers/{FAR} was not fetched" in error["message"]
 
 
 def test_a_hire_says_where_gates_ask(home: Path) -> None:
