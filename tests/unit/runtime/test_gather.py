@@ -257,6 +257,17 @@ async def test_strangers_of_many_places_leave_look_ups_to_all_others() -> None:
         assert len(slow.requests) == 8
 
 
+async def test_what_waits_for_its_turn_while_this_side_closes_is_not_had() -> None:
+    """That is no defect, and is told as what cannot be reached."""
+    async with site() as slow, gathering(connections=1, seconds=30) as gatherer:
+        first, second = (asyncio.create_task(gatherer.fetch(slow.url(path))) for path in ("/1", "/2"))
+        while len(slow.writers) < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await gatherer.close()
+        for task in (first, second):
+            await refused(task, "did_unresolvable")
+
+
 async def _opened(gatherer: Gatherer, url: str) -> int | None:
     async with gatherer.open(url, max_bytes=10, timeout_seconds=10) as body:
         return body.total

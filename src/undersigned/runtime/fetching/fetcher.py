@@ -299,10 +299,9 @@ class Fetcher:
         transfer: bool = False,
     ) -> Answer:
         """The answer; if `whole` says so, with its headers, and all of one that is not 200, too."""
-        session = self._open_session()
         async with (
             self._transfer(url.raw_authority) if transfer else self._lookup(asker()),
-            session.request(method, url, allow_redirects=False, headers=headers, data=body) as response,
+            self._open_session().request(method, url, allow_redirects=False, headers=headers, data=body) as response,
         ):
             self._note_time(url.authority, response.headers)
             fields = {name.lower(): value for name, value in response.headers.items()} if whole else {}
