@@ -127,6 +127,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-CHN-10": ("journals/late",),
     "HIRE-CHN-11": (
         "journals/start-after-inquiry",
+        "journals/dispute-after-the-books-crossing",
         "journals/withdrawal-after-the-seal",
         "journals/message-of-another-engagement",
         "journals/start-of-another-contract",

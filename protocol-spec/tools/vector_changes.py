@@ -769,7 +769,7 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
 
 
 def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
-    """What names another offer than the one on the table does so also where the contract is at its end."""
+    """Of what is at its end: what names another offer than the one on the table does so there, too."""
     books = conversation()["closing-hirer"].message
     assert isinstance(books, Closing)
     closed = {"usage": (), "settlement": Settled(amount="0", currency="EUR"), "checkpoint": books.checkpoint}
@@ -794,6 +794,23 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
         ),
     ):
         yield journal(name, says, history, stray, "hirer", state="closing", **expected)
+    talk.moves["provider"].pop()  # it was not said
+    talk.moves["hirer"].append(closing)
+    books = {"contract": _sealed(), "basis": "terminate", **closed, "cosignatures": ()}
+    last = talk.say(Closing, "provider", **books)
+    put = conversation()["offer-amendment"].digest
+    back = talk.say(Withdraw, "hirer", offer=put, reason="changed")
+    talk.moves["hirer"].pop()
+    asks = {"contract": _sealed(), "about": end.digest, "claim": "More is owed.", "evidence": ()}
+    yield _refused(
+        "dispute-after-the-books-crossing",
+        "a Dispute by who knows that both have closed their books, which crossed a Withdraw",
+        [*before, *map(as_json, (closing, last, back))],
+        talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400)),
+        "hirer",
+        "wrong_state",
+        "closed",
+    )
 
 
 def _crossings_of_an_end() -> Iterator[Vector]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from undersigned.messages import Closing as ClosingMove
 from undersigned.messages import Message, Terminate
 from undersigned.messages import Review as ReviewMove
-from undersigned.protocol.states import ENDED, LANE_TYPES, ROWS, START, Role
+from undersigned.protocol.states import ENDED, LANE_TYPES, OTHER, ROWS, START, Role
 
 __all__ = ["PeerView", "Step", "allows", "goes_on", "step_of"]
 
@@ -36,6 +37,8 @@ class PeerView(Struct, frozen=True, gc=False):
     state: str = START
     disputed: bool = False
     """Whether a dispute was made or recorded by it: another one is void."""
+    closed_by: tuple[Role, ...] = ()
+    """Who has closed its books since, as far as it knows."""
 
 
 def step_of(message: Message, *, lane: str | None) -> Step:
@@ -69,7 +72,7 @@ def goes_on(view: PeerView, step: Step) -> PeerView:
     """The view after a step of either side; one that finds no row is void there, and the view is the same one."""
     state, kind, case = view.state, step.kind, step.case
     if kind in LANE_TYPES and case:
-        return PeerView("closing" if case == "release" and state not in ENDED else state, view.disputed)
+        return replace(view, state="closing" if case == "release" and state not in ENDED else state)
     if kind == "Dispute" and view.disputed:
         return view
     if kind == "Terminate":
@@ -77,6 +80,11 @@ def goes_on(view: PeerView, step: Step) -> PeerView:
             return view
         case = ""
     if kind == "Closing" and state == "closing":
-        case = "first"
+        case = "last" if OTHER[step.role] in view.closed_by else "first"
     row = ROWS.get((state, kind, step.role, case))
-    return view if row is None else PeerView(row.next, view.disputed or kind == "Dispute")
+    if row is None:
+        return view
+    if kind == "Dispute":
+        return PeerView(row.next, disputed=True)
+    closed_by = (*view.closed_by, step.role) if kind == "Closing" else view.closed_by
+    return PeerView(row.next, view.disputed, closed_by)

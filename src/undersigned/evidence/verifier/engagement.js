@@ -32,7 +32,7 @@ function begin(role, own, peer, id) {
   expect(own !== peer, "self_dealing", "two parties");
   return {
     ...{ role, own, peer, id, state: "-", lane: "idle", at: "", since: "", sent: [], got: [], unreceipted: 0, peerSaw: 0 },
-    ...{ crossing: [], view: { state: "-", disputed: false }, before: null, talks: null, offer: null, acceptance: null },
+    ...{ crossing: [], view: { state: "-", disputed: false, closedBy: [] }, before: null, talks: null, offer: null, acceptance: null },
     ...{ acceptedLate: false, contract: null, tabled: null, pause: null, early: [] },
   };
 }
@@ -260,13 +260,15 @@ function next(view, { kind, role, which }) {
     if ((which === "no_ruling") !== (state === "disputed")) return undefined;
     looked = "";
   }
-  if (kind === "Closing" && state === "closing") looked = "first";
+  if (kind === "Closing" && state === "closing") looked = view.closedBy.includes(otherRole(role)) ? "last" : "first";
   return rowOf(state, kind, role, looked)?.next;
 }
 
 function goesOn(view, step) {
   const state = next(view, step);
-  return state === undefined ? view : { state, disputed: view.disputed || step.kind === "Dispute" };
+  if (state === undefined) return view;
+  if (step.kind === "Dispute") return { state, disputed: true, closedBy: [] };
+  return { state, disputed: view.disputed, closedBy: step.kind === "Closing" ? [...view.closedBy, step.role] : view.closedBy };
 }
 
 const peerView = (was, seen) => was.crossing.filter((step) => step.sequence <= seen).reduce(goesOn, was.view);
