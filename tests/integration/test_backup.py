@@ -179,6 +179,16 @@ def test_what_is_in_the_way_is_refused(tmp_path: Path) -> None:
         assert files(tmp_path) == before
 
 
+async def test_a_ledger_that_is_gone_is_not_taken_for_one_that_never_was(tmp_path: Path) -> None:
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as hirer, Peer.open(globex):
+        await hired(hirer, globex)
+    acme.ledger.unlink()
+    ended = await asyncio.to_thread(run, "ledger", "backup", tmp_path / "copy", "--home", acme.path, "--json")
+    assert ended.error["code"] == "ledger_diverged"
+    assert f"{acme.ledger} is gone" in ended.error["message"]
+
+
 @pytest.mark.parametrize("after", [0, 1 << 20])
 def test_one_that_is_ended_leaves_nothing(tmp_path: Path, after: int) -> None:
     """Ctrl-C, a full disk, a defect: half of a copy would be taken for one."""

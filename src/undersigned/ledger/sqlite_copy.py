@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from .sqlite_file import open_database, translated
+from .sqlite_file import connect, translated
 
 __all__ = ["BESIDE_DATABASE", "copy_database"]
 
@@ -25,11 +25,11 @@ def copy_database(path: Path, copy: Path, tell: Callable[[int], None]) -> None:
     stays in SQLite's log until it ends. `tell` hears how many bytes were copied, and ends it by what it raises.
 
     Raises:
-        LedgerError: `store_corrupt`, `store_full`, `store_unavailable`.
+        LedgerError: `store_corrupt`, `store_full`, `store_unavailable`; `ledger_diverged`, as `connect`.
     """
     try:
         os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with closing(open_database(path, making=False)) as source, closing(sqlite3.connect(copy)) as target:
+        with closing(connect(path, writing=False)) as source, closing(sqlite3.connect(copy)) as target:
             # One moment for all of it: what is copied while others write would else begin anew each time.
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_schema").fetchone()

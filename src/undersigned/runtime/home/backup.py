@@ -45,7 +45,7 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
     Raises:
         ConfigurationError: `bad_configuration`, something is there, or it lies in the state folder; `not_found`,
             nothing was ever written to the ledger.
-        LedgerError: A database cannot be read, or there is no room.
+        LedgerError: A database cannot be read, the ledger's is gone, or there is no room.
     """
     root, target = home.path.resolve(), folder.absolute()
     if os.path.lexists(target):
@@ -54,7 +54,7 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
         raise ConfigurationError("bad_configuration", f"{folder} lies in the state folder: name one outside of it")
     if not target.parent.is_dir():
         raise ConfigurationError("bad_configuration", f"there is no folder {target.parent} to make {target.name} in")
-    if not home.ledger.exists():
+    if not home.ledger.exists() and not home.ledger.with_name(f"{home.ledger.name}.head").exists():
         raise ConfigurationError("not_found", f"nothing was ever written to {home.ledger}")
     draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
     try:
