@@ -16,6 +16,7 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Digest, from_struct
 from undersigned.errors import ConfigurationError, LedgerUnavailable
+from undersigned.ledger import surely_unwritten
 from undersigned.messages import (
     Artifact,
     Closing,
@@ -132,7 +133,10 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     rulings = [read_ruling(one.ruling) for one in moves if isinstance(one, Ruling)]
     files = await _kept(opened, delivered)
     now = SystemClock().now()
-    seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
+    seen: Presence | None = presence(engagement, now, lost_at(facts))
+    if seen.word == "here" and surely_unwritten(opened.ledger_url):
+        seen = None  # only a peer that runs would have noted that it is not
+    mays = rights(engagement, now)
     under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
@@ -152,7 +156,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "moves": list(due.moves),
             "by": due.by,
             "heardAt": under.heard_at,
-            "presence": from_struct(seen),
+            "presence": from_struct(seen) if seen is not None else None,
             "rights": [from_struct(right) for right in mays],
             "endings": [from_struct(ending) for ending in under.endings],
             "breaches": [from_struct(one) for one in under.breaches],
@@ -183,7 +187,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
         out.line(plain(line, 1000))
     for line in _used_lines(document, used):
         out.line(line)
-    out.line(f"Other side    {_presence(seen)}")
+    out.line(f"Other side    {_presence(seen) if seen is not None else 'not known: no peer of ours runs here'}")
     for right in mays:
         itself = ", by itself" if right.by_itself else ""
         out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")
