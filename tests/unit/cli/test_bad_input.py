@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 from random import Random
 
@@ -481,6 +482,19 @@ def test_a_ledger_that_is_none(content: bytes, command: tuple[str, ...], home: P
     assert ran.error["code"] in {"store_corrupt", "store_unavailable", "store_version", "ledger_diverged", "not_found"}
     assert "Traceback" not in ran.err
     assert (home / "ledger.db").read_bytes() == content
+
+
+def test_a_handler_is_looked_for_where_the_command_is_started(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the error says that names a module which is nowhere."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here_alone.py").write_text("")
+    with (home / "undersigned.toml").open("a") as file:
+        file.write('\n[[offer]]\ntask = "x"\nhandler = "here_alone:work"\n')
+    error = run("serve", "--home", home, "--json").error
+    assert "the module has no 'work'" in error["message"]
 
 
 OFFERS = {

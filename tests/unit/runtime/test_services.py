@@ -145,8 +145,10 @@ def test_a_module_that_ends_the_process_is_a_handler_that_cannot_be_loaded(
 
 
 def test_a_module_that_is_not_there_tells_where_it_is_looked_for() -> None:
-    """Neither the folder one is in nor the state folder is one of these places."""
-    with pytest.raises(ConfigurationError, match=r"No module named 'acme_tasks': .* PYTHONPATH"):
+    """The state folder is none of these places."""
+    with pytest.raises(
+        ConfigurationError, match=r"No module named 'acme_tasks': .* where it is started, .* PYTHONPATH"
+    ):
         load_handler("acme_tasks:work")
 
 

@@ -151,7 +151,9 @@ def load_handler(name: str) -> Handler:
         code = "missing_extra" if known else "bad_configuration"
         hint = " (install undersigned[prov])" if module.startswith("undersigned.") else ""
         if not known:
-            hint = ": it is looked for among what is installed, and in the folders of PYTHONPATH"
+            hint = (
+                ": a command looks for it where it is started, in the folders of PYTHONPATH and among what is installed"
+            )
         raise ConfigurationError(code, f"handler {name} cannot be loaded: {exc}{hint}") from exc
     except Exception as exc:  # what the module does when it is loaded, or a name that no module has
         raise ConfigurationError("bad_configuration", f"handler {name} cannot be loaded: {in_short(exc)}") from exc
