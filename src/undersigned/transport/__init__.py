@@ -18,6 +18,7 @@ from undersigned.transport.base import (
 from undersigned.transport.budget import Allowance, Budget
 from undersigned.transport.connecting import TRANSPORTS, Dial, connect
 from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
+from undersigned.transport.names import STRANGERS
 from undersigned.transport.ports import free_ports
 from undersigned.transport.proving import PROTOCOL_VERSIONS, Identity, Proved, Resolve, admit, prove
 from undersigned.transport.proxies import NO_PROXIES, Proxies
@@ -29,6 +30,7 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "NO_PROXIES",
     "PROTOCOL_VERSIONS",
+    "STRANGERS",
     "SUBPROTOCOL",
     "TRANSPORTS",
     "AcceptedChannel",

@@ -18,14 +18,18 @@ from typing import Any, Final, TypeAlias
 
 from undersigned.errors import ResolutionError
 
-__all__ = ["LOOKUPS", "LOOKUPS_FOR_ONE", "OWN_LOOKUPS", "look_up"]
+__all__ = ["LOOKUPS", "LOOKUPS_FOR_ONE", "OWN_LOOKUPS", "STRANGERS", "STRANGERS_LOOKUPS", "look_up"]
 
 LOOKUPS: Final = 64
 """Under way at once; each is a thread that waits."""
 OWN_LOOKUPS: Final = 16
 """Of these, kept for names that nobody else chose."""
+STRANGERS_LOOKUPS: Final = 24
+"""For the sake of strangers of all places together: an IPv6 network has thousands of places."""
 LOOKUPS_FOR_ONE: Final = 8
-"""For the sake of one peer."""
+"""For the sake of one peer, or strangers of one place."""
+STRANGERS: Final = "strangers at "
+"""So the names of those begin for whose sake it is, where nobody knows them yet; a place follows."""
 
 Found: TypeAlias = list[tuple[socket.AddressFamily, str]]
 
@@ -73,6 +77,8 @@ def _begin(host: str, whose: str) -> None:
         ours = _under_way[""]
         others = _under_way.total() - ours
         full = ours + others >= LOOKUPS if not whose else others >= LOOKUPS - OWN_LOOKUPS
+        if whose.startswith(STRANGERS):
+            full = full or sum(n for of, n in _under_way.items() if of.startswith(STRANGERS)) >= STRANGERS_LOOKUPS
         if full or (whose and _under_way[whose] >= LOOKUPS_FOR_ONE):
             raise ResolutionError("did_unresolvable", f"{host} is not looked up: too many names wait for an answer")
         _under_way[whose] += 1

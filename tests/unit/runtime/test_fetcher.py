@@ -12,9 +12,10 @@ import pytest
 
 from integration.hires import until
 from undersigned.errors import ResolutionError
+from undersigned.runtime.fetching.fetcher import strangers
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.transport import addresses_of, dial, may_dial
-from undersigned.transport.names import LOOKUPS, LOOKUPS_FOR_ONE, OWN_LOOKUPS, _under_way
+from undersigned.transport.names import LOOKUPS, LOOKUPS_FOR_ONE, OWN_LOOKUPS, STRANGERS_LOOKUPS, _under_way
 from unit.runtime.sites import document_of, gathering, refused, site
 
 
@@ -116,6 +117,32 @@ async def test_a_name_that_nobody_answers_for_holds_up_nothing_else(monkeypatch)
     await until(lambda: not _under_way)
     await refused(addresses_of("more.slow.example", 443, whose="peer 1"), "did_unresolvable")
     assert begun.acquire(blocking=False)
+
+
+async def test_strangers_of_many_places_leave_names_to_peers(monkeypatch) -> None:
+    """HIRE-LIM-02: whoever has an IPv6 network comes from as many places as it likes."""
+    usual, answers = socket.getaddrinfo, threading.Event()
+
+    def getaddrinfo(host, port, **options):
+        if not str(host).endswith(".slow.example"):
+            return usual(host, port, **options)
+        answers.wait()
+        raise OSError("no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        async with asyncio.timeout(10):
+            for number in range(STRANGERS_LOOKUPS):
+                asked = asyncio.create_task(
+                    addresses_of("a.slow.example", 443, whose=strangers(f"2001:db8:{number}::"))
+                )
+                await asyncio.sleep(0)
+                asked.cancel()
+            await refused(addresses_of("localhost", 443, whose=strangers("203.0.113.9")), "did_unresolvable")
+            await refused(addresses_of("localhost", 443, whose="did:web:acme.example"), "did_forbidden_address")
+    finally:
+        answers.set()
+    await until(lambda: not _under_way)
 
 
 async def test_sc_05_a_name_that_leads_home_is_not_followed(monkeypatch) -> None:

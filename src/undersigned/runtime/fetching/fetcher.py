@@ -29,7 +29,7 @@ from yarl import URL
 from undersigned.encoding import Instant
 from undersigned.errors import ResolutionError
 from undersigned.runtime.clock import SystemClock
-from undersigned.transport import addresses_of, is_loopback_name, is_odd_number, may_dial
+from undersigned.transport import STRANGERS, addresses_of, is_loopback_name, is_odd_number, may_dial
 
 from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, require_plain
 
@@ -43,7 +43,6 @@ KEEP_SECONDS: Final = 15.0
 _VISIBLE: Final = re.compile(r"[!-~]+")
 """What may stand in a request as it is: no space, no control character, ASCII."""
 _OWN: Final = ""
-_STRANGERS: Final = "strangers at "
 _asker: Final[ContextVar[str]] = ContextVar("asker", default=_OWN)
 
 
@@ -54,7 +53,7 @@ def asker() -> str:
 
 def strangers(place: str) -> str:
     """The name under which all strangers of one place count together."""
-    return f"{_STRANGERS}{place}"
+    return f"{STRANGERS}{place}"
 
 
 @contextmanager
@@ -243,7 +242,7 @@ class Fetcher:
 
     @asynccontextmanager
     async def _lookup(self, peer: str) -> AsyncGenerator[None]:
-        of_strangers = self._lookups_of_strangers if peer.startswith(_STRANGERS) else nullcontext()
+        of_strangers = self._lookups_of_strangers if peer.startswith(STRANGERS) else nullcontext()
         async with self._place_for(peer), of_strangers, self._lookups:
             yield
 
