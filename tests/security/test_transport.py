@@ -9,6 +9,8 @@ from contextlib import suppress
 import msgspec
 import pytest
 from structlog.testing import capture_logs
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from security.raw_peer import (
     DIGEST,
@@ -408,6 +410,21 @@ async def test_sc_18_frames_that_are_not_text_close_with_their_code(sent, close_
             assert (await close_of(reader))[0] == close_code
         assert serving.messages == []
         await goes_on(serving)
+
+
+async def test_who_dialled_is_told_that_what_came_was_binary() -> None:
+    """HIRE-CNX-03: the close code alone tells an operator nothing."""
+
+    async def says_bytes(socket: ServerConnection) -> None:
+        await socket.send(b"{}")
+        await socket.wait_closed()
+
+    async with serve(says_bytes, "127.0.0.1", 0, subprotocols=[Subprotocol("hire.v1")]) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        channel = await connect(f"ws://127.0.0.1:{port}/hire", limits=ChannelLimits(local=True))
+        with pytest.raises(Closed, match="with 1003 bad_request; came a binary frame, and each message is a text"):
+            await channel.receive()
+        await channel.close(1000, "")
 
 
 async def test_frames_before_the_answer_are_refused() -> None:

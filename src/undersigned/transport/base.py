@@ -148,11 +148,12 @@ def closed_by_peer(close_code: int | None, reason: str) -> Closed:
 
 def closed_by_us(close_code: int, reason: str) -> Closed:
     """The error for a channel that this side closed."""
-    return _closed("this side", close_code, reason)
+    why = "; came a binary frame, and each message is a text frame" if close_code == 1003 else ""
+    return _closed("this side", close_code, reason, why)
 
 
-def _closed(who: str, close_code: int, reason: str) -> Closed:
+def _closed(who: str, close_code: int, reason: str, why: str = "") -> Closed:
     known = CODES.get(reason)
     code = reason if known is not None and known.told == "at once" else "connection_closed"
     said = f" {reason}" if known is not None and known.told != "never" else ""
-    return Closed(code, f"{who} closed the channel with {close_code}{said}", close_code=close_code)
+    return Closed(code, f"{who} closed the channel with {close_code}{said}{why}", close_code=close_code)
