@@ -266,7 +266,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LIF-05": ("journals/delivery-of-another-round",),
     "HIRE-LIF-06": ("journals/review-of-another-delivery", "journals/rework"),
     "HIRE-LIF-07": ("journals/review-after-silence", "journals/silence-of-nothing"),
-    "HIRE-LIF-08": ("journals/closing-twice",),
+    "HIRE-LIF-08": ("journals/closing-twice", "journals/closing-twice-crossing"),
     "HIRE-LIF-10": ("journals/cause-*", "journals/end-of-a-*"),
     "HIRE-LIF-11": (
         "journals/ruling-crossing-a-ruling",

@@ -811,6 +811,16 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
         "wrong_state",
         "closed",
     )
+    del talk.moves["provider"][-2:]  # neither of which the hirer has seen
+    yield _refused(
+        "closing-twice-crossing",
+        "a second Closing by one side, which crossed that of the other",
+        [*before, *map(as_json, (closing, last))],
+        talk.say(Closing, "hirer", **books),
+        "provider",
+        "wrong_state",
+        "closed",
+    )
 
 
 def _crossings_of_an_end() -> Iterator[Vector]:

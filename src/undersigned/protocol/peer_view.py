@@ -79,6 +79,8 @@ def goes_on(view: PeerView, step: Step) -> PeerView:
         if (case == "no_ruling") != (state == "disputed"):
             return view
         case = ""
+    if kind == "Closing" and step.role in view.closed_by:
+        return view
     if kind == "Closing" and state == "closing":
         case = "last" if OTHER[step.role] in view.closed_by else "first"
     row = ROWS.get((state, kind, step.role, case))

@@ -260,6 +260,7 @@ function next(view, { kind, role, which }) {
     if ((which === "no_ruling") !== (state === "disputed")) return undefined;
     looked = "";
   }
+  if (kind === "Closing" && view.closedBy.includes(role)) return undefined;
   if (kind === "Closing" && state === "closing") looked = view.closedBy.includes(otherRole(role)) ? "last" : "first";
   return rowOf(state, kind, role, looked)?.next;
 }
