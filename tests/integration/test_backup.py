@@ -101,7 +101,8 @@ async def test_no_token_that_the_settings_name_is_in_it(tmp_path: Path) -> None:
             file.write(f'[[registry]]\nurl = "https://x.example"\nauthorities = ["did:web:{name[0]}.example"]\n')
             file.write(f'token_file = "{name}"\n')
     (acme.path / "again").symlink_to("one")
-    back_up(Home(acme.path), tmp_path / "copy", lambda *_: None)
+    made = await asyncio.to_thread(run, "ledger", "backup", tmp_path / "copy", "--home", acme.path)
+    assert "may go on only if nothing\n" in made.out, "whoever keeps the keys too is told what they are for"
     there = files(tmp_path / "copy")
     assert "undersigned.toml" in there
     assert not [name for name, data in there.items() if b"abcdef" in data]
@@ -115,6 +116,7 @@ async def test_nothing_is_signed_by_it(tmp_path: Path, command: tuple[str, ...])
         await asyncio.to_thread(back_up, acme, tmp_path / "copy", lambda *_: None)
     ended = await asyncio.to_thread(run, *command, "--home", tmp_path / "copy", "--json")
     assert (ended.code, ended.error["code"]) == (2, "key_unavailable"), ended
+    assert "only if nothing was said since" in ended.error["message"]
 
 
 async def test_with_its_keys_it_goes_on_where_nothing_was_said_since(tmp_path: Path) -> None:

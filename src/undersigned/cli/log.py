@@ -269,7 +269,10 @@ async def ledger_backup(out: Out, folder: Path, home: str | None) -> None:
     out.line(f"{folder}: {counted(found.files, 'file')}, {found.bytes} bytes", style="green")
     if store is not None:
         out.line(f"artifacts are in {plain(store, 200)}, and not in the copy", style="yellow")
-    out.line(f"without {opened.path / 'keys'}: keep a copy of that by itself")
+    out.line(
+        f"without {opened.path / 'keys'}: keep a copy of that by itself. With it the copy may go on only if nothing"
+    )
+    out.line("was said since; else it proves two histories of this agent (GUIDE, Copies)")
 
 
 @ledger.command("fsck")

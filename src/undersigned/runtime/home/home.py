@@ -252,6 +252,14 @@ class Home:
             ConfigurationError: `key_unavailable`.
         """
         file = self.path / "keys" / f"{name}.json"
+        if not file.parent.exists():
+            # Whoever would put them there in a hurry has to know what that may be.
+            text = (
+                f"there is no {file.parent}; a copy by 'ledger backup' has none: with them it may go on only if nothing"
+            )
+            raise ConfigurationError(
+                "key_unavailable", f"{text} was said since, or it proves two histories (GUIDE, Copies)"
+            )
         if name == "agent" and self.has_published_next_key():
             file = self.next_key
         return open_key(file, passphrase_of(self.path))
