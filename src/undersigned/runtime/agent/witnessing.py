@@ -265,15 +265,10 @@ class CrossWitness:
         keep(self._looked, peer, now)
         self._looking.add(peer)
         with asked_by(self._agent.whose(engagement, peer)):
-            self._agent.spawn(self._look(peer), f"log of {peer[-16:]}")
+            look = self._agent.spawn(self._look(peer), f"log of {peer[-16:]}")
+        look.add_done_callback(lambda _: self._looking.discard(peer))
 
     async def _look(self, peer: Did) -> None:
-        try:
-            await self._looked_at(peer)
-        finally:
-            self._looking.discard(peer)
-
-    async def _looked_at(self, peer: Did) -> None:
         agent = self._agent
         seen, stored = await self.seen(peer) or Seen(), await agent.ledger.seen(peer) or Seen()
         try:
