@@ -165,14 +165,16 @@ def test_who_waits_for_no_review_closes_by_no_silence(before, unseen: Say, becam
 
 
 def test_a_second_closing_is_none_by_silence() -> None:
-    """It comes late, since it crossed the one that closed the contract, and says nothing about how that ended."""
+    """HIRE-LIF-08: it is refused, though it crossed the one that closed the contract, and says nothing about how that
+    ended.
+    """
     playbook = Playbook("closing")
     seen = playbook.provider.party.engagement.got[-1]
     playbook.provider >> closing()
     playbook.hold()
     playbook.hirer >> closing()
     posed = playbook.provider.forge(closing(basis="silence", seen=seen))
-    assert playbook.hirer.party.take(posed) == "late"
+    playbook.refused("wrong_state", lambda: playbook.hirer.party.take(posed))
     assert basis(playbook.hirer.party.engagement) == "review"
 
 
