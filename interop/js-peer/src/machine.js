@@ -236,7 +236,8 @@ function movedOn(engagement, state, message, ref) {
     const found = guarded(engagement, state, message, row, { ref, bytes: 0, was: state });
     return found === 'void' ? state : found;
   } catch { // whatever it says, the tables have it
-    return under(state) && LANE.has(message.type) ? { ...state, lane: row.next } : { ...state, main: row.next };
+    if (under(state) && LANE.has(message.type)) return { ...state, lane: row.next };
+    return { ...state, main: row.next, closings: message.type === 'Closing' ? { ...state.closings, [message.role]: ref.digest } : state.closings };
   }
 }
 
