@@ -106,7 +106,7 @@ def recorded_message(raw: bytes) -> VerifiedMessage:
     """A message read back from our own store, where it was verified before it was written. Never bytes of a peer.
 
     Raises:
-        FormatError: As `decode_message`: the store is damaged, or was written by another version.
+        FormatError, ProofError: As `decode_message`: the store is damaged, or was written by another version.
     """
     received = decode_message(raw)
     return VerifiedMessage(message=received.message, digest=received.digest, raw=raw)

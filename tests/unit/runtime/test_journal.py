@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
-from undersigned.errors import LedgerConflict, ScopeError
-from undersigned.ledger import Draw, MemoryLedger, Reservation, Settlement
+import pytest
+from msgspec.structs import replace
+
+from runtimes import World
+from undersigned.errors import LedgerConflict, LedgerError, ScopeError
+from undersigned.ledger import Draw, MemoryLedger, Reservation, Row, Settlement
 from undersigned.protocol import Engagement, begin
 from undersigned.runtime.engagement.journal import Journal
-from undersigned.runtime.engagement.turn import Turn
+from undersigned.runtime.engagement.turn import Turn, load_engagement
 
 OWN, PEER, ID = "did:web:acme.example", "did:web:globex.example", "urn:hire:engagement:1"
 NOW, LATER = "2026-11-25T12:00:00Z", "2026-11-25T13:00:00Z"
@@ -52,3 +56,29 @@ async def test_a_commit_that_was_refused_is_told_from_one_that_stands(engagement
         await journal.write(noting(journal, engagement, "ours"), ledger, b"")
     assert not await journal.stands(ID, ledger)
     assert (journal.places, other.places) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [lambda said: said[1:], lambda said: [replace(said[0], raw=b"{}")]],
+    ids=["against the rules", "no message"],
+)
+def test_a_journal_that_the_rules_refuse_is_told_as_a_damaged_store(
+    spoiled: Callable[[list[Row]], list[Row]],
+    open_world: Callable[..., World],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may have been written by a version whose rules took it. Nobody has to know the code of a refused message."""
+    world = open_world()
+    hirer = world.hirer
+    id = world.begun("closed")
+    summary, rows = hirer.kept.summary_of(id), spoiled([row for row in hirer.kept.journal(id) if row.kind != "noted"])
+    assert summary is not None
+
+    async def read(_: str) -> list[Row]:
+        return rows
+
+    monkeypatch.setattr(hirer.kept, "rows", read)
+    with pytest.raises(LedgerError, match=id) as caught:
+        world.run(load_engagement(hirer.kept, summary, hirer.did))
+    assert caught.value.code == "store_corrupt"

@@ -13,7 +13,7 @@ import msgspec
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
-from undersigned.errors import PolicyError
+from undersigned.errors import LedgerError, PolicyError, UndersignedError
 from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Stated, Summary
 from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
@@ -300,16 +300,24 @@ class Loaded(NamedTuple):
 
 
 async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
-    """The engagement folded from its journal."""
+    """The engagement folded from its journal.
+
+    Raises:
+        LedgerError: As `Ledger.rows`; `store_corrupt`, the journal holds what is no message, or what the rules refuse.
+    """
     engagement = begin("hirer" if summary.role == "hirer" else "provider", own, summary.peer, summary.engagement)
     facts: dict[str, str] = {}
     packed: set[tuple[str, Digest]] = set()
     moves: list[Message] = []
     notices: set[Digest] = set()
     rows = await ledger.rows(summary.engagement)
-    for row in rows:
-        entry = entry_of(row)
-        engagement = apply(engagement, entry)
+    for place, row in enumerate(rows, start=1):
+        try:
+            entry = entry_of(row)
+            engagement = apply(engagement, entry)
+        except UndersignedError as error:  # who writes here has judged it, maybe by older rules
+            where = f"line {place} of the journal of {summary.engagement}"
+            raise LedgerError("store_corrupt", f"{where} is none by the rules of this version: {error}") from error
         if isinstance(entry, Noted):
             facts[entry.name] = entry.value
             if entry.name in PACKED:
