@@ -87,6 +87,7 @@ UNSEEN: dict[str, str] = {
         "a hirer that has what nobody serves got it in another hire, and rejects it minutes later: of the "
         "harness a scenario has one hire, and waits for seconds"
     ),
+    "HIRE-LAN-10": "what names another offer is forged, and takes no place in the chain that the harness goes on with",
     "HIRE-LIF-17": "the dispute that is crossed, or its end, is a move of its own, which nothing makes it send",
     "HIRE-LIF-33": "a dispute of the harness cannot end for want of a ruling: that is a day away",
     "HIRE-SCO-10": "a limit with a period counts where the hirer's gate counts, and no hirer is made to grant one",

@@ -111,7 +111,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "origin in the credential": (linkage._check_said, "expected {expected}"),
     "validity of a credential": (credentials._verify, "valid from"),
     "signature of a credential": SIGNATURE,
-    "closed form of a linkage credential": (linkage._check_said, "expected no id"),
+    "closed form of a linkage credential": (linkage._check_said, "expected nothing beside"),
 }
 """Check -> the function that makes it, and words of the statement by which it refuses, or of what that depends on."""
 

@@ -238,7 +238,7 @@ async function verifyMessage(message, document, own, now) {
     }
     return document.keyFor(method, relationship, now);
   };
-  const suite = verifyOptions(proof, CONTEXT, purpose);
+  const suite = verifyOptions(proof, purpose);
   const key = await verifySignature(without(content, "proof"), proof, suite, keyFor, purpose);
   const no = (code, text) => new Refused(code, text, "/proof");
   if (seconds(proof.expires) - seconds(proof.created) > 86400) throw no("proof_expired", "expected a proof for at most a day");
