@@ -364,50 +364,53 @@ def test_an_application_is_asked_once_the_store_can_be_read(shop: Shop, monkeypa
     assert (left < 0, asked) == (True, 1)
 
 
+class Key:
+    """The service that keeps the hirer's key: no approval can be signed while it is away."""
+
+    away = True
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> Key:
+    say, key = Conversation._say, Key()
+
+    async def says(self: Conversation, turn: Any, said: Any) -> None:
+        if said.type == "Approval" and key.away:
+            raise ConfigurationError("key_unavailable", "the key is away")
+        await say(self, turn, said)
+
+    monkeypatch.setattr(Conversation, "_say", says)
+    return key
+
+
 @pytest.mark.parametrize("minutes", [5, 15])
 def test_a_yes_of_the_application_is_good_from_when_it_was_said(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, minutes: int
+    shop: Shop, key: Key, monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
     """For an hour, here for ten minutes, however long the key is away that signs it."""
-    say, away = Conversation._say, True
 
     async def decide(_: Wanted) -> bool:
         return True
 
-    async def says(self: Conversation, turn: Any, said: Any) -> None:
-        if said.type == "Approval" and away:
-            raise ConfigurationError("key_unavailable", "the key is away")
-        await say(self, turn, said)
-
     shop.world.hirer.changes.answers.by["summary"] = decide
-    monkeypatch.setattr(Conversation, "_say", says)
-    monkeypatch.setattr("undersigned.runtime.execution.requests.GOOD_SECONDS", 600, raising=False)
+    monkeypatch.setattr("undersigned.runtime.execution.requests.GOOD_SECONDS", 600)
     began = shop.world.clock.now()
     assert shop.buy(minutes * 60, approval_seconds=7200) == []
-    away = False
+    key.away = False
     shop.world.settle(120)
     said = [one.message for one in messages(shop.world.hirer, shop.ours.id)]
     assert [one.until for one in said if isinstance(one, Approval)] == ([shift(began, 600)] if minutes == 5 else [])
 
 
-def test_an_answer_that_cannot_be_signed_now_is_left_where_somebody_else_gave_one(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_cannot_be_signed_now_is_left_where_somebody_else_gave_one(shop: Shop, key: Key) -> None:
     """The request has its answer: nothing is said of it any more."""
-    say, away = Conversation._say, True
 
     async def decide(_: Wanted) -> bool:
         return False
 
-    async def says(self: Conversation, turn: Any, said: Any) -> None:
-        if said.type == "Approval" and away:
-            raise ConfigurationError("key_unavailable", "the key is away")
-        await say(self, turn, said)
-
     shop.world.hirer.changes.answers.by["summary"] = decide
-    monkeypatch.setattr(Conversation, "_say", says)
     assert shop.buy() == []
-    away = False
+    key.away = False
     assert shop.answer(shop.asked()[0], 20) == ["paid"]
     said = [one.message for one in messages(shop.world.hirer, shop.ours.id)]
     assert [one.granted for one in said if isinstance(one, Approval)] == [True]

@@ -18,7 +18,7 @@ from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key
 from undersigned.did.methods import webvh
 from undersigned.errors import UndersignedError, VerificationError
-from undersigned.runtime.fetching.fetcher import GathererLimits, asked_by, strangers
+from undersigned.runtime.fetching.fetcher import GathererLimits, looked_up_for, strangers
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import generate_key
 from unit.runtime.sites import Site, answers, document_of, gathering, publish, refused, site
@@ -215,12 +215,12 @@ async def test_whoever_names_slow_hosts_waits_for_them_alone() -> None:
     async with site() as slow, site() as quick, gathering(connections=4, per_asker=2, seconds=30) as gatherer:
         slow.answer = waits
         quick.serves(document_of(quick.did))
-        with asked_by("did:web:mallory.example"):
+        with looked_up_for("did:web:mallory.example"):
             named = [asyncio.create_task(gatherer.fetch(slow.url(f"/{number}"))) for number in range(8)]
             same = asyncio.create_task(gatherer.document(quick.did))
         while len(slow.requests) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        with asked_by("did:web:acme.example"):
+        with looked_up_for("did:web:acme.example"):
             assert (await gatherer.document(quick.did)).id == quick.did
         assert (await gatherer.document(quick.did, 0.0)).id == quick.did
         assert len(slow.requests) == 2
@@ -243,12 +243,12 @@ async def test_strangers_of_many_places_leave_look_ups_to_all_others() -> None:
         quick.serves(document_of(quick.did))
         named = list[asyncio.Task[bytes]]()
         for number in range(8):
-            with asked_by(strangers(f"2001:db8:0:{number}::/64")):
+            with looked_up_for(strangers(f"2001:db8:0:{number}::/64")):
                 named.append(asyncio.create_task(gatherer.fetch(slow.url(f"/{number}"))))
         while len(slow.requests) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
         async with asyncio.timeout(10):
-            with asked_by("did:web:acme.example"):
+            with looked_up_for("did:web:acme.example"):
                 assert (await gatherer.document(quick.did)).id == quick.did
             assert (await gatherer.document(quick.did, 0.0)).id == quick.did
         assert len(slow.requests) == 3

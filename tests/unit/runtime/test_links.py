@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,26 @@ from undersigned.testing import LOOSE, Attacker
 from undersigned.transport import Channel, Identity, Proved, dial, memory_pair, prove
 
 PEER = "did:web:globex.example"
+
+
+def keeping(locate: Callable[[Did], Awaitable[tuple[str, ...]]], wanted: Callable[[Did], bool]) -> Links:
+    """Whoever keeps connections, and proves none."""
+
+    async def resolve(did: Did) -> DidDocument:
+        raise AssertionError(did)
+
+    return Links(
+        Attacker("whoever keeps").identity,
+        clock=SystemClock(),
+        resolve=resolve,
+        limits=LOOSE,
+        read=_nothing,
+        opened=_nothing,
+        lost=lambda _: None,
+        locate=locate,
+        wanted=wanted,
+        spent=lambda _: False,
+    )
 
 
 @contextmanager
@@ -66,25 +86,7 @@ async def test_what_the_machine_is_short_of_is_tried_again() -> None:
         again.set()
         return ()
 
-    async def resolve(did: Did) -> DidDocument:
-        raise AssertionError(did)
-
-    async def read(*_: Channel | bytes) -> None: ...
-
-    async def opened(_: Did) -> None: ...
-
-    links = Links(
-        Attacker("whoever keeps").identity,
-        clock=SystemClock(),
-        resolve=resolve,
-        limits=LOOSE,
-        read=read,
-        opened=opened,
-        lost=lambda _: None,
-        locate=locate,
-        wanted=lambda _: True,
-        spent=lambda _: False,
-    )
+    links = keeping(locate, wanted=lambda _: True)
     links.keep(PEER)
     async with asyncio.timeout(10):
         await again.wait()
@@ -235,26 +237,12 @@ async def test_why_a_peer_was_not_reached_is_kept_while_it_is_wanted() -> None:
         told.set()
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    async def resolve(did: Did) -> DidDocument:
-        raise AssertionError(did)
-
     def wanted(_: Did) -> bool:
         if over.is_set():
             heard.set()
         return not over.is_set()
 
-    links = Links(
-        Attacker("whoever keeps").identity,
-        clock=SystemClock(),
-        resolve=resolve,
-        limits=LOOSE,
-        read=_nothing,
-        opened=_nothing,
-        lost=lambda _: None,
-        locate=locate,
-        wanted=wanted,
-        spent=lambda _: False,
-    )
+    links = keeping(locate, wanted)
     links.keep(PEER)
     async with asyncio.timeout(10):
         await told.wait()

@@ -32,7 +32,7 @@ from undersigned.protocol import begin
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.inbox import Arrived
 from undersigned.runtime.engagement.turn import Event
-from undersigned.runtime.fetching.fetcher import asked_by, strangers
+from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
 from undersigned.runtime.fetching.gather import FRESH_SECONDS, USUAL_SECONDS
 from undersigned.transport import Allowance, Budget, Channel
 
@@ -105,7 +105,7 @@ class Intake:
         remembered = self._agent.gatherer.remembered(peer, seconds)
         document = remembered.document if remembered is not None else None
         if document is None:
-            with asked_by(self._whose(channel, peer, message.engagement if known else None)):
+            with looked_up_for(self._whose(channel, peer, message.engagement if known else None)):
                 document = await self._agent.document_of(peer, seconds)
         verified = verify_message(
             received,

@@ -20,7 +20,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did
 from undersigned.errors import Closed, TransportError, UndersignedError
 from undersigned.runtime.clock import Clock
-from undersigned.runtime.fetching.fetcher import asked_by, strangers
+from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
 from undersigned.transport import Budget, Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
 
 from .taking_turns import TakingTurns
@@ -115,7 +115,7 @@ class Links:
         Raises:
             UndersignedError: As `admit`: who it was did not prove itself.
         """
-        with asked_by(strangers(channel.address)):  # until it is proved, whose name it says costs nothing
+        with looked_up_for(strangers(channel.address)):  # until it is proved, whose name it says costs nothing
             await admit(channel, {self._identity.did: self._identity}, self._document, self._clock.now)
         if channel.peer is not None:  # not before it is proved, or anybody could use up what another one has
             self._came.count(channel.peer, asyncio.get_running_loop().time())

@@ -28,7 +28,7 @@ from undersigned.encoding import Did, EngagementId, base64url_encode, digest_fro
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
 from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Receipt, Seal, Sync
-from undersigned.runtime.fetching.fetcher import asked_by
+from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.log.forks import contradict, fork_of, words
 from undersigned.runtime.log.logbook import (
     by_one_of,
@@ -264,7 +264,7 @@ class CrossWitness:
             return
         keep(self._looked, peer, now)
         self._looking.add(peer)
-        with asked_by(self._agent.whose(engagement, peer)):
+        with looked_up_for(self._agent.whose(engagement, peer)):
             look = self._agent.spawn(self._look(peer), f"log of {peer[-16:]}")
         look.add_done_callback(lambda _: self._looking.discard(peer))
 

@@ -108,7 +108,7 @@ class Inspection:
     async def _asked(self, artifacts: Contents) -> Mapping[str, bool] | None:
         """As `said_by_function`, which is asked until it has said something."""
         if self._refused is not None:
-            raise self._refused
+            raise self._refused.with_traceback(None)  # or each look would add to it
         if self._said is None:
             try:
                 self._said = await said_by_function(self._agent, self.conversation, self.document, artifacts)

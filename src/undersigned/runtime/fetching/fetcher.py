@@ -33,7 +33,7 @@ from undersigned.transport import STRANGERS, addresses_of, is_loopback_name, is_
 
 from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, require_plain
 
-__all__ = ["Answer", "Fetcher", "GathererLimits", "asked_by", "asker", "parse_url", "strangers"]
+__all__ = ["Answer", "Fetcher", "GathererLimits", "asker", "looked_up_for", "parse_url", "strangers"]
 
 _READ_BYTES: Final = 16 * 1024
 CLOSE_SECONDS: Final = 2.0
@@ -57,7 +57,7 @@ def strangers(place: str) -> str:
 
 
 @contextmanager
-def asked_by(peer: str) -> Generator[None]:
+def looked_up_for(peer: str) -> Generator[None]:
     """What is looked up inside is named by what `peer` said, a DID or the place of a stranger, and counts as its: if
     nothing answers, it waits alone.
     """

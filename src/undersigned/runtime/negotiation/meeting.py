@@ -34,7 +34,7 @@ from undersigned.protocol import OTHER, ROLES, Engagement, Role
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.stand_ins import standing
 from undersigned.runtime.engagement.turn import Declined, Say
-from undersigned.runtime.fetching.fetcher import asked_by
+from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.home.wallet import Wallet
 from undersigned.runtime.names import fresh_urn
@@ -142,7 +142,7 @@ class Meeting:
         self._shown.pop(engagement.id, None)
         self._relied.pop((engagement.id, OTHER[engagement.role]), None)
         try:
-            with asked_by(self._agent.whose(engagement.id, engagement.peer)):
+            with looked_up_for(self._agent.whose(engagement.id, engagement.peer)):
                 await self._verify(engagement, message.presentation, message.answers, before=now)
         except CredentialError as error:
             if error.code != "policy_denied":
@@ -176,7 +176,7 @@ class Meeting:
     ) -> tuple[Decision, bool]:
         """As `evaluate`, and whether something that may speak for the peer could not be looked up."""
         known, whose = self._shown.get(engagement.id), self._agent.whose(engagement.id, engagement.peer)
-        with asked_by(whose):
+        with looked_up_for(whose):
             if (
                 known is not None
                 and known.presentation is not None
@@ -190,7 +190,7 @@ class Meeting:
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
-        with asked_by(whose):
+        with looked_up_for(whose):
             lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
