@@ -39,16 +39,21 @@ class Interrupts:
 
     @contextmanager
     def heard(self) -> Generator[None]:
-        """From before there is a loop until it is closed; where Ctrl-C is ignored or another's, it stays so."""
-        ours = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if not ours:
+        """From before there is a loop until it is closed, when every signal does again what it did: uvloop leaves those
+        that it took to a loop which hears nothing more. Where Ctrl-C is ignored or another's, it stays so.
+        """
+        if current_thread() is not main_thread():  # only there can a signal be heard
             yield
             return
-        signal.signal(signal.SIGINT, self.asked)
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+        if before[signal.SIGINT] is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self.asked)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number, handler in before.items():
+                if handler is not None:  # it is not Python's, and can be neither told nor set from here
+                    signal.signal(number, handler)
 
     @contextmanager
     def cancels(self, task: asyncio.Task[Any]) -> Generator[None]:
@@ -86,7 +91,7 @@ def ended_gently() -> Generator[None]:
     itself: a shell's script has Ctrl-C ignored by what it starts in the background.
     """
     asked = _of_command.get().asked
-    ours = current_thread() is main_thread()  # only there can a signal be heard
+    ours = current_thread() is main_thread()
     numbers = [one for one in ENDING if ours and signal.getsignal(one) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, asked)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import ROOT
+from undersigned.cli.interrupts import stop_signal
 from undersigned.cli.output import Out, command, counted, home_path, meeting, plain, typed
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from unit.cli.running import environment, run
@@ -74,6 +76,23 @@ def test_a_command_runs_on_uvloop_where_that_is_installed(there: bool, monkeypat
         monkeypatch.setitem(sys.modules, "uvloop", None)
     _, out, _ = called(tells, True, monkeypatch)
     assert json.loads(out) == {"loop": "uvloop" if there else "asyncio"}
+
+
+@pytest.mark.parametrize("uvloop", [True, False])
+def test_after_a_command_each_signal_does_again_what_it_did(uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that is closed kept those that it was told of, and heard none of them."""
+
+    async def waits(_: Out) -> None:
+        stop_signal()
+
+    if uvloop:
+        pytest.importorskip("uvloop")
+    else:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    assert called(waits, False, monkeypatch) == (0, "", "")
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3), (4, 4)])
