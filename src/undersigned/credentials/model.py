@@ -36,6 +36,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import CredentialError, FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, Contexts
+from undersigned.proof import lone_proof
 
 __all__ = [
     "CREDENTIALS_CONTEXT",
@@ -109,8 +110,7 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
             if self.jws is not None:
                 said = [read_moment(numeric_date(self.jws.payload, "iat"))]
             else:
-                proof: Any = self.json.get("proof")
-                said = [read_moment(cast("JsonObject", proof).get("created") if isinstance(proof, dict) else None)]
+                said = [read_moment(lone_proof(self.json).get("created"))]
             moments = [one for one in (*said, read_moment(self.valid_from)) if one is not None]
             return format_instant(max(moments)) if moments else None
         except FormatError:

@@ -46,7 +46,7 @@ from undersigned.encoding import (
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
-from undersigned.proof import MAX_SKEW_SECONDS, KeyLookup, verify_proof
+from undersigned.proof import MAX_SKEW_SECONDS, KeyLookup, lone_proof, verify_proof
 
 __all__ = [
     "ShownPresentation",
@@ -111,8 +111,7 @@ class ShownPresentation(NamedTuple):
         """The verification method that the holder's proof names; empty if it names none."""
         if self.jws is not None:
             return self.jws.method
-        proof = self.content.get("proof")
-        named = cast("dict[str, Any]", proof).get("verificationMethod") if isinstance(proof, dict) else None
+        named: Any = lone_proof(self.content).get("verificationMethod")
         return named if isinstance(named, str) else ""
 
 

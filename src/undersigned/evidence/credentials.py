@@ -59,7 +59,7 @@ from undersigned.evidence.case import Case, counted, documents_of, invalid, key_
 from undersigned.evidence.leaves import withheld_in
 from undersigned.keys import PublicKey
 from undersigned.messages import Presentation
-from undersigned.proof import JCS_SUITES, verify_proof
+from undersigned.proof import JCS_SUITES, lone_proof, verify_proof
 
 __all__ = ["check_credentials"]
 
@@ -385,10 +385,7 @@ def _is_signed(
 ) -> bool:
     """Whether the signer's proof, or its signature of the text, could be judged; it holds then."""
     case = found.case
-    proof: Any = document.get("proof")
-    if isinstance(proof, list) and len(cast("list[Any]", proof)) == 1:
-        (proof,) = cast("list[Any]", proof)
-    suite = cast("JsonObject", proof).get("cryptosuite") if isinstance(proof, dict) else None
+    suite: Any = lone_proof(document).get("cryptosuite")
     if isinstance(suite, str) and suite not in JCS_SUITES:
         found.unchecked.add("a proof of another suite than those of canonical JSON")
         return False

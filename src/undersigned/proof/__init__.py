@@ -4,6 +4,7 @@ from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document
 from undersigned.proof.data_integrity import (
     KeyLookup,
     attach,
+    lone_proof,
     make_proof,
     prepare,
     proofs_of,
@@ -30,6 +31,7 @@ __all__ = [
     "attach",
     "detach",
     "first_suite",
+    "lone_proof",
     "make_proof",
     "prepare",
     "proof_config",

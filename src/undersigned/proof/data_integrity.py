@@ -25,6 +25,7 @@ __all__ = [
     "KeyLookup",
     "Registry",
     "attach",
+    "lone_proof",
     "make_proof",
     "prepare",
     "proofs_of",
@@ -182,6 +183,16 @@ def proofs_of(document: Document) -> list[Any]:
     if not proof:
         raise ProofError("proof_missing", "expected a proof; came none", path="/proof")
     return cast("list[Any]", proof) if isinstance(proof, list) else [proof]
+
+
+def lone_proof(document: Document) -> JsonObject:
+    """The one proof on a document, which may be the only one in a list; empty if it has none, several, or no object.
+    Nothing in it is checked.
+    """
+    proof: Any = document.get("proof")
+    if isinstance(proof, list) and len(cast("list[Any]", proof)) == 1:
+        (proof,) = cast("list[Any]", proof)
+    return cast("JsonObject", proof) if isinstance(proof, dict) else {}
 
 
 def secured(document: Document, previous: Sequence[str] = ()) -> Document:

@@ -13,6 +13,7 @@ from undersigned.credentials import (
     enveloped_credential,
     membership,
     presentation_config,
+    read_credential,
     read_presentation,
     status_entry,
     verify_credential,
@@ -141,6 +142,18 @@ def test_what_came_in_a_message_reads_the_same() -> None:
 
 def test_there_may_be_nothing_to_show() -> None:
     assert verify(shown()).credentials == ()
+
+
+def test_one_proof_in_a_list_is_that_proof() -> None:
+    """Section 11.1, also for when a credential was made (HIRE-STA-05), and by which key an answer is (HIRE-KEY-07)."""
+    credential = issued()
+    listed = credential | {"proof": [credential["proof"]]}
+    answer = shown(listed)
+    answer["proof"] = [answer["proof"]]
+    (verified,) = verify(answer).credentials
+    assert verified.made == read_credential(credential).made == NOW
+    assert read_presentation(answer).method == AGENT.method
+    assert read_presentation(answer | {"proof": answer["proof"] * 2}).method == ""
 
 
 def test_the_documents_wanted_are_the_holders_and_the_issuers() -> None:
