@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -222,6 +223,41 @@ async def test_what_links_lead_to_is_copied(tmp_path: Path) -> None:
     assert {name.removeprefix("artifacts/") for name in there if name.startswith("artifacts/")} == {
         one.name for one in (tmp_path / "large").iterdir()
     }
+
+
+@pytest.mark.parametrize("link", ["also", "zzz"])
+def test_what_two_names_lead_to_is_there_under_both(tmp_path: Path, link: str) -> None:
+    """Whichever is met first: without `artifacts` nothing of what was delivered is found. A circle ends."""
+    home = asyncio.run(opened_once(tmp_path))
+    (home.path / "artifacts" / "deeper").mkdir(parents=True)
+    (home.path / "artifacts" / "one").write_bytes(b"1")
+    (home.path / link).symlink_to("artifacts")
+    (home.path / "artifacts" / "deeper" / "back").symlink_to("..")
+    back_up(home, tmp_path / "copy", lambda *_: None)
+    there = files(tmp_path / "copy")
+    assert {name for name in there if "/one" in name} == {"artifacts/one", f"{link}/one"}
+
+
+def test_only_what_is_beside_a_database_is_left_out_with_it(tmp_path: Path) -> None:
+    home = asyncio.run(opened_once(tmp_path))
+    home.evidence.mkdir()
+    mine = {"poetry.lock", "x-journal", "of.head", "one.db"}
+    for name in mine - {"one.db"} | {"one.db.lock"}:
+        (home.evidence / name).write_bytes(b"mine")
+    sqlite3.connect(home.evidence / "one.db").close()
+    back_up(home, tmp_path / "copy", lambda *_: None)
+    assert {one.name for one in (tmp_path / "copy" / "evidence").iterdir()} == mine
+
+
+def test_no_key_or_token_is_in_it_by_another_name(tmp_path: Path) -> None:
+    home = asyncio.run(opened_once(tmp_path))
+    home.control_token()
+    secret = {file.read_bytes() for file in (*(home.path / "keys").iterdir(), home.path / "control.token")}
+    (home.path / "sealed").symlink_to("keys")
+    (home.path / "mine.json").symlink_to("keys/agent.json")
+    os.link(home.path / "control.token", home.path / "token.txt")
+    back_up(home, tmp_path / "copy", lambda *_: None)
+    assert not secret & set(files(tmp_path / "copy").values())
 
 
 def test_one_that_would_lack_something_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

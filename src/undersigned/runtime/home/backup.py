@@ -26,8 +26,8 @@ __all__ = ["BackedUp", "back_up"]
 
 CHUNK_BYTES: Final = 1 << 20
 LEFT_OUT: Final = frozenset({"keys", "orders", "scratch", CONTROL_TOKEN, GATE_TOKEN})
-"""What is at the top of a state folder and not in a copy: keys and tokens, and what is on its way. Nor are files in it
-that the settings name as tokens.
+"""What is at the top of a state folder and not in a copy: keys and tokens, and what is on its way. Nor are these under
+another name, nor files that the settings name as tokens.
 """
 
 
@@ -72,9 +72,8 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
 
 
 def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None]) -> BackedUp:
-    databases = {home.ledger.name, _books(home, root)}
-    tokens = _tokens(home, root)
-    total = sum(size for _, size in _files(root, tokens))
+    databases, secrets = {home.ledger.name, _books(home, root)}, _secrets(home, root)
+    total = sum(size for _, size in _files(root, databases, secrets))
     files = done = 0
 
     def told(more: int) -> None:
@@ -84,7 +83,7 @@ def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None
         nonlocal files, done
         made = draft / name
         made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if name.suffix == ".db" or str(name) in databases:
+        if _is_database(name, databases):
             copy_database(root / name, made, told)
         elif not _copy_file(root / name, made, told):
             return
@@ -92,7 +91,7 @@ def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None
 
     first = Path(home.ledger.name)
     copy(first)
-    for name, _ in _files(root, tokens):
+    for name, _ in _files(root, databases, secrets):
         if name != first:
             copy(name)
     for made, _, _ in os.walk(draft, topdown=False):
@@ -106,33 +105,41 @@ def _books(home: Home, root: Path) -> str | None:
     return None if name is None else os.path.relpath(root / name, root)
 
 
-def _tokens(home: Home, root: Path) -> set[tuple[int, int]]:
-    """The files that hold what registries ask for, by device and number, so by whatever name they are met."""
-    files = (root / one.token_file for one in home.configuration.registry if one.token_file is not None)
+def _is_database(name: Path, databases: Container[str | None]) -> bool:
+    return name.suffix == ".db" or str(name) in databases
+
+
+def _secrets(home: Home, root: Path) -> set[tuple[int, int]]:
+    """The keys, our tokens, and the files that hold what registries ask for, by device and number, so by whatever name
+    they are met.
+    """
+    tokens = (root / one.token_file for one in home.configuration.registry if one.token_file is not None)
+    files = (*(root / "keys").rglob("*"), root / CONTROL_TOKEN, root / GATE_TOKEN, *tokens)
     return {(found.st_dev, found.st_ino) for found in (file.stat() for file in files if file.exists())}
 
 
-def _files(root: Path, tokens: Container[tuple[int, int]]) -> Iterator[tuple[Path, int]]:
+def _files(
+    root: Path, databases: Container[str | None], secrets: Container[tuple[int, int]]
+) -> Iterator[tuple[Path, int]]:
     """What there is to be copied, by its path in the state folder, and its size. A link counts as what it leads to."""
 
     def unlisted(exc: OSError) -> None:
         if not isinstance(exc, FileNotFoundError):
             raise exc
 
-    been: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=unlisted):
         here = Path(folder)
         if here == root:
             folders[:] = [one for one in folders if one not in LEFT_OUT]
             names = [one for one in names if one not in LEFT_OUT]
         folders[:] = [one for one in folders if not one.startswith(".")]
-        real = os.path.realpath(folder)
-        if real in been:
-            folders.clear()
+        place = here.relative_to(root)
+        if here.resolve() in {(root / one).resolve() for one in place.parents}:
+            folders.clear()  # a link to a folder that it lies in
             continue
-        been.add(real)
         for name in names:
-            if name.startswith(".") or name.endswith(BESIDE_DATABASE):
+            beside = (Path(name.removesuffix(end)) for end in BESIDE_DATABASE if name.endswith(end))
+            if name.startswith(".") or any(_is_database(place / one, databases) for one in beside):
                 continue
             try:
                 found = (here / name).stat()
@@ -140,8 +147,8 @@ def _files(root: Path, tokens: Container[tuple[int, int]]) -> Iterator[tuple[Pat
                 if (here / name).is_symlink():
                     raise  # a disk that is not there now, and all that was kept on it
                 continue  # it was only there for a moment
-            if S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in tokens:
-                yield (here / name).relative_to(root), found.st_size
+            if S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in secrets:
+                yield place / name, found.st_size
 
 
 def _copy_file(path: Path, made: Path, tell: Callable[[int], None]) -> bool:
