@@ -290,7 +290,9 @@ def verify_signature(
         text = f"expected a key for {suite.name}; came {public.kind}"
         raise ProofError("suite_not_allowed", text, path=f"{path}/verificationMethod")
     # The JCS suites repeat the document's own context, and no other suite does: another would be read differently.
-    if proof.get("@context") != (context if suite.carries_context else None):
+    # A null is not none: it would be outside the signature of a suite that has its contexts from the document.
+    repeated = context if suite.carries_context else None
+    if proof.get("@context") != repeated or ("@context" in proof) != (repeated is not None):
         text = "expected the document's @context in a proof of a jcs suite, and none in another"
         raise ProofError("proof_invalid", text, path=f"{path}/@context")
     # Step 7: one spelling of one signature: base58btc, and of full length.

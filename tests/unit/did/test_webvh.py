@@ -195,6 +195,9 @@ def test_what_was_changed_afterwards_is_refused(change: Callable[[list[JsonObjec
         (lambda last: last["parameters"].update(witness=witness(OTHER) | {"witnesses": {}}), "expected a witness"),
         (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [{"id": OTHER.key.multikey}]}),
          "to be a did:key"),
+        (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [{"id": OTHER.did, "x": 2}]}),
+         "its id and no more"),
+        (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [OTHER.did]}), "its id and no"),
         (lambda last: last["state"].update(id="did:web:globex.example"), "expected the document of a did:webvh"),
         (lambda last: last["state"].update(id=f"did:webvh:{UNNAMED}:globex.example"), "expected the document of a"),
         (lambda last: last["state"].update(id=last["state"]["id"].replace("globex", "initech")), "not portable"),
@@ -461,7 +464,10 @@ def test_what_does_not_count_as_a_witness() -> None:
         witness_proof(said, WITNESSES[1], proofPurpose="authentication"),
         witness_proof(said, WITNESSES[1], verificationMethod=f"{WITNESSES[1].did}#{WITNESSES[0].key.multikey}"),
         {**witness_proof(said, WITNESSES[1]), "created": FIRST},
+        {**witness_proof(said, WITNESSES[1]), "@context": None},
+        {**witness_proof(said, WITNESSES[1]), "weight": 1.5, "größe": None},
         "no proof",
+        None,
         {},
     ):
         log.witnessed = [{**said, "proof": [good, proof]}]
@@ -504,6 +510,15 @@ def test_too_many_witness_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
         "undersigned.did.methods.webvh_witness.verify_did_key_proof", lambda *_: pytest.fail("verified")
     )
     assert "at most 512 proofs" in refused(log)
+
+
+def test_too_many_proofs_of_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-WVH-05: counted before any of the log is verified."""
+    log = new_log()
+    log.add(document_at(log.did, KEY_2), controller=CONTROLLER)
+    log.entries[1]["proof"] = [{}] * 5
+    monkeypatch.setattr("undersigned.did.methods.webvh_log.verify_did_key_proof", lambda *_: pytest.fail("verified"))
+    assert "at most 4 proofs" in refused(log)
 
 
 # --- which document is in force -------------------------------------------------------------------------------------

@@ -85,6 +85,15 @@ def test_proofs_of_jcs_suites_repeat_the_context() -> None:
         assert "@context" not in key.proof({"id": "urn:x:1"}, "eddsa-jcs-2022" if key is HIRER else "ecdsa-jcs-2019")
 
 
+def test_a_context_of_null_is_not_none() -> None:
+    """HIRE-PRF-08: the RDF suites take the document's contexts, so nobody would have signed that it is there."""
+    for suite, key in SUITES:
+        signed = key.signed(credential(), suite)
+        assert verify_proof(signed, key=key_of, purpose=PURPOSE)
+        with refuses(ProofError, "proof_invalid"):
+            verify_proof({**signed, "proof": {**signed["proof"], "@context": None}}, key=key_of, purpose=PURPOSE)
+
+
 def test_a_document_without_a_context_has_no_quads() -> None:
     for document in ({"id": "urn:x:1"}, {"@context": None, "id": "urn:x:1"}):
         with refuses(FormatError, "context_not_allowed"):

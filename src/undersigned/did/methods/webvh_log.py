@@ -209,6 +209,8 @@ def _read_entry(number: int, members: JsonValue, before: Parameters | None) -> E
         raise _invalid(number, f"expected versionId {number}-<hash>, got {str(version_id)[:60]!a}")
     if not isinstance(time, str) or not _INSTANT.search(time):
         raise _invalid(number, f"expected versionTime as YYYY-MM-DDThh:mm:ssZ, got {str(time)[:40]!a}")
+    if isinstance(members["proof"], list) and len(members["proof"]) > MAX_PROOFS:
+        raise _invalid(number, f"expected at most {MAX_PROOFS} proofs, got {len(members['proof'])}")
     if not isinstance(given, dict) or not isinstance(state, dict):
         raise _invalid(number, "expected objects in parameters and state")
     did = state.get("id")
@@ -286,8 +288,11 @@ def _read_witness(number: int, value: Any) -> tuple[tuple[Did, ...], int]:
     listed, threshold = members.get("witnesses"), members.get("threshold")
     if members.keys() != {"witnesses", "threshold"} or not isinstance(listed, list):
         raise _invalid(number, "expected a witness parameter with threshold and witnesses, or {}")
-    ids = [cast("JsonObject", item).get("id") if isinstance(item, dict) else None for item in cast("list[Any]", listed)]
-    dids = _texts(number, "witnesses", ids)
+    witnesses = [cast("JsonObject", item) if isinstance(item, dict) else {} for item in cast("list[Any]", listed)]
+    if any(item.keys() != {"id"} for item in witnesses):
+        # Early logs gave witnesses weights. Who passes over one counts otherwise than who wrote it.
+        raise _invalid(number, "expected of each witness its id and no more")
+    dids = _texts(number, "witnesses", [item["id"] for item in witnesses])
     if not all(did.startswith("did:key:") for did in dids):
         raise _invalid(number, "expected every witness to be a did:key")
     if type(threshold) is not int or not 1 <= threshold <= len(dids):
@@ -316,11 +321,8 @@ def _check_proofs(entry: Entry, update_keys: Sequence[str]) -> None:
     try:
         for key in entry.parameters.update_keys:
             public_key_from_multikey(key)
-        proofs = proofs_of(entry.members)
-        if len(proofs) > MAX_PROOFS:
-            raise _invalid(entry.number, f"expected at most {MAX_PROOFS} proofs, got {len(proofs)}")
         allowed = [f"did:key:{key}" for key in update_keys]
-        for proof in proofs:
+        for proof in proofs_of(entry.members):
             verify_did_key_proof({**content, "proof": proof}, allowed)
     except UndersignedError as exc:
         if exc.code == "key_weak":

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+from msgspec.structs import replace
+
 from undersigned.did.methods.webvh_log import Entry, Parameters, verify_did_key_proof
-from undersigned.encoding import Did, JsonObject, Limits, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Did, JsonObject, decode_json
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 
 __all__ = ["asks_for_witnesses", "verify_witnesses"]
 
 MAX_PROOFS: Final = 512
 """In the whole file."""
-_LIMITS: Final = Limits(
-    max_bytes=512 * 1024, max_depth=8, max_members=32, max_items=MAX_PROOFS, max_string=4096, control_characters=True
-)
+_LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=512 * 1024, max_items=MAX_PROOFS)
 
 
 def asks_for_witnesses(entries: Sequence[Entry]) -> bool:
