@@ -30,6 +30,9 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 @pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_timeout_set_timer(settings: Any) -> Generator[None, object, object]:
     """A test that reaches its limit tells what the tasks of its event loop wait for. `pytest-timeout` tells the stacks
@@ -108,6 +111,14 @@ def cheap_sealing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signers, "_SCRYPT_N", 2**4)
         yield
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A signal that a test leaves to what is over fails the test, and not another that comes to wait for it."""
+    before = list(map(signal.getsignal, SIGNALS))
+    yield
+    assert list(map(signal.getsignal, SIGNALS)) == before
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -60,7 +60,15 @@ async def under_asgi(gate: RequestGate, seen: Seen) -> AsyncIterator[str]:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": answer})
 
-    server = uvicorn.Server(uvicorn.Config(AsgiGate(app, gate), port=0, log_config=None, lifespan="on"))
+    async with under_uvicorn(AsgiGate(app, gate), "on") as url:
+        yield url
+
+
+@asynccontextmanager
+async def under_uvicorn(app: Any, lifespan: Literal["on", "off"]) -> AsyncIterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan=lifespan))
+    # Else it takes Ctrl-C, and at its end gives it back to the loop that ran when it began, whatever runs by then.
+    server.capture_signals = nullcontext
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - it says so nowhere else
         await asyncio.sleep(0.01)
@@ -295,16 +303,9 @@ async def test_an_application_is_not_offered_ways_to_answer_that_are_not_signed(
             names = ("http.response.pathsend", "http.response.trailers", "tls")
             await gated({**scope, "extensions": {name: {} for name in names}}, receive, sends)
 
-        config = uvicorn.Config(serving, port=0, log_config=None, lifespan="off")
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 - it says so nowhere else
-            await asyncio.sleep(0.01)
-        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         fields = await world.signed("GET", APP)
-        heard = await world.send(url, "GET", APP, fields)
-        server.should_exit = True
-        await running
+        async with under_uvicorn(serving, "off") as url:
+            heard = await world.send(url, "GET", APP, fields)
         await gate.close()
     assert (heard.status, json.loads(heard.body), started) == (200, ["tls"], [False])
     assert await world.judged(heard, "GET", APP, fields) == "good"
