@@ -161,6 +161,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/proof-challenge",
         "messages/refused/proof-without-context",
         "presentations/proof-without-context",
+        "presentations/rdfc-proof-with-context",
     ),
     "HIRE-LD-01": ("messages/eddsa-rdfc-2022/*", "contracts/rdfc-sealed"),
     "HIRE-LD-02": ("scopes/unsorted",),

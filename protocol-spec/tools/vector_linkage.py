@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from example_parties import HIRER, PROVIDER, Party
-from vector_parts import Vector, changed, content_of, intermediates, signers
+from vector_parts import Vector, changed, content_of, intermediates, jws, signers
 
 from undersigned.credentials import build_linkage, credential_config, credential_jwt, did_configuration
+from undersigned.credentials.linkage import LINKAGE_CONTEXTS
 from undersigned.did import make_document
-from undersigned.encoding import canonicalize, digest_bytes
+from undersigned.encoding import canonicalize, digest_bytes, parse_instant
 from undersigned.keys import public_key_from_multikey
 from undersigned.proof import attach, prepare
 
@@ -31,9 +32,24 @@ def _linkage(did: str = DID, origin: str = ORIGIN, **members: Any) -> dict[str, 
     return changed(build_linkage(did, origin, valid_from=MADE, valid_until=END), **members)
 
 
-def _signed(unsigned: dict[str, Any], party: Party = HIRER, did: str = DID) -> dict[str, Any]:
-    config = credential_config("eddsa-jcs-2022", f"{did}#agent", MADE)
-    return attach(unsigned, config, party.sign(prepare(unsigned, config, "Ed25519")))
+def _signed(
+    unsigned: dict[str, Any], party: Party = HIRER, did: str = DID, suite: str = "eddsa-jcs-2022"
+) -> dict[str, Any]:
+    config = credential_config(suite, f"{did}#agent", MADE)
+    return attach(unsigned, config, party.sign(prepare(unsigned, config, "Ed25519", contexts=LINKAGE_CONTEXTS)))
+
+
+def _text(payload: dict[str, Any], **header: str) -> str:
+    return jws({"alg": "Ed25519", "cty": "vc", "kid": f"{DID}#agent", "typ": "vc+jwt"} | header, payload, HIRER)
+
+
+def _seconds(instant: str) -> int:
+    return int(parse_instant(instant).timestamp())
+
+
+def _worked(good: dict[str, Any]) -> dict[str, Any]:
+    found = intermediates(content_of(good), good["proof"], contexts=LINKAGE_CONTEXTS)
+    return {"credential": digest_bytes(canonicalize(good)), **found}
 
 
 def linkage_vectors() -> Iterator[Vector]:
@@ -41,15 +57,16 @@ def linkage_vectors() -> Iterator[Vector]:
     good, theirs = _signed(_linkage()), _signed(_linkage(OTHER, ORIGIN), PROVIDER, OTHER)
     draft = credential_jwt(_linkage(), f"{DID}#agent", "Ed25519", MADE)
     jwt = draft.signed(HIRER.sign(draft.to_sign))
-    with_proof = {
-        "credential": digest_bytes(canonicalize(good)),
-        **intermediates(content_of(good), good["proof"]),
-    }
+    with_proof = _worked(good)
     of_jwt = {"credential": digest_bytes(jwt.encode()), "signed": draft.to_sign.decode()}
 
     yield _vector("good", "each names the other", [good], with_proof)
     yield _vector("good-among-others", "another DID's word stands before it", [theirs, "not.a.jwt", good], with_proof)
     yield _vector("good-jwt", "the origin's half is a JWT", [jwt], of_jwt)
+    rdfc = _signed(_linkage(), suite="eddsa-rdfc-2022")
+    yield _vector("good-rdfc", "under eddsa-rdfc-2022", [rdfc], _worked(rdfc))
+    further = _signed(_linkage(**{"@context": [*_linkage()["@context"], "https://w3id.org/security/multikey/v1"]}))
+    yield _vector("good-with-a-context", "one more context of section 4.7", [further], _worked(further))
     yield _vector("at-its-end", "the last second", [good], with_proof, now=END)
 
     no = {"code": "domain_not_linked"}
@@ -68,6 +85,10 @@ def linkage_vectors() -> Iterator[Vector]:
     yield _vector("with-an-id", "an id, which the type does not have", [_signed(_linkage(id="urn:uuid:1"))], no)
     named = _signed(_linkage(name="Acme's domain"))
     yield _vector("with-a-name", "a member that the credential does not have", [named], no)
+    claimed = _signed(_linkage(iss=DID))
+    yield _vector("with-a-claim", "a claim of JWTs, in one with a proof", [claimed], no)
+    bare = _signed(_linkage(**{"@context": _linkage()["@context"][:1]}))
+    yield _vector("without-its-context", "the credentials context alone", [bare], no)
     yield _vector("without-an-end", "no end of its validity", [_signed(_linkage(validUntil=...))], no)
     yield _vector("past", "one second past its end", [good], {"code": "policy_denied"}, now="2026-12-02T09:00:01Z")
     yield _vector(
@@ -82,6 +103,12 @@ def linkage_vectors() -> Iterator[Vector]:
     )
     forged = jwt[:-6] + ("A" if jwt[-6] != "A" else "B") + jwt[-5:]
     yield _vector("jwt-changed", "a JWT with another signature", [forged], invalid)
+    over = {"exp": _seconds(NOW)}
+    yield _vector("jwt-past", "a JWT at its exp", [_text(_linkage(**over))], {"code": "policy_denied"})
+    open_ended = _text(_linkage(validUntil=..., **{"exp": _seconds(END)}))
+    yield _vector("jwt-without-an-end", "a JWT with exp and no validUntil", [open_ended], no)
+    yield _vector("jwt-of-another", "a JWT whose iss is another DID", [_text(_linkage(iss=OTHER))], no)
+    yield _vector("jwt-of-another-type", "a JWT that is typed as any", [_text(_linkage(), typ="JWT")], no)
     yield _vector("unsigned", "a credential that nobody signed", [_linkage()], {"code": "proof_missing"})
     yield _vector("empty", "no credential", [], {"code": "schema_violation"})
     too_many = {"code": "too_large"}

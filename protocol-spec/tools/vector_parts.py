@@ -24,12 +24,13 @@ from undersigned.attestation import pae
 from undersigned.encoding import (
     base58_decode,
     base64url_decode,
+    base64url_encode,
     canonicalize,
     digest_bytes,
     digest_of,
     multibase_encode,
 )
-from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, document_quads
+from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, Contexts, compiled_quads, document_quads
 from undersigned.keys import public_key_from_raw
 from undersigned.messages import VerifiedMessage
 from undersigned.proof import attach, prepare, proof_config
@@ -42,6 +43,7 @@ __all__ = [
     "changed",
     "content_of",
     "intermediates",
+    "jws",
     "message_case",
     "of_envelope",
     "of_text",
@@ -161,7 +163,9 @@ def content_of(message: Mapping[str, Any]) -> dict[str, Any]:
     return {name: copy.deepcopy(value) for name, value in message.items() if name != "proof"}
 
 
-def intermediates(document: Mapping[str, Any], proof: Mapping[str, Any], kind: str = "Ed25519") -> dict[str, Any]:
+def intermediates(
+    document: Mapping[str, Any], proof: Mapping[str, Any], kind: str = "Ed25519", contexts: Contexts = CONTEXTS
+) -> dict[str, Any]:
     """Every value on the way from a document and one of its proofs to the signature."""
     suite = str(proof["cryptosuite"])
     hash_of = hashlib.sha384 if kind == "P-384" else hashlib.sha256
@@ -172,7 +176,7 @@ def intermediates(document: Mapping[str, Any], proof: Mapping[str, Any], kind: s
         algorithm = "sha384" if kind == "P-384" else "sha256"
         own = document["@context"] == HIRE_CONTEXT
         form, options = (
-            compiled_quads(one) if own else document_quads(one, algorithm=algorithm)
+            compiled_quads(one) if own else document_quads(one, algorithm=algorithm, contexts=contexts)
             for one in (document, {"@context": document["@context"], **config})
         )
     return {
@@ -195,6 +199,12 @@ def of_envelope(statement: Mapping[str, Any], signer: str) -> dict[str, Any]:
         "signature": base64.b64decode(one["sig"]).hex(),
         "signers": [signer],
     }
+
+
+def jws(header: Mapping[str, Any], payload: Mapping[str, Any], party: Party) -> str:
+    """A compact JWS, whatever its header says."""
+    text = f"{base64url_encode(canonicalize(header))}.{base64url_encode(canonicalize(payload))}"
+    return f"{text}.{base64url_encode(party.sign(text.encode()))}"
 
 
 def of_text(text: str) -> dict[str, str]:

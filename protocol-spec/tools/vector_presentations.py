@@ -14,6 +14,7 @@ from vector_parts import (
     changed,
     content_of,
     intermediates,
+    jws,
     of_text,
     signers,
     without_context,
@@ -29,7 +30,7 @@ from undersigned.credentials import (
     presentation_config,
     status_entry,
 )
-from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, parse_instant, shift
+from undersigned.encoding import canonicalize, digest_bytes, parse_instant, shift
 from undersigned.proof import attach, prepare
 
 __all__ = ["presentation_vectors"]
@@ -75,12 +76,6 @@ def answer(
     config = presentation_config(suite, AGENT.method, NOW, challenge=challenge, domain=domain)
     config |= options
     return attach(shown, config, by.sign(prepare(shown, config, "Ed25519")))
-
-
-def jws(header: Mapping[str, Any], payload: Mapping[str, Any], party: Party) -> str:
-    """A compact JWS, whatever its header says."""
-    text = f"{base64url_encode(canonicalize(header))}.{base64url_encode(canonicalize(payload))}"
-    return f"{text}.{base64url_encode(party.sign(text.encode()))}"
 
 
 def _seconds(instant: str) -> int:
@@ -169,6 +164,8 @@ def _shown() -> Iterator[Vector]:
     yield _vector("unsigned", "nobody signed it", changed(answer(membership), proof=...), "proof_missing")
     bare = without_context(answer(membership), AGENT)
     yield _vector("proof-without-context", "a proof of a JCS suite without @context", bare, "proof_invalid")
+    repeats = changed(rdfc, **{"proof__@context": rdfc["@context"]})
+    yield _vector("rdfc-proof-with-context", "a proof of an RDF suite with @context", answer(repeats), "proof_invalid")
     listed = changed(membership, proof=[membership["proof"]])
     yield _vector("proof-in-a-list", "the one proof of a credential, in a list", answer(listed))
     yield _vector("without-an-id", "no id", answer(membership, members={"id": ...}), "schema_violation")

@@ -43,6 +43,7 @@ from undersigned.credentials import (
     verify_presentation,
     verify_status_list,
 )
+from undersigned.credentials.linkage import LINKAGE_CONTEXTS
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import (
     FOREIGN_LIMITS,
@@ -56,7 +57,6 @@ from undersigned.encoding import (
 )
 from undersigned.errors import CODES, UndersignedError
 from undersigned.evidence import verify_pack
-from undersigned.jsonld import CONTEXTS
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, basis, begin, outcome
@@ -793,7 +793,7 @@ def quads(document: dict[str, Any]) -> bytes:
     """Canonical N-Quads by a JSON-LD processor and an RDF library, with nothing of ours but the published context."""
 
     def load(url: str, _: Any) -> dict[str, Any]:
-        context = CONTEXT if url == "https://w3id.org/hire/v1" else dict(CONTEXTS[url])
+        context = CONTEXT if url == "https://w3id.org/hire/v1" else dict(LINKAGE_CONTEXTS[url])
         return {"contextUrl": None, "documentUrl": url, "document": context, "contentType": "application/ld+json"}
 
     # What it knows of contexts by their names is shared by all that ask it; others may have given them other contents.

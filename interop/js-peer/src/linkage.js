@@ -4,20 +4,20 @@ import { digestOfBytes, jcs, moment } from './encoding.js';
 import { keyFor } from './did.js';
 import { readJson } from './json.js';
 import { verify } from './keys.js';
-import { checkMoments, onlyProof, verifyProof } from './proofs.js';
+import { DID_CONFIGURATION, checkContexts, checkMoments, onlyProof, verifyProof } from './proofs.js';
 import { VC } from './presentation.js';
 
-const CONFIGURATION = 'https://identity.foundation/.well-known/did-configuration/v1';
 const MEMBERS = '@context,credentialSubject,issuer,type,validFrom,validUntil';
-const CLAIMS = ['exp', 'iat', 'iss', 'jti', 'nbf', 'sub'];
+const HEADER = ['alg', 'cty', 'kid', 'typ'];
+const CLAIMS = ['exp', 'iat', 'iss', 'nbf', 'sub'];
 const ALGORITHMS = { Ed25519: ['Ed25519', 'EdDSA'], 'P-256': ['ES256'], 'P-384': ['ES384'] };
 
 /** @param {Uint8Array} bytes the file @param {{did: string, origin: string, now: number, resolver: import('./did.js').Resolver}} of */
 export async function verifyLinkage(bytes, { did, origin, now, resolver }) {
   const file = /** @type {any} */ (readJson(bytes, { limit: 65536, depth: 64, foreign: true }));
+  check(file['@context'] === DID_CONFIGURATION, 'schema_violation', 'context');
   const strange = Object.keys(file).find((name) => !['@context', 'linked_dids'].includes(name));
   check(strange === undefined, 'unknown_term', strange);
-  check(file['@context'] === CONFIGURATION, 'context_not_allowed', 'context');
   check(Array.isArray(file.linked_dids) && file.linked_dids.length > 0, 'schema_violation', 'linked_dids');
   check(file.linked_dids.length <= 16, 'too_large', 'linked_dids');
   const document = await resolver.resolve(did);
@@ -28,7 +28,7 @@ export async function verifyLinkage(bytes, { did, origin, now, resolver }) {
     try {
       const found = await verifyEntry(entry, { did, origin, now, document });
       if (found) return found;
-    } catch (error) { failed ??= error; }
+    } catch (error) { failed = error; }
   }
   check(failed === undefined, failed?.code, failed?.message);
   throw check(false, 'domain_not_linked', 'the origin names another');
@@ -37,48 +37,62 @@ export async function verifyLinkage(bytes, { did, origin, now, resolver }) {
 /** @param {any} endpoint @returns {string[]} */
 const endpoints = (endpoint) => (typeof endpoint === 'string' ? [endpoint] : Array.isArray(endpoint) ? endpoint.flatMap(endpoints) : endpoint?.origins ?? []);
 
-/** @param {any} entry @param {{did: string, origin: string, now: number, document: any}} of @returns {Promise<any>} nothing if it speaks of somebody else */
+/** @param {any} entry @param {{did: string, origin: string, now: number, document: any}} of @returns {Promise<any>} nothing if it cannot be read, or speaks of somebody else */
 async function verifyEntry(entry, { did, origin, now, document }) {
-  const jwt = typeof entry === 'string' ? readJwt(entry) : undefined;
+  const jwt = typeof entry === 'string' ? readJwt(entry, did) : undefined;
   if (typeof entry === 'string' && !jwt) return undefined;
   const whole = jwt ? jwt.payload : entry;
-  if ((whole?.issuer?.id ?? whole?.issuer) !== did) return undefined;
-  const validity = validityOf(whole);
+  // its subject has that id already, which no second object may have (HIRE-VC-06)
+  if (whole?.issuer !== did) return undefined;
+  const validity = readable(whole);
   if (!validity) return undefined;
   const { proof: proofs, ...credential } = whole;
-  const plain = jwt ? Object.fromEntries(Object.entries(credential).filter(([name]) => !CLAIMS.includes(name))) : credential;
-  const exact = Object.keys(plain).sort().join() === MEMBERS && jcs(plain['@context']) === jcs([VC, CONFIGURATION])
-    && jcs([...new Set([plain.type].flat())].sort()) === jcs(['DomainLinkageCredential', 'VerifiableCredential'])
-    && jcs([plain.credentialSubject].flat()) === jcs([{ id: did, origin }]);
-  const proof = jwt ? undefined : onlyProof(proofs);
+  const said = jwt ? Object.keys(whole).filter((name) => !CLAIMS.includes(name)) : Object.keys(credential);
+  const exact = said.sort().join() === MEMBERS && whole['@context'].includes(DID_CONFIGURATION)
+    && jcs([...new Set([whole.type].flat())].sort()) === jcs(['DomainLinkageCredential', 'VerifiableCredential'])
+    && jcs([whole.credentialSubject].flat()) === jcs([{ id: did, origin }]);
   check(exact, 'domain_not_linked', 'credential');
-  check(validity.every((at) => at !== undefined), 'domain_not_linked', 'validity');
-  check(validity[0] <= now && now <= validity[1], 'policy_denied', 'validity');
+  const [begins, ends] = validity;
+  // last: what is out of its time has to be its issuer's all the same
+  const checkValidity = (/** @type {number} */ from, /** @type {number} */ until) => check(from <= now && now <= until, 'policy_denied', 'validity');
   if (jwt) {
+    const { nbf = begins, exp = Infinity, iat = now } = whole;
+    check(iat <= now + 60, 'proof_from_future', 'iat');
     const key = keyFor(document, jwt.header.kid, 'assertionMethod', now);
     check(ALGORITHMS[key.kind].includes(jwt.header.alg), 'suite_not_allowed', 'alg');
     check(verify(key, jwt.signature, Buffer.from(jwt.signed), { lowS: false }), 'proof_invalid', 'signature');
+    checkValidity(Math.max(begins, nbf), Math.min(ends, exp - 1));
     return { credential: digestOfBytes(entry), signed: jwt.signed };
   }
+  const proof = onlyProof(proofs);
   await verifyProof(credential, proof, { did: document, purpose: 'assertionMethod', now, lowS: false });
   checkMoments(proof, now);
+  checkValidity(begins, ends);
   return { credential: digestOfBytes(jcs(whole)), document: credential, proof };
 }
 
-/** Both ends of the validity; nothing if one cannot be read. @param {any} credential @returns {any[] | undefined} */
-function validityOf({ validFrom, validUntil }) {
+/** Both ends of the validity; nothing if the credential cannot be read. @param {any} credential @returns {any[] | undefined} */
+function readable({ '@context': contexts, validFrom, validUntil }) {
   try {
-    return [validFrom, validUntil].map((text) => (text === undefined ? undefined : moment(text)));
+    checkContexts({ '@context': contexts.filter((/** @type {any} */ url) => url !== DID_CONFIGURATION) });
+    const [begins, ends] = [validFrom, validUntil].map((text) => (text === undefined ? undefined : moment(text)));
+    return contexts[0] === VC && !(begins !== undefined && ends !== undefined && begins > ends) ? [begins, ends] : undefined;
   } catch { return undefined; }
 }
 
-/** @param {string} text */
-function readJwt(text) {
+/** A text as page 11, section 11.2, has it; nothing if it is none. @param {string} text @param {string} did of whom it is, if it is one that counts */
+function readJwt(text, did) {
   const parts = text.split('.');
   try {
     const bytes = parts.map((part) => Buffer.from(part, 'base64url'));
     if (parts.length !== 3 || bytes.some((one, i) => one.toString('base64url') !== parts[i])) return undefined;
     const [header, payload] = bytes.slice(0, 2).map((one) => /** @type {any} */ (readJson(one, { depth: 64, foreign: true })));
-    return { header, payload, signature: bytes[2], signed: `${parts[0]}.${parts[1]}` };
+    const known = Object.keys(header).every((name) => HEADER.includes(name)) && header.typ === 'vc+jwt' && (header.cty ?? 'vc') === 'vc'
+      && Object.values(ALGORITHMS).flat().includes(header.alg) && /^did:[^#]+#./.test(header.kid);
+    const claimed = ['iss', 'sub'].every((name) => (payload[name] ?? did) === did) && ['iat', 'nbf', 'exp'].every((name) => isDate(payload[name]));
+    return known && claimed && payload.proof === undefined ? { header, payload, signature: bytes[2], signed: `${parts[0]}.${parts[1]}` } : undefined;
   } catch { return undefined; }
 }
+
+/** Whether a claim is absent, or whole seconds of the years 2000 to 2999. @param {any} value */
+const isDate = (value) => value === undefined || (Number.isInteger(value) && value >= 946684800 && value < 32503680000);

@@ -7,7 +7,7 @@ import { SUITES, sign, verify } from './keys.js';
 import { keyFor } from './did.js';
 import { hireContext } from './spec.js';
 
-const MEMBERS = new Set(['type', '@context', 'id', 'cryptosuite', 'created', 'expires', 'verificationMethod', 'proofPurpose', 'proofValue', 'previousProof', 'challenge', 'domain']);
+const MEMBERS = new Set(['type', '@context', 'id', 'cryptosuite', 'created', 'expires', 'verificationMethod', 'proofPurpose', 'proofValue', 'previousProof', 'challenge', 'domain', 'nonce']);
 const W3C = ['https://www.w3.org/ns/credentials/v2', 'https://www.w3.org/ns/credentials/undefined-terms/v2'];
 const LISTED = new Set([CONTEXT, ...W3C, ...['ns/did/v1', 'ns/cid/v1'].map((name) => `https://www.w3.org/${name}`),
   ...['data-integrity/v1', 'data-integrity/v2', 'multikey/v1', 'jwk/v1'].map((name) => `https://w3id.org/security/${name}`)]);
@@ -17,7 +17,11 @@ export function checkContexts(document) {
   const contexts = document['@context'];
   check(Array.isArray(contexts) && contexts[0] === W3C[0] && contexts.every((url) => LISTED.has(url)), 'context_not_allowed', 'contexts', '/@context');
 }
-const CONTEXTS = new Map([[CONTEXT, hireContext], ...W3C.map((iri) => /** @type {[string, any]} */ ([iri, contexts.get(iri)]))]);
+/** That of a file that ties DIDs to its origin: known to the RDF suites, and not listed for what is shown (section 2.15). */
+export const DID_CONFIGURATION = 'https://identity.foundation/.well-known/did-configuration/v1';
+const LINKED = Object.fromEntries(['LinkedDomains', 'DomainLinkageCredential', 'origin', 'linked_dids']
+  .map((term) => [term, `https://identity.foundation/.well-known/resources/did-configuration/#${term}`]));
+const CONTEXTS = new Map([[CONTEXT, hireContext], [DID_CONFIGURATION, { '@context': { '@version': 1.1, '@protected': true, ...LINKED } }], ...W3C.map((iri) => /** @type {[string, any]} */ ([iri, contexts.get(iri)]))]);
 
 /** @param {string} url */
 async function documentLoader(url) {
@@ -103,9 +107,10 @@ export async function verifyProof(document, proof, { did, purpose, now, suites, 
 
 /** The one proof of a credential, presentation or list of others, which may be the only one in a list. @param {any} proof */
 export function onlyProof(proof) {
-  check(proof !== undefined && proof !== null && proof.length !== 0, 'proof_missing', 'no proof');
-  check(!Array.isArray(proof) || proof.length === 1, 'proof_invalid', 'one proof');
-  return [proof].flat()[0];
+  const proofs = [proof ?? []].flat();
+  check(proofs.length <= 1, 'proof_invalid', 'one proof');
+  check(Object.keys(proofs[0] ?? {}).length > 0, 'proof_missing', 'no proof');
+  return proofs[0];
 }
 
 /** Times of a proof in a document of others, which may be finer or missing. @param {any} proof @param {number} now */

@@ -45,7 +45,7 @@ MAX_LINKED: Final = 16
 
 _LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=MAX_CONFIGURATION_BYTES, max_string=MAX_CONFIGURATION_BYTES)
 _VOCABULARY: Final = "https://identity.foundation/.well-known/resources/did-configuration/#"
-_LINKAGE_CONTEXTS: Final[Contexts] = MappingProxyType(
+LINKAGE_CONTEXTS: Final[Contexts] = MappingProxyType(
     {
         **CONTEXTS,
         DID_CONFIGURATION: {
@@ -59,10 +59,9 @@ _LINKAGE_CONTEXTS: Final[Contexts] = MappingProxyType(
 )
 """Known in this file alone: nothing else that is shown to us may be written in this vocabulary."""
 
-_MEMBERS: Final = frozenset({"@context", "type", "issuer", "validFrom", "validUntil", "credentialSubject", "proof"}) | {
-    *("iss", "sub", "jti", "iat", "nbf", "exp")
-}
-"""Of the credential; the last six are said of a JWT."""
+_MEMBERS: Final = frozenset({"@context", "type", "issuer", "validFrom", "validUntil", "credentialSubject"})
+_CLAIMS: Final = frozenset({"iss", "sub", "iat", "nbf", "exp"})
+"""What one that is a signed text may say as a JWT; `jti` would be its id, which it has not."""
 _ORIGIN: Final = re.compile(r"https://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+(?::[1-9][0-9]{0,4})?")
 _LOCAL: Final = re.compile(r"http://localhost:[1-9][0-9]{0,4}")
 
@@ -114,7 +113,7 @@ def build_linkage(did: Did, origin: str, *, valid_from: Instant, valid_until: In
         "validUntil": valid_until,
         "credentialSubject": {"id": did, "origin": origin},
     }
-    read_credential(document, contexts=_LINKAGE_CONTEXTS)
+    read_credential(document, contexts=LINKAGE_CONTEXTS)
     return document
 
 
@@ -160,14 +159,14 @@ def verify_linkage(raw: bytes, *, origin: str, document: DidDocument, now: Insta
             shown = enveloped_credential(entry) if isinstance(entry, str) else cast("JsonObject", entry)
             if not isinstance(entry, str | dict):
                 continue
-            read = read_credential(shown, contexts=_LINKAGE_CONTEXTS)
+            read = read_credential(shown, contexts=LINKAGE_CONTEXTS)
         except UndersignedError:
             continue
         if read.issuer != document.id:
             continue
         try:
             _check_said(read, document.id, origin)
-            return verify_credential(shown, documents={document.id: document}, now=now, contexts=_LINKAGE_CONTEXTS)
+            return verify_credential(shown, documents={document.id: document}, now=now, contexts=LINKAGE_CONTEXTS)
         except UndersignedError as error:
             error.path = f"/linked_dids/{place}{error.path}"
             refused = error
@@ -179,10 +178,11 @@ def _check_said(read: Credential, did: Did, origin: str) -> None:
     expected = {"id": did, "origin": origin}
     if read.types != (LINKAGE,) or read.subjects != (expected,):
         raise CredentialError("domain_not_linked", f"expected {expected}; came {read.subjects!a:.300}")
-    if read.valid_from is None or read.valid_until is None:
-        raise CredentialError("domain_not_linked", "expected a validity with both ends")
-    if more := sorted(set(read.json if read.jws is None else read.jws.payload) - _MEMBERS):
-        raise CredentialError("domain_not_linked", f"expected nothing beside; came {more[0]!a:.80}")
+    said = frozenset(read.json) - ({"proof"} if read.jws is None else _CLAIMS)
+    if said != _MEMBERS:
+        raise CredentialError("domain_not_linked", f"expected nothing beside, and no less; came {sorted(said)!a:.300}")
+    if DID_CONFIGURATION not in _several(read.json["@context"]):
+        raise CredentialError("domain_not_linked", f"expected the context {DID_CONFIGURATION}", path="/@context")
 
 
 def _several(value: object) -> list[object]:
