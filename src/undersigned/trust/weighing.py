@@ -115,7 +115,7 @@ def weigh_credentials(given: Given) -> tuple[list[Weighed], tuple[Ground, ...]]:
         if enough:
             weighed.append((met(clause, value), None))
             continue
-        need = need_of(demand, given.answers)
+        need = need_of(demand, given.answers, given.policy.refuse)
         weighed.append((denied(clause, value, _wanted(demand, need, given.answers)), need))
     return weighed, tuple(grounds)
 
@@ -154,7 +154,7 @@ def rating_of(about: Rated, found: Reputation | None) -> Rating:
 
 def needs(policy: Policy, stake: Stake | None, answers: Answers) -> tuple[Needed, ...]:
     """What is asked for before anything is shown: exactly what the policy demands where this is at stake."""
-    wanted = [need_of(demand, answers) for demand in policy.asked(stake)]
+    wanted = [need_of(demand, answers, policy.refuse) for demand in policy.asked(stake)]
     if stake is not None and policy.rates(stake):
         wanted.append(_spoken_of(Rated("", stake.capability)))
     return tuple(dict.fromkeys(wanted))
@@ -198,10 +198,14 @@ def counts(credential: Credential, demand: Demand, given: Given) -> bool:
     return not _flaws(credential, demand, given, answer)
 
 
-def need_of(demand: Demand, answers: Answers) -> Needed:
-    """A demand as it is asked for, and as `Withdraw` names it."""
+def need_of(demand: Demand, answers: Answers, refused: Collection[Did]) -> Needed:
+    """A demand as it is asked for, and as `Withdraw` names it. Whoever is `refused` is named as no issuer: a credential
+    by one is a reason to refuse whoever shows it.
+    """
     who = answers.who(Claimed(demand.type, demand.capability, demand.max_links))
     issuers = who.issuers if who is not None else None
+    if issuers:
+        issuers = tuple(did for did in issuers if did not in refused)
     if demand.issuers:
         issuers = tuple(sorted(set(demand.issuers) & set(issuers))) if issuers else ()
         issuers = issuers or tuple(sorted(demand.issuers))

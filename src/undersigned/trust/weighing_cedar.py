@@ -48,7 +48,7 @@ def weigh_cedar(given: Given, terms: Terms | None) -> tuple[list[Weighed], tuple
     for finding in judge_by_cedar(policy.cedar, asked):
         need: Needed | None = None
         if finding.needs is not None:
-            need = need_of(Demand(type=finding.needs), given.answers)
+            need = need_of(Demand(type=finding.needs), given.answers, policy.refuse)
         reason = Reason(code=finding.code, clause=finding.clause, value=finding.value, would_pass=finding.would_pass)
         weighed.append((reason, need))
     return weighed, ratings

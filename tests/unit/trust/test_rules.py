@@ -158,6 +158,16 @@ def test_a_request_says_exactly_what_is_needed() -> None:
         assert need.issuers == (named.did,), "of those asked for, whom our anchors entitle, if there are any"
 
 
+def test_nobody_is_asked_for_a_credential_by_whom_the_policy_refuses() -> None:
+    """HIRE-TRU-21: an anchor of a set cannot be taken out of it, and what it issued is refused."""
+    view = replace(VIEW, anchors=Anchors.of(BODY.did, OTHER.did))
+    policy = Policy(refuse=(OTHER.did,))
+    answers = Answers.of(asked_about(NOBODY, policy, LARGE), view, Graph().read)
+    need = Needed(code="credential", credential="MembershipCredential", issuers=(BODY.did,))
+    assert needs(policy, LARGE, answers) == (need,)
+    assert evaluate(NOBODY, view.anchors, policy, NOW, answers=answers).needed == (need,)
+
+
 def test_a_credential_is_too_old_after_its_age_and_not_at_it() -> None:
     """HIRE-TRU-22."""
     for seconds, outcome in ((90 * 86_400, "allow"), (90 * 86_400 + 1, "deny")):
