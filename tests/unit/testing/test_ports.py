@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from undersigned.testing import free_ports
+from undersigned.transport import ports
 
 
 def test_what_was_given_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens there yet, so only who gave it knows."""
     (first,) = free_ports(1)
     (other,) = free_ports(1)
-    drawn = iter([first, first, other, *range(20_000, 32_000)])
-    monkeypatch.setattr(random, "randrange", lambda *_: next(drawn))
+    drawn = iter([first - 20_000, first - 20_000, other - 20_000, *range(12_000)])
+    monkeypatch.setattr(ports, "randbelow", lambda _: next(drawn))
     assert not {first, other} & set(free_ports(2))
