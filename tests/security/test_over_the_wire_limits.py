@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from msgspec.structs import replace
 
 from integration.hires import until
 from security.wire_attacker import Attacker, Hiring, Line, Stranger, hiring_at, quiet_logs, still_open
 from security.wire_world import World
+from undersigned.contract import Methods, Subcontracting, contract_digest
 from undersigned.credentials import membership
-from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.encoding import canonicalize, digest_bytes, from_struct, shift
 from undersigned.runtime.agent import crowd as crowds
 from undersigned.runtime.agent import links, presence
 from undersigned.runtime.agent.crowd import Crowd
-from undersigned.testing import presentation, sync
+from undersigned.testing import offer, presentation, sync
 from undersigned.transport import Budget
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -96,25 +99,35 @@ async def test_credentials_of_issuers_that_nobody_can_ask_are_counted(world: Wor
     assert (closed.code, closed.detail["close_code"]) == ("rate_limited", 1008)
 
 
+class Silent:
+    """A server that takes requests and answers none: its port, how many wait, and how many did at most."""
+
+    port = held = most = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncIterator[Silent]:
+        silent = cls()
+        async with await asyncio.start_server(silent._hear, "127.0.0.1", 0) as server:
+            silent.port = server.sockets[0].getsockname()[1]
+            yield silent
+
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.held += 1
+        self.most = max(self.most, self.held)
+        await reader.read()  # until whoever asks gives up
+        self.held -= 1
+        writer.close()
+
+
 async def test_many_names_have_together_looked_up_what_one_may(world: World) -> None:
     """SC-103: a name costs nothing, and a few together took all that is looked up at a time. With a contract each has
     its own.
     """
-    held = most = 0
-
-    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal held, most
-        held += 1
-        most = max(most, held)
-        await reader.read()  # until whoever asks gives up
-        held -= 1
-        writer.close()
-
-    async with hiring_at(world, "sealed") as bound, await asyncio.start_server(slow, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with hiring_at(world, "sealed") as bound, Silent.open() as silent:
 
         async def shows(hiring: Hiring, number: int) -> None:
-            now, issuers = world.clock.now(), [f"did:web:localhost%3A{port}:x{number}-{i}" for i in range(2)]
+            now, issuers = world.clock.now(), [f"did:web:localhost%3A{silent.port}:x{number}-{i}" for i in range(2)]
             made = [said_of(hiring.who, issuer, now) for issuer in issuers]
             await hiring.say(presentation(presentation=hiring.who.shown(hiring.party, credentials=tuple(made))))
 
@@ -124,14 +137,52 @@ async def test_many_names_have_together_looked_up_what_one_may(world: World) -> 
         with quiet_logs():
             for number, hiring in enumerate(hirings):
                 await shows(hiring, number)
-            await until(lambda: held == 4)
+            await until(lambda: silent.held == 4)
             await asyncio.sleep(0.2)
-            assert most == 4
+            assert silent.most == 4
             await shows(other, len(hirings))
-            await until(lambda: held == 6)
+            await until(lambda: silent.held == 6)
             for line in lines:
                 await line.wait(lambda line=line: told(line) or None)
                 await line.hang_up()
+
+
+async def test_who_stands_above_an_offer_is_looked_up_for_who_says_so(world: World) -> None:
+    """SC-103: an offer that is not accepted yet names whom it likes as the hirers of the contracts above it."""
+    async with Silent.open() as silent:
+        lines = [await Line.to(world, anybody()) for _ in range(3)]
+        hirings = [await Hiring(line).up_to("ready") for line in lines for _ in range(2)]
+        with quiet_logs():
+            for number, hiring in enumerate(hirings):
+                above = contract_above(hiring, f"did:web:localhost%3A{silent.port}:x{number}")
+                said = offer(terms=hiring.terms(), parents=({"document": above, "acceptance": {}, "seal": {}},))
+                move = said.write(hiring.party)
+                move["document"] = hiring.who.prove_offer(
+                    replace(move["document"], parent=contract_digest(above), proof=None), hiring.party.now
+                )
+                await hiring.say(said._replace(write=lambda _, move=move: move))
+            await until(lambda: silent.held == 4)
+            await asyncio.sleep(0.2)
+            assert silent.most == 4
+            for line in lines:
+                await line.wait(lambda line=line: told(line) or None)
+                await line.hang_up()
+
+
+def contract_above(hiring: Hiring, hirer: str) -> Any:
+    """What a contract of this hirer with whoever hires would say, under which it may hire."""
+    terms = hiring.terms()
+    later = {name: shift(getattr(terms.deadlines, name), 86_400) for name in ("finish", "until")}
+    wider = replace(
+        terms,
+        deadlines=replace(terms.deadlines, **later),
+        subcontracting=Subcontracting(allowed=True, depth=1),
+        data_handling=replace(terms.data_handling, onward=True),
+    )
+    draft = offer(terms=wider)
+    own = draft.write(hiring.party)["document"]
+    methods = Methods(hirer=(f"{hirer}#key-1",), provider=own.methods.hirer)
+    return from_struct(replace(own, hirer=hirer, provider=hiring.who.did, methods=methods))
 
 
 def said_of(who: Attacker, issuer: str, now: str) -> Any:

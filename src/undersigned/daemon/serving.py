@@ -28,6 +28,7 @@ from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Start
 from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Agent, Body, Conversation, Fields, Meter, Sent, bytes_limits
+from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.scope import Action, Scope
 from undersigned.transport import Budget, Identity
 
@@ -190,10 +191,15 @@ class ArtifactDoor:
         return ArtifactResponse(200, size=size, pieces=pieces)
 
     async def _known(self, signer: str) -> DidDocument:
-        """The signer's DID document; only parties of our engagements are looked up."""
-        if not self._agent.conversations.of(signer):
+        """The signer's DID document; only parties of our engagements are looked up, for their own sake: whoever asks
+        writes what name it likes, and nothing is proved yet.
+        """
+        agent = self._agent
+        one = next(iter(agent.conversations.of(signer)), None)
+        if one is None:
             raise ScopeError("contract_expired", f"{signer} is a party of no engagement here")
-        return await self._agent.document_of(signer)
+        with looked_up_for(signer if agent.conversations.bound_to(signer) else agent.whose(one.id, signer)):
+            return await agent.document_of(signer)
 
     @staticmethod
     def _keys(document: DidDocument, now: Instant):

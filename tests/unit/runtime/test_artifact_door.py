@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,9 +15,11 @@ from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.gate_desk import Ask, GateDesk, Signed, Visit
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
+from undersigned.did import DidDocument
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ProofError, ScopeError
 from undersigned.runtime import Job
+from undersigned.runtime.fetching.fetcher import asker, strangers
 from undersigned.scope import Grant, Limit, Scope
 
 pytestmark = pytest.mark.usefixtures("logs_as_they_come")
@@ -40,6 +43,26 @@ def test_whoever_is_no_party_of_the_contract_uses_up_no_nonces(open_world: Open)
     for _ in range(2):
         answer = ask(world, owner, headers)
         assert (answer.status, answer.code) == (403, "contract_expired")
+
+
+@pytest.mark.parametrize("state", ["profiled", "working"])
+def test_whose_key_is_named_is_looked_up_for_its_own_sake(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """SC-103: before there is a contract it counts with all who come from there; anybody may write any name."""
+    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    world.until(state, world.begin().id, world.provider)
+    owner, asks, whose = world.provider, world.hirer, list[str]()
+    document_of = owner.document_of
+
+    async def noted(*given: Any) -> DidDocument:
+        whose.append(asker())
+        return await document_of(*given)
+
+    monkeypatch.setattr(owner, "document_of", noted)
+    url = f"{owner.base_url}{PATH}"
+    ask(world, owner, world.run(signed_headers(asks.identity, "GET", url, NOTHING, world.clock.now())))
+    assert whose == [asks.identity.did if state == "working" else strangers("memory:pair")]
 
 
 def test_refusals_fill_no_log(open_world: Open) -> None:

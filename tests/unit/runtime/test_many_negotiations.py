@@ -13,6 +13,7 @@ from undersigned.errors import UndersignedError
 from undersigned.runtime.agent import crowd, intake
 from undersigned.runtime.agent.greetings import PAUSE_SECONDS, SLICE
 from undersigned.runtime.engagement.conversation import REST_SECONDS
+from undersigned.runtime.fetching.fetcher import asker, strangers
 from undersigned.transport import Allowance
 
 Open = Callable[..., World]
@@ -160,3 +161,25 @@ def test_what_is_said_under_a_contract_does_not_wait(open_world: Open) -> None:
     world.begin(opening="5 EUR")
     world.settle(1)
     assert len(world.provider.conversations.contracts) == 2
+
+
+def test_whatever_is_looked_up_before_there_is_a_contract_counts_for_where_it_came_from(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SC-103: from the first word on, and at each step: who counts for nobody has no limit but that of all."""
+    world = open_world(handler=lingers)
+    whose = set[str]()
+
+    def noting(look_up: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any, **options: Any) -> Any:
+            whose.add(asker())
+            return look_up(*given, **options)
+
+        return noted
+
+    for name in ("document_of", "documents_of"):
+        monkeypatch.setattr(world.provider, name, noting(getattr(world.provider, name)))
+    conversation = world.begin(opening="3 EUR")
+    world.settle(5)
+    assert conversation.engagement.state == "working"
+    assert whose == {strangers("memory:pair")}

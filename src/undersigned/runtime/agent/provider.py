@@ -23,6 +23,7 @@ from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.services import Service
 from undersigned.runtime.execution.settlement import owed_price
+from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.negotiation.meeting import declined, recorded
 from undersigned.runtime.negotiation.sealing import seal
 from undersigned.trust import Decision, Stake
@@ -125,10 +126,12 @@ class ProviderSide:
     async def _offer(self, engagement: Engagement, terms: Terms, decision: Decision) -> Say:
         """These terms as our offer, once it was decided that we bind ourselves to them."""
         agent = self._agent
+        with looked_up_for(agent.whose(engagement.id, engagement.peer)):
+            peer = await agent.document_of(engagement.peer, max_age_seconds=300)
         said = await agent.papers.offer(
             engagement,
             terms,
-            await agent.document_of(engagement.peer, max_age_seconds=300),
+            peer,
             valid_seconds=OFFER_SECONDS,
             parent=engagement.offer.terms.parent if engagement.offer is not None else None,
         )

@@ -142,8 +142,7 @@ class Meeting:
         self._shown.pop(engagement.id, None)
         self._relied.pop((engagement.id, OTHER[engagement.role]), None)
         try:
-            with looked_up_for(self._agent.whose(engagement.id, engagement.peer)):
-                await self._verify(engagement, message.presentation, message.answers, before=now)
+            await self._verify(engagement, message.presentation, message.answers, before=now)
         except CredentialError as error:
             if error.code != "policy_denied":
                 raise
@@ -192,9 +191,9 @@ class Meeting:
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         with looked_up_for(whose):
             lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
-        now = self._agent.clock.now()
-        clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
-        await self.beliefs.learned.learn(counted, holder=engagement.peer, now=rated)
+            now = self._agent.clock.now()
+            clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
+            await self.beliefs.learned.learn(counted, holder=engagement.peer, now=rated)
         answers, links, unsure = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
             now = later
