@@ -433,6 +433,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-CRD-03": ("presentations/too-many",),
     "HIRE-CRD-04": (
         "presentations/about-another",
+        "presentations/also-about-another",
+        "presentations/*subject-in-a-list",
         "presentations/of-another-holder",
     ),
     "HIRE-CRD-05": (
@@ -442,7 +444,9 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/nothing",
         "presentations/asserted",
         "presentations/unsigned",
-        "presentations/without-an-id",
+        "presentations/without-an-*",
+        "presentations/with-a-name",
+        "presentations/with-an-id-of-a-number",
     ),
     "HIRE-CRD-06": (
         "presentations/one-more",

@@ -169,6 +169,20 @@ def _shown() -> Iterator[Vector]:
     listed = changed(membership, proof=[membership["proof"]])
     yield _vector("proof-in-a-list", "the one proof of a credential, in a list", answer(listed))
     yield _vector("without-an-id", "no id", answer(membership, members={"id": ...}), "schema_violation")
+    for name, says, members, code in (
+        ("with-an-id-of-a-number", "an id that is no text", {"id": 1}, "schema_violation"),
+        ("without-an-engagement", "no engagement", {"engagement": ...}, "schema_violation"),
+        ("with-a-name", "a member that presentations do not have", {"name": "Acme"}, "unknown_term"),
+    ):
+        yield _vector(name, says, answer(membership, members=members), code)
+    subject = unsigned("membership")["credentialSubject"]
+    other = changed(unsigned("membership"), type=["VerifiableCredential", "OtherCredential"])
+    alone = signed(changed(other, credentialSubject=[subject]))
+    yield _vector("subject-in-a-list", "the one subject, in a list", answer(alone))
+    ours = signed(changed(unsigned("membership"), credentialSubject=[subject]))
+    yield _vector("membership-subject-in-a-list", "that of a type of ours", answer(ours), "schema_violation")
+    both = signed(changed(other, credentialSubject=[subject, {"id": OTHER.did}]))
+    yield _vector("also-about-another", "two subjects, one of them somebody else", answer(both), "holder_mismatch")
     extended = {**answer(membership), "verifiableCredential": [membership, membership]}
     yield _vector("one-more", "a credential put in afterwards", extended, "proof_invalid")
     theirs = answer(members={"holder": OTHER.did})

@@ -4,7 +4,7 @@ import { CONTEXT, digestOfBytes, instant, jcs, moment, newId } from './encoding.
 import { checkContexts, checkMoments, makeProof, onlyProof, verifyProof } from './proofs.js';
 
 export const VC = 'https://www.w3.org/ns/credentials/v2';
-const MEMBERS = '@context,engagement,holder,id,proof,type';
+const MEMBERS = ['@context', 'engagement', 'holder', 'id', 'proof', 'type'];
 
 /**
  * @param {{holder: string, engagement: string, challenge: string, domain: string, credentials?: any[]}} of
@@ -32,7 +32,10 @@ export async function verifyPresentation(message, resolver, now, excused = new S
   check(!JSON.stringify(presentation.type ?? '').includes('Enveloped'), 'suite_not_allowed', 'a JWT');
   const { verifiableCredential, ...rest } = presentation;
   check(presentation.proof !== undefined, 'proof_missing', 'presentation', '/presentation/proof');
-  check(Array.isArray(credentials) && Object.keys(rest).sort().join() === MEMBERS, 'schema_violation', 'members of a presentation', '/presentation');
+  const strange = Object.keys(rest).find((name) => !MEMBERS.includes(name));
+  check(strange === undefined, 'unknown_term', `member ${strange} of a presentation`, '/presentation');
+  const whole = MEMBERS.every((name) => name in rest) && ['id', 'holder', 'engagement'].every((name) => typeof rest[name] === 'string');
+  check(Array.isArray(credentials) && whole, 'schema_violation', 'members of a presentation', '/presentation');
   checkContexts(presentation);
   check(jcs([presentation.type].flat()) === '["VerifiablePresentation"]', 'schema_violation', 'type', '/presentation/type');
   const sized = credentials.every((one) => sizeOf(one) <= 65536) && sizeOf(presentation) <= 131072;
@@ -67,7 +70,13 @@ export async function verifyCredential(credential, subject, resolver, now) {
   const { proof: proofs, ...unsigned } = credential;
   const proof = onlyProof(proofs);
   checkContexts(credential);
-  check(credential.credentialSubject?.id === subject, 'holder_mismatch', 'subject');
+  const types = [credential.type].flat();
+  const subjects = [credential.credentialSubject].flat();
+  const shaped = types.includes('VerifiableCredential') && subjects.length > 0 && subjects.every((one) => one !== null && typeof one === 'object');
+  check(shaped, 'schema_violation', 'credential');
+  check(subjects.every(({ id }) => id === subject), 'holder_mismatch', 'subject');
+  // of ours, so its one subject is where its limits are looked for
+  check(!types.includes('MembershipCredential') || !Array.isArray(credential.credentialSubject), 'schema_violation', 'subject of a membership');
   const issuer = typeof credential.issuer === 'string' ? credential.issuer : credential.issuer?.id;
   check(typeof issuer === 'string', 'schema_violation', 'issuer');
   const [begins, ends] = [credential.validFrom, credential.validUntil].map((text) => (text === undefined ? undefined : moment(text)));

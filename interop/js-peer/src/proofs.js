@@ -109,7 +109,7 @@ export async function verifyProof(document, proof, { did, purpose, now, suites, 
 export function onlyProof(proof) {
   const proofs = [proof ?? []].flat();
   check(proofs.length <= 1, 'proof_invalid', 'one proof');
-  check(Object.keys(proofs[0] ?? {}).length > 0, 'proof_missing', 'no proof');
+  check(typeof proofs[0] === 'object' && !Array.isArray(proofs[0]) && Object.keys(proofs[0] ?? {}).length > 0, 'proof_missing', 'no proof');
   return proofs[0];
 }
 

@@ -324,8 +324,9 @@ def verify_presentation(
     # Step 3: one of ours, for this engagement.
     if shown.content["type"] not in ("VerifiablePresentation", ["VerifiablePresentation"]):
         raise wrong("/type", "VerifiablePresentation alone", shown.content["type"])
-    if not isinstance(shown.content.get("id"), str):
-        raise wrong("/id", "a URI", shown.content.get("id"))
+    for name in ("id", "engagement"):
+        if not isinstance(shown.content.get(name), str):
+            raise wrong(f"/{name}", "text", shown.content.get(name))
     if shown.content.get("engagement") != engagement:
         raise CredentialError(
             "wrong_negotiation", f"expected engagement {engagement}; came another", path="/engagement"

@@ -459,7 +459,7 @@ def test_sc_43_a_jwt_answers_one_challenge_and_one_verifier() -> None:
     assert turned_away(presentation, challenge=digest_bytes(b"a fresh one")) == "challenge_mismatch"
     assert turned_away(presentation, domain=STRANGER.did) == "challenge_mismatch"
     assert turned_away(presentation, engagement=f"urn:hire:engagement:{CHALLENGE}") == "wrong_negotiation"
-    assert turned_away(shown_jwt(changes={"engagement": None})) == "wrong_negotiation"
+    assert turned_away(shown_jwt(changes={"engagement": None})) == "schema_violation"
     assert turned_away(shown_jwt(domain=[VERIFIER.did, STRANGER.did])) == "challenge_mismatch"
     assert turned_away(shown_jwt(expires="2026-11-25T12:00:00Z")) == "proof_expired"
     assert answered(shown_jwt(expires="2026-11-25T12:00:01Z"))
