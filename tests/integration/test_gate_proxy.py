@@ -471,6 +471,25 @@ async def test_a_field_of_an_answer_goes_on_as_it_is_or_the_answer_does_not(worl
     assert [one["status"] for one in told] == [200, 502]
 
 
+@pytest.mark.parametrize("length", ["Content-Length: 2\r\n", ""], ids=["length", "until it ends"])
+@pytest.mark.parametrize("body", [b"ok", b""], ids=["body", "empty"])
+async def test_an_answer_without_a_type_is_signed_as_it_is_sent(world: World, length: str, body: bytes) -> None:
+    """HIRE-GTS-14: HTTP's server adds a type to what has none, and who asked refuses what no signature covers."""
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\n{length.replace('2', str(len(body)))}\r\n".encode() + body)
+        writer.close()
+
+    async with await asyncio.start_server(answers, "127.0.0.1", 0) as server, world.desk() as desk:
+        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with GateProxy(RequestGate(desk, world.rules, sign_answers=True), upstream) as proxy:
+            fields = await world.signed("GET", APP)
+            heard = await world.send(proxy.url, "GET", APP, fields)
+    assert (heard.status, heard.body) == (200, body)
+    assert await world.judged(heard, "GET", APP, fields) == "good"
+
+
 @pytest.mark.parametrize("ends", ["start", "stop"])
 async def test_a_proxy_that_is_cancelled_leaves_nothing_open(ends: str, world: World) -> None:
     """At whatever it waits for, as `asyncio.timeout` around it does, with an answer under way."""

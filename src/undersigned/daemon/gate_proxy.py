@@ -39,7 +39,7 @@ from undersigned.errors import FormatError, TimedOut, TransportError, Undersigne
 from undersigned.runtime import FinalAnswer
 
 from .door import problem_response
-from .gate_answers import OWN_FIELDS, sign_response
+from .gate_answers import OWN_FIELDS, bodiless, sign_response
 from .gate_desk import Granted
 from .gating import Knock, RequestGate
 from .near import NearListener, checked_server
@@ -237,6 +237,9 @@ class GateProxy(NearListener):
                 held.seek(0)
             kept = [(name, value) for name, value in fields if name.lower() not in OWN_FIELDS]
             kind = next((value for name, value in kept if name.lower() == "content-type"), None)
+            if kind is None and not bodiless(request.method, answer.status):
+                kind = "application/octet-stream"  # which aiohttp would send, and the signature would not cover
+                kept.append(("Content-Type", kind))
             kept += await self._gate.answer_fields(knock, answer.status, kind, digest.digest())
             response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=kept)
             await self._stream(request, _pieces(held, length), response)
