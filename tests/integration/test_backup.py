@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +210,42 @@ def test_one_that_is_ended_leaves_nothing(tmp_path: Path, after: int) -> None:
     with pytest.raises(RuntimeError, match="enough"):
         back_up(acme, tmp_path / "copy", tell)
     assert sorted(tmp_path.iterdir()) == before
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from undersigned.runtime import Home
+from undersigned.runtime.home.backup import back_up
+
+def tell(done, total):
+    print("began", flush=True)
+    time.sleep(600)
+
+back_up(Home(Path(sys.argv[1])), Path(sys.argv[2]), tell)
+"""
+
+
+def test_what_a_kill_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """Not what somebody still writes, nor what was begun just now, nor a hidden folder of anybody else."""
+    acme = asyncio.run(opened_once(tmp_path))
+    (tmp_path / ".mine.0123abcd").mkdir()
+    command = [sys.executable, "-c", KILLED, str(acme.path), str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writing:
+        assert writing.stdout is not None
+        assert writing.stdout.readline() == b"began\n"
+        (draft,) = tmp_path.glob(".killed.*")
+        os.utime(draft / ".undersigned-draft", (0, 0))
+        back_up(acme, tmp_path / "beside", lambda *_: None)
+        assert draft.is_dir(), "it is being written"
+        writing.kill()
+    os.utime(draft / ".undersigned-draft")
+    back_up(acme, tmp_path / "soon", lambda *_: None)
+    assert draft.is_dir(), "it may be one that is not held yet"
+    os.utime(draft / ".undersigned-draft", (0, 0))
+    back_up(acme, tmp_path / "next", lambda *_: None)
+    assert sorted(one.name for one in tmp_path.iterdir() if one.name.startswith(".")) == [".mine.0123abcd"]
+    assert files(tmp_path / "next").keys() == files(tmp_path / "beside").keys()
 
 
 async def test_what_links_lead_to_is_copied(tmp_path: Path) -> None:

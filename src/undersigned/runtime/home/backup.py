@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final, NamedTuple
 
 from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable
 from undersigned.ledger import BESIDE_DATABASE, copy_database
-from undersigned.runtime.files import open_file, private_opener, sync_folder, why
+from undersigned.runtime.files import hold, left_over, open_file, private_opener, sync_folder, why
 
 from .control import CONTROL_TOKEN, GATE_TOKEN
 from .home import Home
@@ -25,6 +27,10 @@ from .home import Home
 __all__ = ["BackedUp", "back_up"]
 
 CHUNK_BYTES: Final = 1 << 20
+DRAFT: Final = ".undersigned-draft"
+"""File in a copy that is not whole, held by whoever makes it; without one, nothing here is removed."""
+SETTLED_SECONDS: Final = 1.0
+"""A draft that nobody holds by then was left by a process that was killed, and is no other that just begins."""
 LEFT_OUT: Final = frozenset({"keys", "orders", "scratch", CONTROL_TOKEN, GATE_TOKEN})
 """What is at the top of a state folder and not in a copy: keys and tokens, and what is on its way. Nor are these under
 another name, nor files that the settings name as tokens.
@@ -40,7 +46,7 @@ class BackedUp(NamedTuple):
 
 def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> BackedUp:
     """Copies a state folder to `folder`, which is there whole once this returns, or not at all. `tell` hears how many
-    bytes of how many were copied, and ends it by what it raises.
+    bytes of how many were copied, and ends it by what it raises. What a copy that was killed left beside it goes.
 
     Raises:
         ConfigurationError: `bad_configuration`, something is there, or it lies in the state folder; `not_found`,
@@ -58,9 +64,15 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
         raise ConfigurationError("not_found", f"nothing was ever written to {home.ledger}")
     draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
     try:
+        _sweep(target.parent)
         draft.mkdir(mode=0o700)
         try:
-            found = _copied(home, root, draft, tell)
+            with open(draft / DRAFT, "xb", opener=private_opener) as held:
+                hold(held)
+                found = _copied(home, root, draft, tell)
+                (draft / DRAFT).unlink()  # while it is held, or it would be left over
+            for made, _, _ in os.walk(draft, topdown=False):
+                sync_folder(Path(made))
             draft.rename(target)
             sync_folder(target.parent)
         finally:
@@ -69,6 +81,14 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
         code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
         raise LedgerUnavailable(code, f"{exc.filename or folder}: {why(exc)}") from exc
     return found
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the drafts of copies whose process was killed."""
+    for mark in folder.glob(f".*/{DRAFT}"):
+        with suppress(OSError):  # it is finished or removed at this moment, by another process
+            if time.time() - mark.lstat().st_mtime > SETTLED_SECONDS and left_over(mark):
+                shutil.rmtree(mark.parent)
 
 
 def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None]) -> BackedUp:
@@ -94,8 +114,6 @@ def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None
     for name, _ in _files(root, databases, secrets):
         if name != first:
             copy(name)
-    for made, _, _ in os.walk(draft, topdown=False):
-        sync_folder(Path(made))
     return BackedUp(files, done)
 
 
