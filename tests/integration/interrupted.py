@@ -17,6 +17,10 @@ class Interrupted:
         self._number = number
         self.reached = False
 
+    async def run(self) -> None:
+        """The same, for a task."""
+        await self
+
     def __await__(self) -> Generator[Any, Any, None]:
         steps = self._work.__await__()
         step: Callable[[], Any] = steps.__next__

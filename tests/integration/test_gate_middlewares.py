@@ -279,6 +279,23 @@ async def test_an_answer_that_is_not_sent_as_it_is_held_is_not_signed(world: Wor
         await gate.close()
 
 
+async def test_an_application_that_names_no_fields_is_answered_for(world: World) -> None:
+    """HIRE-GTS-14: to ASGI they are optional."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules, sign_answers=True)
+        fields = await world.signed("GET", APP)
+        async with under_uvicorn(AsgiGate(app, gate), "off") as url:
+            heard = await world.send(url, "GET", APP, fields)
+        await gate.close()
+    assert (heard.status, heard.body) == (200, b"done")
+    assert await world.judged(heard, "GET", APP, fields) == "good"
+
+
 async def test_an_application_is_not_offered_ways_to_answer_that_are_not_signed(world: World) -> None:
     """HIRE-GTS-14: a server that sends files by name and trailers; the application takes what it is offered."""
     started: list[Any] = []

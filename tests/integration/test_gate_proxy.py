@@ -516,7 +516,7 @@ async def test_a_proxy_that_is_cancelled_leaves_nothing_open(ends: str, world: W
                 asking = asyncio.create_task(world.ask(proxy.url, "GET", APP))
                 await hangs.wait()
                 cut = Interrupted(proxy.stop(), number)
-            waiting = asyncio.create_task(_run(cut))
+            waiting = asyncio.create_task(cut.run())
             await asyncio.wait({waiting})
             if ends == "stop":
                 asking.cancel()
@@ -530,10 +530,6 @@ async def test_a_proxy_that_is_cancelled_leaves_nothing_open(ends: str, world: W
         leave.set()
     gc.collect()
     assert (reached > 0, faults) == (True, [])
-
-
-async def _run(cut: Interrupted) -> None:
-    await cut
 
 
 async def test_what_ended_is_said_though_nobody_waits_for_it(world: World) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiohttp import web
 from gate_world import about_to_answer
 from integration.commands import environment
 from integration.hires import until
+from integration.interrupted import Interrupted
 from mcp_world import World, at_work
 from support import ROOT
 from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, Dropped, Exchange, ToClient, ToServer
@@ -627,3 +629,33 @@ async def test_a_server_that_is_about_to_answer_for_ever_is_given_up(world: Worl
         body = sent(call("git_log", repo_path=world.app, max_count=1))
         answer = await client.post(gate.url, content=body, headers=await world.signed(gate.url, body))
         assert answer.json()["error"]["data"]["code"] == "upstream_failed"
+
+
+async def test_a_gate_whose_end_is_cancelled_leaves_nothing_open(world: World) -> None:
+    """At whatever it waits for, as `asyncio.timeout` around it does, with an answer under way."""
+    hangs, leave = asyncio.Event(), asyncio.Event()
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hangs.set()
+        await leave.wait()
+        writer.close()
+
+    body, reached = sent(PING), 0
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server, httpx2.AsyncClient(timeout=30) as client:
+        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
+        for number in count():
+            gate = await HttpGate(world.desk, world.rules, upstream).__aenter__()
+            hangs.clear()
+            headers = await world.signed(gate.url, body)
+            asking = asyncio.create_task(client.post(gate.url, content=body, headers=headers))
+            await hangs.wait()
+            cut = Interrupted(gate.__aexit__(), number)
+            await asyncio.wait({asyncio.create_task(cut.run())})
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            assert gate._client.closed, number
+            reached += cut.reached
+            if not cut.reached:
+                break
+        leave.set()
+    assert reached

@@ -119,7 +119,8 @@ class AsgiGate:
             body.extend(message.get("body", b""))
             if message.get("more_body", False):
                 return
-            headers = [(name, value) for name, value in started["headers"] if name.lower().decode() not in OWN_FIELDS]
+            named = started.get("headers", ())
+            headers = [(name, value) for name, value in named if name.lower().decode() not in OWN_FIELDS]
             kind = next((value.decode("latin-1") for name, value in headers if name.lower() == b"content-type"), None)
             empty = knock is not None and bodiless(knock.request.method, started["status"])
             digest = hashlib.sha256(b"" if empty else body).digest()

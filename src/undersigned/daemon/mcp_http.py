@@ -101,9 +101,12 @@ class HttpGate:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._near.stop()
-        await self._keeper.close()
-        await self._client.close()
+        """Whoever is cancelled here leaves no connection open."""
+        try:
+            await self._near.stop()
+            await self._keeper.close()
+        finally:
+            await self._client.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
