@@ -227,6 +227,14 @@ def test_a_party_is_in_the_organisation_whose_membership_counts() -> None:
     assert judged(text).outcome == "deny"
 
 
+def test_a_party_whose_own_membership_counts_is_judged() -> None:
+    """Nobody is its own parent in Cedar: no policy could be evaluated on it, and the answer was no."""
+    own = {"allow_self_issued": True, "require": (MEMBER,)}
+    text = f'permit (principal in Party::"{AGENT.did}", action, resource) when {{ principal.hasTag("{MEMBER}") }};'
+    assert judged(text, credential(MEMBER, AGENT), policy=own).outcome == "allow"
+    assert judged(text, credential(MEMBER, AGENT), policy={}).outcome == "deny"
+
+
 def test_type_and_issuer_come_from_one_credential() -> None:
     """A fresh credential of somebody else lends its freshness to nobody."""
     name = f"{AUDIT} by {AUDITOR.did}"
