@@ -52,7 +52,7 @@ from .options import (
     running,
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, typed
-from .reaching import checked_peer, hint_at, tell_if_not_reached
+from .reaching import checked_peer, hint_at, tell_if_not_reached, tell_whose_turn
 from .telling import tell, tell_gates, tell_unfinished
 
 __all__ = ["hire"]
@@ -282,9 +282,12 @@ async def hire(
             criteria=held or None,
             review=by_a_person if held and verifier is None else None,
         )
+        heard = asyncio.Event()
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
+        turns = asyncio.create_task(tell_whose_turn(out, peer, under_way, heard))
         try:
             async for event in under_way:
+                heard.set()
                 tell(out, event)
             result = await under_way
         except (asyncio.CancelledError, BrokenPipeError) as exc:
@@ -299,6 +302,7 @@ async def hire(
             raise
         finally:
             impatient.cancel()
+            turns.cancel()
         written: dict[str, Written] = {}
         failed: dict[str, Failed] = {}  # told after the result: the work is accepted and owed all the same
         if folder is not None:

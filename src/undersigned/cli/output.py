@@ -18,7 +18,7 @@ import shlex
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -52,6 +52,7 @@ __all__ = [
     "reading",
     "refused",
     "told",
+    "turn",
     "typed",
 ]
 
@@ -87,6 +88,11 @@ def plain(text: object, limit: int = 400) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 grant`, `2 grants`; `many` where an s does not do."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def turn(moves: Iterable[str], who: Iterable[str], by: str | None, why: str) -> str:
+    """Who owes which of `moves` by when, as `Owed` has it."""
+    return f"owed: {' or '.join(moves)}, by the {' and the '.join(who)}{f' by {by}' if by else ''} ({why})"
 
 
 def bytes_in_words(number: int) -> str:

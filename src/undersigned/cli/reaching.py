@@ -1,10 +1,12 @@
-"""What commands that meet another agent have in common: whether it can be met, and what is said if it is not."""
+"""What commands that meet another agent have in common: whether it can be met, and what is said while it is silent."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
-from undersigned.daemon import Peer
+from undersigned.daemon import Hire, Peer
 from undersigned.did import is_derived
 from undersigned.encoding import Did
 from undersigned.errors import CODES, ConfigurationError, CredentialError, UndersignedError
@@ -12,13 +14,15 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import Home, checked_url
 
 from .options import checked_did
-from .output import Out, plain
+from .output import Out, plain, turn
 
-__all__ = ["checked_peer", "hint_at", "tell_if_not_reached"]
+__all__ = ["checked_peer", "hint_at", "tell_if_not_reached", "tell_whose_turn"]
 
 UNREACHABLE = CODES["unreachable"].exit_code
 PATIENCE_SECONDS = 2.0
 """After so long without a connection people are told why."""
+QUIET_SECONDS = 10.0
+"""After so long without an event people are told who owes the next one."""
 
 
 def checked_peer(did: str, at: str | None, home: Home) -> None:
@@ -46,6 +50,24 @@ async def tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
         error = peer.links.last_error.get(did)
         why = f": {plain(error.message)}" if error is not None else ""
         out.line(f"not reached yet{why}; trying for {peer.reach_seconds:g} s", style="yellow")
+
+
+async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event) -> None:
+    """Whenever nothing was `heard` of a hire for a while, and the provider had answered before: who owes what by when,
+    once for each move that is owed. The other side may leave it at that, and the terms give it hours.
+    """
+    told: dict[str, Any] = {}
+    while True:
+        heard.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_SECONDS):
+                await heard.wait()
+            continue
+        due = next((one for one in peer.status() if one["engagement"] == hire.engagement), told)
+        if due != told and due["owes"] and due["state"] not in ("-", "inquired"):
+            told = due
+            out.value({"kind": "waits", **due})
+            out.line(f"still waiting; {turn(due['moves'], due['owes'], due['by'], due['why'])}", style="yellow")
 
 
 def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:

@@ -31,7 +31,7 @@ from undersigned.runtime import (
 )
 
 from .listing import CommandGroup
-from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, home_path, plain, reading, typed
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, home_path, plain, reading, turn, typed
 
 __all__ = ["init", "keys", "ledger"]
 
@@ -353,14 +353,14 @@ async def _waits(store: Ledger, summary: Summary, home: Home) -> dict[str, Any]:
     """Who owes what by when in an engagement that is not over."""
     loaded = await load_engagement(store, summary, home.configuration.did)
     due = owed(loaded[0])
-    by = f" by {due.by}" if due.by else ""
-    text = f"owed: {' or '.join(due.moves)}, by the {' and the '.join(due.who)}{by} ({due.why})"
     return {
         "who": list(due.who),
         "moves": list(due.moves),
         "by": due.by,
         "why": due.why,
-        "text": text if due.who else "ended here; the other side has not confirmed that it knows",
+        "text": turn(due.moves, due.who, due.by, due.why)
+        if due.who
+        else "ended here; the other side has not confirmed that it knows",
     }
 
 

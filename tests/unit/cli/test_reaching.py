@@ -1,0 +1,58 @@
+"""What a hire says while the other side is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from undersigned.cli import reaching
+from undersigned.cli.output import Out
+
+DUE = {
+    "engagement": "urn:x",
+    "state": "closing",
+    "owes": ["provider"],
+    "moves": ["Closing"],
+    "by": "2026-11-24T10:30:00Z",
+    "why": "the closing of the books",
+}
+
+
+async def told_after(*statuses: list[dict[str, Any]], as_json: bool) -> None:
+    """Has each of these be what the peer's engagements are, for some silences each."""
+    status: list[dict[str, Any]] = []
+    peer = cast("Any", SimpleNamespace(status=lambda: status))
+    hire = cast("Any", SimpleNamespace(engagement="urn:x"))
+    telling = asyncio.create_task(reaching.tell_whose_turn(Out(as_json), peer, hire, asyncio.Event()))
+    for status[:] in statuses:
+        for _ in range(50):
+            await asyncio.sleep(0)
+    telling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await telling
+
+
+def test_who_is_waited_for_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A provider that never closes its books may be waited for for hours."""
+    monkeypatch.setattr(reaching, "QUIET_SECONDS", 0.0)
+    other = {**DUE, "engagement": "urn:y"}
+    asked = {**DUE, "state": "inquired", "moves": ["Profile"]}
+    over = {**DUE, "state": "closed", "owes": []}
+    work = {**DUE, "state": "working", "moves": ["Delivery"], "by": None, "why": "the work"}
+    asyncio.run(told_after([], [other], [asked], [other, work], [DUE], [over], as_json=False))
+    assert capsys.readouterr().out.splitlines() == [
+        "still waiting; owed: Delivery, by the provider (the work)",
+        "still waiting; owed: Closing, by the provider by 2026-11-24T10:30:00Z (the closing of the books)",
+    ]
+    asyncio.run(told_after([DUE], as_json=True))
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"kind": "waits", **DUE}]
+
+
+def test_who_is_heard_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(reaching, "QUIET_SECONDS", 3600.0)
+    asyncio.run(told_after([DUE], as_json=False))
+    assert capsys.readouterr().out == ""
