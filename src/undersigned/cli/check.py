@@ -14,7 +14,7 @@ import msgspec
 from click.core import ParameterSource
 
 from undersigned.credentials import MEMBERSHIP, read_presentation
-from undersigned.daemon import Peer, unresolved
+from undersigned.daemon import Peer, unread, unresolved
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.messages import Presentation, Withdraw
@@ -97,16 +97,20 @@ async def check(
         conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
         queue = peer.watchers.listen(conversation.id)
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
+        strange: UndersignedError | None = None
         try:
             async with asyncio.timeout(wait) as limit:
                 with peer.links.heeding(did, partial(limit.reschedule, 0)):
                     while conversation.engagement.state != "withdrawn":
-                        if (error := unresolved(await queue.get())) is not None:
+                        event = await queue.get()
+                        strange = unread(event) or strange
+                        if (error := unresolved(event)) is not None:
                             await peer.cancel(conversation)
                             raise error
         except TimeoutError as exc:
             await peer.cancel(conversation)
-            last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
+            last = strange or peer.links.last_error.get(did)
+            last = last or UndersignedError("timeout", f"{did} did not answer")
             error = given_up(last, wait)
             hint_at(error, peer, did)
             raise error from exc

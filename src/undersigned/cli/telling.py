@@ -180,6 +180,8 @@ def event_line(event: Event) -> str:
         return row_line(event.at, "sent" if event.transfer.outward else "received", event.type, moved(event.transfer))
     if event.kind == "fault":
         return row_line(event.at, "", event.type, _fault(event))
+    if event.kind == "unread":
+        return row_line(event.at, "received", event.type, _unread(event))
     if event.message is None:
         return row_line(event.at, "noted", event.type, f"CANNOT BE SAID: {plain(event.detail, 300)}")
     said = summary_of(event.message)
@@ -233,11 +235,17 @@ def event_json(event: Event) -> dict[str, Any]:
         said |= {"summary": moved(event.transfer), "transfer": msgspec.to_builtins(event.transfer)}
     if event.kind == "fault":
         said |= {"summary": _fault(event)}
+    if event.kind == "unread":
+        said |= {"summary": _unread(event)}
     return said
 
 
 def _fault(event: Event) -> str:
     return f"somebody says that a message of ours cannot be taken: {plain(event.detail, 60)}; nothing follows from that"
+
+
+def _unread(event: Event) -> str:
+    return f"CANNOT BE TAKEN: {plain(event.detail, 300)}"
 
 
 def moved(transfer: Transfer) -> str:

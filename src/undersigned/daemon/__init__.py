@@ -15,7 +15,7 @@ from undersigned.daemon.registry import RegistryServer
 from undersigned.daemon.serving import signed_headers
 from undersigned.daemon.sync_peer import SyncPeer
 from undersigned.daemon.witness import Contradiction, WitnessBook, Witnessed, WitnessServer
-from undersigned.runtime import Hire, HireResult, needed_text, unresolved
+from undersigned.runtime import Hire, HireResult, needed_text, unread, unresolved
 
 __all__ = [
     "GRANTED",
@@ -53,5 +53,6 @@ __all__ = [
     "needed_text",
     "signed_headers",
     "standard_streams",
+    "unread",
     "unresolved",
 ]

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from runtimes import World, lingers
-from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
+from undersigned.cli.telling import event_json, event_line
+from undersigned.errors import (
+    CredentialError,
+    LocalProtocolError,
+    PolicyError,
+    RemoteProtocolError,
+    TransportError,
+    UndersignedError,
+)
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, Reviewed
 from undersigned.runtime.agent.hire import Begin
 from undersigned.runtime.engagement.turn import Hears
@@ -187,6 +195,31 @@ def test_who_was_not_reached_is_told_why(open_world: Open) -> None:
     with pytest.raises(TransportError, match=r"no TLS there; tried for 30 s") as caught:
         task.result()
     assert caught.value.code == "handshake_failed"
+
+
+def test_an_answer_that_is_no_message_is_why_it_is_given_up(open_world: Open) -> None:
+    """Not that nobody answered: whoever hires sees it when it comes, once for each code, and in the engagement that it
+    names.
+    """
+    world = open_world(held=True)
+    hire, task = hired(world)
+    world.settle()
+    heard = world.hirer.watchers.listen()
+    peer = world.provider.did
+    here, elsewhere = (f'{{"engagement":"{name}","type":"Profile"}}' for name in (hire.engagement, "urn:elsewhere"))
+    for raw in ("no JSON", elsewhere, here, here):
+        world.tell(raw.encode(), peer, world.hirer)
+    told = [heard.get_nowait() for _ in range(heard.qsize())]
+    assert [(one.engagement, one.kind, one.type, one.code) for one in told] == [
+        (hire.engagement, "unread", "message", "bad_json"),
+        (hire.engagement, "unread", "Profile", "proof_missing"),
+    ]
+    assert "CANNOT BE TAKEN: proof_missing at /proof: " in event_line(told[1])
+    assert event_json(told[1])["summary"].startswith("CANNOT BE TAKEN: proof_missing at /proof: ")
+    world.settle(31)
+    with pytest.raises(RemoteProtocolError, match=r"what the peer answers cannot be taken.*; tried for 30 s") as caught:
+        task.result()
+    assert caught.value.code == "proof_missing"
 
 
 async def fails(_: Job) -> None:

@@ -18,6 +18,7 @@ from undersigned.errors import (
     LocalProtocolError,
     LogProofError,
     PolicyError,
+    RemoteProtocolError,
     TransportError,
     UndersignedError,
 )
@@ -37,7 +38,7 @@ from .outcome import DIVERGED, HireResult, hire_result, unclosed_by
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Hire", "unresolved"]
+__all__ = ["Hire", "unread", "unresolved"]
 
 LAST_RECEIPT_SECONDS = 2.0
 """How long a hire that has ended waits for the receipt of its last word."""
@@ -54,6 +55,13 @@ def unresolved(event: Event) -> CredentialError | None:
     if event.kind == "problem" and isinstance(event.message, Problem) and event.message.code == code:
         return CredentialError(code, "the peer cannot check what was shown to it: an issuer did not resolve there")
     return None
+
+
+def unread(event: Event) -> RemoteProtocolError | None:
+    """What to say of the peer's answer if it was no message of the engagement; None of all else."""
+    if event.kind != "unread":
+        return None
+    return RemoteProtocolError(event.code, f"what the peer answers cannot be taken: {event.detail}")
 
 
 Begin: TypeAlias = Callable[[Order, Hears], Awaitable[Conversation]]
@@ -101,6 +109,8 @@ class Hire:
         """The last message of ours that the provider refused, as it said so."""
         self._stuck: CredentialError | None = None
         """What of a presentation cannot be checked, and keeps the provider's answer away."""
+        self._unread: UndersignedError | None = None
+        """What came in place of an answer."""
         self._in_vain: UndersignedError | None = None
         """Why it is given up."""
         self._unclosed: LogProofError | None = None
@@ -253,7 +263,7 @@ class Hire:
             self._ends = True
             self._ended.set()
         elif not self._ends:
-            if event.kind in ("refused", "problem"):
+            if event.kind in ("refused", "problem", "unread"):
                 self._hear_trouble(event)
             elif event.kind == "received" and event.message is not None and not event.message.notice:
                 self._stuck = None
@@ -268,6 +278,7 @@ class Hire:
                 self._set_timer(LAST_RECEIPT_SECONDS, self._ended.set)
 
     def _hear_trouble(self, event: Event) -> None:
+        self._unread = unread(event) or self._unread
         if event.kind == "problem" and isinstance(event.message, Problem):
             self._refused = event.message
         conversation = self._peer.conversations.get(event.engagement)
@@ -288,7 +299,7 @@ class Hire:
         if self._ended.is_set() or (conversation.engagement.got and self._stuck is None):
             return
         peer = conversation.engagement.peer
-        last = self._stuck or self._peer.links.last_error.get(peer)
+        last = self._stuck or self._unread or self._peer.links.last_error.get(peer)
         self._in_vain = last or TransportError("unreachable", f"{peer} did not answer")
         self._ended.set()
 

@@ -17,6 +17,7 @@ import structlog
 from undersigned.encoding import Did, EngagementId, canonicalize, decode_json, digest_bytes
 from undersigned.errors import CODES, FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.messages import (
+    MESSAGE_TYPES,
     Acceptance,
     Offer,
     Progress,
@@ -227,6 +228,7 @@ class Intake:
             self._doubted(peer, refusal)
         else:
             _log.warning("message refused", peer=peer, error=str(error))
+            self._unread(peer, raw, error)
         if error.detail.get("close") or _is_no_text(raw):
             raise error
         if not (error.code == "overloaded" and error.detail.get("proved")):  # to begin too much at once is no fault
@@ -244,22 +246,40 @@ class Intake:
 
     def _doubted(self, peer: Did, code: str) -> None:
         """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
-        whoever waits in vain sees why: each engagement with that peer says it once for each code.
+        whoever waits in vain sees why, in each engagement with that peer.
         """
         for conversation in self._agent.conversations.of(peer):
-            if code not in conversation.doubts:
-                conversation.doubts |= {code}
-                state = conversation.engagement.state
-                self._agent.watchers.tell(
-                    Event(
-                        engagement=conversation.id,
-                        kind="fault",
-                        type="Fault",
-                        at=self._agent.clock.now(),
-                        state=state,
-                        detail=code or "unknown",
-                    )
-                )
+            self._tell_once(conversation, "fault", "Fault", code, code or "unknown")
+
+    def _unread(self, peer: Did, raw: bytes, error: UndersignedError) -> None:
+        """The same of a message of `peer` that is none of its engagement, because of `error`; where it names one, in
+        that alone.
+        """
+        named, kind = _named(raw)
+        for conversation in self._agent.conversations.of(peer):
+            if named in (None, conversation.id):
+                self._tell_once(conversation, "unread", kind, error.code, str(error))
+
+    def _tell_once(self, conversation: Conversation, kind: str, type: str, code: str, detail: str) -> None:
+        """Tells whoever watches, once for each code: the peer may go on for ever."""
+        if (kind, code) not in conversation.doubts:
+            conversation.doubts |= {(kind, code)}
+            state, now = conversation.engagement.state, self._agent.clock.now()
+            self._agent.watchers.tell(
+                Event(engagement=conversation.id, kind=kind, type=type, at=now, state=state, detail=detail, code=code)
+            )
+
+
+def _named(raw: bytes) -> tuple[object, str]:
+    """The engagement that a message names, None if it is not read as far; and its type, for people."""
+    try:
+        value = decode_json(raw)
+    except FormatError:
+        return None, "message"
+    if not isinstance(value, dict):
+        return None, "message"
+    kind = value.get("type")
+    return value.get("engagement"), kind if isinstance(kind, str) and kind in MESSAGE_TYPES else "message"
 
 
 def _refusal(raw: bytes) -> str | None:

@@ -97,8 +97,10 @@ class Conversation(Receiver):
         super().__init__(shell, engagement)
         self._loop = asyncio.get_running_loop()
         self.inbox = Inbox()
-        self.doubts: frozenset[str] = NOTHING
-        """Codes of faults that came without a signature."""
+        self.doubts: frozenset[tuple[str, str]] = frozenset()
+        """Of faults that came without a signature (`fault`), and of messages that were none of this (`unread`): that,
+        and its code.
+        """
         self.over = False
         self.full = ""
         """Why there was no room, or no money, for what was decided last; empty if there was."""

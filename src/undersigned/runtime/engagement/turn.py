@@ -86,7 +86,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     engagement: EngagementId
     kind: str
-    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`, `transfer`, `fault`, `over`."""
+    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`, `transfer`, `fault`, `unread`, `over`."""
     type: str
     at: Instant
     state: str
