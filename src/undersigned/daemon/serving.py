@@ -28,6 +28,7 @@ from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Start
 from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Agent, Body, Conversation, Fields, Meter, Sent, bytes_limits
+from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.scope import Action, Scope
 from undersigned.transport import Budget, Identity
@@ -223,7 +224,9 @@ class ArtifactDoor:
             self._untold += 1
             return
         self._told.count("", at)
-        _log.warning("artifact refused", digest=asked.digest, error=str(error)[:MAX_TOLD], untold=self._untold, **more)
+        # What is gone or damaged here is nobody else's doing, and its owner hears no other reason for the work to fail.
+        tell = _log.error if of_store(error) else _log.warning
+        tell("artifact refused", digest=asked.digest, error=str(error)[:MAX_TOLD], untold=self._untold, **more)
         self._untold = 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from runtimes import REPORT, Node, World, summarise
+from runtimes import ask as runtimes_ask
 from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.gate_desk import Ask, GateDesk, Signed, Visit
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
@@ -79,6 +80,30 @@ def test_refusals_fill_no_log(open_world: Open) -> None:
         world.settle(61)
         ask(world, world.provider, headers)
     assert told[-1]["untold"] == 2 * TOLD
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "damaged"])
+def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, lost: bool) -> None:
+    """A hire shows no less: else whoever hires hears that the provider failed, and of its gate that it said no."""
+    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    owner, asks = world.hirer, world.provider
+    begun = world.begin()
+    world.until("working", begun.id, owner)
+    contract = owner.the(begun.id).engagement.contract
+    assert contract is not None
+    digest = digest_bytes(REPORT)
+    owner.artifacts._recent.clear()
+    file = owner.artifacts.folder / digest
+    if lost:
+        file.unlink()
+    else:
+        file.write_bytes(b"something else")
+    url = f"{owner.base_url}/artifacts/{digest}"
+    headers = world.run(signed_headers(asks.identity, "GET", url, contract.digest, world.clock.now()))
+    with capture_logs() as told:
+        answer = world.run(runtimes_ask(owner, url, headers))
+    assert (answer.status, answer.code) == ((404, "bad_path") if lost else (503, "digest_mismatch"))
+    assert [(one["event"], one["log_level"]) for one in told] == [("artifact refused", "error")]
 
 
 def test_what_is_kept_of_nonces_goes_with_its_contract(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
