@@ -179,7 +179,12 @@ def decide(supposed: Hypothetical, policy: Policy) -> Decision:
             _credential(supposed.peer, supposed.now, one, f"/credentials/{place}")
             for place, one in enumerate(supposed.credentials)
         )
-        edges = tuple(_edge(supposed, one, place) for place, one in enumerate(supposed.graph))
+        # HIRE-TRU-24: a link that could not be looked up entitles nobody, though other edges count until they are.
+        edges = tuple(
+            edge
+            for place, one in enumerate(supposed.graph)
+            if (edge := _edge(supposed, one, place)).kind != "authority" or one.status != "unknown"
+        )
         terms = None if supposed.terms is None else _terms(supposed.terms, supposed.now)
     except (FormatError, CredentialError) as exc:
         raise ConfigurationError("bad_configuration", f"{exc.path or '/'}: {exc.message}") from exc

@@ -200,6 +200,20 @@ def test_a_file_that_cannot_be_meant_is_refused(changes: dict[str, Any], said: s
     assert said in caught.value.message
 
 
+@pytest.mark.parametrize(("status", "outcome"), [("none", "allow"), ("clear", "allow"), ("unknown", "deny")])
+def test_a_link_that_could_not_be_looked_up_entitles_nobody(status: Any, outcome: str) -> None:
+    """HIRE-POL-08, HIRE-TRU-24: a case says of it what a peer would."""
+    root = Party("body").did
+    link = SupposedEdge(
+        type="AttestationAuthorityCredential",
+        issuer=root,
+        about=ORGANISATION,
+        claims={"mayAttest": MEMBERSHIP, "depth": 0},
+        status=status,
+    )
+    assert decide(supposed(MEMBER, anchors=(root,), graph=(link,)), Policy()).outcome == outcome
+
+
 def test_a_chain_in_the_supposed_graph_entitles_an_issuer() -> None:
     """HIRE-POL-08."""
     root, link = Party("root").did, {"type": "AttestationAuthorityCredential", "about": ORGANISATION}
