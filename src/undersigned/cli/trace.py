@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -46,6 +48,8 @@ __all__ = [
 
 MOST_LINES: Final = 24
 """Actions of one statement that are told one by one; --json has all of them."""
+MOST_STEPS: Final = 64
+"""Steps that are told unless somebody asks for more; a hire with its decisions has some twenty."""
 STYLES: Final[dict[State, str]] = {"verified": "green", "stated": "", "missing": "yellow", "failed": "bold red"}
 MAX_HASHED: Final = 1 << 36
 """Bytes of a file whose digest is asked for."""
@@ -120,6 +124,13 @@ def opened_home(out: Out, home: str | None, packs: tuple[Path, ...]) -> Home | N
 @click.argument("artifact", metavar="ARTIFACT|DIGEST", type=click.Path())
 @PACK_OPTION
 @DOCUMENTS_OPTION
+@click.option(
+    "--depth",
+    type=click.IntRange(min=1),
+    metavar="LEVELS",
+    help="How many levels of steps are told; by default all, or of many so many as are read at a time. What fails is "
+    "told at any depth.",
+)
 @click.option("--prov", is_flag=True, help="Write W3C PROV-O as JSON-LD to standard output, and nothing else.")
 @out_option("Write an SVG picture.", option="--picture", name="picture")
 @FORCE_OPTION
@@ -130,6 +141,7 @@ async def trace_(
     artifact: str,
     packs: tuple[Path, ...],
     documents: tuple[Path, ...],
+    depth: int | None,
     prov: bool,
     picture: Path | None,
     force: bool,
@@ -164,7 +176,7 @@ async def trace_(
         click.echo(json.dumps(prov_document([tree])))
     else:
         out.value({"trace": from_struct(tree), **({"picture": str(picture)} if picture is not None else {})})
-        tell_steps(out, tree)
+        tell_steps(out, tree, depth)
         if picture is not None:
             out.line(f"picture: {picture}")
     return CHECK_FAILED if any(step.state == "failed" for step in tree.every) else 0
@@ -209,23 +221,61 @@ def tell_verdict(out: Out, verdict: Verdict) -> None:
         out.line(plain(line, 2000))
 
 
-def tell_steps(out: Out, tree: Step) -> None:
-    """Tells a tree to people, a step on two lines: what it is; and what was checked of it, with its name."""
-    for branch, indent, step in _lines(tree, "", ""):
+def tell_steps(out: Out, tree: Step, depth: int | None = None) -> None:
+    """Tells a tree to people, a step on two lines: what it is; and what was checked of it, with its name. What follows
+    from a step below `depth` is counted.
+    """
+    levels = list(_levels(tree))
+    depth = depth or _fitting(levels)
+    for branch, indent, step, more in _lines(tree, "", "", depth):
         out.line(f"{branch}{step.kind:11} {plain(step.text, 300)}", style="bold" if step.kind == "artifact" else "")
         name = f"  {plain(step.name, 120)}" if step.name.startswith(("uEi", "did:")) else ""
         out.line(f"{indent}  {step.state}: {plain(step.why, 400)}{name}", style=STYLES[step.state] or "dim")
-    counts = {state: sum(step.state == state for step in tree.every) for state in STYLES}
-    out.line(", ".join(f"{number} {state}" for state, number in counts.items() if number))
+        if more:
+            under = [one.name for one in step.steps if one.kind == "contract"]
+            out.line(f"{indent}  ... {more}{''.join(f'; contract {plain(name, 120)}' for name in under)}", style="dim")
+    out.line(_counted(tree.every))
+    if depth < len(levels):
+        out.line(f"told to level {depth} of {len(levels)}: --depth {len(levels)} tells all, and --json", style="dim")
 
 
-def _lines(step: Step, branch: str, indent: str) -> Iterator[tuple[str, str, Step]]:
-    yield branch, indent + ("│ " if step.steps else "  "), step
+def _levels(tree: Step) -> Iterator[list[Step]]:
+    """The steps of a tree, level by level."""
+    level = [tree]
+    while level:
+        yield level
+        level = [below for one in level for below in _told(one)]
+
+
+def _fitting(levels: list[list[Step]]) -> int:
+    """How many levels have not too many steps together, the artifact and its deliveries at least."""
+    sums = accumulate(map(len, levels))
+    return max(2, sum(total <= MOST_STEPS for total in sums))
+
+
+def _counted(steps: Iterable[Step]) -> str:
+    counts = Counter(step.state for step in steps)
+    return ", ".join(f"{counts[state]} {state}" for state in STYLES if counts[state])
+
+
+def _lines(step: Step, branch: str, indent: str, depth: int) -> Iterator[tuple[str, str, Step, str]]:
+    """Each step that is told, what stands before its lines, and what follows from it and is not told."""
+    below = [one for steps in step.steps for one in steps.every]
+    if depth <= 1 and below and not any(one.state == "failed" for one in below):
+        yield branch, f"{indent}  ", step, f"{counted(len(below), 'step')} more: {_counted(below)}"
+        return
+    yield branch, indent + ("│ " if step.steps else "  "), step, ""
+    shown = _told(step)
+    for place, one in enumerate(shown, start=1):
+        last = place == len(shown)
+        yield from _lines(one, f"{indent}{'└ ' if last else '├ '}", f"{indent}{'  ' if last else '│ '}", depth - 1)
+
+
+def _told(step: Step) -> list[Step]:
+    """What follows from a step, and of many actions the first."""
     actions = [one for one in step.steps if one.kind == "action"][MOST_LINES:]
     shown = [one for one in step.steps if one not in actions]
     if actions:
         more = f"{counted(len(actions), 'more action')}: --json has them"
         shown.append(Step(kind="action", name="", text=more, state="stated", why="left out here"))
-    for place, one in enumerate(shown, start=1):
-        last = place == len(shown)
-        yield from _lines(one, f"{indent}{'└ ' if last else '├ '}", f"{indent}{'  ' if last else '│ '}")
+    return shown
