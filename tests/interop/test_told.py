@@ -11,9 +11,9 @@ from interop.worlds import QUICK, peer_home, subject_of
 from undersigned.daemon import Peer
 from undersigned.interop import Limits, Silent, Stage, Subject, chosen, play_all
 from undersigned.interop.failures import answered
-from undersigned.interop.scenario import Hear, Reach, Say
+from undersigned.interop.scenario import Hear, Raw, Reach, Refused, Say, Step
 from undersigned.interop.stage import Scene
-from undersigned.runtime import Answer
+from undersigned.runtime import Answer, Job
 from undersigned.testing import Actor
 from undersigned.transport import closed_by_peer
 
@@ -47,6 +47,50 @@ async def test_what_is_to_be_recorded_is_named_where_it_was_refused(tmp_path: Pa
     async with Peer.open(home), Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
         (result,) = await play_all(stage, (msgspec.structs.replace(whole, steps=steps),))
     assert result.detail == "step 3, hear: it refused our Review, which is to be recorded: schema_violation"
+
+
+@pytest.mark.parametrize(
+    ("steps", "detail"),
+    [
+        (
+            (Raw(begin="no JSON", repeat=".", times=193), Refused(codes=("too_large",))),
+            f"step 2, refused: expected too_large, came bad_json; sent before: no JSON{'.' * 193}",
+        ),
+        (
+            (Raw(begin="{}", frame="binary"), Refused(how=("Problem",), codes=("bad_request",))),
+            "step 2, refused: expected a Problem, came a close (bad_request); sent before: a binary frame",
+        ),
+        (
+            (Raw(begin="{}", frame="binary"), Hear(types=("Profile",))),
+            "step 2, hear: the connection ended (bad_request) where Profile was expected; sent before: a binary frame",
+        ),
+    ],
+    ids=["another code", "another way", "the end"],
+)
+async def test_what_was_sent_is_told_with_what_was_expected_and_what_came(
+    tmp_path: Path, steps: tuple[Step, ...], detail: str
+) -> None:
+    """A code alone says not what it is about."""
+    (scenario,) = chosen("provider", only=("text-not-json",))
+    home = await peer_home(tmp_path / "globex")
+    async with Peer.open(home), Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
+        (result,) = await play_all(stage, (msgspec.structs.replace(scenario, steps=steps),))
+    assert result.detail == detail
+
+
+async def fails(job: Job) -> None:
+    raise ValueError("no zip")
+
+
+async def test_of_work_that_fails_it_is_told_what_it_was_given(tmp_path: Path) -> None:
+    """Whose task needs something else is told that, and not that it breaks the protocol in seventy ways alone."""
+    home = await peer_home(tmp_path / "globex")
+    async with (
+        Peer.open(home, handlers={"summary": fails}),
+        Stage(subject_of(home), seed="a seed", limits=QUICK) as stage,
+    ):
+        (result,) = await play_all(stage, chosen("provider", only=("happy-whole-hire",)))
+    assert result.detail.endswith("its Delivery is failed; it was given 'report', which --input says")
 
 
 async def test_a_hirer_that_does_not_come_again_is_told_what_has_it_come() -> None:

@@ -413,6 +413,8 @@ def _tell(out: Out, result: Result) -> None:
         }
     )
     out.line(f"{result.outcome:14} {scenario.level:6} {scenario.id}", style=STYLES[result.outcome])
+    if result.outcome == "failed":
+        out.line(f"{'':21} {scenario.title}")
     if result.detail:
         out.line(f"{'':21} {plain(result.detail, 400)}")
     if result.outcome == "failed":

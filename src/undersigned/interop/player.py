@@ -468,7 +468,8 @@ class Player:
         Source: protocol-spec/08-attestation-and-evidence.md, sections 8.1 to 8.3, and 09-errors.md, section 9.4
         """
         if delivery.outcome != "complete":
-            raise Failure(f"it did not do what it was hired for: its Delivery is {delivery.outcome}")
+            given = f"it was given {self.scene.stage.subject.input!r}, which --input says"
+            raise Failure(f"it did not do what it was hired for: its Delivery is {delivery.outcome}; {given}")
         made = {one.name: one.digest for one in delivery.artifacts}
         if len(made) < len(delivery.artifacts):
             raise Failure("two artifacts of its Delivery have one name (page 08, section 8.3)")
