@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from integration.commands import Ended, undersigned
 from integration.hires import REPORT, two_homes
@@ -165,6 +165,26 @@ async def test_an_audit_reads_another_log_and_holds_it_against_what_it_signed(tm
     assert told["ok"] is False
     assert any("Closing" in defect for defect in told["defects"])
     assert any(str(kept) in defect for defect in told["defects"])
+
+
+async def test_an_audit_passes_over_what_others_wrote_below_a_checkpoint(tmp_path: Path) -> None:
+    """HIRE-LOG-08: who serves a log may add signatures of others to it, in whatever bytes."""
+    acme, globex, _ = await hired(tmp_path)
+    async with Peer.open(globex) as peer, ClientSession() as session:
+
+        async def answer(request: web.BaseRequest) -> web.Response:
+            async with session.get(f"{peer.base_url}{request.path}") as heard:
+                body = await heard.read()
+            if request.path.endswith("/checkpoint"):
+                body += "\u2014 somebody".encode() + b"\xff AAAAAAAA\n"
+            return web.Response(body=body)
+
+        server = web.Server(answer)
+        async with await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            told = await audit(acme, globex, "--at", f"http://localhost:{port}/ledger")
+            await server.shutdown(1)
+    assert told["ok"]
 
 
 async def audit(home: Home, other: Home, *options: object) -> dict[str, Any]:

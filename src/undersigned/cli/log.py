@@ -139,9 +139,12 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
         else:
             base = (at or log_url(document, local=opened.configuration.local)).rstrip("/")
             raw = await gatherer.fetch(f"{base}/checkpoint", max_bytes=MAX_NOTE_BYTES)
-            head = verified_note(raw.decode("utf-8", "replace"), document, now)
+            note = raw.decode(
+                "utf-8", "replace"
+            )  # what the owner signed is in it as it was; others write what they like
+            head = verified_note(note, document, now)
             leaves = fetched_leaves(gatherer, base, head.size)
-            came = Stated(log=did, size=head.size, root=head.root, at=None, note=raw.decode())
+            came = Stated(log=did, size=head.size, root=head.root, at=None, note=note)
         began = time.monotonic()
         report = await _shown(out, head, leaves, (*held, *kept), promised)
         seconds = max(time.monotonic() - began, 1e-6)
