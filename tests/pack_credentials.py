@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -151,6 +152,15 @@ def _with_comma(data: bytes) -> bytes:
 
 def _in_list(document: JsonObject, times: int = 1) -> JsonObject:
     return {**document, "proof": [document["proof"]] * times}
+
+
+def _without_context(hire: Hire) -> JsonObject:
+    """Its proof repeats no context; nor does what is signed."""
+    document: Any = credential(hire)
+    proof = document.pop("proof")
+    config = {name: value for name, value in proof.items() if name not in ("@context", "proofValue")}
+    signed = b"".join(sha256(canonicalize(part)).digest() for part in (config, document))
+    return {**document, "proof": config | {"proofValue": multibase_encode("z", ONE.signature(signed))}}
 
 
 def _presented(hire: Hire, *, by: Actor | None = None, **changes: Any) -> Say:
@@ -335,6 +345,7 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a suite of others": (lambda: packed(lambda hire: {**credential(hire), "proof": SUITE_OF_OTHERS}), ""),
     "a suite of others in a list": (lambda: packed(lambda hire: {**credential(hire), "proof": [SUITE_OF_OTHERS]}), ""),
     "a proof in a list": (lambda: packed(lambda hire: _in_list(credential(hire))), ""),
+    "a proof without context": (lambda: packed(_without_context), ""),
     "two proofs": (lambda: packed(lambda hire: _in_list(credential(hire), 2)), "proof_invalid"),
     "not valid any more, another signature": (
         lambda: packed(lambda hire: _flipped(credential(hire, validUntil=FROM))),

@@ -161,6 +161,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/proof-challenge",
         "messages/refused/proof-without-context",
         "presentations/proof-without-context",
+        "presentations/credential-without-context",
+        "presentations/credential-of-other-contexts",
         "presentations/rdfc-proof-with-context",
     ),
     "HIRE-LD-01": ("messages/eddsa-rdfc-2022/*", "contracts/rdfc-sealed"),

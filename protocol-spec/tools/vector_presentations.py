@@ -164,6 +164,11 @@ def _shown() -> Iterator[Vector]:
     yield _vector("unsigned", "nobody signed it", changed(answer(membership), proof=...), "proof_missing")
     bare = without_context(answer(membership), AGENT)
     yield _vector("proof-without-context", "a proof of a JCS suite without @context", bare, "proof_invalid")
+    lacks = without_context(membership, ISSUER)
+    yield _vector("credential-without-context", "a credential's proof of a JCS suite without @context", answer(lacks))
+    prefix = signed(unsigned("membership"))
+    prefix["proof"]["@context"] = prefix["@context"][:1]
+    yield _vector("credential-of-other-contexts", "one with the first context alone", answer(prefix), "proof_invalid")
     repeats = changed(rdfc, **{"proof__@context": rdfc["@context"]})
     yield _vector("rdfc-proof-with-context", "a proof of an RDF suite with @context", answer(repeats), "proof_invalid")
     listed = changed(membership, proof=[membership["proof"]])

@@ -54,9 +54,10 @@ async function rdfc(document) {
  */
 export async function steps(document, proof, algorithm) {
   const { proofValue, ...config } = proof;
-  const form = proof.cryptosuite.includes('-jcs-') ? async (/** @type {any} */ value) => jcs(value) : rdfc;
+  const jcsSuite = proof.cryptosuite.includes('-jcs-');
+  const form = jcsSuite ? async (/** @type {any} */ value) => jcs(value) : rdfc;
   const documentForm = await form(document);
-  const proofConfigForm = await form({ ...config, '@context': document['@context'] });
+  const proofConfigForm = await form(jcsSuite ? config : { ...config, '@context': document['@context'] });
   const documentHash = hash(documentForm, algorithm);
   const proofConfigHash = hash(proofConfigForm, algorithm);
   return { documentForm, proofConfigForm, documentHash, proofConfigHash, signed: Buffer.concat([proofConfigHash, documentHash]) };
@@ -97,7 +98,9 @@ export async function verifyProof(document, proof, { did, purpose, now, suites, 
   const key = keyFor(did, proof.verificationMethod, purpose, now);
   check(SUITES[proof.cryptosuite].includes(key.kind), 'suite_not_allowed', `${proof.cryptosuite} with ${key.kind}`);
   const jcsSuite = proof.cryptosuite.includes('-jcs-');
-  check(jcsSuite ? jcs(proof['@context'] ?? null) === jcs(document['@context']) : proof['@context'] === undefined, 'proof_invalid', 'context of the proof');
+  // others may leave it out, as they may write either value of s (HIRE-PRF-08)
+  const repeated = jcsSuite ? jcs(proof['@context'] ?? null) === jcs(document['@context']) : !('@context' in proof);
+  check(repeated || (jcsSuite && !lowS && !('@context' in proof)), 'proof_invalid', 'context of the proof');
   const { signed } = await steps(document, proof, algorithmOf(key.kind));
   let signature;
   try { signature = fromBase58(proof.proofValue); } catch { throw new HireError('proof_invalid', 'proofValue'); }

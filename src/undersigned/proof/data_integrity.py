@@ -126,11 +126,12 @@ def verify_proof(
 ) -> JsonObject:
     """The document as given, once its one proof is known to hold.
 
-    `suites` are those allowed here (all of `registry` if None). `challenge` and `domain` must be the proof's exactly,
-    and a proof that has one where none is expected is refused: it answers somebody else. `jcs` is the canonical JSON
-    of the document without its proof, if the caller has it. `low_s` may be turned off for documents of others, whose
-    standard allows both values of an ECDSA signature. `remember` is for a document that is shown again and again: its
-    signature is verified once, all else each time.
+    `suites` are those allowed here (all of `registry` if None). `challenge` and `domain` must be the proof's
+    exactly, and a proof that has one where none is expected is refused: it answers somebody else. `jcs` is the
+    canonical JSON of the document without its proof, if the caller has it. `low_s` may be turned off for documents
+    of others, whose standards allow both values of an ECDSA signature, and a proof of a JCS suite that does not
+    repeat the context. `remember` is for a document that is shown again and again: its signature is verified once,
+    all else each time.
 
     Raises:
         ProofError: `proof_missing`, `suite_not_allowed`, `proof_purpose_mismatch`, `challenge_mismatch`,
@@ -292,7 +293,12 @@ def verify_signature(
     # The JCS suites repeat the document's own context, and no other suite does: another would be read differently.
     # A null is not none: it would be outside the signature of a suite that has its contexts from the document.
     repeated = context if suite.carries_context else None
-    if proof.get("@context") != repeated or ("@context" in proof) != (repeated is not None):
+    if "@context" in proof:
+        fits = repeated is not None and proof["@context"] == repeated
+    else:
+        # Others may leave it out, as the suites' own algorithm has it: the document has it, and all of that is signed.
+        fits = repeated is None or not low_s
+    if not fits:
         text = "expected the document's @context in a proof of a jcs suite, and none in another"
         raise ProofError("proof_invalid", text, path=f"{path}/@context")
     # Step 7: one spelling of one signature: base58btc, and of full length.

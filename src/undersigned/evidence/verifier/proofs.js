@@ -71,7 +71,8 @@ async function verifySignature(content, proof, suite, keyFor, purpose, lowS = tr
   if (!suite.kinds.includes(key.kind)) {
     throw new Refused("suite_not_allowed", `expected a key for ${proof.cryptosuite}; came ${key.kind}`, "/proof/verificationMethod");
   }
-  const repeated = suite.jcs ? has(proof, "@context") && equal(proof["@context"], content["@context"]) : !has(proof, "@context");
+  // Others may leave it out, as they may write either value of s.
+  const repeated = suite.jcs && (lowS || has(proof, "@context")) ? has(proof, "@context") && equal(proof["@context"], content["@context"]) : !has(proof, "@context");
   if (!repeated) throw new Refused("proof_invalid", "expected the document's @context in a proof of a jcs suite, and none in another", "/proof/@context");
   let signature;
   try {
