@@ -97,6 +97,7 @@ async def test_a_transcript_is_judged_without_the_implementation(tmp_path: Path)
     assert replay == 5
     assert "does not conform" in again
     assert f"{' ' * 22}From inquiry to closed books: the asked price, one delivery, accepted\n" in again
+    assert "; sent before: Offer\n" in again
     assert "held against HIRE-CLS-01, HIRE-NEG-01" in again, (
         "whoever reads why it failed is told which requirement it was"
     )
