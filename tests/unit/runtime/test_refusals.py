@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from issuing import issued
 from runtimes import KeptLedger, Node, World, facts, folded, last, lingers, messages
@@ -26,7 +27,7 @@ from undersigned.encoding import (
 from undersigned.errors import UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.ledger import Commit, Committed
-from undersigned.messages import Inclusion, Inquiry, Offer, Withdraw, draft, recorded_message
+from undersigned.messages import Inclusion, Inquiry, Offer, Seal, Withdraw, draft, recorded_message
 from undersigned.runtime import Conversation, Say, equivocation_proof, export_pack, proved
 from undersigned.testing import Actor, acceptance, inquiry, offer, problem, receipt, start, sync, withdraw
 from undersigned.testing import Say as Move
@@ -329,6 +330,26 @@ def test_what_followed_a_move_that_was_refused_for_good_is_taken_back_with_it(op
     world.restart(world.hirer)
     assert folded(world.hirer, name).sent == held.sent
     world.until("withdrawn", name)
+
+
+@pytest.mark.usefixtures("logs_as_they_come")
+def test_a_start_that_was_refused_is_not_tried_after_its_time(open_world: Open) -> None:
+    """HIRE-LIF-04, HIRE-NEG-19: its place is free, and nothing takes it; the contract ends by the provider's deadline,
+    or by its own. Nor is it after a restart, where it had not been said in time.
+    """
+    world = open_world(held=True)
+    name = world.begun("working", world.hirer)
+    refused = folded(world.hirer, name).sent[-1]
+    world.cut = True  # so that the provider does not end it
+    world.tell(forge(world, world.hirer, name, problem(refused)), world.provider.did, world.hirer)
+    assert folded(world.hirer, name).state == "sealed"
+    with capture_logs() as told:
+        world.settle(700)
+        world.restart(world.hirer)
+        world.settle(60)
+    assert [one for one in told if one["log_level"] == "error"] == []
+    assert folded(world.hirer, name).state == "sealed"
+    assert last(world.hirer, name, Seal).sequence == len(folded(world.hirer, name).sent)
 
 
 @pytest.mark.parametrize("state", ["accepted-by-hirer", "sealed"])

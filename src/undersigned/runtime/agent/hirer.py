@@ -133,6 +133,8 @@ class HirerSide:
                 contract = engagement.contract
                 if not agent.subcontracts.working(conversation):
                     return None  # until the contract above goes on, or ends
+                if "Start" not in owed.moves:
+                    return None  # too early, or so late that the provider ends it
                 return Say(
                     "Start",
                     {
