@@ -72,6 +72,20 @@ def verdict_vectors() -> Iterator[Vector]:
     yield vector(
         "not-entitled", "nobody that is believed vouches for it", "deny", "signer attester_not_trusted", anchors=[]
     )
+    between = "did:example:between"
+    through = [
+        {"capability": "sbom", "depth": 1, "digest": digest_bytes(b"first"), "source": ROOT.did, "target": between},
+        {"capability": "sbom", "digest": digest_bytes(b"second"), "source": between, "target": PROVIDER.did},
+    ]
+    yield vector(
+        "refused-between",
+        "the chain leads through somebody who is refused",
+        "deny",
+        "signer attester_not_trusted",
+        edges=[{**one, "kind": "authority"} for one in through],
+        anchors=[{"issuer": ROOT.did}],
+        refuse=[between],
+    )
     yield vector(
         "another-purpose",
         "believed for anything, and hired for something else",

@@ -13,11 +13,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from issuing import issued
 from security.wire_world import World
 from status_host import PLACE, StatusHost, status_host
+from undersigned.credentials import Authority
 from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.evidence import read_archive, tamper
 from undersigned.runtime import Home, SystemClock, create_home, recorded_decisions, replay_decision
+from undersigned.testing import Actor
 from unit.cli.running import Ran, run
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
@@ -139,6 +142,32 @@ async def test_a_pack_of_others_is_known_since_its_issuer_made_the_list(tmp_path
         # Whoever asks can be shown the newest list by anybody: the hirer's ledger has none but this.
         code, reason, _ = await made.by_acme("--offline")
         assert (code, reason["code"]) == (7, "status_last_known")
+
+
+async def test_a_chain_through_somebody_who_is_refused_entitles_no_signer(tmp_path: Path) -> None:
+    """HIRE-TRU-23, HIRE-TRC-05: the graph of whoever asks leads to the provider's organisation through another one."""
+    root, between = Actor("root"), Actor("between")
+    async with hired(tmp_path, listed=False) as made:
+        reader = create_home(tmp_path / "reader", name="Reader", local=True, port=9, anchors=(root.did,))
+        since = shift(SystemClock().now(), -3600)
+        for by, about, depth in ((root, between.did, 1), (between, made.host.issuer, 0)):
+            file = tmp_path / f"link {depth}.json"
+            file.write_bytes(canonicalize(issued(by, Authority(id=about, may_attest="summary", depth=depth), since)))
+            imported = await made.run("trust", "import", file, "--home", reader.path)
+            assert imported.code == 0, imported
+
+        async def outcome() -> tuple[int, set[str]]:
+            asked = ("check", made.artifact, "--for", "summary", "--home", reader.path, "--pack", made.pack)
+            ran = await made.run(*asked, *made.documents)
+            (one,) = ran.values[0]["verdict"]["judged"]
+            return ran.code, {reason["clause"] for reason in one["reasons"] if reason["code"] != "met"}
+
+        assert await outcome() == (0, set())
+        settings = reader.path / "undersigned.toml"
+        text = settings.read_text()
+        settings.write_text(text.replace("[policy]", f'[policy]\nrefuse = ["{between.did}"]'))
+        assert settings.read_text() != text
+        assert await outcome() == (3, {"signer"})
 
 
 async def test_a_list_that_is_a_jwt_is_kept_as_it_was_served(tmp_path: Path) -> None:

@@ -615,9 +615,13 @@ def test_an_artifact_is_trusted_denied_or_asked_about(folder: Path) -> None:
     evidence = Evidence.of(held)
     graph = Graph([to_struct({**one, "weight": units_of(one.get("weight", "0"))}, Edge) for one in given["edges"]])
     asked = asked_about(case["artifact"], evidence)
+    refused = frozenset(case["refuse"])
     heard = Heard(
         tuple(
-            answer(authority(issuer, type, case["purpose"], Viewpoint(anchors=anchors, now=at)), graph.read)
+            answer(
+                authority(issuer, type, case["purpose"], Viewpoint(anchors=anchors, now=at, refused=refused)),
+                graph.read,
+            )
             for issuer, type, at in asked.authority
         ),
         tuple(answer(accused(did, Viewpoint(anchors=anchors, now=now)), graph.read) for did in asked.accused),

@@ -38,8 +38,9 @@ CLAUSES: Final[dict[str, tuple[str, str]]] = {
     ),
     "signer": (
         "`attester_not_trusted`, `did_unresolvable`",
-        "the signer, or an organisation of which it showed to be a member, was entitled by the trust graph to attest "
-        "one of the predicates for the purpose when the delivery was recorded",
+        "the signer, or an organisation of which it showed to be a member, was entitled by the trust graph, through "
+        "nobody whom the policy refuses, to attest one of the predicates for the purpose when the delivery was "
+        "recorded",
     ),
     "purpose": (
         "asks: `approval_required`",

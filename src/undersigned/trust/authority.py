@@ -176,8 +176,8 @@ def entitled(
 def _granted(
     about: str, roots: dict[Did, int], view: Viewpoint, meter: Meter, read: dict[Digest, Edge]
 ) -> Generator[Wanted, Read, tuple[list[Edge], set[Did]]]:
-    """The authority for `about` that hangs below the roots and counts now, and whoever it reaches; all that was read
-    goes into `read`.
+    """The authority for `about` that hangs below the roots, counts now and leads through nobody who is refused, and
+    whoever it reaches; all that was read goes into `read`.
 
     Raises:
         TooMuchWork: There is more than the meter has left.
@@ -189,7 +189,8 @@ def _granted(
         edges = yield from read_edges(Wanted("source", fresh, ("authority",), about), meter)
         asked.update(fresh)
         read.update({edge.digest: edge for edge in edges})
-        usable += [edge for edge in edges if edge.counts(view.now) and edge.capability == about]
+        let_in = [edge for edge in edges if not {edge.source, edge.target} & view.refused]
+        usable += [edge for edge in let_in if edge.counts(view.now) and edge.capability == about]
         best = _reach(roots, usable)
     return usable, set(best)
 

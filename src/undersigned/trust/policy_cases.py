@@ -193,7 +193,7 @@ def decide(supposed: Hypothetical, policy: Policy) -> Decision:
         holder=supposed.peer, engagement=_ENGAGEMENT, credentials=credentials, digest=digest
     )
     anchors = Anchors().with_anchors(Anchor(issuer=one) if isinstance(one, str) else one for one in supposed.anchors)
-    view = Viewpoint(anchors=anchors, now=supposed.now)
+    view = Viewpoint(anchors=anchors, now=supposed.now, refused=frozenset(policy.refuse))
     stake = supposed.stake if terms is None else Stake.of(terms)
     return evaluate(
         presented,

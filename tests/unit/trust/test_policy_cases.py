@@ -229,6 +229,22 @@ def test_a_chain_in_the_supposed_graph_entitles_an_issuer() -> None:
     assert outcome(claims=claims | {"mayAttest": "sbom"}) == "deny"
 
 
+def test_a_chain_counts_beside_any_number_through_those_who_are_refused() -> None:
+    """HIRE-TRU-23: an answer tells three chains, the shortest; the one that counts may be none of them."""
+    root, *others = (Party(name).did for name in ("root", "first", "second", "third", "good", "better"))
+
+    def link(issuer: str, about: str) -> SupposedEdge:
+        claims = {"mayAttest": MEMBERSHIP, "depth": 4}
+        return SupposedEdge(type="AttestationAuthorityCredential", issuer=issuer, about=about, claims=claims)
+
+    *refused, good, better = others
+    through = [one for other in refused for one in (link(root, other), link(other, ORGANISATION))]
+    longer = (link(root, good), link(good, better), link(better, ORGANISATION))
+    policy = Policy(refuse=tuple(refused))
+    for graph, outcome in (((*through, *longer), "allow"), (tuple(through), "deny")):
+        assert decide(supposed(MEMBER, anchors=(root,), graph=graph), policy).outcome == outcome
+
+
 def test_what_is_supposed_of_work_and_accusations_has_its_contract_and_its_evidence() -> None:
     """HIRE-POL-08."""
     rule = Rule(name="all", min_reputation="0.5")

@@ -214,7 +214,8 @@ def _heard(
 
         entitled: list[Authority] = []
         for issuer, predicate, at in asked.authority:
-            view = Viewpoint(anchors=anchors, own=own, now=at)
+            refused = frozenset(home.configuration.policy.refuse)
+            view = Viewpoint(anchors=anchors, own=own, now=at, refused=refused)
             entitled.append(ask(authority(issuer, predicate, purpose, view)))
         suspected: list[Accused] = [
             ask(accused(did, Viewpoint(anchors=anchors, own=own, now=now))) for did in asked.accused

@@ -65,7 +65,8 @@ POSITIVE_TYPES: Final = frozenset(of.claim.type for of in KINDS.values() if of.w
 
 def viewpoint(home: Home, now: Instant, **more: Any) -> Viewpoint:
     """Whose questions a state folder asks: its agent's and its organisation's, by its anchors."""
-    return Viewpoint(anchors=load_anchors(home, now), own=own_names(home), now=now, **more)
+    refused = frozenset(home.configuration.policy.refuse)
+    return Viewpoint(anchors=load_anchors(home, now), own=own_names(home), now=now, refused=refused, **more)
 
 
 def own_names(home: Home) -> tuple[Did, ...]:
@@ -109,6 +110,7 @@ class Beliefs:
         """When the anchors and the graph were looked at last."""
         self._followed = FollowedAnchors(agent.home, self._at)
         self._own = own_names(agent.home)
+        self._refused = frozenset(agent.home.configuration.policy.refuse)
         self._store: TrustStore | None = None
         self._state = 0
         """The state of the graph that the kept answers are of."""
@@ -379,7 +381,8 @@ class Beliefs:
         return kept
 
     def _question(self, about: Subject) -> Question[Answer]:
-        return question_of(about, Viewpoint(anchors=self.anchors, own=self._own, now=self._at))
+        view = Viewpoint(anchors=self.anchors, own=self._own, now=self._at, refused=self._refused)
+        return question_of(about, view)
 
     def _more(self, about: Subject) -> tuple[Edge, ...]:
         """What registries said of it."""
