@@ -289,15 +289,18 @@ def test_a_part_of_an_id_names_an_engagement(companies: Companies, tmp_path: Pat
     Every part stands after `--`: a digest may have `-` at any place, and a part of it then looks like an option.
     """
     engagement = engagement_of(companies)
-    for part in (engagement.rpartition(":")[2][4:12], engagement[-10:], companies.hired.result()["contract"]):
+    contract = companies.hired.result()["contract"]
+    for part in (engagement.rpartition(":")[2][4:12], engagement[-10:], contract, f"{contract[4:12]}…"):
         rows = run("ledger", "show", "--home", companies.globex, "--json", "--", part)
         assert rows.code == 0
         assert [row["type"] for row in rows.values if row["type"] in MOVES] == MOVES
         watched = run("watch", "--no-follow", "--home", companies.globex, "--json", "--", part).values
         assert watched[-1]["engagement"] == engagement
         assert run("export", "--home", companies.globex, "--out", tmp_path / "pack.zip", "--", part).code == 0
+        shown = run("contract", "show", "--home", companies.globex, "--json", "--", part)
+        assert (shown.code, shown.values[0]["contract"]) == (0, contract)
     for part in (engagement[-5:], "urn:hire:engagement:", "uEi"):
-        for command in (("ledger", "show"), ("watch",), ("export",)):
+        for command in (("ledger", "show"), ("watch",), ("export",), ("contract", "show")):
             ran = run(*command, "--home", companies.globex, "--json", "--", part)
             assert (ran.code, ran.error["code"]) == (2, "not_found")
 

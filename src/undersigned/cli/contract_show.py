@@ -47,7 +47,7 @@ from undersigned.runtime import (
 from undersigned.scope import amount_in_words, read_scope
 from undersigned.trust import Difference, differences
 
-from .output import Out, counted, plain, reading, typed
+from .output import Out, counted, engagement_named, plain, reading, typed
 
 __all__ = ["became", "load_contract", "show", "table_answer"]
 
@@ -78,15 +78,16 @@ class _Found(NamedTuple):
 
 
 async def load_contract(home: Home, contract: Digest) -> _Found:
-    """The contract of this digest in the ledger, or of the engagement with this id.
+    """The contract of this digest in the ledger, or of the engagement with this id; a part of either is enough.
 
     Raises:
         ConfigurationError: `not_found`.
     """
     ledger = await reading(home)
     try:
+        named = await engagement_named(ledger, contract)
         for summary in await ledger.summaries():
-            if contract not in (summary.contract, summary.engagement):
+            if summary.engagement != named:
                 continue
             loaded = await load_engagement(ledger, summary, home.configuration.did)
             engagement = loaded.engagement

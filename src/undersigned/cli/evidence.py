@@ -168,8 +168,8 @@ async def export(
 ) -> None:
     """Write the evidence pack of an engagement: one file that anybody can check.
 
-    ENGAGEMENT is its id, a part of that, or its contract's digest; by default it is the newest with a contract. Nothing
-    is written that would not hold. An artifact that cannot be read here, or is too large, is not in it, and is named.
+    ENGAGEMENT is its id, its contract's digest, or a part of either; by default the newest with a contract. Nothing is
+    written that would not hold. An artifact that cannot be read here, or is too large, is not in it, and is named.
     """
     if equivocation:
         await _export_equivocation(out, out.home(home), engagement, file, force=force)

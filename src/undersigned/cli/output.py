@@ -67,7 +67,7 @@ PEER_BROKE: Final = 5
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """What a byte of the command line becomes that is no UTF-8."""
 SHORTEST_PART: Final = 6
-"""Characters of an engagement's id that are enough to name it, if they are in no other."""
+"""Characters of an engagement's id, or of its contract's digest, that name it if they are in no other."""
 LOCAL: Final = "local | "
 """Begins each line that is about a local state folder."""
 
@@ -239,8 +239,8 @@ async def reading(home: Home) -> Ledger:
 
 
 async def engagement_named(store: Ledger, text: str) -> EngagementId:
-    """The engagement that `text` names: its whole id, or a part of it that no other id has, as `serve` shows one; or
-    its contract's digest.
+    """The engagement that `text` names: its whole id, its contract's digest, or a part of either that no other has, as
+    what is told of an engagement shows them.
 
     Raises:
         ConfigurationError: `not_found`, none is named, or more than one.
@@ -249,12 +249,17 @@ async def engagement_named(store: Ledger, text: str) -> EngagementId:
     names = [summary.engagement for summary in summaries]
     if text in names:
         return text
-    found = [summary.engagement for summary in summaries if summary.contract == text]
-    found += [name for name in names if len(text) >= SHORTEST_PART and text in name.rpartition(":")[2]]
+    part = text.removesuffix("…")
+    if len(part) < SHORTEST_PART:
+        told = f"{plain(text, 60)} is too short for a name: write {SHORTEST_PART} characters of one, see 'ledger list'"
+        raise ConfigurationError("not_found", told)
+    found = [
+        one.engagement for one in summaries if part in one.engagement.rpartition(":")[2] or part in (one.contract or "")
+    ]
     if len(found) > 1:
         raise ConfigurationError("not_found", f"{plain(text, 60)} names {len(found)} engagements: write more of the id")
     if not found:
-        raise ConfigurationError("not_found", f"no engagement {plain(text, 100)} in this ledger")
+        raise ConfigurationError("not_found", f"no engagement and no contract {plain(text, 100)}: see 'ledger list'")
     return found[0]
 
 
