@@ -261,4 +261,6 @@ async def test_one_that_proves_itself_and_says_nothing() -> None:
     finally:
         await listener.stop()
     assert len(met) == 1
-    assert {one.detail for one in results} == {"nothing came within 0.5 s; expected an answer to an Inquiry"}
+    assert {one.detail for one in results} == {
+        "nothing came within 0.5 s; expected an answer to an Inquiry; sent before: Inquiry"
+    }
