@@ -27,7 +27,7 @@ from undersigned.encoding import (
 from undersigned.errors import UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.ledger import Commit, Committed
-from undersigned.messages import Inclusion, Inquiry, Offer, Seal, Withdraw, draft, recorded_message
+from undersigned.messages import Inclusion, Inquiry, Offer, Seal, Terminate, Withdraw, draft, recorded_message
 from undersigned.runtime import Conversation, Say, equivocation_proof, export_pack, proved
 from undersigned.testing import Actor, acceptance, inquiry, offer, problem, receipt, start, sync, withdraw
 from undersigned.testing import Say as Move
@@ -347,6 +347,22 @@ def test_a_start_that_was_refused_is_not_tried_after_its_time(open_world: Open) 
         world.settle(700)
         world.restart(world.hirer)
         world.settle(60)
+    assert [one for one in told if one["log_level"] == "error"] == []
+    assert folded(world.hirer, name).state == "sealed"
+    assert last(world.hirer, name, Seal).sequence == len(folded(world.hirer, name).sent)
+
+
+@pytest.mark.usefixtures("logs_as_they_come")
+def test_what_stands_and_rests_on_what_was_refused_is_not_said_again(open_world: Open) -> None:
+    """HIRE-NEG-19: the work was late, and now it was never begun. There is no deadline of it that could have passed."""
+    world = open_world(held=True)
+    name = world.begun("working", world.hirer)
+    refused = folded(world.hirer, name).sent[-1]
+    world.cut = True
+    world.settle(1200)
+    assert last(world.hirer, name, Terminate).cause == "deadline"
+    with capture_logs() as told:
+        world.tell(forge(world, world.hirer, name, problem(refused)), world.provider.did, world.hirer)
     assert [one for one in told if one["log_level"] == "error"] == []
     assert folded(world.hirer, name).state == "sealed"
     assert last(world.hirer, name, Seal).sequence == len(folded(world.hirer, name).sent)

@@ -7,11 +7,13 @@ Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing an
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from undersigned.encoding import Digest, EngagementId
+from undersigned.errors import LocalProtocolError
 from undersigned.ledger import Row
 from undersigned.messages import MESSAGE_TYPES, Acceptance, Message, Offer, Progress, VerifiedMessage, recorded_message
 from undersigned.protocol import STANDING, START, Engagement, Noted, Sent, apply, judge, legal
@@ -119,7 +121,8 @@ class Speaker(Remembered):
                 said = recorded_message(row.raw).message
                 if said.type in legal(turn.engagement, said.role) and said.type != "Withdraw":
                     own = {name: getattr(said, name) for name in said.__struct_fields__ if name not in ENVELOPE}
-                    await self._say(turn, Say(said.type, own))
+                    with suppress(LocalProtocolError):  # such as for a deadline that is none without what was refused
+                        await self._say(turn, Say(said.type, own))
         engagement = turn.engagement
         if "Withdraw" in legal(engagement, engagement.role):
             live = engagement.offer
