@@ -208,7 +208,7 @@ def need_of(demand: Demand, answers: Answers, refused: Collection[Did]) -> Neede
         issuers = tuple(did for did in issuers if did not in refused)
     if demand.issuers:
         issuers = tuple(sorted(set(demand.issuers) & set(issuers))) if issuers else ()
-        issuers = issuers or tuple(sorted(demand.issuers))
+        issuers = issuers or tuple(sorted(set(demand.issuers).difference(refused)))
     return Needed(
         code="credential",
         credential=demand.type,
@@ -221,7 +221,8 @@ def need_of(demand: Demand, answers: Answers, refused: Collection[Did]) -> Neede
 def _wanted(demand: Demand, need: Needed, answers: Answers) -> str:
     """A need in words."""
     who = answers.who(Claimed(demand.type, demand.capability, demand.max_links))
-    by = "nobody" if who is not None and who.issuers == () else "an issuer that our anchors entitle"
+    listed = bool(demand.issuers) or (who is not None and who.issuers is not None)
+    by = "nobody" if listed else "an issuer that our anchors entitle"
     text = f"one by {' or '.join(need.issuers) if need.issuers else by}"
     if demand.capability is not None:
         text += f", about {demand.capability}"
