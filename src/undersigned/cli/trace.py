@@ -272,8 +272,9 @@ def _lines(step: Step, branch: str, indent: str, depth: int) -> Iterator[tuple[s
 
 
 def _told(step: Step) -> list[Step]:
-    """What follows from a step, and of many actions the first."""
+    """What follows from a step, and of many actions the first and those that failed."""
     actions = [one for one in step.steps if one.kind == "action"][MOST_LINES:]
+    actions = [one for one in actions if one.state != "failed"]
     shown = [one for one in step.steps if one not in actions]
     if actions:
         more = f"{counted(len(actions), 'more action')}: --json has them"

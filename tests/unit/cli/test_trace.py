@@ -42,6 +42,15 @@ def test_of_many_actions_the_first_are_told(capsys: pytest.CaptureFixture[str]) 
     assert [line for line in lines if "anchor" in line]
 
 
+def test_of_many_actions_those_that_failed_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """That one was outside the scope of its contract stood in a count alone."""
+    actions = [step("action", name=str(number), state="stated") for number in range(1000)]
+    actions[900] = step("action", name="900", state="failed")
+    lines = told(capsys, step("artifact", step("delivery", step("statement", *actions))))
+    assert [line for line in lines if "failed: so" in line]
+    assert [line for line in lines if "975 more actions" in line]
+
+
 def test_of_twenty_hires_each_delivery_is_told_and_what_follows_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Five hundred lines said what nobody read."""
     tree = step("artifact", *[delivery() for _ in range(20)])
