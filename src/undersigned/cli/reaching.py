@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
 
 from undersigned.daemon import Hire, Peer
 from undersigned.did import is_derived
@@ -56,18 +55,21 @@ async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event
     """Whenever nothing was `heard` of a hire for a while, and the provider had answered before: who owes what by when,
     once for each move that is owed. The other side may leave it at that, and the terms give it hours.
     """
-    told: dict[str, Any] = {}
+    told = ""
     while True:
         heard.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(QUIET_SECONDS):
                 await heard.wait()
             continue
-        due = next((one for one in peer.status() if one["engagement"] == hire.engagement), told)
-        if due != told and due["owes"] and due["state"] not in ("-", "inquired"):
-            told = due
+        due = next((one for one in peer.status() if one["engagement"] == hire.engagement), None)
+        if not due or not due["owes"] or due["state"] in ("-", "inquired"):
+            continue
+        text = turn(due["moves"], due["owes"], due["by"], due["why"])
+        if text != told:  # the connection may come and go meanwhile
+            told = text
             out.value({"kind": "waits", **due})
-            out.line(f"still waiting; {turn(due['moves'], due['owes'], due['by'], due['why'])}", style="yellow")
+            out.line(f"still waiting; {text}", style="yellow")
 
 
 def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:

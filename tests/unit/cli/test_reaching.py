@@ -43,7 +43,8 @@ def test_who_is_waited_for_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys:
     asked = {**DUE, "state": "inquired", "moves": ["Profile"]}
     over = {**DUE, "state": "closed", "owes": []}
     work = {**DUE, "state": "working", "moves": ["Delivery"], "by": None, "why": "the work"}
-    asyncio.run(told_after([], [other], [asked], [other, work], [DUE], [over], as_json=False))
+    gone = {**DUE, "connected": False}
+    asyncio.run(told_after([], [other], [asked], [other, work], [DUE], [gone], [DUE], [over], as_json=False))
     assert capsys.readouterr().out.splitlines() == [
         "still waiting; owed: Delivery, by the provider (the work)",
         "still waiting; owed: Closing, by the provider by 2026-11-24T10:30:00Z (the closing of the books)",
