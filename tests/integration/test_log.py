@@ -152,7 +152,8 @@ async def test_an_audit_reads_another_log_and_holds_it_against_what_it_signed(tm
     """HIRE-LOG-05, HIRE-LOG-08: a log that was rewritten, and one that went back, are found by who met it before."""
     acme, globex, _ = await hired(tmp_path)
     kept = tmp_path / "kept.txt"
-    kept.write_text(undersigned("ledger", "checkpoint", "--home", globex.path, folder=tmp_path).out)
+    signed = undersigned("ledger", "checkpoint", "--home", globex.path, folder=tmp_path).out
+    kept.write_bytes(signed.encode() + "\u2014 somebody".encode() + b"\xff AAAAAAAA\n")
     (own,) = undersigned("ledger", "audit", "--home", globex.path, "--since", kept, "--json", folder=tmp_path).values
     assert (own["ok"], own["compared"] >= 2) == (True, True)
     async with Peer.open(globex):

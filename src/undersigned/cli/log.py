@@ -139,9 +139,7 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
         else:
             base = (at or log_url(document, local=opened.configuration.local)).rstrip("/")
             raw = await gatherer.fetch(f"{base}/checkpoint", max_bytes=MAX_NOTE_BYTES)
-            note = raw.decode(
-                "utf-8", "replace"
-            )  # what the owner signed is in it as it was; others write what they like
+            note = _note(raw)
             head = verified_note(note, document, now)
             leaves = fetched_leaves(gatherer, base, head.size)
             came = Stated(log=did, size=head.size, root=head.root, at=None, note=note)
@@ -211,9 +209,14 @@ async def _shown(
 
 def _read(path: Path) -> str:
     try:
-        return read_file(path, MAX_NOTE_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as exc:
+        return _note(read_file(path, MAX_NOTE_BYTES))
+    except OSError as exc:
         raise ConfigurationError("bad_configuration", f"--since {path}: {why(exc)}") from exc
+
+
+def _note(raw: bytes) -> str:
+    """A checkpoint as text. What its owner signed is in it as it was; below, others write what they like."""
+    return raw.decode("utf-8", "replace")
 
 
 @ledger.command("upgrade")
