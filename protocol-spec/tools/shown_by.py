@@ -429,6 +429,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/credential-*",
         "presentations/signed-by-*",
         "presentations/proof-in-a-list",
+        "presentations/proof-on-no-other",
     ),
     "HIRE-CRD-10": ("presentations/context",),
     "HIRE-CRD-02": ("presentations/status-*",),
@@ -449,6 +450,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/without-an-*",
         "presentations/with-a-name",
         "presentations/with-an-id-of-a-number",
+        "presentations/with-null-for-*",
     ),
     "HIRE-CRD-06": (
         "presentations/one-more",

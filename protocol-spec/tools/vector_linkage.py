@@ -39,7 +39,7 @@ def _signed(
     return attach(unsigned, config, party.sign(prepare(unsigned, config, "Ed25519", contexts=LINKAGE_CONTEXTS)))
 
 
-def _text(payload: dict[str, Any], **header: str) -> str:
+def _text(payload: dict[str, Any], **header: str | None) -> str:
     return jws({"alg": "Ed25519", "cty": "vc", "kid": f"{DID}#agent", "typ": "vc+jwt"} | header, payload, HIRER)
 
 
@@ -108,6 +108,9 @@ def linkage_vectors() -> Iterator[Vector]:
     open_ended = _text(_linkage(validUntil=..., **{"exp": _seconds(END)}))
     yield _vector("jwt-without-an-end", "a JWT with exp and no validUntil", [open_ended], no)
     yield _vector("jwt-of-another", "a JWT whose iss is another DID", [_text(_linkage(iss=OTHER))], no)
+    nulls = {"iss": _text(_linkage(iss=None)), "sub": _text(_linkage(sub=None)), "cty": _text(_linkage(), cty=None)}
+    for name, nulled in nulls.items():
+        yield _vector(f"jwt-with-null-for-{name}", f"a JWT whose {name} is null", [nulled], no)
     yield _vector("jwt-of-another-type", "a JWT that is typed as any", [_text(_linkage(), typ="JWT")], no)
     yield _vector("unsigned", "a credential that nobody signed", [_linkage()], {"code": "proof_missing"})
     yield _vector("empty", "no credential", [], {"code": "schema_violation"})

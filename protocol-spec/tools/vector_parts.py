@@ -273,7 +273,12 @@ def resigned(message: Mapping[str, Any], party: Party | EcParty | None = None, *
 
 def without_context(message: Mapping[str, Any], party: Party) -> dict[str, Any]:
     """The message with a proof of a JCS suite that does not repeat its `@context`; nor does what is signed."""
-    config = {name: value for name, value in message["proof"].items() if name not in ("@context", "proofValue")}
+    return signed_as_is(changed(message, **{"proof__@context": ...}), party)
+
+
+def signed_as_is(message: Mapping[str, Any], party: Party) -> dict[str, Any]:
+    """The message with the proof of a JCS suite that it has, signed anew, whatever is in it."""
+    config = {name: value for name, value in message["proof"].items() if name != "proofValue"}
     content = content_of(message)
     signed = b"".join(hashlib.sha256(canonicalize(part)).digest() for part in (config, content))
     return {**content, "proof": config | {"proofValue": multibase_encode("z", party.sign(signed))}}

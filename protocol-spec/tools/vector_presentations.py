@@ -16,6 +16,7 @@ from vector_parts import (
     intermediates,
     jws,
     of_text,
+    signed_as_is,
     signers,
     without_context,
 )
@@ -164,6 +165,8 @@ def _shown() -> Iterator[Vector]:
     yield _vector("unsigned", "nobody signed it", changed(answer(membership), proof=...), "proof_missing")
     bare = without_context(answer(membership), AGENT)
     yield _vector("proof-without-context", "a proof of a JCS suite without @context", bare, "proof_invalid")
+    builds = signed_as_is(changed(answer(membership), proof__previousProof=an_id("none")), AGENT)
+    yield _vector("proof-on-no-other", "a proof that builds on one that is not there", builds, "proof_invalid")
     lacks = without_context(membership, ISSUER)
     yield _vector("credential-without-context", "a credential's proof of a JCS suite without @context", answer(lacks))
     prefix = signed(unsigned("membership"))
@@ -177,6 +180,8 @@ def _shown() -> Iterator[Vector]:
     for name, says, members, code in (
         ("with-an-id-of-a-number", "an id that is no text", {"id": 1}, "schema_violation"),
         ("without-an-engagement", "no engagement", {"engagement": ...}, "schema_violation"),
+        ("with-null-for-credentials", "null for credentials", {"verifiableCredential": None}, "schema_violation"),
+        ("with-null-for-a-credential", "null for a credential", {"verifiableCredential": [None]}, "schema_violation"),
         ("with-a-name", "a member that presentations do not have", {"name": "Acme"}, "unknown_term"),
     ):
         yield _vector(name, says, answer(membership, members=members), code)

@@ -87,9 +87,9 @@ function readJwt(text, did) {
     const bytes = parts.map((part) => Buffer.from(part, 'base64url'));
     if (parts.length !== 3 || bytes.some((one, i) => one.toString('base64url') !== parts[i])) return undefined;
     const [header, payload] = bytes.slice(0, 2).map((one) => /** @type {any} */ (readJson(one, { depth: 64, foreign: true })));
-    const known = Object.keys(header).every((name) => HEADER.includes(name)) && header.typ === 'vc+jwt' && (header.cty ?? 'vc') === 'vc'
+    const known = Object.keys(header).every((name) => HEADER.includes(name)) && header.typ === 'vc+jwt' && [undefined, 'vc'].includes(header.cty)
       && Object.values(ALGORITHMS).flat().includes(header.alg) && /^did:[^#]+#./.test(header.kid);
-    const claimed = ['iss', 'sub'].every((name) => (payload[name] ?? did) === did) && ['iat', 'nbf', 'exp'].every((name) => isDate(payload[name]));
+    const claimed = ['iss', 'sub'].every((name) => [undefined, did].includes(payload[name])) && ['iat', 'nbf', 'exp'].every((name) => isDate(payload[name]));
     return known && claimed && payload.proof === undefined ? { header, payload, signature: bytes[2], signed: `${parts[0]}.${parts[1]}` } : undefined;
   } catch { return undefined; }
 }

@@ -28,18 +28,18 @@ const sizeOf = (/** @type {any} */ value) => Buffer.byteLength(jcs(value));
  */
 export async function verifyPresentation(message, resolver, now, excused = new Set()) {
   const { presentation } = message;
-  const credentials = presentation.verifiableCredential ?? [];
   check(!JSON.stringify(presentation.type ?? '').includes('Enveloped'), 'suite_not_allowed', 'a JWT');
-  const { verifiableCredential, ...rest } = presentation;
+  const { verifiableCredential: credentials = [], ...rest } = presentation;
   check(presentation.proof !== undefined, 'proof_missing', 'presentation', '/presentation/proof');
   const strange = Object.keys(rest).find((name) => !MEMBERS.includes(name));
   check(strange === undefined, 'unknown_term', `member ${strange} of a presentation`, '/presentation');
   const whole = MEMBERS.every((name) => name in rest) && ['id', 'holder', 'engagement'].every((name) => typeof rest[name] === 'string');
-  check(Array.isArray(credentials) && whole, 'schema_violation', 'members of a presentation', '/presentation');
+  const listed = Array.isArray(credentials) && credentials.every((one) => one !== null && typeof one === 'object' && !Array.isArray(one));
+  check(listed && whole, 'schema_violation', 'members of a presentation', '/presentation');
   checkContexts(presentation);
   check(jcs([presentation.type].flat()) === '["VerifiablePresentation"]', 'schema_violation', 'type', '/presentation/type');
   const sized = credentials.every((one) => sizeOf(one) <= 65536) && sizeOf(presentation) <= 131072;
-  const issuers = new Set(credentials.map((one) => one?.issuer?.id ?? one?.issuer));
+  const issuers = new Set(credentials.map(({ issuer }) => issuer?.id ?? issuer));
   issuers.delete(presentation.holder);
   check(credentials.length <= 16 && sized && issuers.size <= 8, 'too_large', 'credentials');
   check(presentation.holder === message.sender, 'holder_mismatch', 'holder');

@@ -113,6 +113,7 @@ export function onlyProof(proof) {
   const proofs = [proof ?? []].flat();
   check(proofs.length <= 1, 'proof_invalid', 'one proof');
   check(typeof proofs[0] === 'object' && !Array.isArray(proofs[0]) && Object.keys(proofs[0] ?? {}).length > 0, 'proof_missing', 'no proof');
+  check(proofs[0].previousProof === undefined, 'proof_invalid', 'builds on a proof that is not there');
   return proofs[0];
 }
 
