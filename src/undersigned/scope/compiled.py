@@ -65,8 +65,8 @@ def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
 
 
 def _read(wire: WireScope) -> Scope:
-    base, mark, name = wire.id.rpartition("#")
-    if not (base and mark and name == "scope"):
+    base, _, name = wire.id.rpartition("#")
+    if not (base and name == "scope"):
         raise FormatError("schema_violation", f"scope: expected an id that ends in #scope, got {wire.id!r:.200}")
     scope = Scope(
         grants=tuple([_grant(rule, base) for rule in wire.grants]),

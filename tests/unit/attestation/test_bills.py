@@ -124,6 +124,30 @@ def test_only_what_the_spdx_document_describes_counts() -> None:
     assert code(SPDX, {"app": APP, "bill": listed}) == ""
 
 
+@pytest.mark.parametrize(
+    ("one", "kind", "other"),
+    [
+        ("SPDXRef-DOCUMENT", "CONTAINS", "SPDXRef-other"),
+        ("SPDXRef-app", "DESCRIBES", "SPDXRef-other"),
+        ("SPDXRef-other", "DESCRIBED_BY", "SPDXRef-app"),
+        ("SPDXRef-other", "CONTAINED_BY", "SPDXRef-DOCUMENT"),
+    ],
+)
+def test_beside_what_a_document_describes_nothing_is_described(one: str, kind: str, other: str) -> None:
+    """HIRE-ATT-09: what the document only contains, or one of its packages describes."""
+    packages = json.loads(spdx(APP))["packages"]
+    packages.append({**json.loads(spdx(OTHER))["packages"][0], "SPDXID": "SPDXRef-other"})
+    given = json.loads(spdx(APP))["relationships"]
+
+    def bill(one: str, kind: str, other: str) -> bytes:
+        more = {"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other}
+        return spdx(APP, packages=packages, relationships=[*given, more])
+
+    described = bill("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-other")
+    assert code(SPDX, {"app": APP, "other": OTHER, "bill": described}) == ""
+    assert code(SPDX, {"app": APP, "other": OTHER, "bill": bill(one, kind, other)}) == "digest_mismatch"
+
+
 def test_a_cyclonedx_document_describes_its_root_alone() -> None:
     listed = cyclonedx(OTHER, components=json.loads(cyclonedx(APP))["components"])
     assert code(CYCLONEDX, {"app": b"main", "bill": listed}) == "digest_mismatch"
@@ -195,7 +219,7 @@ REFERENCES = {
     False: [
         *("http://a:x/", "http://[::1", "http://[1.2.3.4]/", "a:b c", "1:b", ":a", "a b", "a%4", "%zz", "x#\ue000"),
         *("a\\b", "a|b", "<a>", "http://u@p@h/", "a#b#c", "\0", "a\n", "http://a:80:80/", "[", "a[b]", "\ufdd0"),
-        *("http://[::1%25eth0]/", "a^b", "a`b", "{a}", '"a"', "?a[b]"),
+        *("http://[::1%25eth0]/", "a^b", "a`b", "{a}", '"a"', "?a[b]", "http://a%zz/", "http://a[b]/"),
     ],
 }
 

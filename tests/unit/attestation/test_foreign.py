@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from contracts import PROVIDER, STRANGER
 from undersigned.attestation import (
@@ -92,6 +93,21 @@ def test_the_old_version_says_the_same() -> None:
     assert (found.builder, found.build_type) == (ASKED.builder, "https://build.example/v1")
     assert list(found.external_parameters) == ["configSource"]
     assert refused(document) == "attester_not_trusted"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"builder": "https://build.example/another"},
+        {"keys": {"another"}},
+        {"build_types": {"https://build.example/v2"}},
+        {"parameters": {"another"}},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_build_is_the_one_that_was_asked_for(other: dict[str, Any]) -> None:
+    """HIRE-ATT-08: by that builder with a key of it, of such a type, with no parameter beside those that are known."""
+    assert refused(signed(statement()), built_by=replace(ASKED, **other)) == "attester_not_trusted"
 
 
 def test_a_subject_is_found_by_its_digest() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from support import put
+from support import put, refuses
 from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import FormatError
 from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, document_quads, expand
@@ -235,6 +235,16 @@ def test_a_critical_extension_has_to_be_understood() -> None:
     with pytest.raises(FormatError, match="critical"):
         read_scope(wire)
     assert read_scope(wire, understood=["https://x.example/e"]) == scope
+
+
+@pytest.mark.parametrize("critical", [["https://x.example/f", "https://x.example/e"], ["https://x.example/e"] * 2])
+def test_what_is_critical_is_a_sorted_set(critical: list[str]) -> None:
+    """HIRE-SCO-01."""
+    uris = sorted(set(critical))
+    wire = from_struct(compile_scope(Scope(extensions=dict.fromkeys(uris, 1), critical=tuple(uris)), BASE))
+    assert read_scope(to_struct(wire, WireScope), understood=uris)
+    with refuses(FormatError, "schema_violation"):
+        read_scope(to_struct({**wire, "critical": critical}, WireScope), understood=uris)
 
 
 def test_clauses_in_another_order_are_another_text() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from undersigned.scope import Scope, contains
+from undersigned.scope import Grant, Scope, contains
 
 TIDE = "https://example.org/tide"
 
@@ -26,3 +26,10 @@ def test_an_extension_that_says_null_is_carried_over_too() -> None:
 
 def test_the_order_of_members_of_an_extension_says_nothing() -> None:
     assert contains(Scope(extensions={TIDE: {"a": 1, "b": 2}}), Scope(extensions={TIDE: {"b": 2, "a": 1.0}}))
+
+
+def test_a_grant_draws_on_one_of_its_own_action() -> None:
+    """HIRE-SCO-05: wherever both lead, to read is not to write."""
+    reads, writes = (Scope(grants=(Grant("a", action, f"{TIDE}/*"),)) for action in ("artifact:read", "artifact:write"))
+    assert contains(reads, reads)
+    assert not contains(reads, writes)

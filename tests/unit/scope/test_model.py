@@ -107,6 +107,9 @@ def test_an_integer_is_taken_as_toml_takes_it() -> None:
         lambda: Window(until=datetime(2026, 12, 1)),  # type: ignore[arg-type]
         lambda: Grant("read", 5, "c:d"),  # type: ignore[arg-type]
         lambda: Prohibition("read", "a:b", 5),  # type: ignore[arg-type]
+        lambda: Obligation("Read", "a:b", "c:d"),
+        lambda: Obligation("read", "b", "c:d"),
+        lambda: Obligation("read", "a:b", "c"),
         lambda: Obligation("read", "a:b", "c:d", until=5),  # type: ignore[arg-type]
     ],
 )
