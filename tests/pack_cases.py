@@ -148,6 +148,12 @@ def books() -> Iterator[Case]:
     ended = Hire().sealed()
     ended.book.hirer >> terminate("key_compromised")
     yield Case("ended", ended.closed().pack())
+    released = Hire().sealed()
+    released.book.hirer >> release(amount="2")
+    released.book.provider >> release(amount="3")
+    released.book.hirer >> acceptance()
+    released.book.provider >> seal()
+    yield Case("released", released.closed().pack())
     for sums in (("3", "3"), ("7", "3"), ("3", "7")):
         ruled = Hire().sealed().delivered()
         ruled.book.provider >> dispute()

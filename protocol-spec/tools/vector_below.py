@@ -184,6 +184,10 @@ def below_vectors() -> Iterator[Vector]:
     yield _vector(
         "below-statement", "the contract of a pack inside holds, and the work does not", claims, "evidence_invalid"
     )
+    signed, first = top.parent["seal"], top.parent["document"]["proof"][0]
+    forged = {**top.parent, "seal": {**signed, "proof": {**signed["proof"], "proofValue": first["proofValue"]}}}
+    shown = _child(top._replace(parent=forged), **cheap)
+    yield _vector("above-unsealed", "a contract above that its offerer did not seal", shown, "proof_invalid")
 
 
 _ABOVE: Final[dict[str, Any]] = {"subcontracting": Subcontracting(allowed=True, depth=1)}

@@ -93,6 +93,7 @@ FAILS_AT: Final = {
     "price": 3,
     "transcript": 4,
     "unsealed": 5,
+    "above-unsealed": 5,
     **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed", "below-statement"), 5),
     **dict.fromkeys(("statement", "statement-unreviewed-own", "statement-digest-wrong", "no-subcontracts"), 6),
     **dict.fromkeys(("undelivered-own", "not-agreed-on-own"), 6),

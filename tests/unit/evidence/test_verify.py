@@ -532,6 +532,7 @@ def test_a_side_that_says_another_sum_than_is_owed_is_told_by_its_own_pack() -> 
         ("alone, partial, 12.5", "0 EUR"),
         ("alone, partial, 0", None),
         ("ended", "0 EUR"),
+        ("released", "3 EUR"),
         ("ruled, ('3', '3')", "3 EUR"),
     ],
 )
