@@ -8,7 +8,7 @@ from contextlib import suppress
 from undersigned.daemon import Hire, Peer
 from undersigned.did import is_derived
 from undersigned.encoding import Did
-from undersigned.errors import CODES, ConfigurationError, CredentialError, UndersignedError
+from undersigned.errors import CODES, ConfigurationError, CredentialError, RemoteProtocolError, UndersignedError
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import Home, checked_url
 
@@ -79,8 +79,8 @@ def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:
     status = error.detail.get("status")
     if error.code == "did_forbidden_address":
         error.message += ". Only public addresses are dialled, whatever the settings say: it has to listen at one"
-    elif error.exit_code != UNREACHABLE or isinstance(error, CredentialError):
-        pass
+    elif error.exit_code != UNREACHABLE or isinstance(error, CredentialError | RemoteProtocolError):
+        pass  # the peer was reached, and it is something of its answer that was not, or not taken here
     elif error.code in ("rate_limited", "overloaded") or status in (429, 503):
         error.message += ". It is there, and takes no more from here for now: try again later"
     elif error.detail.get("nowhere"):

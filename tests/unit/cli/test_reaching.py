@@ -11,7 +11,9 @@ import pytest
 
 from undersigned.cli import reaching
 from undersigned.cli.output import Out
+from undersigned.runtime import Event, unread
 
+AT = "2026-11-24T10:00:00Z"
 DUE = {
     "engagement": "urn:x",
     "state": "closing",
@@ -57,3 +59,13 @@ def test_who_is_heard_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(reaching, "QUIET_SECONDS", 3600.0)
     asyncio.run(told_after([DUE], as_json=False))
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("code", ["did_unresolvable", "overloaded"])
+def test_whose_answer_cannot_be_taken_is_not_said_to_be_away(code: str) -> None:
+    """Whoever answered is running, and it is not the one that takes no more."""
+    event = Event(engagement="urn:x", kind="unread", type="Profile", at=AT, state="inquired", detail="so", code=code)
+    error = unread(event)
+    assert error is not None
+    reaching.hint_at(error, cast("Any", SimpleNamespace()), "did:web:x.example")
+    assert error.message == "what the peer answers cannot be taken: so"
