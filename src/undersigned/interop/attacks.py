@@ -15,7 +15,7 @@ from undersigned.errors import UndersignedError
 from undersigned.testing import Say, Told, offer
 
 from .connections import go_on
-from .failures import Failure, shown_all
+from .failures import Failure, shown, shown_all
 from .hiring import Hiring
 from .memberships import shown_credentials
 from .play import Play
@@ -131,12 +131,12 @@ async def refused(play: Play, step: Refused) -> None:
     """See `Refused`."""
     line, told = await _told(play, step)
     if told.how not in step.how:
-        raise Failure(f"expected a {' or '.join(step.how)}, came a {told.how} ({told.code}); sent before: {line.sent}")
+        raise Failure(f"expected a {' or '.join(step.how)}, came a {told.how} ({told.code}){_after(play)}")
     # Where a frame is wrong, a library of theirs may end the connection, which knows no codes; else who only hangs up
     # told nobody what was wrong, and might as well be down.
     nameless = told.how == "close" and told.code == "connection_closed" and told.close_code in OF_FRAMES
     if told.code not in step.codes and not nameless:
-        raise Failure(f"expected {' or '.join(step.codes)}, came {told.code}; sent before: {line.sent}")
+        raise Failure(f"expected {' or '.join(step.codes)}, came {told.code}{_after(play)}")
     if told.how == "close" and step.close_code not in (None, told.close_code):
         raise Failure(f"expected the connection to be closed with {step.close_code}, came {told.close_code}")
     if told.how in ("Problem", "Fault"):
@@ -161,6 +161,11 @@ async def refused(play: Play, step: Refused) -> None:
         play.returned = True
 
 
+def _after(play: Play) -> str:
+    """What has to be refused, for people; it may have gone over a connection that another stands for by now."""
+    return f"; sent before: {'a binary frame' if play.sent_binary else shown(play.sent_raw)}"
+
+
 async def _told(play: Play, step: Refused) -> tuple[SceneLine, Told]:
     """How what was sent last is refused, and over which connection."""
     while True:
@@ -170,7 +175,7 @@ async def _told(play: Play, step: Refused) -> tuple[SceneLine, Told]:
         except TimeoutError:
             came = shown_all(line.frames[since:], line.frames[:since])
             within = f"within {play.scene.stage.limits.answer:g} s"
-            came = f"{came} came {within}; sent before: {line.sent}"
+            came = f"{came} came {within}{_after(play)}"
             raise Failure(f"expected a refusal with {' or '.join(step.codes)}; {came}") from None
         # A hirer may put another connection in the place of this one before it reads what came (HIRE-CNX-10).
         if told.how != "close" or told.close_code not in ORDERLY or play.comes_back is None or play.over != "first":
