@@ -232,9 +232,9 @@ async def test_a_stranger_behind_the_proxy_shuts_nobody_else_out(listed: bool, t
             writer, answer = await fetched(proxy.port, "/hire", "127.0.0.2", fields=invented)
             assert answer.split()[1] == ("101" if n < 20 else "429")
             writer.write(b"\x81\x82\0\0\0\0{}")
+            writer.close()  # the answer, that it is none, is waited for by nobody
             door = both.globex._listener.door  # type: ignore[union-attr] - it is open
             await until(lambda door=door: door.unproved == 0, 5)
-            writer.close()
         for source, status in (("127.0.0.2", "429"), ("127.0.0.3", "200" if listed else "429")):
             writer, answer = await fetched(proxy.port, "/.well-known/did.json", source)
             writer.close()
