@@ -124,7 +124,7 @@ async def test_a_queue_delivers_after_its_sender_is_gone(tmp_path: Path) -> None
     file = tmp_path / "q.db"
     async with (
         acceptor() as far,
-        Queue(far.url, file, delay_seconds=0.02, every_other=1, linger_seconds=15) as queue,
+        Queue(far.url, file, delay_seconds=0.02, every_other=1, linger_seconds=5) as queue,
     ):
         near = await proved(queue, far)
         for one in numbers:
