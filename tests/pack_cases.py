@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -122,6 +123,9 @@ def hires() -> Iterator[Case]:
     none = Hire().sealed().delivered(artifacts=(), statements=())
     yield Case("nothing, called complete", none.pack("provider"))
     yield from keys_that_end()
+    for name in REPLACED:
+        for role in ("hirer", "provider"):
+            yield Case(f"{name}, {role}", with_replaced_key(name, role))
     yield Case(
         "refusals", whole.pack(refusals=(refused_action(whole), refused_action(whole, clause="scope", repeated=7)))
     )
@@ -212,6 +216,38 @@ def keys_that_end() -> Iterator[Case]:
     hire.book.hirer >> seal()
     hire.delivered().reviewed().closed()
     yield Case("another key that an amendment names", hire.pack(documents=(one.document.raw,)))
+
+
+REPLACED = {
+    "a verdict by the key before": ("1", ""),
+    "a verdict by a key that nobody has seen": ("3", "attester_not_trusted"),
+    "a verdict by another key under the name of the one before": ("1 of another", "proof_invalid"),
+}
+"""By which key of a hirer that has replaced its key the statement is, in a review by the new one; and the code."""
+
+
+def with_replaced_key(name: str, role: str) -> bytes:
+    """Such a pack, with a document for each key that the hirer had; `role` packs it."""
+    hirer = Named("hirer")
+    documents = [
+        canonicalize(
+            {
+                **hirer.document.json,
+                "verificationMethod": [method],
+                "authentication": [method["id"]],
+                "assertionMethod": [method["id"]],
+            }
+        )
+        for method in hirer.document.json["verificationMethod"]
+    ]
+    hire = Hire(actors=(hirer, Actor("provider"))).sealed().delivered()
+    stating, (number, _, another) = copy(hirer), REPLACED[name][0].partition(" of ")
+    if another or number == "3":
+        stating._key = Actor("hirer, another")._key
+    stating.method = f"{hirer.did}#{number}"
+    said = hire.verdict(by=stating)
+    hirer.changes_key()
+    return hire.reviewed(statement=said).closed().pack(role, documents=tuple(documents))
 
 
 def _of_the_contract(hire: Hire) -> Any:

@@ -156,6 +156,14 @@ def _former_keys() -> None:
     )
 
 
+@mutant("forgets by which key a review was stated before", "HIRE-ATT-02", "keys-replaced-before-the-review")
+def _former_statement() -> None:
+    async def none(*_: Any) -> tuple[()]:
+        return ()
+
+    review.recorded_documents = none
+
+
 @mutant("takes another key under the name of the one before", "HIRE-KEY-08", "keys-former-name")
 def _former_names() -> None:
     document.DidDocument.changes_key = lambda *_: None

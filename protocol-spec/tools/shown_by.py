@@ -634,6 +634,9 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/signed-twice",
         "deliveries/unsigned",
         "deliveries/changed",
+        "reviews/by-an-earlier-key",
+        "reviews/by-a-key-never-seen",
+        "reviews/by-another-earlier",
     ),
     "HIRE-ATT-03": (
         "deliveries/of-another-artifact",

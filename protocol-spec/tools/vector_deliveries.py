@@ -158,7 +158,7 @@ def review_vectors() -> Iterator[Vector]:
     denied, judge, twin = "attester_not_trusted", Party("verifier"), "did:web:judge.example"
     own, lent, taken = (f"{twin}#key-{number}" for number in (1, 2, 3))
 
-    def vector(name: str, says: str, of: str | None, statement: Made, **case: Any) -> Vector:
+    def vector(name: str, says: str, of: str | None, statement: Made, *, keyid: str = "", **case: Any) -> Vector:
         whole = {
             "kind": "review",
             "verifier": HIRER.did,
@@ -171,7 +171,7 @@ def review_vectors() -> Iterator[Vector]:
             "keys": signers(HIRER, PROVIDER),
             **case,
         }
-        signer = own if whole["verifier"] == twin else HIRER.method
+        signer = keyid or (own if whole["verifier"] == twin else HIRER.method)
         expected: Made = {"code": of} if of else {"result": "PASSED", **of_envelope(statement, signer)}
         return Vector(f"reviews/{name}", says, canonicalize(statement), whole, expected)
 
@@ -191,6 +191,20 @@ def review_vectors() -> Iterator[Vector]:
     )
     yield thirds("by-the-key-of-the-work", "the provider's key, which the verifier lists", denied, PROVIDER, lent)
     yield thirds("by-the-key-of-the-hirer", "the hirer's key, which the verifier lists", denied, HIRER, taken)
+    now: Made = {"verifier": twin, "methods": {lent: judge.multikey}, "recorded": {taken: HIRER.multikey}}
+    for name, says, of, by, keyid in (
+        ("by-an-earlier-key", "the key of the hirer before, in a document that is recorded", None, HIRER, taken),
+        ("by-a-key-never-seen", "a key of the hirer's that no document here lists", denied, Party("hirer 2"), own),
+        (
+            "by-another-earlier",
+            "another key under the name of the one before",
+            "proof_invalid",
+            Party("hirer 2"),
+            taken,
+        ),
+    ):
+        earlier = other(by, keyid=keyid, predicate__verifier__id=twin)
+        yield vector(name, says, of, earlier, keyid=keyid, **now)
     for kind in ("P-256", "P-384"):
         curved = EcParty("verifier", kind)
         high = stated(canonicalize(changed(said, predicate__verifier__id=curved.did)), curved, high=True)

@@ -44,7 +44,7 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.credentials.linkage import LINKAGE_CONTEXTS
-from undersigned.did import DidDocument, document_from
+from undersigned.did import DidDocument, document_from, keys_of, make_document
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     base58_decode,
@@ -530,14 +530,19 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", of_kind("review"))
 def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
-    """HIRE-ATT-03 to HIRE-ATT-06."""
+    """HIRE-ATT-02 to HIRE-ATT-06."""
     case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    listed: list[DidDocument] = []
+    for methods in (case["methods"], case.get("recorded", {})):
+        keys = {name.partition("#")[2]: public_key_from_multikey(key) for name, key in methods.items()}
+        document = make_document(case["verifier"], authentication={}, assertion_method=keys)
+        listed.append(DidDocument(case["verifier"], rfc8785.dumps(document)))
 
     def judged() -> tuple[VerifiedStatement, bool]:
         return verify_acceptance(
             given,
             attester=case["verifier"],
-            keys={method: public_key_from_multikey(key) for method, key in case["methods"].items()},
+            keys=keys_of(listed, "assertionMethod", now="2026-11-24T09:00:00Z"),
             contract=case["contract"],
             engagement=case["engagement"],
             artifacts={one["name"]: one["digest"] for one in case["artifacts"]},

@@ -135,11 +135,14 @@ async function checkBooks(message, { resolver, at, heads }) {
 }
 
 /** The statement of a `Review` is the verifier's, and says what the verdict says. @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */
-async function checkReview({ state, messages }, message, { resolver, at }) {
+async function checkReview({ state, messages, documents }, message, { resolver, at }) {
   const named = state.terms.evidence.verifier;
   const verifier = named ?? message.sender;
   const parties = await Promise.all((named ? [message.sender, message.recipient] : [message.recipient]).map((did) => resolver.resolve(did)));
-  verifyReview(message, { delivery: messages[state.delivery.digest], contract: state.contract, verifier, document: await resolver.resolve(verifier), parties, now: at });
+  // HIRE-ATT-02: signed again after a rotation, a review carries the statement that it carried
+  const earlier = named ? [] : documents.filter(({ id }) => id === message.sender);
+  const document = await resolver.resolve(verifier);
+  verifyReview(message, { delivery: messages[state.delivery.digest], contract: state.contract, verifier, document, earlier, parties, now: at });
 }
 
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @param {Pick<By, 'resolver' | 'at'>} by */

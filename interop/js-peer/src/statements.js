@@ -80,17 +80,18 @@ function base64(text) {
 
 /**
  * @param {any} envelope
- * @param {{document: import('./did.js').Document, now: number, methods?: string[], strangersTo?: import('./did.js').Document[]}} by whose statement it has to be, by which of its keys
- *   now, and by none of whose keys
+ * @param {{document: import('./did.js').Document, earlier?: import('./did.js').Document[], now: number, methods?: string[], strangersTo?: import('./did.js').Document[]}} by whose statement
+ *   it has to be, by which of its keys now, also by those of which earlier documents of its, and by none of whose keys
  * @returns {any} the statement, of the verified bytes
  */
-function opened(envelope, { document, now, methods, strangersTo = [] }) {
+function opened(envelope, { document, earlier = [], now, methods, strangersTo = [] }) {
   check(typeof envelope?.payloadType === 'string' && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
   check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
-  const keys = assertionKeys(document, now, methods);
+  const lists = [document, ...earlier];
+  const keys = lists.flatMap((one) => assertionKeys(one, now, methods));
   const signers = keys.filter((key) => envelope.signatures.some((/** @type {any} */ one) => verify(key, base64(one.sig), pae(payload, envelope.payloadType))));
-  const listed = methodsOf(document, 'assertionMethod').filter((one) => !methods || methods.includes(one));
+  const listed = lists.flatMap((one) => methodsOf(one, 'assertionMethod')).filter((one) => !methods || methods.includes(one));
   const byOthers = envelope.signatures.every((/** @type {any} */ one) => one.keyid && !listed.includes(one.keyid));
   check(signers.length > 0, byOthers ? 'attester_not_trusted' : 'proof_invalid', 'signature of a statement');
   check(envelope.signatures.length === 1, 'proof_invalid', 'more than one signature');
@@ -134,11 +135,12 @@ export function verifyReview(review, of) {
 }
 
 /**
- * @typedef {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document, parties: import('./did.js').Document[], now: number}} Judged `parties` may not judge
+ * @typedef {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document, earlier: import('./did.js').Document[], parties: import('./did.js').Document[], now: number}} Judged
+ *   `earlier` documents of a hirer that judges itself count too (HIRE-ATT-02); `parties` may not judge
  * @param {any} envelope @param {Judged} of @returns {string} the result
  */
-export function verifyVerdict(envelope, { delivery, contract, verifier, document, parties, now }) {
-  const statement = opened(envelope, { document, now, strangersTo: parties });
+export function verifyVerdict(envelope, { delivery, contract, verifier, document, earlier, parties, now }) {
+  const statement = opened(envelope, { document, earlier, now, strangersTo: parties });
   const { predicate, predicateType } = statement;
   check(predicateType === ACCEPTANCE, 'attester_not_trusted', 'no acceptance', '/statement');
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');

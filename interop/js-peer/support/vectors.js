@@ -175,10 +175,13 @@ kinds.delivery = async function delivery(input, of) {
 
 kinds.review = async function review(input, of) {
   return coded(async () => {
-    const verificationMethod = Object.entries(of.methods).map(([id, publicKeyMultibase]) => ({ id, type: 'Multikey', controller: of.verifier, publicKeyMultibase }));
-    const document = /** @type {any} */ ({ id: of.verifier, verificationMethod, assertionMethod: Object.keys(of.methods) });
+    const [document, recorded] = [of.methods, of.recorded ?? {}].map((keys) => /** @type {any} */ ({
+      id: of.verifier, assertionMethod: Object.keys(keys),
+      verificationMethod: Object.entries(keys).map(([id, publicKeyMultibase]) => ({ id, type: 'Multikey', controller: of.verifier, publicKeyMultibase })),
+    }));
     const parties = await Promise.all(of.parties.map((/** @type {string} */ did) => new Resolver().resolve(did)));
     const statement = JSON.parse(input.toString());
-    return { ...enveloped(statement, Object.entries(of.methods)), result: verifyVerdict(statement, { delivery: of, contract: of.contract, verifier: of.verifier, document, parties, now: 0 }) };
+    const result = verifyVerdict(statement, { delivery: of, contract: of.contract, verifier: of.verifier, document, earlier: [recorded], parties, now: 0 });
+    return { ...enveloped(statement, Object.entries({ ...of.recorded, ...of.methods })), result };
   });
 };

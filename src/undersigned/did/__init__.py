@@ -1,6 +1,6 @@
 """DIDs: their URLs, their documents, and the methods that lead from one to the other."""
 
-from undersigned.did.document import RELATIONSHIPS, DidDocument, make_document
+from undersigned.did.document import RELATIONSHIPS, DidDocument, keys_of, make_document
 from undersigned.did.history import DidHistory, DidVersion
 from undersigned.did.methods.key import did_key
 from undersigned.did.methods.webvh_write import UNNAMED, entry_proof, first_entry, log_line, next_entry, next_key_hash
@@ -33,6 +33,7 @@ __all__ = [
     "history_from",
     "is_derived",
     "keeps_history",
+    "keys_of",
     "log_line",
     "make_document",
     "methods_for",

@@ -10,7 +10,7 @@ section 2
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from undersigned.did.url import parse_did, parse_did_url
@@ -29,7 +29,7 @@ from undersigned.encoding import (
 from undersigned.errors import FormatError, VerificationError
 from undersigned.keys import PublicKey, public_key_from_jwk, public_key_from_multikey
 
-__all__ = ["RELATIONSHIPS", "DidDocument", "make_document"]
+__all__ = ["RELATIONSHIPS", "DidDocument", "keys_of", "make_document"]
 
 DID_CONTEXT: Final = "https://www.w3.org/ns/did/v1"
 MULTIKEY_CONTEXT: Final = "https://w3id.org/security/multikey/v1"
@@ -258,6 +258,14 @@ class DidDocument:
         if parse_did_url(url).fragment is None:
             raise VerificationError("did_document_invalid", f"expected a name with a fragment, got {name[:160]!a}")
         return url
+
+
+def keys_of(documents: Iterable[DidDocument], relationship: str, *, now: Instant) -> dict[DidUrl, PublicKey]:
+    """The keys that any of a DID's documents authorizes now, by method; the first that has a method decides."""
+    found: dict[DidUrl, PublicKey] = {}
+    for document in documents:
+        found = document.keys(relationship, now=now) | found
+    return found
 
 
 def make_document(

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from undersigned.attestation import RefusalPredicate, VerifiedStatement
 from undersigned.contract import AmendmentDocument, SealedContract
-from undersigned.did import DidDocument, document_from, is_derived
+from undersigned.did import DidDocument, document_from, is_derived, keys_of
 from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.pack import Pack, Transcribed
@@ -136,12 +136,8 @@ def assertion_keys(case: Case, did: Did, at: Instant | None = None) -> dict[DidU
     """Keys by which a DID makes claims, then or by the end of the pack; one whose kind is not used here speaks for
     nobody.
     """
-    keys: dict[DidUrl, PublicKey] = {}
-    at = at or pack_of(case).manifest.created
-    for document in case.documents.get(did, ()):
-        for method, key in document.keys(ASSERTION, now=at).items():
-            keys.setdefault(method, key)  # the first document that has it decides, as in `lookup_in`
-    return keys
+    # The first document that has a method decides, as in `lookup_in`.
+    return keys_of(case.documents.get(did, ()), ASSERTION, now=at or pack_of(case).manifest.created)
 
 
 def documents_of(case: Case, did: Did) -> Sequence[DidDocument]:

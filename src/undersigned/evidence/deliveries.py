@@ -10,6 +10,7 @@ from itertools import chain
 
 from undersigned.attestation import VerifiedStatement, WorkPredicate, verify_acceptance, verify_delivery
 from undersigned.contract import ContractDocument, Terms
+from undersigned.did import keys_of
 from undersigned.encoding import Did, DidUrl, Digest, Instant, digest_bytes
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence.case import (
@@ -244,7 +245,7 @@ def _verifier_keys(case: Case, verifier: Did, at: Instant) -> dict[DidUrl, Publi
     documents = documents_of(case, verifier)
     if not documents:
         raise invalid(f"there is no DID document of the verifier {verifier}")
-    return {method: key for document in reversed(documents) for method, key in document.keys(ASSERTION, now=at).items()}
+    return keys_of(documents, ASSERTION, now=at)
 
 
 def _party_keys(case: Case, contract: ContractDocument, at: Instant) -> frozenset[PublicKey]:

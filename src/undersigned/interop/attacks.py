@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from functools import partial
 from typing import Any, Final, cast
 
@@ -53,6 +54,9 @@ async def forge(play: Play, step: Forge) -> None:
         content["document"] = who.first(document, player.party.now)
     if step.statement and isinstance(player, Hiring):
         stranger = play.actor("stranger") if step.statement == "by a stranger" else None
+        if step.statement == "by a key that is not listed":
+            stranger = copy(player.who)
+            stranger.key, stranger.method = play.actor("stranger").key, f"{stranger.did}#another"
         said = player.review(wrong=step.statement, stranger=stranger).message(player.party)
         content["statement"] = json.loads(player.who.sign(said, player.party.now).raw)["statement"]
     if step.countersigned:

@@ -112,7 +112,7 @@ async def judge(play: Play, step: Judge) -> None:
     player = await play.player()
     if not isinstance(player, Hiring):
         raise Failure("only a hirer reviews")
-    await player.say(player.review(step.verdict))
+    await player.say(player.review(step.verdict, stranger=play.former() if step.by == "former" else None))
 
 
 async def again(play: Play, step: Again) -> None:

@@ -137,6 +137,7 @@ class Forge(_Part, frozen=True, kw_only=True):
         "of other artifacts",
         "of other statements",
         "by a stranger",
+        "by a key that is not listed",
         "with a name twice",
     ] = ""
     """What is wrong with the statement of a `Review`."""
@@ -171,6 +172,8 @@ class Judge(_Part, frozen=True, kw_only=True):
     """We make the `Review` that is due, with this verdict."""
 
     verdict: Literal["accepted", "rejected"]
+    by: Literal["first", "former"] = "first"
+    """By whose key its statement is; `former` is our own DID by the key that was replaced."""
 
 
 class Again(_Part, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pack_cases import FALSE_WORDS, books, signed_again, web_document
+from pack_cases import FALSE_WORDS, REPLACED, books, signed_again, web_document, with_replaced_key
 from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated, wanting
 from undersigned.attestation import SubcontractLine, accepted
 from undersigned.contract import Terms
@@ -843,3 +843,12 @@ def test_a_credential_in_a_review_is_said_not_to_be_checked() -> None:
         report = verify_pack(hire.pack(), now=shift(hire.book.clock.now(), 60))
         assert report.ok
         assert ("1 credential in reviews: not checked" in report.steps[6].detail) == said
+
+
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+@pytest.mark.parametrize("name", REPLACED)
+def test_a_review_that_was_signed_again_holds_by_the_key_before(name: str, role: str) -> None:
+    """HIRE-ATT-02: what it states was signed before its hirer replaced its key; by no key besides."""
+    report = verify_pack(with_replaced_key(name, role), now="2031-01-01T00:00:00Z")
+    code = REPLACED[name][1]
+    assert report.ok if not code else failing(report) == (ACCEPTANCE, code)

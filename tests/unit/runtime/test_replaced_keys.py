@@ -15,7 +15,7 @@ from undersigned.encoding import canonicalize
 from undersigned.errors import ConfigurationError, FormatError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
-from undersigned.messages import Problem, Withdraw, recorded_message
+from undersigned.messages import Closing, Problem, Review, Withdraw, recorded_message
 from undersigned.runtime import export_pack
 from undersigned.runtime.engagement import documents
 from undersigned.runtime.fetching.gather import Known
@@ -248,3 +248,20 @@ def test_documents_of_others_are_held_to_the_same(
     assert brought(3, "c", 3) == "too_large /parents"
     assert brought(4, "a", 1) == "", "one of those that are there has its key"
     assert brought(0, "a", 2, "did:web:other.example") == "", "another DID has a count and names of its own"
+
+
+def test_a_verdict_that_the_key_before_stated_holds_in_a_review_that_is_signed_again(
+    open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-ATT-02: else the provider could never take it, and each side would end by another verdict."""
+    world = open_world(*published, held=True)
+    resolve(world)
+    name = world.begin().id
+    replaced_before(world, name, world.hirer, "Review")
+    world.until("closed", name)
+    for node in world.nodes:
+        assert last(node, name, Review).verdict == "accepted"
+        assert {one.message.basis for one in messages(node, name) if isinstance(one.message, Closing)} == {"review"}
+        pack = world.run(export_pack(node.ledger, node.artifacts, node.did, name))
+        report = verify_pack(pack, now=world.clock.now())
+        assert report.ok, [step for step in report.steps if not step.ok]

@@ -13,7 +13,7 @@ from parties import Party
 from runtimes import Node, World, facts, folded, last
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
 from undersigned.contract import Milestone, Settlement
-from undersigned.did import document_from
+from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import JsonObject, base64url_encode, canonicalize, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.evidence import Report, verify_pack
@@ -279,6 +279,20 @@ def test_what_is_not_the_verifiers_is_not_carried(open_world: Open) -> None:
     assert folded(world.hirer, ours.id).state == "delivered"
     assert acts(world, ours, verdict(world)) == ""
     assert acts(world, ours, verdict(world)) == "wrong_state"
+
+
+def test_a_key_that_a_verifier_had_before_states_nothing(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-ATT-02: the message around it is the hirer's, and no key in force vouches for what it took out."""
+    world, ours = delivered(open_world)
+    former = Party("former")
+    document = make_document(JUDGE.did, authentication={}, assertion_method={"former": former.key})
+
+    async def recorded(*_: Any) -> tuple[DidDocument, ...]:
+        return (DidDocument(JUDGE.did, canonicalize(document)),)
+
+    monkeypatch.setattr("undersigned.runtime.execution.review.recorded_documents", recorded)
+    assert acts(world, ours, verdict(world, by=former)) == "attester_not_trusted"
+    assert folded(world.hirer, ours.id).state == "delivered"
 
 
 @pytest.mark.parametrize("role", ["hirer", "provider"])

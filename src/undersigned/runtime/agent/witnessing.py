@@ -28,6 +28,7 @@ from undersigned.encoding import Did, EngagementId, base64url_encode, digest_fro
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
 from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Receipt, Seal, Sync
+from undersigned.runtime.engagement.documents import recorded_documents
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.log.forks import contradict, fork_of, words
 from undersigned.runtime.log.logbook import (
@@ -218,10 +219,9 @@ class CrossWitness:
         try:
             return verified(peer)
         except LogProofError:
-            for blob in await self._agent.ledger.evidence(engagement):
-                if blob.kind == "did-document" and blob.name == peer.id:
-                    with suppress(LogProofError):
-                        return verified(DidDocument(blob.name, blob.raw))
+            for recorded in await recorded_documents(self._agent.ledger, engagement, peer.id):
+                with suppress(LogProofError):
+                    return verified(recorded)
             raise
 
     async def _ours(self, note: str, peer: DidDocument, engagement: EngagementId) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Digest
+from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import FormatError, VerificationError
 from undersigned.evidence import MAX_DOCUMENTS as MAX_PACKED
 from undersigned.ledger import Blob, Ledger
@@ -21,7 +21,7 @@ from undersigned.protocol import Engagement
 
 from .turn import Turn
 
-__all__ = ["Documents", "document_blob", "require_names"]
+__all__ = ["Documents", "document_blob", "recorded_documents", "require_names"]
 
 MAX_DOCUMENTS: Final = MAX_PACKED // 2
 """Documents of one DID that are stored with one engagement: each may have 64 KiB, and costs its publisher nothing. What
@@ -36,6 +36,17 @@ _NONE: Final[frozenset[Digest]] = frozenset()
 def document_blob(document: DidDocument) -> Blob:
     """A document as evidence."""
     return Blob(digest=document.raw_digest, raw=document.raw, kind="did-document", name=document.id)
+
+
+async def recorded_documents(ledger: Ledger, engagement: EngagementId, did: Did) -> tuple[DidDocument, ...]:
+    """Those of one DID that are recorded with an engagement: what is signed again after a rotation carries what it
+    carried, by a key that only an earlier one lists.
+
+    Raises:
+        LedgerError: They cannot be read now.
+    """
+    kept = await ledger.evidence(engagement)
+    return tuple(DidDocument(one.name, one.raw) for one in kept if one.kind == "did-document" and one.name == did)
 
 
 def require_names(document: DidDocument, before: Iterable[DidDocument]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,16 +18,23 @@ import structlog
 
 from undersigned.attestation import accepted, verify_acceptance
 from undersigned.contract import ContractDocument, plain
-from undersigned.did import DidDocument
+from undersigned.did import DidDocument, keys_of
 from undersigned.encoding import Did, EngagementId, JsonObject
-from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, UndersignedError, VerificationError
+from undersigned.errors import (
+    ConfigurationError,
+    LocalProtocolError,
+    PolicyError,
+    ProofError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.ledger import Blob
 from undersigned.messages import CriterionVerdict, Delivery, Review
 from undersigned.protocol import HIRER, Engagement
 from undersigned.runtime.application import in_short
 from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.documents import document_blob
+from undersigned.runtime.engagement.documents import document_blob, recorded_documents
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Event, Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
@@ -339,10 +347,10 @@ class Reviews:
             judge = hirer
         else:
             raise LocalProtocolError("terms_mismatch", "the terms name no verifier")
-        _, passed = verify_acceptance(
+        verified = partial(
+            verify_acceptance,
             statement,
             attester=judge.id,
-            keys=judge.keys("assertionMethod", now=now),
             contract=delivery.contract,
             engagement=engagement.id,
             artifacts={artifact.name: artifact.digest for artifact in delivery.artifacts},
@@ -355,6 +363,14 @@ class Reviews:
                 for key in party.keys(purpose, now=now).values()
             },
         )
+        try:
+            _, passed = verified(keys=judge.keys("assertionMethod", now=now))
+        except ProofError:
+            if named is not None:
+                raise
+            # HIRE-ATT-02: signed again after a rotation, a review carries the statement that it carried.
+            recorded = await recorded_documents(agent.ledger, engagement.id, judge.id)
+            _, passed = verified(keys=keys_of((judge, *recorded), "assertionMethod", now=now))
         return (document_blob(judge),) if named else (), passed
 
 

@@ -1,0 +1,64 @@
+"""A key that is replaced between two peers that do not reach each other just then."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from integration.hires import REPORT, assert_one_contract_or_none, two_homes, until
+from undersigned.daemon import Peer
+from undersigned.evidence import verify_pack
+from undersigned.messages import Closing, recorded_message
+from undersigned.runtime import HireResult, Home, export_pack, rotate_key
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.mark.parametrize("met", [True, False], ids=["accepted", "rejected"])
+async def test_a_review_that_was_under_way_when_its_key_was_replaced_counts(tmp_path: Path, met: bool) -> None:
+    """HIRE-ATT-02, HIRE-PRF-05: it is signed again, and the statement in it is not. Both close by it, and show it."""
+    acme, globex = await two_homes(tmp_path)
+    looks, may = asyncio.Event(), asyncio.Event()
+
+    async def look(*_: object) -> dict[str, bool]:
+        looks.set()
+        await may.wait()
+        return {"short": met}
+
+    async with Peer.open(acme) as hirer:
+        async with Peer.open(globex) as provider:
+
+            async def hiring() -> HireResult:
+                return await hirer.hire(
+                    provider.own.id,
+                    task="summary",
+                    inputs={"report": REPORT},
+                    price="5 EUR",
+                    criteria={"short": "is one line"},
+                    review=look,
+                )
+
+            hire = asyncio.create_task(hiring())
+            await asyncio.wait_for(looks.wait(), 30)
+        may.set()
+        (conversation,) = hirer.conversations.values()
+        name = conversation.id
+        await until(lambda: conversation.engagement.state == "closing")
+        hire.cancel()
+    rotate_key(acme)
+    async with Peer.open(Home(acme.path)) as hirer, Peer.open(Home(globex.path)) as provider:
+        for peer in (hirer, provider):
+            async with asyncio.timeout(30):
+                while (await peer.ledger.summary(name)).state != "closed":  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        for peer in (hirer, provider):
+            said = [recorded_message(row.raw).message for row in await peer.ledger.rows(name) if row.type == "Closing"]
+            assert [(one.basis, one.settlement.amount) for one in said if isinstance(one, Closing)] == [
+                ("review", "4" if met else "0")
+            ] * 2
+            pack = await export_pack(peer.ledger, peer.artifacts, peer.own.id, name)
+            report = verify_pack(pack, now=peer.clock.now())
+            assert report.ok, report.steps
+    await assert_one_contract_or_none(acme, globex)
