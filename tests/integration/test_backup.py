@@ -248,6 +248,41 @@ def test_what_a_kill_left_goes_with_the_next_one(tmp_path: Path) -> None:
     assert files(tmp_path / "next").keys() == files(tmp_path / "beside").keys()
 
 
+KILLED_LAST = """
+import os, signal, sys
+from pathlib import Path
+from undersigned.runtime import Home
+from undersigned.runtime.home.backup import DRAFT, back_up
+
+def killed(event, arguments):
+    if event == "os.remove" and Path(arguments[0]).name == DRAFT:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def tell(done, total):
+    if sys.argv[3] == "ended":
+        raise RuntimeError("enough")
+
+sys.addaudithook(killed)
+back_up(Home(Path(sys.argv[1])), Path(sys.argv[2]), tell)
+"""
+
+
+@pytest.mark.parametrize("how", ["whole", "ended"])
+def test_a_draft_is_marked_as_long_as_it_holds_anything(tmp_path: Path, how: str) -> None:
+    """Whenever a kill comes, before it has its name or while it is removed, the next one knows it for a draft."""
+    acme = asyncio.run(opened_once(tmp_path))
+    ended = subprocess.run([sys.executable, "-c", KILLED_LAST, str(acme.path), str(tmp_path / "killed"), how])
+    assert ended.returncode == -signal.SIGKILL
+    (draft,) = tmp_path.glob(".killed.*")
+    assert [one.name for one in draft.iterdir()] == [".undersigned-draft"]
+    os.utime(draft / ".undersigned-draft", (0, 0))
+    back_up(acme, tmp_path / "next", lambda *_: None)
+    assert not draft.exists()
+    assert (tmp_path / "killed").exists() == (how == "whole")
+    if how == "whole":
+        assert files(tmp_path / "killed").keys() == files(tmp_path / "next").keys()
+
+
 async def test_what_links_lead_to_is_copied(tmp_path: Path) -> None:
     """Large contents may lie on another disk."""
     acme, globex = await two_homes(tmp_path)

@@ -28,7 +28,7 @@ __all__ = ["BackedUp", "back_up"]
 
 CHUNK_BYTES: Final = 1 << 20
 DRAFT: Final = ".undersigned-draft"
-"""File in a copy that is not whole, held by whoever makes it; without one, nothing here is removed."""
+"""File beside a copy that is not whole, held by whoever makes it; without one, nothing here is removed."""
 SETTLED_SECONDS: Final = 1.0
 """A draft that nobody holds by then was left by a process that was killed, and is no other that just begins."""
 LEFT_OUT: Final = frozenset({"keys", "orders", "scratch", CONTROL_TOKEN, GATE_TOKEN})
@@ -66,17 +66,18 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
     try:
         _sweep(target.parent)
         draft.mkdir(mode=0o700)
+        whole = draft / "whole"
         try:
             with open(draft / DRAFT, "xb", opener=private_opener) as held:
                 hold(held)
-                found = _copied(home, root, draft, tell)
-                (draft / DRAFT).unlink()  # while it is held, or it would be left over
-            for made, _, _ in os.walk(draft, topdown=False):
-                sync_folder(Path(made))
-            draft.rename(target)
-            sync_folder(target.parent)
+                whole.mkdir(mode=0o700)
+                found = _copied(home, root, whole, tell)
+                for made, _, _ in os.walk(whole, topdown=False):
+                    sync_folder(Path(made))
+                whole.rename(target)
+                sync_folder(target.parent)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            _remove(draft)
     except OSError as exc:
         code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
         raise LedgerUnavailable(code, f"{exc.filename or folder}: {why(exc)}") from exc
@@ -88,7 +89,13 @@ def _sweep(folder: Path) -> None:
     for mark in folder.glob(f".*/{DRAFT}"):
         with suppress(OSError):  # it is finished or removed at this moment, by another process
             if time.time() - mark.lstat().st_mtime > SETTLED_SECONDS and left_over(mark):
-                shutil.rmtree(mark.parent)
+                _remove(mark.parent)
+
+
+def _remove(draft: Path) -> None:
+    """The mark goes last, so what a kill leaves of a draft meanwhile is known for one."""
+    shutil.rmtree(draft / "whole", ignore_errors=True)
+    shutil.rmtree(draft, ignore_errors=True)
 
 
 def _copied(home: Home, root: Path, draft: Path, tell: Callable[[int, int], None]) -> BackedUp:
