@@ -406,6 +406,16 @@ def wronged() -> Iterator[Case]:
     ):
         yield Case(f"refusal: {name}", hire.pack(refusals=(refused_action(hire, **changes),)))
     yield Case("refusal: another signer", hire.pack(refusals=(refused_action(hire, by=hire.provider.actor),)))
+    yield from no_json(hire)
+
+
+def no_json(hire: Hire) -> Iterator[Case]:
+    """Something of the packer's making that is no JSON."""
+    yield Case("no JSON: refusal", hire.pack(refusals=(b"{",)))
+    yield Case("no JSON: decision", hire.pack(decisions=(b"{",)))
+    yield Case("no JSON: withheld", hire.pack(withheld=b"{"))
+    yield Case("no JSON: proofs", hire.pack(proofs=b"{"))
+    yield Case("no JSON: inclusion", _with_member(hire.pack(), "ledger/inclusion.json", b"{", "ledger"))
 
 
 def journals() -> Iterator[Case]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pack_cases import FALSE_WORDS, REPLACED, books, signed_again, web_document, with_replaced_key
+from pack_cases import FALSE_WORDS, REPLACED, books, no_json, signed_again, web_document, with_replaced_key
 from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated, wanting
 from undersigned.attestation import SubcontractLine, accepted
 from undersigned.contract import Terms
@@ -224,6 +224,17 @@ def test_a_value_changed_everywhere_is_noticed(hire: Hire, pack: bytes) -> None:
     }
     assert {"contract.json"} < set(change)
     assert failing(report_on(remade(pack, change), hire)) == (MESSAGES, "proof_invalid")
+
+
+def test_what_is_no_json_fails_by_what_it_is(hire: Hire) -> None:
+    """HIRE-PCK-01: lists and proofs as any other form that is none; the rest by what was read."""
+    assert {case.name: failing(report_on(case.data, hire)) for case in no_json(hire)} == {
+        "no JSON: refusal": (9, "bad_json"),
+        "no JSON: decision": (10, "bad_json"),
+        "no JSON: withheld": (8, "evidence_invalid"),
+        "no JSON: proofs": (8, "evidence_invalid"),
+        "no JSON: inclusion": (8, "bad_json"),
+    }
 
 
 # step 1: manifest
