@@ -462,6 +462,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/status-revoked",
         "presentations/status-suspended",
         "presentations/status-of-another-kind",
+        "presentations/status-with-null-for-a-size",
     ),
     "HIRE-STA-03": (
         "presentations/status-not-there",
@@ -469,6 +470,9 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/status-past",
         "presentations/status-changed",
         "presentations/status-beyond",
+        "presentations/status-list-with-*",
+        "presentations/status-of-two-purposes",
+        "presentations/status-with-a-number-for-a-place",
     ),
     "HIRE-STA-01": (
         "presentations/status-clear",

@@ -371,6 +371,22 @@ def _statuses() -> Iterator[Vector]:
     yield _vector("status-without-multibase", "a list in another spelling", shown, "status_invalid", lists=plain)
     kind = answer(signed(changed(document, credentialStatus__type="OtherEntry")))
     yield _vector("status-of-another-kind", "an entry that is not known", kind, "status_unavailable", lists=at())
+    for name, says, member, code in (
+        ("null-for-a-size", "an entry whose size is null", {"statusSize": None}, "status_unavailable"),
+        ("a-number-for-a-place", "an entry whose place is a number", {"statusListIndex": PLACE}, "status_invalid"),
+    ):
+        entry = {**status_entry(LIST, PLACE), **member}
+        spelled = answer(signed_as_is(changed(signed(document), credentialStatus=entry), ISSUER))
+        yield _vector(f"status-with-{name}", says, spelled, code, lists=at())
+    strange = ["https://x.example/v1"]
+    for name, says, members in (
+        ("another-context", "a list of a context not allowed", {"@context": strange, "proof__@context": strange}),
+        ("a-status", "a list that has a status itself", {"credentialStatus": status_entry(LIST, PLACE)}),
+    ):
+        listed = signed_as_is(changed(at()[LIST], **members), ISSUER)
+        yield _vector(f"status-list-with-{name}", says, shown, "status_invalid", lists={LIST: listed})
+    several = at(credentialSubject__statusPurpose=["suspension", "revocation"])
+    yield _vector("status-of-two-purposes", "a list of two purposes", shown, lists=several)
 
     def text(encoded: str = CLEAR, header: Mapping[str, Any] = {}, **claims: Any) -> Made:
         """The same list as a JWT, in its envelope."""

@@ -4,7 +4,7 @@ import { check, HireError } from './errors.js';
 import { moment } from './encoding.js';
 import { fetchBytes } from './did.js';
 import { readJson } from './json.js';
-import { checkMoments, onlyProof, verifyProof } from './proofs.js';
+import { checkContexts, checkMoments, onlyProof, verifyProof } from './proofs.js';
 
 const DOCUMENT = 1024 * 1024;
 const LEAST = 131072 / 8;
@@ -24,8 +24,9 @@ export async function checkStatus(credential, resolver, now, { fetch = fetchByte
   const entries = [credential.credentialStatus].flat();
   check(entries.length > 0 && entries.length <= ENTRIES, 'status_unavailable', 'entries');
   for (const entry of entries) {
-    const known = isA(entry, 'BitstringStatusListEntry') && ['revocation', 'suspension'].includes(entry.statusPurpose) && (entry.statusSize ?? 1) === 1;
-    check(known && /^(?:0|[1-9][0-9]{0,9})$/.test(String(entry.statusListIndex)), 'status_unavailable', 'entry');
+    const known = isA(entry, 'BitstringStatusListEntry') && ['revocation', 'suspension'].includes(entry.statusPurpose) && [undefined, 1].includes(entry.statusSize);
+    check(known, 'status_unavailable', 'entry');
+    check(typeof entry.statusListIndex === 'string' && /^(?:0|[1-9][0-9]{0,8})$/.test(entry.statusListIndex), 'status_invalid', 'place');
     const list = await fetchList(entry.statusListCredential, credential, resolver, now, fetch);
     checkEntry(entry, list);
     lists.push(list);
@@ -36,15 +37,21 @@ export async function checkStatus(credential, resolver, now, { fetch = fetchByte
 /** Whether a type is among those of a node. @param {any} node @param {string} type */
 const isA = (node, type) => [node?.type].flat().includes(type);
 
+/** @param {any} list */
+const subjectsOf = ({ credentialSubject }) => [credentialSubject].flat();
+
 /** @param {any} entry @param {any} list */
 function checkEntry(entry, list) {
-  const { id, credentialSubject: subject } = list;
-  check(isA(list, 'BitstringStatusListCredential') && isA(subject, 'BitstringStatusList'), 'status_invalid', 'no list');
-  check(id === entry.statusListCredential && subject.statusPurpose === entry.statusPurpose, 'status_invalid', 'list');
+  try { checkContexts(list); } catch { throw new HireError('status_invalid', 'contexts'); }
+  const [subject, ...more] = subjectsOf(list);
+  const typed = ['VerifiableCredential', 'BitstringStatusListCredential'].every((type) => isA(list, type)) && isA(subject, 'BitstringStatusList');
+  check(typed && more.length === 0 && list.credentialStatus === undefined, 'status_invalid', 'no list');
+  check(list.id === entry.statusListCredential && [subject.statusPurpose].flat().includes(entry.statusPurpose), 'status_invalid', 'list');
 }
 
 /** @param {any} entry @param {any} list */
-function isSet({ statusListIndex }, { credentialSubject: { encodedList } }) {
+function isSet({ statusListIndex }, list) {
+  const [{ encodedList }] = subjectsOf(list);
   const bits = inflate(encodedList);
   const place = Number(statusListIndex);
   check(place < bits.length * 8, 'status_invalid', 'no such place');
