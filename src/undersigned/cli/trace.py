@@ -272,11 +272,11 @@ def _lines(step: Step, branch: str, indent: str, depth: int) -> Iterator[tuple[s
 
 
 def _told(step: Step) -> list[Step]:
-    """What follows from a step, and of many actions the first and those that failed."""
-    actions = [one for one in step.steps if one.kind == "action"][MOST_LINES:]
-    actions = [one for one in actions if one.state != "failed"]
-    shown = [one for one in step.steps if one not in actions]
-    if actions:
-        more = f"{counted(len(actions), 'more action')}: --json has them"
+    """What follows from a step, and of many actions the first, and those that failed or are omitted."""
+    actions = [place for place, one in enumerate(step.steps) if one.kind == "action"][MOST_LINES:]
+    left_out = {place for place in actions if step.steps[place].state == "stated"}
+    shown = [one for place, one in enumerate(step.steps) if place not in left_out]
+    if left_out:
+        more = f"{counted(len(left_out), 'more action')}: --json has them"
         shown.append(Step(kind="action", name="", text=more, state="stated", why="left out here"))
     return shown

@@ -51,6 +51,23 @@ def test_of_many_actions_those_that_failed_are_told(capsys: pytest.CaptureFixtur
     assert [line for line in lines if "975 more actions" in line]
 
 
+def test_of_many_actions_those_that_are_omitted_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """The statement has no room for them, so they stand behind as many as it holds."""
+    actions = [step("action", name=str(number), state="stated") for number in range(1000)]
+    omitted = step("action", state="missing")
+    lines = told(capsys, step("artifact", step("delivery", step("statement", *actions, omitted))))
+    assert [line for line in lines if "missing: so" in line]
+    assert [line for line in lines if "976 more actions" in line]
+
+
+def test_of_many_equal_actions_the_first_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same target, read again and again in one second."""
+    actions = [step("action", state="stated") for _ in range(1000)]
+    lines = told(capsys, step("artifact", step("delivery", step("statement", *actions))))
+    assert len([line for line in lines if "stated: so" in line]) == 24
+    assert [line for line in lines if "976 more actions" in line]
+
+
 def test_of_twenty_hires_each_delivery_is_told_and_what_follows_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Five hundred lines said what nobody read."""
     tree = step("artifact", *[delivery() for _ in range(20)])
