@@ -27,9 +27,19 @@ from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Start
-from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Agent, Body, Conversation, Fields, Meter, Sent, bytes_limits
+from undersigned.runtime import (
+    ARTIFACT_READ,
+    SMALL_BYTES,
+    Agent,
+    Body,
+    Conversation,
+    Fields,
+    Meter,
+    Sent,
+    bytes_limits,
+    looked_up_for,
+)
 from undersigned.runtime.artifacts.store import of_store
-from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.scope import Action, Scope
 from undersigned.transport import Budget, Identity
 

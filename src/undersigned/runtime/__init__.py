@@ -62,7 +62,7 @@ from undersigned.runtime.execution.services import Service, handler_named, load_
 from undersigned.runtime.execution.settlement import awaited
 from undersigned.runtime.execution.work import contracts_to_deliver
 from undersigned.runtime.fetching.bodies import Body, FinalAnswer
-from undersigned.runtime.fetching.fetcher import Answer, GathererLimits
+from undersigned.runtime.fetching.fetcher import Answer, GathererLimits, looked_up_for
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.fetching.other_side import Fields, Sent
 from undersigned.runtime.fetching.status_keeper import StatusKeeper
@@ -249,6 +249,7 @@ __all__ = [
     "load_approvers",
     "load_engagement",
     "load_handler",
+    "looked_up_for",
     "lost_at",
     "naming",
     "needed_text",
