@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from integration.hires import REPORT, assert_one_contract_or_none, two_homes, until
+from integration.test_js_peer import Js, assert_one_story, company
 from undersigned.daemon import Peer
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, recorded_message
 from undersigned.runtime import HireResult, Home, export_pack, rotate_key
+from undersigned.testing import free_ports
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -62,3 +64,43 @@ async def test_a_review_that_was_under_way_when_its_key_was_replaced_counts(tmp_
             report = verify_pack(pack, now=peer.clock.now())
             assert report.ok, report.steps
     await assert_one_contract_or_none(acme, globex)
+
+
+async def test_the_other_implementation_takes_the_review_and_the_closing(tmp_path: Path) -> None:
+    """HIRE-ATT-02, HIRE-LOG-22: both were under way, and each holds something by the key before."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    looks, may = asyncio.Event(), asyncio.Event()
+    (port,), options = free_ports(1), ("--trust", organisation, "--offer", "summary=4.00 EUR")
+
+    async def look(*_: object) -> dict[str, bool]:
+        looks.set()
+        await may.wait()
+        return {"short": False}
+
+    async with Peer.open(home) as hirer:
+        async with js.serving(*options, port=port):
+
+            async def hiring() -> HireResult:
+                return await hirer.hire(
+                    js.did,
+                    at=js.url,
+                    task="summary",
+                    inputs={"report": REPORT},
+                    price="5 EUR",
+                    criteria={"short": "is one line"},
+                    review=look,
+                )
+
+            hire = asyncio.create_task(hiring())
+            await asyncio.wait_for(looks.wait(), 30)
+        may.set()
+        (conversation,) = hirer.conversations.values()
+        await until(lambda: conversation.engagement.state == "closing")
+        hire.cancel()
+    rotate_key(home)
+    async with js.serving(*options, port=port), Peer.open(Home(home.path)) as hirer:
+        told = await js.over(conversation.id)
+        await until(lambda: not hirer.conversations)
+    assert (told["owed"], told["basis"]) == ({"amount": "0", "currency": "EUR"}, "review")
+    await assert_one_story(home, js, told, "eddsa-jcs-2022")

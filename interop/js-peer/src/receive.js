@@ -88,7 +88,7 @@ async function checkCarried(engagement, message, by) {
   if (message.type === 'Ruling') await checkRuling(engagement, message, by);
   if (message.type === 'Closing') {
     checkServed(message, state);
-    await checkBooks(message, by);
+    await checkBooks(engagement, message, by);
   }
   else checkHead(message, heads);
   if (message.type === 'Review') await checkReview(engagement, message, by);
@@ -127,10 +127,12 @@ export function checkServed({ role, capacity }, { profile, terms }) {
   check(capacity === undefined || (role === 'provider' && capacity.advertised === advertised), 'terms_mismatch', 'capacity', '/capacity');
 }
 
-/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {any} message @param {By} by */
-async function checkBooks(message, { resolver, at, heads }) {
+/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */
+async function checkBooks({ documents }, message, { resolver, at, heads }) {
   const document = await resolver.resolve(message.sender, { fresh: true });
-  readCheckpoint(message.checkpoint, message.sender, assertionKeys(document, at));
+  // HIRE-LOG-22: signed again after a rotation, it carries the checkpoint that it carried
+  const lists = [document, ...documents.filter(({ id }) => id === message.sender)];
+  readCheckpoint(message.checkpoint, message.sender, lists.flatMap((one) => assertionKeys(one, at)));
   checkHead(message, heads);
 }
 
