@@ -92,6 +92,16 @@ export function safeLookup(/** @type {string} */ host, /** @type {any} */ option
   }, done);
 }
 
+/** The document, if it is that of the DID and its methods and services can be read. @param {any} document @param {string} did @returns {Document} */
+function checkForm(document, did) {
+  check(document.id === did, 'did_document_invalid', 'another id');
+  for (const [name, named] of /** @type {[string, boolean][]} */ ([['verificationMethod', false], ['service', false], ['authentication', true], ['assertionMethod', true]])) {
+    const read = (/** @type {any} */ one) => (typeof one === 'object' ? one !== null && !Array.isArray(one) : named && typeof one === 'string');
+    check(document[name] === undefined || (Array.isArray(document[name]) && document[name].every(read)), 'did_document_invalid', name);
+  }
+  return document;
+}
+
 /** Resolves and keeps documents for as long as page 02, section 2.5 lets them be used. */
 export class Resolver {
   /** @param {{local?: boolean, documents?: Record<string, Document>, now?: () => number}} [options] */
@@ -124,8 +134,7 @@ export class Resolver {
   async resolve(did, { fresh = false, proving = false, method } = {}) {
     if (Object.hasOwn(this.documents, did)) {
       if (did.startsWith('did:web:')) webUrl(did, true);
-      check(this.documents[did].id === did, 'did_document_invalid', 'another id');
-      return this.documents[did];
+      return checkForm(this.documents[did], did);
     }
     if (did.startsWith('did:key:')) return ofDidKey(did);
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
@@ -136,7 +145,7 @@ export class Resolver {
     const bytes = await fetchBytes(webUrl(did, this.local));
     let document;
     try { document = /** @type {any} */ (readJson(bytes, { limit: BYTES, depth: 64, foreign: true })); } catch (error) { throw new HireError('did_document_invalid', String(error)); }
-    check(document.id === did, 'did_document_invalid', 'another id');
+    checkForm(document, did);
     if (this.kept.size > 256) this.kept.clear();
     this.kept.set(did, { document, at });
     return document;

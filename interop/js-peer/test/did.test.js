@@ -1,7 +1,7 @@
 /** Which key of a document may sign what (page 02, sections 2.3 and 2.4). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { assertionKeys, keyFor, methodsOf, multikeys, signingKeys } from '../src/did.js';
+import { Resolver, assertionKeys, keyFor, methodsOf, multikeys, signingKeys } from '../src/did.js';
 import { publicMultikey } from '../src/keys.js';
 import { verifyDelivery } from '../src/statements.js';
 
@@ -20,6 +20,15 @@ test('a method is good until its end, which counts, and not once it is revoked',
   ])) assert.throws(() => keyFor(document, `${DID}#k`, 'authentication', now), { code });
   assert.deepEqual([assertionKeys(ends, NOW).length, assertionKeys(ends, NOW + 1).length, signingKeys(ends).size], [1, 0, 1]);
   assert.deepEqual(multikeys(ends, 'authentication', NOW), { [`${DID}#k`]: key });
+});
+
+test('a document with something else than lists of methods and services is none', async () => {
+  const of = (/** @type {any} */ more) => new Resolver({ documents: { [DID]: { ...listing(method()), ...more } } }).resolve(DID);
+  await of({ service: [{}], authentication: [method(), '#k'] });
+  for (const name of ['verificationMethod', 'service', 'authentication', 'assertionMethod']) {
+    for (const value of [null, 1, 'x', {}, [null], [1], [[]]]) await assert.rejects(of({ [name]: value }), { code: 'did_document_invalid' });
+  }
+  for (const name of ['verificationMethod', 'service']) await assert.rejects(of({ [name]: ['x'] }), { code: 'did_document_invalid' });
 });
 
 test('a document is read as it is written: names beside it, keys as JWK, and none of others', () => {
