@@ -166,14 +166,18 @@ def test_nobody_is_asked_for_a_credential_by_whom_the_policy_refuses() -> None:
     need = Needed(code="credential", credential="MembershipCredential", issuers=(BODY.did,))
     assert needs(policy, LARGE, answers) == (need,)
     assert evaluate(NOBODY, view.anchors, policy, NOW, answers=answers).needed == (need,)
+    neither = evaluate(NOBODY, view.anchors, Policy(refuse=(BODY.did, OTHER.did)), NOW, answers=answers).reasons[-1]
+    assert neither.would_pass is not None
+    assert neither.would_pass.startswith("one by nobody")
     for listed, named in (((LAB, OTHER), (LAB.did,)), ((OTHER,), None)):  # of whom our anchors entitle nobody else
         policy = replace(ruled(issuers=tuple(one.did for one in listed)), refuse=(OTHER.did,))
         answers = Answers.of(asked_about(NOBODY, policy, LARGE), VIEW, Graph().read)
         (need,) = needs(policy, LARGE, answers)
         assert need.issuers == named
-    denied = evaluate(NOBODY, ANCHORS, policy, NOW, answers=answers, stake=LARGE).reasons[-1]
-    assert denied.would_pass is not None
-    assert denied.would_pass.startswith("one by nobody")
+    for known in (answers, Answers()):  # nor where nobody can say whom our anchors entitle
+        denied = evaluate(NOBODY, ANCHORS, policy, NOW, answers=known, stake=LARGE).reasons[-1]
+        assert denied.would_pass is not None
+        assert denied.would_pass.startswith("one by nobody")
 
 
 def test_a_credential_is_too_old_after_its_age_and_not_at_it() -> None:
