@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from interop.worlds import QUICK, peer_home, subject_of
 from undersigned.daemon import Peer
 from undersigned.interop import Limits, Silent, Stage, Subject, chosen, play_all
-from undersigned.interop.failures import answered
+from undersigned.interop.attacks import refused
+from undersigned.interop.failures import Failure, answered
 from undersigned.interop.scenario import Hear, Raw, Reach, Refused, Say, Step
 from undersigned.interop.stage import Scene
 from undersigned.runtime import Answer, Job
@@ -76,6 +79,22 @@ async def test_what_was_sent_is_told_with_what_was_expected_and_what_came(
     async with Peer.open(home), Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
         (result,) = await play_all(stage, (msgspec.structs.replace(scenario, steps=steps),))
     assert result.detail == detail
+
+
+async def test_what_was_sent_is_told_though_another_connection_stands_by_now() -> None:
+    """Over that one it was greeted, which need not be refused."""
+
+    async def nothing_comes(*_: Any) -> None:
+        raise TimeoutError
+
+    async def of_now(over: str) -> Any:
+        return SimpleNamespace(sent="Sync", frames=[], answer=print, wait=nothing_comes)
+
+    of_attack = {"sent": set(), "sent_raw": b'{"type": "Offer"}', "sent_binary": False}
+    scene = SimpleNamespace(stage=SimpleNamespace(limits=QUICK))
+    play: Any = SimpleNamespace(over="first", heard_from=0, line=of_now, scene=scene, **of_attack)
+    with pytest.raises(Failure, match=r"sent before: Offer$"):
+        await refused(play, Refused(codes=("bad_json",)))
 
 
 async def fails(job: Job) -> None:
