@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,8 @@ from undersigned.testing import free_ports
 pytestmark = pytest.mark.timeout(90)
 
 
-@pytest.mark.parametrize("met", [True, False], ids=["accepted", "rejected"])
-async def test_a_review_that_was_under_way_when_its_key_was_replaced_counts(tmp_path: Path, met: bool) -> None:
-    """HIRE-ATT-02, HIRE-PRF-05: it is signed again, and the statement in it is not. Both close by it, and show it."""
-    acme, globex = await two_homes(tmp_path)
+def looking(met: bool) -> tuple[asyncio.Event, asyncio.Event, Callable[..., Awaitable[dict[str, bool]]]]:
+    """A review that says when it has begun, and that waits until it may go on."""
     looks, may = asyncio.Event(), asyncio.Event()
 
     async def look(*_: object) -> dict[str, bool]:
@@ -29,20 +29,23 @@ async def test_a_review_that_was_under_way_when_its_key_was_replaced_counts(tmp_
         await may.wait()
         return {"short": met}
 
+    return looks, may, look
+
+
+async def hiring(hirer: Peer, provider: str, **more: Any) -> HireResult:
+    asked = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR", "criteria": {"short": "is one line"}}
+    return await hirer.hire(provider, **asked, **more)
+
+
+@pytest.mark.parametrize("met", [True, False], ids=["accepted", "rejected"])
+async def test_a_review_that_was_under_way_when_its_key_was_replaced_counts(tmp_path: Path, met: bool) -> None:
+    """HIRE-ATT-02, HIRE-PRF-05: it is signed again, and the statement in it is not. Both close by it, and show it."""
+    acme, globex = await two_homes(tmp_path)
+    looks, may, look = looking(met)
+
     async with Peer.open(acme) as hirer:
         async with Peer.open(globex) as provider:
-
-            async def hiring() -> HireResult:
-                return await hirer.hire(
-                    provider.own.id,
-                    task="summary",
-                    inputs={"report": REPORT},
-                    price="5 EUR",
-                    criteria={"short": "is one line"},
-                    review=look,
-                )
-
-            hire = asyncio.create_task(hiring())
+            hire = asyncio.create_task(hiring(hirer, provider.own.id, review=look))
             await asyncio.wait_for(looks.wait(), 30)
         may.set()
         (conversation,) = hirer.conversations.values()
@@ -70,29 +73,12 @@ async def test_the_other_implementation_takes_the_review_and_the_closing(tmp_pat
     """HIRE-ATT-02, HIRE-LOG-22: both were under way, and each holds something by the key before."""
     js = Js(tmp_path / "js")
     home, organisation = await company(tmp_path, js)
-    looks, may = asyncio.Event(), asyncio.Event()
+    looks, may, look = looking(met=False)
     (port,), options = free_ports(1), ("--trust", organisation, "--offer", "summary=4.00 EUR")
-
-    async def look(*_: object) -> dict[str, bool]:
-        looks.set()
-        await may.wait()
-        return {"short": False}
 
     async with Peer.open(home) as hirer:
         async with js.serving(*options, port=port):
-
-            async def hiring() -> HireResult:
-                return await hirer.hire(
-                    js.did,
-                    at=js.url,
-                    task="summary",
-                    inputs={"report": REPORT},
-                    price="5 EUR",
-                    criteria={"short": "is one line"},
-                    review=look,
-                )
-
-            hire = asyncio.create_task(hiring())
+            hire = asyncio.create_task(hiring(hirer, js.did, at=js.url, review=look))
             await asyncio.wait_for(looks.wait(), 30)
         may.set()
         (conversation,) = hirer.conversations.values()

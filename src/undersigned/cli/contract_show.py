@@ -85,23 +85,21 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
     """
     ledger = await reading(home)
     try:
-        named = await engagement_named(ledger, contract)
-        for summary in await ledger.summaries():
-            if summary.engagement != named:
+        summary = await ledger.summary(await engagement_named(ledger, contract))
+        assert summary is not None  # noqa: S101  (it was just found there)
+        loaded = await load_engagement(ledger, summary, home.configuration.did)
+        engagement = loaded.engagement
+        under, live = engagement.contract, engagement.offer
+        place = under.in_force_by if under is not None else None
+        if place is None and live is not None:
+            place = live.owner, live.sequence
+        for move in loaded.moves:
+            if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
                 continue
-            loaded = await load_engagement(ledger, summary, home.configuration.did)
-            engagement = loaded.engagement
-            under, live = engagement.contract, engagement.offer
-            place = under.in_force_by if under is not None else None
-            if place is None and live is not None:
-                place = live.owner, live.sequence
-            for move in loaded.moves:
-                if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
-                    continue
-                if (move.role, move.sequence) == place:
-                    wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
-                    used = used_of(await ledger.usage(under.digest)) if under is not None else ()
-                    return _Found(engagement, move.document, loaded.facts, loaded.moves, wanted, used)
+            if (move.role, move.sequence) == place:
+                wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
+                used = used_of(await ledger.usage(under.digest)) if under is not None else ()
+                return _Found(engagement, move.document, loaded.facts, loaded.moves, wanted, used)
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")

@@ -48,11 +48,11 @@ __all__ = [
     "help_refused",
     "home_path",
     "meeting",
+    "owed_in_words",
     "plain",
     "reading",
     "refused",
     "told",
-    "turn",
     "typed",
 ]
 
@@ -90,7 +90,7 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def turn(moves: Iterable[str], who: Iterable[str], by: str | None, why: str) -> str:
+def owed_in_words(moves: Iterable[str], who: Iterable[str], by: str | None, why: str) -> str:
     """Who owes which of `moves` by when, as `Owed` has it."""
     return f"owed: {' or '.join(moves)}, by the {' and the '.join(who)}{f' by {by}' if by else ''} ({why})"
 

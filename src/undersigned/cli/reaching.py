@@ -13,7 +13,7 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import Home, checked_url
 
 from .options import checked_did
-from .output import Out, plain, turn
+from .output import Out, owed_in_words, plain
 
 __all__ = ["checked_peer", "hint_at", "tell_if_not_reached", "tell_whose_turn"]
 
@@ -65,7 +65,7 @@ async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event
         due = next((one for one in peer.status() if one["engagement"] == hire.engagement), None)
         if not due or not due["owes"] or due["state"] in ("-", "inquired"):
             continue
-        text = turn(due["moves"], due["owes"], due["by"], due["why"])
+        text = owed_in_words(due["moves"], due["owes"], due["by"], due["why"])
         if text != told:  # the connection may come and go meanwhile
             told = text
             out.value({"kind": "waits", **due})

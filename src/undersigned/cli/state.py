@@ -31,7 +31,18 @@ from undersigned.runtime import (
 )
 
 from .listing import CommandGroup
-from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, home_path, plain, reading, turn, typed
+from .output import (
+    HOME_OPTION,
+    JSON_OPTION,
+    Out,
+    command,
+    engagement_named,
+    home_path,
+    owed_in_words,
+    plain,
+    reading,
+    typed,
+)
 
 __all__ = ["init", "keys", "ledger"]
 
@@ -358,7 +369,7 @@ async def _waits(store: Ledger, summary: Summary, home: Home) -> dict[str, Any]:
         "moves": list(due.moves),
         "by": due.by,
         "why": due.why,
-        "text": turn(due.moves, due.who, due.by, due.why)
+        "text": owed_in_words(due.moves, due.who, due.by, due.why)
         if due.who
         else "ended here; the other side has not confirmed that it knows",
     }

@@ -260,8 +260,8 @@ def _counted(steps: Iterable[Step]) -> str:
 
 def _lines(step: Step, branch: str, indent: str, depth: int) -> Iterator[tuple[str, str, Step, str]]:
     """Each step that is told, what stands before its lines, and what follows from it and is not told."""
-    below = [one for steps in step.steps for one in steps.every]
-    if depth <= 1 and below and not any(one.state == "failed" for one in below):
+    below = [one for steps in step.steps for one in steps.every] if depth <= 1 else []
+    if below and not any(one.state == "failed" for one in below):
         yield branch, f"{indent}  ", step, f"{counted(len(below), 'step')} more: {_counted(below)}"
         return
     yield branch, indent + ("│ " if step.steps else "  "), step, ""

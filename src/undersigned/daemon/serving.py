@@ -38,8 +38,8 @@ from undersigned.runtime import (
     Sent,
     bytes_limits,
     looked_up_for,
+    of_store,
 )
-from undersigned.runtime.artifacts.store import of_store
 from undersigned.scope import Action, Scope
 from undersigned.transport import Budget, Identity
 

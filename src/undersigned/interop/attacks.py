@@ -16,7 +16,7 @@ from undersigned.errors import UndersignedError
 from undersigned.testing import Say, Told, offer
 
 from .connections import go_on
-from .failures import Failure, shown, shown_all
+from .failures import Failure, sent_before, shown_all
 from .hiring import Hiring
 from .memberships import shown_credentials
 from .play import Play
@@ -166,8 +166,8 @@ async def refused(play: Play, step: Refused) -> None:
 
 
 def _after(play: Play) -> str:
-    """What has to be refused, for people; it may have gone over a connection that another stands for by now."""
-    return f"; sent before: {'a binary frame' if play.sent_binary else shown(play.sent_raw)}"
+    """What has to be refused; it may have gone over a connection that another stands for by now."""
+    return sent_before(play.sent_raw, binary=play.sent_binary)
 
 
 async def _told(play: Play, step: Refused) -> tuple[SceneLine, Told]:

@@ -40,6 +40,11 @@ def shown(raw: bytes) -> str:
         return _cut(raw[:MAX_TOLD].decode("utf-8", "backslashreplace"))
 
 
+def sent_before(raw: bytes, *, binary: bool = False) -> str:
+    """What was sent last, for people, at the end of what is told of a failure."""
+    return f"; sent before: {'a binary frame' if binary else shown(raw)}"
+
+
 def shown_all(frames: Sequence[bytes], before: Sequence[bytes]) -> str:
     """What came, for people, and what of it had come `before`: a repeat is no answer."""
     known = frozenset(before)

@@ -20,7 +20,7 @@ from undersigned.encoding import Did, Instant
 from undersigned.errors import Closed, ConfigurationError, UndersignedError
 from undersigned.testing import Attacker, Known
 
-from .failures import Failure, shown
+from .failures import Failure, sent_before
 from .run import Result, chosen, play
 from .scenario import Knock, Read, Scenario, Show, Told, Unasked, Upgrade
 from .stage import Scene, SceneLine, Stage, Subject, written
@@ -153,7 +153,7 @@ class _Clock:
 
 class _Line(SceneLine):
     def __init__(self, who: Attacker, entries: list[dict[str, Any]]) -> None:
-        self.who, self.read, self.sent = who, 0, ""
+        self.who, self.read, self.after = who, 0, ""
         self.frames: list[bytes] = []
         self.closed: Closed | None = None
         self._entries = entries
@@ -186,7 +186,7 @@ class _Line(SceneLine):
 
     def _said(self, raw: bytes, *, binary: bool) -> None:
         self.mark()
-        self.sent = "a binary frame" if binary else shown(raw)
+        self.after = sent_before(raw, binary=binary)
         if not self._entries:
             return
         entry = self._entries.pop(0)

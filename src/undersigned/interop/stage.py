@@ -28,7 +28,7 @@ from undersigned.testing import LOOSE, Attacker, Known, Line
 from undersigned.transport import Channel, ChannelLimits, Identity, admit, connect_websocket, prove
 
 from .back_channel import BackChannel, Unauthorized
-from .failures import Failure, Silent, reason, shown
+from .failures import Failure, Silent, reason, sent_before
 from .heard import Heard
 from .listening import ELSEWHERE, Listener, Met
 from .published import Published
@@ -479,8 +479,8 @@ class SceneLine(Line):
         self._heard = heard
         self.read = 0
         """How many frames were looked at."""
-        self.sent = ""
-        """What was sent last, for people."""
+        self.after = ""
+        """What was sent last, as `sent_before` tells it."""
         self.stalled = False
         super().__init__(who, channel)
 
@@ -506,7 +506,7 @@ class SceneLine(Line):
     async def send_binary(self, raw: bytes) -> None:
         """Sends one binary frame, of which there is none in this protocol."""
         self.told("sent", raw, binary=True)
-        self.sent = "a binary frame"
+        self.after = sent_before(raw, binary=True)
         await cast(Any, self.channel)._socket.send(raw)
 
     async def hang_up(self) -> None:
@@ -524,7 +524,7 @@ class SceneLine(Line):
     async def send(self, raw: bytes) -> None:
         """Sends one frame."""
         self.told("sent", raw)
-        self.sent = shown(raw)
+        self.after = sent_before(raw)
         await super().send(raw)
 
     async def next(self, seconds: float, waiting_for: str) -> bytes:
@@ -536,14 +536,11 @@ class SceneLine(Line):
         try:
             raw = await self.wait(self._unread, seconds)
         except TimeoutError:
-            raise Silent(f"nothing came within {seconds:g} s; expected {waiting_for}{self._after()}") from None
+            raise Silent(f"nothing came within {seconds:g} s; expected {waiting_for}{self.after}") from None
         if isinstance(raw, Closed):
-            raise Silent(f"the connection ended ({raw.code}) where {waiting_for} was expected{self._after()}")
+            raise Silent(f"the connection ended ({raw.code}) where {waiting_for} was expected{self.after}")
         self.read += 1
         return raw
-
-    def _after(self) -> str:
-        return f"; sent before: {self.sent}" if self.sent else ""
 
     def _unread(self) -> bytes | Closed | None:
         if self.read < len(self.frames):

@@ -28,7 +28,7 @@ from undersigned.runtime.agent.whereabouts import LOCAL_ONLY, checked_url
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES, Contents
 from undersigned.runtime.artifacts.incoming import SMALL_BYTES, Stored
 from undersigned.runtime.artifacts.objects import ObjectArtifacts
-from undersigned.runtime.artifacts.store import ArtifactStore
+from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 from undersigned.runtime.artifacts.transfers import Meter
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock, steady_seconds
 from undersigned.runtime.engagement.conversation import Arrived, Conversation
@@ -253,6 +253,7 @@ __all__ = [
     "lost_at",
     "naming",
     "needed_text",
+    "of_store",
     "open_engagements",
     "open_file",
     "open_key",

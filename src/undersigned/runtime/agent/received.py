@@ -56,53 +56,61 @@ async def check_received(
     Raises:
         UndersignedError: It does not hold; its path says where in the message.
     """
-    body, engagement = message.message, conversation.engagement
+    engagement = conversation.engagement
     try:
         # Whoever it names is looked up for the sake of who says it.
         with looked_up_for(agent.whose(engagement.id, engagement.peer)):
-            match body:
-                case Inquiry():
-                    await agent.witness.require(engagement.peer)
-                    if body.continues is not None:
-                        return None, (await continued(agent.ledger, body.continues, engagement.peer),)
-                case Presentation():
-                    await agent.meeting.check(engagement, body, now)
-                case Offer():
-                    agent.papers.check_offer(engagement, body, document)
-                    return None, await agent.subcontracts.received(conversation, engagement, body)
-                case Acceptance() if engagement.contract is not None:
-                    tabled = engagement.tabled
-                    leaf = agent.papers.check_acceptance(
-                        engagement, conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
-                    )
-                    if tabled is not None and now <= tabled.valid_until:
-                        return leaf, ()
-                case Seal() if engagement.contract is not None:
-                    return agent.papers.check_place(body, agent.changes.leaf(conversation)), ()
-                case Ruling():
-                    return None, await agent.changes.check_ruling(conversation, body.ruling)
-                case Acceptance():
-                    offered, read = conversation.offered_json(), conversation.offered()
-                    leaf = agent.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
-                    live = engagement.offer
-                    # A late acceptance makes no contract, so it gets no leaf.
-                    if live is not None and now <= live.valid_until:
-                        return leaf, ()
-                case Seal():
-                    return agent.papers.check_place(body, contract_leaf_of(conversation)), ()
-                case Review():
-                    delivery = conversation.last("Delivery", Delivery, "provider")
-                    return None, await agent.reviews.check_review(conversation, body, document, delivery)
-                case Closing():
-                    agent.papers.check_closing(body, advertised(conversation))
-                case Receipt() | Sync():
-                    await agent.witness.check_notice(body, document)
-                case _:
-                    pass
+            return await _checked(agent, conversation, message, document, now)
     except UndersignedError as error:
         # Whoever checks a document says where in it; the peer is told where in its message.
         carried = CARRIED.get(message.message.type, "")
         if carried and not error.path.startswith(carried):
             error.path = carried + error.path.removeprefix(SECOND_PROOF)
         raise
+
+
+async def _checked(
+    agent: Agent, conversation: Remembered, message: VerifiedMessage, document: DidDocument, now: Instant
+) -> tuple[bytes | None, tuple[Blob, ...]]:
+    """As `check_received`; a path is that in what is carried."""
+    body, engagement = message.message, conversation.engagement
+    match body:
+        case Inquiry():
+            await agent.witness.require(engagement.peer)
+            if body.continues is not None:
+                return None, (await continued(agent.ledger, body.continues, engagement.peer),)
+        case Presentation():
+            await agent.meeting.check(engagement, body, now)
+        case Offer():
+            agent.papers.check_offer(engagement, body, document)
+            return None, await agent.subcontracts.received(conversation, engagement, body)
+        case Acceptance() if engagement.contract is not None:
+            tabled = engagement.tabled
+            leaf = agent.papers.check_acceptance(
+                engagement, conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
+            )
+            if tabled is not None and now <= tabled.valid_until:
+                return leaf, ()
+        case Seal() if engagement.contract is not None:
+            return agent.papers.check_place(body, agent.changes.leaf(conversation)), ()
+        case Ruling():
+            return None, await agent.changes.check_ruling(conversation, body.ruling)
+        case Acceptance():
+            offered, read = conversation.offered_json(), conversation.offered()
+            leaf = agent.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
+            live = engagement.offer
+            # A late acceptance makes no contract, so it gets no leaf.
+            if live is not None and now <= live.valid_until:
+                return leaf, ()
+        case Seal():
+            return agent.papers.check_place(body, contract_leaf_of(conversation)), ()
+        case Review():
+            delivery = conversation.last("Delivery", Delivery, "provider")
+            return None, await agent.reviews.check_review(conversation, body, document, delivery)
+        case Closing():
+            agent.papers.check_closing(body, advertised(conversation))
+        case Receipt() | Sync():
+            await agent.witness.check_notice(body, document)
+        case _:
+            pass
     return None, ()

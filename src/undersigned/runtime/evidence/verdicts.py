@@ -212,14 +212,12 @@ def _heard(
         def ask(question: Any) -> Any:
             return store.ask(question) if store is not None else answer(question, Graph(()).read)
 
-        entitled: list[Authority] = []
-        for issuer, predicate, at in asked.authority:
-            refused = frozenset(home.configuration.policy.refuse)
-            view = Viewpoint(anchors=anchors, own=own, now=at, refused=refused)
-            entitled.append(ask(authority(issuer, predicate, purpose, view)))
-        suspected: list[Accused] = [
-            ask(accused(did, Viewpoint(anchors=anchors, own=own, now=now))) for did in asked.accused
+        view = Viewpoint(anchors=anchors, own=own, now=now, refused=frozenset(home.configuration.policy.refuse))
+        entitled: list[Authority] = [
+            ask(authority(issuer, predicate, purpose, msgspec.structs.replace(view, now=at)))
+            for issuer, predicate, at in asked.authority
         ]
+        suspected: list[Accused] = [ask(accused(did, view)) for did in asked.accused]
         digests = {edge.digest for one in entitled for path in one.paths for edge in path.edges}
         held = store.held(digests) if store is not None and digests else {}
     finally:
