@@ -73,6 +73,18 @@ async def test_so_many_are_remembered(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "seen").read_text().count("did:webvh:") == 2
 
 
+def test_so_many_of_the_longest_names_are_read_again(tmp_path: Path) -> None:
+    """Whom we hired chose them: a file that is too large to be read would keep our peer from its next start."""
+    first, _ = two_versions()
+    scid = first.did.split(":")[2]
+    long = f"did:webvh:{scid}:globex.example:".ljust(2044, "a")
+    last = f"256-{scid}"
+    lines = {f"{long}{number:04}": last for number in range(seen_histories.MOST - 1)}
+    seen_histories._write(tmp_path / "seen", {**lines, first.did: last})
+    with pytest.raises(VerificationError, match="when it was seen before"):
+        SeenHistories(tmp_path / "seen").require(first)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"did:web:a": 1}', "\xff"])
 def test_a_file_that_cannot_be_read_is_told(content: str, tmp_path: Path) -> None:
     (tmp_path / "seen").write_text(content, encoding="latin-1")

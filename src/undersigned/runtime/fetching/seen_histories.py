@@ -27,6 +27,8 @@ _log: Final = structlog.get_logger()
 
 MOST: Final = 4096
 """DIDs that are remembered; of more, those that changed last."""
+MAX_BYTES: Final = MOST * (2048 + 128)
+"""Of the file: a line holds a DID, of at most 2,048 characters, and the id of a version."""
 
 
 class SeenHistories:
@@ -47,7 +49,7 @@ class SeenHistories:
             return
         try:
             with naming(path):
-                raw = read_file(path) if path.exists() else b"{}"
+                raw = read_file(path, MAX_BYTES) if path.exists() else b"{}"
             self._last = msgspec.json.decode(raw, type=dict[str, str])
         except (OSError, ValueError, msgspec.MsgspecError) as exc:
             text = f"{path}: expected the last version of each DID's history that was seen, as JSON: {exc}"
