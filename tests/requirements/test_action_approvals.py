@@ -219,6 +219,12 @@ def test_without_waiting_nobody_is_asked(shop: Shop) -> None:
     assert shop.buys.jobs[0].actions[-1].reason.startswith("a person of the hirer has to agree")
 
 
+def test_nobody_is_waited_for_beyond_the_contract(shop: Shop) -> None:
+    shop.buy(approval_seconds=366 * 24 * 3600)
+    said = last(shop.world.hirer, shop.ours.id, ApprovalRequest)
+    assert said.answer_by == shop.ours.offered().terms.deadlines.until
+
+
 def test_each_action_needs_its_own_yes(shop: Shop) -> None:
     """Two that are alike ask twice, and one yes lets one of them pass."""
     shop.buy(eur="10")

@@ -190,6 +190,24 @@ def test_a_release_beyond_the_budget_is_not_agreed_to(open_world: Open) -> None:
     assert spent(world) == {"EUR": "0", "USD": "3"}
 
 
+def test_what_a_sealed_release_promised_is_held_over_a_restart(open_world: Open) -> None:
+    """HIRE-CAP-01: nothing of it was committed, and it is owed at the end."""
+    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "6"), Limit("USD", "3")))
+    conversation = world.begin()
+    world.until("working", conversation.id)
+    world.provider.changes.consents = agrees
+    world.run(world.hirer.changes.release(conversation, Price(amount="3", currency="USD"), "That will do."), 5)
+    world.until("closing", conversation.id, world.hirer)
+    world.restart(world.hirer)
+    assert spent(world) == {"EUR": "4", "USD": "3"}
+    world.reconnect()
+    world.until("closed", conversation.id)
+    world.settle(5)
+    world.deliver_all()
+    over(world, conversation.id)
+    assert spent(world) == {"EUR": "0", "USD": "3"}
+
+
 async def agrees(*_: object) -> bool:
     return True
 

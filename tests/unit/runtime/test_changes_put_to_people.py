@@ -611,6 +611,21 @@ def test_an_order_that_took_a_draft_back_takes_nothing_else_when_it_is_carried_o
     assert node.the().engagement.lane == "idle"
 
 
+@BOTH
+def test_what_is_on_the_table_is_declined_before_a_draft_is_taken_back(worlds: Worlds, who: str) -> None:
+    """Who declines means what both see."""
+    world = worlds(**{who: ASKS})
+    id, node = working(world), world.nodes[OF[who]]
+    asks(amends, node)
+    amends(world.other(node), replace(SIX, amount="4.5"))
+    world.run(node.changes.decline(node.the()), 1)
+    world.settle()
+    assert withdrawn(node, id) == "declined"
+    assert len(all_waits(node)) == 1
+    world.run(node.changes.decline(node.the()), 1)
+    assert dropped(node, id) == "it was taken back"
+
+
 # --- restarts
 
 

@@ -21,7 +21,7 @@ from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json, digest_bytes
-from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, ScopeError
+from undersigned.errors import ConfigurationError, FormatError, LedgerError, LocalProtocolError, ScopeError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Acceptance, Approval, Cancel, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
@@ -377,6 +377,29 @@ def test_an_order_without_a_member_is_answered_and_not_tried_again(open_world: O
     assert (told["ok"], told["code"]) == (False, "bad_configuration")
     assert not list(folder.iterdir())
     assert ours.engagement.state == "working"
+
+
+def test_an_order_over_a_damaged_store_is_answered_and_not_tried_again(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only of a store that is away nobody knows yet what stands in it."""
+    world, ours = working(open_world)
+    folder, orders = world.hirer.home.orders, world.hirer.orders
+    folder.mkdir(parents=True, exist_ok=True)
+    codes = ["store_unavailable", "store_corrupt"]
+
+    async def damaged() -> None:
+        raise LedgerError(codes.pop(0), "told to")
+
+    monkeypatch.setattr(world.hirer.ledger, "summaries", damaged)
+    answer = leave_order(folder, "damaged", ContractOrder(act="suspend", contract=contract_of(ours).digest, body={}))
+    orders.look_seconds = 1
+    looks = world.loop.create_task(orders.run())
+    world.settle(2)
+    looks.cancel()
+    told = decode_json(answer.read_bytes())
+    assert isinstance(told, dict)
+    assert (told["ok"], told["code"], codes) == (False, "store_corrupt", [])
 
 
 # --- what is in force

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from runtimes import Node, World
+from support import refuses
 from undersigned.encoding import Did, decode_json
+from undersigned.errors import ProofError
 from undersigned.runtime.fetching.gather import Known
-from undersigned.transport import Channel
+from undersigned.transport import Channel, memory_pair
 
 Open = Callable[..., World]
 FRESH, USUAL = 300, 3600
@@ -52,3 +54,12 @@ def test_what_binds_is_checked_with_a_document_of_five_minutes_and_the_rest_with
     }
     for kinds in ages.values():
         assert kinds == {kind: {FRESH if kind in BINDING else USUAL} for kind in kinds}
+
+
+def test_nothing_is_read_of_a_connection_that_is_not_proved(open_world: Open) -> None:
+    world = open_world(held=True)
+    world.begin()
+    ours, _ = memory_pair()
+    with refuses(ProofError, "proof_missing"):
+        world.run(world.provider.intake.read(ours, world.network.sent[0].raw))
+    assert not world.provider.conversations

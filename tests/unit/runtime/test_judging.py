@@ -13,9 +13,11 @@ from runtimes import Node, Office, World, last, lingers
 from support import refuses
 from undersigned.contract import Price
 from undersigned.encoding import JsonObject
-from undersigned.errors import LocalProtocolError, VerificationError
+from undersigned.errors import LocalProtocolError, PolicyError, VerificationError
 from undersigned.messages import Closing
 from undersigned.runtime import export_pack, judge_pack, rule_on_pack
+from undersigned.testing import dispute, terminate
+from unit.runtime.test_objections import lies
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,27 @@ def test_disputes_that_crossed_are_ruled_on_once(open_world: Callable[..., World
     world.settle(30)
     for node in world.nodes:
         assert last(node, ours.id, Closing).settlement.amount == "1"
+
+
+def test_a_dispute_that_ended_for_want_of_a_ruling_is_ruled_on_until_the_books_are_closed(
+    open_world: Callable[..., World], tmp_path: Path
+) -> None:
+    """HIRE-LIF-33: and before there is one, nothing is."""
+    arbiter = Office(tmp_path / "arbiter", "Arbiter")
+    world = open_world(handler=lingers)
+    ours = world.begin(arbiter=arbiter.actor.did)
+    world.until("working", ours.id)
+
+    def ruled() -> JsonObject:
+        due, pack = Price(amount="1", currency="EUR"), packed(world, world.hirer, ours.id)
+        said = rule_on_pack(arbiter, pack, outcome="divided", owed=due, reasons="Late.", now=world.clock.now())
+        return world.run(said)
+
+    with refuses(PolicyError, "wrong_state"):
+        ruled()
+    lies(world, world.hirer, ours.id, dispute(ruling_by=world.clock.now()), terminate("no_ruling"))
+    assert ours.engagement.state == "closing"
+    assert ruled()["amount"] == "1"
 
 
 def packed(world: World, node: Node, id: str) -> bytes:

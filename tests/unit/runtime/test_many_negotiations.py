@@ -104,6 +104,22 @@ def test_under_a_contract_there_may_be_more(open_world: Open, monkeypatch: pytes
     assert len(world.provider.conversations) == 5
 
 
+def test_there_may_be_so_many_and_no_more_under_a_contract_either(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIM-02"""
+    monkeypatch.setattr(intake, "MAX_NEGOTIATIONS", 2)
+    monkeypatch.setattr(intake, "MAX_ENGAGEMENTS", 4)
+    world = open_world(handler=lingers)
+    for _ in range(6):
+        world.begin(opening="5 EUR")
+        world.settle(1)
+    assert len(world.provider.conversations) == 4
+    _, theirs = world.channel(world.hirer.did, world.provider.did)
+    faults = [decode_json(frame) for frame in world.told(theirs)]
+    assert [fault["code"] for fault in faults] == ["overloaded"] * 2  # type: ignore[index, call-overload]
+
+
 def test_what_is_said_without_a_contract_is_read_no_faster_than_it_may_be(open_world: Open) -> None:
     """HIRE-LIM-02: nothing is refused for it."""
     world = open_world()
