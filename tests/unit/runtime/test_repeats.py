@@ -12,7 +12,7 @@ from undersigned.errors import ScopeError
 from undersigned.messages import Closing, Progress, recorded_message
 from undersigned.protocol import pending
 from undersigned.runtime import Job
-from undersigned.testing import progress, sync
+from undersigned.testing import progress, receipt, sync
 from undersigned.transport import Allowance
 from unit.runtime.stories import Open, forge, over, story
 
@@ -308,6 +308,24 @@ def test_a_sync_of_what_is_over_here_hears_that_we_have_everything(open_world: O
     assert len(parcels[1].raw) < len(parcels[0].raw) + 32, "nobody is made to send more than he is sent"
     assert not live()
     assert world.clock.now() == at
+
+
+def test_what_was_put_away_says_nothing_of_its_own(open_world: Open) -> None:
+    """HIRE-LIM-02: one side's store went back, so that it takes no receipt of the other's any more. Each receipt had it
+    repeat its last move, and each of these had a receipt: they answered each other without end.
+    """
+    world = open_world(held=True)
+    name = world.begun("closing", world.hirer)
+    world.cut = True
+    world.settle(25 * 3600)
+    assert name not in world.hirer.conversations
+    assert folded(world.hirer, name).unreceipted, "there is something that it would say again"
+    world.cut = False
+    count = len(world.network.sent)
+    for said in (receipt(seen=digest_bytes(b"an entry that is lost")), sync(seen=None)):
+        world.tell(forge(world, world.hirer, name, said), world.provider.did, world.hirer)
+    sent = [recorded_message(one.raw).message.type for one in world.network.sent[count:]]
+    assert sent == ["Review", "Closing"], "what a `Sync` asks for, and nothing else"
 
 
 def test_a_sync_that_contradicts_us_changes_nothing(open_world: Open) -> None:

@@ -400,6 +400,10 @@ class Conversation(Receiver):
         """Does all that is due and was not done before; the turn to be committed, which is another one where a part had
         to be stored first.
         """
+        if not self.journal.live and not turn.durable:
+            # It was put away, and has answered what came. Two sides that then did what they have still to do, each
+            # time anything is heard of the other, would answer each other for ever: nothing keeps that it was done.
+            return turn
         asked: Engagement | None = None
         effects: tuple[Effect, ...] = ()
         while True:
