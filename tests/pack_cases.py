@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from packs import OTHER_ENGAGEMENT, Hire, Line, Log, Posing, changed_hire, coded, refused_action, sign, stated
+from parties import Party
 from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted
 from undersigned.contract import Milestone, Price, Terms
 from undersigned.did import DidDocument
-from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, shift
+from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, parse_instant, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
 from undersigned.messages import Consistency, CriterionVerdict, LogHead, Recorded, Settled, Usage
@@ -46,7 +47,7 @@ from undersigned.testing import (
     terms_for,
     withdraw,
 )
-from undersigned.transparency import InclusionProof, Verifier, signed_note
+from undersigned.transparency import InclusionProof, Verifier, checkpoint_text, signed_note
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 LATER = "2031-01-01T00:00:00Z"
@@ -788,6 +789,13 @@ def _receipt_with(note: Callable[[Hire], str]) -> Hire:
     return hire.delivered().reviewed().closed()
 
 
+def _note_in_the_name_of(hire: Hire, did: str) -> str:
+    """A note of the hirer's by which its log is somebody else's."""
+    actor, head = hire.hirer.actor, hire.logs["hirer"].frontier
+    text = checkpoint_text(did, head.size, head.root)
+    return signed_note(text, actor.did, actor.public_key, sign(actor, text))
+
+
 def _wrong_path(hire: Hire) -> InclusionProof:
     right = hire.logs["hirer"].proof(hire.places["hirer"])
     return InclusionProof(right.leaf, right.index, right.size, (digest_bytes(b"x"), *right.path[1:]))
@@ -811,6 +819,10 @@ FALSE_WORDS: dict[str, tuple[Callable[[], Hire], str]] = {
     "a Receipt with another path": (_misled, "log_proof_invalid"),
     "an Offer with another root": WRONG_HEADS["an Offer with another root"],
     "a Closing that does not continue the Offer": WRONG_HEADS["a Closing that does not continue the Offer"],
+    "a Receipt whose note is of another's log": (
+        lambda: _receipt_with(lambda hire: coded(_note_in_the_name_of(hire, Actor("stranger").did))),
+        "log_proof_invalid",
+    ),
     "a Closing under no note": (
         lambda: Hire().sealed().delivered().reviewed().closed("a note\n\n\u2014 of nothing AAAAAAAA\n"),
         "log_proof_invalid",
@@ -866,6 +878,18 @@ def witnessed_pack(lines: Callable[[Log], str], documents: tuple[bytes, ...] = (
 
 ONE, TWO = Actor("one witness"), Actor("two witnesses")
 """Witnesses."""
+_OTHER_KIND = (ONE.public_key.multikey.encode(), Party("a witness", "P-256").key.multikey.encode())
+LATEST = int(parse_instant(LATER).timestamp()) + 60
+"""The last second at which a witness may have cosigned a pack that is judged at `LATER`."""
+
+
+def _second_key() -> bytes:
+    """A pack whose witness has two keys and signs by the second."""
+    witness = Named("witness")
+    witness.changes_key()
+    return witnessed_pack(lambda log: log.witnessed(witness), documents=(witness.document.raw,))
+
+
 WITNESSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "two witnesses": (
         lambda: witnessed_pack(
@@ -887,6 +911,21 @@ WITNESSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a witness whose clock went back to its beginning": (
         lambda: witnessed_pack(lambda log: log.witnessed(ONE, seconds=0)),
         "",
+    ),
+    "a witness by the second of its keys": (
+        _second_key,
+        "",
+    ),
+    "a witness none of whose keys signs notes": (
+        lambda: witnessed_pack(
+            lambda log: log.witnessed(ONE, name=WEB), documents=(web_document(ONE).replace(*_OTHER_KIND),)
+        ),
+        "",
+    ),
+    "a witness a minute ahead": (lambda: witnessed_pack(lambda log: log.witnessed(ONE, seconds=LATEST)), ""),
+    "a witness more than a minute ahead": (
+        lambda: witnessed_pack(lambda log: log.witnessed(ONE, seconds=LATEST + 1)),
+        "log_proof_invalid",
     ),
     "two lines by one witness": (
         lambda: witnessed_pack(lambda log: log.witnessed(ONE) + log.witnessed(ONE, seconds=1_773_000_000)),
