@@ -25,7 +25,20 @@ from undersigned.credentials import Authority as MayAttest
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.scope import WireRule
-from undersigned.testing import ARBITER, ARTIFACT, Actor, Say, acceptance, amendment, presentation, seal, terminate
+from undersigned.testing import (
+    ARBITER,
+    ARTIFACT,
+    Actor,
+    Say,
+    acceptance,
+    amendment,
+    breach,
+    dispute,
+    minutes,
+    presentation,
+    seal,
+    terminate,
+)
 from undersigned.trace import ASKS, CLAUSES, Earlier, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
 from undersigned.trust import Anchor, Anchors, Edge, Graph, Policy, Viewpoint, accused, answer, authority
 from unit.trace.test_walk import DIGEST, evidence
@@ -52,7 +65,7 @@ def heard_of(found: Evidence, purpose: str, now: str, anchors: Anchors, *edges: 
 
 def judged(
     hire: Hire,
-    *,
+    *others: Hire,
     purpose: str = "sbom",
     anchors: Anchors | None = None,
     edges: tuple[Edge, ...] = (),
@@ -62,10 +75,14 @@ def judged(
     earlier: tuple[DidDocument, ...] = (),
     **more: Any,
 ) -> Verdict:
-    """`packed` are in the pack, `documents` known from elsewhere, and `earlier` from before."""
-    ended = hire.hirer.engagement.state == "closed"
+    """`packed` are in each pack, `documents` known from elsewhere, and `earlier` from before."""
     inside = {"documents": tuple(one.raw for one in packed)} if packed else {}
-    found = evidence(hire, **({} if ended else {"checkpoint": None, "inclusion": None}), **inside)
+    unproved: dict[str, Any] = {"checkpoint": None, "inclusion": None}
+    found = Evidence.of(
+        held
+        for one in (hire, *others)
+        for held in evidence(one, **({} if one.hirer.engagement.state == "closed" else unproved), **inside).held
+    )
     now, believed = hire.book.clock.now(), anchors or Anchors.of(hire.provider.actor.did)
     found = replace(
         found,
@@ -393,6 +410,79 @@ def limited(terms: Terms, most: str) -> WireRule:
     """The one grant of these terms with another limit."""
     (grant,) = terms.scope.grants
     return replace(grant, constraint=(replace(grant.constraint[0], right_operand=(most,)),))
+
+
+def cancelled(hire: Hire) -> None:
+    hire.book.advance(minutes(60 * 24))
+    hire.book.provider >> terminate("deadline")
+
+
+def rejected(hire: Hire) -> Hire:
+    return hire.delivered().reviewed("rejected").closed()
+
+
+def ended_for_a_stolen_key(hire: Hire) -> Hire:
+    hire.delivered()
+    hire.book.hirer >> terminate("key_compromised")
+    return hire
+
+
+def beyond_its_scope(hire: Hire) -> Hire:
+    usage = (UsageLine(clause="read", unit="count", amount="999999"),)
+    return hire.delivered(hire.claims(usage=usage)).reviewed().closed()
+
+
+@pytest.mark.parametrize(
+    ("made", "outcome"),
+    [
+        (lambda hire: hire.delivered().reviewed().closed(), "allow"),
+        (lambda hire: hire.delivered(), "allow"),  # nobody looked at it yet
+        (rejected, "ask"),
+        (ended_for_a_stolen_key, "ask"),
+        (beyond_its_scope, "ask"),
+    ],
+    ids=["accepted", "not reviewed", "rejected", "ended", "beyond its scope"],
+)
+def test_what_speaks_against_another_delivery_of_it_asks(hire: Hire, made: Any, outcome: str) -> None:
+    """HIRE-TRC-05: bytes that somebody rejected are not made good by whoever delivers them as well."""
+    other = made(Hire(actors=(Actor("hirer"), Actor("another provider"))).sealed())
+    verdict = judged(hire, other, anchors=Anchors.of(hire.provider.actor.did, other.provider.actor.did))
+    assert verdict.outcome == outcome
+    assert [reason.code for reason in verdict.reasons] == (["approval_required"] if outcome == "ask" else [])
+
+
+def test_a_delivery_of_it_by_somebody_whom_nobody_entitles_spoils_none(hire: Hire) -> None:
+    """HIRE-TRC-05: else anybody could have any artifact refused."""
+    other = Hire(actors=(Actor("hirer"), Actor("another provider"))).whole()
+    verdict = judged(hire, other, anchors=Anchors.of(hire.provider.actor.did))
+    assert [one.outcome for one in verdict.judged] == ["allow", "deny"]
+    assert verdict.outcome == "allow"
+
+
+def test_an_accusation_of_whoever_else_delivered_it_asks(hire: Hire) -> None:
+    """HIRE-TRC-05."""
+    other = Hire(actors=(Actor("hirer"), Actor("another provider"))).whole()
+    root, did = "did:web:root.example", other.provider.actor.did
+    edge = Edge(digest=digest_bytes(b"accusation"), source=root, target=did, kind="accusation", says="equivocation")
+    assert judged(hire, other, anchors=Anchors.of(root, did, hire.provider.actor.did), edges=(edge,)).outcome == "ask"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (cancelled, "ended early by "),
+        (lambda hire: hire.book.hirer >> breach(), " claims a breach of "),
+        (lambda hire: hire.book.provider >> dispute(), "Dispute of "),
+    ],
+)
+def test_what_is_claimed_or_ended_early_asks(said: Any, words: str) -> None:
+    """HIRE-TRC-05."""
+    hire = Hire().sealed().delivered()
+    said(hire)
+    verdict = judged(hire)
+    ending = [reason for one in verdict.judged for reason in one.reasons if reason.clause == "ending"]
+    assert {reason.code for reason in ending} == {"in_doubt"}
+    assert [reason for reason in ending if words in reason.value]
 
 
 def test_an_end_for_a_stolen_key_denies() -> None:
