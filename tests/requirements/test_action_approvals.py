@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from runtimes import World, facts, folded, last, messages, offices
 from undersigned.encoding import shift
-from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, ScopeError
+from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, LocalProtocolError, ScopeError
 from undersigned.messages import Approval, ApprovalRequest
 from undersigned.runtime import Conversation, Job, Wanted, open_requests
 from undersigned.scope import Action, Grant, Limit, Scope, arguments_of
@@ -368,6 +368,24 @@ def test_an_application_is_asked_once_the_store_can_be_read(shop: Shop, monkeypa
     monkeypatch.setattr(ledger, "rows", away)
     assert shop.buy(20) == ["paid"]
     assert (left < 0, asked) == (True, 1)
+
+
+def test_nobody_tries_to_answer_what_waits_for_no_answer_any_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is damaged, and nothing says that it will ever be read again; so it was tried for ever."""
+    tried = 0
+
+    async def damaged(*_: Any, **__: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        raise LedgerError("store_corrupt", "it is damaged")
+
+    monkeypatch.setattr(shop.world.hirer.ledger, "rows", damaged)
+    assert shop.buy(70, approval_seconds=60) == ["approval_required pay"]
+    assert tried > 3, "as long as it could be answered"
+    shop.world.settle(120)
+    tried = 0
+    shop.world.settle(600)
+    assert tried == 0
 
 
 class Key:

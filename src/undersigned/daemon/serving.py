@@ -173,12 +173,17 @@ class ArtifactDoor:
             size = await agent.artifacts.size(asked.digest) or 0
             action = msgspec.structs.replace(action, amounts={"bytes": str(max(0, size - asked.start))})
         permit = await agent.admit(conversation, action, request=request)
-        if contract is not None and not given:
-            # However wide its grant is: what else is in our store, such as another contract's, is not of this one.
-            error = ScopeError("scope_exceeded", "not among the inputs of this contract", clause=permit.decision.clause)
-            await agent.gate.refuse(contract.digest, action, error)
-            raise error
-        found = await self._found(conversation, asked)
+        try:
+            if contract is not None and not given:
+                # However wide its grant is: what else is in our store, such as another contract's, is not of this one.
+                clause = permit.decision.clause
+                error = ScopeError("scope_exceeded", "not among the inputs of this contract", clause=clause)
+                await agent.gate.refuse(contract.digest, action, error)
+                raise error
+            found = await self._found(conversation, asked)
+        except UndersignedError:
+            await agent.gate.release(permit)  # nothing is handed out, so nothing is used
+            raise
         conversation.journal.settle(permit.used())
         return found
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from runtimes import REPORT, Node, World, summarise
+from runtimes import REPORT, Node, World, folded, summarise
 from runtimes import ask as runtimes_ask
 from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.gate_desk import Ask, GateDesk, Signed, Visit
@@ -18,7 +18,7 @@ from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import digest_bytes
-from undersigned.errors import ProofError, ScopeError
+from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.runtime import Job
 from undersigned.runtime.fetching.fetcher import asker, strangers
 from undersigned.scope import Grant, Limit, Scope
@@ -104,6 +104,32 @@ def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, l
         answer = world.run(runtimes_ask(owner, url, headers))
     assert (answer.status, answer.code) == ((404, "bad_path") if lost else (503, "digest_mismatch"))
     assert [(one["event"], one["log_level"]) for one in told] == [("artifact refused", "error")]
+    assert world.run(owner.gate.usage(contract.digest)) == (), "nothing was handed out, so nothing is used"
+
+
+def test_what_was_not_read_is_not_used(open_world: Open) -> None:
+    """HIRE-GAT-04: who asks again once it is there is not refused for having asked, neither here nor there."""
+    said: list[str] = []
+
+    async def work(job: Job) -> None:
+        file = world.hirer.artifacts.folder / digest_bytes(REPORT)
+        file.rename(file.with_suffix(".away"))
+        world.hirer.artifacts._recent.clear()
+        for _ in range(9):
+            with pytest.raises(UndersignedError) as refused:
+                await job.read("report")
+            said.append(refused.value.code)
+        file.with_suffix(".away").rename(file)
+        await summarise(job)
+
+    world = open_world(handler=work)
+    name = world.begin().id
+    world.settle(60)
+    assert said == ["bad_path"] * 9
+    for node in world.nodes:
+        contract = folded(node, name).contract
+        assert contract is not None
+        assert [one.amount for one in world.run(node.gate.usage(contract.digest))] == ["1"]
 
 
 def test_what_is_kept_of_nonces_goes_with_its_contract(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:

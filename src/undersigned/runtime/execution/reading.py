@@ -53,7 +53,12 @@ class Reading:
             amounts = {} if most is None else {"bytes": str(most)}
             permit = await self._admission.permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
             tell = self._agent.watchers.tells(self._conversation, item.name, item.digest)
-            await self._fetch(item.uri, incoming, tell)
+            try:
+                await self._fetch(item.uri, incoming, tell)
+            except UndersignedError:
+                if not incoming.size:
+                    await self._agent.gate.release(permit)  # nothing came, so nothing is used
+                raise
             if most is None:
                 self._conversation.journal.settle(permit.used())
             else:

@@ -73,9 +73,7 @@ Approves = Callable[[Wanted], Awaitable[bool | None]]
 
 def open_requests(engagement: Engagement, rows: Iterable[Row], now: Instant) -> tuple[Wanted, ...]:
     """The requests that can still be answered at `now`, oldest first; `rows` are those of the journal."""
-    contract = engagement.contract
-    asked = contract.open_requests() if contract is not None and "Approval" in legal(engagement, HIRER) else ()
-    waiting = {one.move for one in asked if now <= one.answer_by}
+    waiting = {one.move for one in _waiting(engagement, now)}
     found: list[Wanted] = []
     for row in rows:
         if row.type != ApprovalRequest.type or row.digest not in waiting:
@@ -93,6 +91,12 @@ def open_requests(engagement: Engagement, rows: Iterable[Row], now: Instant) -> 
                 )
             )
     return tuple(found)
+
+
+def _waiting(engagement: Engagement, now: Instant) -> tuple[Asking, ...]:
+    contract = engagement.contract
+    asked = contract.open_requests() if contract is not None and "Approval" in legal(engagement, HIRER) else ()
+    return tuple([one for one in asked if now <= one.answer_by])
 
 
 class Requests:
@@ -216,9 +220,16 @@ class Answers:
                 return
             except UndersignedError as error:
                 # Such as a key or a store that is away. What is decided stays so, and nobody is asked again.
+                if not self._is_open(conversation.engagement, request):
+                    _log.warning("a request was not answered", request=request, error=str(error))
+                    return
                 _log.error("an answer to a request waits", request=request, error=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    def _is_open(self, engagement: Engagement, request: Digest) -> bool:
+        """Whether it can still be answered, as far as is known without the store."""
+        return any(one.move == request for one in _waiting(engagement, self._agent.clock.now()))
 
     async def _word(self, conversation: Conversation, request: Digest) -> bool | None:
         """What the application says; None if it says nothing, or the request waits for no answer any more."""
