@@ -153,6 +153,15 @@ def test_a_record_that_was_changed_stops_everything(home: Path) -> None:
         load_anchors(Home(home), NOW)
 
 
+def test_a_record_under_another_name_stops_everything(home: Path) -> None:
+    """HIRE-ANC-01: taken back by its name, it would count on."""
+    file = Path(trust(home, "add", EVE.did, *WHY).values[0]["file"])
+    file.rename(file.with_name("kept.json"))
+    assert trust(home, "list").error["code"] == "bad_configuration"
+    with pytest.raises(ConfigurationError, match="digest"):
+        load_anchors(Home(home), NOW)
+
+
 def test_a_set_is_compared_imported_and_updated(home: Path, tmp_path: Path) -> None:
     """HIRE-ANC-03."""
     one, two = Anchor(issuer=EVE.did, types=("X",)), Anchor(issuer=AGENT.did)

@@ -90,6 +90,16 @@ def test_a_provider_hears_of_a_hirer_that_counts_more_and_owes_less(open_world: 
     assert (found[0].ours, found[0].theirs) == ("4 EUR", "0 EUR")
 
 
+def test_a_head_that_is_not_its_senders_is_no_proof_that_a_log_was_rewritten(open_world: Open) -> None:
+    """It is refused, and nobody is accused by it."""
+    world, ours = reviewed(open_world)
+    lies(world, world.hirer, ours.id, books(world, world.hirer))
+    (refused,) = (event for event in world.hirer.events if event.kind == "refused")
+    assert (refused.type, refused.code) == ("Closing", "log_proof_invalid")
+    assert "fork" not in dict(facts(world.hirer, ours.id))
+    assert "fork" not in {blob.kind for blob in world.run(world.hirer.kept.evidence(ours.id))}
+
+
 def test_who_hires_hears_of_it_with_the_result(open_world: Open) -> None:
     world, ours = reviewed(open_world)
 

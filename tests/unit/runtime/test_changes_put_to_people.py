@@ -285,6 +285,14 @@ def test_what_is_not_approved_is_not_offered(worlds: Worlds, who: str, said: str
     assert (again.the().engagement.tabled, price(again)) == (None, "4")
 
 
+def test_a_release_that_costs_nothing_is_put_to_nobody_in_whatever_currency(worlds: Worlds) -> None:
+    world = worlds(hirer=ASKS)
+    id = working(world)
+    releases(world.hirer, Price(amount="0", currency="USD"))
+    accepts(world.provider)
+    world.until("closed", id)
+
+
 def test_a_dearer_release_of_ours_waits_as_well(worlds: Worlds) -> None:
     """HIRE-APR-08, HIRE-APR-09: with an approval of an amendment to that price it is not offered, nor the reverse."""
     world = worlds(hirer=ASKS)

@@ -24,11 +24,12 @@ from undersigned.encoding import (
     digest_from_hash,
     shift,
 )
-from undersigned.errors import UndersignedError
+from undersigned.errors import ScopeError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.ledger import Commit, Committed
 from undersigned.messages import Inclusion, Inquiry, Offer, Seal, Terminate, Withdraw, draft, recorded_message
 from undersigned.runtime import Conversation, Say, equivocation_proof, export_pack, proved
+from undersigned.scope import Action
 from undersigned.testing import Actor, acceptance, inquiry, offer, problem, receipt, start, sync, withdraw
 from undersigned.testing import Say as Move
 from undersigned.transparency import Frontier, checkpoint_text, leaf_digest, leaf_hash, signed_note
@@ -487,3 +488,15 @@ def test_a_refusal_that_came_with_a_move_of_ours_takes_back_what_is_stored(
     assert (asking.done(), held.state) == (True, "withdrawn")
     assert refused not in held.sent
     asking.exception()  # an offer that the peer refused meanwhile cannot be withdrawn any more
+
+
+def test_what_is_refused_by_no_clause_is_recorded_without_what_would_pass(open_world: Open) -> None:
+    """Its statement is read by people and programs of the other side."""
+    world = open_world(handler=lingers)
+    ours = world.begin()
+    contract = ours.engagement.contract
+    assert contract is not None
+    error = ScopeError("scope_exceeded", "the server does not take that")
+    world.run(world.hirer.gate.refuse(contract.digest, Action("a", "https://acme.example/"), error))
+    (said,) = (json.loads(value) for name, value in facts(world.hirer, ours.id) if name == "refused-action")
+    assert (said["clause"], said.get("wouldPass")) == ("scope", None)
