@@ -26,6 +26,7 @@ from undersigned.evidence import verify_pack
 from undersigned.messages import Acceptance, Approval, Cancel, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
+from undersigned.runtime.execution import contract_orders
 from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.log.logbook import logged
@@ -400,6 +401,37 @@ def test_an_order_over_a_damaged_store_is_answered_and_not_tried_again(
     told = decode_json(answer.read_bytes())
     assert isinstance(told, dict)
     assert (told["ok"], told["code"], codes) == (False, "store_corrupt", [])
+
+
+def test_no_order_waits_for_another(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A review has to fetch what was delivered, and who delivered it can take its time: the work could not be ended
+    meanwhile, nor any other contract, and whoever tried was told that no peer runs.
+    """
+    world, ours = working(open_world)
+    orders, fetched = world.hirer.orders, asyncio.Event()
+    reviewed: list[Conversation] = []
+
+    async def reviews(_: Any, conversation: Conversation, **__: Any) -> None:
+        await fetched.wait()
+        reviewed.append(conversation)
+
+    monkeypatch.setattr(contract_orders, "ACTS", {**contract_orders.ACTS, "review": reviews})
+    world.hirer.home.orders.mkdir(parents=True, exist_ok=True)
+    slow, ends = (
+        leave_order(world.hirer.home.orders, act, ContractOrder(act=act, contract=contract_of(ours).digest, body=body))
+        for act, body in (("review", {}), ("suspend", {"seconds": 600}))
+    )
+    orders.look_seconds = 1
+    looks = world.loop.create_task(orders.run())
+    world.settle(5)
+    assert ours.engagement.state == "suspended"
+    assert ends.exists()
+    assert not slow.exists()
+    fetched.set()
+    world.settle(5)
+    looks.cancel()
+    assert slow.exists()
+    assert reviewed == [ours], "each is carried out once"
 
 
 # --- what is in force

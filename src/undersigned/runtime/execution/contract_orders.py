@@ -140,19 +140,31 @@ class ContractOrders:
     def __init__(self, agent: AgentBase, changes: Changes) -> None:
         self._agent, self._changes = agent, changes
         self._folder = agent.home.orders
+        self._under_way: set[str] = set()
+        """Names of those that are being carried out."""
         self.look_seconds = LOOK_SECONDS
 
     async def run(self) -> None:
-        """Looks for orders, for ever; first for those that the process before this one took and did not answer."""
+        """Looks for orders, for ever; first for those that the process before this one took and did not answer. Each
+        is carried out beside the others: a review may have to fetch what was delivered, for as long as its sender
+        likes, and no cancellation or revocation waits for that.
+        """
         while True:
             for file in self._left():
-                try:
-                    if (taken := _taken(file)) is not None:
-                        await self._answered(taken)
-                except Exception as error:
-                    # One that cannot be carried out must not keep the others from it.
-                    _log.error("an order was not carried out", file=str(file), error=repr(error))
+                if file.stem not in self._under_way:
+                    self._under_way.add(file.stem)
+                    self._agent.spawn(self._carried_out(file), f"order {file.stem}")
             await asyncio.sleep(self.look_seconds)
+
+    async def _carried_out(self, file: Path) -> None:
+        try:
+            if (taken := _taken(file)) is not None:
+                await self._answered(taken)
+        except Exception as error:
+            # It stays taken, and the next look tries it again.
+            _log.error("an order was not carried out", file=str(file), error=repr(error))
+        finally:
+            self._under_way.discard(file.stem)
 
     def _left(self) -> list[Path]:
         """Orders to look at, taken ones first. Every peer looks twice a second, and mostly there are none."""
