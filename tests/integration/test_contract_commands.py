@@ -334,6 +334,8 @@ def test_questions_for_approval_are_answered(hired: Hire) -> None:
         (globex.path / "ask").touch()
         hired.until(acme, lambda shown: len(shown["requests"]) == 1)
         asked.append(hired.shown(acme)["requests"][0]["move"])
+        command = f"undersigned contract approve {hired.contract} {asked[-1]} --home {acme.path} (or --refuse)"
+        assert (command in hired.told(acme), "contract approve" in hired.told(globex)) == (True, False)
         assert hired.on(globex, "approve", asked[-1]).code != 0
         answer, told = (("--uses", 3, "--for", 600), "approved") if len(asked) == 1 else (("--refuse",), "refused")
         said = run("contract", "approve", hired.contract, asked[-1], *answer, "--home", acme.path)

@@ -212,6 +212,9 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     for one in wanted:
         out.line(f"Asked for     {plain(one.explain(), 1000)}")
         out.line(f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}")
+        if engagement.role == HIRER:
+            answer = typed("contract approve {} {} --home {}", under.digest, one.move, opened.path)
+            out.line(f"              {answer}   (or --refuse)")
     for one in above:
         out.line(f"Under         {one['contract']}: {one['provider']} for {one['hirer']}")
     for one in hired:

@@ -136,7 +136,8 @@ def summary_of(message: Message) -> str:
         case Resume():
             return message.reason
         case ApprovalRequest():
-            return f"{plain(message.action, 80)} by clause {plain(message.clause, 40)}: {plain(message.reason, 120)}"
+            asked = f"{plain(message.action, 80)} by clause {plain(message.clause, 40)}: {plain(message.reason, 120)}"
+            return f"{asked}; waits for the hirer's answer, see 'contract show'"
         case Approval():
             return f"{counted(message.uses, 'use')} until {message.until}" if message.granted else "refused"
         case Breach():
@@ -373,6 +374,11 @@ def noted(name: str, text: str) -> str:
     if name == "due":
         due = f"{plain(fact.get('amount'), 30)} {plain(fact.get('currency'), 8)}"
         return f"{due} due by {plain(fact.get('method'), 32)}: waits for our word, see 'contract settle'"
+    if name == "paid":
+        if not fact.get("paid"):
+            return f"our word: not paid: {plain(fact.get('note') or '', 160)}"
+        reference = plain(fact.get("reference") or "", 128)
+        return f"our word: paid as {reference}" if reference else "our word: paid"
     if name == "refused-action":
         return (
             f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "

@@ -12,7 +12,7 @@ from message_examples import conversation
 from undersigned.cli.telling import event_json, event_line, goes_on, noted, quiet, row_line, summary_of
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
-from undersigned.messages import MESSAGE_TYPES, Delivery, Presentation
+from undersigned.messages import MESSAGE_TYPES, ApprovalRequest, Delivery, Presentation
 from undersigned.runtime import Event
 
 MESSAGES = conversation()
@@ -34,6 +34,12 @@ def test_every_message_is_told_in_one_line(name: str) -> None:
     told = msgspec.json.decode(msgspec.json.encode(event_json(event("received", message.type, message=message))))
     assert told["message"]["engagement"] == message.engagement
     assert "proof" not in told["message"]
+
+
+def test_a_request_for_approval_says_whose_answer_it_waits_for() -> None:
+    """Else `hire` went on to say that the provider owes the work, and its owner did not know that it was asked."""
+    request = next(one.message for one in MESSAGES.values() if isinstance(one.message, ApprovalRequest))
+    assert summary_of(request).endswith("; waits for the hirer's answer, see 'contract show'")
 
 
 def test_work_that_failed_delivered_nothing() -> None:
@@ -106,6 +112,9 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
             '{"amount":"4","currency":"EUR","method":"manual"}',
             "4 EUR due by manual: waits for our word, see 'contract settle'",
         ),
+        ("paid", '{"paid":true,"reference":"inv-1","amount":"4","currency":"EUR"}', "our word: paid as inv-1"),
+        ("paid", '{"paid":true}', "our word: paid"),
+        ("paid", '{"paid":false,"note":"no \\u001b[31mmoney"}', "our word: not paid: no \\x1b[31mmoney"),
         (
             "early",
             '[{"move":"uEiBtvhGRXSQcLKwrDLC-Nm91ON7I5dPjFv6r1dHS_Fyisw","type":"Breach","what":"cureBy","said":"2026-11-25T12:00:00Z","signed":null,'
