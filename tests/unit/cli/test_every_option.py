@@ -245,6 +245,15 @@ def test_a_file_that_is_none_is_refused_at_once(place: str, kind: str, home: Pat
     assert "error: " in ran.err.lower()
 
 
+@pytest.mark.parametrize("place", ["contract dispute --ruling", "contract judge statement", "trust add --record"])
+def test_a_document_that_is_none_is_refused_by_name(place: str, home: Path, tmp_path: Path) -> None:
+    """It was said what is wrong, and not of which file."""
+    named = tmp_path / "ruling.zip"
+    named.write_bytes(b"PK\x03\x04\0")
+    ran = run(*(part.replace("FILE", str(named)) for part in READS[place]), UNDERSIGNED_HOME=str(home))
+    assert (ran.code, f"{named}: expected UTF-8" in ran.err) == (4, True), ran
+
+
 @pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
 def test_help_is_for_people(path: tuple[str, ...]) -> None:
     """No mark of a program that lays it out, and no character that moves a terminal."""

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json, digest_of
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
 from undersigned.runtime.files import files_of, read_file, why, write_whole
 from undersigned.trust import (
@@ -279,6 +279,9 @@ def read_document(file: Path) -> JsonObject:
         value = decode_json(read_file(file), FOREIGN_LIMITS)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
+    except FormatError as error:
+        error.message = f"{file}: {error.message}"
+        raise
     if not isinstance(value, dict):
         raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
     return value
