@@ -133,7 +133,8 @@ def _check(rule: Rule) -> None:
     filled = "/".join("x" if _HOLE.fullmatch(part) else part for part in rule.path.split("/"))
     filled = filled.removesuffix("*") + "x" if filled.endswith("/*") else filled
     filled = "" if filled == "/" else filled
-    if "?" in filled or str(parse_target(f"https://host{filled}")) != f"https://host{filled}":
+    spelled = rule.path.startswith("/") and "?" not in filled
+    if not spelled or str(parse_target(f"https://host{filled}")) != f"https://host{filled}":
         raise FormatError("schema_violation", "expected a path from /, spelled as targets are, and no query")
     if rule.target is not None:
         # A hole that were part of a segment could be filled so that two requests give one target.

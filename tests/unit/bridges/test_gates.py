@@ -6,11 +6,11 @@ import hashlib
 
 import pytest
 
-from undersigned.bridges.gates import claimed_contract, request_of
+from undersigned.bridges.gates import claimed_contract, refusal, request_of
 from undersigned.bridges.http_messages import Request
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.encoding import digest_bytes
-from undersigned.errors import ProofError, TransportError
+from undersigned.errors import LedgerError, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
 
 ORIGIN = "https://api.acme.example"
 CONTRACT = digest_bytes(b"contract")
@@ -29,8 +29,13 @@ HASH = hashlib.sha256(b"abc").digest()
         ("GET", "/x", (("Content-Length", "3"), ("Transfer-Encoding", "chunked"))),
         ("GET", "/x", (("Upgrade", "websocket"),)),
         ("CONNECT", "/x", ()),
-        ("GET", "/x", (("X-HTTP-Method-Override", "DELETE"),)),
-        ("GET", "/x", (("X_Original_URL", "/y"),)),
+        *(
+            ("GET", "/x", ((name, "DELETE"),))
+            for name in (
+                *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X_Original_URL", "X-Rewrite-URL"),
+                *("X-Original-URI", "X-Forwarded-Prefix"),
+            )
+        ),
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(method: str, path: str, fields: tuple[tuple[str, str], ...]) -> None:
@@ -66,3 +71,29 @@ def test_a_request_names_one_contract_by_its_digest(named: tuple[str, ...]) -> N
         claimed_contract(Request("GET", ORIGIN, tuple(("Hire-Contract", one) for one in named)))
     assert refused.value.code == "proof_missing"
     assert claimed_contract(Request("GET", ORIGIN, (("hire-contract", f" {CONTRACT}\t"),))) == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        *(
+            (ProofError(code, "x"), 401, code)
+            for code in ("proof_missing", "proof_invalid", "replayed", "digest_mismatch")
+        ),
+        (ProofError("suite_not_allowed", "x"), 401, "proof_invalid"),
+        (ProofError("proof_expired", "x"), 401, "proof_invalid"),
+        (VerificationError("key_not_authorized", "x"), 401, "proof_invalid"),
+        (VerificationError("did_unresolvable", "x"), 401, "proof_invalid"),
+        (ScopeError("scope_exceeded", "x", clause="read"), 403, "scope_exceeded"),
+        (TransportError("too_large", "x"), 413, "too_large"),
+        (TransportError("unreachable", "x"), 503, "status_unavailable"),
+        (LedgerError("store_corrupt", "x"), 503, "status_unavailable"),
+    ],
+    ids=lambda one: one.code if isinstance(one, UndersignedError) else str(one),
+)
+def test_a_refused_request_is_told_what_its_sender_may_know(error: UndersignedError, status: int, code: str) -> None:
+    """HIRE-GTS-08: not which contracts there are, whose keys are known, or what is wrong here."""
+    answered, told = refusal(error)
+    assert (answered, told["status"], told["code"]) == (status, status, code)
+    assert told.keys() <= {"type", "title", "status", "code", "clause"}
+    assert ("clause" in told) == isinstance(error, ScopeError)
