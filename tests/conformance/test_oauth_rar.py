@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from undersigned.bridges.rar import HIRE_CONTRACT, authorization_details, read_details, scope_of_details
+from support import refuses
+from undersigned.bridges.rar import HIRE_CONTRACT, MAX_DETAILS, authorization_details, read_details, scope_of_details
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError
 from undersigned.scope import Action, Grant, Limit, Obligation, Prohibition, Scope, Window, contains, permits
@@ -41,6 +43,12 @@ def test_every_shape_of_the_text_is_read(conformance: Path) -> None:
         for detail, item in zip(read, said, strict=True):
             again = {name: value for name in COMMON if (value := getattr(detail, name)) is not None} | detail.more
             assert json.loads(json.dumps(again)) == item, number
+
+
+@pytest.mark.parametrize(("count", "code"), [(MAX_DETAILS, ""), (MAX_DETAILS + 1, "too_large")])
+def test_only_so_many_objects_are_read(count: int, code: str) -> None:
+    with refuses(FormatError, code) if code else nullcontext():
+        assert len(read_details([{"type": "other"}] * count)) == count
 
 
 def test_what_others_mean_is_no_scope_of_ours(conformance: Path) -> None:

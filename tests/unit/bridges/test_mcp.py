@@ -222,6 +222,37 @@ def test_open_requests_are_counted(exchange: Exchange) -> None:
     assert isinstance(exchange.from_client(request("ping", id="one more")), ToServer)
 
 
+@pytest.mark.parametrize(
+    "answer", [{"result": {}, "error": {"code": 1, "message": "x"}}, {}, {"result": 1}, {"error": 1}]
+)
+def test_what_is_an_answer_and_a_failure_or_neither_is_not_given(exchange: Exchange, answer: dict[str, Any]) -> None:
+    """HIRE-MCP-08: of two that read it, one would take it for the one, and one for the other."""
+    asked(exchange, "ping")
+    given = error_of(exchange.from_server(json.dumps({"jsonrpc": "2.0", "id": 1, **answer}).encode()))
+    assert given == {"code": -32603, "message": "the server's answer cannot be given"}
+
+
+@pytest.mark.parametrize("id", ["x" * 128, "", 0, -1])
+def test_an_id_is_text_or_a_whole_number(exchange: Exchange, id: object) -> None:
+    asked(exchange, "ping", id=id)
+    assert isinstance(exchange.from_server(result({}, id=id)), ToClient)
+
+
+@pytest.mark.parametrize("id", ["x" * 129, True, None, 1.5, [1]])
+def test_what_is_no_id_is_refused(exchange: Exchange, id: object) -> None:
+    assert error_of(exchange.from_client(request("ping", id=id)))["code"] in (-32600, -32700)
+
+
+@pytest.mark.parametrize(("method", "recorded"), [("tools/call", True), ("x", True), ("notifications/x", False)])
+def test_a_call_without_an_id_is_a_refusal_and_another_notification_is_none(
+    exchange: Exchange, method: str, recorded: bool
+) -> None:
+    """HIRE-MCP-07: neither passes; that somebody tried to have something done is recorded."""
+    step = exchange.from_client(json.dumps({"jsonrpc": "2.0", "method": method}).encode())
+    assert isinstance(step, Dropped)
+    assert (step.refused is not None) == recorded
+
+
 def test_progress_and_change_pass_and_nothing_else_is_told(exchange: Exchange) -> None:
     """HIRE-MCP-07."""
 

@@ -195,6 +195,7 @@ def test_one_argument_is_one_segment(account: Any) -> None:
         ("https://git.acme.example/{+repo_path}", "{+repo_path}"),
         ("https://git.acme.example/{+repo_path}", "/{+repo_path}"),
         ('"{max_count}"', '"many"'),
+        ("commits =", "Commits ="),
         ("max = 50", "maximum = 50"),
         ("max = 50", 'max = "50"'),
         ('"/srv/git/*"', '"/srv/../git/*"'),
