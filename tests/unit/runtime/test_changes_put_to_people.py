@@ -285,6 +285,41 @@ def test_what_is_not_approved_is_not_offered(worlds: Worlds, who: str, said: str
     assert (again.the().engagement.tabled, price(again)) == (None, "4")
 
 
+@pytest.mark.parametrize(("change", "beyond"), [(amends, False), (releases, True)], ids=["amendment", "release"])
+def test_nobody_is_asked_about_an_amendment_beyond_the_end_of_the_contract(
+    worlds: Worlds, change: Callable[..., None], beyond: bool
+) -> None:
+    """Nothing is amended then; a dispute may take longer, and ends with a release."""
+    world = worlds(hirer=ASKS)
+    working(world)
+    asks(change, world.hirer, seconds=366 * 24 * 3600)
+    asked, until = waits(world.hirer).asked, world.hirer.the().offered().terms.deadlines.until
+    assert (asked.until > until, asked.until == until) == (beyond, not beyond)
+
+
+def test_what_people_were_asked_about_before_does_not_keep_another_change_waiting(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-APR-05: nobody is asked about the second, so a list that is away is a no as anywhere."""
+    world = worlds(hirer=ASKS)
+    id, node, other = working(world), world.hirer, world.provider
+    amends(other)
+    asks(accepts, node)
+    world.run(other.changes.decline(other.the()), 1)
+    world.settle(3)
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise CredentialError("status_unavailable", "the list is away")
+
+    async def agrees(*_: object) -> bool:
+        return True
+
+    node.changes.consents = agrees
+    monkeypatch.setattr(node.meeting, "recheck", away)
+    amends(other, replace(SIX, amount="4.5"))
+    assert withdrawn(other, id) == "status_unavailable"
+
+
 def test_a_release_that_costs_nothing_is_put_to_nobody_in_whatever_currency(worlds: Worlds) -> None:
     world = worlds(hirer=ASKS)
     id = working(world)
