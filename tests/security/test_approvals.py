@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from approving import ALICE, ASKS, BOB, LONG, MALLORY, TABLE, TWO, says, signed, waits
-from runtimes import Node, World, lingers, offices
+from runtimes import Node, World, last, lingers, offices
 from undersigned.contract import Price
 from undersigned.encoding import JsonObject, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import PolicyError, ProofError, ScopeError
@@ -208,6 +208,21 @@ def test_sc_112_a_refusal_is_final_for_these_terms(worlds: Worlds) -> None:
     says(node, ALICE)
     world.settle(LONG)
     assert [row.type for row in rows(node, third.id)] == ["Offer", "Seal"]
+
+
+def test_sc_112_a_refusal_outlives_the_engagement_it_was_said_in(worlds: Worlds) -> None:
+    """HIRE-APR-04: nobody is asked about the same terms once more."""
+    world = worlds(ASKS)
+    one, node = world.begin(), world.hirer
+    says(node, BOB, "refuse")
+    world.settle(5)
+    assert one.over
+    shutil.rmtree(node.office.approvals)
+    world.clock.ahead -= 5  # the times in them are the same again
+    other = world.begin()
+    world.settle(1)
+    assert world.run(waiting_terms(node.kept, node.office, node.clock.now())) == []
+    assert last(world.provider, other.id, Withdraw).reason == "policy_denied"
 
 
 def test_sc_112_who_is_no_approver_any_more_counts_no_more(worlds: Worlds) -> None:

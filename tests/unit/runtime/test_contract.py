@@ -20,13 +20,14 @@ from runtimes import Node, World, facts, folded, last, lingers, messages, moves
 from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
-from undersigned.encoding import decode_json, digest_bytes
+from undersigned.encoding import base64_decode, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, LedgerError, LocalProtocolError, ScopeError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Acceptance, Approval, Cancel, Closing, Delivery, Offer, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
 from undersigned.runtime.execution import contract_orders
+from undersigned.runtime.execution.counted import used_so_far
 from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.log.logbook import logged
@@ -432,6 +433,38 @@ def test_no_order_waits_for_another(open_world: Open, monkeypatch: pytest.Monkey
     looks.cancel()
     assert slow.exists()
     assert reviewed == [ours], "each is carried out once"
+
+
+def test_what_a_delivery_states_as_used_counts_against_an_amendment(open_world: Open) -> None:
+    """HIRE-LAN-06: by no gate of the hirer's it went, such as an input that it has elsewhere."""
+
+    async def reads(job: Job) -> None:
+        await job.deliver("summary.txt", await job.read("report"))
+
+    world = open_world(handler=reads)
+    world.hirer.reviewers["summary"] = never
+    ours = world.begin(criteria={"whole": "nothing is missing"})
+    world.until("delivered", ours.id)
+    assert world.run(used_so_far(ours, world.hirer.ledger, ())) == {("read-1", "count"): "1"}
+
+
+def test_the_provenance_names_no_clause_by_which_something_was_refused(open_world: Open) -> None:
+    """The statement about the work does."""
+
+    async def tries(job: Job) -> None:
+        with pytest.raises(ScopeError):
+            async with job.act("mail:send", "https://acme.example/payroll"):
+                pass
+        await job.deliver("summary.txt", await job.read("report"))
+
+    world = open_world(handler=tries)
+    name = world.begun("closed")
+    said: list[Any] = [
+        decode_json(base64_decode(one["payload"])) for one in last(world.hirer, name, Delivery).statements
+    ]
+    done, made = (one["predicate"] for one in said)
+    assert [(one["clause"], one["allowed"]) for one in done["actions"]] == [("scope", False), ("read-1", True)]
+    assert made["buildDefinition"]["externalParameters"]["clauses"] == ["read-1"]
 
 
 # --- what is in force

@@ -12,7 +12,8 @@ from runtimes import REPORT, World, last
 from support import refuses
 from undersigned.contract import Criterion, Deliverable
 from undersigned.errors import ConfigurationError, LocalProtocolError
-from undersigned.messages import Withdraw
+from undersigned.messages import Inquiry, Withdraw
+from undersigned.proof import CRYPTOSUITES
 from undersigned.runtime import ARTIFACT_READ, Order, hire_order, parse_price
 from undersigned.scope import Grant, Limit, Prohibition, Scope, read_scope
 from undersigned.testing import NOON
@@ -71,6 +72,20 @@ def test_an_argument_that_is_not_usable_is_an_error_of_usage(options: dict[str, 
     with pytest.raises(ConfigurationError) as refused:
         world.order(**options)
     assert (refused.value.code, refused.value.exit_code) == ("bad_configuration", 2)
+
+
+@pytest.mark.parametrize("name", ["reworks", "subcontracting"])
+@pytest.mark.parametrize("more", [-1, 17])
+def test_what_may_be_done_more_often_has_its_limits(name: str, more: int, open_world: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}: expected 0 to [0-9]+.*, got {more}$"):
+        open_world().order(**{name: more})
+
+
+def test_an_inquiry_offers_every_suite_of_our_key_and_no_other(open_world: Any) -> None:
+    """HIRE-PRF-02: the provider may choose any of them."""
+    world = open_world(held=True)
+    said = last(world.hirer, world.begin().id, Inquiry)
+    assert set(said.suites) == {name for name, one in CRYPTOSUITES.items() if "Ed25519" in one.kinds}
 
 
 UNUSABLE: dict[str, dict[str, Any]] = {

@@ -9,8 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from runtimes import World, folded, lingers
+from support import refuses
 from undersigned.encoding import digest_bytes
-from undersigned.errors import CredentialError
+from undersigned.errors import CredentialError, ScopeError
 from unit.runtime.test_contract import amend
 
 NAMED, OTHER = digest_bytes(b"agreed to be a reason"), digest_bytes(b"another")
@@ -52,3 +53,9 @@ def test_only_what_was_agreed_to_be_a_reason_and_is_withdrawn_for_good_ends_a_co
     assert folded(world.hirer, ours.id).state == waits
     world.settle(watch.renewal_seconds + watch.every_seconds)
     assert folded(world.hirer, ours.id).state == ends
+
+
+def test_nothing_is_admitted_under_a_contract_that_is_not_in_force_here(open_world: Callable[..., World]) -> None:
+    world = open_world()
+    with refuses(ScopeError, "contract_expired"):
+        world.run(world.hirer.status_watch.require(OTHER))
