@@ -372,6 +372,8 @@ def test_a_dispute_is_put_and_ruled_on(hired: Hire) -> None:
     """HIRE-LIF-21, HIRE-LIF-22: between two running peers and the arbiter's file, carried by the side that lost."""
     acme, globex = hired.acme, hired.globex
     assert hired.on(acme, "dispute", "--claim", "Nobody is named.").error["code"] == "terms_mismatch"
+    nowhere = hired.on(acme, "amend", "--arbiter", "did:web:localhost:8104")
+    assert (nowhere.code, nowhere.error["message"].endswith("did:web:localhost%3A8104")) == (2, True), nowhere
     assert hired.on(acme, "amend", "--arbiter", ARBITER.did).code == 0
     table = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
     assert hired.on(globex, "accept", table["document"]).code == 0

@@ -22,7 +22,16 @@ from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from undersigned.ledger import surely_unwritten
 from undersigned.messages import CANCEL_REASONS, CAUSES, SUSPEND_REASONS
 from undersigned.protocol import ENDED
-from undersigned.runtime import Answered, ContractOrder, Home, leave_order, parse_price, read_document, take_back
+from undersigned.runtime import (
+    Answered,
+    ContractOrder,
+    Home,
+    checked_demands,
+    leave_order,
+    parse_price,
+    read_document,
+    take_back,
+)
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup
@@ -107,6 +116,8 @@ async def contract_amend(
     if reworks is not None:
         terms = replace(terms, reworks=reworks)
     if arbiter is not None:
+        parties = (document.hirer, document.provider)
+        await checked_demands(parties, verifier=None, arbiter=arbiter, sbom=None, c2pa=None, mark="--")
         terms = replace(terms, arbiter=arbiter)
     if terms == document.terms:
         raise ConfigurationError("bad_configuration", "nothing would be changed: name --price, --extend or another")

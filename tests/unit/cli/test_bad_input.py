@@ -227,6 +227,8 @@ def test_an_order_that_nobody_runs_to_carry_out_is_told_at_once(home: Path, monk
         ("--verifier", PEER, ""),
         ("--arbiter", "notadid", ""),
         ("--arbiter", PEER, ""),
+        ("--arbiter", "did:web:localhost:8104", ""),
+        ("--verifier", "did:web:localhost:8104", ""),
         ("--c2pa", "missing.pem", ""),
         ("--c2pa", __file__, ""),
         ("--c2pa", __file__, "c2pa"),

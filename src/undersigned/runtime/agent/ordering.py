@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
 
 from undersigned.contract import MAX_DEPTH, MAX_REWORKS, Criterion, Deliverable, Settlement, check_milestones
-from undersigned.did import parse_did
+from undersigned.did import fetches, parse_did
 from undersigned.encoding import Did, Digest, compare_amounts
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime.application import why_not_async
@@ -281,6 +281,12 @@ def _check_third(third: Did, parties: tuple[Did, Did], name: str, mark: str) -> 
         parse_did(third)
     except (UndersignedError, TypeError, AttributeError) as exc:
         raise ConfigurationError("bad_configuration", f"{mark}{name}: expected a DID, got {third!r:.200}") from exc
+    try:
+        fetches(third, local=True)
+    except UndersignedError as error:
+        # Its signature could never be checked. A method that is unknown here may be one of a resolver.
+        if error.code != "did_unresolvable":
+            raise ConfigurationError("bad_configuration", f"{mark}{name}: {error.message}") from error
     if third in parties:
         text = f"{mark}{name}: the {name} is neither the hirer nor the provider"
         raise ConfigurationError("bad_configuration", text)
