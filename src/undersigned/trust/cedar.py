@@ -106,7 +106,8 @@ def read_cedar(text: str) -> CedarPolicies:
     try:
         in_json = cedarpy.policies_to_json_str(text)
     except ValueError as exc:
-        raise _bad(f"not read: {exc}") from exc
+        hint = "" if ";" in text else "; a file of policies is named by cedar_file"
+        raise _bad(f"not read: {exc}{hint}") from exc
     try:
         return _read(json.loads(in_json), text)
     except (ValueError, RecursionError) as exc:

@@ -399,6 +399,7 @@ async def test_a_hire_that_nobody_awaits_is_told_as_that(tmp_path: Path) -> None
     [
         (Need(code="too_long", member="/validUntil"), "/validUntil (too_long)"),
         (Need(code="opens", member="opens"), "opens"),
+        (Need(code="member", member="/price/amount"), "another /price/amount in the terms"),
         (Need(code="capacity", after="2026-11-28T00:00:00Z"), "capacity, free by 2026-11-28T00:00:00Z"),
     ],
 )

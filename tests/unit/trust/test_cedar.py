@@ -455,6 +455,7 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
     ("text", "said"),
     [
         ("permit", "not read"),
+        ("hiring.cedar", "a file of policies is named by cedar_file"),
         ("permit (principal == ?principal, action, resource);", "template"),
         ('permit (principal, action == Action::"sing", resource);', "unrecognized action"),
         ('permit (principal, action, resource) when { context.terms.task == "a" };', "`terms`"),

@@ -253,6 +253,8 @@ def needed_text(need: Need) -> str:
     text = need.credential or need.member or need.code
     if text == need.member != need.code:  # a place alone does not say what is wrong there
         text += f" ({need.code})"
+    if need.code == "member":
+        text = f"another {need.member} in the terms"
     if need.code == "reputation":
         text = f"more reputation, such as by {text}"
     if need.capability:
