@@ -66,6 +66,11 @@ class Process:
         with self._changed:
             self._changed.notify_all()
 
+    @property
+    def id(self) -> int:
+        """By which the system knows it."""
+        return self._process.pid
+
     def until(self, text: str, seconds: float = SECONDS) -> str:
         """The first line of standard output with `text` in it, as soon as there is one."""
 

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -438,6 +439,19 @@ def test_who_takes_no_more_for_now_is_not_asked_whether_it_runs(tmp_path: Path) 
         assert "Is it running" not in ran.error["message"]
     (told,) = (line for line in served.errors if "closed to an address" in line)
     assert "proxies" in told, "what to set, where it was a proxy"
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux tells it of another process")
+def test_a_peer_that_serves_may_open_as_many_files_as_its_connections_need(tmp_path: Path) -> None:
+    assert run("init", tmp_path / "globex", "--local").code == 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        with serving(tmp_path / "globex") as served:
+            may, _ = resource.prlimit(served.id, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert may == min(hard, ListenerLimits().connections + 256)
 
 
 def test_a_check_says_yes(companies: Companies) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
+from collections.abc import Iterator
 from contextlib import suppress
 
 import msgspec
@@ -27,6 +29,7 @@ from security.raw_peer import (
     upgraded,
 )
 from support import refuses
+from undersigned.daemon.door import OWN_FILES, more_files, within_files
 from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
 from undersigned.transport import Allowance, Budget, Channel, ChannelLimits, Watch, admit, connect
@@ -348,6 +351,44 @@ async def test_sc_80_everybody_together_is_bounded() -> None:
             await connect(serving.url, limits=LIMITS)
         for channel in channels:
             await channel.close()
+
+
+@pytest.fixture
+def few_files() -> Iterator[int]:
+    """So many files may this process have open: twice what a peer keeps for itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * OWN_FILES, hard))
+    yield 2 * OWN_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_sc_80_strangers_leave_files_to_the_work(few_files: int) -> None:
+    """Of half of what may be open they take half: the stores of contracts, and peers who are proved, have the rest.
+    The operator hears how many there are.
+    """
+    limits = msgspec.structs.replace(LISTENING, unproved_per_address=few_files)
+    most = few_files // 4
+    with capture_logs() as logs:
+        async with served(limits) as serving:
+            silent = [await raw(serving) for _ in range(most + 1)]
+            assert b"503" in await ended(silent[-1][0])
+            assert serving.listener.door.unproved == most
+    assert logs[0]["code"] == "overloaded"
+    assert logs[0]["hint"] == f"{most} are connected who did not prove who they are; {most} may be at a time"
+
+
+def test_so_many_connections_as_files_may_be_open(few_files: int) -> None:
+    """At least half of them are for connections, and no more are promised than was set."""
+    bounds = within_files(ListenerLimits())
+    assert (bounds.connections, bounds.unproved, bounds.reserved) == (few_files // 2, few_files // 4, few_files // 8)
+    small = ListenerLimits(connections=few_files - OWN_FILES)
+    assert within_files(small) == small
+    one_more = ListenerLimits(connections=few_files - OWN_FILES + 1, unproved=3, reserved=2)
+    assert within_files(one_more) == msgspec.structs.replace(one_more, connections=few_files - OWN_FILES)
+    more_files(ListenerLimits(connections=few_files))
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == few_files + OWN_FILES
+    more_files(small)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == few_files + OWN_FILES, "what may be open already may still"
 
 
 # --- what the operator hears ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from undersigned.daemon import Peer
+from undersigned.daemon import Peer, more_files
 from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
 from undersigned.protocol import ENDED
@@ -46,6 +46,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
     if gates is not None:
         peer.gates = control_at(gates, opened.configuration.gates, "--gates")
     stop = stop_signal()
+    more_files()  # here and not in `Peer`: how much an application may have open is for it to say
     async with running(out, peer):
         out.value(
             {

@@ -1,5 +1,6 @@
 """The peer daemon: an agent behind a public listener."""
 
+from undersigned.daemon.door import more_files
 from undersigned.daemon.gate_aiohttp import GRANTED, aiohttp_gate
 from undersigned.daemon.gate_asgi import AsgiGate
 from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, Signed, Turned, Visit
@@ -50,6 +51,7 @@ __all__ = [
     "WitnessServer",
     "Witnessed",
     "aiohttp_gate",
+    "more_files",
     "needed_text",
     "signed_headers",
     "standard_streams",

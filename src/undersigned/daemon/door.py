@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -23,6 +24,9 @@ from aiohttp import web
 
 from undersigned.errors import TransportError
 from undersigned.transport import DEFAULT_LIMITS, MAX_FRAME_BYTES, NO_PROXIES, Budget, ChannelLimits, Proxies, Watch
+
+if sys.platform != "win32":
+    import resource
 
 __all__ = [
     "Door",
@@ -34,7 +38,9 @@ __all__ = [
     "end_server",
     "error_response",
     "json_response",
+    "more_files",
     "problem_response",
+    "within_files",
 ]
 
 _quiet: Final = logging.getLogger("undersigned.daemon.http")
@@ -67,6 +73,45 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 20
     """Failed connection proofs from one address in `failure_seconds` before it is refused."""
     failure_seconds: float = 60.0
+
+
+OWN_FILES: Final = 256
+"""Of what a process may have open, so much is not for those who connect to it, but for its stores, its look-ups and
+those whom it dials: or strangers who say nothing keep it from what it does under contracts.
+"""
+
+if sys.platform == "win32":  # where what is connected is no file
+
+    def more_files(limits: ListenerLimits | None = None) -> None:
+        """Nothing."""
+
+    def within_files(limits: ListenerLimits) -> ListenerLimits:
+        """The same."""
+        return limits
+else:
+
+    def more_files(limits: ListenerLimits | None = None) -> None:
+        """Has this process open as many files as `limits` need, as far as the system lets it."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = (limits or ListenerLimits()).connections + OWN_FILES
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+    def within_files(limits: ListenerLimits) -> ListenerLimits:
+        """`limits` of no more connections than this process may have open besides its own files, of which strangers
+        leave half to those who are proved.
+        """
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= limits.connections + OWN_FILES:
+            return limits
+        room = max(soft - OWN_FILES, soft // 2)
+        return msgspec.structs.replace(
+            limits,
+            connections=min(limits.connections, room),
+            unproved=min(limits.unproved, room // 2),
+            reserved=min(limits.reserved, room // 4),
+        )
 
 
 _BEHIND: Final = ""
@@ -152,6 +197,12 @@ class Door:
         self._budget = Budget(limits.failures, limits.failure_seconds)
         self.unproved = 0
         self.connections = 0
+
+    def crowd(self) -> str:
+        """Why nobody more is let in, in words."""
+        if self.connections >= self._limits.connections:
+            return f"{self.connections} connections are open, as many as may be at a time"
+        return f"{self.unproved} are connected who did not prove who they are; {self._limits.unproved} may be at a time"
 
     def enter(self, address: str) -> Ticket | Refused:
         """A place for a connection from `address`, or why there is none."""

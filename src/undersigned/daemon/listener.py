@@ -27,7 +27,7 @@ from undersigned.errors import ConfigurationError, TransportError, UndersignedEr
 from undersigned.runtime import why
 from undersigned.transport import NO_PROXIES, SUBPROTOCOL, AcceptedChannel, Budget, Channel, Proxies, closing
 
-from .door import Door, Edge, ListenerLimits, Refused, Ticket, end_server, error_response
+from .door import Door, Edge, ListenerLimits, Refused, Ticket, end_server, error_response, within_files
 
 __all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", "PublicListener"]
 
@@ -154,7 +154,7 @@ class PublicListener:
             ConfigurationError: `bad_configuration`, the address cannot be listened on.
         """
         loop = asyncio.get_running_loop()
-        self._door = Door(self.limits, loop.time, self._proxies)
+        self._door = Door(within_files(self.limits), loop.time, self._proxies)
         self._server = web.Server(self._handle, handler_cancellation=False)
         try:
             found = await loop.getaddrinfo(
@@ -260,7 +260,7 @@ class PublicListener:
             self._failed(ticket.remote, "timeout" if isinstance(exc, TimeoutError) else "connection_closed")
 
     def _turned_away(self, remote: str, refused: Refused) -> None:
-        self._failed(remote, refused.code, **({"hint": self._hint(remote)} if refused.by_address else {}))
+        self._failed(remote, refused.code, hint=self._hint(remote) if refused.by_address else self.door.crowd())
 
     def _hint(self, remote: str) -> str:
         """What may be wrong where many come from one address."""
