@@ -374,7 +374,7 @@ async def test_sc_80_strangers_leave_files_to_the_work(few_files: int) -> None:
             assert b"503" in await ended(silent[-1][0])
             assert serving.listener.door.unproved == most
     assert logs[0]["code"] == "overloaded"
-    assert logs[0]["hint"] == f"{most} are connected who did not prove who they are; {most} may be at a time"
+    assert logs[0]["reason"] == f"{most} are connected who did not prove who they are; {most} may be at a time"
 
 
 def test_so_many_connections_as_files_may_be_open(few_files: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import click
@@ -18,6 +19,8 @@ from .telling import domain_lines
 __all__ = ["discover"]
 
 NOT_THERE = 404
+MOST_TOLD = 50
+"""Of one kind of thing that somebody lists about itself; programs are told all."""
 
 
 async def _card(gatherer: Gatherer, endpoint: str) -> dict[str, Any]:
@@ -41,6 +44,21 @@ async def _card(gatherer: Gatherer, endpoint: str) -> dict[str, Any]:
 def _list_of_objects(value: Any) -> list[dict[str, Any]]:
     """The JSON objects in a list that somebody else wrote; what is neither counts as nothing."""
     return [item for item in cast(list[Any], value) if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _tell_some(out: Out, lines: Sequence[str]) -> None:
+    for line in lines[:MOST_TOLD]:
+        out.line(line)
+    if len(lines) > MOST_TOLD:
+        out.line(f"  and {len(lines) - MOST_TOLD} more; --json tells them")
+
+
+def _does(task: dict[str, Any]) -> str:
+    """What a card says of one task, as far as it says it."""
+    (price,) = _list_of_objects([task.get("price")]) or [{}]
+    cost = " ".join(plain(price[name], most) for name, most in (("amount", 20), ("currency", 8)) if name in price)
+    said = f"{plain(task.get('task', 'a task without a name'), 60)}{f' for {cost}' if cost else ''}"
+    return f"  does      {said}  {plain(task.get('summary', ''), 120)}".rstrip()
 
 
 @click.command()
@@ -85,17 +103,11 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
         | ({"cardError": {"code": without.code, "message": plain(without.message)}} if without is not None else {})
     )
     out.line(did)
-    for method, kind in keys.items():
-        out.line(f"  key       {kind} {method}")
-    for endpoint in endpoints:
-        out.line(f"  listens   {plain(endpoint)}")
+    _tell_some(out, [f"  key       {kind} {method}" for method, kind in keys.items()])
+    _tell_some(out, [f"  listens   {plain(endpoint)}" for endpoint in endpoints])
     for line, style in domain_lines({did: domains}, 10):
         out.line(line, style=style)
-    for task in _list_of_objects((card or {}).get("tasks")):
-        (price,) = _list_of_objects([task.get("price")]) or [{}]
-        cost = f"{plain(price.get('amount'), 20)} {plain(price.get('currency'), 8)}"
-        said = plain(task.get("summary", ""), 120)
-        out.line(f"  does      {plain(task.get('task'), 60)} for {cost}  {said}".rstrip())
+    _tell_some(out, [_does(task) for task in _list_of_objects((card or {}).get("tasks"))])
     if not endpoints:
         out.line("  it publishes no place where it listens; name one with --at")
     elif without is not None and without.detail.get("status") == NOT_THERE:

@@ -260,7 +260,8 @@ class PublicListener:
             self._failed(ticket.remote, "timeout" if isinstance(exc, TimeoutError) else "connection_closed")
 
     def _turned_away(self, remote: str, refused: Refused) -> None:
-        self._failed(remote, refused.code, hint=self._hint(remote) if refused.by_address else self.door.crowd())
+        more = {"hint": self._hint(remote)} if refused.by_address else {"reason": self.door.crowd()}
+        self._failed(remote, refused.code, **more)
 
     def _hint(self, remote: str) -> str:
         """What may be wrong where many come from one address."""

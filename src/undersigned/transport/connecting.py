@@ -48,5 +48,6 @@ async def connect(
     scheme = url.partition(":")[0].lower()
     dial = transports.get(scheme)
     if dial is None:
-        raise TransportError("bad_request", f"no transport for {scheme!r}; known: {', '.join(sorted(transports))}")
+        known = ", ".join(sorted(transports))
+        raise TransportError("bad_request", f"no transport for {scheme!r}; known: {known}", nowhere=True)
     return await dial(url, limits, ssl)

@@ -317,12 +317,13 @@ def _checked(url: str, limits: ChannelLimits) -> tuple[SplitResult, bool, int]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise TransportError("bad_request", f"not a URL: {url!r}") from exc
+        raise TransportError("bad_request", f"not a URL: {url!r}", nowhere=True) from exc
     secure = _SECURE.get(parts.scheme)
     if secure is None or not parts.hostname or parts.username or parts.password or parts.fragment:
-        raise TransportError("bad_request", f"not the URL of a peer: {url!r}")
+        raise TransportError("bad_request", f"not the URL of a peer: {url!r}", nowhere=True)
     if not secure and not (limits.local and is_loopback_name(parts.hostname)):
-        raise TransportError("version_not_supported", f"{url} is not encrypted; ws:// is for local state only")
+        told = f"{url} is not encrypted; ws:// is for local state only"
+        raise TransportError("version_not_supported", told, nowhere=True)
     return parts, secure, port or (443 if secure else 80)
 
 
