@@ -220,7 +220,9 @@ class Meeting:
             logs=tuple(file for file, _ in logs) if logs else (),
         )
         if decision.inputs.logs:
-            await self._agent.gatherer.rely_on(shown.by)
+            # Others of whom they show something are whomever they like, and would crowd out those who are believed.
+            counted = {one.issuer for one in decision.grounds if one.verdict == "yes"} | {decision.peer}
+            await self._agent.gatherer.rely_on(one for one in shown.by if one.id in counted)
         self._agent.kept_inputs.hold(
             engagement.id,
             policy=policy,
