@@ -6,8 +6,15 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
+from issuing import issued as given
+from support import refuses
+from undersigned.credentials import Endorsement, status_entry
 from undersigned.encoding import canonicalize, shift
+from undersigned.errors import CredentialError, ProofError
 from undersigned.runtime import Home, SystemClock, Wallet, create_home, issue_membership
+from undersigned.runtime.home.wallet import verify_handed
+from undersigned.testing import Actor
+from unit.runtime.sites import gathering, site
 
 
 def issued(home: Home) -> bytes:
@@ -40,3 +47,19 @@ async def test_what_is_put_into_the_folder_is_held(tmp_path: Path) -> None:
     assert [entry["event"] for entry in logged] == ["credentials were not read again"]
     other.unlink()
     assert wallet.held() == ()
+
+
+async def test_a_credential_that_nobody_signed_does_not_say_whom_we_ask(tmp_path: Path) -> None:
+    """HIRE-STA-04: who hands one over could have us ask any host."""
+    home, clock, by = create_home(tmp_path / "acme", name="Acme", local=True, port=8109), SystemClock(), Actor("issuer")
+    claim = Endorsement(id=home.configuration.did, capability="sbom")
+    async with site() as here, gathering() as gatherer:
+        entry = status_entry(here.url("/list"), 9)
+        said = given(by, claim, clock.now(), credentialStatus=entry)
+        forged = {**said, "credentialStatus": status_entry(here.url("/other"), 9)}
+        with refuses(ProofError, "proof_invalid"):
+            await verify_handed(home, forged, gatherer, clock)
+        assert here.requests == []
+        with refuses(CredentialError, "status_unavailable"):
+            await verify_handed(home, said, gatherer, clock)
+        assert here.requests
