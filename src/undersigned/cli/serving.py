@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import click
 
 from undersigned.daemon import Peer, more_files
 from undersigned.errors import ConfigurationError
+from undersigned.ledger import Ledger, Summary, surely_unwritten
 from undersigned.messages import recorded_message
 from undersigned.protocol import ENDED
-from undersigned.runtime import CONTROL_TOKEN, control_at
+from undersigned.runtime import CONTROL_TOKEN, Home, control_at
 
 from .interrupts import stop_signal
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
-from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
+from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, typed
+from .state import waits_of
 from .telling import noted, row_line, summary_of, tell, tell_gates, tell_unfinished
 
 __all__ = ["serve", "watch"]
+
+LOOK_SECONDS: Final = 0.3
+"""Between two looks into the ledger."""
+QUIET_SECONDS: Final = 10.0
+"""After so long without an entry people are told who is waited for."""
 
 
 @click.command()
@@ -123,7 +131,7 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             engagement = max(found, key=lambda summary: summary.updated).engagement
             others = sum(one.engagement != engagement and one.live and one.state not in ENDED for one in found)
         engagement = await engagement_named(store, engagement)
-        place = 0
+        place, quiet, told = 0, 0.0, ""
         while True:
             summary = await store.summary(engagement)
             if summary is None:
@@ -133,8 +141,9 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
                 out.line(f"{engagement} with {plain(summary.peer, 200)}, who is the {other}")
                 if others:
                     out.line(f"the newest; {counted(others, 'other')} not over: see 'ledger list', and name one")
+            quiet += LOOK_SECONDS
             for row in await store.rows(engagement, place):
-                place = row.place
+                place, quiet = row.place, 0.0
                 if row.kind == "noted":
                     said = noted(row.type, row.raw.decode(errors="replace"))
                 else:
@@ -146,6 +155,24 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
                 out.value({"engagement": engagement, "state": summary.state, "live": summary.live})
                 out.line(f"state {summary.state}{'' if summary.live else ', over'}", style="bold")
                 return 0
-            await asyncio.sleep(0.3)
+            if quiet >= QUIET_SECONDS:
+                told = await tell_who_is_waited_for(out, opened, store, summary, told)
+            await asyncio.sleep(LOOK_SECONDS)
     finally:
         await store.close()
+
+
+async def tell_who_is_waited_for(out: Out, home: Home, store: Ledger, summary: Summary, told: str) -> str:
+    """Who owes what by when, and whether anything runs here that would go on with it; what was `told` of that is not
+    told again. What is told of it now.
+
+    Raises:
+        LedgerError: As `load_engagement`.
+    """
+    due, nobody = await waits_of(store, summary, home), surely_unwritten(home.ledger_url)
+    hint = f"; no peer runs here, and {typed('serve --home {}', home.path)} goes on with it" if nobody else ""
+    text = f"{due['text']}{hint}"
+    if text != told:
+        out.value({"kind": "waits", "engagement": summary.engagement, **due, "running": False if nobody else None})
+        out.line(f"still waiting; {text}", style="yellow")
+    return text

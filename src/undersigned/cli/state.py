@@ -44,7 +44,7 @@ from .output import (
     typed,
 )
 
-__all__ = ["init", "keys", "ledger"]
+__all__ = ["init", "keys", "ledger", "waits_of"]
 
 SBOM_HANDLER = "undersigned.daemon.sbom:make_sbom"
 
@@ -334,7 +334,7 @@ async def ledger_list(out: Out, live: bool, home: str | None) -> None:
     store = await reading(opened)
     try:
         found = await store.summaries(live_only=live)
-        waits = {row.engagement: await _waits(store, row, opened) for row in found if row.live}
+        waits = {row.engagement: await waits_of(store, row, opened) for row in found if row.live}
     finally:
         await store.close()
     for row in found:
@@ -360,7 +360,7 @@ async def ledger_list(out: Out, live: bool, home: str | None) -> None:
         out.line("no live engagements" if live else "no engagements yet")
 
 
-async def _waits(store: Ledger, summary: Summary, home: Home) -> dict[str, Any]:
+async def waits_of(store: Ledger, summary: Summary, home: Home) -> dict[str, Any]:
     """Who owes what by when in an engagement that is not over."""
     loaded = await load_engagement(store, summary, home.configuration.did)
     due = owed(loaded[0])

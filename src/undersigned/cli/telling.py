@@ -308,11 +308,12 @@ def goes_on(unfinished: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             over.append(one)
         else:
             yield f"goes on with {one['engagement']}: {one['state']}, {one['why']}"
+    again = "has not confirmed: it is told again, for a day at most"
     if len(over) == 1:
         (one,) = over
-        yield f"{one['engagement']} is {one['state']}, which {one['peer']} has not confirmed: it is told again"
+        yield f"{one['engagement']} is {one['state']}, which {one['peer']} {again}"
     elif over:
-        yield f"{len(over)} engagements are over, which the other side has not confirmed: it is told again"
+        yield f"{len(over)} engagements are over, which the other side {again}"
 
 
 async def _is_hire_for(peer: Peer, engagement: EngagementId, task: str) -> bool:

@@ -45,6 +45,10 @@ PUT_AWAY_SECONDS: Final = 24 * 3600
 """How long after its end an engagement still asks for a receipt that does not come. The peer may be gone for good, and
 one that comes back finds the ledger."""
 
+UNHEARD_SECONDS: Final = sum(REPEAT_SECONDS)
+"""The same where the peer never said anything in it: as long as the pauses between repeats grow. Nothing shows that it
+is there, its own deadlines end what it may have heard of, and what it says later finds the ledger, too."""
+
 PUT_AWAY: Final = "put-away"
 """Noted as done by a side that has no room for it any longer: it asks for no receipt any more (HIRE-LIM-02)."""
 
@@ -466,13 +470,18 @@ def _finished(engagement: Engagement, at: Instant) -> Finished | None:
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
     if not over:
         return None
-    gone = PUT_AWAY in engagement.done or (since is not None and at > shift(since, PUT_AWAY_SECONDS))
+    gone = PUT_AWAY in engagement.done or (since is not None and at > shift(since, _asks_for(engagement)))
     # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
     doubt = engagement.lane.startswith("accepted-by-")
     # A child that was not told yet, or whose books are open, is not left alone.
     if gone or (_settled(engagement) and not doubt and not _leads(engagement)):
         return Finished(key=_key("finished", engagement.cause))
     return None
+
+
+def _asks_for(engagement: Engagement) -> int:
+    """Seconds for which a receipt is asked for after the end."""
+    return PUT_AWAY_SECONDS if engagement.got else UNHEARD_SECONDS
 
 
 def _settled(engagement: Engagement) -> bool:
@@ -504,7 +513,7 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
         if talks.tender is not None:
             found.append(shift(talks.tender.bids_close, 1))
     if (state in ENDED or state == "closing") and since is not None and not _settled(engagement):
-        found.append(shift(since, PUT_AWAY_SECONDS + 1))
+        found.append(shift(since, _asks_for(engagement) + 1))
     if offer is None or state in ENDED:
         return found
     if contract is None:

@@ -159,11 +159,12 @@ def test_nothing_is_told_of_what_is_not_there() -> None:
 def test_what_is_over_does_not_go_on() -> None:
     """A start tells the other side of it once more, and that is what is said."""
     one = {"engagement": "urn:hire:engagement:x", "peer": "did:web:globex.example", "why": "ended: changed"}
-    over = "urn:hire:engagement:x is withdrawn, which did:web:globex.example has not confirmed: it is told again"
+    again = "has not confirmed: it is told again, for a day at most"
+    over = f"urn:hire:engagement:x is withdrawn, which did:web:globex.example {again}"
     ended, works = {**one, "state": "withdrawn"}, {**one, "state": "working", "why": "the work"}
     going = "goes on with urn:hire:engagement:x: working, the work"
     assert list(goes_on([ended, works])) == [going, over]
-    many = "3 engagements are over, which the other side has not confirmed: it is told again"
+    many = f"3 engagements are over, which the other side {again}"
     assert list(goes_on([ended, works, ended, ended])) == [going, many]
 
 

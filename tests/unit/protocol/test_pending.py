@@ -215,6 +215,18 @@ def test_a_receipt_that_never_comes_is_waited_for_a_day(state: str) -> None:
     assert Finished in [type(effect) for effect in pending(engagement, shift(a_day, 1))]
 
 
+def test_who_never_said_anything_is_told_of_the_end_until_the_pauses_grow_no_more() -> None:
+    """Nobody listens there, most likely: each start of ours dialled it for a day, and no command ended that."""
+    playbook = Playbook("inquired")
+    assert not playbook.hirer.party.engagement.got
+    playbook.hirer >> withdraw("changed")
+    engagement = playbook.hirer.party.engagement
+    last = shift(engagement.since, sum(REPEAT_SECONDS))
+    assert Finished not in [type(effect) for effect in pending(engagement, last)]
+    assert wake_at(engagement, last) == shift(last, 1)
+    assert Finished in [type(effect) for effect in pending(engagement, shift(last, 1))]
+
+
 def test_a_past_deadline_does_not_wake_again() -> None:
     """`wake_at` looks forward from the time it is given, so a policy that lets a deadline pass is not woken for it."""
     playbook = Playbook("inquired")

@@ -10,7 +10,7 @@ from runtimes import Node, folded, lingers, messages, moves
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ScopeError
 from undersigned.messages import Closing, Progress, recorded_message
-from undersigned.protocol import pending
+from undersigned.protocol import REPEAT_SECONDS, pending
 from undersigned.runtime import Job
 from undersigned.testing import progress, receipt, sync
 from undersigned.transport import Allowance
@@ -326,6 +326,24 @@ def test_what_was_put_away_says_nothing_of_its_own(open_world: Open) -> None:
         world.tell(forge(world, world.hirer, name, said), world.provider.did, world.hirer)
     sent = [recorded_message(one.raw).message.type for one in world.network.sent[count:]]
     assert sent == ["Review", "Closing"], "what a `Sync` asks for, and nothing else"
+
+
+def test_who_comes_back_after_it_was_given_up_hears_that_it_was_withdrawn(open_world: Open) -> None:
+    """Its answer was lost, so that nothing was ever heard of it; and the hirer's process was another one since."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("profiled", name, world.provider)
+    world.cut = True
+    world.run(world.hirer.cancel(world.hirer.the(name)), 1)
+    world.settle(sum(REPEAT_SECONDS) + 1)
+    assert name not in world.hirer.conversations
+    world.restart(world.hirer)
+    world.asked = len(world.network.sent)
+    world.reconnect()
+    world.settle()
+    world.deliver_all()
+    assert [folded(node, name).state for node in world.nodes] == ["withdrawn", "withdrawn"]
+    assert world.hirer.conversations == world.provider.conversations == {}
 
 
 def test_a_sync_that_contradicts_us_changes_nothing(open_world: Open) -> None:
