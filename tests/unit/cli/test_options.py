@@ -241,6 +241,22 @@ def test_a_file_that_came_while_a_command_was_at_work_is_written_over_by_force_a
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"out": b"ours" if force else b"theirs"}
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_that_is_there_is_told_before_anything_is_made(tmp_path: Path, *, linked: bool) -> None:
+    """Whoever has to name another file has not done the work for nothing; a link to nothing is there, too."""
+    file, begun = tmp_path / "out", list[str]()
+    if linked:
+        file.symlink_to(tmp_path / "nowhere")
+    else:
+        file.write_bytes(b"theirs")
+
+    def write() -> None:
+        with new_file(file, force=False):
+            begun.append("the work")
+
+    assert (refusal(write), begun) == ("bad_configuration", [])
+
+
 @pytest.mark.parametrize("port", ["", "x", "65536", "-1", "٣", "1" * 5000])
 def test_what_is_no_port_is_said_in_short(port: str) -> None:
     """Python does not read a number of more than 4,300 digits."""

@@ -21,7 +21,7 @@ from undersigned.trust import Anchor, Anchors, OpenEngagement, Shown, anchor_set
 from unit.cli.running import files, run
 
 NOW = SystemClock().now()
-EVE, BODY, AGENT = Party("eve"), Party("industry-body"), Party("agent")
+EVE, BODY, AGENT, ORGANISATION = (Party(name) for name in ("eve", "industry-body", "agent", "organisation"))
 LOCAL = ("--local", "--port", 8109)
 WHY = ("--evidence", "their statutes")
 SET_ID = "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b02"
@@ -185,6 +185,17 @@ def test_a_set_is_compared_imported_and_updated(home: Path, tmp_path: Path) -> N
     assert set(anchors(home).anchors) == {Anchor(issuer=BODY.did), two}
     assert trust(home, "import", first, *WHY).error["code"] == "policy_denied", "an older one comes too late"
     assert trust(home, "import", published(tmp_path, 3, one, by=EVE), *WHY).error["code"] == "key_not_authorized"
+
+
+def test_whom_nobody_named_is_believed_as_before(home: Path, tmp_path: Path) -> None:
+    """An issuer or a record is removed, and nothing of others; an anchor that ended is told as one that did."""
+    assert trust(home, "add", AGENT.did, *WHY).code == 0
+    for issuer, year in ((EVE, 2100), (ORGANISATION, 2020)):
+        assert trust(home, "add", issuer.did, "--until", f"{year}-01-01T00:00:00Z", *WHY).code == 0
+    states = {one["issuer"]: one["state"] for one in trust(home, "list").values if "issuer" in one}
+    assert states == {one.did: "good" for one in (BODY, EVE, AGENT)} | {ORGANISATION.did: "ended"}
+    assert trust(home, "remove", EVE.did, "--yes").code == 0
+    assert {one.issuer for one in anchors(home).anchors} == {BODY.did, AGENT.did, ORGANISATION.did}
 
 
 def test_all_that_is_listed_can_be_removed(home: Path, tmp_path: Path) -> None:
