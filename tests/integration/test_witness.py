@@ -323,3 +323,4 @@ async def test_settings_and_options_that_name_no_witness_are_refused(tmp_path: P
         ended = await ran(tmp_path, *words, "--home", acme.path, "--json")
         assert ended.code == 2, (words, ended)
         assert ended.error["message"]
+        assert "log_proof_invalid" not in ended.error["message"], "it has a code, and not two"

@@ -188,4 +188,5 @@ def _asked(home: Home, url: str | None, key: str | None) -> tuple[Witness, ...]:
     try:
         return witnesses_of([WitnessPart(url=url, key=key)], local=home.configuration.local)
     except (ValueError, LogProofError) as exc:
-        raise ConfigurationError("bad_configuration", str(exc)) from exc
+        text = exc.message if isinstance(exc, LogProofError) else str(exc)
+        raise ConfigurationError("bad_configuration", f"--url and --key: {text}") from exc

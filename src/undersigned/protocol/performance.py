@@ -86,7 +86,7 @@ def leaves_time_to_stop(case: Case) -> None:
     of_this(case, move.contract)
     least = shift(case.at, parse_duration(live_of(case).terms.deadlines.wind_down))
     if case.mine and move.wind_down < least:
-        raise Refused("terms_mismatch", f"a wind-down by {move.wind_down}; the terms leave until {least}")
+        raise Refused("terms_mismatch", f"a wind-down by {move.wind_down} is too soon: the terms leave until {least}")
 
 
 def delivers_round(case: Case) -> None:
@@ -211,7 +211,7 @@ def leaves_time_to_cure(case: Case) -> None:
         raise Refused("round_limit", f"{move.role} has claimed {MAX_OPEN} breaches; legal here: Terminate, Dispute")
     least = shift(case.at, live_of(case).terms.cure_seconds)
     if case.mine and move.cure_by < least:
-        raise Refused("terms_mismatch", f"a breach to be cured by {move.cure_by}; the terms leave until {least}")
+        raise Refused("terms_mismatch", f"a cure by {move.cure_by} is too soon: the terms leave until {least}")
 
 
 def may_dispute(case: Case) -> None:
