@@ -78,6 +78,7 @@ TOGETHER: dict[str, tuple[str, str]] = {
 }
 """Requirements that nobody can break from outside without breaking another: the mutant that breaks both, and why."""
 UNSEEN: dict[str, str] = {
+    "HIRE-CRD-11": "vectors show each shape; what a scenario presents the program's own builder made",
     "HIRE-JSN-06": "vectors of packs show it; no scenario presents a credential with a time that is none",
     "HIRE-DID-07": (
         "on the machine of the harness whoever is tested is set up for local use, and on another one it would fetch "

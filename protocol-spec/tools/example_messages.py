@@ -411,6 +411,16 @@ def refused() -> dict[str, dict[str, Any]]:
     change("proof-empty", "start", "proof_missing", "/proof", "an empty proof", proof={})
     change("proof-list-empty", "start", "proof_missing", "/proof", "no proof in a list", proof=[])
     change("proof-null", "start", "proof_missing", "/proof", "a proof that is null", proof=None)
+    for name, base, (says, member, value), path in (
+        (
+            "document-proof-null",
+            "offer",
+            ("a document's proof that is null", "document__proof", None),
+            "/document/proof",
+        ),
+        ("contract-proof-missing", "acceptance", ("no proof on the document", "contractProof", GONE), "/contractProof"),
+    ):
+        change(name, base, "proof_missing", path, says, **{member: value})
     change("proof-list", "start", "proof_invalid", "/proof", "a proof in a list", proof=[said["start"]["proof"]])
     change("proof-challenge", "start", "unknown_term", "/proof/challenge", "no challenge", proof__challenge="x")
     change(
@@ -420,6 +430,15 @@ def refused() -> dict[str, dict[str, Any]]:
         "/proof/type",
         "an older type",
         proof__type="JsonWebSignature2020",
+    )
+    change(
+        "proof-of-another-kind",
+        "start",
+        "suite_not_allowed",
+        "/proof/type",
+        "a member of an older type beside",
+        proof__type="JsonWebSignature2020",
+        proof__jws="x",
     )
     change("proof-no-suite", "start", "suite_not_allowed", "/proof/cryptosuite", "no suite", proof__cryptosuite=GONE)
     change(

@@ -73,7 +73,7 @@ _AREAS: Final[dict[str, str]] = {
 
 _BROKEN_BY: Final[dict[str, str]] = {
     "host": """
-        ATT-11 ATT-12 DID-04 DID-05 DID-07 DID-08 DID-09 LNK-04 LOG-24 REG STA-04 STA-10 WVH VC-02
+        ATT-11 ATT-12 DID-04 DID-05 DID-07 DID-08 DID-09 LNK-04 LOG-24 REG STA-04 STA-10 WVH
         """,
     "client": """
         ART-01 CTL GAT-01 GAT-05 GTS-05 GTS-06 GTS-07 GTS-08 GTS-09 GTS-10 GTS-11 GTS-12 GTS-13 GTS-16 GTS-17 LIM-02

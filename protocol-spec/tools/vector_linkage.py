@@ -103,6 +103,9 @@ def linkage_vectors() -> Iterator[Vector]:
     )
     forged = jwt[:-6] + ("A" if jwt[-6] != "A" else "B") + jwt[-5:]
     yield _vector("jwt-changed", "a JWT with another signature", [forged], invalid)
+    yield _vector(
+        "jwt-with-a-short-signature", "a JWT whose signature is no signature", [f"{draft.to_sign.decode()}.AAAA"], no
+    )
     over = {"exp": _seconds(NOW)}
     yield _vector("jwt-past", "a JWT at its exp", [_text(_linkage(**over))], {"code": "policy_denied"})
     open_ended = _text(_linkage(validUntil=..., **{"exp": _seconds(END)}))

@@ -48,6 +48,9 @@ def presentation_vectors() -> Iterator[Vector]:
     """All of them."""
     yield from _shown()
     yield from _credentials()
+    yield from _shapes()
+    yield from _claims()
+    yield from _proofs()
     yield from _graphs()
     yield from _jwts()
     yield from _statuses()
@@ -248,6 +251,101 @@ def _credentials() -> Iterator[Vector]:
     yield _vector("id-twice", "the credential has the id of its subject", answer(twice), "schema_violation")
 
 
+def _shapes() -> Iterator[Vector]:
+    """A member of the data model of another shape, in a credential that its issuer signed as it is."""
+    typed = {"id": "urn:x:y", "type": "Other"}
+    base = {**unsigned("membership"), "type": ["VerifiableCredential", "OtherCredential"]}
+    full = {
+        **base,
+        "issuer": {"id": ISSUER.did, "name": [{"@value": "Acme", "@language": "en"}, "Acme"]},
+        "description": "text",
+        "evidence": [typed, {"type": ["Other", "urn:x:other"]}],
+        "other": [None, 1.5, {"also": []}],
+    }
+
+    def spelled(document: Made) -> Made:
+        return answer(signed_as_is({**document, "proof": signed(base)["proof"]}, ISSUER))
+
+    yield _vector("shape-full", "members of every shape, and one that the data model has not", spelled(full))
+    for name, says, members in (
+        ("id-of-a-number", "an id that is no text", {"id": 1}),
+        ("id-without-a-scheme", "an id that is no URL", {"id": "1"}),
+        ("type-empty", "an empty text among its types", {"type": ["VerifiableCredential", ""]}),
+        ("type-not-listed", "a type without VerifiableCredential", {"type": "OtherCredential"}),
+        ("issuer-without-an-id", "an issuer that has a name alone", {"issuer": {"name": "Acme"}}),
+        ("issuer-listed", "two issuers", {"issuer": [ISSUER.did, OTHER.did]}),
+        ("subject-empty", "an empty object beside its subject", {"credentialSubject": [{"id": AGENT.did}, {}]}),
+        ("name-of-a-number", "a name that is no text", {"name": 1}),
+        ("name-with-more", "a name in an object with another member", {"name": {"@value": "Acme", "also": "x"}}),
+        ("day-for-a-time", "a beginning without its time", {"validFrom": FROM[:10]}),
+        ("null-for-an-end", "null for its end", {"validUntil": None}),
+        ("end-before-its-beginning", "an end before the beginning", {"validFrom": UNTIL, "validUntil": FROM}),
+        ("evidence-of-text", "text for its evidence", {"evidence": "urn:x:y"}),
+        ("terms-without-a-type", "terms of use without a type", {"termsOfUse": {"id": "urn:x:y"}}),
+        ("schema-without-an-id", "a schema without an id", {"credentialSchema": {"type": "JsonSchema"}}),
+        ("status-empty", "an empty list of places", {"credentialStatus": []}),
+    ):
+        yield _vector(f"shape-{name}", says, spelled({**base, **members}), "schema_violation")
+    no_did = spelled({**base, "issuer": "https://acme.example"})
+    yield _vector("issuer-no-did", "an issuer that is no DID", no_did, "did_document_invalid")
+
+
+def _claims() -> Iterator[Vector]:
+    """What the types of the protocol, and their schemas, let a credential say."""
+    document = unsigned("membership")
+    kind = "https://w3id.org/hire/v1/schemas/credentials/"
+    known, other = (
+        {"id": f"{kind}{name}Credential.json", "type": "JsonSchema"} for name in ("Membership", "Endorsement")
+    )
+    strange = {"id": "https://acme.example/schema.json", "type": "JsonSchema"}
+    limits = {"credentialSubject__limits": {"amount": "5"}}
+    yield _vector(
+        "claim-with-its-schema", "the schema of its type", answer(signed({**document, "credentialSchema": known}))
+    )
+    for name, says, members, code in (
+        ("another-member", "a member that its type has not", {"credentialSubject__role": "intern"}, "unknown_term"),
+        (
+            "another-organisation",
+            "one that did not issue it",
+            {"credentialSubject__memberOf": OTHER.did},
+            "schema_violation",
+        ),
+        ("an-amount-alone", "an amount of no currency", limits, "schema_violation"),
+        ("another-type", "another type beside", {"type": [*document["type"], "OtherCredential"]}, "schema_violation"),
+        ("another-schema", "the schema of another type", {"credentialSchema": other}, "schema_violation"),
+        ("an-unknown-schema", "a schema that is not known", {"credentialSchema": [known, strange]}, "policy_denied"),
+    ):
+        yield _vector(
+            f"claim-with-{name}", says, answer(signed_as_is(changed(signed(document), **members), ISSUER)), code
+        )
+
+
+def _proofs() -> Iterator[Vector]:
+    """Proofs of another shape, signed as they are."""
+    first = signed(unsigned("membership"))
+    for name, says, members, code in (
+        ("another-member", "a member that proofs have not", {"role": "x"}, "unknown_term"),
+        ("a-number-for-a-nonce", "a nonce that is no text", {"nonce": 1}, "schema_violation"),
+        ("an-empty-nonce", "a nonce without anything in it", {"nonce": ""}, "schema_violation"),
+        ("an-empty-chain", "builds on an empty list of proofs", {"previousProof": []}, "schema_violation"),
+        ("a-day-for-a-time", "when it was made without its time", {"created": FROM[:10]}, "schema_violation"),
+        ("no-purpose", "no purpose", {"proofPurpose": ...}, "schema_violation"),
+        ("an-old-type", "another type of proof", {"type": "Ed25519Signature2020"}, "suite_not_allowed"),
+        ("no-suite", "no cryptosuite", {"cryptosuite": ...}, "suite_not_allowed"),
+        ("no-method", "a method that is no DID URL", {"verificationMethod": f"{ISSUER.method} "}, "key_not_authorized"),
+        ("a-challenge", "an answer to somebody", {"challenge": CHALLENGE}, "challenge_mismatch"),
+        ("an-end-before-it-was-made", "an end before it was made", {"created": NOW, "expires": FROM}, "proof_invalid"),
+    ):  # fmt: skip
+        odd = signed_as_is(changed(first, **{f"proof__{member}": value for member, value in members.items()}), ISSUER)
+        yield _vector(f"proof-with-{name}", says, answer(odd), code)
+    twice = changed(first, proof=[first["proof"], first["proof"]])
+    yield _vector("proof-twice", "two proofs of a credential", answer(twice), "proof_invalid")
+    for name, value in (("text", "x"), ("an-empty-object", {}), ("an-empty-list", [])):
+        yield _vector(
+            f"proof-of-{name}", "nothing that is a proof", answer(changed(first, proof=value)), "proof_missing"
+        )
+
+
 def _graphs() -> Iterator[Vector]:
     """Edges are counted before a signature is looked at; what is presented is about the holder (`holder_mismatch`)."""
     agents = [Party(f"agent {number}").did for number in range(72)]
@@ -373,6 +471,7 @@ def _statuses() -> Iterator[Vector]:
     yield _vector("status-of-another-kind", "an entry that is not known", kind, "status_unavailable", lists=at())
     for name, says, member, code in (
         ("null-for-a-size", "an entry whose size is null", {"statusSize": None}, "status_unavailable"),
+        ("text-for-a-list", "an entry whose list is no URL", {"statusListCredential": "1"}, "status_invalid"),
         ("a-number-for-a-place", "an entry whose place is a number", {"statusListIndex": PLACE}, "status_invalid"),
     ):
         entry = {**status_entry(LIST, PLACE), **member}
@@ -385,6 +484,15 @@ def _statuses() -> Iterator[Vector]:
     ):
         listed = signed_as_is(changed(at()[LIST], **members), ISSUER)
         yield _vector(f"status-list-with-{name}", says, shown, "status_invalid", lists={LIST: listed})
+    slow = at(credentialSubject__ttl="soon")
+    yield _vector("status-list-with-text-for-its-ttl", "a list whose ttl is text", shown, "status_invalid", lists=slow)
+    nine = answer(signed({**document, "credentialStatus": [status_entry(LIST, place) for place in range(9)]}))
+    yield _vector("status-of-nine-entries", "nine places", nine, "status_invalid", lists=at())
+    away = [status_entry(LIST, PLACE), status_entry("https://status.example/2", PLACE)]
+    half = answer(signed({**document, "credentialStatus": away}))
+    yield _vector(
+        "status-one-not-there", "set in one list, and no other one there", half, "status_unavailable", lists=at(SET)
+    )
     several = at(credentialSubject__statusPurpose=["suspension", "revocation"])
     yield _vector("status-of-two-purposes", "a list of two purposes", shown, lists=several)
 

@@ -475,6 +475,16 @@ async def test_sc_64_a_borrowed_credential(world: World) -> None:
         raw = hiring.next_message(presentation=who.shown(hiring.party, credentials=(theirs,))).raw
         told = await refused(hiring.line, raw, "holder_mismatch", how="Problem", close_code=1008)
         assert told.path == "/presentation/verifiableCredential/0/credentialSubject"
+        await hiring.come_back()
+        # Whoever else it names is not looked up: then the code would be that of a name that leads nowhere.
+        of_another = {**who.shown(hiring.party), "holder": "did:web:nobody.example"}
+        await refused(
+            hiring.line,
+            hiring.next_message(presentation=of_another).raw,
+            "holder_mismatch",
+            how="Problem",
+            close_code=1008,
+        )
 
 
 # --- SC-44 to SC-49, where the code is the peer's to see ------------------------------------------------------------

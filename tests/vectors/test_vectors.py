@@ -379,8 +379,8 @@ def check_signed(headers: list[list[str]], case: dict[str, Any], expected: dict[
 
 @pytest.mark.parametrize("folder", of_kind("presentation"))
 def test_what_is_shown_holds_or_not(folder: Path) -> None:
-    """HIRE-CRD-01 to HIRE-CRD-06, HIRE-CRD-10, HIRE-LD-06, HIRE-STA-01 to HIRE-STA-03, HIRE-STA-10, HIRE-VC-01,
-    HIRE-VC-06, HIRE-JWT-01 to HIRE-JWT-09, HIRE-TRU-13.
+    """HIRE-CRD-01 to HIRE-CRD-06, HIRE-CRD-10, HIRE-CRD-11, HIRE-LD-06, HIRE-STA-01 to HIRE-STA-03, HIRE-STA-10,
+    HIRE-VC-01, HIRE-VC-06, HIRE-JWT-01 to HIRE-JWT-09, HIRE-TRU-13.
     """
     case, expected = read(folder, "case.json"), read(folder, "expected.json")
     now = case["now"]

@@ -36,7 +36,6 @@ export async function verifyOffered(document, sender, resolver, suites, now) {
 /** @param {any} signed @param {any} proof @param {any} document @param {string} role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
 async function verifyPartyProof(signed, proof, document, role, resolver, suites, now) {
   check(proof.expires === undefined, 'unknown_term', 'a proof that expires');
-  check(proof.challenge === undefined && proof.domain === undefined, 'challenge_mismatch', 'answers somebody else');
   check(document.methods[role].includes(proof.verificationMethod), 'proof_invalid', 'a method that the document does not list');
   check(now === undefined || seconds(proof.created) <= now + 60, 'proof_from_future', proof.created);
   await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true }), purpose: 'assertionMethod', now, suites });

@@ -137,6 +137,7 @@ export class Resolver {
       return checkForm(this.documents[did], did);
     }
     if (did.startsWith('did:key:')) return ofDidKey(did);
+    check(/^did:[a-z0-9]+:./.test(did), 'did_document_invalid', 'no DID');
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
     const kept = this.kept.get(did);
     const missing = method !== undefined && !(kept && listed(kept.document, 'authentication').has(method));

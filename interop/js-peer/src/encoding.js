@@ -5,7 +5,10 @@ import canonicalize from 'canonicalize';
 import { HireError } from './errors.js';
 
 export const CONTEXT = 'https://w3id.org/hire/v1';
+export const VERSIONS = ['1.0'];
 
+/** @param {any} value */
+export const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
 /** @param {unknown} value @returns {string} RFC 8785 */
 export const jcs = (value) => /** @type {string} */ (canonicalize(value));
 /** @param {string | Uint8Array} bytes @param {string} [algorithm] */

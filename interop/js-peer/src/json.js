@@ -3,6 +3,8 @@ import { HireError } from './errors.js';
 
 export const MESSAGE_BYTES = 256 * 1024;
 const DEPTH = 16;
+/** Where a proof stands in a message. */
+const PROOFS = ['proof', 'document/proof', 'presentation/proof', 'contractProof'];
 const NONCHARACTER = /[\p{Noncharacter_Code_Point}]/u;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
@@ -78,7 +80,7 @@ class Reader {
     else if (this.word('true')) value = true;
     else if (this.word('false')) value = false;
     else if (this.word('null')) {
-      if (!this.foreign) throw this.bad(this.path.length === 1 && this.path[0] === 'proof' ? 'proof_missing' : 'bad_json', 'null');
+      if (!this.foreign) throw this.bad(PROOFS.includes(this.path.join('/')) ? 'proof_missing' : 'bad_json', 'null');
       value = null;
     } else value = this.number();
     this.space();

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { check, HireError } from './errors.js';
 import { amount, digestOfBytes, instant, jcs, multibase } from './encoding.js';
 import { other } from './contract.js';
-import { answersTo, credentialDigest, satisfies, verifyCredential } from './presentation.js';
+import { readCredential, verifyIssued } from './credential.js';
+import { answersTo, credentialDigest, satisfies } from './presentation.js';
 import { checkStatus } from './status.js';
 
 /**
@@ -42,7 +43,7 @@ export async function judge(conversation, terms) {
   for (const credential of looked) {
     // its status is fetched now (HIRE-STA-05); what it was not asked for says nobody whom to call (HIRE-STA-04)
     await weigh('status', credentialDigest(credential), async () => {
-      await verifyCredential(credential, conversation.with, resolver, now);
+      await verifyIssued(credential, readCredential(credential), resolver, now);
       await checkStatus(credential, resolver, now, { lists });
     }, needs);
   }

@@ -1,14 +1,13 @@
 /** The connection: three frames that prove both DIDs, then messages (page 03, sections 3.2 to 3.5). */
 import { WebSocket } from 'ws';
 import { check, HireError } from './errors.js';
-import { CONTEXT, newNonce } from './encoding.js';
+import { CONTEXT, VERSIONS, newNonce } from './encoding.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
 import { checkProofShape, checkTimes, makeProof, times, verifyProof } from './proofs.js';
 import { tables } from './spec.js';
 
 export const SUBPROTOCOL = 'hire.v1';
 const SECONDS = 10;
-const VERSIONS = ['1.0'];
 /** Frames that may wait for the end of the exchange: a peer that is proved says where it stands at once. */
 const WAITING = 64;
 /** Messages of one connection that are at work; those after them stay with the other side. */
@@ -118,9 +117,9 @@ async function verifyConnection(frame, challenge, { did, resolver, now }) {
   check(proof.proofPurpose === 'authentication', 'proof_purpose_mismatch', 'purpose');
   check(/^(?:eddsa-jcs-2022|ecdsa-jcs-2019)$/.test(proof.cryptosuite), 'suite_not_allowed', 'frames are proved with jcs');
   check(String(proof.verificationMethod).split('#')[0] === frame.sender, 'key_not_authorized', 'method of another');
-  await verifyProof(rest, proof, { did: await resolver.resolve(frame.sender, { proving: true }), purpose: 'authentication', now: now() });
+  await verifyProof(rest, proof, { did: await resolver.resolve(frame.sender, { proving: true }), purpose: 'authentication', now: now(), challenge, domain: did });
   checkTimes(proof, now(), { lifetime: 60 });
-  check(proof.challenge === challenge && proof.domain === did && frame.recipient === did, 'challenge_mismatch', 'challenge');
+  check(frame.recipient === did, 'challenge_mismatch', 'recipient');
 }
 
 /**

@@ -1,13 +1,16 @@
 /** Whether a DID and a web origin are tied by proof (page 02, section 2.15). */
 import { check } from './errors.js';
-import { digestOfBytes, jcs, moment } from './encoding.js';
+import { readCredential, verifyIssued } from './credential.js';
+import { digestOfBytes, isObject, jcs } from './encoding.js';
 import { keyFor } from './did.js';
 import { readJson } from './json.js';
 import { verify } from './keys.js';
-import { DID_CONFIGURATION, checkContexts, checkMoments, onlyProof, verifyProof } from './proofs.js';
+import { DID_CONFIGURATION, checkContexts } from './proofs.js';
+import { checkShape } from './schema.js';
 import { VC } from './presentation.js';
 
 const MEMBERS = '@context,credentialSubject,issuer,type,validFrom,validUntil';
+const METHOD = 'Inquiry#/$defs/Proof/properties/verificationMethod';
 const HEADER = ['alg', 'cty', 'kid', 'typ'];
 const CLAIMS = ['exp', 'iat', 'iss', 'nbf', 'sub'];
 const ALGORITHMS = { Ed25519: ['Ed25519', 'EdDSA'], 'P-256': ['ES256'], 'P-384': ['ES384'] };
@@ -35,49 +38,42 @@ export async function verifyLinkage(bytes, { did, origin, now, resolver }) {
 }
 
 /** @param {any} endpoint @returns {string[]} */
-const endpoints = (endpoint) => (typeof endpoint === 'string' ? [endpoint] : Array.isArray(endpoint) ? endpoint.flatMap(endpoints) : endpoint?.origins ?? []);
+const endpoints = (endpoint) => [endpoint].flat().flatMap((one) => (isObject(one) ? one.origins : [one]));
 
 /** @param {any} entry @param {{did: string, origin: string, now: number, document: any}} of @returns {Promise<any>} nothing if it cannot be read, or speaks of somebody else */
 async function verifyEntry(entry, { did, origin, now, document }) {
   const jwt = typeof entry === 'string' ? readJwt(entry, did) : undefined;
-  if (typeof entry === 'string' && !jwt) return undefined;
   const whole = jwt ? jwt.payload : entry;
-  // its subject has that id already, which no second object may have (HIRE-VC-06)
-  if (whole?.issuer !== did) return undefined;
-  const validity = readable(whole);
-  if (!validity) return undefined;
-  const { proof: proofs, ...credential } = whole;
+  const read = isObject(whole) ? readable(whole) : undefined;
+  if (read?.issuer !== did) return undefined;
+  const { proof, ...credential } = whole;
   const said = jwt ? Object.keys(whole).filter((name) => !CLAIMS.includes(name)) : Object.keys(credential);
   const exact = said.sort().join() === MEMBERS && whole['@context'].includes(DID_CONFIGURATION)
-    && jcs([...new Set([whole.type].flat())].sort()) === jcs(['DomainLinkageCredential', 'VerifiableCredential'])
-    && jcs([whole.credentialSubject].flat()) === jcs([{ id: did, origin }]);
+    && read.types.join() === 'DomainLinkageCredential' && jcs(read.subjects) === jcs([{ id: did, origin }]);
   check(exact, 'domain_not_linked', 'credential');
-  const [begins, ends] = validity;
-  // last: what is out of its time has to be its issuer's all the same
-  const checkValidity = (/** @type {number} */ from, /** @type {number} */ until) => check(from <= now && now <= until, 'policy_denied', 'validity');
-  if (jwt) {
-    const { nbf = begins, exp = Infinity, iat = now } = whole;
-    check(iat <= now + 60, 'proof_from_future', 'iat');
-    const key = keyFor(document, jwt.header.kid, 'assertionMethod', now);
-    check(ALGORITHMS[key.kind].includes(jwt.header.alg), 'suite_not_allowed', 'alg');
-    check(verify(key, jwt.signature, Buffer.from(jwt.signed), { lowS: false }), 'proof_invalid', 'signature');
-    checkValidity(Math.max(begins, nbf), Math.min(ends, exp - 1));
-    return { credential: digestOfBytes(entry), signed: jwt.signed };
+  if (!jwt) {
+    await verifyIssued(whole, read, { resolve: async () => document }, now);
+    return { credential: digestOfBytes(jcs(whole)), document: credential, proof: [proof].flat()[0] };
   }
-  const proof = onlyProof(proofs);
-  await verifyProof(credential, proof, { did: document, purpose: 'assertionMethod', now, lowS: false });
-  checkMoments(proof, now);
-  checkValidity(begins, ends);
-  return { credential: digestOfBytes(jcs(whole)), document: credential, proof };
+  const { nbf = -Infinity, exp = Infinity, iat = now } = whole;
+  check(iat <= now + 60, 'proof_from_future', 'iat');
+  const key = keyFor(document, jwt.header.kid, 'assertionMethod', now);
+  check(ALGORITHMS[key.kind].includes(jwt.header.alg), 'suite_not_allowed', 'alg');
+  check(verify(key, jwt.signature, Buffer.from(jwt.signed), { lowS: false }), 'proof_invalid', 'signature');
+  const { begins = -Infinity, ends = Infinity } = read;
+  check(Math.max(begins, nbf) <= now && now <= Math.min(ends, exp - 1), 'policy_denied', 'validity');
+  return { credential: digestOfBytes(entry), signed: jwt.signed };
 }
 
-/** Both ends of the validity; nothing if the credential cannot be read. @param {any} credential @returns {any[] | undefined} */
-function readable({ '@context': contexts, validFrom, validUntil }) {
-  try {
-    checkContexts({ '@context': contexts.filter((/** @type {any} */ url) => url !== DID_CONFIGURATION) });
-    const [begins, ends] = [validFrom, validUntil].map((text) => (text === undefined ? undefined : moment(text)));
-    return contexts[0] === VC && !(begins !== undefined && ends !== undefined && begins > ends) ? [begins, ends] : undefined;
-  } catch { return undefined; }
+/** What a credential says; nothing if it cannot be read. @param {any} credential */
+function readable(credential) {
+  try { return readCredential(credential, checkLinkageContexts); } catch { return undefined; }
+}
+
+/** @param {any} credential */
+function checkLinkageContexts({ '@context': contexts }) {
+  check(Array.isArray(contexts) && contexts[0] === VC, 'context_not_allowed', 'contexts');
+  checkContexts({ '@context': contexts.filter((/** @type {any} */ url) => url !== DID_CONFIGURATION) });
 }
 
 /** A text as page 11, section 11.2, has it; nothing if it is none. @param {string} text @param {string} did of whom it is, if it is one that counts */
@@ -88,11 +84,14 @@ function readJwt(text, did) {
     if (parts.length !== 3 || bytes.some((one, i) => one.toString('base64url') !== parts[i])) return undefined;
     const [header, payload] = bytes.slice(0, 2).map((one) => /** @type {any} */ (readJson(one, { depth: 64, foreign: true })));
     const known = Object.keys(header).every((name) => HEADER.includes(name)) && header.typ === 'vc+jwt' && [undefined, 'vc'].includes(header.cty)
-      && Object.values(ALGORITHMS).flat().includes(header.alg) && /^did:[^#]+#./.test(header.kid);
-    const claimed = ['iss', 'sub'].every((name) => [undefined, did].includes(payload[name])) && ['iat', 'nbf', 'exp'].every((name) => isDate(payload[name]));
+      && Object.values(ALGORITHMS).flat().includes(header.alg) && bytes[2].length === (header.alg === 'ES384' ? 96 : 64) && header.kid?.includes?.('#');
+    checkShape(METHOD, header.kid);
+    const claimed = ['iss', 'sub'].every((name) => [undefined, did].includes(payload[name])) && ['iat', 'nbf', 'exp'].every((name) => isDate(payload[name])) && payload.exp !== FIRST;
     return known && claimed && payload.proof === undefined ? { header, payload, signature: bytes[2], signed: `${parts[0]}.${parts[1]}` } : undefined;
   } catch { return undefined; }
 }
 
+/** The first second of them, before which nothing ends. */
+const FIRST = 946684800;
 /** Whether a claim is absent, or whole seconds of the years 2000 to 2999. @param {any} value */
-const isDate = (value) => value === undefined || (Number.isInteger(value) && value >= 946684800 && value < 32503680000);
+const isDate = (value) => value === undefined || (Number.isInteger(value) && value >= FIRST && value < 32503680000);

@@ -50,8 +50,8 @@ export async function verifyMessage(message, { resolver, recipient, now, suites 
 /** When, for whom and in which engagement a message that is its sender's is good. @param {any} message @param {import('./keys.js').PublicKey} key @param {{resolver: import('./did.js').Resolver, recipient: string, now: number}} reader */
 async function checkMeant(message, key, { resolver, recipient, now }) {
   checkTimes(message.proof, now);
-  check(message.sender !== message.recipient, 'self_dealing', 'one DID');
   check(message.recipient === recipient, 'wrong_recipient', message.recipient);
+  check(message.sender !== message.recipient, 'self_dealing', 'one DID');
   const own = signingKeys(await resolver.resolve(recipient));
   check(![...own.values()].some((one) => sameKey(one, key)), 'self_dealing', 'one key');
   if (message.type === 'Inquiry') {

@@ -2,7 +2,7 @@
 import jsonld from 'jsonld';
 import { contexts } from '@digitalbazaar/credentials-context';
 import { check, HireError } from './errors.js';
-import { CONTEXT, fromBase58, hash, instant, jcs, moment, newId, seconds, toBase58 } from './encoding.js';
+import { CONTEXT, fromBase58, hash, instant, isObject, jcs, moment, newId, seconds, toBase58 } from './encoding.js';
 import { SUITES, sign, verify } from './keys.js';
 import { keyFor } from './did.js';
 import { hireContext } from './spec.js';
@@ -30,6 +30,7 @@ async function documentLoader(url) {
   return { contextUrl: null, documentUrl: url, document };
 }
 
+const SIGNATURE = 200;
 const QUADS = 4096;
 const BLANK_NODES = 64;
 
@@ -79,46 +80,56 @@ export async function makeProof(document, key, options) {
 
 /** What each proof needs before its signature is worth looking at. @param {any} proof */
 export function checkProofShape(proof, { suites = Object.keys(SUITES) } = {}) {
-  check(proof !== null && typeof proof === 'object' && !Array.isArray(proof), 'proof_missing', 'no proof');
-  const strange = Object.keys(proof).find((name) => !MEMBERS.has(name));
-  check(strange === undefined, 'unknown_term', `member ${strange} of a proof`);
-  check(proof.type === 'DataIntegrityProof' && SUITES[proof.cryptosuite] !== undefined && suites.includes(proof.cryptosuite), 'suite_not_allowed', proof.cryptosuite);
+  check(isObject(proof) && Object.keys(proof).length > 0, 'proof_missing', 'no proof');
+  check(proof.type === 'DataIntegrityProof' && 'cryptosuite' in proof, 'suite_not_allowed', 'another type of proof');
+  for (const [name, value] of Object.entries(proof)) {
+    check(MEMBERS.has(name), 'unknown_term', `member ${name} of a proof`);
+    const texts = name === 'previousProof' && Array.isArray(value) ? value : [value];
+    check(name === '@context' || (texts.length > 0 && texts.every((text) => typeof text === 'string' && text !== '')), 'schema_violation', `${name} of a proof`);
+  }
+  check(['verificationMethod', 'proofPurpose', 'proofValue'].every((name) => name in proof), 'schema_violation', 'members of a proof');
+  check(suites.includes(proof.cryptosuite) && SUITES[proof.cryptosuite] !== undefined, 'suite_not_allowed', proof.cryptosuite);
 }
 
 /**
  * Verifies one proof and gives its key.
  * @param {any} document without this proof @param {any} proof
- * @param {{did: import('./did.js').Document, purpose: 'authentication' | 'assertionMethod', now?: number, suites?: string[], lowS?: boolean}} by
+ * @param {{did: import('./did.js').Document, purpose: 'authentication' | 'assertionMethod', now?: number, suites?: string[], challenge?: string, domain?: string, foreign?: boolean}} by
+ *   `foreign`: of others, whose suites let them leave out the context and write either value of `s` (HIRE-PRF-08, HIRE-KEY-02)
  */
-export async function verifyProof(document, proof, { did, purpose, now, suites, lowS = true }) {
+export async function verifyProof(document, proof, { did, purpose, now, suites, challenge, domain, foreign = false }) {
   checkProofShape(proof, { suites });
   check(proof.proofPurpose === purpose, 'proof_purpose_mismatch', proof.proofPurpose);
-  check(purpose === 'authentication' || (proof.challenge === undefined && proof.domain === undefined), 'challenge_mismatch', 'an answer to somebody else');
-  check(String(proof.verificationMethod).split('#')[0] === did.id, 'key_not_authorized', 'method of another');
+  check(proof.challenge === challenge && proof.domain === domain, 'challenge_mismatch', 'an answer to another question, or to somebody else');
+  check(proof.verificationMethod.split('#')[0] === did.id, 'key_not_authorized', 'method of another');
   const key = keyFor(did, proof.verificationMethod, purpose, now);
   check(SUITES[proof.cryptosuite].includes(key.kind), 'suite_not_allowed', `${proof.cryptosuite} with ${key.kind}`);
   const jcsSuite = proof.cryptosuite.includes('-jcs-');
-  // others may leave it out, as they may write either value of s (HIRE-PRF-08)
   const repeated = jcsSuite ? jcs(proof['@context'] ?? null) === jcs(document['@context']) : !('@context' in proof);
-  check(repeated || (jcsSuite && !lowS && !('@context' in proof)), 'proof_invalid', 'context of the proof');
-  const { signed } = await steps(document, proof, algorithmOf(key.kind));
+  check(repeated || (jcsSuite && foreign && !('@context' in proof)), 'proof_invalid', 'context of the proof');
+  check(proof.proofValue.length <= SIGNATURE, 'proof_invalid', 'proofValue'); // to read base58 takes more than linear time
   let signature;
   try { signature = fromBase58(proof.proofValue); } catch { throw new HireError('proof_invalid', 'proofValue'); }
-  check(verify(key, signature, signed, { lowS }), 'proof_invalid', 'signature');
+  const { signed } = await steps(document, proof, algorithmOf(key.kind));
+  check(verify(key, signature, signed, { lowS: !foreign }), 'proof_invalid', 'signature');
   return key;
 }
 
-/** The one proof of a credential, presentation or list of others, which may be the only one in a list. @param {any} proof */
-export function onlyProof(proof) {
-  const proofs = [proof ?? []].flat();
-  check(proofs.length <= 1, 'proof_invalid', 'one proof');
-  check(typeof proofs[0] === 'object' && !Array.isArray(proofs[0]) && Object.keys(proofs[0] ?? {}).length > 0, 'proof_missing', 'no proof');
-  check(proofs[0].previousProof === undefined, 'proof_invalid', 'builds on a proof that is not there');
-  return proofs[0];
+/**
+ * Verifies the one proof of a credential, presentation or list, which may be the only one in a list, and whose times may be finer or missing.
+ * @param {any} document with its proof @param {{did: import('./did.js').Document, purpose: 'authentication' | 'assertionMethod', now: number, challenge?: string, domain?: string, foreign?: boolean}} by
+ */
+export async function verifyAlone({ proof: proofs, ...document }, by) {
+  const [proof, ...more] = Array.isArray(proofs) ? proofs : [proofs];
+  check(more.length === 0, 'proof_invalid', 'one proof');
+  checkProofShape(proof);
+  check(proof.previousProof === undefined, 'proof_invalid', 'builds on a proof that is not there');
+  checkMoments(proof, by.now);
+  await verifyProof(document, proof, by);
 }
 
-/** Times of a proof in a document of others, which may be finer or missing. @param {any} proof @param {number} now */
-export function checkMoments({ created, expires }, now) {
+/** @param {any} proof @param {number} now */
+function checkMoments({ created, expires }, now) {
   const [from, until] = [created, expires].map((text) => (text === undefined ? undefined : moment(text)));
   check(from === undefined || until === undefined || from <= until, 'proof_invalid', 'expires before created');
   check(from === undefined || from <= now + 60, 'proof_from_future', created);

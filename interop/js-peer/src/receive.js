@@ -101,11 +101,11 @@ function checkPlace({ live, accepted }, { sender, ledger }) {
   check(ledger.log === sender && ledger.leaf === leaf, 'log_proof_invalid', 'place', '/ledger');
 }
 
-/** What a `Receipt` or `Sync` shows of its sender's log holds, and contradicts nothing before it (HIRE-LOG-03, HIRE-LOG-09). @param {any} notice @param {any} document of its sender @param {number} now @param {import('./ledger.js').Heads} [heads] */
-export function checkNotice(notice, document, now, heads = new Map()) {
+/** What a `Receipt` or `Sync` shows of its sender's log holds, and contradicts nothing before it (HIRE-LOG-03, HIRE-LOG-09). @param {any} notice @param {any[]} documents by which it is checked, and those recorded @param {number} now @param {import('./ledger.js').Heads} [heads] */
+export function checkNotice(notice, documents, now, heads = new Map()) {
   const { sender, checkpoint, inclusion } = notice;
   if (checkpoint === undefined) return;
-  const head = readCheckpoint(checkpoint, sender, assertionKeys(document, now));
+  const head = readCheckpoint(checkpoint, sender, documents.filter(({ id }) => id === sender).flatMap((one) => assertionKeys(one, now)));
   const before = heads.get(sender);
   check(!before || before.size !== head.size || head.root.equals(before.root), 'ledger_diverged', 'two roots of one size', '/checkpoint');
   if (inclusion === undefined) return;

@@ -2,12 +2,16 @@
 import Ajv from 'ajv/dist/2020.js';
 import { HireError, check } from './errors.js';
 import { schemas } from './spec.js';
-import { amount, duration } from './encoding.js';
+import { VERSIONS, amount, duration, isObject } from './encoding.js';
 import { checkScope } from './scope.js';
 
 const ajv = new Ajv({ allErrors: true, strict: false, unicodeRegExp: true });
 const known = schemas();
 for (const [name, schema] of Object.entries(known)) ajv.addSchema(discriminated(schema), name);
+const credentials = Object.entries(schemas('schemas/credentials'));
+for (const [, schema] of credentials) ajv.addSchema(schema);
+/** The types of credential of the protocol, with the ids of their schemas. */
+export const CREDENTIALS = new Map(credentials.map(([type, schema]) => [type, schema.$id]));
 
 ajv.addSchema({ $defs: known.Inquiry.$defs, $ref: '#/$defs/WireScope' }, 'Scope');
 
@@ -46,8 +50,8 @@ function fault(error) {
     return { code: name.startsWith('@') ? 'schema_violation' : 'unknown_term', path: `${path}/${name}`, rank: 2 };
   }
   const place = keyword === 'required' ? `${path}/${params.missingProperty}` : keyword === 'dependentRequired' ? `${path}/${params.missingProperty}` : path;
-  if (place === '/@context' || place === '/document/@context') return { code: 'context_not_allowed', path: place, rank: 0 };
-  if (path === '/version' && keyword === 'enum') return { code: 'version_not_supported', path, rank: 1 };
+  if (keyword === 'required' && place === '/document/type') return { code: 'schema_violation', path: place, rank: -1 };
+  if (place.endsWith('/@context')) return { code: 'context_not_allowed', path: place, rank: 0 };
   if (['if', 'anyOf', 'allOf'].includes(keyword)) return { code: 'schema_violation', path: place, rank: 9 };
   return { code: 'schema_violation', path: place, rank: ['required', 'false schema'].includes(keyword) ? 3 : 2 };
 }
@@ -62,14 +66,23 @@ export function checkShape(name, value) {
 }
 
 /** A proof that is there, of a type and purpose that exist, comes before the shape of it. @param {any} message */
-function checkProofIsThere({ proof }) {
-  const empty = proof === undefined || (typeof proof === 'object' && Object.keys(proof).length === 0);
-  check(!empty, 'proof_missing', '', '/proof');
-  check(!Array.isArray(proof), 'proof_invalid', 'a list', '/proof');
-  if (typeof proof !== 'object') return;
+function checkProofIsThere(message) {
+  const { proof, type, document } = message;
+  checkLone(proof, '/proof');
+  if (type === 'Acceptance') checkLone(message.contractProof, '/contractProof');
+  if (type === 'Offer' && isObject(document) && 'type' in document) checkLone(document.proof, '/document/proof');
+  if (!isObject(proof)) return;
   check(proof.type === 'DataIntegrityProof', 'suite_not_allowed', '', '/proof/type');
-  check(typeof proof.cryptosuite === 'string', 'suite_not_allowed', '', '/proof/cryptosuite');
+  check(typeof proof.cryptosuite === 'string' && SUITE.test(proof.cryptosuite), 'suite_not_allowed', '', '/proof/cryptosuite');
   check(['assertionMethod', 'authentication'].includes(proof.proofPurpose), 'proof_purpose_mismatch', '', '/proof/proofPurpose');
+}
+
+const SUITE = /^[a-z0-9][a-z0-9-]{0,63}$/;
+
+/** One proof and no list. @param {any} proof @param {string} at */
+function checkLone(proof, at) {
+  check(Boolean(proof) && (typeof proof !== 'object' || Object.keys(proof).length > 0), 'proof_missing', '', at);
+  check(!Array.isArray(proof), 'proof_invalid', 'a list', at);
 }
 
 const MOVES_AND_NOTICES = new Set(Object.keys(known).filter((name) => known[name].properties.sender));
@@ -78,11 +91,12 @@ const MOVES_AND_NOTICES = new Set(Object.keys(known).filter((name) => known[name
 export function checkMessageShape(message) {
   check(typeof message.type === 'string' && MOVES_AND_NOTICES.has(message.type), 'schema_violation', 'type', '/type');
   checkProofIsThere(message);
+  const { version } = message;
+  check(typeof version !== 'string' || VERSIONS.includes(version), 'version_not_supported', 'version', '/version');
   checkShape(message.type, message);
   if (message.type === 'Inquiry') {
     check(message.version === [...message.versions].sort(byVersion)[0], 'schema_violation', 'lowest version', '/version');
     check(message.closesAt >= message.respondBy, 'schema_violation', 'closesAt', '/closesAt');
-    checkScope(message.scopeSketch, 'urn:hire:sketch', '/scopeSketch');
   }
   if (message.type === 'Offer') checkDocumentShape(message.document, '/document');
   checkUsage(message.usage ?? []);

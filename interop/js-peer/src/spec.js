@@ -18,8 +18,8 @@ function checkedContext(name, sha256) {
   return JSON.parse(bytes.toString());
 }
 
-/** @returns {Record<string, any>} schema of each type of message and document, by name */
-export function schemas() {
-  const names = readdirSync(`${SPEC}/schemas`).filter((name) => name.endsWith('.json'));
-  return Object.fromEntries(names.map((name) => [name.slice(0, -5), specJson(`schemas/${name}`)]));
+/** @param {string} [folder] @returns {Record<string, any>} schema of each type of message and document, or of credential, by name */
+export function schemas(folder = 'schemas') {
+  const names = readdirSync(`${SPEC}/${folder}`).filter((name) => name.endsWith('.json'));
+  return Object.fromEntries(names.map((name) => [name.slice(0, -5), specJson(`${folder}/${name}`)]));
 }

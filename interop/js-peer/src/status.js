@@ -1,10 +1,10 @@
 /** W3C Bitstring Status Lists (page 02, section 2.12). */
 import { gunzipSync, inflateRawSync } from 'node:zlib';
 import { check, HireError } from './errors.js';
-import { moment } from './encoding.js';
+import { readCredential, verifyIssued } from './credential.js';
 import { fetchBytes } from './did.js';
 import { readJson } from './json.js';
-import { checkContexts, checkMoments, onlyProof, verifyProof } from './proofs.js';
+import { checkContexts } from './proofs.js';
 
 const DOCUMENT = 1024 * 1024;
 const LEAST = 131072 / 8;
@@ -17,66 +17,74 @@ const TRAILER = 8;
 
 /**
  * Refuses a credential that its issuer has withdrawn, or of which that cannot be said.
- * @param {any} credential @param {Issuers} resolver @param {number} now @param {{fetch?: Fetch, lists?: any[]}} [options] `lists` gets those that were looked at
+ * @param {any} credential that verified @param {Issuers} resolver @param {number} now @param {{fetch?: Fetch, lists?: any[]}} [options] `lists` gets those that were looked at
  */
 export async function checkStatus(credential, resolver, now, { fetch = fetchBytes, lists = [] } = {}) {
   if (credential.credentialStatus === undefined) return;
   const entries = [credential.credentialStatus].flat();
-  check(entries.length > 0 && entries.length <= ENTRIES, 'status_unavailable', 'entries');
-  for (const entry of entries) {
-    const known = isA(entry, 'BitstringStatusListEntry') && ['revocation', 'suspension'].includes(entry.statusPurpose) && [undefined, 1].includes(entry.statusSize);
-    check(known, 'status_unavailable', 'entry');
-    check(typeof entry.statusListIndex === 'string' && /^(?:0|[1-9][0-9]{0,8})$/.test(entry.statusListIndex), 'status_invalid', 'place');
-    const list = await fetchList(entry.statusListCredential, credential, resolver, now, fetch);
-    checkEntry(entry, list);
-    lists.push(list);
-    check(!isSet(entry, list), 'revoked', entry.statusPurpose);
-  }
+  check(entries.length <= ENTRIES, 'status_invalid', 'entries');
+  entries.forEach(checkEntry);
+  const found = [];
+  for (const entry of entries) found.push(await fetchList(entry.statusListCredential, issuerOf(credential), resolver, now, fetch));
+  lists.push(...found);
+  // all of them were there before one is believed
+  const set = entries.filter((entry, place) => speaksAgainst(entry, found[place]));
+  check(set.length === 0, 'revoked', set[0]?.statusPurpose);
 }
 
 /** Whether a type is among those of a node. @param {any} node @param {string} type */
 const isA = (node, type) => [node?.type].flat().includes(type);
+/** @param {any} credential @returns {string} */
+const issuerOf = ({ issuer }) => issuer.id ?? issuer;
 
-/** @param {any} list */
-const subjectsOf = ({ credentialSubject }) => [credentialSubject].flat();
+/** @param {any} entry */
+function checkEntry(entry) {
+  const known = isA(entry, 'BitstringStatusListEntry') && ['revocation', 'suspension'].includes(entry.statusPurpose) && (!('statusSize' in entry) || entry.statusSize === 1);
+  check(known, 'status_unavailable', 'entry');
+  const { statusListIndex: place, statusListCredential: url } = entry;
+  check(typeof place === 'string' && /^(?:0|[1-9][0-9]{0,8})$/.test(place) && typeof url === 'string' && /^https?:\/\/[!-~]{1,2000}$/.test(url), 'status_invalid', 'place');
+}
 
-/** @param {any} entry @param {any} list */
-function checkEntry(entry, list) {
-  try { checkContexts(list); } catch { throw new HireError('status_invalid', 'contexts'); }
-  const [subject, ...more] = subjectsOf(list);
-  const typed = ['VerifiableCredential', 'BitstringStatusListCredential'].every((type) => isA(list, type)) && isA(subject, 'BitstringStatusList');
-  check(typed && more.length === 0 && list.credentialStatus === undefined, 'status_invalid', 'no list');
-  check(list.id === entry.statusListCredential && [subject.statusPurpose].flat().includes(entry.statusPurpose), 'status_invalid', 'list');
+/** What a list is for, and its bits. @param {any} list whose proof holds @param {string} url where it was fetched */
+function readList(list, url) {
+  const [subject, ...more] = [list.credentialSubject].flat();
+  check(isA(list, 'BitstringStatusListCredential') && isA(subject, 'BitstringStatusList') && more.length === 0 && !('credentialStatus' in list), 'status_invalid', 'no list');
+  const { statusPurpose, ttl = 0, encodedList } = subject;
+  const purposes = [statusPurpose].flat();
+  check(list.id === url && purposes.length > 0 && purposes.every((one) => typeof one === 'string' && one !== ''), 'status_invalid', 'place or purpose');
+  check(Number.isInteger(ttl) && ttl >= 0, 'status_invalid', 'ttl');
+  return { purposes, bits: inflate(encodedList) };
 }
 
 /** @param {any} entry @param {any} list */
-function isSet({ statusListIndex }, list) {
-  const [{ encodedList }] = subjectsOf(list);
-  const bits = inflate(encodedList);
+function speaksAgainst({ statusListIndex, statusListCredential, statusPurpose }, list) {
+  const { purposes, bits } = readList(list, statusListCredential);
   const place = Number(statusListIndex);
-  check(place < bits.length * 8, 'status_invalid', 'no such place');
+  check(purposes.includes(statusPurpose) && place < bits.length * 8, 'status_invalid', 'no such place');
   return (bits[place >> 3] & (0x80 >> (place & 7))) !== 0;
 }
 
-/** @param {string} url @param {any} credential @param {Issuers} resolver @param {number} now @param {Fetch} fetch */
-async function fetchList(url, credential, resolver, now, fetch) {
+/** The list of an issuer, once it is that. @param {string} url @param {string} issuer @param {Issuers} resolver @param {number} now @param {Fetch} fetch */
+async function fetchList(url, issuer, resolver, now, fetch) {
+  const away = (/** @type {any} */ error) => { throw new HireError('status_unavailable', `${url}: ${error.message}`); };
+  const bytes = await fetchFrom(url, resolver, fetch).catch(away);
+  let list;
+  let said;
   try {
-    const { protocol, hostname } = new URL(url);
-    const local = resolver.local && protocol === 'http:' && hostname === 'localhost';
-    check(local || (protocol === 'https:' && !/^[0-9.]+$|^\[/.test(hostname)), 'status_unavailable', url);
-    const list = /** @type {any} */ (readJson(await fetch(new URL(url), DOCUMENT, 'application/vc'), { limit: DOCUMENT, depth: 64, foreign: true }));
-    const issuer = typeof list.issuer === 'string' ? list.issuer : list.issuer?.id;
-    check(issuer === (credential.issuer?.id ?? credential.issuer), 'status_unavailable', 'issuer of the list');
-    const { proof: proofs, ...unsigned } = list;
-    const proof = onlyProof(proofs);
-    await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', now, lowS: false });
-    checkMoments(proof, now);
-    const inTime = (list.validFrom === undefined || moment(list.validFrom) <= now) && (list.validUntil === undefined || now <= moment(list.validUntil));
-    check(inTime, 'status_unavailable', 'validity of the list');
-    return list;
-  } catch (error) {
-    throw new HireError('status_unavailable', `${url}: ${/** @type {any} */ (error).message}`);
-  }
+    list = /** @type {any} */ (readJson(bytes, { limit: DOCUMENT, depth: 64, foreign: true }));
+    said = readCredential(list, checkContexts, DOCUMENT);
+  } catch (error) { throw new HireError('status_invalid', `${url}: ${/** @type {any} */ (error).message}`); }
+  check(said.issuer === issuer, 'status_unavailable', 'issuer of the list');
+  await verifyIssued(list, said, resolver, now).catch(away);
+  return list;
+}
+
+/** @param {string} text @param {Issuers} resolver @param {Fetch} fetch */
+async function fetchFrom(text, resolver, fetch) {
+  const url = new URL(text);
+  const local = resolver.local && url.protocol === 'http:' && url.hostname === 'localhost';
+  check(local || (url.protocol === 'https:' && !/^[0-9.]+$|^\[/.test(url.hostname)), 'status_unavailable', text);
+  return fetch(url, DOCUMENT, 'application/vc');
 }
 
 /** Length of the header of a gzip member (RFC 1952, section 2.3). @param {Buffer} packed */

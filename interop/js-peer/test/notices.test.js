@@ -10,12 +10,12 @@ import { SPEC } from '../src/spec.js';
 const receipt = JSON.parse(readFileSync(`${SPEC}/vectors/messages/eddsa-jcs-2022/receipt-inclusion/input.json`, 'utf8'));
 const document = await new Resolver({}).resolve(receipt.sender);
 const { checkpoint, inclusion } = receipt;
-const refused = (/** @type {any} */ change) => assert.throws(() => checkNotice({ ...receipt, ...change }, document, 1_800_000_000), { code: 'log_proof_invalid' });
+const refused = (/** @type {any} */ change) => assert.throws(() => checkNotice({ ...receipt, ...change }, [document], 1_800_000_000), { code: 'log_proof_invalid' });
 
 test('a note of its sender, with and without a proof that leads to it', () => {
-  checkNotice(receipt, document, 1_800_000_000);
-  checkNotice({ ...receipt, inclusion: undefined }, document, 1_800_000_000);
-  checkNotice({ ...receipt, inclusion: undefined, checkpoint: undefined }, document, 1_800_000_000);
+  checkNotice(receipt, [document], 1_800_000_000);
+  checkNotice({ ...receipt, inclusion: undefined }, [document], 1_800_000_000);
+  checkNotice({ ...receipt, inclusion: undefined, checkpoint: undefined }, [document], 1_800_000_000);
 });
 
 test('a note that is none, of another log, or of other leaves', () => {
@@ -34,9 +34,16 @@ test('a proof of another size, or that does not lead there', () => {
 test('another root of the size of before; a checkpoint of fewer leaves may have been made before', () => {
   const at = 0;
   const size = inclusion.size;
-  const after = (/** @type {any} */ head) => checkNotice(receipt, document, 1_800_000_000, new Map([[receipt.sender, head]]));
+  const after = (/** @type {any} */ head) => checkNotice(receipt, [document], 1_800_000_000, new Map([[receipt.sender, head]]));
   const own = Buffer.from(fromMultibase(checkpoint).toString().split('\n')[2], 'base64');
   after({ size, root: own, at });
   after({ size: size + 1, root: Buffer.alloc(32), at });
   assert.throws(() => after({ size, root: Buffer.alloc(32), at }), { code: 'ledger_diverged' });
+});
+
+test('a note by a key that was listed when something of its sender was recorded', () => {
+  const rotated = { ...document, assertionMethod: [] };
+  assert.throws(() => checkNotice(receipt, [rotated], 1_800_000_000), { code: 'log_proof_invalid' });
+  checkNotice(receipt, [rotated, document], 1_800_000_000);
+  assert.throws(() => checkNotice(receipt, [rotated, { ...document, id: receipt.recipient }], 1_800_000_000), { code: 'log_proof_invalid' });
 });

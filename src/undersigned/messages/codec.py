@@ -67,7 +67,7 @@ _decode: Final[Callable[[bytes], Message]] = Decoder(
 _NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
 _MAX_PLACE: Final = 256
 _STEP: Final = re.compile(r"\.([A-Za-z@]+)|\[([0-9]+)\]")
-_SUITE_PATHS: Final = ("/proof/type", "/proof/cryptosuite")
+_PURPOSES: Final = ("assertionMethod", "authentication")
 _PROOF_PATHS: Final = ("/proof", "/document/proof", "/presentation/proof", "/contractProof")
 """Where a proof stands. None of them may be absent, empty or null, and none but documents' may be several."""
 
@@ -207,10 +207,20 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
             raise ProofError("proof_missing", said, path=path)
         if isinstance(value, list):
             raise ProofError("proof_invalid", said, path=path)
-    if path in _SUITE_PATHS:
-        raise ProofError("suite_not_allowed", said, path=path)
-    if path == "/proof/proofPurpose":
-        raise ProofError("proof_purpose_mismatch", said, path=path)
+    if path.startswith("/proof/"):
+        # Whatever else is wrong with it: of which kind a proof is, and for what, says more than another shape of it.
+        proof = cast("dict[str, Any]", content["proof"])
+        kind, suite, purpose = (proof.get(name) for name in ("type", "cryptosuite", "proofPurpose"))
+        if kind != "DataIntegrityProof":
+            raise ProofError(
+                "suite_not_allowed", f"expected DataIntegrityProof; came {_shown(kind)}", path="/proof/type"
+            )
+        if path == "/proof/cryptosuite" or suite is None:
+            text = f"expected a cryptosuite; came {_shown(suite)}"
+            raise ProofError("suite_not_allowed", text, path="/proof/cryptosuite")
+        if purpose not in _PURPOSES:
+            text = f"expected {' or '.join(_PURPOSES)}; came {_shown(purpose)}"
+            raise ProofError("proof_purpose_mismatch", text, path="/proof/proofPurpose")
     raise FormatError(code, said, path=path)
 
 

@@ -127,7 +127,7 @@ def test_relative_names():
     for relationship in ("authentication", "assertionMethod"):
         assert document.methods(relationship) == (f"{DID}#k1",)
         assert document.key_for(f"{DID}#k1", relationship, now=None) == K1
-    assert code_of(document.key_for, "#k1", "authentication", now=None) == "did_document_invalid"
+    assert code_of(document.key_for, "#k1", "authentication", now=None) == "key_not_authorized"
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,13 @@ function checkMessage(content) {
       if (!value || (typeof value === "object" && !Object.keys(value).length)) throw new Refused("proof_missing", message, path);
       if (Array.isArray(value)) throw new Refused("proof_invalid", message, path);
     }
-    if (path === "/proof/type" || path === "/proof/cryptosuite") throw new Refused("suite_not_allowed", message, path);
-    if (path === "/proof/proofPurpose") throw new Refused("proof_purpose_mismatch", message, path);
+    if (path.startsWith("/proof/")) {
+      // Whatever else is wrong with it: of which kind a proof is, and for what, says more than another shape of it.
+      const { type, proofPurpose } = content.proof;
+      if (type !== "DataIntegrityProof") throw new Refused("suite_not_allowed", "expected a DataIntegrityProof", "/proof/type");
+      if (path === "/proof/cryptosuite" || !has(content.proof, "cryptosuite")) throw new Refused("suite_not_allowed", "expected a cryptosuite", "/proof/cryptosuite");
+      if (!["assertionMethod", "authentication"].includes(proofPurpose)) throw new Refused("proof_purpose_mismatch", "expected a purpose", "/proof/proofPurpose");
+    }
     throw error;
   }
 }

@@ -384,8 +384,9 @@ class Meeting:
     async def _documents(
         self, engagement: Engagement, shown: ShownPresentation, *, recorded: bool
     ) -> dict[Did, DidDocument]:
-        holder, *issuers = shown.parties
-        # The holder has a connection to us; its document is not among the hosts that it may have us ask.
+        # The sender has a connection to us; its document is not among the hosts that it may have us ask. Another holder
+        # than it is refused, and asked nothing.
+        holder, issuers = engagement.peer, shown.parties[1:]
         document = await self._agent.document_of(holder, FRESH_SECONDS)
         if recorded and shown.method not in document.methods("authentication"):
             document = await self._replaced(engagement, shown) or document
