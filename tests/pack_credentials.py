@@ -552,6 +552,15 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a policy silently missing": (lambda: packed(credential, beside={"policies": ()}), "evidence_invalid"),
     "another policy": (lambda: packed(credential, beside={"policies": (b"{}",)}), "evidence_invalid"),
+    "a policy with a space": (
+        lambda: packed(credential, beside={"policies": (POLICY, b'{"a": 1}')}),
+        "evidence_invalid",
+    ),
+    "a policy with a number of two spellings": (
+        lambda: packed(credential, beside={"policies": (POLICY, b'{"a":1.0}')}),
+        "evidence_invalid",
+    ),
+    "a policy that is a list": (lambda: packed(credential, beside={"policies": (POLICY, b"[]")}), "evidence_invalid"),
     "a policy withheld": (
         lambda: packed(credential, beside={"policies": (), "withheld": withheld(("policy", POLICY))}),
         "",

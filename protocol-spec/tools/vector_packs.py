@@ -102,6 +102,7 @@ FAILS_AT: Final = {
     "receipt-own-no-note": 8,
     "no-refusals": 9,
     **dict.fromkeys(("credential", "status", "no-inputs", "jwt-signature", "jwt-none", "jwt-key", "withheld"), 10),
+    **dict.fromkeys(("policy-spaced", "policy-text"), 10),
     **dict.fromkeys(("revoked", "revoked-jwt", "looked-up-offset", "looked-up-comma", "no-decisions"), 10),
 }
 """Name of a pack that is refused -> the step of HIRE-PCK-01 that does it."""
@@ -169,6 +170,13 @@ def pack_vectors() -> Iterator[Vector]:
         ("looked-up-comma", "one with a comma before the end of a list", _looked_up(said, (), comma=True), "bad_json"),
     ):
         shown = write_pack(lines, **engagement, **own_log, **looked_up)
+        yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
+    for name, says, policy, code in (
+        ("policy", "a policy in canonical form", b'{"name":"trust"}', ""),
+        ("policy-spaced", "one with a space, and named by its digest", b'{"name": "trust"}', "evidence_invalid"),
+        ("policy-text", "one that is no JSON", b"permit", "evidence_invalid"),
+    ):
+        shown = write_pack(lines, **engagement, **own_log, policies=[policy])
         yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
     yield from _recorded(said, lines, engagement)
     proved = write_pack(lines, **engagement, **_proved(said, raws))

@@ -54,7 +54,7 @@ from undersigned.encoding import (
     parse_instant,
     read_moment,
 )
-from undersigned.errors import CredentialError, ProofError, UndersignedError
+from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.evidence.case import Case, counted, documents_of, invalid, key_among, pack_of
 from undersigned.evidence.leaves import withheld_in
 from undersigned.keys import PublicKey
@@ -157,6 +157,8 @@ def check_credentials(case: Case) -> str:
     for decision in found.decisions:
         _decided(found, decision)
     _check_inputs(found)
+    for path, data in pack.of_kind("policy"):
+        _check_canonical(data, path)
     codes = ", ".join(sorted(found.unsound))
     said = [
         counted(count, one, more)
@@ -451,6 +453,16 @@ def _is_instant(value: Any) -> bool:
     except (UndersignedError, TypeError):
         return False
     return True
+
+
+def _check_canonical(data: bytes, path: str) -> None:
+    """Returns if these bytes are the one form of what they say: a policy is the packer's making."""
+    try:
+        said = _object(data, path)
+    except FormatError as error:
+        raise invalid(f"{path}: {error.message}", path) from error
+    if canonicalize(said) != data:
+        raise invalid(f"{path} is not in canonical form", path)
 
 
 def _object(data: bytes, path: str) -> JsonObject:

@@ -17,6 +17,18 @@ function objectIn(data, path, limits) {
   return value;
 }
 
+/** Passes bytes that are the one form of what they say: a policy is the packer's making. */
+function checkCanonical(data, path) {
+  let said;
+  try {
+    said = objectIn(data, path, DECISION_LIMITS);
+  } catch (error) {
+    if (error instanceof Refused) throw invalid(`${path}: ${error.message}`, path);
+    throw error;
+  }
+  if (!same(canonical(said), data)) throw invalid(`${path} is not in canonical form`, path);
+}
+
 /** A member as it is verified: JSON, or a signed text in an envelope; what is not ASCII is no signed text. */
 const memberIn = (data, path) =>
   data[0] === 0x7b ? objectIn(data, path, MEMBER_LIMITS) : envelopeOf(latin1(data), CREDENTIAL_JWT);
@@ -55,6 +67,7 @@ async function credentials(the) {
   }
   for (const decision of found.decisions) decided(found, decision);
   await checkInputs(found);
+  for (const [path, data] of ofKind(the, "policy")) checkCanonical(data, path);
   return [
     found.shown && counted(found.shown, "presentation is by its holder", "presentations are by their holders"),
     found.unsound.length && `${counted(found.unsound.length, "presentation does not hold, and nothing rests on it", "presentations do not hold, and nothing rests on them")}: ${found.unsound.sort().join(", ")}`,
