@@ -232,13 +232,13 @@ function hadRow(earlier, message, engagement) {
 function movedOn(engagement, state, message, ref) {
   const row = rowOf(state, message, engagement);
   if (!row || !hadRow(state, message, engagement)) return state;
+  const byTables = () => (under(state) && LANE.has(message.type) ? { ...state, lane: row.next }
+    : { ...state, main: row.next, closings: message.type === 'Closing' ? { ...state.closings, [message.role]: ref.digest } : state.closings });
   try {
+    // what is void for us, for it crossed one of ours, moved its sender
     const found = guarded(engagement, state, message, row, { ref, bytes: 0, was: state });
-    return found === 'void' ? state : found;
-  } catch { // whatever it says, the tables have it
-    if (under(state) && LANE.has(message.type)) return { ...state, lane: row.next };
-    return { ...state, main: row.next, closings: message.type === 'Closing' ? { ...state.closings, [message.role]: ref.digest } : state.closings };
-  }
+    return found === 'void' ? byTables() : found;
+  } catch { return byTables(); } // whatever it says, the tables have it
 }
 
 /** What a move without any row is told. @param {State} state @param {any} message */

@@ -67,10 +67,9 @@ export function checkShape(name, value) {
 
 /** A proof that is there, of a type and purpose that exist, comes before the shape of it. @param {any} message */
 function checkProofIsThere(message) {
-  const { proof, type, document } = message;
+  const { proof, type, contractProof } = message;
   checkLone(proof, '/proof');
-  if (type === 'Acceptance') checkLone(message.contractProof, '/contractProof');
-  if (type === 'Offer' && isObject(document) && 'type' in document) checkLone(document.proof, '/document/proof');
+  if (type === 'Acceptance' && !isObject(contractProof)) checkLone(contractProof, '/contractProof'); // what it holds is looked at in its place
   if (!isObject(proof)) return;
   check(proof.type === 'DataIntegrityProof', 'suite_not_allowed', '', '/proof/type');
   check(typeof proof.cryptosuite === 'string' && SUITE.test(proof.cryptosuite), 'suite_not_allowed', '', '/proof/cryptosuite');
