@@ -29,11 +29,13 @@ def edge(source: str, target: str, kind: Any = "endorsement", weight: str = "1",
 
 def view(*roots: str, own: tuple[str, ...] = (), now: str = NOW, **more: Any) -> Viewpoint:
     """The viewpoint of somebody who believes these about anything."""
-    return Viewpoint(anchors=Anchors.of(*map(did, roots)), own=tuple(map(did, own)), now=now, **more)
+    return Viewpoint(
+        anchors=Anchors.of(*map(did, roots)), own=tuple(map(did, own)), now=now, **{"refused": frozenset(), **more}
+    )
 
 
 def anchored(*anchors: Anchor, now: str = NOW) -> Viewpoint:
-    return Viewpoint(anchors=Anchors(anchors=anchors), now=now)
+    return Viewpoint(anchors=Anchors(anchors=anchors), now=now, refused=frozenset())
 
 
 def shuffled(edges: list[Edge], seed: int) -> list[Edge]:

@@ -474,7 +474,7 @@ def test_sc_34_the_higher_s_is_refused(suite: str, key: Key) -> None:
     r, s = signature(signed)[:size], int.from_bytes(signature(signed)[size:], "big")
     high = with_signature(signed, r + (ORDERS[key.kind] - s).to_bytes(size, "big"))
     assert code_of(high) == "proof_invalid"
-    assert verify_proof(high, key=key_of, purpose=PURPOSE, low_s=False) == high
+    assert verify_proof(high, key=key_of, purpose=PURPOSE, foreign=True) == high
     assert digest_of(high) == digest_of(signed)
 
 

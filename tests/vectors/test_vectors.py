@@ -480,6 +480,7 @@ def test_a_graph_answers(folder: Path) -> None:
         anchors=Anchors.from_toml(case["anchors"]),
         now=case["now"],
         own=tuple(case["own"]),
+        refused=frozenset(),
         limit=case.get("limit", WORK_LIMIT),
     )
     asked = case["question"]
@@ -629,7 +630,10 @@ def test_an_artifact_is_trusted_denied_or_asked_about(folder: Path) -> None:
             )
             for issuer, type, at in asked.authority
         ),
-        tuple(answer(accused(did, Viewpoint(anchors=anchors, now=now)), graph.read) for did in asked.accused),
+        tuple(
+            answer(accused(did, Viewpoint(anchors=anchors, now=now, refused=frozenset())), graph.read)
+            for did in asked.accused
+        ),
     )
 
     def verified_list(one: dict[str, Any]) -> StatusList:

@@ -51,5 +51,5 @@ class Runtime:
         self.edges.append(edge_of(verify_credential(signed, documents={issuer.did: issuer.document}, now=NOON)))
 
     def score(self):
-        view = Viewpoint(anchors=Anchors.of(*self.known), now=NOON)
+        view = Viewpoint(anchors=Anchors.of(*self.known), now=NOON, refused=frozenset())
         return answer(reputation(Actor("seller").did, "sbom", view), Graph(self.edges).read).score

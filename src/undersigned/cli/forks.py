@@ -11,8 +11,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError
 from undersigned.ledger import Fork, Ledger, decided, open_ledger
-from undersigned.runtime import SystemClock
-from undersigned.runtime.files import read_file, why
+from undersigned.runtime import SystemClock, read_file, why
 from undersigned.runtime.log.forks import check_fork, fork_document, words
 
 from .evidence import read_document_file

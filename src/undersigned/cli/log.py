@@ -19,8 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from undersigned.encoding import Digest, JsonObject
 from undersigned.errors import ConfigurationError
 from undersigned.ledger import Ledger, Stated, open_ledger
-from undersigned.runtime import Gatherer, SystemClock
-from undersigned.runtime.files import read_file, why
+from undersigned.runtime import Gatherer, SystemClock, read_file, why
 from undersigned.runtime.home.backup import back_up
 from undersigned.runtime.log.forks import fork_document, fork_of
 from undersigned.runtime.log.logbook import (

@@ -361,13 +361,13 @@ def verify_shown(
     now: Instant,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
-    low_s: bool = True,
+    foreign: bool = False,
 ) -> tuple[Credential, ...]:
     """The credentials of a presentation, once its holder made it in answer to this and each of them holds.
 
     Who the holder is to us, whom the credentials are about, and their status is still to be looked at: of what belongs
     to an engagement, `verify_presentation` does. `None` expects a presentation that names no challenge, or no domain.
-    `low_s` is as of `verify_proof`: between peers, the holder's proof has one spelling.
+    `foreign` is as of `verify_proof`: between peers, the holder's proof has one spelling.
 
     Raises:
         As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`; `policy_denied` only where nothing
@@ -390,7 +390,7 @@ def verify_shown(
             suites=suites,
             jcs=shown.unproved,
             contexts=contexts,
-            low_s=low_s,
+            foreign=foreign,
         )
     verified: list[Credential] = []
     left_out: CredentialError | None = None
@@ -426,8 +426,7 @@ def _verify(
             now=now,
             suites=suites,
             contexts=contexts,
-            # Credentials are documents of others, whose standard allows both values of s.
-            low_s=False,
+            foreign=True,
             remember=True,
         )
     if not CLAIMS.keys().isdisjoint(credential.types):

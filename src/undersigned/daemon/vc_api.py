@@ -239,7 +239,7 @@ class VcApi:
                 documents=await self._agent.documents_of(shown.parties, FRESH_SECONDS),
                 now=self._agent.clock.now(),
                 contexts=self._contexts,
-                low_s=False,
+                foreign=True,
             )
             await self._clear(verified)
         except UndersignedError as error:

@@ -412,7 +412,7 @@ def _is_signed(
         challenge=asked and asked.challenge,
         domain=asked and asked.domain,
         suites=JCS_SUITES,
-        low_s=asked is not None,
+        foreign=asked is None,
     )
     return True
 

@@ -121,16 +121,16 @@ def verify_proof(
     jcs: bytes | None = None,
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
-    low_s: bool = True,
+    foreign: bool = False,
     remember: bool = False,
 ) -> JsonObject:
     """The document as given, once its one proof is known to hold.
 
     `suites` are those allowed here (all of `registry` if None). `challenge` and `domain` must be the proof's
     exactly, and a proof that has one where none is expected is refused: it answers somebody else. `jcs` is the
-    canonical JSON of the document without its proof, if the caller has it. `low_s` may be turned off for documents
-    of others, whose standards allow both values of an ECDSA signature, and a proof of a JCS suite that does not
-    repeat the context. `remember` is for a document that is shown again and again: its signature is verified once,
+    canonical JSON of the document without its proof, if the caller has it. `foreign` is for documents of
+    others, whose standards allow both values of an ECDSA signature, and a proof of a JCS suite that does not repeat
+    the context. `remember` is for a document that is shown again and again: its signature is verified once,
     all else each time.
 
     Raises:
@@ -168,7 +168,7 @@ def verify_proof(
         purpose=purpose,
         jcs=jcs,
         contexts=contexts,
-        low_s=low_s,
+        foreign=foreign,
         remember=remember,
     )
     return document if isinstance(document, dict) else dict(document)
@@ -273,7 +273,7 @@ def verify_signature(
     jcs: bytes | None = None,
     jcs_sha256: bytes | None = None,
     contexts: Contexts = CONTEXTS,
-    low_s: bool = True,
+    foreign: bool = False,
     remember: bool = False,
     path: str = "/proof",
 ) -> PublicKey:
@@ -297,7 +297,7 @@ def verify_signature(
         fits = repeated is not None and proof["@context"] == repeated
     else:
         # Others may leave it out, as the suites' own algorithm has it: the document has it, and all of that is signed.
-        fits = repeated is None or not low_s
+        fits = repeated is None or foreign
     if not fits:
         text = "expected the document's @context in a proof of a jcs suite, and none in another"
         raise ProofError("proof_invalid", text, path=f"{path}/@context")
@@ -320,5 +320,5 @@ def verify_signature(
     del options["proofValue"]
     hashed = suite.hash(content, options, public.kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
     verify = public.verify_remembering if remember else public.verify
-    verify(signature, hashed, low_s=low_s)
+    verify(signature, hashed, low_s=not foreign)
     return public

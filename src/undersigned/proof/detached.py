@@ -45,7 +45,7 @@ def verify_detached(
     jcs: bytes | None = None,
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
-    low_s: bool = True,
+    foreign: bool = False,
 ) -> JsonObject:
     """The document as given, which has no proof of its own, once `proof` is known to hold for it.
 
@@ -66,6 +66,6 @@ def verify_detached(
         jcs=jcs,
         contexts=contexts,
         registry=registry,
-        low_s=low_s,
+        foreign=foreign,
     )
     return document if isinstance(document, dict) else dict(document)

@@ -35,7 +35,7 @@ def verify_proof_set(
     strict: bool = False,
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
-    low_s: bool = True,
+    foreign: bool = False,
 ) -> JsonObject:
     """The document as given, once each of `required` is known to have signed it exactly once and nobody else has.
 
@@ -93,7 +93,7 @@ def verify_proof_set(
                 purpose=purpose,
                 jcs=chained if previous else jcs,
                 contexts=contexts,
-                low_s=low_s,
+                foreign=foreign,
                 path=path,
             )
         )

@@ -190,12 +190,15 @@ def _list(
     raise failure
 
 
-def answers_again(answers: Answers, anchors: Anchors, own: tuple[Did, ...], now: Instant) -> Answers:
-    """What the same questions are answered by other anchors, over the edges on which the first answers rested.
+def answers_again(
+    answers: Answers, anchors: Anchors, own: tuple[Did, ...], now: Instant, refused: frozenset[Did]
+) -> Answers:
+    """What the same questions are answered by other anchors, and where others are `refused`, over the edges on which
+    the first answers rested.
 
     It is no look at the whole graph: somebody who would be believed by other edges is not here.
     """
-    view = Viewpoint(anchors=anchors, own=own, now=now)
+    view = Viewpoint(anchors=anchors, own=own, now=now, refused=refused)
     led = (*answers.authority, *answers.reputation)
     resting = [edge for one in led for path in one.paths for edge in path.edges]
     resting += [edge for one in answers.accused for edge in one.members]

@@ -28,8 +28,8 @@ class Viewpoint(Struct, frozen=True, kw_only=True):
     now: Instant
     own: tuple[Did, ...] = ()
     """Our own DIDs: what we have signed ourselves we believe, without a limit."""
-    refused: frozenset[Did] = frozenset()
-    """Whom our policy refuses: no chain of authority leads through one (HIRE-TRU-23)."""
+    refused: frozenset[Did]
+    """Whom our policy refuses: no chain of authority leads through one (HIRE-TRU-23). Left out, nobody would be."""
     limit: int = WORK_LIMIT
     """Edges that one question may read."""
 

@@ -23,9 +23,11 @@ def test_an_engagement_that_is_not_over_relies_on_what_its_peer_showed(open_worl
     assert [(shown.issuer, shown.credential_type) for shown in found.shown] == [(office.did, "MembershipCredential")]
 
     now = world.clock.now()
-    before = Viewpoint(anchors=AnchorBook(world.hirer.home, now).anchors, now=now)
+    before = Viewpoint(anchors=AnchorBook(world.hirer.home, now).anchors, now=now, refused=frozenset())
     assert losing_their_path([found], before, before, Graph().read) == ()
-    (lost,) = losing_their_path([found], before, Viewpoint(anchors=Anchors(), now=now), Graph().read)
+    (lost,) = losing_their_path(
+        [found], before, Viewpoint(anchors=Anchors(), now=now, refused=frozenset()), Graph().read
+    )
     assert (lost.engagement, lost.claims) == (name, found.shown)
 
 

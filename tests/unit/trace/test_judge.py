@@ -56,10 +56,16 @@ def heard_of(found: Evidence, purpose: str, now: str, anchors: Anchors, *edges: 
     asked, graph = asked_about(DIGEST, found), Graph(edges)
     return Heard(
         tuple(
-            answer(authority(issuer, predicate, purpose, Viewpoint(anchors=anchors, now=at)), graph.read)
+            answer(
+                authority(issuer, predicate, purpose, Viewpoint(anchors=anchors, now=at, refused=frozenset())),
+                graph.read,
+            )
             for issuer, predicate, at in asked.authority
         ),
-        tuple(answer(accused(did, Viewpoint(anchors=anchors, now=now)), graph.read) for did in asked.accused),
+        tuple(
+            answer(accused(did, Viewpoint(anchors=anchors, now=now, refused=frozenset())), graph.read)
+            for did in asked.accused
+        ),
     )
 
 

@@ -53,7 +53,7 @@ def judged(
     shown: VerifiedPresentation = SHOWN,
     anchors: Anchors = ANCHORS,
 ) -> Decision:
-    view = Viewpoint(anchors=anchors, now=NOW)
+    view = Viewpoint(anchors=anchors, now=NOW, refused=frozenset())
     answers = Answers.of(asked_about(shown, policy), view, Graph(edges).read)
     return evaluate(shown, anchors, policy, NOW, answers=answers)
 
@@ -97,11 +97,13 @@ def test_an_organisation_that_it_does_not_show_is_known(policy: Policy) -> None:
     assert [one.clause for one in both.reasons].count("accused") == 1, "shown as well as known, it is said once"
 
     asked = asked_about(NOTHING_SHOWN, policy)
-    given = Answers.of(asked, Viewpoint(anchors=ANCHORS, now=NOW), Graph(edges).read)
+    given = Answers.of(asked, Viewpoint(anchors=ANCHORS, now=NOW, refused=frozenset()), Graph(edges).read)
     for anchors, verdict in ((ANCHORS, "yes"), (Anchors.of(STRANGER.did), "no")):
-        (again,) = answers_again(given, anchors, (), NOW).accused
+        (again,) = answers_again(given, anchors, (), NOW, frozenset()).accused
         assert again.verdict == verdict
-        (whole,) = Answers.of(asked, Viewpoint(anchors=anchors, now=NOW), Graph(edges).read).accused
+        (whole,) = Answers.of(
+            asked, Viewpoint(anchors=anchors, now=NOW, refused=frozenset()), Graph(edges).read
+        ).accused
         assert (again.dissent, again.members) == (whole.dissent, whole.members)
 
 
@@ -124,7 +126,7 @@ def test_a_membership_that_does_not_stand_is_none(edge: Edge) -> None:
 def test_an_answer_ends_with_what_it_knows_of_memberships() -> None:
     """HIRE-TRU-12: one that begins tomorrow is not in today's answer, which is kept no longer."""
     tomorrow = belonging(valid_from="2026-11-26T12:00:00Z")
-    found = answer(accused(AGENT.did, Viewpoint(anchors=ANCHORS, now=NOW)), Graph([tomorrow]).read)
+    found = answer(accused(AGENT.did, Viewpoint(anchors=ANCHORS, now=NOW, refused=frozenset())), Graph([tomorrow]).read)
     assert (found.verdict, found.until) == ("no", "2026-11-26T11:59:59Z")
 
 
@@ -141,7 +143,10 @@ def test_a_case_with_a_graph_knows_it_too() -> None:
 def test_a_request_hears_of_accusations_too() -> None:
     """Whoever relies on such an answer looks up whether they were withdrawn: HIRE-TRU-26."""
     edge = accusing(ORGANISATION)
-    found = answer(entitled("MembershipCredential", None, Viewpoint(anchors=ANCHORS, now=NOW)), Graph([edge]).read)
+    found = answer(
+        entitled("MembershipCredential", None, Viewpoint(anchors=ANCHORS, now=NOW, refused=frozenset())),
+        Graph([edge]).read,
+    )
     assert (found.issuers, found.dissent) == ((BODY.did,), (edge,))
 
 
@@ -173,11 +178,11 @@ def test_an_anchor_that_is_not_believed_about_accusations_accuses_nobody() -> No
 
 def test_what_could_not_be_found_out_is_no() -> None:
     """HIRE-TRU-11, HIRE-TRU-25: too much work, another party's answer, an answer of another time, none."""
-    view = Viewpoint(anchors=ANCHORS, now=NOW, limit=2)
+    view = Viewpoint(anchors=ANCHORS, now=NOW, limit=2, refused=frozenset())
     many = Graph(accusing(AGENT, valid_until=f"2027-01-01T00:00:0{number}Z") for number in range(4))
     assert answer(accused(AGENT.did, view), many.read).verdict == "indeterminate"
     asked = asked_about(SHOWN, POLICY)
-    whole = Answers.of(asked, Viewpoint(anchors=ANCHORS, now=NOW), Graph(()).read)
+    whole = Answers.of(asked, Viewpoint(anchors=ANCHORS, now=NOW, refused=frozenset()), Graph(()).read)
     assert evaluate(SHOWN, ANCHORS, POLICY, NOW, answers=whole).outcome == "allow"
     lacking = [
         replace(whole, accused=()),

@@ -8,12 +8,15 @@ from trust_graphs import LATER, NOW, PAST, anchored, did, edge, view
 from undersigned.trust import (
     Anchor,
     Anchors,
+    Answers,
+    Asked,
     Edge,
     Graph,
     OpenEngagement,
     Shown,
     Viewpoint,
     answer,
+    answers_again,
     authority,
     losing_their_path,
     reputation,
@@ -40,6 +43,15 @@ def test_depth_says_how_many_links_may_follow() -> None:
     four = [grant("r", "a", 4), grant("a", "b", 4), grant("b", "c", 4), grant("c", "t", 4)]
     assert entitled(four)
     assert not entitled([grant("r", "z", 4), grant("z", "a", 4), *four[1:]])
+
+
+def test_what_a_policy_refuses_now_is_led_through_no_more() -> None:
+    """HIRE-TRU-23: also where a decision of before is made again by the policy in force now."""
+    edges = [grant("r", "a", 1), grant("a", "t")]
+    given = Answers.of(Asked((Shown(did("t"), TYPE, "sbom"),), (), (), ()), view("r"), Graph(edges).read)
+    for refused, still in ((frozenset[str](), True), (frozenset({did("a")}), False)):
+        (again,) = answers_again(given, Anchors.of(did("r")), (), NOW, refused).authority
+        assert again.entitled == still
 
 
 def test_nothing_else_stands_for_a_link() -> None:

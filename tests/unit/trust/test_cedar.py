@@ -76,7 +76,9 @@ def judged(cedar: str, *credentials: Credential, policy: dict[str, Any] | None =
     by = Policy(cedar=cedar, **({"require": ()} | (policy or {})))
     stake = Stake.of(of["terms"]) if "terms" in of else of.get("stake")
     graph = Graph(of.pop("edges", ()))
-    answers = Answers.of(asked_about(shown, by, stake), Viewpoint(anchors=ANCHORS, now=NOW), graph.read)
+    answers = Answers.of(
+        asked_about(shown, by, stake), Viewpoint(anchors=ANCHORS, now=NOW, refused=frozenset()), graph.read
+    )
     return evaluate(shown, ANCHORS, by, NOW, answers=answers, **of)
 
 

@@ -72,7 +72,9 @@ SHOWN = presented(credential())
 def evaluate(shown: VerifiedPresentation, anchors: Anchors, policy: Policy, now: str, **more: Any) -> Decision:
     """The decision with the answers that the graph of these `edges` gives now."""
     graph = Graph(more.pop("edges", ()))
-    answers = Answers.of(asked_about(shown, policy), Viewpoint(anchors=anchors, now=now), graph.read)
+    answers = Answers.of(
+        asked_about(shown, policy), Viewpoint(anchors=anchors, now=now, refused=frozenset()), graph.read
+    )
     return decide(shown, anchors, policy, now, answers=answers, **more)
 
 
@@ -332,14 +334,14 @@ def test_an_answer_that_does_not_stand_is_no() -> None:
     def given(view: Viewpoint, *, by: Anchors = anchors, now: str = NOW) -> Decision:
         return decide(SHOWN, by, Policy(), now, answers=Answers.of(asked, view, Graph([LINK]).read))
 
-    view = Viewpoint(anchors=anchors, now=NOW)
+    view = Viewpoint(anchors=anchors, now=NOW, refused=frozenset())
     assert given(view).outcome == "allow"
     assert given(view, now="2026-11-30T00:00:00Z").outcome == "allow"
     for decision in (
         given(view, now="2026-11-30T00:00:01Z"),
         given(view, now="2026-11-25T11:59:59Z"),
         given(view, by=Anchors.of(BODY.did, STRANGER.did)),
-        given(Viewpoint(anchors=anchors, now=NOW, limit=0)),
+        given(Viewpoint(anchors=anchors, now=NOW, limit=0, refused=frozenset())),
         decide(SHOWN, anchors, Policy(), NOW),
     ):
         assert (decision.outcome, decision.grounds[0].verdict) == ("deny", "indeterminate"), decision.explain()
@@ -351,7 +353,8 @@ def test_of_several_answers_those_that_stand_are_kept() -> None:
     asked = asked_about(SHOWN, Policy())
     assert len(asked.accused) == 2, "the agent, and the organisation that it shows"
     now, later = (
-        Answers.of(asked, Viewpoint(anchors=anchors, now=at), Graph().read) for at in (NOW, "2026-11-25T12:00:01Z")
+        Answers.of(asked, Viewpoint(anchors=anchors, now=at, refused=frozenset()), Graph().read)
+        for at in (NOW, "2026-11-25T12:00:01Z")
     )
     ended = replace(now.accused[1], until="2026-11-25T11:59:59Z")
     mixed = Answers(accused=(now.accused[0], later.accused[1], ended), authority=later.authority, entitled=now.entitled)

@@ -155,7 +155,7 @@ def test_the_earliest_time_counts() -> None:
 
 
 def entitled(edges: list[Edge], stored: list[Edge], *anchors: str, now: str = NOW) -> bool:
-    view = Viewpoint(anchors=Anchors.of(*anchors), now=now)
+    view = Viewpoint(anchors=Anchors.of(*anchors), now=now, refused=frozenset())
     read = beside(edges, Graph(stored).read)
     return answer(authority(ISSUER, "EndorsementCredential", "sbom", view), read).entitled
 

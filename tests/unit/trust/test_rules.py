@@ -35,7 +35,7 @@ from undersigned.trust import (
 BODY, LAB, AGENT, OTHER = Actor("body"), Actor("lab"), Actor("agent"), Actor("other")
 ACCREDITED = "AccreditedByCredential"
 ANCHORS = Anchors.of(BODY.did)
-VIEW = Viewpoint(anchors=ANCHORS, now=NOW)
+VIEW = Viewpoint(anchors=ANCHORS, now=NOW, refused=frozenset())
 LINK = edge_of(read_credential(issued(BODY, Authority(id=LAB.did, may_attest="sbom", depth=0), NOW)))
 
 POLICY = Policy.from_toml(

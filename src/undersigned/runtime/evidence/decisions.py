@@ -143,8 +143,9 @@ async def replay_decision(
             *differences("anchors", given.anchors, in_force.anchors),
         )
         answers = given.answers
-        if given.anchors != in_force.anchors:
-            answers = answers_again(answers, in_force.anchors, in_force.own, recorded.decision.at)
+        if (given.anchors, given.policy.refuse) != (in_force.anchors, in_force.policy.refuse):
+            refused = frozenset(in_force.policy.refuse)
+            answers = answers_again(answers, in_force.anchors, in_force.own, recorded.decision.at, refused)
         given = msgspec.structs.replace(given, policy=in_force.policy, anchors=in_force.anchors, answers=answers)
     try:
         again = replay(recorded.decision, given)
