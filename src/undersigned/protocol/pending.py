@@ -481,7 +481,9 @@ def _finished(engagement: Engagement, at: Instant) -> Finished | None:
 
 def _asks_for(engagement: Engagement) -> int:
     """Seconds for which a receipt is asked for after the end."""
-    return PUT_AWAY_SECONDS if engagement.got else UNHEARD_SECONDS
+    # A receipt is no move, and whoever sent one has what it names: it is there, and waits for us.
+    heard = engagement.got or len(engagement.unreceipted) < len(engagement.sent)
+    return PUT_AWAY_SECONDS if heard else UNHEARD_SECONDS
 
 
 def _settled(engagement: Engagement) -> bool:

@@ -227,6 +227,19 @@ def test_who_never_said_anything_is_told_of_the_end_until_the_pauses_grow_no_mor
     assert Finished in [type(effect) for effect in pending(engagement, shift(last, 1))]
 
 
+def test_who_said_that_it_has_the_inquiry_is_told_of_the_end_for_a_day() -> None:
+    """A `Receipt` is no move; but its sender holds the negotiation, and may be away while we withdraw."""
+    playbook = Playbook("inquired")
+    playbook.provider >> receipt()
+    assert not playbook.hirer.party.engagement.got
+    playbook.hirer >> withdraw("changed")
+    engagement = playbook.hirer.party.engagement
+    a_day = shift(engagement.since, PUT_AWAY_SECONDS)
+    assert Finished not in [type(effect) for effect in pending(engagement, a_day)]
+    assert wake_at(engagement, a_day) == shift(a_day, 1)
+    assert Finished in [type(effect) for effect in pending(engagement, shift(a_day, 1))]
+
+
 def test_a_past_deadline_does_not_wake_again() -> None:
     """`wake_at` looks forward from the time it is given, so a policy that lets a deadline pass is not woken for it."""
     playbook = Playbook("inquired")
