@@ -404,7 +404,8 @@ def test_an_order_over_a_damaged_store_is_answered_and_not_tried_again(
     assert (told["ok"], told["code"], codes) == (False, "store_corrupt", [])
 
 
-def test_no_order_waits_for_another(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("many", [1, contract_orders.MAX_FILES], ids=["one", "as-many-as-are-looked-at"])
+def test_no_order_waits_for_another(open_world: Open, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
     """A review has to fetch what was delivered, and who delivered it can take its time: the work could not be ended
     meanwhile, nor any other contract, and whoever tried was told that no peer runs.
     """
@@ -418,21 +419,24 @@ def test_no_order_waits_for_another(open_world: Open, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(contract_orders, "ACTS", {**contract_orders.ACTS, "review": reviews})
     world.hirer.home.orders.mkdir(parents=True, exist_ok=True)
-    slow, ends = (
-        leave_order(world.hirer.home.orders, act, ContractOrder(act=act, contract=contract_of(ours).digest, body=body))
-        for act, body in (("review", {}), ("suspend", {"seconds": 600}))
+    *slow, ends = (
+        leave_order(world.hirer.home.orders, name, ContractOrder(act=act, contract=contract_of(ours).digest, body=body))
+        for name, act, body in (
+            *((f"{many}-{n}", "review", {}) for n in range(many)),
+            (f"{many}-suspend", "suspend", {"seconds": 600}),
+        )
     )
     orders.look_seconds = 1
     looks = world.loop.create_task(orders.run())
     world.settle(5)
     assert ours.engagement.state == "suspended"
     assert ends.exists()
-    assert not slow.exists()
+    assert not any(one.exists() for one in slow)
     fetched.set()
     world.settle(5)
     looks.cancel()
-    assert slow.exists()
-    assert reviewed == [ours], "each is carried out once"
+    assert all(one.exists() for one in slow)
+    assert reviewed == many * [ours], "each is carried out once"
 
 
 def test_what_a_delivery_states_as_used_counts_against_an_amendment(open_world: Open) -> None:

@@ -167,13 +167,16 @@ class ContractOrders:
             self._under_way.discard(file.stem)
 
     def _left(self) -> list[Path]:
-        """Orders to look at, taken ones first. Every peer looks twice a second, and mostly there are none."""
+        """Orders to look at, taken ones first, without those under way, of which each may wait for another peer. Every
+        peer looks twice a second, and mostly there are none.
+        """
         try:
             names = os.listdir(self._folder)
         except OSError:  # not even a folder
             return []
         found = [name for end in (".taken", ".json") for name in sorted(names) if name.endswith(end)]
-        return [self._folder / name for name in found[:MAX_FILES]]
+        new = [file for name in found if (file := self._folder / name).stem not in self._under_way]
+        return new[:MAX_FILES]
 
     async def _answered(self, file: Path) -> None:
         """Carries one out and answers it. What ends a `hire` ends its peer too, and whoever said it would hear nothing:
