@@ -13,7 +13,7 @@ import pytest
 
 from integration.hires import REPORT, assert_one_contract_or_none, free_ports, until
 from undersigned.cli.options import open_gatherer
-from undersigned.credentials import Membership, claim_credential, credential_config
+from undersigned.credentials import Claim, Endorsement, Membership, claim_credential, credential_config
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json, shift
 from undersigned.errors import UndersignedError
@@ -114,23 +114,43 @@ async def test_a_history_that_went_back_is_refused_after_a_restart_too(tmp_path:
     assert (await hires()).contract is not None, "and one that went on is the same"
 
 
+def shows_also(home: Home, claim: Claim, issuer: Home) -> None:
+    """`home` holds a credential besides, by the agent of another."""
+    did, now = issuer.configuration.did, SystemClock().now()
+    made = claim_credential(claim, id=f"urn:uuid:{uuid4()}", issuer=did, valid_from=now, valid_until=shift(now, 600))
+    (method,) = issuer.document().methods("assertionMethod")
+    config = credential_config("eddsa-jcs-2022", method, now)
+    proved = attach(made, config, issuer.key().sign_now(prepare(made, config, "Ed25519")))
+    (home.path / "credentials" / "another.json").write_bytes(canonicalize(proved))
+
+
 async def test_of_whom_nothing_counts_no_history_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-WVH-10: who is let in shows what it likes besides, and would crowd out those on whom decisions rest."""
     monkeypatch.setattr(meeting, "select", lambda _needs, held, _now: held)
     acme, globex = await homes(tmp_path)
     stranger = create_home(tmp_path / "initech", name="Initech", local=True, port=free_ports(1)[0], history=True)
-    did, now = stranger.configuration.did, SystemClock().now()
-    claim = Membership(id=globex.configuration.did, member_of=did)
-    member = claim_credential(claim, id=f"urn:uuid:{uuid4()}", issuer=did, valid_from=now, valid_until=shift(now, 600))
-    (method,) = stranger.document().methods("assertionMethod")
-    config = credential_config("eddsa-jcs-2022", method, now)
-    proved = attach(member, config, stranger.key().sign_now(prepare(member, config, "Ed25519")))
-    (globex.path / "credentials" / "another.json").write_bytes(canonicalize(proved))
+    did = stranger.configuration.did
+    shows_also(globex, Membership(id=globex.configuration.did, member_of=did), stranger)
     async with Peer.open(stranger), Peer.open(Home(globex.path)) as provider, Peer.open(acme) as hirer:
         await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
         (name,) = (one.engagement for one in await hirer.ledger.summaries())
         assert any(did.encode() in row.raw for row in await hirer.ledger.rows(name) if row.type == "Presentation")
     assert list(json.loads(acme.histories.read_text())) == [globex.configuration.did]
+
+
+async def test_the_history_of_whom_a_reputation_rests_on_is_remembered(tmp_path: Path) -> None:
+    """HIRE-WVH-10: no rule demands an endorsement, and whoever has a key that its issuer had once can write one."""
+    acme, globex = await homes(tmp_path)
+    friend = create_home(tmp_path / "initech", name="Initech", local=True, port=free_ports(1)[0], history=True)
+    did = friend.configuration.did
+    shows_also(globex, Endorsement(id=globex.configuration.did, capability="summary"), friend)
+    settings = acme.path / "undersigned.toml"
+    text = settings.read_text().replace("anchors = [", f'anchors = ["{did}", ')
+    settings.write_text(text + '\n[[policy.rule]]\nname = "known"\nmin_reputation = "0.5"\n')
+    async with Peer.open(friend), Peer.open(Home(globex.path)) as provider, Peer.open(Home(acme.path)) as hirer:
+        hired = await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+        assert hired.contract is not None
+    assert set(json.loads(acme.histories.read_text())) == {globex.configuration.did, did}
 
 
 async def test_a_command_beside_the_peer_knows_how_far_a_history_went(tmp_path: Path) -> None:

@@ -220,9 +220,11 @@ class Meeting:
             logs=tuple(file for file, _ in logs) if logs else (),
         )
         if decision.inputs.logs:
-            # Others of whom they show something are whomever they like, and would crowd out those who are believed.
-            counted = {one.issuer for one in decision.grounds if one.verdict == "yes"} | {decision.peer}
-            await self._agent.gatherer.rely_on(one for one in shown.by if one.id in counted)
+            # Others of whom they show something are whomever they like, and would crowd out those who are believed. Who
+            # is believed stands not in the grounds alone: a reputation and Cedar read what no clause demands.
+            relied = {decision.peer, *[one.issuer for one in counted]}
+            relied |= {one.issuer for one in decision.grounds if one.verdict == "yes"}
+            await self._agent.gatherer.rely_on(one for one in shown.by if one.id in relied)
         self._agent.kept_inputs.hold(
             engagement.id,
             policy=policy,
