@@ -20,11 +20,12 @@ from msgspec.structs import replace
 from integration.hires import REPORT, two_homes
 from integration.test_credentials import as_jwt
 from integration.test_histories import homes as homes_with_history
+from issuing import issued
 from undersigned.contract import Price
-from undersigned.credentials import encode_list
+from undersigned.credentials import Authority, encode_list
 from undersigned.daemon import Peer
 from undersigned.did import DidDocument
-from undersigned.encoding import canonicalize, digest_bytes
+from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.protocol import Concede
@@ -34,12 +35,14 @@ from undersigned.runtime import (
     RecordedDecision,
     Replayed,
     Say,
+    SystemClock,
     load_anchors,
     recorded_decisions,
     replay_decision,
 )
 from undersigned.runtime.engagement.kept import KeptInputs
 from undersigned.runtime.evidence.decisions import Gathering
+from undersigned.testing import Actor
 from undersigned.trust import Anchors, Answers, Decision, Policy, Restored, differences, replay
 from unit.cli.running import run
 
@@ -283,6 +286,34 @@ async def test_an_anchor_that_was_removed_since_shows_if_it_is_asked_for(hired: 
     assert globex.configuration.did != anchor
     # The control: what did not change is no difference.
     assert all(again.same for _, again in await replayed(acme, in_force=in_force(acme)))
+
+
+async def test_a_policy_that_refuses_whom_a_chain_led_through_shows_if_it_is_asked_for(tmp_path: Path) -> None:
+    """HIRE-RPL-05, HIRE-TRU-23: the answers of then were given to a policy that refused nobody."""
+    root, between = Actor("root"), Actor("between")
+    acme, globex = await two_homes(tmp_path)
+    settings = acme.path / "undersigned.toml"
+    (office,) = acme.configuration.trust.anchors
+    settings.write_text(settings.read_text().replace(office, root.did))
+    acme, since = Home(acme.path), shift(SystemClock().now(), -3600)
+    for by, about, depth in ((root, between.did, 1), (between, office, 0)):
+        file = tmp_path / f"link {depth}.json"
+        says = Authority(id=about, may_attest="MembershipCredential", depth=depth)
+        file.write_bytes(canonicalize(issued(by, says, since)))
+        assert (await asyncio.to_thread(run, "trust", "import", file, "--home", acme.path)).code == 0
+    await hire_twice(acme, globex)
+
+    then = in_force(acme)
+    for refused, outcome, verdict in ((Actor("somebody").did, "allow", "yes"), (between.did, "deny", "no")):
+        now = replace(then, policy=replace(then.policy, refuse=(refused,)))
+        for _, again in await replayed(acme, in_force=now):
+            assert again.decision is not None
+            assert again.decision.outcome == outcome
+            (ground,) = again.decision.grounds
+            assert (ground.verdict, bool(ground.paths)) == (verdict, verdict == "yes")
+            assert not any(office in (need.issuers or ()) for need in again.decision.needed), (
+                "it would pass by no other chain"
+            )
 
 
 def _with(of: str, **members: Any) -> Callable[[Restored, Decision], tuple[Restored, Decision]]:
