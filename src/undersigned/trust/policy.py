@@ -24,9 +24,20 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from undersigned.contract import Price, Terms
-from undersigned.encoding import Amount, Did, Digest, Duration, compare_amounts, digest_bytes, to_struct
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Amount,
+    Did,
+    Digest,
+    Duration,
+    compare_amounts,
+    decode_json,
+    digest_bytes,
+    to_struct,
+)
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.cedar import CedarPolicy, read_cedar
 from undersigned.trust.edge import MAX_DEPTH
@@ -39,6 +50,8 @@ MAX_DEMANDS = 32
 
 MAX_ASKED = 63
 """Types of credential that a request may name; it has one place more, for what is asked beside them."""
+
+_SHOWN = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_string=8 * 1024 * 1024)
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Score = Annotated[str, Meta(pattern=r"^(0|1|0\.[0-9]{0,8}[1-9])(?!\n)$")]
@@ -149,6 +162,8 @@ class Policy(
         """
         try:
             policy = to_struct(dict(table), cls)
+            # Packs show it, and nobody reads one with a text that JSON leaves out.
+            decode_json(canonical_bytes(policy), _SHOWN)
         except FormatError as exc:
             raise ConfigurationError("bad_configuration", f"policy{exc.path}: {exc.message}") from exc
         return policy.checked()

@@ -273,6 +273,8 @@ def test_as_many_credentials_as_may_be_demanded_can_be() -> None:
         ('[[rule]]\nname = "a"\nmin_reputation = "1.5"', "min_reputation"),
         ('[[rule]]\nname = "a"\ncolour = "red"', "colour"),
         ("\n".join(f'[[rule]]\nname = "{n}"\ncredentials = [{{ type = "X" }}]' for n in range(33)), "more than 32"),
+        ('name = "\\uFFFE"', "policy/name"),
+        ('[[rule]]\nname = "\\u0000"', "policy/rule/0/name"),
     ],
 )
 def test_a_policy_that_cannot_be_used_is_refused(toml: str, says: str) -> None:
