@@ -303,7 +303,12 @@ class Subcontracts:
 
     async def tell(self, parent: Conversation, effect: Cascade) -> None:
         """Says to a child what its parent was told, as soon as it may be said, and notes that it was."""
-        await parent.settled()  # what it was told is stored first
+        try:
+            await parent.settled()  # what it was told is stored first
+        except LocalProtocolError:
+            if not parent.over:
+                raise
+            # It is stored, and was put away with it: nobody tells the child later.
         events, untaken, pause = self._agent.watchers.listen(effect.child), Untaken(effect.child), RETRY_SECONDS
         try:
             while True:
@@ -325,7 +330,8 @@ class Subcontracts:
                 await events.get()
         finally:
             self._agent.watchers.unlisten(events)
-        await parent.ask(lambda _: Say("", {}, facts=(("done", effect.key),)))
+        if not parent.over:  # it may be put away while the child is in doubt, and asks for nothing any more
+            await parent.ask(lambda _: Say("", {}, facts=(("done", effect.key),)))
 
     async def _told(self, parent: Conversation, effect: Cascade) -> bool:
         child = self._agent.conversations.get(effect.child)
