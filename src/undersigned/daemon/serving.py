@@ -181,7 +181,7 @@ class ArtifactDoor:
                 await agent.gate.refuse(contract.digest, action, error)
                 raise error
             found = await self._found(conversation, asked)
-        except UndersignedError:
+        except BaseException:  # also where it takes so long that whoever listens gives up
             await agent.gate.release(permit)  # nothing is handed out, so nothing is used
             raise
         conversation.journal.settle(permit.used())

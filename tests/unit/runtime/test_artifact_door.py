@@ -107,6 +107,25 @@ def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, l
     assert world.run(owner.gate.usage(contract.digest)) == (), "nothing was handed out, so nothing is used"
 
 
+def test_what_took_too_long_is_not_used(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that hangs: whoever listens gives up, and says so to whoever asked, who asks again."""
+    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    owner, asks = world.hirer, world.provider
+    begun = world.begin()
+    world.until("working", begun.id, owner)
+    contract = owner.the(begun.id).engagement.contract
+    assert contract is not None
+    monkeypatch.setattr(owner.artifacts, "get", lambda _: asyncio.Event().wait())
+    url = f"{owner.base_url}/artifacts/{digest_bytes(REPORT)}"
+    headers = world.run(signed_headers(asks.identity, "GET", url, contract.digest, world.clock.now()))
+    answer = world.loop.create_task(runtimes_ask(owner, url, headers))
+    world.settle()
+    assert [one.amount for one in world.run(owner.gate.usage(contract.digest))] == ["1"], "reserved"
+    answer.cancel()
+    world.settle()
+    assert world.run(owner.gate.usage(contract.digest)) == ()
+
+
 def test_what_was_not_read_is_not_used(open_world: Open) -> None:
     """HIRE-GAT-04: who asks again once it is there is not refused for having asked, neither here nor there."""
     said: list[str] = []
