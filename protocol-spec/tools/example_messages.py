@@ -440,6 +440,15 @@ def refused() -> dict[str, dict[str, Any]]:
         proof__type="JsonWebSignature2020",
         proof__jws="x",
     )
+    change(
+        "proof-suite-misspelled",
+        "start",
+        "suite_not_allowed",
+        "/proof/cryptosuite",
+        "a suite in no spelling of one, and a time that is none",
+        proof__created="yesterday",
+        proof__cryptosuite="EdDSA JCS",
+    )
     change("proof-no-suite", "start", "suite_not_allowed", "/proof/cryptosuite", "no suite", proof__cryptosuite=GONE)
     change(
         "proof-purpose",

@@ -67,6 +67,7 @@ _decode: Final[Callable[[bytes], Message]] = Decoder(
 _NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
 _MAX_PLACE: Final = 256
 _STEP: Final = re.compile(r"\.([A-Za-z@]+)|\[([0-9]+)\]")
+_SUITE: Final = re.compile("[a-z0-9][a-z0-9-]{0,63}")
 _PURPOSES: Final = ("assertionMethod", "authentication")
 _PROOF_PATHS: Final = ("/proof", "/document/proof", "/presentation/proof", "/contractProof")
 """Where a proof stands. None of them may be absent, empty or null, and none but documents' may be several."""
@@ -215,7 +216,7 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
             raise ProofError(
                 "suite_not_allowed", f"expected DataIntegrityProof; came {_shown(kind)}", path="/proof/type"
             )
-        if path == "/proof/cryptosuite" or suite is None:
+        if not isinstance(suite, str) or not _SUITE.fullmatch(suite):
             text = f"expected a cryptosuite; came {_shown(suite)}"
             raise ProofError("suite_not_allowed", text, path="/proof/cryptosuite")
         if purpose not in _PURPOSES:

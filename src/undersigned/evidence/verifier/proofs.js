@@ -195,9 +195,9 @@ function checkMessage(content) {
     }
     if (path.startsWith("/proof/")) {
       // Whatever else is wrong with it: of which kind a proof is, and for what, says more than another shape of it.
-      const { type, proofPurpose } = content.proof;
+      const { type, cryptosuite, proofPurpose } = content.proof;
       if (type !== "DataIntegrityProof") throw new Refused("suite_not_allowed", "expected a DataIntegrityProof", "/proof/type");
-      if (path === "/proof/cryptosuite" || !has(content.proof, "cryptosuite")) throw new Refused("suite_not_allowed", "expected a cryptosuite", "/proof/cryptosuite");
+      if (typeof cryptosuite !== "string" || !/^[a-z0-9][a-z0-9-]{0,63}$/.test(cryptosuite)) throw new Refused("suite_not_allowed", "expected a cryptosuite", "/proof/cryptosuite");
       if (!["assertionMethod", "authentication"].includes(proofPurpose)) throw new Refused("proof_purpose_mismatch", "expected a purpose", "/proof/proofPurpose");
     }
     throw error;
