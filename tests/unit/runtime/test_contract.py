@@ -471,6 +471,40 @@ def test_the_provenance_names_no_clause_by_which_something_was_refused(open_worl
     assert made["buildDefinition"]["externalParameters"]["clauses"] == ["read-1"]
 
 
+@pytest.mark.parametrize("taken", [False, True], ids=["left", "taken-before-a-restart"])
+def test_of_two_reviews_of_one_contract_the_last_one_is_made_last(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """Whoever delivered draws out the one that it likes less, and where others give the verdict the word of both is
+    noted: the person's last word was followed by the one before.
+    """
+    world, ours = working(open_world)
+    orders, folder, fetched = world.hirer.orders, world.hirer.home.orders, asyncio.Event()
+    made: list[str] = []
+
+    async def reviews(_: Any, __: Conversation, *, said: str) -> None:
+        if said == "first":
+            await fetched.wait()
+        made.append(said)
+
+    monkeypatch.setattr(contract_orders, "ACTS", {"review": reviews})
+    answers: list[Path] = []
+    for when, said in enumerate(("first", "last")):
+        order = ContractOrder(act="review", contract=contract_of(ours).digest, body={"said": said})
+        answers.append(leave_order(folder, f"{taken}-{1 - when}", order))
+        file = answers[-1].with_suffix(".json")
+        os.utime(file, (when, when))
+        if taken:
+            file.rename(file.with_suffix(".taken"))
+    looks = world.loop.create_task(orders.run())
+    world.settle(5)
+    fetched.set()
+    world.settle(5)
+    looks.cancel()
+    assert made == ["first", "last"]
+    assert all(one.exists() for one in answers)
+
+
 # --- what is in force
 
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 import structlog
 from msgspec import MsgspecError, Struct, convert
@@ -127,6 +128,15 @@ def _taken(file: Path) -> Path | None:
         return None
 
 
+def _as_left(file: Path) -> tuple[bool, int, str]:
+    """Taken ones before others, then by when they were written; their names are random."""
+    try:
+        written = file.lstat().st_mtime_ns
+    except OSError:  # taken back
+        written = 0
+    return file.suffix != ".taken", written, file.name
+
+
 def _answer(file: Path, raw: bytes) -> None:
     """Answers an order, and takes it away: the answer first, so that none is carried out without one."""
     write_whole(file.with_suffix(".answer"), raw)
@@ -142,12 +152,15 @@ class ContractOrders:
         self._folder = agent.home.orders
         self._under_way: set[str] = set()
         """Names of those that are being carried out."""
+        self._turns: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = WeakValueDictionary()
+        """Of what is said about one contract more than once, the last word is the one that was said last."""
         self.look_seconds = LOOK_SECONDS
 
     async def run(self) -> None:
         """Looks for orders, for ever; first for those that the process before this one took and did not answer. Each
         is carried out beside the others: a review may have to fetch what was delivered, for as long as its sender
-        likes, and no cancellation or revocation waits for that.
+        likes, and no cancellation or revocation waits for that. The same about the same contract waits: else whoever
+        draws it out chooses which of two reviews stands.
         """
         while True:
             for file in self._left():
@@ -167,16 +180,16 @@ class ContractOrders:
             self._under_way.discard(file.stem)
 
     def _left(self) -> list[Path]:
-        """Orders to look at, taken ones first, without those under way, of which each may wait for another peer. Every
-        peer looks twice a second, and mostly there are none.
+        """Orders to look at, taken ones first and each as they were left, without those under way, of which each may
+        wait for another peer. Every peer looks twice a second, and mostly there are none.
         """
         try:
             names = os.listdir(self._folder)
         except OSError:  # not even a folder
             return []
-        found = [name for end in (".taken", ".json") for name in sorted(names) if name.endswith(end)]
-        new = [file for name in found if (file := self._folder / name).stem not in self._under_way]
-        return new[:MAX_FILES]
+        found = [self._folder / name for name in names if name.endswith((".taken", ".json"))]
+        new = [file for file in found if file.stem not in self._under_way]
+        return sorted(new, key=_as_left)[:MAX_FILES]
 
     async def _answered(self, file: Path) -> None:
         """Carries one out and answers it. What ends a `hire` ends its peer too, and whoever said it would hear nothing:
@@ -210,13 +223,14 @@ class ContractOrders:
         act, key = ACTS.get(order.act), f"order:{name}"
         if act is None:
             raise ConfigurationError("bad_configuration", f"no such order: {order.act[:40]!a}")
-        if (before := await self._before(key, order.contract)) is not None:
-            return before
-        conversation = self._agent.conversations.contracts.get(order.contract)
-        if conversation is None:
-            raise ConfigurationError("not_found", f"no contract {order.contract} is performed here")
-        await act(self._changes.noting(key), conversation, **order.body)
-        return await self._before(key, order.contract) or Answered(ok=True)
+        async with self._turns.setdefault((order.act, order.contract), asyncio.Lock()):
+            if (before := await self._before(key, order.contract)) is not None:
+                return before
+            conversation = self._agent.conversations.contracts.get(order.contract)
+            if conversation is None:
+                raise ConfigurationError("not_found", f"no contract {order.contract} is performed here")
+            await act(self._changes.noting(key), conversation, **order.body)
+            return await self._before(key, order.contract) or Answered(ok=True)
 
     async def _before(self, key: str, contract: Digest) -> Answered | None:
         """What came of it, by the journal: the move behind the key; None if it was not carried out."""
