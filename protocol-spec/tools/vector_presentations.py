@@ -267,10 +267,22 @@ def _shapes() -> Iterator[Vector]:
         return answer(signed_as_is({**document, "proof": signed(base)["proof"]}, ISSUER))
 
     yield _vector("shape-full", "members of every shape, and one that the data model has not", spelled(full))
+    badge = {"id": "https://badges.example/schema.json", "type": "1EdTechJsonSchemaValidator2019"}
+    names = {"type": ["VerifiableCredential", "Other_Credential-2"], "refreshService": {"type": "1EdTechRefresh"}}
+    yield _vector(
+        "shape-names-of-others", "a name that begins with a digit, and one of several words", spelled({**base, **names})
+    )
+    yield _vector(
+        "shape-schema-of-another-kind",
+        "a kind of schema that begins with a digit",
+        spelled({**base, "credentialSchema": badge}),
+        "policy_denied",
+    )
     for name, says, members in (
         ("id-of-a-number", "an id that is no text", {"id": 1}),
         ("id-without-a-scheme", "an id that is no URL", {"id": "1"}),
         ("type-empty", "an empty text among its types", {"type": ["VerifiableCredential", ""]}),
+        ("type-of-two-words", "a type with a space", {"type": ["VerifiableCredential", "Other Credential"]}),
         ("type-not-listed", "a type without VerifiableCredential", {"type": "OtherCredential"}),
         ("issuer-without-an-id", "an issuer that has a name alone", {"issuer": {"name": "Acme"}}),
         ("issuer-listed", "two issuers", {"issuer": [ISSUER.did, OTHER.did]}),

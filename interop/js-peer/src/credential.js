@@ -6,7 +6,7 @@ import { CREDENTIALS, checkShape } from './schema.js';
 
 const BYTES = 64 * 1024;
 const URL = /^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}$/;
-const NAME = /^(?:[A-Za-z][A-Za-z0-9]{0,127}|[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500})$/;
+const NAME = /^(?:[A-Za-z0-9][A-Za-z0-9_-]{0,127}|[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500})$/;
 const TYPED = ['credentialStatus', 'credentialSchema', 'termsOfUse', 'evidence', 'refreshService', 'confidenceMethod'];
 const LANGUAGE = ['@value', '@language', '@direction'];
 /** The member of a type of ours that names who must have issued it (HIRE-VC-04). */

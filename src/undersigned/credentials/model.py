@@ -52,7 +52,7 @@ MAX_REMEMBERED_BYTES: Final = 8 * 1024
 """Larger ones are read anew each time."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}")
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}|[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}|[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}")
 _TYPED: Final = ("credentialStatus", "credentialSchema", "termsOfUse", "evidence", "refreshService", "confidenceMethod")
 _LANGUAGE: Final = frozenset({"@value", "@language", "@direction"})
 _NAMED: Final = ("credentialSchema",)  # those of `_TYPED` that must have an id as well
