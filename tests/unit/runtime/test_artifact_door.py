@@ -151,6 +151,31 @@ def test_what_was_not_read_is_not_used(open_world: Open) -> None:
         assert [one.amount for one in world.run(node.gate.usage(contract.digest))] == ["1"]
 
 
+def test_what_the_work_did_not_wait_for_is_not_used(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-GAT-04: its hirer sends nothing, and the work asks again later, as often as it likes."""
+    gave_up = 0
+
+    async def work(job: Job) -> None:
+        nonlocal gave_up
+        with monkeypatch.context() as hangs:
+            hangs.setattr(world.provider.other_side, "open", lambda *_: asyncio.Event().wait())
+            for _ in range(9):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await job.read("report")
+                gave_up += 1
+        await summarise(job)
+
+    world = open_world(handler=work)
+    name = world.begin().id
+    world.settle(60)
+    assert gave_up == 9
+    contract = folded(world.provider, name).contract
+    assert contract is not None
+    assert contract.delivery is not None
+    assert [one.amount for one in world.run(world.provider.gate.usage(contract.digest))] == ["1"]
+
+
 def test_what_is_kept_of_nonces_goes_with_its_contract(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("undersigned.daemon.serving.TIDIED", 2)
     world = open_world(held=True)

@@ -55,7 +55,7 @@ class Reading:
             tell = self._agent.watchers.tells(self._conversation, item.name, item.digest)
             try:
                 await self._fetch(item.uri, incoming, tell)
-            except UndersignedError:
+            except BaseException:  # also where the work waits no longer
                 if not incoming.size:
                     await self._agent.gate.release(permit)  # nothing came, so nothing is used
                 raise
