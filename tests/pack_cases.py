@@ -664,6 +664,12 @@ WRONG_PROOFS: dict[str, tuple[Callable[[Hire], dict[str, Any]], tuple[int, str]]
         lambda hire: changed(hire, lambda said: said.update(size=said["size"] + 1)),
         (LEDGER, "log_proof_invalid"),
     ),
+    "the contract in another size, by the same path": (
+        lambda hire: {
+            "inclusion": replace(proof := hire.logs["hirer"].proof(hire.places["hirer"]), size=proof.size - 1)
+        },
+        (LEDGER, "log_proof_invalid"),
+    ),
     "not by place": (
         lambda hire: changed(hire, lambda said: said["proofs"].reverse()),
         (LEDGER, "log_proof_invalid"),

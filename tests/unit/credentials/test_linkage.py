@@ -12,6 +12,7 @@ from undersigned.credentials import (
     build_linkage,
     check_origin,
     credential_config,
+    credential_jwt,
     did_configuration,
     linked_origins,
     verify_linkage,
@@ -70,6 +71,18 @@ def test_both_name_each_other() -> None:
     assert verified(file).issuer == DID
     assert refused(file, DOMAINS | {"type": "Other"}) == "domain_not_linked"
     assert refused(did_configuration([linkage(STRANGER)])) == "proof_invalid"
+
+
+def signed_text(**claims: Any) -> str:
+    made = build_linkage(DID, ORIGIN, valid_from="2026-11-01T00:00:00Z", valid_until="2026-12-01T00:00:00Z")
+    draft = credential_jwt(made | claims, f"{DID}#{KEY.name}", KEY.kind, NOW)
+    return draft.signed(KEY.sign(draft.to_sign))
+
+
+@pytest.mark.parametrize("claims", [{}, {"iss": DID}, {"sub": DID}, {"nbf": 1_793_491_200}, {"exp": 1_796_083_200}])
+def test_a_signed_text_may_say_the_same_as_a_jwt(claims: dict[str, Any]) -> None:
+    """HIRE-LNK-01: by whom, about whom, from when and until when."""
+    assert verified(did_configuration([signed_text(**claims)])).issuer == DID
 
 
 @pytest.mark.parametrize(

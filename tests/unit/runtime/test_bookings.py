@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from runtimes import KeptLedger, World, facts, folded, last, lingers, messages
-from undersigned.contract import Price
+from undersigned.contract import Price, Settlement
 from undersigned.encoding import EngagementId, shift
-from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError
+from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, PolicyError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
 from undersigned.runtime import Conversation, Home, Job
@@ -205,6 +205,27 @@ def test_what_a_sealed_release_promised_is_held_over_a_restart(open_world: Open)
     world.settle(5)
     world.deliver_all()
     over(world, conversation.id)
+    assert spent(world) == {"EUR": "0", "USD": "3"}
+
+
+def test_what_another_release_promised_is_not_spent_beside_the_one_that_is_sealed(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-CAP-01: it was declined, and could not be given back; what is owed is counted once."""
+    world = open_world(handler=lingers, **budget(Limit("EUR", "6"), Limit("USD", "9")))
+    conversation = world.begin()
+    world.until("working", conversation.id)
+
+    async def refused(_id: str) -> None:
+        raise LedgerUnavailable("ledger_unavailable", "somebody else writes")
+
+    monkeypatch.setattr(world.hirer.kept, "release", refused)
+    for amount, answers in (("2", declines), ("3", agrees)):
+        world.provider.changes.consents = answers
+        price = Price(amount=amount, currency="USD")
+        world.run(world.hirer.changes.release(conversation, price, "That will do."), 5)
+        world.settle(30)
+    assert folded(world.hirer, conversation.id).state == "closed"
     assert spent(world) == {"EUR": "0", "USD": "3"}
 
 
@@ -402,6 +423,19 @@ def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:
 
 
 async def silent(*_: object) -> None: ...
+
+
+def test_a_change_that_costs_nothing_more_needs_no_books(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-CAP-01: it promises nothing, so it is offered also while nothing can be promised."""
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "8")))
+
+    async def refused(_wanted: Reservation) -> None:
+        raise LedgerUnavailable("ledger_unavailable", "somebody else writes")
+
+    monkeypatch.setattr(world.hirer.kept, "reserve", refused)
+    world.provider.changes.consents = silent
+    costing(world, conversation, "3")
+    assert conversation.engagement.tabled is not None
 
 
 def test_two_changes_at_once_hold_what_the_one_on_the_table_costs(open_world: Open) -> None:
@@ -655,6 +689,39 @@ def test_what_is_taken_of_such_a_task_at_once_is_not_given_back(
     world.settle(5)
     assert len(world.run(books.open_reservations("capacity:summary"))) == 1
     assert not world.provider.bookings._meanwhile
+
+
+def test_a_contract_of_which_only_the_books_are_open_takes_no_place(open_world: Open) -> None:
+    """HIRE-CAP-01: its work is over, whatever is waited for until both have closed them."""
+    world = open_world(capacity=1)
+    first = world.begin(settlement=Settlement(method="manual"))
+    world.settle(10)
+    assert folded(world.provider, first.id).state == "closing"
+    second = world.begin()
+    world.settle(10)
+    over(world, second.id)
+
+
+def test_contracts_of_another_task_take_no_place_of_this_one(open_world: Open) -> None:
+    """HIRE-CAP-01, HIRE-CAP-03: each task has places of its own."""
+    leave = asyncio.Event()
+
+    async def wait(job: Job) -> None:
+        await leave.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    world = open_world(capacity=1, handler=wait)
+    service = world.provider.services["summary"]
+    world.provider.services["other"] = replace(service, task="other")
+    hires = [world.begin(task=task).id for task in ("other", "summary")]
+    world.settle(5)
+    assert [folded(world.hirer, id).state for id in hires] == ["working", "working"]
+    world.loop.call_soon(leave.set)
+    world.settle(10)
+    for id in hires:
+        over(world, id)
+        closings = {one.role: one for one in _closings(world, id)}
+        assert closings["provider"].capacity == Served(advertised=1, met=1)
 
 
 @pytest.mark.parametrize("restarts", [False, True])
