@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from issuing import issued
 from pack_cases import Named
 from pack_credentials import credential
-from packs import Hire
-from undersigned.attestation import ActionTaken, UsageLine
+from packs import MADE, NAME, Hire, stated
+from undersigned.attestation import ActionTaken, UsageLine, provenance
 from undersigned.contract import Terms
 from undersigned.credentials import (
     LIST_JWT,
@@ -39,7 +39,19 @@ from undersigned.testing import (
     seal,
     terminate,
 )
-from undersigned.trace import ASKS, CLAUSES, Earlier, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
+from undersigned.trace import (
+    ASKS,
+    CLAUSES,
+    Earlier,
+    Evidence,
+    Heard,
+    MadeFrom,
+    Missing,
+    SeenList,
+    Verdict,
+    asked_about,
+    judge,
+)
 from undersigned.trust import Anchor, Anchors, Edge, Graph, Policy, Viewpoint, accused, answer, authority
 from unit.trace.test_walk import DIGEST, evidence
 
@@ -81,7 +93,8 @@ def judged(
     earlier: tuple[DidDocument, ...] = (),
     **more: Any,
 ) -> Verdict:
-    """`packed` are in each pack, `documents` known from elsewhere, and `earlier` from before."""
+    """`packed` are in each pack, `documents` known from elsewhere, and `earlier` from before, the
+    second a second before the first."""
     inside = {"documents": tuple(one.raw for one in packed)} if packed else {}
     unproved: dict[str, Any] = {"checkpoint": None, "inclusion": None}
     found = Evidence.of(
@@ -93,7 +106,10 @@ def judged(
     found = replace(
         found,
         documents={one.id: (one,) for one in documents},
-        earlier={one.id: (Earlier(one, now),) for one in earlier},
+        earlier={
+            one.id: tuple(Earlier(each, shift(now, -at)) for at, each in enumerate(earlier) if each.id == one.id)
+            for one in earlier
+        },
     )
     return judge(
         DIGEST,
@@ -104,8 +120,7 @@ def judged(
         now=now,
         anchors=believed,
         heard=heard_of(found, purpose, now, believed, *edges),
-        inputs=INPUTS,
-        **{"links": (), "lists": {}, **more},
+        **{"links": (), "lists": {}, "inputs": INPUTS, **more},
     )
 
 
@@ -589,6 +604,60 @@ def test_a_membership_is_last_known_if_it_held_by_the_document_of_before() -> No
         found = codes(judged(hire, anchors=Anchors.of(body.did), earlier=(earlier,)))
         assert found["keys" if code == "did_last_known" else "signer"] == code
         assert ("keys" in found, "signer" in found) == (code == "did_last_known", code != "did_last_known")
+
+
+@pytest.mark.parametrize("entitled", [True, False])
+def test_a_membership_that_would_not_do_is_not_asked_for(entitled: bool) -> None:
+    """HIRE-TRC-05: of a body that nobody entitles, nothing would change if its document could be had."""
+    body = Named("body")
+
+    def shown(hire: Hire) -> Say:
+        subject = {"id": hire.provider.actor.did, "memberOf": body.did}
+        types = ["VerifiableCredential", "MembershipCredential"]
+        return presentation(credential(hire, body, type=types, credentialSubject=subject))
+
+    anchors = Anchors.of(*([body.did] if entitled else []))
+    inputs = replace(INPUTS, missing=(Missing(what=body.did, why="no answer"),))
+    found = codes(judged(Hire(shown=shown).whole(), anchors=anchors, inputs=inputs))
+    assert found["signer"] == ("did_unresolvable" if entitled else "attester_not_trusted")
+
+
+def test_of_several_documents_of_before_the_newest_is_told() -> None:
+    """HIRE-TRC-09: whether a key was withdrawn is not known since then."""
+    provider = Named("provider")
+    hire = Hire(actors=(Actor("hirer"), provider)).whole()
+    service = {"service": [{"id": "#more", "type": "Other", "serviceEndpoint": "https://x.example/"}]}
+    before = DidDocument(provider.did, canonicalize(provider.document.json | service))
+    verdict = judged(hire, packed=(provider.document,), earlier=(provider.document, before))
+    (reason,) = (reason for one in verdict.judged for reason in one.reasons if reason.clause == "keys")
+    assert reason.code == "did_last_known"
+    assert f"were known at {hire.book.clock.now()}, " in reason.value
+
+
+def test_a_delivery_without_a_statement_about_it_is_no_evidence() -> None:
+    """HIRE-TRC-05."""
+    verdict = judged(Hire().sealed().delivered(statements=()))
+    assert codes(verdict)["evidence"] == "not_found"
+    assert "signer" not in codes(verdict)
+
+
+def test_what_else_is_stated_of_it_says_nothing_of_the_scope() -> None:
+    """HIRE-TRC-05: only a statement of work tells of actions and of use."""
+    hire = Hire().sealed()
+    at = hire.book.clock.now()
+    made = provenance(
+        contract=hire.contract,
+        clauses=("read",),
+        provider=hire.provider.actor.did,
+        task="sbom",
+        inputs={},
+        invocation_id=f"{hire.hirer.engagement.id}:1",
+        started_on=at,
+        finished_on=at,
+    )
+    beside = stated(hire.provider.actor, {NAME: digest_bytes(MADE)}, made)
+    hire.delivered(hire.claims(), beside).reviewed().closed()
+    assert (judged(hire).outcome, codes(judged(hire))) == ("allow", {})
 
 
 def with_another_key(document: DidDocument) -> DidDocument:
