@@ -141,7 +141,13 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-DIG-01": ("messages/*", "contracts/*-sealed"),
     "HIRE-DIG-03": ("messages/eddsa-jcs-2022/inquiry-written-anew",),
-    "HIRE-PRF-01": ("messages/refused/two-proofs", "schemas/no-proof", "schemas/proof-*", "schemas/*-proof-*"),
+    "HIRE-PRF-01": (
+        "messages/refused/two-proofs",
+        "schemas/no-proof",
+        "schemas/proof-*",
+        "schemas/*-proof-*",
+        "presentations/own-proof-*",
+    ),
     "HIRE-PRF-02": ("messages/ecdsa-*", "messages/refused/suite-*", "schemas/proof-no-suite", "schemas/proof-old-type"),
     "HIRE-PRF-03": (
         "messages/refused/proof-expired",

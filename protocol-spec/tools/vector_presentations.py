@@ -179,6 +179,12 @@ def _shown() -> Iterator[Vector]:
     yield _vector("rdfc-proof-with-context", "a proof of an RDF suite with @context", answer(repeats), "proof_invalid")
     listed = changed(membership, proof=[membership["proof"]])
     yield _vector("proof-in-a-list", "the one proof of a credential, in a list", answer(listed))
+    shown = answer(membership)
+    yield _vector(
+        "own-proof-in-a-list", "the one proof of the presentation, in a list", changed(shown, proof=[shown["proof"]])
+    )
+    own_twice = changed(shown, proof=[shown["proof"], shown["proof"]])
+    yield _vector("own-proof-twice", "two proofs of the presentation", own_twice, "proof_invalid")
     yield _vector("without-an-id", "no id", answer(membership, members={"id": ...}), "schema_violation")
     for name, says, members, code in (
         ("with-an-id-of-a-number", "an id that is no text", {"id": 1}, "schema_violation"),
