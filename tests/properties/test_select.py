@@ -153,3 +153,13 @@ def test_no_more_are_shown_than_are_read() -> None:
         Need(code="credential", credential=Endorsement.type, capability=f"capability {n}") for n in range(30, 0, -1)
     ]
     assert select(request, held, NOW) == tuple(held[14:])
+
+
+def test_each_type_says_by_its_member_what_it_attests() -> None:
+    """HIRE-VC-05."""
+    times = {"valid_from": shift(NOW, -DAY), "valid_until": shift(NOW, DAY)}
+    for kind in TYPES[:3]:
+        one = read_credential(claim_credential(claim(kind, "sbom"), id="urn:example:1", issuer=ISSUERS[0], **times))
+        assert answers(one, Need(code="credential", credential=kind, capability="sbom"), NOW)
+        assert not answers(one, Need(code="credential", credential=kind, capability="review"), NOW)
+        assert not answers(one, Need(code="credential", capability="sbom"), NOW), "no type is none that is asked for"

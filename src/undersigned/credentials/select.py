@@ -41,7 +41,7 @@ class Wanted(Protocol):
 
 def answers(credential: Credential, wanted: Wanted, now: Instant) -> bool:
     """Whether this one credential is what is asked for, and valid. Its proof and its status are not looked at."""
-    if wanted.credential is None or wanted.credential not in credential.types or not credential.valid_at(now):
+    if wanted.credential not in credential.types or not credential.valid_at(now):
         return False
     if wanted.issuers is not None and credential.issuer not in wanted.issuers:
         return False

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
-from parties import Party
-from undersigned.encoding import digest_from_hash
-from undersigned.ledger.seen import Fork, Stated
-from undersigned.runtime.log.forks import fork_document
+import pytest
+from msgspec.structs import replace
+
+from contracts import ENGAGEMENT
+from parties import NOW, Party
+from runtimes import KeptLedger
+from undersigned.encoding import EngagementId, canonicalize, digest_from_hash
+from undersigned.ledger.seen import Fork, Stated, contradicted, decided
+from undersigned.runtime.log.forks import fork_document, fork_in
 from undersigned.transparency import checkpoint_text, signed_note
 
 OWNER = Party("owner of a log")
@@ -32,3 +38,15 @@ async def test_messages_are_not_shown_where_two_signed_heads_prove_it() -> None:
         "notes": [held.note, more.note],
         "path": [digest_from_hash(one) for one in path],
     }
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["open", "decided on"])
+async def test_a_contradiction_is_found_by_the_engagement_that_showed_it(over: bool) -> None:
+    """HIRE-LOG-08: also before somebody has decided what becomes of that log."""
+    ledger = KeptLedger()
+    fork = Fork(held=replace(stated(5, bytes(32)), engagement=ENGAGEMENT), came=stated(5, b"x" * 32))
+    await ledger.update_seen(OWNER.did, partial(contradicted, fork=fork))
+    if over:
+        await ledger.update_seen(OWNER.did, partial(decided, at=NOW, anew=False, reason="a mistake"))
+    assert await fork_in(ledger, ENGAGEMENT) == canonicalize(await fork_document(ledger, fork))
+    assert await fork_in(ledger, EngagementId("urn:hire:engagement:uEiOther")) is None

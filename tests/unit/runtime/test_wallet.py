@@ -10,9 +10,9 @@ from issuing import issued as given
 from support import refuses
 from undersigned.credentials import Endorsement, status_entry
 from undersigned.encoding import canonicalize, shift
-from undersigned.errors import CredentialError, ProofError
+from undersigned.errors import CredentialError, FormatError, ProofError
 from undersigned.runtime import Home, SystemClock, Wallet, create_home, issue_membership
-from undersigned.runtime.home.wallet import verify_handed
+from undersigned.runtime.home.wallet import MAX_FILE_BYTES, read_handed, verify_handed
 from undersigned.testing import Actor
 from unit.runtime.sites import gathering, site
 
@@ -50,7 +50,7 @@ async def test_what_is_put_into_the_folder_is_held(tmp_path: Path) -> None:
 
 
 async def test_a_credential_that_nobody_signed_does_not_say_whom_we_ask(tmp_path: Path) -> None:
-    """HIRE-STA-04: who hands one over could have us ask any host."""
+    """HIRE-STA-04: who hands one over could have us ask any host; nor does one that is over, for what nobody needs."""
     home, clock, by = create_home(tmp_path / "acme", name="Acme", local=True, port=8109), SystemClock(), Actor("issuer")
     claim = Endorsement(id=home.configuration.did, capability="sbom")
     async with site() as here, gathering() as gatherer:
@@ -59,7 +59,16 @@ async def test_a_credential_that_nobody_signed_does_not_say_whom_we_ask(tmp_path
         forged = {**said, "credentialStatus": status_entry(here.url("/other"), 9)}
         with refuses(ProofError, "proof_invalid"):
             await verify_handed(home, forged, gatherer, clock)
+        with refuses(CredentialError, "policy_denied"):
+            await verify_handed(
+                home, given(by, claim, clock.now(), seconds=-10, credentialStatus=entry), gatherer, clock
+            )
         assert here.requests == []
         with refuses(CredentialError, "status_unavailable"):
             await verify_handed(home, said, gatherer, clock)
         assert here.requests
+
+
+def test_a_text_that_is_handed_over_has_the_limit_of_a_file() -> None:
+    with refuses(FormatError, "too_large"):
+        read_handed(b"a.%s.c" % (b"b" * MAX_FILE_BYTES))
