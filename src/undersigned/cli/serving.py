@@ -156,7 +156,7 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
                 out.line(f"state {summary.state}{'' if summary.live else ', over'}", style="bold")
                 return 0
             if quiet >= QUIET_SECONDS:
-                told = await tell_who_is_waited_for(out, opened, store, summary, told)
+                told, quiet = await tell_who_is_waited_for(out, opened, store, summary, told), 0.0
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         await store.close()
