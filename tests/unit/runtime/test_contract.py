@@ -601,6 +601,7 @@ def test_what_there_is_after_a_cancel_waits_for_the_seal_as_well(open_world: Ope
     world.until("closed", ours.id)
     contracts = [one.engagement.contract for one in (ours, theirs)]
     assert [one is not None and one.in_force == tabled.document for one in contracts] == [comes, comes]
+    assert not provider.worker.at_work, "what waited is over"
 
 
 def test_the_gate_goes_by_the_scope_of_the_document_in_force(open_world: Open) -> None:
