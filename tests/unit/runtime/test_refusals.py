@@ -500,3 +500,17 @@ def test_what_is_refused_by_no_clause_is_recorded_without_what_would_pass(open_w
     world.run(world.hirer.gate.refuse(contract.digest, Action("a", "https://acme.example/"), error))
     (said,) = (json.loads(value) for name, value in facts(world.hirer, ours.id) if name == "refused-action")
     assert (said["clause"], said.get("wouldPass")) == ("scope", None)
+
+
+def test_books_that_were_refused_for_the_log_wait_whatever_else_is_refused(open_world: Open) -> None:
+    """HIRE-LOG-09: until the next start; another refusal, for the crowd say, is no decision of somebody there."""
+    world = open_world(held=True)
+    name = world.begun("closing", world.hirer)
+    conversation = world.hirer.conversations[name]
+    refused = messages(world.hirer, name)[-1].digest
+    for code in ("ledger_diverged", "overloaded"):
+        world.tell(
+            forge(world, world.hirer, name, problem(refused, code, final=False)), world.provider.did, world.hirer
+        )
+        world.settle()
+        assert conversation.distrusted
