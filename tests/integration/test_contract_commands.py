@@ -607,6 +607,34 @@ def test_whoever_hires_by_command_reviews_by_command(met: tuple[str, ...], code:
         assert hire.end().code == code
 
 
+def test_a_rejection_is_put_before_the_arbiter_by_command(tmp_path: Path) -> None:
+    """By the provider, whose books wait for that; the hire ends without them, and says so."""
+    acme, globex = _homes(tmp_path)
+    with serving(globex.path):
+        (globex.path / "may-end").touch()
+        (tmp_path / "report").write_bytes(REPORT)
+        order = ("--task", "summary", "--input", f"report={tmp_path / 'report'}", "--criterion", "whole=all of it")
+        words = ("--arbiter", ARBITER.did, "--home", str(acme.path), "--json")
+        hire = Process([*UNDERSIGNED, "hire", did_of(globex.configuration.listen.port), *order, *words], tmp_path)
+        contract = json.loads(hire.until('"kind": "review"'))["contract"]
+        assert run("contract", "review", contract, "--not-met", "whole", "--home", acme.path, "--json").code == 0
+        assert "its provider may put that before the arbiter until " in hire.until('"error"')
+        assert hire.end().code == 4
+        told = run("contract", "show", contract, "--home", globex.path).out
+        assert ", then our books are closed. If the arbiter shall decide:\n" in told
+        assert f"undersigned contract dispute {contract} --claim TEXT" in told
+        put = run("contract", "dispute", contract, "--claim", "It is all of it.", "--home", globex.path, "--json")
+        assert (put.code, put.values[0]["state"]) == (0, "disputed"), put
+        with serving(acme.path) as again:
+            again.until('"Dispute"')
+            ruling = ARBITER.rule(contract, put.values[0]["move"], SystemClock().now(), amount="4")
+            (tmp_path / "ruling.json").write_text(json.dumps(ruling))
+            words = ("--ruling", tmp_path / "ruling.json", "--home", globex.path, "--json")
+            assert run("contract", "dispute", contract, *words).code == 0
+            again.until('"closed"')
+    assert [(one["basis"], one["settlement"]["amount"]) for one in _closings(acme)][1:] == [("ruling", "4")] * 2
+
+
 def test_where_the_hiring_program_is_gone_a_person_reviews_by_command(tmp_path: Path) -> None:
     """Its function went with it; `serve` on the same folder says so, and carries a person's word."""
     acme, globex = _homes(tmp_path)

@@ -202,7 +202,8 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     for one in came_early(facts):
         out.line(f"Too early     {plain(one.explain(), 300)}" + (f"; signed {one.signed}" if one.signed else ""))
     if waits is not None:
-        out.line(f"Waits         until {waits}, then our books say so. If the arbiter shall decide:")
+        then = "our books say so" if came_early(facts) else "our books are closed"
+        out.line(f"Waits         until {waits}, then {then}. If the arbiter shall decide:")
         word = "--claim TEXT" if not under.disputes else "--ruling FILE"
         out.line(f"              {typed('contract dispute {} ' + word + ' --home {}', under.digest, opened.path)}")
     for line in _review_lines(engagement, facts, document):

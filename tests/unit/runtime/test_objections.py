@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from runtimes import Node, World, facts, folded, last, messages
 from undersigned.contract import Terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
-from undersigned.errors import PolicyError
+from undersigned.errors import PolicyError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, Dispute
 from undersigned.protocol import HIRER, OTHER, PROVIDER, Role
 from undersigned.runtime import Conversation, Hire, HireResult, Order, came_early, export_pack, held_until
 from undersigned.runtime.engagement.turn import Hears
+from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.testing import ARBITER, HandClock, Party, Say, closing, dispute, terminate
 from unit.runtime.test_contract import amend, not_whole, unreviewed, working
 
@@ -215,3 +216,72 @@ def test_a_dispute_that_is_ended_at_once_leaves_time_for_the_ruling(open_world: 
     world.settle(5)
     (books_,) = closed(world, node, ours.id)
     assert (books_.basis, books_.settlement.amount, books_.objection) == ("ruling", "2", None)
+
+
+def rejected(open_world: Open, *, arbiter: bool = True) -> tuple[World, Conversation, asyncio.Task[HireResult]]:
+    """Work that the provider calls whole, and the hirer does not."""
+    look = asyncio.Event()
+
+    async def not_whole(_: Reviewed) -> dict[str, bool]:
+        await look.wait()
+        return {"whole": False}
+
+    world = open_world()
+    world.hirer.reviewers["summary"] = not_whole
+    order = world.order(criteria={"whole": "nothing is missing"}, arbiter=ARBITER.did if arbiter else None)
+    ours = world.begin(replace(order, timing=replace(order.timing, close="PT2H")))
+    world.until("delivered", ours.id)
+    waits = waiting(world, ours)
+    look.set()
+    world.settle(5)
+    return world, ours, waits
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "after a restart"])
+def test_whose_work_was_rejected_may_put_it_before_the_arbiter(open_world: Open, again: bool) -> None:
+    """Its books wait for that, and both rest on the ruling."""
+    world, ours, _ = rejected(open_world)
+    assert [one.settlement.amount for one in closed(world, world.hirer, ours.id)] == ["0"]
+    provider = world.restart(world.provider) if again else world.provider
+    world.settle(600)
+    view = provider.the()
+    assert (view.engagement.state, closed(world, provider, ours.id)) == ("closing", [])
+    assert held_until(view.facts, view.engagement) == shift(view.engagement.since or "", 2 * 3600 - 60)
+    world.run(provider.changes.dispute(view, "Nothing is missing."), 1)
+    contract = view.engagement.contract
+    assert contract is not None
+    assert held_until(view.facts, view.engagement) is None
+    given = ARBITER.rule(contract.digest, contract.disputes[0].digest, world.clock.now(), amount="3")
+    world.run(provider.changes.rule(view, given), 1)
+    world.settle(5)
+    for node in (world.hirer, provider):
+        books_ = closed(world, node, ours.id)[-1]
+        assert (books_.basis, books_.settlement.amount, books_.objection) == ("ruling", "3", None)
+        pack = world.run(export_pack(node.ledger, node.artifacts, node.did, ours.id), 5)
+        assert verify_pack(pack, now=world.clock.now()).early == ()
+
+
+def test_who_lets_a_rejection_be_closes_in_time(open_world: Open) -> None:
+    """Shortly before its books may wait no longer, and without a word against it."""
+    world, ours, _ = rejected(open_world)
+    world.settle(2 * 3600 - 120)
+    assert closed(world, world.provider, ours.id) == []
+    world.settle(120)
+    (books_,) = closed(world, world.provider, ours.id)
+    assert (books_.basis, books_.settlement.amount, books_.objection) == ("review", "0", None)
+    assert ours.engagement.state == "closed"
+
+
+def test_without_an_arbiter_a_rejection_is_closed_at_once(open_world: Open) -> None:
+    _, ours, waits = rejected(open_world, arbiter=False)
+    assert ours.engagement.state == "closed"
+    assert "arbiter" not in str(waits.exception())
+
+
+def test_who_hired_does_not_wait_for_those_books(open_world: Open) -> None:
+    """It hears that its rejection may be disputed, and until when."""
+    _, ours, waits = rejected(open_world)
+    error = waits.exception()
+    assert isinstance(error, VerificationError)
+    until = shift(ours.engagement.since or "", 2 * 3600)
+    assert error.message.endswith(f"may put that before the arbiter until {until}: keep a peer running")

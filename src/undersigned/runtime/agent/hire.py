@@ -33,7 +33,7 @@ from undersigned.runtime.unread import Unread
 from undersigned.trust import Decision
 
 from .links import given_up
-from .outcome import DIVERGED, HireResult, hire_result, unclosed_by
+from .outcome import DIVERGED, HireResult, disputable, hire_result, unclosed_by
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -269,6 +269,8 @@ class Hire:
                 self._stuck = None
             elif event.kind == "noted" and event.type == "due":
                 self._ended.set()  # the books wait for people
+            elif event.kind == "sent" and event.type == "Closing":
+                self._heed_books(event.engagement)
             conversation = self._peer.conversations.get(event.engagement)
             if conversation is not None:
                 self._heed_doubt(conversation)
@@ -302,6 +304,12 @@ class Hire:
         last = self._stuck or self._unread or self._peer.links.last_error.get(peer)
         self._in_vain = last or TransportError("unreachable", f"{peer} did not answer")
         self._ended.set()
+
+    def _heed_books(self, engagement: EngagementId) -> None:
+        """Whose work was rejected may think of the arbiter for as long as its books wait; no hire waits for that."""
+        conversation = self._peer.conversations.get(engagement)
+        if conversation is not None and disputable(conversation):
+            self._set_timer(LAST_RECEIPT_SECONDS, self._ended.set)
 
     def _heed_doubt(self, conversation: Conversation) -> None:
         """No time-out ends a doubt (HIRE-NEG-13), but the wait of whoever hires ends once what was reserved is free."""

@@ -11,6 +11,7 @@ from undersigned.contract import Price, Terms
 from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
 from undersigned.errors import LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
 from undersigned.messages import Cancel, Delivery, Need, Problem, Profile, Review, Withdraw
+from undersigned.protocol import owed
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import EARLY, Event
@@ -24,7 +25,7 @@ from .hirer import asked_by
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["DIVERGED", "HireResult", "hire_result", "needed_text", "unclosed_by"]
+__all__ = ["DIVERGED", "HireResult", "disputable", "hire_result", "needed_text", "unclosed_by"]
 
 DIVERGED = "ledger_diverged"
 _WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
@@ -70,6 +71,13 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
         lines += [f"artifact {name}: {self.artifacts.size(name)} bytes" for name in self.artifacts]
         lines += [f"criterion {name}: {'met' if met else 'not met'}" for name, met in self.criteria.items()]
         return "\n".join(lines)
+
+
+def disputable(conversation: Conversation) -> bool:
+    """Whether we rejected what was delivered under terms that name an arbiter."""
+    if not conversation.said("Review", "hirer") or conversation.offered().terms.arbiter is None:
+        return False
+    return conversation.last("Review", Review, "hirer").verdict == "rejected"
 
 
 async def hire_result(
@@ -134,7 +142,10 @@ async def hire_result(
         if (verifier := conversation.offered().terms.evidence.verifier) is not None:
             ours = f"our own check: {found}" if found else "our own check found nothing"
             found = f"by {verifier}, the verifier of the contract; {ours}"
-        raise VerificationError(code, f"the delivery was rejected: {found}")
+        later = ""
+        if engagement.state == "closing" and disputable(conversation):
+            later = f"; its provider may put that before the arbiter until {owed(engagement).by}: keep a peer running"
+        raise VerificationError(code, f"the delivery was rejected: {found}{later}")
     price = owed_price(conversation, engagement)
     return HireResult(
         engagement=engagement.id,

@@ -2,7 +2,8 @@
 
 The move is taken, as it has to be, and what is owed is what the contract says of such an end: only the arbiter can say
 that it was none. So our `Closing` says what our record does not allow; no program pays by it; and where a dispute may
-still be made, or a ruling be carried, it waits until shortly before `close` is over, since after it neither can be.
+still be made, or a ruling be carried, it waits until shortly before `close` is over, since after it neither can be. So
+do the books of whom the work was rejected: nobody objects to that but by a dispute.
 
 Source: protocol-spec/07-contract.md, HIRE-LIF-34
 """
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undersigned.encoding import EngagementId, Instant, shift
-from undersigned.protocol import Early, Engagement, basis, legal, owed
+from undersigned.protocol import PROVIDER, Early, Engagement, basis, legal, owed
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import EARLY, Say
 
 from .settlement import MARGIN_SECONDS, said_of_payment
@@ -43,10 +45,16 @@ def objects(facts: Mapping[str, str], engagement: Engagement) -> str | None:
 
 def held_until(facts: Mapping[str, str], engagement: Engagement) -> Instant | None:
     """How long our books wait, so that a dispute can be made or a ruling be carried; None if they do not."""
-    if engagement.state != "closing" or objects(facts, engagement) is None:
+    if engagement.state != "closing":
+        return None
+    if objects(facts, engagement) is not None:
+        awaited = {"Dispute", "Ruling"}
+    elif _is_rejected(engagement):
+        awaited = {"Dispute"}
+    else:
         return None
     possible, by = legal(engagement, engagement.role), owed(engagement).by
-    if by is None or not {"Dispute", "Ruling"} & set(possible):
+    if by is None or awaited.isdisjoint(possible):
         return None
     until = shift(by, -MARGIN_SECONDS)
     if said_of_payment(facts) is not None and "Ruling" not in possible:
@@ -55,6 +63,12 @@ def held_until(facts: Mapping[str, str], engagement: Engagement) -> Instant | No
         # The arbiter has at least the time that it would have had.
         until = max([until, *(one.allowed for one in came_early(facts) if one.what in ("rulingBy", "no_ruling"))])
     return until
+
+
+def _is_rejected(engagement: Engagement) -> bool:
+    """Whether it is our work that was rejected."""
+    endings = contract_of(engagement).endings
+    return engagement.role == PROVIDER and any((one.basis, one.detail) == ("review", "rejected") for one in endings)
 
 
 class Objections:
