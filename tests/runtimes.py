@@ -52,6 +52,10 @@ FIRST_LINE = REPORT.split(b"\n", 1)[0]
 # --- time
 
 
+THREAD_SECONDS = 120
+"""Real ones: whatever a thread is given here takes milliseconds."""
+
+
 class StillLoop(asyncio.SelectorEventLoop):
     """An event loop whose seconds pass only inside `run` and `settle`, and then at once.
 
@@ -123,7 +127,10 @@ class _Selector(selectors.DefaultSelector):
         found = super().select(0)
         if found or timeout == 0 or self.loop.idle(timeout):
             return found
-        return super().select(timeout)
+        # A thread is at work: its end wakes the loop, however little time passes in it until then.
+        found = super().select(THREAD_SECONDS)
+        assert found, f"what was given to a thread has not ended after {THREAD_SECONDS} s"
+        return found
 
 
 class LoopClock:
