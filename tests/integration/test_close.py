@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import structlog
+from aiohttp import ClientSession
 
 from integration.hires import REPORT, linger, two_homes, until
 from undersigned.daemon import Peer
@@ -31,3 +33,18 @@ async def test_no_task_outlasts_the_close_of_a_peer_under_contract(tmp_path: Pat
     await provider.close()
     await asyncio.gather(hire, return_exceptions=True)
     assert sorted(task.get_name() for task in asyncio.all_tasks() - before) == []
+
+
+async def test_who_reads_the_log_of_a_peer_that_closes_is_told_so(tmp_path: Path) -> None:
+    """Documents are served a moment longer than the ledger is open: to ask for its files then is no defect of ours."""
+    home, _ = await two_homes(tmp_path)
+    with structlog.testing.capture_logs() as logs:
+        async with Peer.open(home) as peer, ClientSession() as session:
+            await peer.ledger.close()
+            statuses: list[int] = []
+            for closing in (False, True):
+                peer.closing = closing
+                async with session.get(f"{peer.base_url}/ledger/tile/0/000.p/1") as answer:
+                    statuses.append(answer.status)
+    assert statuses == [500, 503]
+    assert [one["event"] for one in logs].count("a request was not answered") == 1

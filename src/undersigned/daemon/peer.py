@@ -279,7 +279,12 @@ class Peer(Agent):
     async def _log_file(self, path: str) -> Document | None:
         if self._ledger is None or not self.resumed.is_set():
             raise UndersignedError("overloaded", "the log is not open")
-        return await self._log_files.answer(path)
+        try:
+            return await self._log_files.answer(path)
+        except LedgerUnavailable:
+            if not self.closing:
+                raise
+            raise UndersignedError("overloaded", "the log is closed") from None
 
     async def _start_control(self) -> None:
         part = self._near("control", self.control, self.home.configuration.control)
