@@ -18,7 +18,7 @@ import shlex
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -52,6 +52,7 @@ __all__ = [
     "plain",
     "reading",
     "refused",
+    "tell_waits",
     "told",
     "typed",
 ]
@@ -93,6 +94,12 @@ def counted(number: int, one: str, many: str = "") -> str:
 def owed_in_words(moves: Iterable[str], who: Iterable[str], by: str | None, why: str) -> str:
     """Who owes which of `moves` by when, as `Owed` has it."""
     return f"owed: {' or '.join(moves)}, by the {' and the '.join(who)}{f' by {by}' if by else ''} ({why})"
+
+
+def tell_waits(out: Out, due: Mapping[str, Any], text: str) -> None:
+    """Tells that nothing comes, and who owes what: `due` for programs, `text` for people."""
+    out.value({"kind": "waits", **due})
+    out.line(f"still waiting; {text}", style="yellow")
 
 
 def bytes_in_words(number: int) -> str:

@@ -13,7 +13,7 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import Home, checked_url
 
 from .options import checked_did
-from .output import Out, owed_in_words, plain
+from .output import Out, owed_in_words, plain, tell_waits
 
 __all__ = ["checked_peer", "hint_at", "tell_if_not_reached", "tell_whose_turn"]
 
@@ -68,8 +68,7 @@ async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event
         text = owed_in_words(due["moves"], due["owes"], due["by"], due["why"])
         if text != told:  # the connection may come and go meanwhile
             told = text
-            out.value({"kind": "waits", **due})
-            out.line(f"still waiting; {text}", style="yellow")
+            tell_waits(out, due, text)
 
 
 def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:

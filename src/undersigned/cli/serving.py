@@ -16,7 +16,7 @@ from undersigned.runtime import CONTROL_TOKEN, Home, control_at
 
 from .interrupts import stop_signal
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
-from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, typed
+from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, tell_waits, typed
 from .state import waits_of
 from .telling import noted, row_line, summary_of, tell, tell_gates, tell_unfinished
 
@@ -173,6 +173,5 @@ async def tell_who_is_waited_for(out: Out, home: Home, store: Ledger, summary: S
     hint = f"; no peer runs here, and {typed('serve --home {}', home.path)} goes on with it" if nobody else ""
     text = f"{due['text']}{hint}"
     if text != told:
-        out.value({"kind": "waits", "engagement": summary.engagement, **due, "running": False if nobody else None})
-        out.line(f"still waiting; {text}", style="yellow")
+        tell_waits(out, {"engagement": summary.engagement, **due, "running": False if nobody else None}, text)
     return text

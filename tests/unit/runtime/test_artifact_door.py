@@ -17,7 +17,7 @@ from undersigned.daemon.gate_desk import Ask, GateDesk, Signed, Visit
 from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.runtime import Job
 from undersigned.runtime.fetching.fetcher import asker, strangers
@@ -82,15 +82,21 @@ def test_refusals_fill_no_log(open_world: Open) -> None:
     assert told[-1]["untold"] == 2 * TOLD
 
 
+def at_work(open_world: Open) -> tuple[World, Digest]:
+    """A contract under which the provider works for ever; its digest."""
+    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    begun = world.begin()
+    world.until("working", begun.id, world.hirer)
+    contract = world.hirer.the(begun.id).engagement.contract
+    assert contract is not None
+    return world, contract.digest
+
+
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "damaged"])
 def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, lost: bool) -> None:
     """A hire shows no less: else whoever hires hears that the provider failed, and of its gate that it said no."""
-    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    world, contract = at_work(open_world)
     owner, asks = world.hirer, world.provider
-    begun = world.begin()
-    world.until("working", begun.id, owner)
-    contract = owner.the(begun.id).engagement.contract
-    assert contract is not None
     digest = digest_bytes(REPORT)
     owner.artifacts._recent.clear()
     file = owner.artifacts.folder / digest
@@ -99,31 +105,27 @@ def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, l
     else:
         file.write_bytes(b"something else")
     url = f"{owner.base_url}/artifacts/{digest}"
-    headers = world.run(signed_headers(asks.identity, "GET", url, contract.digest, world.clock.now()))
+    headers = world.run(signed_headers(asks.identity, "GET", url, contract, world.clock.now()))
     with capture_logs() as told:
         answer = world.run(runtimes_ask(owner, url, headers))
     assert (answer.status, answer.code) == ((404, "bad_path") if lost else (503, "digest_mismatch"))
     assert [(one["event"], one["log_level"]) for one in told] == [("artifact refused", "error")]
-    assert world.run(owner.gate.usage(contract.digest)) == (), "nothing was handed out, so nothing is used"
+    assert world.run(owner.gate.usage(contract)) == (), "nothing was handed out, so nothing is used"
 
 
 def test_what_took_too_long_is_not_used(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that hangs: whoever listens gives up, and says so to whoever asked, who asks again."""
-    world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
+    world, contract = at_work(open_world)
     owner, asks = world.hirer, world.provider
-    begun = world.begin()
-    world.until("working", begun.id, owner)
-    contract = owner.the(begun.id).engagement.contract
-    assert contract is not None
     monkeypatch.setattr(owner.artifacts, "get", lambda _: asyncio.Event().wait())
     url = f"{owner.base_url}/artifacts/{digest_bytes(REPORT)}"
-    headers = world.run(signed_headers(asks.identity, "GET", url, contract.digest, world.clock.now()))
+    headers = world.run(signed_headers(asks.identity, "GET", url, contract, world.clock.now()))
     answer = world.loop.create_task(runtimes_ask(owner, url, headers))
     world.settle()
-    assert [one.amount for one in world.run(owner.gate.usage(contract.digest))] == ["1"], "reserved"
+    assert [one.amount for one in world.run(owner.gate.usage(contract))] == ["1"], "reserved"
     answer.cancel()
     world.settle()
-    assert world.run(owner.gate.usage(contract.digest)) == ()
+    assert world.run(owner.gate.usage(contract)) == ()
 
 
 def test_what_was_not_read_is_not_used(open_world: Open) -> None:

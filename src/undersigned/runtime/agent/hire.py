@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Hire", "unread", "unresolved"]
 
 LAST_RECEIPT_SECONDS = 2.0
-"""How long a hire that has ended waits for the receipt of its last word."""
+"""How long a hire that has ended waits for the receipt of its last word, or for books that need not be closed yet."""
 
 
 def unresolved(event: Event) -> CredentialError | None:
