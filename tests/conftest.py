@@ -19,6 +19,7 @@ import structlog
 from support import conformance_dir, waiting_tasks
 from undersigned.attestation.quick_schemas import import_jsonschema
 from undersigned.runtime import signers
+from undersigned.transport import ports
 
 import_jsonschema()  # before a test does it in the way that takes each process more than a second
 
@@ -29,6 +30,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+
+# One that another worker has just chosen, or listens on again in a moment, is free to look at. What tests start as a
+# program chooses from the usual ones.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+ports.CHOICE = range(10_000 + _worker % 4 * 2_500, 10_000 + (_worker % 4 + 1) * 2_500)
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 

@@ -207,6 +207,36 @@ async def test_a_hirer_over_a_bad_network(tmp_path: Path) -> None:
     assert [(one.scenario.id, one.detail) for one in results if one.outcome != "passed"] == []
 
 
+@pytest.mark.timeout(60)
+async def test_who_heard_all_just_before_its_connection_broke_is_asked_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-SYN-03: it has nothing to say again, so it does not come; its hook may have answered just before."""
+    async with hooked(tmp_path / "acme") as stage:
+        stage.breaks = True
+        answered, ask = list[Any](), stage.ask
+        async with faulty_wire(stage.own_url, "none", "a seed") as wire:
+
+            async def before(method: str, path: str, body: Any = None) -> Any:
+                said = await ask(method, path, body)
+                if method == "POST":
+                    return said
+                if not answered:
+                    while said.get("over") is not True:
+                        said = await ask(method, path, body)
+                    assert wire.cut() > 0
+                    await asyncio.sleep(0.5)  # the stage sees its end before it hears this
+                    said = {"over": False, "state": "offered-by-hirer"}
+                answered.append(said["over"])
+                return said
+
+            monkeypatch.setattr(stage, "ask", before)
+            stage.met_at = f"ws://localhost:{wire.port}/hire"
+            (result,) = await play_all(stage, chosen("hirer", only=("hirer-provider-walks-away",)))
+    assert (result.outcome, result.detail) == ("passed", "")
+    assert answered == [False, True]
+
+
 def test_an_adapter_is_as_short_as_the_page_says() -> None:
     """Whoever has another implementation has as much to write; comments, docstrings and blank lines are not counted."""
     source = (ROOT / "interop" / "hook.py").read_text()

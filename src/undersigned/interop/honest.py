@@ -304,15 +304,25 @@ async def told(play: Play, step: Told) -> None:
     player = await play.player()
     engagement, loop = player.party.engagement, asyncio.get_running_loop()
     until = loop.time() + play.scene.stage.limits.answer
-    while True:
-        said = await play.scene.stage.ask("GET", f"/hires/{engagement.id}")
-        if said.get("over") is True:
-            break
-        if loop.time() > until:
-            raise Failure(f"its hook says that the engagement is not over: {said.get('state')}")
-        if player.line.closed is not None and player.comes_back is not None:
-            await player.comes_back()  # what it did not hear is said again
-        await asyncio.sleep(0.1)
+    coming: asyncio.Future[None] | None = None
+    try:
+        while True:
+            said = await play.scene.stage.ask("GET", f"/hires/{engagement.id}")
+            if said.get("over") is True:
+                break
+            if coming is not None and coming.done():
+                coming.result()
+                coming, until = None, loop.time() + play.scene.stage.limits.answer
+            if coming is None and player.line.closed is not None and player.comes_back is not None:
+                # What it did not hear is said again. It may have heard all just before, and then it does not come.
+                coming = asyncio.ensure_future(player.comes_back())
+            if coming is None and loop.time() > until:
+                raise Failure(f"its hook says that the engagement is not over: {said.get('state')}")
+            await asyncio.sleep(0.1)
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
     heads = {"hirer": list(engagement.got), "provider": list(engagement.sent)}
     if said.get("state") != step.state or said.get("heads") != heads:
         raise Failure(f"its hook tells another story: {said.get('state')}, {said.get('heads')}")
