@@ -50,6 +50,9 @@ def pytest_timeout_set_timer(settings: Any) -> Generator[None, object, object]:
 
         def tell(number: int, frame: FrameType | None) -> None:
             __tracebackhide__ = True
+            # An event loop only logs what a callback of its raises, and Hypothesis makes the example smaller: whoever
+            # goes on, with what is half done, is told again in a minute.
+            signal.setitimer(signal.ITIMER_REAL, 60)
             with suppress(RuntimeError):  # no loop is running
                 print(waiting_tasks(asyncio.get_running_loop()), file=sys.stderr)
             end(number, frame)

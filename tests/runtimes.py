@@ -52,10 +52,6 @@ FIRST_LINE = REPORT.split(b"\n", 1)[0]
 # --- time
 
 
-THREAD_SECONDS = 120
-"""Real ones: whatever a thread is given here takes milliseconds."""
-
-
 class StillLoop(asyncio.SelectorEventLoop):
     """An event loop whose seconds pass only inside `run` and `settle`, and then at once.
 
@@ -127,10 +123,7 @@ class _Selector(selectors.DefaultSelector):
         found = super().select(0)
         if found or timeout == 0 or self.loop.idle(timeout):
             return found
-        # A thread is at work: its end wakes the loop, however little time passes in it until then.
-        found = super().select(THREAD_SECONDS)
-        assert found, f"what was given to a thread has not ended after {THREAD_SECONDS} s"
-        return found
+        return super().select(None)  # a thread is at work: its end wakes the loop, whatever timer comes first
 
 
 class LoopClock:
