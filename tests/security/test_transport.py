@@ -7,6 +7,7 @@ import gzip
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -131,16 +132,21 @@ async def test_sc_77_a_dribble_does_not_extend_the_deadline(begun: bytes, more: 
 
 async def test_sc_77_many_messages_that_straddle_reads_are_no_slow_message() -> None:
     """Each message has its own time: a stream in which one is always unfinished goes on."""
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    whole, parts = frame(b'"message"'), 12
     async with served() as serving:
         reader, writer = await upgraded(serving)
-        whole = frame(b'"message"')
-        for _ in range(12):
-            writer.write(whole[-4:] if _ else whole[:0])
+        with patch.object(loop, "time", lambda: now):  # however busy this machine is
             writer.write(whole[:-4])
-            await asyncio.sleep(0.05)
+            for number in range(1, parts + 1):
+                now += 0.5 * LIMITS.message_seconds
+                writer.write(whole[-4:] + whole[:-4])
+                while len(serving.messages) < number and not serving.ended:  # noqa: ASYNC110 - a count, as `settled`
+                    await asyncio.sleep(0)
         writer.write(whole[-4:] + frame(b"\x03\xe8", opcode=8))
         assert (await close_of(reader))[0] == 1000
-        assert serving.messages == [b'"message"'] * 12
+        assert serving.messages == [b'"message"'] * (parts + 1)
 
 
 async def test_sc_77_fragments_are_counted() -> None:
