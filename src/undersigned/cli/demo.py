@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -143,13 +144,46 @@ PHASE = {
 }
 
 
+def _place(value: dict[str, Any], kind: str) -> int | None:
+    """Which move of its sender an event of this kind is about; None for another event."""
+    message: dict[str, Any] = value.get("message") or {}
+    return message.get("sequence") if value.get("kind") == kind else None
+
+
 class _Narrator:
-    """Prints the conversation as it happens, under the names of its phases."""
+    """Prints the conversation as it happens, under the names of its phases.
+
+    Each side has a pipe, and may be read long after the other: what one received is told after the other sent it.
+    """
 
     def __init__(self, out: Out) -> None:
         self._out = out
         self._phase = ""
+        self._untold: defaultdict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self._sent: set[tuple[str, int | None]] = set()
         self.refusals = 0
+
+    def hear(self, value: dict[str, Any], who: str, other: str) -> None:
+        """Tells it, and what waited for it, as soon as that follows."""
+        self._untold[who].append(value)
+        while self._tell_next(who, other) or self._tell_next(other, who):
+            pass
+
+    def end(self) -> None:
+        """Tells what is left: a side that failed said less than the other received."""
+        for who, other in itertools.permutations(self._untold):
+            while self._tell_next(who, other, last=True):
+                pass
+
+    def _tell_next(self, who: str, other: str, *, last: bool = False) -> bool:
+        untold = self._untold[who]
+        received = _place(untold[0], "received") if untold else None
+        if not untold or not (last or received is None or (other, received) in self._sent):
+            return False
+        value = untold.popleft()
+        self._sent.add((who, _place(value, "sent")))
+        self.tell(value, who, other)
+        return True
 
     def tell(self, value: dict[str, Any], who: str, other: str) -> None:
         story = _story(value, who, other)
@@ -260,11 +294,11 @@ async def _followed(
             elif "error" in value:
                 failure.update(value["error"])
             else:
-                narrator.tell(value, "Acme", "Globex")
+                narrator.hear(value, "Acme", "Globex")
 
     async def follow_provider() -> None:
         async for value in provider:
-            narrator.tell(value, "Globex", "Acme")
+            narrator.hear(value, "Globex", "Acme")
             if value.get("kind") == "over":
                 return
 
@@ -277,6 +311,7 @@ async def _followed(
                 await following
     finally:
         following.cancel()
+        narrator.end()
     return result, failure, code
 
 
