@@ -7,18 +7,19 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import ClientError, ClientSession
+from aiohttp import ClientSession
 
 from integration.commands import UNDERSIGNED, running
-from integration.hires import Hands, free_ports
+from integration.hires import Hands, free_ports, until
 from parties import Party
 from undersigned.daemon import RegistryServer
+from undersigned.daemon.registry import CONNECTIONS
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import Gatherer, GathererLimits, Home, RegistryKeeper, SystemClock, create_home
 from unit.cli.running import run
@@ -131,23 +132,37 @@ async def test_what_the_file_says_now_is_answered(tmp_path: Path, file: Path) ->
         await server.start()
 
 
-async def test_connections_that_say_nothing_are_bounded(file: Path) -> None:
-    """They cost memory and a file descriptor each; once they are gone, there is room again."""
+@pytest.mark.parametrize("said", [b"", b"POST /recognition HTTP/1.1\r\nContent-Len"], ids=["nothing", "half a request"])
+async def test_connections_that_say_nothing_make_room(file: Path, said: bytes) -> None:
+    """They cost memory and a file descriptor each, so there are only so many, and the oldest goes first."""
     async with RegistryServer(file) as server, ClientSession() as session:
         port = urlsplit(server.url).port
-        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
-
-        async def asked() -> int:
-            async with session.post(f"{server.url}/recognition", data=b"{}") as response:
-                return response.status
-
-        with pytest.raises(ClientError):
-            await asked()
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
+        for _, writer in held:
+            writer.write(said)
+        async with session.post(f"{server.url}/recognition", data=b"{}") as response:
+            assert response.status == 400
+        assert len(server._strangers) == CONNECTIONS
+        with suppress(ConnectionResetError):
+            assert await held[0][0].read() == b"", "the oldest made room"
         for _, writer in held:
             writer.close()
-        for reader, _ in held:
-            await reader.read()
-        assert await asked() == 400
+
+
+async def test_who_has_no_token_keeps_nobody_out(file: Path) -> None:
+    """Whoever has the registry's token stays, however many come after."""
+    headers = {"Authorization": "Bearer s3cret-token"}
+    async with RegistryServer(file, token="s3cret-token") as server, ClientSession(headers=headers) as session:
+        async with session.post(f"{server.url}/recognition", data=b"{}") as response:
+            assert response.status == 400
+        port = urlsplit(server.url).port
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS + 8)]
+        await until(lambda: len(server._strangers) == CONNECTIONS - 1)
+        async with session.post(f"{server.url}/recognition", data=b"{}") as response:
+            assert response.status == 400
+        assert len(server._strangers) == CONNECTIONS - 1, "it was not asked by a new one"
+        for _, writer in held:
+            writer.close()
 
 
 async def test_only_who_has_the_token_is_answered(tmp_path: Path, file: Path) -> None:

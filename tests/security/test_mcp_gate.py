@@ -569,6 +569,26 @@ async def test_who_signs_nothing_keeps_nobody_out(world: World) -> None:
                 one.close()
 
 
+async def test_one_provider_keeps_no_other_out(world: World) -> None:
+    """HIRE-GTS-17: it has shown who it is on all connections that there may be, and says nothing more on them."""
+    async with door(world, limits=GateLimits(connections=4)) as at, httpx2.AsyncClient(timeout=30) as other:
+        body = sent(PING)
+
+        async def asked(client: httpx2.AsyncClient) -> int:
+            headers = await world.signed(at.gate.url, body)
+            return (await client.post(at.gate.url, content=body, headers=headers)).status_code
+
+        crowd = [httpx2.AsyncClient(timeout=30) for _ in range(4)]
+        try:
+            assert [await asked(one) for one in crowd] == [200] * 4
+            assert await asked(other) == 200
+            assert sum(at.gate._near._welcome.values()) == 1
+        finally:
+            for one in crowd:
+                await one.aclose()
+        await until(lambda: not at.gate._near._welcome)
+
+
 async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> None:
     """HIRE-GTS-14, HIRE-GTS-15."""
     async with door(world, sign_answers=True) as at:

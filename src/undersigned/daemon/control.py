@@ -101,7 +101,6 @@ class ControlListener(NearListener):
             part.port,
             connections=connections,
             cancels=False,
-            knows=True,
             edge=_ControlEdge,
             what=what,
         )

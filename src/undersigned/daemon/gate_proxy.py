@@ -97,7 +97,7 @@ class GateProxy(NearListener):
         self._told = told
         self._body_seconds = body_seconds
         self._session: ClientSession | None = None
-        super().__init__(self._handle, host, port, connections=CONNECTIONS, knows=True)
+        super().__init__(self._handle, host, port, connections=CONNECTIONS)
 
     async def start(self) -> None:
         """Listens.
@@ -139,7 +139,7 @@ class GateProxy(NearListener):
         try:
             fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
             knock = await self._gate.head(request.method, request.raw_path, fields)
-            self.welcome(request)
+            self.welcome(request, knock.keys.provider)
             with self._gate.turn(knock), _spooled() as body:
                 granted, length = await self._admitted(knock, request, body)
                 response = await self._carried(knock, request, granted, body if length else None, length)

@@ -76,7 +76,7 @@ class HttpGate:
         self._rules, self._upstream = rules, checked_server(upstream, "upstream", path=True)
         self._public = checked_server(public, "public", path=True) if public is not None else None
         self._limits = limits or GateLimits()
-        self._near = NearListener(self._handle, host, port, connections=self._limits.connections, knows=True)
+        self._near = NearListener(self._handle, host, port, connections=self._limits.connections)
         self._sessions = Sessions()
 
     @property
@@ -131,7 +131,7 @@ class HttpGate:
         # Step 2: who signed it, and for which contract. Our own URL, never the Host field.
         fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
         knock = await self._keeper.knock(f"{url.scheme}://{url.netloc}", request.method, request.raw_path, fields)
-        self._near.welcome(request)
+        self._near.welcome(request, knock.keys.provider)
         try:
             with self._keeper.turn(knock):
                 response = await self._inside(request, knock)

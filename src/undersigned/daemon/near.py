@@ -6,6 +6,7 @@ Source: protocol-spec/10-security.md, section 10.4
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from errno import EADDRINUSE
 from functools import partial
@@ -23,6 +24,8 @@ __all__ = ["NearListener", "checked_server"]
 
 LINGER_SECONDS: Final = 2.0
 """A refused request is read on for so long, so that its sender sees why it was refused."""
+SHARE: Final = 4
+"""One of those who are welcome holds at most one in so many of the connections."""
 
 Answerer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -31,9 +34,9 @@ class NearListener:
     """A server at `host`:`port` (0 picks a free one) for our own programs, or for what stands in front of it.
 
     So an address says nothing about who calls, and `connections` bounds them together. `cancels`: an answer is given
-    up when its caller leaves. `knows`: some callers are made `welcome`, and one connection too many takes the place of
-    the oldest of all others, so that who has nothing to show keeps nobody out. `what` is served there is said where it
-    cannot be.
+    up when its caller leaves. One connection too many takes the place of the oldest, unless its caller was made
+    `welcome`: who has nothing to show keeps nobody out, nor one who has all others. `what` is served there is said
+    where it cannot be.
     """
 
     def __init__(
@@ -44,16 +47,17 @@ class NearListener:
         *,
         connections: int,
         cancels: bool = True,
-        knows: bool = False,
         edge: type[Edge] = Edge,
         what: str = "",
     ) -> None:
         self._host = host
         self._what = what
         self._cancels = cancels
-        self._knows = knows
         self._strangers: dict[Edge, None] = {}
         """In the order in which they came."""
+        self._welcome: Counter[str] = Counter()
+        """Connections that make room for nobody, by whose they are."""
+        self._most = max(1, connections // SHARE)
         self._answerer = answer
         self._edge = edge
         self._limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
@@ -83,9 +87,8 @@ class NearListener:
             if isinstance(ticket, Refused):
                 return Full()
             edge = self._edge(server, ticket, self._limits, linger_seconds=LINGER_SECONDS)
-            if self._knows:
-                self._strangers[edge] = None
-                edge.lost = partial(self._strangers.pop, edge, None)
+            self._strangers[edge] = None
+            edge.lost = partial(self._strangers.pop, edge, None)
             return edge
 
         try:
@@ -105,10 +108,24 @@ class NearListener:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def welcome(self, request: web.BaseRequest) -> None:
-        """Who sent it has shown that it may: its connection makes room for nobody."""
-        if isinstance(request.protocol, Edge):
-            self._strangers.pop(request.protocol, None)
+    def welcome(self, request: web.BaseRequest, who: str | None = None) -> None:
+        """Who sent it has shown that it may: its connection makes room for nobody, unless so many of `who`, if that is
+        one of several, do so already.
+        """
+        edge = request.protocol
+        if not isinstance(edge, Edge) or edge not in self._strangers:
+            return
+        if who is not None:
+            if self._welcome[who] >= self._most:
+                return
+            self._welcome[who] += 1
+            edge.lost = partial(self._left, who)
+        del self._strangers[edge]
+
+    def _left(self, who: str) -> None:
+        self._welcome[who] -= 1
+        if not self._welcome[who]:
+            del self._welcome[who]
 
     def _made_room(self) -> bool:
         oldest = next(iter(self._strangers), None)

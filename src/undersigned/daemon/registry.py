@@ -106,6 +106,8 @@ class RegistryServer(NearListener):
             given.encode("utf-8", "surrogateescape"), f"Bearer {self._token}".encode()
         ):
             return _problem(401)
+        if self._token is not None:
+            self.welcome(request)
         kind = cast("QueryKind", request.path.strip("/"))
         body = b""
         try:
