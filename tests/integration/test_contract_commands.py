@@ -319,6 +319,10 @@ def test_show_and_watch_tell_an_offline_side_from_one_that_is_there(tmp_path: Pa
 def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
     """Declined by the side that did not offer it: the contract is as it was."""
     assert hired.on(hired.acme, "amend", "--extend", 7200).code == 0
+    for again in (("amend", "--extend", 3600), ("release", "--owed", "0 EUR", "--reason", "Enough.")):
+        second = hired.on(hired.acme, *again)
+        assert second.error["code"] == "wrong_party", second
+        assert second.error["message"].endswith("; first take it from the table: 'contract decline'"), second
     hired.until(hired.globex, lambda shown: shown["onTheTable"] is not None)
     assert hired.on(hired.globex, "decline").values[0]["lane"] == "idle"
     for home in (hired.acme, hired.globex):
@@ -394,7 +398,9 @@ def test_a_dispute_is_put_and_ruled_on(hired: Hire) -> None:
         file.write_text(json.dumps(ruling))
         ran = hired.on(acme, "dispute", "--ruling", file)
         assert ran.error["code"] == code if code else ran.values[0]["state"] in ("closing", "closed")
-    hired.hire.end()
+    ended = "the contract ended without a review: the arbiter ruled for provider (Half of it is there.); owed by it: "
+    assert hired.hire.end().error["message"] == ended + "3.5 EUR"
+    assert (hired.shown(globex)["presence"], "Other side" in hired.told(globex)) == (None, False), "it is over"
     assert [(one["basis"], one["settlement"]["amount"]) for one in _closings(acme)] == [("ruling", "3.5")] * 2
     (ruled,) = hired.shown(globex)["rulings"]
     assert (ruled["dispute"], ruled["outcome"], ruled["amount"]) == (put["move"], "for_provider", "3.5")
@@ -502,6 +508,8 @@ def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(tmp_path: 
     assert "is closed" in ran.error["message"]
     ran = run("contract", "suspend", goes_on, "--home", acme.path)
     assert (ran.code, ran.out.count("start 'serve', then say it again")) == (7, 1)
+    told = run("contract", "show", goes_on, "--home", acme.path)
+    assert "Other side    not known: no peer of ours runs here" in told.out
 
 
 def asks_people(home: Home, folder: Path, *names: str) -> dict[str, Path]:

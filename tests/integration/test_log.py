@@ -156,6 +156,11 @@ async def test_an_audit_reads_another_log_and_holds_it_against_what_it_signed(tm
     kept.write_bytes(signed.encode() + "\u2014 somebody".encode() + b"\xff AAAAAAAA\n")
     (own,) = undersigned("ledger", "audit", "--home", globex.path, "--since", kept, "--json", folder=tmp_path).values
     assert (own["ok"], own["compared"] >= 2) == (True, True)
+    junk = tmp_path / "junk.txt"
+    junk.write_text("no checkpoint\n")
+    words = ("--since", kept, "--since", junk, "--home", globex.path, "--json")
+    other = undersigned("ledger", "audit", *words, folder=tmp_path)
+    assert (other.code, other.error["message"].startswith(f"--since {junk}: ")) == (4, True), other
     async with Peer.open(globex):
         told = await audit(acme, globex, "--since", kept)
     assert (told["ok"], told["leaves"], told["root"]) == (True, own["leaves"], own["root"])

@@ -358,7 +358,10 @@ async def _in_progress(home: Home, contract: str) -> None:
 
 def _said(out: Out, act: str, said: Answered, told: str) -> int:
     if not said.ok:
-        raise UndersignedError(said.code if said.code in CODES else "internal", said.message)
+        # What we put on the table ourselves stands there until it is answered.
+        hint = "; first take it from the table: 'contract decline'"
+        ours = act in ("amend", "release") and said.code == "wrong_party"
+        raise UndersignedError(said.code if said.code in CODES else "internal", said.message + (hint if ours else ""))
     out.value({"act": act, "ok": True, "state": said.state, "lane": said.lane, "move": said.move})
     lane = f", documents {said.lane}" if said.lane != "idle" else ""
     out.line(f"{told}: the contract is {said.state}{lane}", style="bold green")

@@ -133,7 +133,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     files = await _kept(opened, delivered)
     now = SystemClock().now()
     seen: Presence | None = presence(engagement, now, lost_at(facts))
-    if seen.word == "here" and surely_unwritten(opened.ledger_url):
+    if engagement.state in ENDED or (seen.word == "here" and surely_unwritten(opened.ledger_url)):
         seen = None  # only a peer that runs would have noted that it is not
     mays = rights(engagement, now)
     under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
@@ -186,7 +186,8 @@ async def show(out: Out, opened: Home, contract: str) -> None:
         out.line(plain(line, 1000))
     for line in _used_lines(document, used):
         out.line(line)
-    out.line(f"Other side    {_presence(seen) if seen is not None else 'not known: no peer of ours runs here'}")
+    if engagement.state not in ENDED:
+        out.line(f"Other side    {_presence(seen) if seen is not None else 'not known: no peer of ours runs here'}")
     for right in mays:
         itself = ", by itself" if right.by_itself else ""
         out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")

@@ -16,8 +16,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from undersigned.encoding import Digest, JsonObject
-from undersigned.errors import ConfigurationError
+from undersigned.did import DidDocument
+from undersigned.encoding import Digest, Instant, JsonObject
+from undersigned.errors import ConfigurationError, LogProofError
 from undersigned.ledger import Ledger, Stated, open_ledger
 from undersigned.runtime import Gatherer, SystemClock, read_file, why
 from undersigned.runtime.home.backup import back_up
@@ -131,7 +132,7 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
         checked_did(owner, opened.configuration.local, opened.configuration.resolver)
         document = opened.document() if did is None else await gatherer.document(did)
         held, promised = await held_heads(store, owner)
-        kept = [Held(verified_note(_read(path), document, now), str(path)) for path in notes]
+        kept = [_kept(path, document, now) for path in notes]
         if did is None:
             size = await store.tree_size()
             head, leaves = Checkpoint(owner, size, await store.root(size)), kept_leaves(store, size)
@@ -204,6 +205,19 @@ async def _shown(
         task = bar.add_task(counted(head.size, "leaf", "leaves"), total=head.size)
         async with aclosing(leaves) as each:
             return await audited(head, each, held, promised, lambda done: bar.update(task, completed=done))
+
+
+def _kept(path: Path, document: DidDocument, now: Instant) -> Held:
+    """What a checkpoint that was kept signs.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+        LogProofError: It is no checkpoint that the log's owner signed.
+    """
+    try:
+        return Held(verified_note(_read(path), document, now), str(path))
+    except LogProofError as error:
+        raise LogProofError(error.code, f"--since {path}: {error.message}") from error
 
 
 def _read(path: Path) -> str:

@@ -381,10 +381,9 @@ def noted(name: str, text: str) -> str:
         reference = plain(fact.get("reference") or "", 128)
         return f"our word: paid as {reference}" if reference else "our word: paid"
     if name == "refused-action":
-        return (
-            f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "
-            f"'{plain(fact.get('clause'), 60)}': {plain(fact.get('reason'), 160)}"
-        )
+        target = plain(fact.get("target") or "", 400)  # rules that map a call to no action name none
+        what = plain(fact.get("action"), 40) + (f" on …{target[-24:]}" if target else "")
+        return f"{what} refused by clause '{plain(fact.get('clause'), 60)}': {plain(fact.get('reason'), 160)}"
     if name == "renewed":
         anew = counted(len(fact.get("standIns") or ()), "credential")
         return f"{anew} of the other side, issued anew and shown again"
@@ -394,9 +393,14 @@ def noted(name: str, text: str) -> str:
         who = "a person" if fact.get("needed") == 1 else "two people"
         return f"waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
     if name == "decision":
-        reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
+        reasons = "; ".join(map(_reason, fact.get("reasons", ())))
         return f"{fact.get('outcome')} ({reasons})"
     return ""
+
+
+def _reason(said: dict[str, Any]) -> str:
+    would = f", would pass: {plain(said.get('wouldPass'), 120)}" if said.get("wouldPass") else ""
+    return f"{said.get('clause')}: {plain(said.get('value'), 120)}{would}"
 
 
 def _change(name: str, fact: dict[str, Any]) -> str:

@@ -94,6 +94,16 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
             "deny (require: no MembershipCredential)",
         ),
         (
+            "decision",
+            '{"outcome":"deny","reasons":[{"clause":"max_price","value":"4 EUR","wouldPass":"at most 3"}]}',
+            "deny (max_price: 4 EUR, would pass: at most 3)",
+        ),
+        (
+            "refused-action",
+            '{"action":"tools/call x","target":"","clause":"rules","reason":"no tool \'x\' under this contract"}',
+            "tools/call x refused by clause 'rules': no tool 'x' under this contract",
+        ),
+        (
             "refused-action",
             '{"action":"artifact:read","target":"https://acme.example/payroll","clause":"read-1","reason":"outside"}',
             "artifact:read on …s://acme.example/payroll refused by clause 'read-1': outside",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtimes import World, lingers
+from runtimes import World, lingers, offices
 from undersigned.cli.telling import event_json, event_line
 from undersigned.errors import (
     CredentialError,
@@ -105,6 +106,15 @@ def test_who_hires_is_told_why_nothing_was_decided(open_world: Open) -> None:
     assert isinstance(error := result.exception(), PolicyError)
     assert error.message.startswith("we withdrew: decision_failed; ")
     assert "the strategy failed: ValueError('no price list')" in error.message
+
+
+def test_who_hires_is_told_which_limit_of_its_own_policy_said_no(open_world: Open, tmp_path: Path) -> None:
+    """And that it was its own: what the terms would have to say another side may have asked for, too."""
+    world = open_world(*offices(tmp_path, hirer_policy='max_price = "3"\ncurrency = "EUR"'))
+    _, result = hired(world, price="5 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    assert error.message.endswith("; by our own policy default/1: max_price 4 EUR (would pass: at most 3)")
 
 
 async def all_of(hire: Hire) -> list[Event]:

@@ -242,7 +242,9 @@ class Hire:
                 await conversation.ask(lambda _: None)  # it rests, and reads back what was said
         if self._unclosed is not None and not conversation.said("Review", "hirer"):
             raise self._unclosed
-        return await hire_result(self._peer, conversation, self._undecided, self._refused, self._unclosed)
+        return await hire_result(
+            self._peer, conversation, self._undecided, self._refused, self._unclosed, self.decision
+        )
 
     def _close(self) -> None:
         """From now on there are no events: our side closes."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Price, Terms
+from undersigned.contract import Price, Terms, read_ruling
 from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
 from undersigned.errors import LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
-from undersigned.messages import Cancel, Delivery, Need, Problem, Profile, Review, Withdraw
-from undersigned.protocol import owed
+from undersigned.messages import Cancel, Delivery, Need, Problem, Profile, Review, Ruling, Withdraw
+from undersigned.protocol import Ending, owed
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import EARLY, Event
@@ -19,6 +19,7 @@ from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.review import REVIEW_FAILED
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.scope import read_scope
+from undersigned.trust import Decision
 
 from .hirer import asked_by
 
@@ -86,9 +87,10 @@ async def hire_result(
     undecided: Event | None,
     refused: Problem | None,
     unclosed: LogProofError | None,
+    decision: Decision | None = None,
 ) -> HireResult:
-    """What the hire came to. What kept us from deciding last, what was refused last, and why the books will not be
-    closed, is as `Hire` heard it.
+    """What the hire came to. What kept us from deciding last, what was refused last, why the books will not be closed,
+    and how we judged the provider last, is as `Hire` heard it.
 
     Raises:
         PolicyError: One side withdrew, or the work was not done.
@@ -103,12 +105,12 @@ async def hire_result(
             if last.code == DIVERGED or last.code.startswith("store_"):
                 why = f"of its {last.type}" if last.message else "we could not decide"
                 raise PolicyError(last.code, f"we withdrew, because {why}: {told}", engagement=engagement.id)
-        raise _withdrawn(conversation, refused, told)
+        raise _withdrawn(conversation, refused, told, decision)
     cancelled = ""
     if conversation.said("Cancel", "hirer"):
         cancelled = f"we cancelled it: {conversation.last('Cancel', Cancel, 'hirer').reason}"
     if not conversation.said("Review", "hirer"):
-        ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
+        ends = ", ".join(_ending(conversation, each) for each in contract.endings) or engagement.state
         if (failed := conversation.facts.get(REVIEW_FAILED)) is not None:
             price = owed_price(conversation, engagement)
             text = f"our own review failed ({failed}), and the contract ended without one: {ends}"
@@ -159,6 +161,14 @@ async def hire_result(
     )
 
 
+def _ending(conversation: Conversation, ending: Ending) -> str:
+    """What ended the contract, in words: of a ruling what it says, and not only its digest."""
+    if ending.basis != "ruling":
+        return f"{ending.basis} {ending.detail}".strip()
+    ruling = read_ruling(conversation.last("Ruling", Ruling, ending.role).ruling)
+    return f"the arbiter ruled {ruling.outcome.replace('_', ' ')} ({ruling.reasons})"
+
+
 def _bounds(terms: Terms, delivery: Delivery) -> str:
     """What the work was bounded by, by the contract and the provider's own count. Its failure gives no reason, and this
     may be one: bytes of a deliverable, a limit that is used up.
@@ -194,7 +204,9 @@ async def _refusals(peer: Agent, engagement: EngagementId) -> str:
     return f"; our own gate refused what it tried, by the clauses: {clauses}" if clauses else ""
 
 
-def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: str) -> UndersignedError:
+def _withdrawn(
+    conversation: Conversation, refused: Problem | None, undecided: str, decision: Decision | None
+) -> UndersignedError:
     for role in ("provider", "hirer"):
         if conversation.said("Withdraw", role):
             withdraw = conversation.last("Withdraw", Withdraw, role)
@@ -216,6 +228,8 @@ def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: s
                 asked += f"; its last offer was {price.amount} {price.currency}"
             if role == "provider" and (price := _other_money(conversation)) is not None:
                 asked += f"; it asks for {price.amount} {price.currency}"
+            if role == "hirer" and withdraw.reason == "policy_denied" and decision is not None:
+                asked += _denied_by(decision)
             if role == "hirer" and withdraw.reason in ("status_unavailable", "decision_failed") and undecided:
                 asked += f"; {undecided}"
             engagement = conversation.engagement
@@ -233,6 +247,16 @@ def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: s
         text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
         return PolicyError(refused.code, text)
     return PolicyError("policy_denied", "the negotiation ended without a contract")
+
+
+def _denied_by(decision: Decision) -> str:
+    """Which members of our own policy said no, to what, and what they let pass."""
+    denied = [
+        f"{one.clause} {one.value} (would pass: {one.would_pass})"
+        for one in decision.reasons
+        if one.code == "policy_denied" and one.would_pass
+    ]
+    return f"; by our own policy {decision.policy}: {', '.join(denied[:SHOWN_CLAUSES])}" if denied else ""
 
 
 def _other_money(conversation: Conversation) -> Price | None:
