@@ -11,6 +11,7 @@ import asyncio
 import selectors
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -197,6 +198,13 @@ class KeptLedger(MemoryLedger):
         """At the next commit the process ends: `before` it is written, or `after`."""
         self.dead = False
 
+    def copied(self) -> KeptLedger:
+        """A store that holds what this one holds now."""
+        copy = KeptLedger()
+        for name in vars(MemoryLedger()):
+            setattr(copy, name, deepcopy(getattr(self, name)))
+        return copy
+
     def opened(self) -> KeptLedger:
         """The same books for the next process."""
         self._closed = False
@@ -322,6 +330,7 @@ class World:
         price: str = "4 EUR",
         handler: Callable[[Job], Any] = summarise,
         capacity: int = 16,
+        ledgers: tuple[KeptLedger, KeptLedger] | None = None,
         hirer_options: Mapping[str, Any] | None = None,
         provider_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -338,7 +347,7 @@ class World:
         self.service["capacity"] = capacity
         self._options = [dict(hirer_options or {}), dict(provider_options or {})]
         self._offices = offices
-        self.ledgers = (KeptLedger(), KeptLedger())
+        self.ledgers = ledgers or (KeptLedger(), KeptLedger())
         self.nodes: list[Node] = []
         for number in (0, 1):
             self.nodes.append(self._node(number))

@@ -20,7 +20,7 @@ const PAUSES = [5, 15, 45, 120, 300];
 const PROBLEMS = 1024;
 /** What a statement of the work has room for. */
 const ACTIONS = 256;
-/** So long after the end what has no receipt is said again, in seconds (page 10, section 10.2). */
+/** So long what has no receipt is said again every few minutes, and after the end at all, in seconds (page 10, section 10.2). */
 const REPEATED = 86400;
 /** So long, in seconds, nothing is heard of a contract before it is put away: reading it again takes time. */
 const QUIET = 10;
@@ -54,9 +54,10 @@ export class Conversation {
     this.shown = [];
     /** @type {{type: string, code: string}[]} */
     this.problems = [];
-    /** how many of our moves the other side has shown to have: those after them are said again, `tries` times since the last new one, at `sentAt` */
+    /** how many of our moves the other side has shown to have: those after them are said again, `tries` times since the last new one or a start, at `newAt`, and last at `sentAt` */
     this.acked = 0;
     this.tries = 0;
+    this.newAt = peer.now();
     this.sentAt = 0;
     this.heardAt = 0;
     /** number of the last `Progress` that was sent */
@@ -253,6 +254,7 @@ export class Conversation {
 
   /** @param {number} now */
   sent(now) {
+    this.newAt = now;
     this.sentAt = now;
     this.tries = 0;
   }
@@ -366,7 +368,8 @@ export class Conversation {
       this.receipt = undefined;
       await this.tell('Receipt', { of, receivedAt: instant(now), ...this.place() });
     }
-    if (this.own.length > this.acked && now >= this.sentAt + PAUSES[Math.min(this.tries, PAUSES.length - 1)]) {
+    const pause = now < this.newAt + REPEATED ? PAUSES[Math.min(this.tries, PAUSES.length - 1)] : REPEATED;
+    if (this.own.length > this.acked && now >= this.sentAt + pause) {
       this.tries += 1;
       await this.repeat();
     }

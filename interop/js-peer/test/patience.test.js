@@ -52,3 +52,15 @@ test('the numbers of Progress go on rising after a restart', () => {
   for (const seconds of [0.5, 1.5, 30, 60]) { const next = nextBeat(last, seconds); assert.ok(next > last); last = next; }
   assert.ok(nextBeat(0, 61) > last);
 });
+
+test('what has no receipt is said again every five minutes for a day, and then once a day (HIRE-CHN-12)', async () => {
+  let now = 1000;
+  const said = /** @type {number[]} */ ([]);
+  const conversation = {
+    peer: { now: () => now }, own: ['a move'], acked: 0, tries: 0, newAt: now, sentAt: now,
+    repeat() { this.sentAt = now; said.push(now - this.newAt); },
+  };
+  for (; now < 1000 + 4 * 86400; now += 5) await Conversation.prototype.tick.call(/** @type {any} */ (conversation));
+  assert.deepEqual(said.slice(0, 7), [5, 20, 65, 185, 485, 785, 1085]);
+  assert.deepEqual(said.filter((at) => at >= 86000), [86285, 172685, 259085, 345485]);
+});

@@ -41,6 +41,7 @@ from msgspec import Struct
 from undersigned.encoding import Digest, EngagementId, Instant
 
 __all__ = [
+    "REPEATED_FOR_SECONDS",
     "REPEAT_SECONDS",
     "Acknowledge",
     "Cascade",
@@ -55,7 +56,12 @@ __all__ = [
 ]
 
 REPEAT_SECONDS = (5, 15, 45, 120, 300)
-"""Seconds from one sending of an unanswered move to the next; the last goes on for ever."""
+"""Seconds from one sending of an unanswered move to the next; the last goes on for a day."""
+
+REPEATED_FOR_SECONDS = 24 * 3600
+"""After so long one repeat a day is enough. Whoever was not there opens a connection when it is, and that says all;
+whoever is there and takes none of it, as where its store or ours went back, hears no more for being told more often.
+"""
 
 
 class Reserve(Struct, frozen=True, gc=False, kw_only=True, tag=True):

@@ -16,6 +16,7 @@ from undersigned.encoding import Digest, Instant, parse_duration, seconds_betwee
 from undersigned.protocol.deadlines import Wait, lane_ends, waits
 from undersigned.protocol.effects import (
     REPEAT_SECONDS,
+    REPEATED_FOR_SECONDS,
     Acknowledge,
     Cascade,
     Effect,
@@ -436,23 +437,26 @@ def _repeats(engagement: Engagement, at: Instant) -> Repeat | None:
 
 def _attempts(elapsed: int) -> int:
     """How many repeats were due within so many seconds."""
+    days, within = elapsed // REPEATED_FOR_SECONDS, min(elapsed, REPEATED_FOR_SECONDS - 1)
     count, total = 0, 0
     for step in REPEAT_SECONDS:
         total += step
-        if elapsed < total:
+        if within < total:
             return count
         count += 1
-    return count + (elapsed - total) // REPEAT_SECONDS[-1]
+    return days + count + (within - total) // REPEAT_SECONDS[-1]
 
 
 def _next_repeat(elapsed: int) -> int:
     """Seconds from the sending to the repeat after the last one due within `elapsed`."""
+    next_day = (elapsed // REPEATED_FOR_SECONDS + 1) * REPEATED_FOR_SECONDS
     total = 0
     for step in REPEAT_SECONDS:
         total += step
         if elapsed < total:
             return total
-    return total + ((elapsed - total) // REPEAT_SECONDS[-1] + 1) * REPEAT_SECONDS[-1]
+    total += ((elapsed - total) // REPEAT_SECONDS[-1] + 1) * REPEAT_SECONDS[-1]
+    return min(total, next_day) if elapsed < REPEATED_FOR_SECONDS else next_day
 
 
 def _missed(engagement: Engagement, at: Instant) -> Missed | None:

@@ -138,7 +138,7 @@ def test_what_has_no_answer_is_receipted_at_once(state: str, move) -> None:
 
 
 def test_repeats_come_in_growing_intervals_until_the_receipt() -> None:
-    """Oldest first, each attempt with a key of its own; the last interval goes on for ever (HIRE-CHN-12)."""
+    """Oldest first, each attempt with a key of its own; the last interval goes on for a day (HIRE-CHN-12)."""
     playbook = Playbook("offered-by-hirer")
     hirer = playbook.hirer.party
     said = hirer.engagement.sent[-1]
@@ -172,13 +172,24 @@ def test_of_several_moves_without_a_receipt_the_oldest_is_repeated() -> None:
     assert [effect.digest for effect in _of(hirer, Repeat)] == [begun.digest]
 
 
-@pytest.mark.parametrize("elapsed", [0, 4, 5, 19, 20, 64, 65, 184, 185, 484, 485, 785, 10_000])
+@pytest.mark.parametrize(
+    "elapsed",
+    [0, 4, 5, 19, 20, 64, 65, 184, 185, 484, 485, 785, 10_000, *range(86_000, 87_000, 99), 86_399, 86_400, 172_799],
+)
 def test_attempts_and_the_next_one_agree(elapsed: int) -> None:
     """The next repeat is the first instant at which one more is due."""
     following = _next_repeat(elapsed)
     assert following > elapsed
     assert _attempts(following) == _attempts(elapsed) + 1
     assert _attempts(following - 1) == _attempts(elapsed)
+
+
+def test_after_a_day_what_nobody_takes_is_said_once_a_day() -> None:
+    """HIRE-CHN-12, HIRE-NEG-13: an acceptance in doubt goes on, and costs nobody more than that."""
+    day, elapsed, dues = 24 * 3600, 0, list[int]()
+    while elapsed < 5 * day:
+        dues.append(elapsed := _next_repeat(elapsed))
+    assert [due // day for due in dues if due >= day] == [1, 2, 3, 4, 5]
 
 
 def test_an_acceptor_asks_on_after_its_receipt() -> None:
