@@ -196,10 +196,15 @@ def put_in_place(made: Path, path: Path, *, new: bool = False) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Returns once the names in a folder are on disk."""
+    """Returns once the names in a folder are on disk.
+
+    Raises:
+        OSError: What the system says, with the name of the folder.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 import tomllib
 from collections.abc import Callable
@@ -502,6 +504,29 @@ def test_a_key_that_does_not_open_is_not_replaced(home: Home, monkeypatch: pytes
     with refuses(ConfigurationError, "key_unavailable"):
         rotate_key(home)
     assert (home.path / "keys" / "agent.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("after", range(7))
+def test_a_rotation_on_a_full_disk_says_where_and_the_next_one_goes_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Whichever sync of it fails, also one of a folder, which the system does not name."""
+    really, synced = os.fsync, list[int]()
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == after + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        really(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match=str(home.path)) as caught:
+            rotate_key(home)
+    assert caught.value.errno == errno.ENOSPC
+    method = rotate_key(Home(home.path))
+    again = Home(home.path)
+    assert again.document().key_for(method, "assertionMethod", now=None) == again.key().public_key
 
 
 # --- TLS
