@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gate_world import RULES, Service, World, at_work, served
-from integration.commands import UNDERSIGNED, Process
-from integration.hires import free_ports, until
+from integration.commands import UNDERSIGNED, Process, serving
+from integration.hires import free_ports, two_homes, until
 from support import ROOT
 from undersigned.scope import Grant, Limit, Scope
 
@@ -81,6 +81,29 @@ async def test_a_gate_that_would_let_in_nobody_says_so(world: World, tmp_path: P
         assert ended.values[0]["warning"] == (
             f"nothing passes yet: the peer at http://127.0.0.1:{port} was not reached: Connection refused"
         )
+
+
+async def test_a_gate_tells_that_its_peer_is_reached(tmp_path: Path) -> None:
+    """Once, when it runs: it went on to say that nothing passes. Of one that runs with another folder it tells that."""
+    acme, globex = await two_homes(tmp_path)
+    (tmp_path / "rules.toml").write_text(RULES)
+    tool = '[[tool]]\nname = "look"\naction = "repo:read"\ntarget = "https://git.acme.example/app"\n'
+    (tmp_path / "tools.toml").write_text(tool)
+    (port,) = free_ports(1)
+    named = ("--upstream", "http://127.0.0.1:1/mcp", "--peer", f"http://127.0.0.1:{port}", "--json")
+    gates = [
+        Process([*UNDERSIGNED, command, "--rules", f"{rules}.toml", "--home", str(home.path), *named], tmp_path)
+        for command, rules, home in (("gate", "rules", acme), ("mcp-gate", "tools", acme), ("gate", "rules", globex))
+    ]
+    for gate in gates:
+        await asyncio.to_thread(gate.until, "nothing passes yet")
+    with serving(acme.path, "--gates", f"127.0.0.1:{port}"):
+        for gate in gates:
+            await asyncio.to_thread(gate.until, 'reached"')
+    ended = [await asyncio.to_thread(gate.end, signal.SIGTERM) for gate in gates]
+    told = {"peer": f"http://127.0.0.1:{port}", "local": True}
+    reached, refused = {"kind": "reached", **told}, {"kind": "unreached", "error": "unauthorized", **told}
+    assert [(one.code, one.values[1:]) for one in ended] == [(0, [reached]), (0, [reached]), (0, [refused])]
 
 
 @pytest.mark.parametrize("server", ["asgi", "aiohttp"])

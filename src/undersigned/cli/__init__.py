@@ -18,6 +18,7 @@ from undersigned import __version__
 
 from .brief import brief
 from .interrupts import INTERRUPTED, end_quietly
+from .listing import CommandGroup
 
 __all__ = ["main"]
 
@@ -102,7 +103,7 @@ def _help_written() -> Generator[None]:
         raise click.exceptions.Exit(help_refused(exc, as_json="--json" in sys.argv)) from exc
 
 
-class _Commands(click.Group):
+class _Commands(CommandGroup):
     """The group of all commands; one is imported when it is asked for."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:

@@ -12,7 +12,7 @@ from undersigned.daemon import GateProxy, RequestGate
 from undersigned.runtime import host_port
 
 from .interrupts import stop_signal
-from .options import FILE, VERBOSE_OPTION, desk_options, open_desk, quiet_logs, rules_in, unheard
+from .options import FILE, VERBOSE_OPTION, desk_options, open_desk, quiet_logs, rules_in, told_when_reached, unheard
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]
@@ -76,8 +76,7 @@ async def gate(
             ready = {"kind": "ready", "url": proxy.url, "upstream": upstream, "origin": read.origin, "peer": desk.url}
             out.value(ready | ({"warning": waits} if waits else {}))
             out.line(f"gate at {proxy.url} for {read.origin}, in front of {upstream}; asks {desk.url}")
-            if waits:
-                out.alarm(waits)
-            out.line("stop it with Ctrl-C")
-            await stop.wait()
+            async with told_when_reached(out, desk, waits):
+                out.line("stop it with Ctrl-C")
+                await stop.wait()
     return 0

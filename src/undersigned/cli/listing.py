@@ -1,4 +1,4 @@
-"""A group of commands whose help says of each all that its first sentence says."""
+"""A group of commands whose help says of each all that its first sentence says, and which knows where options stand."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ WHOLE = 1_000
 
 class CommandGroup(click.Group):
     """As click's, which cuts off what is longer than the line that is left, mostly where it says what differs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the options of the group; of one that its commands take it says where it stands."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            found = (self.get_command(ctx, name) for name in self.list_commands(ctx))
+            name = error.option_name
+            if not any(name in option.opts for one in found if one is not None for option in one.params):
+                raise
+            text = f"{name} stands after the command: {ctx.command_path} COMMAND {name} …"
+            raise click.UsageError(text, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the names of the commands, each with its first sentence, wrapped."""

@@ -14,7 +14,7 @@ from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs, host_port
 
 from .interrupts import stop_signal
-from .options import FILE, checked_digest, desk_options, open_desk, rules_in, unheard
+from .options import FILE, checked_digest, desk_options, open_desk, rules_in, told_when_reached, unheard
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
@@ -100,10 +100,9 @@ async def mcp_gate(
                     {"kind": "ready", "url": gate.url, "upstream": upstream} | ({"warning": waits} if waits else {})
                 )
                 out.line(f"letting clients in at {gate.url}, to {upstream}")
-                if waits:
-                    out.alarm(waits)
-                out.line("stop it with Ctrl-C")
-                await stop.wait()
+                async with told_when_reached(out, desk, waits):
+                    out.line("stop it with Ctrl-C")
+                    await stop.wait()
     return 0
 
 

@@ -5,6 +5,7 @@ All that can be wrong with a command line is found here, before anybody is asked
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sys
@@ -74,6 +75,7 @@ __all__ = [
     "read_scope_options",
     "rules_in",
     "running",
+    "told_when_reached",
     "unheard",
     "write_new",
 ]
@@ -108,6 +110,9 @@ FORCE_OPTION = click.option(
     help="Write over a file that is there; without this it stays.",
 )
 
+
+LOOK_SECONDS = 15.0
+"""The most until a gate looks again whether its peer is there."""
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 """The name of a file."""
@@ -274,6 +279,34 @@ async def unheard(desk: RemoteDesk) -> str:
             raise
         return f"nothing passes yet: {error.message}"
     return ""
+
+
+@asynccontextmanager
+async def told_when_reached(out: Out, desk: RemoteDesk, waits: str) -> AsyncGenerator[None]:
+    """Tells what a gate waits for, as `unheard` says it, and inside the block that it waits no longer."""
+    if not waits:
+        yield
+        return
+    out.alarm(waits)
+    looking = asyncio.create_task(_tell_when_reached(out, desk))
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+async def _tell_when_reached(out: Out, desk: RemoteDesk) -> None:
+    seconds = 1.0
+    try:
+        while await unheard(desk):
+            await asyncio.sleep(seconds)
+            seconds = min(2 * seconds, LOOK_SECONDS)  # what refuses us tells its log each time
+    except UndersignedError as error:  # it has another state folder: this gate lets in nobody
+        out.value({"kind": "unreached", "peer": desk.url, "error": error.code})
+        out.alarm(error.message)
+        return
+    out.value({"kind": "reached", "peer": desk.url})
+    out.line(f"the peer at {desk.url} is reached: what its contracts allow passes from now on")
 
 
 def open_gatherer(home: Home) -> Gatherer:
