@@ -369,14 +369,20 @@ class Peer(Agent):
         gc.set_threshold(YOUNG_OBJECTS)
 
     async def serve_forever(self) -> None:
-        """Returns when cancelled.
+        """Serves until it is cancelled. Where another task closes the peer it returns then: who waited for it, in a
+        `TaskGroup` say, would never end.
 
         Raises:
             LocalProtocolError: `wrong_state`: it was not started.
         """
         self.require_started()
         self.settle_down()
-        await asyncio.Event().wait()
+        closes = asyncio.Event()
+        self.waits.add(closes.set)
+        try:
+            await closes.wait()
+        finally:
+            self.waits.discard(closes.set)
 
     def hire(
         self,

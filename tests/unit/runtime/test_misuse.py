@@ -103,6 +103,16 @@ async def test_a_peer_that_was_left(tmp_path: Path) -> None:
         await peer.hire(PROVIDER, task="summary", price="5 EUR")
 
 
+async def test_what_serves_ends_with_its_peer(tmp_path: Path) -> None:
+    """A program with signals of its own waits for these inside the block, and serves beside: it never ended."""
+    home, _ = await two_homes(tmp_path)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group, Peer.open(home) as peer:
+        serving = group.create_task(peer.serve_forever())
+        await asyncio.sleep(0)
+        assert not serving.done()
+    assert serving.result() is None
+
+
 async def test_arguments_of_another_shape(tmp_path: Path) -> None:
     async def whole(_: Any) -> dict[str, bool]:
         return {}
