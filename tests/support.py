@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -41,6 +42,22 @@ def file_size_limit(most: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def held_time() -> Iterator[Callable[[float], None]]:
+    """The time of the running event loop stands still, however busy the machine is, but for the seconds by which it is
+    put forward with what this gives. Nobody may wait inside for time to pass.
+    """
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+
+    def put_forward(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    with patch.object(loop, "time", lambda: now):
+        yield put_forward
 
 
 def put(document: Any, path: Sequence[Any], value: Any) -> None:

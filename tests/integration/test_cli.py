@@ -219,7 +219,7 @@ def test_an_artifact_that_cannot_be_read_is_named_and_the_rest_is_proved(
         assert traced.code == 0, traced
         tree = traced.values[0]["trace"]
         assert tree["why"] == f"its bytes are not here ({ABSENT[what]}); it is known by its digest"
-        assert [step["kind"] for step in tree["steps"]] == ["delivery"]
+        assert {step["kind"] for step in tree["steps"]} == {"delivery"}  # another hire here may have made the same
     finally:
         if what == "unavailable":
             folder.unlink()

@@ -6,8 +6,6 @@ import asyncio
 import gzip
 import resource
 from collections.abc import Iterator
-from contextlib import suppress
-from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -29,7 +27,7 @@ from security.raw_peer import (
     settled,
     upgraded,
 )
-from support import refuses
+from support import held_time, refuses
 from undersigned.daemon.door import OWN_FILES, more_files, within_files
 from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
@@ -52,23 +50,19 @@ async def close_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 async def test_sc_76_a_slow_handshake_is_ended_and_honest_peers_connect() -> None:
     async with served(HURRIED) as serving:
-        streams = [await raw(serving) for _ in range(20)]
-
-        async def dribble(writer: asyncio.StreamWriter) -> None:
-            with suppress(ConnectionError):
-                for byte in UPGRADE:
+        with held_time() as put_forward:
+            streams = [await raw(serving) for _ in range(20)]
+            for number, byte in enumerate(UPGRADE):
+                for _, writer in streams:
                     writer.write(bytes([byte]))
-                    await writer.drain()
-                    await asyncio.sleep(0.05)
-
-        dribbling = [asyncio.create_task(dribble(writer)) for _, writer in streams]
-        await goes_on(serving)
+                if number == 5:
+                    await goes_on(serving)
+                    assert serving.listener.door.unproved == 20
+                put_forward(0.05)
+                await asyncio.sleep(0)
         for reader, _ in streams:
             assert b"101" not in await ended(reader)
         assert serving.listener.door.unproved == 0
-        for task in dribbling:
-            task.cancel()
-        await asyncio.gather(*dribbling, return_exceptions=True)
 
 
 async def test_sc_76_a_silent_connection_is_ended() -> None:
@@ -79,11 +73,14 @@ async def test_sc_76_a_silent_connection_is_ended() -> None:
 
 async def test_sc_76_a_kept_alive_connection_is_ended_too() -> None:
     async with served(HURRIED) as serving:
-        reader, writer = await raw(serving)
-        writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\nGET /.well-kn")
-        answer = await ended(reader)
-        assert answer.startswith(b"HTTP/1.1 200 ")
-        assert answer.endswith(b'{"id":"did:web:here"}')
+        with held_time() as put_forward:
+            reader, writer = await raw(serving)
+            writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\nGET /.well-kn")
+            answer = await reader.readuntil(b"}")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert answer.endswith(b'{"id":"did:web:here"}')
+            put_forward(2 * HURRIED.head_seconds)
+            assert await reader.read() == b""
 
 
 # --- SC-77 ----------------------------------------------------------------------------------------------------------
@@ -132,15 +129,13 @@ async def test_sc_77_a_dribble_does_not_extend_the_deadline(begun: bytes, more: 
 
 async def test_sc_77_many_messages_that_straddle_reads_are_no_slow_message() -> None:
     """Each message has its own time: a stream in which one is always unfinished goes on."""
-    loop = asyncio.get_running_loop()
-    now = loop.time()
     whole, parts = frame(b'"message"'), 12
     async with served() as serving:
         reader, writer = await upgraded(serving)
-        with patch.object(loop, "time", lambda: now):  # however busy this machine is
+        with held_time() as put_forward:
             writer.write(whole[:-4])
             for number in range(1, parts + 1):
-                now += 0.5 * LIMITS.message_seconds
+                put_forward(0.5 * LIMITS.message_seconds)
                 writer.write(whole[-4:] + whole[:-4])
                 while len(serving.messages) < number and not serving.ended:  # noqa: ASYNC110 - a count, as `settled`
                     await asyncio.sleep(0)

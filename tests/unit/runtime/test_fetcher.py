@@ -170,7 +170,7 @@ async def test_sc_05_of_several_addresses_only_those_that_may_be_dialled_are(mon
 
 async def test_sc_05_a_name_is_asked_for_again_each_time(monkeypatch) -> None:
     """Rebinding: a first, harmless answer opens no door for a second one."""
-    async with gathering(local=False, seconds=0.2) as gatherer:
+    async with gathering(local=False) as gatherer:
         asked = answering(monkeypatch, ["127.0.0.1"], ["127.0.0.1"])
         for _ in range(2):
             await refused(gatherer.fetch("https://rebind.example/"), "did_forbidden_address")

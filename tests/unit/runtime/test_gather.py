@@ -14,6 +14,7 @@ import pytest
 from histories import Log, document_at
 from integration.hires import until
 from parties import Party
+from support import held_time
 from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key
 from undersigned.did.methods import webvh
@@ -392,12 +393,14 @@ async def test_the_files_of_one_did_have_one_deadline() -> None:
         quick = here.answer
         assert quick is not None
 
-        async def slow(head: bytes, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(0.35)
-            await quick(head, writer)
+        with held_time() as put_forward:
 
-        here.answer = slow
-        error = await refused(gatherer.document(log.did), "did_unresolvable")
+            async def slow(head: bytes, writer: asyncio.StreamWriter) -> None:
+                put_forward(0.35)
+                await quick(head, writer)
+
+            here.answer = slow
+            error = await refused(gatherer.document(log.did), "did_unresolvable")
         assert "within 0.5 s" in error.message
         assert len(here.requests) == 2
 

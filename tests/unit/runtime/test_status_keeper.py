@@ -76,7 +76,7 @@ class Kept:
 async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
     home = create_home(tmp_path / "acme", name="Acme", local=True, port=18_099)
     async with status_host(home, NOON) as host:
-        gatherer = Gatherer(local=True, limits=GathererLimits(seconds=1.0))
+        gatherer = Gatherer(local=True)
         found = Kept(host, gatherer)
         yield found
         await found.keeper.close()
@@ -165,6 +165,7 @@ async def test_a_list_that_asks_not_to_be_kept_is_not(kept: Kept) -> None:
 
 async def test_many_askers_cause_one_fetch_and_nobody_gets_an_older_answer(kept: Kept) -> None:
     kept.host.hangs = True
+    kept.gatherer.limits = GathererLimits(seconds=1.0)
     first = asyncio.create_task(kept.look(0))
     await until(lambda: kept.host.asked == 1)
     kept.at += 1
@@ -178,6 +179,7 @@ async def test_many_askers_cause_one_fetch_and_nobody_gets_an_older_answer(kept:
     assert set(await asyncio.gather(*content)) == {"status_unavailable"}
     assert set(await asyncio.gather(*later)) <= {"clear", "status_unavailable"}
     assert kept.host.asked <= 2
+    kept.gatherer.limits = GathererLimits()
     assert await kept.look(0) == "clear"
 
 
