@@ -360,3 +360,30 @@ async def test_sc_76_a_slow_tls_handshake_is_ended() -> None:
     writer.close()
     await listener.stop()
     assert listener.door.connections == 0
+
+
+async def test_sc_80_who_is_silent_before_tls_makes_room() -> None:
+    """HIRE-LIM-02: two who never begin their handshake keep nobody out."""
+
+    async def accept(channel: Channel) -> None:
+        channel.proved("did:web:acme.example")
+        await channel.send(b"{}")
+        await channel.receive()
+
+    limits = ListenerLimits(channel=LIMITS, unproved=2)
+    listener = PublicListener(
+        "127.0.0.1", 0, documents=lambda path: None, accept=accept, limits=limits, ssl=serving_tls()
+    )
+    await listener.start()
+    silent = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
+    channel = await connect(f"wss://localhost:{listener.port}/hire", limits=LIMITS, ssl=dialling_tls())
+    assert await channel.receive() == b"{}"
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):
+            assert await silent[0][0].read(-1) == b""
+    assert (listener.door.connections, listener.door.unproved) == (2, 1)
+    await channel.close()
+    for _, writer in silent:
+        writer.close()
+    await listener.stop()
+    assert listener.door.connections == 0

@@ -17,6 +17,7 @@ LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, message_seconds=
 LISTENING = ListenerLimits(channel=LIMITS, head_seconds=5)
 BIG = os.urandom(24 * 1024 * 1024)
 DIGEST = digest_bytes(b"artifact")
+SLOW = digest_bytes(b"an artifact that is looked for as long as a test likes")
 
 
 async def ten(start: int) -> AsyncGenerator[bytes]:
@@ -55,6 +56,8 @@ class Served:
     channels: list[Channel] = field(default_factory=list)
     asked: list[ArtifactRequest] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    found: asyncio.Event = field(default_factory=asyncio.Event)
+    """Once it is set, `SLOW` is answered."""
 
     @property
     def url(self) -> str:
@@ -83,6 +86,8 @@ async def served(
         serving.asked.append(request)
         if request.digest == DIGEST:
             return ArtifactResponse(200, BIG)
+        if request.digest == SLOW:
+            await serving.found.wait()
         if request.digest in PIECES:
             return PIECES[request.digest]
         return ArtifactResponse(403, code="scope_exceeded")
@@ -96,6 +101,7 @@ async def served(
     try:
         yield serving
     finally:
+        serving.found.set()
         await serving.listener.stop()
         for writer in serving.writers:
             writer.transport.abort()
@@ -112,6 +118,16 @@ async def raw(serving: Served, *, source: str = "127.0.0.1") -> Streams:
     streams = await asyncio.open_connection("127.0.0.1", serving.listener.port, local_addr=(source, 0))
     serving.writers.append(streams[1])
     return streams
+
+
+async def asking(serving: Served, *, source: str = "127.0.0.1", field: str = "") -> Streams:
+    """A stranger who is being answered, for as long as the test likes."""
+    count = len(serving.asked) + 1
+    reader, writer = await raw(serving, source=source)
+    lines = (f"GET /artifacts/{SLOW} HTTP/1.1", "Host: localhost", *([field] if field else []), "", "")
+    writer.write("\r\n".join(lines).encode())
+    await settled(lambda: len(serving.asked) == count)
+    return reader, writer
 
 
 GET = b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n"

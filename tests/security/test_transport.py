@@ -19,12 +19,14 @@ from security.raw_peer import (
     LIMITS,
     LISTENING,
     UPGRADE,
+    asking,
     ended,
     frame,
     goes_on,
     raw,
     served,
     settled,
+    status,
     upgraded,
 )
 from support import held_time, refuses
@@ -272,12 +274,52 @@ async def test_sc_80_strangers_are_counted_by_address_and_altogether() -> None:
         assert caught.value.code in ("overloaded", "unreachable")
         other = [await raw(serving, source="127.0.0.2") for _ in range(2)]
         await settled(lambda: door.unproved == 6)
-        third, _ = await raw(serving, source="127.0.0.3")
-        assert (await ended(third)).startswith(b"HTTP/1.1 503 ")
-        for _, writer in first + other:
+        third = await raw(serving, source="127.0.0.3")
+        assert await ended(first[0][0]) == b"", "the oldest from where most are has made room"
+        assert door.unproved == 6
+        for _, writer in [*first, *other, third]:
             writer.close()
         await settled(lambda: door.unproved == 0)
         await goes_on(serving)
+
+
+async def test_sc_80_who_says_nothing_keeps_nobody_out() -> None:
+    """HIRE-LIM-02: nor who asks for a channel and then says nothing. Who comes next is let in, wherever they come from;
+    and who is alone at an address stays where others are many.
+    """
+    limits = ListenerLimits(channel=LIMITS, unproved=8, unproved_per_address=4, head_seconds=5)
+    async with served(limits, proves=False) as serving:
+        alone = await raw(serving, source="127.0.0.9")
+        silent = [await raw(serving, source=f"127.0.1.{number % 3}") for number in range(6)]
+        _, writer = await raw(serving, source="127.0.1.2")
+        writer.write(UPGRADE)
+        await settled(lambda: len(serving.channels) == 1)
+        assert serving.listener.door.unproved == 8
+
+        async def others_come(*numbers: int) -> None:
+            for number in numbers:
+                assert await status(serving, GET + b"\r\n", source=f"127.0.2.{number}") == 200
+                assert serving.listener.door.unproved <= 8
+
+        await others_come(*range(4))
+        alone[1].write(GET + b"Connection: close\r\n\r\n")
+        assert (await ended(alone[0])).startswith(b"HTTP/1.1 200 ")
+        await others_come(*range(4, 20))
+        assert [await ended(reader) for reader, _ in silent] == [b""] * 6
+        await settled(lambda: len(serving.ended) == 1)
+
+
+async def test_sc_80_who_is_being_answered_stays() -> None:
+    """HIRE-LIM-02: what is under way ends; while all are being answered, one more is told to come again."""
+    limits = ListenerLimits(channel=LIMITS, unproved=2, head_seconds=5)
+    with capture_logs() as logs:
+        async with served(limits) as serving:
+            waiting = [await asking(serving, source="127.0.0.2") for _ in range(2)]
+            assert await status(serving, GET + b"\r\n") == 503
+            serving.found.set()
+            for reader, _ in waiting:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+    assert [line["code"] for line in logs if line["event"] == "handshake failed"] == ["overloaded"]
 
 
 async def test_sc_80_a_proved_peer_is_no_stranger() -> None:
@@ -303,16 +345,16 @@ async def test_sc_80_where_somebody_is_proved_a_crowd_shuts_nobody_out() -> None
         channel = await connect(serving.url, limits=LIMITS)
         await settled(lambda: door.unproved == 0)
         for _ in range(2):
-            await raw(serving, source="127.0.0.2")
-        await settled(lambda: door.unproved == 2)
+            await asking(serving, source="127.0.0.2")
+        assert door.unproved == 2
         crowd, _ = await raw(serving, source="127.0.0.2")
         assert (await ended(crowd)).startswith(b"HTTP/1.1 503 ")
         reader, writer = await raw(serving)
         writer.write(GET + b"Connection: close\r\n\r\n")
         assert (await ended(reader)).startswith(b"HTTP/1.1 200 ")
         await settled(lambda: door.unproved == 2)
-        await raw(serving)
-        await settled(lambda: door.unproved == 3)
+        await asking(serving)
+        assert door.unproved == 3
         one_more, _ = await raw(serving)
         assert (await ended(one_more)).startswith(b"HTTP/1.1 503 ")
         await channel.close()
@@ -372,10 +414,11 @@ async def test_sc_80_strangers_leave_files_to_the_work(few_files: int) -> None:
     with capture_logs() as logs:
         async with served(limits) as serving:
             silent = [await raw(serving) for _ in range(most + 1)]
-            assert b"503" in await ended(silent[-1][0])
+            assert await ended(silent[0][0]) == b""
             assert serving.listener.door.unproved == most
     assert logs[0]["code"] == "overloaded"
-    assert logs[0]["reason"] == f"{most} are connected who did not prove who they are; {most} may be at a time"
+    told = f"{most} are connected who did not prove who they are; {most} may be at a time"
+    assert logs[0]["reason"] == f"it made room: {told}"
 
 
 def test_so_many_connections_as_files_may_be_open(few_files: int) -> None:

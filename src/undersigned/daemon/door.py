@@ -4,6 +4,9 @@ A connection costs memory and a file descriptor before anybody has proved anythi
 address and altogether, and what they may cost is fixed: `unproved` connections, and a few more from where somebody is
 proved already, of at most a request head and one unfinished message each. A proved peer no longer counts as a stranger.
 
+Where all of these are there, the next one takes the place of who waits the longest at the address with the most of
+them: to say nothing costs nothing, and would keep everybody out. Whoever is being answered stays.
+
 What a proxy of ours passes on counts where its caller is, which is known once a request head is read; until then it
 counts among all strangers, and by no address.
 
@@ -126,10 +129,14 @@ class Refused(msgspec.Struct, frozen=True):
     """Because of others from the same address, and not because of everybody together."""
 
 
+def _stays() -> bool:
+    return False
+
+
 class Ticket:
     """One connection's place in the counts of a `Door`."""
 
-    __slots__ = ("_connected", "_door", "address", "counted", "open", "passed_on", "remote", "welcome")
+    __slots__ = ("_connected", "_door", "address", "counted", "gives_way", "open", "passed_on", "remote", "welcome")
 
     def __init__(self, door: Door, address: str, connected: str) -> None:
         self._door = door
@@ -143,6 +150,8 @@ class Ticket:
         self.open = True
         self.counted = True
         self.welcome = False
+        self.gives_way: Callable[[], bool] = _stays
+        """Ends the connection if it can make room for another one; whether it did."""
 
     def asked(self, request: web.BaseRequest) -> Refused | None:
         """Counts the connection where this request's caller is, if a proxy passes it on; or says why it may not."""
@@ -168,7 +177,7 @@ class Ticket:
 
     def _uncount(self) -> None:
         self.counted = False
-        self._door.known(self.address)
+        self._door.known(self)
 
     def failed(self) -> bool:
         """The connection ended without a proof after one was asked for; whether that closed the door to its address."""
@@ -192,7 +201,8 @@ class Door:
         self._limits = limits
         self._clock = clock
         self.proxies = proxies
-        self._strangers: dict[str, int] = {}
+        self._strangers: dict[str, dict[Ticket, None]] = {}
+        """By address, in the order in which they came."""
         self._proved: dict[str, int] = {}
         self._budget = Budget(limits.failures, limits.failure_seconds)
         self.unproved = 0
@@ -206,22 +216,17 @@ class Door:
 
     def enter(self, address: str) -> Ticket | Refused:
         """A place for a connection from `address`, or why there is none."""
-        limits = self._limits
-        if self.proxies.listed(address):
-            # One of a proved peer's may be among them, so all may use what is reserved until they say whose they are.
-            key, most = _BEHIND, limits.unproved + (limits.reserved if self._proved else 0)
-            refused = Refused("overloaded") if self.unproved >= most else None
-        else:
-            key = _network(address)
-            refused = self._closed(key, self.unproved)
-        if refused is None and self.connections >= limits.connections:
+        key = _BEHIND if self.proxies.listed(address) else _network(address)
+        refused = self._refused(key)
+        if refused is None and self.connections >= self._limits.connections:
             refused = Refused("overloaded")
         if refused is not None:
             return refused
-        self._strangers[key] = self._strangers.get(key, 0) + 1
+        ticket = Ticket(self, key, address)
+        self._strangers.setdefault(key, {})[ticket] = None
         self.unproved += 1
         self.connections += 1
-        return Ticket(self, key, address)
+        return ticket
 
     def moved(self, ticket: Ticket) -> Refused | None:
         """Counts an unproved connection where its caller is, or says why not; then it counts as before."""
@@ -230,10 +235,10 @@ class Door:
         key = _network(ticket.remote)
         if key == ticket.address:
             return self._spent(key)
-        refused = self._closed(key, self.unproved - 1)
+        refused = self._refused(key, besides=1)
         if refused is None:
-            self._one_fewer(ticket.address)
-            self._strangers[key] = self._strangers.get(key, 0) + 1
+            self._one_fewer(ticket)
+            self._strangers.setdefault(key, {})[ticket] = None
             ticket.address = key
         return refused
 
@@ -241,28 +246,48 @@ class Door:
         exhausted = self._budget.exhausted(key, self._clock())
         return Refused("rate_limited", by_address=True) if exhausted else None
 
+    def _refused(self, key: str, *, besides: int = 0) -> Refused | None:
+        """Why no stranger more may come from there, `besides` so many of those who are counted; whoever can make room
+        for it has done so.
+        """
+        while (refused := self._closed(key, self.unproved - besides)) is not None:
+            if refused.by_address or not self._made_room():
+                return refused
+        return None
+
     def _closed(self, key: str, strangers: int) -> Refused | None:
-        """Why no stranger more may come from there, besides so many of them altogether."""
+        """The same, besides so many of them altogether, and nobody makes room."""
         limits = self._limits
-        refused = self._spent(key)
-        if refused is None and self._strangers.get(key, 0) >= limits.unproved_per_address:
-            refused = Refused("overloaded", by_address=True)
-        most = limits.unproved + (limits.reserved if key in self._proved else 0)
-        if refused is None and strangers >= most:
-            refused = Refused("overloaded")
-        return refused
-
-    def known(self, key: str) -> None:
-        """One stranger fewer from there."""
-        self.unproved -= 1
-        self._one_fewer(key)
-
-    def _one_fewer(self, key: str) -> None:
-        left = self._strangers[key] - 1
-        if left:
-            self._strangers[key] = left
+        if key == _BEHIND:
+            # One of a proved peer's may be among them, so all may use what is reserved until they say whose they are.
+            most = limits.unproved + (limits.reserved if self._proved else 0)
         else:
-            del self._strangers[key]
+            if (refused := self._spent(key)) is not None:
+                return refused
+            if len(self._strangers.get(key, ())) >= limits.unproved_per_address:
+                return Refused("overloaded", by_address=True)
+            most = limits.unproved + (limits.reserved if key in self._proved else 0)
+        return Refused("overloaded") if strangers >= most else None
+
+    def _made_room(self) -> bool:
+        """Whether a stranger has gone who was not being answered."""
+        for _, here in sorted(self._strangers.items(), key=lambda one: -len(one[1])):
+            for ticket in here:
+                if ticket.gives_way():
+                    ticket.leave()
+                    return True
+        return False
+
+    def known(self, ticket: Ticket) -> None:
+        """One stranger fewer."""
+        self.unproved -= 1
+        self._one_fewer(ticket)
+
+    def _one_fewer(self, ticket: Ticket) -> None:
+        here = self._strangers[ticket.address]
+        del here[ticket]
+        if not here:
+            del self._strangers[ticket.address]
 
     def require_room(self, key: str) -> None:
         """Returns if one more may be proved from there.
@@ -391,8 +416,17 @@ class Edge(web.RequestHandler):
         """Whether the next request is not to come on this connection."""
         self._watch: Watch | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self.answering = False
+        """Whether somebody waits for us here, and not we for them."""
         self.lost: Callable[[], object] | None = None
         """Called when the connection is gone."""
+
+    def gives_way(self) -> bool:
+        """Ends the connection unless somebody is being answered on it; whether it did."""
+        if self.transport is None or self.answering or self.transport.get_write_buffer_size():
+            return False
+        self.transport.abort()
+        return True
 
     def asked(self, request: web.BaseRequest) -> Refused | None:
         """Begins to answer a request; or says why its caller is not let in.

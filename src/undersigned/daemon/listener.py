@@ -240,12 +240,22 @@ class PublicListener:
                     return
 
     async def _open(self, sock: socket.socket, ticket: Ticket) -> None:
-        server = self._server
+        server, opening = self._server, asyncio.current_task()
         try:
-            if server is None:
+            if server is None or opening is None:
                 raise ConnectionError("stopped")
+            edge = Edge(server, ticket, self.limits)
+
+            def gives_way() -> bool:
+                reason = self.door.crowd()
+                gone = opening.cancel() if edge.transport is None else edge.gives_way()
+                if gone:
+                    self._failed(ticket.remote, "overloaded", reason=f"it made room: {reason}")
+                return gone
+
+            ticket.gives_way = gives_way
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Edge(server, ticket, self.limits),
+                lambda: edge,
                 sock,
                 ssl=self._ssl,
                 ssl_handshake_timeout=self.limits.head_seconds if self._ssl is not None else None,
@@ -286,8 +296,15 @@ class PublicListener:
         self._untold = 0
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        response, edge = await self._answer(request), request.protocol
-        if isinstance(edge, Edge) and edge.blurred:
+        edge = request.protocol
+        if not isinstance(edge, Edge):
+            return await self._answer(request)
+        edge.answering = True
+        try:
+            response = await self._answer(request)
+        finally:
+            edge.answering = False
+        if edge.blurred:
             response.force_close()
         return response
 
@@ -441,6 +458,7 @@ class PublicListener:
                 400, "bad_request", "expected a WebSocket handshake alone on its connection; more came with it"
             )
         await socket_.prepare(request)
+        edge.answering = False  # now the other side has to prove who it is
         self._channels.add(channel)
         try:
             await self._accept(channel)
