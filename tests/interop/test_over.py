@@ -13,11 +13,14 @@ import pytest
 from integration.hires import summarise
 from interop.worlds import QUICK, peer_home, stage_at, subject_of
 from undersigned.daemon import Peer
+from undersigned.encoding import Instant, shift
 from undersigned.interop import Stage, chosen, play_all
 from undersigned.interop.player import Player
 from undersigned.interop.scenario import Wait
+from undersigned.protocol import Engagement
 from undersigned.runtime import Job
 from undersigned.runtime.agent import intake
+from undersigned.runtime.engagement import conversation, turn
 
 
 async def test_a_move_that_comes_during_the_last_turn_is_refused(
@@ -57,6 +60,21 @@ async def test_what_crosses_the_delivery_waits_for_it(tmp_path: Path) -> None:
     async with Peer.open(home), Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
         results = await play_all(stage, chosen("provider", only=crossing))
     assert [(one.outcome, one.detail) for one in results] == [("passed", "")] * 2
+
+
+async def test_who_closes_by_silence_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIF-07: from then on it may, and a busy machine takes its time; a Review before that would count."""
+    real = conversation.wake_at
+
+    def late(engagement: Engagement, now: Instant) -> Instant | None:
+        due = real(engagement, now)
+        return shift(due, 3) if due is not None and engagement.state == "delivered" else due
+
+    for module in (conversation, turn):
+        monkeypatch.setattr(module, "wake_at", late)
+    async with stage_at(tmp_path) as stage:
+        results = await play_all(stage, chosen("provider", only=("contract-review-after-silence",)))
+    assert [(one.outcome, one.detail) for one in results] == [("passed", "")]
 
 
 async def test_a_budget_of_hundreds_of_failures_is_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
