@@ -187,6 +187,5 @@ def _asked(home: Home, url: str | None, key: str | None) -> tuple[Witness, ...]:
         return home.witnesses
     try:
         return witnesses_of([WitnessPart(url=url, key=key)], local=home.configuration.local)
-    except (ValueError, LogProofError) as exc:
-        text = exc.message if isinstance(exc, LogProofError) else str(exc)
-        raise ConfigurationError("bad_configuration", f"--url and --key: {text}") from exc
+    except ValueError as exc:
+        raise ConfigurationError("bad_configuration", f"--url and --key: {exc}") from exc

@@ -149,6 +149,10 @@ def test_a_member_of_the_file_among_people_is_told_where_it_stands(member: str, 
             "[policy]\ncurrency = 'EUR'\nmax_price = '-1'\n",
             "policy: expected a limit of a price, 0 or more; got -1",
         ),
+        (
+            "[[witness]]\nurl = 'https://witness.example'\nkey = 'w+00+AA'\n",
+            "witness https://witness.example: key: not canonical base64: 'AA'",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place_and_one_code(text: str, says: str, folder: Path) -> None:

@@ -74,13 +74,16 @@ class WitnessPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """The witness as it is asked.
 
         Raises:
-            ValueError, LogProofError: What is wrong.
+            ValueError: What is wrong, and of which witness.
         """
         parts = urlsplit(self.url)
         plain = local and parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
         if not (parts.scheme == "https" or plain) or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"witness {self.url}: expected https://host, with no query")
-        verifier = read_verifier(self.key)
+        try:
+            verifier = read_verifier(self.key)
+        except LogProofError as exc:
+            raise ValueError(f"witness {self.url}: key: {exc.message}") from exc
         if not verifier.cosigns:
             raise ValueError(f"witness {self.url}: {self.key[:200]} is the key of a log, not of a witness")
         return Witness(self.url.rstrip("/"), verifier)
@@ -90,7 +93,7 @@ def witnesses_of(parts: Iterable[WitnessPart], *, local: bool) -> tuple[Witness,
     """The witnesses that are asked.
 
     Raises:
-        ValueError, LogProofError: What is wrong.
+        ValueError: What is wrong.
     """
     found = tuple(part.checked(local) for part in parts)
     if len(found) > MAX_WITNESSES or len({one.verifier for one in found}) < len(found):
