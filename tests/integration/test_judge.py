@@ -35,6 +35,9 @@ def test_a_named_verifier_judges_from_a_pack_and_the_hirer_carries_it(tmp_path: 
             contract = verify_pack(pack.read_bytes(), now=SystemClock().now()).contract
             shown = run("contract", "show", contract, "--home", globex.path, "--json").values[0]
             assert shown["terms"]["arbiter"] == ARBITER.did
+            for home, waits in ((acme, True), (globex, False)):
+                told = " ".join(run("contract", "show", contract, "--home", home.path).out.split())
+                assert (f"Verdict is waited for, by {own}: it gets the pack ('export')" in told) is waits, told
 
             # Neither party is the verifier, and nobody states two results.
             for home in (acme, globex):

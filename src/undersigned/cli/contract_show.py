@@ -312,6 +312,9 @@ def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: Co
     if contract is None or engagement.state != "delivered" or engagement.role != HIRER:
         return
     criteria = [one for item in document.terms.deliverables for one in item.criteria]
+    if (verifier := document.terms.evidence.verifier) is not None:
+        yield f"Verdict       is waited for, by {plain(verifier, 200)}: it gets the pack ('export'),"
+        yield "              and 'contract judge' carries what it says"
     word = word_of(facts, contract.round)
     if word is not None:
         said = ", ".join(f"{plain(id, 100)} {'is' if met else 'is not'} met" for id, met in word.items())

@@ -127,7 +127,10 @@ def summary_of(message: Message) -> str:
             verifier = _verifier(message)
             if verifier == message.sender:
                 return f"{message.verdict}, {met}"
-            return f"{message.verdict} by the verifier {plain(verifier, 100)}; {met} by the hirer's own check"
+            # What it accepts is met by its word, as a whole; of what it rejects its word is of no one criterion.
+            own = message.verdict == "rejected" and any(one.met for one in message.criteria)
+            by_whom = " by the hirer's own check" if own else ""
+            return f"{message.verdict} by the verifier {plain(verifier, 100)}; {met}{by_whom}"
         case Closing():
             objects = f"; objects: {plain(message.objection, 160)}" if message.objection else ""
             return f"basis {message.basis}, owed {message.settlement.amount} {message.settlement.currency}{objects}"
@@ -350,6 +353,8 @@ def noted(name: str, text: str) -> str:
         return f"no sign of life since {plain(text, 24)}; after three heartbeats it is gone, and we end the contract"
     if name == "listening":
         return "we are there again; from now on the provider's silence counts"
+    if name == "verdict-awaited":
+        return f"by {plain(text, 120)}: it gets the pack ('export'), and 'contract judge' carries what it says"
     if name == "review-failed":
         return f"{plain(text, 200)}; a person may say it, see 'contract show'"
     try:

@@ -12,7 +12,7 @@ from message_examples import conversation
 from undersigned.cli.telling import event_json, event_line, goes_on, noted, quiet, row_line, summary_of
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
-from undersigned.messages import MESSAGE_TYPES, ApprovalRequest, Delivery, Presentation
+from undersigned.messages import MESSAGE_TYPES, ApprovalRequest, CriterionVerdict, Delivery, Presentation, Review
 from undersigned.runtime import Event
 
 MESSAGES = conversation()
@@ -55,6 +55,24 @@ def test_what_is_shown_as_a_jwt_is_told_by_what_is_inside() -> None:
     for credential, told in ((enveloped_credential(jwt), "MembershipCredential"), (enveloped_credential("l"), "?")):
         presentation = {**shown.presentation, "verifiableCredential": [credential]}
         assert summary_of(replace(shown, presentation=presentation)).startswith(f"shows {told}")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "met", "said"),
+    [
+        ("accepted", True, "; 1 of 1 criteria met"),
+        ("rejected", True, "; 1 of 1 criteria met by the hirer's own check"),
+        ("rejected", False, "; 0 of 1 criteria met"),
+    ],
+)
+def test_whose_word_a_verdict_is_is_told(verdict: str, met: bool, said: str) -> None:
+    """What a verifier passes is met by its word alone: nobody else may have looked."""
+    review = next(one.message for one in MESSAGES.values() if isinstance(one.message, Review))
+    verifier = summary_of(replace(review, sender="did:web:else.example", verdict="accepted")).partition(";")[0]
+    assert verifier.startswith("accepted by the verifier did:")
+    criteria = (CriterionVerdict(id="short", met=met),)
+    told = summary_of(replace(review, sender="did:web:else.example", verdict=verdict, criteria=criteria))
+    assert told == verifier.replace("accepted", verdict) + said
 
 
 def test_every_type_of_message_has_words() -> None:
@@ -139,6 +157,11 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
             "basis: silence by the other side, review by ours",
         ),
         ("books", "[]", "the books of the other side are as ours now"),
+        (
+            "verdict-awaited",
+            "did:web:judge.example",
+            "by did:web:judge.example: it gets the pack ('export'), and 'contract judge' carries what it says",
+        ),
         ("something-new", "{}", ""),
     ],
 )
