@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import hashlib
 import json
 import tomllib
@@ -18,7 +19,7 @@ import structlog
 from aiohttp import ClientPayloadError, web
 from msgspec import structs
 
-from gate_world import ORIGIN, RULES, Service, World, about_to_answer, at_work, proxied
+from gate_world import ORIGIN, RULES, Service, World, about_to_answer, at_work, proxied, served
 from integration.interrupted import Interrupted
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.http_signatures import content_digest
@@ -428,6 +429,43 @@ async def test_an_answer_without_end_is_cut_off(world: World, signed: bool) -> N
         assert got.status == 200
         assert len(heard) <= 100_000
         assert got.content.exception() is not None, "who reads it is told"
+
+
+async def test_a_request_goes_to_the_service_that_the_operator_named_and_nowhere_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-GTS-09: where the service points is for the one who asked; what the environment names is for nobody."""
+    service, strayed = Service(), Service()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": other}, body=b"go on")
+
+    async with served(strayed) as other:
+        with monkeypatch.context() as environ:
+            environ.setenv("HTTP_PROXY", other)
+            environ.delenv("NO_PROXY", raising=False)
+            environ.delenv("no_proxy", raising=False)
+            async with proxied(world, service) as (url, _):
+                assert (await world.ask(url, "GET", APP)).status == 200
+        service.answer = answer
+        async with proxied(world, service) as (url, _):
+            heard = await world.ask(url, "POST", "/orders", b"{}")
+    assert (heard.status, heard.headers["Location"], heard.body) == (307, other, b"go on")
+    assert len(service.asked) == 1
+    assert strayed.asked == []
+
+
+async def test_an_answer_that_is_encoded_goes_on_as_it_is(world: World) -> None:
+    """HIRE-GTS-09: it was encoded for the one who asked."""
+    service = Service()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=gzip.compress(b"done", mtime=0), headers={"Content-Encoding": "gzip"})
+
+    service.answer = answer
+    async with proxied(world, service) as (url, _):
+        heard = await world.ask(url, "GET", APP)
+    assert (heard.headers["Content-Encoding"], heard.body) == ("gzip", b"done")
 
 
 async def test_a_service_that_is_about_to_answer_for_ever_is_given_up(world: World) -> None:

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from gate_world import about_to_answer
+from gate_world import about_to_answer, serving
 from integration.commands import environment
 from integration.hires import until
 from integration.interrupted import Interrupted
@@ -511,6 +511,50 @@ async def test_an_answer_comes_as_one_event_of_a_stream(
     async with door(world) as at:
         heard = (await at.send(PING)).json()
     assert ("result" in heard, "error" in heard) == (passes, not passes)
+
+
+@pytest.mark.parametrize("anyhow", [False, True])
+async def test_a_server_that_compresses_what_it_may_is_understood(
+    world: World, anyhow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-11: what it may is what the gate says that it reads; what it compresses anyhow is no answer."""
+
+    async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
+        said = sent({"jsonrpc": "2.0", "id": json.loads(await request.read())["id"], "result": {}})
+        response = web.Response(body=said, content_type="application/json")
+        response.enable_compression(web.ContentCoding.gzip if anyhow else None)
+        return response
+
+    monkeypatch.setattr(Upstream, "answer", answer)
+    async with door(world) as at:
+        assert ("error" in (await at.send(PING)).json()) is anyhow
+
+
+async def test_nothing_is_sent_but_to_the_server_that_the_operator_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-10: not where the server points, nor where the environment does."""
+    strayed: list[str] = []
+    answers = Upstream.answer
+
+    async def elsewhere(request: web.BaseRequest) -> web.Response:
+        strayed.append(request.raw_path)
+        return web.Response(status=202)
+
+    async def moved(self: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+        if b"initialize" in await request.read():
+            return await answers(self, request)
+        return web.Response(status=307, headers={"Location": other})
+
+    async with serving(elsewhere) as other:
+        monkeypatch.setenv("HTTP_PROXY", other)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # for the client here; the server is named by localhost
+        monkeypatch.setattr(Upstream, "answer", moved)
+        async with door(world) as at:
+            session = (await at.send(BEGIN)).headers["Mcp-Session-Id"]
+            assert (await at.send(PING)).json()["error"]["data"]["code"] == "upstream_failed"
+            assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 204
+    assert strayed == []
 
 
 async def test_what_the_server_gives_one_client_to_keep_is_not_sent_for_another(world: World) -> None:

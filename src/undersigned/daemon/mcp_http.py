@@ -246,7 +246,11 @@ class HttpGate:
 
 def _headers(step: ToServer, version: str | None, session: str | None) -> dict[str, str]:
     """What goes along with a message. Of the client's own fields nothing does: the message alone is what was judged."""
-    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "Accept-Encoding": "identity",  # what is compressed is not read here
+    }
     if session is not None:
         headers[SESSION] = session
     if version is not None:
