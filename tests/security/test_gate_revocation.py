@@ -182,3 +182,13 @@ async def test_sc_59_time_moved_back_revives_no_contract_at_a_gate(tmp_path: Pat
         back = await world.ask(url, "GET", APP)
     assert [answer.no[:2] for answer in (late, back)] == [(403, "contract_expired")] * 2
     assert len(service.asked) == 1
+
+
+async def test_only_keys_for_authentication_sign_requests(world: World) -> None:
+    """HIRE-RQS-01: the provider's document has others as well, such as the one that signs its log."""
+    document, now = world.provider.own, world.provider.clock.now()
+    keys = await world.hirer.desk.keys(world.contract)
+    assert keys is not None
+    assert set(keys.keys) == set(document.keys("authentication", now=now))
+    assert not set(keys.keys) & (set(document.keys("assertionMethod", now=now)) - set(keys.keys))
+    assert set(document.keys("assertionMethod", now=now)) - set(keys.keys)

@@ -1,0 +1,122 @@
+"""What the hirer's peer tells gates, whoever asks them: only of its own contracts, and of their providers' requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from runtimes import Node, World
+from support import refuses
+from undersigned.daemon.gate_desk import Ask, GateDesk, Heard, Signed, Turned, Visit
+from undersigned.encoding import Digest, digest_bytes
+from undersigned.errors import FormatError, ProofError, ScopeError, VerificationError
+from undersigned.scope import Grant, Limit, Scope
+
+Open = Callable[..., World]
+ORDERS = "https://acme.example/orders"
+
+
+def desk_of(node: Node) -> GateDesk:
+    return GateDesk(node)  # type: ignore[arg-type] - it needs no more than an agent has
+
+
+def working(world: World) -> Digest:
+    """The contract of a hire that is at work."""
+    orders = Grant("orders", "orders:create", ORDERS, limits=(Limit("count", "50"),))
+    begun = world.begin(opening="3 EUR", scope=Scope(grants=(orders,)))
+    world.until("working", begun.id, world.hirer)
+    contract = world.hirer.the(begun.id).engagement.contract
+    assert contract is not None
+    return contract.digest
+
+
+@pytest.fixture
+def world(open_world: Open) -> World:
+    return open_world(held=True, handler=lambda _: asyncio.Event().wait())
+
+
+@pytest.mark.parametrize("way", ["admit", "enter", "refused"])
+def test_only_who_is_hired_is_asked_for_and_once_with_each_nonce(world: World, way: str) -> None:
+    """HIRE-GTS-03, HIRE-GTS-12: whatever the gate asks for; of what is not the provider's nothing is recorded."""
+    contract, desk, provider = working(world), desk_of(world.hirer), world.provider.identity
+    turned = {"code": "scope_exceeded", "message": "no rule", "clause": "rules", "would_pass": "another"}
+
+    def ask(keyid: str, nonce: str, of: Digest = contract) -> None:
+        visit = Visit(contract=of, signed=Signed(keyid=keyid, nonce=nonce), action="orders:create", target=ORDERS)
+        plain = {name: getattr(visit, name) for name in visit.__struct_fields__}
+        match way:
+            case "admit":
+                world.run(desk.admit(Ask(**plain)))
+            case "enter":
+                world.run(desk.enter(visit))
+            case _:
+                world.run(desk.refused(Turned(**plain, **turned)))
+
+    with refuses(ScopeError, "contract_expired"):
+        ask(provider.method, "a" * 16, digest_bytes(b"another contract"))
+    with refuses(ScopeError, "contract_expired"):
+        ask(world.hirer.identity.method, "a" * 16)
+    with refuses(VerificationError, "key_not_authorized"):
+        ask(f"{provider.did}#another", "a" * 16)
+    ask(provider.method, "a" * 16)
+    with refuses(ProofError, "replayed"):
+        ask(provider.method, "a" * 16)
+    (engagement,) = world.hirer.conversations
+    recorded = [blob for blob in world.run(world.hirer.ledger.evidence(engagement)) if blob.kind == "refusal"]
+    assert len(recorded) == (way == "refused")
+
+
+def test_a_provider_s_peer_answers_for_no_gate_of_its_hirer(world: World) -> None:
+    """HIRE-GTS-05, HIRE-GTS-14: the contract is known to both; the one who is hired lets nobody in under it."""
+    contract, desk = working(world), desk_of(world.provider)
+    visit = Visit(contract=contract, action="orders:create", target=ORDERS)
+    assert world.run(desk.keys(contract)) is None
+    with refuses(ScopeError, "contract_expired"):
+        world.run(desk.enter(visit))
+    heard = Heard(contract=contract, method="GET", url=ORDERS, fields=(), status=200, body_sha256="0" * 64)
+    with refuses(ScopeError, "contract_expired"):
+        world.run(desk.sign(heard))
+    keys = world.run(desk_of(world.hirer).keys(contract))
+    assert keys is not None
+    assert (keys.provider, keys.actions) == (world.provider.identity.did, ("artifact:read", "orders:create"))
+
+
+def test_of_open_actions_a_bounded_number_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all contracts together: the oldest is given up, and what it holds stays spent (HIRE-GTS-10)."""
+    monkeypatch.setattr("undersigned.daemon.gate_desk.OPEN_PERMITS", 2)
+    contracts, desk, provider = [working(world), working(world)], desk_of(world.hirer), world.provider.identity
+    permits: list[str] = []
+    for number in range(3):
+        signed = Signed(keyid=provider.method, nonce=f"{number:016}")
+        ask = Ask(contract=contracts[number % 2], signed=signed, action="orders:create", target=ORDERS)
+        permits.append(world.run(desk.admit(ask)).permit)
+    assert list(desk._open) == permits[1:]
+    for permit in permits:
+        world.run(desk.done(permit, happened=False))
+    used = [world.run(world.hirer.ledger.usage(one, world.clock.now()))["orders/count"] for one in contracts]
+    assert used == ["1", "0"]
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_an_action_is_settled_once(world: World, happened: bool) -> None:
+    """HIRE-GTS-10: what comes after is about nothing."""
+    contract, desk = working(world), desk_of(world.hirer)
+    signed = Signed(keyid=world.provider.identity.method, nonce="a" * 16)
+    permit = world.run(desk.admit(Ask(contract=contract, signed=signed, action="orders:create", target=ORDERS))).permit
+    for said in (happened, not happened):
+        world.run(desk.done(permit, happened=said))
+    used = world.run(world.hirer.ledger.usage(contract, world.clock.now()))["orders/count"]
+    assert used == ("1" if happened else "0")
+
+
+def test_a_gate_that_says_more_than_is_known_is_told_so(world: World) -> None:
+    """What would be passed over may be what asks for more care."""
+    desk, contract = desk_of(world.hirer), working(world)
+    visit = {"contract": contract, "action": "orders:create", "target": ORDERS}
+    for path, body in (("keys", {"contract": contract}), ("admit", visit), ("enter", visit)):
+        route = desk.routes["POST", f"/gate/{path}"]
+        with refuses(FormatError, "unknown_term"):
+            world.run(route({**body, "careful": True}))
+        assert world.run(route(body)).status == 200
