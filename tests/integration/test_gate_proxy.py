@@ -57,6 +57,7 @@ async def test_what_the_contract_allows_reaches_the_service(world: World) -> Non
     assert headers["Idempotency-Key"] == f'"{told[0]["permit"]}"'
     assert (headers["Accept"], headers["X-Trace"]) == ("x/y", "t")
     assert not {"Cookie", "Authorization", "Signature", "Signature-Input"} & set(headers)
+    assert not {"Content-Length", "Transfer-Encoding"} & set(headers), "it has no body"
     assert told == [
         {
             "method": "GET",
@@ -103,7 +104,8 @@ async def test_a_query_goes_on_as_it_was_judged(world: World) -> None:
         assert (await world.send(url, "POST", "/orders", fields, b"{}")).status == 401
         assert (await world.send(url, "POST", "/orders?dry=1&x=%2f", fields, b"{}")).status == 200
         assert (await world.ask(url, "GET", f"{APP}?dry=1")).status == 403
-    assert [asked[1] for asked in service.asked] == ["/orders?dry=1&x=%2F"], "in its one spelling"
+        assert (await world.ask(url, "GET", "/customers/a%40%3b")).status == 200
+    assert [asked[1] for asked in service.asked] == ["/orders?dry=1&x=%2F", "/customers/a%40%3B"], "in its one spelling"
 
 
 async def test_sc_56_a_refusal_names_the_clause_and_what_would_pass(world: World) -> None:
@@ -120,6 +122,7 @@ async def test_sc_56_a_refusal_names_the_clause_and_what_would_pass(world: World
     assert answers[0].no == (403, "scope_exceeded", "read-app")
     assert answers[0].problem["wouldPass"] == "target https://git.acme.example/app"
     assert answers[1].no == (403, "scope_exceeded", "no-payroll")
+    assert "wouldPass" not in answers[1].problem, "nothing would"
     assert [answer.status for answer in answers[2:4]] == [200, 200]
     assert answers[4].no == (403, "scope_exceeded", "orders")
     assert [asked[1] for asked in service.asked] == ["/orders", "/orders"]
@@ -314,11 +317,16 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_once_its_he
     service = Service()
     body = b"x" * 2000
     async with proxied(world, service) as (url, _):
-        for signs, length, status in ((False, 2000, b"401"), (True, 1_000_001, b"413"), (True, 2000, b"100")):
+        for signs, length, status in (
+            *((False, 2000, b"401"), (True, 1_000_001, b"413"), (True, 2000, b"100")),
+            (True, 2000, b"200"),  # who does not wait for it hears nothing before the answer
+        ):
             fields = lines(await world.signed("PUT", "/files/x", body)) if signs else ""
-            fields += f"Host: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n"
+            fields += "Expect: 100-continue\r\n" if status != b"200" else ""
+            fields += f"Host: x\r\nContent-Length: {length}\r\n"
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
             writer.write(f"PUT /files/x HTTP/1.1\r\n{fields}\r\n".encode())
+            writer.write(body if status == b"200" else b"")
             async with asyncio.timeout(20):
                 assert (await reader.readline()).split()[1] == status
                 if status == b"100":
@@ -326,7 +334,23 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_once_its_he
                     writer.write(body)
                     assert (await reader.readline()).split()[1] == b"200"
             writer.close()
-    assert [asked[3] for asked in service.asked] == [body]
+    assert [asked[3] for asked in service.asked] == [body, body]
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(world: World) -> None:
+    """HIRE-GTS-04: nothing is booked for it, and nothing of it goes on."""
+    service = Service()
+    fields = lines(await world.signed("PUT", "/files/x", b"abcdef"))
+    async with (
+        world.desk() as desk,
+        served(service) as upstream,
+        GateProxy(RequestGate(desk, world.rules), upstream, body_seconds=0.05) as proxy,
+    ):
+        heard = await raw(proxy.url, f"PUT /files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n{fields}\r\nabc")
+    assert heard.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(heard.partition(b"\r\n\r\n")[2])["code"] == "timeout"
+    assert not service.asked
+    assert (await world.used()).get("write/bytes", "0") == "0"
 
 
 async def test_sc_62_a_contract_that_was_ended_opens_nothing_from_then_on(world: World) -> None:

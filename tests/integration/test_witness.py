@@ -115,7 +115,7 @@ async def test_what_continues_is_cosigned_and_nothing_else(tmp_path: Path) -> No
             head, seconds = verify_cosignature(log.note(size) + line, NAME, WITNESS.public_key)
             assert (head.origin, head.size, head.root) == (ORIGIN, size, log.roots[size])
             assert abs(seconds - time.time()) < 60
-        for old, size in ((0, 20), (5, 20), (12, 20), (0, 5)):
+        for old, size in ((0, 20), (5, 20), (12, 20), (0, 5), (0, 13)):
             assert await post(server, log.asks(old, size)) == (409, "13\n", SIZE_TYPE)
         assert (await post(server, log.asks(13, 20).replace(b"\n", b"\n" + b"A" * 43 + b"=\n", 1)))[0] == 422
         assert (await post(server, Log(odd=True).grow(20).asks(13, 20)))[0] == 422

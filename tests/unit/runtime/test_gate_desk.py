@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 
 import pytest
@@ -66,6 +67,19 @@ def test_only_who_is_hired_is_asked_for_and_once_with_each_nonce(world: World, w
     (engagement,) = world.hirer.conversations
     recorded = [blob for blob in world.run(world.hirer.ledger.evidence(engagement)) if blob.kind == "refusal"]
     assert len(recorded) == (way == "refused")
+    rows = world.run(world.hirer.ledger.rows(engagement))
+    said = [json.loads(row.raw) for row in rows if row.type == "refused-action"]
+    assert [(one["clause"], one["wouldPass"]) for one in said] == [("rules", "another")] * len(recorded)
+
+
+def test_what_a_gate_s_rules_refused_is_told_as_it_was_refused() -> None:
+    """HIRE-GTS-12: with what would pass, and with nothing where nothing would."""
+    visit = Visit(contract=digest_bytes(b"contract"), action="GET", target=ORDERS)
+    full = Turned.by(ScopeError("scope_exceeded", "none", clause="rules", would_pass="another"), visit)
+    assert (full.code, full.message, full.clause, full.would_pass) == ("scope_exceeded", "none", "rules", "another")
+    assert (full.contract, full.action, full.target) == (visit.contract, visit.action, visit.target)
+    bare = Turned.by(ScopeError("scope_exceeded", "none"), visit)
+    assert (bare.clause, bare.would_pass) == ("", "")
 
 
 def test_a_provider_s_peer_answers_for_no_gate_of_its_hirer(world: World) -> None:
