@@ -16,6 +16,7 @@ import uvicorn
 from aiohttp import web
 
 from gate_world import World, at_work, serving
+from integration.hires import until
 from undersigned.daemon import GRANTED, AsgiGate, RequestGate, aiohttp_gate
 from undersigned.encoding import digest_bytes
 
@@ -105,6 +106,7 @@ async def test_what_the_contract_allows_reaches_the_application(world: World, gu
     assert json.loads(wrote.body) == ["/files/a", "write", world.provider.own.id, 300_000]
     assert seen.bodies == [b"", b"x" * 300_000]
     assert (await world.used())["write/bytes"] == "300000"
+    await until(lambda: not world.hirer.desk._open)  # what became of both is known
 
 
 async def test_what_is_refused_reaches_nothing(world: World, guarded: tuple[str, Seen]) -> None:

@@ -73,6 +73,7 @@ async def test_what_the_contract_allows_reaches_the_service(world: World) -> Non
         }
     ]
     assert (await world.used())["read-app/count"] == "1"
+    assert not world.hirer.desk._open, "what became of it is known"
 
 
 async def test_a_body_goes_on_as_it_was_signed(world: World) -> None:

@@ -15,6 +15,7 @@ from packs import Hire
 from support import file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.evidence import MAX_ARCHIVE_BYTES, STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
+from undersigned.runtime.signers import generate_key
 from undersigned.transparency import Verifier, verifier_text
 from unit.cli.running import files, run
 
@@ -117,11 +118,23 @@ def test_the_keys_are_shown_and_compared_with_known_documents(pack: Path, tmp_pa
     files[0].write_bytes(canonicalize(other))
     changed = run("verify", pack, *options, "--json")
     assert (changed.code, changed.values[0]["steps"][1]["code"]) == (4, "evidence_invalid")
+    stranger = tmp_path / "stranger.json"
+    stranger.write_bytes(canonicalize({**other, "id": "did:web:stranger.example"}))
+    more = ("--did-document", stranger)
+    assert run("verify", pack, *options[2:], *more).code == 2, "what is compared with nothing does not look compared"
+    assert run("verify", pack, *options, *more).code == 4, "that it does not hold is said first"
     for bad in (b"{}", b"[]", b"not JSON", b'{"id": 1}', b'{"id": "did:web:x"}'):
         files[0].write_bytes(bad)
         assert run("verify", pack, *options).code == 2
     assert run("verify", pack, "--did-document", tmp_path / "nothing").code == 2
     assert run("verify", pack, *options[2:], *options[2:]).code == 0, "said twice, it is known all the same"
+
+
+def test_what_is_for_statements_is_not_passed_over_for_a_pack(pack: Path) -> None:
+    """It would look as if the pack had been held against it."""
+    for option, value in (("--key", generate_key().public_key.multikey), ("--of", pack)):
+        ran = run("verify", pack, option, value, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
 
 
 def test_a_witness_whose_document_is_brought_is_checked(tmp_path: Path) -> None:

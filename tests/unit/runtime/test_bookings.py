@@ -702,6 +702,18 @@ def test_a_contract_of_which_only_the_books_are_open_takes_no_place(open_world: 
     over(world, second.id)
 
 
+def test_what_is_done_for_us_takes_no_place_of_what_we_do(open_world: Open) -> None:
+    """HIRE-CAP-01: an agent may have others do what it does itself."""
+    world = open_world(handler=lingers)
+
+    async def offered() -> None:
+        world.hirer.offers("summary", price="1 EUR", delivers="it", capacity=1)(lingers)
+
+    world.run(offered(), 1)
+    world.begun("working")
+    assert not world.run(world.hirer.bookings.full("summary"))
+
+
 def test_contracts_of_another_task_take_no_place_of_this_one(open_world: Open) -> None:
     """HIRE-CAP-01, HIRE-CAP-03: each task has places of its own."""
     leave = asyncio.Event()

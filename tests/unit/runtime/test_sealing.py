@@ -140,6 +140,17 @@ def test_a_no_that_stays_one_is_said_at_once(refused: bool, open_world: Open) ->
         assert last(world.provider, name, Withdraw).reason == "revoked"
 
 
+def test_what_is_not_shown_is_not_waited_for_where_nothing_is_away(open_world: Open) -> None:
+    """HIRE-NEG-16: a registry that could not be asked may have more to say; one that was asked has said all."""
+    world = open_world(held=True)
+    name = world.begun("accepted-by-hirer", world.hirer, opening="3 EUR")
+    meeting = world.provider.meeting
+    meeting.policy = replace(meeting.policy, require=("EndorsementCredential",))
+    world.deliver_all()
+    world.settle(5)
+    assert last(world.provider, name, Withdraw).reason == "revoked"
+
+
 def test_nobody_is_called_revoked_for_a_defect_of_ours(open_world: Open) -> None:
     """HIRE-NEG-16: a token for a registry that cannot be read says nothing of whoever accepted."""
     world = open_world(held=True)
