@@ -318,6 +318,8 @@ def test_show_and_watch_tell_an_offline_side_from_one_that_is_there(tmp_path: Pa
 
 def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
     """Declined by the side that did not offer it: the contract is as it was."""
+    dear = hired.on(hired.acme, "amend", "--price", "500 EUR").error
+    assert dear["message"] == "denied by our own policy default/1: max_price 500 EUR (would pass: at most 10)"
     assert hired.on(hired.acme, "amend", "--extend", 7200).code == 0
     for again in (("amend", "--extend", 3600), ("release", "--owed", "0 EUR", "--reason", "Enough.")):
         second = hired.on(hired.acme, *again)

@@ -5,7 +5,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-tru
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -16,6 +16,9 @@ from undersigned.trust.policy import Stake
 __all__ = ["Decision", "Fetched", "Ground", "Inputs", "Needed", "Outcome", "Rating", "Reason"]
 
 Outcome = Literal["allow", "deny", "ask"]
+
+TOLD_REASONS: Final = 8
+"""Of a refusal that is told in one line."""
 
 
 class Reason(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -131,6 +134,18 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     def digest(self) -> Digest:
         """Names the decision in ledger and evidence."""
         return digest_bytes(write_canonical(self))
+
+    @property
+    def refusal(self) -> str:
+        """Whose policy it is and which of its members were not met, by what, with what they let pass; in one line."""
+        missed = [one for one in self.reasons if one.code != "met"][:TOLD_REASONS]
+        told = [
+            f"{one.clause} {one.value} (would pass: {one.would_pass})"
+            if one.would_pass
+            else f"{one.clause} {one.value}"
+            for one in missed
+        ]
+        return f"by our own policy {self.policy}: {', '.join(told)}"
 
     def explain(self) -> str:
         """The decision for a person, one line per reason."""

@@ -263,7 +263,10 @@ def test_order_of_credentials_does_not_matter() -> None:
 
 
 def test_a_decision_explains_itself() -> None:
-    text = evaluate(presented(), ANCHORS, Policy(), NOW).explain()
+    decision = evaluate(presented(), ANCHORS, Policy(), NOW)
+    said = f"by our own policy default/1: require no {MEMBER} (would pass: one by {ORGANISATION.did})"
+    assert decision.refusal == said
+    text = decision.explain()
     assert text.startswith(f"deny: {AGENT.did} by default/1 at {NOW}")
     assert f"policy_denied [require] no {MEMBER}; would pass: one by {ORGANISATION.did}" in text
 

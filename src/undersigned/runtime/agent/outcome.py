@@ -228,8 +228,9 @@ def _withdrawn(
                 asked += f"; its last offer was {price.amount} {price.currency}"
             if role == "provider" and (price := _other_money(conversation)) is not None:
                 asked += f"; it asks for {price.amount} {price.currency}"
-            if role == "hirer" and withdraw.reason == "policy_denied" and decision is not None:
-                asked += _denied_by(decision)
+            ours = role == "hirer" and withdraw.reason == "policy_denied"
+            if ours and decision is not None and decision.outcome == "deny":
+                asked += f"; {decision.refusal}"
             if role == "hirer" and withdraw.reason in ("status_unavailable", "decision_failed") and undecided:
                 asked += f"; {undecided}"
             engagement = conversation.engagement
@@ -247,16 +248,6 @@ def _withdrawn(
         text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
         return PolicyError(refused.code, text)
     return PolicyError("policy_denied", "the negotiation ended without a contract")
-
-
-def _denied_by(decision: Decision) -> str:
-    """Which members of our own policy said no, to what, and what they let pass."""
-    denied = [
-        f"{one.clause} {one.value} (would pass: {one.would_pass})"
-        for one in decision.reasons
-        if one.code == "policy_denied" and one.would_pass
-    ]
-    return f"; by our own policy {decision.policy}: {', '.join(denied[:SHOWN_CLAUSES])}" if denied else ""
 
 
 def _other_money(conversation: Conversation) -> Price | None:

@@ -71,7 +71,7 @@ class ApprovalWanted(ScopeError):
 
     def __init__(self, terms: Terms, decision: Decision, standing: Standing, change: Change | None) -> None:
         named = f"the {change.kind} {change.name} waits for people, see 'offer list': " if change is not None else ""
-        super().__init__("approval_required", f"{named}{standing.explain()}; {decision.explain()}")
+        super().__init__("approval_required", f"{named}{standing.explain()}; {decision.refusal}")
         self.terms = terms
         self.decision = decision
         self.needed = standing.needed
@@ -152,7 +152,7 @@ class Approvals:
         if standing.state == "approved":
             return
         if len(self.approvers.people) < needed:
-            raise PolicyError("policy_denied", f"[approvers] names too few people; {decision.explain()}")
+            raise PolicyError("policy_denied", f"[approvers] names too few people; {decision.refusal}")
         raise ApprovalWanted(terms, decision, standing, change)
 
     def wait(self, conversation: Conversation, engagement: Engagement, wanted: ApprovalWanted) -> Say | None:

@@ -267,7 +267,7 @@ class Meeting:
         elif decision.outcome != "allow":
             needed = tuple(map(_need, decision.needed)) or None
             later = away and _may_turn(decision)
-            raise Declined(decision.explain(), needed=needed, facts=recorded(decision), retryable=later)
+            raise Declined(f"denied {decision.refusal}", needed=needed, facts=recorded(decision), retryable=later)
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
