@@ -88,6 +88,19 @@ async def test_a_hire_between_two_histories_and_another_after_both_rotated(tmp_p
     assert len(await assert_one_contract_or_none(acme, globex)) == 2
 
 
+async def test_a_peer_whose_key_is_rotated_while_it_runs_works_on_with_the_one_it_has(tmp_path: Path) -> None:
+    """As one with a did:web does: what it publishes and what it signs by change together, at its next start."""
+    acme, globex = await homes(tmp_path)
+    for versions in (1, 2):
+        async with Peer.open(Home(globex.path)) as provider, Peer.open(acme) as hirer:
+            hirer.reach_seconds = 10.0
+            if versions == 1:
+                rotate_key(Home(globex.path))
+            hired = await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+            assert hired.contract is not None
+            assert len((await hirer.gatherer.history(provider.own.id)).versions) == versions
+
+
 async def test_a_history_that_went_back_is_refused_after_a_restart_too(tmp_path: Path) -> None:
     """HIRE-WVH-10: whoever has the place of the log, and the key that was taken out of it, is not who was hired."""
     acme, globex = await homes(tmp_path)

@@ -503,8 +503,8 @@ class Peer(Agent):
     def _document(self, path: str) -> Document | None:
         if path == "/.well-known/did.json" and self.own.id.startswith("did:web:"):
             return Document(self.own.raw, "application/did+json", 60)
-        if path == "/.well-known/did.jsonl" and (log := self.home.log()) is not None:
-            return Document(log, "text/jsonl", 60)
+        if path == "/.well-known/did.jsonl" and self.own_log is not None:
+            return Document(self.own_log, "text/jsonl", 60)
         organisation = self.organisation
         if organisation is not None and path == "/org/did.json" and organisation.id.startswith("did:web:"):
             return Document(organisation.raw, "application/did+json", 60)

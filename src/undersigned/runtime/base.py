@@ -41,6 +41,10 @@ class AgentBase:
         configuration = home.configuration
         key = home.key("agent")
         self.home = home
+        self.own_log = home.log()
+        """The log of our DID, if its method keeps one, up to `own`: what is rotated while we run counts once we sign by
+        it, after a restart. Read between the key and `own`, which have to go together.
+        """
         self.own = home.document()
         self.clock: Clock = clock or SystemClock()
         self.identity = own_identity(key, self.own, suite, folder=home.path, now=self.clock.now())
