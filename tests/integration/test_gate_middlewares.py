@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -14,6 +15,7 @@ import pytest
 import structlog
 import uvicorn
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gate_world import World, at_work, serving
 from integration.hires import until
@@ -180,6 +182,51 @@ async def test_a_body_that_no_field_announces_reaches_nothing(world: World) -> N
     assert not seen.bodies
 
 
+async def test_what_is_no_whole_request_reaches_no_asgi_application(world: World) -> None:
+    """HIRE-GTS-02, HIRE-GTS-04: a WebSocket, of which only the handshake is signed; a path of which it is not known how
+    it was sent; a sender who left before its body was there, for whom nothing is booked.
+    """
+    fields = [(name.lower().encode(), value.encode()) for name, value in await world.signed("GET", APP)]
+    scope = {"type": "http", "method": "GET", "path": APP, "raw_path": APP.encode(), "headers": fields}
+    reached: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope["type"])
+
+    async def left() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async with world.desk() as desk:
+        gate, answers = RequestGate(desk, world.rules), list[Any]()
+
+        async def send(message: Any) -> None:
+            answers.append(message)
+
+        for what in ({"type": "websocket"}, {"raw_path": None}, {}, {"type": "of.tomorrow"}):
+            await AsgiGate(app, gate)({**scope, **what}, left, send)
+        await gate.close()
+    assert answers[0] == {"type": "websocket.close", "code": 1008}
+    assert [answer["status"] for answer in answers[1:] if "status" in answer] == [400, 400]
+    assert reached == []
+    assert "read-app/count" not in await world.used()
+
+
+async def test_an_application_that_takes_less_than_the_rules_is_asked_first(world: World) -> None:
+    """HIRE-GTS-04: whichever is less; and what is too long for it is no defect of ours."""
+    seen = Seen()
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=seen.answer(request.path, request[GRANTED], await request.read()))
+
+    async with world.desk() as desk:
+        app = web.Application(client_max_size=1000, middlewares=[aiohttp_gate(RequestGate(desk, world.rules))])
+        app.router.add_route("*", "/{tail:.*}", handler)
+        async with TestServer(app) as server:
+            heard = await world.ask(str(server.make_url("")).rstrip("/"), "PUT", "/files/a", bytes(2000))
+    assert heard.no == (413, "too_large", "")
+    assert not seen.bodies
+
+
 async def test_who_is_no_party_does_not_learn_which_contracts_there_are(
     world: World, guarded: tuple[str, Seen]
 ) -> None:
@@ -265,6 +312,8 @@ async def test_an_answer_that_is_not_sent_as_it_is_held_is_not_signed(world: Wor
             packed = web.Response(body=b"x" * 3000)
             packed.enable_compression(web.ContentCoding.gzip)
             return packed
+        if request.path.endswith("piecemeal"):
+            return web.Response(body=io.BytesIO(b"x" * 3000))
         streamed = web.StreamResponse()
         await streamed.prepare(request)
         await streamed.write(b"x" * 3000)
@@ -273,12 +322,64 @@ async def test_an_answer_that_is_not_sent_as_it_is_held_is_not_signed(world: Wor
     async with world.desk() as desk:
         gate = RequestGate(desk, world.rules, sign_answers=True)
         async with serving(handler, middlewares=[aiohttp_gate(gate)]) as url:
-            for path in ("/repos/app/files/streamed", "/repos/app/files/packed"):
+            for path in (f"/repos/app/files/{name}" for name in ("streamed", "packed", "piecemeal")):
                 fields = await world.signed("GET", path)
                 heard = await world.send(url, "GET", path, fields)
                 assert heard.status == 200
                 assert await world.judged(heard, "GET", path, fields) == "proof_missing"
         await gate.close()
+
+
+async def test_what_an_application_says_in_the_fields_of_a_signature_is_not_sent(world: World) -> None:
+    """HIRE-GTS-14: it would contradict it. And a body whose type it did not name has the one that is signed."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=b"done", headers={"Content-Digest": "x", "Signature": "x", "Signature-Input": "x"})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        said = [(b"content-digest", b"x"), (b"Signature", b"x"), (b"signature-input", b"x")]
+        await send({"type": "http.response.start", "status": 200, "headers": said})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules, sign_answers=True)
+        for under in (
+            serving(handler, middlewares=[aiohttp_gate(gate)]),
+            under_uvicorn(AsgiGate(app, gate), "off"),
+        ):
+            async with under as url:
+                fields = await world.signed("GET", APP)
+                heard = await world.send(url, "GET", APP, fields)
+            assert heard.body == b"done"
+            assert await world.judged(heard, "GET", APP, fields) == "good"
+        await gate.close()
+
+
+@pytest.mark.parametrize("kind", ["aiohttp", "asgi"])
+async def test_an_answer_that_cannot_be_signed_says_nothing_of_a_signature(world: World, kind: str) -> None:
+    """HIRE-GTS-14: whoever asked sees that nobody answers for it."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await world.hirer._for_gates.stop()
+        return web.Response(body=b"done", headers={"Content-Digest": "x", "Signature": "x"})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await world.hirer._for_gates.stop()
+        said = [(b"content-digest", b"x"), (b"Signature", b"x")]
+        await send({"type": "http.response.start", "status": 200, "headers": said})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules, sign_answers=True)
+        async with (
+            serving(handler, middlewares=[aiohttp_gate(gate)])
+            if kind == "aiohttp"
+            else under_uvicorn(AsgiGate(app, gate), "off")
+        ) as url:
+            heard = await world.ask(url, "GET", APP)
+        await gate.close()
+    assert (heard.status, heard.body) == (200, b"done")
+    assert not {name.lower() for name in heard.headers} & {"signature", "content-digest"}
 
 
 async def test_an_application_that_names_no_fields_is_answered_for(world: World) -> None:

@@ -21,9 +21,10 @@ from msgspec import structs
 
 from gate_world import ORIGIN, RULES, Service, World, about_to_answer, at_work, proxied, served
 from integration.interrupted import Interrupted
+from support import refuses
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.http_signatures import content_digest
-from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
+from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate
 from undersigned.daemon.gate_desk import Heard
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ScopeError, TransportError
@@ -478,6 +479,50 @@ async def test_a_request_goes_to_the_service_that_the_operator_named_and_nowhere
     assert (heard.status, heard.headers["Location"], heard.body) == (307, other, b"go on")
     assert len(service.asked) == 1
     assert strayed.asked == []
+
+
+async def test_the_token_of_a_gate_is_shown_to_the_hirer_s_peer_and_nobody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-GTS-11: not where what stands in its place points, nor where the environment does."""
+    moved, strayed = Service(), Service()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": f"{other}/gate/keys"})
+
+    moved.answer = answer
+    async with served(strayed) as other, served(moved) as url, RemoteDesk(url, "token") as desk:
+        with refuses(TransportError, "unreachable"):
+            await desk.keys(world.contract)
+        monkeypatch.setenv("HTTP_PROXY", other)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with world.desk() as ours:
+            assert await ours.keys(world.contract)
+    assert strayed.asked == []
+
+
+async def test_a_peer_that_says_neither_yes_nor_no_lets_nobody_in(world: World) -> None:
+    """HIRE-GTS-11: nor does what is no answer of ours, or a no of a code that is not known here."""
+    service = Service()
+    said: list[bytes] = [
+        b"{}",
+        b'{"granted": {}}',
+        b'{"refused": {"code": "of_tomorrow", "message": "", "clause": "", "wouldPass": ""}}',
+        b"[" + b" " * 70_000 + b"]",
+        b"done",
+    ]
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=said[0])
+
+    service.answer = answer
+    ask = Ask(contract=world.contract, action="customer:read", target=f"{ORIGIN}/customers/a")
+    async with served(service) as url, RemoteDesk(url, "token") as desk:
+        while said:
+            with refuses(TransportError, "unreachable"):
+                await desk.admit(ask)
+            said.pop(0)
 
 
 async def test_an_answer_that_is_encoded_goes_on_as_it_is(world: World) -> None:

@@ -80,9 +80,9 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("hire", PEER, "--task", ""), "bad_configuration"),
         (("hire", PEER, "--task", "x" * 129), "bad_configuration"),
         (("hire", PEER, "--task", "bell\a"), "bad_configuration"),
-        ((*HIRE, "--criterion", "tidy"), "bad_configuration"),
-        ((*HIRE, "--criterion", "tidy="), "bad_configuration"),
-        ((*HIRE, "--criterion", "Tidy=it is"), "bad_configuration"),
+        ((*HIRE, "--task", "tidying", "--criterion", "tidy"), "bad_configuration"),
+        ((*HIRE, "--task", "tidying", "--criterion", "tidy="), "bad_configuration"),
+        ((*HIRE, "--task", "tidying", "--criterion", "Tidy=it is"), "bad_configuration"),
         ((*HIRE, "--criterion", "tidy=it is"), "bad_configuration"),  # the task has criteria of its own
         ((*HIRE, "--task", "tidying", "--criterion", "tidy=a", "--criterion", "tidy=b"), "bad_configuration"),
         ((*HIRE, "--milestone", "listed"), "bad_configuration"),
@@ -130,6 +130,10 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("contract", "approve", DIGEST, "nonsense"), "bad_configuration"),
         (("contract", "accept", DIGEST, "nonsense"), "bad_configuration"),
         (("contract", "revoke", DIGEST, "--names", "nonsense"), "bad_configuration"),
+        (("contract", "dispute", DIGEST), "bad_configuration"),
+        (("contract", "dispute", DIGEST, "--claim", "x", "--ruling", __file__), "bad_configuration"),
+        (("contract", "settle", DIGEST, "--reference", "x", "--not-paid", "y"), "bad_configuration"),
+        (("contract", "review", DIGEST, "--met", "a", "--not-met", "a"), "bad_configuration"),
         (("gate", "--upstream", "http://127.0.0.1:1", "--rules", "RULES", "--peer", "foo"), "bad_configuration"),
         (("watch", "urn:hire:engagement:nothing"), "not_found"),
         (("watch",), "not_found"),
@@ -173,6 +177,16 @@ def test_a_folder_that_takes_no_file_is_told_before_anything_is_agreed(home: Pat
     )
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
     assert ran.error["message"].startswith("/proc/self: ")
+
+
+def test_a_folder_that_was_made_for_a_hire_and_got_nothing_is_taken_away(home: Path, tmp_path: Path) -> None:
+    """What was there before, and what has something in it, stays."""
+    (tmp_path / "there").mkdir()
+    for folder in (tmp_path / "new" / "below", tmp_path / "there" / "below"):
+        assert run("hire", PEER, "--task", "x", "--out", folder, "--wait", "0.1", "--home", home).code == 6
+        assert not folder.exists()
+    assert (tmp_path / "there").is_dir()
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_file_is_named_once(home: Path, template: Path) -> None:

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pack_cases import ONE, TWO, WEB, web_document, witnessed_pack
+from pack_cases import ONE, TWO, WEB, Named, web_document, witnessed_pack
 from packs import Hire
 from support import file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.evidence import MAX_ARCHIVE_BYTES, STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
 from undersigned.runtime.signers import generate_key
+from undersigned.testing import Actor
 from undersigned.transparency import Verifier, verifier_text
 from unit.cli.running import files, run
 
@@ -62,6 +63,21 @@ def test_a_pack_that_holds(pack: Path) -> None:
     (said,) = run("verify", pack, "--json").values
     assert (said["ok"], said["state"], len(said["steps"])) == (True, "closed", len(STEPS))
     assert said["contract"].startswith("uEi")
+
+
+def test_what_a_pack_cannot_show_is_said_when_it_holds(tmp_path: Path) -> None:
+    """It ends before the hire did, and names under domains have the keys that the pack says; not so whole `did:key`."""
+    file = tmp_path / "hire.zip"
+    no_end, own_keys = ", which is no end: the other side may hold more", "the keys of did:web:hirer.example are"
+    named = Named("hirer")
+    for pack, words in (
+        (Hire().whole().pack(), (False, False)),
+        (Hire().sealed().delivered().pack(), (True, False)),
+        (Hire(actors=(named, Actor("provider"))).whole().pack(documents=(named.document.raw,)), (False, True)),
+    ):
+        file.write_bytes(pack)
+        ran = run("verify", file)
+        assert (ran.code, no_end in ran.out, own_keys in ran.out) == (0, *words), ran
 
 
 @pytest.mark.parametrize("part", ["contract", "statement", "transcript", "did-document", "manifest"])
