@@ -475,12 +475,17 @@ def _finished(engagement: Engagement, at: Instant) -> Finished | None:
     if not over:
         return None
     gone = PUT_AWAY in engagement.done or (since is not None and at > shift(since, _asks_for(engagement)))
+    if gone or _nothing_left(engagement):
+        return Finished(key=_key("finished", engagement.cause))
+    return None
+
+
+def _nothing_left(engagement: Engagement) -> bool:
+    """Whether an engagement that is over need not be there for a day."""
     # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
     doubt = engagement.lane.startswith("accepted-by-")
     # A child that was not told yet, or whose books are open, is not left alone.
-    if gone or (_settled(engagement) and not doubt and not _leads(engagement)):
-        return Finished(key=_key("finished", engagement.cause))
-    return None
+    return _settled(engagement) and not doubt and not _leads(engagement)
 
 
 def _asks_for(engagement: Engagement) -> int:
@@ -518,7 +523,7 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
         found.append(shift(talks.bid_until, 1))
         if talks.tender is not None:
             found.append(shift(talks.tender.bids_close, 1))
-    if (state in ENDED or state == "closing") and since is not None and not _settled(engagement):
+    if (state in ENDED or state == "closing") and since is not None and not _nothing_left(engagement):
         found.append(shift(since, _asks_for(engagement) + 1))
     if offer is None or state in ENDED:
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from undersigned.encoding import shift
 from undersigned.messages import Tender
@@ -13,6 +14,7 @@ from undersigned.protocol import (
     PROVIDER,
     REPEAT_SECONDS,
     Acknowledge,
+    Child,
     Finished,
     Free,
     Owe,
@@ -211,6 +213,23 @@ def test_an_ended_engagement_wakes_nobody() -> None:
     for party in playbook.parties.values():
         assert wake_at(party.engagement) is None
         assert [type(effect) for effect in party.pending() if not hasattr(effect, "name")] == [Finished]
+
+
+def test_a_hire_under_it_is_waited_for_a_day_though_both_have_everything() -> None:
+    """A provider whose contract is over stays while a hire under it lives, and wakes to be put away all the same.
+    Nothing else may happen, as where that hire is in doubt.
+    """
+    playbook = Playbook("closed")
+    for side in (playbook.hirer, playbook.provider):
+        side >> sync()
+    ended = playbook.provider.party.engagement
+    assert ended.contract is not None
+    child = Child(engagement=ended.id, provider=ended.peer, task="summary", key="one")
+    engagement = replace(ended, contract=replace(ended.contract, children=(child,)))
+    a_day = shift(engagement.since, PUT_AWAY_SECONDS)
+    assert wake_at(engagement) == shift(a_day, 1)
+    assert Finished not in [type(effect) for effect in pending(engagement, a_day)]
+    assert Finished in [type(effect) for effect in pending(engagement, shift(a_day, 1))]
 
 
 @pytest.mark.parametrize("state", ["withdrawn", "closed"])

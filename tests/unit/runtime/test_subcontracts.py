@@ -34,7 +34,6 @@ def put_away(world: World) -> None:
     """The books of the contract waited for those of the hire under it until `close`, and it for a day."""
     parent = world.provider.the()
     world.settle(2 * 24 * 3600)
-    world.run(parent.ask(lambda _: None))
     assert parent.over
 
 
@@ -81,3 +80,13 @@ def test_a_hire_is_told_though_the_contract_above_it_was_put_away_at_the_start(
     assert world.provider.conversations == {}
     assert set(told[before:]) == {"Terminate"}
     assert [one["event"] for one in logs if one["log_level"] == "error"] == []
+
+
+def test_a_hire_that_outlives_the_contract_above_it_is_forgotten_at_its_end(open_world: Open) -> None:
+    """There is nowhere to note it any more, and a peer that runs for years keeps none of them."""
+    world = revoked(open_world)
+    subcontracts = world.provider.subcontracts
+    subcontracts._above[NAME] = "urn:hire:engagement:" + digest_bytes(b"put away")
+    world.loop.call_soon(subcontracts.noticed, NAME)
+    world.settle()
+    assert subcontracts._above == {}

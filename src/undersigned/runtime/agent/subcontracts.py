@@ -410,6 +410,7 @@ class Subcontracts:
         known = parent.engagement.contract if parent is not None else None
         child = next((one for one in known.live_children() if one.engagement == engagement), None) if known else None
         if parent is None or child is None:
+            self._above.pop(engagement, None)
             return
         conversation = await self._read(engagement)
         if conversation is None:
