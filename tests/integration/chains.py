@@ -12,7 +12,7 @@ from undersigned.daemon import Peer
 from undersigned.encoding import canonicalize
 from undersigned.evidence import read_archive, write_archive
 from undersigned.keys import KeyKind
-from undersigned.runtime import Handler, Home, OfferPart, create_home, issue_membership
+from undersigned.runtime import Clock, Handler, Home, OfferPart, create_home, issue_membership
 
 NAMES = ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Cyberdyne", "Tyrell")
 PRICES = ("", "9 EUR", "8 EUR", "7 EUR", "6 EUR", "5 EUR", "4 EUR")
@@ -45,13 +45,15 @@ async def homes_of(folder: Path, count: int, kinds: Sequence[KeyKind] = ()) -> l
 
 
 @asynccontextmanager
-async def peers_of(homes: list[Home], handlers: list[Handler | None]) -> AsyncIterator[list[Peer]]:
+async def peers_of(
+    homes: list[Home], handlers: list[Handler | None], clock: Clock | None = None
+) -> AsyncIterator[list[Peer]]:
     """The running peers; the handler beside each does its task."""
     async with AsyncExitStack() as stack:
         peers: list[Peer] = []
         for home, handler in zip(homes, handlers, strict=True):
             given = {"summary": handler} if handler is not None else None
-            peers.append(await stack.enter_async_context(Peer.open(home, handlers=given)))
+            peers.append(await stack.enter_async_context(Peer.open(home, handlers=given, clock=clock)))
         yield peers
 
 

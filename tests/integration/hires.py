@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from undersigned.encoding import Did, Instant, shift
+from undersigned.encoding import Did, Instant, parse_instant, shift
 from undersigned.keys import KeyKind
 from undersigned.ledger import Ledger, Row, open_ledger
 from undersigned.protocol import REPEAT_SECONDS
@@ -43,6 +43,16 @@ class Hands:
 
     def now(self) -> Instant:
         return shift(SystemClock().now(), self.ahead)
+
+
+def clear_of_an_hours_end() -> Hands:
+    """For what is counted per hour or day: the time of this machine, or as much later as an hour that is about to end
+    has left.
+    """
+    clock = Hands()
+    left = 3600 - int(parse_instant(clock.now()).timestamp()) % 3600
+    clock.ahead = left if left < 300 else 0
+    return clock
 
 
 async def much_later(clock: Hands, *peers: Agent) -> None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
 from integration.chains import homes_of, peers_of, without_document
-from integration.hires import REPORT, summarise, until
+from integration.hires import REPORT, clear_of_an_hours_end, summarise, until
 from media import Authority, png
 from support import ROOT
 from undersigned.attestation import WorkPredicate
@@ -664,7 +664,7 @@ async def test_own_actions_and_those_of_children_share_a_limit(tmp_path: Path, p
             await act(job)
         await job.deliver("summary.txt", b"together")
 
-    async with peers_of(homes, [None, handler, work]) as (acme, globex, _):
+    async with peers_of(homes, [None, handler, work], clear_of_an_hours_end()) as (acme, globex, _):
         settle = globex.ledger.settle
 
         async def slow(id: str, amounts: Mapping[str, str]) -> None:
@@ -696,7 +696,7 @@ async def test_sc_58_one_child_after_another_shares_a_limit_per_day(tmp_path: Pa
                 refused.append(str(error))
         await job.deliver("summary.txt", b"together")
 
-    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+    async with peers_of(homes, [None, handler, summarise], clear_of_an_hours_end()) as (acme, globex, initech):
         initech.offers("summary", price="2 EUR", delivers="summary.txt")(summarise)
         settle, failing = globex.ledger.settle, ["held"]
 

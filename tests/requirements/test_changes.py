@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from integration.hires import REPORT, Hands, did_of, moves, two_homes, until
+from integration.hires import REPORT, Hands, clear_of_an_hours_end, did_of, moves, two_homes, until
 from undersigned.contract import Deadlines, Price, Terms
 from undersigned.daemon import Peer
 from undersigned.did import DidDocument
@@ -297,7 +297,7 @@ async def test_a_limit_per_period_stays_for_no_usage_tells_of_it(tmp_path: Path)
     counted in all as well is known to be not used.
     """
     day = Limit("count", "1", "P1D")
-    async with working(tmp_path) as pair:
+    async with working(tmp_path, clock=clear_of_an_hours_end()) as pair:
         await pair.agree(only("read-1", day, Limit("count", "4")))
         await pair.agree(only("read-1", Limit("count", "4")))  # nothing is used of either
         await pair.agree(only("read-1", day))
