@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
@@ -26,7 +26,7 @@ from support import ROOT
 from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, Dropped, Exchange, ToClient, ToServer
 from undersigned.bridges.mcp_answers import REFUSAL
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.daemon import GateLimits, HttpGate, RemoteDesk
+from undersigned.daemon import GateLimits, HttpGate, RemoteDesk, mcp_http
 from undersigned.daemon.mcp_sessions import Sessions
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, ProofError
@@ -555,6 +555,39 @@ async def test_nothing_is_sent_but_to_the_server_that_the_operator_named(
             assert (await at.send(PING)).json()["error"]["data"]["code"] == "upstream_failed"
             assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 204
     assert strayed == []
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64])
+async def test_a_stream_in_small_pieces_costs_no_more_than_its_length(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-11: whose server it is sends as it likes, and others wait while its lines are put together."""
+    copied = 0
+
+    class Counted(bytearray):
+        def __init__(self, given: bytes = b"") -> None:
+            nonlocal copied
+            copied += len(given)
+            super().__init__(given)
+
+    monkeypatch.setattr(mcp_http, "bytearray", Counted, raising=False)
+    said = b'{"long": "' + 20_000 * b"x" + b'"}'
+    whole = b": still at it\r\ndata: " + said + b"\r\n\r\ndata:1\ndata: 2\n\ndata: no end"
+
+    class Heard:
+        headers: ClassVar[dict[str, str]] = {"Content-Type": "text/event-stream"}
+
+        @property
+        def content(self) -> Heard:
+            return self
+
+        async def iter_any(self) -> AsyncIterator[bytes]:
+            for at in range(0, len(whole), piece):
+                yield whole[at : at + piece]
+
+    heard: Any = Heard()
+    assert [one async for one in mcp_http._messages(heard)] == [said + b"\n", b"1\n2\n"]
+    assert copied < len(whole)
 
 
 async def test_what_the_server_gives_one_client_to_keep_is_not_sent_for_another(world: World) -> None:

@@ -273,16 +273,17 @@ async def _messages(heard: ClientResponse) -> AsyncIterator[bytes]:
         raise FormatError("bad_json", f"the MCP server answered {heard.status} with {kind!a:.80}")
     held, data, whole = bytearray(), bytearray(), 0
     async for chunk in heard.content.iter_any():
-        held += chunk
         whole += len(chunk)
         if whole > SERVER_LIMITS.max_bytes:
             raise FormatError("too_large", f"the MCP server answered with more than {SERVER_LIMITS.max_bytes} bytes")
         if kind == "application/json":
+            held += chunk
             continue
-        *lines, rest = held.split(b"\n")
-        held = bytearray(rest)
-        for line in lines:
-            line = line.removesuffix(b"\r")
+        # What is held is not looked through again: a long line in small pieces would cost its square.
+        ended, *later = chunk.split(b"\n")
+        held += ended
+        for begun in later:
+            line, held = held.removesuffix(b"\r"), bytearray(begun)
             if line.startswith(b"data:"):
                 data += line[5:].removeprefix(b" ") + b"\n"
             elif not line and data:
