@@ -32,6 +32,7 @@ async def main(folder: Path) -> None:
     acme, globex = await two_homes(folder)
     async with Peer.open(globex) as provider, Peer.open(acme) as hirer:
         for number in range(2):
+            await hirer.meeting.beliefs.learned.write()  # else it may be at that just now
             with TrustStore(acme.trust) as store:
                 store.admit([Admitted(edge("r", f"a{number}"), None)])
             await hirer.hire(provider.identity.did, task="summary", price="5 EUR", inputs={"report": REPORT})
