@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
-from runtimes import Home, Node, Office, PrivateKey, World, last, messages, secret_of, vouch
+from runtimes import Home, Node, Office, PrivateKey, World, folded, last, lingers, messages, secret_of, vouch
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import canonicalize
 from undersigned.errors import ConfigurationError, FormatError, VerificationError
@@ -265,3 +267,34 @@ def test_a_verdict_that_the_key_before_stated_holds_in_a_review_that_is_signed_a
         pack = world.run(export_pack(node.ledger, node.artifacts, node.did, name))
         report = verify_pack(pack, now=world.clock.now())
         assert report.ok, [step for step in report.steps if not step.ok]
+
+
+def test_a_key_of_another_kind_can_say_nothing_where_a_suite_was_agreed(open_world: Open) -> None:
+    """HIRE-PRF-02: the suite of an engagement stays. What comes is stored, the operator is told once why nothing is
+    said, and with a key of the kind before it goes on.
+    """
+    world = open_world(handler=lingers)
+    name = world.begun("working")
+    shell = world.provider.shell
+    before = shell.identity
+    shell.identity = replace(before, kind="P-256")
+    with capture_logs() as logs:
+        world.run(world.hirer.cancel(world.hirer.the()))
+        world.settle(1800)
+    assert {folded(node, name).state for node in world.nodes} == {"closing"}
+    errors = [line for line in logs if line["log_level"] == "error"]
+    assert [(line["event"], "eddsa-jcs-2022" in line["error"]) for line in errors] == [("nothing can be said", True)]
+    shell.identity = before
+    world.settle(120)
+    assert {folded(node, name).state for node in world.nodes} == {"closed"}
+
+
+def test_what_has_no_answer_is_stored_though_its_receipt_cannot_be_signed(open_world: Open) -> None:
+    """HIRE-CHN-07: who withdrew is not asked for anything any more, whatever our key."""
+    world = open_world(held=True)
+    name = world.begun("profiled", world.provider)
+    shell = world.provider.shell
+    shell.identity = replace(shell.identity, kind="P-256")
+    world.run(world.hirer.cancel(world.hirer.the()))
+    world.deliver_all()
+    assert folded(world.provider, name).state == "withdrawn"

@@ -258,7 +258,10 @@ class Conversation(Receiver):
                 continue
             except Exception as exc:
                 # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
-                _log.exception("a turn failed", engagement=self.id)
+                if not (isinstance(exc, LocalProtocolError) and exc.code == "suite_not_allowed"):
+                    _log.exception("a turn failed", engagement=self.id)
+                elif not self._alarm.fails_since:  # it is tried on, for the key may be replaced again
+                    _log.error("nothing can be said", engagement=self.id, error=str(exc))
                 self._undo([], greets)
                 fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 # What came is stored, and has its receipt: nobody says it again to have us try again.
@@ -433,7 +436,12 @@ class Conversation(Receiver):
                         await self._commit(turn)  # whatever keeps us from an answer, what came is stored
                         raise
                 case Acknowledge(of=of):
-                    await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
+                    try:
+                        await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
+                    except LocalProtocolError:
+                        turn.served.discard(effect.key)
+                        await self._commit(turn)  # whatever keeps us from a receipt, what came is stored
+                        raise
                 case Repeat(digest=digest):
                     await self._repeat(turn, digest)
                 case Work():

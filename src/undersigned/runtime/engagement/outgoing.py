@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from undersigned.encoding import Instant, shift
+from undersigned.errors import LocalProtocolError
 from undersigned.messages import Message, VerifiedMessage, draft, recorded_message
 from undersigned.proof import first_suite
 from undersigned.protocol import Talks
@@ -19,8 +20,18 @@ PROOF_SECONDS: Final = 3600
 async def sign_message(message: Message, identity: Identity, talks: Talks | None, now: Instant) -> VerifiedMessage:
     """The message with our proof, by the suite that was agreed on; before that by the one of those that were offered
     which the `Profile` will choose.
+
+    Raises:
+        LocalProtocolError: `suite_not_allowed`: our key was replaced by one of another kind since that was agreed. The
+            other side takes no other suite (HIRE-PRF-02).
     """
     suite = identity.suite
+    if talks is not None and talks.suite and first_suite((talks.suite,), identity.kind) is None:
+        raise LocalProtocolError(
+            "suite_not_allowed",
+            f"it was agreed to sign by {talks.suite}, which the key of now, {identity.kind}, cannot: nothing can be "
+            "said in this engagement until a key of the kind before is in its place again",
+        )
     if talks is not None:
         suite = talks.suite or first_suite(talks.offered_suites, identity.kind) or suite
     unsigned = draft(
