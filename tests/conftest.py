@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from support import conformance_dir, waiting_tasks
 from undersigned.attestation.quick_schemas import import_jsonschema
@@ -22,6 +23,10 @@ from undersigned.runtime import signers
 from undersigned.transport import ports
 
 import_jsonschema()  # before a test does it in the way that takes each process more than a second
+
+# A machine that does something else for a fifth of a second is no defect. (With `CI` set Hypothesis says so by itself.)
+settings.register_profile("any pace", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any pace")
 
 # As a shell starts what runs in its background, and `nohup` all. Programs that tests start and stop with a signal would
 # ignore it as well.

@@ -1,4 +1,4 @@
-"""What is told of a test that reaches its time limit."""
+"""What comes of a test that reaches its time limit, or for which the machine pauses."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ async def test_goes_on():
     assert signal.getitimer(signal.ITIMER_REAL)[0] > 1
 """
 
+PAUSES = """
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+pauses = [0.5]
+
+
+@given(st.integers())
+def test_pauses(number):
+    time.sleep(pauses.pop() if pauses else 0)
+"""
+
 
 def ran(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
     """What came of these tests, which have a second each, run as ours are."""
@@ -61,4 +75,9 @@ def test_a_test_that_reaches_its_limit_tells_what_each_task_waits_for(tmp_path: 
 def test_a_limit_that_an_event_loop_swallowed_is_reached_again(tmp_path: Path) -> None:
     """What a callback raises is logged and no more: the test would wait for ever."""
     ended = ran(tmp_path, GOES_ON)
+    assert ended.returncode == 0, ended
+
+
+def test_an_example_for_which_the_machine_pauses_is_no_defect(tmp_path: Path) -> None:
+    ended = ran(tmp_path, PAUSES)
     assert ended.returncode == 0, ended
