@@ -52,6 +52,27 @@ async def test_a_provider_whose_did_document_does_not_come_holds_up_nobody_else(
         assert not desk._shares
 
 
+async def test_nor_does_one_whose_contracts_are_not_known_at_the_gate_yet(tmp_path: Path) -> None:
+    """HIRE-GTS-17: whatever it is asked for first, nobody waits behind it whose contract is not known either."""
+    async with at_work(tmp_path) as world, world.desk() as desk:
+
+        async def silent(_: Any) -> Any:
+            await asyncio.Event().wait()
+
+        world.provider._listener._answer = silent
+        world.hirer.gatherer._clock = lambda: time.monotonic() + 3600.0
+        waiting = [asyncio.create_task(desk.keys(world.contract)) for _ in range(2 * SHARE)]
+        await until(lambda: bool(world.hirer.gatherer._under_way))
+        other = asyncio.create_task(desk.keys(digest_bytes(b"another provider's contract")))
+        done, _ = await asyncio.wait({other, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+        assert done == {other}
+        assert await other is None
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(waiting)
+        assert not desk._shares
+
+
 async def test_a_provider_that_has_many_requests_under_way_takes_no_place_of_others(tmp_path: Path) -> None:
     """HIRE-GTS-17: the service is slow, or the provider reads slowly; what is more than its part is refused at once."""
     asked, answered = 0, asyncio.Event()

@@ -133,6 +133,7 @@ class No(_Wire, frozen=True, kw_only=True):
 class Said(_Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Any answer of the routes."""
 
+    provider: Did | None = None
     keys: ContractKeys | None = None
     granted: Granted | None = None
     fields: Headers = ()
@@ -312,6 +313,7 @@ class GateDesk:
     def routes(self) -> Mapping[tuple[str, str], Route]:
         """What a listener for gates serves."""
         return {
+            ("POST", "/gate/whose"): self._whose_route,
             ("POST", "/gate/keys"): self._keys_route,
             ("POST", "/gate/admit"): _judged(self._admit_route),
             ("POST", "/gate/enter"): _judged(self._enter_route),
@@ -319,6 +321,10 @@ class GateDesk:
             ("POST", "/gate/sign"): _judged(self._sign_route),
             ("POST", "/gate/done"): self._done_route,
         }
+
+    async def _whose_route(self, body: JsonObject) -> Answer:
+        conversation = self._conversation(to_struct(body, _Contract).contract)
+        return _said(Said(provider=conversation.engagement.peer if conversation is not None else None))
 
     async def _keys_route(self, body: JsonObject) -> Answer:
         asked = to_struct(body, _Contract)

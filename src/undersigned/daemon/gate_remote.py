@@ -31,7 +31,7 @@ ASK_SECONDS: Final = 10.0
 CONNECTIONS: Final = 32
 """At a time, no more than the listener takes of each gate."""
 SHARE: Final = 8
-"""Of them, for what one provider asks, or all whose contract is not known here: who publishes its DID document as
+"""Of them, for what one provider asks, or all whose contract is not known here yet: who publishes its DID document as
 slowly as is borne holds up nobody else."""
 PROVIDERS: Final = 4096
 """Contracts of which it is remembered whose they are."""
@@ -70,13 +70,17 @@ class RemoteDesk:
 
     async def keys(self, contract: Digest) -> ContractKeys | None:
         """See `Desk.keys`."""
-        keys = (await self._post("/gate/keys", {"contract": contract}, of=self._providers.get(contract, ""))).keys
-        if keys is not None:
-            self._providers[contract] = keys.provider
-            self._providers.move_to_end(contract)
+        # Whose it is comes first, for which nobody else is asked: who waits for keys waits in its provider's share.
+        provider = self._providers.get(contract)
+        if provider is None:
+            provider = (await self._post("/gate/whose", {"contract": contract}, of="")).provider
+            if provider is None:
+                return None
+            self._providers[contract] = provider
             if len(self._providers) > PROVIDERS:
                 self._providers.popitem(last=False)
-        return keys
+        self._providers.move_to_end(contract)
+        return (await self._post("/gate/keys", {"contract": contract}, of=provider)).keys
 
     async def admit(self, ask: Ask) -> Granted:
         """See `Desk.admit`."""
