@@ -20,6 +20,7 @@ from undersigned.daemon import GateProxy, Peer, RemoteDesk, RequestGate
 from undersigned.daemon.serving import signed_headers
 from undersigned.encoding import Digest, shift
 from undersigned.errors import UndersignedError
+from undersigned.keys import KeyKind
 from undersigned.runtime import Clock, ControlPart, Job
 from undersigned.scope import Grant, Limit, Prohibition, Scope
 from undersigned.transport import Identity
@@ -160,7 +161,9 @@ class World(NamedTuple):
 
 
 @asynccontextmanager
-async def at_work(folder: Path, *, scope: Scope = SCOPE, clock: Clock | None = None) -> AsyncIterator[World]:
+async def at_work(
+    folder: Path, *, scope: Scope = SCOPE, clock: Clock | None = None, kind: KeyKind = "Ed25519"
+) -> AsyncIterator[World]:
     """The contract is in force inside the block, and both peers run."""
     finish, begun = asyncio.Event(), asyncio.Event()
     jobs: list[Job] = []
@@ -171,7 +174,7 @@ async def at_work(folder: Path, *, scope: Scope = SCOPE, clock: Clock | None = N
         await finish.wait()
         await job.deliver("summary.txt", b"done", media_type="text/plain")
 
-    acme, globex = await two_homes(folder)
+    acme, globex = await two_homes(folder, kind=kind)
     hirer = Peer.open(acme, clock=clock)
     hirer.gates = ControlPart()
     async with (

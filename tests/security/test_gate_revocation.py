@@ -184,10 +184,11 @@ async def test_sc_59_time_moved_back_revives_no_contract_at_a_gate(tmp_path: Pat
     assert len(service.asked) == 1
 
 
-async def test_only_keys_for_authentication_sign_requests(world: World) -> None:
+async def test_only_keys_for_authentication_sign_requests(tmp_path: Path) -> None:
     """HIRE-RQS-01: the provider's document has others as well, such as the one that signs its log."""
-    document, now = world.provider.own, world.provider.clock.now()
-    keys = await world.hirer.desk.keys(world.contract)
+    async with at_work(tmp_path, kind="P-256") as world:
+        document, now = world.provider.own, world.provider.clock.now()
+        keys = await world.hirer.desk.keys(world.contract)
     assert keys is not None
     assert set(keys.keys) == set(document.keys("authentication", now=now))
     assert not set(keys.keys) & (set(document.keys("assertionMethod", now=now)) - set(keys.keys))
