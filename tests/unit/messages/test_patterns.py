@@ -109,10 +109,15 @@ def test_sc_106_whole_messages_of_long_strings_are_refused_fast(length: int) -> 
     for member in ("id", "engagement", "sender", "recipient", "role", "previous", "contract"):
         for piece in ("a", ":", "%41", "did:a:"):
             raw = json.dumps({**message, member: (message[member] + piece * length)[:length]}).encode()
-            began = time.process_time()
-            with pytest.raises(UndersignedError):
-                decode_message(raw)
-            assert time.process_time() - began < 0.025
+
+            def refused(raw: bytes = raw) -> float:
+                began = time.process_time()
+                with pytest.raises(UndersignedError):
+                    decode_message(raw)
+                return time.process_time() - began
+
+            # As above, a garbage collection is slow once.
+            assert any(refused() < 0.025 for _ in range(3)), (member, piece)
 
 
 @pytest.mark.parametrize(("pattern", "_length"), PATTERNS)
