@@ -157,7 +157,12 @@ def summary_of(message: Message) -> str:
             waiting = f", waiting for a {message.waiting.for_}" if message.waiting else ""
             return f"has {', '.join(_short(digest) for digest in message.of)}{waiting}"
         case Problem():
-            return f"{message.code} about {_short(message.of)}{' (final)' if message.final else ''}"
+            hint = (
+                "; a store was put back from an older copy, this one or the other"
+                if message.code == "ledger_diverged"
+                else ""
+            )
+            return f"{message.code} about {_short(message.of)}{' (final)' if message.final else ''}{hint}"
         case Sync():
             return f"is at {plain(message.state, 40)}"
         case _:

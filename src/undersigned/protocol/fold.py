@@ -221,7 +221,8 @@ def _seen(message: Message, chain: tuple[Digest, ...]) -> int:
     for place in range(len(chain), 0, -1):
         if chain[place - 1] == message.seen:
             return place
-    raise Refused("ledger_diverged", f"{message.role} has seen {message.seen}, which is no move recorded here")
+    text = f"{message.role} has seen {message.seen}, which is no move recorded here"
+    raise Refused("ledger_diverged", f"{text}: it errs, or what is recorded here was put back from an older copy")
 
 
 def _position(notice: Message, chain: tuple[Digest, ...]) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from runtimes import KeptLedger, Node, World, folded, offices
+from runtimes import KeptLedger, Node, World, folded, messages, offices
 from undersigned.encoding import EngagementId
 from undersigned.ledger import Commit, Committed
-from undersigned.messages import recorded_message
+from undersigned.messages import Problem, recorded_message
 
 EXAMPLES = int(os.environ.get("UNDERSIGNED_EXAMPLES", "4"))
 DAY = 24 * 3600
@@ -118,6 +119,26 @@ def test_whose_store_was_put_back_is_not_told_the_same_for_ever(
     assert said.total() <= MANY, said
     if had:
         assert folded(other, name).sent[: len(had)] == had
+
+
+def test_both_operators_are_told_what_may_be_the_matter(open_hire: Callable[..., tuple[World, EngagementId]]) -> None:
+    """HIRE-SEC-10: the side that was put back by each message that it refuses, the other one once."""
+    world, name = open_hire(opening="4 EUR")
+    moved_on(world, 6)
+    store = world.ledgers[0]
+    assert isinstance(store, Copied)
+    with capture_logs() as logs:
+        put_back(world, 0, store.copies[4])
+        world.held = False
+        world.deliver_all()
+        world.reconnect()
+        world.settle(DAY)
+    refused = [one["error"] for one in logs if one["event"] == "message refused" and "older copy" in one["error"]]
+    assert refused
+    told = [one for one in logs if one["event"] == "the peer refused a message" and one["code"] == "ledger_diverged"]
+    assert [("hint" in one) for one in told] == [True] + [False] * (len(told) - 1)
+    (kept,) = {m.message.code for m in messages(world.provider, name) if isinstance(m.message, Problem)}
+    assert kept == "ledger_diverged", "'ledger show' has it too"
 
 
 @pytest.mark.parametrize(("side", "commits", "steps"), ENDLESS)

@@ -51,6 +51,11 @@ STATING = (Offer, Acceptance, Seal, Closing)
 """Moves that state the log of who says them."""
 BROUGHT_BY = {"Offer": "/parents", "Review": "/statement", "Ruling": "/ruling"}
 """Where a message has what was checked by the document of another DID."""
+DIVERGED_HINT = (
+    "a state folder was put back from an older copy, the peer's or this one: whoever did so ends its program and puts "
+    "the newest copy in place again; 'ledger show' has what both sides signed"
+)
+"""What the operator may do where two histories differ; once for each engagement, for the peer may say so for ever."""
 SIGNS_KEPT = 4
 """As many signs of life are stored in one heartbeat."""
 
@@ -135,8 +140,11 @@ class Receiver(Speaker):
         elif isinstance(body, Progress) and told:
             turn.durable = turn.durable or self._is_new_sign(turn.engagement)
         elif isinstance(body, Problem):
-            _log.warning("the peer refused a message", engagement=self.id, code=body.code)
-            self.distrusted = self.distrusted or body.code == "ledger_diverged"
+            diverged = body.code == "ledger_diverged" and not self.distrusted
+            hint = {"hint": DIVERGED_HINT} if diverged else {}
+            _log.warning("the peer refused a message", engagement=self.id, code=body.code, **hint)
+            turn.durable |= diverged and self.journal.live  # whoever looks into the ledger is told, too
+            self.distrusted = self.distrusted or diverged
         elif isinstance(body, Sync):
             again = await self._say_again(turn)
             if again == 0 and (turn.over or not self.journal.live):
