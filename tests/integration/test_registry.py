@@ -111,6 +111,10 @@ async def test_what_the_file_says_now_is_answered(tmp_path: Path, file: Path) ->
         assert (status, problem["status"], problem["type"]) == (404, 404, "about:blank")
         assert (await ask(context={"region": "EU"}))[0] == 400
         assert (await ask(entity_id="x" * 20_000))[0] == 400
+        async with session.post(f"{server.url}/authorization", data=json.dumps(query) + " " * 20_000) as response:
+            assert response.status == 400, "as long as a query never is"
+        async with session.post(f"{server.url}/authorization", data=json.dumps(query)) as response:
+            assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
         says(SAYS.replace(f'entity = "{ISSUER}"', f'entity = "{GUILD}"'))
         assert (await ask())[1]["authorized"] is False
         # Whatever puts the file there may keep its time, and what is taken back may be as long.
@@ -125,11 +129,26 @@ async def test_what_the_file_says_now_is_answered(tmp_path: Path, file: Path) ->
         says(None)
         assert (await ask())[0] == 500
         async with session.get(f"{server.url}/authorization") as response:
-            assert response.status == 405
+            assert (response.status, response.headers["Allow"]) == (405, "POST")
         async with session.post(f"{server.url}/", data=b"{}") as response:
             assert response.status == 404
     with pytest.raises(ConfigurationError):
         await server.start()
+
+
+@pytest.mark.parametrize(("sent", "seconds", "status"), [(20_000, 30.0, 400), (20, 0.05, 408)])
+async def test_a_query_that_does_not_end_is_not_waited_for(
+    file: Path, monkeypatch: pytest.MonkeyPatch, sent: int, seconds: float, status: int
+) -> None:
+    """It is refused once it is longer than one may be, or when it took too long."""
+    monkeypatch.setattr("undersigned.daemon.registry.BODY_SECONDS", seconds)
+    monkeypatch.setattr("undersigned.daemon.near.LINGER_SECONDS", 0.0)
+    async with RegistryServer(file) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(server.url).port)
+        writer.write(b"POST /recognition HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b" " * sent)
+        heard = await asyncio.wait_for(reader.readline(), 20)
+        writer.close()
+    assert int(heard.split()[1]) == status
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /recognition HTTP/1.1\r\nContent-Len"], ids=["nothing", "half a request"])
@@ -196,6 +215,7 @@ async def test_a_token_of_odd_bytes_is_another_one(file: Path) -> None:
     head = heard.split(b"\r\n\r\n")[0]
     assert head.startswith(b"HTTP/1.1 401 ")
     assert b"\r\nServer: hire" in head
+    assert b"\r\nWWW-Authenticate: Bearer" in head
 
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]

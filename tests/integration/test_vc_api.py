@@ -25,7 +25,7 @@ from undersigned.credentials import (
     verify_shown,
 )
 from undersigned.encoding import JsonObject, multibase_decode, multibase_encode, shift
-from undersigned.errors import ConfigurationError, FormatError, ProofError
+from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, ProofError
 from undersigned.proof import proof_config
 from undersigned.runtime import ControlPart, Home
 
@@ -284,6 +284,20 @@ async def test_an_enveloped_credential_is_verified(api: Control) -> None:
     assert (heard.status, heard.code) == (400, "schema_violation")
 
 
+async def test_a_failure_of_ours_is_no_verdict(api: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-VCA-02: a store that does not answer says nothing against a credential."""
+    signed = await api.issue(api.unsigned())
+
+    async def lists(*_: Any, **__: Any) -> Any:
+        raise LedgerUnavailable("store_unavailable", "the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(api.peer.statuses, "lists", lists)
+        heard = await api.verify(signed)
+    assert (heard.status, heard.code, "verified" in heard.body) == (500, "store_unavailable", False)
+    assert "disk" not in json.dumps(heard.body)
+
+
 async def test_status_that_cannot_be_looked_up_is_not_verified(api: Control) -> None:
     """HIRE-VCA-02: its list is at an address that is not dialled, and at one where nobody is."""
     party = Party("somebody")
@@ -370,6 +384,12 @@ async def test_presentations_of_others_are_verified(api: Control) -> None:
     made = holder.prove(presentation(holder, theirs, ours), config)
     body = {"verifiablePresentation": made, "options": {"challenge": CHALLENGE, "domain": DOMAIN, "checks": ["proof"]}}
     assert (await api.post("/presentations/verify", body)).status == 200
+    heard = await api.post("/presentations/verify", body | {"options": {"challenge": "another"}})
+    assert heard.code == "challenge_mismatch"
+    assert heard.body["problemDetails"][0]["type"] == "https://w3id.org/security#INVALID_CHALLENGE_ERROR"
+    number = holder.prove(presentation(holder, theirs), {**config, "challenge": 7})
+    heard = await api.post("/presentations/verify", {"verifiablePresentation": number})
+    assert (heard.status, heard.code) == (400, "schema_violation")
     assert (
         await api.post("/credentials/status", {"credentialId": ours["id"], "credentialStatus": ENTRY})
     ).status == 200

@@ -92,7 +92,6 @@ class RegistryServer(NearListener):
         # What was done to a file last is what its owner cannot set; it may have been put there with its own time.
         version = status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size
         if self._known is None or self._known[0] != version:
-            self._known = None  # if it cannot be read, what it said before is no answer
             self._known = version, _read(self._file)
         return self._known[1]
 

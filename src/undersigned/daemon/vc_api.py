@@ -248,10 +248,9 @@ class VcApi:
 
     async def _clear(self, verified: tuple[Credential, ...]) -> None:
         """Returns if nothing was withdrawn, by lists that are fetched now."""
-        named = tuple(one for one in verified if one.has_status)
-        lists = await self._agent.statuses.lists(named, max_age_seconds=0.0)
+        lists = await self._agent.statuses.lists(verified, max_age_seconds=0.0)
         now = self._agent.clock.now()
-        for one in named:
+        for one in verified:
             check_status(one, lists, now)
 
 
