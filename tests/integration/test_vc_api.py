@@ -415,6 +415,10 @@ async def test_an_enveloped_presentation_is_verified(api: Control) -> None:
     holder, now = Party("holder"), api.peer.clock.now()
     draft = presentation_jwt(presentation(holder), holder.method, "Ed25519", now, challenge=CHALLENGE, domain=DOMAIN)
     shown = enveloped_presentation(draft.signed(holder.sign(draft.to_sign)))
+    number: Any = 7
+    draft = presentation_jwt(presentation(holder), holder.method, "Ed25519", now, challenge=number, domain=DOMAIN)
+    other = {"verifiablePresentation": enveloped_presentation(draft.signed(holder.sign(draft.to_sign)))}
+    assert (await api.post("/presentations/verify", other)).code == "schema_violation"
     for options, status in (({}, 200), ({"challenge": CHALLENGE, "domain": DOMAIN}, 200), ({"domain": "other"}, 400)):
         body = {"verifiablePresentation": shown, "options": options}
         assert (await api.post("/presentations/verify", body)).status == status
