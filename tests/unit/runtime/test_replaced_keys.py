@@ -269,9 +269,11 @@ def test_a_verdict_that_the_key_before_stated_holds_in_a_review_that_is_signed_a
         assert report.ok, [step for step in report.steps if not step.ok]
 
 
-def test_a_key_of_another_kind_can_say_nothing_where_a_suite_was_agreed(open_world: Open) -> None:
-    """HIRE-PRF-02: the suite of an engagement stays. What comes is stored, the operator is told once why nothing is
-    said, and with a key of the kind before it goes on.
+@pytest.mark.parametrize("connects", [pytest.param(False, id="connected"), pytest.param(True, id="connects-again")])
+def test_a_key_of_another_kind_can_say_nothing_where_a_suite_was_agreed(open_world: Open, connects: bool) -> None:
+    """HIRE-PRF-02: the suite of an engagement stays. What comes is stored, also behind a new connection, on which our
+    position cannot be said; the operator is told once why nothing is said, and with a key of the kind before it goes
+    on.
     """
     world = open_world(handler=lingers)
     name = world.begun("working")
@@ -279,6 +281,8 @@ def test_a_key_of_another_kind_can_say_nothing_where_a_suite_was_agreed(open_wor
     before = shell.identity
     shell.identity = replace(before, kind="P-256")
     with capture_logs() as logs:
+        if connects:
+            world.reconnect()
         world.run(world.hirer.cancel(world.hirer.the()))
         world.settle(1800)
     assert {folded(node, name).state for node in world.nodes} == {"closing"}

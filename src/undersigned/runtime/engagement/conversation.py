@@ -371,6 +371,7 @@ class Conversation(Receiver):
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         turn = self.journal.turn(self.engagement, self.shell.clock.now())
         turn.over = self.over  # what came during the last turn opens nothing again
+        self._unsaid = None
         alarm = self._alarm
         if alarm.again_at and turn.now >= alarm.again_at:
             self._served -= alarm.take_up()
@@ -398,6 +399,8 @@ class Conversation(Receiver):
             self.over = not self.inbox.arrived
         if self.over:
             self.shell.finished(self)
+        if self._unsaid is not None:
+            raise self._unsaid
 
     async def _do_pending(self, turn: Turn) -> Turn:
         """Does all that is due and was not done before; the turn to be committed, which is another one where a part had
@@ -436,12 +439,10 @@ class Conversation(Receiver):
                         await self._commit(turn)  # whatever keeps us from an answer, what came is stored
                         raise
                 case Acknowledge(of=of):
-                    try:
-                        await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
-                    except LocalProtocolError:
+                    await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
+                    if self._unsaid is not None:  # it is tried again
                         turn.served.discard(effect.key)
-                        await self._commit(turn)  # whatever keeps us from a receipt, what came is stored
-                        raise
+                        break
                 case Repeat(digest=digest):
                     await self._repeat(turn, digest)
                 case Work():

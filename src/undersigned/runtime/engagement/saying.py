@@ -36,7 +36,7 @@ ENVELOPE = frozenset(Message.__struct_fields__)
 class Speaker(Remembered):
     """One side of an engagement, as far as it speaks."""
 
-    __slots__ = ("_documents", "distrusted", "id", "shell")
+    __slots__ = ("_documents", "_unsaid", "distrusted", "id", "shell")
 
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         super().__init__(engagement)
@@ -44,13 +44,16 @@ class Speaker(Remembered):
         self.shell = shell
         self.distrusted = False
         """Whether the peer says that our ledger has two histories: it is told no more of it until the next start."""
+        self._unsaid: LocalProtocolError | None = None
+        """Why a notice could not be signed in the turn that is under way."""
         self._documents = Documents()
 
     async def _say(self, turn: Turn, said: Say) -> None:
-        """Signs a message and folds it in; it leaves after the commit.
+        """Signs a message and folds it in; it leaves after the commit. Where it answers or greets and cannot be signed,
+        the turn goes on without it: what came is stored.
 
         Raises:
-            LocalProtocolError: The tables do not allow it.
+            LocalProtocolError: The tables do not allow it, or it cannot be signed.
         """
         identity, now = self.shell.identity, self.shell.clock.now()
         if said.type == "":
@@ -73,7 +76,13 @@ class Speaker(Remembered):
             seen=engagement.got[-1] if engagement.got else None,
             **body,
         )
-        signed = await sign_message(message, identity, engagement.talks, now)
+        try:
+            signed = await sign_message(message, identity, engagement.talks, now)
+        except LocalProtocolError as error:
+            if not of.notice or of is Progress:
+                raise
+            self._unsaid = error
+            return
         self._note(turn, said, Sent(signed, turn.now))
         self.remember(signed.message)
         turn.sends.append(signed.raw)
