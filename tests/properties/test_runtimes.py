@@ -240,7 +240,10 @@ class TwoRuntimes(RuleBasedStateMachine):
     @rule(role=roles)
     def crash(self, role: Role) -> None:
         """The process ends and another begins, with what was stored."""
+        fails = bool(self.node(role).kept.failures)
         self.world.restart(self.node(role))
+        if fails:
+            self.world.settle(2)  # whether what failed at the start stands is looked up a second later
         assert set(self.node(role).conversations) == set(self.live(role))
         self.world.settle()
 
