@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +23,9 @@ from undersigned.attestation.quick_schemas import import_jsonschema
 from undersigned.runtime import signers
 from undersigned.transport import ports
 
+# Read late, within a request, where nothing is compiled yet, and by pytest's own parser: that has failed for the depth
+# of the stack (SystemError, "AST constructor recursion depth mismatch").
+import_module("undersigned.jsonld.strict")
 import_jsonschema()  # before a test does it in the way that takes each process more than a second
 
 # A machine that does something else for a fifth of a second is no defect. (With `CI` set Hypothesis says so by itself.)
