@@ -573,6 +573,9 @@ def test_an_amendment_waits_for_two_people_while_the_peer_is_killed(tmp_path: Pa
             assert (late.code, late.error["code"]) == (2, "not_found")
 
             # What we would offer ourselves.
+            assert hire.on(acme, "amend", "--extend", 60).code == 7
+            listed = " ".join(run("offer", "list", "--home", acme.path).out.split())
+            assert "amendment of summary, for 4.5 EUR, to be offered by us" in listed, "the price stays"
             assert hire.on(acme, "release", "--owed", "5 EUR", "--reason", "A bonus", "--for", 600).code == 7
             (one, _) = offer("list").values
             assert (one["kind"], one["ours"], one["settlement"]["amount"]) == ("Release", True, "5")

@@ -95,6 +95,9 @@ def test_a_no_of_a_named_verifier_is_told_as_its_own(tmp_path: Path) -> None:
             contract = verify_pack(pack.read_bytes(), now=SystemClock().now()).contract
             assert run("judge", pack, "passed", "--out", tmp_path / "yes.json", "--home", judge.path).code == 0
             assert run("judge", pack, "failed", "--out", verdict, "--home", judge.path, "--again").code == 0
+            refused = run("contract", "judge", contract, verdict, "--home", globex.path, "--json")
+            assert refused.error["code"] == "wrong_state"
+            assert refused.error["message"].endswith("in state delivered, where we are the provider"), "the hirer does"
             assert run("contract", "judge", contract, verdict, "--home", acme.path).code == 0
             ended = hire.end(None)
         finally:

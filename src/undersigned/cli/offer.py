@@ -195,7 +195,9 @@ def _what(one: WaitingTerms) -> str:
     price = f"{terms.price.amount} {terms.price.currency}"
     if change is None:
         return f"{terms.task.kind} for {price}"
-    instead = f" instead of {before.price.amount} {before.price.currency}" if before is not None else ""
+    instead = ""
+    if before is not None and before.price != terms.price:
+        instead = f" instead of {before.price.amount} {before.price.currency}"
     offered = "offered to us" if not one.asked.opens else "to be offered by us"
     return f"{change.kind.lower()} of {terms.task.kind}, for {price}{instead}, {offered}"
 

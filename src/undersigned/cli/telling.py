@@ -379,6 +379,10 @@ def noted(name: str, text: str) -> str:
         ceiling = fact.get("ceiling", {})
         most = f"{plain(ceiling.get('amount'), 20)} {plain(ceiling.get('currency'), 8)}"
         return "only to see whether policy allows it" if fact.get("probe") else f"we want it for at most {most}"
+    if name == "review-word":
+        met: dict[str, Any] = fact.get("met") or {}
+        said = ", ".join(f"{plain(id, 100)} {'is' if one is True else 'is not'} met" for id, one in met.items())
+        return f"a person said: {said or 'no criteria'}; the verdict is that of the verifier"
     if name == "child":
         became = plain(fact.get("outcome") or "begun", 60)
         return f"hire of {plain(fact.get('provider'), 120)} for {plain(fact.get('task'), 60)}: {became}"

@@ -162,6 +162,11 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
             "did:web:judge.example",
             "by did:web:judge.example: it gets the pack ('export'), and 'contract judge' carries what it says",
         ),
+        (
+            "review-word",
+            '{"round":1,"met":{"whole":true,"short":false}}',
+            "a person said: whole is met, short is not met; the verdict is that of the verifier",
+        ),
         ("something-new", "{}", ""),
     ],
 )

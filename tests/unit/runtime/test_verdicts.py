@@ -369,6 +369,30 @@ def test_after_a_restart_the_verdict_is_still_awaited(open_world: Open) -> None:
     assert last(world.provider, ours.id, Review).verdict == "accepted"
 
 
+def test_a_verdict_that_comes_before_our_own_check_is_done_is_carried_after_it(open_world: Open) -> None:
+    """Until then it is told what is waited for; and the provider that it carries none."""
+    checked = asyncio.Event()
+
+    async def slowly(done: Any) -> dict[str, bool]:
+        await checked.wait()
+        return {"whole": True}
+
+    world = open_world()
+    world.hirer.reviewers["summary"] = slowly
+    ours = world.begin(verifier=JUDGE.did, criteria={"whole": "nothing is missing"})
+    world.until("delivered", ours.id)
+    for node, why in (
+        (world.hirer, "our own check of the delivery is not done"),
+        (world.provider, "in state delivered, where we are the provider"),
+    ):
+        with pytest.raises(LocalProtocolError, match=why):
+            world.run(node.changes.judge(node.the(ours.id), verdict(world)), 1)
+    checked.set()
+    world.settle()
+    assert acts(world, ours, verdict(world)) == ""
+    world.until("closed", ours.id)
+
+
 def test_who_may_be_a_verifier(open_world: Open) -> None:
     """HIRE-CTR-12: neither party. And where none is named, nobody's verdict is carried."""
     world = open_world()

@@ -147,10 +147,7 @@ class Reviews:
             PolicyError: `decision_failed`: a defect of ours keeps us from looking.
             UndersignedError: What was delivered, or a document, cannot be had now.
         """
-        engagement = conversation.engagement
-        if engagement.state != "delivered" or engagement.role != HIRER:
-            text = f"no delivery waits for our review in state {engagement.state}, where we are the {engagement.role}"
-            raise LocalProtocolError("wrong_state", text)
+        _require_ours(conversation.engagement)
         document, delivery = conversation.offered(), conversation.last("Delivery", Delivery, "provider")
         ids = criterion_ids(document)
         met = {id: said.get(id) is True for id in ids}
@@ -292,10 +289,11 @@ class Reviews:
         verifier = document.terms.evidence.verifier
         if verifier is None:
             raise LocalProtocolError("terms_mismatch", "the terms name no verifier: the hirer judges, and did")
+        _require_ours(engagement)
         delivery = conversation.last("Delivery", Delivery, "provider")
         found = self._found.get(conversation.id)
-        if engagement.state != "delivered" or found is None or found.round != delivery.round:
-            raise LocalProtocolError("wrong_state", f"nothing waits for a verdict in state {engagement.state}")
+        if found is None or found.round != delivery.round:
+            raise LocalProtocolError("wrong_state", "our own check of the delivery is not done: say it again then")
         kept, passed = await self._verdict(engagement, statement, delivery, verifier)
         if passed and found.error is not None:
             text = f"the verifier accepts what does not hold: {found.error.message}"
@@ -372,6 +370,17 @@ class Reviews:
             recorded = await recorded_documents(agent.ledger, engagement.id, judge.id)
             _, passed = verified(keys=keys_of((judge, *recorded), "assertionMethod", now=now))
         return (document_blob(judge),) if named else (), passed
+
+
+def _require_ours(engagement: Engagement) -> None:
+    """Nothing, where a delivery waits for a review that this side sends.
+
+    Raises:
+        LocalProtocolError: `wrong_state`: none does.
+    """
+    if engagement.state != "delivered" or engagement.role != HIRER:
+        text = f"no delivery waits for our review in state {engagement.state}, where we are the {engagement.role}"
+        raise LocalProtocolError("wrong_state", text)
 
 
 def _waits(engagement: Engagement, delivery: Delivery) -> bool:
