@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from runtimes import KeptLedger, Node, World, folded, messages, offices
+from runtimes import KeptLedger, Node, World, folded, lingers, messages, offices
 from undersigned.encoding import EngagementId
+from undersigned.errors import LogProofError
 from undersigned.ledger import Commit, Committed
 from undersigned.messages import Problem, recorded_message
+from undersigned.runtime import Event
+from undersigned.runtime.agent.outcome import unclosed_by
 
 EXAMPLES = int(os.environ.get("UNDERSIGNED_EXAMPLES", "4"))
 DAY = 24 * 3600
@@ -139,6 +142,39 @@ def test_both_operators_are_told_what_may_be_the_matter(open_hire: Callable[...,
     assert [("hint" in one) for one in told] == [True] + [False] * (len(told) - 1)
     (kept,) = {m.message.code for m in messages(world.provider, name) if isinstance(m.message, Problem)}
     assert kept == "ledger_diverged", "'ledger show' has it too"
+
+
+def test_who_hires_is_told_that_it_is_the_provider_whose_store_went_back(
+    open_hire: Callable[..., tuple[World, EngagementId]],
+) -> None:
+    """HIRE-SEC-10: its own folder is the newest; its review is refused for a delivery that the other side forgot."""
+    world, name = open_hire(opening="4 EUR")
+    world.until("closing", name, world.hirer)
+    store = world.ledgers[1]
+    assert isinstance(store, Copied)
+    before = store.copies[-2]
+    assert (folded_in(before, name), folded_in(store, name)) == ("working", "delivered")
+    found: list[LogProofError] = []
+
+    def hears(event: Event) -> None:
+        error = unclosed_by(event, world.hirer.the(name))
+        if error is not None:
+            found.append(error)
+
+    world.hirer.watchers.follow(name, hears)
+    world.handler = lingers  # once it has said another delivery, it contradicts itself, and no word of its is taken
+    put_back(world, 1, before)
+    world.deliver_all()
+    assert [error.message for error in found[:1]] == [
+        "the provider does not take our Review: it does not have what it signed and we hold: "
+        "was its state folder put back from an old copy?"
+    ]
+
+
+def folded_in(store: KeptLedger, name: EngagementId) -> str:
+    """The state that a store has of an engagement."""
+    summary = store.summary_of(name)
+    return summary.state if summary is not None else ""
 
 
 @pytest.mark.parametrize(("side", "commits", "steps"), ENDLESS)

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["DIVERGED", "HireResult", "disputable", "hire_result", "needed_text", "unclosed_by"]
 
 DIVERGED = "ledger_diverged"
-_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
+_OURS_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
+_ITS_WENT_BACK = "it does not have what it signed and we hold: was its state folder put back from an old copy?"
+_ONE_WENT_BACK = "one of the two state folders was put back from an old copy, this one or its"
+_OF_OUR_LOG = ("Offer", "Acceptance", "Closing")
+"""Moves that say how far our log has come."""
 SHOWN_CLAUSES = 8
 """Clauses that are told of those that refused something, and bounds of those that may have been in the way."""
 
@@ -217,7 +221,7 @@ def _withdrawn(
             same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
             code = withdraw.reason if withdraw.reason in same else "policy_denied"
             if refused is not None and refused.code == DIVERGED:
-                code, hint = DIVERGED, f"{hint}; {_WENT_BACK}"
+                code, hint = DIVERGED, f"{hint}; {_went_back(refused, conversation)}"
             who, told = ("the provider", "") if role == "provider" else ("we", "")
             if refused is not None:  # the provider said so in either case
                 after = "after refusing" if role == "provider" else "after the provider refused"
@@ -243,7 +247,7 @@ def _withdrawn(
                 needed=withdraw.needed or (),
             )
     if refused is not None:
-        hint = f"; {_WENT_BACK}" if refused.code == DIVERGED else ""
+        hint = f"; {_went_back(refused, conversation)}" if refused.code == DIVERGED else ""
         what = "the inquiry" if len(conversation.engagement.sent) == 1 else "a message of ours"
         text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
         return PolicyError(refused.code, text)
@@ -269,9 +273,28 @@ def unclosed_by(event: Event, conversation: Conversation) -> LogProofError | Non
     if (event.kind, event.type, event.code) == ("refused", "Closing", DIVERGED):
         told = event.detail.removeprefix(DIVERGED).lstrip(": ")
         return LogProofError(DIVERGED, f"the provider's closing of the books was refused: {told}")
-    if event.kind == "problem" and conversation.distrusted:
-        return LogProofError(DIVERGED, f"the provider does not take our closing of the books: {_WENT_BACK}")
+    if event.kind == "problem" and conversation.distrusted and isinstance(event.message, Problem):
+        type = _type_of(event.message, conversation)
+        what = "closing of the books" if type == "Closing" else type or "word"
+        why = _went_back(event.message, conversation)
+        return LogProofError(DIVERGED, f"the provider does not take our {what}: {why}")
     return None
+
+
+def _type_of(refused: Problem, conversation: Conversation) -> str | None:
+    """Type of the move of ours that was refused; None if it is not the last one of its type, or none at all."""
+    sent = conversation.engagement.sent
+    move = conversation.move_at(sent.index(refused.of) + 1) if refused.of in sent else None
+    return move.type if move is not None else None
+
+
+def _went_back(refused: Problem, conversation: Conversation) -> str:
+    """Whose store went back, where the provider refused a move of ours with `ledger_diverged`. What says nothing of our
+    log is refused for the move of its own that we have seen; of what does, the place tells, if it is named.
+    """
+    if (refused.path or "").startswith(("/head", "/checkpoint")):
+        return _OURS_WENT_BACK
+    return _ONE_WENT_BACK if _type_of(refused, conversation) in (None, *_OF_OUR_LOG) else _ITS_WENT_BACK
 
 
 def needed_text(need: Need) -> str:

@@ -68,6 +68,11 @@ class Remembered:
         """Whether a side has sent a move of this type."""
         return (type, role) in self._last
 
+    def move_at(self, place: int) -> Message | None:
+        """Our own move in this place of our chain; None if it is not the last one of its type."""
+        ours = (move for (_, role), move in self._last.items() if role == self.engagement.role)
+        return next((move for move in ours if move.sequence == place), None)
+
     def delivered(self) -> frozenset[Digest]:
         """Digests of the artifacts of the last delivery."""
         found = self._last.get(("Delivery", "provider"))
