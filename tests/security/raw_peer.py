@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from undersigned.daemon.door import Edge
 from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed, VerificationError
@@ -16,6 +18,8 @@ from undersigned.transport import NO_PROXIES, Channel, ChannelLimits, Proxies, c
 LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, message_seconds=0.3, close_seconds=0.3, proof_seconds=2)
 LISTENING = ListenerLimits(channel=LIMITS, head_seconds=5)
 BIG = os.urandom(24 * 1024 * 1024)
+LONG = bytes(60_000)
+"""Less than what a program holds of an answer before it waits for its reader."""
 DIGEST = digest_bytes(b"artifact")
 SLOW = digest_bytes(b"an artifact that is looked for as long as a test likes")
 
@@ -80,6 +84,8 @@ async def served(
             serving.ended.append(exc)
 
     def documents(path: str) -> Document | None:
+        if path == "/.well-known/did.jsonl":
+            return Document(LONG, "text/jsonl")
         return Document(b'{"id":"did:web:here"}', "application/did+json") if path == "/.well-known/did.json" else None
 
     async def artifacts(request: ArtifactRequest) -> ArtifactResponse:
@@ -128,6 +134,35 @@ async def asking(serving: Served, *, source: str = "127.0.0.1", field: str = "")
     writer.write("\r\n".join(lines).encode())
     await settled(lambda: len(serving.asked) == count)
     return reader, writer
+
+
+async def unread(serving: Served, *, source: str = "127.0.0.1") -> Streams:
+    """A stranger who asks until a part of an answer waits to be taken, and takes nothing."""
+    reader, writer = await raw(serving, source=source)
+    writer.transport.pause_reading()
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    ours = edge(serving, writer).transport
+    assert ours is not None
+    ours.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    async with asyncio.timeout(20):
+        while not ours.get_write_buffer_size():
+            writer.write(b"GET /.well-known/did.jsonl HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await asyncio.sleep(0.02)
+    assert ours.get_write_buffer_size() <= len(LONG) + 512
+    return reader, writer
+
+
+def edge(serving: Served, writer: asyncio.StreamWriter) -> Edge:
+    """Our side of a stranger's connection."""
+    server, name = serving.listener._server, writer.get_extra_info("sockname")
+    assert server is not None
+    (found,) = [
+        one
+        for one in server.connections
+        if one.transport is not None and one.transport.get_extra_info("peername") == name
+    ]
+    assert isinstance(found, Edge)
+    return found
 
 
 GET = b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n"

@@ -106,6 +106,21 @@ async def test_strangers_behind_a_proxy_are_counted_by_caller_and_altogether() -
         assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_a_crowd_of_many_ipv6_networks_makes_room_before_who_is_alone() -> None:
+    """HIRE-LIM-02: whoever has a /48 has 65,536 networks, and each of them counts alone."""
+    limits = ListenerLimits(channel=LIMITS, unproved=4, head_seconds=5)
+    async with served(limits, proxies=BEHIND) as serving:
+        reader, writer = await raw(serving)
+        writer.write(said("X-Forwarded-For: 203.0.113.7"))
+        await settled(lambda: "203.0.113.7" in serving.listener.door._strangers)
+        for n in range(12):
+            assert await status(serving, said(f"X-Forwarded-For: 2001:db8:0:{n:x}::1")) == 200
+        assert serving.listener.door.unproved == 4
+        writer.write(said("X-Forwarded-For: 203.0.113.7"))
+        for _ in range(2):
+            assert (await reader.readuntil(b'here"}')).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_where_a_caller_is_proved_a_crowd_behind_the_same_proxy_shuts_nobody_out() -> None:
     limits = ListenerLimits(channel=LIMITS, unproved=2, reserved=1, head_seconds=5)
     async with served(limits, proxies=BEHIND) as serving:

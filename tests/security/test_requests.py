@@ -25,6 +25,7 @@ from security.raw_peer import (
     served,
     settled,
     ten,
+    unread,
     upgraded,
 )
 from undersigned.daemon.listener import Document, ListenerLimits
@@ -47,6 +48,14 @@ async def test_sc_81_an_answer_nobody_reads_is_given_up() -> None:
         await settled(lambda: len(serving.asked) == 1)
         await settled(lambda: serving.listener.door.connections == 0)
         writer.transport.abort()
+
+
+async def test_sc_81_nor_is_a_short_answer_waited_for_that_nobody_reads() -> None:
+    """Less than what has us stop writing; to close the connection waits for them, too."""
+    channel = ChannelLimits(local=True, send_seconds=0.2)
+    async with served(ListenerLimits(channel=channel, head_seconds=0.1)) as serving:
+        await unread(serving)
+        await settled(lambda: serving.listener.door.connections == 0)
 
 
 async def test_sc_81_requests_without_reading_fill_no_memory() -> None:

@@ -20,6 +20,7 @@ from security.raw_peer import (
     LISTENING,
     UPGRADE,
     asking,
+    edge,
     ended,
     frame,
     goes_on,
@@ -27,6 +28,7 @@ from security.raw_peer import (
     served,
     settled,
     status,
+    unread,
     upgraded,
 )
 from support import held_time, refuses
@@ -320,6 +322,38 @@ async def test_sc_80_who_is_being_answered_stays() -> None:
             for reader, _ in waiting:
                 assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
     assert [line["code"] for line in logs if line["event"] == "handshake failed"] == ["overloaded"]
+
+
+async def test_sc_80_one_makes_room_for_one() -> None:
+    """HIRE-LIM-02: also where more are there, of a proved peer's, than others may be; and nobody goes for nothing."""
+    limits = ListenerLimits(channel=LIMITS, unproved=2, reserved=2, head_seconds=5)
+    async with served(limits) as serving:
+        door = serving.listener.door
+        channel = await connect(serving.url, limits=LIMITS)
+        await settled(lambda: door.unproved == 0)
+        await asking(serving)
+        silent = [await raw(serving) for _ in range(2)]
+        await asking(serving)
+        assert door.unproved == 4
+        assert await status(serving, GET + b"\r\n", source="127.0.0.2") == 200
+        assert await ended(silent[0][0]) == b""
+        assert door.unproved == 4
+        silent[1][1].write(GET + b"Connection: close\r\n\r\n")
+        assert (await ended(silent[1][0])).startswith(b"HTTP/1.1 200 ")
+        await channel.close()
+
+
+async def test_sc_80_who_leaves_an_answer_unread_keeps_nobody_out() -> None:
+    """HIRE-LIM-02: nobody waits for us there. Who says nothing goes first, for what is unread may be on a slow line."""
+    async with served(ListenerLimits(channel=LIMITS, unproved=2, head_seconds=5)) as serving:
+        _, writer = await unread(serving, source="127.0.0.2")
+        slow = edge(serving, writer)
+        silent, _ = await raw(serving, source="127.0.0.3")
+        await asking(serving, source="127.0.0.4")
+        assert await ended(silent) == b""
+        assert slow.ticket.open
+        assert await status(serving, GET + b"\r\n") == 200
+        assert not slow.ticket.open
 
 
 async def test_sc_80_a_proved_peer_is_no_stranger() -> None:

@@ -5,7 +5,8 @@ address and altogether, and what they may cost is fixed: `unproved` connections,
 proved already, of at most a request head and one unfinished message each. A proved peer no longer counts as a stranger.
 
 Where all of these are there, the next one takes the place of who waits the longest at the address with the most of
-them: to say nothing costs nothing, and would keep everybody out. Whoever is being answered stays.
+them, of IPv6 in the /48 with the most: to say nothing costs nothing, and would keep everybody out. Whoever is being
+answered stays; whoever leaves the answer unread goes after those who say nothing.
 
 What a proxy of ours passes on counts where its caller is, which is known once a request head is read; until then it
 counts among all strangers, and by no address.
@@ -19,8 +20,10 @@ import asyncio
 import ipaddress
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
@@ -129,8 +132,12 @@ class Refused(msgspec.Struct, frozen=True):
     """Because of others from the same address, and not because of everybody together."""
 
 
-def _stays() -> bool:
+def _stays(*, unread: bool) -> bool:
     return False
+
+
+class _GivesWay(Protocol):
+    def __call__(self, *, unread: bool) -> bool: ...
 
 
 class Ticket:
@@ -150,8 +157,10 @@ class Ticket:
         self.open = True
         self.counted = True
         self.welcome = False
-        self.gives_way: Callable[[], bool] = _stays
-        """Ends the connection if it can make room for another one; whether it did."""
+        self.gives_way: _GivesWay = _stays
+        """Ends the connection if it can make room for another one, with `unread` also one that leaves an answer unread;
+        whether it did.
+        """
 
     def asked(self, request: web.BaseRequest) -> Refused | None:
         """Counts the connection where this request's caller is, if a proxy passes it on; or says why it may not."""
@@ -247,13 +256,13 @@ class Door:
         return Refused("rate_limited", by_address=True) if exhausted else None
 
     def _refused(self, key: str, *, besides: int = 0) -> Refused | None:
-        """Why no stranger more may come from there, `besides` so many of those who are counted; whoever can make room
-        for it has done so.
+        """Why no stranger more may come from there, `besides` so many of those who are counted; where one made room, they
+        are as many as before.
         """
-        while (refused := self._closed(key, self.unproved - besides)) is not None:
-            if refused.by_address or not self._made_room():
-                return refused
-        return None
+        refused = self._closed(key, self.unproved - besides)
+        if refused is not None and not refused.by_address and self._made_room():
+            return None
+        return refused
 
     def _closed(self, key: str, strangers: int) -> Refused | None:
         """The same, besides so many of them altogether, and nobody makes room."""
@@ -271,11 +280,18 @@ class Door:
 
     def _made_room(self) -> bool:
         """Whether a stranger has gone who was not being answered."""
-        for _, here in sorted(self._strangers.items(), key=lambda one: -len(one[1])):
-            for ticket in here:
-                if ticket.gives_way():
-                    ticket.leave()
-                    return True
+        sites = Counter[str]()
+        for key, here in self._strangers.items():
+            sites[_site(key)] += len(here)
+        most_first = sorted(
+            self._strangers, key=lambda key: (sites[_site(key)], len(self._strangers[key])), reverse=True
+        )
+        for unread in (False, True):
+            for key in most_first:
+                for ticket in self._strangers[key]:
+                    if ticket.gives_way(unread=unread):
+                        ticket.leave()
+                        return True
         return False
 
     def known(self, ticket: Ticket) -> None:
@@ -329,6 +345,14 @@ def _network(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+@lru_cache(4096)
+def _site(key: str) -> str:
+    """What one customer may have of many such places: an IPv4 address, or an IPv6 /48."""
+    if not key.endswith("/64"):
+        return key
+    return str(ipaddress.ip_network(key).supernet(new_prefix=48))
 
 
 def _one_head(came: bytes | None) -> bool:
@@ -421,9 +445,19 @@ class Edge(web.RequestHandler):
         self.lost: Callable[[], object] | None = None
         """Called when the connection is gone."""
 
-    def gives_way(self) -> bool:
-        """Ends the connection unless somebody is being answered on it; whether it did."""
-        if self.transport is None or self.answering or self.transport.get_write_buffer_size():
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody is connected. Every byte of an answer has `send_seconds` to be taken: a few left in the buffer would
+        hold the connection for ever, since to close it waits for them, too.
+        """
+        super().connection_made(transport)
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(high=0)
+
+    def gives_way(self, *, unread: bool) -> bool:
+        """Ends the connection unless somebody is being answered on it, or leaves the answer unread and `unread` is not
+        said; whether it did.
+        """
+        if self.transport is None or self.answering or (self.transport.get_write_buffer_size() and not unread):
             return False
         self.transport.abort()
         return True
@@ -461,6 +495,7 @@ class Edge(web.RequestHandler):
         )
         # What a stranger may have us hold is no more than its proof needs.
         self._watch.max_message_bytes = min(MAX_FRAME_BYTES, self._limits.channel.max_message_bytes)
+        transport.set_write_buffer_limits()  # messages follow each other, and the buffer may never be empty
         return True
 
     def proved(self) -> None:

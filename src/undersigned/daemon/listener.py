@@ -246,9 +246,9 @@ class PublicListener:
                 raise ConnectionError("stopped")
             edge = Edge(server, ticket, self.limits)
 
-            def gives_way() -> bool:
+            def gives_way(*, unread: bool) -> bool:
                 reason = self.door.crowd()
-                gone = opening.cancel() if edge.transport is None else edge.gives_way()
+                gone = opening.cancel() if edge.transport is None else edge.gives_way(unread=unread)
                 if gone:
                     self._failed(ticket.remote, "overloaded", reason=f"it made room: {reason}")
                 return gone
