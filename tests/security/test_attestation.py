@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from functools import partial
 from hashlib import md5, sha1, sha256, sha384, sha512
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -17,7 +22,7 @@ from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER
 from packs import Hire
 from parties import NOW, Party
 from undersigned.attestation import make_statement, provenance, verify_foreign_statement, verify_statement, work
-from undersigned.daemon.sbom import read_distribution
+from undersigned.daemon.sbom import MAX_MEMBERS, bill_of_materials, read_distribution
 from undersigned.encoding import base64_encode, canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence import verify_pack
@@ -220,6 +225,99 @@ def test_sc_69_a_claim_of_a_terabyte_is_refused_before_a_byte_is_read(size: int)
         place = data.rindex(b"PK\x01\x02")
         claimed = data[: place + 24] + size.to_bytes(4, "little") + data[place + 28 :]
         assert limited(lambda: read_distribution(claimed)) == "too_large"
+
+
+def header(name: str, kind: bytes, size: int = 0) -> bytes:
+    """Of one member of a tar archive."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def bomb_of_bzip2(size: int) -> bytes:
+    """A zip archive whose one member becomes `size` bytes, of which its directory says 1,000."""
+    packed, said = bz2.compress(bytes(size)), 1000
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.dist-info/METADATA", packed)
+    data = bytearray(made.getvalue())
+    for place, method in ((0, 8), (data.rindex(b"PK\1\2"), 10)):
+        data[place + method : place + method + 2] = zipfile.ZIP_BZIP2.to_bytes(2, "little")
+        data[place + method + 6 : place + method + 10] = crc32(bytes(said)).to_bytes(4, "little")
+        data[place + method + 14 : place + method + 18] = said.to_bytes(4, "little")
+    return bytes(data)
+
+
+def records(count: int) -> bytes:
+    """A zip archive whose directory lists its one member so often."""
+    made = wheel()
+    start, end = made.index(b"PK\1\2"), made.rindex(b"PK\5\6")
+    listed = made[start:end] * count
+    return made[:start] + listed + made[end : end + 12] + len(listed).to_bytes(4, "little") + made[end + 16 :]
+
+
+LARGE = 50_000_000
+BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "what becomes more than is said of it": ("bad_request", lambda: bomb_of_bzip2(LARGE)),
+    "a header without end": ("too_large", lambda: lzma.compress(header("x", tarfile.XHDTYPE, LARGE) + bytes(LARGE))),
+    "a name without end": (
+        "too_large",
+        lambda: lzma.compress(header("x", tarfile.GNUTYPE_LONGNAME, LARGE) + b"a" * LARGE),
+    ),
+    "what is of no known kind": ("too_large", lambda: lzma.compress(header("x", b"Z", LARGE) + bytes(LARGE))),
+    "folders without end": ("too_large", lambda: gzip.compress(header("d", tarfile.DIRTYPE) * (MAX_MEMBERS + 1))),
+    "records without end": ("too_large", lambda: records(MAX_MEMBERS + 1)),
+    # Such a member ends where it begins, and is the next one again.
+    "a member that leads back": (
+        "bad_request",
+        lambda: header("d", tarfile.DIRTYPE) + header("x", b"Z", -512) + bytes(1024),
+    ),
+    "a header that leads back": (
+        "bad_request",
+        lambda: header("d", tarfile.DIRTYPE) + header("x", tarfile.XHDTYPE, -1024) + bytes(1024),
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_sc_69_an_archive_that_grows_is_refused_before_it_does(bomb: str) -> None:
+    """Whoever reads it holds little more than what came, and comes to an end."""
+    expected, make = BOMBS[bomb]
+    data = make()
+    tracemalloc.start()
+    try:
+        assert limited(lambda: read_distribution(data)) == expected
+        assert tracemalloc.get_traced_memory()[1] < LARGE / 3  # xz itself takes 8 MiB
+    finally:
+        tracemalloc.stop()
+
+
+def test_sc_69_what_is_said_of_all_members_is_little() -> None:
+    """The library copies it to each of them."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", pax_headers={f"f{at}": "" for at in range(100)}) as archive:
+        archive.addfile(tarfile.TarInfo("a-1/PKG-INFO"))
+    assert limited(lambda: read_distribution(made.getvalue())) == "too_large"
+
+
+def test_a_name_that_an_archive_holds_twice_is_refused() -> None:
+    """Of two files with one name the bill would list one, and an installer might take the other."""
+    made = io.BytesIO(wheel(one=b"first"))
+    with zipfile.ZipFile(made, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("one", b"second")
+    assert limited(lambda: read_distribution(made.getvalue())) == "bad_request"
+
+
+def test_a_package_that_is_required_twice_is_one_component() -> None:
+    """As one version for an old Python and another for a new one. And the same archive has the same bill."""
+    wanted = b"Requires-Dist: n>=1; python_version<'3.9'\nRequires-Dist: n>=2; python_version>='3.9'\n"
+    data = wheel(**{"a.dist-info/METADATA": METADATA + wanted})
+    bill: Any = json.loads(bill_of_materials(data, "a.whl"))
+    (required,) = (one for one in bill["components"] if one["type"] == "library")
+    assert [one["value"] for one in required["properties"]] == [">=1", ">=2"]
+    (root, *_) = bill["dependencies"]
+    assert root["dependsOn"] == [required["bom-ref"]]
+    assert bill_of_materials(data, "a.whl") == bill_of_materials(data, "a.whl")
 
 
 def test_sc_69_a_manifest_that_lists_itself() -> None:

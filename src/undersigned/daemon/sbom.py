@@ -9,26 +9,22 @@ Needs the extra `prov`.
 from __future__ import annotations
 
 import asyncio
+import bz2
+import gzip
 import io
+import json
 import lzma
 import re
 import tarfile
-import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.parser import HeaderParser
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 from uuid import UUID, uuid5
 
-import cyclonedx.model as cdx
-import cyclonedx.model.bom as cdx_bom
-import cyclonedx.model.component as cdx_component
-from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model import HashAlgorithm
-from cyclonedx.model.component import ComponentType
-from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx import spdx
 from packageurl import PackageURL
 
 from undersigned.attestation.bills import LIMITS, read_bill
@@ -47,15 +43,22 @@ __all__ = [
     "review_sbom",
 ]
 
-# The library's decorators hide its classes from type checkers.
-Bom: Any = cdx_bom.Bom
-Component: Any = cdx_component.Component
-HashType: Any = cdx.HashType
-Property: Any = cdx.Property
-
 SBOM_MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 MAX_FILES: Final = 20_000
 MAX_INFLATED: Final = 256 * 1024 * 1024
+MAX_MEMBERS: Final = 2 * MAX_FILES
+"""Of every kind: folders and links take time and memory as files do."""
+MAX_HEADER_BYTES: Final = 8 * 1024
+"""All that a tar says of one member before its content: with a long name, a few blocks of 512."""
+MAX_GLOBAL_FIELDS: Final = 64
+"""That a tar says of all members that follow; `tarfile` copies them to each."""
+MAX_METADATA: Final = 1024 * 1024
+PIECE_BYTES: Final = 64 * 1024
+_INFLATERS: Final = cast(
+    "tuple[tuple[bytes, Callable[[io.BytesIO], io.BufferedIOBase]], ...]",
+    ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open)),
+)
+_METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA|[^/]+/PKG-INFO")
 _REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})\s*(?:\[[^\]]*\])?\s*([^;]*)", re.ASCII)
 UNREADABLE: Final = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
@@ -78,33 +81,92 @@ class Distribution(NamedTuple):
     """Path inside the archive and SHA-256 in hex, in order of path."""
 
 
-def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the archive's plain files; links and devices are passed over."""
-    total = 0
-    if zipfile.is_zipfile(io.BytesIO(data)):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for info in archive.infolist():
-                if info.is_dir():
-                    continue
-                total += info.file_size
-                if total > MAX_INFLATED:
-                    raise FormatError("too_large", f"the archive inflates to more than {MAX_INFLATED} bytes")
-                with archive.open(info) as member:
-                    content = member.read(info.file_size + 1)
-                if len(content) != info.file_size:
+def _members(data: bytes) -> Iterator[tuple[str, int, BinaryIO]]:
+    """Names, sizes and contents of the archive's plain files; links and devices are passed over. A content is read
+    before the next is asked for.
+    """
+    return _of_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _of_tar(data)
+
+
+def _of_zip(data: bytes) -> Iterator[tuple[str, int, BinaryIO]]:
+    # Each is described by its own record, all of which the library reads before it names the first.
+    if data.count(b"PK\1\2") > MAX_MEMBERS:
+        raise _too_many()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # Of the others the library inflates all that it has read, however much that becomes.
+                raise FormatError("bad_request", f"{info.filename!r} is compressed as no installer expects it")
+            with archive.open(info) as member:
+                # What it takes to read it: several may lie in the same bytes, which need not become any.
+                yield info.filename, max(info.file_size, info.compress_size), cast("BinaryIO", member)
+                if member.tell() != info.file_size:
                     raise FormatError("bad_request", f"{info.filename!r} is not as long as the archive says")
-                yield info.filename, content
-        return
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
-        for info in archive:
+
+
+def _of_tar(data: bytes) -> Iterator[tuple[str, int, BinaryIO]]:
+    plain = io.BytesIO(data)
+    source = _Ahead(next((inflated(plain) for mark, inflated in _INFLATERS if data.startswith(mark)), plain))
+    with tarfile.open(fileobj=cast("BinaryIO", source), mode="r:") as archive:
+        members = 0
+        while (info := archive.next()) is not None:
+            members += 1
+            if members > MAX_MEMBERS:
+                raise _too_many()
+            if len(archive.pax_headers) > MAX_GLOBAL_FIELDS:
+                raise FormatError(
+                    "too_large", f"the archive says more than {MAX_GLOBAL_FIELDS} things of all its members"
+                )
+            # It keeps all that was said of each.
+            archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]
+            source.most = info.offset_data + MAX_HEADER_BYTES
             if not info.isfile():
                 continue
-            total += info.size
-            if total > MAX_INFLATED:
-                raise FormatError("too_large", f"the archive inflates to more than {MAX_INFLATED} bytes")
+            if info.issparse():
+                raise FormatError("bad_request", f"{info.name!r} is sparse: no source distribution holds such files")
+            source.most += info.size + -info.size % tarfile.BLOCKSIZE
             member = archive.extractfile(info)
             if member is not None:
-                yield info.name, member.read()
+                yield info.name, info.size, cast("BinaryIO", member)
+
+
+class _Ahead:
+    """An inflated tar as it is read: onward only, and as far as `most`. Where a header says to read a gigabyte of
+    further headers, or to go back, `tarfile` does.
+    """
+
+    def __init__(self, source: io.BufferedIOBase) -> None:
+        self._source = source
+        self.most = MAX_HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        if size < 0:
+            raise FormatError("bad_request", "not a wheel or source distribution: a member of less than no bytes")
+        self._check(self.tell() + size)
+        return self._source.read(size)
+
+    def seek(self, place: int) -> int:
+        """Goes to a place, at most one byte back: `tarfile` looks for the last of each member."""
+        if place < self.tell() - 1:
+            raise FormatError("bad_request", "not a wheel or source distribution: a member of less than no bytes")
+        self._check(place)
+        return self._source.seek(place)
+
+    def tell(self) -> int:
+        """The place of the next byte."""
+        return self._source.tell()
+
+    def _check(self, place: int) -> None:
+        if place > self.most:
+            text = f"the archive says more than {MAX_HEADER_BYTES} bytes of one member, or holds one of an unknown kind"
+            raise FormatError("too_large", text)
+
+
+def _too_many() -> FormatError:
+    return FormatError("too_large", f"the archive holds more than {MAX_MEMBERS} members")
 
 
 def read_distribution(data: bytes) -> Distribution:
@@ -115,24 +177,35 @@ def read_distribution(data: bytes) -> Distribution:
     """
     if not data:
         raise FormatError("bad_request", "not a wheel or source distribution: it is empty")
-    files: list[tuple[str, str]] = []
-    metadata: tuple[int, str] | None = None
+    files: dict[str, str] = {}
+    metadata: str | None = None
+    total = 0
     try:
-        for name, content in _members(data):
-            files.append((name, sha256(content).hexdigest()))
-            if len(files) > MAX_FILES:
+        for name, size, content in _members(data):
+            total += size
+            if total > MAX_INFLATED:
+                raise FormatError("too_large", f"the archive inflates to more than {MAX_INFLATED} bytes")
+            if len(files) == MAX_FILES:
                 raise FormatError("too_large", f"the archive holds more than {MAX_FILES} files")
-            if re.fullmatch(r"[^/]+\.dist-info/METADATA|[^/]+/PKG-INFO", name):
-                depth = name.count("/")
-                if metadata is None or depth < metadata[0]:
-                    metadata = depth, content.decode("utf-8", "replace")
+            if name in files:
+                # Which of the two is installed, programs do not agree on.
+                raise FormatError("bad_request", f"the archive holds {name!r} twice")
+            hasher, held = sha256(), bytearray()
+            wanted = metadata is None and _METADATA.fullmatch(name) is not None
+            while piece := content.read(PIECE_BYTES):
+                hasher.update(piece)
+                held += piece if wanted else b""
+                if len(held) > MAX_METADATA:
+                    raise FormatError("too_large", f"{name!r} has more than {MAX_METADATA} bytes")
+            files[name] = hasher.hexdigest()
+            metadata = held.decode("utf-8", "replace") if wanted else metadata
     except UNREADABLE as exc:
         # tarfile tells on further lines what each of its ways of reading had to say.
         (reason, *_) = str(exc).splitlines() or [type(exc).__name__]
         raise FormatError("bad_request", f"not a wheel or source distribution: {reason.rstrip(':')}") from exc
     if metadata is None:
         raise FormatError("bad_request", "the archive has no METADATA or PKG-INFO: not a wheel or source distribution")
-    fields = HeaderParser().parsestr(metadata[1])
+    fields = HeaderParser().parsestr(metadata)
     name, version = fields.get("Name"), fields.get("Version")
     if not name or not version:
         raise FormatError("bad_request", "the metadata names no package and version")
@@ -147,7 +220,7 @@ def read_distribution(data: bytes) -> Distribution:
         license=fields.get("License-Expression") or fields.get("License"),
         summary=fields.get("Summary"),
         requires=tuple(requires),
-        files=tuple(sorted(files)),
+        files=tuple(sorted(files.items())),
     )
 
 
@@ -161,48 +234,47 @@ def bill_of_materials(data: bytes, file_name: str) -> bytes:
     """
     found = read_distribution(data)
     digest = sha256(data).hexdigest()
-    factory = LicenseFactory()
-    root = Component(
-        type=ComponentType.LIBRARY,
-        name=found.name,
-        version=found.version,
-        description=found.summary,
-        bom_ref=f"artifact:{digest}",
-        purl=PackageURL("pypi", name=found.name.lower().replace("_", "-"), version=found.version),
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
-        licenses=[factory.make_from_string(found.license[:256])] if found.license else [],
-        properties=[Property(name="hire:fileName", value=file_name)],
-    )
-    bom = Bom(serial_number=uuid5(_NAMESPACE, digest))
-    bom.metadata.component = root
-    bom.metadata.timestamp = None  # the statement about this document carries the time
-    dependencies: list[Any] = []
-    for name, specifier in found.requires:
-        dependencies.append(
-            Component(
-                type=ComponentType.LIBRARY,
-                name=name,
-                bom_ref=f"requires:{name}",
-                purl=PackageURL("pypi", name=name.lower().replace("_", "-")),
-                properties=[Property(name="hire:versionSpecifier", value=specifier)] if specifier else [],
-            )
-        )
-    for component in dependencies:
-        bom.components.add(component)
-    for path, content in found.files:
-        bom.components.add(
-            Component(
-                type=ComponentType.FILE,
-                name=path,
-                bom_ref=f"file:{path}",
-                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=content)],
-            )
-        )
-    bom.register_dependency(root, dependencies)
-    if not dependencies:
-        # The library warns that a root without dependencies may be incomplete; this one declares none.
-        warnings.filterwarnings("ignore", message=".*has no defined dependencies.*", category=UserWarning)
-    written = JsonV1Dot6(bom).output_as_string().encode()
+    root: dict[str, Any] = {
+        "bom-ref": f"artifact:{digest}",
+        "hashes": _hashes(digest),
+        "name": found.name,
+        "properties": [{"name": "hire:fileName", "value": file_name}],
+        "purl": PackageURL("pypi", name=_package(found.name), version=found.version).to_string(),
+        "type": "library",
+        "version": found.version,
+    }
+    if found.summary:
+        root["description"] = found.summary
+    if found.license:
+        root["licenses"] = [_license(found.license[:256])]
+    specifiers: dict[str, list[str]] = {}
+    for name, specifier in sorted(set(found.requires)):
+        specifiers.setdefault(name, []).extend([specifier] if specifier else [])
+    components: list[dict[str, Any]] = [
+        {"bom-ref": f"file:{path}", "hashes": _hashes(content), "name": path, "type": "file"}
+        for path, content in found.files
+    ]
+    for name, wanted in specifiers.items():
+        required: dict[str, Any] = {"bom-ref": f"requires:{name}", "name": name, "type": "library"}
+        required["purl"] = PackageURL("pypi", name=_package(name)).to_string()
+        if wanted:
+            required["properties"] = [{"name": "hire:versionSpecifier", "value": one} for one in wanted]
+        components.append(required)
+    needed: dict[str, Any] = {"ref": root["bom-ref"]}
+    if specifiers:
+        needed["dependsOn"] = [f"requires:{name}" for name in specifiers]
+    # Written here: the library's own classes look through all of them for each, minutes for a few thousand files.
+    bill = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid5(_NAMESPACE, digest)}",
+        "version": 1,
+        "metadata": {"component": root},  # without a time: the statement about this document carries it
+        "components": components,
+        "dependencies": [needed, *({"ref": one["bom-ref"]} for one in components)],
+    }
+    written = json.dumps(bill).encode()
     try:
         decode_json(written, LIMITS)
     except FormatError as exc:
@@ -210,6 +282,22 @@ def bill_of_materials(data: bytes, file_name: str) -> bytes:
         code = "too_large" if exc.code == "too_large" else "bad_request"
         raise FormatError(code, f"the archive cannot be described: {exc.message}") from exc
     return written
+
+
+def _hashes(digest: str) -> list[dict[str, str]]:
+    return [{"alg": "SHA-256", "content": digest}]
+
+
+def _package(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _license(text: str) -> dict[str, Any]:
+    """As CycloneDX has it: an SPDX id, an expression of them, or a name."""
+    known = spdx.fixup_id(text)
+    if known is None and spdx.is_expression(text):
+        return {"expression": text}
+    return {"license": {"name": text} if known is None else {"id": known}}
 
 
 def check_bill(bill: bytes, artifact: bytes, format: str = "CycloneDX 1.6") -> dict[str, bool]:
