@@ -306,6 +306,18 @@ def test_a_part_of_an_id_names_an_engagement(companies: Companies, tmp_path: Pat
             assert (ran.code, ran.error["code"]) == (2, "not_found")
 
 
+def test_an_order_names_its_contract_in_whole(companies: Companies) -> None:
+    """And who names it as `show` takes it is told what to write."""
+    contract = companies.hired.result()["contract"]
+    for part in (f"{contract[4:12]}…", engagement_of(companies)):
+        refused = run("contract", "cancel", "--home", companies.globex, "--json", "--", part).error
+        assert (refused["code"], refused["message"].endswith(f" in whole: {contract}")) == ("bad_configuration", True)
+    nobody = run("contract", "cancel", "--home", companies.globex, "--json", "uEi").error
+    assert nobody["message"] == "expected a digest as 'contract show' and 'ledger list' print it, got uEi"
+    over = run("contract", "cancel", "--home", companies.globex, "--json", contract).error
+    assert over["message"].startswith(f"{contract} is closed")
+
+
 def test_each_line_says_local(companies: Companies, tmp_path: Path) -> None:
     """HIRE-DID-06, the exception: who uses local state is told so wherever something is printed; beside a file for
     others, on standard error.
@@ -892,6 +904,17 @@ def test_who_is_declined_comes_back_with_what_was_needed(tmp_path: Path) -> None
         with zipfile.ZipFile(pack) as opened:
             (inquiry,) = [name for name in opened.namelist() if "Inquiry" in name]
             assert json.loads(opened.read(inquiry))["continues"] == told["withdrawal"]
+
+
+def test_who_declines_by_a_limit_of_its_own_is_not_told_to_bring_something(tmp_path: Path) -> None:
+    companies = Companies(tmp_path)
+    settings = companies.acme / "undersigned.toml"
+    settings.write_text(settings.read_text().replace("[policy]", '[policy]\nmax_price = "3"\ncurrency = "EUR"'))
+    wanted = ("--task", "sbom", "--input", f"artifact={companies.wheel}")
+    with serving(companies.globex):
+        ran = run("hire", companies.provider, "--home", companies.acme, *wanted)
+    assert (ran.code, "by our own policy default/1: max_price 4 EUR" in ran.err) == (3, True)
+    assert "if that changes, or our policy:   undersigned hire … --continues urn:hire:engagement:" in ran.out
 
 
 def did_in(home: Path) -> str:

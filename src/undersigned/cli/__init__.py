@@ -124,6 +124,18 @@ class _Commands(CommandGroup):
         module, name, _ = found
         return getattr(_loaded(f"undersigned.cli.{module}"), name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, which knows nothing like a name where no command is imported yet."""
+        name = args[0]
+        if not (name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing):
+            from difflib import get_close_matches
+
+            near = " or ".join(map(repr, get_close_matches(name, _COMMANDS)))
+            ctx.fail(f"No such command {name!r}." + (f" (Did you mean {near}?)" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])

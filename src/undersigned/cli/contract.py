@@ -309,9 +309,11 @@ async def _order(
     out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any], told: str | None = None
 ) -> int:
     """Leaves an order and waits for what becomes of it; `told` is what people are told was done, by default `act`."""
-    for given in (contract, *(body[name] for name in ("request", "document", "names") if name in body)):
-        checked_digest(given)
+    for name in ("request", "document", "names"):
+        if name in body:
+            checked_digest(body[name])
     opened = out.home(home)
+    await _named_in_whole(opened, contract)
     if surely_unwritten(opened.ledger_url):
         return await _nobody(out, opened, act, contract)
     name = uuid4().hex
@@ -330,6 +332,25 @@ async def _order(
     out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
     out.line("the peer has taken it and not answered: it is carried out once, see 'contract show'", style="yellow")
     return WAITS
+
+
+async def _named_in_whole(home: Home, contract: str) -> None:
+    """Returns if `contract` is a digest. A part of one is enough to look at a contract, and not to change it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is none; it names the contract that `show` would show.
+    """
+    try:
+        checked_digest(contract)
+    except ConfigurationError as error:
+        try:
+            under = (await load_contract(home, contract)).engagement.contract
+        except ConfigurationError:
+            raise error from None
+        if under is None:
+            raise
+        text = f"{error.message}; who orders something names the contract in whole: {under.digest}"
+        raise ConfigurationError(error.code, text) from error
 
 
 async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:

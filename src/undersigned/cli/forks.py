@@ -9,7 +9,7 @@ import click
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, ResolutionError, UndersignedError
 from undersigned.ledger import Fork, Ledger, decided, open_ledger
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.runtime.log.forks import check_fork, fork_document, words
@@ -116,6 +116,9 @@ async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str |
         log, what = await check_fork(raw, document_of, now=SystemClock().now())
     except ResolutionError as error:
         error.message += "; a document of it that you kept is named by --did-document"
+        raise
+    except FormatError as error:
+        error.message = f"--check {proof}: expected a proof as 'ledger forks --out' writes it: {error.message}"
         raise
     finally:
         await gatherer.close()

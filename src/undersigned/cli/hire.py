@@ -500,4 +500,6 @@ def _tell_needs(out: Out, error: UndersignedError) -> None:
     )
     for need in needed:
         out.line(f"  needed     {plain(needed_text(need), 1000)}")
-    out.line(f"once that is there:   {typed('hire … --continues {}', engagement)}")
+    # What the other side asks for we can bring; what we ask for it can, or our own policy stops asking.
+    once = "if that changes, or our policy" if error.detail.get("ours") else "once that is there"
+    out.line(f"{once}:   {typed('hire … --continues {}', engagement)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,9 @@ async def init(
             )
         if task != "sbom" and handler is None:
             raise ConfigurationError("bad_configuration", f"--offer {task} needs --handler module:function")
+        if handler is None and find_spec("cyclonedx") is None:
+            text = f"--offer {task}: making a bill of materials needs an extra: pip install 'undersigned[prov]'"
+            raise ConfigurationError("missing_extra", text)
         if price:
             parse_price(price, f"--offer {task}")
         names = delivers[0] if len(delivers) == 1 else delivers or "result"

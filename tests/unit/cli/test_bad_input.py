@@ -156,6 +156,13 @@ def test_what_is_said_of_an_option_names_that_option(home: Path) -> None:
     assert ran.error["message"].startswith("--gates: ")
 
 
+def test_a_proof_that_is_none_is_told_with_its_file_and_with_what_writes_one(home: Path, tmp_path: Path) -> None:
+    for number, content in enumerate(("junk", "[]", '{"a":1}')):
+        (file := tmp_path / f"{number}.json").write_text(content)
+        ran = refused(home, "ledger", "forks", "--check", file)
+        assert ran.error["message"].startswith(f"--check {file}: expected a proof as 'ledger forks --out' writes it: ")
+
+
 def test_an_input_that_is_there_and_no_file_is_told_as_that(home: Path, tmp_path: Path) -> None:
     """A pipe, such as `<(cat app.whl)`, can be read once, and an input is read as often as it is asked for."""
     os.mkfifo(tmp_path / "pipe")

@@ -129,6 +129,8 @@ def test_version() -> None:
         (("init", "x", "--port", "http"), "--port"),
         (("init", "x", "--key", "RSA"), "--key"),
         (("keys", "nonsense"), "No such command"),
+        (("hier",), "No such command 'hier'. (Did you mean 'hire'"),
+        (("zzz",), "No such command 'zzz'."),
         (("keys", "--home", "x"), "--home stands after the command: undersigned keys COMMAND --home …"),
         (("--home", "x", "serve"), "--home stands after the command: undersigned COMMAND --home …"),
         (("keys", "--nonsense"), "No such option"),

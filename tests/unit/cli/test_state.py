@@ -48,6 +48,17 @@ def test_init_says_what_is_done_and_what_is_delivered(tmp_path: Path) -> None:
     assert (refused.code, "--handler" in refused.error["message"]) == (2, True)
 
 
+def test_init_offers_no_work_that_needs_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only `serve` said so, once all was set up."""
+    monkeypatch.setattr("undersigned.cli.state.find_spec", lambda name: None if name == "cyclonedx" else name)
+    offer = ("--offer", "sbom=4.00 EUR")
+    refused = run("init", tmp_path / "one", *LOCAL, *offer, "--json")
+    assert (refused.code, refused.error["code"]) == (2, "missing_extra")
+    assert "pip install 'undersigned[prov]'" in refused.error["message"]
+    assert not (tmp_path / "one").exists()
+    assert run("init", tmp_path / "two", *LOCAL, *offer, "--handler", "acme.tasks:sbom").code == 0, "made by another"
+
+
 @pytest.mark.parametrize(
     ("names", "kind"),
     [

@@ -23,6 +23,7 @@ from undersigned.errors import (
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, Reviewed
 from undersigned.runtime.agent.hire import Begin
 from undersigned.runtime.engagement.turn import Hears
+from undersigned.scope import Limit
 
 Open = Callable[..., World]
 
@@ -115,6 +116,16 @@ def test_who_hires_is_told_which_limit_of_its_own_policy_said_no(open_world: Ope
     world.settle(10)
     assert isinstance(error := result.exception(), PolicyError)
     assert error.message.endswith("; by our own policy default/1: max_price 4 EUR (would pass: at most 3)")
+    assert error.detail["ours"] is True
+
+
+def test_who_hires_is_told_that_its_own_budget_said_no(open_world: Open) -> None:
+    world = open_world(hirer_options={"budget": (Limit("EUR", "3"),)})
+    _, result = hired(world, price="5 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    why = "by our own budget: EUR: 0 used and 0 held; 4 more is above the limit of 3"
+    assert error.message == f"we withdrew: capacity; {why}"
 
 
 async def all_of(hire: Hire) -> list[Event]:

@@ -226,7 +226,7 @@ def _withdrawn(
             if refused is not None:  # the provider said so in either case
                 after = "after refusing" if role == "provider" else "after the provider refused"
                 told = f" {after} a message of ours ({refused.code})"
-            asked = f"; {conversation.facts['budget']}" if "budget" in conversation.facts else ""
+            asked = f"; by our own budget: {conversation.facts['budget']}" if "budget" in conversation.facts else ""
             if role == "hirer" and conversation.said("Offer", "provider"):
                 price = conversation.offered().terms.price
                 asked += f"; its last offer was {price.amount} {price.currency}"
@@ -245,6 +245,7 @@ def _withdrawn(
                 # The last move of whoever withdrew.
                 withdrawal=(engagement.sent if engagement.role == role else engagement.got)[-1],
                 needed=withdraw.needed or (),
+                ours=role == "hirer",
             )
     if refused is not None:
         hint = f"; {_went_back(refused, conversation)}" if refused.code == DIVERGED else ""
