@@ -29,13 +29,16 @@ from undersigned.runtime import Configuration
 from undersigned.scope import Labels, Scope
 from unit.cli.running import run
 
+# The first test that asks for what came of the pages waits for all of it: some twenty processes, one after the other.
+pytestmark = pytest.mark.timeout(360)
+
 README = ROOT / "README.md"
 GUIDE = ROOT / "GUIDE.md"
 PORTS = ("8101", "8102")
 """The ports that the README names, of Acme and of Globex; others are taken if these are in use."""
 RUN_HERE = {
     README: ["console", "console", "python provider", "python hirer", "python blocking"],
-    GUIDE: ["toml", "toml", "toml", "console", "console"],
+    GUIDE: ["toml", "toml", "toml", "console", "console", "console"],
 }
 
 
@@ -184,6 +187,9 @@ def test_the_consoles(readme: Run) -> None:
         ("credentials", 0),
         ("credentials", 0),
         ("check", 0),
+        ("trust", 0),
+        ("trust", 0),
+        ("trust", 0),
         ("trace", 0),
         ("trace", 0),
     ]
@@ -193,6 +199,7 @@ def test_the_consoles(readme: Run) -> None:
     assert (readme.folder / "out" / "sbom.cdx.json").is_file()
     assert "hire.zip" in said["export"].out
     assert "it holds (all 10 steps), up to the state closed" in said["verify"].out
+    assert "by did:web:localhost%3A" in said["trust"].out, "the list, in which an anchor has who signed it"
     assert said["check"].out.count("are tied by proof") == 2
     _, kept, held, said_of_globex = (ended for line, ended in readme.consoles if line.split()[1] == "credentials")
     assert "it is renewed by this one" in kept.out
