@@ -16,7 +16,7 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Digest, from_struct
 from undersigned.errors import ConfigurationError, LedgerUnavailable
-from undersigned.ledger import surely_unwritten
+from undersigned.ledger import Row, surely_unwritten
 from undersigned.messages import (
     Artifact,
     Closing,
@@ -24,6 +24,7 @@ from undersigned.messages import (
     Dispute,
     Message,
     Offer,
+    Problem,
     Review,
     Ruling,
     Usage,
@@ -49,7 +50,7 @@ from undersigned.trust import Difference, differences
 
 from .output import Out, counted, engagement_named, plain, reading, typed
 
-__all__ = ["became", "load_contract", "show", "table_answer"]
+__all__ = ["became", "diverged_by", "diverged_lines", "load_contract", "show", "table_answer"]
 
 _OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 
@@ -75,6 +76,8 @@ class _Found(NamedTuple):
     """Requests that wait for an answer."""
     used: tuple[Usage, ...]
     """What was used of each grant, by the count of our gates."""
+    diverged: tuple[str, ...]
+    """Sides that refused a message of the other for a history that they do not have."""
 
 
 async def load_contract(home: Home, contract: Digest) -> _Found:
@@ -97,12 +100,35 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
             if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
                 continue
             if (move.role, move.sequence) == place:
-                wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
+                rows = await ledger.rows(summary.engagement)
+                wanted = open_requests(engagement, rows, SystemClock().now())
                 used = used_of(await ledger.usage(under.digest)) if under is not None else ()
-                return _Found(engagement, move.document, loaded.facts, loaded.moves, wanted, used)
+                diverged = diverged_by(engagement, rows)
+                return _Found(engagement, move.document, loaded.facts, loaded.moves, wanted, used, diverged)
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")
+
+
+def diverged_by(engagement: Engagement, rows: Iterable[Row]) -> tuple[str, ...]:
+    """Sides that refused a message of the other with `ledger_diverged`, as far as the journal has it."""
+    found: set[str] = set()
+    for row in rows:
+        if (row.kind, row.type) == ("noted", "diverged"):
+            found.add(engagement.role)
+        elif row.type == "Problem":
+            said = recorded_message(row.raw).message
+            if isinstance(said, Problem) and said.code == "ledger_diverged":
+                found.add(said.role)
+    return tuple(sorted(found))
+
+
+def diverged_lines(by: Sequence[str]) -> Iterator[str]:
+    """That the histories of the two sides were found to differ, and what may be done."""
+    if by:
+        who = " and the ".join(by)
+        yield f"Diverged      the {who} refused what the other side signed: a store was put back from an older copy,"
+        yield "              this one or the other. Whoever did so puts the newest copy in place again"
 
 
 def _on_the_table(tabled: Tabled | None, moves: Iterable[Message], in_force: ContractDocument) -> _Table | None:
@@ -124,7 +150,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     Raises:
         ConfigurationError: As `load_contract`.
     """
-    engagement, document, facts, moves, wanted, used = await load_contract(opened, contract)
+    engagement, document, facts, moves, wanted, used, diverged = await load_contract(opened, contract)
     closings = [one for one in moves if isinstance(one, Closing)]
     delivered = _delivered(moves)
     table = _on_the_table(None if engagement.state in ENDED else engagement.tabled, moves, document)
@@ -180,10 +206,13 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "booksDiffer": [from_struct(one) for one in books_differ(facts)],
             "early": [from_struct(one) for one in came_early(facts)],
             "booksWait": waits,
+            "diverged": list(diverged),
         }
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
         out.line(plain(line, 1000))
+    for line in diverged_lines(diverged):
+        out.line(line)
     for line in _used_lines(document, used):
         out.line(line)
     if engagement.state not in ENDED:

@@ -18,6 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from runtimes import KeptLedger, Node, World, folded, lingers, messages, offices
+from undersigned.cli.contract_show import diverged_by
 from undersigned.encoding import EngagementId
 from undersigned.errors import LogProofError
 from undersigned.ledger import Commit, Committed
@@ -142,6 +143,9 @@ def test_both_operators_are_told_what_may_be_the_matter(open_hire: Callable[...,
     assert [("hint" in one) for one in told] == [True] + [False] * (len(told) - 1)
     (kept,) = {m.message.code for m in messages(world.provider, name) if isinstance(m.message, Problem)}
     assert kept == "ledger_diverged", "'ledger show' has it too"
+    for node in world.nodes:
+        by = diverged_by(folded(node, name), node.kept.journal(name))
+        assert by == ("hirer",), "and so has 'contract show'"
 
 
 def test_who_hires_is_told_that_it_is_the_provider_whose_store_went_back(

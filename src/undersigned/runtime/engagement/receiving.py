@@ -213,6 +213,10 @@ class Receiver(Speaker):
             turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
             turn.fact(self.shell.identity.did, "fork", item.message.digest)
             self.note("fork", item.message.digest)
+        if error.code == "ledger_diverged" and "diverged" not in self.facts and self.journal.live:
+            # It may be this store that went back: who asks for the contract is told, also once the log is gone.
+            turn.fact(self.shell.identity.did, "diverged", item.message.digest)
+            self.note("diverged", item.message.digest)
         if body.notice:
             return
         for said in told_of_message(item.message, error):
