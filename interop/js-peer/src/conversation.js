@@ -109,6 +109,13 @@ export class Conversation {
   get own() { return this.engagement.moves[this.role]; }
   get theirs() { return this.engagement.moves[other(this.role)]; }
 
+  /** What waits for the other side, oldest first: an acceptance until it is answered (HIRE-NEG-13), and the moves that it has not shown to have. */
+  get unanswered() {
+    const { main, lane, accepted } = this.engagement.state;
+    const inDoubt = [main, lane].includes(`accepted-by-${this.role}`) && accepted.sequence <= this.acked;
+    return [...(inDoubt ? [accepted] : []), ...this.own.slice(this.acked)];
+  }
+
   /** The suites of its notices: any before one was chosen, then those that were offered, because notices cross. @returns {string[]} */
   get suites() {
     const { profile, inquiry } = this.engagement.state;
@@ -259,11 +266,11 @@ export class Conversation {
     this.tries = 0;
   }
 
-  /** Own moves that the peer has not shown to have, oldest first; signed again where the proof is past. */
+  /** Says again what waits for the other side; signed again where the proof is past. */
   async repeat() {
     const now = this.peer.now();
     this.sentAt = now;
-    for (const { digest: name } of this.own.slice(this.acked)) {
+    for (const { digest: name } of this.unanswered) {
       const message = JSON.parse(/** @type {string} */ (this.raw.get(name)));
       if (Date.parse(message.proof.expires) / 1000 < now + 5) {
         const text = JSON.stringify(await signAgain(message, this.peer.key, message.proof.cryptosuite, now));
@@ -342,10 +349,8 @@ export class Conversation {
     if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
     if (message.type === 'Problem') this.problem(message, text);
     if (message.type !== 'Sync') return;
-    if (seen < this.own.length) {
-      this.acked = seen;
-      await this.repeat();
-    } else if (this.over) await this.tell('Receipt', { of: [], receivedAt: instant(this.heardAt) }); // it says no `Sync` of its own (HIRE-SYN-02)
+    if (this.own.length > this.acked) await this.repeat(); // what it once had is not said again, whatever it says now (HIRE-CHN-13)
+    else if (this.over) await this.tell('Receipt', { of: [], receivedAt: instant(this.heardAt) }); // it says no `Sync` of its own (HIRE-SYN-02)
   }
 
   /** @param {any} message @param {string} text */
@@ -369,7 +374,7 @@ export class Conversation {
       await this.tell('Receipt', { of, receivedAt: instant(now), ...this.place() });
     }
     const pause = now < this.newAt + REPEATED ? PAUSES[Math.min(this.tries, PAUSES.length - 1)] : REPEATED;
-    if (this.own.length > this.acked && now >= this.sentAt + pause) {
+    if (this.unanswered.length > 0 && now >= this.sentAt + pause) {
       this.tries += 1;
       await this.repeat();
     }

@@ -375,7 +375,7 @@ export class Peer {
         this.#putAway(conversation);
         continue;
       }
-      const owes = conversation.own.length > conversation.acked;
+      const owes = conversation.unanswered.length > 0;
       if (conversation.over && !owes && !conversation.receipt) continue;
       if (owes && !this.links.get(conversation.with)?.open) this.#reach(conversation);
       if (conversation.ticking) continue;

@@ -57,7 +57,7 @@ test('what has no receipt is said again every five minutes for a day, and then o
   let now = 1000;
   const said = /** @type {number[]} */ ([]);
   const conversation = {
-    peer: { now: () => now }, own: ['a move'], acked: 0, tries: 0, newAt: now, sentAt: now,
+    peer: { now: () => now }, unanswered: ['a move'], tries: 0, newAt: now, sentAt: now,
     repeat() { this.sentAt = now; said.push(now - this.newAt); },
   };
   for (; now < 1000 + 4 * 86400; now += 5) await Conversation.prototype.tick.call(/** @type {any} */ (conversation));
