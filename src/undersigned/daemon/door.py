@@ -256,8 +256,8 @@ class Door:
         return Refused("rate_limited", by_address=True) if exhausted else None
 
     def _refused(self, key: str, *, besides: int = 0) -> Refused | None:
-        """Why no stranger more may come from there, `besides` so many of those who are counted; where one made room, they
-        are as many as before.
+        """Why no stranger more may come from there, `besides` so many of those who are counted; where one made room,
+        they are as many as before.
         """
         refused = self._closed(key, self.unproved - besides)
         if refused is not None and not refused.by_address and self._made_room():

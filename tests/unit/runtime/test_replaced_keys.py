@@ -286,8 +286,9 @@ def test_a_key_of_another_kind_can_say_nothing_where_a_suite_was_agreed(open_wor
         world.run(world.hirer.cancel(world.hirer.the()))
         world.settle(1800)
     assert {folded(node, name).state for node in world.nodes} == {"closing"}
-    errors = [line for line in logs if line["log_level"] == "error"]
-    assert [(line["event"], "eddsa-jcs-2022" in line["error"]) for line in errors] == [("nothing can be said", True)]
+    told = [line for line in logs if line["log_level"] in ("warning", "error") and line.get("engagement") == name]
+    assert sorted(line["event"] for line in told) == ["a delivery was not sent", "nothing can be said"]
+    assert all("eddsa-jcs-2022" in line["error"] for line in told)
     shell.identity = before
     world.settle(120)
     assert {folded(node, name).state for node in world.nodes} == {"closed"}
@@ -302,3 +303,6 @@ def test_what_has_no_answer_is_stored_though_its_receipt_cannot_be_signed(open_w
     world.run(world.hirer.cancel(world.hirer.the()))
     world.deliver_all()
     assert folded(world.provider, name).state == "withdrawn"
+    world.held = False
+    world.settle(25 * 3600)
+    assert world.provider.conversations == {}, "it is put away, as where the other side was not heard of"

@@ -44,6 +44,7 @@ from undersigned.runtime.untaken import Untaken
 
 from .alarm import NOTHING, Alarm
 from .inbox import Arrived, Asked, Inbox, fail
+from .outgoing import require_suite
 from .pace import progress_seconds
 from .receiving import STATING, Receiver
 from .told import told_of_decision
@@ -399,7 +400,7 @@ class Conversation(Receiver):
             self.over = not self.inbox.arrived
         if self.over:
             self.shell.finished(self)
-        if self._unsaid is not None:
+        elif self._unsaid is not None:
             raise self._unsaid
 
     async def _do_pending(self, turn: Turn) -> Turn:
@@ -412,12 +413,13 @@ class Conversation(Receiver):
             return turn
         asked: Engagement | None = None
         effects: tuple[Effect, ...] = ()
+        unsaid = ""
         while True:
             if turn.engagement is not asked:
                 asked = turn.engagement
                 effects = pending(asked, turn.now)
             for effect in effects:
-                if effect.key not in self._served and effect.key not in turn.served:
+                if effect.key not in self._served and effect.key not in turn.served and effect.key != unsaid:
                     break
             else:
                 break
@@ -440,9 +442,9 @@ class Conversation(Receiver):
                         raise
                 case Acknowledge(of=of):
                     await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
-                    if self._unsaid is not None:  # it is tried again
+                    if self._unsaid is not None:  # it is tried again, if it does not end meanwhile
                         turn.served.discard(effect.key)
-                        break
+                        unsaid = effect.key
                 case Repeat(digest=digest):
                     await self._repeat(turn, digest)
                 case Work():
@@ -492,6 +494,7 @@ class Conversation(Receiver):
         """Decides and says it. What was decided and cannot be said, such as terms of no form, ends the negotiation as
         what could not be decided: it would be decided again, and for ever.
         """
+        require_suite(self.shell.identity, turn.engagement.talks)  # or it would be decided, and not said, every minute
         try:
             said = await self.shell.decide(self, turn.engagement, owed)
         except LedgerError:

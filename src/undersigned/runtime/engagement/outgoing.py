@@ -11,10 +11,25 @@ from undersigned.proof import first_suite
 from undersigned.protocol import Talks
 from undersigned.transport import Identity
 
-__all__ = ["renew_proof", "sign_message"]
+__all__ = ["renew_proof", "require_suite", "sign_message"]
 
 PROOF_SECONDS: Final = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
+
+
+def require_suite(identity: Identity, talks: Talks | None) -> None:
+    """Returns if our key can sign what is said where this was agreed.
+
+    Raises:
+        LocalProtocolError: `suite_not_allowed`: it was replaced by one of another kind since. The other side takes no
+            other suite (HIRE-PRF-02).
+    """
+    if talks is not None and talks.suite and first_suite((talks.suite,), identity.kind) is None:
+        raise LocalProtocolError(
+            "suite_not_allowed",
+            f"it was agreed to sign by {talks.suite}, which the key of now, {identity.kind}, cannot: nothing can be "
+            "said in this engagement until a key of the kind before is in its place again",
+        )
 
 
 async def sign_message(message: Message, identity: Identity, talks: Talks | None, now: Instant) -> VerifiedMessage:
@@ -22,16 +37,10 @@ async def sign_message(message: Message, identity: Identity, talks: Talks | None
     which the `Profile` will choose.
 
     Raises:
-        LocalProtocolError: `suite_not_allowed`: our key was replaced by one of another kind since that was agreed. The
-            other side takes no other suite (HIRE-PRF-02).
+        LocalProtocolError: As `require_suite`.
     """
+    require_suite(identity, talks)
     suite = identity.suite
-    if talks is not None and talks.suite and first_suite((talks.suite,), identity.kind) is None:
-        raise LocalProtocolError(
-            "suite_not_allowed",
-            f"it was agreed to sign by {talks.suite}, which the key of now, {identity.kind}, cannot: nothing can be "
-            "said in this engagement until a key of the kind before is in its place again",
-        )
     if talks is not None:
         suite = talks.suite or first_suite(talks.offered_suites, identity.kind) or suite
     unsigned = draft(
