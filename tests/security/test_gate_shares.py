@@ -11,10 +11,12 @@ from aiohttp import ClientSession, TCPConnector, web
 
 from gate_world import ORIGIN, at_work, serving
 from integration.hires import until
+from security.raw_peer import Streams
 from undersigned.daemon import Ask, GateProxy, RequestGate
 from undersigned.daemon.gate_desk import Signed
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
 from undersigned.daemon.gating import UNDER_WAY
+from undersigned.daemon.near import NearListener
 from undersigned.encoding import digest_bytes
 from undersigned.errors import TransportError
 
@@ -107,3 +109,30 @@ async def test_who_leaves_gives_its_place_back(tmp_path: Path) -> None:
             await asyncio.gather(asked, return_exceptions=True)
         assert not desk._shares
         assert await desk.keys(world.contract) is not None
+
+
+async def test_some_providers_together_keep_no_other_out() -> None:
+    """HIRE-GTS-17: four hold a quarter each, and say nothing more; a fifth comes in, and goes on where it is."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        near.welcome(request, request.headers["Whose"])
+        return web.Response()
+
+    near = NearListener(answer, "127.0.0.1", 0, connections=8)
+    async with near:
+
+        async def asked(whose: str) -> Streams:
+            reader, writer = await asyncio.open_connection("127.0.0.1", near.port)
+            return await again((reader, writer), whose)
+
+        async def again(streams: Streams, whose: str) -> Streams:
+            streams[1].write(f"GET / HTTP/1.1\r\nHost: localhost\r\nWhose: {whose}\r\n\r\n".encode())
+            assert (await streams[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            return streams
+
+        crowd = [await asked(f"did:web:{number % 4}.example") for number in range(8)]
+        other = await asked("did:web:globex.example")
+        await again(other, "did:web:globex.example")
+        for _, writer in (*crowd, other):
+            writer.close()
+        await until(lambda: not near._welcome and not near._strangers)

@@ -25,7 +25,8 @@ __all__ = ["NearListener", "checked_server"]
 LINGER_SECONDS: Final = 2.0
 """A refused request is read on for so long, so that its sender sees why it was refused."""
 SHARE: Final = 4
-"""One of those who are welcome holds at most one in so many of the connections."""
+"""One of those who are welcome holds at most one in so many of the connections, and as many are always of those that
+make room."""
 
 Answerer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -110,13 +111,13 @@ class NearListener:
 
     def welcome(self, request: web.BaseRequest, who: str | None = None) -> None:
         """Who sent it has shown that it may: its connection makes room for nobody, unless so many of `who`, if that is
-        one of several, do so already.
+        one of several, or of all of them do so already.
         """
         edge = request.protocol
         if not isinstance(edge, Edge) or edge not in self._strangers:
             return
         if who is not None:
-            if self._welcome[who] >= self._most:
+            if self._welcome[who] >= self._most or self._welcome.total() >= self._limits.connections - self._most:
                 return
             self._welcome[who] += 1
             edge.lost = partial(self._left, who)
