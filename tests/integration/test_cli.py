@@ -676,6 +676,8 @@ def test_where_ctrl_c_is_ignored_another_signal_ends_it_all_the_same(command: st
     ended = process.end(signal.SIGTERM)
     assert (ended.code, ended.err) == (130, "")
     assert ("interrupted, but not over" in ended.out) is (command == "hire")
+    (left,) = run("ledger", "list", "--home", home, "--json").values
+    assert left["state"] == ("inquired" if command == "hire" else "withdrawn"), "a question that nobody asks any more"
 
 
 @pytest.mark.parametrize("command", ["hire", "serve"])

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from undersigned.credentials import MEMBERSHIP, read_presentation
 from undersigned.daemon import Peer, unread, unresolved
 from undersigned.encoding import Did
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.messages import Presentation, Withdraw
 from undersigned.runtime import Conversation, DomainLink, checked_name, domain_links, given_up, hire_order
 
@@ -114,6 +114,12 @@ async def check(
             error = given_up(last, wait)
             hint_at(error, peer, did)
             raise error from exc
+        except asyncio.CancelledError:
+            # Nobody asks any more: the next start would go on with it, and show who we are.
+            with suppress(LocalProtocolError, TimeoutError):
+                async with asyncio.timeout(CONFIRM_SECONDS):
+                    await peer.cancel(conversation)
+            raise
         finally:
             impatient.cancel()
         with suppress(TimeoutError):
