@@ -343,6 +343,18 @@ async def test_sc_80_one_makes_room_for_one() -> None:
         await channel.close()
 
 
+async def test_sc_80_to_make_room_is_no_failed_proof() -> None:
+    """HIRE-LIM-02: or a crowd would have the door closed to whoever it drives out."""
+    limits = ListenerLimits(channel=LIMITS, unproved=1, failures=2, head_seconds=5)
+    async with served(limits, proves=False) as serving:
+        for number in range(2):
+            reader, _ = await upgraded(serving)
+            await raw(serving, source="127.0.0.2")
+            await ended(reader)
+            await settled(lambda number=number: len(serving.ended) == number + 1)
+        assert await status(serving, GET + b"\r\n") == 200
+
+
 async def test_sc_80_who_leaves_an_answer_unread_keeps_nobody_out() -> None:
     """HIRE-LIM-02: nobody waits for us there. Who says nothing goes first, for what is unread may be on a slow line."""
     async with served(ListenerLimits(channel=LIMITS, unproved=2, head_seconds=5)) as serving:

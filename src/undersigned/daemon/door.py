@@ -143,7 +143,18 @@ class _GivesWay(Protocol):
 class Ticket:
     """One connection's place in the counts of a `Door`."""
 
-    __slots__ = ("_connected", "_door", "address", "counted", "gives_way", "open", "passed_on", "remote", "welcome")
+    __slots__ = (
+        "_connected",
+        "_door",
+        "address",
+        "counted",
+        "gives_way",
+        "made_room",
+        "open",
+        "passed_on",
+        "remote",
+        "welcome",
+    )
 
     def __init__(self, door: Door, address: str, connected: str) -> None:
         self._door = door
@@ -157,6 +168,8 @@ class Ticket:
         self.open = True
         self.counted = True
         self.welcome = False
+        self.made_room = False
+        """Whether it went for another one."""
         self.gives_way: _GivesWay = _stays
         """Ends the connection if it can make room for another one, with `unread` also one that leaves an answer unread;
         whether it did.
@@ -189,8 +202,10 @@ class Ticket:
         self._door.known(self)
 
     def failed(self) -> bool:
-        """The connection ended without a proof after one was asked for; whether that closed the door to its address."""
-        return self._door.failed(self.address)
+        """The connection ended without a proof after one was asked for; whether that closed the door to its address.
+        That it made room is nobody's failure.
+        """
+        return not self.made_room and self._door.failed(self.address)
 
     def leave(self) -> None:
         """The connection is gone. Saying so twice does nothing."""
@@ -290,6 +305,7 @@ class Door:
             for key in most_first:
                 for ticket in self._strangers[key]:
                     if ticket.gives_way(unread=unread):
+                        ticket.made_room = True
                         ticket.leave()
                         return True
         return False
