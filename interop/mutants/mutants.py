@@ -1048,12 +1048,19 @@ def _any_document() -> None:
     "hirer-accepts-another-document",
     "negotiation-accepts-another-offer",
     "negotiation-accepts-another-document",
+    "negotiation-accepts-unseen",
 )
 def _any_acceptance() -> None:
     unguarded("names_live_offer")
 
 
-@mutant("takes any seal", "HIRE-NEG-14", "negotiation-seals-another-acceptance", "negotiation-seals-another-document")
+@mutant(
+    "takes any seal",
+    "HIRE-NEG-14",
+    "negotiation-seals-another-acceptance",
+    "negotiation-seals-another-document",
+    "negotiation-seals-unseen",
+)
 def _any_seal() -> None:
     unguarded("names_acceptance")
 

@@ -191,11 +191,12 @@ def _chain() -> Iterator[Vector]:
         code="ledger_diverged",
         state="ready",
     )
+    leaving = talk_after("offer-counter").say(Withdraw, "hirer", reason="changed")
     yield journal(
         "seen-goes-back",
         "a move that has seen less than the one before it",
         up_to("offer-counter"),
-        resigned(changed(as_json(conversation()["acceptance"]), seen=before[2]["seen"])),
+        resigned(changed(as_json(leaving), seen=before[2]["seen"])),
         "provider",
         code="conflicting_message",
         state="offered-by-provider",
@@ -328,6 +329,7 @@ def _agreeing() -> Iterator[Vector]:
     acceptance, seal = as_json(said["acceptance"]), as_json(said["seal"])
     before_offer, before_counter = up_to("presentation-provider"), up_to("offer")
     before_acceptance, before_seal = up_to("receipt-waiting"), up_to("acceptance")
+    before_unread = up_to("offer-counter")
 
     talk = talk_after("offer")
     own = talk.say(
@@ -416,6 +418,16 @@ def _agreeing() -> Iterator[Vector]:
         code="terms_mismatch",
         state="offered-by-provider",
     )
+    blind = resigned(changed(acceptance, seen=said["presentation-provider"].digest))
+    yield journal(
+        "acceptance-that-has-not-seen-the-offer",
+        "an Acceptance of the live offer by who had not seen it: nobody else would take what is sealed for a contract",
+        before_unread,
+        blind,
+        "provider",
+        code="terms_mismatch",
+        state="offered-by-provider",
+    )
     own_offer = resigned(
         changed(acceptance, offer=said["offer"].digest, sequence=4, previous=said["offer"].digest, seen=offer["seen"])
     )
@@ -443,6 +455,16 @@ def _agreeing() -> Iterator[Vector]:
             code="terms_mismatch",
             state="accepted-by-hirer",
         )
+    blind = resigned(changed(seal, seen=said["offer"].digest))
+    yield journal(
+        "seal-that-has-not-seen-the-acceptance",
+        "a Seal by who had not seen the acceptance that it names",
+        before_seal,
+        blind,
+        "hirer",
+        code="terms_mismatch",
+        state="accepted-by-hirer",
+    )
     talk = talk_after("acceptance")
     regret = talk.say(Withdraw, "provider", reason="changed", offer=said["offer-counter"].digest)
     yield journal(

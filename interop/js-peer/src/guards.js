@@ -85,13 +85,14 @@ export const rules = {
 
   Acceptance(state, message, _, { ref }) {
     check(message.offer === state.live.digest, 'stale_offer', 'offer');
-    check(message.document === state.live.name, 'terms_mismatch', 'document');
+    check(message.document === state.live.name && message.seen === state.live.digest, 'terms_mismatch', 'document');
     return { accepted: { ...ref, proof: message.contractProof } };
   },
 
   Seal(state, message, _, { ref }) {
     const { live, accepted } = state;
-    check(message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest, 'terms_mismatch', 'seal');
+    const names = message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest;
+    check(names && message.seen === accepted.digest, 'terms_mismatch', 'seal'); // HIRE-CTR-10
     return { contract: live.name, inForce: live.name, document: live.document, terms: live.document.terms, stoodUntil: live.validUntil, sealed: ref, sealedOffer: live.digest, live: undefined, accepted: undefined, offerer: message.role };
   },
 

@@ -473,7 +473,7 @@ export class Peer {
     const final = !row.retryable && !['Acceptance', 'Seal'].includes(message.type);
     await conversation.tell('Problem', { of: digest(message), code, class: row.family, ...(path ? { path } : {}), retryable: row.retryable, final });
     const { live, accepted } = conversation.engagement.state;
-    if (message.type === 'Acceptance' && live?.owner === conversation.role && message.offer === live.digest && message.document !== live.name && !accepted) {
+    if (message.type === 'Acceptance' && live?.owner === conversation.role && message.offer === live.digest && code === 'terms_mismatch' && !accepted) {
       await conversation.say({ type: 'Withdraw', body: { reason: 'terms_mismatch', offer: live.digest } }); // HIRE-NEG-11
     }
     if (NO_MISTAKE.has(code)) link.close(1008, code);

@@ -172,10 +172,13 @@ def offered(move: VerifiedMessage) -> Offered:
 
 
 def names_live_offer(case: Case) -> None:
-    """An acceptance is of exactly one offer and one document (rules N2 and N9)."""
+    """An acceptance is of exactly one offer and one document (rules N2 and N9), right behind that offer: else nobody
+    without the journal would take what is sealed for a contract (HIRE-CTR-10).
+    """
     live, move = live_of(case), cast(Acceptance, case.move.message)
     expect(move.offer == live.digest, "stale_offer", "the live offer", live.digest, move.offer)
     expect(move.document == live.document, "terms_mismatch", "the live offer's document", live.document, move.document)
+    expect(move.seen == live.digest, "terms_mismatch", "the last move seen, the offer", live.digest, move.seen)
 
 
 def names_acceptance(case: Case) -> None:
@@ -185,6 +188,7 @@ def names_acceptance(case: Case) -> None:
         ("offer sealed", live.digest, move.offer),
         ("document sealed", live.document, move.document),
         ("acceptance sealed", engagement.acceptance, move.acceptance),
+        ("the last move seen, the acceptance", engagement.acceptance, move.seen),
     ):
         expect(came == expected, "terms_mismatch", what, expected, came)
     if case.mine and engagement.accepted_late:

@@ -418,6 +418,27 @@ def test_books_are_closed_by_silence_alone_while_a_review_is_owed() -> None:
     playbook.provider >> closing(basis="silence")
 
 
+@pytest.mark.parametrize(
+    ("state", "acting", "taking", "move"),
+    [
+        ("offered-by-hirer", "provider", "hirer", acceptance),
+        ("offered-by-provider", "hirer", "provider", acceptance),
+        ("accepted-by-provider", "hirer", "provider", seal),
+        ("accepted-by-hirer", "provider", "hirer", seal),
+    ],
+    ids=["provider accepts", "hirer accepts", "hirer seals", "provider seals"],
+)
+def test_what_makes_a_contract_has_seen_what_it_names(
+    state: str, acting: str, taking: str, move: Callable[[], Say]
+) -> None:
+    """HIRE-CTR-10, HIRE-NEG-11, HIRE-NEG-14: of another place nobody else would take it for a contract."""
+    playbook = Playbook(state)
+    other = playbook.parties[taking]
+    blind = forged(getattr(playbook, acting), move(), seen=other.engagement.sent[-2])
+    playbook.refused("terms_mismatch", lambda: other.take(blind))
+    assert other.take(forged(getattr(playbook, acting), move())) == "applies"
+
+
 def test_offers_are_counted_one_by_one() -> None:
     """HIRE-NEG-08: those of both sides together."""
     playbook = Playbook("ready", first=inquiry(rounds=2))

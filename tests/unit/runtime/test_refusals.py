@@ -126,11 +126,13 @@ def test_what_comes_while_the_end_is_stored_is_answered_and_keeps_nothing_alive(
     assert len(tasks) == len(world.hirer.conversations) == 1
 
 
-def test_an_acceptance_of_another_document_ends_the_negotiation(open_world: Open) -> None:
+@pytest.mark.parametrize("unseen", [False, True], ids=["of another document", "of an unseen offer"])
+def test_an_acceptance_that_makes_no_contract_ends_the_negotiation(unseen: bool, open_world: Open) -> None:
     """HIRE-NEG-11, rule N9: it is not recorded, and the offerer withdraws with `terms_mismatch`."""
     world = open_world(held=True)
     name = world.begun("offered-by-hirer", world.hirer, opening="5 EUR")
-    raw = forge(world, world.hirer, name, acceptance(document=digest_bytes(b"other terms")))
+    says = {"seen": folded(world.hirer, name).sent[-2]} if unseen else {"document": digest_bytes(b"other terms")}
+    raw = forge(world, world.hirer, name, acceptance(**says))
     world.tell(raw, world.provider.did, world.hirer)
     assert folded(world.hirer, name).state == "withdrawn"
     assert last(world.hirer, name, Withdraw).reason == "terms_mismatch"

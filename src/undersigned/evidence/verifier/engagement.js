@@ -431,10 +431,11 @@ const GUARDS = {
   names_live_offer({ was, content }) {
     expect(content.offer === was.offer.digest, "stale_offer", `the live offer ${was.offer.digest}`);
     expect(content.document === was.offer.document, "terms_mismatch", `its document ${was.offer.document}`);
+    expect(content.seen === was.offer.digest, "terms_mismatch", "an acceptance right behind the offer"); // HIRE-CTR-10
   },
   names_acceptance({ was, content, mine }) {
     const fits = content.offer === was.offer.digest && content.document === was.offer.document && content.acceptance === was.acceptance;
-    expect(fits, "terms_mismatch", "a seal of the acceptance, its offer and its document");
+    expect(fits && content.seen === was.acceptance, "terms_mismatch", "a seal of the acceptance, its offer and its document");
     expect(!mine || !was.acceptedLate, "offer_expired", `an acceptance by ${was.offer.validUntil}`);
   },
   answers_acceptance(the) {
