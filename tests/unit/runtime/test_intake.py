@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from runtimes import Node, World
+from runtimes import Node, World, folded, last, moves
 from support import refuses
-from undersigned.encoding import Did, decode_json
+from undersigned.encoding import Did, Instant, decode_json, shift
 from undersigned.errors import ProofError
+from undersigned.messages import Inquiry, Message, draft, recorded_message
 from undersigned.runtime.fetching.gather import Known
-from undersigned.transport import Channel, memory_pair
+from undersigned.testing import terminate
+from undersigned.transport import Budget, Channel, memory_pair
+from unit.runtime.stories import forge
 
 Open = Callable[..., World]
 FRESH, USUAL = 300, 3600
@@ -63,3 +66,37 @@ def test_nothing_is_read_of_a_connection_that_is_not_proved(open_world: Open) ->
     with refuses(ProofError, "proof_missing"):
         world.run(world.provider.intake.read(ours, world.network.sent[0].raw))
     assert not world.provider.conversations
+
+
+def resigned(node: Node, message: Message, at: Instant, suite: str = "eddsa-jcs-2022") -> bytes:
+    """The same content, as `node` signs it at another time or in another suite."""
+    actor = node.office.actor
+    unsigned = draft(message, actor.method, suite, "Ed25519", at, shift(at, 600))
+    return unsigned.signed(actor.signature(unsigned.to_sign)).raw
+
+
+def test_a_suite_that_was_not_agreed_on_is_refused_when_all_is_over_too(open_world: Open) -> None:
+    """HIRE-PRF-02: what was put away is read from the ledger, and is agreed on all the same."""
+    world = open_world()
+    name = world.begun("closed", opening="3 EUR")
+    assert name not in world.provider.conversations
+    late = recorded_message(forge(world, world.provider, name, terminate())).message
+    before = moves(world.provider, name)
+    told = world.tell(
+        resigned(world.hirer, late, world.clock.now(), "eddsa-rdfc-2022"), world.hirer.did, world.provider
+    )
+    assert [fault["code"] for fault in told] == ["suite_not_allowed"]
+    assert moves(world.provider, name) == before
+    # In the right one it is for the engagement to say.
+    assert world.tell(resigned(world.hirer, late, world.clock.now()), world.hirer.did, world.provider) == []
+
+
+def test_what_can_succeed_later_is_no_failure(open_world: Open) -> None:
+    """03, section 3.5: a message ahead of our time is refused, and its sender is not sent away for it."""
+    world = open_world(held=True)
+    name = world.begun("ready", world.provider)
+    world.provider.intake._budget = Budget(3)
+    early = resigned(world.hirer, last(world.provider, name, Inquiry), shift(world.clock.now(), 90))
+    for _ in range(4):
+        assert [fault["code"] for fault in world.tell(early, world.hirer.did, world.provider)] == ["proof_from_future"]
+    assert folded(world.provider, name).state == "ready"

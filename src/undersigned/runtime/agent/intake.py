@@ -120,6 +120,10 @@ class Intake:
         # Somebody who is no party learns nothing, not even that the engagement exists.
         if conversation is None or conversation.engagement.peer != peer:
             raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
+        # Of one that was put away it is known only now what was agreed on.
+        suites, suite = self._suites(conversation, peer, message.type), received.proof.cryptosuite
+        if suites is not None and suite not in suites:
+            raise ProofError("suite_not_allowed", f"expected {' or '.join(suites)}; came {suite}")
         if len(conversation.inbox.items) > MAX_INBOX:
             raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
         conversation.post(Arrived(verified, document))
@@ -231,7 +235,9 @@ class Intake:
             self._unread(peer, raw, error)
         if error.detail.get("close") or _is_no_text(raw):
             raise error
-        if not (error.code == "overloaded" and error.detail.get("proved")):  # to begin too much at once is no fault
+        # What only came too early is nobody's fault; but what is looked up in vain for a stranger costs us the wait.
+        costs = error.code in LOOKED_UP and not self._agent.conversations.bound_to(peer)
+        if costs or not error.row.retryable:
             self._budget.spend(peer, asyncio.get_running_loop().time())
         code = problem_code_told(error)
         if code is None or refusal is not None:
