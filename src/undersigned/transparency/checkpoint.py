@@ -4,7 +4,7 @@ A checkpoint is three lines (origin, size, base64 of the root), as tlog-checkpoi
 an empty line and one line for each signature, as signed-note says. Both are published by C2SP. Signature lines that
 are not ours to check are kept and ignored: witnesses add theirs later.
 
-Only Ed25519 signs notes. A peer whose key is of another kind leaves checkpoints out, or names a log key.
+Only Ed25519 signs notes. An agent whose key is of another kind names a log key.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 """
