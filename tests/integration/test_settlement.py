@@ -33,6 +33,11 @@ async def test_a_hire_says_how_it_is_paid(tmp_path: Path) -> None:
             assert view.offered().terms.settlement.method == "manual"
             await until(lambda view=view: view.engagement.state == "closing" and "due" in view.facts)
             assert view.engagement.contract.closed_by == ()  # type: ignore[union-attr]
+        # A word that is noted is the last, so one that no message holds is none: the books stayed open for ever.
+        with pytest.raises(ConfigurationError, match=r"reference: expected text without U\+000A"):
+            await acme.changes.settle(ours, paid=True, reference="SEPA\n4711")
+        with pytest.raises(ConfigurationError, match=r"note: expected text without U\+000A"):
+            await acme.changes.settle(ours, paid=False, note="two\nlines")
         await acme.changes.settle(ours, paid=True, reference="SEPA 4711")
         await until(lambda: theirs.said("Closing", "hirer"))
         await globex.changes.settle(theirs, paid=True)

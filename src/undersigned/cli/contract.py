@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import click
@@ -27,6 +27,7 @@ from undersigned.runtime import (
     ContractOrder,
     Home,
     checked_demands,
+    checked_text,
     leave_order,
     parse_price,
     read_document,
@@ -305,6 +306,10 @@ async def contract_approve(
 # -- what several of them do
 
 
+_TEXTS: Final = {"reason": "--reason", "claim": "--claim", "reference": "--reference", "note": "--not-paid"}
+"""What is said in words, by the options that give it."""
+
+
 async def _order(
     out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any], told: str | None = None
 ) -> int:
@@ -312,6 +317,8 @@ async def _order(
     for name in ("request", "document", "names"):
         if name in body:
             checked_digest(body[name])
+    for name, option in _TEXTS.items():
+        checked_text(option, str(body.get(name, "")))
     opened = out.home(home)
     await _named_in_whole(opened, contract)
     if surely_unwritten(opened.ledger_url):

@@ -32,6 +32,7 @@ from undersigned.runtime import (
     Reviewed,
     checked_demands,
     checked_name,
+    checked_text,
     control_at,
     parse_price,
     why,
@@ -241,6 +242,7 @@ async def hire(
     if len(summary) > MAX_TEXT:
         text = f"--summary: expected at most {MAX_TEXT:,} characters, got {len(summary):,}"
         raise ConfigurationError("bad_configuration", text)
+    checked_text("--summary", summary)
     near = control_at(gates, opened.configuration.gates, "--gates") if gates is not None else None
     parties = (opened.configuration.did, did)
     await checked_demands(parties, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa or None, mark="--")
@@ -454,7 +456,7 @@ def _criteria(given: tuple[str, ...]) -> dict[str, str]:
             ) from error
         if id in found:
             raise ConfigurationError("bad_configuration", f"--criterion: {id} is there twice")
-        found[made.id] = made.text
+        found[made.id] = checked_text("--criterion", made.text)
     if len(found) > MAX_ITEMS:
         text = f"--criterion: a contract has at most {MAX_ITEMS}, and {len(found)} are named"
         raise ConfigurationError("bad_configuration", text)
@@ -477,11 +479,13 @@ def _milestone(text: str) -> Milestone:
     percent, _, criteria = rest.partition(":")
     try:
         said = {"name": name, "percent": int(percent), "criteria": [one.strip() for one in criteria.split(",")]}
-        return to_struct(said, Milestone)
+        made = to_struct(said, Milestone)
     except (ValueError, FormatError) as error:
         raise ConfigurationError(
             "bad_configuration", f"--milestone: expected NAME=PERCENT:CRITERION,..., got {text!r}"
         ) from error
+    checked_text("--milestone", made.name)
+    return made
 
 
 def _tell_needs(out: Out, error: UndersignedError) -> None:

@@ -30,11 +30,13 @@ from undersigned.contract.document import (
 )
 from undersigned.contract.terms import MAX_ITEMS, Milestone, Terms
 from undersigned.encoding import (
+    MESSAGE_LIMITS,
     Did,
     Digest,
     EngagementId,
     canonicalize,
     compare_amounts,
+    decode_json,
     digest_of,
     from_struct,
     parse_duration,
@@ -186,6 +188,7 @@ def check_terms(terms: Terms) -> None:
     _check_terms(read)
     if len(written) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
+    decode_json(written, MESSAGE_LIMITS)  # it would be refused with all that was said before it
 
 
 def check_document(

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backends.moves import AT, OWN, engagement, summary
+from undersigned.encoding import digest_bytes
 from undersigned.ledger import Commit, Row, open_ledger
 from undersigned.runtime import Home
 from undersigned.testing import free_ports
@@ -275,12 +276,29 @@ def test_what_cannot_be_demanded_is_told_before_a_hire_begins(
             [word for n in range(65) for word in ("--criterion", f"c{n}=it is")],
             "--criterion: a contract has at most 64, and 65 are named",
         ),
+        (["--summary", "two\nlines"], "--summary: expected text without U+000A"),
+        (["--criterion", "whole=two\nlines"], "--criterion: expected text without U+000A"),
+        (["--criterion", "a=b", "--milestone", "two\nlines=50:a"], "--milestone: expected text without U+000A"),
     ],
 )
 def test_what_no_contract_holds_is_told_by_the_name_of_its_option(options: list[str], says: str, home: Path) -> None:
     ran = refused(home, "hire", PEER, "--task", "x", *options)
     assert (ran.code, ran.error["message"]) == (2, says)
     assert run("hire", PEER, "--task", "x", *options, "--home", home).out == "", "before anything is begun"
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("release", "--owed", "1 EUR"), "--reason"),
+        (("dispute",), "--claim"),
+        (("settle",), "--reference"),
+        (("settle",), "--not-paid"),
+    ],
+)
+def test_what_no_message_holds_is_not_ordered(command: tuple[str, ...], option: str, home: Path) -> None:
+    ran = refused(home, "contract", command[0], digest_bytes(b"x"), *command[1:], option, "two\nlines")
+    assert (ran.code, ran.error["message"]) == (2, f"{option}: expected text without U+000A")
 
 
 def test_a_port_with_a_colon_is_told_how_it_is_written(home: Path) -> None:

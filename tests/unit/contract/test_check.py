@@ -311,7 +311,7 @@ def test_terms_that_nobody_has_read_yet_are_read_first(changes: dict[str, Any], 
 
 
 def test_terms_with_extensions_are_read_whole() -> None:
-    extensions = {"https://example.org/x": {"low": [1.5, True]}}
+    extensions = {"https://example.org/x": {"low": [15, True]}}
     check_terms(terms())
     check_terms(replace(terms(), scope=replace(terms().scope, extensions=extensions)))
 

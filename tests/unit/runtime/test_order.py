@@ -242,6 +242,23 @@ def test_text_that_nobody_can_write_is_refused(open_world: Any) -> None:
     assert not world.hirer.conversations
 
 
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({"summary": "two\nlines"}, "/task/summary"),
+        ({"criteria": {"whole": "two\nlines"}, "verifier": "did:web:judge.example"}, "/deliverables/0/criteria/0/text"),
+        ({"deliverable": "\x1b[31m"}, "/deliverables/0/name"),
+    ],
+    ids=["summary", "criterion", "deliverable"],
+)
+def test_text_that_no_message_holds_is_refused(said: dict[str, Any], where: str, open_world: Any) -> None:
+    """The provider was asked first, and told then that nothing comes of it."""
+    world: World = open_world()
+    with pytest.raises(ConfigurationError, match=f"the order at {where}: expected text without U"):
+        world.begin(world.order(**said))
+    assert not world.hirer.conversations
+
+
 def test_hiring_oneself_is_refused(open_world: Any) -> None:
     """HIRE-NEG-05's spirit before a first message: both parties would be one."""
     world: World = open_world()

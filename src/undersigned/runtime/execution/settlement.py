@@ -28,6 +28,7 @@ from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.home.parsing import checked_text
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -205,7 +206,7 @@ class Settlements:
         if (said := said_of_payment(conversation.facts, due)) is not None:
             return _whole(conversation, said)
         if asks and (word := await contained(partial(one.due, due))) is not None:
-            return _whole(conversation, word)
+            return _whole(conversation, _sayable(word))
         by, wait = self._waits.get(engagement.id, (None, None))
         if wait is None or by != owed.by:  # a dispute began `closing` anew
             if wait is not None:
@@ -222,12 +223,14 @@ class Settlements:
         Raises:
             LocalProtocolError: `wrong_state`: nothing is due, or something was said already.
             FormatError: `schema_violation`: it was not paid, and nothing says why.
+            ConfigurationError: `bad_configuration`: no message can hold it. A word that is noted is the last.
         """
         due = _noted_due(conversation.facts)
         if due is None or not self._waiting(conversation):
             raise LocalProtocolError("wrong_state", "no payment waits for a word of ours")
         if not word.paid and not word.note:
             raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
+        _sayable(word)
         about = _Word(**msgspec.structs.asdict(word), amount=due.amount, currency=due.currency)
         self._saying.add(conversation.id)  # until the first is stored or failed, there is no second
         try:
@@ -276,6 +279,13 @@ def criteria_met(conversation: Remembered) -> frozenset[str]:
     if not conversation.said("Review", HIRER):
         return frozenset()
     return frozenset(one.id for one in conversation.last("Review", Review, HIRER).criteria if one.met)
+
+
+def _sayable(word: Paid) -> Paid:
+    """The word, once a message can hold what it says."""
+    for name, text in (("reference", word.reference), ("note", word.note)):
+        checked_text(name, text or "")
+    return word
 
 
 def _whole(conversation: Conversation, word: Paid) -> Paid:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from undersigned.contract import Price
-from undersigned.encoding import is_amount
-from undersigned.errors import ConfigurationError
+from undersigned.encoding import MESSAGE_LIMITS, canonicalize, decode_json, is_amount
+from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope import Limit
 
-__all__ = ["MAX_NAME", "budget_limits", "checked_name", "parse_price"]
+__all__ = ["MAX_NAME", "budget_limits", "checked_name", "checked_text", "parse_price"]
 
 MAX_NAME = 128
 """Characters of the name of a task or input, and of an agent or its organisation."""
@@ -26,6 +26,20 @@ def checked_name(what: str, text: str) -> str:
         raise ConfigurationError(
             "bad_configuration", f"{what}: expected 1 to {MAX_NAME} printable characters, got {str(text)[:40]!r}"
         )
+    return text
+
+
+def checked_text(what: str, text: str) -> str:
+    """`text`, once a message can hold it: one paragraph without control characters; `what` is what the operator calls
+    it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    try:
+        decode_json(canonicalize([text]), MESSAGE_LIMITS)
+    except FormatError as exc:
+        raise ConfigurationError("bad_configuration", f"{what}: {exc.message}") from exc
     return text
 
 
