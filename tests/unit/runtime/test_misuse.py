@@ -312,18 +312,20 @@ async def test_a_lambda_that_answers_by_itself_is_a_review(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "code"),
     [
-        {"percent": 101},
-        {"percent": "50"},
-        {"percent": 0.5},
-        {"note": 3},
-        {"note": ""},
-        {"cursor": {}},
-        {"cursor": "x" * 257},
+        ({"percent": 101}, "schema_violation"),
+        ({"percent": "50"}, "schema_violation"),
+        ({"percent": 0.5}, "schema_violation"),
+        ({"note": 3}, "schema_violation"),
+        ({"note": ""}, "schema_violation"),
+        ({"cursor": {}}, "schema_violation"),
+        ({"cursor": "x" * 257}, "schema_violation"),
+        ({"note": "two\nlines"}, "bad_unicode"),
+        ({"cursor": "\x1b[31m"}, "bad_unicode"),
     ],
 )
-def test_progress_that_cannot_be_told_is_refused_at_once(open_world: Open, said: Any) -> None:
+def test_progress_that_cannot_be_told_is_refused_at_once(open_world: Open, said: Any, code: str) -> None:
     """Also while it would wait for its turn, when nobody is there to hear it; and the rest is told."""
     refused: list[str] = []
 
@@ -334,6 +336,25 @@ def test_progress_that_cannot_be_told_is_refused_at_once(open_world: Open, said:
         except FormatError as error:
             refused.append(error.code)
         await job.deliver("summary.txt", b"x")
+
+    world = open_world(handler=handler)
+    name = world.begin().id
+    world.settle(10)
+    assert refused == [code]
+    assert last(world.hirer, name, Delivery).outcome == "complete"
+
+
+@pytest.mark.parametrize("media_type", ["text", "text/plain\n", "text/" + "x" * 500])
+def test_what_is_no_media_type_is_refused_at_once(open_world: Open, media_type: str) -> None:
+    """The work was done, and its delivery could not be said."""
+    refused: list[str] = []
+
+    async def handler(job: Job) -> None:
+        try:
+            await job.deliver("summary.txt", b"x", media_type=media_type)
+        except FormatError as error:
+            refused.append(error.code)
+            await job.deliver("summary.txt", b"x")
 
     world = open_world(handler=handler)
     name = world.begin().id

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument
-from undersigned.encoding import Amount, Did, Digest, Instant
+from undersigned.encoding import Amount, Did, Digest, Instant, from_struct, to_struct
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.runtime.application import contained, in_short
@@ -358,7 +358,7 @@ class Job:
 
         Raises:
             FormatError: `schema_violation`: it is no percentage from 0 to 100, no note of 1 to 1,024 characters, or no
-                cursor of 1 to 256.
+                cursor of 1 to 256; `bad_unicode`: no message can hold it.
         """
         await self._signs.give(percent=percent, note=note, cursor=cursor)
 
@@ -368,9 +368,9 @@ class Job:
 
         Raises:
             ScopeError: `contract_expired`: the handler has returned.
-            FormatError: `schema_violation`: the contract names no such deliverable, or the data are neither bytes nor a
-                path; `too_large`: it is more than the contract lets it be or, where that names no limit, than
-                `[artifacts]` of our settings does (HIRE-ATT-11).
+            FormatError: `schema_violation`: the contract names no such deliverable, the data are neither bytes nor a
+                path, or the media type is none; `too_large`: it is more than the contract lets it be or, where that
+                names no limit, than `[artifacts]` of our settings does (HIRE-ATT-11).
             OSError: The file cannot be read, or is none.
             LedgerUnavailable: `store_full`, `store_unavailable`: our store does not take it now.
         """
@@ -388,10 +388,10 @@ class Job:
             )
         media_type = media_type or named[name].media_type
         digest = await self._kept(data, named[name].max_bytes or self._agent.max_artifact_bytes)
+        made = Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))
+        to_struct(from_struct(made), Artifact)  # here, where the handler hears of it: its `Delivery` could not be said
         self.artifacts = [artifact for artifact in self.artifacts if artifact.name != name]
-        self.artifacts.append(
-            Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))
-        )
+        self.artifacts.append(made)
         return digest
 
     def undelivered(self) -> tuple[str, ...]:

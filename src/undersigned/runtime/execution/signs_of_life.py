@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from undersigned.encoding import Digest
+from undersigned.encoding import MESSAGE_LIMITS, Digest, canonicalize, decode_json
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.messages import Name, Note, Percent
 from undersigned.protocol import Engagement
@@ -43,7 +43,7 @@ class SignsOfLife:
 
         Raises:
             FormatError: `schema_violation`: it is no percentage from 0 to 100, no note of 1 to 1,024 characters, or no
-                cursor of 1 to 256.
+                cursor of 1 to 256; `bad_unicode`: no message can hold it.
             LocalProtocolError: As `Conversation.ask`.
         """
         for name, value, kind in (("percent", percent, Percent), ("note", note, Note), ("cursor", cursor, Name)):
@@ -83,9 +83,10 @@ class SignsOfLife:
                 await self._tell()
 
 
-def _check_told(name: str, value: object, kind: Any) -> None:
+def _check_told(name: str, value: str | int, kind: Any) -> None:
     """Returns if `value` is one of `kind`: here, as it may be told later, when nobody hears that it cannot be."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as exc:
         raise FormatError("schema_violation", f"{name}: {exc}; came {value!r:.80}", path=f"/{name}") from exc
+    decode_json(canonicalize({name: value}), MESSAGE_LIMITS)
