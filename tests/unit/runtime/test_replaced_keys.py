@@ -306,3 +306,26 @@ def test_what_has_no_answer_is_stored_though_its_receipt_cannot_be_signed(open_w
     world.held = False
     world.settle(25 * 3600)
     assert world.provider.conversations == {}, "it is put away, as where the other side was not heard of"
+
+
+def test_nothing_is_said_again_by_another_suite_than_was_agreed_on(open_world: Open) -> None:
+    """HIRE-PRF-02, HIRE-PRF-05: who cannot sign an acceptance again by that suite waits, and is told of it; by another
+    one it would be refused as often as it was said. With a key of the kind before it goes again, and is answered.
+    """
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("accepted-by-provider", name, world.provider)
+    world.asked = len(world.network.sent)
+    shell = world.provider.shell
+    before = shell.identity
+    other = PrivateKey("P-256", secret_of("another kind"))
+    shell.identity = replace(before, kind="P-256", suite="ecdsa-jcs-2019", method=f"{before.method}-2", sign=other.sign)
+    with capture_logs() as logs:
+        world.settle(100)
+    assert world.provider.did not in {parcel.sender for parcel in world.network.sent[world.asked :]}
+    errors = [line for line in logs if line["log_level"] == "error"]
+    assert [(line["event"], "eddsa-jcs-2022" in line["error"]) for line in errors] == [("nothing can be said", True)]
+    shell.identity = before
+    world.held = False
+    world.settle(600)
+    assert {folded(node, name).state for node in world.nodes} == {"closed"}

@@ -80,6 +80,7 @@ class Conversation(Receiver):
         "_alarm",
         "_due",
         "_loop",
+        "_mute",
         "_reconnected",
         "_served",
         "_signs_up_to",
@@ -97,6 +98,8 @@ class Conversation(Receiver):
         """An engagement of which nothing is stored yet."""
         super().__init__(shell, engagement)
         self._loop = asyncio.get_running_loop()
+        self._mute = False
+        """Whether the operator was told that nothing can be signed in this engagement."""
         self.inbox = Inbox()
         self.doubts: frozenset[tuple[str, str]] = frozenset()
         """Of faults that came without a signature (`fault`), and of messages that were none of this (`unread`): that,
@@ -261,7 +264,8 @@ class Conversation(Receiver):
                 # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
                 if not (isinstance(exc, LocalProtocolError) and exc.code == "suite_not_allowed"):
                     _log.exception("a turn failed", engagement=self.id)
-                elif not self._alarm.fails_since:  # it is tried on, for the key may be replaced again
+                elif not self._mute:  # it is tried on; only a start brings another key
+                    self._mute = True
                     _log.error("nothing can be said", engagement=self.id, error=str(exc))
                 self._undo([], greets)
                 fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))

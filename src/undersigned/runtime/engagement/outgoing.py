@@ -39,14 +39,10 @@ async def sign_message(message: Message, identity: Identity, talks: Talks | None
     Raises:
         LocalProtocolError: As `require_suite`.
     """
-    require_suite(identity, talks)
-    suite = identity.suite
-    if talks is not None:
-        suite = talks.suite or first_suite(talks.offered_suites, identity.kind) or suite
     unsigned = draft(
         message,
         method=identity.method,
-        suite=suite,
+        suite=_suite(identity, talks),
         kind=identity.kind,
         created=now,
         expires=shift(now, PROOF_SECONDS),
@@ -54,24 +50,34 @@ async def sign_message(message: Message, identity: Identity, talks: Talks | None
     return unsigned.signed(await identity.sign(unsigned.to_sign))
 
 
-async def renew_proof(raw: bytes, identity: Identity, now: Instant) -> bytes:
+async def renew_proof(raw: bytes, identity: Identity, talks: Talks | None, now: Instant) -> bytes:
     """The stored bytes; if their proof is past its end or by a key that was replaced, the same content with a new one
     (rule C9).
+
+    Raises:
+        LocalProtocolError: As `require_suite`.
     """
     message = recorded_message(raw)
     proof = message.message.proof
-    suite = identity.suite
+    suite = None
     if proof is not None:
         if proof.expires > now and proof.verification_method == identity.method:
             return raw
-        # A key of another kind signs by another suite.
-        suite = first_suite((proof.cryptosuite,), identity.kind) or suite
+        # A key of another kind signs by another suite, as long as none was agreed on.
+        suite = first_suite((proof.cryptosuite,), identity.kind)
     again = draft(
         message.message,
         method=identity.method,
-        suite=suite,
+        suite=suite or _suite(identity, talks),
         kind=identity.kind,
         created=now,
         expires=shift(now, PROOF_SECONDS),
     )
     return again.signed(await identity.sign(again.to_sign)).raw
+
+
+def _suite(identity: Identity, talks: Talks | None) -> str:
+    require_suite(identity, talks)
+    if talks is None:
+        return identity.suite
+    return talks.suite or first_suite(talks.offered_suites, identity.kind) or identity.suite

@@ -45,7 +45,7 @@ class Speaker(Remembered):
         self.distrusted = False
         """Whether the peer says that our ledger has two histories: it is told no more of it until the next start."""
         self._unsaid: LocalProtocolError | None = None
-        """Why a notice could not be signed in the turn that is under way."""
+        """Why a notice could not be signed in the turn that is under way, or a move not be signed again."""
         self._documents = Documents()
 
     async def _say(self, turn: Turn, said: Say) -> None:
@@ -116,9 +116,9 @@ class Speaker(Remembered):
 
     async def _repeat(self, turn: Turn, digest: Digest) -> None:
         """Sends an own move again. An acceptance is repeated though it has its receipt: that is no answer (rule N4)."""
-        for row in await self.shell.ledger.rows(self.id):
-            if row.kind == "sent" and row.digest == digest and not self._is_held_back(row):
-                turn.sends.append(await self._fresh(row.raw))
+        rows = await self.shell.ledger.rows(self.id)
+        said = [row for row in rows if row.kind == "sent" and row.digest == digest and not self._is_held_back(row)]
+        turn.sends.extend(await self._fresh(said))
 
     async def _taken_back(self, turn: Turn, refused: Digest, *after: Digest) -> None:
         """A move of ours was refused for good and its place is free (rule N9); saying it again helps nobody. What we
@@ -148,7 +148,7 @@ class Speaker(Remembered):
             # Without anything of the peer's and with nothing to send, a `Sync` of the peer has confirmed the inquiry.
             await self._say(turn, Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
         else:
-            turn.sends.extend([await self._fresh(row.raw) for row in waiting])
+            turn.sends.extend(await self._fresh(waiting))
 
     async def _answer_repeat(self, turn: Turn, move: VerifiedMessage) -> None:
         """A move that was recorded already: its receipt, and the stored answer if the peer may not have it.
@@ -165,7 +165,7 @@ class Speaker(Remembered):
         peer = turn.engagement.peer
         if not self.shell.may_ask_again(peer):
             return None
-        waiting = [await self._fresh(row.raw) for row in await self._unreceipted(turn)]
+        waiting = await self._fresh(await self._unreceipted(turn))
         self.shell.may_ask_again(peer, sum(map(len, waiting)))
         turn.sends.extend(waiting)
         return len(waiting)
@@ -182,8 +182,14 @@ class Speaker(Remembered):
         """
         return self.distrusted and row.type == "Closing"
 
-    async def _fresh(self, raw: bytes) -> bytes:
-        return await renew_proof(raw, self.shell.identity, self.shell.clock.now())
+    async def _fresh(self, rows: list[Row]) -> list[bytes]:
+        """Own moves as they are said again; none where they would have to be signed again, and cannot be."""
+        identity, talks = self.shell.identity, self.engagement.talks
+        try:
+            return [await renew_proof(row.raw, identity, talks, self.shell.clock.now()) for row in rows]
+        except LocalProtocolError as error:
+            self._unsaid = error
+            return []
 
 
 def tells(before: Engagement, after: Engagement) -> bool:
