@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from integration.test_cross_witness import rewritten
 from integration.test_log import went_back
 from undersigned import Peer
 from undersigned.daemon import WitnessBook, WitnessServer
+from undersigned.daemon.witness import CONNECTIONS
 from undersigned.encoding import base64_encode
 from undersigned.errors import LedgerError
 from undersigned.evidence import read_archive, tamper, verify_pack
@@ -92,6 +93,20 @@ async def witness(folder: Path) -> AsyncIterator[tuple[WitnessServer, WitnessBoo
 async def post(server: WitnessServer, body: bytes) -> tuple[int, str, str]:
     async with ClientSession() as session, session.post(f"{server.url}/add-checkpoint", data=body) as answer:
         return answer.status, await answer.text(), answer.headers.get("Content-Type", "")
+
+
+async def test_connections_that_say_nothing_make_room(tmp_path: Path) -> None:
+    """Whoever holds them all, the oldest goes, and a log is cosigned."""
+    async with witness(tmp_path) as (server, _):
+        held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CONNECTIONS)]
+        await until(lambda: len(server._strangers) == CONNECTIONS)
+        assert (await post(server, Log().asks(0, 5)))[0] == 200
+        with suppress(ConnectionResetError):
+            assert await held[0][0].read() == b""
+        held[-1][1].write(b"GET / HTTP/1.0\r\n\r\n")
+        assert (await held[-1][0].readline()).split()[1] == b"404", "and no more than that"
+        for _, writer in held:
+            writer.close()
 
 
 async def test_what_continues_is_cosigned_and_nothing_else(tmp_path: Path) -> None:

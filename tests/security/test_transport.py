@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
@@ -34,6 +35,7 @@ from security.raw_peer import (
 from support import held_time, refuses
 from undersigned.daemon.door import OWN_FILES, more_files, within_files
 from undersigned.daemon.listener import TOLD, ListenerLimits
+from undersigned.daemon.near import NearListener
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
 from undersigned.transport import Allowance, Budget, Channel, ChannelLimits, Watch, admit, connect
 
@@ -465,6 +467,23 @@ async def test_sc_80_strangers_leave_files_to_the_work(few_files: int) -> None:
     assert logs[0]["code"] == "overloaded"
     told = f"{most} are connected who did not prove who they are; {most} may be at a time"
     assert logs[0]["reason"] == f"it made room: {told}"
+
+
+async def test_silent_callers_leave_files_to_a_gate(few_files: int) -> None:
+    """HIRE-GTS-17: a gate opens others for whom it answers, and strangers who say nothing leave it those."""
+
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="yes")
+
+    most = few_files // 4
+    async with NearListener(answer, "127.0.0.1", 0, connections=2 * few_files) as near:
+        held = [await asyncio.open_connection("127.0.0.1", near.port) for _ in range(most)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", near.port)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert (await ended(reader)).endswith(b"yes")
+        assert await ended(held[0][0]) == b"", "the oldest made room"
+        for _, one in (*held, (reader, writer)):
+            one.close()
 
 
 def test_so_many_connections_as_files_may_be_open(few_files: int) -> None:

@@ -18,7 +18,7 @@ from aiohttp import web
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import why
 
-from .door import Door, Edge, Full, ListenerLimits, Refused, end_server
+from .door import Door, Edge, Full, ListenerLimits, Refused, end_server, within_files
 
 __all__ = ["NearListener", "checked_server"]
 
@@ -58,10 +58,11 @@ class NearListener:
         """In the order in which they came."""
         self._welcome: Counter[str] = Counter()
         """Connections that make room for nobody, by whose they are."""
-        self._most = max(1, connections // SHARE)
         self._answerer = answer
         self._edge = edge
-        self._limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
+        limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
+        self._limits = within_files(limits)  # a gate opens others for whom it answers
+        self._most = max(1, self._limits.unproved // SHARE)
         self._listening: asyncio.Server | None = None
         self._server: web.Server | None = None
         self.port = port
