@@ -60,9 +60,10 @@ class NearListener:
         """Connections that make room for nobody, by whose they are."""
         self._answerer = answer
         self._edge = edge
-        limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
-        self._limits = within_files(limits)  # a gate opens others for whom it answers
-        self._most = max(1, self._limits.unproved // SHARE)
+        # A gate opens other files for whom it answers.
+        connections = within_files(ListenerLimits(connections=connections, unproved=connections)).unproved
+        self._limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
+        self._most = max(1, connections // SHARE)
         self._listening: asyncio.Server | None = None
         self._server: web.Server | None = None
         self.port = port
