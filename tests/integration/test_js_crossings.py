@@ -8,12 +8,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from integration.test_js_peer import PEER, node
 from properties.test_crossings import NOON, PUT_DOWN, QUIET, WORK_ONLY, Explorer, World
 from undersigned.messages import VerifiedMessage
-from undersigned.protocol import ROLES, Noted, Role, basis
-from undersigned.testing import Say, amendment, release
+from undersigned.protocol import ROLES, Noted, Received, Role, Sent, apply, basis
+from undersigned.testing import Say, amendment, dispute, release, terminate
 
 
 def histories(
@@ -77,6 +78,30 @@ def test_it_comes_to_the_same(state: str, limit: int, without: frozenset[str]) -
 def test_it_comes_to_the_same_with_a_document_on_the_table(state: str, document: Say, owner: Role) -> None:
     """HIRE-LAN-08: it sees as we do what overtook a seal."""
     holds_the_same(*histories(state, 4, PUT_DOWN, 60, (owner, document)))
+
+
+def test_what_moved_nobody_moves_nobody_there() -> None:
+    """HIRE-CHN-09: who ended a dispute of which it did not know is where it was, and in that dispute once it has seen
+    it, where it may let the other side go.
+    """
+    explorer, at = Explorer("delivered", 3), NOON
+    view, peer = explorer.first.provider, explorer.first.hirer
+    lines = [
+        _line(one.message, one.at)
+        for one in explorer.playbook.parties["provider"].journal
+        if not isinstance(one, Noted)
+    ]
+    said = []
+    for say in (dispute(), release()):
+        said.append(explorer.sign(view, "provider", say))
+        view = apply(view, Sent(said[-1], at))
+    for say, seen in ((terminate("no_ruling"), ()), (release(), (said[0].digest,))):
+        said.append(explorer.sign(replace(peer, got=(*peer.got, *seen)), "hirer", say))
+        peer = replace(peer, sent=(*peer.sent, said[-1].digest))
+        view = apply(view, Received(said[-1], at))
+    taken = {"view": "provider", "lines": [*lines, *(_line(one, at) for one in said)]}
+    assert (view.state, view.lane) == ("disputed", "offered-by-hirer")
+    holds_the_same([taken], [{"state": view.state, "lane": view.lane, "basis": basis(view)}])
 
 
 def holds_the_same(taken: list[Any], held: list[Any]) -> None:

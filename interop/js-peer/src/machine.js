@@ -180,9 +180,11 @@ export class Engagement {
     this.seen[message.role] = seen;
     if (message.role === this.view) this.before.set(ref.sequence, this.state);
     else {
+      // What had no row where its sender was has not moved it, and what of ours it sees later finds it there.
+      const moved = hadRow(this.earlier(message) ?? this.state, message, this);
       for (const number of [...this.before.keys()]) {
         if (number <= seen) { this.before.delete(number); continue; }
-        this.before.set(number, movedOn(this, /** @type {State} */ (this.before.get(number)), message, ref));
+        if (moved) this.before.set(number, movedOn(this, /** @type {State} */ (this.before.get(number)), message, ref));
       }
     }
     this.state = state.main === this.state.main ? state : { ...state, since: ref.at, cause: ref.digest };
