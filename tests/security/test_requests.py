@@ -12,6 +12,7 @@ import pytest
 
 from security.raw_peer import (
     DIGEST,
+    EMPTY,
     GET,
     LIMITS,
     UPGRADE,
@@ -255,6 +256,18 @@ async def test_the_rest_of_an_artifact_is_given(method: str, range: str, status:
         if status == b"206":
             assert b"content-range: bytes %d-9/10" % (10 - len(expected)) in head.lower()
         assert (b"content-range: bytes */10" in head.lower()) == (status == b"416")
+
+
+async def test_an_empty_artifact_has_no_rest() -> None:
+    """RFC 9110, section 15.5.17: that it has bytes 0 to -1 is no answer that a client can read."""
+    async with served() as serving:
+        request = f"GET /artifacts/{EMPTY} HTTP/1.1\r\nHost: localhost\r\n".encode()
+        for range, expected in ((b"", b"200"), (b"Range: bytes=0-\r\n", b"416")):
+            reader, writer = await raw(serving)
+            writer.write(request + b"Connection: close\r\n" + range + b"\r\n")
+            head = (await ended(reader)).partition(b"\r\n\r\n")[0]
+            assert head.split(b" ")[1] == expected
+            assert (b"content-range: bytes */0" in head.lower()) == (expected == b"416")
 
 
 @pytest.mark.parametrize("pieces", [damaged, grown])

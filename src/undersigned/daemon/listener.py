@@ -381,7 +381,7 @@ class PublicListener:
         if response.status >= 400:
             return error_response(response.status, response.code or "policy_denied")
         size = response.size if response.pieces is not None else len(response.body)
-        if start and start >= size:
+        if start is not None and start >= size:
             refused = error_response(416, "bad_request")
             refused.headers["Content-Range"] = f"bytes */{size}"
             return refused
