@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from support import refuses
-from undersigned.daemon.listener import ListenerLimits, PublicListener
+from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse, ListenerLimits, PublicListener
+from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed, TransportError
 from undersigned.transport import TRANSPORTS, Channel, ChannelLimits, connect, listen_memory
 
@@ -387,3 +388,35 @@ async def test_sc_80_who_is_silent_before_tls_makes_room() -> None:
         writer.close()
     await listener.stop()
     assert listener.door.connections == 0
+
+
+async def test_what_is_answered_over_tls_comes_whole() -> None:
+    """Each write of it waits until the one before is taken, and none for one that is taken already."""
+    pieces = [bytes(16 * 1024)] * 64
+
+    async def accept(channel: Channel) -> None:
+        raise AssertionError("nobody gets here")
+
+    async def artifacts(request: ArtifactRequest) -> ArtifactResponse:
+        async def sent(start: int) -> AsyncGenerator[bytes, None]:
+            for piece in pieces:
+                yield piece
+
+        return ArtifactResponse(200, size=sum(map(len, pieces)), pieces=sent)
+
+    limits = ListenerLimits(channel=msgspec.structs.replace(LIMITS, send_seconds=2))
+    listener = PublicListener(
+        *("127.0.0.1", 0),
+        documents=lambda path: None,
+        accept=accept,
+        artifacts=artifacts,
+        limits=limits,
+        ssl=serving_tls(),
+    )
+    await listener.start()
+    reader, writer = await asyncio.open_connection("localhost", listener.port, ssl=dialling_tls())
+    writer.write(f"GET /artifacts/{digest_bytes(b'')} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert await reader.readexactly(sum(map(len, pieces))) == b"".join(pieces)
+    writer.close()
+    await listener.stop()

@@ -467,7 +467,9 @@ class Edge(web.RequestHandler):
         """
         super().connection_made(transport)
         if self.transport is not None:
-            self.transport.set_write_buffer_limits(high=0)
+            # Over TLS an empty buffer counts as full where none may be in it, and the next write waits for another one.
+            over_tls = self.transport.get_extra_info("sslcontext") is not None
+            self.transport.set_write_buffer_limits(high=1 if over_tls else 0, low=0)
 
     def gives_way(self, *, unread: bool) -> bool:
         """Ends the connection unless somebody is being answered on it, or leaves the answer unread and `unread` is not
