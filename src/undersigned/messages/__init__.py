@@ -68,7 +68,7 @@ from undersigned.messages.reasons import (
 )
 from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
-from undersigned.messages.verify import problem_code_told, problem_path_told, verify_message
+from undersigned.messages.verify import check_recordable, problem_code_told, problem_path_told, verify_message
 
 __all__ = [
     "BASES",
@@ -140,6 +140,7 @@ __all__ = [
     "VerifiedMessage",
     "Waiting",
     "Withdraw",
+    "check_recordable",
     "decode_message",
     "draft",
     "engagement_id",

@@ -22,7 +22,7 @@ from undersigned.messages.discovery import Inquiry
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
 from undersigned.proof import MAX_SKEW_SECONDS, verify_options, verify_signature
 
-__all__ = ["problem_code_told", "problem_path_told", "verify_message"]
+__all__ = ["check_recordable", "problem_code_told", "problem_path_told", "verify_message"]
 
 MAX_PROOF_SECONDS: Final = 24 * 60 * 60
 """How long a proof may be good for; inclusive. The same content can be signed again."""
@@ -99,6 +99,22 @@ def verify_message(
         if message.engagement != expected:
             raise _proved("wrong_negotiation", f"expected {expected}; came {message.engagement}", "/engagement")
     return VerifiedMessage(message=message, digest=received.digest, raw=received.raw)
+
+
+def check_recordable(verified: VerifiedMessage, document: DidDocument, *, now: Instant) -> None:
+    """Returns if the proof of a message counts `now` too, when it is recorded, however long it waited since it was
+    verified by its sender's `document`: whoever is shown it later knows that time alone.
+
+    Raises:
+        ProofError: `proof_expired`, `proof_from_future`.
+        VerificationError: `key_not_authorized`: its key had its end meanwhile.
+
+    Source: protocol-spec/04-envelope-and-digests.md, HIRE-PRF-03
+    """
+    proof = verified.message.proof
+    assert proof is not None  # noqa: S101  (it was verified)
+    document.key_for(proof.verification_method, verified.message.purpose, now=now)
+    _check_times(proof, now)
 
 
 def problem_code_told(error: UndersignedError, *, proved: bool = False) -> str | None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 from runtimes import Node, World, folded, last, moves
 from support import refuses
 from undersigned.encoding import Did, Instant, decode_json, shift
 from undersigned.errors import ProofError
+from undersigned.evidence import verify_pack
 from undersigned.messages import Inquiry, Message, draft, recorded_message
+from undersigned.runtime import export_pack
 from undersigned.runtime.fetching.gather import Known
-from undersigned.testing import terminate
+from undersigned.testing import sync, terminate, withdraw
 from undersigned.transport import Budget, Channel, memory_pair
-from unit.runtime.stories import forge
+from unit.runtime.stories import forge, story
 
 Open = Callable[..., World]
 FRESH, USUAL = 300, 3600
@@ -68,10 +72,10 @@ def test_nothing_is_read_of_a_connection_that_is_not_proved(open_world: Open) ->
     assert not world.provider.conversations
 
 
-def resigned(node: Node, message: Message, at: Instant, suite: str = "eddsa-jcs-2022") -> bytes:
-    """The same content, as `node` signs it at another time or in another suite."""
+def resigned(node: Node, message: Message, at: Instant, suite: str = "eddsa-jcs-2022", seconds: int = 600) -> bytes:
+    """The same content, as `node` signs it at another time or in another suite, or for fewer `seconds`."""
     actor = node.office.actor
-    unsigned = draft(message, actor.method, suite, "Ed25519", at, shift(at, 600))
+    unsigned = draft(message, actor.method, suite, "Ed25519", at, shift(at, seconds))
     return unsigned.signed(actor.signature(unsigned.to_sign)).raw
 
 
@@ -100,3 +104,34 @@ def test_what_can_succeed_later_is_no_failure(open_world: Open) -> None:
     for _ in range(4):
         assert [fault["code"] for fault in world.tell(early, world.hirer.did, world.provider)] == ["proof_from_future"]
     assert folded(world.provider, name).state == "ready"
+
+
+def test_a_proof_that_ends_while_its_message_waits_is_refused(open_world: Open) -> None:
+    """HIRE-PRF-03, HIRE-PCK-01: a pack holds it against the time at which it was recorded. So who keeps our turn busy,
+    and signs for two seconds, would leave us without evidence.
+    """
+    world = open_world(held=True)
+    name = world.begun("ready", world.provider)
+    checks = world.provider.witness.check_notice
+
+    async def long(*given: Any) -> None:
+        await asyncio.sleep(5)
+        await checks(*given)
+
+    world.provider.witness.check_notice = long
+    body = recorded_message(forge(world, world.provider, name, withdraw())).message
+    before, sent = story(world.provider, name), len(world.network.sent)
+    world.deliver(forge(world, world.provider, name, sync()), world.hirer.did, world.provider.did)
+    world.settle(1)
+    world.deliver(resigned(world.hirer, body, world.clock.now(), seconds=2), world.hirer.did, world.provider.did)
+    world.settle(10)
+    assert story(world.provider, name) == before
+    said = [decode_json(parcel.raw) for parcel in world.network.sent[sent:]]
+    problems = [one for one in said if isinstance(one, dict) and one["type"] == "Problem"]
+    assert [one["code"] for one in problems] == ["proof_expired"]
+    pack = world.run(export_pack(world.provider.ledger, world.provider.artifacts, world.provider.did, name), 5)
+    report = verify_pack(pack, now=world.clock.now())
+    assert report.ok, report.steps
+    world.deliver(resigned(world.hirer, body, world.clock.now()), world.hirer.did, world.provider.did)
+    world.settle(10)
+    assert story(world.provider, name) == [*before, "Withdraw"]

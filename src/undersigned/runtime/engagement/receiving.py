@@ -28,6 +28,7 @@ from undersigned.messages import (
     Seal,
     Sync,
     VerifiedMessage,
+    check_recordable,
 )
 from undersigned.protocol import Early, Engagement, Received, early, judge
 
@@ -80,6 +81,7 @@ class Receiver(Speaker):
             if how == "repeat":
                 await self._answer_repeat(turn, message)
                 return
+            check_recordable(message, item.document, now=now)
             leaf, evidence, brought = None, (), ()
             await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
             # A ruling and a verdict count although they move nothing; with one that does not hold, no pack holds.
