@@ -125,6 +125,22 @@ def test_whose_store_was_put_back_is_not_told_the_same_for_ever(
         assert folded(other, name).sent[: len(had)] == had
 
 
+def test_whose_peer_was_put_back_closes_its_books(open_hire: Callable[..., tuple[World, EngagementId]]) -> None:
+    """HIRE-SEC-10: its delivery is refused for the start that the hirer forgot, which says nothing of its own log: once
+    the review has passed its place and the price are free.
+    """
+    world, name = open_hire(opening="4 EUR")
+    moved_on(world, 6)
+    store = world.ledgers[0]
+    assert isinstance(store, Copied)
+    put_back(world, 0, store.copies[4])
+    world.deliver_all()
+    world.held = False
+    world.reconnect()
+    world.settle(3 * DAY)
+    assert (folded(world.provider, name).state, len(world.provider.conversations)) == ("closing", 0)
+
+
 def test_both_operators_are_told_what_may_be_the_matter(open_hire: Callable[..., tuple[World, EngagementId]]) -> None:
     """HIRE-SEC-10: the side that was put back by each message that it refuses, the other one once."""
     world, name = open_hire(opening="4 EUR")

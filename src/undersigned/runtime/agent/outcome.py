@@ -10,10 +10,11 @@ import msgspec
 from undersigned.contract import Price, Terms, read_ruling
 from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
 from undersigned.errors import LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
-from undersigned.messages import Cancel, Delivery, Need, Problem, Profile, Review, Ruling, Withdraw
+from undersigned.messages import Cancel, Closing, Delivery, Need, Problem, Profile, Review, Ruling, Withdraw
 from undersigned.protocol import Ending, owed
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.receiving import OF_OUR_LOG
 from undersigned.runtime.engagement.turn import EARLY, Event
 from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.review import REVIEW_FAILED
@@ -32,8 +33,6 @@ DIVERGED = "ledger_diverged"
 _OURS_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
 _ITS_WENT_BACK = "it does not have what it signed and we hold: was its state folder put back from an old copy?"
 _ONE_WENT_BACK = "one of the two state folders was put back from an old copy, this one or its"
-_OF_OUR_LOG = ("Offer", "Acceptance", "Closing")
-"""Moves that say how far our log has come."""
 SHOWN_CLAUSES = 8
 """Clauses that are told of those that refused something, and bounds of those that may have been in the way."""
 
@@ -274,19 +273,12 @@ def unclosed_by(event: Event, conversation: Conversation) -> LogProofError | Non
     if (event.kind, event.type, event.code) == ("refused", "Closing", DIVERGED):
         told = event.detail.removeprefix(DIVERGED).lstrip(": ")
         return LogProofError(DIVERGED, f"the provider's closing of the books was refused: {told}")
-    if event.kind == "problem" and conversation.distrusted and isinstance(event.message, Problem):
-        type = _type_of(event.message, conversation)
-        what = "closing of the books" if type == "Closing" else type or "word"
+    if event.kind == "problem" and isinstance(event.message, Problem) and event.message.code == DIVERGED:
+        move = conversation.move_of(event.message.of)
+        what = "closing of the books" if isinstance(move, Closing) else move.type if move is not None else "word"
         why = _went_back(event.message, conversation)
         return LogProofError(DIVERGED, f"the provider does not take our {what}: {why}")
     return None
-
-
-def _type_of(refused: Problem, conversation: Conversation) -> str | None:
-    """Type of the move of ours that was refused; None if it is not the last one of its type, or none at all."""
-    sent = conversation.engagement.sent
-    move = conversation.move_at(sent.index(refused.of) + 1) if refused.of in sent else None
-    return move.type if move is not None else None
 
 
 def _went_back(refused: Problem, conversation: Conversation) -> str:
@@ -295,7 +287,8 @@ def _went_back(refused: Problem, conversation: Conversation) -> str:
     """
     if (refused.path or "").startswith(("/head", "/checkpoint")):
         return _OURS_WENT_BACK
-    return _ONE_WENT_BACK if _type_of(refused, conversation) in (None, *_OF_OUR_LOG) else _ITS_WENT_BACK
+    move = conversation.move_of(refused.of)
+    return _ONE_WENT_BACK if move is None or isinstance(move, OF_OUR_LOG) else _ITS_WENT_BACK
 
 
 def needed_text(need: Need) -> str:

@@ -42,7 +42,7 @@ from .turn import EARLY, Say, Turn, load_engagement
 if TYPE_CHECKING:
     from undersigned.runtime.agent.shell import Shell
 
-__all__ = ["STATING", "Receiver"]
+__all__ = ["OF_OUR_LOG", "STATING", "Receiver"]
 
 _log = structlog.get_logger()
 
@@ -50,6 +50,8 @@ MAX_NOTICES = 1024
 """Notices of the other side, beside `Progress`, that the journal of an engagement keeps."""
 STATING = (Offer, Acceptance, Seal, Closing)
 """Moves that state the log of who says them."""
+OF_OUR_LOG = (Offer, Acceptance, Closing)
+"""Moves that say how far the log of who says them has come."""
 BROUGHT_BY = {"Offer": "/parents", "Review": "/statement", "Ruling": "/ruling"}
 """Where a message has what was checked by the document of another DID."""
 DIVERGED_HINT = (
@@ -142,11 +144,14 @@ class Receiver(Speaker):
         elif isinstance(body, Progress) and told:
             turn.durable = turn.durable or self._is_new_sign(turn.engagement)
         elif isinstance(body, Problem):
-            diverged = body.code == "ledger_diverged" and not self.distrusted
+            diverged = body.code == "ledger_diverged" and not self.diverged
             hint = {"hint": DIVERGED_HINT} if diverged else {}
             _log.warning("the peer refused a message", engagement=self.id, code=body.code, **hint)
             turn.durable |= diverged and self.journal.live  # whoever looks into the ledger is told, too
-            self.distrusted = self.distrusted or diverged
+            self.diverged = self.diverged or diverged
+            # What says nothing of our log was refused for a move of the peer's own, which it lost: our books go on.
+            if body.code == "ledger_diverged" and isinstance(self.move_of(body.of), OF_OUR_LOG):
+                self.distrusted = True
         elif isinstance(body, Sync):
             again = await self._say_again(turn)
             if again == 0 and (turn.over or not self.journal.live):

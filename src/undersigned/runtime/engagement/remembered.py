@@ -68,9 +68,11 @@ class Remembered:
         """Whether a side has sent a move of this type."""
         return (type, role) in self._last
 
-    def move_at(self, place: int) -> Message | None:
-        """Our own move in this place of our chain; None if it is not the last one of its type."""
-        ours = (move for (_, role), move in self._last.items() if role == self.engagement.role)
+    def move_of(self, digest: Digest) -> Message | None:
+        """Our own move of this digest; None if it is not the last one of its type, or none at all."""
+        sent, role = self.engagement.sent, self.engagement.role
+        place = sent.index(digest) + 1 if digest in sent else 0
+        ours = (move for (_, of), move in self._last.items() if of == role)
         return next((move for move in ours if move.sequence == place), None)
 
     def delivered(self) -> frozenset[Digest]:

@@ -36,12 +36,14 @@ ENVELOPE = frozenset(Message.__struct_fields__)
 class Speaker(Remembered):
     """One side of an engagement, as far as it speaks."""
 
-    __slots__ = ("_documents", "_unsaid", "distrusted", "id", "shell")
+    __slots__ = ("_documents", "_unsaid", "distrusted", "diverged", "id", "shell")
 
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         super().__init__(engagement)
         self.id: EngagementId = engagement.id
         self.shell = shell
+        self.diverged = False
+        """Whether the peer refused something for a history that it does not have: its own may have gone back."""
         self.distrusted = False
         """Whether the peer says that our ledger has two histories: it is told no more of it until the next start."""
         self._unsaid: LocalProtocolError | None = None
