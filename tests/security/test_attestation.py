@@ -256,6 +256,15 @@ def records(count: int) -> bytes:
     return made[:start] + listed + made[end : end + 12] + len(listed).to_bytes(4, "little") + made[end + 16 :]
 
 
+def thirsty(size: int) -> bytes:
+    """An xz file of so many zeros, whose header has its reader keep 4 GiB of what it has read."""
+    made = bytearray(lzma.compress(header("x", tarfile.REGTYPE, size) + bytes(size)))
+    made[16] = 40  # behind twelve bytes of the file, the size and kind of its block, and the filter
+    end = 12 + 4 * (made[12] + 1)
+    made[end - 4 : end] = crc32(made[12 : end - 4]).to_bytes(4, "little")
+    return bytes(made)
+
+
 LARGE = 50_000_000
 BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "what becomes more than is said of it": ("bad_request", lambda: bomb_of_bzip2(LARGE)),
@@ -265,6 +274,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
         lambda: lzma.compress(header("x", tarfile.GNUTYPE_LONGNAME, LARGE) + b"a" * LARGE),
     ),
     "what is of no known kind": ("too_large", lambda: lzma.compress(header("x", b"Z", LARGE) + bytes(LARGE))),
+    "what has its reader keep all": ("bad_request", lambda: thirsty(LARGE)),
     "folders without end": ("too_large", lambda: gzip.compress(header("d", tarfile.DIRTYPE) * (MAX_MEMBERS + 1))),
     "records without end": ("too_large", lambda: records(MAX_MEMBERS + 1)),
     # Such a member ends where it begins, and is the next one again.
@@ -306,6 +316,12 @@ def test_a_name_that_an_archive_holds_twice_is_refused() -> None:
     with zipfile.ZipFile(made, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("one", b"second")
     assert limited(lambda: read_distribution(made.getvalue())) == "bad_request"
+
+
+def test_a_name_of_slashes_is_none() -> None:
+    """No package URL can be made of it."""
+    data = wheel(**{"a.dist-info/METADATA": METADATA.replace(b"Name: a", b"Name: /")})
+    assert limited(lambda: bill_of_materials(data, "a.whl")) == "bad_request"
 
 
 def test_a_package_that_is_required_twice_is_one_component() -> None:

@@ -18,7 +18,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.parser import HeaderParser
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
@@ -54,10 +54,8 @@ MAX_GLOBAL_FIELDS: Final = 64
 """That a tar says of all members that follow; `tarfile` copies them to each."""
 MAX_METADATA: Final = 1024 * 1024
 PIECE_BYTES: Final = 64 * 1024
-_INFLATERS: Final = cast(
-    "tuple[tuple[bytes, Callable[[io.BytesIO], io.BufferedIOBase]], ...]",
-    ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open)),
-)
+MAX_XZ_MEMORY: Final = 100 * 1024 * 1024
+"""What `xz -9` wrote takes 65 MiB to read; a byte of its header may ask for 4 GiB."""
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA|[^/]+/PKG-INFO")
 _REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})\s*(?:\[[^\]]*\])?\s*([^;]*)", re.ASCII)
 UNREADABLE: Final = (
@@ -107,8 +105,7 @@ def _of_zip(data: bytes) -> Iterator[tuple[str, int, BinaryIO]]:
 
 
 def _of_tar(data: bytes) -> Iterator[tuple[str, int, BinaryIO]]:
-    plain = io.BytesIO(data)
-    source = _Ahead(next((inflated(plain) for mark, inflated in _INFLATERS if data.startswith(mark)), plain))
+    source = _Ahead(_inflated(data))
     with tarfile.open(fileobj=cast("BinaryIO", source), mode="r:") as archive:
         members = 0
         while (info := archive.next()) is not None:
@@ -132,6 +129,44 @@ def _of_tar(data: bytes) -> Iterator[tuple[str, int, BinaryIO]]:
                 yield info.name, info.size, cast("BinaryIO", member)
 
 
+def _inflated(data: bytes) -> io.BufferedIOBase:
+    plain = io.BytesIO(data)
+    if data.startswith(b"\x1f\x8b"):
+        return gzip.open(plain)
+    if data.startswith(b"BZh"):
+        return bz2.open(plain)
+    return io.BufferedReader(_Xz(plain)) if data.startswith(b"\xfd7zXZ\0") else plain
+
+
+class _Xz(io.RawIOBase):
+    """As `lzma.open` reads it, which takes as much memory as the file says."""
+
+    def __init__(self, source: io.BytesIO) -> None:
+        super().__init__()
+        self._source = source
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_XZ_MEMORY)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes; none at the end."""
+        while True:
+            more = b""
+            if self._decoder.eof:  # another one may follow
+                more = self._decoder.unused_data or self._source.read(io.DEFAULT_BUFFER_SIZE)
+                if not more:
+                    return 0
+                self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_XZ_MEMORY)
+            elif self._decoder.needs_input and not (more := self._source.read(io.DEFAULT_BUFFER_SIZE)):
+                raise EOFError("it ends in the middle")
+            piece = self._decoder.decompress(more, len(buffer))
+            if piece:
+                buffer[: len(piece)] = piece
+                return len(piece)
+
+
 class _Ahead:
     """An inflated tar as it is read: onward only, and as far as `most`. Where a header says to read a gigabyte of
     further headers, or to go back, `tarfile` does.
@@ -139,25 +174,29 @@ class _Ahead:
 
     def __init__(self, source: io.BufferedIOBase) -> None:
         self._source = source
+        self._place = 0
         self.most = MAX_HEADER_BYTES
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes."""
         if size < 0:
             raise FormatError("bad_request", "not a wheel or source distribution: a member of less than no bytes")
-        self._check(self.tell() + size)
-        return self._source.read(size)
+        self._check(self._place + size)
+        came = self._source.read(size)
+        self._place += len(came)
+        return came
 
     def seek(self, place: int) -> int:
-        """Goes to a place, at most one byte back: `tarfile` looks for the last of each member."""
-        if place < self.tell() - 1:
+        """Goes on to a place."""
+        if place < self._place:
             raise FormatError("bad_request", "not a wheel or source distribution: a member of less than no bytes")
-        self._check(place)
-        return self._source.seek(place)
+        while self._place < place and self.read(min(place - self._place, PIECE_BYTES)):
+            pass
+        return self._place
 
     def tell(self) -> int:
         """The place of the next byte."""
-        return self._source.tell()
+        return self._place
 
     def _check(self, place: int) -> None:
         if place > self.most:
@@ -207,7 +246,7 @@ def read_distribution(data: bytes) -> Distribution:
         raise FormatError("bad_request", "the archive has no METADATA or PKG-INFO: not a wheel or source distribution")
     fields = HeaderParser().parsestr(metadata)
     name, version = fields.get("Name"), fields.get("Version")
-    if not name or not version:
+    if not name or not name.strip("/") or not version:
         raise FormatError("bad_request", "the metadata names no package and version")
     requires: list[tuple[str, str]] = []
     for line in fields.get_all("Requires-Dist") or ():
