@@ -693,6 +693,10 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/of-another-provider",
         "reviews/in-anothers-name",
         "reviews/without-*",
+        "reviews/of-another-result",
+        "reviews/of-another-level",
+        "reviews/of-no-time",
+        "reviews/*-and-more",
         "reviews/of-work",
     ),
     "HIRE-DIG-02": (

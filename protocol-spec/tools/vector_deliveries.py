@@ -235,6 +235,21 @@ def review_vectors() -> Iterator[Vector]:
     for name, member in (("document", "resourceUri"), ("statements", "inputAttestations"), ("contract", "policy")):
         lacking = other(**{f"predicate__{member}": ...})
         yield vector(f"without-{name}", f"a verdict without {member}", "schema_violation", lacking)
+    for name, says, of, members in (
+        (
+            "of-another-result",
+            "a result that is neither yes nor no",
+            "schema_violation",
+            {"verificationResult": "DONE"},
+        ),
+        ("of-another-level", "a yes with the level of a no", "schema_violation", {"verifiedLevels": ["FAILED"]}),
+        ("of-no-time", "made at no instant", "schema_violation", {"timeVerified": "today"}),
+        ("verifier-and-more", "a verifier with a member that no page defines", "unknown_term", {"verifier__more": "1"}),
+        ("policy-and-more", "a policy with a member that no page defines", "unknown_term", {"policy__more": "1"}),
+    ):
+        yield vector(name, says, of, other(**{f"predicate__{member}": value for member, value in members.items()}))
+    more = other(subject__0__more="1")
+    yield vector("subject-and-more", "a subject with a member that no page defines", "unknown_term", more)
     yield vector("of-no-statement", "a verdict that names no statement", None, other(predicate__inputAttestations=[]))
     nothing = [{"name": "contract", "digest": {"sha256": digest_hex(delivery["contract"])}}]
     empty = other(subject=nothing, predicate__inputAttestations=[])

@@ -140,7 +140,8 @@ async function checkBooks({ documents }, message, { resolver, at, heads }) {
 async function checkReview({ state, messages, documents }, message, { resolver, at }) {
   const named = state.terms.evidence.verifier;
   const verifier = named ?? message.sender;
-  const parties = await Promise.all((named ? [message.sender, message.recipient] : [message.recipient]).map((did) => resolver.resolve(did)));
+  const judged = named ? [message.sender, message.recipient] : [message.recipient];
+  const parties = [...await Promise.all(judged.map((did) => resolver.resolve(did))), ...documents.filter(({ id }) => judged.includes(id))]; // HIRE-ATT-06
   // HIRE-ATT-02: signed again after a rotation, a review carries the statement that it carried
   const earlier = named ? [] : documents.filter(({ id }) => id === message.sender);
   const document = await resolver.resolve(verifier);

@@ -1,7 +1,7 @@
 /** Statements in DSSE envelopes: what was made, and the verdict on it (page 08, sections 8.1 to 8.3). */
 import { createHash } from 'node:crypto';
 import { check, HireError } from './errors.js';
-import { digestOfBytes, hashOfDigest, instant, jcs } from './encoding.js';
+import { digestOfBytes, hashOfDigest, instant, isObject, jcs, seconds } from './encoding.js';
 import { assertionKeys, methodsOf, sameKey, signingKeys } from './did.js';
 import { readJson } from './json.js';
 import { sign, verify } from './keys.js';
@@ -13,6 +13,7 @@ export const PROVENANCE = 'https://slsa.dev/provenance/v1';
 const REFUSAL = 'https://w3id.org/hire/attestation/refusal/v1';
 const ACCEPTANCE = 'https://slsa.dev/verification_summary/v1';
 const BUILD = 'https://w3id.org/hire/attestation/task/v1';
+const LEVELS = /** @type {Record<string, string>} */ ({ PASSED: 'HIRE_ACCEPTED', FAILED: 'FAILED' });
 const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96, sha512: 128 });
 
 /** What is signed of a payload. */
@@ -107,7 +108,8 @@ function opened(envelope, { document, earlier = [], now, methods, strangersTo = 
 function checkSubjects(statement, artifacts, bytesOf) {
   const names = statement.subject.map((/** @type {any} */ one) => one.name);
   check(new Set(names).size === names.length && names.length > 0, 'digest_mismatch', 'subjects');
-  for (const { name, digest } of statement.subject) {
+  for (const { name, digest, ...more } of statement.subject) {
+    closed(more, 'mediaType uri');
     const artifact = artifacts.find((one) => one.name === name);
     const known = Object.entries(digest).filter(([algorithm]) => DIGESTS[algorithm]);
     check(artifact !== undefined && Object.hasOwn(digest, 'sha256'), 'digest_mismatch', name);
@@ -146,18 +148,29 @@ export function verifyVerdict(envelope, { delivery, contract, verifier, document
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');
   const { resourceUri, policy, inputAttestations } = predicate;
   const names = [resourceUri, policy?.uri ?? resourceUri];
-  const hashes = Array.isArray(inputAttestations) ? inputAttestations.map((/** @type {any} */ one) => one?.digest?.sha256) : [undefined];
-  check([...names, policy?.digest?.sha256, ...hashes].every((one) => typeof one === 'string'), 'schema_violation', 'a member of the verdict', '/statement');
+  const result = predicate.verificationResult;
+  const read = delivery.statements.map(payloadHash);
+  check(isObject(predicate.verifier) && isObject(policy) && Array.isArray(inputAttestations), 'schema_violation', 'a member of the verdict', '/statement');
+  closed(predicate.verifier, 'id version');
+  for (const one of [policy, ...inputAttestations]) {
+    check(isObject(one) && isObject(one.digest), 'schema_violation', 'what a verdict names', '/statement');
+    closed(one, 'name uri digest mediaType');
+    closed(one.digest, 'sha256');
+  }
+  const hashes = inputAttestations.map((/** @type {any} */ one) => one.digest.sha256);
+  check([...names, policy.digest.sha256, ...hashes].every((one) => typeof one === 'string'), 'schema_violation', 'a member of the verdict', '/statement');
+  const at = predicate.timeVerified;
+  check(typeof at === 'string' && Number.isFinite(seconds(at)) && instant(seconds(at)) === at, 'schema_violation', 'timeVerified', '/statement');
+  check(Object.hasOwn(LEVELS, result) && jcs(predicate.verifiedLevels) === jcs([LEVELS[result]]), 'schema_violation', 'result and level', '/statement');
   check(predicate.verifier?.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
   check(policy.digest.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
   check(names.every((name) => name.startsWith(`${delivery.engagement}:`)), 'attestation_binding', 'document', '/statement');
-  const read = delivery.statements.map(payloadHash);
   check(hashes.every((hash) => read.includes(hash)), 'attestation_binding', 'statements', '/statement');
   const artifacts = judged(delivery, contract);
   checkSubjects(statement, artifacts, () => undefined);
   const all = statement.subject.length === artifacts.length;
-  check(predicate.verificationResult !== 'PASSED' || all, 'attestation_binding', 'of a part', '/statement');
-  return predicate.verificationResult;
+  check(result !== 'PASSED' || all, 'attestation_binding', 'of a part', '/statement');
+  return result;
 }
 
 /** Two lists of usage are one if this is. @param {any[]} usage */

@@ -114,9 +114,9 @@ def test_a_proof_that_ends_while_its_message_waits_is_refused(open_world: Open) 
     name = world.begun("ready", world.provider)
     checks = world.provider.witness.check_notice
 
-    async def long(*given: Any) -> None:
+    async def long(notice: Any, peer: Any) -> None:
         await asyncio.sleep(5)
-        await checks(*given)
+        await checks(notice, peer)
 
     world.provider.witness.check_notice = long
     body = recorded_message(forge(world, world.provider, name, withdraw())).message

@@ -18,8 +18,10 @@ from undersigned.encoding import JsonObject, base64url_encode, canonicalize, dec
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.evidence import Report, verify_pack
 from undersigned.keys import PublicKey
+from undersigned.ledger import Blob
 from undersigned.messages import Closing, Delivery, Review
 from undersigned.runtime import Conversation, Job, export_pack
+from undersigned.runtime.engagement.documents import document_blob
 
 Open = Callable[..., World]
 JUDGE = Party("judge")
@@ -319,6 +321,30 @@ def test_a_verifier_with_a_key_of_a_party_is_none(open_world: Open, monkeypatch:
     assert "attester_not_trusted" in [event.code for event in world.provider.events if event.kind == "refused"]
     (failed, *_) = [step for step in pack_of(world, world.hirer, ours).steps if not step.ok]
     assert (failed.name, failed.code) == ("acceptance of the work", "attester_not_trusted")
+
+
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+def test_a_verifier_with_a_key_that_a_party_had_is_none(open_world: Open, role: str) -> None:
+    """HIRE-ATT-06: a key that was replaced, and that a document recorded with the engagement lists. A pack has that
+    too, so one that was taken left the provider without evidence.
+    """
+    world, ours = delivered(open_world)
+    party: Node = getattr(world, role)
+    document = make_document(party.did, authentication={}, assertion_method={"before": JUDGE.key})
+    blob = document_blob(DidDocument(party.did, canonicalize(document)))
+    acting, statement = world.hirer.ledger.evidence, verdict(world)
+
+    async def recorded(engagement: str) -> tuple[Blob, ...]:
+        return (*await acting(engagement), blob)
+
+    world.hirer.ledger.evidence = recorded
+    assert acts(world, ours, statement) == "attester_not_trusted"
+    world.hirer.ledger.evidence, acting = acting, world.provider.ledger.evidence
+    world.provider.ledger.evidence = recorded
+    assert acts(world, ours, statement) == ""
+    world.settle()
+    assert folded(world.provider, ours.id).state == "delivered"
+    assert "attester_not_trusted" in [event.code for event in world.provider.events if event.kind == "refused"]
 
 
 def test_a_verifier_cannot_accept_what_does_not_hold(open_world: Open) -> None:

@@ -345,6 +345,9 @@ class Reviews:
             judge = hirer
         else:
             raise LocalProtocolError("terms_mismatch", "the terms name no verifier")
+        # A key that a party had before is the party's, too: a pack has all these documents.
+        for did in [party.id for party in parties]:
+            parties += await recorded_documents(agent.ledger, engagement.id, did)
         verified = partial(
             verify_acceptance,
             statement,
