@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from gate_world import RULES, Service, World, at_work, served
-from integration.commands import UNDERSIGNED, Process, serving
+from integration.commands import UNDERSIGNED, Process, running, serving
 from integration.hires import free_ports, two_homes, until
 from support import ROOT
+from undersigned.daemon.door import OWN_FILES, ListenerLimits
 from undersigned.scope import Grant, Limit, Scope
 
 EXAMPLE = ROOT / "examples" / "guarded_server"
@@ -104,6 +106,28 @@ async def test_a_gate_tells_that_its_peer_is_reached(tmp_path: Path) -> None:
     told = {"peer": f"http://127.0.0.1:{port}", "local": True}
     reached, refused = {"kind": "reached", **told}, {"kind": "unreached", "error": "unauthorized", **told}
     assert [(one.code, one.values[1:]) for one in ended] == [(0, [reached]), (0, [reached]), (0, [refused])]
+
+
+async def test_who_listens_has_files_for_all_its_callers(tmp_path: Path) -> None:
+    """A shell allows a process few open files, and more if it asks: it would take fewer callers than it is set to."""
+    acme, _ = await two_homes(tmp_path)
+    (tmp_path / "rules.toml").write_text(RULES)
+    tool = '[[tool]]\nname = "look"\naction = "repo:read"\ntarget = "https://git.acme.example/app"\n'
+    (tmp_path / "tools.toml").write_text(tool)
+    (tmp_path / "registry.toml").write_text("")
+    home, (port, *ports) = str(acme.path), free_ports(3)
+    named = ("--upstream", "http://127.0.0.1:1/mcp", "--peer", f"http://127.0.0.1:{port}", "--home", home)
+    few = ("sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh")
+    programs = [
+        ("gate", "--rules", "rules.toml", *named),
+        ("mcp-gate", "--rules", "tools.toml", *named),
+        ("witness", "serve", "--log", acme.configuration.did, "--home", home, "--port", str(ports[0])),
+        ("registry", "serve", "--file", "registry.toml", "--port", str(ports[1])),
+    ]
+    for program in programs:
+        with running([*few, *UNDERSIGNED, *program, "--json"], tmp_path, '"ready"') as process:
+            soft, hard = resource.prlimit(process.id, resource.RLIMIT_NOFILE)
+        assert soft == min(ListenerLimits().connections + OWN_FILES, hard), program
 
 
 @pytest.mark.parametrize("server", ["asgi", "aiohttp"])

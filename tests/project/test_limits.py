@@ -52,10 +52,10 @@ def test_pauses(number):
 """
 
 
-def ran(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
-    """What came of these tests, which have a second each, run as ours are."""
+def ran(folder: Path, program: str, seconds: int = 1) -> subprocess.CompletedProcess[str]:
+    """What came of these tests, which have so many seconds each, run as ours are."""
     (folder / "test_hangs.py").write_text(program)
-    options = ["-c", ROOT / "pyproject.toml", "--confcutdir", folder, "-p", "conftest", "--timeout", "1"]
+    options = ["-c", ROOT / "pyproject.toml", "--confcutdir", folder, "-p", "conftest", "--timeout", seconds]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, options), "test_hangs.py"]
     env = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -79,5 +79,5 @@ def test_a_limit_that_an_event_loop_swallowed_is_reached_again(tmp_path: Path) -
 
 
 def test_an_example_for_which_the_machine_pauses_is_no_defect(tmp_path: Path) -> None:
-    ended = ran(tmp_path, PAUSES)
+    ended = ran(tmp_path, PAUSES, seconds=30)
     assert ended.returncode == 0, ended

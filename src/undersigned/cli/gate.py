@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from undersigned.bridges.gate_rules import read_rules
-from undersigned.daemon import GateProxy, RequestGate
+from undersigned.daemon import GateProxy, RequestGate, more_files
 from undersigned.runtime import host_port
 
 from .interrupts import stop_signal
@@ -62,6 +62,7 @@ async def gate(
     desk = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     host, port = host_port("--listen", listen)
     stop = stop_signal()
+    more_files()
 
     def tell(said: dict[str, Any]) -> None:
         out.value({"kind": "request", **said})

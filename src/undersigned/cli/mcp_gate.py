@@ -9,7 +9,16 @@ from pathlib import Path
 import click
 
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.daemon import Gatekeeper, GateLimits, HttpGate, Passage, RemoteDesk, StdioGate, standard_streams
+from undersigned.daemon import (
+    Gatekeeper,
+    GateLimits,
+    HttpGate,
+    Passage,
+    RemoteDesk,
+    StdioGate,
+    more_files,
+    standard_streams,
+)
 from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs, host_port
 
@@ -86,6 +95,7 @@ async def mcp_gate(
     configure_logs(LOG_LEVEL, force=True)
     limits = GateLimits(answer_seconds=answer_seconds)
     stop = stop_signal()
+    more_files()
     async with asked as desk:
         if contract is not None:
             await _over_stdio(desk, contract, rules, command_line, limits, stop)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from undersigned.daemon import RegistryServer
+from undersigned.daemon import RegistryServer, more_files
 from undersigned.runtime import read_token
 
 from .interrupts import stop_signal
@@ -45,6 +45,7 @@ async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | N
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose=False)
     stop = stop_signal()
+    more_files()
     token = read_token(token_file) if token_file is not None else None
     async with RegistryServer(file, host=host, port=port, token=token) as server:
         out.value({"kind": "ready", "url": server.url})

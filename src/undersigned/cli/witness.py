@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from undersigned.daemon import WitnessBook, WitnessServer
+from undersigned.daemon import WitnessBook, WitnessServer, more_files
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, LogProofError
 from undersigned.runtime import Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
@@ -59,6 +59,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     local = opened.configuration.local
     dids, keys = _named(logs, local, opened.configuration.resolver)
     stop = stop_signal()
+    more_files()
     gatherer = open_gatherer(opened)
     book = WitnessBook(opened.path / BOOK)
     try:
