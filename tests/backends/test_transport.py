@@ -404,13 +404,12 @@ async def test_what_is_answered_over_tls_comes_whole() -> None:
 
         return ArtifactResponse(200, size=sum(map(len, pieces)), pieces=sent)
 
-    limits = ListenerLimits(channel=msgspec.structs.replace(LIMITS, send_seconds=2))
     listener = PublicListener(
         *("127.0.0.1", 0),
         documents=lambda path: None,
         accept=accept,
         artifacts=artifacts,
-        limits=limits,
+        limits=ListenerLimits(channel=LIMITS),
         ssl=serving_tls(),
     )
     await listener.start()
