@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from packs import OTHER_ENGAGEMENT, Hire, Line, Log, Posing, changed_hire, coded, refused_action, sign, stated
+from packs import (
+    OTHER_ENGAGEMENT,
+    Hire,
+    Line,
+    Log,
+    Posing,
+    changed_hire,
+    coded,
+    fewer_statements,
+    refused_action,
+    sign,
+    stated,
+)
 from parties import Party
 from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted
@@ -77,6 +89,7 @@ def hires() -> Iterator[Case]:
     for role in ("hirer", "provider"):
         yield Case(f"whole, {role}", whole.pack(role))
         yield Case(f"changed, {role}", changed_hire().delivered().reviewed().closed().pack(role))
+    yield Case("fewer statements, as its amendment asks for", fewer_statements(amended=True).pack())
     yield Case("without artifacts", whole.pack(artifacts=()))
     yield Case("of a later version", _with_member(whole.pack(), "later/one.json", b"{}"))
     yield Case("a member of a kind that is none", _with_member(whole.pack(), "x/one.json", b"{}", kind="No Kind"))

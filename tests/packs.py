@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from undersigned.attestation import (
     PAYLOAD_TYPE,
     Predicate,
+    ProvenancePredicate,
     UsageLine,
+    WorkPredicate,
     accepted,
     envelope,
     make_statement,
@@ -359,6 +361,22 @@ def changed_hire() -> Hire:
     ):
         side >> say
     return hire
+
+
+def fewer_statements(*, amended: bool) -> Hire:
+    """Accepted with one statement, where the contract asks for two, and its amendment, after the delivery, for one."""
+
+    def asking(terms: Terms, *predicates: str) -> Terms:
+        return replace(terms, evidence=replace(terms.evidence, predicates=predicates))
+
+    work_alone = WorkPredicate.PREDICATE_TYPE
+    both = (work_alone, ProvenancePredicate.PREDICATE_TYPE)
+    hire = Hire(changing=lambda terms: asking(terms, *both)).sealed().delivered()
+    if amended:
+        hire.book.hirer >> amendment(terms=asking(hire.hirer.offered().terms, work_alone))
+        hire.book.provider >> acceptance()
+        hire.book.hirer >> seal()
+    return hire.reviewed()
 
 
 def refused_action(hire: Hire, by: Any = None, *, subject: str | None = None, **changes: Any) -> bytes:

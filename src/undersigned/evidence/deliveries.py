@@ -135,22 +135,28 @@ def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) ->
         if method in named
     }
     complete = delivery.outcome == "complete"
-    terms = terms_at(case, number)
-    required = terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,)
     starts = [body for _, one in case.verified if isinstance(body := one.message, Start)]
-    return verify_delivery(
-        delivery.statements,
-        attester=document.provider,
-        keys=keys,
-        contract=sealed.digest,
-        # What was not done is told of the contract itself.
-        artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
-        required=required if complete else (),
-        engagement=document.engagement,
-        task=terms.task.kind,
-        inputs=[given.digest for start in starts for given in start.inputs],
-        usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
-    )
+    in_force = [one.terms for one in _documents_of(case, number, digest)]
+    failure: UndersignedError | None = None
+    for task, predicates in dict.fromkeys((one.task.kind, one.evidence.predicates) for one in in_force):
+        try:
+            return verify_delivery(
+                delivery.statements,
+                attester=document.provider,
+                keys=keys,
+                contract=sealed.digest,
+                # What was not done is told of the contract itself.
+                artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
+                required=(predicates or (WorkPredicate.PREDICATE_TYPE,)) if complete else (),
+                engagement=document.engagement,
+                task=task,
+                inputs=[given.digest for start in starts for given in start.inputs],
+                usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
+            )
+        except UndersignedError as exc:
+            failure = failure or exc
+    assert failure is not None  # noqa: S101  (one document at least was in force)
+    raise failure
 
 
 def _check_whole(case: Case, number: int, digest: Digest, delivery: Delivery) -> None:

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from pack_cases import FALSE_WORDS, REPLACED, books, no_json, signed_again, web_document, with_replaced_key
-from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, stated, wanting
+from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, fewer_statements, stated, wanting
 from undersigned.attestation import SubcontractLine, accepted
 from undersigned.contract import Terms
 from undersigned.did import DidDocument, document_from, make_document
@@ -581,6 +581,15 @@ def test_a_delivery_is_what_the_terms_name_by_which_it_was_reviewed() -> None:
     hire.reviewed(statement=hire.verdict(name="other.json"))
     report = report_on(hire.pack("provider"), hire)
     assert report.ok, report.steps
+
+
+@pytest.mark.parametrize("amended", [True, False])
+def test_a_delivery_has_the_statements_that_the_terms_ask_for_by_which_it_was_reviewed(amended: bool) -> None:
+    """HIRE-PCK-12: its hirer looks at it by the terms of then."""
+    hire = fewer_statements(amended=amended)
+    for role in ("hirer", "provider"):
+        report = report_on(hire.pack(role), hire)
+        assert report.ok if amended else failing(report) == (STATEMENTS, "digest_mismatch"), report.steps
 
 
 def naming(terms: Terms, **change: Any) -> Terms:

@@ -540,19 +540,31 @@ async function ofDelivery(the, { number, at, message, content: delivery }) {
   // HIRE-ATT-02: only keys that the contract lists speak for the provider.
   const allowed = inForce.flatMap((one) => one.methods.provider);
   const own = new Map([...assertionKeys(the, document.provider, at)].filter(([method]) => allowed.includes(method)));
-  const { task, evidence } = termsAt(the, number);
   const inputs = ofType(the, "Start").flatMap((one) => one.content.inputs.map((input) => input.digest));
+  let failure;
+  for (const { task, evidence } of inForce.map((one) => one.terms)) {
+    try {
+      return await asAsked(delivery, { attester: document.provider, own, contract: digest, artifacts, predicates: OF_WORK }, document.engagement, task.kind, inputs, complete ? evidence.predicates : undefined);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/** The statements of a delivery, by what one document in force asks for; `predicates` is undefined where not all was done. */
+async function asAsked(delivery, by, engagement, kind, inputs, predicates) {
   const found = [];
   for (const [place, envelope] of delivery.statements.entries()) {
     if (place >= 64) throw new Refused("too_large", "expected at most 64 statements");
-    const one = await verifyStatement(envelope, { attester: document.provider, own, contract: digest, artifacts, predicates: OF_WORK });
-    checkTold(one, document.engagement, task.kind, inputs, delivery.usage);
+    const one = await verifyStatement(envelope, by);
+    checkTold(one, engagement, kind, inputs, delivery.usage);
     found.push(one);
   }
-  const { predicates } = evidence;
-  const required = complete ? (predicates.length ? predicates : [WORK]) : [];
+  const required = predicates ? (predicates.length ? predicates : [WORK]) : [];
   for (const type of required) {
-    for (const name of artifacts.keys()) {
+    for (const name of by.artifacts.keys()) {
       const covered = found.some(({ statement }) => statement.predicateType === type && statement.subject.some((one) => one.name === name));
       if (!covered) throw new Refused("digest_mismatch", `expected a statement of ${type} about ${shown(name)}; there is none`);
     }
