@@ -1,13 +1,14 @@
 /** Every document by which something was checked is stored with it (HIRE-KEY-06), and all of one party mean the same by a name (HIRE-KEY-08). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { CONTEXT, instant } from '../src/encoding.js';
+import { CONTEXT, digest, instant } from '../src/encoding.js';
 import { Resolver } from '../src/did.js';
 import { keyOfDidKey, publicMultikey } from '../src/keys.js';
 import { Engagement } from '../src/machine.js';
 import { signMessage } from '../src/message.js';
 import { makeProof, proofId } from '../src/proofs.js';
 import { weigh } from '../src/receive.js';
+import { acceptanceStatement } from '../src/statements.js';
 
 const DID = 'did:web:hirer.example';
 const provider = keyOfDidKey(Buffer.alloc(32, 9));
@@ -47,4 +48,23 @@ test('the fresher document that a contract needs is kept beside the one of its m
 
 test('where it gives a name another key the offer is refused', async () => {
   await assert.rejects(weighed(documentOf({ k: 1, next: 2 }), documentOf({ k: 1, next: 3 })), { code: 'key_not_authorized' });
+});
+
+test('a key that a party had before judges nothing, whoever lists it now', async () => {
+  const [own, judge] = [provider.method.split('#')[0], keyOfDidKey(Buffer.alloc(32, 7))];
+  const [verifier, contract] = [judge.method.split('#')[0], digest({ a: 'contract' })];
+  const delivery = { engagement: 'x', artifacts: [], statements: [] };
+  const statement = acceptanceStatement(delivery, { contract, document: 'x:hirer:1', verifier, passed: true, now: NOW }, judge);
+  const review = { type: 'Review', version: '1.0', engagement: 'x', sender: DID, recipient: own, role: 'hirer', sequence: 1, verdict: 'accepted', statement };
+  const resolver = new Resolver();
+  const byName = resolver.resolve.bind(resolver);
+  resolver.resolve = async (did, options) => (did === DID ? documentOf({ k: 1 }) : byName(did, options));
+  const weighs = async (/** @type {any[]} */ ...documents) => {
+    const engagement = new Engagement('provider');
+    engagement.judge = () => /** @type {any} */ ({ outcome: 'applies' });
+    Object.assign(engagement, { documents, messages: { d: delivery }, state: { ...engagement.state, contract, delivery: { digest: 'd' }, terms: { evidence: { verifier } } } });
+    return weigh(engagement, await signMessage(review, key, 'eddsa-jcs-2022', NOW), { resolver, own, at: NOW });
+  };
+  assert.equal((await weighs()).outcome, 'applies');
+  await assert.rejects(weighs(documentOf({ before: 7 })), { code: 'attester_not_trusted' }); // HIRE-ATT-06
 });
