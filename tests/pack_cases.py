@@ -22,6 +22,7 @@ from packs import (
     changed_hire,
     coded,
     fewer_statements,
+    judged_anew,
     refused_action,
     sign,
     stated,
@@ -90,6 +91,10 @@ def hires() -> Iterator[Case]:
         yield Case(f"whole, {role}", whole.pack(role))
         yield Case(f"changed, {role}", changed_hire().delivered().reviewed().closed().pack(role))
     yield Case("fewer statements, as its amendment asks for", fewer_statements(amended=True).pack())
+    for crossing in (True, False):
+        hire, said = judged_anew(crossing=crossing), "crosses" if crossing else "knows of"
+        for role in ("hirer", "provider"):
+            yield Case(f"a verdict by the verifier of before that {said} the seal of another, {role}", hire.pack(role))
     yield Case("without artifacts", whole.pack(artifacts=()))
     yield Case("of a later version", _with_member(whole.pack(), "later/one.json", b"{}"))
     yield Case("a member of a kind that is none", _with_member(whole.pack(), "x/one.json", b"{}", kind="No Kind"))

@@ -38,6 +38,7 @@ from undersigned.messages import Acceptance, Artifact, Consistency, Inclusion, L
 from undersigned.protocol import Noted, Sent
 from undersigned.scope import Action
 from undersigned.testing import (
+    ARBITER,
     ARTIFACT,
     Actor,
     Party,
@@ -377,6 +378,25 @@ def fewer_statements(*, amended: bool) -> Hire:
         hire.book.provider >> acceptance()
         hire.book.hirer >> seal()
     return hire.reviewed()
+
+
+def judged_anew(*, crossing: bool) -> Hire:
+    """Accepted by the hirer, where an amendment gives the verdict to another: its seal crosses the `Review`, or comes
+    before it.
+    """
+    hire = Hire().sealed().delivered()
+    terms = hire.hirer.offered().terms
+    judged = replace(terms, evidence=replace(terms.evidence, verifier=ARBITER.did))
+    said = hire.verdict()
+    hire.book.provider >> amendment(terms=judged)
+    hire.book.hirer >> acceptance()
+    if not crossing:
+        hire.book.provider >> seal()
+        return hire.reviewed(statement=said)
+    with hire.book.held():
+        hire.book.provider >> seal()
+        hire.book.hirer >> review(statement=said)
+    return hire
 
 
 def refused_action(hire: Hire, by: Any = None, *, subject: str | None = None, **changes: Any) -> bytes:

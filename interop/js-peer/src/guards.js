@@ -283,7 +283,7 @@ function checkCause(state, message) {
 export const rulingBy = (state, message, ref) => Math.max(state.rulingBy ?? 0, Math.min(seconds(message.rulingBy), ref.at + LONGEST_RULING));
 
 /** The document in force, and the one before it if the sender had not seen the seal that changed it. @param {State} state @param {any} message @param {Engagement} engagement */
-function inForce(state, message, engagement) {
+export function inForce(state, message, engagement) {
   const now = { name: state.inForce, terms: state.terms };
   return state.were && !engagement.knows(message, state.were.ref) ? [now, state.were] : [now];
 }

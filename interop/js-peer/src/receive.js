@@ -9,6 +9,7 @@ import { assertionKeys, checkNames } from './did.js';
 import { digestOfHash, hashOfDigest } from './encoding.js';
 import { checkGrowth, contractLeaf, headOf, readCheckpoint, rootFrom } from './ledger.js';
 import { verifyReview } from './statements.js';
+import { inForce } from './guards.js';
 import { checkShape } from './schema.js';
 import { SUITES } from './keys.js';
 
@@ -137,8 +138,21 @@ async function checkBooks({ documents }, message, { resolver, at, heads }) {
 }
 
 /** The statement of a `Review` is the verifier's, and says what the verdict says. @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */
-async function checkReview({ state, messages, documents }, message, { resolver, at }) {
-  const named = state.terms.evidence.verifier;
+async function checkReview(engagement, message, by) {
+  const known = inForce(engagement.state, message, engagement).reverse(); // a seal that it had not seen: first of the terms that its sender knew
+  /** @type {unknown} */ let failure;
+  for (const named of new Set(known.map(({ terms }) => terms.evidence.verifier))) {
+    try {
+      return await checkVerdict(engagement, message, by, named);
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/** The same of the verifier that the terms name, or of the hirer. @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by @param {string | undefined} named */
+async function checkVerdict({ state, messages, documents }, message, { resolver, at }, named) {
   const verifier = named ?? message.sender;
   const judged = named ? [message.sender, message.recipient] : [message.recipient];
   const parties = [...await Promise.all(judged.map((did) => resolver.resolve(did))), ...documents.filter(({ id }) => judged.includes(id))]; // HIRE-ATT-06

@@ -50,21 +50,37 @@ test('where it gives a name another key the offer is refused', async () => {
   await assert.rejects(weighed(documentOf({ k: 1, next: 2 }), documentOf({ k: 1, next: 3 })), { code: 'key_not_authorized' });
 });
 
-test('a key that a party had before judges nothing, whoever lists it now', async () => {
+/** What takes a `Review` of one verifier, in a state with these members and beside these documents, and its verifier. */
+function judging() {
   const [own, judge] = [provider.method.split('#')[0], keyOfDidKey(Buffer.alloc(32, 7))];
   const [verifier, contract] = [judge.method.split('#')[0], digest({ a: 'contract' })];
   const delivery = { engagement: 'x', artifacts: [], statements: [] };
   const statement = acceptanceStatement(delivery, { contract, document: 'x:hirer:1', verifier, passed: true, now: NOW }, judge);
-  const review = { type: 'Review', version: '1.0', engagement: 'x', sender: DID, recipient: own, role: 'hirer', sequence: 1, verdict: 'accepted', statement };
+  const review = { type: 'Review', version: '1.0', engagement: 'x', sender: DID, recipient: own, role: 'hirer', sequence: 2, verdict: 'accepted', statement };
   const resolver = new Resolver();
   const byName = resolver.resolve.bind(resolver);
   resolver.resolve = async (did, options) => (did === DID ? documentOf({ k: 1 }) : byName(did, options));
-  const weighs = async (/** @type {any[]} */ ...documents) => {
+  const weighs = async (/** @type {any} */ state, /** @type {any[]} */ ...documents) => {
     const engagement = new Engagement('provider');
     engagement.judge = () => /** @type {any} */ ({ outcome: 'applies' });
-    Object.assign(engagement, { documents, messages: { d: delivery }, state: { ...engagement.state, contract, delivery: { digest: 'd' }, terms: { evidence: { verifier } } } });
+    Object.assign(engagement, { documents, messages: { d: delivery }, state: { ...engagement.state, contract, delivery: { digest: 'd' }, terms: { evidence: { verifier } }, ...state } });
     return weigh(engagement, await signMessage(review, key, 'eddsa-jcs-2022', NOW), { resolver, own, at: NOW });
   };
-  assert.equal((await weighs()).outcome, 'applies');
-  await assert.rejects(weighs(documentOf({ before: 7 })), { code: 'attester_not_trusted' }); // HIRE-ATT-06
+  return { weighs, verifier };
+}
+
+test('a key that a party had before judges nothing, whoever lists it now', async () => {
+  const { weighs } = judging();
+  assert.equal((await weighs({})).outcome, 'applies');
+  await assert.rejects(weighs({}, documentOf({ before: 7 })), { code: 'attester_not_trusted' }); // HIRE-ATT-06
+});
+
+test('a verdict that crossed our seal is by the verifier of before, and another by that of now', async () => {
+  const { weighs, verifier } = judging();
+  const were = (/** @type {string} */ role) => ({ ref: { role, sequence: 1 }, terms: { evidence: { verifier } } });
+  for (const named of [keyOfDidKey(Buffer.alloc(32, 5)).method.split('#')[0], undefined]) {
+    const terms = { evidence: { verifier: named } };
+    assert.equal((await weighs({ terms, were: were('provider') })).outcome, 'applies');
+    for (const seen of [{ terms }, { terms, were: were('hirer') }]) await assert.rejects(weighs(seen), { code: 'attester_not_trusted' });
+  }
 });

@@ -11,10 +11,10 @@ from functools import partial
 from undersigned.contract import AmendmentDocument, ContractDocument, Terms, verify_ruling, verify_sealed_change
 from undersigned.errors import VerificationError
 from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of, sealed_of, sealing_keys
-from undersigned.evidence.pack import sealed_documents
+from undersigned.evidence.pack import Transcribed, sealed_documents
 from undersigned.messages import Ruling
 
-__all__ = ["check_changes", "document_at", "terms_at"]
+__all__ = ["check_changes", "document_at", "documents_known", "terms_at"]
 
 
 def check_changes(case: Case) -> str:
@@ -45,6 +45,20 @@ def document_at(case: Case, number: int) -> ContractDocument:
 def terms_at(case: Case, number: int) -> Terms:
     """The terms in force when message `number` was recorded."""
     return document_at(case, number).terms
+
+
+def documents_known(case: Case, move: Transcribed) -> list[ContractDocument]:
+    """The document in force when a move was recorded; before it the one that was so until then, if the sender of the
+    move had not seen the seal of the other side that changed it.
+    """
+    found = [document_at(case, move.number)]
+    seals = [sealed for sealed, _ in case.amended if sealed < move.number]
+    if seals:
+        numbers = {message.digest: one.number for one, message in case.verified}
+        role = next(one.message.role for one, _ in case.verified if one.number == seals[-1])
+        if role != move.message.role and numbers.get(move.message.seen or "", 0) < seals[-1]:
+            found.insert(0, document_at(case, seals[-1]))
+    return found
 
 
 def _rulings(case: Case) -> Iterator[str]:

@@ -24,7 +24,7 @@ from undersigned.evidence.case import (
     pack_of,
     sealed_of,
 )
-from undersigned.evidence.changes import document_at, terms_at
+from undersigned.evidence.changes import document_at, documents_known, terms_at
 from undersigned.evidence.pack import SUBCONTRACTS, Pack, Transcribed, statement_members
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, Start, VerifiedMessage
@@ -216,9 +216,21 @@ def check_acceptance(case: Case) -> str:
 
 
 def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery) -> VerifiedStatement:
+    failure: UndersignedError | None = None
+    for named in dict.fromkeys(known.terms.evidence.verifier for known in documents_known(case, one)):
+        try:
+            return _of_verdict(case, one, review, delivery, named)
+        except UndersignedError as exc:
+            failure = failure or exc
+    assert failure is not None  # noqa: S101  (one document at least was in force)
+    raise failure
+
+
+def _of_verdict(
+    case: Case, one: Transcribed, review: Review, delivery: Delivery, named_verifier: Did | None
+) -> VerifiedStatement:
     sealed = sealed_of(case)
     document = sealed.document
-    named_verifier = terms_at(case, one.number).evidence.verifier
     verifier = named_verifier or document.hirer
     keys, parties = assertion_keys(case, verifier, one.at), frozenset[PublicKey]()
     if named_verifier is not None:

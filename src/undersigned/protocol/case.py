@@ -164,6 +164,7 @@ def essentials(document: Document) -> Essentials | None:
         clauses=_clauses(terms),
         cure_seconds=parse_duration(terms.termination.cure),
         arbiter=terms.arbiter,
+        verifier=terms.evidence.verifier,
         parent=document.parent,
         currency=terms.price.currency,
     )

@@ -78,6 +78,8 @@ class Essentials(Struct, frozen=True, gc=False, kw_only=True):
     cure_seconds: int = 0
     """Least time that a `Breach` leaves."""
     arbiter: Did | None = None
+    verifier: Did | None = None
+    """Whose verdict a `Review` carries; None: the hirer's own."""
     parent: Digest | None = None
     currency: str = ""
     """Of the price."""

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.json import decode
 from msgspec.structs import replace
 
-from undersigned.encoding import Digest, Instant
+from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
 from undersigned.messages import MESSAGE_TYPES, Closing, Message, Problem, Progress, Receipt, Review, VerifiedMessage
 from undersigned.protocol.case import Case, Refused, knows
@@ -38,7 +38,17 @@ from undersigned.protocol.states import (
     Row,
 )
 
-__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "legal_by_state", "outcome", "state_of_sender"]
+__all__ = [
+    "MAX_CONTRACT_MOVES",
+    "Outcome",
+    "apply",
+    "judge",
+    "legal",
+    "legal_by_state",
+    "outcome",
+    "state_of_sender",
+    "verifiers",
+]
 
 MAX_CONTRACT_MOVES = 4096
 """Moves of both sides together, once there is a contract; beyond it only those that end it are taken."""
@@ -150,6 +160,19 @@ def state_of_sender(engagement: Engagement, move: VerifiedMessage) -> str:
     """The state that the peer was in when it sent this move, which was taken."""
     seen = _seen(move.message, engagement.sent)
     return engagement.state if seen >= len(engagement.sent) else _peer_view(engagement, seen).state
+
+
+def verifiers(engagement: Engagement, review: Review) -> tuple[Did | None, ...]:
+    """Whose verdict a `Review` of the peer's may carry; None: the hirer's own. If it had not seen the seal by which we
+    changed the terms, first of those that it knew.
+    """
+    live, contract = engagement.offer, engagement.contract
+    if live is None or contract is None:
+        return ()
+    were = contract.were
+    if were is None or _seen(review, engagement.sent) >= were.sequence:
+        return (live.terms.verifier,)
+    return tuple(dict.fromkeys((were.terms.verifier, live.terms.verifier)))
 
 
 def outcome(engagement: Engagement, message: VerifiedMessage, at: Instant | None = None) -> Outcome:

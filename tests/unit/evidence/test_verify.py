@@ -12,7 +12,19 @@ import pytest
 from msgspec.structs import replace
 
 from pack_cases import FALSE_WORDS, REPLACED, books, no_json, signed_again, web_document, with_replaced_key
-from packs import MADE, NAME, OTHER_ENGAGEMENT, Hire, Line, Posing, coded, fewer_statements, stated, wanting
+from packs import (
+    MADE,
+    NAME,
+    OTHER_ENGAGEMENT,
+    Hire,
+    Line,
+    Posing,
+    coded,
+    fewer_statements,
+    judged_anew,
+    stated,
+    wanting,
+)
 from undersigned.attestation import SubcontractLine, accepted
 from undersigned.contract import Terms
 from undersigned.did import DidDocument, document_from, make_document
@@ -590,6 +602,15 @@ def test_a_delivery_has_the_statements_that_the_terms_ask_for_by_which_it_was_re
     for role in ("hirer", "provider"):
         report = report_on(hire.pack(role), hire)
         assert report.ok if amended else failing(report) == (STATEMENTS, "digest_mismatch"), report.steps
+
+
+@pytest.mark.parametrize("crossing", [True, False])
+def test_a_verdict_that_crossed_a_seal_is_by_the_verifier_of_before(crossing: bool) -> None:
+    """HIRE-PCK-01, step 7: its hirer had not seen the seal, and knew of no other verifier."""
+    hire = judged_anew(crossing=crossing)
+    for role in ("hirer", "provider"):
+        report = report_on(hire.pack(role), hire)
+        assert report.ok if crossing else failing(report) == (ACCEPTANCE, "attester_not_trusted"), report.steps
 
 
 def naming(terms: Terms, **change: Any) -> Terms:

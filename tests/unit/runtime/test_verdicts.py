@@ -10,21 +10,22 @@ import pytest
 from msgspec.structs import replace
 
 from parties import Party
-from runtimes import Node, World, facts, folded, last
+from runtimes import Node, World, facts, folded, last, messages
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
-from undersigned.contract import Milestone, Settlement
+from undersigned.contract import Milestone, Settlement, Terms
 from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import JsonObject, base64url_encode, canonicalize, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.evidence import Report, verify_pack
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob
-from undersigned.messages import Closing, Delivery, Review
+from undersigned.messages import Acceptance, Closing, Delivery, Review
 from undersigned.runtime import Conversation, Job, export_pack
 from undersigned.runtime.engagement.documents import document_blob
 
 Open = Callable[..., World]
 JUDGE = Party("judge")
+TWIN = Party("twin")
 
 
 async def halves(reviewed: Any) -> dict[str, bool]:
@@ -345,6 +346,37 @@ def test_a_verifier_with_a_key_that_a_party_had_is_none(open_world: Open, role: 
     world.settle()
     assert folded(world.provider, ours.id).state == "delivered"
     assert "attester_not_trusted" in [event.code for event in world.provider.events if event.kind == "refused"]
+
+
+@pytest.mark.parametrize("to", [TWIN.did, None], ids=["another", "none"])
+def test_a_verdict_that_crosses_the_seal_of_another_verifier_is_taken(open_world: Open, to: str | None) -> None:
+    """HIRE-ATT-06: by the terms before as well, where the hirer had not seen the seal; and both packs hold."""
+    world, ours = delivered(open_world)
+    hirer, provider = world.hirer, world.provider
+    theirs, judged = provider.the(), verdict(world)
+    world.run(provider.changes.amend(theirs, lambda terms: judged_by(terms, to)), 1)
+    world.settle()
+    tabled = ours.engagement.tabled
+    assert tabled is not None
+    world.cut = True
+    world.run(hirer.changes.accept(ours, tabled.document), 1)
+    accepted = next(one for one in reversed(messages(hirer, ours.id)) if isinstance(one.message, Acceptance))
+    world.tell(accepted.raw, hirer.did, provider)
+    world.settle()
+    contract = theirs.engagement.contract
+    assert contract is not None
+    assert contract.in_force == tabled.document
+    assert acts(world, ours, judged) == ""
+    world.cut = False
+    world.until("closed", ours.id)
+    assert last(provider, ours.id, Review).verdict == "accepted"
+    for node in world.nodes:
+        report = pack_of(world, node, ours)
+        assert report.ok, [step for step in report.steps if not step.ok]
+
+
+def judged_by(terms: Terms, verifier: str | None) -> Terms:
+    return replace(terms, evidence=replace(terms.evidence, verifier=verifier))
 
 
 def test_a_verifier_cannot_accept_what_does_not_hold(open_world: Open) -> None:

@@ -350,6 +350,16 @@ async function contract(the) {
 /** The terms in force when message `number` was recorded. */
 const termsAt = (the, number) => documentAt(the, number).terms;
 
+/** The document in force when a move was recorded; before it the one until then, if its sender had not seen the other side's seal between them. */
+function documentsKnown(the, { number, content: { role, seen } }) {
+  const found = [documentAt(the, number)];
+  const changes = the.amended.map(([sealed]) => sealed);
+  const seal = ofType(the, "Seal").filter((one) => changes.includes(one.number) && one.number < number).at(-1);
+  if (!seal || seal.content.role === role) return found;
+  const last = the.transcript.find(({ message }) => message.digest === seen)?.number ?? 0;
+  return last < seal.number ? [documentAt(the, seal.number), ...found] : found;
+}
+
 function documentAt(the, number) {
   const last = the.amended.filter(([sealed]) => sealed < number).at(-1);
   return last ? last[1] : the.sealed.document;
@@ -588,9 +598,21 @@ async function acceptance(the) {
   return [`${reviews.length} reviewed; the last verdict is ${reviews.at(-1).content.verdict}`, ...uncheckedIn(judged), ...more].join("; ");
 }
 
-async function ofReview(the, { number, at }, review, { at: deliveredAt, content: delivery }) {
+async function ofReview(the, one, review, delivery) {
+  let failure;
+  for (const named of new Set(documentsKnown(the, one).map(({ terms }) => terms.evidence.verifier))) {
+    try {
+      return await ofVerdict(the, one.at, review, delivery, named);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+async function ofVerdict(the, at, review, { at: deliveredAt, content: delivery }, namedVerifier) {
   const { document, digest } = sealedOf(the);
-  const namedVerifier = termsAt(the, number).evidence.verifier;
   const verifier = namedVerifier ?? document.hirer;
   // HIRE-ATT-06: the verifier is neither party, under whatever name.
   const own = namedVerifier ? await verifierKeys(the, verifier, at) : assertionKeys(the, verifier, at);

@@ -30,7 +30,7 @@ from undersigned.errors import (
 )
 from undersigned.ledger import Blob
 from undersigned.messages import CriterionVerdict, Delivery, Review
-from undersigned.protocol import HIRER, Engagement
+from undersigned.protocol import HIRER, Engagement, verifiers
 from undersigned.runtime.application import in_short
 from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
@@ -317,11 +317,17 @@ class Reviews:
         Raises:
             VerificationError, FormatError: It is not.
         """
-        engagement = conversation.engagement
-        if engagement.contract is None:
+        engagement, failure = conversation.engagement, None
+        for named in verifiers(engagement, review):
+            try:
+                kept, passed = await self._verdict(engagement, review.statement, delivery, named, document)
+                break
+            except UndersignedError as error:
+                failure = failure or error
+        else:
+            if failure is not None:
+                raise failure
             return ()
-        named = conversation.offered().terms.evidence.verifier
-        kept, passed = await self._verdict(engagement, review.statement, delivery, named, document)
         if passed != (review.verdict == "accepted"):
             result = "PASSED" if passed else "FAILED"
             raise VerificationError("terms_mismatch", f"a verdict of {review.verdict} with a statement of {result}")
