@@ -19,6 +19,7 @@ __all__ = ["delivery_vectors", "review_vectors"]
 
 Made = dict[str, Any]
 WORK: Final = "https://w3id.org/hire/attestation/work/v1"
+PROVENANCE: Final = "https://slsa.dev/provenance/v1"
 
 
 def stated(
@@ -51,7 +52,8 @@ def delivery_vectors() -> Iterator[Vector]:
             **case,
         }
         worked = [of_envelope(one, PROVIDER.method) for one in statements] if of is None else []
-        expected: Made = {"code": of} if of is not None else {"types": [WORK for _ in worked], "statements": worked}
+        types = [json.loads(base64.b64decode(one["payload"]))["predicateType"] for one in statements]
+        expected: Made = {"code": of} if of is not None else {"types": types, "statements": worked}
         return Vector(f"deliveries/{name}", says, canonicalize(given), whole, expected)
 
     def other(**members: Any) -> Made:
@@ -148,6 +150,80 @@ def delivery_vectors() -> Iterator[Vector]:
     yield vector(
         "subject-twice", "one artifact twice", "digest_mismatch", other(subject=[*said["subject"], *said["subject"]])
     )
+    many = [{**said["subject"][0], "name": f"{number}.json"} for number in range(65)]
+    yield vector("subjects-too-many", "65 subjects", "too_large", other(subject=many))
+    hired = {"provider": HIRER.did, "task": "sbom", "outcome": "review accepted"}
+    asked = {"at": said["predicate"]["startedOn"], "action": "read", "target": "a", "clause": "read", "allowed": True}
+    given = said["predicate"]["inputs"][0]
+    yield vector("good-with-lines", "an action and a subcontract in it", None, other(**lines_of(asked, hired)))
+    for name, says, members in (
+        ("statement-and-more", "a statement", {"more": "1"}),
+        ("subject-and-more", "a subject", {"subject__0__more": "1"}),
+        ("input-and-more", "an input", {"predicate__inputs": [given | {"more": "1"}]}),
+        ("usage-and-more", "a line of usage", {"predicate__usage": [line | {"more": "1"}]}),
+        ("action-and-more", "an action", lines_of(asked | {"more": "1"}, hired)),
+        ("subcontract-and-more", "a subcontract", lines_of(asked, hired | {"more": "1"})),
+    ):
+        yield vector(name, f"{says} with a member that no page defines", "unknown_term", other(**members))
+    for name, says, members in (
+        ("of-no-time", "work that began at no instant", {"predicate__startedOn": "today"}),
+        ("ends-first", "work that ended before it began", {"predicate__startedOn": "2999-01-01T00:00:00Z"}),
+        ("without-actions", "work without the list of its actions", {"predicate__actions": ...}),
+        ("omitted-below-none", "fewer actions left out than none", {"predicate__actionsOmitted": -1}),
+        ("action-without-answer", "an action without the answer to it", lines_of({**asked, "allowed": "yes"}, hired)),
+        ("amount-in-another-form", "an amount in another spelling", {"predicate__usage": [line | {"amount": "1.0"}]}),
+    ):
+        yield vector(name, says, "schema_violation", other(**members))
+    for name, says, of, members in (
+        ("good", "provenance", None, {}),
+        ("builder-and-more", "a builder with a member too many", "unknown_term", {"runDetails__builder__more": "1"}),
+        ("run-and-more", "a run with a member too many", "unknown_term", {"runDetails__metadata__more": "1"}),
+        (
+            "input-and-more",
+            "an input with a member too many",
+            "unknown_term",
+            {"buildDefinition__resolvedDependencies__0__more": "1"},
+        ),
+        ("without-run", "provenance of no run", "schema_violation", {"runDetails__metadata": ...}),
+        (
+            "of-another-build",
+            "a build of another kind",
+            "schema_violation",
+            {"buildDefinition__buildType": "https://example.com/build/v1"},
+        ),
+        (
+            "of-another-task",
+            "provenance of another task",
+            "attestation_binding",
+            {"buildDefinition__externalParameters__task": "other"},
+        ),
+    ):
+        told = changed(built(said), **{f"predicate__{member}": value for member, value in members.items()})
+        yield vector(f"provenance-{name}", says, of, stated(canonicalize(told)), predicates=[PROVENANCE])
+
+
+def lines_of(action: Made, subcontract: Made) -> Made:
+    """Work with these lines."""
+    return {"predicate__actions": [action], "predicate__subcontracts": [subcontract]}
+
+
+def built(said: Made) -> Made:
+    """The provenance of what this statement of work tells of."""
+    work = said["predicate"]
+    inputs = [{"name": one["name"], "digest": {"sha256": digest_hex(one["digest"])}} for one in work["inputs"]]
+    run = {"invocationId": f"{work['engagement']}:1", "startedOn": work["startedOn"], "finishedOn": work["finishedOn"]}
+    return {
+        **said,
+        "predicateType": PROVENANCE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": "https://w3id.org/hire/attestation/task/v1",
+                "externalParameters": {"contract": work["contract"], "clauses": ["read"], "task": work["task"]},
+                "resolvedDependencies": inputs,
+            },
+            "runDetails": {"builder": {"id": work["provider"]}, "metadata": run},
+        },
+    }
 
 
 def review_vectors() -> Iterator[Vector]:

@@ -27,6 +27,9 @@ ajv.addSchema({
   },
 }, 'Order');
 
+/** A shape that no published schema has. @param {string} name @param {any} schema */
+export const define = (name, schema) => { ajv.addSchema(schema, name); };
+
 /** An `anyOf` with a discriminator as a chain of conditions, so that faults are those of the one branch that is meant. @param {any} node @returns {any} */
 function discriminated(node) {
   if (Array.isArray(node)) return node.map(discriminated);
