@@ -23,6 +23,7 @@ from packs import (
     coded,
     fewer_statements,
     judged_anew,
+    partly_passed,
     refused_action,
     sign,
     stated,
@@ -366,6 +367,7 @@ def wronged() -> Iterator[Case]:
     for name, wrong in verdicts:
         hire = Hire().sealed().delivered()
         yield Case(f"acceptance: {name}", hire.reviewed("accepted", wrong(hire)).pack())
+    yield Case("acceptance: of a part, and rejected", partly_passed().pack())
     as_hirer, as_provider = Posing(Actor("hirer")), Posing(Actor("provider"))
     for name, verifier, by in (
         ("the one named", ARBITER.did, ARBITER),

@@ -399,6 +399,14 @@ def judged_anew(*, crossing: bool) -> Hire:
     return hire
 
 
+def partly_passed() -> Hire:
+    """Rejected, with a statement by which one of two artifacts passed."""
+    digest = digest_bytes(MADE)
+    made = tuple(Artifact(name=name, digest=digest, media_type="application/json") for name in (NAME, "other.json"))
+    hire = Hire().sealed().delivered(artifacts=made)
+    return hire.reviewed("rejected", hire.verdict())
+
+
 def refused_action(hire: Hire, by: Any = None, *, subject: str | None = None, **changes: Any) -> bytes:
     """What the hirer's gate states of an action that it refused."""
     fields: dict[str, Any] = {

@@ -255,7 +255,7 @@ def _of_verdict(
         raise VerificationError("attester_not_trusted", "the work was accepted with a key that made its statements")
     if passed != (review.verdict == "accepted"):
         result = "PASSED" if passed else "FAILED"
-        raise VerificationError("attestation_binding", f"a verdict of {review.verdict} with a statement of {result}")
+        raise VerificationError("terms_mismatch", f"a verdict of {review.verdict} with a statement of {result}")
     return verified
 
 

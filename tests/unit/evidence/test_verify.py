@@ -22,6 +22,7 @@ from packs import (
     coded,
     fewer_statements,
     judged_anew,
+    partly_passed,
     stated,
     wanting,
 )
@@ -613,6 +614,12 @@ def test_a_verdict_that_crossed_a_seal_is_by_the_verifier_of_before(crossing: bo
         assert report.ok if crossing else failing(report) == (ACCEPTANCE, "attester_not_trusted"), report.steps
 
 
+def test_what_passed_is_everything_delivered_whatever_the_verdict() -> None:
+    """Section 8.2: that comes before the verdict, which is another here, as it does when the `Review` comes."""
+    hire = partly_passed()
+    assert failing(report_on(hire.pack(), hire)) == (ACCEPTANCE, "attestation_binding")
+
+
 def naming(terms: Terms, **change: Any) -> Terms:
     """The same terms with another deliverable."""
     return replace(terms, deliverables=(replace(terms.deliverables[0], **change),))
@@ -647,7 +654,7 @@ def test_a_delivery_without_a_statement_about_each_artifact_does_not_hold() -> N
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
-        (lambda hire: hire.verdict(passed=False), "attestation_binding"),
+        (lambda hire: hire.verdict(passed=False), "terms_mismatch"),
         (lambda hire: hire.verdict(by=hire.provider.actor), "attester_not_trusted"),
         (lambda hire: hire.verdict(contract=digest_bytes(b"another")), "attestation_binding"),
         (lambda hire: hire.verdict(document_id=f"{OTHER_ENGAGEMENT}:hirer:1"), "attestation_binding"),

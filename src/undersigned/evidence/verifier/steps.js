@@ -621,16 +621,15 @@ async function ofVerdict(the, at, review, { at: deliveredAt, content: delivery }
   const artifacts = named.size ? named : new Map([["contract", digest]]);
   const verified = await verifyStatement(review.statement, { attester: verifier, own, otherThan, contract: digest, artifacts, predicates: VERDICTS });
   await checkVerdict(verified, document.engagement, delivery.statements);
+  const { statement, predicate } = verified;
+  const passed = predicate.verificationResult === "PASSED";
+  const subjects = statement.subject.map((subject) => subject.name).sort();
+  if (passed && !equal(subjects, [...artifacts.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
   // HIRE-ATT-06: nobody accepts its own work, under whatever name.
   const keysOf = (one) => one.signers.map((method) => lookup(the, deliveredAt)(method, "assertionMethod").name);
   const claimants = new Set((the.statements.get(review.delivery) ?? []).flatMap(keysOf));
   if (verified.signers.some((method) => claimants.has(own.get(method).name))) throw new Refused("attester_not_trusted", "the work was accepted with a key that made its statements");
-  const { statement, predicate } = verified;
-  const passed = predicate.verificationResult === "PASSED";
-  const accepted = review.verdict === "accepted";
-  if (passed !== accepted) throw new Refused("attestation_binding", `a verdict of ${review.verdict} with another statement`);
-  const subjects = statement.subject.map((subject) => subject.name).sort();
-  if (accepted && !equal(subjects, [...artifacts.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
+  if (passed !== (review.verdict === "accepted")) throw new Refused("terms_mismatch", `a verdict of ${review.verdict} with another statement`);
   return verified;
 }
 
