@@ -249,6 +249,30 @@ def test_a_method_of_ones_own_answers_at_once(open_world: Open) -> None:
     assert last(world.hirer, heard[0].engagement, Closing).settlement.reference in ("hirer 1", "provider 1")
 
 
+@pytest.mark.parametrize("reference", ["SEPA\n4711", "x" * 129], ids=["two-lines", "too-long"])
+def test_a_word_of_a_method_that_no_message_holds_is_none(open_world: Open, reference: str) -> None:
+    """Its owner is waited for, and the books are closed in time: they stayed open for ever."""
+
+    class Bank:
+        def check(self, agreed: Settlement) -> None: ...
+
+        async def due(self, due: Due) -> Paid | None:
+            return Paid(paid=True, reference=reference)
+
+    world = open_world()
+    for node in world.nodes:
+        node.settlements.methods["bank"] = Bank()
+    ours = world.begin(settlement=Settlement(method="bank"))
+    world.until("closing", ours.id)
+    with pytest.raises(ConfigurationError, match="reference: expected"):
+        say(world, world.hirer, paid=True, reference=reference)
+    say(world, world.hirer, paid=True, reference="SEPA 4711")
+    world.settle(3600)
+    held = books(world, world.hirer, ours.id)
+    assert held["hirer"].settlement.reference == "SEPA 4711"
+    assert held["provider"].objection == "nobody said whether it was paid"
+
+
 def test_a_method_that_the_provider_does_not_know_is_declined(open_world: Open) -> None:
     """HIRE-PAY-02: with what would have to differ."""
     world = open_world()

@@ -16,11 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
+import structlog
 
 from undersigned.contract import Price, left_owed, reached, read_payment
 from undersigned.contract import Settlement as Agreed
 from undersigned.encoding import Did, Digest, EngagementId, Instant, shift
-from undersigned.errors import FormatError, LocalProtocolError
+from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
 from undersigned.messages import Closing, Delivery, Review, Ruling
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, basis
 from undersigned.runtime.application import contained, contained_call
@@ -45,8 +46,12 @@ __all__ = [
     "said_of_payment",
 ]
 
+_log = structlog.get_logger()
+
 DUE: Final = "due"
 PAID: Final = "paid"
+MAX_REFERENCE: Final = 128
+"""Characters of a payment's name."""
 MARGIN_SECONDS: Final = 60
 """So long before the end of `close` the `Closing` goes without anybody's word."""
 
@@ -98,7 +103,9 @@ class Settlement(Protocol):
         ...
 
     async def due(self, due: Due) -> Paid | None:
-        """What to say of this; None to wait for the owner. It is asked again after a restart."""
+        """What to say of this; None to wait for the owner, as does what no message can hold. It is asked again after a
+        restart.
+        """
         ...
 
 
@@ -206,7 +213,14 @@ class Settlements:
         if (said := said_of_payment(conversation.facts, due)) is not None:
             return _whole(conversation, said)
         if asks and (word := await contained(partial(one.due, due))) is not None:
-            return _whole(conversation, _sayable(word))
+            try:
+                return _whole(conversation, _sayable(word))
+            except ConfigurationError as error:
+                # No word, then: the books wait for the owner, and are closed in time without one.
+                hint = "say with 'contract settle' what became of it; the books are closed without a word else"
+                _log.error(
+                    "a word about a payment cannot be sent", engagement=engagement.id, error=str(error), hint=hint
+                )
         by, wait = self._waits.get(engagement.id, (None, None))
         if wait is None or by != owed.by:  # a dispute began `closing` anew
             if wait is not None:
@@ -282,7 +296,13 @@ def criteria_met(conversation: Remembered) -> frozenset[str]:
 
 
 def _sayable(word: Paid) -> Paid:
-    """The word, once a message can hold what it says."""
+    """The word, once a message can hold what it says.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if len(word.reference or "") > MAX_REFERENCE:
+        raise ConfigurationError("bad_configuration", f"reference: expected at most {MAX_REFERENCE} characters")
     for name, text in (("reference", word.reference), ("note", word.note)):
         checked_text(name, text or "")
     return word
