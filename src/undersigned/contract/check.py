@@ -40,6 +40,7 @@ from undersigned.encoding import (
     digest_of,
     from_struct,
     parse_duration,
+    seen_plain,
     to_struct,
     write_canonical,
 )
@@ -188,7 +189,8 @@ def check_terms(terms: Terms) -> None:
     _check_terms(read)
     if len(written) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
-    decode_json(written, MESSAGE_LIMITS)  # it would be refused with all that was said before it
+    if not seen_plain(written):  # mostly the bytes alone show it, and nothing is read again
+        decode_json(written, MESSAGE_LIMITS)  # it would be refused with all that was said before it
 
 
 def check_document(
