@@ -117,13 +117,13 @@ class Intake:
         )
         if conversation is None or conversation.over:
             conversation = await self._conversation(verified, channel.address)
+            # Of one that was put away it is known only now what was agreed on.
+            suites, suite = self._suites(conversation, peer, message.type), received.proof.cryptosuite
+            if suites is not None and suite not in suites:
+                raise ProofError("suite_not_allowed", f"expected {' or '.join(suites)}; came {suite}")
         # Somebody who is no party learns nothing, not even that the engagement exists.
         if conversation is None or conversation.engagement.peer != peer:
             raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
-        # Of one that was put away it is known only now what was agreed on.
-        suites, suite = self._suites(conversation, peer, message.type), received.proof.cryptosuite
-        if suites is not None and suite not in suites:
-            raise ProofError("suite_not_allowed", f"expected {' or '.join(suites)}; came {suite}")
         if len(conversation.inbox.items) > MAX_INBOX:
             raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
         conversation.post(Arrived(verified, document))
