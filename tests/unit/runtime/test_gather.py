@@ -437,6 +437,31 @@ async def test_a_history_that_was_rewritten_is_refused() -> None:
         assert await gatherer.document(log.did, 300) == kept
 
 
+async def test_a_history_that_was_overtaken_on_its_way_is_the_newer_one() -> None:
+    """HIRE-WVH-10: its owner put a version to it between two answers, and nothing was taken back."""
+    go = asyncio.Event()
+    async with site() as here, recalling(Seconds()) as gatherer:
+        log = log_at(here)
+        before = log.raw
+
+        async def older(_head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(before))
+            await go.wait()
+            writer.write(before)
+
+        here.answer = older
+        with looked_up_for("did:web:acme.example"):
+            overtaken = asyncio.create_task(gatherer.document(log.did))
+        await until(lambda: here.requests)
+        log.add(document_at(log.did, KEY_2), controller=CONTROLLER)
+        publish(here, log)
+        newer_one = await gatherer.document(log.did)
+        go.set()
+        assert await overtaken is newer_one
+        assert await gatherer.document(log.did) is newer_one
+        assert len(here.requests) == 2
+
+
 @pytest.mark.parametrize("ttl", [0, 1, 9])
 async def test_a_controller_does_not_have_each_message_fetch_its_history(ttl: int) -> None:
     """HIRE-WVH-10: a long one is the work of a tenth of a second, and with a `ttl` of none each message caused it."""
