@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import sys
 import tarfile
 import tracemalloc
 import zipfile
@@ -276,6 +277,9 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "what is of no known kind": ("too_large", lambda: lzma.compress(header("x", b"Z", LARGE) + bytes(LARGE))),
     "what has its reader keep all": ("bad_request", lambda: thirsty(LARGE)),
     "folders without end": ("too_large", lambda: gzip.compress(header("d", tarfile.DIRTYPE) * (MAX_MEMBERS + 1))),
+    "streams without end": ("too_large", lambda: gzip.compress(b"") * (MAX_MEMBERS + 1)),
+    "streams of bzip2 without end": ("too_large", lambda: bz2.compress(b"") * (MAX_MEMBERS + 1)),
+    "streams of xz without end": ("too_large", lambda: lzma.compress(b"") * (MAX_MEMBERS + 1)),
     "records without end": ("too_large", lambda: records(MAX_MEMBERS + 1)),
     # Such a member ends where it begins, and is the next one again.
     "a member that leads back": (
@@ -300,6 +304,33 @@ def test_sc_69_an_archive_that_grows_is_refused_before_it_does(bomb: str) -> Non
         assert tracemalloc.get_traced_memory()[1] < LARGE / 3  # xz itself takes 8 MiB
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("where", ["name", "zeros"])
+def test_sc_69_what_is_in_a_gzip_file_beside_its_streams_takes_no_step_for_each_byte(where: str) -> None:
+    """The time that 64 MiB of it take of whoever reads it is short, and everybody else's turn comes."""
+    steps, held = 0, io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as archive:
+        info = tarfile.TarInfo("a-1/PKG-INFO")
+        info.size = len(METADATA)
+        archive.addfile(info, io.BytesIO(METADATA))
+    data = gzip.compress(held.getvalue())
+    if where == "name":
+        data = data[:3] + b"\x08" + data[4:10] + b"a" * 1_000_000 + b"\0" + data[10:]
+    else:
+        data = gzip.compress(b"") + bytes(1_000_000) + data
+
+    def step(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    sys.setprofile(step)
+    try:
+        found = read_distribution(data)
+    finally:
+        sys.setprofile(None)
+    assert found.name == "a"
+    assert steps < 50_000
 
 
 def test_sc_69_what_is_said_of_all_members_is_little() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import bz2
-import gzip
 import io
 import json
 import lzma
@@ -18,10 +17,10 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.parser import HeaderParser
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, TypeAlias, cast
 from uuid import UUID, uuid5
 
 from cyclonedx import spdx
@@ -47,7 +46,7 @@ SBOM_MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 MAX_FILES: Final = 20_000
 MAX_INFLATED: Final = 256 * 1024 * 1024
 MAX_MEMBERS: Final = 2 * MAX_FILES
-"""Of every kind: folders and links take time and memory as files do."""
+"""Of every kind: folders and links take time and memory as files do, and empty streams take time."""
 MAX_HEADER_BYTES: Final = 8 * 1024
 """All that a tar says of one member before its content: with a long name, a few blocks of 512."""
 MAX_GLOBAL_FIELDS: Final = 64
@@ -131,20 +130,46 @@ def _of_tar(data: bytes) -> Iterator[tuple[str, int, BinaryIO]]:
 
 def _inflated(data: bytes) -> io.BufferedIOBase:
     plain = io.BytesIO(data)
-    if data.startswith(b"\x1f\x8b"):
-        return gzip.open(plain)
-    if data.startswith(b"BZh"):
-        return bz2.open(plain)
-    return io.BufferedReader(_Xz(plain)) if data.startswith(b"\xfd7zXZ\0") else plain
+    made = next((made for magic, made in _STREAMS if data.startswith(magic)), None)
+    return plain if made is None else io.BufferedReader(_Inflated(plain, made))
 
 
-class _Xz(io.RawIOBase):
-    """As `lzma.open` reads it, which takes as much memory as the file says."""
+class _Gzip:
+    """As `bz2.BZ2Decompressor`, for one stream of gzip; `gzip` reads names and what fills up byte by byte."""
 
-    def __init__(self, source: io.BytesIO) -> None:
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._decoder.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._decoder.unconsumed_tail
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
+
+
+_Decoder: TypeAlias = _Gzip | bz2.BZ2Decompressor | lzma.LZMADecompressor
+
+
+class _Inflated(io.RawIOBase):
+    """Streams, one after another and zeros between them, as `gzip.open` and its like read them. Each takes time though
+    nothing is in it, so there are at most as many as there are members.
+    """
+
+    def __init__(self, source: io.BytesIO, made: Callable[[], _Decoder]) -> None:
         super().__init__()
         self._source = source
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_XZ_MEMORY)
+        self._made = made
+        self._decoder = made()
+        self._streams = 1
 
     def readable(self) -> bool:
         """It is."""
@@ -153,18 +178,34 @@ class _Xz(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """The next bytes; none at the end."""
         while True:
-            more = b""
+            more, ended = b"", False
             if self._decoder.eof:  # another one may follow
-                more = self._decoder.unused_data or self._source.read(io.DEFAULT_BUFFER_SIZE)
-                if not more:
-                    return 0
-                self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_XZ_MEMORY)
-            elif self._decoder.needs_input and not (more := self._source.read(io.DEFAULT_BUFFER_SIZE)):
-                raise EOFError("it ends in the middle")
+                more = self._decoder.unused_data.lstrip(b"\0")
+                while not more:
+                    if not (came := self._source.read(io.DEFAULT_BUFFER_SIZE)):
+                        return 0
+                    more = came.lstrip(b"\0")
+                self._streams += 1
+                if self._streams > MAX_MEMBERS:
+                    raise _too_many()
+                self._decoder = self._made()
+            elif self._decoder.needs_input:
+                more = self._source.read(io.DEFAULT_BUFFER_SIZE)
+                ended = not more
             piece = self._decoder.decompress(more, len(buffer))
             if piece:
                 buffer[: len(piece)] = piece
                 return len(piece)
+            if ended and not self._decoder.eof:
+                raise EOFError("it ends in the middle")
+
+
+_STREAMS: Final[tuple[tuple[bytes, Callable[[], _Decoder]], ...]] = (
+    (b"\x1f\x8b", _Gzip),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_XZ_MEMORY)),
+)
+"""How what an installer inflates begins, and what inflates one stream of it."""
 
 
 class _Ahead:
