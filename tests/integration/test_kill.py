@@ -33,6 +33,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 MOST_SYNCS = 60
+PATIENCE_SECONDS = 240
+"""Of one step of a hire: traced processes, several hires beside each other, on a machine that does other things too."""
 _started: list[int] = []
 AT_ONCE = 4
 """Hires that run beside each other, each killed at another sync."""
@@ -109,7 +111,7 @@ async def _read(process: Process) -> list[dict]:
 
 async def _ready(process: Process, home: Home) -> None:
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for line in process.stdout:
             if json.loads(line).get("kind") == "ready":
                 return
@@ -127,7 +129,7 @@ async def _over(home: Home) -> bool:
 
 async def _finish(here: Peer, there: Home) -> None:
     """Waits until nothing is unfinished on either side."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while here.conversations or not await _over(there):  # noqa: ASYNC110 - the other is a process
             await asyncio.sleep(0.05)
 
@@ -153,7 +155,7 @@ async def _killed_provider(folder: Path, strace: tuple[str, ...]) -> bool:
         reading = asyncio.create_task(_read(process))
 
         async def done() -> HireResult:
-            async with asyncio.timeout(80):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 result = await peer.hire(
                     did_of(globex.configuration.listen.port), task="summary", inputs={"report": REPORT}, price="5 EUR"
                 )

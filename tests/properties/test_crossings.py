@@ -66,6 +66,7 @@ from undersigned.testing import (
     withdraw,
 )
 
+pytestmark = pytest.mark.timeout(600)
 LATE = shift(NOON, minutes(11))
 """After `validUntil` of every offer here."""
 
