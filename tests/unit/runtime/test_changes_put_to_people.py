@@ -617,22 +617,25 @@ def test_who_may_rule_and_for_what_fee_is_judged_in_an_amendment(worlds: Worlds,
     assert (terms.arbiter, terms.termination.convenience) == ("did:web:judge.example", "fee")
 
 
-@pytest.mark.parametrize("word", ["no", 1, 0, ""])
+@pytest.mark.parametrize("word", ["no", 1, 0, "", ValueError("no database")])
 def test_what_is_no_answer_leaves_a_change_on_the_table(worlds: Worlds, word: object) -> None:
     """What the program meant nobody knows: nothing is signed for it and nothing withdrawn, and its operator is told."""
     world = worlds()
     working(world)
 
     async def says_so(*_: object) -> Any:
+        if isinstance(word, Exception):
+            raise word
         return word
 
     world.provider.changes.consents = says_so
     with capture_logs() as logged:
         amends(world.hirer)
-        world.settle(5)
+        world.settle(100)
     assert world.hirer.the().engagement.lane == "offered-by-hirer"
     (error,) = [one for one in logged if one["log_level"] == "error"]
-    assert error["error"] == f"consents: expected True, False or None; got {word!r}"
+    told = f"TypeError: consents: expected True, False or None; got {word!r}"
+    assert error["error"] == (told if not isinstance(word, Exception) else "ValueError: no database")
     accepts(world.provider)
     assert price(world.hirer) == "6"
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from runtimes import KeptLedger, Node, World, facts, folded, last, messages
 from undersigned.contract import Settlement, carried, read_payment
-from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
+from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, LocalProtocolError
 from undersigned.messages import Closing, Withdraw
 from undersigned.runtime import Conversation
-from undersigned.runtime.execution.settlement import Due, Paid, said_of_payment
+from undersigned.runtime.execution.settlement import Due, Manual, Paid, said_of_payment
 from undersigned.testing import ARBITER
 from unit.runtime.test_contract import UntilTold, amend
 
@@ -273,6 +275,35 @@ def test_a_word_of_a_method_that_no_message_holds_is_none(open_world: Open, refe
     assert held["provider"].objection == "nobody said whether it was paid"
 
 
+@pytest.mark.parametrize("says", [ValueError("no route to the bank"), LedgerUnavailable("store_full", "ours"), "paid"])
+def test_a_method_that_raises_is_asked_once_and_the_books_are_closed(open_world: Open, says: object) -> None:
+    """It was asked every minute, and for ever: nobody was waited for, and no `Closing` went."""
+    asked: list[Due] = []
+
+    class Bank:
+        def check(self, agreed: Settlement) -> None: ...
+
+        async def due(self, due: Due) -> Paid | None:
+            asked.append(due)
+            if isinstance(says, Exception):
+                raise says
+            return cast("Paid", says)
+
+    world = open_world()
+    for node in world.nodes:
+        node.settlements.methods["bank"] = Bank()
+    with capture_logs() as logged:
+        ours = world.begin(settlement=Settlement(method="bank"))
+        world.until("closing", ours.id)
+        say(world, world.hirer, paid=True, reference="SEPA 4711")
+        world.settle(3600)
+    assert sorted(due.role for due in asked) == ["hirer", "provider"]
+    assert [one["event"] for one in logged if one["log_level"] == "error"] == ["no word about a payment"] * 2
+    held = books(world, world.hirer, ours.id)
+    assert held["hirer"].settlement.reference == "SEPA 4711"
+    assert held["provider"].objection == "nobody said whether it was paid"
+
+
 def test_a_method_that_the_provider_does_not_know_is_declined(open_world: Open) -> None:
     """HIRE-PAY-02: with what would have to differ."""
     world = open_world()
@@ -282,6 +313,26 @@ def test_a_method_that_the_provider_does_not_know_is_declined(open_world: Open) 
     said = last(world.hirer, conversation.id, Withdraw)
     (need,) = said.needed or ()
     assert (said.reason, need.code, need.member) == ("declined", "settlement", "/terms/settlement")
+
+
+def test_a_method_whose_check_fails_is_declined(open_world: Open) -> None:
+    """HIRE-PAY-02: it was tried every minute until the offer ended, and the hirer heard nothing."""
+
+    class Bank(Manual):
+        def check(self, agreed: Settlement) -> None:
+            raise ValueError("no route to the bank")
+
+    world = open_world()
+    world.hirer.settlements.methods["bank"], world.provider.settlements.methods["bank"] = None, Bank()
+    with capture_logs() as logged:
+        conversation = world.begin(settlement=Settlement(method="bank"))
+        world.settle(5)
+    said = last(world.hirer, conversation.id, Withdraw)
+    assert [need.code for need in said.needed or ()] == ["settlement"]
+    assert [one["error"] for one in logged if one["log_level"] == "error"] == ["ValueError: no route to the bank"]
+    world.hirer.settlements.methods["bank"] = Bank()
+    with pytest.raises(ConfigurationError, match="settlement: its check failed: ValueError: no route to the bank"):
+        world.order(settlement=Settlement(method="bank"))
 
 
 @pytest.mark.parametrize(("method", "value"), [("x402", X402), ("ap2", CART)])

@@ -26,10 +26,10 @@ from undersigned.contract import (
     countersigned,
 )
 from undersigned.encoding import Digest, compare_amounts, digest_bytes
-from undersigned.errors import LocalProtocolError
+from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Acceptance
 from undersigned.protocol import HIRER, OTHER, Engagement, Owe, position
-from undersigned.runtime.application import contained, decided
+from undersigned.runtime.application import contained, decided, in_short
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
@@ -217,12 +217,15 @@ class Changes(Moves):
         if "Seal" in owed.moves:
             return await self._seal(conversation, engagement)
         if not self._agent.approvals.waits(conversation, tabled.document):
-            given = await contained(partial(self.consents, conversation, conversation.tabled(engagement)))
             try:
-                word = decided(given, "consents")
-            except TypeError as error:
+                asks = partial(self.consents, conversation, conversation.tabled(engagement))
+                word = decided(await contained(asks), "consents")
+            except UndersignedError:
+                raise
+            except Exception as exc:  # the application's code: asked again it would raise it again, each minute
                 hint = "it stays on the table: contract accept or decline"
-                _log.error("nobody decided about a change", engagement=conversation.id, error=str(error), hint=hint)
+                error = in_short(exc)
+                _log.error("nobody decided about a change", engagement=conversation.id, error=error, hint=hint)
                 return None
             if word is None:
                 return None

@@ -11,6 +11,7 @@ Source: protocol-spec/07-contract.md, section 7.12
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -21,10 +22,10 @@ import structlog
 from undersigned.contract import Price, left_owed, reached, read_payment
 from undersigned.contract import Settlement as Agreed
 from undersigned.encoding import Did, Digest, EngagementId, Instant, shift
-from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
+from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, UndersignedError
 from undersigned.messages import Closing, Delivery, Review, Ruling
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, basis
-from undersigned.runtime.application import contained, contained_call
+from undersigned.runtime.application import contained, contained_call, in_short, place_of
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
@@ -103,8 +104,8 @@ class Settlement(Protocol):
         ...
 
     async def due(self, due: Due) -> Paid | None:
-        """What to say of this; None to wait for the owner, as does what no message can hold. It is asked again after a
-        restart.
+        """What to say of this; None to wait for the owner, as does what it raises and what no message can hold. It is
+        asked again after a restart.
         """
         ...
 
@@ -177,11 +178,18 @@ class Settlements:
         Raises:
             FormatError: What the terms carry is of another shape.
             LocalProtocolError: `wrong_state`: nobody here knows the method.
+            UndersignedError: `decision_failed`: the method's own check failed.
         """
         if agreed.method not in self.methods:
             raise LocalProtocolError("wrong_state", f"nothing here settles by {agreed.method}")
         if (one := self.methods[agreed.method]) is not None:
-            contained_call(partial(one.check, agreed))
+            try:
+                contained_call(partial(one.check, agreed))
+            except UndersignedError:
+                raise
+            except Exception as exc:
+                _log.error("nothing is agreed on payment", method=agreed.method, error=in_short(exc), **_at(exc))
+                raise UndersignedError("decision_failed", f"its check failed: {in_short(exc)}") from exc
 
     async def word(
         self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price, *, asks: bool = True
@@ -212,15 +220,8 @@ class Settlements:
         )
         if (said := said_of_payment(conversation.facts, due)) is not None:
             return _whole(conversation, said)
-        if asks and (word := await contained(partial(one.due, due))) is not None:
-            try:
-                return _whole(conversation, _sayable(word))
-            except ConfigurationError as error:
-                # No word, then: the books wait for the owner, and are closed in time without one.
-                hint = "say with 'contract settle' what became of it; the books are closed without a word else"
-                _log.error(
-                    "a word about a payment cannot be sent", engagement=engagement.id, error=str(error), hint=hint
-                )
+        if asks and (word := await _word_of(one, due)) is not None:
+            return _whole(conversation, word)
         by, wait = self._waits.get(engagement.id, (None, None))
         if wait is None or by != owed.by:  # a dispute began `closing` anew
             if wait is not None:
@@ -293,6 +294,28 @@ def criteria_met(conversation: Remembered) -> frozenset[str]:
     if not conversation.said("Review", HIRER):
         return frozenset()
     return frozenset(one.id for one in conversation.last("Review", Review, HIRER).criteria if one.met)
+
+
+async def _word_of(method: Settlement, due: Due) -> Paid | None:
+    """What the method says of a payment; None if that is nothing, cannot be said, or is what it raised: tried again it
+    would be the same, and the books have to be closed. They wait for the owner then, and go without a word in time.
+    """
+    try:
+        given: object = await contained(partial(method.due, due))
+        if given is None:
+            return None
+        if not isinstance(given, Paid):
+            raise TypeError(f"due: expected Paid or None; got {reprlib.repr(given)}")
+        return _sayable(msgspec.convert(msgspec.to_builtins(given), Paid))
+    except Exception as exc:
+        hint = "say with 'contract settle' what became of it; the books are closed without a word else"
+        _log.error("no word about a payment", engagement=due.engagement, error=in_short(exc), **_at(exc), hint=hint)
+        return None
+
+
+def _at(error: Exception) -> dict[str, str]:
+    """Where in the application's code it was raised, for a line of the log."""
+    return {} if (place := place_of(error)) is None else {"at": place}
 
 
 def _sayable(word: Paid) -> Paid:
