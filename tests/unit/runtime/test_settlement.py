@@ -156,11 +156,13 @@ def test_without_a_word_the_books_are_closed_in_time(open_world: Open) -> None:
     )
 
 
-def arbitrated(open_world: Open) -> tuple[World, Conversation]:
-    """A hire under terms that name an arbiter, paid by hand, and accepted by its hirer."""
+def arbitrated(open_world: Open, bank: Manual | None = None) -> tuple[World, Conversation]:
+    """A hire under terms that name an arbiter, paid by hand or by this bank, and accepted by its hirer."""
     work = UntilTold()
     world = open_world(handler=work)
-    ours = world.begin(settlement=MANUAL)
+    for node in world.nodes:
+        node.settlements.methods["bank"] = bank
+    ours = world.begin(settlement=MANUAL if bank is None else Settlement(method="bank"))
     world.until("working", ours.id)
     amend(world, lambda terms: replace(terms, arbiter=ARBITER.did))
     work.told.set()
@@ -313,6 +315,66 @@ def test_a_method_that_the_provider_does_not_know_is_declined(open_world: Open) 
     said = last(world.hirer, conversation.id, Withdraw)
     (need,) = said.needed or ()
     assert (said.reason, need.code, need.member) == ("declined", "settlement", "/terms/settlement")
+
+
+def test_a_method_that_takes_its_time_holds_nothing_up(open_world: Open) -> None:
+    """Its engagement took no message meanwhile and no word of its owner, and its books stayed open for ever."""
+    asked: list[Due] = []
+
+    class Bank(Manual):
+        async def due(self, due: Due) -> Paid | None:
+            asked.append(due)
+            await asyncio.Event().wait()
+
+    world = open_world()
+    for node in world.nodes:
+        node.settlements.methods["bank"] = Bank()
+    ours = world.begin(settlement=Settlement(method="bank"))
+    world.until("closing", ours.id)
+    say(world, world.hirer, paid=True, reference="SEPA 4711")
+    assert books(world, world.provider, ours.id)["hirer"].settlement.reference == "SEPA 4711"
+    world.settle(3600)
+    assert books(world, world.hirer, ours.id)["provider"].objection == "nobody said whether it was paid"
+    assert sorted(due.role for due in asked) == ["hirer", "provider"]
+
+
+def test_a_word_about_what_is_not_due_any_more_is_not_said(open_world: Open) -> None:
+    """HIRE-PAY-01: while the program pays 4 EUR an arbiter finds 6 due: of those it has to say something, too."""
+    paid = {"4": asyncio.Event(), "6": asyncio.Event()}
+
+    class Bank(Manual):
+        async def due(self, due: Due) -> Paid | None:
+            await paid[due.amount].wait()
+            return Paid(paid=True, reference=f"for {due.amount}")
+
+    world, ours = arbitrated(open_world, Bank())
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+    ruled(world, ours, "6")
+    paid["4"].set()
+    world.settle(2)
+    assert "paid" not in dict(facts(world.hirer, ours.id))
+    paid["6"].set()
+    world.settle(2)
+    assert books(world, world.hirer, ours.id)["hirer"].settlement.reference == "for 6"
+
+
+def test_what_is_being_paid_is_not_paid_again(open_world: Open) -> None:
+    """HIRE-PAY-01: a dispute begins the time for a word anew, and leaves the amount as it was."""
+    asked, paid = list[str](), asyncio.Event()
+
+    class Bank(Manual):
+        async def due(self, due: Due) -> Paid | None:
+            asked.append(due.role)
+            await paid.wait()
+            return Paid(paid=True, reference="4711")
+
+    world, ours = arbitrated(open_world, Bank())
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+    ruled(world, ours, "4")
+    paid.set()
+    world.settle(2)
+    assert sorted(asked) == ["hirer", "provider"]
+    assert {one.settlement.reference for one in books(world, world.hirer, ours.id).values()} == {"4711"}
 
 
 def test_a_method_whose_check_fails_is_declined(open_world: Open) -> None:

@@ -42,7 +42,7 @@ async def close_books(
     if conversation.distrusted:
         return None  # another one would be refused as well, and so on
     objection = objects(conversation.facts, engagement)
-    word = await agent.settlements.word(conversation, engagement, owed, paid, asks=objection is None)
+    word = agent.settlements.word(conversation, engagement, owed, paid, asks=objection is None)
     if not isinstance(word, Paid):
         return word
     if agent.objections.holds(conversation, engagement):

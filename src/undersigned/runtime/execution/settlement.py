@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -92,6 +93,14 @@ class _Word(Paid, frozen=True, kw_only=True):
     currency: str | None = None
 
 
+class _Wait(NamedTuple):
+    """For which word is waited, and how long: a dispute begins `closing` anew, a release changes what is due."""
+
+    by: Instant | None
+    amount: str
+    currency: str
+
+
 class Settlement(Protocol):
     """What pays by one method, or sees what was paid."""
 
@@ -104,8 +113,8 @@ class Settlement(Protocol):
         ...
 
     async def due(self, due: Due) -> Paid | None:
-        """What to say of this; None to wait for the owner, as does what it raises and what no message can hold. It is
-        asked again after a restart.
+        """What to say of this; None to wait for the owner, as does what it raises and what no message can hold. The
+        engagement goes on meanwhile, and its books are closed in time. It is asked again after a restart.
         """
         ...
 
@@ -167,8 +176,10 @@ class Settlements:
             "x402": Carried(),
             "ap2": Carried(),
         }
-        self._waits: dict[EngagementId, tuple[Instant | None, asyncio.Task[None]]] = {}
-        """Who goes without a word, by when, and what waits for that."""
+        self._waits: dict[EngagementId, tuple[_Wait, asyncio.Task[None]]] = {}
+        """Who goes without a word, and what waits for that."""
+        self._asking: set[tuple[EngagementId, str, str]] = set()
+        """Of which amounts a program is being asked."""
         self._saying: set[EngagementId] = set()
         """Where a word is being noted."""
 
@@ -191,11 +202,11 @@ class Settlements:
                 _log.error("nothing is agreed on payment", method=agreed.method, error=in_short(exc), **_at(exc))
                 raise UndersignedError("decision_failed", f"its check failed: {in_short(exc)}") from exc
 
-    async def word(
+    def word(
         self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price, *, asks: bool = True
     ) -> Paid | Say | None:
         """What our `Closing` says of the payment; what is noted while it waits, or None once that is. Unless it `asks`,
-        no program has a say in it, and our owner decides.
+        no program has a say in it, and our owner decides. A program says it beside the conversation, which goes on.
         """
         terms, contract = conversation.offered(engagement).terms, engagement.contract
         agreed = terms.settlement
@@ -220,14 +231,7 @@ class Settlements:
         )
         if (said := said_of_payment(conversation.facts, due)) is not None:
             return _whole(conversation, said)
-        if asks and (word := await _word_of(one, due)) is not None:
-            return _whole(conversation, word)
-        by, wait = self._waits.get(engagement.id, (None, None))
-        if wait is None or by != owed.by:  # a dispute began `closing` anew
-            if wait is not None:
-                wait.cancel()
-            wait = self._agent.spawn(self._go_without(conversation, owed.by), f"settlement {engagement.id[-8:]}")
-            self._waits[engagement.id] = owed.by, wait
+        self._wait(conversation, _Wait(owed.by, due.amount, due.currency), partial(one.due, due) if asks else None)
         noted = _noted_due(conversation.facts)
         known = noted is not None and (noted.amount, noted.currency) == (due.amount, due.currency)
         return None if known else Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),))
@@ -259,6 +263,33 @@ class Settlements:
     def _waiting(self, conversation: Conversation) -> bool:
         due = awaited(conversation.facts, conversation.engagement)
         return due is not None and not conversation.over and conversation.id not in self._saying
+
+    def _wait(self, conversation: Conversation, about: _Wait, asks: Callable[[], Awaitable[object]] | None) -> None:
+        before, waits = self._waits.get(conversation.id, (None, None))
+        if about == before:
+            return
+        if waits is not None:
+            waits.cancel()
+        name = conversation.id[-8:]
+        waits = self._agent.spawn(self._go_without(conversation, about.by), f"settlement {name}")
+        self._waits[conversation.id] = about, waits
+        asked = conversation.id, about.amount, about.currency
+        if asks is not None and asked not in self._asking:  # what is being paid is not paid again
+            self._asking.add(asked)
+            self._agent.spawn(self._ask(conversation, about, asks), f"payment {name}").add_done_callback(
+                lambda _: self._asking.discard(asked)
+            )
+
+    async def _ask(self, conversation: Conversation, about: _Wait, asks: Callable[[], Awaitable[object]]) -> None:
+        """Has a program say it. What is due is stored before that, and what nobody waits for any more is not said."""
+        with suppress(LocalProtocolError):  # it is over, or this side is closing
+            await conversation.settled()
+            word = await _word_of(conversation.id, asks)
+            due = _noted_due(conversation.facts)
+            if word is None or due is None or (due.amount, due.currency) != (about.amount, about.currency):
+                return
+            if self._waiting(conversation):
+                await self.confirm(conversation, word)
 
     async def _go_without(self, conversation: Conversation, by: Instant | None) -> None:
         if by is not None:
@@ -296,12 +327,12 @@ def criteria_met(conversation: Remembered) -> frozenset[str]:
     return frozenset(one.id for one in conversation.last("Review", Review, HIRER).criteria if one.met)
 
 
-async def _word_of(method: Settlement, due: Due) -> Paid | None:
+async def _word_of(engagement: EngagementId, asks: Callable[[], Awaitable[object]]) -> Paid | None:
     """What the method says of a payment; None if that is nothing, cannot be said, or is what it raised: tried again it
     would be the same, and the books have to be closed. They wait for the owner then, and go without a word in time.
     """
     try:
-        given: object = await contained(partial(method.due, due))
+        given = await contained(asks)
         if given is None:
             return None
         if not isinstance(given, Paid):
@@ -309,7 +340,7 @@ async def _word_of(method: Settlement, due: Due) -> Paid | None:
         return _sayable(msgspec.convert(msgspec.to_builtins(given), Paid))
     except Exception as exc:
         hint = "say with 'contract settle' what became of it; the books are closed without a word else"
-        _log.error("no word about a payment", engagement=due.engagement, error=in_short(exc), **_at(exc), hint=hint)
+        _log.error("no word about a payment", engagement=engagement, error=in_short(exc), **_at(exc), hint=hint)
         return None
 
 
