@@ -92,6 +92,20 @@ def test_a_rotation_without_room_was_none(folder: Path, room: int, *, history: b
     assert home.document().methods("authentication") == (f"{home.configuration.did}#agent-2",)
 
 
+@pytest.mark.parametrize("taken", ["agent-1.json", "agent-2.json", "agent-*.json"])
+def test_a_name_is_not_given_again_when_retired_keys_were_taken_away(folder: Path, taken: str) -> None:
+    """HIRE-KEY-08: others refuse a key under the name of another one; and no retired key is written over."""
+    home = made(folder, history=False)
+    named = [rotate_key(home) for _ in range(2)]
+    retired = folder / "keys" / "retired"
+    for file in list(retired.glob(taken)):
+        file.unlink()
+    left = files(retired)
+    named += [rotate_key(home) for _ in range(2)]
+    assert len(set(named)) == len(named)
+    assert {name: files(retired).get(name) for name in left} == left
+
+
 def test_two_rotations_are_not_under_way_at_once(folder: Path) -> None:
     home = made(folder, history=False)
     other = Lock(folder / "keys" / "rotation.lock")

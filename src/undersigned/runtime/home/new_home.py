@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from undersigned.contract import Price
-from undersigned.did import did_key, is_derived, keeps_history, make_document
+from undersigned.did import DidDocument, did_key, is_derived, keeps_history, make_document
 from undersigned.encoding import JsonObject, canonicalize
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.keys import KeyKind
@@ -42,6 +42,7 @@ _MADE: Final = (
 )
 """What `create_home` and `issue_membership` write beside the keys; a folder after what is in it."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
+_NUMBERED: Final = re.compile("agent-([1-9][0-9]{0,8})", re.ASCII)
 _ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
 
 
@@ -282,8 +283,10 @@ def _rotated(home: Home, did: str, clock: Clock) -> str:
     kind, log = home.key("agent").public_key.kind, home.log_key()
     passphrase = passphrase_of(home.path)
     key = generate_key(kind)
-    _retired(home).parent.mkdir(mode=0o700, exist_ok=True)
-    fragment = _retired(home, 1).stem
+    retired = _retired(home)
+    retired.parent.mkdir(mode=0o700, exist_ok=True)
+    # Of the files some may have been taken away, and a name that is published stays that of its key (HIRE-KEY-08).
+    fragment = f"agent-{1 + max(map(_number, (retired.stem, *_fragments(old))))}"
     services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
     published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
     seal_key(home.next_key, key, passphrase)
@@ -313,10 +316,22 @@ def _put_in_place(home: Home) -> None:
     sync_folder(current.parent)
 
 
-def _retired(home: Home, later: int = 0) -> Path:
-    """Where the key of now goes once it is retired; or one that comes `later`."""
+def _retired(home: Home) -> Path:
+    """Where the key of now goes once it is retired: behind all that are there, over none of them."""
     retired = home.path / "keys" / "retired"
-    return retired / f"agent-{1 + len(list(retired.glob('agent-*.json'))) + later}.json"
+    return retired / f"agent-{1 + max((_number(file.stem) for file in retired.glob('agent-*.json')), default=0)}.json"
+
+
+def _number(name: str) -> int:
+    """Which key of the agent a name is that of; 0: of none that a rotation made."""
+    found = _NUMBERED.fullmatch(name)
+    return int(found[1]) if found else 0
+
+
+def _fragments(document: DidDocument) -> list[str]:
+    """The names of the keys in a document."""
+    listed = (*document.methods("authentication"), *document.methods("assertionMethod"))
+    return [method.partition("#")[2] for method in listed]
 
 
 def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:
