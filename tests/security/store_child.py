@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backends.moves import answer, engagement, move
+from backends.moves import AT, PEER, answer, engagement, move
 from undersigned.errors import UndersignedError
-from undersigned.ledger import Commit, Ledger, open_ledger
+from undersigned.ledger import Commit, Ledger, Stated, open_ledger
 
 NAME = engagement()
 
@@ -73,6 +73,23 @@ async def sync_error(path: str, code: int) -> None:
     report = await ledger.check()
     say(stored=stored, follow=follow, ready=ledger.ready, ok=report.ok, leaves=report.leaves)
     await ledger.close()
+
+
+async def found_done(path: str, _: int) -> None:
+    """The sync of a commit fails, and that of the file's closing: the commit is refused, and found done afterwards."""
+    ledger = await open_ledger(path)
+    await ledger.commit(move(NAME, 1, seen=(stated(1),)))
+    faults().fault_fail(0, 2, errno.EIO)
+    refused = await code_of(ledger, move(NAME, 2, seen=(stated(2),)))
+    follow = await code_of(ledger, move(engagement("other"), 1, seen=(stated(3),)))
+    seen = await ledger.seen(PEER)
+    heads = [] if seen is None else [one.size for one in seen.held]
+    say(refused=refused, follow=follow, stored=await moves(ledger), heads=heads)
+    await ledger.close()
+
+
+def stated(size: int) -> Stated:
+    return Stated(log=PEER, size=size, root=bytes([size] * 32), at=AT, note="a note")
 
 
 async def sync_errors_for_long(path: str, _: int) -> None:

@@ -150,6 +150,12 @@ def test_sc86_a_sync_error_is_no_acknowledgement(tmp_path: Path, faults: Path, c
     assert (after["ready"], after["ok"], after["leaves"]) == (True, True, 1)
 
 
+def test_sc86_what_a_commit_saw_of_a_log_is_kept_when_it_is_found_done(tmp_path: Path, faults: Path) -> None:
+    """HIRE-LOG-09: no head is forgotten, whatever the writer had in memory when it was refused."""
+    _, (found,) = child("found_done", tmp_path / "ledger.db", preload=faults)
+    assert found == {"refused": "store_unavailable", "follow": "written", "stored": 2, "heads": [1, 2, 3]}
+
+
 def test_sc86_a_disk_that_stays_broken_acknowledges_nothing(tmp_path: Path, faults: Path) -> None:
     """Reads go on meanwhile, and readiness comes back without a restart once the disk works."""
     _, (broken, healed) = child("sync_errors_for_long", tmp_path / "ledger.db", preload=faults)

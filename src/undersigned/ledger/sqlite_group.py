@@ -154,7 +154,7 @@ class Held:
         self._others, self._limits = None, Limits()
         if beside:
             return
-        self._heads, self.nodes = {}, {}
+        self._heads, self._seen, self.nodes = {}, {}, {}
         self._next_engagement = 1 + db.execute("SELECT ifnull(max(id), 0) FROM engagement").fetchone()[0]
         self._frontier = load_tree(db, self._head_file.at_opening())
         self._nameless = db.execute("SELECT 1 FROM leaf WHERE engagement = 0 LIMIT 1").fetchone() is not None
