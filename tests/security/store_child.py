@@ -11,6 +11,7 @@ import ctypes
 import errno
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,25 @@ async def full_disk(path: str, _: int) -> None:
     filler.unlink()
     after = [await code_of(ledger, move(NAME, 5)), await code_of(ledger, move(name, done, text="x" * 50_000))]
     say(after=after, ready=ledger.ready, ok=(await ledger.check()).ok)
+    await ledger.close()
+
+
+def run(command: list[str]) -> None:
+    subprocess.run(command, check=True, timeout=30)
+
+
+async def full_and_read_only(path: str, _: int) -> None:
+    """The volume fills up, and can then only be read, as a system does with one whose disk makes errors."""
+    folder = Path(path.removeprefix("sqlite://")).parent
+    ledger = await open_ledger(path)
+    fill(folder / "filler")
+    full = await code_of(ledger, move(NAME, 1, text="x" * 50_000))
+    run(["sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"', str(folder)])
+    async with asyncio.timeout(30):
+        said = await code_of(ledger, move(NAME, 1, text="x" * 50_000))
+    run(["umount", str(folder)])
+    (folder / "filler").unlink()
+    say(full=full, said=said, after=await code_of(ledger, move(NAME, 1)))
     await ledger.close()
 
 

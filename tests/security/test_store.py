@@ -186,6 +186,14 @@ def test_sc87_a_full_disk_refuses_new_work_and_keeps_the_rest(tmp_path: Path) ->
     assert freed == {"after": ["written"] * 2, "ready": True, "ok": True}
 
 
+def test_sc87_a_full_disk_that_can_only_be_read_then_is_answered_for(tmp_path: Path) -> None:
+    """The room that is kept back can be neither taken nor given up: commits are refused, and nobody waits for ever."""
+    if not small_volumes():
+        pytest.skip("a small volume needs Linux with user namespaces")
+    _, (found,) = child("full_and_read_only", tmp_path / "ledger.db", volume="4m")
+    assert found == {"full": "store_full", "said": "store_full", "after": "written"}
+
+
 @pytest.mark.parametrize("left", [0, 4096, 16_384, 65_536, 131_072, 200_000])
 def test_sc87_a_ledger_that_finds_no_room_at_first_leaves_nothing_half_made(tmp_path: Path, left: int) -> None:
     """It is not taken for one afterwards, and the same process opens it once there is room."""

@@ -377,8 +377,9 @@ class Spare:
         return True
 
     def give_up(self) -> None:
-        """Give the room back to the disk."""
-        self._path.unlink(missing_ok=True)
+        """Give the room back to the disk. If that cannot be done, whoever needs it hears so from what it writes."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 class HeadFile:
