@@ -18,9 +18,10 @@ import pytest
 from integration.commands import SECONDS, UNDERSIGNED, Process, serving
 from integration.hires import REPORT, did_of, linger, moves, summarise, two_homes
 from undersigned import Peer
-from undersigned.encoding import digest_bytes, parse_duration, shift
+from undersigned.did import make_document
+from undersigned.encoding import canonicalize, digest_bytes, parse_duration, shift
 from undersigned.ledger import Row, open_ledger
-from undersigned.runtime import ContractOrder, Home, Job, Say, SystemClock, leave_order
+from undersigned.runtime import ContractOrder, Home, Job, Say, SystemClock, generate_key, leave_order
 from undersigned.testing import ARBITER, ARTIFACT, Actor
 from unit.cli.running import Ran, run
 
@@ -114,6 +115,25 @@ def _hiring(folder: Path, acme: Home, globex: Home, *more: str) -> Iterator[Hire
         yield Hire(folder, acme, globex, hire)
     finally:
         hire.end(signal.SIGKILL)
+
+
+def test_who_cannot_sign_in_an_engagement_any_more_is_told_wherever_it_is_looked_at(hired: Hire) -> None:
+    """HIRE-PRF-02: after a key of another kind was put in its place the log alone said why nothing goes on."""
+    home, published = hired.acme, hired.acme.path / "did.json"
+    before = published.read_bytes()
+    assert hired.shown(home)["mute"] is None
+    key = {"agent-2": generate_key("P-256").public_key}
+    other = make_document(home.configuration.did, authentication=key, assertion_method=key)
+    published.write_bytes(canonicalize(other))
+    why = "it was agreed to sign by eddsa-jcs-2022, which the key of now, P-256, cannot"
+    assert hired.shown(home)["mute"].startswith(why)
+    assert f"Mute {why}" in hired.told(home)
+    (row,) = run("ledger", "list", "--home", home.path, "--json").values
+    assert row["owed"]["text"].endswith(row["owed"]["mute"])
+    assert row["owed"]["mute"].startswith(why)
+    published.write_bytes(before)
+    hired.ends()
+    hired.hire.end().result()
 
 
 def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:

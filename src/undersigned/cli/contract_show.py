@@ -49,6 +49,7 @@ from undersigned.scope import amount_in_words, read_scope
 from undersigned.trust import Difference, differences
 
 from .output import Out, counted, engagement_named, plain, reading, typed
+from .state import mute_in
 
 __all__ = ["became", "diverged_by", "diverged_lines", "load_contract", "show", "table_answer"]
 
@@ -165,7 +166,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
-    waits = held_until(facts, engagement)
+    waits, mute = held_until(facts, engagement), mute_in(opened, engagement)
     above, hired = await _chain(opened, engagement)
     out.value(
         {
@@ -207,12 +208,15 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "early": [from_struct(one) for one in came_early(facts)],
             "booksWait": waits,
             "diverged": list(diverged),
+            "mute": mute,
         }
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
         out.line(plain(line, 1000))
     for line in diverged_lines(diverged):
         out.line(line)
+    if mute is not None:
+        out.line(f"Mute          {mute}")
     for line in _used_lines(document, used):
         out.line(line)
     if engagement.state not in ENDED:

@@ -13,12 +13,13 @@ import click
 from undersigned.did import parse_did
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import Ledger, Summary
-from undersigned.protocol import owed
+from undersigned.protocol import ENDED, Engagement, owed
 from undersigned.runtime import (
     MAX_NAME,
     Home,
     OfferPart,
     SystemClock,
+    cannot_sign,
     checked_name,
     claimed,
     contracts_to_deliver,
@@ -45,7 +46,7 @@ from .output import (
     typed,
 )
 
-__all__ = ["init", "keys", "ledger", "waits_of"]
+__all__ = ["init", "keys", "ledger", "mute_in", "waits_of"]
 
 SBOM_HANDLER = "undersigned.daemon.sbom:make_sbom"
 
@@ -365,18 +366,35 @@ async def ledger_list(out: Out, live: bool, home: str | None) -> None:
 
 
 async def waits_of(store: Ledger, summary: Summary, home: Home) -> dict[str, Any]:
-    """Who owes what by when in an engagement that is not over."""
-    loaded = await load_engagement(store, summary, home.configuration.did)
-    due = owed(loaded[0])
+    """Who owes what by when in an engagement that is not over, and why we could not say it, if so."""
+    engagement = (await load_engagement(store, summary, home.configuration.did)).engagement
+    due, mute = owed(engagement), mute_in(home, engagement)
+    text = "ended here; the other side has not confirmed that it knows"
+    if due.who:
+        text = owed_in_words(due.moves, due.who, due.by, due.why)
     return {
         "who": list(due.who),
         "moves": list(due.moves),
         "by": due.by,
         "why": due.why,
-        "text": owed_in_words(due.moves, due.who, due.by, due.why)
-        if due.who
-        else "ended here; the other side has not confirmed that it knows",
+        "mute": mute,
+        "text": f"{text}; {mute}" if mute is not None else text,
     }
+
+
+def mute_in(home: Home, engagement: Engagement) -> str | None:
+    """Why the key of this state folder can sign nothing in an engagement that is not over; None if it can, or has to
+    sign nothing any more.
+    """
+    if engagement.state in ENDED:
+        return None
+    try:
+        own = home.document()
+    except ConfigurationError:
+        return None  # whoever starts a peer here is told of that first
+    method = next(iter(own.methods("assertionMethod")), "")
+    key = own.keys("assertionMethod", now=SystemClock().now()).get(method)
+    return cannot_sign(key.kind, engagement.talks) if key is not None else None
 
 
 @ledger.command("show")

@@ -11,25 +11,33 @@ from undersigned.proof import first_suite
 from undersigned.protocol import Talks
 from undersigned.transport import Identity
 
-__all__ = ["renew_proof", "require_suite", "sign_message"]
+__all__ = ["cannot_sign", "renew_proof", "require_suite", "sign_message"]
 
 PROOF_SECONDS: Final = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
+
+
+def cannot_sign(kind: str, talks: Talks | None) -> str | None:
+    """Why a key of this kind can sign nothing that is said where this was agreed; None if it can. The other side takes
+    no other suite (HIRE-PRF-02).
+    """
+    if talks is None or not talks.suite or first_suite((talks.suite,), kind) is not None:
+        return None
+    return (
+        f"it was agreed to sign by {talks.suite}, which the key of now, {kind}, cannot: nothing can be said in this "
+        "engagement, and no books be closed, until a key of the kind before is in its place again"
+    )
 
 
 def require_suite(identity: Identity, talks: Talks | None) -> None:
     """Returns if our key can sign what is said where this was agreed.
 
     Raises:
-        LocalProtocolError: `suite_not_allowed`: it was replaced by one of another kind since. The other side takes no
-            other suite (HIRE-PRF-02).
+        LocalProtocolError: `suite_not_allowed`: it was replaced by one of another kind since.
     """
-    if talks is not None and talks.suite and first_suite((talks.suite,), identity.kind) is None:
-        raise LocalProtocolError(
-            "suite_not_allowed",
-            f"it was agreed to sign by {talks.suite}, which the key of now, {identity.kind}, cannot: nothing can be "
-            "said in this engagement until a key of the kind before is in its place again",
-        )
+    why = cannot_sign(identity.kind, talks)
+    if why is not None:
+        raise LocalProtocolError("suite_not_allowed", why)
 
 
 async def sign_message(message: Message, identity: Identity, talks: Talks | None, now: Instant) -> VerifiedMessage:
