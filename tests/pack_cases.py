@@ -25,6 +25,7 @@ from packs import (
     judged_anew,
     partly_passed,
     refused_action,
+    renamed_after,
     sign,
     stated,
 )
@@ -93,9 +94,15 @@ def hires() -> Iterator[Case]:
         yield Case(f"changed, {role}", changed_hire().delivered().reviewed().closed().pack(role))
     yield Case("fewer statements, as its amendment asks for", fewer_statements(amended=True).pack())
     for crossing in (True, False):
-        hire, said = judged_anew(crossing=crossing), "crosses" if crossing else "knows of"
+        said = "crosses" if crossing else "knows of"
+        judged, renamed = judged_anew(crossing=crossing), renamed_after(crossing=crossing)
         for role in ("hirer", "provider"):
-            yield Case(f"a verdict by the verifier of before that {said} the seal of another, {role}", hire.pack(role))
+            yield Case(
+                f"a verdict by the verifier of before that {said} the seal of another, {role}", judged.pack(role)
+            )
+            yield Case(
+                f"a delivery under the name of before that {said} the seal of another, {role}", renamed.pack(role)
+            )
     yield Case("without artifacts", whole.pack(artifacts=()))
     yield Case("of a later version", _with_member(whole.pack(), "later/one.json", b"{}"))
     yield Case("a member of a kind that is none", _with_member(whole.pack(), "x/one.json", b"{}", kind="No Kind"))

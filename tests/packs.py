@@ -380,6 +380,25 @@ def fewer_statements(*, amended: bool) -> Hire:
     return hire.reviewed()
 
 
+def renamed_after(*, crossing: bool) -> Hire:
+    """Accepted under the name of before, where an amendment of the hirer's has the work under another: its seal crosses
+    the `Delivery`, or comes before it.
+    """
+    hire = Hire().sealed()
+    terms = hire.hirer.offered().terms
+    hire.book.hirer >> amendment(
+        terms=replace(terms, deliverables=(replace(terms.deliverables[0], name="other.json"),))
+    )
+    hire.book.provider >> acceptance()
+    if crossing:
+        hire.book.hold()
+    hire.book.hirer >> seal()
+    hire.delivered()
+    if crossing:
+        hire.book.deliver()
+    return hire.reviewed()
+
+
 def judged_anew(*, crossing: bool) -> Hire:
     """Accepted by the hirer, where an amendment gives the verdict to another: its seal crosses the `Review`, or comes
     before it.

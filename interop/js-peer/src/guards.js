@@ -130,10 +130,10 @@ export const rules = {
   Resume: (state, message, _, { ref }) => (namesContract(state, message), { begun: ref, due: state.due + ref.at - state.suspendedAt }), // HIRE-LIF-18
   Cancel: (state, message) => (namesContract(state, message), { due: seconds(message.windDown) }),
 
-  Delivery(state, message, _, { ref }) {
+  Delivery(state, message, engagement, { ref }) {
     namesContract(state, message);
     check(message.round === state.round, 'terms_mismatch', 'round');
-    return { delivery: ref, outcome: message.outcome };
+    return { delivery: ref, outcome: message.outcome, deliveredUnder: inForce(state, message, engagement).reverse() };
   },
 
   Review(state, message, engagement, { ref }) {
@@ -226,7 +226,7 @@ export const laneRules = {
     const passed = accepted.overtaken && engagement.knows(message, accepted.overtaken);
     check(!passed, 'wrong_state', 'what was delivered or reviewed since the acceptance');
     const sealed = { live: undefined, accepted: undefined };
-    const were = { ref, name: state.inForce, terms: state.terms };
+    const were = { ref, name: state.inForce, document: state.document, terms: state.terms };
     if (live.document.type === 'Amendment') {
       const { terms } = live.document;
       const firstRound = state.due !== undefined && state.round === 1 && state.main !== 'cancelling'; // HIRE-LAN-05
@@ -284,7 +284,7 @@ export const rulingBy = (state, message, ref) => Math.max(state.rulingBy ?? 0, M
 
 /** The document in force, and the one before it if the sender had not seen the seal that changed it. @param {State} state @param {any} message @param {Engagement} engagement */
 export function inForce(state, message, engagement) {
-  const now = { name: state.inForce, terms: state.terms };
+  const now = { name: state.inForce, document: state.document, terms: state.terms };
   return state.were && !engagement.knows(message, state.were.ref) ? [now, state.were] : [now];
 }
 

@@ -88,39 +88,56 @@ const NOTHING_ANSWERED = new Set(['unreachable', 'did_unresolvable']);
 /** @param {Conversation} conversation */
 async function verdict(conversation) {
   const { peer, engagement } = conversation;
-  const { state } = engagement;
   const delivery = conversation.last('Delivery', 'provider');
-  /** @type {Map<string, Uint8Array>} */ const bytes = new Map();
-  let fetched = false;
-  let holds = delivery.outcome === 'complete' && state.terms.deliverables.every((/** @type {any} */ one) => delivery.artifacts.some((/** @type {any} */ made) => made.name === one.name))
-    && delivery.artifacts.every((/** @type {any} */ made) => state.terms.deliverables.some((/** @type {any} */ one) => one.name === made.name)); // what nobody asked for is not fetched
-  try {
-    const origin = await peer.originOf(conversation);
-    for (const { name, digest, uri } of holds ? delivery.artifacts : []) {
-      const most = state.terms.deliverables.find((/** @type {any} */ one) => one.name === name)?.maxBytes;
-      const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
-      bytes.set(name, found);
-    }
-    const of = { contract: state.contract, engagement: delivery.engagement, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms, inputs: (state.started?.inputs ?? []).map((/** @type {any} */ one) => one.digest), now: peer.now() };
-    fetched = true;
-    verifyDelivery(delivery, of, bytes);
-    bytes.forEach((data) => peer.store.put(data));
-  } catch (error) {
-    peer.log(conversation, 'delivery refused', error);
-    const { code } = /** @type {any} */ (error);
-    const times = { now: peer.now(), deliveredAt: state.delivery.at, startedAt: peer.startedAt, review: duration(state.terms.deadlines.review) };
-    const answered = !NOTHING_ANSWERED.has(code) || peer.connected(conversation.with);
-    if (!fetched && code !== 'too_large' && (!answered || asksAgain(times))) return retry(conversation);
-    holds = false;
+  let holds = false;
+  for (const under of judgedBy(engagement.state)) {
+    const found = holds || await heldBy(conversation, delivery, under);
+    if (found === 'later') return retry(conversation);
+    holds = found;
   }
   await conversation.enqueue(async () => {
-    if (engagement.state.main !== 'delivered') return;
+    const { state } = engagement;
+    if (state.main !== 'delivered') return;
     const criteria = criteriaOf(state.terms).map((id) => ({ id, met: holds }));
     const statement = acceptanceStatement(delivery, { contract: state.contract, document: state.document.id, verifier: peer.did, passed: holds, now: peer.now() }, peer.key);
     await conversation.say({ type: 'Review', body: { delivery: state.delivery.digest, verdict: holds ? 'accepted' : 'rejected', criteria, statement } });
     await peer.turn(conversation);
   });
   return undefined;
+}
+
+/** The documents with one of which a delivery has to hold: those of when it was recorded, and the one in force (HIRE-ATT-13). @param {any} state @returns {any[]} */
+function judgedBy({ deliveredUnder, inForce, document, terms }) {
+  return deliveredUnder.some((/** @type {any} */ one) => one.name === inForce) ? deliveredUnder : [...deliveredUnder, { name: inForce, document, terms }];
+}
+
+/** Whether a delivery holds by one document; `later` if that cannot be seen now. @param {Conversation} conversation @param {any} delivery @param {any} under @returns {Promise<boolean | 'later'>} */
+async function heldBy(conversation, delivery, { document, terms }) {
+  const { peer, engagement: { state } } = conversation;
+  const named = (/** @type {any[]} */ some, /** @type {any} */ one) => some.some(({ name }) => name === one.name);
+  const whole = terms.deliverables.every((/** @type {any} */ one) => named(delivery.artifacts, one)) && delivery.artifacts.every((/** @type {any} */ one) => named(terms.deliverables, one));
+  if (delivery.outcome !== 'complete' || !whole) return false; // what nobody asked for is not fetched
+  /** @type {Map<string, Uint8Array>} */ const bytes = new Map();
+  let fetched = false;
+  try {
+    const origin = await peer.originOf(conversation);
+    for (const { name, digest, uri } of delivery.artifacts) {
+      const most = terms.deliverables.find((/** @type {any} */ one) => one.name === name)?.maxBytes;
+      const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
+      bytes.set(name, found);
+    }
+    const of = { contract: state.contract, engagement: delivery.engagement, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: document.methods.provider, terms, inputs: (state.started?.inputs ?? []).map((/** @type {any} */ one) => one.digest), now: peer.now() };
+    fetched = true;
+    verifyDelivery(delivery, of, bytes);
+    bytes.forEach((data) => peer.store.put(data));
+    return true;
+  } catch (error) {
+    peer.log(conversation, 'delivery refused', error);
+    const { code } = /** @type {any} */ (error);
+    const times = { now: peer.now(), deliveredAt: state.delivery.at, startedAt: peer.startedAt, review: duration(state.terms.deadlines.review) };
+    const answered = !NOTHING_ANSWERED.has(code) || peer.connected(conversation.with);
+    return !fetched && code !== 'too_large' && (!answered || asksAgain(times)) ? 'later' : false;
+  }
 }
 
 /**

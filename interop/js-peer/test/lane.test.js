@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { instant } from '../src/encoding.js';
 import { answerInLane, suits } from '../src/deadlines.js';
-import { asWanted } from '../src/hirer.js';
+import { asWanted, decideAsHirer } from '../src/hirer.js';
+import { keyOfDidKey } from '../src/keys.js';
 import { holdsDelivery } from '../src/job.js';
 import { decideAsProvider } from '../src/provider.js';
 import { history, move, take } from '../support/history.js';
@@ -63,6 +64,23 @@ test('an offerer that knows of a delivery after the acceptance withdraws as over
   assert.deepEqual([said?.type, said?.body.reason], ['Withdraw', 'overtaken']);
   take(engagement, move(engagement, 'hirer', 'Withdraw', said?.body, now), now);
   assert.equal(engagement.state.lane, 'idle');
+});
+
+test('a delivery that crossed our seal is judged by the terms before as well (page 07, section 7.5)', async () => {
+  for (const [unseen, verdict] of /** @type {const} */ ([[1, 'accepted'], [0, 'rejected']])) {
+    const { engagement, now } = history('changed-jcs-hirer', accepted);
+    const { state } = engagement;
+    engagement.state = { ...state, terms: { ...state.terms, deliverables: [] } }; // before, nothing was to be made
+    take(engagement, move(engagement, 'hirer', 'Seal', { offer: state.live.digest, document: state.live.name, acceptance: state.accepted.digest }, now), now);
+    const made = move(engagement, 'provider', 'Delivery', delivery, now, unseen);
+    take(engagement, made, now);
+    const key = keyOfDidKey(Buffer.alloc(32, 5));
+    const peer = { key, did: 'did:web:acme.example', now: () => now, resolver: { resolve: async () => ({}) }, originOf: async () => '', turn: async () => {} };
+    const said = await new Promise((say) => {
+      decideAsHirer(/** @type {any} */ ({ engagement, peer, last: () => made, enqueue: (/** @type {any} */ act) => act(), say: async (/** @type {any} */ one) => say(one) }));
+    });
+    assert.equal(said.body.verdict, verdict);
+  }
 });
 
 test('and so it does after the end', async () => {

@@ -24,7 +24,7 @@ from undersigned.evidence.case import (
     pack_of,
     sealed_of,
 )
-from undersigned.evidence.changes import document_at, documents_known, terms_at
+from undersigned.evidence.changes import documents_known, terms_at
 from undersigned.evidence.pack import SUBCONTRACTS, Pack, Transcribed, statement_members
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, Start, VerifiedMessage
@@ -105,9 +105,13 @@ def _recorded_at(case: Case, digest: Digest) -> Instant:
 
 
 def _documents_of(case: Case, number: int, digest: Digest) -> list[ContractDocument]:
-    """The documents in force when a delivery is recorded, and when it is reviewed."""
-    reviewed = [one.number for one, message in case.verified if _is_review_of(message, digest)]
-    return [document_at(case, place) for place in (number, *reviewed)]
+    """The documents in force when a delivery is recorded, and from then until it is reviewed; before them the one that
+    its provider knew of, if it had not seen the seal of another.
+    """
+    delivered = next(one for one, _ in case.verified if one.number == number)
+    reviewed = max((one.number for one, message in case.verified if _is_review_of(message, digest)), default=number)
+    since = [document for sealed, document in case.amended if number < sealed < reviewed]
+    return [*documents_known(case, delivered), *since]
 
 
 def _is_review_of(message: VerifiedMessage, delivery: Digest) -> bool:

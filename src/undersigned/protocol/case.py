@@ -25,7 +25,7 @@ from undersigned.encoding import Digest, Instant, parse_duration
 from undersigned.errors import ContractError, FormatError
 from undersigned.messages import Offer, VerifiedMessage
 from undersigned.protocol.engagement import Contract, Engagement, Essentials, Mark, Offered, Talks
-from undersigned.protocol.states import HIRER
+from undersigned.protocol.states import HIRER, Role
 
 __all__ = [
     "Case",
@@ -34,9 +34,11 @@ __all__ = [
     "contract_of",
     "essentials",
     "expect",
+    "in_force",
     "knows",
     "live_of",
     "of_this",
+    "offered_at",
     "talks_of",
     "terms_of",
 ]
@@ -108,6 +110,30 @@ def of_this(case: Case, named: Digest) -> Contract:
 def knows(case: Case, marks: tuple[Mark, ...]) -> bool:
     """Whether the sender had made or recorded one of these moves."""
     return any(mark.role == case.move.message.role or case.seen >= mark.sequence for mark in marks)
+
+
+class InForce(Struct, frozen=True, gc=False):
+    """A document that a move is held against."""
+
+    digest: Digest
+    offered: tuple[Role, int]
+    """Side and place of the offer that carried it."""
+    terms: Essentials
+
+
+def in_force(case: Case) -> tuple[InForce, ...]:
+    """The terms in force; and those before, if the sender had not seen the seal by which we changed them."""
+    contract, live = contract_of(case), live_of(case)
+    were = contract.were
+    found = (InForce(contract.in_force, offered_at(contract, live), live.terms),)
+    if were is not None and not case.mine and case.seen < were.sequence:
+        return (*found, InForce(were.in_force, were.offered, were.terms))
+    return found
+
+
+def offered_at(contract: Contract, live: Offered) -> tuple[Role, int]:
+    """Side and place of the offer whose document is in force."""
+    return contract.in_force_by or (live.owner, live.sequence)
 
 
 def check_offered(case: Case, move: Offer, under: tuple[Digest, Digest] | None = None) -> None:

@@ -177,6 +177,8 @@ class Were(Struct, frozen=True, gc=False):
     sequence: int
     """Of our `Seal`."""
     in_force: Digest
+    offered: tuple[Role, int]
+    """Side and place of the offer that carried it."""
     terms: Essentials
 
 
@@ -208,6 +210,10 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     delivery: Digest | None = None
     delivered_from: Instant | None = None
     """The same of the last delivery."""
+    delivered_under: tuple[tuple[Role, int], ...] = ()
+    """Side and place of the offers whose documents that is held against: of before a seal that it crossed, if it did;
+    and the one in force when it was recorded.
+    """
     review_sequence: int = 0
     """The hirer's sequence of the last `Review` that asked for rework."""
     due: Instant | None = None

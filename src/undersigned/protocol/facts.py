@@ -26,7 +26,7 @@ from undersigned.messages import (
     Suspend,
     Withdraw,
 )
-from undersigned.protocol.case import Case, knows
+from undersigned.protocol.case import Case, in_force, knows
 from undersigned.protocol.engagement import Asking, Breached, Contract, Ending, Engagement, Mark, Talks
 from undersigned.protocol.guards import offered
 from undersigned.protocol.performance import LONGEST_RULING_SECONDS
@@ -196,6 +196,7 @@ def _delivery(case: Case) -> Changes:
             contract,
             delivery=case.move.digest,
             delivered_from=_earliest(case),
+            delivered_under=tuple([one.offered for one in reversed(in_force(case))]),
             missed=_missed(case, contract, name, contract.due or _deadlines(case).finish),
         )
     )

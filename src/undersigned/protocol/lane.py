@@ -16,7 +16,17 @@ from msgspec.structs import replace
 from undersigned.contract import ReleaseDocument, canonical_document
 from undersigned.encoding import digest_bytes
 from undersigned.messages import Acceptance, Offer, Seal, VerifiedMessage, Withdraw
-from undersigned.protocol.case import Case, Refused, check_offered, contract_of, essentials, expect, knows, live_of
+from undersigned.protocol.case import (
+    Case,
+    Refused,
+    check_offered,
+    contract_of,
+    essentials,
+    expect,
+    knows,
+    live_of,
+    offered_at,
+)
 from undersigned.protocol.engagement import Contract, Ending, Engagement, Mark, Tabled, Were
 from undersigned.protocol.states import HIRER, IDLE, LANE, OTHER, PERFORMED, PROVIDER, Role, Row
 
@@ -269,7 +279,7 @@ def _sealed(case: Case, tabled: Tabled) -> dict[str, Any]:
         in_force=tabled.document,
         in_force_by=(tabled.owner, tabled.sequence),
         due=due,
-        were=Were(message.sequence, contract.in_force, offer.terms) if case.mine else None,
+        were=Were(message.sequence, contract.in_force, offered_at(contract, offer), offer.terms) if case.mine else None,
     )
     return {"contract": changed, "offer": replace(offer, terms=terms)}
 

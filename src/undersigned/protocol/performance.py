@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from msgspec import Struct
-
 from undersigned.contract import read_ruling
 from undersigned.encoding import Digest, digest_of, from_struct, parse_duration, shift
 from undersigned.errors import FormatError
@@ -25,9 +23,9 @@ from undersigned.messages import (
     Start,
     Terminate,
 )
-from undersigned.protocol.case import Case, Refused, contract_of, expect, knows, live_of, of_this
+from undersigned.protocol.case import Case, Refused, contract_of, expect, in_force, knows, live_of, of_this
 from undersigned.protocol.deadlines import BREACH_SECONDS, passed, review_ends
-from undersigned.protocol.engagement import Contract, Essentials
+from undersigned.protocol.engagement import Contract
 from undersigned.protocol.states import HIRER, PROVIDER
 
 __all__ = [
@@ -69,7 +67,7 @@ def starts_as_contracted(case: Case) -> None:
     move = cast(Start, case.move.message)
     of_this(case, move.contract)
     terms = live_of(case).terms
-    allowed = {digest for one in _in_force(case) for digest in one.terms.inputs}
+    allowed = {digest for one in in_force(case) for digest in one.terms.inputs}
     foreign = [given.digest for given in move.inputs if given.digest not in allowed]
     expect(not foreign, "terms_mismatch", "inputs", f"among {sorted(allowed)}", foreign)
     if case.mine:
@@ -101,14 +99,14 @@ def reviews_delivery(case: Case) -> None:
     move, contract = cast(Review, case.move.message), contract_of(case)
     expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
     answered = tuple(sorted(one.id for one in move.criteria))
-    criteria = [tuple(sorted(one.terms.criteria)) for one in _in_force(case)]
+    criteria = [tuple(sorted(one.terms.criteria)) for one in in_force(case)]
     expect(answered in criteria, "terms_mismatch", "criteria answered", criteria[0], answered)
 
 
 def asks_for_rework(case: Case) -> None:
     """Rework is asked for no more often than agreed."""
     reviews_delivery(case)
-    contract, allowed = contract_of(case), max(one.terms.reworks for one in _in_force(case))
+    contract, allowed = contract_of(case), max(one.terms.reworks for one in in_force(case))
     if contract.round > allowed:
         raise Refused("round_limit", f"rework {contract.round} of {allowed}; legal here: accepted or rejected")
 
@@ -204,7 +202,7 @@ def leaves_time_to_cure(case: Case) -> None:
     """
     move = cast(Breach, case.move.message)
     contract = of_this(case, move.contract)
-    if not any(move.clause in one.terms.clauses for one in _in_force(case)):
+    if not any(move.clause in one.terms.clauses for one in in_force(case)):
         known = ", ".join(sorted(live_of(case).terms.clauses))
         raise Refused("terms_mismatch", f"a breach of {move.clause!a:.80}; the clauses are {known}")
     if len([one for one in contract.breaches if one.role == move.role]) >= MAX_OPEN:
@@ -218,7 +216,7 @@ def may_dispute(case: Case) -> None:
     """The first dispute of a contract that names an arbiter, by a side that has not closed its books."""
     move = cast(Dispute, case.move.message)
     contract = of_this(case, move.contract)
-    if all(one.terms.arbiter is None for one in _in_force(case)):
+    if all(one.terms.arbiter is None for one in in_force(case)):
         raise Refused("terms_mismatch", "Dispute: the terms name no arbiter")
     if contract.disputes or contract.released or move.role in contract.closed_by:
         raise Refused("wrong_state", "Dispute: only the first, before a release, and before the own Closing")
@@ -260,28 +258,13 @@ def rules_after_all(case: Case) -> None:
 # --- what is in force
 
 
-class _Terms(Struct, frozen=True, gc=False):
-    digest: Digest
-    terms: Essentials
-
-
-def _in_force(case: Case) -> tuple[_Terms, ...]:
-    """The terms in force; and those before, if the sender had not seen the seal by which we changed them."""
-    contract = contract_of(case)
-    were = contract.were
-    found = (_Terms(contract.in_force, live_of(case).terms),)
-    if were is not None and not case.mine and case.seen < were.sequence:
-        return (*found, _Terms(were.in_force, were.terms))
-    return found
-
-
 def _expect_in_force(case: Case, named: Digest) -> None:
-    allowed = [one.digest for one in _in_force(case)]
+    allowed = [one.digest for one in in_force(case)]
     expect(named in allowed, "conflicting_contract", "the document in force", allowed[0], named)
 
 
 def _expect_currency(case: Case, move: Closing) -> None:
     """What is owed is of the price, unless a ruling or a release says it in another currency (HIRE-PAY-04)."""
-    allowed = [*(one.terms.currency for one in _in_force(case)), *contract_of(case).owed_in]
+    allowed = [*(one.terms.currency for one in in_force(case)), *contract_of(case).owed_in]
     came = move.settlement.currency
     expect(came in allowed, "terms_mismatch", "currency of what is owed", allowed[0], came)

@@ -23,6 +23,7 @@ from packs import (
     fewer_statements,
     judged_anew,
     partly_passed,
+    renamed_after,
     stated,
     wanting,
 )
@@ -612,6 +613,15 @@ def test_a_verdict_that_crossed_a_seal_is_by_the_verifier_of_before(crossing: bo
     for role in ("hirer", "provider"):
         report = report_on(hire.pack(role), hire)
         assert report.ok if crossing else failing(report) == (ACCEPTANCE, "attester_not_trusted"), report.steps
+
+
+@pytest.mark.parametrize("crossing", [True, False])
+def test_a_delivery_that_crossed_a_seal_holds_by_the_terms_of_before(crossing: bool) -> None:
+    """HIRE-PCK-12: its provider had not seen the seal; and the hirer may accept that."""
+    hire = renamed_after(crossing=crossing)
+    for role in ("hirer", "provider"):
+        report = report_on(hire.pack(role), hire)
+        assert report.ok if crossing else failing(report) == (STATEMENTS, "digest_mismatch"), report.steps
 
 
 def test_what_passed_is_everything_delivered_whatever_the_verdict() -> None:

@@ -539,20 +539,27 @@ function checkWhole(documents, { outcome }, made) {
   throw failure;
 }
 
-async function ofDelivery(the, { number, at, message, content: delivery }) {
+/** The documents in force when a delivery is recorded, and from then until it is reviewed; before them the one that its provider knew of. */
+function documentsOfDelivery(the, one) {
+  const reviewed = reviewsOf(the, one.message.digest).at(-1)?.number ?? one.number;
+  return [...documentsKnown(the, one), ...the.amended.filter(([sealed]) => one.number < sealed && sealed < reviewed).map(([, document]) => document)];
+}
+
+async function ofDelivery(the, one) {
+  const { at, content: delivery } = one;
   const { document, digest } = sealedOf(the);
   const named = new Map(delivery.artifacts.map((item) => [item.name, the.members.get(`artifacts/${item.digest}`) ?? item.digest]));
   if (named.size < delivery.artifacts.length) throw new Refused("digest_mismatch", "two artifacts of the delivery have one name");
-  const inForce = [number, ...reviewsOf(the, message.digest).map((one) => one.number)].map((place) => documentAt(the, place));
+  const inForce = documentsOfDelivery(the, one);
   checkWhole(inForce, delivery, named);
   const complete = delivery.outcome === "complete";
   const artifacts = named.size || complete ? named : new Map([["contract", digest]]);
   // HIRE-ATT-02: only keys that the contract lists speak for the provider.
-  const allowed = inForce.flatMap((one) => one.methods.provider);
+  const allowed = inForce.flatMap(({ methods }) => methods.provider);
   const own = new Map([...assertionKeys(the, document.provider, at)].filter(([method]) => allowed.includes(method)));
   const inputs = ofType(the, "Start").flatMap((one) => one.content.inputs.map((input) => input.digest));
   let failure;
-  for (const { task, evidence } of inForce.map((one) => one.terms)) {
+  for (const { task, evidence } of inForce.map(({ terms }) => terms)) {
     try {
       return await asAsked(delivery, { attester: document.provider, own, contract: digest, artifacts, predicates: OF_WORK }, document.engagement, task.kind, inputs, complete ? evidence.predicates : undefined);
     } catch (error) {

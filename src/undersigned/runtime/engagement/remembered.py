@@ -97,6 +97,18 @@ class Remembered:
         self._found = asked, self._offers, document
         return document
 
+    def delivered_under(self) -> tuple[ContractDocument, ...]:
+        """The documents with one of which the last delivery has to hold (HIRE-ATT-13): those of when it was recorded,
+        and the one in force.
+
+        Raises:
+            LocalProtocolError: There is no offer.
+        """
+        contract = contract_of(self.engagement)
+        found = [self._offers.get(place) for place in contract.delivered_under]
+        known = [document for document in found if isinstance(document, ContractDocument)]
+        return tuple({document.id: document for document in (*known, self.offered())}.values())
+
     def tabled(self, engagement: Engagement | None = None) -> Document:
         """The amendment or release that is on the table.
 
@@ -162,9 +174,11 @@ class Remembered:
     def mark(self) -> None:
         """All that is remembered now is stored; of documents, what the engagement as it is now may be asked for."""
         if len(self._offers) > 1:
-            tabled = self.engagement.tabled
+            tabled, contract = self.engagement.tabled, self.engagement.contract
             kept = {_in_force(self.engagement), (tabled.owner, tabled.sequence) if tabled is not None else None}
-            released = self.engagement.contract is not None and self.engagement.contract.released
+            if contract is not None:
+                kept |= {*contract.delivered_under, contract.were.offered if contract.were is not None else None}
+            released = contract is not None and contract.released
             self._offers = {
                 place: document
                 for place, document in self._offers.items()

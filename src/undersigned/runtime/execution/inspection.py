@@ -13,7 +13,7 @@ import structlog
 from undersigned.attestation import WorkPredicate, algorithms_named, verify_delivery
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Digest, Instant
-from undersigned.errors import FormatError, PolicyError, VerificationError
+from undersigned.errors import FormatError, PolicyError, UndersignedError, VerificationError
 from undersigned.ledger import Blob
 from undersigned.messages import Delivery, Start
 from undersigned.runtime.artifacts.contents import Contents
@@ -43,14 +43,13 @@ class Inspection:
         self,
         agent: Agent,
         conversation: Conversation,
-        document: ContractDocument,
         delivery: Delivery,
     ) -> None:
         self._agent = agent
         store, ask, locate = agent.artifacts, agent.other_side.open, agent.whereabouts.artifact_url
         self.transfers = Transfers(store, ask, locate, conversation.id, delivery.contract)
         self.patience = Patience(agent.clock, conversation, agent.links.connected)
-        self.conversation, self.document, self.delivery = conversation, document, delivery
+        self.conversation, self.delivery = conversation, delivery
         self.by: tuple[Blob, ...] = ()
         """The provider's DID document, by which it looked."""
         self.statements: tuple[Digest, ...] = ()
@@ -69,10 +68,30 @@ class Inspection:
             UndersignedError: It does not hold, or that cannot be seen now (`retryable`).
             NoVerdict, Again: As `said_by_function` and `Patience.had`.
         """
-        agent, conversation, document, delivery = self._agent, self.conversation, self.document, self.delivery
-        peer, asked = conversation.engagement.peer, document.terms.evidence
         self.by, self.statements, self.met = (), (), None
-        artifacts = await self._fetched()
+        artifacts = await self._held(now)
+        met = met if met is not None else word_of(self.conversation.facts, self.delivery.round)
+        self.met = met if met is not None else await self._asked(artifacts)
+
+    async def _held(self, now: Instant) -> Contents:
+        """What was delivered, once it holds by one of the documents that it is held against. The first that fails
+        says why it does not. Raises as `look`.
+        """
+        failure: UndersignedError | None = None
+        for document in self.conversation.delivered_under():
+            try:
+                return await self._held_by(document, now)
+            except UndersignedError as error:
+                if error.retryable or of_store(error):
+                    raise
+                failure = failure or error
+        assert failure is not None  # noqa: S101  (one document at least is in force)
+        raise failure
+
+    async def _held_by(self, document: ContractDocument, now: Instant) -> Contents:
+        agent, conversation, delivery = self._agent, self.conversation, self.delivery
+        peer, asked = conversation.engagement.peer, document.terms.evidence
+        artifacts = await self._fetched(document)
         provider = await self.patience.had(agent.document_of(peer))
         await conversation.require_document(provider)
         # What the statements were held against is evidence with the verdict: no message may ever come by it.
@@ -102,8 +121,7 @@ class Inspection:
             await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
         if asked.c2pa:
             await check_media(document, delivery, artifacts, keys, agent.artifacts)
-        met = met if met is not None else word_of(conversation.facts, delivery.round)
-        self.met = met if met is not None else await self._asked(artifacts)
+        return artifacts
 
     async def _asked(self, artifacts: Contents) -> Mapping[str, bool] | None:
         """As `said_by_function`, which is asked until it has said something."""
@@ -111,22 +129,22 @@ class Inspection:
             raise self._refused.with_traceback(None)  # or each look would add to it
         if self._said is None:
             try:
-                self._said = await said_by_function(self._agent, self.conversation, self.document, artifacts)
+                self._said = await said_by_function(self._agent, self.conversation, artifacts)
             except (FormatError, VerificationError) as error:
                 if not (error.retryable or of_store(error)):
                     self._refused = error
                 raise
         return self._said
 
-    async def _fetched(self) -> Contents:
-        """What was delivered, in our store, once it is whole and what the contract asks for.
+    async def _fetched(self, document: ContractDocument) -> Contents:
+        """What was delivered, in our store, once it is whole and what this document asks for.
 
         Raises:
             PolicyError, VerificationError: It is not.
         """
         agent, conversation, delivery = self._agent, self.conversation, self.delivery
         peer = conversation.engagement.peer
-        wanted = {item.name: item.max_bytes for item in self.document.terms.deliverables}
+        wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
         delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
         if delivery.outcome != "complete":
             raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")

@@ -98,10 +98,10 @@ class Reviews:
         if delivery.round in begun:
             return
         begun.add(delivery.round)
-        document, pause = conversation.offered(), RETRY_SECONDS
+        pause = RETRY_SECONDS
         await self._agent.subcontracts.reviewer(conversation)
         told = set[tuple[object, ...]]()
-        seen = Inspection(self._agent, conversation, document, delivery)
+        seen = Inspection(self._agent, conversation, delivery)
         async with seen.transfers:
             while True:
                 try:
@@ -148,13 +148,13 @@ class Reviews:
             UndersignedError: What was delivered, or a document, cannot be had now.
         """
         _require_ours(conversation.engagement)
-        document, delivery = conversation.offered(), conversation.last("Delivery", Delivery, "provider")
-        ids = criterion_ids(document)
+        delivery = conversation.last("Delivery", Delivery, "provider")
+        ids = criterion_ids(conversation.offered())
         met = {id: said.get(id) is True for id in ids}
         if wrong := wrongly_said(said, ids):
             text = f"the contract's criteria are {', '.join(ids)}" if ids else "the contract has no criteria"
             raise ConfigurationError("bad_configuration", f"{text}; {'; '.join(wrong)}")
-        seen = Inspection(self._agent, conversation, document, delivery)
+        seen = Inspection(self._agent, conversation, delivery)
         async with seen.transfers:
             try:
                 review = await self._review(seen, met)
@@ -213,8 +213,8 @@ class Reviews:
         place of our function.
         """
         agent, now = self._agent, self._agent.clock.now()
-        conversation, document, delivery = seen.conversation, seen.document, seen.delivery
-        engagement = conversation.engagement
+        conversation, delivery = seen.conversation, seen.delivery
+        engagement, document = conversation.engagement, conversation.offered()
         failed: UndersignedError | None = None
         raised: NoVerdict | None = None
         again: Again | None = None

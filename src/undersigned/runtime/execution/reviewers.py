@@ -70,9 +70,7 @@ class NoVerdict(Exception):
     """The function that reviews could not say anything, and why."""
 
 
-async def said_by_function(
-    agent: Agent, conversation: Conversation, document: ContractDocument, artifacts: Contents
-) -> Mapping[str, bool] | None:
+async def said_by_function(agent: Agent, conversation: Conversation, artifacts: Contents) -> Mapping[str, bool] | None:
     """Which criteria are met by the hirer's own function; None if it has none, and the verdict is a verifier's alone.
 
     Raises:
@@ -80,6 +78,7 @@ async def said_by_function(
         NoVerdict: It could say nothing, or there is none.
         UndersignedError: Something cannot be had now.
     """
+    document = conversation.offered()
     if not any(item.criteria for item in document.terms.deliverables):
         return {}
     reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
