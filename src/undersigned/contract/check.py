@@ -30,17 +30,15 @@ from undersigned.contract.document import (
 )
 from undersigned.contract.terms import MAX_ITEMS, Milestone, Terms
 from undersigned.encoding import (
-    MESSAGE_LIMITS,
     Did,
     Digest,
     EngagementId,
     canonicalize,
+    check_sayable,
     compare_amounts,
-    decode_json,
     digest_of,
     from_struct,
     parse_duration,
-    seen_plain,
     to_struct,
     write_canonical,
 )
@@ -189,8 +187,7 @@ def check_terms(terms: Terms) -> None:
     _check_terms(read)
     if len(written) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
-    if not seen_plain(written):  # mostly the bytes alone show it, and nothing is read again
-        decode_json(written, MESSAGE_LIMITS)  # it would be refused with all that was said before it
+    check_sayable(written)  # it would be refused with all that was said before it
 
 
 def check_document(

@@ -31,6 +31,7 @@ __all__ = [
     "FOREIGN_LIMITS",
     "MESSAGE_LIMITS",
     "Limits",
+    "check_sayable",
     "decode_json",
     "decode_json_canonical",
     "no_float",
@@ -186,6 +187,17 @@ def seen_plain(raw: bytes) -> bool:
         and not has_long_number(raw)
         and _has_plain_text(raw, True, limits)
     )
+
+
+def check_sayable(canonical: bytes) -> None:
+    """Returns if a message can hold what this is the canonical JSON of. It is asked where a value is given: whoever
+    hears of it when it is to be said has begun something with it.
+
+    Raises:
+        FormatError: As `decode_json`.
+    """
+    if not seen_plain(canonical):  # mostly the bytes alone show it, and nothing is read again
+        decode_json(canonical, MESSAGE_LIMITS)
 
 
 def _is_seen_plain(raw: bytes, commas: int, value: object, limits: Limits, ascii_only: bool) -> bool:

@@ -33,6 +33,7 @@ from undersigned.messages.base import (
     Proof,
     Purpose,
     Role,
+    check_member,
 )
 from undersigned.messages.codec import decode_message, recorded_message
 from undersigned.messages.conflict import Breach, Dispute, Ruling
@@ -140,6 +141,7 @@ __all__ = [
     "VerifiedMessage",
     "Waiting",
     "Withdraw",
+    "check_member",
     "check_recordable",
     "decode_message",
     "draft",

@@ -11,10 +11,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
-from msgspec import Meta, Struct, field, to_builtins
+from msgspec import Meta, Struct, ValidationError, convert, field, to_builtins
 
 from undersigned.contract import Role
-from undersigned.encoding import AMOUNT_PATTERN, END, Did, DidUrl, Digest, Duration, EngagementId, Instant, MessageId
+from undersigned.encoding import (
+    AMOUNT_PATTERN,
+    END,
+    Did,
+    DidUrl,
+    Digest,
+    Duration,
+    EngagementId,
+    Instant,
+    MessageId,
+    canonicalize,
+    check_sayable,
+)
 from undersigned.errors import FormatError
 from undersigned.jsonld import HIRE_CONTEXT
 from undersigned.proof import Purpose
@@ -46,6 +58,7 @@ __all__ = [
     "Text",
     "Uri",
     "Version",
+    "check_member",
     "violated",
 ]
 
@@ -126,6 +139,19 @@ def violated(path: str, expected: str, came: object) -> FormatError:
     """The error for a member of the right type whose value does not fit the others. `path` is a JSON pointer."""
     shown = "nothing" if came is None else "something" if isinstance(came, Struct) else ascii(came)
     return FormatError("schema_violation", f"expected {expected}; came {shown}", path=path)
+
+
+def check_member(name: str, value: str | int, kind: Any) -> None:
+    """Returns if a message can hold `value` in its member `name`, which is of `kind`, such as `Note`.
+
+    Raises:
+        FormatError: `schema_violation`: it is none; `bad_unicode`.
+    """
+    try:
+        convert(value, kind)
+    except ValidationError as exc:
+        raise FormatError("schema_violation", f"{name}: {exc}; came {value!r:.80}", path=f"/{name}") from exc
+    check_sayable(canonicalize({name: value}))
 
 
 class Part(Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True):

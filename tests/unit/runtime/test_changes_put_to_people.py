@@ -17,7 +17,7 @@ from runtimes import Node, World, facts, last, lingers, offices
 from support import refuses
 from undersigned.contract import Document, Price, Terms
 from undersigned.encoding import Digest, shift
-from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, ScopeError
+from undersigned.errors import CredentialError, FormatError, LocalProtocolError, PolicyError, ScopeError
 from undersigned.messages import Withdraw
 from undersigned.protocol import owed
 from undersigned.runtime import Conversation, WaitingTerms, drop_approval, waiting_terms
@@ -326,6 +326,27 @@ def test_a_release_that_costs_nothing_is_put_to_nobody_in_whatever_currency(worl
     releases(world.hirer, Price(amount="0", currency="USD"))
     accepts(world.provider)
     world.until("closed", id)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("two\nlines", "bad_unicode"), ("x" * 1025, "schema_violation"), ("", "schema_violation")],
+    ids=["two-lines", "too-long", "none"],
+)
+def test_nobody_is_asked_about_what_no_document_holds(worlds: Worlds, text: str, code: str) -> None:
+    """HIRE-APR-09: people approved it, and it could not be offered."""
+    world = worlds(hirer=ASKS)
+    working(world)
+    node, changes = world.hirer, world.hirer.changes
+
+    def said(terms: Terms) -> Terms:
+        return replace(terms, price=SIX, data_handling=replace(terms.data_handling, purpose=text + "\n"))
+
+    with refuses(FormatError, code):
+        world.run(changes.release(node.the(), SIX, text), 1)
+    with refuses(FormatError, "bad_unicode"):
+        world.run(changes.amend(node.the(), said), 1)
+    assert nothing_waits(node)
 
 
 def test_a_dearer_release_of_ours_waits_as_well(worlds: Worlds) -> None:

@@ -23,11 +23,12 @@ from undersigned.contract import (
     ReleaseDocument,
     Terms,
     canonical_document,
+    check_terms,
     countersigned,
 )
 from undersigned.encoding import Digest, compare_amounts, digest_bytes
 from undersigned.errors import LocalProtocolError, UndersignedError
-from undersigned.messages import Acceptance
+from undersigned.messages import Acceptance, Note, check_member
 from undersigned.protocol import HIRER, OTHER, Engagement, Owe, position
 from undersigned.runtime.application import contained, decided, in_short
 from undersigned.runtime.engagement.conversation import Conversation
@@ -88,13 +89,17 @@ class Changes(Moves):
             ScopeError: `approval_required`: it waits for people now.
             VerificationError: What the other side showed does not hold any more.
             LocalProtocolError: Not ours to say now.
+            FormatError: No document can hold it: here, since people would be asked about what cannot be offered.
         """
-        await self._propose(conversation, terms(conversation.offered().terms), seconds)
+        wanted = terms(conversation.offered().terms)
+        check_terms(wanted)
+        await self._propose(conversation, wanted, seconds)
 
     async def release(
         self, conversation: Conversation, owed: Price, reason: str, *, seconds: int = VALID_SECONDS
     ) -> None:
         """Offers to let each other go for `owed`. Raises as `amend`."""
+        check_member("reason", reason, Note)
         await self._propose(conversation, (owed, reason), seconds)
 
     async def approved(self, conversation: Conversation, asked: AskedChange) -> None:

@@ -9,7 +9,7 @@ from typing import Final, cast
 import msgspec
 
 from undersigned.contract import Deliverable, Price
-from undersigned.encoding import MESSAGE_LIMITS, JsonObject, canonicalize, decode_json, in_words
+from undersigned.encoding import JsonObject, canonicalize, check_sayable, in_words
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.runtime.application import contained_call, in_short, why_not_async
 from undersigned.runtime.home.configuration import HOLD_SECONDS, WAIT_SECONDS, OfferPart
@@ -70,7 +70,7 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
     ]
     try:
         msgspec.convert(delivers, list[Deliverable])
-        decode_json(canonicalize({"summary": service.summary, "delivers": [*delivers]}), MESSAGE_LIMITS)
+        check_sayable(canonicalize({"summary": service.summary, "delivers": [*delivers]}))
     except msgspec.ValidationError as exc:
         text = in_words(str(exc))
         if "mediaType" in text:

@@ -9,11 +9,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from undersigned.encoding import MESSAGE_LIMITS, Digest, canonicalize, decode_json
-from undersigned.errors import FormatError, UndersignedError
-from undersigned.messages import Name, Note, Percent
+from undersigned.encoding import Digest
+from undersigned.errors import UndersignedError
+from undersigned.messages import Name, Note, Percent, check_member
 from undersigned.protocol import Engagement
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.pace import progress_seconds
@@ -48,7 +46,7 @@ class SignsOfLife:
         """
         for name, value, kind in (("percent", percent, Percent), ("note", note, Note), ("cursor", cursor, Name)):
             if value is not None:
-                _check_told(name, value, kind)
+                check_member(name, value, kind)  # it may be told later, when nobody hears that it cannot be
         for name, value in (("percent", percent), ("note", note), ("cursor", cursor)):
             if value is not None:
                 self._untold[name] = value
@@ -81,12 +79,3 @@ class SignsOfLife:
         with suppress(UndersignedError):  # one that is lost costs nothing
             if self._untold:
                 await self._tell()
-
-
-def _check_told(name: str, value: str | int, kind: Any) -> None:
-    """Returns if `value` is one of `kind`: here, as it may be told later, when nobody hears that it cannot be."""
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError as exc:
-        raise FormatError("schema_violation", f"{name}: {exc}; came {value!r:.80}", path=f"/{name}") from exc
-    decode_json(canonicalize({name: value}), MESSAGE_LIMITS)

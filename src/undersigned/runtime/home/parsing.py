@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from undersigned.contract import Price
-from undersigned.encoding import MESSAGE_LIMITS, canonicalize, decode_json, is_amount
+from undersigned.encoding import canonicalize, check_sayable, is_amount
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope import Limit
 
@@ -37,7 +37,7 @@ def checked_text(what: str, text: str) -> str:
         ConfigurationError: `bad_configuration`.
     """
     try:
-        decode_json(canonicalize([text]), MESSAGE_LIMITS)
+        check_sayable(canonicalize([text]))
     except FormatError as exc:
         raise ConfigurationError("bad_configuration", f"{what}: {exc.message}") from exc
     return text
