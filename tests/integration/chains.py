@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from integration.hires import did_of, free_ports
+from msgspec.structs import replace
+
+from integration.hires import REPORT, did_of, free_ports, summarise, until
+from undersigned.contract import Price, Terms
 from undersigned.daemon import Peer
 from undersigned.encoding import canonicalize
 from undersigned.evidence import read_archive, write_archive
 from undersigned.keys import KeyKind
-from undersigned.runtime import Clock, Handler, Home, OfferPart, create_home, issue_membership
+from undersigned.protocol import Answer, Moment
+from undersigned.runtime import Clock, Handler, Home, Job, OfferPart, create_home, export_pack, issue_membership
 
 NAMES = ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Cyberdyne", "Tyrell")
 PRICES = ("", "9 EUR", "8 EUR", "7 EUR", "6 EUR", "5 EUR", "4 EUR")
@@ -66,3 +72,57 @@ def without_document(pack: bytes, did: str) -> bytes:
     kept = {path: raw for path, raw in members.items() if path not in of_it}
     manifest["members"] = [one for one in manifest["members"] if one["path"] in kept]
     return write_archive({**kept, "manifest.json": canonicalize(manifest)})
+
+
+class Thinking:
+    """A provider's strategy that asks for more than it was offered, once it may go on."""
+
+    def __init__(self, price: Price) -> None:
+        self.price = price
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def answer(self, moment: Moment) -> Answer:
+        if moment.theirs.price == self.price:
+            return Answer(act="accept")
+        self.began.set()
+        self.go_on.wait(60)
+        return Answer(act="counter", terms=replace(moment.theirs, price=self.price))
+
+
+async def under_an_amended_parent(folder: Path) -> list[bytes]:
+    """The packs of both sides of a hire for 9.5 EUR under a contract of 9 EUR, which was amended to 10 EUR between the
+    first offer and the answer to it.
+    """
+    homes = await homes_of(folder, 3)
+    thinking = Thinking(Price(amount="9.5", currency="EUR"))
+
+    async def passes_on(job: Job) -> None:
+        did, text = homes[2].configuration.did, await job.read("report")
+        made = await job.hire(did, task="summary", inputs={"report": text}, price="10 EUR", opening="2 EUR")
+        await job.deliver("summary.txt", made["summary.txt"])
+
+    def dearer(terms: Terms) -> Terms:
+        return replace(terms, price=Price(amount="10", currency="EUR"))
+
+    async with peers_of(homes, [None, passes_on, summarise]) as (acme, globex, initech):
+        initech.bargaining.strategy, initech.bargaining.seconds = thinking, 60.0
+        did, inputs = homes[1].configuration.did, {"report": REPORT}
+        hire = asyncio.ensure_future(
+            acme.hire(did, task="summary", inputs=inputs, price="10 EUR", subcontracting=1, onward=True)
+        )
+        await until(thinking.began.is_set, 30)
+        (ours,) = acme.conversations.values()
+        parent = next(one for one in globex.conversations.values() if one.engagement.role == "provider")
+        assert parent.offered().terms.price.amount == "9"
+        await acme.changes.amend(ours, dearer)
+        await until(lambda: parent.engagement.tabled is not None)
+        assert parent.engagement.tabled is not None
+        await globex.changes.accept(parent, parent.engagement.tabled.document)
+        await until(lambda: parent.offered().terms.price.amount == "10")
+        thinking.go_on.set()
+        await hire
+        (below,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
+        return [
+            await export_pack(one.ledger, one.artifacts, one.identity.did, below.engagement)
+            for one in (globex, initech)
+        ]

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
-from integration.chains import homes_of, peers_of, without_document
+from integration.chains import homes_of, peers_of, under_an_amended_parent, without_document
 from integration.hires import REPORT, clear_of_an_hours_end, summarise, until
 from media import Authority, png
 from support import ROOT
@@ -350,6 +350,22 @@ def _ending(parent: Conversation) -> str:
     """What ended it: the `Terminate` that was received, or the `Seal` of its release."""
     contract = parent.engagement.contract
     return parent.engagement.cause if contract is None or not contract.endings else contract.endings[0].move
+
+
+async def test_what_lies_inside_a_parent_that_was_amended_meanwhile_is_shown_to_do_so(tmp_path: Path) -> None:
+    """HIRE-SUB-03, HIRE-SUB-10: what the provider asks for lies inside the parent of now and not inside what it was
+    shown. So the hirer offers it itself, with that; and the contract is held against what its own offer shows.
+    """
+    packs = await under_an_amended_parent(tmp_path)
+    for pack in packs:
+        report = verify_pack(pack, now=SystemClock().now())
+        assert report.ok, [(step.number, step.code, step.detail) for step in report.steps if not step.ok]
+    offers = [json.loads(data) for path, data in read_archive(packs[0]).items() if path.endswith("-Offer.json")]
+    assert [(one["role"], one["document"]["terms"]["price"]["amount"]) for one in offers] == [
+        ("hirer", "2"),
+        ("provider", "9.5"),
+        ("hirer", "9.5"),
+    ]
 
 
 async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:

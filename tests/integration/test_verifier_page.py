@@ -20,7 +20,7 @@ import pytest
 import pack_cases
 import pack_credentials
 from browser import Tab, browser
-from integration.chains import homes_of, peers_of, without_document
+from integration.chains import homes_of, peers_of, under_an_amended_parent, without_document
 from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
 from moments import MOMENTS
@@ -237,6 +237,14 @@ async def test_packs_of_a_real_chain_and_packs_within_packs(
         expected = by_command(data, pack_cases.LATER)
         assert expected["ok"] != name.startswith("inside"), name
         assert said(judged(page, folder, data, pack_cases.LATER)) == expected, name
+
+
+async def test_packs_of_a_hire_whose_parent_was_amended_meanwhile(page: Tab, folder: Path, tmp_path: Path) -> None:
+    """HIRE-PCK-04, HIRE-SUB-10: the contract is held against what its own offer shows, and not an earlier one."""
+    for data in await under_an_amended_parent(tmp_path):
+        expected = by_command(data, pack_cases.LATER)
+        assert expected["ok"]
+        assert said(judged(page, folder, data, pack_cases.LATER)) == expected
 
 
 @pytest.mark.parametrize("kinds", [("Ed25519", "Ed25519"), ("P-256", "P-384")], ids=str)

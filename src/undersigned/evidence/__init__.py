@@ -2,6 +2,7 @@
 
 from undersigned.evidence.archive import MAX_ARCHIVE_BYTES, MAX_PACK_BYTES, read_archive, write_archive
 from undersigned.evidence.case import Case, engagement_of, key_among, pack_of, sealed_of
+from undersigned.evidence.chain import showing
 from undersigned.evidence.changes import document_at, terms_at
 from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
 from undersigned.evidence.pack import (
@@ -54,6 +55,7 @@ __all__ = [
     "read_pack",
     "sealed_documents",
     "sealed_of",
+    "showing",
     "tamper",
     "terms_at",
     "transcribed",

@@ -8,19 +8,19 @@ Source: protocol-spec/16-subcontracts.md, section 16.7
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from undersigned.contract import MAX_DEPTH, Terms, check_parents, check_within, read_parents, verify_parents
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, DidUrl
+from undersigned.encoding import Did, DidUrl, Digest
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of, sealed_of
 from undersigned.evidence.pack import SUBCONTRACTS
 from undersigned.keys import PublicKey
-from undersigned.messages import Offer
+from undersigned.messages import Offer, Seal
 
-__all__ = ["Checked", "check_above", "check_below"]
+__all__ = ["Checked", "check_above", "check_below", "showing"]
 
 Checked: TypeAlias = "tuple[str, Case]"
 """What is wrong with a pack below, empty if nothing; and what its steps found."""
@@ -33,14 +33,11 @@ def check_above(case: Case) -> Iterator[str]:
     document = sealed_of(case).document
     if document.parent is None:
         return
-    at, shown = next(
-        (one.at, offer.parents)
-        for one, message in case.verified
-        if isinstance(offer := message.message, Offer)
-        and offer.parents
-        and getattr(offer.document, "parent", None) == document.parent
-    )
-    parents = read_parents(shown or ())
+    seal = next(message.message for _, message in case.verified if isinstance(message.message, Seal))
+    offers = {message.digest: offer for _, message in case.verified if isinstance(offer := message.message, Offer)}
+    offer = showing(offers, seal.offer)
+    at = next((one.at for one, message in case.verified if message.message is offer), "")
+    parents = read_parents((offer.parents if offer is not None else None) or ())
     check_parents(document, parents)
     held: dict[Did, Sequence[DidDocument]] = {}
     for did in (did for parent in parents for did in (parent.document.hirer, parent.document.provider)):
@@ -57,6 +54,14 @@ def check_above(case: Case) -> Iterator[str]:
     except UndersignedError as exc:
         raise VerificationError(exc.code, f"a contract above: {exc.message}") from exc
     yield f"under {', under '.join(parent.name for parent in parents)}"
+
+
+def showing(offers: Mapping[Digest, Offer], sealed: Digest) -> Offer | None:
+    """The hirer's offer that shows what a contract stands under: the one that was `sealed`, or the one that it answers,
+    if the provider made it. `offers` are those of the negotiation, by digest.
+    """
+    offer = offers.get(sealed)
+    return offer if offer is None or offer.role == "hirer" else offers.get(offer.in_reply_to or "")
 
 
 def check_below(case: Case, check: Callable[[bytes, Case], Checked]) -> Iterator[str]:

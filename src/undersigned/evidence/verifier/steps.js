@@ -393,7 +393,10 @@ async function rulings(the, found) {
 async function above(the, found) {
   const { parent } = the.sealed.document;
   if (!parent) return;
-  const offer = ofType(the, "Offer").find((one) => one.content.parents && one.content.document.parent === parent);
+  // The contract's offer; where the provider made that, the hirer's that it answers.
+  const named = (digest) => ofType(the, "Offer").find((one) => one.message.digest === digest);
+  const sealed = named(ofType(the, "Seal")[0].content.offer);
+  const offer = sealed.content.role === "hirer" ? sealed : named(sealed.content.inReplyTo);
   const { parents } = offer.content;
   await checkParents(the.sealed.document, parents);
   const held = new Map();

@@ -194,10 +194,12 @@ class HirerSide:
         )
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
-            if agent.clock.now() > live.valid_until:
-                # Too late to accept, while people decided: the same terms as our own offer (HIRE-NEG-10).
+            late = agent.clock.now() > live.valid_until
+            if late or not agent.subcontracts.is_shown(conversation, theirs):
+                # Too late to accept, while people decided, or nobody could tell that it lies inside the contract above,
+                # which was amended since: the same terms as our own offer (HIRE-NEG-10, HIRE-SUB-03).
                 if talks.offers >= talks.rounds:
-                    return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
+                    return Say("Withdraw", {"reason": "offer_expired" if late else "round_limit", "offer": live.digest})
                 return await self._offer(conversation, engagement, order, theirs, decision)
             agent.subcontracts.shares.require(conversation, theirs)
             said = await agent.papers.acceptance(

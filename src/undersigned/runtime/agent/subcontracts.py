@@ -38,7 +38,7 @@ from undersigned.encoding import (
     seconds_between,
     shift,
 )
-from undersigned.errors import LedgerError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
+from undersigned.errors import ContractError, LedgerError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.evidence import sealed_documents, transcribed
 from undersigned.ledger import Blob
 from undersigned.messages import Offer, Suspend
@@ -272,6 +272,16 @@ class Subcontracts:
             if isinstance(one.message, Offer) and one.message.parents:
                 above = one.message.parents
         return ({"document": document, "acceptance": acceptance, "seal": seal}, *above)
+
+    def is_shown(self, conversation: Conversation, terms: Terms) -> bool:
+        """Whether terms lie inside the contract above as our last offer shows it, if there is one above."""
+        parents = conversation.last("Offer", Offer, "hirer").parents
+        try:
+            for parent in read_parents(parents or ())[:1]:
+                check_within(terms, parent.document.terms)
+        except ContractError:
+            return False
+        return True
 
     # ------------------------------------------------------------------ at the gate
 

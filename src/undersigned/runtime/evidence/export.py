@@ -32,9 +32,28 @@ from undersigned.encoding import (
     to_struct,
 )
 from undersigned.errors import LogProofError, UndersignedError
-from undersigned.evidence import MAX_PACK_BYTES, LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
+from undersigned.evidence import (
+    MAX_PACK_BYTES,
+    LogProof,
+    LogProofs,
+    Withheld,
+    WithheldList,
+    read_pack,
+    showing,
+    write_pack,
+)
 from undersigned.ledger import Blob, Ledger, Row, Summary
-from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, Presentation, Review, recorded_message
+from undersigned.messages import (
+    Acceptance,
+    Artifact,
+    Closing,
+    Delivery,
+    Offer,
+    Presentation,
+    Review,
+    Seal,
+    recorded_message,
+)
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
 from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 from undersigned.runtime.clock import SystemClock
@@ -397,8 +416,11 @@ async def _above(ledger: Ledger, summary: Summary, own: Did, rows: Iterable[Row]
     we are the provider. Of those, for each key that signed, the first that has it, so that nothing which comes later
     changes the pack.
     """
-    said = [recorded_message(row.raw).message for row in rows if row.type == "Offer" and row.kind == "sent"]
-    shown = next((one.parents for one in said if isinstance(one, Offer) and one.parents), ())
+    said = {row.digest: recorded_message(row.raw).message for row in rows if row.type in ("Offer", "Seal")}
+    offers = {digest: one for digest, one in said.items() if isinstance(one, Offer)}
+    seal = next((one for one in said.values() if isinstance(one, Seal)), None)
+    offer = showing(offers, seal.offer) if seal is not None else None
+    shown = (offer.parents if offer is not None else None) or ()
     if summary.role != "hirer" or not shown:
         return []
     order = (await load_engagement(ledger, summary, own)).facts.get("order")
