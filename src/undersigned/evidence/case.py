@@ -67,6 +67,8 @@ class Case(Struct):
         default_factory=dict[Digest, tuple[VerifiedStatement, ...]]
     )
     """By delivery."""
+    judges: dict[Digest, Did] = field(default_factory=dict[Digest, Did])
+    """By review: whose statement it carries."""
     amended: list[tuple[int, AmendmentDocument]] = field(default_factory=list[tuple[int, AmendmentDocument]])
     """Sealed amendments, each with the number of its seal, in order."""
     proved: Counter[str] = field(default_factory=Counter[str])

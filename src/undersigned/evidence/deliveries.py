@@ -211,7 +211,9 @@ def check_acceptance(case: Case) -> str:
         delivery = deliveries.get(review.delivery)
         if not isinstance(delivery, Delivery):
             raise invalid(f"a review of {review.delivery}, which was not delivered here")
-        judged.append(_of_review(case, one, review, delivery))
+        verified = _of_review(case, one, review, delivery)
+        case.judges[one.signed.digest] = verified.predicate.attester
+        judged.append(verified)
     carried = sum(review.credential is not None for _, review in reviews)
     # Nothing here rests on it: whoever is shown it judges it, beside the contract.
     more = [f"{counted(carried, 'credential', 'credentials')} in reviews: not checked"] if carried else []

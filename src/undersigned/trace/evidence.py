@@ -30,7 +30,7 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.evidence import Case, sealed_of, terms_at
-from undersigned.messages import Delivery, Message, VerifiedMessage
+from undersigned.messages import Delivery, Message, Review, VerifiedMessage
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.scope import Action, Scope, permits, read_scope
 from undersigned.trust import Decision
@@ -129,6 +129,10 @@ class Held(Struct, frozen=True, eq=False):
         """The terms in force when this message was recorded."""
         return terms_at(self.case, number)
 
+    def judge(self, review: Said) -> Did:
+        """Whose verdict a review carries: the hirer's own, or that of a verifier whom the terms named."""
+        return self.case.judges[review.verified.digest]
+
     def outside(self, number: int, action: Action, at: Instant) -> str:
         """Why an action that was done at a time before message `number` lies outside the scope that was in force then,
         empty if inside: action, target, prohibitions and window. The provider says when, by its own clock: of an
@@ -202,6 +206,21 @@ class Made(NamedTuple):
         """Those of the delivery that are about this artifact."""
         found = self.held.case.statements.get(self.said.verified.digest, ())
         return tuple(one for one in found if any(subject.name == self.name for subject in one.statement.subject))
+
+    @property
+    def reviews(self) -> tuple[Said, ...]:
+        """Those of the delivery, in order."""
+        digest = self.said.verified.digest
+        return tuple(
+            one for one in self.held.said if isinstance(one.message, Review) and one.message.delivery == digest
+        )
+
+    @property
+    def judge(self) -> Did:
+        """Who said what came of it last, or is to."""
+        if reviews := self.reviews:
+            return self.held.judge(reviews[-1])
+        return self.held.terms(self.said.number).evidence.verifier or sealed_of(self.held.case).document.hirer
 
 
 class Earlier(NamedTuple):

@@ -104,7 +104,7 @@ def _lines(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:
                     yield Line(at=said.at, kind=kind, name=item.digest, text=item.name, contract=contract, by=provider)
                 if did == provider:
                     yield from _stated(said, held)
-            case Review() if (held.terms(said.number).evidence.verifier or hirer) == did:
+            case Review() if held.judge(said) == did:
                 yield Line(
                     at=said.at,
                     kind="statement",

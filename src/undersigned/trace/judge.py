@@ -296,20 +296,15 @@ def _scope(made: Made) -> Iterator[Reason]:
 
 
 def _acceptance(made: Made) -> Iterator[Reason]:
-    by = made.held.terms(made.said.number).evidence.verifier
-    reviews = [
-        said.message
-        for said in made.held.said
-        if isinstance(said.message, Review) and said.message.delivery == made.said.verified.digest
-    ]
-    if not reviews:
+    verdict = next((one.message.verdict for one in made.reviews[::-1] if isinstance(one.message, Review)), None)
+    if verdict is None:
         yield no("approval_required", "acceptance", "nobody reviewed it", "an acceptance, or a person's approval")
-    elif reviews[-1].verdict == "accepted":
-        yield yes("acceptance", f"accepted by {by or reviews[-1].sender}")
-    elif reviews[-1].verdict == "rework":
+    elif verdict == "accepted":
+        yield yes("acceptance", f"accepted by {made.judge}")
+    elif verdict == "rework":
         yield no("approval_required", "acceptance", "to be reworked", "an acceptance, or a person's approval")
     else:
-        yield no("policy_denied", "acceptance", f"{reviews[-1].verdict} by {by or reviews[-1].sender}", "an acceptance")
+        yield no("policy_denied", "acceptance", f"{verdict} by {made.judge}", "an acceptance")
 
 
 def _ending(made: Made) -> Iterator[Reason]:

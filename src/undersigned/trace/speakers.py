@@ -102,8 +102,7 @@ def wanting(artifact: Digest, evidence: Evidence) -> set[Did]:
 def parties_of(made: Made) -> tuple[Did, ...]:
     """The signer, who accepted, and the hirer."""
     document = sealed_of(made.held.case).document
-    verifier = made.held.terms(made.said.number).evidence.verifier or document.hirer
-    return tuple(dict.fromkeys((document.provider, verifier, document.hirer)))
+    return tuple(dict.fromkeys((document.provider, made.judge, document.hirer)))
 
 
 def asked_about(artifact: Digest, evidence: Evidence) -> AskedAbout:

@@ -19,8 +19,8 @@ from undersigned.credentials import Credential, read_presentation, verify_issued
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject
 from undersigned.errors import UndersignedError
-from undersigned.evidence import sealed_of
-from undersigned.messages import Breach, Delivery, Dispute, Offer, Presentation, Review, Ruling, Terminate
+from undersigned.evidence import sealed_of, showing
+from undersigned.messages import Breach, Delivery, Dispute, Offer, Presentation, Review, Ruling, Seal, Terminate
 from undersigned.scope import Action
 from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said
 from undersigned.trace.step import Kind, State, Step
@@ -194,11 +194,7 @@ class _Walk:
     def _acceptance(self, made: Made) -> Step:
         held = made.held
         hirer = sealed_of(held.case).document.hirer
-        reviews = [
-            (said, said.message)
-            for said in held.said
-            if isinstance(said.message, Review) and said.message.delivery == made.said.verified.digest
-        ]
+        reviews = [(said, said.message) for said in made.reviews if isinstance(said.message, Review)]
         if not reviews:
             return Step(
                 kind="acceptance",
@@ -210,7 +206,7 @@ class _Walk:
             )
         said, review = reviews[-1]
         unmet = [one.id for one in review.criteria if not one.met]
-        verifier = held.terms(said.number).evidence.verifier or hirer
+        verifier = held.judge(said)
         return Step(
             kind="acceptance",
             name=said.verified.digest,
@@ -451,12 +447,10 @@ def _amendments(held: Held) -> Iterator[tuple[int, Digest]]:
 
 
 def _shown_parents(held: Held) -> tuple[Parent, ...]:
-    document = sealed_of(held.case).document
-    for said in held.said:
-        offer = said.message
-        if isinstance(offer, Offer) and offer.parents and getattr(offer.document, "parent", None) == document.parent:
-            return read_parents(cast("tuple[JsonObject, ...]", offer.parents))
-    return ()
+    seal = next(said.message for said in held.said if isinstance(said.message, Seal))
+    offers = {said.verified.digest: offer for said in held.said if isinstance(offer := said.message, Offer)}
+    offer = showing(offers, seal.offer)
+    return read_parents(cast("tuple[JsonObject, ...]", (offer.parents if offer is not None else None) or ()))
 
 
 def _documents(evidence: Evidence, held: Held, did: Did) -> tuple[DidDocument, ...]:

@@ -590,6 +590,22 @@ def test_nobody_speaks_in_the_name_of_a_hirer_that_is_known() -> None:
         assert codes(judged(hire, packed=(hirer.document,), documents=documents)) == code
 
 
+def test_who_accepted_is_who_stated_it_though_an_amendment_named_it_after_the_delivery() -> None:
+    """HIRE-TRC-09: its keys are asked for, and not those of whom the terms of the delivery left the verdict to."""
+    judge = Named("judge")
+    hire = Hire().sealed().delivered()
+    terms = hire.hirer.offered().terms
+    hire.book.provider >> amendment(terms=replace(terms, evidence=replace(terms.evidence, verifier=judge.did)))
+    hire.book.hirer >> acceptance()
+    hire.book.provider >> seal()
+    hire.reviewed(statement=hire.verdict(by=judge)).closed()
+    for documents, code in (((judge.document,), {}), ((), {"keys": "did_unresolvable"})):
+        verdict = judged(hire, packed=(judge.document,), documents=documents)
+        assert codes(verdict) == code
+        (accepted,) = [one for one in verdict.judged[0].reasons if one.clause == "acceptance"]
+        assert accepted.value == f"accepted by {judge.did}"
+
+
 def test_a_membership_is_last_known_if_it_held_by_the_document_of_before() -> None:
     """HIRE-TRC-09: another one is nobody's word, and asks nobody."""
     body = Named("body")

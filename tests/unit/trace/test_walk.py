@@ -8,7 +8,7 @@ import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from packs import MADE, NAME, Hire
+from packs import MADE, NAME, Hire, judged_anew
 from undersigned.attestation import ActionTaken
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import VerificationError
@@ -16,7 +16,7 @@ from undersigned.evidence import tamper
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import verified_pack
 from undersigned.testing import ARTIFACT, acceptance, amendment, minutes, seal
-from undersigned.trace import KINDS, Evidence, Held, Step, trace
+from undersigned.trace import KINDS, Evidence, Held, Step, history, trace
 from undersigned.trust import Decision, Inputs, Policy, canonical_bytes
 
 DIGEST = digest_bytes(MADE)
@@ -78,6 +78,17 @@ def test_a_rejected_one_is_said_to_be_rejected() -> None:
     hire = Hire().sealed().delivered().reviewed("rejected")
     (step,) = of_kind(trace(DIGEST, evidence(hire, checkpoint=None, inclusion=None)), "acceptance")
     assert (step.state, step.text.partition(",")[0]) == ("verified", "rejected")
+
+
+def test_a_verdict_that_crossed_a_seal_is_of_who_stated_it() -> None:
+    """HIRE-TRC-02: the amendment names another one, of whom the evidence has no word."""
+    hire = judged_anew(crossing=True)
+    found = evidence(hire, role="provider", checkpoint=None, inclusion=None)
+    (step,) = of_kind(trace(DIGEST, found), "acceptance")
+    assert (step.state, step.by) == ("verified", (hire.hirer.actor.did,))
+    assert f"stated by {hire.hirer.actor.did} " in step.why
+    said = [line for line in history(hire.hirer.actor.did, found).lines if line.text.startswith("review of ")]
+    assert [line.by for line in said] == [hire.hirer.actor.did]
 
 
 @pytest.mark.parametrize(
