@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,18 @@ from undersigned.ledger import open_ledger
 from undersigned.ledger.sqlite_rows import tree_seal
 from undersigned.runtime import Home
 from undersigned.transparency import (
+    Frontier,
     Tile,
+    bundle,
+    checkpoint_text,
     decision_leaf,
     leaf_digest,
+    leaf_hash,
     move_leaf,
     read_bundle,
     read_checkpoint,
     read_note,
+    signed_note,
     verify_inclusion,
 )
 
@@ -193,12 +200,89 @@ async def test_an_audit_passes_over_what_others_wrote_below_a_checkpoint(tmp_pat
     assert told["ok"]
 
 
+async def claimed(home: Home, leaves: list[bytes], size: int | None = None) -> bytes:
+    """A checkpoint of these leaves, or of so many, that its owner signed."""
+    tree, key, did = Frontier(), home.log_key(), home.configuration.did
+    for leaf in leaves:
+        tree.append(leaf_hash(leaf))
+    text = checkpoint_text(did, len(leaves) if size is None else size, tree.root)
+    return signed_note(text, did, key.public_key, await key.sign(text)).encode()
+
+
+async def test_an_audit_reads_no_more_of_a_log_than_it_was_told_to(tmp_path: Path) -> None:
+    """HIRE-LOG-08: whoever signs for 2^53 leaves is asked for none of them."""
+    acme, globex, _ = await hired(tmp_path)
+    leaves = [b"%d" % number for number in range(300)]
+    files = {"/checkpoint": await claimed(globex, leaves, 2**53 - 1)}
+    async with Peer.open(globex), served(files) as (url, asked):
+        ran = await audit_ran(acme, globex, "--at", url)
+        assert (ran.code, ran.error["code"]) == (5, "too_large"), ran
+        assert asked == ["/checkpoint"]
+        files["/checkpoint"] = await claimed(globex, leaves)
+        files["/tile/entries/000"], files["/tile/entries/001.p/44"] = bundle(leaves[:256]), bundle(leaves[256:])
+        assert (await audit_ran(acme, globex, "--at", url, "--most", 299)).error["code"] == "too_large"
+        (told,) = (await audit_ran(acme, globex, "--at", url, "--most", 300)).values
+        assert told["leaves"] == 300
+
+
+@pytest.mark.parametrize("missing", ["/tile/entries/001", "/tile/0/000", "neither"])
+async def test_a_log_hides_nothing_by_what_it_does_not_serve(missing: str, tmp_path: Path) -> None:
+    """HIRE-LOG-08: what is found before it breaks off is told, with the exit code for that."""
+    acme, globex, _ = await hired(tmp_path)
+    leaves = [b"%d" % number for number in range(512)]
+    files = {"/checkpoint": await claimed(globex, leaves), "/tile/entries/000": bundle(leaves[:256])}
+    files |= {"/tile/entries/001": bundle(leaves[256:]), "/tile/1/000.p/2": b""}
+    for number in range(2):
+        part = [leaf_hash(leaf) for leaf in leaves[256 * number :][:256]]
+        files[f"/tile/0/{number:03}"] = b"".join(part)
+        files["/tile/1/000.p/2"] += root_of(part)
+    files.pop(missing, None)
+    async with Peer.open(globex), served(files) as (url, _):
+        ran = await audit_ran(acme, globex, "--at", url)
+        assert ran.code == 4, ran
+        (told,) = ran.values
+        for document in told["contradictions"]:
+            (tmp_path / "proof.json").write_text(json.dumps(document))
+            checking = ("ledger", "forks", "--check", tmp_path / "proof.json", "--home", acme.path)
+            assert (await asyncio.to_thread(undersigned, *checking, folder=tmp_path)).code == 0
+    assert any("Closing" in defect for defect in told["defects"])
+    assert any("001" in defect for defect in told["defects"]) == (missing == "/tile/entries/001")
+    assert len(told["contradictions"]) == (missing != "/tile/0/000")
+
+
+def root_of(hashes: list[bytes]) -> bytes:
+    tree = Frontier()
+    for one in hashes:
+        tree.append(one)
+    return tree.root
+
+
+@asynccontextmanager
+async def served(files: dict[str, bytes]) -> AsyncIterator[tuple[str, list[str]]]:
+    """A place for a log, and what it was asked for."""
+    asked: list[str] = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        asked.append(request.path)
+        found = files.get(request.path)
+        return web.Response(body=found) if found is not None else web.Response(status=404)
+
+    server = web.Server(answer)
+    async with await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0) as listening:
+        yield f"http://localhost:{listening.sockets[0].getsockname()[1]}", asked
+        await server.shutdown(1)
+
+
 async def audit(home: Home, other: Home, *options: object) -> dict[str, Any]:
-    arguments = ("ledger", "audit", other.configuration.did, "--home", home.path, "--json", *options)
-    ran = await asyncio.to_thread(undersigned, *arguments, folder=home.path)
+    ran = await audit_ran(home, other, *options)
     (told,) = ran.values
     assert ran.code == (0 if told["ok"] else 4)
     return told
+
+
+async def audit_ran(home: Home, other: Home, *options: object) -> Ended:
+    arguments = ("ledger", "audit", other.configuration.did, "--home", home.path, "--json", *options)
+    return await asyncio.to_thread(undersigned, *arguments, folder=home.path)
 
 
 def went_back(home: Home) -> None:

@@ -13,12 +13,13 @@ from contextlib import aclosing
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, Instant, JsonObject
-from undersigned.errors import ConfigurationError, LogProofError
+from undersigned.errors import ConfigurationError, LogProofError, UndersignedError
 from undersigned.ledger import Ledger, Stated, open_ledger
 from undersigned.runtime import Gatherer, SystemClock, read_file, why
 from undersigned.runtime.home.backup import back_up
@@ -113,9 +114,18 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
     metavar="FILE",
     help="A checkpoint that was kept: what it signs has to be a part of the log. May be repeated.",
 )
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    metavar="LEAVES",
+    default=1_000_000,
+    help="With DID: read no log of more leaves. Default 1000000.",
+)
 @HOME_OPTION
 @meeting
-async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[Path, ...], home: str | None) -> int:
+async def ledger_audit(
+    out: Out, did: str | None, at: str | None, notes: tuple[Path, ...], most: int, home: str | None
+) -> int:
     """Read a whole log, make its tree again, and hold it against every head that its owner ever signed to us.
 
     Without DID our own log; with DID what that agent serves. Exit code 4 when something differs, or if it is known to
@@ -141,13 +151,17 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
             raw = await gatherer.fetch(f"{base}/checkpoint", max_bytes=MAX_NOTE_BYTES)
             note = _note(raw)
             head = verified_note(note, document, now)
+            if head.size > most:
+                text = f"it signs for {head.size} leaves, and no more than {most} are read: --most takes another number"
+                raise UndersignedError("too_large", text)
             leaves = fetched_leaves(gatherer, base, head.size)
             came = Stated(log=did, size=head.size, root=head.root, at=None, note=note)
         began = time.monotonic()
         report = await _shown(out, head, leaves, (*held, *kept), promised)
         seconds = max(time.monotonic() - began, 1e-6)
         if came is not None:
-            contradictions = await _contradictions(store, gatherer, base, came, found=bool(report.defects))
+            contradictions, unshown = await _contradictions(store, gatherer, base, came, found=bool(report.defects))
+            report = replace(report, defects=(*report.defects, *unshown))
     finally:
         await store.close()
         await gatherer.close()
@@ -180,15 +194,21 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
 
 async def _contradictions(
     store: Ledger, gatherer: Gatherer, base: str, came: Stated, *, found: bool
-) -> list[JsonObject]:
-    """What shows to anybody that a log has two histories: what was found before, and what this audit found."""
+) -> tuple[list[JsonObject], list[str]]:
+    """What shows to anybody that a log has two histories: what was found before, and what this audit found; and why
+    that cannot be shown.
+    """
     seen = await store.seen(came.log)
-    forks = [seen.fork] if seen is not None and seen.fork is not None else []
+    forks, unshown = [seen.fork] if seen is not None and seen.fork is not None else [], list[str]()
     if found:
         held = [one for one in await stated_heads(store, came.log) if one.size <= came.size]
-        now = await fork_of(gatherer, base, came, held)
+        try:
+            now = await fork_of(gatherer, base, came, held)
+        except UndersignedError as error:
+            now = None
+            unshown.append(f"what shows two histories to anybody was not had: {error.message}")
         forks += [now] if now is not None else []
-    return [await fork_document(store, fork) for fork in forks]
+    return [await fork_document(store, fork) for fork in forks], unshown
 
 
 async def _shown(

@@ -3,7 +3,8 @@
     {"contradiction": DID, "size": N, "notes": [held, came], "path": [digest, …], "messages": [held, came]}
 
 `notes` are the two checkpoints. One that is no signed note was stated in a message; then, or if it is the times that
-tell, `messages` has both messages whole. `path` shows that the larger one does not continue the smaller one.
+tell, `messages` has both messages whole, or the first alone: what an audit is served came in none. `path` shows that
+the larger one does not continue the smaller one.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.7
 """
@@ -106,7 +107,7 @@ class ForkDocument(Struct, frozen=True, kw_only=True):
     size: int
     notes: tuple[str, str]
     path: tuple[Digest, ...] = ()
-    messages: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+    messages: tuple[Mapping[str, Any], ...] = ()
 
 
 async def fork_document(ledger: Ledger, fork: Fork) -> JsonObject:
@@ -125,7 +126,8 @@ async def fork_document(ledger: Ledger, fork: Fork) -> JsonObject:
         document["path"] = [*map(digest_from_hash, fork.path)]
     times = held.size != came.size and not fork.path
     if times or not (_signed(held.note) and _signed(came.note)):
-        document["messages"] = [decode_json(await _message(ledger, one), FOREIGN_LIMITS) for one in (held, came)]
+        stated = [one for one in (held, came) if one.engagement is not None]
+        document["messages"] = [decode_json(await _message(ledger, one), FOREIGN_LIMITS) for one in stated]
     return document
 
 
@@ -156,13 +158,13 @@ async def check_fork(
     """
     value = decode_json(raw, FOREIGN_LIMITS)
     said = to_struct(value, ForkDocument) if isinstance(value, dict) else None
-    if said is None:
+    if said is None or len(said.messages) > 2:
         raise FormatError("schema_violation", "expected two checkpoints of one log, a JSON object")
     if accused not in (None, said.contradiction):
         raise VerificationError("evidence_invalid", f"it is about the log of {said.contradiction}, not of {accused}")
     owner = await document_of(said.contradiction)
     held, came = (
-        _of_message(said.messages[at], owner) if said.messages is not None else _of_note(note, owner, now)
+        _of_message(said.messages[at], owner) if at < len(said.messages) else _of_note(note, owner, now)
         for at, note in enumerate(said.notes)
     )
     fork = Fork(held=held, came=came, path=tuple(map(digest_hash, said.path)))

@@ -27,7 +27,7 @@ from undersigned.encoding import (
     digest_hash,
     from_struct,
 )
-from undersigned.errors import FormatError, LogProofError, ResolutionError
+from undersigned.errors import FormatError, LogProofError, ResolutionError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger, Stated
 from undersigned.messages import Acceptance, Closing, Message, Offer, Receipt, Seal, Sync, recorded_message
@@ -303,7 +303,11 @@ async def audited(
     promised: Mapping[int, tuple[Digest, str]],
     step: Callable[[int], None] = lambda _: None,
 ) -> Audited:
-    """The tree made again from all its leaves, and held against what is known of it. `step` hears how many are done."""
+    """The tree made again from all its leaves, and held against what is known of it. `step` hears how many are done.
+
+    Raises:
+        UndersignedError: What `leaves` raise, while nothing was found: afterwards that is one defect more.
+    """
     by_size: dict[int, list[Held]] = {}
     for one in held:
         by_size.setdefault(one.head.size, []).append(one)
@@ -317,18 +321,25 @@ async def audited(
                 defects.append(f"{one.where}: it signed another root of {tree.size} leaves")
 
     compare()
-    async for some in leaves:
-        for leaf in some:
-            value = leaf_hash(leaf)
-            wanted, where = promised.get(tree.size, ("", ""))
-            if wanted:
-                compared += 1
-                if wanted != leaf_digest(leaf):
-                    defects.append(f"{where}: it promised another leaf at {tree.size}")
-            tree.append(value)
-            if tree.size in by_size:
-                compare()
-        step(tree.size)
+    try:
+        async for some in leaves:
+            for leaf in some:
+                value = leaf_hash(leaf)
+                wanted, where = promised.get(tree.size, ("", ""))
+                if wanted:
+                    compared += 1
+                    if wanted != leaf_digest(leaf):
+                        defects.append(f"{where}: it promised another leaf at {tree.size}")
+                tree.append(value)
+                if tree.size in by_size:
+                    compare()
+            step(tree.size)
+    except UndersignedError as error:
+        # Who signed two histories would hide it by one file that is not served.
+        if not defects:
+            raise
+        defects.append(f"not read beyond {tree.size} leaves: {error.message}")
+        return Audited(checkpoint.origin, tree.size, tree.root, compared, tuple(defects))
     if tree.size != checkpoint.size or tree.root != checkpoint.root:
         defects.append(f"its {tree.size} leaves do not lead to the root that it signed for {checkpoint.size}")
     for size, ones in sorted(by_size.items()):
