@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from packs import OTHER_ENGAGEMENT, Hire
 from runtimes import Node, Office, World, last, lingers
@@ -14,9 +15,10 @@ from support import refuses
 from undersigned.contract import Price
 from undersigned.encoding import JsonObject
 from undersigned.errors import LocalProtocolError, PolicyError, VerificationError
+from undersigned.evidence import verify_pack
 from undersigned.messages import Closing
 from undersigned.runtime import export_pack, judge_pack, rule_on_pack
-from undersigned.testing import dispute, terminate
+from undersigned.testing import acceptance, amendment, dispute, seal, terminate
 from unit.runtime.test_objections import lies
 
 
@@ -42,6 +44,23 @@ async def test_a_verifier_passes_what_holds(tmp_path: Path) -> None:
     judge = Office(tmp_path / "judge", "Judge")
     hire = Hire(verifier=judge.actor.did).sealed().delivered()
     assert await judge_pack(judge, hire.pack(), passed=True, now=hire.book.clock.now())
+
+
+async def test_a_verifier_is_whom_the_terms_in_force_name(tmp_path: Path) -> None:
+    """HIRE-ATT-06: an amendment after the delivery names another one, whose verdict alone the hirer can carry."""
+    before, judge = (Office(tmp_path / name, name) for name in ("Before", "Judge"))
+    hire = Hire(verifier=before.actor.did).sealed().delivered()
+    terms = hire.hirer.offered().terms
+    hire.book.provider >> amendment(terms=replace(terms, evidence=replace(terms.evidence, verifier=judge.actor.did)))
+    hire.book.hirer >> acceptance()
+    hire.book.provider >> seal()
+    pack, now = hire.pack(), hire.book.clock.now()
+    with refuses(PolicyError, "attester_not_trusted"):
+        await judge_pack(before, pack, passed=True, now=now)
+    statement = await judge_pack(judge, pack, passed=True, now=now)
+    hire.reviewed(statement=statement).closed()
+    for role in ("hirer", "provider"):
+        assert verify_pack(hire.pack(role), now=hire.book.clock.now()).ok
 
 
 def test_disputes_that_crossed_are_ruled_on_once(open_world: Callable[..., World], tmp_path: Path) -> None:

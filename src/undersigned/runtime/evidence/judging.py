@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae, payload_digests
-from undersigned.contract import Price, Ruled, read_ruling, ruling_config
+from undersigned.contract import Price, Ruled, Terms, read_ruling, ruling_config
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
@@ -39,18 +39,14 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
         ConfigurationError: `key_unavailable`.
     """
     report, case = _holding(pack, now)
-    deliveries = [
-        (one.number, message.digest, body)
-        for one, message in case.verified
-        if isinstance(body := message.message, Delivery)
-    ]
+    deliveries = [(one.digest, body) for _, one in case.verified if isinstance(body := one.message, Delivery)]
     if report.state != "delivered" or not deliveries:
         raise PolicyError("wrong_state", f"no delivery waits for a verdict in state {report.state or '-'}")
-    number, digest, delivery = deliveries[-1]
+    digest, delivery = deliveries[-1]
     if passed and delivery.statements and not case.statements[digest]:
         said = next(step.detail for step in report.steps if step.name == "statements")
         raise VerificationError("attestation_binding", f"what was delivered is not what it is stated to be: {said}")
-    own, method, key = _named(home, terms_at(case, number).evidence.verifier, "verifier", now)
+    own, method, key = _named(home, _in_force(case).evidence.verifier, "verifier", now)
     other = _kept(home, digest, passed=not passed)
     if other.exists() and not again:
         said = f"for this delivery this folder has signed {_result(not passed)} before: {other}"
@@ -88,12 +84,12 @@ async def rule_on_pack(
         ConfigurationError: `key_unavailable`.
     """
     report, case = _holding(pack, now)
-    found = [(one.number, message.digest) for one, message in case.verified if isinstance(message.message, Dispute)]
+    found = [message.digest for _, message in case.verified if isinstance(message.message, Dispute)]
     # After a dispute that ended for want of a ruling one still counts, until the books are closed (HIRE-LIF-33).
     if report.state not in ("disputed", "closing") or not found:
         raise PolicyError("wrong_state", f"no dispute waits for a ruling in state {report.state or '-'}")
-    number, dispute = found[0]
-    _, method, key = _named(home, terms_at(case, number).arbiter, "arbiter", now)
+    dispute = found[0]
+    _, method, key = _named(home, _in_force(case).arbiter, "arbiter", now)
     said: JsonObject = {
         "contract": sealed_of(case).digest,
         "dispute": dispute,
@@ -129,6 +125,11 @@ def _holding(pack: bytes, now: Instant) -> tuple[Report, Case]:
         if not step.ok:
             raise VerificationError(step.code, f"step {step.number}, {step.name}: {step.detail}")
     return report, case
+
+
+def _in_force(case: Case) -> Terms:
+    """The terms at the end of the pack: what is signed now is carried after all that stands there."""
+    return terms_at(case, case.verified[-1][0].number + 1)
 
 
 def _named(home: Home, named: Did | None, what: str, now: Instant) -> tuple[DidDocument, str, PrivateKey]:
