@@ -45,6 +45,19 @@ def file_size_limit(most: int) -> Iterator[None]:
 
 
 @contextmanager
+def no_descriptor() -> Iterator[None]:
+    """This process can open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.dup(0)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
 def held_time() -> Iterator[Callable[[float], None]]:
     """The time of the running event loop stands still, however busy the machine is, but for the seconds by which it is
     put forward with what this gives. Nobody may wait inside for time to pass.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,14 +15,16 @@ import msgspec
 import pytest
 import structlog
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from runtimes import NOON, Office, World, facts, folded, last, lingers, offices
-from support import file_size_limit
+from support import file_size_limit, no_descriptor
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Suspend, Withdraw
-from undersigned.runtime import AnchorBook, Home, issue_membership, sign_record
+from undersigned.runtime import AnchorBook, Home, create_home, issue_membership, sign_record
+from undersigned.runtime.home.anchors import FollowedAnchors
 from undersigned.runtime.negotiation import learned
 from undersigned.runtime.negotiation.beliefs import INLINE_EDGES
 from undersigned.runtime.negotiation.learned import WRITE_SECONDS
@@ -448,6 +451,25 @@ def test_what_reads_much_of_the_graph_is_worked_out_beside_the_event_loop(
     world.run(world.hirer.meeting.stands(conversation), 5)
     world.run(world.hirer.meeting.stands(conversation), 5)
     assert len(asked) <= before + 3, "answers are kept, wherever they were worked out"
+
+
+def test_anchors_that_the_system_could_not_read_for_the_moment_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-TRU-12: what was removed meanwhile counts no more, though nothing else changes."""
+    monkeypatch.setattr("undersigned.runtime.home.anchors.AGAIN_SECONDS", 0.0)
+    believed = "did:web:globex.example:org"
+    home = create_home(tmp_path / "acme", name="Acme", local=True, port=8109, anchors=(believed,))
+    followed, now = FollowedAnchors(home, NOON), NOON
+    AnchorBook(home, now).unlist(believed)
+    os.utime(home.path / "undersigned.toml", (0, 0))  # long ago, so that it is no change of this very moment
+    with no_descriptor(), capture_logs() as logged:
+        assert [followed.follow(now) for _ in range(3)] == [False] * 3
+    assert [entry["event"] for entry in logged] == ["anchors were changed and cannot be read: those from before count"]
+    assert followed.anchors.anchors
+    assert followed.follow(now)
+    assert not followed.anchors.anchors
+    assert not followed.follow(now)
 
 
 def test_an_anchor_that_is_removed_beside_a_running_peer_counts_no_more(open_world: Open, tmp_path: Path) -> None:

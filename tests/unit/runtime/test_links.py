@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import resource
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from runtimes import World, lingers
+from support import no_descriptor
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did
 from undersigned.errors import TransportError
@@ -49,19 +48,6 @@ def keeping(locate: Callable[[Did], Awaitable[tuple[str, ...]]], wanted: Callabl
         wanted=wanted,
         spent=lambda _: False,
     )
-
-
-@contextmanager
-def no_descriptor() -> Iterator[None]:
-    """This process can open nothing more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    first_free = os.dup(0)
-    os.close(first_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.asyncio

@@ -25,6 +25,7 @@ from undersigned.did import DidDocument, document_from
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json, digest_of
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
+from undersigned.runtime.clock import steady_seconds
 from undersigned.runtime.files import files_of, read_file, why, write_whole
 from undersigned.trust import (
     AddingRule,
@@ -49,6 +50,8 @@ _log = structlog.get_logger()
 
 TICK_NANOSECONDS: Final = 20_000_000
 """Two changes that are nearer to each other may leave a folder the same time."""
+AGAIN_SECONDS: Final = 1.0
+"""Between two attempts to read what the system does not give."""
 
 
 class KeptRecord(Struct, frozen=True, kw_only=True):
@@ -225,6 +228,8 @@ class FollowedAnchors:
         self._home = home
         self._looked_at = str(home.path / CONFIGURATION), str(home.anchors)
         self._seen = self._state()  # before they are read: what changes meanwhile is read again
+        self._again: float | None = None
+        """When what the system could not read for the moment is read again, by the steady clock."""
         self.anchors = load_anchors(home, now)
         """Those that count."""
 
@@ -235,14 +240,17 @@ class FollowedAnchors:
         was taken away, and a configuration that is being written would stop every contract.
         """
         seen = self._state()
-        if seen == self._seen and not _just_now(seen):
+        due = self._again is not None and steady_seconds() >= self._again
+        if seen == self._seen and not due and not _just_now(seen):
             return False
-        told, self._seen = seen == self._seen, seen
+        told, self._seen, self._again = seen == self._seen, seen, None
         try:
             found = load_anchors(Home(self._home.path), now)
         except ConfigurationError as error:
             if not told:
                 _log.error("anchors were changed and cannot be read: those from before count", error=error.message)
+            if _is_of_the_system(error):
+                self._again = steady_seconds() + AGAIN_SECONDS
             return False
         if found.digest == self.anchors.digest:
             return False
@@ -260,6 +268,12 @@ class FollowedAnchors:
             except OSError:
                 found += 0, 0
         return tuple(found)
+
+
+def _is_of_the_system(error: BaseException) -> bool:
+    """Whether a file could not be read, of which nothing tells when it can be: for want of descriptors, say."""
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, OSError) or _is_of_the_system(cause))
 
 
 def _just_now(seen: tuple[int, ...]) -> bool:
