@@ -102,6 +102,8 @@ class TrustStore:
                     _create(path)
                 self._db = connect(path, writing=not read_only)
                 try:
+                    about = path.stat()
+                    self._file = about.st_dev, about.st_ino
                     self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                     _prepare(self._db, path, writing=not read_only)
                     self._names = Names(self._db)
@@ -199,6 +201,15 @@ class TrustStore:
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error as exc:
             raise _told(exc, self.path) from exc
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another file has come in the place of the one that is open here; one that is gone was not."""
+        try:
+            about = self.path.stat()
+        except OSError:
+            return False
+        return (about.st_dev, about.st_ino) != self._file
 
     def check(self) -> None:
         """Returns if the whole file is as SQLite wrote it; about a second for a million edges.

@@ -527,3 +527,18 @@ def test_a_graph_that_cannot_be_read_is_no(open_world: Open, strangers: tuple[Of
     acme.trust.write_bytes(b"no database at all" * 100)  # once it runs: it would not start
     name = world.begin().id
     assert last(world.hirer, name, Withdraw).reason == "decision_failed"
+
+
+def test_a_graph_that_is_put_in_the_place_of_another_one_counts(
+    open_world: Open, strangers: tuple[Office, Office]
+) -> None:
+    """HIRE-TRU-12: the running peer is told nothing, and what is imported from then on counts with its next answer."""
+    acme, globex = strangers
+    admit(acme, grant("did:web:initech.example"))
+    world = open_world(acme, globex)
+    assert hired(world)[1].outcome == "deny"
+    for file in [*acme.path.glob("trust.db*")]:
+        file.rename(file.with_name(f"old-{file.name}"))
+    assert hired(world)[1].outcome == "deny"
+    admit(acme, grant(globex.organisation.did))
+    assert hired(world)[1].outcome == "allow"

@@ -401,12 +401,17 @@ class Beliefs:
         self._forgotten += 1
 
     def _follow(self) -> None:
-        """Opens the graph once it is there, forgets what was answered by another state of it or by other anchors, and
-        looks at the time.
+        """Opens the graph once it is there, or another one is, forgets what was answered by another state of it or by
+        other anchors, and looks at the time.
         """
         self._at = self._agent.clock.now()
         if self._followed.follow(self._at):
             self._forget()
+        if self._store is not None and self._store.replaced:
+            # One that was put back, or made anew because it was damaged: nobody writes to the old one any more.
+            self._store.close()
+            self._store = None
+            self._statusful.clear()
         try:
             if self._store is None:
                 if not self._agent.home.trust.exists():
