@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from packs import (
+    NEXT_ARBITER,
     OTHER_ENGAGEMENT,
     Hire,
     Line,
@@ -26,6 +27,7 @@ from packs import (
     partly_passed,
     refused_action,
     renamed_after,
+    ruled_anew,
     sign,
     stated,
 )
@@ -93,6 +95,14 @@ def hires() -> Iterator[Case]:
         yield Case(f"whole, {role}", whole.pack(role))
         yield Case(f"changed, {role}", changed_hire().delivered().reviewed().closed().pack(role))
     yield Case("fewer statements, as its amendment asks for", fewer_statements(amended=True).pack())
+    for by, crossing, unseen in RULED_ANEW:
+        how = "crosses" if crossing else "knows of"
+        hire, said = ruled_anew(by, crossing=crossing, unseen=unseen), "and so does" if unseen else "before"
+        for role in ("hirer", "provider"):
+            yield Case(
+                f"a dispute that {how} the seal of another arbiter, {said} the ruling of {by.did}, {role}",
+                hire.pack(role),
+            )
     for crossing in (True, False):
         said = "crosses" if crossing else "knows of"
         judged, renamed = judged_anew(crossing=crossing), renamed_after(crossing=crossing)
@@ -877,6 +887,17 @@ def stated_logs() -> Iterator[Case]:
     yield Case("signed again", signed_again(checkpoint_at=True).pack())
     yield Case("signed again, without its time", signed_again(checkpoint_at=False).pack())
 
+
+RULED_ANEW = (
+    (ARBITER, True, False),
+    (ARBITER, True, True),
+    (NEXT_ARBITER, True, False),
+    (NEXT_ARBITER, False, False),
+    (ARBITER, False, False),
+)
+"""Who rules; whether the dispute, and whether the ruling, crosses the seal by which another arbiter rules. The last one
+does not hold.
+"""
 
 WEB = "did:web:witness.example"
 

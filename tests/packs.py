@@ -51,11 +51,13 @@ from undersigned.testing import (
     breach,
     closing,
     delivery,
+    dispute,
     minutes,
     offer,
     receipt,
     resume,
     review,
+    ruling,
     seal,
     start,
     suspend,
@@ -415,6 +417,28 @@ def judged_anew(*, crossing: bool) -> Hire:
     with hire.book.held():
         hire.book.provider >> seal()
         hire.book.hirer >> review(statement=said)
+    return hire
+
+
+NEXT_ARBITER = Actor("arbiter of an amendment")
+
+
+def ruled_anew(by: Actor, *, crossing: bool, unseen: bool = False) -> Hire:
+    """Ruled on, where an amendment of the hirer's names another arbiter: its seal crosses the `Dispute`, and with
+    `unseen` the `Ruling` as well; or comes before both.
+    """
+    hire = Hire().sealed()
+    hire.book.hirer >> amendment(terms=replace(hire.hirer.offered().terms, arbiter=NEXT_ARBITER.did))
+    hire.book.provider >> acceptance()
+    if crossing:
+        hire.book.hold()
+    hire.book.hirer >> seal()
+    hire.book.provider >> dispute()
+    if crossing and not unseen:
+        hire.book.deliver()
+    hire.book.provider >> ruling(by=by)
+    if unseen:
+        hire.book.deliver()
     return hire
 
 

@@ -1500,11 +1500,11 @@ def _continues_anything() -> None:
 
     real = shell.check_received
 
-    async def check(agent: Any, conversation_: Any, message: Any, *given: Any) -> Any:
+    async def check(agent: Any, conversation_: Any, before: Any, message: Any, *given: Any) -> Any:
         body = message.message
         if getattr(body, "continues", None) is not None:
             return None, ()
-        return await real(agent, conversation_, message, *given)
+        return await real(agent, conversation_, before, message, *given)
 
     shell.check_received = check
 
@@ -1656,10 +1656,10 @@ def _refuses_a_delivery() -> None:
 
     real = shell.check_received
 
-    async def check(agent_: Any, conversation_: Any, message: VerifiedMessage, *rest: Any) -> Any:
+    async def check(agent_: Any, conversation_: Any, before: Any, message: VerifiedMessage, *rest: Any) -> Any:
         if isinstance(message.message, Delivery) and not message.message.statements:
             raise VerificationError("digest_mismatch", "no statement")
-        return await real(agent_, conversation_, message, *rest)
+        return await real(agent_, conversation_, before, message, *rest)
 
     shell.check_received = check
 

@@ -186,7 +186,7 @@ export const rules = {
     namesContract(state, message);
     check(inForce(state, message, engagement).some(({ terms }) => terms.arbiter !== undefined), 'terms_mismatch', 'no arbiter');
     check(state.disputes.length === 0 && !state.release && !state.closings[message.role], 'wrong_state', 'dispute');
-    return { disputes: [ref], rulingBy: rulingBy(state, message, ref), closings: {} };
+    return { ...disputed(state, message, engagement, ref), closings: {} };
   },
 
   Ruling(state, message, engagement, { ref }) {
@@ -230,13 +230,14 @@ export const laneRules = {
     if (live.document.type === 'Amendment') {
       const { terms } = live.document;
       const firstRound = state.due !== undefined && state.round === 1 && state.main !== 'cancelling'; // HIRE-LAN-05
-      return { ...sealed, were, inForce: live.name, document: live.document, terms, ...(firstRound ? { due: seconds(terms.deadlines.finish) } : {}) };
+      const arbiters = state.disputes.length ? mayRule(state, [live.document]) : []; // it crossed a dispute
+      return { ...sealed, were, arbiters, inForce: live.name, document: live.document, terms, ...(firstRound ? { due: seconds(terms.deadlines.finish) } : {}) };
     }
-    const disputed = state.main === 'disputed';
-    const undone = disputed && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
+    const inDispute = state.main === 'disputed';
+    const undone = inDispute && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
     return {
       ...sealed, main: 'closing', release: ref, settlement: live.document.settlement, endings: [...state.endings, { ...ref, basis: 'release' }],
-      ...(disputed ? { closings: {} } : {}), ...(disputed || state.undisputed ? { undisputed: [...(state.undisputed ?? []), ref] } : {}), ...(undone ? { disputes: [] } : {}),
+      ...(inDispute ? { closings: {} } : {}), ...(inDispute || state.undisputed ? { undisputed: [...(state.undisputed ?? []), ref] } : {}), ...(undone ? { disputes: [] } : {}),
     };
   },
 
@@ -278,6 +279,14 @@ function checkCause(state, message) {
   const claimed = (/** @type {any} */ one) => one.digest === message.names && one.role === role;
   if (cause === 'breach') check(state.breaches.some(claimed), 'wrong_state', cause);
 }
+
+/** What a dispute leaves: who may rule on it, of the terms in force for either side since it was made, and until when (HIRE-LIF-22). @param {State} state @param {any} message @param {Engagement} engagement @param {Ref} ref */
+export const disputed = (state, message, engagement, ref) => ({
+  disputes: [...state.disputes, ref], arbiters: mayRule(state, inForce(state, message, engagement).reverse()), rulingBy: rulingBy(state, message, ref),
+});
+
+/** @param {State} state @param {any[]} documents @returns {string[]} */
+const mayRule = ({ arbiters }, documents) => [...new Set([...arbiters, ...documents.map(({ terms }) => terms.arbiter)])].filter((did) => did !== undefined);
 
 /** Until when an arbiter is waited for. @param {State} state @param {any} message @param {Ref} ref */
 export const rulingBy = (state, message, ref) => Math.max(state.rulingBy ?? 0, Math.min(seconds(message.rulingBy), ref.at + LONGEST_RULING));

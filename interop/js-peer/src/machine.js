@@ -14,7 +14,7 @@ import { digest, seconds } from './encoding.js';
 import { tables } from './spec.js';
 import { NOTICES } from './message.js';
 import { other } from './contract.js';
-import { checkReviewed, checkRuling, laneRules, reviewed, rules, rulingBy } from './guards.js';
+import { checkReviewed, checkRuling, disputed, laneRules, reviewed, rules } from './guards.js';
 import { endingOf } from './owed.js';
 import { untimely } from './untimely.js';
 
@@ -36,7 +36,7 @@ const OVERTAKING = new Set(['Delivery', 'Review']);
 
 /** @returns {State} */
 export const start = () => ({
-  main: '-', lane: 'idle', rounds: 0, bytes: 0, breaches: [], requests: {}, closings: {}, endings: [], disputes: [], rulings: [], round: 1, reworks: 0, tabled: {},
+  main: '-', lane: 'idle', rounds: 0, bytes: 0, breaches: [], requests: {}, closings: {}, endings: [], disputes: [], arbiters: [], rulings: [], round: 1, reworks: 0, tabled: {},
 });
 
 const over = (/** @type {State} */ state) => state.main === 'withdrawn' || state.main === 'closed';
@@ -258,7 +258,7 @@ function refusal(state, message) {
  * @param {Engagement} engagement @param {State} state @param {any} message @param {Ref} ref @param {State} was where its sender was @returns {State}
  */
 function noted(engagement, state, message, ref, was) {
-  if (message.type === 'Dispute') return { ...state, disputes: [...state.disputes, ref], rulingBy: rulingBy(state, message, ref) };
+  if (message.type === 'Dispute') return { ...state, ...disputed(state, message, engagement, ref) };
   const endings = [...state.endings, ...endingOf(message, ref, was)];
   if (message.type === 'Review') return { ...state, endings, review: reviewed(message, ref) };
   if (message.type === 'Closing') return { ...state, endings };

@@ -168,5 +168,8 @@ export async function checkRuling({ state }, message, { resolver, at }) {
   checkShape('ArbiterRuling', ruling);
   const { proof, ...rest } = ruling;
   check(proof !== undefined, 'proof_missing', 'ruling');
-  await verifyProof(rest, proof, { did: await resolver.resolve(state.terms.arbiter, { fresh: true }), purpose: 'assertionMethod', now: at });
+  const named = (/** @type {string} */ did) => String(proof.verificationMethod).startsWith(`${did}#`);
+  const arbiter = state.arbiters.find(named) ?? state.arbiters.at(-1);
+  check(arbiter !== undefined, 'terms_mismatch', 'no arbiter');
+  await verifyProof(rest, proof, { did: await resolver.resolve(arbiter, { fresh: true }), purpose: 'assertionMethod', now: at });
 }

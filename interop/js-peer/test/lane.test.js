@@ -1,12 +1,15 @@
 /** Documents that change a contract: which we agree to, when we seal none, and what waits for a seal (HIRE-LAN-03, 04 and 08). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { instant } from '../src/encoding.js';
+import { CONTEXT, instant, newId } from '../src/encoding.js';
+import { Resolver } from '../src/did.js';
 import { answerInLane, suits } from '../src/deadlines.js';
 import { asWanted, decideAsHirer } from '../src/hirer.js';
 import { keyOfDidKey } from '../src/keys.js';
 import { holdsDelivery } from '../src/job.js';
 import { decideAsProvider } from '../src/provider.js';
+import { makeProof } from '../src/proofs.js';
+import { checkRuling } from '../src/receive.js';
 import { history, move, take } from '../support/history.js';
 
 const accepted = (/** @type {any} */ state) => state.lane === 'accepted-by-provider';
@@ -80,6 +83,31 @@ test('a delivery that crossed our seal is judged by the terms before as well (pa
       decideAsHirer(/** @type {any} */ ({ engagement, peer, last: () => made, enqueue: (/** @type {any} */ act) => act(), say: async (/** @type {any} */ one) => say(one) }));
     });
     assert.equal(said.body.verdict, verdict);
+  }
+});
+
+test('on a dispute that crossed the seal of another arbiter either rules, and on another the one in force (HIRE-LIF-22)', async () => {
+  const keys = [21, 22, 23].map((byte) => keyOfDidKey(Buffer.alloc(32, byte)));
+  const [before, after, stranger] = keys.map(({ method }) => method.split('#')[0]);
+  for (const [view, unseen] of /** @type {const} */ ([['hirer', 1], ['hirer', 0], ['provider', 1], ['provider', 0]])) {
+    const { engagement, now } = history(`changed-jcs-${view}`, accepted);
+    const { state } = engagement;
+    const { live } = state;
+    engagement.state = { ...state, terms: { ...state.terms, arbiter: before }, live: { ...live, document: { ...live.document, terms: { ...live.document.terms, arbiter: after } } } };
+    const seals = (/** @type {number} */ passed) => take(engagement, move(engagement, 'hirer', 'Seal', { offer: live.digest, document: live.name, acceptance: state.accepted.digest }, now, passed), now);
+    const disputes = (/** @type {number} */ passed) => take(engagement, move(engagement, 'provider', 'Dispute', { claim: 'x', rulingBy: instant(now + 86400) }, now, passed), now);
+    if (view === 'hirer' || !unseen) { seals(0); disputes(unseen); } else { disputes(0); seals(unseen); }
+    assert.deepEqual(engagement.state.arbiters, unseen ? [before, after] : [after]);
+    const { contract, disputes: [{ digest: dispute }] } = engagement.state;
+    const content = { '@context': CONTEXT, id: newId(), type: 'ArbiterRuling', contract, dispute, outcome: 'divided', amount: '1', currency: 'EUR', reasons: '' };
+    const by = async (/** @type {any} */ key) => ({ ...content, proof: await makeProof(content, key, { cryptosuite: 'eddsa-jcs-2022', proofPurpose: 'assertionMethod', created: instant(now) }) });
+    for (const key of keys) {
+      const may = engagement.state.arbiters.includes(key.method.split('#')[0]);
+      const weighed = checkRuling(engagement, { ruling: await by(key) }, { resolver: new Resolver(), at: now });
+      if (may) await weighed;
+      else await assert.rejects(weighed, { code: 'key_not_authorized' });
+    }
+    assert.ok(!engagement.state.arbiters.includes(stranger));
   }
 });
 

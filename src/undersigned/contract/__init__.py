@@ -28,7 +28,7 @@ from undersigned.contract.document import (
     document_id,
 )
 from undersigned.contract.payments import PAYMENTS, carried, left_owed, reached, read_payment, share
-from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruling_config, verify_ruling
+from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruled_by, ruling_config, verify_ruling
 from undersigned.contract.sealed import (
     SealedContract,
     acceptance_config,
@@ -132,6 +132,7 @@ __all__ = [
     "read_payment",
     "read_ruling",
     "rebase",
+    "ruled_by",
     "ruling_config",
     "same_terms",
     "share",

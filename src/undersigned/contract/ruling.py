@@ -5,8 +5,8 @@ Source: protocol-spec/07-contract.md, section 7.11
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from msgspec import Struct, field
 
@@ -15,7 +15,7 @@ from undersigned.encoding import Amount, Did, DidUrl, Digest, Instant, JsonObjec
 from undersigned.errors import FormatError, ProofError
 from undersigned.proof import KeyLookup, proof_config, verify_proof
 
-__all__ = ["ArbiterRuling", "Ruled", "read_ruling", "ruling_config", "verify_ruling"]
+__all__ = ["ArbiterRuling", "Ruled", "read_ruling", "ruled_by", "ruling_config", "verify_ruling"]
 
 PURPOSE: Final = "assertionMethod"
 
@@ -59,6 +59,15 @@ def read_ruling(document: Mapping[str, Any]) -> ArbiterRuling:
     if compare_amounts(read.amount, "0") < 0:
         raise FormatError("schema_violation", f"expected 0 or more; came {read.amount}", path="/amount")
     return read
+
+
+def ruled_by(document: Mapping[str, Any], arbiters: Sequence[Did]) -> Did:
+    """Of those who may rule, at least one, whose ruling this says to be; if it is none of theirs, the last, who did not
+    sign it.
+    """
+    proof: object = document.get("proof")
+    method = cast("dict[str, object]", proof).get("verificationMethod") if isinstance(proof, dict) else None
+    return next((did for did in arbiters if isinstance(method, str) and method.startswith(f"{did}#")), arbiters[-1])
 
 
 def verify_ruling(document: Mapping[str, Any], *, arbiter: Did, keys: KeyLookup) -> ArbiterRuling:

@@ -3,7 +3,7 @@
 from undersigned.evidence.archive import MAX_ARCHIVE_BYTES, MAX_PACK_BYTES, read_archive, write_archive
 from undersigned.evidence.case import Case, engagement_of, key_among, pack_of, sealed_of
 from undersigned.evidence.chain import showing
-from undersigned.evidence.changes import document_at, terms_at
+from undersigned.evidence.changes import arbiters_at, document_at, terms_at
 from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
 from undersigned.evidence.pack import (
     CHECKPOINT,
@@ -46,6 +46,7 @@ __all__ = [
     "Transcribed",
     "Withheld",
     "WithheldList",
+    "arbiters_at",
     "check_pack",
     "document_at",
     "engagement_of",

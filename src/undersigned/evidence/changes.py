@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from undersigned.contract import AmendmentDocument, ContractDocument, Terms, verify_ruling, verify_sealed_change
+from undersigned.contract import (
+    AmendmentDocument,
+    ContractDocument,
+    Terms,
+    ruled_by,
+    verify_ruling,
+    verify_sealed_change,
+)
+from undersigned.encoding import Did
 from undersigned.errors import VerificationError
 from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of, sealed_of, sealing_keys
 from undersigned.evidence.pack import Transcribed, sealed_documents
-from undersigned.messages import Ruling
+from undersigned.messages import Dispute, Ruling
 
-__all__ = ["check_changes", "document_at", "documents_known", "terms_at"]
+__all__ = ["arbiters_at", "check_changes", "document_at", "documents_known", "terms_at"]
 
 
 def check_changes(case: Case) -> str:
@@ -61,14 +69,24 @@ def documents_known(case: Case, move: Transcribed) -> list[ContractDocument]:
     return found
 
 
+def arbiters_at(case: Case, number: int) -> list[Did]:
+    """Who may rule when message `number` is recorded: whom the terms name that are in force then, and whom those named
+    that the sender of a dispute of before knew of.
+    """
+    disputes = [one for one, message in case.verified if isinstance(message.message, Dispute) and one.number < number]
+    known = [document for one in disputes for document in documents_known(case, one)]
+    return list(dict.fromkeys(filter(None, (one.terms.arbiter for one in (*known, document_at(case, number))))))
+
+
 def _rulings(case: Case) -> Iterator[str]:
     for one, message in case.verified:
         ruling = message.message
         if not isinstance(ruling, Ruling):
             continue
-        arbiter = terms_at(case, one.number).arbiter
-        if arbiter is None:
+        named = arbiters_at(case, one.number)
+        if not named:
             raise invalid(f"message {one.number} is a ruling, and the terms name no arbiter")
+        arbiter = ruled_by(ruling.ruling, named)
         documents = documents_of(case, arbiter)
         if not documents:
             # What is owed rests on it, and who took it had the document.

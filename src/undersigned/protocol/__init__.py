@@ -42,7 +42,7 @@ from undersigned.protocol.engagement import (
     position,
 )
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
-from undersigned.protocol.fold import Outcome, apply, judge, legal, outcome, verifiers
+from undersigned.protocol.fold import Outcome, apply, arbiters, judge, legal, outcome, verifiers
 from undersigned.protocol.lane import may_change
 from undersigned.protocol.pending import PUT_AWAY, Owed, basis, owed, pending, wake_at
 from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights
@@ -127,6 +127,7 @@ __all__ = [
     "Wait",
     "Work",
     "apply",
+    "arbiters",
     "basis",
     "begin",
     "bounded",

@@ -21,7 +21,7 @@ from undersigned.contract import (
     check_parents,
     read_parents,
 )
-from undersigned.encoding import Digest, Instant, parse_duration
+from undersigned.encoding import Did, Digest, Instant, parse_duration
 from undersigned.errors import ContractError, FormatError
 from undersigned.messages import Offer, VerifiedMessage
 from undersigned.protocol.engagement import Contract, Engagement, Essentials, Mark, Offered, Talks
@@ -37,6 +37,7 @@ __all__ = [
     "in_force",
     "knows",
     "live_of",
+    "may_rule",
     "of_this",
     "offered_at",
     "talks_of",
@@ -129,6 +130,11 @@ def in_force(case: Case) -> tuple[InForce, ...]:
     if were is not None and not case.mine and case.seen < were.sequence:
         return (*found, InForce(were.in_force, were.offered, were.terms))
     return found
+
+
+def may_rule(arbiters: tuple[Did, ...], *named: Did | None) -> tuple[Did, ...]:
+    """Those who may rule on a dispute, and whom other terms name besides; each once."""
+    return tuple(dict.fromkeys([*arbiters, *filter(None, named)]))
 
 
 def offered_at(contract: Contract, live: Offered) -> tuple[Role, int]:

@@ -248,6 +248,8 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     """The first is the one that counts; one that crossed it is kept beside it."""
     resolved: tuple[Mark, ...] = ()
     """What ended the dispute, of either side."""
+    arbiters: tuple[Did, ...] = ()
+    """Who may rule on it: whom the terms name that were in force for either side since it was made."""
     ruling_by: Instant | None = None
     owed_in: tuple[str, ...] = ()
     """Currencies of what rulings and a release say is owed."""

@@ -26,7 +26,7 @@ from undersigned.messages import (
     Suspend,
     Withdraw,
 )
-from undersigned.protocol.case import Case, in_force, knows
+from undersigned.protocol.case import Case, in_force, knows, may_rule
 from undersigned.protocol.engagement import Asking, Breached, Contract, Ending, Engagement, Mark, Talks
 from undersigned.protocol.guards import offered
 from undersigned.protocol.performance import LONGEST_RULING_SECONDS
@@ -159,7 +159,13 @@ def _dispute(case: Case) -> Changes:
 def _disputed(case: Case) -> Contract:
     contract, move = _contract(case), cast(Dispute, case.move.message)
     by = max(contract.ruling_by or "", min(move.ruling_by, shift(case.at, LONGEST_RULING_SECONDS)))
-    return replace(contract, disputes=(*contract.disputes, _mark(case)), ruling_by=by)
+    named = [one.terms.arbiter for one in reversed(in_force(case))]
+    return replace(
+        contract,
+        disputes=(*contract.disputes, _mark(case)),
+        arbiters=may_rule(contract.arbiters, *named),
+        ruling_by=by,
+    )
 
 
 def _ruling(case: Case) -> Changes:

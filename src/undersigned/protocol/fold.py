@@ -42,6 +42,7 @@ __all__ = [
     "MAX_CONTRACT_MOVES",
     "Outcome",
     "apply",
+    "arbiters",
     "judge",
     "legal",
     "legal_by_state",
@@ -173,6 +174,14 @@ def verifiers(engagement: Engagement, review: Review) -> tuple[Did | None, ...]:
     if were is None or _seen(review, engagement.sent) >= were.sequence:
         return (live.terms.verifier,)
     return tuple(dict.fromkeys((were.terms.verifier, live.terms.verifier)))
+
+
+def arbiters(engagement: Engagement) -> tuple[Did, ...]:
+    """Who may rule: on the dispute that there is, else on one that would be made now."""
+    live, contract = engagement.offer, engagement.contract
+    if contract is not None and contract.disputes:
+        return contract.arbiters
+    return (live.terms.arbiter,) if live is not None and live.terms.arbiter is not None else ()
 
 
 def outcome(engagement: Engagement, message: VerifiedMessage, at: Instant | None = None) -> Outcome:

@@ -25,6 +25,7 @@ from undersigned.protocol.case import (
     expect,
     knows,
     live_of,
+    may_rule,
     offered_at,
 )
 from undersigned.protocol.engagement import Contract, Ending, Engagement, Mark, Tabled, Were
@@ -279,6 +280,8 @@ def _sealed(case: Case, tabled: Tabled) -> dict[str, Any]:
         in_force=tabled.document,
         in_force_by=(tabled.owner, tabled.sequence),
         due=due,
+        # It crossed a dispute of its receiver's, who goes on with that under terms by which another may rule.
+        arbiters=may_rule(contract.arbiters, terms.arbiter) if contract.disputes else (),
         were=Were(message.sequence, contract.in_force, offered_at(contract, offer), offer.terms) if case.mine else None,
     )
     return {"contract": changed, "offer": replace(offer, terms=terms)}

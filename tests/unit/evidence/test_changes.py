@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pack_cases import ruled_from_a_web_site
-from packs import Hire, changed_hire, coded
+from pack_cases import RULED_ANEW, ruled_from_a_web_site
+from packs import NEXT_ARBITER, Hire, changed_hire, coded, ruled_anew
 from undersigned.contract import countersigned, verify_sealed, verify_sealed_change
 from undersigned.encoding import from_struct
 from undersigned.errors import ContractError, ProofError
 from undersigned.evidence import Report, verify_pack
 from undersigned.messages import Acceptance, Offer, Seal
 from undersigned.protocol import Received, Sent
-from undersigned.testing import ARBITER, acceptance, closing, dispute, release, ruling, seal
+from undersigned.testing import ARBITER, Actor, acceptance, closing, dispute, release, ruling, seal
 
 LATER = "2030-01-01T00:00:00Z"
 
@@ -49,6 +49,17 @@ def test_a_ruling_of_somebody_else_is_found() -> None:
     report = verify_pack(hire.closed().pack(), now=LATER)
     assert not report.ok
     assert next(one.code for one in report.steps if not one.ok) == "key_not_authorized"
+
+
+@pytest.mark.parametrize(("by", "crossing", "unseen"), RULED_ANEW)
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+def test_on_a_dispute_that_crossed_a_seal_either_arbiter_rules(
+    role: str, by: Actor, crossing: bool, unseen: bool
+) -> None:
+    """HIRE-LIF-22, HIRE-PCK-01: and of one that knows of the seal the one in force alone."""
+    report = verify_pack(ruled_anew(by, crossing=crossing, unseen=unseen).pack(role), now=LATER)
+    holds = crossing or by is NEXT_ARBITER
+    assert [one.code for one in report.steps if not one.ok][:1] == ([] if holds else ["key_not_authorized"])
 
 
 def test_a_ruling_that_cannot_be_checked_does_not_hold() -> None:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from runtimes import Node, World, last, messages
-from undersigned.attestation import ProvenancePredicate, WorkPredicate
-from undersigned.contract import Terms
+from parties import Party
+from runtimes import Node, Office, World, last, lingers, messages
+from support import refuses
+from undersigned.attestation import ProvenancePredicate, WorkPredicate, accepted, make_statement
+from undersigned.contract import Price, Terms
 from undersigned.encoding import decode_json
+from undersigned.errors import PolicyError, VerificationError
 from undersigned.evidence import verify_pack
-from undersigned.messages import Acceptance, Delivery, Message, Review
-from undersigned.runtime import Conversation, Job, Reviewed, export_pack
+from undersigned.messages import Acceptance, Closing, Delivery, Dispute, Message, Review, Ruling, Seal
+from undersigned.runtime import Conversation, Job, Reviewed, export_pack, rule_on_pack
+from undersigned.testing import Actor
 
 Open = Callable[..., World]
 Change = Callable[[Terms], Terms]
+JUDGE = Party("judge")
+BEFORE, AFTER = Actor("arbiter before"), Actor("arbiter after")
 
 
 def seals_unseen(world: World, by: Node, change: Change) -> None:
@@ -119,3 +126,98 @@ def test_a_delivery_that_crosses_the_seal_of_other_terms_is_judged_by_those_befo
     world.until("closed", ours.id)
     assert last(world.provider, ours.id, Review).verdict == "accepted"
     packs_hold(world, ours)
+
+
+@pytest.mark.parametrize("to", [AFTER, None], ids=["another", "none"])
+@pytest.mark.parametrize("by", [BEFORE, AFTER], ids=["by-the-one-before", "by-the-one-after"])
+@pytest.mark.parametrize("carried", ["provider", "hirer", "crossing"])
+def test_a_dispute_that_crosses_the_seal_of_another_arbiter_is_ruled_on_by_either(
+    open_world: Open, to: Actor | None, by: Actor, carried: str
+) -> None:
+    """HIRE-LIF-22: of the terms that its sender knew of and those in force, whoever carries the ruling, and when."""
+    world = open_world(handler=lingers)
+    ours = world.begin(arbiter=BEFORE.did)
+    world.until("working", ours.id)
+    hirer, provider = world.hirer, world.provider
+    theirs = provider.the()
+    seals_unseen(world, hirer, lambda terms: replace(terms, arbiter=to.did if to is not None else None))
+    disputed = world.run(provider.changes.dispute(theirs, "It is not what was agreed on."), 1)
+    hand(world, provider, Dispute)
+    assert ours.engagement.state == "disputed"
+    if carried != "crossing":
+        hand(world, hirer, Seal)
+    contract = ours.engagement.contract
+    assert contract is not None
+    ruling = by.rule(contract.digest, disputed, world.clock.now())
+    side, conversation = (hirer, ours) if carried == "hirer" else (provider, theirs)
+    knows = carried != "crossing"
+    if by is AFTER and not (knows and to is not None):
+        with refuses(VerificationError, "key_not_authorized"):
+            world.run(side.changes.rule(conversation, ruling), 1)
+        return
+    world.run(side.changes.rule(conversation, ruling), 1)
+    hand(world, side, Ruling)
+    world.cut = False
+    world.reconnect()
+    world.until("closed", ours.id)
+    for node in world.nodes:
+        assert last(node, ours.id, Closing).basis == "ruling"
+    packs_hold(world, ours)
+
+
+def test_what_comes_with_the_seal_of_another_verifier_is_judged_after_it(open_world: Open) -> None:
+    """HIRE-ATT-06: the verdict knows of the seal, and both are taken in one turn, as after a connection was away."""
+    world = open_world()
+    world.hirer.reviewers["summary"] = raises
+    ours = world.begin(criteria={"whole": "nothing is missing"})
+    world.until("delivered", ours.id)
+    hirer, provider = world.hirer, world.provider
+    seals_unseen(world, hirer, lambda terms: replace(terms, evidence=replace(terms.evidence, verifier=JUDGE.did)))
+    world.settle(120)
+    delivery = last(hirer, ours.id, Delivery)
+    predicate = accepted(
+        contract=delivery.contract,
+        document_id=ours.offered().id,
+        verifier=JUDGE.did,
+        passed=True,
+        statements=(),
+        time_verified=world.clock.now(),
+    )
+    artifacts = {one.name: one.digest for one in delivery.artifacts}
+    world.run(hirer.changes.judge(ours, JUDGE.seal_statement(make_statement(artifacts, predicate))), 1)
+    channel, _ = world.channel(hirer.did, provider.did)
+    said = [one.raw for one in messages(hirer, ours.id) if isinstance(one.message, Seal | Review)][-2:]
+
+    async def together() -> None:
+        await asyncio.gather(*[provider.intake.read(channel, raw) for raw in said])
+
+    world.run(together())
+    world.settle()
+    assert last(provider, ours.id, Review).verdict == "accepted"
+    assert "refused" not in [event.kind for event in provider.events]
+    world.cut = False
+    world.reconnect()
+    world.until("closed", ours.id)
+    packs_hold(world, ours)
+
+
+def test_who_rules_by_a_pack_is_either_arbiter_whoever_packed_it(open_world: Open, tmp_path: Path) -> None:
+    """HIRE-LIF-22: of a dispute that crossed the seal of another arbiter; and no third one."""
+    offices = [Office(tmp_path / name, name) for name in ("before", "after", "another")]
+    before, after, another = offices
+    world = open_world(handler=lingers)
+    ours = world.begin(arbiter=before.actor.did)
+    world.until("working", ours.id)
+    seals_unseen(world, world.hirer, lambda terms: replace(terms, arbiter=after.actor.did))
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is not what was agreed on."), 1)
+    world.cut = False
+    world.reconnect()
+    world.settle(5)
+    for node in world.nodes:
+        pack = world.run(export_pack(node.ledger, node.artifacts, node.did, ours.id))
+        given = {"outcome": "divided", "owed": Price(amount="1", currency="EUR"), "reasons": "Both."}
+        for office in (before, after):
+            ruling = world.run(rule_on_pack(office, pack, now=world.clock.now(), **given))
+            assert ruling["amount"] == "1"
+        with refuses(PolicyError, "attester_not_trusted"):
+            world.run(rule_on_pack(another, pack, now=world.clock.now(), **given))

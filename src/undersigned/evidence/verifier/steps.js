@@ -371,9 +371,17 @@ async function documentsOf(the, did) {
   return the.known.get(did) ?? the.documents.get(did) ?? (derived ? [derived] : []);
 }
 
+/** Who may rule when message `number` is recorded: by the terms in force then, and those that the sender of a dispute of before knew of. */
+function arbitersAt(the, number) {
+  const known = ofType(the, "Dispute").filter((one) => one.number < number).flatMap((one) => documentsKnown(the, one));
+  return [...new Set([...known, documentAt(the, number)].map(({ terms }) => terms.arbiter).filter(Boolean))];
+}
+
 async function rulings(the, found) {
   for (const one of ofType(the, "Ruling")) {
-    const { arbiter } = termsAt(the, one.number);
+    const named = arbitersAt(the, one.number);
+    const method = String(one.content.ruling.proof?.verificationMethod);
+    const arbiter = named.find((did) => method.startsWith(`${did}#`)) ?? named.at(-1);
     if (!arbiter) throw invalid(`message ${one.number} is a ruling, and the terms name no arbiter`);
     const held = await documentsOf(the, arbiter);
     if (!held.length) {

@@ -25,6 +25,7 @@ from undersigned.messages import (
     Sync,
     VerifiedMessage,
 )
+from undersigned.protocol import Engagement
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.execution.closing import advertised
 from undersigned.runtime.fetching.fetcher import looked_up_for
@@ -48,19 +49,24 @@ SECOND_PROOF: Final = "/proof/1"
 
 
 async def check_received(
-    agent: Agent, conversation: Remembered, message: VerifiedMessage, document: DidDocument, now: Instant
+    agent: Agent,
+    conversation: Remembered,
+    engagement: Engagement,
+    message: VerifiedMessage,
+    document: DidDocument,
+    now: Instant,
 ) -> tuple[bytes | None, tuple[Blob, ...]]:
     """Verifies what a received move carries, which is recorded `now`: the leaf that it makes for the log, if it makes
-    one, and evidence to be kept with it.
+    one, and evidence to be kept with it. `engagement` is the conversation's before this move, with what came in the
+    same turn.
 
     Raises:
         UndersignedError: It does not hold; its path says where in the message.
     """
-    engagement = conversation.engagement
     try:
         # Whoever it names is looked up for the sake of who says it.
         with looked_up_for(agent.whose(engagement.id, engagement.peer)):
-            return await _checked(agent, conversation, message, document, now)
+            return await _checked(agent, conversation, engagement, message, document, now)
     except UndersignedError as error:
         # Whoever checks a document says where in it; the peer is told where in its message.
         carried = CARRIED.get(message.message.type, "")
@@ -70,10 +76,15 @@ async def check_received(
 
 
 async def _checked(
-    agent: Agent, conversation: Remembered, message: VerifiedMessage, document: DidDocument, now: Instant
+    agent: Agent,
+    conversation: Remembered,
+    engagement: Engagement,
+    message: VerifiedMessage,
+    document: DidDocument,
+    now: Instant,
 ) -> tuple[bytes | None, tuple[Blob, ...]]:
     """As `check_received`; a path is that in what is carried."""
-    body, engagement = message.message, conversation.engagement
+    body = message.message
     match body:
         case Inquiry():
             await agent.witness.require(engagement.peer)
@@ -87,16 +98,20 @@ async def _checked(
         case Acceptance() if engagement.contract is not None:
             tabled = engagement.tabled
             leaf = agent.papers.check_acceptance(
-                engagement, conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
+                engagement,
+                conversation.tabled_json(engagement),
+                conversation.tabled(engagement),
+                body.contract_proof,
+                document,
             )
             if tabled is not None and now <= tabled.valid_until:
                 return leaf, ()
         case Seal() if engagement.contract is not None:
-            return agent.papers.check_place(body, agent.changes.leaf(conversation)), ()
+            return agent.papers.check_place(body, agent.changes.leaf(conversation, engagement)), ()
         case Ruling():
-            return None, await agent.changes.check_ruling(conversation, body.ruling)
+            return None, await agent.changes.check_ruling(engagement, body.ruling)
         case Acceptance():
-            offered, read = conversation.offered_json(), conversation.offered()
+            offered, read = conversation.offered_json(engagement), conversation.offered(engagement)
             leaf = agent.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
             live = engagement.offer
             # A late acceptance makes no contract, so it gets no leaf.
@@ -106,7 +121,7 @@ async def _checked(
             return agent.papers.check_place(body, contract_leaf_of(conversation)), ()
         case Review():
             delivery = conversation.last("Delivery", Delivery, "provider")
-            return None, await agent.reviews.check_review(conversation, body, document, delivery)
+            return None, await agent.reviews.check_review(engagement, body, document, delivery)
         case Closing():
             agent.papers.check_closing(body, advertised(conversation))
         case Receipt() | Sync():

@@ -88,7 +88,7 @@ class Receiver(Speaker):
             await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
             # A ruling and a verdict count although they move nothing; with one that does not hold, no pack holds.
             if how == "applies" or body.type in ("Ruling", "Review"):
-                leaf, evidence = await self.shell.check(self, message, item.document, now)
+                leaf, evidence = await self.shell.check(self, before, message, item.document, now)
                 if evidence:
                     brought = await self._brought(turn, body.type, evidence)
             # Whatever moves something or not: what it states of a log is stated.

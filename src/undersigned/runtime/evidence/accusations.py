@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import msgspec
 
-from undersigned.contract import ReleaseDocument, Terms, read_ruling, verify_ruling
+from undersigned.contract import read_ruling, ruled_by, verify_ruling
 from undersigned.credentials import Accusation, Credential, read_claim
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, EngagementId, Instant, decode_json, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError, VerificationError
 from undersigned.ledger import Ledger
-from undersigned.messages import Offer, SignedMessage, decode_message, verify_message
-from undersigned.runtime.engagement.turn import Loaded, load_engagement
+from undersigned.messages import SignedMessage, decode_message, verify_message
+from undersigned.protocol import arbiters
+from undersigned.runtime.engagement.turn import load_engagement
 from undersigned.runtime.files import write_whole
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.log.forks import DocumentOf, check_fork, fork_in
@@ -132,25 +133,12 @@ async def _check_breach(
     else:
         text = f"the contract {ruling.contract}, of which the ruling is, is not known to be signed by both parties"
         raise CredentialError("policy_denied", text)
-    arbiter = _terms(await load_engagement(ledger, summary, own)).arbiter
-    if arbiter is None:
+    named = arbiters((await load_engagement(ledger, summary, own)).engagement)
+    if not named:
         raise VerificationError("evidence_invalid", f"the terms of {ruling.contract} name no arbiter")
+    arbiter = ruled_by(document, named)
     verify_ruling(document, arbiter=arbiter, keys=keys_of(await document_of(arbiter), now=now))
     parties = {summary.role: own, "provider" if summary.role == "hirer" else "hirer": summary.peer}
     wrong = {"for_hirer": "provider", "for_provider": "hirer"}.get(ruling.outcome)
     if wrong is None or parties[wrong] != accused:
         raise VerificationError("evidence_invalid", f"the ruling is {ruling.outcome}, which is not against {accused}")
-
-
-def _terms(loaded: Loaded) -> Terms:
-    """The terms in force."""
-    under, live = loaded.engagement.contract, loaded.engagement.offer
-    place = under.in_force_by if under is not None else None
-    if place is None and live is not None:
-        place = live.owner, live.sequence
-    for move in loaded.moves:
-        if not isinstance(move, Offer) or (move.role, move.sequence) != place:
-            continue
-        if not isinstance(move.document, ReleaseDocument):
-            return move.document.terms
-    raise VerificationError("evidence_invalid", "the terms of the contract are not here")

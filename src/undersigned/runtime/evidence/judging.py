@@ -9,15 +9,16 @@ Source: protocol-spec/08-attestation-and-evidence.md, HIRE-ATT-06; protocol-spec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae, payload_digests
-from undersigned.contract import Price, Ruled, Terms, read_ruling, ruling_config
+from undersigned.contract import Price, Ruled, read_ruling, ruling_config
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
-from undersigned.evidence import Case, Report, check_pack, sealed_of, terms_at
+from undersigned.evidence import Case, Report, arbiters_at, check_pack, sealed_of, terms_at
 from undersigned.messages import Delivery, Dispute
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
 from undersigned.runtime.files import read_file, write_whole
@@ -46,7 +47,7 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
     if passed and delivery.statements and not case.statements[digest]:
         said = next(step.detail for step in report.steps if step.name == "statements")
         raise VerificationError("attestation_binding", f"what was delivered is not what it is stated to be: {said}")
-    own, method, key = _named(home, _in_force(case).evidence.verifier, "verifier", now)
+    own, method, key = _named(home, [terms_at(case, _end(case)).evidence.verifier], "verifier", now)
     other = _kept(home, digest, passed=not passed)
     if other.exists() and not again:
         said = f"for this delivery this folder has signed {_result(not passed)} before: {other}"
@@ -89,7 +90,7 @@ async def rule_on_pack(
     if report.state not in ("disputed", "closing") or not found:
         raise PolicyError("wrong_state", f"no dispute waits for a ruling in state {report.state or '-'}")
     dispute = found[0]
-    _, method, key = _named(home, _in_force(case).arbiter, "arbiter", now)
+    _, method, key = _named(home, arbiters_at(case, _end(case)), "arbiter", now)
     said: JsonObject = {
         "contract": sealed_of(case).digest,
         "dispute": dispute,
@@ -127,16 +128,17 @@ def _holding(pack: bytes, now: Instant) -> tuple[Report, Case]:
     return report, case
 
 
-def _in_force(case: Case) -> Terms:
-    """The terms at the end of the pack: what is signed now is carried after all that stands there."""
-    return terms_at(case, case.verified[-1][0].number + 1)
+def _end(case: Case) -> int:
+    """The number of the next message: what is signed now is carried after all that stands there."""
+    return case.verified[-1][0].number + 1
 
 
-def _named(home: Home, named: Did | None, what: str, now: Instant) -> tuple[DidDocument, str, PrivateKey]:
+def _named(home: Home, named: Sequence[Did | None], what: str, now: Instant) -> tuple[DidDocument, str, PrivateKey]:
     """Our document, and the method and key that sign, if the terms name us."""
     own = home.document()
-    if named != own.id:
-        raise PolicyError("attester_not_trusted", f"the terms name {named or f'no {what}'}; this is {own.id}")
+    if own.id not in named:
+        those = " and ".join(filter(None, named)) or f"no {what}"
+        raise PolicyError("attester_not_trusted", f"the terms name {those}; this is {own.id}")
     method, key = next(iter(own.methods("assertionMethod")), ""), home.key()
     if not method or own.key_for(method, "assertionMethod", now=now) != key.public_key:
         raise ConfigurationError("key_unavailable", f"the private key is not the first one that {own.id} publishes")

@@ -253,7 +253,7 @@ class Changes(Moves):
         await self._agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
         facts = await self._judge_tabled(conversation, engagement)
         cosignatures = await self._agent.witness.cosignatures(engagement.peer)
-        said = await self._agent.papers.seal(engagement, self.leaf(conversation), cosignatures=cosignatures)
+        said = await self._agent.papers.seal(engagement, self.leaf(conversation, engagement), cosignatures=cosignatures)
         return replace(said, facts=facts)
 
     async def _judge_tabled(
@@ -316,13 +316,13 @@ class Changes(Moves):
         return recorded(decision)
 
     @staticmethod
-    def leaf(conversation: Remembered) -> bytes:
+    def leaf(conversation: Remembered, engagement: Engagement) -> bytes:
         """The leaf of the accepted document in the lane."""
-        tabled = conversation.engagement.tabled
+        tabled = engagement.tabled
         if tabled is None:
             raise LocalProtocolError("wrong_state", "no document is on the table")
         acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
-        return contract_leaf(countersigned(conversation.tabled_json(), acceptance.contract_proof))
+        return contract_leaf(countersigned(conversation.tabled_json(engagement), acceptance.contract_proof))
 
 
 def _require_waiting(conversation: Conversation, change: Change) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace
 
-from undersigned.contract import ArbiterRuling, read_ruling
+from undersigned.contract import ArbiterRuling, read_ruling, ruled_by
 from undersigned.encoding import Digest, Instant, JsonObject, parse_duration, shift
 from undersigned.errors import LocalProtocolError
 from undersigned.ledger import Blob
-from undersigned.protocol import Engagement
+from undersigned.protocol import Engagement, arbiters
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
-from undersigned.runtime.engagement.remembered import Remembered, contract_of
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
@@ -148,21 +148,22 @@ class Moves:
             FormatError, VerificationError: It is not.
             LocalProtocolError: There is no such dispute.
         """
-        kept, read = await self.check_ruling(conversation, ruling), read_ruling(ruling)
+        kept, read = await self.check_ruling(conversation.engagement, ruling), read_ruling(ruling)
         body = {"dispute": read.dispute, "ruling": ruling}
         await self._ask(conversation, lambda _: Say("Ruling", body, evidence=kept))
         return read
 
-    async def check_ruling(self, conversation: Remembered, ruling: Mapping[str, Any]) -> tuple[Blob, ...]:
-        """The DID document of the arbiter that the terms in force name, to be kept, once the ruling is known to be its.
+    async def check_ruling(self, engagement: Engagement, ruling: Mapping[str, Any]) -> tuple[Blob, ...]:
+        """The DID document of an arbiter that may rule, to be kept, once the ruling is known to be its.
 
         Raises:
             FormatError, VerificationError: It is not.
             LocalProtocolError: `terms_mismatch`: the terms name no arbiter.
         """
-        arbiter = conversation.offered().terms.arbiter
-        if arbiter is None:
+        named = arbiters(engagement)
+        if not named:
             raise LocalProtocolError("terms_mismatch", "the terms name no arbiter")
+        arbiter = ruled_by(ruling, named)
         document = await self._agent.document_of(arbiter, max_age_seconds=FRESH_SECONDS)
         self._agent.papers.check_ruling(ruling, arbiter, document)
         return (document_blob(document),)

@@ -35,7 +35,6 @@ from undersigned.runtime.application import in_short
 from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob, recorded_documents
-from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Event, Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
@@ -309,7 +308,7 @@ class Reviews:
         )
 
     async def check_review(
-        self, conversation: Remembered, review: Review, document: DidDocument, delivery: Delivery
+        self, engagement: Engagement, review: Review, document: DidDocument, delivery: Delivery
     ) -> tuple[Blob, ...]:
         """Returns if the statement in a received `Review` is of who may make it, about what was delivered, under this
         contract: with the DID document of the verifier that the terms name, to be kept.
@@ -317,7 +316,7 @@ class Reviews:
         Raises:
             VerificationError, FormatError: It is not.
         """
-        engagement, failure = conversation.engagement, None
+        failure = None
         for named in verifiers(engagement, review):
             try:
                 kept, passed = await self._verdict(engagement, review.statement, delivery, named, document)
