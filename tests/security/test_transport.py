@@ -161,6 +161,26 @@ async def test_sc_77_fragments_are_counted() -> None:
         assert await close_of(reader) == (1008, b"too_large")
 
 
+async def test_sc_77_pings_are_counted() -> None:
+    """One stranger, and pings of six bytes at a megabyte a second, kept everybody else waiting for seconds."""
+    pings = frame(b"", opcode=9) * 32 + frame(b"", opcode=10) * 32
+    async with served() as serving:
+        _, writer = await upgraded(serving)
+        with held_time() as put_forward:
+            for number in range(1, 4):
+                writer.write(pings + frame(b'"message"'))
+                while len(serving.messages) < number and not serving.ended:  # noqa: ASYNC110 - a count, as `settled`
+                    await asyncio.sleep(0)
+                put_forward(2 * LIMITS.message_seconds)
+            assert len(serving.messages) == 3
+            writer.write(pings + frame(b"", opcode=9) + frame(b'"message"'))
+            while not serving.ended:  # noqa: ASYNC110 - a count, as `settled`
+                await asyncio.sleep(0)
+        assert [exc.code for exc in serving.ended] == ["rate_limited"]
+        assert len(serving.messages) == 3
+        await goes_on(serving)
+
+
 # --- SC-78 ----------------------------------------------------------------------------------------------------------
 
 

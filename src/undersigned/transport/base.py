@@ -48,6 +48,8 @@ class ChannelLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_message_bytes: int = 256 * 1024
     max_fragments: int = 64
     """Frames that one message may be cut into."""
+    max_controls: int = 64
+    """Pings, pongs and closes in `message_seconds`: each costs more to take and to answer than to send."""
     queue_bytes: int = 1024 * 1024
     """Sent by us and not yet taken by the peer; beyond it the peer has stopped reading."""
     open_seconds: float = 10.0

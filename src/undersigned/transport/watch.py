@@ -2,7 +2,8 @@
 
 Both libraries that we use bound the size of a message, and neither bounds how long one may take or into how many
 frames it may be cut: a peer that sends one byte now and then keeps buffers and a connection for ever. The watch
-reads frame headers only (RFC 6455, section 5.2) and copies nothing.
+reads frame headers only (RFC 6455, section 5.2) and copies nothing. Nor does either bound pings, of which one of six
+bytes takes as long as a message: who sends nothing else would keep everybody waiting.
 
 Source: protocol-spec/10-security.md, section 10.4
 """
@@ -26,12 +27,15 @@ class Watch:
 
     `broken(code, reason)` is called once, with a close code and an error code, when a message takes longer than
     `message_seconds`, comes in more than `max_fragments` frames, announces more than `max_message_bytes`, is binary,
-    or is masked as only the other side may; and when our writes have waited longer than `send_seconds`. From then on
+    or is masked as only the other side may; when more than `max_controls` pings and the like come in
+    `message_seconds`; and when our writes have waited longer than `send_seconds`. From then on
     nothing that arrives is worth parsing.
     """
 
     __slots__ = (
         "_broken",
+        "_controls",
+        "_controls_since",
         "_ended",
         "_failed",
         "_fragments",
@@ -65,6 +69,8 @@ class Watch:
         self._header = b""
         self._message_bytes = 0
         self._fragments = 0
+        self._controls = 0
+        self._controls_since = 0.0
         self._message_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._ended = False
@@ -112,6 +118,8 @@ class Watch:
                         return self._stop(1009, "too_large")
                     if first & 0x80:
                         self._fragments = self._message_bytes = 0
+                elif self._too_often():
+                    return self._stop(1008, "rate_limited")
                 at += header
             step = min(payload, size - at)
             at += step
@@ -127,6 +135,14 @@ class Watch:
             self._message_timer.cancel()
             self._message_timer = None
         return True
+
+    def _too_often(self) -> bool:
+        """Whether this control frame is one too many."""
+        now = self._loop.time()
+        if not self._controls or now - self._controls_since >= self._limits.message_seconds:
+            self._controls, self._controls_since = 0, now
+        self._controls += 1
+        return self._controls > self._limits.max_controls
 
     def _late(self) -> None:
         self._message_timer = None
