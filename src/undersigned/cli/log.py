@@ -88,10 +88,10 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
         note = await noted(store, opened.configuration.did, opened.log_key(), head)
         shown = 0
         name = await engagement_named(store, engagement)
-        for one in await logged(store, name):
+        for one in await logged(store, await store.rows(name), await store.evidence(name)):
             index = await store.index_of(name, leaf_hash(one.leaf))
-            if digest not in (None, one.digest) or index is None:
-                continue  # without an index: of a time when this had no leaf
+            if digest not in (None, one.digest) or index is None or index >= head.size:
+                continue  # without an index: of a time when this had no leaf; beyond the head: recorded since
             shown += 1
             proof = await store.inclusion(index, head.size)
             out.value({**proof_of(one, index, proof.path, note), "at": one.at})

@@ -155,7 +155,8 @@ def test_an_amendment_is_sealed_with_the_acceptance_that_was_recorded_first(open
     assert before in folded(hirer, id).got
     assert refused not in folded(hirer, id).got
     assert contract_of(ours).in_force == said.document
-    found = world.run(logged(hirer.ledger, id))
+    rows, evidence = world.run(hirer.ledger.rows(id)), world.run(hirer.ledger.evidence(id))
+    found = world.run(logged(hirer.ledger, rows, evidence))
     assert [one.digest for one in found if one.what == "contract"] == [contract_of(ours).digest, said.document]
     pack = world.run(export_pack(hirer.ledger, hirer.artifacts, hirer.did, id))
     report = verify_pack(pack, now=world.clock.now())

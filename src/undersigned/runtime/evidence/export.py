@@ -59,7 +59,7 @@ from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 from undersigned.runtime.clock import SystemClock
 from undersigned.runtime.engagement.turn import load_engagement
 from undersigned.runtime.log.forks import fork_in
-from undersigned.runtime.log.logbook import logged, read_multibase_note, verified_note
+from undersigned.runtime.log.logbook import Logged, logged, read_multibase_note, verified_note
 from undersigned.runtime.log.witnesses import believed
 from undersigned.runtime.negotiation.order import read_order
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
@@ -276,7 +276,14 @@ async def _exported(
         return [raw for path, (of, raw) in found.items() if of == kind and path not in hidden]
 
     fork = [one for one in (await fork_in(ledger, engagement, alone=True),) if one is not None]
-    proofs = await _proofs(ledger, engagement, note, {digest_bytes(raw) for raw in shown("decision")})
+    # Of what was read above: a peer that runs has more in its log by now, and the checkpoint may have it.
+    proofs = await _proofs(
+        ledger,
+        engagement,
+        await logged(ledger, rows, evidence),
+        note,
+        {digest_bytes(raw) for raw in shown("decision")},
+    )
     return write_pack(
         _fitting(rows, own),
         engagement=engagement,
@@ -390,12 +397,16 @@ def _commitment(kind: str, raw: bytes, secret: bytes) -> Withheld:
 
 
 async def _proofs(
-    ledger: Ledger, engagement: EngagementId, note: str | None, decisions: Collection[Digest]
+    ledger: Ledger,
+    engagement: EngagementId,
+    things: Iterable[Logged],
+    note: str | None,
+    decisions: Collection[Digest],
 ) -> LogProofs | None:
-    """Proofs of all that has a leaf in the tree of `note`; with the salt of these decisions, which are shown."""
+    """Proofs of all these that have a leaf in the tree of `note`; with the salt of these decisions, which are shown."""
     size = read_checkpoint(read_note(note).text).size if note is not None else 0
     made: dict[int, LogProof] = {}
-    for one in await logged(ledger, engagement):
+    for one in things:
         index = await ledger.index_of(engagement, leaf_hash(one.leaf))
         if index is None or index >= size:
             continue

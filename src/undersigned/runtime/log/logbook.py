@@ -19,7 +19,6 @@ from undersigned.did import DidDocument, fetches
 from undersigned.encoding import (
     Did,
     Digest,
-    EngagementId,
     Instant,
     JsonObject,
     base64url_decode,
@@ -29,7 +28,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import FormatError, LogProofError, ResolutionError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.ledger import Head, Ledger, Stated
+from undersigned.ledger import Blob, Head, Ledger, Row, Stated
 from undersigned.messages import Acceptance, Closing, Message, Offer, Receipt, Seal, Sync, recorded_message
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import Signer
@@ -57,6 +56,7 @@ from undersigned.transparency import (
 __all__ = [
     "Audited",
     "Held",
+    "Logged",
     "audited",
     "beside",
     "by_one_of",
@@ -131,12 +131,12 @@ async def noted(ledger: Ledger, own: Did, key: Signer, head: Head | None = None)
     return signed_note(text, own, key.public_key, await key.sign(text))
 
 
-async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]:
-    """All of an engagement that has a leaf, in the order of the journal; refusals last."""
+async def logged(ledger: Ledger, rows: Iterable[Row], evidence: Iterable[Blob]) -> tuple[Logged, ...]:
+    """What of these rows and this evidence of an engagement has a leaf, in the order of the journal; refusals last."""
     secret = await ledger.secret()
     offers: dict[Digest, Offer] = {}
     found: list[Logged] = []
-    for row in await ledger.rows(engagement):
+    for row in rows:
         if row.kind == "noted":
             if row.type == "decision":
                 salt = decision_salt(row.raw, secret)
@@ -154,11 +154,7 @@ async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]
                 document = countersigned(from_struct(accepted.document), said.contract_proof)
                 found.append(Logged("contract", said.document, row.at, contract_leaf(document)))
         found.append(Logged(row.type, row.digest, row.at, move_leaf(row.raw)))
-    found += [
-        Logged("refusal", blob.digest, "", refusal_leaf(blob.raw))
-        for blob in await ledger.evidence(engagement)
-        if blob.kind == "refusal"
-    ]
+    found += [Logged("refusal", blob.digest, "", refusal_leaf(blob.raw)) for blob in evidence if blob.kind == "refusal"]
     return tuple(found)
 
 
