@@ -185,7 +185,8 @@ def _seen(db: sqlite3.Connection) -> Iterator[Defect]:
     largest: dict[str, int] = {}
     for (log,) in db.execute("SELECT log FROM seen_log"):
         seen = read_seen(db, log)
-        largest[log] = max((one.size for one in seen.held), default=0) if seen is not None and not seen.past else _ANY
+        whole = seen is not None and not seen.past and not seen.missed
+        largest[log] = max((one.size for one in seen.held), default=0) if seen is not None and whole else _ANY
     stated = db.execute(
         "SELECT sender, raw FROM journal, tree WHERE journal.id > unseen AND kind = 'received' AND freed = 0"
         " AND type IN ('Offer', 'Acceptance', 'Closing')"
@@ -203,7 +204,7 @@ def _seen(db: sqlite3.Connection) -> Iterator[Defect]:
 
 
 _ANY: Final = 1 << 62
-"""Our operator decided about it: it may have begun anew."""
+"""Our operator decided about it, and it may have begun anew; or more heads came than are kept."""
 
 
 def _limits(db: sqlite3.Connection) -> Iterator[Defect]:

@@ -19,6 +19,7 @@ from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, d
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable
 from undersigned.ledger import Blob, SqliteLedger, Stated, decided, open_ledger, sqlite_writer
 from undersigned.ledger.base import Row
+from undersigned.ledger.seen import MAX_OPEN
 from undersigned.ledger.sqlite_file import connect, require
 from undersigned.testing import Actor
 from undersigned.transparency import checkpoint_text
@@ -186,6 +187,22 @@ async def test_what_was_seen_of_a_log_is_as_large_as_its_messages_say(
     reader = await open_ledger(f"sqlite://{ledger._path}", read_only=True)
     assert (await reader.check()).ok == whole
     await reader.close()
+
+
+@pytest.mark.parametrize("more", [0, 1, 3])
+async def test_of_a_log_whose_heads_find_no_room_nothing_is_gone(ledger: SqliteLedger, more: int) -> None:
+    """HIRE-LOG-09: one whose tiles cannot be had grows all the same; what was missed is in the journal."""
+    for size in range(1, MAX_OPEN + 2 + more):
+        document = {"engagement": NAME, "type": "Offer", **says(size)}
+        row = Row(NAME, size, "received", AT, PEER, size, "Offer", digest_of(document), canonicalize(document))
+        position, stated = (0, size), Stated(log=PEER, size=size, root=bytes(32), at=AT, note="a note")
+        before = None if size == 1 else (0, size - 1)
+        one = replace(move(NAME, 1), expected=before, rows=(row,), outbox=(), position=position, seen=(stated,))
+        await ledger.commit(replace(one, summary=summary(NAME, position)))
+    seen = await ledger.seen(PEER)
+    assert seen is not None
+    assert seen.missed == more
+    assert (await ledger.check()).defects == ()
 
 
 async def test_a_log_that_begins_anew_may_be_smaller(ledger: SqliteLedger) -> None:
