@@ -49,6 +49,21 @@ async def test_what_is_put_into_the_folder_is_held(tmp_path: Path) -> None:
     assert wallet.held() == ()
 
 
+async def test_what_is_renewed_is_put_aside_though_the_first_attempt_was_cut_short(tmp_path: Path) -> None:
+    """HIRE-VC-08: the new one was written, and the one before lies beside it, withdrawn perhaps."""
+    home = create_home(tmp_path / "acme", name="Acme", local=True, port=8109)
+    before = await issue_membership(home)
+    (old,) = Wallet(home).held()
+    (home.path / "credentials" / "membership-new.json").write_bytes(issued(home))
+    wallet = Wallet(home)
+    (new,) = [one for one in wallet.held() if one != old]
+    kept = wallet.keep(new)
+    assert (kept.new, [path.parent.name for path in kept.replaced]) == (False, ["replaced"])
+    assert not before.exists()
+    assert wallet.held() == (new,)
+    assert wallet.keep(new).replaced == ()
+
+
 async def test_a_credential_that_nobody_signed_does_not_say_whom_we_ask(tmp_path: Path) -> None:
     """HIRE-STA-04: who hands one over could have us ask any host; nor does one that is over, for what nobody needs."""
     home, clock, by = create_home(tmp_path / "acme", name="Acme", local=True, port=8109), SystemClock(), Actor("issuer")

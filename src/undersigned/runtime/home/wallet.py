@@ -106,20 +106,20 @@ class Wallet:
             OSError: The folder cannot be written.
         """
         held = self.files()
-        for file, one in held.items():
-            if one == credential:
-                return Kept(file, (), new=False)
-        earlier = [(old, one) for old, one in held.items() if renews(credential, one)]
+        known = next((file for file, one in held.items() if one == credential), None)
         kind = credential.types[0] if credential.types else "Credential"
         name = re.sub("[^A-Za-z0-9]", "", kind.removesuffix("Credential")).lower()[:40]
-        file = self._folder / f"{name}-{credential.digest[-16:]}.json"
-        write_whole(file, canonicalize(credential.shown))
+        file = known or self._folder / f"{name}-{credential.digest[-16:]}.json"
+        if known is None:
+            write_whole(file, canonicalize(credential.shown))
         replaced: list[Path] = []
-        for old, one in earlier:
-            aside = self._folder / "replaced" / f"{one.digest}.json"
-            aside.parent.mkdir(exist_ok=True)
-            replaced.append(old.replace(aside))
-        return Kept(file, tuple(replaced), new=True)
+        # Also for one that is held: whoever was cut short after it was written put nothing aside.
+        for old, one in held.items():
+            if renews(credential, one):
+                aside = self._folder / "replaced" / f"{one.digest}.json"
+                aside.parent.mkdir(exist_ok=True)
+                replaced.append(old.replace(aside))
+        return Kept(file, tuple(replaced), new=known is None)
 
     def _state(self) -> tuple[tuple[str, int, int], ...]:
         """What tells a changed folder: each file's name, time and size."""
