@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, told, waits
+from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, put_down, says, signed, told, waits
 from runtimes import Node, World, facts, last, messages, moves, offices
 from undersigned.contract import same_terms
 from undersigned.encoding import Instant, shift
@@ -169,6 +169,21 @@ def test_a_refusal_ends_it_on_both_sides(worlds: Worlds, who: str) -> None:
     world.settle(5)
     assert ended(world, hire.id) == ("withdrawn", "withdrawn")
     assert last(world.other(node), hire.id, Withdraw).reason == "policy_denied"
+
+
+@pytest.mark.parametrize("given", ["2999-12-31T23:59:59Z", "2001-01-01T00:00:00Z"])
+def test_when_a_person_says_to_have_refused_is_no_time_of_ours(worlds: Worlds, given: str) -> None:
+    """HIRE-APR-04: no clock here runs back behind the last entry of a ledger, and a start would wait until then."""
+    world = worlds(hirer=ASKS)
+    hire = world.begin()
+    node = world.hirer
+    document = signed(ALICE, waits(node).about, node.clock.now(), "refuse", {"given": given})
+    put_down(node.office, document, node.clock.now())
+    world.settle(5)
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    last_at = world.run(node.ledger.last_at())
+    assert last_at is not None
+    assert last_at <= node.clock.now()
 
 
 @pytest.mark.parametrize("who", ["hirer", "provider"])

@@ -318,7 +318,7 @@ class Approvals:
                 continue
             known.add((said.by, said.verdict, said.about))
             if said.verdict == "refuse":
-                await refuse(self._agent.ledger, said)
+                await refuse(self._agent.ledger, said, now)
             came.append(document)
         return came
 

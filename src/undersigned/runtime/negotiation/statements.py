@@ -131,15 +131,16 @@ async def refused(ledger: Ledger, terms: Digest) -> bool:
     return bool(await ledger.usage(_pool(terms)))
 
 
-async def refuse(ledger: Ledger, said: VerifiedApproval) -> None:
-    """Books a refusal. What is spent of a limit is spent in every engagement and every process on this ledger.
+async def refuse(ledger: Ledger, said: VerifiedApproval, now: Instant) -> None:
+    """Books a refusal, at our time: `given` is what a person says. What is spent of a limit is spent in every
+    engagement and every process on this ledger.
 
     Raises:
         LedgerError: It could not be.
     """
     if not await refused(ledger, said.about.terms):
-        pool, at = _pool(said.about.terms), said.given
-        await ledger.reserve(Reservation(contract=pool, id=pool, draws=(Draw("refused", "1"),), until=at, at=at))
+        pool = _pool(said.about.terms)
+        await ledger.reserve(Reservation(contract=pool, id=pool, draws=(Draw("refused", "1"),), until=now, at=now))
 
 
 def _pool(terms: Digest) -> str:
