@@ -67,27 +67,54 @@ export function rootFrom(leaf, index, size, path) {
   return index < k ? nodeHash(rootFrom(leaf, index, k, rest), last) : nodeHash(last, rootFrom(leaf, index - k, size - k, rest));
 }
 
-const keyId = (/** @type {string} */ name, /** @type {Uint8Array} */ key) => sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([1]), key])).subarray(0, 4);
+export const noteHint = (/** @type {string} */ name, /** @type {Uint8Array} */ key) => sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([1]), key])).subarray(0, 4);
 
 /** @param {string} origin @param {Log} log @param {import('./keys.js').PrivateKey} key @param {Uint8Array} publicKey @returns {string} multibase */
 export function checkpoint(origin, log, key, publicKey) {
   const text = `${origin}\n${log.size}\n${log.root().toString('base64')}\n`;
-  const line = Buffer.concat([keyId(origin, publicKey), sign(key, Buffer.from(text))]).toString('base64');
+  const line = Buffer.concat([noteHint(origin, publicKey), sign(key, Buffer.from(text))]).toString('base64');
   return multibase(Buffer.from(`${text}\n\u2014 ${origin} ${line}\n`));
+}
+
+const [NOTE_BYTES, NOTE_LINES] = [16384, 32];
+
+/** @param {string} text in its one spelling @returns {Buffer} */
+function fromBase64(text) {
+  const bytes = Buffer.from(text, 'base64');
+  check(bytes.toString('base64') === text, 'log_proof_invalid', 'base64');
+  return bytes;
+}
+
+/** Text and signature lines of a note; nothing is verified (C2SP signed-note). @param {string} note multibase @returns {{text: string, lines: {name: string, hint: Buffer, signature: Buffer}[]}} */
+function readNote(note) {
+  const bytes = fromMultibase(note);
+  const whole = bytes.toString();
+  const at = whole.lastIndexOf('\n\n');
+  const lines = whole.slice(at + 2, -1).split('\n');
+  const formed = bytes.equals(Buffer.from(whole)) && bytes.length <= NOTE_BYTES && at > 0 && whole.endsWith('\n') && lines.length <= NOTE_LINES;
+  check(formed && !/[\x00-\x09\x0b-\x1f]/.test(whole), 'log_proof_invalid', 'note');
+  return {
+    text: whole.slice(0, at + 1),
+    lines: lines.map((line) => {
+      const [, name, data] = /^\u2014 ([^+\s\p{C}\p{Z}]{1,1024}) ([^ ]+)$/u.exec(line) ?? [];
+      check(name !== undefined, 'log_proof_invalid', 'signature line');
+      const signed = fromBase64(data);
+      check(signed.length >= 5, 'log_proof_invalid', 'signature line');
+      return { name, hint: signed.subarray(0, 4), signature: signed.subarray(4) };
+    }),
+  };
 }
 
 /** @param {string} note multibase @param {string} origin @param {import('./keys.js').PublicKey[]} keys of the origin @returns {{size: number, root: Buffer}} */
 export function readCheckpoint(note, origin, keys) {
-  const whole = fromMultibase(note).toString();
-  const at = whole.indexOf('\n\n');
-  const [text, lines] = [whole.slice(0, at + 1), whole.slice(at + 2)];
-  const [name, size, root, ...more] = text.split('\n');
-  check(at > 0 && name === origin && /^(?:0|[1-9][0-9]{0,15})$/.test(size) && Number.isSafeInteger(Number(size)) && more.length === 1, 'log_proof_invalid', 'checkpoint');
-  const own = lines.split('\n').filter((line) => line.startsWith(`\u2014 ${origin} `)).map((line) => Buffer.from(line.split(' ')[2], 'base64'));
-  const holds = own.filter((bytes) => keys.some((key) => key.kind === 'Ed25519' && bytes.subarray(0, 4).equals(keyId(origin, key.bytes)) && verify(key, bytes.subarray(4), Buffer.from(text))));
-  check(holds.length === 1, 'log_proof_invalid', 'signature of the checkpoint');
-  const hash = Buffer.from(root, 'base64');
-  check(size !== '0' || hash.equals(sha256('')), 'log_proof_invalid', 'root of the empty tree');
+  const { text, lines } = readNote(note);
+  const [name, size, root, ...more] = text.slice(0, -1).split('\n'); // more lines are passed over
+  check(name === origin && /^(?:0|[1-9][0-9]{0,15})$/.test(size) && Number.isSafeInteger(Number(size)) && root !== undefined && !more.includes(''), 'log_proof_invalid', 'checkpoint');
+  const by = (/** @type {import('./keys.js').PublicKey} */ key) => lines.filter((one) => one.name === origin && one.hint.equals(noteHint(origin, key.bytes)));
+  const holds = (/** @type {import('./keys.js').PublicKey} */ key) => by(key).length === 1 && verify(key, by(key)[0].signature, Buffer.from(text));
+  check(keys.some((key) => key.kind === 'Ed25519' && holds(key)), 'log_proof_invalid', 'signature of the checkpoint');
+  const hash = fromBase64(root);
+  check(hash.length === 32 && (size !== '0' || hash.equals(sha256(''))), 'log_proof_invalid', 'root');
   return { size: Number(size), root: hash };
 }
 

@@ -1,8 +1,9 @@
 /** The log: what has a leaf, and that any size of it can be shown (page 08, section 8.4; RFC 6962). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { digestOfBytes, digestOfHash, fromMultibase, hashOfDigest, jcs, sha256 } from '../src/encoding.js';
-import { checkGrowth, contractLeaf, keepHead, leafOf, Log, rootFrom } from '../src/ledger.js';
+import { digestOfBytes, digestOfHash, fromMultibase, hashOfDigest, jcs, multibase, sha256 } from '../src/encoding.js';
+import { publicMultikey, readKey, sign } from '../src/keys.js';
+import { checkGrowth, contractLeaf, keepHead, leafOf, Log, noteHint, readCheckpoint, rootFrom } from '../src/ledger.js';
 import { two, whole } from '../support/peers.js';
 
 /** The root as RFC 6962 defines it. @param {Buffer[]} leaves @returns {Buffer} */
@@ -72,6 +73,31 @@ test('a seal says where the contract stands, whatever else is added meanwhile', 
     assert.deepEqual([ledger.leaf, hashOfDigest(leaf)], [leaf, contractLeaf(document)]);
   }
   await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('a note has the form that others read, and no other (HIRE-LOG-04)', () => {
+  const origin = 'did:web:globex.example';
+  const key = { kind: /** @type {const} */ ('Ed25519'), secret: new Uint8Array(32).fill(7) };
+  const own = readKey(publicMultikey(key));
+  const line = (/** @type {string} */ text, name = origin, more = '') => `\u2014 ${name} ${Buffer.concat([noteHint(origin, own.bytes), sign(key, Buffer.from(text)), Buffer.from(more)]).toString('base64')}\n`;
+  const root = sha256('root').toString('base64');
+  const states = (size = '5', hash = root, more = '') => `${origin}\n${size}\n${hash}\n${more}`;
+  const noted = (/** @type {string} */ text, /** @type {string[]} */ ...lines) => `${text}\n${line(text)}${lines.join('')}`;
+  const other = `\u2014 witness.example ${Buffer.alloc(76, 1).toString('base64')}\n`;
+  const read = (/** @type {string} */ note) => readCheckpoint(multibase(Buffer.from(note)), origin, [own]);
+  for (const note of [noted(states()), noted(states(), other), noted(states(), ...Array(31).fill(other)), noted(states('5', root, 'more\n')), noted(states('9007199254740991'))]) {
+    assert.equal(read(note).root.toString('base64'), root);
+  }
+  const text = states();
+  for (const note of [
+    ...[states('05'), states('-1'), states('9007199254740992'), states('0'), states('5', ''), states('5', ` ${root}`)].map((one) => noted(one)),
+    ...[root.slice(0, -2) + '9=', sha256('x').subarray(1).toString('base64'), root.replace('=', '')].map((hash) => noted(states('5', hash))),
+    ...[noted(text).slice(0, -1), `${noted(text)}\n`, `${text}\n\n${line(text)}`, `${text}\n`, '', noted(states('5', root, 'a\u0007b\n'))],
+    ...['\u2014 x\n', 'garbage\n', `\u2014 a+b ${other.split(' ')[2]}`, `\u2014 witness.example ${Buffer.alloc(4).toString('base64')}\n`, line(text)].map((one) => noted(text, one)),
+    noted(text, ...Array(32).fill(other)),
+    noted(text, `\u2014 witness.example ${Buffer.alloc(12300).toString('base64')}\n`),
+    `${text}\n${line(text, origin, 'x')}`,
+  ]) assert.throws(() => read(note), { code: 'log_proof_invalid' }, JSON.stringify(note).slice(0, 200));
 });
 
 test('of as many logs as anybody shows only so many are kept', () => {
