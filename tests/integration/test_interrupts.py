@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from integration.commands import UNDERSIGNED, Ended, Process, undersigned
 from integration.hires import did_of, free_ports
+from support import ROOT
 
 SEEN = {"hire": ("not reached yet", "interrupted, but not over"), "serve": ("stop it with Ctrl-C", "stopped; ")}
 """By command: what it says once it runs, and what it says when it is about to end."""
+
+
+PRESSED_WHILE_LOADING = """
+import os, signal, sys
+from importlib import import_module
+
+class Presses:
+    def find_spec(self, name, path=None, target=None):
+        if name == loads:
+            os.kill(os.getpid(), signal.SIGINT)
+
+loads, (module, _, function) = sys.argv.pop(1), sys.argv.pop(1).partition(":")
+sys.meta_path.insert(0, Presses())
+getattr(import_module(module), function)()
+"""
+
+
+@pytest.mark.parametrize("loads", ["undersigned.cli", "click", "undersigned.cli.state", "undersigned.runtime"])
+def test_ctrl_c_while_a_command_is_loaded_is_no_traceback(loads: str, tmp_path: Path) -> None:
+    """What is loaded before there is a command took the first tenths of a second, and nobody heard it there."""
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["undersigned"]
+    program = [sys.executable, "-c", PRESSED_WHILE_LOADING, loads, script, "ledger", "list", "--home", "none"]
+    ended = Process(program, tmp_path).end()
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
 
 
 def interrupted(process: Process, when: str, ends: str) -> Ended:
