@@ -354,7 +354,11 @@ def _alone(option: str, *heeded: str) -> None:
 
 async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
     """Judges a transcript anew. Of one that is cut off it is told what could be judged, and no more."""
-    results, cut_off, whole = await replayed(text_of("--replay", file, MAX_TRANSCRIPT).splitlines(), only)
+    lines = text_of("--replay", file, MAX_TRANSCRIPT).splitlines()
+    try:
+        results, cut_off, whole = await replayed(lines, only)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.code, f"--replay {file}: {error.message}") from error
     for one in results:
         _tell(out, one)
     if cut_off or not whole:

@@ -30,7 +30,7 @@ from undersigned.trust import KINDS
 
 from .claims import claim_of, told
 from .listing import CommandGroup
-from .options import FILE, FORCE_OPTION, new_file, open_gatherer, out_option
+from .options import FILE, FORCE_OPTION, about, new_file, open_gatherer, out_option
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -192,7 +192,8 @@ async def add(out: Out, file: Path, home: str | None) -> None:
     opened, clock = out.home(home), SystemClock()
     gatherer = open_gatherer(opened)
     try:
-        verified = await verify_handed(opened, read_handed(read_file(file)), gatherer, clock)
+        with about(file):
+            verified = await verify_handed(opened, read_handed(read_file(file)), gatherer, clock)
     finally:
         await gatherer.close()
     kept = Wallet(opened).keep(verified)

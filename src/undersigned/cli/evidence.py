@@ -48,7 +48,7 @@ from undersigned.runtime import (
 from undersigned.transparency import COSIGNATURE, Verifier, key_hint, read_note, read_verifier
 
 from .contract_show import became
-from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, instant_at, out_option, write_new
+from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, about, instant_at, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
@@ -233,7 +233,8 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     """
     data = read_file(pack, MAX_ARCHIVE_BYTES)
     passed, now = result == "passed", SystemClock().now()
-    statement = await judge_pack(out.home(home), data, passed=passed, now=now, again=again)
+    with about(pack):
+        statement = await judge_pack(out.home(home), data, passed=passed, now=now, again=again)
     written = canonicalize(statement)
     write_new(file, written, force=force)
     out.value({"statement": str(file), "digest": digest_bytes(written), "result": result.upper()})
@@ -273,7 +274,9 @@ async def rule(
     """
     data, now = read_file(pack, MAX_ARCHIVE_BYTES), SystemClock().now()
     due = parse_price(owed, "--owed")
-    ruling = await rule_on_pack(out.home(home), data, outcome=outcome, owed=due, reasons=reasons, now=now, again=again)
+    opened = out.home(home)
+    with about(pack):
+        ruling = await rule_on_pack(opened, data, outcome=outcome, owed=due, reasons=reasons, now=now, again=again)
     written = canonicalize(ruling)
     write_new(file, written, force=force)
     out.value({"ruling": str(file), "digest": digest_bytes(written), **{name: ruling[name] for name in _OF_A_RULING}})
@@ -517,7 +520,9 @@ async def tamper(out: Out, pack: Path | None, what: str | None, file: Path | Non
         return
     if what is None or file is None:
         raise ConfigurationError("bad_configuration", "tamper: name what to change with --what, and a file with --out")
-    write_new(file, tampered(read_file(pack, MAX_ARCHIVE_BYTES), what), force=force)
+    with about(pack):
+        made = tampered(read_file(pack, MAX_ARCHIVE_BYTES), what)
+    write_new(file, made, force=force)
     out.value({"pack": str(file), "kind": what})
     out.line(f"{file}: {TAMPERINGS[what].says}")
     out.line(f"see what is refused:  {typed('verify {}', file)}")

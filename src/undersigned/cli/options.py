@@ -59,6 +59,7 @@ __all__ = [
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "FilePath",
+    "about",
     "checked_did",
     "checked_digest",
     "desk_options",
@@ -408,6 +409,17 @@ def write_new(path: Path, data: bytes, *, force: bool) -> None:
     """Writes what a command made, as `new_file`."""
     with new_file(path, force=force) as file:
         file.write(data)
+
+
+@contextmanager
+def about(file: Path) -> Generator[None]:
+    """Around a look at what somebody's file holds: what is wrong with that is told with the name of the file."""
+    try:
+        yield
+    except (FormatError, VerificationError) as error:
+        if str(file) not in error.message:
+            error.message = f"{file}: {error.message}"
+        raise
 
 
 def instant_at(text: str) -> Instant:

@@ -17,7 +17,7 @@ from undersigned.protocol import Role
 from undersigned.runtime import Gatherer, SystemClock, read_file, why
 
 from .evidence import read_document_file
-from .options import checked_did
+from .options import about, checked_did
 from .output import Out, plain
 
 __all__ = ["MAX_INPUT", "MAX_TRANSCRIPT", "manifest_of", "text_of", "verified"]
@@ -35,7 +35,8 @@ async def verified(out: Out, file: Path, document: Path | None, local: bool, man
     """
     known = read_document_file(document) if document is not None else None
     try:
-        signer, report = await _signed_by(file, known, local)
+        with about(file):
+            signer, report = await _signed_by(file, known, local)
         told = _shown(report, _compared(report, file, manifest))
     except (FormatError, ProofError, VerificationError) as error:
         out.error(error)

@@ -14,7 +14,7 @@ from undersigned.runtime import AnchorBook, KeptRecord, SystemClock, read_docume
 from undersigned.trust import MAX_DEPTH, Anchor, Anchors, AnchorSet, anchor_changes, anchor_record
 
 from .listing import CommandGroup
-from .options import FILE
+from .options import FILE, about
 from .output import HOME_OPTION, Out, command, counted, plain
 from .trust_changes import compare, did_here, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
 
@@ -102,7 +102,8 @@ async def trust_add(
         raise ConfigurationError("bad_configuration", "name a DID to believe, or --record FILE to sign")
     if file is not None:
         document = read_document(file)
-        compared = await compare(opened, book, document, now)
+        with about(file):
+            compared = await compare(opened, book, document, now)
         tell_changes(out, compared)
         lost = await told_lost(out, opened, book.anchors, compared.after, now)
         if lost and not yes:
@@ -175,7 +176,9 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
 async def trust_diff(out: Out, file: Path, home: str | None) -> None:
     """What importing a signed anchor set, or signing a record of somebody else's, would change. Nothing is changed."""
     opened, now = out.home(home), SystemClock().now()
-    tell_changes(out, await compare(opened, AnchorBook(opened, now), read_document(file), now))
+    with about(file):
+        compared = await compare(opened, AnchorBook(opened, now), read_document(file), now)
+    tell_changes(out, compared)
 
 
 def _checked_until(text: str | None) -> None:

@@ -42,7 +42,7 @@ from undersigned.trust import (
     verify_set,
 )
 
-from .options import FORCE_OPTION, open_gatherer, out_option, write_new
+from .options import FORCE_OPTION, about, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading
 from .trust_anchors import FILE, YES_OPTION
 from .trust_changes import compare, did_here, document_of, sign_and_put, tell_changes, told_lost, waits_for_yes
@@ -72,13 +72,14 @@ async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, ho
     their path.
     """
     opened, now = out.home(home), SystemClock().now()
-    document = read_handed(read_file(file), FOREIGN_LIMITS)
-    if is_establishment(document):
-        return await _establish(out, opened, document, now)
-    if document.get("type") != "AnchorSet":
-        return await _admit(out, opened, document, now, evidence)
     book = AnchorBook(opened, now)
-    compared = await compare(opened, book, document, now)
+    with about(file):
+        document = read_handed(read_file(file), FOREIGN_LIMITS)
+        if is_establishment(document):
+            return await _establish(out, opened, document, now)
+        if document.get("type") != "AnchorSet":
+            return await _admit(out, opened, document, now, evidence)
+        compared = await compare(opened, book, document, now)
     found, issuer = cast("AnchorSet", compared.set), cast("DidDocument", compared.document)
     if any(kept.content.set == found for kept in compared.old):
         out.value({"set": found.id, "number": found.number, "changed": False})
@@ -111,10 +112,11 @@ async def trust_sign(out: Out, file: Path, to: Path, force: bool, home: str | No
     own = opened.organisation_document() or opened.document()
     signed = await sign_record(opened, document, now)
     # As whoever imports it will: another's name in it is found here.
-    if is_establishment(document):
-        said: AnchorSet | Establishment = verify_establishment(signed, pinned=(), documents={own.id: own}, now=now)
-    else:
-        said = verify_set(signed, documents={own.id: own}, now=now)
+    with about(file):
+        if is_establishment(document):
+            said: AnchorSet | Establishment = verify_establishment(signed, pinned=(), documents={own.id: own}, now=now)
+        else:
+            said = verify_set(signed, documents={own.id: own}, now=now)
     write_new(to, canonicalize(signed), force=force)
     out.value({"id": said.id, "digest": digest_of(signed), "file": str(to), "document": signed})
     out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")

@@ -254,6 +254,25 @@ def test_a_document_that_is_none_is_refused_by_name(place: str, home: Path, tmp_
     assert (ran.code, f"{named}: expected UTF-8" in ran.err) == (4, True), ran
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("credentials add file", "trust import file", "trust add --record", "trust diff file", "trust sign file"),
+        *("judge pack", "rule pack", "tamper pack", "hire --c2pa", "conform --replay", "conform --verify"),
+    ],
+)
+@pytest.mark.parametrize("holds", [b"PK\x03\x04\0", b"no such thing {", b"{}"], ids=["zip", "text", "object"])
+def test_what_a_file_should_not_hold_is_told_by_name(place: str, holds: bytes, home: Path, tmp_path: Path) -> None:
+    """It was said what is wrong, and not of which file."""
+    named = tmp_path / "named"
+    named.write_bytes(holds)
+    ran = run(
+        *(part.replace("FILE", str(named)).replace("FOLDER", str(tmp_path)) for part in READS[place]),
+        UNDERSIGNED_HOME=str(home),
+    )
+    assert (ran.code in (2, 4), f"{named}: " in ran.err or f"{named} is" in ran.err) == (True, True), ran
+
+
 @pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
 def test_help_is_for_people(path: tuple[str, ...]) -> None:
     """No mark of a program that lays it out, and no character that moves a terminal."""

@@ -272,7 +272,8 @@ async def _anchors(given: Sequence[Path | bytes | str], what: str) -> list[bytes
         try:
             found += [each.public_bytes(Encoding.DER) for each in load_pem_x509_certificates(data)]
         except ValueError as exc:
-            raise ConfigurationError("bad_configuration", f"{what}: expected certificates in PEM: {exc}") from exc
+            named = what if isinstance(one, bytes) else f"{what} {one}"
+            raise ConfigurationError("bad_configuration", f"{named}: expected certificates in PEM: {exc}") from exc
     return found
 
 
