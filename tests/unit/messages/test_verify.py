@@ -9,6 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from message_examples import DOCUMENTS, HIRER, NOW, PROVIDER, conversation, sign, verify
+from support import refuses
+from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, shift
 from undersigned.errors import (
     CODES,
@@ -23,6 +25,7 @@ from undersigned.messages import (
     Inquiry,
     Message,
     VerifiedMessage,
+    check_recordable,
     decode_message,
     engagement_id,
     problem_code_told,
@@ -120,6 +123,32 @@ def test_created_and_expires_hold_to_the_second(seconds: int, code: str | None) 
 def test_a_proof_is_good_for_a_day_at_most() -> None:
     verify(sign(_start(), created=NOW, expires=shift(NOW, 86_400)).raw)
     assert _code(sign(_start(), created=NOW, expires=shift(NOW, 86_401)).raw) == ("proof_expired", True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "code"),
+    [
+        (NOW, None),
+        (shift(NOW, 599), None),
+        (shift(NOW, 600), "key_not_authorized"),
+        (shift(NOW, 3601), "proof_expired"),
+        (shift(NOW, -61), "proof_from_future"),
+    ],
+)
+def test_what_waited_is_recorded_while_proof_and_key_are_good(recorded: str, code: str | None) -> None:
+    """HIRE-PRF-03: it was verified at `NOW`, by a proof of an hour; where its key ends before, that does."""
+    raw = sign(_start(), created=NOW, expires=shift(NOW, 3600)).raw
+    ends = shift(NOW, 86_400 if code == "proof_expired" else 599)
+    listed = json.loads(canonicalize(DOCUMENTS[HIRER.did].json))
+    for method in listed["verificationMethod"]:
+        method["expires"] = ends
+    document = DidDocument(HIRER.did, canonicalize(listed))
+    verified = verify(raw, documents={**DOCUMENTS, HIRER.did: document})
+    if code is None:
+        check_recordable(verified, document, now=recorded)
+        return
+    with refuses(UndersignedError, code):
+        check_recordable(verified, document, now=recorded)
 
 
 def test_expires_is_not_before_created() -> None:
