@@ -22,6 +22,7 @@ from packs import (
     Posing,
     changed_hire,
     coded,
+    ended_anew,
     fewer_statements,
     judged_anew,
     partly_passed,
@@ -95,6 +96,8 @@ def hires() -> Iterator[Case]:
         yield Case(f"whole, {role}", whole.pack(role))
         yield Case(f"changed, {role}", changed_hire().delivered().reviewed().closed().pack(role))
     yield Case("fewer statements, as its amendment asks for", fewer_statements(amended=True).pack())
+    for role in ("hirer", "provider"):
+        yield Case(f"an end at convenience that crosses the seal of terms without, {role}", ended_anew().pack(role))
     for by, crossing, unseen in RULED_ANEW:
         how = "crosses" if crossing else "knows of"
         hire, said = ruled_anew(by, crossing=crossing, unseen=unseen), "and so does" if unseen else "before"

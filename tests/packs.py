@@ -61,6 +61,7 @@ from undersigned.testing import (
     seal,
     start,
     suspend,
+    terminate,
     terms_for,
 )
 from undersigned.transparency import (
@@ -417,6 +418,21 @@ def judged_anew(*, crossing: bool) -> Hire:
     with hire.book.held():
         hire.book.provider >> seal()
         hire.book.hirer >> review(statement=said)
+    return hire
+
+
+def ended_anew() -> Hire:
+    """Ended at convenience by the provider, while the hirer's seal of terms that do not allow it is on its way."""
+
+    def ending(terms: Terms, **changes: Any) -> Terms:
+        return replace(terms, termination=replace(terms.termination, **changes))
+
+    hire = Hire(changing=lambda terms: ending(terms, convenience="notice", notice="P1D")).sealed()
+    hire.book.hirer >> amendment(terms=ending(hire.hirer.offered().terms, convenience="none", notice=None))
+    hire.book.provider >> acceptance()
+    with hire.book.held():
+        hire.book.hirer >> seal()
+        hire.book.provider >> terminate("convenience")
     return hire
 
 

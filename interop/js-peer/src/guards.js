@@ -176,7 +176,7 @@ export const rules = {
       return { undisputed: [ref], causes: [...(state.causes ?? []), message.cause], closings: {} };
     }
     namesContract(state, message);
-    checkCause(state, message);
+    checkCause(state, message, engagement);
     return { causes: [...(state.causes ?? []), message.cause] };
   },
 
@@ -264,17 +264,16 @@ function namesContract(state, message) {
   check(message.contract === state.contract, 'conflicting_contract', 'contract');
 }
 
-/** Whether a deadline passed is judged by its sender's clock alone. @param {State} state @param {any} message */
-function checkCause(state, message) {
+/** Whether a deadline passed is judged by its sender's clock alone. @param {State} state @param {any} message @param {Engagement} engagement */
+function checkCause(state, message, engagement) {
   const { cause, role } = message;
-  const terms = state.terms;
   if (cause === 'unable') check(role === 'provider', 'wrong_party', cause);
   if (cause === 'late_seal') check(role !== state.offerer, 'wrong_party', cause);
   if (cause === 'parent') {
     check(role === 'hirer', 'wrong_party', cause);
     check(state.document.parent !== undefined, 'terms_mismatch', cause);
   }
-  if (cause === 'convenience') check(terms.termination.convenience !== 'none', 'terms_mismatch', cause);
+  if (cause === 'convenience') check(inForce(state, message, engagement).some(({ terms }) => terms.termination.convenience !== 'none'), 'terms_mismatch', cause);
   if (cause === 'no_ruling') throw new HireError('wrong_state', cause);
   const claimed = (/** @type {any} */ one) => one.digest === message.names && one.role === role;
   if (cause === 'breach') check(state.breaches.some(claimed), 'wrong_state', cause);

@@ -111,6 +111,20 @@ test('on a dispute that crossed the seal of another arbiter either rules, and on
   }
 });
 
+test('an end at convenience that crossed the seal of terms without it is one, and another is refused (page 07, section 7.5)', () => {
+  for (const unseen of [1, 0]) {
+    const { engagement, now } = history('changed-jcs-hirer', accepted);
+    const { state } = engagement;
+    const termination = { convenience: 'notice', notice: 'P1D', cure: 'P1D' };
+    engagement.state = { ...state, terms: { ...state.terms, termination } };
+    assert.equal(state.live.document.terms.termination.convenience, 'none');
+    take(engagement, move(engagement, 'hirer', 'Seal', { offer: state.live.digest, document: state.live.name, acceptance: state.accepted.digest }, now), now);
+    const ends = () => take(engagement, move(engagement, 'provider', 'Terminate', { cause: 'convenience', evidence: [] }, now, unseen), now);
+    if (!unseen) assert.throws(ends, { code: 'terms_mismatch' });
+    else { ends(); assert.equal(engagement.state.main, 'closing'); }
+  }
+});
+
 test('and so it does after the end', async () => {
   const { engagement, now } = history('changed-jcs-hirer', accepted);
   take(engagement, move(engagement, 'provider', 'Terminate', { cause: 'unable', evidence: [] }, now), now);

@@ -151,7 +151,7 @@ def cause_allowed(case: Case) -> None:
         raise Refused("wrong_party", "provider sent Terminate parent; only the hirer of a subcontract may")
     if cause == "parent" and offer.terms.parent is None:
         raise Refused("terms_mismatch", "Terminate parent: the contract stands under none")
-    if cause == "convenience" and not offer.terms.convenience:
+    if cause == "convenience" and not any(one.terms.convenience for one in in_force(case)):
         raise Refused("terms_mismatch", "Terminate for convenience: the terms state no notice and no fee")
     if cause == "late_seal":
         if role == offer.owner:

@@ -499,7 +499,7 @@ const GUARDS = {
     expect(cause !== "unable" || role === "provider", "wrong_party", "the provider to be unable");
     expect(cause !== "parent" || role === "hirer", "wrong_party", "the hirer of a subcontract");
     expect(cause !== "parent" || offer.terms.parent, "terms_mismatch", "a contract above");
-    expect(cause !== "convenience" || offer.terms.terms.termination.convenience !== "none", "terms_mismatch", "terms that allow it");
+    expect(cause !== "convenience" || inForce(the).some((one) => one.terms.termination.convenience !== "none"), "terms_mismatch", "terms that allow it");
     expect(cause !== "late_seal" || role !== offer.owner, "wrong_party", "the acceptor");
     expect(cause !== "late_seal" || !mine || contract.lateSeal, "wrong_state", "a seal that came late");
     expect(cause !== "deadline" || !mine || hasPassed(was, role, at), "wrong_state", "a deadline that has passed");
