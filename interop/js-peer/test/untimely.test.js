@@ -87,6 +87,16 @@ test('books say it and owe the same; they wait only where there is an arbiter, u
   assert.equal(booksWait(engagement, since + 2 * DAY - 60), false);
 });
 
+test('books wait for what becomes of a document that we accepted, until their time is over (HIRE-LAN-04)', () => {
+  const { engagement } = found('hirer', 'Delivery', 'provider', 'Closing', {}, 60);
+  const { since } = engagement.state;
+  for (const [lane, waits] of /** @type {[any, boolean][]} */ ([['accepted-by-hirer', true], ['accepted-by-provider', false], ['offered-by-provider', false], ['idle', false]])) {
+    engagement.state = { ...engagement.state, lane };
+    assert.equal(booksWait(engagement, since + 2 * DAY - 1), waits, lane);
+    assert.equal(booksWait(engagement, since + 2 * DAY), false, lane);
+  }
+});
+
 test('silence accepts what is called complete, and nothing else (HIRE-LIF-07)', () => {
   for (const outcome of ['complete', 'partial', 'cancelled', 'failed']) {
     for (const ended of [false, true]) {

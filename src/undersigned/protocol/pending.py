@@ -286,8 +286,10 @@ def _cascades(engagement: Engagement, contract: Contract) -> Iterator[Cascade]:
 
 
 def _closes_later(engagement: Engagement, by: Instant | None, at: Instant) -> bool:
-    """Whether our books wait for those of the children, which they do until `close`."""
-    return by is not None and at < by and _leads(engagement)
+    """Whether our books wait, which they do until `close`: for those of the children, or for what becomes of a document
+    that we accepted, since a seal that crossed the end counts for what is owed.
+    """
+    return by is not None and at < by and (_leads(engagement) or engagement.in_doubt)
 
 
 def _leads(engagement: Engagement) -> bool:

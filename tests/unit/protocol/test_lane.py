@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from undersigned.protocol import HIRER, PROVIDER, Repeat, Reserve, legal, pending
+from undersigned.encoding import shift
+from undersigned.protocol import HIRER, PROVIDER, Owe, Repeat, Reserve, legal, pending, wake_at
 from undersigned.testing import (
     ARTIFACT,
     Playbook,
@@ -18,6 +19,7 @@ from undersigned.testing import (
     dispute,
     minutes,
     release,
+    review,
     seal,
     withdraw,
 )
@@ -105,6 +107,33 @@ def test_only_who_accepted_asks_for_the_seal() -> None:
 
     assert repeated(HIRER) == []
     assert repeated(PROVIDER) == [playbook.provider.party.engagement.sent[-1]]
+
+
+@pytest.mark.parametrize("answer", ["seal", "withdraw"])
+def test_the_books_wait_for_what_becomes_of_an_acceptance(answer: str) -> None:
+    """HIRE-LAN-04: a seal that crossed the end counts for what is owed, and who closed before it came owed another
+    price than the other side's books say.
+    """
+    playbook = tabled((PROVIDER, amendment()), (HIRER, acceptance()), state="delivered")
+    hirer = playbook.hirer.party
+
+    def closes(at: str) -> bool:
+        return any(isinstance(one, Owe) and "Closing" in one.moves for one in pending(hirer.engagement, at))
+
+    playbook.hold()
+    playbook.hirer >> review("accepted")
+    if answer == "seal":
+        playbook.provider >> seal()
+    ends = shift(hirer.engagement.since or "", 3600)
+    assert not closes(hirer.now)
+    assert not closes(shift(ends, -1))
+    assert closes(ends)
+    assert wake_at(hirer.engagement, shift(ends, -1)) == ends
+    playbook.deliver()
+    if answer == "withdraw":
+        playbook.provider >> withdraw("ended")
+    assert closes(hirer.now)
+    playbook.agree("closing")
 
 
 def test_a_changed_contract_is_reserved_again() -> None:
