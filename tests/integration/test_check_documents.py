@@ -178,4 +178,4 @@ async def test_offline_allows_what_nobody_could_withdraw_and_says_so(tmp_path: P
         code, unmet, ran = await asked(made, made.umbrella, "--offline", *made.documents)
         assert (code, unmet) == (0, {})
         (reason,) = [one for one in ran.values[0]["verdict"]["judged"][0]["reasons"] if one["clause"] == "status"]
-        assert reason["value"] == "1 not looked up: they name no list, and nobody could withdraw them"
+        assert reason["value"] == "1 not looked up: it names no list, so that nobody can withdraw it"

@@ -735,7 +735,7 @@ def test_a_hire_says_what_else_it_goes_on_with(tmp_path: Path) -> None:
     other = Process([*command, "--wait", "0.3", "--out", "made/out"], tmp_path).end()
     assert not (tmp_path / "made").exists(), "nothing was delivered into it"
     told = [line.removeprefix("local | ") for line in other.out.splitlines()]
-    assert told[0].startswith(f"goes on with {first}: inquired, ")
+    assert told[0].startswith(f"goes on with {first}: inquired; owed: Profile or Withdraw, by the provider")
     assert told[1:3] == [
         f"{first} hires this agent for sbom, too: now it is hired again",
         f"hiring {companies.provider} for sbom as {companies.hirer}",

@@ -60,7 +60,7 @@ from undersigned.runtime import (
     load_engagement,
 )
 
-from .output import Out, bytes_in_words, counted, plain
+from .output import Out, bytes_in_words, counted, owed_in_words, plain
 
 __all__ = [
     "event_json",
@@ -315,7 +315,8 @@ def goes_on(unfinished: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if one["state"] in ENDED:
             over.append(one)
         else:
-            yield f"goes on with {one['engagement']}: {one['state']}, {one['why']}"
+            owed = owed_in_words(one["moves"], one["owes"], one["by"], one["why"]) if one["owes"] else one["why"]
+            yield f"goes on with {one['engagement']}: {one['state']}; {owed}"
     again = "has not confirmed: it is told again, for a day at most"
     if len(over) == 1:
         (one,) = over

@@ -72,8 +72,11 @@ def status_reasons(
             yield no(code, "status", f"{kind} by {one.issuer}: {said}", passes)
     if not wrong:
         said = [
-            f"{looked} credentials looked up, none withdrawn" if looked else "",
-            f"{bare} not looked up: they name no list, and nobody could withdraw them" if bare else "",
+            f"{looked} credential{'' if looked == 1 else 's'} looked up, none withdrawn" if looked else "",
+            f"{bare} not looked up: {'it names' if bare == 1 else 'they name'} no list, so that nobody can withdraw "
+            f"{'it' if bare == 1 else 'them'}"
+            if bare
+            else "",
         ]
         yield yes("status", "; ".join(filter(None, said)) or "it rests on no credential")
 

@@ -199,8 +199,9 @@ def test_what_is_over_does_not_go_on() -> None:
     one = {"engagement": "urn:hire:engagement:x", "peer": "did:web:globex.example", "why": "ended: changed"}
     again = "has not confirmed: it is told again, for a day at most"
     over = f"urn:hire:engagement:x is withdrawn, which did:web:globex.example {again}"
-    ended, works = {**one, "state": "withdrawn"}, {**one, "state": "working", "why": "the work"}
-    going = "goes on with urn:hire:engagement:x: working, the work"
+    due = {"owes": ["provider"], "moves": ["Delivery"], "by": None, "why": "the work"}
+    ended, works = {**one, "state": "withdrawn"}, {**one, "state": "working", **due}
+    going = "goes on with urn:hire:engagement:x: working; owed: Delivery, by the provider (the work)"
     assert list(goes_on([ended, works])) == [going, over]
     many = f"3 engagements are over, which the other side {again}"
     assert list(goes_on([ended, works, ended, ended])) == [going, many]

@@ -109,6 +109,16 @@ def test_who_hires_is_told_why_nothing_was_decided(open_world: Open) -> None:
     assert "the strategy failed: ValueError('no price list')" in error.message
 
 
+def test_who_hires_is_told_what_would_have_been_enough(open_world: Open) -> None:
+    """And what was to be paid: `declined` alone says of neither side why."""
+    world = open_world()
+    _, result = hired(world, price="3 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    asked = "its last offer was 4 EUR, and 3 EUR is the most that was to be paid"
+    assert error.message == f"we withdrew: declined; {asked}"
+
+
 def test_who_hires_is_told_which_limit_of_its_own_policy_said_no(open_world: Open, tmp_path: Path) -> None:
     """And that it was its own: what the terms would have to say another side may have asked for, too."""
     world = open_world(*offices(tmp_path, hirer_policy='max_price = "3"\ncurrency = "EUR"'))

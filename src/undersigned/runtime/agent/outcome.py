@@ -19,6 +19,7 @@ from undersigned.runtime.engagement.turn import EARLY, Event
 from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.review import REVIEW_FAILED
 from undersigned.runtime.execution.settlement import owed_price
+from undersigned.runtime.negotiation.order import read_order
 from undersigned.scope import read_scope
 from undersigned.trust import Decision
 
@@ -229,6 +230,9 @@ def _withdrawn(
             if role == "hirer" and conversation.said("Offer", "provider"):
                 price = conversation.offered().terms.price
                 asked += f"; its last offer was {price.amount} {price.currency}"
+                most = read_order(conversation.facts["order"]).ceiling if "order" in conversation.facts else price
+                if withdraw.reason == "declined" and most != price:
+                    asked += f", and {most.amount} {most.currency} is the most that was to be paid"
             if role == "provider" and (price := _other_money(conversation)) is not None:
                 asked += f"; it asks for {price.amount} {price.currency}"
             ours = role == "hirer" and withdraw.reason == "policy_denied"
