@@ -51,6 +51,32 @@ def keeping(locate: Callable[[Did], Awaitable[tuple[str, ...]]], wanted: Callabl
 
 
 @pytest.mark.asyncio
+async def test_who_sends_without_a_pause_takes_turns_with_everybody() -> None:
+    """HIRE-LIM-02: of what lies there already one message is read at a time. A peer that repeated itself kept all
+    others waiting for a second.
+    """
+    read, others = 0, list[int]()
+
+    async def nobody(_: Did) -> tuple[str, ...]:
+        return ()
+
+    async def reads(_channel: Channel, _raw: bytes) -> None:
+        nonlocal read
+        read += 1
+        asyncio.get_running_loop().call_soon(lambda: others.append(read))
+
+    links = keeping(nobody, wanted=lambda _: False)
+    links._read = reads
+    ours, theirs = memory_pair()
+    ours.proved(PEER)
+    for _ in range(50):
+        await theirs.send(b"{}")
+    await theirs.close()
+    await links._serve(ours)
+    assert others == list(range(1, 51))
+
+
+@pytest.mark.asyncio
 async def test_without_a_descriptor_nobody_is_reached() -> None:
     """It is said as all else that keeps from a peer, so that it is tried again."""
     with no_descriptor(), pytest.raises(TransportError) as caught:

@@ -280,6 +280,8 @@ class Links:
                         hint="two programs with one key take each other's answers: its operator has to stop one",
                     )
                 await self._read(channel, raw)
+                # What has come already is had without waiting: who sends without a pause would keep all others waiting.
+                await asyncio.sleep(0)
         except Closed as closed:
             if closed.detail.get("close_code") == 1008:
                 self._falls_out(peer)
