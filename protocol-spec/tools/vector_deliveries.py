@@ -339,6 +339,32 @@ def review_vectors() -> Iterator[Vector]:
     yield vector("digest-beside", says, None, other(subject__0__digest=beside))
     alone = {"sha512": "ab" * 64}
     yield vector("digest-alone", "a digest by sha512 alone", "digest_mismatch", other(subject__0__digest=alone))
+    for name, says, members in (
+        ("in-anothers-name", "in another's name", {"predicate__verifier__id": PROVIDER.did}),
+        ("of-another-level", "a yes with the level of a no", {"predicate__verifiedLevels": ["FAILED"]}),
+        ("of-another-contract", "under another contract", {"predicate__policy__digest": alien}),
+    ):
+        first = other(subject__0__digest=alien, **members)
+        yield vector(
+            f"of-another-artifact-{name}", f"{says}, and about other bytes: those come first", "digest_mismatch", first
+        )
+    lent_out = stated(
+        canonicalize(changed(said, predicate__verifier__id=twin)), PROVIDER, keyid=lent, type="text/plain"
+    )
+    says = "the provider's key, which the verifier lists, under another payload type: that comes first"
+    yield vector("by-the-key-of-the-work-of-another-type", says, "proof_invalid", lent_out, **third)
+    spelled = b"\xfb\xef\xbe\xff"  # has all that two alphabets and padding differ in
+    named = other(predicate__inputAttestations=[{"digest": {"sha256": hashlib.sha256(spelled).hexdigest()}}])
+    for name, says, of, payload in (
+        ("in-base64", "in base64", None, "++++/w=="),
+        ("in-base64url", "in its other alphabet", None, "----_w=="),
+        ("in-both-alphabets", "in two alphabets at once", "attestation_binding", "++--/w=="),
+        ("without-padding", "without padding", "attestation_binding", "++++/w"),
+        ("with-spaces", "with a space", "attestation_binding", "++++ /w=="),
+    ):
+        delivered = [{**delivery["statements"][0], "payload": payload}]
+        says = f"of a statement that was delivered {says}"
+        yield vector(f"of-a-statement-{name}", says, of, named, statements=delivered)
     work = json.loads(base64.b64decode(delivery["statements"][0]["payload"]))
     work["predicate"]["provider"] = HIRER.did
     yield vector("of-work", "a statement of work in place of a verdict", denied, stated(canonicalize(work), HIRER))

@@ -17,7 +17,8 @@ const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96,
 /** What is signed of a payload. */
 export const pae = (/** @type {Uint8Array} */ payload, type = PAYLOAD) => Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 const hex = (/** @type {string} */ digest) => hashOfDigest(digest).toString('hex');
-const payloadHash = (/** @type {any} */ statement) => createHash('sha256').update(Buffer.from(String(statement.payload), 'base64')).digest('hex');
+/** The digests of the payloads of what was delivered; what is no envelope has none. @param {any[]} statements @returns {string[]} */
+const payloadHashes = (statements) => statements.map(({ payload }) => bytesOf(String(payload))).flatMap((bytes) => (bytes ? [createHash('sha256').update(bytes).digest('hex')] : []));
 const subjects = (/** @type {any[]} */ artifacts) => artifacts.map(({ name, digest }) => ({ name, digest: { sha256: hex(digest) } }));
 
 /** @param {any[]} artifacts @param {string} predicateType @param {any} predicate @param {import('./keys.js').PrivateKey} key */
@@ -58,7 +59,7 @@ export function provenanceStatement(artifacts, { contract, engagement, provider,
 export function acceptanceStatement(delivery, { contract, document, verifier, passed, now }, key) {
   const predicate = {
     verifier: { id: verifier }, timeVerified: instant(now), resourceUri: document, policy: { uri: document, digest: { sha256: hex(contract) } },
-    inputAttestations: delivery.statements.map((/** @type {any} */ one) => ({ digest: { sha256: payloadHash(one) } })),
+    inputAttestations: payloadHashes(delivery.statements).map((sha256) => ({ digest: { sha256 } })),
     verificationResult: passed ? 'PASSED' : 'FAILED', verifiedLevels: [passed ? 'HIRE_ACCEPTED' : 'FAILED'],
   };
   return signed(judged(delivery, contract), ACCEPTANCE, predicate, key);
@@ -70,11 +71,18 @@ export function refusalStatement(refusal, key) {
   return signed([{ name: 'contract', digest: refusal.contract }], REFUSAL, { ...refusal, target: plain(refusal.target), reason: plain(refusal.reason) }, key);
 }
 
+/** Bytes of padded base64 in one of its two alphabets, in the one spelling that they have in it; undefined of anything else. @param {string} text @returns {Buffer | undefined} */
+function bytesOf(text) {
+  const bytes = Buffer.from(text, 'base64');
+  const written = bytes.toString('base64');
+  return [written, written.replaceAll('+', '-').replaceAll('/', '_')].includes(text) ? bytes : undefined;
+}
+
 /** @param {string} text @returns {Buffer} */
 function base64(text) {
-  const bytes = Buffer.from(text, 'base64');
-  check(bytes.toString('base64') === text, 'schema_violation', 'base64');
-  return bytes;
+  const bytes = bytesOf(text);
+  check(bytes !== undefined, 'schema_violation', 'base64');
+  return /** @type {Buffer} */ (bytes);
 }
 
 /**
@@ -95,8 +103,8 @@ function opened(envelope, { document, earlier = [], now, methods, strangersTo = 
   check(signers.length > 0, byOthers ? 'attester_not_trusted' : 'proof_invalid', 'signature of a statement');
   check(envelope.signatures.length === 1, 'proof_invalid', 'more than one signature');
   const not = strangersTo.flatMap((one) => [...signingKeys(one).values()]);
-  check(!signers.every((key) => not.some((one) => sameKey(one, key))), 'attester_not_trusted', 'a key of the one whose work it judges'); // HIRE-ATT-06
   check(envelope.payloadType === PAYLOAD, 'proof_invalid', 'payload type');
+  check(!signers.every((key) => not.some((one) => sameKey(one, key))), 'attester_not_trusted', 'a key of the one whose work it judges'); // HIRE-ATT-06
   const statement = /** @type {any} */ (readJson(payload, { limit: 131072, depth: 64, foreign: true }));
   check(!Array.isArray(statement?.subject) || statement.subject.length <= 64, 'too_large', 'subjects');
   checkShape('Statement', statement);
@@ -139,21 +147,21 @@ export function verifyReview(review, of) {
  */
 export function verifyVerdict(envelope, { delivery, contract, verifier, document, earlier, parties, now }) {
   const statement = opened(envelope, { document, earlier, now, strangersTo: parties });
+  const artifacts = judged(delivery, contract);
+  checkSubjects(statement, artifacts, () => undefined); // in the order of section 8.3
   const { predicate, predicateType } = statement;
   check(predicateType === ACCEPTANCE, 'attester_not_trusted', 'no acceptance', '/statement');
   checkShape('Verdict', predicate);
   const { resourceUri, policy, inputAttestations } = predicate;
   const names = [resourceUri, policy.uri ?? resourceUri];
   const result = predicate.verificationResult;
-  const read = delivery.statements.map(payloadHash);
+  const read = payloadHashes(delivery.statements);
   const hashes = inputAttestations.map((/** @type {any} */ one) => one.digest.sha256);
   check(jcs(predicate.verifiedLevels) === jcs([LEVELS[result]]), 'schema_violation', 'result and level', '/statement');
   check(predicate.verifier.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
   check(policy.digest.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
   check(names.every((name) => name.startsWith(`${delivery.engagement}:`)), 'attestation_binding', 'document', '/statement');
   check(hashes.every((hash) => read.includes(hash)), 'attestation_binding', 'statements', '/statement');
-  const artifacts = judged(delivery, contract);
-  checkSubjects(statement, artifacts, () => undefined);
   const all = statement.subject.length === artifacts.length;
   check(result !== 'PASSED' || all, 'attestation_binding', 'of a part', '/statement');
   return result;
