@@ -795,9 +795,10 @@ async def test_the_newest_checkpoint_is_kept(ledger: Ledger, again: Again) -> No
         heads.append(await newest(ledger))
     await ledger.put_checkpoint(heads[1], "note 2")
     await ledger.put_checkpoint(heads[0], "note 1")
-    await ledger.put_checkpoint(heads[1], "another note 2")
-    ledger = await again(ledger)
     assert await ledger.checkpoint() == "note 2"
+    await ledger.put_checkpoint(heads[1], "note 2, and one more line")
+    ledger = await again(ledger)
+    assert await ledger.checkpoint() == "note 2, and one more line"
     await ledger.put_checkpoint(heads[2], "note 3")
     assert await ledger.checkpoint() == "note 3"
 

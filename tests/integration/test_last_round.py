@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from backends.moves import engagement, move
 from integration.commands import UNDERSIGNED, Ended, Process, running, serving, undersigned
 from integration.hires import REPORT, Hands, free_ports, two_homes, until
 from integration.test_cross_witness import rewritten
@@ -22,8 +23,8 @@ from undersigned import Peer
 from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.evidence import read_archive
 from undersigned.ledger import Head, open_ledger
-from undersigned.runtime import Answer, Gatherer, Home, create_home, issue_membership
-from undersigned.runtime.log.witnesses import LAST_SECONDS
+from undersigned.runtime import Answer, Gatherer, Home, PrivateKey, SystemClock, create_home, issue_membership
+from undersigned.runtime.log.witnesses import LAST_SECONDS, Witness, Witnesses
 from undersigned.transparency import (
     Verifier,
     checkpoint_text,
@@ -218,6 +219,44 @@ def signatures(home: Home, pack: Path) -> int:
     assert ended.code == 0, ended
     assert undersigned("verify", pack, folder=pack.parent).code == 0
     return len(read_note(read_archive(pack.read_bytes())["ledger/checkpoint.txt"].decode()).signatures)
+
+
+async def test_what_witnesses_signed_of_one_head_is_kept_from_all_of_them(tmp_path: Path) -> None:
+    """HIRE-PCK-08: one that was away while the log did not grow is asked again, and then the first one is away."""
+    own, name = "did:web:acme.example", "did:web:w{}.example"
+    keys = [PrivateKey("Ed25519", bytes([at]) * 32) for at in (4, 5)]
+    ports, gatherer, clock = free_ports(2), Gatherer(local=True), SystemClock()
+    asked = tuple(
+        Witness(f"http://localhost:{port}", Verifier(name.format(at), True, key.public_key))
+        for at, (port, key) in enumerate(zip(ports, keys, strict=True))
+    )
+
+    @asynccontextmanager
+    async def only(at: int) -> AsyncGenerator[None]:
+        book = WitnessBook(tmp_path / f"{at}.db")
+        of_log = [Verifier(own, False, WITNESS.public_key)]
+        try:
+            async with WitnessServer(book, name.format(at), keys[at], gatherer, keys=of_log, port=ports[at]):
+                yield
+        finally:
+            book.close()
+
+    ledger = await open_ledger(f"sqlite://{tmp_path / 'ledger.db'}")
+    try:
+        await ledger.commit(move(engagement(), 1, leaves=(b"a leaf",)))
+        witnesses = Witnesses(asked, ledger, own, WITNESS, gatherer, clock)
+        async with only(0):
+            await witnesses.first()
+        async with only(1):
+            assert [bool(one.line) for one in await witnesses._round()] == [False, True]
+        for note in (witnesses.newest, await ledger.checkpoint()):
+            assert note is not None
+            assert [signed for signed, _, _ in read_note(note).signatures] == [own, name.format(1), name.format(0)]
+            for one in asked:
+                verify_cosignature(note, one.verifier.name, one.verifier.key)
+    finally:
+        await ledger.close()
+        await gatherer.close()
 
 
 @pytest.mark.parametrize("first", [None, signal.SIGINT, signal.SIGTERM])

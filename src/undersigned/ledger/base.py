@@ -369,7 +369,7 @@ class Ledger(Protocol):
         ...
 
     async def put_checkpoint(self, head: Head, note: str) -> None:
-        """Keep the newest signed checkpoint; an older one than is kept changes nothing.
+        """Keep the newest signed checkpoint, of one head the last; an older one than is kept changes nothing.
 
         Raises:
             LedgerError: `ledger_diverged`: the tree never had this head.

@@ -293,7 +293,7 @@ class MemoryLedger:
         self._open()
         if head.size > self._frontier.size or root_at(head.size, self._node) != head.root:
             raise LedgerError("ledger_diverged", f"the tree never had this root at {head.size} leaves")
-        if self._checkpoint is None or self._checkpoint[0].size < head.size:
+        if self._checkpoint is None or self._checkpoint[0].size <= head.size:
             self._checkpoint = head, note
 
     async def checkpoint(self) -> str | None:

@@ -304,7 +304,7 @@ class Held:
         require_tree_seal(db)
         db.execute(
             "UPDATE tree SET checkpoint_size = ?1, checkpoint_root = ?2, checkpoint = ?3"
-            " WHERE checkpoint IS NULL OR checkpoint_size < ?1",
+            " WHERE checkpoint IS NULL OR checkpoint_size <= ?1",
             (head.size, head.root, signed.note),
         )
         db.execute("UPDATE tree SET seal = ?", (tree_seal(db),))

@@ -237,8 +237,21 @@ class Witnesses:
         finally:
             lines = "".join(one.line for one in answers.values())
             if lines and (self._newest is None or self._newest[0].size <= head.size):
-                self._newest = head, note + lines
+                self._newest = head, note + lines + self._before(head, note + lines)
         return tuple(answers.values())
+
+    def _before(self, head: Head, note: str) -> str:
+        """The lines of our witnesses that stand below this head since before, and not in `note`: whoever signed them
+        may be away now.
+        """
+        before = self.note_of(head)
+        if before is None:
+            return ""
+        there = {name for name, _, _ in read_note(note).signatures}
+        names = {one.verifier.name for one in self._witnesses} - there
+        lines = before.rpartition("\n\n")[2].splitlines(keepends=True)
+        signed = zip(lines, read_note(before).signatures, strict=True)
+        return "".join(line for line, (name, _, _) in signed if name in names)
 
     async def _ask(
         self, witness: Witness, head: Head, note: str, seconds: float, answers: dict[Witness, Cosigned]
