@@ -106,7 +106,7 @@ def check_recordable(verified: VerifiedMessage, document: DidDocument, *, now: I
     verified by its sender's `document`: whoever is shown it later knows that time alone.
 
     Raises:
-        ProofError: `proof_expired`, `proof_from_future`.
+        ProofError: `proof_expired`, with `waited` in its detail: it was good when it came, and signed again it is.
         VerificationError: `key_not_authorized`: its key had its end meanwhile.
 
     Source: protocol-spec/04-envelope-and-digests.md, HIRE-PRF-03
@@ -114,7 +114,11 @@ def check_recordable(verified: VerifiedMessage, document: DidDocument, *, now: I
     proof = verified.message.proof
     assert proof is not None  # noqa: S101  (it was verified)
     document.key_for(proof.verification_method, verified.message.purpose, now=now)
-    _check_times(proof, now)
+    try:
+        _check_times(proof, now)
+    except ProofError as error:
+        error.detail["waited"] = True
+        raise
 
 
 def problem_code_told(error: UndersignedError, *, proved: bool = False) -> str | None:

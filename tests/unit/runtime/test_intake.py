@@ -12,7 +12,7 @@ from support import refuses
 from undersigned.encoding import Did, Instant, decode_json, shift
 from undersigned.errors import ProofError
 from undersigned.evidence import verify_pack
-from undersigned.messages import Inquiry, Message, draft, recorded_message
+from undersigned.messages import Inquiry, Message, Offer, draft, recorded_message
 from undersigned.runtime import export_pack
 from undersigned.runtime.fetching.gather import Known
 from undersigned.testing import sync, terminate, withdraw
@@ -106,6 +106,41 @@ def test_what_can_succeed_later_is_no_failure(open_world: Open) -> None:
     assert folded(world.provider, name).state == "ready"
 
 
+def test_what_waited_too_long_is_said_again_and_is_no_failure(open_world: Open) -> None:
+    """HIRE-PRF-03, HIRE-PRF-05: an offer that had come in time was refused for good, which ended the negotiation; and
+    who was slow counted it against who was not.
+    """
+    world = open_world(held=True)
+    world.provider.intake._budget = Budget(2)
+    name = world.begun("offered-by-hirer", world.hirer)
+    checks, busy = world.provider.witness.check_notice, 5
+
+    async def long(*given: Any) -> None:
+        await asyncio.sleep(busy)
+        await checks(*given)
+
+    world.provider.witness.check_notice = long
+    offer = last(world.hirer, name, Offer)
+    for _ in range(4):
+        world.deliver(forge(world, world.provider, name, sync()), world.hirer.did, world.provider.did)
+        world.settle(1)
+        brief = resigned(world.hirer, offer, world.clock.now(), seconds=2)
+        world.deliver(brief, world.hirer.did, world.provider.did)
+        world.settle(10)
+    assert folded(world.provider, name).state == "ready"
+    refused = [event.code for event in world.provider.events if event.kind == "refused"]
+    assert refused == ["proof_expired"] * 4
+    assert not world.provider.intake._budget.exhausted(world.hirer.did, world.loop.time())
+    for parcel in list(world.network.sent):
+        if parcel.sender == world.provider.did and recorded_message(parcel.raw).message.type == "Problem":
+            world.deliver(parcel.raw, world.provider.did, world.hirer.did)
+    world.settle(1)
+    assert folded(world.hirer, name).state == "offered-by-hirer"
+    busy, world.held = 0, False
+    world.settle(600)
+    assert folded(world.provider, name).state == "closed"
+
+
 def test_a_proof_that_ends_while_its_message_waits_is_refused(open_world: Open) -> None:
     """HIRE-PRF-03, HIRE-PCK-01: a pack holds it against the time at which it was recorded. So who keeps our turn busy,
     and signs for two seconds, would leave us without evidence.
@@ -128,7 +163,7 @@ def test_a_proof_that_ends_while_its_message_waits_is_refused(open_world: Open) 
     assert story(world.provider, name) == before
     said = [decode_json(parcel.raw) for parcel in world.network.sent[sent:]]
     problems = [one for one in said if isinstance(one, dict) and one["type"] == "Problem"]
-    assert [one["code"] for one in problems] == ["proof_expired"]
+    assert [(one["code"], one["final"]) for one in problems] == [("proof_expired", False)]
     pack = world.run(export_pack(world.provider.ledger, world.provider.artifacts, world.provider.did, name), 5)
     report = verify_pack(pack, now=world.clock.now())
     assert report.ok, report.steps

@@ -175,7 +175,7 @@ class Shell:
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""
         agent, engagement, type = self._agent, conversation.engagement, event.type
-        if event.code and event.message is not None:
+        if event.code and event.message is not None and not event.waited:
             refused = agent.intake.refused(engagement.peer, event.code, notice=event.message.notice)
             agent.spawn(refused, f"refused {event.code}")
         if event.kind == "refused" and event.code in LOOKED_UP and engagement.role == "provider":

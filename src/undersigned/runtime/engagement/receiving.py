@@ -201,7 +201,8 @@ class Receiver(Speaker):
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
         body = item.message.message
         _log.warning("message refused", engagement=self.id, type=body.type, error=str(error))
-        turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
+        waited = "waited" in error.detail
+        turn.event("refused", body.type, message=body, detail=str(error), code=error.code, waited=waited)
         if self.forgot and error.code == "conflicting_message":
             await self._read_back()
         two = error.code == "conflicting_message" and _in_a_taken_place(turn.engagement, item.message)

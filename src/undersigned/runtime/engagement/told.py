@@ -32,7 +32,8 @@ def told_of_message(message: VerifiedMessage, error: UndersignedError) -> list[S
         "code": code,
         "class_": row.family,
         "retryable": row.retryable,
-        "final": not row.retryable and body.type not in ("Acceptance", "Seal"),
+        # What waited here too long is taken once it is signed again (HIRE-PRF-05): its place is not to be another's.
+        "final": not (row.retryable or "waited" in error.detail or body.type in ("Acceptance", "Seal")),
     }
     if len(message.raw) > MAX_PROBLEM_BYTES and (path := problem_path_told(error)):
         problem["path"] = path

@@ -96,6 +96,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Why a message of the peer was refused, or why there is no move of ours."""
     transfer: Transfer | None = None
     """Of the kind `transfer`."""
+    waited: bool = False
+    """Whether what was refused was good when it came, and is no fault of the peer's."""
 
 
 Hears: TypeAlias = Callable[[Event], None]
@@ -217,7 +219,16 @@ class Turn(msgspec.Struct):
         self.later += booked.later
         self.durable = True
 
-    def event(self, kind: str, type: str, *, message: Message | None = None, detail: str = "", code: str = "") -> None:
+    def event(
+        self,
+        kind: str,
+        type: str,
+        *,
+        message: Message | None = None,
+        detail: str = "",
+        code: str = "",
+        waited: bool = False,
+    ) -> None:
         """Adds an event for whoever watches."""
         self.events.append(
             Event(
@@ -229,6 +240,7 @@ class Turn(msgspec.Struct):
                 message=message,
                 detail=detail,
                 code=code,
+                waited=waited,
             )
         )
 
