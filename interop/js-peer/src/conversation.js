@@ -116,10 +116,11 @@ export class Conversation {
     return [...(inDoubt ? [accepted] : []), ...this.own.slice(this.acked)];
   }
 
-  /** The suites of its notices: any before one was chosen, then those that were offered, because notices cross. @returns {string[]} */
-  get suites() {
-    const { profile, inquiry } = this.engagement.state;
-    return profile ? inquiry.suites : Object.keys(SUITES);
+  /** The suites that a notice of the other side's may be in: any while its sender had neither made nor seen the `Profile`, then the one chosen (HIRE-PRF-02). @param {any} notice @returns {string[]} */
+  suitesOf({ role, seen, sequence }) {
+    const { profile } = this.engagement.state;
+    const before = role === 'hirer' ? seen === undefined : sequence === 0;
+    return profile && !before ? [profile.suite] : Object.keys(SUITES);
   }
 
   /** The last message of a type, as a side said it. @param {string} type @param {string} [role] @returns {any} */

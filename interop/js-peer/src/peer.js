@@ -446,7 +446,7 @@ export class Peer {
       }
       if (notice) {
         if (message.type === 'Progress' && !conversation.hearsProgress()) return;
-        const { document } = await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
+        const { document } = await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suitesOf(message) });
         checkNotice(message, [document, ...conversation.engagement.documents], this.now(), this.heads);
         if (message.type === 'Progress') conversation.hearsProgress(true);
         await conversation.notice(message, bytes.toString());

@@ -2,6 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { Conversation } from '../src/conversation.js';
 import { Resolver } from '../src/did.js';
 import { multibase, fromMultibase } from '../src/encoding.js';
 import { checkNotice } from '../src/receive.js';
@@ -11,6 +12,15 @@ const receipt = JSON.parse(readFileSync(`${SPEC}/vectors/messages/eddsa-jcs-2022
 const document = await new Resolver({}).resolve(receipt.sender);
 const { checkpoint, inclusion } = receipt;
 const refused = (/** @type {any} */ change) => assert.throws(() => checkNotice({ ...receipt, ...change }, [document], 1_800_000_000), { code: 'log_proof_invalid' });
+
+test('a notice is in the suite chosen, or in any while its sender knows of no Profile (HIRE-PRF-02)', () => {
+  const suites = (/** @type {any} */ notice, /** @type {any} */ profile = { suite: 'eddsa-rdfc-2022' }) => Conversation.prototype.suitesOf.call(/** @type {any} */ ({ engagement: { state: { profile } } }), notice);
+  const knows = [{ role: 'hirer', seen: 'u', sequence: 1 }, { role: 'provider', seen: 'u', sequence: 1 }];
+  const before = [{ role: 'hirer', sequence: 1 }, { role: 'provider', seen: 'u', sequence: 0 }];
+  for (const notice of knows) assert.deepEqual(suites(notice), ['eddsa-rdfc-2022']);
+  for (const notice of before) assert.ok(suites(notice).includes('eddsa-jcs-2022'));
+  for (const notice of knows) assert.ok(suites(notice, null).includes('eddsa-jcs-2022'));
+});
 
 test('a note of its sender, with and without a proof that leads to it', () => {
   checkNotice(receipt, [document], 1_800_000_000);

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from runtimes import Node, World, folded, last, moves
 from support import refuses
 from undersigned.encoding import Did, Instant, decode_json, shift
@@ -93,6 +95,21 @@ def test_a_suite_that_was_not_agreed_on_is_refused_when_all_is_over_too(open_wor
     assert moves(world.provider, name) == before
     # In the right one it is for the engagement to say.
     assert world.tell(resigned(world.hirer, late, world.clock.now()), world.hirer.did, world.provider) == []
+
+
+def test_a_notice_of_before_the_profile_is_in_any_suite(open_world: Open) -> None:
+    """HIRE-PRF-02: the hirer that sends it does not know yet what was chosen; once it does it goes by that. So does the
+    provider, whose own notice may come after a `Profile` that was made later.
+    """
+    world, other = open_world(held=True), "eddsa-rdfc-2022"
+    name = world.begun("ready", world.provider)
+    for sender, reader in (world.nodes, reversed(world.nodes)):
+        notice = recorded_message(forge(world, reader, name, sync())).message
+        assert (notice.role == "hirer") == (sender is world.hirer)
+        earlier = {"seen": None} if sender is world.hirer else {"sequence": 0, "previous": None}
+        for said, codes in ((replace(notice, **earlier), []), (notice, ["suite_not_allowed"])):
+            told = world.tell(resigned(sender, said, world.clock.now(), other), sender.did, reader)
+            assert [fault["code"] for fault in told] == codes
 
 
 def test_what_can_succeed_later_is_no_failure(open_world: Open) -> None:

@@ -19,6 +19,7 @@ from undersigned.errors import CODES, FormatError, ProofError, UndersignedError,
 from undersigned.messages import (
     MESSAGE_TYPES,
     Acceptance,
+    Message,
     Offer,
     Progress,
     Seal,
@@ -29,7 +30,7 @@ from undersigned.messages import (
     problem_path_told,
     verify_message,
 )
-from undersigned.protocol import begin
+from undersigned.protocol import HIRER, begin
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.inbox import Arrived
 from undersigned.runtime.engagement.turn import Event
@@ -113,12 +114,12 @@ class Intake:
             {document.id: document, self._agent.own.id: self._agent.own},
             now=self._agent.clock.now(),
             recipient=self._agent.identity.did,
-            suites=self._suites(conversation, peer, message.type),
+            suites=self._suites(conversation, peer, message),
         )
         if conversation is None or conversation.over:
             conversation = await self._conversation(verified, channel.address)
             # Of one that was put away it is known only now what was agreed on.
-            suites, suite = self._suites(conversation, peer, message.type), received.proof.cryptosuite
+            suites, suite = self._suites(conversation, peer, message), received.proof.cryptosuite
             if suites is not None and suite not in suites:
                 raise ProofError("suite_not_allowed", f"expected {' or '.join(suites)}; came {suite}")
         # Somebody who is no party learns nothing, not even that the engagement exists.
@@ -135,18 +136,18 @@ class Intake:
         return peer if self._agent.conversations.bound_to(peer) else strangers(channel.address)
 
     @staticmethod
-    def _suites(conversation: Conversation | None, peer: Did, kind: str) -> tuple[str, ...] | None:
+    def _suites(conversation: Conversation | None, peer: Did, message: Message) -> tuple[str, ...] | None:
         """The suite agreed with `peer`; for its `Profile`, which chooses, those that were offered.
 
-        A provider that has none of these says so in one of its own. A stranger must not find out by the suite that the
-        engagement exists.
+        A provider that has none of these says so in one of its own, and a notice whose sender knows of no `Profile` yet
+        may be in any. A stranger must not find out by the suite that the engagement exists.
         """
         if conversation is None or conversation.engagement.peer != peer:
             return None
         talks = conversation.engagement.talks
-        if talks is not None and talks.suite:
+        if talks is not None and talks.suite and not _before_profile(message):
             return (talks.suite,)
-        return talks.offered_suites if talks is not None and kind == "Profile" else None
+        return talks.offered_suites if talks is not None and message.type == "Profile" else None
 
     async def _conversation(self, verified: VerifiedMessage, place: str) -> Conversation | None:
         """The conversation of an engagement that is not in memory: a new one, or one that is over. `place` is where its
@@ -305,3 +306,8 @@ def _refusal(raw: bytes) -> str | None:
 def _is_no_text(raw: bytes) -> bool:
     """Whether this is another encoding than UTF-8, or has a mark; a frame that is no UTF-8 does not come here."""
     return b"\x00" in raw or raw.startswith(b"\xef\xbb\xbf")
+
+
+def _before_profile(message: Message) -> bool:
+    """Whether it is a notice whose sender had neither made nor seen the `Profile`."""
+    return message.notice and (message.seen is None if message.role == HIRER else message.sequence == 0)
