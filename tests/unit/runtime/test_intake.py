@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
-from runtimes import Node, World, folded, last, moves
+from runtimes import Node, World, folded, last, messages, moves
 from support import refuses
 from undersigned.encoding import Did, Instant, decode_json, shift
 from undersigned.errors import ProofError
@@ -156,6 +157,28 @@ def test_what_waited_too_long_is_said_again_and_is_no_failure(open_world: Open) 
     busy, world.held = 0, False
     world.settle(600)
     assert folded(world.provider, name).state == "closed"
+
+
+def test_what_can_succeed_later_does_not_fill_the_log(open_world: Open) -> None:
+    """HIRE-LIM-02: it costs its sender nothing, and is sent as often as the line takes it."""
+    world = open_world(held=True)
+    name = world.begun("ready", world.provider)
+    now = world.clock.now()
+    early = resigned(world.hirer, last(world.provider, name, Inquiry), shift(now, 90))
+    shown = [m.message for m in messages(world.provider, name) if m.message.sender == world.hirer.did][-1]
+    gap = resigned(world.hirer, replace(shown, sequence=9), now)
+    for raw, code, most in ((early, "proof_from_future", 20), (gap, "out_of_order", 1)):
+        with capture_logs() as logs:
+            for _ in range(50):
+                world.tell(raw, world.hirer.did, world.provider)
+        told = [one["error"] for one in logs if one["event"] == "message refused"]
+        assert len(told) == most
+        assert all(one.startswith(code) for one in told)
+    world.settle(61)
+    early = resigned(world.hirer, last(world.provider, name, Inquiry), shift(world.clock.now(), 90))
+    with capture_logs() as logs:
+        world.tell(early, world.hirer.did, world.provider)
+    assert [one["untold"] for one in logs if one["event"] == "message refused"] == [30]
 
 
 def test_a_proof_that_ends_while_its_message_waits_is_refused(open_world: Open) -> None:

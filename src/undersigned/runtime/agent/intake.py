@@ -10,7 +10,7 @@ Source: protocol-spec/10-security.md
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -75,6 +75,10 @@ class Intake:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._budget = Budget()
+        self._told = Budget()
+        """Lines in the log for whoever has something refused: what can succeed later costs its sender nothing else."""
+        self._untold = 0
+        """Refused messages since the last one that was logged."""
         self._bytes = Allowance(BYTES_A_MINUTE)
 
     async def read(self, channel: Channel, raw: bytes) -> None:
@@ -229,10 +233,10 @@ class Intake:
         """
         refusal = _refusal(raw)
         if refusal is not None:
-            _log.warning("the peer refused something", peer=peer, said=raw[:256])
+            self._log("the peer refused something", channel, peer, said=raw[:256])
             self._doubted(peer, refusal)
         else:
-            _log.warning("message refused", peer=peer, error=str(error))
+            self._log("message refused", channel, peer, error=str(error))
             self._unread(peer, raw, error)
         if error.detail.get("close") or _is_no_text(raw):
             raise error
@@ -250,6 +254,16 @@ class Intake:
             if len(fault) < len(raw):
                 await channel.send(fault)
                 return
+
+    def _log(self, event: str, channel: Channel, peer: Did, **more: Any) -> None:
+        """A line for the operator, of which nobody causes any number."""
+        whose, at = self._whose(channel, peer, None), asyncio.get_running_loop().time()
+        if self._told.exhausted(whose, at):
+            self._untold += 1
+            return
+        self._told.count(whose, at)
+        _log.warning(event, peer=peer, untold=self._untold, **more)
+        self._untold = 0
 
     def _doubted(self, peer: Did, code: str) -> None:
         """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but

@@ -87,7 +87,6 @@ class Conversation(Receiver):
         "_stopped",
         "_task",
         "_untaken",
-        "doubts",
         "full",
         "inbox",
         "over",
@@ -101,10 +100,6 @@ class Conversation(Receiver):
         self._mute = False
         """Whether the operator was told that nothing can be signed in this engagement."""
         self.inbox = Inbox()
-        self.doubts: frozenset[tuple[str, str]] = frozenset()
-        """Of faults that came without a signature (`fault`), and of messages that were none of this (`unread`): that,
-        and its code.
-        """
         self.over = False
         self.full = ""
         """Why there was no room, or no money, for what was decided last; empty if there was."""

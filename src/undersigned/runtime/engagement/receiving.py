@@ -66,11 +66,15 @@ SIGNS_KEPT = 4
 class Receiver(Speaker):
     """One side of an engagement, as far as it takes what the other one says."""
 
-    __slots__ = ("journal",)
+    __slots__ = ("doubts", "journal")
 
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         super().__init__(shell, engagement)
         self.journal = Journal()
+        self.doubts: frozenset[tuple[str, str]] = frozenset()
+        """Of faults that came without a signature (`fault`), of messages that were none of this (`unread`), and of what
+        was refused (`refused`): that, and its code.
+        """
 
     async def _receive(self, turn: Turn, item: Arrived) -> None:
         message, body, now = item.message, item.message.message, turn.now
@@ -200,7 +204,10 @@ class Receiver(Speaker):
     async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
         body = item.message.message
-        _log.warning("message refused", engagement=self.id, type=body.type, error=str(error))
+        if not error.row.retryable or ("refused", error.code) not in self.doubts:
+            # Once, if it can succeed later: that costs its sender nothing, which may go on for ever.
+            self.doubts |= {("refused", error.code)}
+            _log.warning("message refused", engagement=self.id, type=body.type, error=str(error))
         waited = "waited" in error.detail
         turn.event("refused", body.type, message=body, detail=str(error), code=error.code, waited=waited)
         if self.forgot and error.code == "conflicting_message":
