@@ -14,11 +14,11 @@ from parties import Party
 from runtimes import Node, Office, World, last, lingers, messages
 from support import refuses
 from undersigned.attestation import ProvenancePredicate, WorkPredicate, accepted, make_statement
-from undersigned.contract import Price, Terms
+from undersigned.contract import Deliverable, Price, Terms
 from undersigned.encoding import decode_json
 from undersigned.errors import PolicyError, VerificationError
 from undersigned.evidence import verify_pack
-from undersigned.messages import Acceptance, Closing, Delivery, Dispute, Message, Review, Ruling, Seal
+from undersigned.messages import Acceptance, Closing, Delivery, Dispute, Message, Offer, Review, Ruling, Seal
 from undersigned.runtime import Conversation, Job, Reviewed, export_pack, rule_on_pack
 from undersigned.testing import Actor
 
@@ -221,3 +221,40 @@ def test_who_rules_by_a_pack_is_either_arbiter_whoever_packed_it(open_world: Ope
             assert ruling["amount"] == "1"
         with refuses(PolicyError, "attester_not_trusted"):
             world.run(rule_on_pack(another, pack, now=world.clock.now(), **given))
+
+
+def test_a_change_of_its_criteria_that_crossed_a_delivery_is_not_accepted(open_world: Open) -> None:
+    """HIRE-LAN-06: what waits for its review is judged by what it was made for, so its provider does not sign that."""
+    told = asyncio.Event()
+
+    async def works(job: Job) -> None:
+        await told.wait()
+        await job.deliver("summary.txt", b"done")
+
+    world = open_world(handler=works)
+    ours = world.begin(criteria={"whole": "nothing is missing"})
+    world.until("working", ours.id)
+    world.hirer.reviewers["summary"] = whole
+    hirer, provider = world.hirer, world.provider
+    world.cut = True
+    world.run(hirer.changes.amend(ours, lambda terms: replace(terms, deliverables=(another(terms),))), 1)
+    told.set()
+    world.settle(5)
+    hand(world, hirer, Offer)
+    theirs = provider.the()
+    assert theirs.engagement.state == "delivered"
+    tabled = theirs.engagement.tabled
+    assert tabled is not None
+    with refuses(PolicyError, "policy_denied"):
+        world.run(provider.changes.accept(theirs, tabled.document), 1)
+    world.cut = False
+    world.reconnect()
+    world.until("closed", ours.id)
+    assert last(provider, ours.id, Review).verdict == "accepted"
+    packs_hold(world, ours)
+
+
+def another(terms: Terms) -> Deliverable:
+    """The deliverable with another criterion."""
+    (deliverable,) = terms.deliverables
+    return replace(deliverable, criteria=(replace(deliverable.criteria[0], id="another"),))

@@ -27,7 +27,7 @@ from undersigned.contract import (
     countersigned,
 )
 from undersigned.encoding import Digest, compare_amounts, digest_bytes
-from undersigned.errors import LocalProtocolError, UndersignedError
+from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError
 from undersigned.messages import Acceptance, Note, check_member
 from undersigned.protocol import HIRER, OTHER, Engagement, Owe, position
 from undersigned.runtime.application import contained, decided, in_short
@@ -292,6 +292,9 @@ class Changes(Moves):
         agent, now = self._agent, conversation.offered(engagement).terms
         if isinstance(what, Terms):
             terms = what
+            if not sealing and not offering and engagement.state == "delivered" and _criteria(terms) != _criteria(now):
+                # HIRE-LAN-06: it crossed what was delivered, which is judged by what it was made for.
+                raise PolicyError("policy_denied", "it changes the criteria of what waits for its review")
             if not sealing:
                 own = await agent.gate.usage(contract_of(engagement).digest)
                 check_counted(now, terms, await used_so_far(conversation, agent.ledger, own))
@@ -323,6 +326,10 @@ class Changes(Moves):
             raise LocalProtocolError("wrong_state", "no document is on the table")
         acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
         return contract_leaf(countersigned(conversation.tabled_json(engagement), acceptance.contract_proof))
+
+
+def _criteria(terms: Terms) -> list[str]:
+    return sorted(criterion.id for item in terms.deliverables for criterion in item.criteria)
 
 
 def _require_waiting(conversation: Conversation, change: Change) -> None:
