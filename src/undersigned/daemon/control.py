@@ -21,7 +21,7 @@ from undersigned.encoding import FOREIGN_LIMITS, JsonObject, decode_json
 from undersigned.errors import CODES, FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import ControlPart
 
-from .door import Edge, json_response, problem_response
+from .edge import Edge, json_response, problem_response
 from .near import NearListener
 
 __all__ = ["MAX_BODY_BYTES", "Answer", "ControlListener", "Route", "problem"]

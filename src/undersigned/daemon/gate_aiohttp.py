@@ -18,7 +18,7 @@ from aiohttp import ClientError, web
 
 from undersigned.errors import FormatError, TransportError, UndersignedError
 
-from .door import problem_response
+from .edge import problem_response
 from .gate_answers import sign_response
 from .gate_desk import Granted
 from .gating import Knock, RequestGate

@@ -38,7 +38,7 @@ from yarl import URL
 from undersigned.errors import FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .door import problem_response
+from .edge import problem_response
 from .gate_answers import OWN_FIELDS, bodiless, sign_response
 from .gate_desk import Granted
 from .gating import Knock, RequestGate

@@ -27,7 +27,8 @@ from undersigned.errors import ConfigurationError, TransportError, UndersignedEr
 from undersigned.runtime import why
 from undersigned.transport import NO_PROXIES, SUBPROTOCOL, AcceptedChannel, Budget, Channel, Proxies, closing
 
-from .door import Door, Edge, ListenerLimits, Refused, Ticket, end_server, error_response, within_files
+from .door import Door, ListenerLimits, Refused, Ticket, within_files
+from .edge import Edge, end_server, error_response
 
 __all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", "PublicListener"]
 

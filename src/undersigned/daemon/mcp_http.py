@@ -35,7 +35,7 @@ from undersigned.bridges.mcp_rules import Rules
 from undersigned.errors import FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .door import error_response, json_response, problem_response
+from .edge import error_response, json_response, problem_response
 from .gate_answers import sign_response
 from .gate_desk import Desk, Visit
 from .gating import Gatekeeper, Knock

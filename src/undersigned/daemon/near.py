@@ -18,7 +18,8 @@ from aiohttp import web
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import why
 
-from .door import Door, Edge, Full, ListenerLimits, Refused, end_server, within_files
+from .door import Door, ListenerLimits, Refused, within_files
+from .edge import Edge, Full, end_server
 
 __all__ = ["NearListener", "checked_server"]
 
