@@ -139,12 +139,14 @@ def test_what_waited_too_long_is_said_again_and_is_no_failure(open_world: Open) 
 
     world.provider.witness.check_notice = long
     offer = last(world.hirer, name, Offer)
-    for _ in range(4):
-        world.deliver(forge(world, world.provider, name, sync()), world.hirer.did, world.provider.did)
-        world.settle(1)
-        brief = resigned(world.hirer, offer, world.clock.now(), seconds=2)
-        world.deliver(brief, world.hirer.did, world.provider.did)
-        world.settle(10)
+    with capture_logs() as logged:
+        for _ in range(4):
+            world.deliver(forge(world, world.provider, name, sync()), world.hirer.did, world.provider.did)
+            world.settle(1)
+            brief = resigned(world.hirer, offer, world.clock.now(), seconds=2)
+            world.deliver(brief, world.hirer.did, world.provider.did)
+            world.settle(10)
+    assert [one["event"] for one in logged].count("message refused") == 1, "what costs nothing is no line each time"
     assert folded(world.provider, name).state == "ready"
     refused = [event.code for event in world.provider.events if event.kind == "refused"]
     assert refused == ["proof_expired"] * 4

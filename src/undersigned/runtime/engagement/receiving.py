@@ -204,11 +204,11 @@ class Receiver(Speaker):
     async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
         body = item.message.message
-        if not error.row.retryable or ("refused", error.code) not in self.doubts:
+        waited = "waited" in error.detail
+        if not (error.row.retryable or waited) or ("refused", error.code) not in self.doubts:
             # Once, if it can succeed later: that costs its sender nothing, which may go on for ever.
             self.doubts |= {("refused", error.code)}
             _log.warning("message refused", engagement=self.id, type=body.type, error=str(error))
-        waited = "waited" in error.detail
         turn.event("refused", body.type, message=body, detail=str(error), code=error.code, waited=waited)
         if self.forgot and error.code == "conflicting_message":
             await self._read_back()
