@@ -163,11 +163,11 @@ def test_what_has_no_other_way_out_is_decided_again(open_world: Open) -> None:
     name = world.begun("working", world.hirer, opening="3 EUR")
     word, since, asked = world.hirer.settlements.word, world.loop.time(), list[float]()
 
-    async def away(*about: Any, **_: Any) -> Any:
+    def away(*about: Any, **_: Any) -> Any:
         asked.append(world.loop.time() - since)
         if asked[-1] < 20:
             raise UndersignedError("unreachable", "later")
-        return await word(*about)
+        return word(*about)
 
     world.hirer.settlements.word = away  # type: ignore[method-assign]
     world.deliver_all()
@@ -189,11 +189,11 @@ def test_a_closing_is_owed_beyond_its_time(side: str, deadline: str, open_world:
     late = parse_duration(getattr(offer.terms.deadlines, deadline)) + 30
     word, since, asked = node.settlements.word, world.loop.time(), list[float]()
 
-    async def away(*about: Any, **_: Any) -> Any:
+    def away(*about: Any, **_: Any) -> Any:
         asked.append(world.loop.time() - since)
         if asked[-1] < late:
             raise UndersignedError("unreachable", "later")
-        return await word(*about)
+        return word(*about)
 
     node.settlements.word = away  # type: ignore[method-assign]
     if side == "hirer":
