@@ -141,7 +141,7 @@ export const rules = {
     const review = reviewed(message, ref);
     if (message.verdict !== 'rework') return { review };
     check(state.reworks < Math.max(...inForce(state, message, engagement).map(({ terms }) => terms.reworks)), 'round_limit', 'reworks');
-    return { review, reworks: state.reworks + 1, round: state.round + 1, begun: ref, due: ref.at + duration(state.terms.deadlines.rework) };
+    return { review, reworks: state.reworks + 1, round: state.round + 1, begun: ref, due: ref.at + duration(inForce(state, message, engagement).at(-1)?.terms.deadlines.rework) };
   },
 
   Closing(state, message, engagement, { ref }) {

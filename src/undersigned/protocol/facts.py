@@ -219,7 +219,8 @@ def _review(case: Case) -> Changes:
             began=case.move.digest,
             works_from=_earliest(case),
             review_sequence=move.sequence,
-            due=shift(case.at, parse_duration(_deadlines(case).rework)),
+            # As its sender has it, who had not seen our seal, or had: the same time for both.
+            due=shift(case.at, parse_duration(in_force(case)[-1].terms.deadlines.rework)),
             heard_at=case.at,
             cursor=None,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from undersigned.encoding import shift
 from undersigned.protocol import HIRER, PROVIDER, Owe, Repeat, Reserve, legal, pending, wake_at
@@ -21,6 +22,7 @@ from undersigned.testing import (
     release,
     review,
     seal,
+    terms_for,
     withdraw,
 )
 
@@ -158,3 +160,19 @@ def test_what_a_release_owes_is_in_its_currency() -> None:
         assert contract is not None
         assert contract.owed_in == ("CHF",)
     playbook.hirer >> closing()
+
+
+@pytest.mark.parametrize("rework", ["P1D", "PT1H"])
+def test_a_rework_that_crossed_a_seal_has_one_time_on_both_sides(rework: str) -> None:
+    """HIRE-LAN-05: that of the terms before, by which the hirer, who waits, has set it; else work that its provider
+    holds to be in time would be ended as late.
+    """
+    book = Playbook("delivered")
+    terms = terms_for(book.hirer.party)
+    book.provider >> amendment(terms=replace(terms, deadlines=replace(terms.deadlines, rework=rework)))
+    book.hirer >> acceptance()
+    with book.held():
+        book.provider >> seal()
+        book.hirer >> review("rework")
+    due = {side.engagement.contract.due for side in book.parties.values() if side.engagement.contract}
+    assert due == {shift(book.clock.now(), 4 * 3600)}

@@ -645,10 +645,10 @@ const FACTS = {
     return under(the, { delivery: the.move.digest, deliveredFrom: earliestOf(the), missed: missed(the, name, contract.due ?? offer.terms.terms.deadlines.finish) });
   },
   Review: (the) => {
-    const { contract, offer } = the.was;
+    const { contract } = the.was;
     const refused = the.content.verdict === "accepted" ? undefined : the.move.digest;
     if (the.content.verdict !== "rework") return under(the, { ...ends(the).contract, refused });
-    const due = shift(the.at, durationSeconds(offer.terms.terms.deadlines.rework));
+    const due = shift(the.at, durationSeconds(inForce(the).at(-1).terms.deadlines.rework));
     return under(the, { refused, round: contract.round + 1, began: the.move.digest, worksFrom: earliestOf(the), reviewSequence: the.content.sequence, due, heardAt: the.at });
   },
   Closing: (the) => under(the, { closedBy: [...the.was.contract.closedBy, the.content.role] }),
