@@ -343,6 +343,8 @@ def test_who_comes_back_after_it_was_given_up_hears_that_it_was_withdrawn(open_w
     world.settle()
     world.deliver_all()
     assert [folded(node, name).state for node in world.nodes] == ["withdrawn", "withdrawn"]
+    world.settle(REPEAT_SECONDS[-1])
+    world.deliver_all()
     assert world.hirer.conversations == world.provider.conversations == {}
 
 

@@ -108,12 +108,15 @@ class Receiver(Speaker):
             return
         told = not body.notice or isinstance(body, Problem) or tells(before, after)
         # A peer may say for ever what lets us know a little more, and no pack holds that: past so many it is heard, and
-        # only what takes a move back is kept. `Progress` has a limit of its own.
+        # only what takes a move back is kept. `Progress` has a limit of its own. Of what was put away none is kept:
+        # with each that is stored it would say its own moves again, and the peer would refuse them again.
         kept = told and (
             not body.notice
-            or isinstance(body, Progress)
-            or len(self.journal.notices) + len(turn.notices) < MAX_NOTICES
             or len(after.sent) < len(before.sent)
+            or (
+                self.journal.live
+                and (isinstance(body, Progress) or len(self.journal.notices) + len(turn.notices) < MAX_NOTICES)
+            )
         )
         if kept:
             turn.message("received", message)
