@@ -16,7 +16,7 @@ from undersigned.contract import Deadlines, Price, Terms
 from undersigned.daemon import Peer
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, seconds_between, shift
-from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
+from undersigned.errors import FormatError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.messages import Cancel, Delivery, Usage
 from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, Say, lost_at, rotate_key
@@ -203,8 +203,10 @@ async def test_an_amendment_whose_usage_could_not_be_stated_is_not_agreed_to(tmp
 
     async with working(tmp_path) as pair:
         assert await pair.reads() == "read"
-        one_more = clauses("read-1", *names(63), more=(Limit("bytes", "5"),))
         with pytest.raises(PolicyError, match="would be 65 lines; at most 64"):
+            await pair.hirer.changes.amend(pair.ours, clauses(*names(64), action="artifact:list"))
+        one_more = clauses("read-1", *names(63), more=(Limit("bytes", "5"),))
+        with pytest.raises(FormatError, match="at most 64 limits"):
             await pair.hirer.changes.amend(pair.ours, one_more)
         await pair.agree(clauses("read-1", *names(63)))
         pair.works.may_end.set()
