@@ -264,7 +264,7 @@ def test_what_cannot_be_demanded_is_told_before_a_hire_begins(
     monkeypatch.setattr("undersigned.runtime.agent.ordering.find_spec", lambda name: None if name == missing else name)
     ran = refused(home, "hire", PEER, "--task", "x", option, value)
     assert (ran.code, ran.error["code"]) == (2, "missing_extra" if missing else "bad_configuration")
-    assert ran.error["message"].startswith(f"{option}: ")
+    assert ran.error["message"].startswith((f"{option}: ", f"{option} {value}: "))
     assert run("hire", PEER, "--task", "x", option, value, "--home", home).out == ""
 
 

@@ -232,17 +232,18 @@ class Intake:
             UndersignedError: The connection is to be closed for it.
         """
         refusal = _refusal(raw)
+        # What only came too early is nobody's fault; but what is looked up in vain for a stranger costs us the wait.
+        costs = not error.row.retryable
+        costs = costs or (error.code in LOOKED_UP and not self._agent.conversations.bound_to(peer))
         if refusal is not None:
-            self._log("the peer refused something", channel, peer, said=raw[:256])
+            self._log("the peer refused something", channel, peer, costs=costs, said=raw[:256])
             self._doubted(peer, refusal)
         else:
-            self._log("message refused", channel, peer, error=str(error))
+            self._log("message refused", channel, peer, costs=costs, error=str(error))
             self._unread(peer, raw, error)
         if error.detail.get("close") or _is_no_text(raw):
             raise error
-        # What only came too early is nobody's fault; but what is looked up in vain for a stranger costs us the wait.
-        costs = error.code in LOOKED_UP and not self._agent.conversations.bound_to(peer)
-        if costs or not error.row.retryable:
+        if costs:
             self._budget.spend(peer, asyncio.get_running_loop().time())
         code = problem_code_told(error)
         if code is None or refusal is not None:
@@ -255,13 +256,14 @@ class Intake:
                 await channel.send(fault)
                 return
 
-    def _log(self, event: str, channel: Channel, peer: Did, **more: Any) -> None:
-        """A line for the operator, of which nobody causes any number."""
+    def _log(self, event: str, channel: Channel, peer: Did, *, costs: bool, **more: Any) -> None:
+        """A line for the operator; where it `costs` its sender nothing, not for each, or there would be any number."""
         whose, at = self._whose(channel, peer, None), asyncio.get_running_loop().time()
-        if self._told.exhausted(whose, at):
+        if not costs and self._told.exhausted(whose, at):
             self._untold += 1
             return
-        self._told.count(whose, at)
+        if not costs:
+            self._told.count(whose, at)
         _log.warning(event, peer=peer, untold=self._untold, **more)
         self._untold = 0
 

@@ -37,6 +37,8 @@ CONNECTIONS = 8
 """Of one peer at a time. One is enough; but who came back may have left others behind, and several programs may have
 one key.
 """
+READ_AT_ONCE = 8
+"""Messages of one connection before others have a turn."""
 OPENED_A_MINUTE = 120
 """Connections that one peer may open to us in a minute: one serves all its engagements, and after each of them we say
 where every one stands. Who is cut off comes back after a pause that grows.
@@ -268,6 +270,7 @@ class Links:
         if len(mine) > CONNECTIONS:
             self._end(mine.pop(0))
         self._fell_out.discard(peer)
+        stretch = _Stretch()
         try:
             await self._opened(peer)
             while True:
@@ -280,8 +283,7 @@ class Links:
                         hint="two programs with one key take each other's answers: its operator has to stop one",
                     )
                 await self._read(channel, raw)
-                # What has come already is had without waiting: who sends without a pause would keep all others waiting.
-                await asyncio.sleep(0)
+                await stretch.took_one()
         except Closed as closed:
             if closed.detail.get("close_code") == 1008:
                 self._falls_out(peer)
@@ -300,6 +302,26 @@ class Links:
                 self._lost(peer)
             if peer in self._changed:
                 self._changed.pop(peer).set()
+
+
+class _Stretch:
+    """How many messages of one connection were read since anybody else had a turn. What has come already is had without
+    waiting, so who sends without a pause would keep all others waiting; and of what comes together an engagement makes
+    one turn.
+    """
+
+    def __init__(self) -> None:
+        self._read = 0
+
+    async def took_one(self) -> None:
+        if self._read == 0:
+            asyncio.get_running_loop().call_soon(self._ended)
+        self._read += 1
+        if self._read >= READ_AT_ONCE:
+            await asyncio.sleep(0)
+
+    def _ended(self) -> None:
+        self._read = 0
 
 
 def _lasting(error: UndersignedError) -> bool:
