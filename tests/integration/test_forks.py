@@ -16,13 +16,16 @@ from msgspec.structs import replace
 from integration.commands import Ended, undersigned
 from integration.hires import REPORT, Hands, much_later, two_homes, until
 from integration.test_cross_witness import a_second_later, put_back, rewritten
+from issuing import issued
 from undersigned import Peer
+from undersigned.credentials import Accusation
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, digest_from_hex
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Fork, contradicted, decided, open_ledger
-from undersigned.runtime import Home, SystemClock, create_home
+from undersigned.runtime import Home, SystemClock, create_home, rotate_key
 from undersigned.runtime.log.forks import check_fork
+from undersigned.testing import Actor
 from undersigned.transparency import checkpoint_text, signed_note
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
@@ -93,6 +96,25 @@ async def test_two_histories_are_proved_to_anybody(tmp_path: Path) -> None:
         assert (await ran(stranger, "ledger", "forks", "--check", file)).code != 0
 
 
+async def test_a_key_that_was_replaced_since_takes_nothing_back(tmp_path: Path) -> None:
+    """HIRE-TRU-27, HIRE-KEY-07: of what was recorded. Whoever did not record it names the document that it kept."""
+    acme, globex = await went_back(tmp_path)
+    accused, evidence = acme.configuration.did, tmp_path / "proof.json"
+    assert (await ran(globex, "ledger", "forks", accused, "--out", evidence)).code == 4
+    kept, said = tmp_path / "did.json", tmp_path / "accusation.json"
+    shutil.copyfile(acme.path / "did.json", kept)
+    claim = Accusation(id=accused, kind="equivocation", evidence=digest_bytes(evidence.read_bytes()))
+    said.write_bytes(canonicalize(issued(Actor("a body"), claim, SystemClock().now())))
+    stranger = create_home(tmp_path / "stranger", name="Stranger", local=True)
+    rotate_key(acme)
+    given = ("trust", "import", said, "--evidence", evidence)
+    async with Peer.open(Home(acme.path)):
+        assert (await ran(globex, *given)).code == 0
+        assert (await ran(stranger, *given)).error["code"] in ("key_not_authorized", "log_proof_invalid")
+        assert (await ran(stranger, *given, "--did-document", kept)).code == 0
+    assert (await ran(globex, *given)).code == 0, "nor does a document that is served no more"
+
+
 async def test_an_operator_decides_and_it_is_kept(tmp_path: Path) -> None:
     """HIRE-LOG-09: nothing is agreed before; with the decision stand its reason and what it was about."""
     homes = await went_back(tmp_path)
@@ -156,11 +178,11 @@ async def test_an_honest_hirer_gets_what_it_accepted(tmp_path: Path) -> None:
 
 
 async def check(raw: bytes, owner: DidDocument) -> tuple[str, str]:
-    async def document_of(did: str) -> DidDocument:
+    async def documents_of(did: str) -> list[DidDocument]:
         assert did == owner.id
-        return owner
+        return [owner]
 
-    return await check_fork(raw, document_of, now=SystemClock().now())
+    return await check_fork(raw, documents_of, now=SystemClock().now())
 
 
 async def test_what_a_witness_shows_is_checked_alike(tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ from msgspec.structs import replace
 from integration.hires import Hands, until
 from issuing import issued
 from requirements.test_changes import Pair, working
-from undersigned.credentials import Accusation
+from undersigned.credentials import Accusation, read_credential
 from undersigned.daemon import Peer
+from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Digest, JsonObject, canonicalize, digest_bytes, shift
-from undersigned.errors import LocalProtocolError, UndersignedError
+from undersigned.errors import LocalProtocolError, ResolutionError, UndersignedError
 from undersigned.ledger import TrustStore
 from undersigned.messages import Closing
 from undersigned.protocol import Early
-from undersigned.runtime import Conversation, Say, held_until
+from undersigned.runtime import Conversation, Say, held_until, proved
 from undersigned.runtime.engagement.turn import EARLY
 from undersigned.testing import ARBITER, ARTIFACT, Actor
 from unit.cli.running import run
@@ -158,6 +159,38 @@ async def test_a_ruling_is_the_evidence_of_an_accusation(tmp_path: Path) -> None
         assert accusations() == 0
         assert await imported(good) == ""
         assert accusations() == 1
+
+
+async def test_a_ruling_that_was_recorded_is_evidence_whatever_its_arbiter_publishes_now(tmp_path: Path) -> None:
+    """HIRE-TRU-27, HIRE-KEY-07: and another of the same key, which nobody recorded, is not."""
+    async with disputed(tmp_path) as (pair, dispute):
+        ruling = ruled(pair, dispute, "for_hirer", "0")
+        await pair.hirer.changes.rule(pair.ours, ruling)
+        await pair.both("closed")
+        keys = {"new": Actor("another key").public_key}
+        replaced = make_document(ARBITER.did, authentication=keys, assertion_method=keys)
+
+        async def shown(ruling: JsonObject, *, gone: bool) -> bool:
+            async def documents_of(did: str) -> list[DidDocument]:
+                if gone:
+                    raise ResolutionError("did_unresolvable", "nobody serves it any more")
+                return [DidDocument(did, canonicalize(replaced))]
+
+            evidence = canonicalize(ruling)
+            claim = Accusation(id=pair.provider.identity.did, kind="breach", evidence=digest_bytes(evidence))
+            said, own = read_credential(issued(Actor("a body"), claim, now := pair.hirer.clock.now())), pair.hirer
+            seen = await proved(
+                said, evidence, ledger=own.ledger, own=own.identity.did, documents_of=documents_of, now=now
+            )
+            return seen == {digest_bytes(evidence)}
+
+        assert await shown(ruling, gone=False)
+        assert await shown(ruling, gone=True)
+        other = ruled(pair, dispute, "for_hirer", "1")
+        for gone, code in ((False, "key_not_authorized"), (True, "did_unresolvable")):
+            with pytest.raises(UndersignedError) as refused:
+                await shown(other, gone=gone)
+            assert refused.value.code == code
 
 
 async def test_one_dispute_is_all_there_is(tmp_path: Path) -> None:

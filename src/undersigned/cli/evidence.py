@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from sys import maxsize
 from typing import get_args
@@ -33,6 +33,7 @@ from undersigned.messages import Delivery
 from undersigned.runtime import (
     ABSENT,
     Absent,
+    Gatherer,
     Home,
     SystemClock,
     equivocation_proof,
@@ -52,7 +53,7 @@ from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, about, instant_at
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
-__all__ = ["export", "export_to", "judge", "read_document_file", "rule", "tamper", "verify"]
+__all__ = ["brought_first", "export", "export_to", "judge", "read_document_file", "rule", "tamper", "verify"]
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 """As of one that is fetched."""
@@ -499,6 +500,20 @@ def read_document_file(path: Path) -> DidDocument:
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"--did-document {path}: {error.message}") from error
     raise ConfigurationError("bad_configuration", f"--did-document {path}: it is no DID document")
+
+
+def brought_first(files: Iterable[Path], gatherer: Gatherer) -> Callable[[Did], Awaitable[Sequence[DidDocument]]]:
+    """A look-up of DID documents: those in these files, and the one of now for a DID of which there is none.
+
+    Raises:
+        ConfigurationError: As `read_document_file`.
+    """
+    known = [read_document_file(file) for file in files]
+
+    async def documents_of(did: Did) -> Sequence[DidDocument]:
+        return [one for one in known if one.id == did] or [await gatherer.document(did)]
+
+    return documents_of
 
 
 @click.command()

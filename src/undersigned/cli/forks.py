@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 
-from undersigned.did import DidDocument
 from undersigned.encoding import Did, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, ResolutionError, UndersignedError
 from undersigned.ledger import Fork, Ledger, decided, open_ledger
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.runtime.log.forks import check_fork, fork_document, words
 
-from .evidence import read_document_file
+from .evidence import brought_first
 from .log import ledger
 from .options import FILE, FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
@@ -101,19 +100,15 @@ async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None
 
 
 async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str | None) -> int:
-    known = {one.id: one for one in map(read_document_file, documents)}
     opened = out.home(home)
     try:
         raw = read_file(proof, MAX_PROOF_BYTES)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"--check {proof}: {why(exc)}") from exc
     gatherer = open_gatherer(opened)
-
-    async def document_of(did: Did) -> DidDocument:
-        return known[did] if did in known else await gatherer.document(did)
-
+    documents_of = brought_first(documents, gatherer)
     try:
-        log, what = await check_fork(raw, document_of, now=SystemClock().now())
+        log, what = await check_fork(raw, documents_of, now=SystemClock().now())
     except ResolutionError as error:
         error.message += "; a document of it that you kept is named by --did-document"
         raise

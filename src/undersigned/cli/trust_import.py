@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 from uuid import uuid4
 
 import click
@@ -42,13 +42,17 @@ from undersigned.trust import (
     verify_set,
 )
 
-from .options import FORCE_OPTION, about, open_gatherer, out_option, write_new
+from .evidence import brought_first
+from .options import FORCE_OPTION, about, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading
 from .trust_anchors import FILE, YES_OPTION
 from .trust_changes import compare, did_here, document_of, sign_and_put, tell_changes, told_lost, waits_for_yes
 from .trust_graph import trust
 
 __all__ = ["trust"]
+
+
+_Files: TypeAlias = Sequence[Path]
 
 
 @trust.command("import")
@@ -59,10 +63,16 @@ __all__ = ["trust"]
     help="Needed for an anchor set: why it is adopted, in words or by the digest of a document. Needed for an "
     "accusation: the file whose digest it names. For nothing else.",
 )
+@documents_option(
+    "For an accusation: a DID document of who is accused, or of the arbiter, that you kept, where another key is "
+    "published now. May be repeated, also for one DID."
+)
 @YES_OPTION
 @HOME_OPTION
 @command
-async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, home: str | None) -> int:
+async def trust_import(
+    out: Out, file: Path, evidence: str | None, documents: tuple[Path, ...], yes: bool, home: str | None
+) -> int:
     """Take in a signed anchor set, which replaces an older one of the same body; a credential, with a proof or as the
     text of a JWT, as an edge; or a trust establishment document (DIF), as one edge for each entry that says what a
     credential of ours could say.
@@ -78,7 +88,7 @@ async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, ho
         if is_establishment(document):
             return await _establish(out, opened, document, now)
         if document.get("type") != "AnchorSet":
-            return await _admit(out, opened, document, now, evidence)
+            return await _admit(out, opened, document, now, evidence, documents)
         compared = await compare(opened, book, document, now)
     found, issuer = cast("AnchorSet", compared.set), cast("DidDocument", compared.document)
     if any(kept.content.set == found for kept in compared.old):
@@ -122,7 +132,9 @@ async def trust_sign(out: Out, file: Path, to: Path, force: bool, home: str | No
     out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
 
 
-async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None) -> int:
+async def _admit(
+    out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None, kept: Sequence[Path]
+) -> int:
     """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
     read = read_credential(document)
     gatherer = open_gatherer(home)
@@ -144,7 +156,7 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evide
             out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
         raise
     held = _evidence(evidence) if Accusation.type in credential.types else None
-    shown = await _proved(home, credential, held)
+    shown = await _proved(home, credential, held, kept)
     admitted = admission(credential, issuer, now, contracts=await _contracts(home), evidence=shown)
     edge = admitted.edge
     if held is not None:
@@ -164,16 +176,19 @@ def _evidence(named: str | None) -> bytes | None:
         raise ConfigurationError("bad_configuration", f"--evidence: {plain(named, 200)}: {why(exc)}") from exc
 
 
-async def _proved(home: Home, credential: Credential, evidence: bytes | None) -> frozenset[Digest]:
+async def _proved(
+    home: Home, credential: Credential, evidence: bytes | None, kept: Sequence[Path]
+) -> frozenset[Digest]:
     """What `edge_of` is told of the evidence of an accusation."""
-    gatherer, ledger = open_gatherer(home), await reading(home)
+    gatherer = open_gatherer(home)
+    documents_of, ledger = brought_first(kept, gatherer), await reading(home)
     try:
         return await proved(
             credential,
             evidence,
             ledger=ledger,
             own=home.configuration.did,
-            document_of=gatherer.document,
+            documents_of=documents_of,
             now=SystemClock().now(),
         )
     finally:

@@ -254,8 +254,8 @@ def test_what_proves_an_equivocation_is_the_evidence_of_an_accusation(open_world
         claim = Accusation(id=of, kind="equivocation", evidence=digest_bytes(evidence))
         said = read_credential(issued(body, claim, world.clock.now()))
 
-        async def document_of(did: str) -> DidDocument:
-            return await world.provider.document_of(did, 0.0)
+        async def documents_of(did: str) -> list[DidDocument]:
+            return [await world.provider.document_of(did, 0.0)]
 
         return world.run(
             proved(
@@ -263,7 +263,7 @@ def test_what_proves_an_equivocation_is_the_evidence_of_an_accusation(open_world
                 evidence,
                 ledger=world.provider.ledger,
                 own=world.provider.did,
-                document_of=document_of,
+                documents_of=documents_of,
                 now=world.clock.now(),
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +12,20 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from issuing import issued
 from runtimes import Home, Node, Office, PrivateKey, World, folded, last, lingers, messages, secret_of, vouch
+from undersigned.credentials import Accusation, read_credential
 from undersigned.did import DidDocument, make_document
-from undersigned.encoding import canonicalize
-from undersigned.errors import ConfigurationError, FormatError, VerificationError
+from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
-from undersigned.messages import Closing, Problem, Review, Withdraw, recorded_message
-from undersigned.runtime import export_pack
+from undersigned.messages import Closing, Problem, Review, Withdraw, draft, recorded_message
+from undersigned.runtime import equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement import documents
 from undersigned.runtime.fetching.gather import Known
-from undersigned.testing import HandClock
+from undersigned.testing import Actor, HandClock, withdraw
+from unit.runtime.stories import forge
 
 Open = Callable[..., World]
 
@@ -329,3 +333,48 @@ def test_nothing_is_said_again_by_another_suite_than_was_agreed_on(open_world: O
     world.held = False
     world.settle(600)
     assert {folded(node, name).state for node in world.nodes} == {"closed"}
+
+
+def test_an_equivocation_is_proved_by_the_keys_that_signed_it(
+    open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-TRU-27, HIRE-KEY-07: each of the two moves by another key, of which none is published any more. What the
+    ledger did not receive holds by a published key alone.
+    """
+    world = open_world(*published, held=True)
+    resolve(world)
+    name = world.begun("ready", world.provider)
+    held, accused, office = folded(world.provider, name), world.hirer.did, published[0]
+    office.rotate()
+    world.restart(world.hirer)
+    resolve(world)
+    world.reconnect()
+
+    def other(reason: str) -> bytes:
+        forged = forge(world, world.provider, name, withdraw(reason), sequence=len(held.got), previous=held.got[-2])
+        said = replace(recorded_message(forged).message, sender=accused, recipient=world.provider.did, proof=None)
+        now, own = world.clock.now(), world.hirer.identity
+        unsigned = draft(said, own.method, own.suite, own.kind, now, shift(now, 600))
+        return unsigned.signed(world.run(own.sign(unsigned.to_sign))).raw
+
+    world.tell(other("declined"), accused, world.provider)
+    evidence = world.run(equivocation_proof(world.provider.ledger, name))
+    signed, unseen = (recorded_message(canonicalize(one)).message for one in json.loads(evidence)), other("changed")
+    assert len({one.proof.verification_method for one in signed if one.proof is not None}) == 2
+    office.rotate()
+
+    def shown(evidence: bytes) -> bool:
+        async def documents_of(did: str) -> list[DidDocument]:
+            assert did == accused
+            return [office.document()]
+
+        claim = Accusation(id=accused, kind="equivocation", evidence=digest_bytes(evidence))
+        said, own = read_credential(issued(Actor("a body"), claim, now := world.clock.now())), world.provider
+        found = proved(said, evidence, ledger=own.ledger, own=own.did, documents_of=documents_of, now=now)
+        return world.run(found) == {digest_bytes(evidence)}
+
+    assert shown(evidence)
+    first = json.loads(evidence)[0]
+    with pytest.raises(UndersignedError) as refused:
+        shown(b"[" + canonicalize(first) + b"," + unseen + b"]")
+    assert refused.value.code == "key_not_authorized"

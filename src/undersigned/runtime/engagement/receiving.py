@@ -8,6 +8,7 @@ Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -204,6 +205,14 @@ class Receiver(Speaker):
         """Returns if what a document of the peer's proves can be shown later. Raises as `Documents.require`."""
         await self._documents.require(document, self.shell.ledger, self.engagement)
 
+    async def _keep_document(self, turn: Turn, item: Arrived) -> None:
+        """With a refused message that is kept as proof: its sender may publish another key tomorrow. One that is no
+        evidence beside those that are kept is not.
+        """
+        with suppress(VerificationError, FormatError):
+            await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
+            self._documents.keep(turn, item.document)
+
     async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
         body = item.message.message
@@ -223,12 +232,14 @@ class Receiver(Speaker):
             turn.evidence.append(
                 Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
             )
+            await self._keep_document(turn, item)
             turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
             self.note("equivocation", item.message.digest)
         if error.code == "ledger_diverged" and error.path in ("/checkpoint", "/head") and "fork" not in self.facts:
             # With what its sender signed before it is the proof that a log was rewritten.
             raw = item.message.raw
             turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
+            await self._keep_document(turn, item)
             turn.fact(self.shell.identity.did, "fork", item.message.digest)
             self.note("fork", item.message.digest)
         if error.code == "ledger_diverged" and "diverged" not in self.facts and self.journal.live:

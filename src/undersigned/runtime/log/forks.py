@@ -11,8 +11,10 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.7
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -38,10 +40,11 @@ from undersigned.transparency import TILE_WIDTH, Tile, consistency_path, consist
 
 from .logbook import stated_in, verified_note
 
-__all__ = ["DocumentOf", "check_fork", "contradict", "fork_document", "fork_in", "fork_of", "words"]
+__all__ = ["DocumentsOf", "by_one", "check_fork", "contradict", "fork_document", "fork_in", "fork_of", "words"]
 
-DocumentOf: TypeAlias = Callable[[Did], Awaitable[DidDocument]]
-
+DocumentsOf: TypeAlias = Callable[[Did], Awaitable[Sequence[DidDocument]]]
+"""Those of a DID by which something may be signed, at least one: who replaced its key signed the rest by another."""
+T = TypeVar("T")
 
 MAX_TILES = 1024
 """Of somebody else's log that are held at a time, 16 KiB each; two heads are connected by a dozen."""
@@ -146,10 +149,10 @@ async def fork_in(ledger: Ledger, engagement: EngagementId, *, alone: bool = Fal
 
 
 async def check_fork(
-    raw: bytes, document_of: DocumentOf, *, now: Instant, accused: Did | None = None
+    raw: bytes, documents_of: DocumentsOf, *, now: Instant, accused: Did | None = None
 ) -> tuple[Did, str]:
-    """Whose log shows two histories, and which, once both are known to be signed by its owner: notes by a key of `now`,
-    messages by one of when they were signed.
+    """Whose log shows two histories, and which, once each is known to be signed by its owner, by whichever of its
+    documents: notes by a key of `now`, messages by one of when they were signed.
 
     Raises:
         FormatError: It is no such document.
@@ -162,15 +165,25 @@ async def check_fork(
         raise FormatError("schema_violation", "expected two checkpoints of one log, a JSON object")
     if accused not in (None, said.contradiction):
         raise VerificationError("evidence_invalid", f"it is about the log of {said.contradiction}, not of {accused}")
-    owner = await document_of(said.contradiction)
+    owners = await documents_of(said.contradiction)
     held, came = (
-        _of_message(said.messages[at], owner) if at < len(said.messages) else _of_note(note, owner, now)
+        by_one(owners, partial(_of_message, said.messages[at]))
+        if at < len(said.messages)
+        else by_one(owners, partial(_of_note, note, now))
         for at, note in enumerate(said.notes)
     )
     fork = Fork(held=held, came=came, path=tuple(map(digest_hash, said.path)))
     if not (contradict(held, came) or _not_continued(fork)):
         raise VerificationError("evidence_invalid", f"{said.contradiction} may have signed both for one log")
     return said.contradiction, words(fork)
+
+
+def by_one(documents: Sequence[DidDocument], check: Callable[[DidDocument], T]) -> T:
+    """What `check` gives of the first of these documents by which it holds; of none, what it says of the last."""
+    for document in documents[:-1]:
+        with suppress(VerificationError):
+            return check(document)
+    return check(documents[-1])
 
 
 def _not_continued(fork: Fork) -> bool:
@@ -180,7 +193,7 @@ def _not_continued(fork: Fork) -> bool:
     return after == fork.came.root and before != fork.held.root
 
 
-def _of_note(note: str, owner: DidDocument, now: Instant) -> Stated:
+def _of_note(note: str, now: Instant, owner: DidDocument) -> Stated:
     # Without a time: a note alone does not say when it was signed.
     head = verified_note(note, owner, now)
     return Stated(log=owner.id, size=head.size, root=head.root, at=None, note=note)
