@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from sys import maxsize
 from typing import get_args
@@ -502,13 +502,10 @@ def read_document_file(path: Path) -> DidDocument:
     raise ConfigurationError("bad_configuration", f"--did-document {path}: it is no DID document")
 
 
-def brought_first(files: Iterable[Path], gatherer: Gatherer) -> Callable[[Did], Awaitable[Sequence[DidDocument]]]:
-    """A look-up of DID documents: those in these files, and the one of now for a DID of which there is none.
-
-    Raises:
-        ConfigurationError: As `read_document_file`.
-    """
-    known = [read_document_file(file) for file in files]
+def brought_first(
+    known: Sequence[DidDocument], gatherer: Gatherer
+) -> Callable[[Did], Awaitable[Sequence[DidDocument]]]:
+    """A look-up of DID documents: those that are known, and the one of now for a DID of which none is."""
 
     async def documents_of(did: Did) -> Sequence[DidDocument]:
         return [one for one in known if one.id == did] or [await gatherer.document(did)]

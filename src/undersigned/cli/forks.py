@@ -13,7 +13,7 @@ from undersigned.ledger import Fork, Ledger, decided, open_ledger
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.runtime.log.forks import check_fork, fork_document, words
 
-from .evidence import brought_first
+from .evidence import brought_first, read_document_file
 from .log import ledger
 from .options import FILE, FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
@@ -100,13 +100,13 @@ async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None
 
 
 async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str | None) -> int:
-    opened = out.home(home)
+    known, opened = [read_document_file(file) for file in documents], out.home(home)
     try:
         raw = read_file(proof, MAX_PROOF_BYTES)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"--check {proof}: {why(exc)}") from exc
     gatherer = open_gatherer(opened)
-    documents_of = brought_first(documents, gatherer)
+    documents_of = brought_first(known, gatherer)
     try:
         log, what = await check_fork(raw, documents_of, now=SystemClock().now())
     except ResolutionError as error:

@@ -42,7 +42,7 @@ from undersigned.trust import (
     verify_set,
 )
 
-from .evidence import brought_first
+from .evidence import brought_first, read_document_file
 from .options import FORCE_OPTION, about, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading
 from .trust_anchors import FILE, YES_OPTION
@@ -52,7 +52,7 @@ from .trust_graph import trust
 __all__ = ["trust"]
 
 
-_Files: TypeAlias = Sequence[Path]
+_Known: TypeAlias = Sequence[DidDocument]
 
 
 @trust.command("import")
@@ -81,14 +81,14 @@ async def trust_import(
     evidence. Exit code 7 if a second person must sign, or if open engagements would lose
     their path.
     """
-    opened, now = out.home(home), SystemClock().now()
+    known, opened, now = [read_document_file(one) for one in documents], out.home(home), SystemClock().now()
     book = AnchorBook(opened, now)
     with about(file):
         document = read_handed(read_file(file), FOREIGN_LIMITS)
         if is_establishment(document):
             return await _establish(out, opened, document, now)
         if document.get("type") != "AnchorSet":
-            return await _admit(out, opened, document, now, evidence, documents)
+            return await _admit(out, opened, document, now, evidence, known)
         compared = await compare(opened, book, document, now)
     found, issuer = cast("AnchorSet", compared.set), cast("DidDocument", compared.document)
     if any(kept.content.set == found for kept in compared.old):
@@ -132,9 +132,7 @@ async def trust_sign(out: Out, file: Path, to: Path, force: bool, home: str | No
     out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
 
 
-async def _admit(
-    out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None, kept: Sequence[Path]
-) -> int:
+async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None, known: _Known) -> int:
     """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
     read = read_credential(document)
     gatherer = open_gatherer(home)
@@ -156,7 +154,7 @@ async def _admit(
             out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
         raise
     held = _evidence(evidence) if Accusation.type in credential.types else None
-    shown = await _proved(home, credential, held, kept)
+    shown = await _proved(home, credential, held, known)
     admitted = admission(credential, issuer, now, contracts=await _contracts(home), evidence=shown)
     edge = admitted.edge
     if held is not None:
@@ -176,12 +174,10 @@ def _evidence(named: str | None) -> bytes | None:
         raise ConfigurationError("bad_configuration", f"--evidence: {plain(named, 200)}: {why(exc)}") from exc
 
 
-async def _proved(
-    home: Home, credential: Credential, evidence: bytes | None, kept: Sequence[Path]
-) -> frozenset[Digest]:
+async def _proved(home: Home, credential: Credential, evidence: bytes | None, known: _Known) -> frozenset[Digest]:
     """What `edge_of` is told of the evidence of an accusation."""
     gatherer = open_gatherer(home)
-    documents_of, ledger = brought_first(kept, gatherer), await reading(home)
+    documents_of, ledger = brought_first(known, gatherer), await reading(home)
     try:
         return await proved(
             credential,

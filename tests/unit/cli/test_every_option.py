@@ -95,6 +95,7 @@ READS = {
     "contract judge statement": ("contract", "judge", DIGEST, "FILE"),
     "trust add --record": ("trust", "add", "--record", "FILE"),
     "trust import file": ("trust", "import", "FILE"),
+    "trust import --did-document": ("trust", "import", "FOLDER/some.toml", "--did-document", "FILE"),
     "trust diff file": ("trust", "diff", "FILE"),
     "trust sign file": ("trust", "sign", "FILE", "--out", "FOLDER/signed.json"),
     "policy explain --file": ("policy", "explain", "--file", "FILE"),

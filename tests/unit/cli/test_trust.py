@@ -14,8 +14,8 @@ import pytest
 
 from parties import Party
 from undersigned.credentials import build_credential, credential_config
-from undersigned.encoding import JsonObject, digest_bytes
-from undersigned.errors import ConfigurationError
+from undersigned.encoding import JsonObject, digest_bytes, digest_of
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import AnchorBook, Home, SystemClock, load_anchors, sign_record
 from undersigned.trust import Anchor, Anchors, OpenEngagement, Shown, anchor_set, record_config
 from unit.cli.running import files, run
@@ -141,6 +141,28 @@ def test_a_wide_reach_takes_two_people(home: Path, tmp_path: Path) -> None:
     assert anchors(home) == Anchors.of(EVE.did)
     assert trust(home, "add", EVE.did, "--type", "X", "--capability", "c", "--depth", 2, *WHY).code == 0
     assert trust(home, "add", EVE.did, "--type", "X", "--capability", "c", "--depth", 3, *WHY).code == 7
+
+
+def test_what_the_agent_signed_counts_after_its_key_was_replaced(tmp_path: Path) -> None:
+    """HIRE-ANC-01, HIRE-KEY-07: where no organisation signs. What comes later by a key from before is refused."""
+    home = tmp_path / "acme"
+    assert run("init", home, *LOCAL, "--trust", BODY.did).code == 0
+    settings = home / "undersigned.toml"
+    settings.write_text(re.sub(r"\[organisation\]\n(.+\n)+", "", settings.read_text()))
+    assert trust(home, "add", EVE.did, *WHY).code == 0
+    other = Path(trust(home, "add", AGENT.did, *WHY).values[0]["file"])
+    late = other.rename(tmp_path / "late.json")
+    for _ in range(2):
+        assert run("keys", "rotate", "--home", home).code == 0
+        assert trust(home, "list").code == 0
+        assert anchors(home) == Anchors.of(BODY.did, EVE.did)
+    with pytest.raises(UndersignedError, match="key_not_authorized"):
+        AnchorBook(Home(home), NOW).put(json.loads(late.read_text()))
+    forged = json.loads(late.read_text())
+    forged["evidence"] = "another"
+    written(home / "anchors" / f"{digest_of(forged)}.json", forged)
+    with pytest.raises(ConfigurationError, match="key_not_authorized"):
+        anchors(home)
 
 
 def test_a_record_that_was_changed_stops_everything(home: Path) -> None:

@@ -15,16 +15,27 @@ import re
 import time
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
 import structlog
 from msgspec import Struct
 
-from undersigned.did import DidDocument, document_from
-from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json, digest_of
-from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.proof import JCS_SUITE_OF, attach, prepare
+from undersigned.did import DidDocument, document_from, make_document
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Did,
+    DidUrl,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    decode_json,
+    digest_of,
+)
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
+from undersigned.proof import JCS_SUITE_OF, attach, prepare, proofs_of
 from undersigned.runtime.clock import steady_seconds
 from undersigned.runtime.files import files_of, read_file, why, write_whole
 from undersigned.trust import (
@@ -131,12 +142,7 @@ class AnchorBook:
         Raises:
             UndersignedError: As `verify_record`.
         """
-        try:
-            return verify_record(document, self.rule, documents=self._documents, now=self._now)
-        except UndersignedError as error:
-            if error.code != "approval_required":
-                raise
-            return None
+        return self._checked(document, self._documents)
 
     def put(self, document: JsonObject) -> Path:
         """Writes a record that verifies, or waits for a second person; the file, once it is on disk.
@@ -190,6 +196,32 @@ class AnchorBook:
             raise ConfigurationError("bad_configuration", f"take {did} off the list [trust] anchors in {file} by hand")
         write_whole(file, changed.encode())
 
+    def _checked(self, document: Mapping[str, Any], documents: Mapping[Did, DidDocument]) -> VerifiedRecord | None:
+        try:
+            return verify_record(document, self.rule, documents=documents, now=self._now)
+        except UndersignedError as error:
+            if error.code != "approval_required":
+                raise
+            return None
+
+    def _recorded(self, document: Mapping[str, Any]) -> VerifiedRecord | None:
+        """As `checked`, of what lies in the folder: also by a key that the agent had when it signed. Nothing new is
+        taken by one (HIRE-KEY-07).
+        """
+        try:
+            return self.checked(document)
+        except VerificationError as error:
+            own = self._home.configuration.did
+            method = _signed_as(document, own)
+            if error.code != "key_not_authorized" or method is None:
+                raise
+            for key in self._home.former_keys():
+                with suppress(VerificationError):
+                    keys = {method.partition("#")[2]: key}
+                    raw = canonicalize(make_document(own, authentication={}, assertion_method=keys))
+                    return self._checked(document, {**self._documents, own: DidDocument(own, raw)})
+            raise
+
     def _kept(self, file: Path) -> KeptRecord:
         try:
             document = read_document(file)
@@ -197,7 +229,7 @@ class AnchorBook:
             if file.stem != digest:
                 raise ConfigurationError("bad_configuration", f"the record's digest is {digest}")
             content = read_record(document)
-            return KeptRecord(digest=digest, document=document, content=content, record=self.checked(document))
+            return KeptRecord(digest=digest, document=document, content=content, record=self._recorded(document))
         except UndersignedError as error:
             raise ConfigurationError("bad_configuration", f"{file}: {error}") from error
 
@@ -206,6 +238,12 @@ def _is_replaced(held: AnchorSet | None, latest: Mapping[tuple[Did, str], Anchor
     """Whether a set can count no more: another one was adopted whose number it does not exceed."""
     adopted = latest.get(held.key) if held is not None else None
     return held is not None and adopted is not None and held != adopted and held.number <= adopted.number
+
+
+def _signed_as(document: Mapping[str, Any], did: Did) -> DidUrl | None:
+    """The method by which this DID signed, as it says; None: it did not."""
+    said = (cast("JsonObject", proof).get("verificationMethod") for proof in proofs_of(document))
+    return next((method for method in said if isinstance(method, str) and method.startswith(f"{did}#")), None)
 
 
 def load_anchors(home: Home, now: Instant) -> Anchors:

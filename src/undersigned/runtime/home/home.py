@@ -42,6 +42,7 @@ from undersigned.did import DidDocument, document_from, fetches, keeps_history, 
 from undersigned.encoding import FOREIGN_LIMITS, decode_json, in_words
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
+from undersigned.keys import PublicKey
 from undersigned.runtime.artifacts.objects import checked_store, open_store
 from undersigned.runtime.artifacts.store import ArtifactStore
 from undersigned.runtime.clock import SystemClock
@@ -263,6 +264,18 @@ class Home:
         if name == "agent" and self.has_published_next_key():
             file = self.next_key
         return open_key(file, passphrase_of(self.path))
+
+    def former_keys(self) -> tuple[PublicKey, ...]:
+        """The keys that the agent had before, newest first, as the files of them say.
+
+        Raises:
+            ConfigurationError: `key_unavailable`: one cannot be read.
+        """
+        keys = self.path / "keys"
+        files = sorted((keys / "retired").glob("agent-*.json"), key=lambda file: (len(file.name), file.name))
+        if self.has_published_next_key():  # it makes room at the next rotation
+            files.append(keys / "agent.json")
+        return tuple(named_key(file) for file in reversed(files))
 
     @property
     def next_key(self) -> Path:
