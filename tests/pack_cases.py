@@ -34,7 +34,7 @@ from packs import (
 )
 from parties import Party
 from support import ROOT
-from undersigned.attestation import ActionTaken, SubcontractLine, accepted
+from undersigned.attestation import PAYLOAD_TYPE, ActionTaken, SubcontractLine, accepted, envelope, pae
 from undersigned.contract import Milestone, Price, Terms
 from undersigned.did import DidDocument
 from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, parse_instant, shift
@@ -446,8 +446,17 @@ def wronged() -> Iterator[Case]:
         ("to come", {"at": shift(LATER, 61)}),
     ):
         yield Case(f"refusal: {name}", hire.pack(refusals=(refused_action(hire, **changes),)))
+    for name, written in (("1.0", b"1.0"), ("an exponent", b"1e0"), ("a fraction", b"0.5"), ("too much", b"1e20")):
+        yield Case(f"refusal: repeated, written as {name}", hire.pack(refusals=(_repeated(hire, written),)))
     yield Case("refusal: another signer", hire.pack(refusals=(refused_action(hire, by=hire.provider.actor),)))
     yield from no_json(hire)
+
+
+def _repeated(hire: Hire, written: bytes) -> bytes:
+    """A refusal that says in these bytes how often it was repeated."""
+    actor, said = hire.hirer.actor, json.loads(refused_action(hire, repeated=7))
+    payload = b64decode(said["payload"]).replace(b'"repeated":7', b'"repeated":' + written)
+    return canonicalize(envelope(payload, [(actor.method, sign(actor, pae(PAYLOAD_TYPE, payload)))]))
 
 
 def no_json(hire: Hire) -> Iterator[Case]:
@@ -577,6 +586,26 @@ def weak_keys() -> Iterator[Case]:
     for folder in sorted((VECTORS / "keys").iterdir()):
         yield Case(f"key {folder.name}", weak_pack((folder / "input.json").read_text().strip()))
     yield Case("key that is neutral", weak_pack(multibase_encode("z", b"\xed\x01" + NEUTRAL)))
+    yield from keys_of_both()
+
+
+def keys_of_both() -> Iterator[Case]:
+    """Hires whose hirer's document lists the provider's key, which makes them one party, whether it is good any more
+    or not.
+    """
+    for name, more in (
+        ("as it is", {}),
+        ("revoked", {"revoked": "2026-01-01T00:00:00Z"}),
+        ("past its end", {"expires": "2026-01-01T00:00:00Z"}),
+        ("with an end that is no instant", {"expires": "soon"}),
+    ):
+        hirer, provider = Named("hirer"), Actor("provider")
+        said: Any = hirer.document.json
+        key = {"type": "Multikey", "controller": hirer.did, "publicKeyMultibase": provider.public_key.multikey}
+        said["verificationMethod"].append({"id": f"{hirer.did}#3", **key, **more})
+        said["assertionMethod"] += [f"{hirer.did}#3"]
+        pack = Hire(actors=(hirer, provider)).whole().pack(documents=(canonicalize(said),))
+        yield Case(f"the provider's key in the hirer's document, {name}", pack)
 
 
 def weak_pack(multikey: str) -> bytes:

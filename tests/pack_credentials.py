@@ -192,6 +192,13 @@ def _by_web(key: Actor) -> Callable[[Hire], JsonObject]:
     return made
 
 
+def _jwk_document(key: Actor, **members: Any) -> bytes:
+    """The document of that issuer, with its key as a JWK that says this, too."""
+    jwk = {**key.public_key.jwk, **members}
+    method = {"id": f"{WEB}#key", "type": "JsonWebKey", "controller": WEB, "publicKeyJwk": jwk}
+    return canonicalize({"id": WEB, "verificationMethod": [method], "assertionMethod": [method["id"]]})
+
+
 Key = Actor | Party
 """Who signs texts."""
 
@@ -306,6 +313,21 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "looked up": (lambda: packed(looked_up=_bytes(credential), lists=(status_list(),)), ""),
     "an issuer under a name": (lambda: packed(_by_web(TWO), documents=(web_document(TWO),)), ""),
     "an issuer whose document is not here": (lambda: packed(_by_web(TWO)), ""),
+    **{
+        f"an issuer whose key is a JWK, {name}": (
+            lambda members=members: packed(_by_web(TWO), documents=(_jwk_document(TWO, **members),)),
+            code,
+        )
+        for name, members, code in (
+            ("as it is", {}, ""),
+            ("for signatures", {"use": "sig", "alg": "EdDSA", "key_ops": ["verify"]}, ""),
+            ("whose kind is a list", {"kty": ["OKP"]}, "did_document_invalid"),
+            ("whose curve is a list", {"crv": ["Ed25519"]}, "did_document_invalid"),
+            ("whose use is null", {"use": None}, "did_document_invalid"),
+            ("whose algorithm is null", {"alg": None}, "did_document_invalid"),
+            ("whose operations are null", {"key_ops": None}, ""),
+        )
+    },
     "not valid any more": (lambda: packed(lambda hire: credential(hire, validUntil=FROM)), ""),
     "not valid yet": (lambda: packed(lambda hire: credential(hire, validFrom=UNTIL)), ""),
     "a validity beyond our instants": (
@@ -346,6 +368,10 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a suite of others in a list": (lambda: packed(lambda hire: {**credential(hire), "proof": [SUITE_OF_OTHERS]}), ""),
     "a proof in a list": (lambda: packed(lambda hire: _in_list(credential(hire))), ""),
     "a proof without context": (lambda: packed(_without_context), ""),
+    "looked up, a context that is null": (
+        lambda: packed(looked_up=_bytes(lambda hire: credential(hire, **{"@context": None}))),
+        "proof_invalid",
+    ),
     "two proofs": (lambda: packed(lambda hire: _in_list(credential(hire), 2)), "proof_invalid"),
     "not valid any more, another signature": (
         lambda: packed(lambda hire: _flipped(credential(hire, validUntil=FROM))),

@@ -281,7 +281,8 @@ class _Hooks:
         number = float(text)
         if not isfinite(number) or (number == 0 and text.startswith("-")):
             self.refuse_number(text)
-        return number
+        # `1.0` is the number `1`, as which its canonical form writes it: whoever reads that finds the same.
+        return int(number) if number.is_integer() and abs(number) <= MAX_INTEGER else number
 
     def refuse_number(self, text: str) -> NoReturn:
         shown = text if len(text) <= 40 else f"{text[:20]}… ({len(text)} characters)"

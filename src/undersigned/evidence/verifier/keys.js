@@ -163,11 +163,12 @@ function fromMultikey(text) {
 function fromJwk(jwk) {
   return asDocument(() => {
     const secret = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+    const isText = typeof jwk.kty === "string" && typeof jwk.crv === "string"; // a list of one text would be written as that text
     const kind = { "OKP Ed25519": "Ed25519", "EC P-256": "P-256", "EC P-384": "P-384" }[`${jwk.kty} ${jwk.crv}`];
-    if (!kind || secret.some((name) => has(jwk, name))) throw documentWrong("expected a public JWK of a kind that is used");
+    if (!isText || !kind || secret.some((name) => has(jwk, name))) throw documentWrong("expected a public JWK of a kind that is used");
     const algorithms = { Ed25519: ["Ed25519", "EdDSA"], "P-256": ["ES256"], "P-384": ["ES384"] }[kind];
     const mayVerify = !has(jwk, "key_ops") || jwk.key_ops === null || (Array.isArray(jwk.key_ops) && jwk.key_ops.includes("verify"));
-    if ((jwk.use ?? "sig") !== "sig" || !algorithms.includes(has(jwk, "alg") ? jwk.alg : algorithms[0]) || !mayVerify) {
+    if ((has(jwk, "use") ? jwk.use : "sig") !== "sig" || !algorithms.includes(has(jwk, "alg") ? jwk.alg : algorithms[0]) || !mayVerify) {
       throw documentWrong("expected a JWK for signatures");
     }
     const coordinate = (name) => {
@@ -308,13 +309,20 @@ class DidDocument {
     return url;
   }
 
-  keyFor(url, relationship, now) {
+  /** The method of this DID's own that a relationship lists, whether it is good any more or not. */
+  listed(url, relationship) {
     const no = (text) => new Refused("key_not_authorized", text);
     if (!this.allowed.get(relationship).includes(url)) throw no(`${shown(url)} is not listed under ${relationship}`);
     if (parseDidUrl(url).did !== this.id) throw no(`expected a key of ${this.id}; came ${shown(url)}`);
     const method = this.methods.get(url);
     if (!method) throw no(`${shown(url)} is listed, but not in the document`);
     if (method.controller !== this.id) throw no(`${shown(url)} has another controller than ${this.id}`);
+    return method;
+  }
+
+  keyFor(url, relationship, now) {
+    const no = (text) => new Refused("key_not_authorized", text);
+    const method = this.listed(url, relationship);
     if (has(method, "revoked")) throw no("the method is revoked");
     if (has(method, "expires")) {
       if (!isInstant(method.expires)) throw documentWrong("expected an instant in expires");
@@ -325,10 +333,19 @@ class DidDocument {
 
   /** Method -> key, of those that may do what `relationship` says at `now`. */
   keys(relationship, now) {
+    return this.readable(relationship, (name) => this.keyFor(name, relationship, now));
+  }
+
+  /** The same of all that it lists, also of those that are not good any more. */
+  listedKeys(relationship) {
+    return this.readable(relationship, (name) => readKey(this.listed(name, relationship)));
+  }
+
+  readable(relationship, read) {
     const found = new Map();
     for (const name of this.allowed.get(relationship)) {
       try {
-        found.set(name, this.keyFor(name, relationship, now));
+        found.set(name, read(name));
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
       }

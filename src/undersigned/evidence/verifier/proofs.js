@@ -71,9 +71,10 @@ async function verifySignature(content, proof, suite, keyFor, purpose, lowS = tr
   if (!suite.kinds.includes(key.kind)) {
     throw new Refused("suite_not_allowed", `expected a key for ${proof.cryptosuite}; came ${key.kind}`, "/proof/verificationMethod");
   }
-  // Others may leave it out, as they may write either value of s.
-  const repeated = suite.jcs && (lowS || has(proof, "@context")) ? has(proof, "@context") && equal(proof["@context"], content["@context"]) : !has(proof, "@context");
-  if (!repeated) throw new Refused("proof_invalid", "expected the document's @context in a proof of a jcs suite, and none in another", "/proof/@context");
+  // Others may leave it out, as they may write either value of s. A null is no context, and repeats none.
+  const context = suite.jcs ? (content["@context"] ?? undefined) : undefined;
+  const fits = has(proof, "@context") ? context !== undefined && equal(proof["@context"], context) : context === undefined || !lowS;
+  if (!fits) throw new Refused("proof_invalid", "expected the document's @context in a proof of a jcs suite, and none in another", "/proof/@context");
   let signature;
   try {
     if (proof.proofValue.length > 256) throw new Refused("too_large", "expected a signature");
@@ -259,7 +260,7 @@ async function verifyMessage(message, document, own, now) {
 
 /** Names of every key that a document lists for signing, also of those that are not good any more. */
 function listedKeys(document) {
-  const names = ["authentication", "assertionMethod"].flatMap((relationship) => [...document.keys(relationship, "2000-01-01T00:00:00Z").values()]);
+  const names = ["authentication", "assertionMethod"].flatMap((relationship) => [...document.listedKeys(relationship).values()]);
   return new Set(names.map((key) => key.name));
 }
 
