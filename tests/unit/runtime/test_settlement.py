@@ -277,7 +277,11 @@ def test_a_word_of_a_method_that_no_message_holds_is_none(open_world: Open, refe
     assert held["provider"].objection == "nobody said whether it was paid"
 
 
-@pytest.mark.parametrize("says", [ValueError("no route to the bank"), LedgerUnavailable("store_full", "ours"), "paid"])
+@pytest.mark.parametrize(
+    "says",
+    [ValueError("no route to the bank"), LedgerUnavailable("store_full", "ours"), "paid", Paid(paid=False)],
+    ids=["a-fault", "one-of-ours", "no-word", "not-paid-and-not-why"],
+)
 def test_a_method_that_raises_is_asked_once_and_the_books_are_closed(open_world: Open, says: object) -> None:
     """It was asked every minute, and for ever: nobody was waited for, and no `Closing` went."""
     asked: list[Due] = []

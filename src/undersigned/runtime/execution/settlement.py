@@ -113,8 +113,9 @@ class Settlement(Protocol):
         ...
 
     async def due(self, due: Due) -> Paid | None:
-        """What to say of this; None to wait for the owner, as does what it raises and what no message can hold. The
-        engagement goes on meanwhile, and its books are closed in time. It is asked again after a restart.
+        """What to say of this; None to wait for the owner, as does what it raises, what no message can hold, and a no
+        without a note. The engagement goes on meanwhile, and its books are closed in time. It is asked again after a
+        restart.
         """
         ...
 
@@ -247,8 +248,6 @@ class Settlements:
         due = _noted_due(conversation.facts)
         if due is None or not self._waiting(conversation):
             raise LocalProtocolError("wrong_state", "no payment waits for a word of ours")
-        if not word.paid and not word.note:
-            raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
         _sayable(word)
         about = _Word(**msgspec.structs.asdict(word), amount=due.amount, currency=due.currency)
         self._saying.add(conversation.id)  # until the first is stored or failed, there is no second
@@ -350,11 +349,14 @@ def _at(error: Exception) -> dict[str, str]:
 
 
 def _sayable(word: Paid) -> Paid:
-    """The word, once a message can hold what it says.
+    """The word, once it says what it has to and a message can hold that.
 
     Raises:
+        FormatError: `schema_violation`: it was not paid, and nothing says why.
         ConfigurationError: `bad_configuration`.
     """
+    if not word.paid and not word.note:
+        raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
     if len(word.reference or "") > MAX_REFERENCE:
         raise ConfigurationError("bad_configuration", f"reference: expected at most {MAX_REFERENCE} characters")
     for name, text in (("reference", word.reference), ("note", word.note)):
