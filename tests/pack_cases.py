@@ -589,23 +589,31 @@ def weak_keys() -> Iterator[Case]:
     yield from keys_of_both()
 
 
+LISTED: dict[str, dict[str, str]] = {
+    "as it is": {},
+    "revoked": {"revoked": "2026-01-01T00:00:00Z"},
+    "past its end": {"expires": "2026-01-01T00:00:00Z"},
+    "with an end that is no instant": {"expires": "soon"},
+}
+"""How a document lists a key that somebody has."""
+
+
 def keys_of_both() -> Iterator[Case]:
-    """Hires whose hirer's document lists the provider's key, which makes them one party, whether it is good any more
-    or not.
+    """Hires whose hirer's document lists the provider's key, which makes them one party, or that of the verifier,
+    which makes it none, whether it is good any more or not.
     """
-    for name, more in (
-        ("as it is", {}),
-        ("revoked", {"revoked": "2026-01-01T00:00:00Z"}),
-        ("past its end", {"expires": "2026-01-01T00:00:00Z"}),
-        ("with an end that is no instant", {"expires": "soon"}),
-    ):
-        hirer, provider = Named("hirer"), Actor("provider")
-        said: Any = hirer.document.json
-        key = {"type": "Multikey", "controller": hirer.did, "publicKeyMultibase": provider.public_key.multikey}
-        said["verificationMethod"].append({"id": f"{hirer.did}#3", **key, **more})
-        said["assertionMethod"] += [f"{hirer.did}#3"]
-        pack = Hire(actors=(hirer, provider)).whole().pack(documents=(canonicalize(said),))
-        yield Case(f"the provider's key in the hirer's document, {name}", pack)
+    for name, more in LISTED.items():
+        for whose, of in (("provider", Actor("provider")), ("verifier", ARBITER)):
+            hirer = Named("hirer")
+            said: Any = hirer.document.json
+            key = {"type": "Multikey", "controller": hirer.did, "publicKeyMultibase": of.public_key.multikey}
+            said["verificationMethod"].append({"id": f"{hirer.did}#3", **key, **more})
+            said["assertionMethod"] += [f"{hirer.did}#3"]
+            hire = Hire(ARBITER.did if of is ARBITER else None, actors=(hirer, Actor("provider"))).sealed().delivered()
+            hire.reviewed("accepted", hire.verdict(by=of) if of is ARBITER else None).closed()
+            yield Case(
+                f"the key of the {whose} in the hirer's document, {name}", hire.pack(documents=(canonicalize(said),))
+            )
 
 
 def weak_pack(multikey: str) -> bytes:

@@ -182,6 +182,10 @@ class DidDocument:
             self._signing = frozenset(one.raw for name in self._signers() if (one := self._listed(name)) is not None)
         return key.raw in self._signing
 
+    def signing_keys(self) -> frozenset[PublicKey]:
+        """All keys that it lists for signing, also those that are not good any more: whose they are still has them."""
+        return frozenset(key for name in self._signers() if (key := self._listed(name)) is not None)
+
     def changes_key(self, other: DidDocument) -> DidUrl | None:
         """A method that names one key here and another one in `other`, whether it is good any more or not; None: none
         does.

@@ -241,7 +241,7 @@ def _of_verdict(
     keys, parties = assertion_keys(case, verifier, one.at), frozenset[PublicKey]()
     if named_verifier is not None:
         # HIRE-ATT-06: the verifier is neither party, under whatever name.
-        keys, parties = _verifier_keys(case, named_verifier, one.at), _party_keys(case, document, one.at)
+        keys, parties = _verifier_keys(case, named_verifier, one.at), _party_keys(case, document)
     verified, passed = verify_acceptance(
         review.statement,
         attester=verifier,
@@ -272,12 +272,11 @@ def _verifier_keys(case: Case, verifier: Did, at: Instant) -> dict[DidUrl, Publi
     return keys_of(documents, ASSERTION, now=at)
 
 
-def _party_keys(case: Case, contract: ContractDocument, at: Instant) -> frozenset[PublicKey]:
-    """Every key by which a party makes claims or shows who it is."""
+def _party_keys(case: Case, contract: ContractDocument) -> frozenset[PublicKey]:
+    """Every key by which a party makes claims or shows who it is, or did."""
     return frozenset(
         key
         for did in (contract.hirer, contract.provider)
         for document in case.documents.get(did, ())
-        for purpose in (ASSERTION, "authentication")
-        for key in document.keys(purpose, now=at).values()
+        for key in document.signing_keys()
     )

@@ -24,6 +24,8 @@ from undersigned.runtime import Conversation, Job, export_pack
 from undersigned.runtime.engagement.documents import document_blob
 
 Open = Callable[..., World]
+REVOKED = {"revoked": "2026-01-01T00:00:00Z"}
+ENDED = {"expires": "2026-01-01T00:00:00Z"}
 JUDGE = Party("judge")
 TWIN = Party("twin")
 
@@ -324,14 +326,16 @@ def test_a_verifier_with_a_key_of_a_party_is_none(open_world: Open, monkeypatch:
     assert (failed.name, failed.code) == ("acceptance of the work", "attester_not_trusted")
 
 
+@pytest.mark.parametrize("end", [{}, REVOKED, ENDED], ids=["good", "revoked", "ended"])
 @pytest.mark.parametrize("role", ["hirer", "provider"])
-def test_a_verifier_with_a_key_that_a_party_had_is_none(open_world: Open, role: str) -> None:
-    """HIRE-ATT-06: a key that was replaced, and that a document recorded with the engagement lists. A pack has that
-    too, so one that was taken left the provider without evidence.
+def test_a_verifier_with_a_key_that_a_party_had_is_none(open_world: Open, role: str, end: dict[str, str]) -> None:
+    """HIRE-ATT-06: a key that was replaced, and that a document recorded with the engagement lists, as good or as over:
+    whose it was still has it. A pack has that too, so one that was taken left the provider without evidence.
     """
     world, ours = delivered(open_world)
     party: Node = getattr(world, role)
-    document = make_document(party.did, authentication={}, assertion_method={"before": JUDGE.key})
+    document: Any = make_document(party.did, authentication={}, assertion_method={"before": JUDGE.key})
+    document["verificationMethod"][0] |= end
     blob = document_blob(DidDocument(party.did, canonicalize(document)))
     acting, statement = world.hirer.ledger.evidence, verdict(world)
 

@@ -634,7 +634,7 @@ async function ofVerdict(the, at, review, { at: deliveredAt, content: delivery }
   const verifier = namedVerifier ?? document.hirer;
   // HIRE-ATT-06: the verifier is neither party, under whatever name.
   const own = namedVerifier ? await verifierKeys(the, verifier, at) : assertionKeys(the, verifier, at);
-  const otherThan = namedVerifier ? partyKeys(the, document, at) : new Set();
+  const otherThan = namedVerifier ? partyKeys(the, document) : new Set();
   const named = new Map(delivery.artifacts.map((item) => [item.name, item.digest]));
   const artifacts = named.size ? named : new Map([["contract", digest]]);
   const verified = await verifyStatement(review.statement, { attester: verifier, own, otherThan, contract: digest, artifacts, predicates: VERDICTS });
@@ -658,11 +658,10 @@ async function verifierKeys(the, verifier, at) {
   return new Map([...held].reverse().flatMap((document) => [...document.keys("assertionMethod", at)]));
 }
 
-/** Names of every key by which a party makes claims or shows who it is. */
-function partyKeys(the, { hirer, provider }, at) {
+/** Names of every key by which a party makes claims or shows who it is, or did. */
+function partyKeys(the, { hirer, provider }) {
   const documents = [hirer, provider].flatMap((did) => the.documents.get(did) ?? []);
-  const held = documents.flatMap((document) => ["assertionMethod", "authentication"].map((purpose) => document.keys(purpose, at)));
-  return new Set(held.flatMap((found) => [...found.values()].map((key) => key.name)));
+  return new Set(documents.flatMap((document) => [...listedKeys(document)]));
 }
 
 // --- steps 8 to 10

@@ -362,12 +362,7 @@ class Reviews:
             artifacts={artifact.name: artifact.digest for artifact in delivery.artifacts},
             statements=delivery.statements,
             # HIRE-ATT-06: nobody judges its own work, under whatever name.
-            other_than={
-                key
-                for party in parties
-                for purpose in ("assertionMethod", "authentication")
-                for key in party.keys(purpose, now=now).values()
-            },
+            other_than={key for party in parties for key in party.signing_keys()},
         )
         try:
             _, passed = verified(keys=judge.keys("assertionMethod", now=now))
