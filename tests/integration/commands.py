@@ -12,10 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from integration.copies import Copies, Copy
 from support import ROOT
 from unit.cli.running import Ran
 
 UNDERSIGNED = (sys.executable, "-m", "undersigned.cli")
+"""The command, which has been loaded before for whatever `Process` it is given to (see `copies`)."""
+LOADED_ANEW = (sys.executable, "-m", "undersigned")
+"""The same, in a process that loads it, as those of people do."""
+COPIES = Copies()
 SECONDS = 60.0
 
 
@@ -38,15 +43,7 @@ class Process:
     """A process that runs beside the test; all that it writes is kept, line by line."""
 
     def __init__(self, program: Sequence[str], folder: Path, **env: str) -> None:
-        self._process = subprocess.Popen(
-            program,
-            cwd=folder,
-            env=environment(**env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+        self._process = self._started([*program], folder, environment(**env))
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._changed = threading.Condition()
@@ -56,6 +53,13 @@ class Process:
         ]
         for reader in self._readers:
             reader.start()
+
+    @staticmethod
+    def _started(program: list[str], folder: Path, env: dict[str, str]) -> subprocess.Popen[str] | Copy:
+        if program[: len(UNDERSIGNED)] == [*UNDERSIGNED] and (copy := COPIES.start(program[3:], folder, env)):
+            return copy
+        pipe = subprocess.PIPE
+        return subprocess.Popen(program, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True, encoding="utf-8")
 
     def _read(self, stream: Any, into: list[str]) -> None:
         for line in stream:

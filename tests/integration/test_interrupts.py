@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.commands import UNDERSIGNED, Ended, Process, undersigned
+from integration.commands import LOADED_ANEW, Ended, Process, undersigned
 from integration.hires import did_of, free_ports
 from support import ROOT
 
@@ -61,7 +61,7 @@ def test_ctrl_c_twice_is_no_traceback(command: str, when: str, tmp_path: Path) -
     home, ports = tmp_path / "acme", free_ports(2)
     assert undersigned("init", home, "--local", "--port", ports[0], folder=tmp_path).code == 0
     more = (did_of(ports[1]), "--task", "x") if command == "hire" else ()
-    process = Process([*UNDERSIGNED, command, *more, "--home", str(home)], tmp_path)
+    process = Process([*LOADED_ANEW, command, *more, "--home", str(home)], tmp_path)
     begun, ends = SEEN[command]
     process.until(begun)
     ended = interrupted(process, when, ends)

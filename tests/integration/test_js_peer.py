@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -21,7 +20,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.carried import heads, judged, rows_of
-from integration.commands import environment
+from integration.commands import undersigned
 from integration.hires import REPORT, did_of, free_ports, until
 from support import ROOT
 from undersigned.contract import Price
@@ -321,40 +320,23 @@ async def test_it_conforms(tmp_path: Path) -> None:
     """The core profile of `undersigned conform`, every scenario of it; none may be left out."""
     js = Js(tmp_path / "js")
     async with js.serving("--trust", GUILD.did, "--offer", "summary=5.00 EUR"):
-        command = [
-            sys.executable,
-            "-m",
-            "undersigned.cli",
-            "conform",
-            js.url,
-            "--did",
-            js.did,
-            "--local",
-            "--json",
-            "--wait",
-            "30",
-        ]
-        run = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, timeout=280, check=False, env=environment()
-        )
-    *results, end = (json.loads(line) for line in run.stdout.splitlines())
+        words = ("conform", js.url, "--did", js.did, "--local", "--json", "--wait", "30")
+        run = await asyncio.to_thread(undersigned, *words, folder=tmp_path, seconds=280)
+    *results, end = run.values
     failed = [f"{one['id']}: {one['detail']}" for one in results if one.get("outcome") not in (None, "passed")]
-    assert (run.returncode, end["failed"], end["not_applicable"]) == (0, 0, 0), failed
+    assert (run.code, end["failed"], end["not_applicable"]) == (0, 0, 0), failed
     assert end["passed"] > 140
 
 
 async def test_its_run_is_judged_again_without_it(tmp_path: Path) -> None:
     """It ends an old connection after the next one began, and a replay gives each its own end."""
     js = Js(tmp_path / "js")
-    conform = (sys.executable, "-m", "undersigned.cli", "conform", "--json")
     only = ("--only", "reconnect", "--only", "happy-whole", "--report", str(tmp_path / "report"))
 
     async def said(*words: str) -> tuple[int, dict[str, tuple[str, str]]]:
-        run = await asyncio.to_thread(
-            subprocess.run, [*conform, *words], capture_output=True, text=True, timeout=120, check=False
-        )
-        told = [json.loads(line) for line in run.stdout.splitlines()]
-        return run.returncode, {one["id"]: (one["outcome"], one["detail"]) for one in told if one["kind"] == "result"}
+        run = await asyncio.to_thread(undersigned, "conform", "--json", *words, folder=tmp_path, seconds=120)
+        results = (one for one in run.values if one["kind"] == "result")
+        return run.code, {one["id"]: (one["outcome"], one["detail"]) for one in results}
 
     async with js.serving("--trust", GUILD.did, "--offer", "summary=5.00 EUR"):
         live = await said(js.url, "--did", js.did, "--local", *only)

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from integration.archives import make_wheel
-from integration.commands import UNDERSIGNED, Ended, Process, running
+from integration.commands import LOADED_ANEW, Ended, Process, running
 from integration.hires import free_ports
 from support import ROOT
 from undersigned.bridges.gate_rules import read_rules
@@ -128,16 +128,16 @@ def told(folder: Path, ports: tuple[str, ...]) -> Run:
             for line in lines:
                 words = shlex.split(here(line))[2:]
                 if words[0] == "serve":
-                    serving.enter_context(running([*UNDERSIGNED, *words], folder, "serving did:web:"))
+                    serving.enter_context(running([*LOADED_ANEW, *words], folder, "serving did:web:"))
                 else:
-                    consoles.append((line[2:], Process([*UNDERSIGNED, *words], folder).end()))
+                    consoles.append((line[2:], Process([*LOADED_ANEW, *words], folder).end()))
         scope, labels, budget = (block.text for block in written() if block.language == "toml")
         settings = folder / "acme" / "undersigned.toml"
         settings.write_text(budget + settings.read_text())
         (folder / "scope.toml").write_text(scope)
         assert Labels.from_toml(tomllib.loads(labels)).rules
         hire = next(shlex.split(here(line))[1:] for line, _ in consoles if line.startswith("undersigned hire"))
-        scoped = Process([*UNDERSIGNED, *hire, "--scope", "scope.toml", "--json"], folder).end()
+        scoped = Process([*LOADED_ANEW, *hire, "--scope", "scope.toml", "--json"], folder).end()
     provider = Process(program("provider"), folder)
     try:
         hirer = Process(program("hirer"), folder).end()

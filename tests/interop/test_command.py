@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from integration.commands import undersigned
 from interop.worlds import peer_home, subject_of
 from undersigned.daemon import Peer
 from undersigned.encoding import digest_bytes
@@ -24,14 +24,7 @@ EVERY = len(chosen("provider", every=True))
 
 
 async def typed(*words: str, command: str = "conform") -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "undersigned.cli", command, *words),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    return await asyncio.to_thread(undersigned, command, *words, folder=Path.cwd(), seconds=120)
 
 
 async def test_it_plays_and_tells(tmp_path: Path) -> None:
