@@ -1,4 +1,5 @@
 /** Public and private keys (page 02, sections 2.3 and 2.4). */
+import { createPrivateKey, createPublicKey, sign as signBy, verify as verifyBy } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256, p384 } from '@noble/curves/nist.js';
 import { fromBase58, toBase58 } from './encoding.js';
@@ -78,14 +79,29 @@ function checkPoint(kind, raw) {
   check(!point.isSmallOrder() && point.isTorsionFree(), 'key_weak', 'order of the key');
 }
 
+/** Before the bytes of an Ed25519 key in the form of a public or of a private key that OpenSSL reads (RFC 8410). */
+const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+const NEUTRAL = Buffer.from([1, ...Array(31).fill(0)]);
+
+/** Keys as OpenSSL has them: to make one costs as much as a signature. @type {WeakMap<object, import('node:crypto').KeyObject>} */
+const handles = new WeakMap();
+
+/** @param {object} key @param {(input: any) => import('node:crypto').KeyObject} create @param {string} type @param {Buffer} before @param {Uint8Array} bytes */
+function handleOf(key, create, type, before, bytes) {
+  const known = handles.get(key) ?? create({ key: Buffer.concat([before, bytes]), format: 'der', type });
+  handles.set(key, known);
+  return known;
+}
+
 /** @param {PublicKey} key @param {Uint8Array} signature @param {Uint8Array} signed @returns {boolean} */
 export function verify(key, signature, signed, { lowS = true } = {}) {
   if (signature.length !== (key.kind === 'P-384' ? 96 : 64)) return false;
   try {
     if (key.kind === 'Ed25519') {
-      // The library multiplies by the cofactor, so that an R with a part of small order would fit as well.
-      const r = ed25519.Point.fromBytes(signature.subarray(0, 32));
-      return !r.is0() && r.isTorsionFree() && ed25519.verify(signature, signed, key.bytes, { zip215: false });
+      // OpenSSL compares the bytes of R with those that follow from the key, without the cofactor, and takes no S that is
+      // too large. The key is of prime order (`checkPoint`), so R is as well; neutral it may not be.
+      return !NEUTRAL.equals(signature.subarray(0, 32)) && verifyBy(null, signed, handleOf(key, createPublicKey, 'spki', SPKI, key.bytes), signature);
     }
     return CURVES[key.kind].verify(signature, signed, key.bytes, { lowS, format: 'compact' });
   } catch { return false; }
@@ -93,7 +109,7 @@ export function verify(key, signature, signed, { lowS = true } = {}) {
 
 /** @param {{kind: Kind, secret: Uint8Array}} key @param {Uint8Array} signed @returns {Uint8Array} */
 export function sign(key, signed) {
-  return key.kind === 'Ed25519' ? ed25519.sign(signed, key.secret) : CURVES[key.kind].sign(signed, key.secret, { format: 'compact' });
+  return key.kind === 'Ed25519' ? signBy(null, signed, handleOf(key, createPrivateKey, 'pkcs8', PKCS8, key.secret)) : CURVES[key.kind].sign(signed, key.secret, { format: 'compact' });
 }
 
 /** @param {PublicKey} key @returns {string} the Multikey */
