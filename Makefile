@@ -3,7 +3,8 @@
 #   make demo [ARTIFACT=path]   two companies, two processes, one finished hire
 #   make test [ARGS=...]        every test, three at a time (ARGS go to pytest instead)
 #   make check                  style, types, imports, generated files, the project's own tests
-#   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves
+#   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves,
+#                    all examples of properties
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
 #   make interop     each implementation here held against the specification in both roles, every pair of them hires each
@@ -44,6 +45,7 @@ test: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.r
 
 sweep: $(VENV)/.ready-dev
 	@$(RUN) -m pytest -m slow $(or $(ARGS),$(AT_ONCE))
+	@$(if $(ARGS),,UNDERSIGNED_SWEEP=yes $(RUN) -m pytest tests/properties tests/fuzz $(AT_ONCE))
 
 # Types take as long as all of the rest, on one core: they are looked at beside it. With TESTED_BESIDE, the project's own
 # tests are left to a `make test` that runs as well.

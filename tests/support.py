@@ -25,6 +25,11 @@ def conformance_dir() -> Path | None:
     return found if found.is_dir() else None
 
 
+def examples(most: int) -> int:
+    """How many examples Hypothesis tries where any number would do: `most` in `make sweep`, else a quarter of them."""
+    return most if os.environ.get("UNDERSIGNED_SWEEP") == "yes" else most // 4
+
+
 @contextmanager
 def refuses(error: type[UndersignedError] | tuple[type[UndersignedError], ...], code: str) -> Iterator[None]:
     """What is done inside is refused with this error, and this code."""

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from message_examples import conversation, verify
+from support import examples
 from undersigned.encoding import canonicalize, decode_json, digest_of
 from undersigned.errors import CODES, FormatError, ProofError, UndersignedError
 from undersigned.messages import SignedMessage, decode_message, draft, problem_code_told
@@ -20,7 +21,7 @@ EXAMPLES = [message.raw for message in conversation().values()]
 T = TypeVar("T")
 SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
 relaxed = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 scalars = (

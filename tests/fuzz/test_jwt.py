@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parties import NOW, Party, documents
+from support import examples
 from undersigned.credentials import (
     enveloped_credential,
     enveloped_presentation,
@@ -63,7 +64,7 @@ def test_any_text(text: str) -> None:
     tried(enveloped_presentation(text))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.dictionaries(st.sampled_from([*HEADER, "crit", "jwk", "b64"]), VALUES, max_size=3),
     st.dictionaries(st.sampled_from([*MEMBER, *CLAIMS]), VALUES, max_size=3),
@@ -73,7 +74,7 @@ def test_any_json_as_header_and_payload(header: dict[str, Any], payload: dict[st
     tried(enveloped_credential(f"{text}.{base64url_encode(ISSUER.sign(text.encode()))}"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.dictionaries(st.sampled_from([*MEMBER, *CLAIMS, "verifiableCredential", "holder"]), VALUES, max_size=4))
 def test_any_json_as_credential_and_presentation(changes: dict[str, Any]) -> None:
     tried(MEMBER | changes)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fuzz.test_decoder import tried
 from parties import NOW, Party, documents
+from support import examples
 from undersigned.credentials import (
     MAX_LIST_BYTES,
     MIN_LIST_BITS,
@@ -30,7 +31,7 @@ T = TypeVar("T")
 ISSUER = Party("acme-org")
 URL = "https://acme.example/status/1"
 GOOD = gzip.compress(bytes(MIN_LIST_BITS // 8), mtime=0)
-relaxed = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=40)
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner))
 

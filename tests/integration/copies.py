@@ -3,8 +3,8 @@
 To load it is most of what a short command costs, and the tests start some hundreds. So one process loads all commands,
 and forks where one is asked for: the copy goes on as `python -m undersigned.cli` does once everything is loaded, with
 its own memory, folder, streams and signals, and ends as any process does. It stands in for a new one only where that
-would have found the same environment and limits. What a start is like is shown by the tests that make one: of README,
-of interrupts, of the wheel and of the demo, and all that start `undersigned` without `integration.commands.UNDERSIGNED`.
+would have found the same environment and limits. What a start is like is shown by those that load it themselves: of
+README, of interrupts, of the wheel, of the demo, and of whatever starts `undersigned` in a way of its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Copy:
 
     def __init__(self, place: socket.socket, request: bytes) -> None:
         read, write = zip(*(os.pipe() for _ in range(3)), strict=True)
-        self.stdout, self.stderr = (open(one, encoding="utf-8") for one in read[:2])
+        self.stdout, self.stderr = (os.fdopen(one, encoding="utf-8") for one in read[:2])
         self._told = read[2]
         weakref.finalize(self, os.close, self._told)
         self._reads = Lock()
@@ -154,6 +154,7 @@ def _load() -> None:
         import_module(f"{MODULE}.{module}")
     import_module("undersigned.jsonld.strict")
     import_module("uvloop")
+    import_module("undersigned.runtime.signers")._SCRYPT_N = 2**4  # as `cheap_sealing` does for the tests
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support import examples
 from undersigned.encoding import canonicalize
 from undersigned.errors import FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, canonical_quads, compiled_quads, document_quads, to_quads
@@ -46,8 +48,11 @@ words = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,6}", fullmatch=True) | st.sampled
 """Units; also such as are terms of the context, which a processor must not take for them."""
 
 
+@cache
 def value(name: str) -> st.SearchStrategy[Any]:
-    """Values that a term of the hire context may have, but for nodes."""
+    """Values that a term of the hire context may have, but for nodes. A strategy that is made again for each draw costs
+    more than all that is drawn of it.
+    """
     term = TABLE.terms.get(name) or TABLE.options[name]
     if term.shape == "vocab":
         return words if term.vocab else st.sampled_from(sorted(term.words))
@@ -66,12 +71,16 @@ def value(name: str) -> st.SearchStrategy[Any]:
 
 FLAT = sorted(name for name, term in TABLE.terms.items() if term.shape not in ("node", "nodes"))
 SETS = sorted(name for name, term in TABLE.terms.items() if term.shape == "nodes")
+TYPES = sorted(TABLE.types)
+SOME_SETS = st.lists(st.sampled_from(SETS), unique=True)
+SOME_OPTIONS = st.lists(st.sampled_from(sorted(set(TABLE.options) - {"proofPurpose", "proofValue"})), unique=True)
+SOME_PROOFS = st.lists(iris, min_size=1, max_size=3)
 
 
-@st.composite
-def members(draw: st.DrawFn, least: int = 0) -> dict[str, Any]:
-    chosen = draw(st.lists(st.sampled_from(FLAT), unique=True, min_size=least, max_size=8))
-    return {name: draw(value(name)) for name in chosen}
+@cache
+def members(least: int = 0) -> st.SearchStrategy[dict[str, Any]]:
+    names = st.lists(st.sampled_from(FLAT), unique=True, min_size=least, max_size=8)
+    return names.flatmap(lambda chosen: st.fixed_dictionaries({name: value(name) for name in chosen}))
 
 
 @st.composite
@@ -80,12 +89,12 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     document: dict[str, Any] = {
         "@context": HIRE_CONTEXT,
         "id": "urn:uuid:0",
-        "type": draw(st.sampled_from(sorted(TABLE.types))),
+        "type": draw(st.sampled_from(TYPES)),
         **draw(members()),
     }
     if draw(st.booleans()):
         scope: dict[str, Any] = {"id": "urn:uuid:0#scope", "type": "Scope"}
-        for name in draw(st.lists(st.sampled_from(SETS), unique=True)):
+        for name in draw(SOME_SETS):
             rules = [
                 {
                     "id": f"urn:uuid:0#{name}{place}",
@@ -111,11 +120,11 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def options(draw: st.DrawFn, *, named: str | None = None) -> dict[str, Any]:
     """The options of a proof, or with a name a whole one."""
-    chosen = draw(st.lists(st.sampled_from(sorted(set(TABLE.options) - {"proofPurpose", "proofValue"})), unique=True))
+    chosen = draw(SOME_OPTIONS)
     proof: dict[str, Any] = {"type": "DataIntegrityProof", "proofPurpose": draw(st.sampled_from(PURPOSES))}
     proof |= {name: draw(value(name)) for name in chosen}
     if "previousProof" in proof and draw(st.booleans()):
-        proof["previousProof"] = draw(st.lists(iris, min_size=1, max_size=3))
+        proof["previousProof"] = draw(SOME_PROOFS)
     if named:
         proof |= {"id": named, "proofValue": draw(texts)}
     return proof
@@ -126,14 +135,14 @@ def general(document: dict[str, Any], algorithm: str = "sha256") -> bytes:
 
 
 @given(documents())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_documents(document: dict[str, Any]) -> None:
     """Byte for byte what pyld and pyoxigraph give (HIRE-LD-01)."""
     assert compiled_quads(document) == general(document)
 
 
 @given(options(), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_proof_configurations(config: dict[str, Any], named: bool) -> None:
     """With an id, and without one, where the options are a blank node."""
     document = {"@context": HIRE_CONTEXT, **({"id": "urn:uuid:1"} if named else {}), **config}
@@ -141,7 +150,7 @@ def test_proof_configurations(config: dict[str, Any], named: bool) -> None:
 
 
 @given(documents(), st.data(), st.sampled_from(["sha256", "sha384"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_documents_in_a_chain(document: dict[str, Any], data: st.DataObject, algorithm: str) -> None:
     """With the proofs that a chain builds on, each in a graph whose label is decided by a hash."""
     count = data.draw(st.integers(1, 4))
@@ -150,7 +159,7 @@ def test_documents_in_a_chain(document: dict[str, Any], data: st.DataObject, alg
 
 
 @given(documents(), documents())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_two_documents_never_say_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Another canonical JSON, so other quads (HIRE-LD-02)."""
     if canonicalize(one) != canonicalize(other):
@@ -158,7 +167,7 @@ def test_two_documents_never_say_the_same(one: dict[str, Any], other: dict[str, 
 
 
 @given(documents(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_another_spelling_is_refused_or_says_something_else(document: dict[str, Any], data: st.DataObject) -> None:
     """What a relay may try: write it so that RDF reads the same. The processor is shown to read the same in many.
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proofs import HIRER, PROVIDER, contract, credential, key_of
+from support import examples
 from undersigned.errors import UndersignedError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, canonical_quads, compiled_quads, document_quads, to_quads
 from undersigned.proof import verify_proof, verify_proof_set
@@ -45,7 +46,7 @@ def ends(function: Any) -> None:
 
 
 @given(objects, contexts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_any_object_is_canonicalized_or_refused(document: dict[str, Any], context: Any) -> None:
     document = {**document, "@context": context}
     ends(lambda: compiled_quads(document))
@@ -53,7 +54,7 @@ def test_any_object_is_canonicalized_or_refused(document: dict[str, Any], contex
 
 
 @given(objects, contexts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_what_the_strict_path_takes_the_processor_reads_the_same(document: dict[str, Any], context: Any) -> None:
     """Strictness refuses; it never says something else."""
     document = {**document, "@context": context}
@@ -65,7 +66,7 @@ def test_what_the_strict_path_takes_the_processor_reads_the_same(document: dict[
 
 
 @given(st.sampled_from(["contract", "credential"]), st.text(max_size=3) | st.sampled_from(terms), values, st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_any_member_of_a_signed_document_may_be_anything(
     which: str, name: str, value: Any, data: st.DataObject
 ) -> None:
@@ -82,7 +83,7 @@ def test_any_member_of_a_signed_document_may_be_anything(
 
 
 @given(st.lists(objects | values, max_size=3) | values)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_value_may_stand_for_the_proofs(proofs: Any) -> None:
     document = contract(proof=proofs)
     for chain in (False, True):

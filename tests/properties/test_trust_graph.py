@@ -12,6 +12,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support import examples
 from trust_graphs import LATER, NOW, did, edge, view
 from undersigned.trust import UNIT, Edge, Graph, Viewpoint, answer, authority, reputation
 from undersigned.trust import entitled as everybody
@@ -91,14 +92,14 @@ def defined_score(edges: list[Edge], shares: dict[str, list[str]]) -> int:
 
 
 @given(graphs, sharing)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_score_is_the_smallest_cut(edges: list[Edge], shares: dict[str, list[str]]) -> None:
     """HIRE-TRU-07, HIRE-TRU-08."""
     assert score(edges, shares) == defined_score(edges, shares)
 
 
 @given(graphs, sharing, st.integers(min_value=0, max_value=10**6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_removing_an_edge_moves_a_score_one_way(edges: list[Edge], shares: dict[str, list[str]], pick: int) -> None:
     """HIRE-TRU-09: a positive edge never raises by going, a negative one never lowers."""
     if not edges:
@@ -117,7 +118,7 @@ def test_those_listed_as_entitled_are_those_who_are(edges: list[Edge], shares: d
 
 
 @given(authority_graphs, sharing, st.integers(min_value=0, max_value=10**6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_removing_an_edge_moves_authority_one_way(edges: list[Edge], shares: dict[str, list[str]], pick: int) -> None:
     """HIRE-TRU-09."""
     if not edges:
@@ -128,7 +129,7 @@ def test_removing_an_edge_moves_authority_one_way(edges: list[Edge], shares: dic
 
 
 @given(authority_graphs, sharing)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_authority_is_a_chain_that_the_rules_allow(edges: list[Edge], shares: dict[str, list[str]]) -> None:
     """HIRE-TRU-05."""
     out = blocked_by(edges, shares)
@@ -148,7 +149,7 @@ def test_authority_is_a_chain_that_the_rules_allow(edges: list[Edge], shares: di
 
 
 @given(graphs, st.lists(st.tuples(st.sampled_from("uvwxyz"), st.sampled_from("uvwxyz" + NAMES)), max_size=20), weights)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_identities_that_nobody_endorsed_change_no_score(
     edges: list[Edge], said: list[tuple[str, str]], weight: str
 ) -> None:
@@ -158,7 +159,7 @@ def test_identities_that_nobody_endorsed_change_no_score(
 
 
 @given(graphs, st.lists(st.tuples(st.sampled_from("uvwxyz"), st.sampled_from("uvwxyzt")), max_size=20), weights)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_crowd_behind_one_agent_adds_no_more_than_that_agent_has(
     edges: list[Edge], said: list[tuple[str, str]], weight: str
 ) -> None:
@@ -171,7 +172,7 @@ def test_a_crowd_behind_one_agent_adds_no_more_than_that_agent_has(
 
 
 @given(graphs, sharing, st.integers())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_the_order_of_edges_changes_nothing(edges: list[Edge], shares: dict[str, list[str]], seed: int) -> None:
     """HIRE-TRU-10: nor does an edge that is told twice."""
     one = answer(reputation(did("t"), "sbom", VIEW), graph(edges, shares).read)
@@ -181,7 +182,7 @@ def test_the_order_of_edges_changes_nothing(edges: list[Edge], shares: dict[str,
 
 
 @given(authority_graphs, sharing, st.integers())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_the_order_of_edges_changes_no_authority(edges: list[Edge], shares: dict[str, list[str]], seed: int) -> None:
     """HIRE-TRU-10."""
     one = answer(authority(did("t"), TYPE, "sbom", VIEW), graph(edges, shares).read)
@@ -190,7 +191,7 @@ def test_the_order_of_edges_changes_no_authority(edges: list[Edge], shares: dict
 
 
 @given(graphs, sharing, st.integers(min_value=1, max_value=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_limit_of_work_is_held(edges: list[Edge], shares: dict[str, list[str]], limit: int) -> None:
     """HIRE-TRU-11: more is indeterminate, which counts as nothing, and a known score is the same as without a limit."""
     tight = view(*ROOTS, limit=limit)
@@ -200,7 +201,7 @@ def test_a_limit_of_work_is_held(edges: list[Edge], shares: dict[str, list[str]]
 
 
 @given(graphs, sharing)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_the_paths_that_are_told_lead_from_a_root_to_the_party(edges: list[Edge], shares: dict[str, list[str]]) -> None:
     found = answer(reputation(did("t"), "sbom", VIEW), graph(edges, shares).read)
     assert bool(found.paths) == bool(found.units)
