@@ -96,6 +96,8 @@ def hires() -> Iterator[Case]:
         yield Case(f"whole, {role}", whole.pack(role))
         yield Case(f"changed, {role}", changed_hire().delivered().reviewed().closed().pack(role))
     yield Case("fewer statements, as its amendment asks for", fewer_statements(amended=True).pack())
+    waiting = fewer_statements(amended=True, reviewed=False)
+    yield Case("fewer statements, as its amendment asks for, not reviewed", waiting.pack("provider"))
     for role in ("hirer", "provider"):
         yield Case(f"an end at convenience that crosses the seal of terms without, {role}", ended_anew().pack(role))
     for by, crossing, unseen in RULED_ANEW:

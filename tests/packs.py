@@ -367,8 +367,10 @@ def changed_hire() -> Hire:
     return hire
 
 
-def fewer_statements(*, amended: bool) -> Hire:
-    """Accepted with one statement, where the contract asks for two, and its amendment, after the delivery, for one."""
+def fewer_statements(*, amended: bool, reviewed: bool = True) -> Hire:
+    """Accepted, or not yet reviewed, with one statement, where the contract asks for two, and its amendment, after the
+    delivery, for one.
+    """
 
     def asking(terms: Terms, *predicates: str) -> Terms:
         return replace(terms, evidence=replace(terms.evidence, predicates=predicates))
@@ -380,7 +382,7 @@ def fewer_statements(*, amended: bool) -> Hire:
         hire.book.hirer >> amendment(terms=asking(hire.hirer.offered().terms, work_alone))
         hire.book.provider >> acceptance()
         hire.book.hirer >> seal()
-    return hire.reviewed()
+    return hire.reviewed() if reviewed else hire
 
 
 def renamed_after(*, crossing: bool) -> Hire:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from itertools import chain
+from sys import maxsize
 
 from undersigned.attestation import VerifiedStatement, WorkPredicate, verify_acceptance, verify_delivery
 from undersigned.contract import ContractDocument, Terms
@@ -105,11 +106,11 @@ def _recorded_at(case: Case, digest: Digest) -> Instant:
 
 
 def _documents_of(case: Case, number: int, digest: Digest) -> list[ContractDocument]:
-    """The documents in force when a delivery is recorded, and from then until it is reviewed; before them the one that
-    its provider knew of, if it had not seen the seal of another.
+    """The documents in force when a delivery is recorded, and from then until it is reviewed, so far if it was not;
+    before them the one that its provider knew of, if it had not seen the seal of another.
     """
     delivered = next(one for one, _ in case.verified if one.number == number)
-    reviewed = max((one.number for one, message in case.verified if _is_review_of(message, digest)), default=number)
+    reviewed = max((one.number for one, message in case.verified if _is_review_of(message, digest)), default=maxsize)
     since = [document for sealed, document in case.amended if number < sealed < reviewed]
     return [*documents_known(case, delivered), *since]
 

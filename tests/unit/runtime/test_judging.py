@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from msgspec.structs import replace
 from packs import OTHER_ENGAGEMENT, Hire
 from runtimes import Node, Office, World, last, lingers
 from support import refuses
+from undersigned.attestation import ProvenancePredicate, WorkPredicate
 from undersigned.contract import Price
 from undersigned.encoding import JsonObject
-from undersigned.errors import LocalProtocolError, PolicyError, VerificationError
+from undersigned.errors import LedgerUnavailable, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing
-from undersigned.runtime import export_pack, judge_pack, rule_on_pack
+from undersigned.runtime import PrivateKey, export_pack, judge_pack, rule_on_pack
 from undersigned.testing import acceptance, amendment, dispute, seal, terminate
 from unit.runtime.test_objections import lies
 
@@ -61,6 +63,56 @@ async def test_a_verifier_is_whom_the_terms_in_force_name(tmp_path: Path) -> Non
     hire.reviewed(statement=statement).closed()
     for role in ("hirer", "provider"):
         assert verify_pack(hire.pack(role), now=hire.book.clock.now()).ok
+
+
+async def test_a_verifier_passes_what_holds_by_terms_that_were_agreed_since(tmp_path: Path) -> None:
+    """HIRE-ATT-13, HIRE-PCK-12: by those the hirer reviews; its provider has evidence of it too, before that."""
+    judge = Office(tmp_path / "judge", "Judge")
+    demanding = (WorkPredicate.PREDICATE_TYPE, ProvenancePredicate.PREDICATE_TYPE)
+    hire = Hire(
+        verifier=judge.actor.did,
+        changing=lambda terms: replace(terms, evidence=replace(terms.evidence, predicates=demanding)),
+    )
+    hire.sealed().delivered()
+    now = hire.book.clock.now()
+    with refuses(VerificationError, "attestation_binding"):
+        await judge_pack(judge, hire.pack(), passed=True, now=now)
+    assert not verify_pack(hire.pack("provider"), now=now).ok
+    terms = hire.hirer.offered().terms
+    hire.book.provider >> amendment(terms=replace(terms, evidence=replace(terms.evidence, predicates=())))
+    hire.book.hirer >> acceptance()
+    hire.book.provider >> seal()
+    assert verify_pack(hire.pack("provider"), now=now).ok
+    assert await judge_pack(judge, hire.pack(), passed=True, now=now)
+
+
+async def test_of_two_verdicts_at_a_time_one_is_signed(tmp_path: Path) -> None:
+    """HIRE-ATT-06: the second finds the first, or is told to ask again; so it is of rulings."""
+
+    class Away:
+        """The key, in a service that takes its time."""
+
+        def __init__(self, key: PrivateKey) -> None:
+            self.public_key, self._key = key.public_key, key
+            self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+        async def sign(self, data: bytes) -> bytes:
+            self.asked.set()
+            await self.answers.wait()
+            return await self._key.sign(data)
+
+    judge = Office(tmp_path / "judge", "Judge")
+    hire = Hire(verifier=judge.actor.did).sealed().delivered()
+    pack, now = hire.pack(), hire.book.clock.now()
+    away = judge._keys["agent"] = Away(judge._keys["agent"])  # type: ignore[assignment]
+    first = asyncio.create_task(judge_pack(judge, pack, passed=True, now=now))
+    await away.asked.wait()
+    with refuses(LedgerUnavailable, "store_unavailable"):
+        await judge_pack(judge, pack, passed=False, now=now)
+    away.answers.set()
+    assert await first
+    with refuses(LocalProtocolError, "conflicting_message"):
+        await judge_pack(judge, pack, passed=False, now=now)
 
 
 def test_disputes_that_crossed_are_ruled_on_once(open_world: Callable[..., World], tmp_path: Path) -> None:

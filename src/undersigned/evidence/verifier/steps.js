@@ -550,9 +550,9 @@ function checkWhole(documents, { outcome }, made) {
   throw failure;
 }
 
-/** The documents in force when a delivery is recorded, and from then until it is reviewed; before them the one that its provider knew of. */
+/** The documents in force when a delivery is recorded, and from then until it is reviewed, so far if it was not; before them the one that its provider knew of. */
 function documentsOfDelivery(the, one) {
-  const reviewed = reviewsOf(the, one.message.digest).at(-1)?.number ?? one.number;
+  const reviewed = reviewsOf(the, one.message.digest).at(-1)?.number ?? Infinity;
   return [...documentsKnown(the, one), ...the.amended.filter(([sealed]) => one.number < sealed && sealed < reviewed).map(([, document]) => document)];
 }
 

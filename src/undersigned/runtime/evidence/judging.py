@@ -9,7 +9,8 @@ Source: protocol-spec/08-attestation-and-evidence.md, HIRE-ATT-06; protocol-spec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import Case, Report, arbiters_at, check_pack, sealed_of, terms_at
+from undersigned.ledger import Lock
 from undersigned.messages import Delivery, Dispute
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
 from undersigned.runtime.files import read_file, write_whole
@@ -38,6 +40,7 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
         PolicyError: `attester_not_trusted`: the terms in force name another verifier, or none; `wrong_state`: nothing
             in it waits for a verdict.
         ConfigurationError: `key_unavailable`.
+        LedgerUnavailable: `store_unavailable`: another verdict or ruling of this folder is being signed.
     """
     report, case = _holding(pack, now)
     deliveries = [(one.digest, body) for _, one in case.verified if isinstance(body := one.message, Delivery)]
@@ -48,10 +51,6 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
         said = next(step.detail for step in report.steps if step.name == "statements")
         raise VerificationError("attestation_binding", f"what was delivered is not what it is stated to be: {said}")
     own, method, key = _named(home, [terms_at(case, _end(case)).evidence.verifier], "verifier", now)
-    other = _kept(home, digest, passed=not passed)
-    if other.exists() and not again:
-        said = f"for this delivery this folder has signed {_result(not passed)} before: {other}"
-        raise LocalProtocolError("conflicting_message", said)
     payload = make_statement(
         # A statement has a subject; when nothing was delivered it is about the contract itself.
         {artifact.name: artifact.digest for artifact in delivery.artifacts} or {"contract": delivery.contract},
@@ -64,9 +63,14 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
             time_verified=now,
         ),
     )
-    statement = envelope(payload, [(method, await key.sign(pae(PAYLOAD_TYPE, payload)))])
-    # On disk before anybody has it.
-    write_whole(_kept(home, digest, passed=passed), canonicalize(statement))
+    with _alone(home):
+        other = _kept(home, digest, passed=not passed)
+        if other.exists() and not again:
+            said = f"for this delivery this folder has signed {_result(not passed)} before: {other}"
+            raise LocalProtocolError("conflicting_message", said)
+        statement = envelope(payload, [(method, await key.sign(pae(PAYLOAD_TYPE, payload)))])
+        # On disk before anybody has it.
+        write_whole(_kept(home, digest, passed=passed), canonicalize(statement))
     return statement
 
 
@@ -83,6 +87,7 @@ async def rule_on_pack(
             for a ruling.
         FormatError: `schema_violation`: no ruling can say that.
         ConfigurationError: `key_unavailable`.
+        LedgerUnavailable: `store_unavailable`: another verdict or ruling of this folder is being signed.
     """
     report, case = _holding(pack, now)
     found = [message.digest for _, message in case.verified if isinstance(message.message, Dispute)]
@@ -99,14 +104,6 @@ async def rule_on_pack(
         "currency": owed.currency,
         "reasons": reasons,
     }
-    # By the contract: of two disputes that crossed each pack may have its own first, and either side takes both.
-    kept = home.verdicts / "ruled" / f"{said['contract']}.json"
-    if kept.exists():
-        before = decode_json(read_file(kept), FOREIGN_LIMITS)
-        if isinstance(before, dict) and {**said, "dispute": before.get("dispute")}.items() <= before.items():
-            return before
-        if not again:
-            raise LocalProtocolError("conflicting_message", f"on this contract this folder has ruled before: {kept}")
     document: JsonObject = {
         "@context": "https://w3id.org/hire/v1",
         "id": uuid4().urn,
@@ -115,9 +112,33 @@ async def rule_on_pack(
     }
     read_ruling(document)
     config = ruling_config(JCS_SUITE_OF[key.public_key.kind], method, now)
-    ruling = attach(document, config, await key.sign(prepare(document, config, key.public_key.kind)))
-    write_whole(kept, canonicalize(ruling))
+    with _alone(home):
+        # By the contract: of two disputes that crossed each pack may have its own first, and either side takes both.
+        kept = home.verdicts / "ruled" / f"{said['contract']}.json"
+        if kept.exists():
+            before = decode_json(read_file(kept), FOREIGN_LIMITS)
+            if isinstance(before, dict) and {**said, "dispute": before.get("dispute")}.items() <= before.items():
+                return before
+            if not again:
+                text = f"on this contract this folder has ruled before: {kept}"
+                raise LocalProtocolError("conflicting_message", text)
+        ruling = attach(document, config, await key.sign(prepare(document, config, key.public_key.kind)))
+        write_whole(kept, canonicalize(ruling))
     return ruling
+
+
+@contextmanager
+def _alone(home: Home) -> Generator[None]:
+    """Around looking for what was signed before, and signing: two at a time would find nothing, and sign both.
+
+    Raises:
+        LedgerUnavailable: `store_unavailable`: somebody else does; `store_full`.
+    """
+    lock = Lock(home.verdicts / "signing.lock", "signs verdicts and rulings of this state folder")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _holding(pack: bytes, now: Instant) -> tuple[Report, Case]:
