@@ -134,6 +134,27 @@ def test_withdrawn_stays_withdrawn_when_the_process_dies_before_it_signs(
     assert look(home, home.register(), credential) == "revoked"
 
 
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("key", [True, False], ids=["no store", "no key"])
+def test_who_withdraws_and_cannot_sign_the_list_is_told_that_it_is_withdrawn(
+    home: Home, register: StatusRegister, monkeypatch: pytest.MonkeyPatch, several: bool, key: bool
+) -> None:
+    """HIRE-STA-07: who read that it was not would go on with it, or say so to others."""
+    ids = [str(issue(register)["id"]) for _ in range(2 if several else 1)]
+    opened = home.register()
+    error = LedgerError("store_unavailable", "away") if key else ConfigurationError("key_unavailable", "away")
+
+    def away(*_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(StatusRegister, "_sign_list", away)
+    with pytest.raises(type(error), match=r"withdrawn; the list cannot be signed now.*: away") as told:
+        opened.revoke_all(ids, NOON) if several else opened.revoke(ids[0], NOON)
+    assert told.value.detail["withdrawn"] is True
+    assert [one.revoked for one in opened.issued()] == [NOON] * len(ids)
+    opened.close()
+
+
 def test_a_list_is_signed_again_before_its_end(home: Home, register: StatusRegister) -> None:
     credential = issue(register)
     path = "/status/1"

@@ -155,7 +155,7 @@ class Swarm:
 
         Raises:
             ConfigurationError: `key_unavailable`: they are withdrawn, and no list says otherwise.
-            LedgerError: The register was not written; they end by themselves.
+            LedgerError: The register was not written; they end by themselves. As `StatusRegister.revoke_all`.
         """
         ids = [str(one.membership["id"]) for one in self.identities]
         return self._organisation.register.revoke_all(ids, self._organisation.clock.now()) if ids else 0

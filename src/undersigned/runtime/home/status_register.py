@@ -235,9 +235,11 @@ class StatusRegister:
         """Withdraws a credential for good, and signs its list; doing it again changes nothing.
 
         Raises:
-            ConfigurationError: `not_found`; `bad_configuration`, it has no status; `key_unavailable`, it is withdrawn,
-                and the list that would say so cannot be signed: until it can be, none is served.
-            LedgerError: The register was not written: it is not withdrawn.
+            ConfigurationError: `not_found`; `bad_configuration`, it has no status; `key_unavailable`, with `withdrawn`
+                in its detail: it is withdrawn, and the list that would say so cannot be signed: until it can be, none
+                is served.
+            LedgerError: The register was not written: it is not withdrawn; with `withdrawn` in its detail: it is, as
+                above.
         """
         found = self.find(id)
         if found.url is None:
@@ -248,8 +250,9 @@ class StatusRegister:
             )
         with self._writing() as store:
             store.execute("UPDATE issued SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, id))
-        self.served(urlsplit(found.url).path, now)
-        return self.find(id)
+        with _withdrawn_already(id):
+            self.served(urlsplit(found.url).path, now)
+            return self.find(id)
 
     def revoke_all(self, ids: Collection[str], now: Instant) -> int:
         """Withdraws all of these for good, in one commit, and signs their lists; how many were not withdrawn before.
@@ -257,7 +260,7 @@ class StatusRegister:
         Raises:
             ConfigurationError: `not_found`, `bad_configuration`: one was not issued here, or has no status; none is
                 withdrawn. `key_unavailable`: as `revoke`.
-            LedgerError: The register was not written: none is withdrawn.
+            LedgerError: The register was not written: none is withdrawn; with `withdrawn` in its detail: all are.
         """
         lists: set[int] = set()
         withdrawn = 0
@@ -272,8 +275,9 @@ class StatusRegister:
                 lists.add(row[0])
                 withdrawn += row[1] is None
                 store.execute("UPDATE issued SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, id))
-        for number in sorted(lists):
-            self.served(f"/status/{number}", now)
+        with _withdrawn_already(*ids):
+            for number in sorted(lists):
+                self.served(f"/status/{number}", now)
         return withdrawn
 
     def served(self, path: str, now: Instant) -> bytes | None:
@@ -446,6 +450,20 @@ class StatusRegister:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+@contextmanager
+def _withdrawn_already(*ids: str) -> Generator[None]:
+    """Around what comes after the commit that withdrew these: whoever is told that it failed learns that they are."""
+    try:
+        yield
+    except (ConfigurationError, LedgerError) as error:
+        what = f"{ids[0]} is" if len(ids) == 1 else f"all {len(ids)} are"
+        error.detail["withdrawn"] = True
+        error.message = (
+            f"{what} withdrawn; the list cannot be signed now, and none is served until it is: {error.message}"
+        )
+        raise
 
 
 def _failed(path: Path, exc: sqlite3.Error | OSError) -> LedgerError:
