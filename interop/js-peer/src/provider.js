@@ -29,7 +29,7 @@ export async function decideAsProvider(conversation) {
     case 'accepted-by-hirer': return seal(conversation);
     case 'working': return begin(conversation);
     case 'cancelling': return nothingMade(conversation, 'cancelled');
-    case 'delivered': return silence(conversation);
+    case 'delivered': return closesBySilence(state, conversation.peer.now()) ? closing(conversation, 'silence') : undefined;
     default: return undefined;
   }
 }
@@ -118,9 +118,9 @@ export function nothingMade(conversation, outcome) {
   return { type: 'Delivery', body: { contract, outcome, artifacts: [], statements: [], usage: usageOf(conversation), round } };
 }
 
-/** @param {Conversation} conversation */
-function silence(conversation) {
-  const { delivery, terms } = conversation.engagement.state;
-  if (conversation.peer.now() <= delivery.at + duration(terms.deadlines.review)) return undefined;
-  return closing(conversation, 'silence');
+/** Whether we close by silence. A seal that crosses it counts, and what is owed is said once: so we wait for what becomes of a document that we accepted. @param {any} state @param {number} now */
+export function closesBySilence({ delivery, terms: { deadlines }, lane }, now) {
+  const ends = delivery.at + duration(deadlines.review);
+  const later = lane === 'accepted-by-provider' ? Math.min(ends + duration(deadlines.close), seconds(deadlines.until)) : 0;
+  return now > ends && now >= later;
 }

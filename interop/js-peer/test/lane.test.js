@@ -1,13 +1,13 @@
 /** Documents that change a contract: which we agree to, when we seal none, and what waits for a seal (HIRE-LAN-03, 04 and 08). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { CONTEXT, instant, newId } from '../src/encoding.js';
+import { CONTEXT, instant, newId, seconds } from '../src/encoding.js';
 import { Resolver } from '../src/did.js';
 import { answerInLane, suits } from '../src/deadlines.js';
 import { asWanted, decideAsHirer } from '../src/hirer.js';
 import { keyOfDidKey } from '../src/keys.js';
 import { holdsDelivery } from '../src/job.js';
-import { decideAsProvider } from '../src/provider.js';
+import { closesBySilence, decideAsProvider } from '../src/provider.js';
 import { makeProof } from '../src/proofs.js';
 import { checkRuling } from '../src/receive.js';
 import { history, move, take } from '../support/history.js';
@@ -161,4 +161,16 @@ test('a delivery without work waits for the seal as well, and tells what was use
     assert.deepEqual([body.outcome, body.usage], [outcome, [{ clause: 'read', unit: 'count', amount: '1' }]]);
     assert.equal(await decideAsProvider({ ...conversation, working: true }), undefined);
   }
+});
+
+test('who may close by silence waits for what becomes of a document that it accepted, no longer than its books and not past until (HIRE-LAN-04)', () => {
+  const at = seconds(working.terms.deadlines.finish) - 7 * 86400;
+  const closes = (/** @type {string} */ lane, /** @type {number} */ until, /** @type {number[]} */ ...after) => {
+    const deadlines = { ...working.terms.deadlines, review: 'PT1H', close: 'PT2H', until: instant(at + until) };
+    return after.map((later) => closesBySilence({ delivery: { at }, terms: { deadlines }, lane }, at + later));
+  };
+  for (const lane of ['idle', 'offered-by-hirer', 'accepted-by-hirer']) assert.deepEqual(closes(lane, 86400, 3600, 3601), [false, true]);
+  assert.deepEqual(closes('accepted-by-provider', 86400, 3601, 10799, 10800), [false, false, true]);
+  assert.deepEqual(closes('accepted-by-provider', 6000, 3601, 5999, 6000), [false, false, true]);
+  assert.deepEqual(closes('accepted-by-provider', 3000, 3600, 3601), [false, true]);
 });

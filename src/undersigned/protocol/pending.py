@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from undersigned.encoding import Digest, Instant, parse_duration, seconds_between, shift
-from undersigned.protocol.deadlines import Wait, lane_ends, waits
+from undersigned.protocol.deadlines import Wait, lane_ends, review_ends, waits
 from undersigned.protocol.effects import (
     REPEAT_SECONDS,
     REPEATED_FOR_SECONDS,
@@ -327,6 +327,8 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
     cause, deadlines = engagement.cause, waits(engagement)
     for wait in deadlines:
         if wait.waits == role and wait.duty and at > wait.by:
+            if wait.name == "review" and at < (_silent_until(engagement) or at):
+                return None
             # The deadline of the other side has passed: there is one thing to say, and waiting is over.
             return _ends(wait, cause)
     if state == "working" and _late_start(engagement):
@@ -356,6 +358,18 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
         # What comes meanwhile may be a stronger end, and the books rest on that.
         return Owe(key=_key(f"owe-Closing-{reason}", cause), moves=moves, by=by, reason=reason)
     return Owe(key=_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
+
+
+def _silent_until(engagement: Engagement) -> Instant | None:
+    """How long a provider that may close by silence waits for what becomes of a document that it accepted: a seal that
+    crosses this `Closing` counts, and it says what is owed. For as long as for other books, and while there is
+    authority: then the hirer may end the contract otherwise. None: it does not wait.
+    """
+    ends, offer = review_ends(engagement), engagement.offer
+    if ends is None or offer is None or not engagement.in_doubt:
+        return None
+    deadlines = offer.terms.deadlines
+    return min(shift(ends, parse_duration(deadlines.close)), deadlines.until)
 
 
 def _without(kind: str, moves: tuple[str, ...]) -> tuple[str, ...]:
@@ -542,6 +556,8 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
     if state == "closing" and since is not None:
         ends = shift(since, parse_duration(deadlines.close))
         found += (ends, shift(ends, 1))
+    if state == "delivered" and role == PROVIDER and (silent := _silent_until(engagement)) is not None:
+        found.append(silent)
     return found
 
 

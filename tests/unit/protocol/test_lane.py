@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from undersigned.encoding import shift
-from undersigned.protocol import HIRER, PROVIDER, Owe, Repeat, Reserve, legal, pending, wake_at
+from undersigned.encoding import parse_duration, shift
+from undersigned.protocol import HIRER, PROVIDER, Owe, Repeat, Reserve, legal, pending, review_ends, wake_at
 from undersigned.testing import (
     ARTIFACT,
     Playbook,
@@ -136,6 +136,29 @@ def test_the_books_wait_for_what_becomes_of_an_acceptance(answer: str) -> None:
         playbook.provider >> withdraw("ended")
     assert closes(hirer.now)
     playbook.agree("closing")
+
+
+def test_silence_waits_for_what_becomes_of_an_acceptance() -> None:
+    """HIRE-LAN-04: for as long as other books, and while there is authority."""
+    playbook = tabled((HIRER, amendment()), (PROVIDER, acceptance()), state="delivered")
+    provider = playbook.provider.party
+    assert provider.engagement.offer is not None
+    deadlines = provider.engagement.offer.terms.deadlines
+    ends = review_ends(provider.engagement) or ""
+    last = min(shift(ends, parse_duration(deadlines.close)), deadlines.until)
+    assert last > shift(ends, 1)
+
+    def closes(at: str) -> bool:
+        return any(isinstance(one, Owe) and "Closing" in one.moves for one in pending(provider.engagement, at))
+
+    assert not closes(shift(ends, 1))
+    assert not closes(shift(last, -1))
+    assert closes(last)
+    assert wake_at(provider.engagement, shift(last, -1)) == last
+    playbook.hirer >> seal()
+    assert not closes(ends)
+    assert closes(shift(ends, 1))
+    playbook.agree("delivered")
 
 
 def test_a_changed_contract_is_reserved_again() -> None:

@@ -15,7 +15,7 @@ from runtimes import Node, Office, World, last, lingers, messages
 from support import refuses
 from undersigned.attestation import ProvenancePredicate, WorkPredicate, accepted, make_statement
 from undersigned.contract import Deliverable, Price, Terms
-from undersigned.encoding import decode_json
+from undersigned.encoding import decode_json, parse_duration
 from undersigned.errors import PolicyError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Acceptance, Closing, Delivery, Dispute, Message, Offer, Review, Ruling, Seal
@@ -162,6 +162,24 @@ def test_a_dispute_that_crosses_the_seal_of_another_arbiter_is_ruled_on_by_eithe
     world.until("closed", ours.id)
     for node in world.nodes:
         assert last(node, ours.id, Closing).basis == "ruling"
+    packs_hold(world, ours)
+
+
+def test_who_closes_by_silence_owes_what_a_seal_that_crosses_it_says(open_world: Open) -> None:
+    """HIRE-LAN-04: it waits for the answer to its acceptance, since it says what is owed only once."""
+    world = open_world()
+    world.hirer.reviewers["summary"] = raises
+    ours = world.begin(criteria={"whole": "nothing is missing"})
+    world.until("delivered", ours.id)
+    seals_unseen(world, world.hirer, lambda terms: replace(terms, price=replace(terms.price, amount="1")))
+    theirs, deadlines = world.provider.the(), ours.offered().terms.deadlines
+    world.settle(parse_duration(deadlines.review) + 120)
+    assert theirs.engagement.state == "delivered"
+    world.cut = False
+    world.reconnect()
+    world.until("closed", ours.id)
+    closings = [one.message for one in messages(world.hirer, ours.id) if isinstance(one.message, Closing)]
+    assert [(one.basis, one.settlement.amount) for one in closings] == [("silence", "1")] * 2
     packs_hold(world, ours)
 
 
