@@ -1016,7 +1016,7 @@ def test_a_server_ends_well(number: int, companies: Companies, tmp_path: Path) -
     ended = process.end(number)
     assert (ended.code, ended.err) == (0, "")
     assert "loopback only, without TLS" in ended.out
-    assert ended.out.splitlines()[-1] == "local | stopped; what is unfinished goes on at the next start"
+    assert ended.out.splitlines()[-1] == "local | stopped; nothing is unfinished"
     assert time.monotonic() - began < 15
 
 

@@ -72,3 +72,17 @@ def test_ctrl_c_twice_is_no_traceback(command: str, when: str, tmp_path: Path) -
     listed = undersigned("ledger", "list", "--live", "--home", home, "--json", folder=tmp_path)
     states = [one["state"] for one in listed.values if "state" in one]
     assert states == (["inquired"] if command == "hire" else [])
+
+
+def test_a_server_that_ends_says_whether_anything_goes_on(tmp_path: Path) -> None:
+    home, ports = tmp_path / "acme", free_ports(2)
+    assert undersigned("init", home, "--local", "--port", ports[0], folder=tmp_path).code == 0
+
+    def ended(command: str, *more: str) -> str:
+        process = Process([*LOADED_ANEW, command, *more, "--home", str(home)], tmp_path)
+        process.until(SEEN[command][0])
+        return process.end(signal.SIGINT).out.splitlines()[-1]
+
+    assert ended("serve") == "local | stopped; nothing is unfinished"
+    ended("hire", did_of(ports[1]), "--task", "x")
+    assert ended("serve") == "local | stopped; what is unfinished goes on at the next start"

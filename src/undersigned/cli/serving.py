@@ -79,7 +79,8 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
         out.line("stop it with Ctrl-C")
         peer.settle_down()
         await _tell_until(stop, peer, out)
-    out.line("stopped; what is unfinished goes on at the next start")
+    left = "what is unfinished goes on at the next start" if peer.conversations else "nothing is unfinished"
+    out.line(f"stopped; {left}")
     return 0
 
 
