@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -16,10 +17,10 @@ from undersigned.encoding import Did, Instant, decode_json, shift
 from undersigned.errors import ProofError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Inquiry, Message, Offer, draft, recorded_message
-from undersigned.runtime import export_pack
+from undersigned.runtime import Conversation, export_pack
 from undersigned.runtime.fetching.gather import Known
-from undersigned.testing import sync, terminate, withdraw
-from undersigned.transport import Budget, Channel, memory_pair
+from undersigned.testing import Actor, sync, terminate, withdraw
+from undersigned.transport import Allowance, Budget, Channel, memory_pair
 from unit.runtime.stories import forge, story
 
 Open = Callable[..., World]
@@ -96,6 +97,54 @@ def test_a_suite_that_was_not_agreed_on_is_refused_when_all_is_over_too(open_wor
     assert moves(world.provider, name) == before
     # In the right one it is for the engagement to say.
     assert world.tell(resigned(world.hirer, late, world.clock.now()), world.hirer.did, world.provider) == []
+
+
+def test_what_was_put_away_is_read_so_often_for_one_peer(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10, section 10.4: each message took the time of the whole journal, however long, in which all others waited."""
+    world = open_world()
+    name = world.begun("closed")
+    provider, lines = world.provider, len(world.run(world.provider.ledger.rows(name)))
+    provider.intake._lines = Allowance(3 * lines)
+    read: list[float] = []
+    stored = Conversation.stored
+
+    async def counted(*given: Any) -> Conversation:
+        read.append(world.loop.time())
+        return await stored(*given)
+
+    monkeypatch.setattr(Conversation, "stored", counted)
+    channel, _ = world.channel(world.hirer.did, provider.did)
+    world.cut = True  # the other side would read its own for each answer
+    since = world.loop.time()
+    for number in range(9):
+        late = recorded_message(forge(world, provider, name, sync())).message
+        raw = resigned(world.hirer, late, shift(world.clock.now(), -number))
+        world.run(provider.intake.read(channel, raw), 60)
+        world.settle(0.5)
+    waited = [at - since for at in read]
+    assert len(waited) == 9
+    assert waited[2] < 5
+    assert 60 <= waited[6] < waited[8] < 180, "three at once, and three in a minute"
+
+
+def test_nothing_is_read_for_who_is_no_party(open_world: Open) -> None:
+    """HIRE-SEC-07: how long it takes tells no stranger that the engagement exists."""
+    world = open_world()
+    name = world.begun("closed")
+    provider, stranger = world.provider, Actor("a stranger")
+    said = replace(recorded_message(forge(world, provider, name, sync())).message, sender=stranger.did, proof=None)
+    raw = stranger.sign(said, world.clock.now()).raw
+    reads: list[str] = []
+    rows = provider.ledger.rows
+
+    async def counted(engagement: str, *more: Any) -> Any:
+        reads.append(engagement)
+        return await rows(engagement, *more)
+
+    provider.ledger.rows = counted  # type: ignore[method-assign]
+    told = world.tell(raw, stranger.did, provider)
+    assert [fault["code"] for fault in told] == ["wrong_negotiation"]
+    assert reads == []
 
 
 def test_a_notice_of_before_the_profile_is_in_any_suite(open_world: Open) -> None:

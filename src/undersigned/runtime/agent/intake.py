@@ -58,6 +58,11 @@ BYTES_A_MINUTE = 64 * 1024 * 1024
 """That all peers of one address together may send before there is a contract with them: whatever they say is stored.
 Hundreds of hires may begin at once; what is more than that waits.
 """
+LINES_A_MINUTE = 20_000
+"""Of journals that were put away, which one peer has read anew, or all of one address with whom there is no contract:
+one message is little beside thousands of lines, and everybody waits meanwhile. Two sides that are done with each other
+have none read; what is more than that waits.
+"""
 FAULT = b'{"type":"Fault",'
 """How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
 and is never answered."""
@@ -80,6 +85,7 @@ class Intake:
         self._untold = 0
         """Refused messages since the last one that was logged."""
         self._bytes = Allowance(BYTES_A_MINUTE)
+        self._lines = Allowance(LINES_A_MINUTE)
 
     async def read(self, channel: Channel, raw: bytes) -> None:
         """Takes one message from a proved connection.
@@ -173,8 +179,15 @@ class Intake:
             conversation = Conversation(
                 self._agent.shell, begin("provider", self._agent.identity.did, message.sender, message.engagement)
             )
+        elif summary.peer != message.sender:
+            return None  # nothing is read for who is no party
         else:
+            whose = message.sender if self._agent.conversations.bound_to(message.sender) else place
+            seconds = self._lines.take(whose, 0, asyncio.get_running_loop().time())
+            if seconds:
+                await asyncio.sleep(seconds)  # and meanwhile nothing more is read of this connection
             conversation = await Conversation.stored(self._agent.shell, summary)
+            self._lines.take(whose, conversation.journal.places, asyncio.get_running_loop().time())
         known = self._agent.conversations.get(message.engagement)
         if known is not None:  # another message of the same engagement was faster
             return known
