@@ -479,6 +479,56 @@ async def test_bytes_that_may_be_read_are_counted_by_both_gates(tmp_path: Path) 
     assert codes == ["scope_exceeded"], "999 bytes are left, and it has a thousand"
 
 
+async def test_bytes_of_a_period_are_booked_as_many_as_were_read(tmp_path: Path) -> None:
+    """HIRE-SCO-10: what was held back was counted in the period, so that nothing of it could be read any more; and what
+    was read in all periods counted as read in this one.
+    """
+    told: list[str] = []
+    long = "P10000D"  # it does not end during a test
+
+    async def work(job: Job) -> None:
+        for _ in range(4 + 3):  # four by the grant of the input, which counts no bytes
+            await job.read("report")
+        used = await job._agent.ledger.usage(job.contract)
+        told.extend(f"{key.partition('@')[0]} {amount}" for key, amount in used.items() if key.startswith("sized/"))
+        with pytest.raises(UndersignedError) as refused:
+            await job.read("report")
+        told.append(refused.value.code)
+        await job.deliver("summary.txt", b"done")
+
+    async with peers(tmp_path, work) as (acme, globex):
+        limits = (Limit("bytes", str(4 * SHORT - 1), per=long), Limit("bytes", str(100 * SHORT)))
+        grant = Grant("sized", "artifact:read", f"{acme.base_url}/artifacts/*", limits=limits)
+        await hired(acme, globex, bytes(SHORT), scope=Scope(grants=(grant,)))
+    assert sorted(told) == ["scope_exceeded", f"sized/bytes {3 * SHORT}", f"sized/bytes.{long} {3 * SHORT}"]
+
+
+async def test_what_one_grant_has_left_holds_back_nothing_of_another(tmp_path: Path) -> None:
+    """Of an input with a grant of its own no more was taken than a wider grant had left, which nobody asked."""
+
+    async def work(job: Job) -> None:
+        for _ in range(4 + 1):  # the last one by the wider grant, of which nothing is left then
+            await job.read("report")
+        assert await job.read("other") == bytes(SHORT + 1)
+        with pytest.raises(UndersignedError) as refused:
+            await job.read("report")
+        assert refused.value.code == "scope_exceeded"
+        await job.deliver("summary.txt", b"done")
+
+    async with peers(tmp_path, work) as (acme, globex):
+        wide = Grant("wide", "artifact:read", f"{acme.base_url}/artifacts/*", limits=(Limit("bytes", str(SHORT)),))
+        inputs = {"report": bytes(SHORT), "other": bytes(SHORT + 1)}
+        async with asyncio.timeout(60):
+            await acme.hire(
+                did_of(globex.home.configuration.listen.port),
+                task="summary",
+                inputs=inputs,
+                price="5 EUR",
+                deliverable="summary.txt",
+                scope=Scope(grants=(wide,)),
+            )
+
+
 async def test_a_hirer_hears_which_limit_was_used_up_when_the_work_failed(tmp_path: Path) -> None:
     """A delivery that failed gives no reason, and this may be it."""
 

@@ -54,12 +54,13 @@ class Permit(msgspec.Struct, frozen=True):
     decision: GateDecision
 
     def used(self, amounts: Mapping[str, Amount] | None = None) -> Settlement:
-        """What was really used, in place of what was reserved; a unit left out is taken as reserved."""
+        """What was really used, in place of what was reserved, by unit; one left out is taken as reserved."""
         given = amounts or {}
         return Settlement(
             self.id,
             {
-                f"{charge.clause}/{charge.counter}": given.get(charge.counter.partition("@")[0], charge.amount)
+                # Of a limit per period as of one in all.
+                f"{charge.clause}/{charge.counter}": given.get(charge.limit.partition(".")[0], charge.amount)
                 for charge in self.decision.charges
             },
         )
@@ -179,6 +180,14 @@ class Gate:
         except ScopeError as error:
             await self._refused(contract, known, error, now)
             raise
+
+    async def foresee(self, contract: Digest, document: ContractDocument, action: Action) -> GateDecision:
+        """What the scope would say to `action` now, after what was used. It books nothing, and binds nobody: whoever
+        acts asks again.
+        """
+        now, scope = await self._now(), self.scope(contract, document)
+        used = await self._used(contract, scope, now)
+        return permits(scope, used, await self._labelled(scope, action, None), now)
 
     async def enter(self, contract: Digest, document: ContractDocument, state: str, action: Action) -> None:
         """Returns if the contract gives authority at all now, for what takes nothing of it. `action` is for the record.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from undersigned.encoding import Digest, subtract_amounts
+from undersigned.encoding import Digest
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.messages import Input
 from undersigned.runtime.artifacts.incoming import Incoming
@@ -74,15 +74,19 @@ class Reading:
 
     async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
         """How many bytes of what may be read there are left by the contract; None if it does not count them."""
-        scope = self._agent.gate.scope(self._contract, self._conversation.offered())
-        limits = [(grant.id, limit) for grant in scope.grants for limit in bytes_limits(grant, uri)]
-        if not limits:
+        gate, document = self._agent.gate, self._conversation.offered()
+        grants = gate.scope(self._contract, document).grants
+        counted = {grant.id: limits for grant in grants if (limits := bytes_limits(grant, uri))}
+        if not counted:
             return None
-        usage = await self._agent.gate.usage(self._contract)
-        used = {one.clause: one.amount for one in usage if one.unit == "bytes"}
-        left = (subtract_amounts(limit.max, used.get(clause, "0")) for clause, limit in limits)
+        # The grant that one byte would be read by: what others have left holds nothing back of it.
+        told = await gate.foresee(
+            self._contract, document, Action(name=ARTIFACT_READ, target=uri, amounts={"bytes": "1"})
+        )
+        room = [told.remaining[limit.name] for limit in counted.get(told.clause, ())]
+        left = [int(amount.partition(".")[0]) + told.allowed for amount in room]
         # Of nothing that is left one byte is asked for, so that the gate says no, and by which clause.
-        return max(1, min(max_bytes, *(int(amount.partition(".")[0]) for amount in left)))
+        return max(1, min(max_bytes, *left)) if left else max_bytes
 
     async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
         """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
