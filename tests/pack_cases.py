@@ -35,6 +35,7 @@ from packs import (
 from parties import Party
 from support import ROOT
 from undersigned.attestation import PAYLOAD_TYPE, ActionTaken, SubcontractLine, accepted, envelope, pae
+from undersigned.attestation.predicates.base import resource
 from undersigned.contract import Milestone, Price, Terms
 from undersigned.did import DidDocument
 from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, parse_instant, shift
@@ -418,6 +419,14 @@ def wronged() -> Iterator[Case]:
     )
     statement = stated(failed.hirer.actor, {"contract": failed.contract}, said)
     yield Case("failed and rejected", failed.reviewed("rejected", statement).closed().pack())
+    for payload, text in ((["++++/w=="], "++++/w=="), (1234, "1234"), (True, "True"), (None, "None"), ("1234", "1234")):
+        carried: Any = {} if payload is None else {"payload": payload}
+        failed = Hire().sealed().delivered(outcome="failed", artifacts=(), statements=(carried,))
+        of = replace(said, input_attestations=(resource(digest_bytes(b64decode(text))),))
+        of = replace(of, policy=resource(failed.contract, uri=str(failed.document["id"])))
+        statement = stated(failed.hirer.actor, {"contract": failed.contract}, of)
+        data = failed.reviewed("rejected", statement).closed().pack()
+        yield Case(f"rejected, by the payload of {json.dumps(carried)}", data)
     for number, promise in enumerate(
         ({"index": 2}, {"index": 4}, {"leaf": digest_bytes(b"another")}, {"log": "did:web:elsewhere.example"})
     ):
@@ -450,6 +459,7 @@ def wronged() -> Iterator[Case]:
         yield Case(f"refusal: {name}", hire.pack(refusals=(refused_action(hire, **changes),)))
     for name, written in (("1.0", b"1.0"), ("an exponent", b"1e0"), ("a fraction", b"0.5"), ("too much", b"1e20")):
         yield Case(f"refusal: repeated, written as {name}", hire.pack(refusals=(_repeated(hire, written),)))
+    yield Case("refusal: a null of no known name", hire.pack(refusals=(_repeated(hire, b'0,"x":null'),)))
     yield Case("refusal: another signer", hire.pack(refusals=(refused_action(hire, by=hire.provider.actor),)))
     yield from no_json(hire)
 

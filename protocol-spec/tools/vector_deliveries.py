@@ -365,6 +365,15 @@ def review_vectors() -> Iterator[Vector]:
         delivered = [{**delivery["statements"][0], "payload": payload}]
         says = f"of a statement that was delivered {says}"
         yield vector(f"of-a-statement-{name}", says, of, named, statements=delivered)
+    for name, says, payload, text in (
+        ("in-a-list", "in a list", ["++++/w=="], "++++/w=="),
+        ("as-a-number", "as a number, the digits of which are base64", 1234, "1234"),
+    ):
+        delivered = [{**delivery["statements"][0], "payload": payload}]
+        digest = {"sha256": hashlib.sha256(base64.b64decode(text)).hexdigest()}
+        named = other(predicate__inputAttestations=[{"digest": digest}])
+        says = f"of a statement that was delivered {says}: what is no text has no payload"
+        yield vector(f"of-a-statement-{name}", says, "attestation_binding", named, statements=delivered)
     work = json.loads(base64.b64decode(delivery["statements"][0]["payload"]))
     work["predicate"]["provider"] = HIRER.did
     yield vector("of-work", "a statement of work in place of a verdict", denied, stated(canonicalize(work), HIRER))

@@ -18,7 +18,7 @@ const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96,
 export const pae = (/** @type {Uint8Array} */ payload, type = PAYLOAD) => Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 const hex = (/** @type {string} */ digest) => hashOfDigest(digest).toString('hex');
 /** The digests of the payloads of what was delivered; what is no envelope has none. @param {any[]} statements @returns {string[]} */
-const payloadHashes = (statements) => statements.map(({ payload }) => bytesOf(String(payload))).flatMap((bytes) => (bytes ? [createHash('sha256').update(bytes).digest('hex')] : []));
+const payloadHashes = (statements) => statements.map(({ payload }) => (typeof payload === 'string' ? bytesOf(payload) : undefined)).flatMap((bytes) => (bytes ? [createHash('sha256').update(bytes).digest('hex')] : []));
 const subjects = (/** @type {any[]} */ artifacts) => artifacts.map(({ name, digest }) => ({ name, digest: { sha256: hex(digest) } }));
 
 /** @param {any[]} artifacts @param {string} predicateType @param {any} predicate @param {import('./keys.js').PrivateKey} key */

@@ -328,8 +328,10 @@ def payload_digests(statements: Iterable[Mapping[str, Any]]) -> set[Digest]:
     """The digests of these envelopes' payloads. It verifies nothing; what is no envelope has none."""
     found: set[Digest] = set()
     for document in statements:
-        with suppress(FormatError):
-            found.add(digest_bytes(read_base64(str(document.get("payload")), "/payload")))
+        # Not its text form: that is another one in every language, and base64 in some.
+        if isinstance(payload := document.get("payload"), str):
+            with suppress(FormatError):
+                found.add(digest_bytes(read_base64(payload, "/payload")))
     return found
 
 

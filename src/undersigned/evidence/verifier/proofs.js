@@ -427,9 +427,16 @@ function fromEitherBase64(text, path) {
   return fromBase64(urlSafe ? text.replaceAll("-", "+").replaceAll("_", "/") : text, "schema_violation", path);
 }
 
+/** Refuses a null, in whatever member: absent has one spelling. */
+function refuseNull(value, path = "") {
+  if (value === null) throw new Refused("schema_violation", "expected a value or no member; came null", path);
+  if (typeof value === "object") for (const [name, inner] of Object.entries(value)) refuseNull(inner, `${path}/${name}`);
+}
+
 /** Payload and signers of an envelope, once a key of `own` (method -> key) signed it. */
 async function verifyEnvelope(envelope, own) {
   if (typeof envelope.payload === "string" && envelope.payload.length > 174766) throw new Refused("too_large", "expected a payload of at most 131072 bytes", "/payload");
+  refuseNull(envelope);
   checkSchema(DATA.schemas.Envelope, envelope);
   if (!envelope.signatures.length) throw new Refused("proof_missing", "expected a signature in the envelope", "/signatures");
   const payload = fromEitherBase64(envelope.payload, "/payload");
@@ -495,6 +502,7 @@ async function verifyStatement(envelope, { attester, own, contract, artifacts, p
   const statement = decodeJson(payload, FOREIGN_LIMITS);
   if (!isObject(statement)) throw new Refused("schema_violation", "expected a statement");
   if (Array.isArray(statement.subject) && statement.subject.length > 64) throw new Refused("too_large", "expected at most 64 subjects", "/subject");
+  refuseNull(statement);
   checkSchema(DATA.schemas.Statement, statement);
   const unchecked = [];
   const names = statement.subject.map((subject) => subject.name);
@@ -532,8 +540,9 @@ async function checkVerdict({ predicate }, engagement, statements) {
   }
   const delivered = new Set();
   for (const { payload } of statements) {
+    if (typeof payload !== "string") continue; // its text form would be base64 of something
     try {
-      delivered.add(await digestBytes(fromEitherBase64(String(payload), "/payload")));
+      delivered.add(await digestBytes(fromEitherBase64(payload, "/payload")));
     } catch (error) {
       if (!(error instanceof Refused)) throw error; // what is no envelope has no statement
     }
