@@ -58,6 +58,7 @@ from undersigned.encoding import (
 from undersigned.errors import CODES, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.keys import public_key_from_multikey
+from undersigned.ledger import MemoryLedger
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, basis, begin, outcome
 from undersigned.runtime import read_multibase_note
@@ -426,15 +427,15 @@ def test_a_credential_makes_an_edge_or_none(folder: Path) -> None:
     case, expected = read(folder, "case.json"), read(folder, "expected.json")
     evidence = case["evidence"].encode() if "evidence" in case else None
 
-    async def document(did: str) -> DidDocument:
-        return document_of(did, {})
+    async def documents_of(did: str) -> tuple[DidDocument, ...]:
+        return (document_of(did, {}),)
 
     def made() -> Edge:
         given: Any = decode_json((folder / "input.json").read_bytes(), FOREIGN_LIMITS)
         issuer = given["issuer"]
         credential = verify_credential(given, documents={issuer: document_of(issuer, {})}, now=case["now"])
-        nothing: Any = None  # the ledger: no contract of these accusations is looked up
-        shown = asyncio.run(proved(credential, evidence, ledger=nothing, own="", document_of=document, now=case["now"]))
+        of: Any = {"ledger": MemoryLedger(), "own": "", "documents_of": documents_of, "now": case["now"]}
+        shown = asyncio.run(proved(credential, evidence, **of))
         return edge_of(credential, contracts=case["contracts"], evidence=shown)
 
     if "code" in expected:
