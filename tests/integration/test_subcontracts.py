@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,29 @@ from undersigned.attestation import WorkPredicate
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Price, Subcontracting
 from undersigned.daemon import Hire, HireResult, Peer
+from undersigned.did import DidDocument, make_document
 from undersigned.encoding import canonicalize, digest_bytes, shift
-from undersigned.errors import ConfigurationError, LedgerUnavailable, PolicyError, ScopeError, UndersignedError
+from undersigned.errors import (
+    ConfigurationError,
+    LedgerUnavailable,
+    PolicyError,
+    ResolutionError,
+    ScopeError,
+    UndersignedError,
+)
 from undersigned.evidence import Report, read_archive, verify_pack, write_archive
 from undersigned.ledger import Draw, Reservation, open_books, open_ledger
 from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate, Usage
-from undersigned.runtime import Conversation, Home, Job, Reviewed, SystemClock, export_pack, load_engagement
+from undersigned.runtime import (
+    Conversation,
+    Home,
+    Job,
+    Reviewed,
+    SystemClock,
+    export_pack,
+    generate_key,
+    load_engagement,
+)
 from undersigned.scope import Action, Grant, Limit, Scope
 from unit.cli.running import run
 
@@ -366,6 +383,54 @@ async def test_what_lies_inside_a_parent_that_was_amended_meanwhile_is_shown_to_
         ("provider", "9.5"),
         ("hirer", "9.5"),
     ]
+
+
+@pytest.mark.parametrize("key", ["replaced", "gone"])
+async def test_what_was_shown_above_a_hire_stays_so_after_a_key_was_replaced(tmp_path: Path, key: str) -> None:
+    """HIRE-SUB-02, HIRE-KEY-07: the hirer of the contract above has another key since, or serves none any more. A
+    change of the hire shows the same contract; another one, by the key from before, is not taken.
+    """
+    homes = await homes_of(tmp_path, 3)
+    work, above = Waiting(), homes[0].configuration.did
+
+    def costs(amount: str):
+        return lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
+
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(work.began.wait(), 30)
+        ours, parent, child = the(acme, "hirer"), the(globex, "provider"), the(globex, "hirer")
+        theirs = the(initech, "provider")
+        await acme.changes.amend(ours, costs("8.5"))
+        await until(lambda: parent.engagement.tabled is not None)
+        before = parent.engagement.tabled
+        documents_of = initech.documents_of
+
+        async def of_now(dids: Collection[str]) -> dict[str, DidDocument]:
+            if key == "gone" and above in dids:
+                raise ResolutionError("did_unresolvable", "nobody serves it any more")
+            keys = {"new": generate_key().public_key}
+            raw = canonicalize(make_document(above, authentication=keys, assertion_method=keys))
+            found = await documents_of(dids)
+            return {did: DidDocument(above, raw) if did == above else one for did, one in found.items()}
+
+        initech.documents_of = of_now  # type: ignore[method-assign]
+        heard = initech.watchers.listen(theirs.id)
+        await globex.changes.amend(child, costs("7"))
+        await until(lambda: theirs.engagement.tabled is not None)
+        await initech.changes.decline(theirs)
+        await until(lambda: child.engagement.lane == "idle")
+        assert before is not None
+        await globex.changes.accept(parent, before.document)
+        await until(lambda: parent.offered().terms.price.amount == "8.5")
+        await globex.changes.amend(child, costs("6"))
+        async with asyncio.timeout(30):
+            while (event := await heard.get()).kind != "refused":
+                pass
+        assert event.code == ("did_unresolvable" if key == "gone" else "key_not_authorized")
+        initech.documents_of = documents_of  # type: ignore[method-assign]  (what can be had later is said again until then)
+        work.go_on.set()
+        await hire
 
 
 async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:

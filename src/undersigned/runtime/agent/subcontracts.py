@@ -39,9 +39,9 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.errors import ContractError, LedgerError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
-from undersigned.evidence import sealed_documents, transcribed
+from undersigned.evidence import sealed_documents, showing, transcribed
 from undersigned.ledger import Blob
-from undersigned.messages import Offer, Suspend
+from undersigned.messages import Offer, Suspend, recorded_message
 from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, basis, legal, pending
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
@@ -232,6 +232,9 @@ class Subcontracts:
     async def received(self, conversation: Remembered, engagement: Engagement, offer: Offer) -> tuple[Blob, ...]:
         """Holds an offer of the other side against the contracts above; the DID documents by which they were verified.
 
+        What an offer that stands has shown was verified when that was recorded, and is not again: who signed it may
+        have replaced its key since (HIRE-KEY-07).
+
         Raises:
             ContractError, ProofError, VerificationError: `scope_exceeded`, or they do not hold.
             ResolutionError: A DID document could not be had.
@@ -245,10 +248,23 @@ class Subcontracts:
         if not offer.parents:
             return ()
         parents = read_parents(offer.parents)
+        if conversation.said("Offer", "hirer"):
+            recorded = await self._shown_to_us(engagement)
+            parents = tuple(one for one, came in zip(parents, offer.parents, strict=True) if came not in recorded)
         dids = {did for one in parents for did in (one.document.hirer, one.document.provider)}
         documents = await agent.documents_of(sorted(dids))
         verify_parents(parents, keys=keys_of(*documents.values(), now=agent.clock.now()))
         return tuple(document_blob(one) for one in documents.values())
+
+    async def _shown_to_us(self, engagement: Engagement) -> tuple[JsonObject, ...]:
+        """The contracts above as they were shown with the offer on the table, or with what is in force."""
+        rows = [row for row in await self._agent.ledger.rows(engagement.id) if row.type == "Offer"]
+        said = {row.digest: one for row in rows if isinstance(one := recorded_message(row.raw).message, Offer)}
+        contract, live = engagement.contract, engagement.offer
+        by = contract.in_force_by if contract is not None else None
+        standing = {digest for digest, one in said.items() if (one.role, one.sequence) == by}
+        found = [showing(said, digest) for digest in (standing | {live.digest} if live is not None else standing)]
+        return tuple(one for offer in found if offer is not None for one in offer.parents or ())
 
     async def shown(self, conversation: Conversation) -> tuple[JsonObject, ...]:
         """What stands above an engagement, as our offers carry it: the parent in force, sealed, and what it was offered
