@@ -4,7 +4,7 @@ import https from 'node:https';
 import http from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { p256, p384 } from '@noble/curves/nist.js';
-import { toBase58 } from './encoding.js';
+import { instant, toBase58 } from './encoding.js';
 import { HireError, check } from './errors.js';
 import { readJson } from './json.js';
 import { multikeyOf, readKey } from './keys.js';
@@ -12,7 +12,7 @@ import { multikeyOf, readKey } from './keys.js';
 /** @typedef {{id: string, verificationMethod?: any[], authentication?: any[], assertionMethod?: any[], service?: any[]}} Document */
 
 const WEB = /^did:web:((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+|localhost)(?:%3A([1-9][0-9]{0,4}))?((?::[A-Za-z0-9._-]+)*)$/;
-const INSTANT = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
+const INSTANT = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 const BYTES = 64 * 1024;
 const SECONDS = 5;
 
@@ -168,8 +168,9 @@ function listed(document, relationship) {
 function isOver({ revoked, expires }, now) {
   if (revoked !== undefined) return true;
   if (expires === undefined) return false;
-  check(typeof expires === 'string' && INSTANT.test(expires), 'did_document_invalid', 'expires');
-  return now === undefined || now > Date.parse(expires) / 1000;
+  const at = typeof expires === 'string' && INSTANT.test(expires) ? Date.parse(expires) / 1000 : NaN;
+  check(Number.isFinite(at) && instant(at) === expires, 'did_document_invalid', 'expires'); // 30 February is 2 March to Date.parse
+  return now === undefined || now > at;
 }
 
 /**
@@ -202,9 +203,15 @@ export function keyOfMethod(method) {
   return keyOfJwk(jwk);
 }
 
+const JWK_PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
+const JWK_ALGORITHMS = new Map([['Ed25519', ['Ed25519', 'EdDSA']], ['P-256', ['ES256']], ['P-384', ['ES384']]]);
+
 /** @param {any} jwk @returns {import('./keys.js').PublicKey} */
-function keyOfJwk({ kty, crv, x, y, d }) {
-  check(d === undefined, 'did_document_invalid', 'private parts');
+function keyOfJwk(jwk) {
+  const { kty, crv, x, y, use = 'sig', alg, key_ops: operations = null } = jwk;
+  check(JWK_PRIVATE.every((name) => jwk[name] === undefined), 'did_document_invalid', 'private parts');
+  const verifies = operations === null || (Array.isArray(operations) && operations.includes('verify'));
+  check(use === 'sig' && verifies && (alg === undefined || Boolean(JWK_ALGORITHMS.get(crv)?.includes(alg))), 'did_document_invalid', 'a key for something else');
   const bytes = (/** @type {any} */ text) => {
     const found = Buffer.from(String(text), 'base64url');
     check(found.toString('base64url') === text, 'did_document_invalid', 'spelling of a key');

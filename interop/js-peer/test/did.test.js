@@ -16,7 +16,7 @@ test('a method is good until its end, which counts, and not once it is revoked',
   keyFor(ends, `${DID}#k`, 'authentication', NOW);
   for (const [document, now, code] of /** @type {any[]} */ ([
     [ends, NOW + 1, 'key_not_authorized'], [ends, undefined, 'key_not_authorized'], [listing(method({ revoked: '2030-01-01T00:00:00Z' })), NOW, 'key_not_authorized'],
-    [listing(method({ expires: 'soon' })), NOW, 'did_document_invalid'],
+    ...['soon', '2030-02-30T00:00:00Z', '2030-13-01T00:00:00Z', '1999-01-01T00:00:00Z'].map((expires) => [listing(method({ expires })), NOW, 'did_document_invalid']),
   ])) assert.throws(() => keyFor(document, `${DID}#k`, 'authentication', now), { code });
   assert.deepEqual([assertionKeys(ends, NOW).length, assertionKeys(ends, NOW + 1).length, signingKeys(ends).size], [1, 0, 1]);
   assert.deepEqual(multikeys(ends, 'authentication', NOW), { [`${DID}#k`]: key });
@@ -37,6 +37,13 @@ test('a document is read as it is written: names beside it, keys as JWK, and non
   const jwk = listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x } }), publicKeyMultibase: undefined });
   assert.deepEqual(multikeys(jwk, 'authentication', NOW), { [`${DID}#k`]: key });
   for (const one of [method({ controller: 'did:web:other.example' }), method({ id: 'did:web:other.example#k' })]) assert.deepEqual(methodsOf(listing(one, one.id), 'authentication'), []);
+});
+
+test('a JWK that says it is for something else than signatures of its kind, or has private parts, is none', () => {
+  const x = Buffer.from(signingKeys(listing(method())).get(`${DID}#k`)?.bytes ?? []).toString('base64url');
+  const of = (/** @type {any} */ more) => keyFor(listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x, ...more } }), publicKeyMultibase: undefined }), `${DID}#k`, 'authentication');
+  for (const good of [{}, { use: 'sig', alg: 'EdDSA', key_ops: ['verify'] }, { alg: 'Ed25519', key_ops: null }]) of(good);
+  for (const wrong of [{ use: 'enc' }, { use: null }, { alg: 'ES256' }, { alg: null }, { key_ops: ['sign'] }, { key_ops: 'verify' }, { k: 'AA' }, { d: null }, { kty: ['OKP'] }]) assert.throws(() => of(wrong), { code: 'did_document_invalid' });
 });
 
 test('a key with private parts, in two encodings or of another form is none', () => {
