@@ -8,11 +8,14 @@ import { instant, toBase58 } from './encoding.js';
 import { HireError, check } from './errors.js';
 import { readJson } from './json.js';
 import { multikeyOf, readKey } from './keys.js';
+import { specJson } from './spec.js';
 
 /** @typedef {{id: string, verificationMethod?: any[], authentication?: any[], assertionMethod?: any[], service?: any[]}} Document */
 
 const WEB = /^did:web:((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+|localhost)(?:%3A([1-9][0-9]{0,4}))?((?::[A-Za-z0-9._-]+)*)$/;
 const INSTANT = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
+const NAME = new RegExp(specJson('schemas/Offer.json').$defs.Proof.properties.verificationMethod.pattern, 'u');
+const RELATIONSHIPS = ['authentication', 'assertionMethod', 'keyAgreement', 'capabilityInvocation', 'capabilityDelegation'];
 const BYTES = 64 * 1024;
 const SECONDS = 5;
 
@@ -47,9 +50,16 @@ export function webUrl(did, local) {
   const [, host, port, path] = /** @type {RegExpExecArray} */ (match);
   const isLocal = host === 'localhost';
   check(!isLocal || (local && port !== undefined), 'did_forbidden_address', 'localhost');
-  check(!/^[0-9.]+$/.test(host), 'did_forbidden_address', 'an address');
-  const where = path ? path.split(':').join('/') : '/.well-known';
-  return new URL(`${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}${where}/did.json`);
+  // A last label that is a number makes an address of the whole host.
+  check(!/(?:^|\.)(?:[0-9]+|0x[^.]*)$/.test(host), 'did_forbidden_address', 'an address');
+  check(isLocal || !host.endsWith('.localhost'), 'did_forbidden_address', 'localhost');
+  const segments = (path ?? '').split(':').slice(1);
+  check(host.length <= 253 && segments.every((one) => one.length <= 255 && !/^\.+$/.test(one)), 'did_document_invalid', 'spelling of did:web');
+  try {
+    return new URL(`${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}/${segments.join('/') || '.well-known'}/did.json`);
+  } catch {
+    throw new HireError('did_document_invalid', 'no host of a URL');
+  }
 }
 
 /** @param {URL} url @param {number} [limit] @param {string} [accept] @returns {Promise<Uint8Array>} in 5 seconds, without redirects */
@@ -95,10 +105,18 @@ export function safeLookup(/** @type {string} */ host, /** @type {any} */ option
 /** The document, if it is that of the DID and its methods and services can be read. @param {any} document @param {string} did @returns {Document} */
 function checkForm(document, did) {
   check(document.id === did, 'did_document_invalid', 'another id');
-  for (const [name, named] of /** @type {[string, boolean][]} */ ([['verificationMethod', false], ['service', false], ['authentication', true], ['assertionMethod', true]])) {
-    const read = (/** @type {any} */ one) => (typeof one === 'object' ? one !== null && !Array.isArray(one) : named && typeof one === 'string');
+  for (const name of ['verificationMethod', 'service', ...RELATIONSHIPS]) {
+    const read = (/** @type {any} */ one) => (typeof one === 'object' ? one !== null && !Array.isArray(one) : RELATIONSHIPS.includes(name) && typeof one === 'string');
     check(document[name] === undefined || (Array.isArray(document[name]) && document[name].every(read)), 'did_document_invalid', name);
   }
+  const listed = RELATIONSHIPS.flatMap((name) => document[name] ?? []);
+  const methods = [...(document.verificationMethod ?? []), ...listed.filter((one) => typeof one === 'object')];
+  check(methods.every((one) => [one.id, one.type, one.controller].every((text) => typeof text === 'string')), 'did_document_invalid', 'a method');
+  const whole = (/** @type {string} */ name) => (name.startsWith('#') ? did + name : name);
+  const names = methods.map((one) => whole(one.id));
+  const all = [...names, ...listed.filter((one) => typeof one === 'string').map(whole)];
+  check(all.every((name) => name.length <= 2048 && name.includes('#') && NAME.test(name)), 'did_document_invalid', 'the name of a method');
+  check(new Set(names).size === names.length, 'did_document_invalid', 'two methods of one name');
   return document;
 }
 

@@ -1,7 +1,7 @@
 /** Which key of a document may sign what (page 02, sections 2.3 and 2.4). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { Resolver, assertionKeys, keyFor, methodsOf, multikeys, signingKeys } from '../src/did.js';
+import { Resolver, assertionKeys, keyFor, methodsOf, multikeys, signingKeys, webUrl } from '../src/did.js';
 import { publicMultikey } from '../src/keys.js';
 import { verifyDelivery } from '../src/statements.js';
 
@@ -24,7 +24,7 @@ test('a method is good until its end, which counts, and not once it is revoked',
 
 test('a document with something else than lists of methods and services is none', async () => {
   const of = (/** @type {any} */ more) => new Resolver({ documents: { [DID]: { ...listing(method()), ...more } } }).resolve(DID);
-  await of({ service: [{}], authentication: [method(), '#k'] });
+  await of({ service: [{}], authentication: [method({ id: '#a' }), '#k'] });
   for (const name of ['verificationMethod', 'service', 'authentication', 'assertionMethod']) {
     for (const value of [null, 1, 'x', {}, [null], [1], [[]]]) await assert.rejects(of({ [name]: value }), { code: 'did_document_invalid' });
   }
@@ -37,6 +37,24 @@ test('a document is read as it is written: names beside it, keys as JWK, and non
   const jwk = listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x } }), publicKeyMultibase: undefined });
   assert.deepEqual(multikeys(jwk, 'authentication', NOW), { [`${DID}#k`]: key });
   for (const one of [method({ controller: 'did:web:other.example' }), method({ id: 'did:web:other.example#k' })]) assert.deepEqual(methodsOf(listing(one, one.id), 'authentication'), []);
+});
+
+test('a did:web has one spelling, and its host is no address', () => {
+  for (const did of ['did:web:a.example', 'did:web:a.example%3A8443:x:y.z', 'did:web:a.example:..x']) webUrl(did, false);
+  for (const [did, code] of [
+    ['did:web:a.example:..', 'did_document_invalid'], ['did:web:a.example:.:x', 'did_document_invalid'], [`did:web:a.example:${'x'.repeat(256)}`, 'did_document_invalid'],
+    [`did:web:${'abc.'.repeat(64)}example`, 'did_document_invalid'], ['did:web:xn--a.example', 'did_document_invalid'],
+    ['did:web:a.123', 'did_forbidden_address'], ['did:web:a.0x1', 'did_forbidden_address'], ['did:web:a.localhost', 'did_forbidden_address'],
+  ]) assert.throws(() => webUrl(did, false), { code });
+});
+
+test('a document that two readers could read in two ways is none', async () => {
+  const of = (/** @type {any} */ more) => new Resolver({ documents: { [DID]: { ...listing(method()), ...more } } }).resolve(DID);
+  await of({ keyAgreement: ['#x'], verificationMethod: [method(), method({ id: '#other', type: 'RsaVerificationKey2018', publicKeyMultibase: undefined })] });
+  for (const more of [
+    { verificationMethod: [method(), method()] }, { verificationMethod: [method(), method({ id: '#k' })] }, { keyAgreement: [method()] }, { capabilityInvocation: 'x' },
+    { verificationMethod: [method({ type: undefined })] }, { verificationMethod: [method({ controller: 1 })] }, { authentication: [DID] }, { authentication: ['k'] }, { authentication: ['#k k'] },
+  ]) await assert.rejects(of(more), { code: 'did_document_invalid' });
 });
 
 test('a JWK that says it is for something else than signatures of its kind, or has private parts, is none', () => {
