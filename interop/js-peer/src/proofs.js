@@ -27,7 +27,7 @@ const CONTEXTS = new Map([[CONTEXT, hireContext], [DID_CONFIGURATION, { '@contex
 async function documentLoader(url) {
   const document = CONTEXTS.get(url);
   if (!document) throw new HireError('context_not_allowed', url);
-  return { contextUrl: null, documentUrl: url, document };
+  return { contextUrl: null, documentUrl: url, document, tag: 'static' }; // the library keeps what it made of one that never changes
 }
 
 const SIGNATURE = 200;
@@ -38,10 +38,12 @@ const BLANK_NODES = 64;
 async function rdfc(document) {
   try {
     // Work is limited before it begins (HIRE-LD-06): labels of blank nodes can take time that grows with their factorial.
-    const quads = /** @type {any[]} */ (await jsonld.toRDF(document, { safe: true, documentLoader, rdfDirection: null }));
+    const options = { safe: true, documentLoader, rdfDirection: null };
+    const expanded = await jsonld.expand(document, options);
+    const quads = /** @type {any[]} */ (await jsonld.toRDF(expanded, { ...options, skipExpansion: true }));
     const blank = new Set(quads.flatMap(({ subject, object, graph }) => [subject, object, graph]).filter((term) => term.termType === 'BlankNode').map((term) => term.value));
     check(quads.length <= QUADS && blank.size <= BLANK_NODES, 'canon_limit', `${quads.length} quads, ${blank.size} blank nodes`);
-    return await jsonld.canonize(document, { algorithm: 'RDFC-1.0', format: 'application/n-quads', safe: true, documentLoader, rdfDirection: null });
+    return await jsonld.canonize(expanded, { ...options, skipExpansion: true, algorithm: 'RDFC-1.0', format: 'application/n-quads' });
   } catch (error) {
     if (error instanceof HireError) throw error;
     throw new HireError('unknown_term', String(/** @type {any} */ (error).message ?? error));
