@@ -97,12 +97,15 @@ def read(folder: Path, name: str) -> Any:
     return json.loads((folder / name).read_bytes())
 
 
+KINDS = {folder: read(folder, "case.json")["kind"] for folder in FOLDERS}
+
+
 def key_of(method: str, purpose: str) -> Any:
     return document_from(method.partition("#")[0], {}).key_for(method, purpose, now=None)
 
 
 def of_kind(*kinds: str) -> list[Any]:
-    found = [folder for folder in FOLDERS if read(folder, "case.json")["kind"] in kinds]
+    found = [folder for folder, kind in KINDS.items() if kind in kinds]
     return [pytest.param(folder, id=str(folder.relative_to(VECTORS))) for folder in found]
 
 
