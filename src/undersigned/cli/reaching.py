@@ -52,8 +52,9 @@ async def tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
 
 
 async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event) -> None:
-    """Whenever nothing was `heard` of a hire for a while, and the provider had answered before: who owes what by when,
-    once for each move that is owed. The other side may leave it at that, and the terms give it hours.
+    """Whenever nothing was `heard` of a hire for a while: that our own store takes nothing, or, if the provider had
+    answered before, who owes what by when; once for each. The other side may leave it at that, and the terms give it
+    hours.
     """
     told = ""
     while True:
@@ -63,9 +64,12 @@ async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event
                 await heard.wait()
             continue
         due = next((one for one in peer.status() if one["engagement"] == hire.engagement), None)
-        if not due or not due["owes"] or due["state"] in ("-", "inquired"):
+        if due and due["untaken"]:
+            text = f"our own store does not take what comes next: {plain(due['untaken'])}"
+        elif due and due["owes"] and due["state"] not in ("-", "inquired"):
+            text = owed_in_words(due["moves"], due["owes"], due["by"], due["why"])
+        else:
             continue
-        text = owed_in_words(due["moves"], due["owes"], due["by"], due["why"])
         if text != told:  # the connection may come and go meanwhile
             told = text
             tell_waits(out, due, text)

@@ -22,15 +22,18 @@ MOST_UNSAID: Final = 256
 class Untaken:
     """The refusals in a row, of what is stored for one engagement."""
 
-    __slots__ = ("_engagement", "_times")
+    __slots__ = ("_engagement", "_times", "error")
 
     def __init__(self, engagement: str) -> None:
         self._engagement = engagement
         self._times = 0
+        self.error: LedgerError | None = None
+        """The last of them."""
 
     def refused(self, error: LedgerError) -> None:
         """Logs the first, the second, the fourth, and so on; then every 256th."""
         self._times += 1
+        self.error = error
         if self._times & (self._times - 1) == 0 or self._times % MOST_UNSAID == 0:
             _log.error("the store does not take it", engagement=self._engagement, error=str(error), times=self._times)
 

@@ -21,6 +21,7 @@ DUE = {
     "moves": ["Closing"],
     "by": "2026-11-24T10:30:00Z",
     "why": "the closing of the books",
+    "untaken": None,
 }
 
 
@@ -53,6 +54,19 @@ def test_who_is_waited_for_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys:
     ]
     asyncio.run(told_after([DUE], as_json=True))
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"kind": "waits", **DUE}]
+
+
+def test_our_own_store_is_not_the_silence_of_the_other_side(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came is not read before it is stored: nobody else can do anything about that. It is so from the start on."""
+    monkeypatch.setattr(reaching, "QUIET_SECONDS", 0.0)
+    asked = {**DUE, "state": "inquired", "moves": ["Profile"], "untaken": "store_full: no room"}
+    asyncio.run(told_after([asked], [{**DUE, "untaken": "store_full: no room"}], [DUE], as_json=False))
+    assert capsys.readouterr().out.splitlines() == [
+        "still waiting; our own store does not take what comes next: store_full: no room",
+        "still waiting; owed: Closing, by the provider by 2026-11-24T10:30:00Z (the closing of the books)",
+    ]
 
 
 def test_who_is_heard_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from runtimes import World, lingers, offices
 from undersigned.cli.telling import event_json, event_line
 from undersigned.errors import (
     CredentialError,
+    LedgerUnavailable,
     LocalProtocolError,
     PolicyError,
     RemoteProtocolError,
@@ -197,6 +198,23 @@ def test_who_does_not_answer_is_given_up(open_world: Open) -> None:
     with pytest.raises(TransportError, match=r"did not answer; tried for 30 s, then withdrawn: nothing binds"):
         task.result()
     assert world.hirer.said()[-1] == "Withdraw"
+
+
+def test_who_cannot_store_the_answer_does_not_say_that_there_was_none(open_world: Open) -> None:
+    """It came, and each second our own store refuses it: the one that is waited for is this side."""
+    world = open_world(held=True)
+    _, task = hired(world)
+    world.settle()
+    world.hirer.kept.failures.extend(["full"] * 100)
+    world.deliver_all()
+    world.settle(31)
+    (status,) = world.hirer.status()
+    assert (status["state"], status["untaken"]) == ("inquired", "store_full: told to: full")
+    world.hirer.kept.failures.clear()  # for the withdrawal there is room
+    world.settle(2)
+    with pytest.raises(LedgerUnavailable, match=r"tried for 30 s, then withdrawn: nothing binds") as caught:
+        task.result()
+    assert caught.value.code == "store_full"
 
 
 def test_what_is_given_up_has_ended_before_that_is_waited_for(open_world: Open) -> None:

@@ -504,7 +504,9 @@ class Agent(AgentBase):
     # ------------------------------------------------------------------ for people
 
     def status(self) -> list[dict[str, Any]]:
-        """Every engagement that is not over: its state, and who owes what by when."""
+        """Every engagement that is not over: its state, who owes what by when, and in `untaken` why our own store takes
+        nothing of it, or None.
+        """
         found: list[dict[str, Any]] = []
         for conversation in self.conversations.values():
             engagement = conversation.engagement
@@ -522,6 +524,7 @@ class Agent(AgentBase):
                     "by": due.by,
                     "why": due.why,
                     "connected": self.links.connected(engagement.peer),
+                    "untaken": str(conversation.untaken) if conversation.untaken is not None else None,
                 }
             )
         return found

@@ -303,7 +303,8 @@ class Hire:
         if self._ended.is_set() or (conversation.engagement.got and self._stuck is None):
             return
         peer = conversation.engagement.peer
-        last = self._stuck or self._unread or self._peer.links.last_error.get(peer)
+        # Nothing is sent, and nothing that came is read, before it is stored: then the silence is ours.
+        last = conversation.untaken or self._stuck or self._unread or self._peer.links.last_error.get(peer)
         self._in_vain = last or TransportError("unreachable", f"{peer} did not answer")
         self._ended.set()
 

@@ -136,6 +136,11 @@ class Conversation(Receiver):
         self.journal.read(loaded, live=summary.live)
         self.recall(loaded.moves, loaded.facts, loaded.packed)
 
+    @property
+    def untaken(self) -> LedgerError | None:
+        """Why our own store does not take what comes next; None while it does."""
+        return self._untaken.error if self._untaken is not None else None
+
     # ------------------------------------------------------------------ from outside
 
     def start(self) -> None:
