@@ -526,7 +526,7 @@ def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(tmp_path: 
     ledger = run("ledger", "list", "--home", acme.path, "--json").values
     (goes_on,) = [one["contract"] for one in ledger if one.get("contract") not in (None, over)]
     ran = run("contract", "suspend", over, "--home", acme.path, "--json")
-    assert (ran.code, ran.error["code"]) == (2, "not_found")
+    assert (ran.code, ran.error["code"]) == (4, "wrong_state")
     assert "is closed" in ran.error["message"]
     ran = run("contract", "suspend", goes_on, "--home", acme.path)
     assert (ran.code, ran.out.count("start 'serve', then say it again")) == (7, 1)
@@ -703,7 +703,9 @@ def test_where_the_hiring_program_is_gone_a_person_reviews_by_command(tmp_path: 
             assert (said.code, said.values[0]["act"]) == (0, "review"), said
             served.until('"closed"')
             again.until('"closed"')
-            over = on("review", "--met", "whole").error
+            late = on("review", "--met", "whole")
+            over = late.error
+            assert (late.code, over["code"]) == (4, "wrong_state"), "as if the peer still had it in memory"
             assert over["message"] == f"{contract} is closed: nothing of it is left to be done, see 'contract show'"
     (row,) = asyncio.run(_rows(globex, "Review"))
     assert json.loads(row.raw)["verdict"] == "accepted"

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from undersigned.encoding import from_struct, shift
-from undersigned.errors import CODES, ConfigurationError, UndersignedError
+from undersigned.errors import CODES, ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import surely_unwritten
 from undersigned.messages import CANCEL_REASONS, CAUSES, SUSPEND_REASONS
 from undersigned.protocol import ENDED
@@ -364,7 +364,8 @@ async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
     """What is said where no peer runs; that it should be started only if it could then do something.
 
     Raises:
-        ConfigurationError: `not_found`: there is no such contract, or it is over.
+        ConfigurationError: `not_found`: there is no such contract.
+        LocalProtocolError: `wrong_state`: it is over.
     """
     await _in_progress(home, contract)
     out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
@@ -377,11 +378,12 @@ async def _in_progress(home: Home, contract: str) -> None:
 
     Raises:
         ConfigurationError: `not_found`.
+        LocalProtocolError: `wrong_state`.
     """
     state = (await load_contract(home, contract)).engagement.state
     if state in ENDED:
         text = f"{plain(contract, 100)} is {state}: nothing of it is left to be done, see 'contract show'"
-        raise ConfigurationError("not_found", text)
+        raise LocalProtocolError("wrong_state", text)
 
 
 def _said(out: Out, act: str, said: Answered, told: str) -> int:
