@@ -89,9 +89,9 @@ class Thinking:
         return Answer(act="counter", terms=replace(moment.theirs, price=self.price))
 
 
-async def under_an_amended_parent(folder: Path) -> list[bytes]:
+async def under_an_amended_parent(folder: Path, *, accepts: bool = False) -> list[bytes]:
     """The packs of both sides of a hire for 9.5 EUR under a contract of 9 EUR, which was amended to 10 EUR between the
-    first offer and the answer to it.
+    first offer and the answer to it. `accepts`: the hirer takes that answer, which it is not to.
     """
     homes = await homes_of(folder, 3)
     thinking = Thinking(Price(amount="9.5", currency="EUR"))
@@ -106,6 +106,8 @@ async def under_an_amended_parent(folder: Path) -> list[bytes]:
 
     async with peers_of(homes, [None, passes_on, summarise]) as (acme, globex, initech):
         initech.bargaining.strategy, initech.bargaining.seconds = thinking, 60.0
+        if accepts:
+            globex.subcontracts.is_shown = lambda *_: True  # type: ignore[method-assign]
         did, inputs = homes[1].configuration.did, {"report": REPORT}
         hire = asyncio.ensure_future(
             acme.hire(did, task="summary", inputs=inputs, price="10 EUR", subcontracting=1, onward=True)

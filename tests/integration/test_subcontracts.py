@@ -385,6 +385,17 @@ async def test_what_lies_inside_a_parent_that_was_amended_meanwhile_is_shown_to_
     ]
 
 
+async def test_a_provider_does_not_seal_what_lies_outside_what_it_was_shown(tmp_path: Path) -> None:
+    """HIRE-SUB-03: whoever accepts its counter-offer has to show that it lies inside; no pack of the two would hold."""
+    with pytest.raises(PolicyError):
+        await under_an_amended_parent(tmp_path, accepts=True)
+    ledger = await open_ledger(Home(tmp_path / "initech").ledger_url, read_only=True)
+    (below,) = await ledger.summaries()
+    assert (below.state, below.contract) == ("withdrawn", None)
+    assert "Acceptance" in {row.type for row in await ledger.rows(below.engagement)}
+    await ledger.close()
+
+
 @pytest.mark.parametrize("key", ["replaced", "gone"])
 async def test_what_was_shown_above_a_hire_stays_so_after_a_key_was_replaced(tmp_path: Path, key: str) -> None:
     """HIRE-SUB-02, HIRE-KEY-07: the hirer of the contract above has another key since, or serves none any more. A

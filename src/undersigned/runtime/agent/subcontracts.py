@@ -291,13 +291,22 @@ class Subcontracts:
 
     def is_shown(self, conversation: Conversation, terms: Terms) -> bool:
         """Whether terms lie inside the contract above as our last offer shows it, if there is one above."""
-        parents = conversation.last("Offer", Offer, "hirer").parents
         try:
-            for parent in read_parents(parents or ())[:1]:
-                check_within(terms, parent.document.terms)
+            self.require_shown(conversation, terms)
         except ContractError:
             return False
         return True
+
+    @staticmethod
+    def require_shown(conversation: Conversation, terms: Terms) -> None:
+        """Returns if terms lie inside the contract above as the hirer's last offer shows it, if there is one above.
+
+        Raises:
+            ContractError: `scope_exceeded`.
+        """
+        parents = conversation.last("Offer", Offer, "hirer").parents
+        for parent in read_parents(parents or ())[:1]:
+            check_within(terms, parent.document.terms)
 
     # ------------------------------------------------------------------ at the gate
 

@@ -13,7 +13,7 @@ from undersigned.contract import countersigned
 from undersigned.encoding import write_canonical
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Acceptance
-from undersigned.protocol import Engagement
+from undersigned.protocol import PROVIDER, Engagement
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say
@@ -33,11 +33,16 @@ async def seal(agent: Agent, conversation: Conversation, engagement: Engagement)
     Raises:
         LocalProtocolError: `wrong_state`: there is no offer, or what a contract above says stands in the way.
         PolicyError: As `Meeting.recheck`.
+        ContractError: `scope_exceeded`: the hirer accepted what lies outside the contract above as it showed that, and
+            nobody could tell that it may.
     """
     if engagement.offer is None:
         raise LocalProtocolError("wrong_state", "there is no offer to seal")
-    terms = conversation.offered(engagement).terms
+    document = conversation.offered(engagement)
+    terms = document.terms
     agent.subcontracts.shares.require(conversation, terms)
+    if engagement.role == PROVIDER and document.parent is not None:
+        agent.subcontracts.require_shown(conversation, terms)
     decision = await agent.meeting.recheck(conversation, engagement, terms)
     leaf, index = conversation.journal.leaf or (contract_leaf_of(conversation), None)
     cosignatures = await agent.witness.cosignatures(engagement.peer)
