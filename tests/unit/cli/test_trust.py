@@ -157,7 +157,7 @@ def test_what_the_agent_signed_counts_after_its_key_was_replaced(tmp_path: Path)
         assert trust(home, "list").code == 0
         assert anchors(home) == Anchors.of(BODY.did, EVE.did)
     with pytest.raises(UndersignedError, match="key_not_authorized"):
-        AnchorBook(Home(home), NOW).put(json.loads(late.read_text()))
+        AnchorBook(Home(home), SystemClock().now()).put(json.loads(late.read_text()))
     forged = json.loads(late.read_text())
     forged["evidence"] = "another"
     written(home / "anchors" / f"{digest_of(forged)}.json", forged)
