@@ -308,6 +308,18 @@ async def test_a_witness_that_is_killed_knows_what_it_cosigned(tmp_path: Path) -
     book.close()
 
 
+async def test_a_witness_that_cannot_read_our_keys_found_no_proof_wrong(tmp_path: Path) -> None:
+    """They are in our DID document, which our own peer serves: the log is not at fault, and it can be asked again."""
+    acme, globex = await two_homes(tmp_path)
+    async with watched(tmp_path, [acme], globex) as (_, url, key):
+        options = ("--url", url, "--key", key, "--home", acme.path, "--json")
+        async with Peer.open(acme) as peer, Peer.open(globex) as other:
+            await hire(peer, other)
+        told = await ran(tmp_path, "ask", *options)
+        assert (told.code, told.values[0]["error"]["code"]) == (6, "did_unresolvable"), told
+        assert "'serve'" in told.values[0]["error"]["message"]
+
+
 async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) -> None:
     acme, globex = await two_homes(tmp_path)
     (port,) = free_ports(1)

@@ -21,7 +21,7 @@ import structlog
 
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Did, Instant, format_instant, parse_instant
-from undersigned.errors import LedgerError, LogProofError, ResolutionError, TimedOut, UndersignedError
+from undersigned.errors import LedgerError, LogProofError, ResolutionError, TimedOut, TransportError, UndersignedError
 from undersigned.ledger import Blob, Head, Ledger
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime.clock import Clock
@@ -276,6 +276,8 @@ class Witnesses:
             LogProofError: `ledger_diverged`; `log_proof_invalid`, it would not, or what it answered is no cosignature,
                 or one made after our now (HIRE-LOG-24).
             ResolutionError: It was not reached.
+            TransportError: It could not look now: `did_unresolvable`, our DID document was not there for it;
+                `overloaded`, anything else.
         """
         name = witness.verifier.name
         old = self._known.get(witness, 0)
@@ -294,6 +296,13 @@ class Witnesses:
         if answer.status == 422:
             raise LogProofError("ledger_diverged", f"our log does not continue the {old} leaves that {name} cosigned")
         text = answer.body.decode("utf-8", "replace")
+        if answer.status == 503 and text.strip() == "did_unresolvable":
+            hint = "our DID document, with the key of our log, was not there for it. Does our own peer run ('serve')?"
+            raise TransportError("did_unresolvable", f"{name} answered 503: {hint}")
+        if answer.status in (429, 503):
+            raise TransportError(
+                "overloaded", f"{name} takes no checkpoint now: {answer.status} {text.strip()[:200]!a}"
+            )
         if answer.status != 200:
             raise LogProofError("log_proof_invalid", f"{name} answered {answer.status}: {text.strip()[:200]!a}")
         line, made = _line_of(witness.verifier, note, text)
