@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runtimes import REPORT, World, last
 from support import refuses
@@ -260,9 +261,13 @@ def test_text_that_no_message_holds_is_refused(said: dict[str, Any], where: str,
 
 
 def test_hiring_oneself_is_refused(open_world: Any) -> None:
-    """HIRE-NEG-05's spirit before a first message: both parties would be one."""
+    """HIRE-NEG-05's spirit before a first message: both parties would be one. No peer broke the protocol: who named
+    the provider is told, as by the command.
+    """
     world: World = open_world()
-    order = world.run(hire_order(world.hirer, world.hirer.did, task="x", inputs={}, price="1 EUR", criteria={}))
+    with refuses(ConfigurationError, "bad_configuration"):
+        world.run(hire_order(world.hirer, world.hirer.did, task="x", inputs={}, price="1 EUR", criteria={}))
+    order = replace(world.order(), provider=world.hirer.did)
     with refuses(LocalProtocolError, "self_dealing"):
         world.begin(order)
     assert not world.hirer.conversations

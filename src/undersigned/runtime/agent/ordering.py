@@ -87,6 +87,8 @@ async def hire_order(
         parse_did(provider)
     except (UndersignedError, TypeError, AttributeError) as exc:
         raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
+    if provider == agent.identity.did:
+        raise ConfigurationError("bad_configuration", f"{provider} is this agent itself, and nobody hires itself")
     checked_name("task", task)
     for name, function in (("review", review), ("approve", approve)):
         if function is not None and (why := why_not_async(function)) is not None:
