@@ -345,7 +345,9 @@ async def verify(
     a Sigstore bundle): then it is told what it says, and whether it holds by the keys that you name; if you name none,
     by those that follow from the DIDs of its signers.
 
-    Exit code 0 if everything holds, 4 if anything does not or could not be checked.
+    Exit code 0 if everything holds, 4 if anything does not or could not be checked. What is never judged here is
+    not checked, as --explain says: bills of materials and manifests in media, which the hirer looks at, and what is
+    about bytes, heads of logs or witnesses that are not in the pack.
     """
     if page is not None and pack is None:
         write_new(page, verifier_page(), force=force)

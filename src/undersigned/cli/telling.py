@@ -317,7 +317,7 @@ def goes_on(unfinished: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         else:
             owed = owed_in_words(one["moves"], one["owes"], one["by"], one["why"]) if one["owes"] else one["why"]
             yield f"goes on with {one['engagement']}: {one['state']}; {owed}"
-    again = "has not confirmed: it is told again, for a day at most"
+    again = "has not confirmed: it is told again, for a day at most, or eight minutes if it never said anything"
     if len(over) == 1:
         (one,) = over
         yield f"{one['engagement']} is {one['state']}, which {one['peer']} {again}"

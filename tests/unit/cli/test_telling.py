@@ -13,6 +13,7 @@ from undersigned.cli.telling import event_json, event_line, goes_on, noted, quie
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
 from undersigned.messages import MESSAGE_TYPES, ApprovalRequest, CriterionVerdict, Delivery, Presentation, Review
+from undersigned.protocol.pending import UNHEARD_SECONDS
 from undersigned.runtime import Event
 
 MESSAGES = conversation()
@@ -196,8 +197,9 @@ def test_nothing_is_told_of_what_is_not_there() -> None:
 
 def test_what_is_over_does_not_go_on() -> None:
     """A start tells the other side of it once more, and that is what is said."""
+    assert UNHEARD_SECONDS // 60 == 8
     one = {"engagement": "urn:hire:engagement:x", "peer": "did:web:globex.example", "why": "ended: changed"}
-    again = "has not confirmed: it is told again, for a day at most"
+    again = "has not confirmed: it is told again, for a day at most, or eight minutes if it never said anything"
     over = f"urn:hire:engagement:x is withdrawn, which did:web:globex.example {again}"
     due = {"owes": ["provider"], "moves": ["Delivery"], "by": None, "why": "the work"}
     ended, works = {**one, "state": "withdrawn"}, {**one, "state": "working", **due}
