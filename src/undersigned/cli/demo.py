@@ -365,6 +365,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     source.parent.mkdir()
     source.write_bytes(data)
     payroll = await ArtifactStore(acme.artifacts).put(PAYROLL)
+    out.line(f"Acme also has its payroll there, …{payroll[-24:]}, which no contract grants: Globex will try to read it")
     env = {**os.environ, SECRET: f"http://localhost:{acme_port}/artifacts/{payroll}", "PYTHONUNBUFFERED": "1"}
 
     processes = _Processes()

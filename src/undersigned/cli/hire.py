@@ -245,7 +245,7 @@ async def hire(
     checked_text("--summary", summary)
     near = control_at(gates, opened.configuration.gates, "--gates") if gates is not None else None
     parties = (opened.configuration.did, did)
-    await checked_demands(parties, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa or None, mark="--")
+    await checked_demands(parties, task, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa or None, mark="--")
     peer = open_peer(opened)
     peer.gates = near
     async with _writable(folder), running(out, peer):

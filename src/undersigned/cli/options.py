@@ -42,7 +42,7 @@ from undersigned.runtime import (
     why,
 )
 from undersigned.runtime.fetching.seen_histories import SeenHistories
-from undersigned.scope import Grant, Limit, Scope
+from undersigned.scope import Grant, Scope, read_limit
 
 from .interrupts import ended_gently
 from .output import Out, plain
@@ -354,7 +354,7 @@ def parse_allow(number: int, text: str) -> Grant:
             "bad_configuration", f"--allow: expected ACTION=TARGET[;UNIT<=MAX], such as {example}, got {text!r}"
         )
     try:
-        parsed = tuple(Limit(unit.strip(), most.strip()) for unit, _, most in parts)
+        parsed = tuple(read_limit({"unit": unit.strip(), "max": most.strip()}) for unit, _, most in parts)
         return Grant(f"allow-{number}", action.strip(), target.strip(), limits=parsed)
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"--allow {text!r}: {error.message}") from error

@@ -186,7 +186,10 @@ class Out:
         """
         if not self.as_json:
             with _terminal():
-                self._console.print(Text(text), end="")
+                # A file is the same bytes whatever the locale is.
+                sys.stdout.flush()
+                sys.stdout.buffer.write(text.encode())
+                sys.stdout.buffer.flush()
             if self.local:
                 self.progress("of a state folder for one machine")
 

@@ -67,7 +67,7 @@ def percent_of(amount: Amount, percent: int) -> Amount:
 def _units(amount: Amount) -> int:
     """Billionths. The same few amounts are compared again at each step."""
     if not is_amount(amount):
-        raise FormatError("schema_violation", f"expected a decimal amount, got {amount!a:.40}")
+        raise FormatError("schema_violation", f"expected a decimal amount such as 5 or 4.5, got {amount!a:.40}")
     whole, _, fraction = amount.partition(".")
     units = int(whole.lstrip("-")) * _UNIT + int(fraction.ljust(_PLACES, "0"))
     return -units if amount.startswith("-") else units

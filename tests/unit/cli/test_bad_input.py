@@ -268,6 +268,16 @@ def test_what_cannot_be_demanded_is_told_before_a_hire_begins(
     assert run("hire", PEER, "--task", "x", option, value, "--home", home).out == ""
 
 
+def test_a_task_whose_result_cannot_be_checked_here_is_not_given(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kind demands the bill of materials that --sbom names, and so needs the same."""
+    monkeypatch.setattr(
+        "undersigned.runtime.agent.ordering.find_spec", lambda name: None if name == "cyclonedx" else name
+    )
+    ran = refused(home, "hire", PEER, "--task", "sbom", "--input", f"artifact={__file__}")
+    assert (ran.code, ran.error["code"]) == (2, "missing_extra")
+    assert ran.error["message"].startswith("--task sbom: ")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

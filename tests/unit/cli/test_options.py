@@ -30,7 +30,7 @@ def refusal(call: Callable[[], object]) -> str | None:
 def test_allow_is_an_action_a_target_and_limits() -> None:
     target = "https://git.example/app/*"
     assert parse_allow(1, f"repo:read={target}") == Grant("allow-1", "repo:read", target)
-    assert parse_allow(2, f"repo:read={target}; count <= 100;EUR<=2.5") == Grant(
+    assert parse_allow(2, f"repo:read={target}; count <= 100;EUR<=2.50") == Grant(
         "allow-2", "repo:read", target, limits=(Limit("count", "100"), Limit("EUR", "2.5"))
     )
 

@@ -299,6 +299,18 @@ def test_each_line_of_local_state_says_so(monkeypatch) -> None:
     assert [json.loads(line)["local"] for line in out.splitlines()] == [True, True]
 
 
+def test_a_file_is_the_same_bytes_in_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A note whose dash came out as an escape is one that nobody reads, and it is kept to be shown later."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", out)
+    said = Out(as_json=False)
+    said.line("before")
+    said.file("\N{EM DASH} acme.example \N{LATIN SMALL LETTER U WITH DIAERESIS}\n")
+    said.line("after")
+    out.flush()
+    assert out.buffer.getvalue() == "before\n\u2014 acme.example \u00fc\nafter\n".encode()
+
+
 def test_a_document_of_others_stays_as_it_is(monkeypatch) -> None:
     async def shows(out: Out) -> None:
         out.local = True

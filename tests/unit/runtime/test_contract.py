@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from bills import cyclonedx, spdx
 from media import Authority, png
 from runtimes import Node, World, facts, folded, last, lingers, messages, moves
+from undersigned.attestation import bills
 from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
@@ -28,7 +30,7 @@ from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
 from undersigned.runtime.execution import contract_orders
 from undersigned.runtime.execution.counted import used_so_far
-from undersigned.runtime.execution.reviewers import Reviewed
+from undersigned.runtime.execution.reviewers import Reviewed, criterion_ids
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.log.logbook import logged
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
@@ -86,8 +88,8 @@ def unreviewed(
     return world, ours
 
 
-async def not_whole(_: Reviewed) -> dict[str, bool]:
-    return {"whole": False}
+async def not_whole(reviewed: Reviewed) -> dict[str, bool]:
+    return dict.fromkeys(criterion_ids(reviewed.document), False)
 
 
 # --- what is owed
@@ -771,6 +773,27 @@ def test_all_bills_of_a_delivery_have_a_limit_together(open_world: Open, monkeyp
     ours = world.begin(sbom="CycloneDX 1.6")
     world.until("closed", ours.id)
     assert dict(facts(world.hirer, ours.id))["rejected"].startswith("too_large: ")
+
+
+def test_a_bill_that_nothing_here_reads_any_more_is_no_verdict(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An honest provider was told that its work is bad, and lost its price, because its hirer lacked a library."""
+
+    async def delivers(job: Job) -> None:
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+        await job.deliver("bill.cdx.json", cyclonedx(b"done"))
+
+    world = open_world(handler=delivers)
+    with monkeypatch.context() as removed:
+        bills._cyclonedx_schema.cache_clear()
+        removed.setitem(sys.modules, "cyclonedx.schema", None)
+        ours = world.begin(sbom="CycloneDX 1.6")
+        world.settle(30)
+        assert folded(world.hirer, ours.id).state == "delivered"
+        assert "undersigned[prov]" in dict(facts(world.hirer, ours.id))["review-failed"]
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Review).verdict == "accepted"
 
 
 def test_a_bill_that_cannot_be_checked_is_not_asked_for(open_world: Open) -> None:

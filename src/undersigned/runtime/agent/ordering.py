@@ -116,7 +116,7 @@ async def hire_order(
     if at is not None and not at.startswith("memory://"):  # which a program dials in its own process
         checked_url(at, agent.home.configuration.local, "at")
     anchors = await checked_demands(
-        (agent.identity.did, provider), verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa
+        (agent.identity.did, provider), task, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa
     )
     if not 0 <= subcontracting <= MAX_DEPTH:
         raise ConfigurationError(
@@ -193,6 +193,7 @@ async def hire_order(
 
 async def checked_demands(
     parties: tuple[Did, Did],
+    task: str = "",
     *,
     verifier: Did | None,
     arbiter: Did | None,
@@ -200,7 +201,7 @@ async def checked_demands(
     c2pa: Sequence[Path | bytes | str] | None,
     mark: str = "",
 ) -> list[bytes]:
-    """The certificates of `c2pa`, in DER, once all that is demanded beside the work can be demanded and checked: as in
+    """The certificates of `c2pa`, in DER, once all that is demanded with the work can be demanded and checked: as in
     `hire_order`. `mark` stands before the name of each in what is said of it.
 
     Raises:
@@ -214,6 +215,8 @@ async def checked_demands(
             _check_third(third, parties, name, mark)
     if sbom is not None:
         _check_format(sbom, f"{mark}sbom")
+    elif (known := TASKS.get(task)) is not None and known.sbom is not None:
+        _check_format(known.sbom, f"{mark}task {task}")
     return await _anchors(c2pa or (), f"{mark}c2pa")
 
 

@@ -223,10 +223,15 @@ class Reviews:
         except UndersignedError as error:
             if error.retryable or of_store(error):
                 raise
-            # Whoever waits or watches hears it as `rejected`; and often it is the provider that says so itself.
-            _log.info("delivery does not hold", engagement=conversation.id, error=str(error))
-            failed = error
-            reasons = (("rejected", str(error)),)
+            if isinstance(error, ConfigurationError):
+                # What is missing on our side says nothing of the work.
+                raised = NoVerdict(str(error))
+                raised.__cause__ = error
+            else:
+                # Whoever waits or watches hears it as `rejected`; and often it is the provider that says so itself.
+                _log.info("delivery does not hold", engagement=conversation.id, error=str(error))
+                failed = error
+                reasons = (("rejected", str(error)),)
         except NoVerdict as error:
             raised = error
         except Again as error:

@@ -51,11 +51,11 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
-"""Says for each acceptance criterion, by id, True or False: whether it is met. One that is left out is not, unless
-another is named in its place that the contract has not.
+"""Says for each acceptance criterion, by id, True or False: whether it is met.
 
 A `FormatError` or `VerificationError` that it raises says that what was delivered does not hold. Whatever else it
-raises says nothing about the work, nor does an answer of another form, and no verdict is signed for it.
+raises says nothing about the work, nor does an answer of another form or without one of them, and no verdict is signed
+for it.
 """
 
 
@@ -121,7 +121,7 @@ def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
     """What the function that reviews said of `criteria`.
 
     Raises:
-        NoVerdict: It is no answer. A misspelt name, or a 1 for True, is a defect of our own program.
+        NoVerdict: It is no answer. A criterion left out or misspelt, or a 1 for True, is a defect of our own program.
     """
     wrong = "the review answered wrongly"
     if not isinstance(given, Mapping):
@@ -129,11 +129,12 @@ def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
         raise NoVerdict(f"{wrong}: expected {expected}; got {reprlib.repr(given)}")
     found = cast("Mapping[object, object]", given)
     unknown = [reprlib.repr(id) for id in found if id not in criteria]
-    if unknown and (left := [id for id in criteria if id not in found]):
-        raise NoVerdict(f"{wrong}: expected {', '.join(left)}; got {', '.join(unknown[:MAX_NAMED])} in its place")
+    if left := [id for id in criteria if id not in found]:
+        got = f"{', '.join(unknown[:MAX_NAMED])} in its place" if unknown else "nothing about it"
+        raise NoVerdict(f"{wrong}: expected {', '.join(left)}; got {got}")
     said: dict[str, bool] = {}
     for id in criteria:
-        met = found.get(id, False)
+        met = found[id]
         if not isinstance(met, bool):
             raise NoVerdict(f"{wrong}: {id}: expected True or False; got {reprlib.repr(met)}")
         said[id] = met
