@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from integration.commands import UNDERSIGNED, Ended, Process, running, undersigned
 from integration.hires import REPORT, free_ports, two_homes, until
@@ -318,6 +319,36 @@ async def test_a_witness_that_cannot_read_our_keys_found_no_proof_wrong(tmp_path
         told = await ran(tmp_path, "ask", *options)
         assert (told.code, told.values[0]["error"]["code"]) == (6, "did_unresolvable"), told
         assert "'serve'" in told.values[0]["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "code"),
+    [
+        (503, "store_full\n", "overloaded"),
+        (503, "<html>no backend</html>", "overloaded"),
+        (429, "", "overloaded"),
+        (403, "no signature of its key\n", "log_proof_invalid"),
+    ],
+)
+async def test_a_witness_without_capacity_found_no_proof_wrong(
+    tmp_path: Path, status: int, said: str, code: str
+) -> None:
+    """What its own store says is no word about ours."""
+    acme, _ = await two_homes(tmp_path)
+
+    async def answers(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=said)
+
+    app = web.Application()
+    app.router.add_post("/add-checkpoint", answers)
+    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+    async with (
+        TestServer(app, host="localhost") as server,
+        Peer.open(settings(acme, f"http://localhost:{server.port}", key)) as peer,
+    ):
+        (asked,) = await peer.witnesses.ask()
+    assert asked.error is not None
+    assert asked.error.code == code
 
 
 async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) -> None:
