@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from undersigned.attestation.media import read_manifest
 from undersigned.contract import Price, Subcontracting
 from undersigned.daemon import Hire, HireResult, Peer
 from undersigned.did import DidDocument, make_document
-from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.encoding import Did, canonicalize, digest_bytes, shift
 from undersigned.errors import (
     ConfigurationError,
     LedgerUnavailable,
@@ -51,6 +51,7 @@ from undersigned.runtime import (
     generate_key,
     load_engagement,
 )
+from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.scope import Action, Grant, Limit, Scope
 from unit.cli.running import run
 
@@ -105,6 +106,26 @@ async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
     assert f"Hired         {known.provider} for summary: review accepted, contract {known.contract}" in shown.out
     shown = await asyncio.to_thread(run, "contract", "show", known.contract or "", "--home", str(homes[2].path))
     assert f"Under         {result.contract}: {homes[1].configuration.did}" in shown.out
+
+
+async def test_contracts_above_are_verified_by_fresh_did_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-KEY-06: what stands on a document above is a proof on a document, and no older a key speaks for it."""
+    asked: list[tuple[Did, float]] = []
+    real = Gatherer.documents
+
+    async def documents(self: Gatherer, dids: Iterable[Did], max_age_seconds: float = 3600.0) -> dict[Did, DidDocument]:
+        named = tuple(dids)
+        asked.extend((did, max_age_seconds) for did in named)
+        return await real(self, named, max_age_seconds)
+
+    homes = await homes_of(tmp_path, 3)
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), summarise]) as (acme, _, _):
+        monkeypatch.setattr(Gatherer, "documents", documents)
+        await hired(acme, homes)
+    ages = {age for did, age in asked if did == homes[0].configuration.did}  # whom its provider hires knows it by that
+    assert ages == {300}
 
 
 def work_of(delivery: Delivery) -> WorkPredicate:
@@ -417,12 +438,12 @@ async def test_what_was_shown_above_a_hire_stays_so_after_a_key_was_replaced(tmp
         before = parent.engagement.tabled
         documents_of = initech.documents_of
 
-        async def of_now(dids: Collection[str]) -> dict[str, DidDocument]:
+        async def of_now(dids: Collection[str], max_age_seconds: float) -> dict[str, DidDocument]:
             if key == "gone" and above in dids:
                 raise ResolutionError("did_unresolvable", "nobody serves it any more")
             keys = {"new": generate_key().public_key}
             raw = canonicalize(make_document(above, authentication=keys, assertion_method=keys))
-            found = await documents_of(dids)
+            found = await documents_of(dids, max_age_seconds)
             return {did: DidDocument(above, raw) if did == above else one for did, one in found.items()}
 
         initech.documents_of = of_now  # type: ignore[method-assign]
