@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from sys import maxsize
 from typing import get_args
@@ -10,9 +10,8 @@ from typing import get_args
 import click
 
 from undersigned.contract import Ruled, contract_card
-from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes, from_struct
-from undersigned.errors import ConfigurationError, LogProofError, UndersignedError, VerificationError
+from undersigned.encoding import Did, EngagementId, canonicalize, digest_bytes, from_struct
+from undersigned.errors import ConfigurationError, LogProofError, VerificationError
 from undersigned.evidence import (
     CHECKPOINT,
     MANIFEST,
@@ -33,7 +32,6 @@ from undersigned.messages import Delivery
 from undersigned.runtime import (
     ABSENT,
     Absent,
-    Gatherer,
     Home,
     SystemClock,
     equivocation_proof,
@@ -49,14 +47,13 @@ from undersigned.runtime import (
 from undersigned.transparency import COSIGNATURE, Verifier, key_hint, read_note, read_verifier
 
 from .contract_show import became
+from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, about, instant_at, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
-__all__ = ["brought_first", "export", "export_to", "judge", "read_document_file", "rule", "tamper", "verify"]
+__all__ = ["export", "export_to", "judge", "rule", "tamper", "verify"]
 
-MAX_DOCUMENT_BYTES = 64 * 1024
-"""As of one that is fetched."""
 _OF_A_RULING = ("contract", "dispute", "outcome", "amount", "currency")
 KIND_NAMES = {
     "approval": ("approval",),
@@ -485,34 +482,6 @@ def _names(pack: bytes, did: Did) -> bool:
         for name, data in read_archive(pack).items()
         if not name.startswith("artifacts/")
     )
-
-
-def read_document_file(path: Path) -> DidDocument:
-    """The DID document in a file.
-
-    Raises:
-        ConfigurationError: `bad_configuration`, there is none.
-    """
-    raw = read_file(path, MAX_DOCUMENT_BYTES)
-    try:
-        value = decode_json(raw, FOREIGN_LIMITS)
-        did = value.get("id") if isinstance(value, dict) else None
-        if isinstance(did, str):
-            return DidDocument(did, raw)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"--did-document {path}: {error.message}") from error
-    raise ConfigurationError("bad_configuration", f"--did-document {path}: it is no DID document")
-
-
-def brought_first(
-    known: Sequence[DidDocument], gatherer: Gatherer
-) -> Callable[[Did], Awaitable[Sequence[DidDocument]]]:
-    """A look-up of DID documents: those that are known, and the one of now for a DID of which none is."""
-
-    async def documents_of(did: Did) -> Sequence[DidDocument]:
-        return [one for one in known if one.id == did] or [await gatherer.document(did)]
-
-    return documents_of
 
 
 @click.command()

@@ -13,7 +13,7 @@ from undersigned.ledger import Fork, Ledger, decided, open_ledger
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.runtime.log.forks import check_fork, fork_document, words
 
-from .evidence import brought_first, read_document_file
+from .did_documents import brought_first, read_document_file
 from .log import ledger
 from .options import FILE, FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading, typed

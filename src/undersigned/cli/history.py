@@ -13,7 +13,7 @@ from undersigned.ledger import Ledger
 from undersigned.runtime import OwnEvidence, SystemClock, verified_pack
 from undersigned.trace import Evidence, Held, history, history_steps, prov_document
 
-from .evidence import read_document_file
+from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, checked_did
 from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
 from .trace import PACK_OPTION, bar, opened_home, read_packs

@@ -16,7 +16,7 @@ from undersigned.interop import chosen, digest_of_scenarios, verify_report
 from undersigned.protocol import Role
 from undersigned.runtime import Gatherer, SystemClock, read_file, why
 
-from .evidence import read_document_file
+from .did_documents import read_document_file
 from .options import about, checked_did
 from .output import Out, plain
 

@@ -32,7 +32,7 @@ from undersigned.runtime import (
 )
 from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
 
-from .evidence import read_document_file
+from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, open_gatherer, out_option, write_new
 from .output import CHECK_FAILED, HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
 

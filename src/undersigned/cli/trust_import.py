@@ -42,7 +42,7 @@ from undersigned.trust import (
     verify_set,
 )
 
-from .evidence import brought_first, read_document_file
+from .did_documents import brought_first, read_document_file
 from .options import FORCE_OPTION, about, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, reading
 from .trust_anchors import FILE, YES_OPTION
@@ -85,6 +85,8 @@ async def trust_import(
     book = AnchorBook(opened, now)
     with about(file):
         document = read_handed(read_file(file), FOREIGN_LIMITS)
+        if known and not _accuses(document):
+            raise ConfigurationError("bad_configuration", "--did-document: it is for an accusation; this is none")
         if is_establishment(document):
             return await _establish(out, opened, document, now)
         if document.get("type") != "AnchorSet":
@@ -130,6 +132,12 @@ async def trust_sign(out: Out, file: Path, to: Path, force: bool, home: str | No
     write_new(to, canonicalize(signed), force=force)
     out.value({"id": said.id, "digest": digest_of(signed), "file": str(to), "document": signed})
     out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
+
+
+def _accuses(document: JsonObject) -> bool:
+    """Whether it is, or says that it is, an accusation."""
+    other = document.get("type") == "AnchorSet" or is_establishment(document)
+    return not other and Accusation.type in read_credential(document).types
 
 
 async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None, known: _Known) -> int:

@@ -318,6 +318,20 @@ def test_an_accusation_is_imported_beside_its_evidence_alone(home: Path, tmp_pat
     assert not (home / "accusations").exists()
 
 
+def test_a_document_that_was_kept_is_named_for_an_accusation_alone(home: Path, tmp_path: Path) -> None:
+    """It would be of no use for anything else, and whoever named it expects that it is used."""
+    kept = tmp_path / "kept.json"
+    kept.write_bytes(BODY.document.raw)
+    for file in (
+        said(tmp_path, BODY, EVE, "EndorsementCredential", capability="sbom"),
+        published(tmp_path, 1, Anchor(issuer=AGENT.did)),
+    ):
+        ran = trust(home, "import", file, *WHY, "--did-document", kept)
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+        assert "it is for an accusation" in ran.error["message"]
+        assert trust(home, "import", file, *WHY).code == 0
+
+
 def test_a_credential_is_imported_as_the_text_of_a_jwt(home: Path, tmp_path: Path) -> None:
     """As `credentials issue --jwt --out` writes it, by the organisation of this folder."""
     file = tmp_path / "endorsement.jwt"

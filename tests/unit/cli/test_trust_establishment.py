@@ -70,6 +70,12 @@ def test_a_signed_document_and_the_one_that_replaces_it(home: Path) -> None:
     (again,) = trust(home, "import", file).values
     assert (again["new"], again["gone"]) == (0, 0)
     assert "--authority-->" in run("trust", "import", file, "--home", home).out
+    # What would be held against a document that was kept is an accusation alone.
+    kept = home / "kept.json"
+    kept.write_bytes(ACME.document.raw)
+    ran = trust(home, "import", file, "--did-document", kept)
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert "it is for an accusation" in ran.error["message"]
 
     (value,) = trust(home, "import", written(home, document(2, GLOBEX))).values
     assert (value["new"], value["gone"]) == (1, 2)
