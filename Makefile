@@ -4,12 +4,12 @@
 #   make test [ARGS=...]        every test, four at a time (ARGS go to pytest instead)
 #   make check                  style, types, imports, generated files, the project's own tests
 #   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves,
-#                    all examples of properties
+#                               all examples of properties
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
-#   make interop     each implementation here held against the specification in both roles, every pair of them hires each
-#                    other, and the harness against mutants; reports in build/interop (ARGS=--small: fewer scenarios)
-#   make mutants     only the mutants: each is caught, and each scenario of every set catches one
+#   make interop                each implementation here held against the specification in both roles, every pair of them hires
+#                               each other, the harness against mutants; reports in build/interop (ARGS=--small: fewer)
+#   make mutants                only the mutants: each is caught, and each scenario of every set catches one
 #   make rivals                 the same attacks against published runtimes and this one; needs the package registry
 #   make docs                   write the generated parts of protocol-spec/ again
 #   make clean                  remove what these built
