@@ -38,15 +38,18 @@ def document_blob(document: DidDocument) -> Blob:
     return Blob(digest=document.raw_digest, raw=document.raw, kind="did-document", name=document.id)
 
 
-async def recorded_documents(ledger: Ledger, engagement: EngagementId, did: Did) -> tuple[DidDocument, ...]:
-    """Those of one DID that are recorded with an engagement: what is signed again after a rotation carries what it
-    carried, by a key that only an earlier one lists.
+async def recorded_documents(
+    ledger: Ledger, engagement: EngagementId, did: Did, known: DidDocument | None = None
+) -> tuple[DidDocument, ...]:
+    """Those of one DID that are recorded with an engagement, but for the one that is `known`: what is signed again
+    after a rotation carries what it carried, by a key that only an earlier one lists.
 
     Raises:
         LedgerError: They cannot be read now.
     """
     kept = await ledger.evidence(engagement)
-    return tuple(DidDocument(one.name, one.raw) for one in kept if one.kind == "did-document" and one.name == did)
+    kept = [one for one in kept if one.kind == "did-document" and one.name == did]
+    return tuple(DidDocument(did, one.raw) for one in kept if known is None or one.digest != known.raw_digest)
 
 
 def require_names(document: DidDocument, before: Iterable[DidDocument]) -> None:

@@ -356,8 +356,8 @@ class Reviews:
         else:
             raise LocalProtocolError("terms_mismatch", "the terms name no verifier")
         # A key that a party had before is the party's, too: a pack has all these documents.
-        for did in [party.id for party in parties]:
-            parties += await recorded_documents(agent.ledger, engagement.id, did)
+        for party in tuple(parties):
+            parties += await recorded_documents(agent.ledger, engagement.id, party.id, party)
         verified = partial(
             verify_acceptance,
             statement,
@@ -375,7 +375,7 @@ class Reviews:
             if named is not None:
                 raise
             # HIRE-ATT-02: signed again after a rotation, a review carries the statement that it carried.
-            recorded = await recorded_documents(agent.ledger, engagement.id, judge.id)
+            recorded = await recorded_documents(agent.ledger, engagement.id, judge.id, judge)
             _, passed = verified(keys=keys_of((judge, *recorded), "assertionMethod", now=now))
         return (document_blob(judge),) if named else (), passed
 

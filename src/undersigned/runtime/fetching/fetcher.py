@@ -13,8 +13,8 @@ import asyncio
 import re
 import socket
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from ssl import SSLContext
 from typing import Any, Final, NamedTuple
@@ -56,16 +56,21 @@ def strangers(place: str) -> str:
     return f"{STRANGERS}{place}"
 
 
-@contextmanager
-def looked_up_for(peer: str) -> Generator[None]:
+class looked_up_for:
     """What is looked up inside is named by what `peer` said, a DID or the place of a stranger, and counts as its: if
-    nothing answers, it waits alone.
+    nothing answers, it waits alone. To be entered once; by hand, since every message comes by.
     """
-    token = _asker.set(peer)
-    try:
-        yield
-    finally:
-        _asker.reset(token)
+
+    __slots__ = ("_before", "_peer")
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
+    def __enter__(self) -> None:
+        self._before = _asker.set(self._peer)
+
+    def __exit__(self, *_: object) -> None:
+        _asker.reset(self._before)
 
 
 class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
