@@ -355,9 +355,10 @@ def _limits(engagement: Engagement, move: VerifiedMessage, *, nothing: bool) -> 
         count = len(engagement.sent) + len(engagement.got)
         if count >= MAX_CONTRACT_MOVES and (kind not in LIMIT_EXEMPT or (kind == "Withdraw" and nothing)):
             raise Refused("round_limit", f"{MAX_CONTRACT_MOVES} moves; legal here: those that end it")
-        offered = contract.offered_bytes[ROLES.index(move.message.role)]
-        if kind == "Offer" and offered + len(move.raw) > MAX_OFFERED_BYTES:
-            raise Refused("too_large", f"offers of more than {MAX_OFFERED_BYTES} bytes under one contract")
+        if kind == "Offer":
+            offered = contract.offered_bytes[ROLES.index(move.message.role)]
+            if offered + len(move.raw) > MAX_OFFERED_BYTES:
+                raise Refused("too_large", f"offers of more than {MAX_OFFERED_BYTES} bytes under one contract")
     elif talks is not None and kind in _WEIGHED and talks.used + len(move.raw) > talks.bytes:
         raise Refused("too_large", f"a negotiation of more than {talks.bytes} bytes; legal here: Withdraw")
 
@@ -423,7 +424,7 @@ def _chain(case: Case, row: Row | None) -> Changes:
     return {
         "last_at": at,
         "got": (*engagement.got, move.digest),
-        "unreceipted": _unreceipted(engagement, seen),
+        "unreceipted": _unreceipted(engagement, seen) if case.crossed else (),
         "unanswered_since": engagement.unanswered_since or at,
         "answer_follows": engagement.answer_follows and follows,
         "peer_saw": seen,

@@ -333,7 +333,7 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
             return _ends(wait, cause)
     if state == "working" and _late_start(engagement):
         return Owe(key=_key("owe-deadline", cause), moves=("Terminate",), by=None, reason="deadline")
-    who = _holders(engagement)
+    who = _OWNERS.get(state) or _holders(engagement)
     if role not in who:
         return None
     by = _by(engagement, who, deadlines)

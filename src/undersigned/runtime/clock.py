@@ -12,7 +12,9 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -40,25 +42,18 @@ class Clock(Protocol):
         ...
 
 
-def _boot() -> int | None:
-    """The clock that goes on while the machine sleeps, where `time.monotonic` does not and the system has one."""
+def _steady() -> Callable[[], float]:
+    """Reads the clock that goes on while the machine sleeps; where the system has none, `time.monotonic`."""
     clock = time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", None)
-    try:
-        if clock is not None:
+    if clock is not None:
+        with suppress(OSError):  # its kernel knows less than its library
             time.clock_gettime(clock)
-    except OSError:
-        return None  # its kernel knows less than its library
-    return clock
+            return partial(time.clock_gettime, clock)
+    return time.monotonic
 
 
-_BOOT: Final = _boot()
-
-
-def steady_seconds() -> float:
-    """Seconds that only ever go on, and also while the machine sleeps: what was looked up before it did is old after
-    it.
-    """
-    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
+steady_seconds: Final = _steady()
+"""Seconds that only ever go on, and also while the machine sleeps: what was looked up before it did is old after it."""
 
 
 async def sleep_until(clock: Clock, instant: Instant) -> None:

@@ -273,9 +273,10 @@ class Hire:
                 self._ended.set()  # the books wait for people
             elif event.kind == "sent" and event.type == "Closing":
                 self._heed_books(event.engagement)
-            conversation = self._peer.conversations.get(event.engagement)
-            if conversation is not None:
-                self._heed_doubt(conversation)
+            if (event.state == "accepted-by-hirer") != self._doubts:
+                conversation = self._peer.conversations.get(event.engagement)
+                if conversation is not None:
+                    self._heed_doubt(conversation)
             if event.state in ENDED:
                 # What led to it is still told; and a last receipt under way spares the next start from waiting.
                 self._ends = True

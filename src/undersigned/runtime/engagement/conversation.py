@@ -99,7 +99,7 @@ class Conversation(Receiver):
         self._loop = asyncio.get_running_loop()
         self._mute = False
         """Whether the operator was told that nothing can be signed in this engagement."""
-        self.inbox = Inbox()
+        self.inbox = Inbox(self._loop)
         self.over = False
         self.full = ""
         """Why there was no room, or no money, for what was decided last; empty if there was."""

@@ -39,9 +39,10 @@ Item: TypeAlias = Arrived | Asked
 class Inbox:
     """What has had no turn yet, and what the turn has that is under way."""
 
-    __slots__ = ("_taken", "_wake", "called", "items")
+    __slots__ = ("_loop", "_taken", "_wake", "called", "items")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.items: list[Item] = []
         """In the order in which they came. Who adds one says so to whoever makes the turns."""
         self.called = False
@@ -81,7 +82,7 @@ class Inbox:
         """Is done with the turn that is under way; None if there is none, or more came since."""
         if self._taken is None or self.items:
             return None
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._loop.create_future()
         self._taken.append(Asked(lambda _: None, done))
         return done
 
@@ -97,7 +98,7 @@ class Inbox:
 
     def roused(self) -> asyncio.Future[None]:
         """Is done with the next `rouse`."""
-        self._wake = asyncio.get_running_loop().create_future()
+        self._wake = self._loop.create_future()
         return self._wake
 
 

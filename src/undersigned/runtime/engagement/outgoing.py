@@ -35,6 +35,8 @@ def require_suite(identity: Identity, talks: Talks | None) -> None:
     Raises:
         LocalProtocolError: `suite_not_allowed`: it was replaced by one of another kind since.
     """
+    if talks is not None and talks.suite == identity.suite:
+        return
     why = cannot_sign(identity.kind, talks)
     if why is not None:
         raise LocalProtocolError("suite_not_allowed", why)
@@ -85,7 +87,7 @@ async def renew_proof(raw: bytes, identity: Identity, talks: Talks | None, now: 
 
 
 def _suite(identity: Identity, talks: Talks | None) -> str:
-    require_suite(identity, talks)
-    if talks is None:
+    if talks is None or talks.suite == identity.suite:
         return identity.suite
+    require_suite(identity, talks)
     return talks.suite or first_suite(talks.offered_suites, identity.kind) or identity.suite

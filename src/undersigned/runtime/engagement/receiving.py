@@ -124,7 +124,8 @@ class Receiver(Speaker):
             self._documents.keep(turn, item.document)
         if not body.notice:
             turn.durable = True
-            turn.evidence.extend(one for one in evidence if one.kind != "did-document")
+            if evidence:
+                turn.evidence += [one for one in evidence if one.kind != "did-document"]
             for document in brought:
                 self._documents.keep(turn, document)
             if leaf is not None:
