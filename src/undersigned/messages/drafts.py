@@ -15,21 +15,28 @@ from msgspec import MsgspecError, Struct
 from msgspec.json import decode
 from msgspec.structs import replace
 
-from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_from_hash, write_canonical
+from undersigned.encoding import (
+    DidUrl,
+    Digest,
+    Instant,
+    JsonObject,
+    decode_json,
+    digest_from_hash,
+    multibase_encode,
+    write_canonical,
+)
 from undersigned.errors import FormatError
 from undersigned.jsonld import HIRE_CONTEXT
 from undersigned.keys import KeyKind
 from undersigned.messages.base import Message, Proof
 from undersigned.messages.codec import read_canonical, read_message
 from undersigned.messages.signed import VerifiedMessage
-from undersigned.proof import make_proof, prepare, proof_config, signs_json
+from undersigned.proof import proof_config, suite_for
 
 __all__ = ["Draft", "draft"]
 
 _PROOF_ROOM: Final = 460
 """Bytes that a proof in its place takes beside its method: names, `@context`, times, suite, the longest signature."""
-_CONTEXT: Final[JsonObject] = {"@context": HIRE_CONTEXT}
-"""What of a message a proof's options are made with."""
 
 
 class Draft(Struct, frozen=True, kw_only=True, eq=False):
@@ -39,11 +46,23 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
     digest: Digest
     to_sign: bytes
     """What the key signs."""
-    config: JsonObject
+    options: JsonObject
+    """Those of the proof, all but its value."""
 
     def signed(self, signature: bytes) -> VerifiedMessage:
         """The message with this signature, ready to be recorded and sent. The signature is not checked again."""
-        message = replace(self.message, proof=_struct_of(make_proof(_CONTEXT, self.config, signature)))
+        made: dict[str, Any] = self.options
+        proof = Proof(  # it was just made, and needs no second look at its shape
+            type="DataIntegrityProof",
+            context=made.get("@context"),
+            cryptosuite=made["cryptosuite"],
+            created=made["created"],
+            expires=made["expires"],
+            verification_method=made["verificationMethod"],
+            proof_purpose=made["proofPurpose"],
+            proof_value=multibase_encode("z", signature),
+        )
+        message = replace(self.message, proof=proof)
         return VerifiedMessage(message=message, digest=self.digest, raw=write_canonical(message))
 
 
@@ -68,27 +87,16 @@ def draft(message: Message, method: DidUrl, suite: str, kind: KeyKind, created: 
     checked = read_canonical(canonical, room, unsigned)
     if checked is None:
         checked = read_message(cast("dict[str, Any]", decode_json(canonical)), len(canonical) + room)
-    config = proof_config(suite, method, message.purpose, created, expires)
+    of = suite_for(suite, kind)
+    options = proof_config(suite, method, message.purpose, created, expires)
+    if of.carries_context:
+        options["@context"] = HIRE_CONTEXT
     # A suite that signs canonical JSON needs no more than that.
-    content = _CONTEXT if signs_json(suite) else decode(canonical)
+    content: JsonObject = {} if of.signs_json else decode(canonical)
     hashed = sha256(canonical).digest()
     return Draft(
         message=checked,
         digest=digest_from_hash(hashed),
-        to_sign=prepare(content, config, kind, jcs=canonical, jcs_sha256=hashed),
-        config=config,
-    )
-
-
-def _struct_of(made: dict[str, Any]) -> Proof:
-    """The proof that was just made, which needs no second look at its shape."""
-    return Proof(
-        type="DataIntegrityProof",
-        context=made.get("@context"),
-        cryptosuite=made["cryptosuite"],
-        created=made["created"],
-        expires=made["expires"],
-        verification_method=made["verificationMethod"],
-        proof_purpose=made["proofPurpose"],
-        proof_value=made["proofValue"],
+        to_sign=of.hash(content, options, kind, jcs=canonical, jcs_sha256=hashed),
+        options=options,
     )

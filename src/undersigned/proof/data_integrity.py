@@ -31,6 +31,7 @@ __all__ = [
     "proofs_of",
     "secured",
     "signs_json",
+    "suite_for",
     "verify_options",
     "verify_proof",
     "verify_signature",
@@ -67,9 +68,7 @@ def prepare(
             names a proof that the document does not have.
         FormatError: The document has no canonical form in this suite.
     """
-    suite = registry.get(str(config.get("cryptosuite")))
-    if suite is None or kind not in suite.kinds:
-        raise ProofError("suite_not_allowed", f"expected a suite for {kind}; came {config.get('cryptosuite')}")
+    suite = suite_for(str(config.get("cryptosuite")), kind, registry=registry)
     previous = previous_proofs(config) if "previousProof" in config else ()
     content = secured(document, previous)
     # The proofs of the JCS suites repeat the document's contexts.
@@ -78,6 +77,18 @@ def prepare(
     if previous:
         jcs, jcs_sha256 = write_canonical(content) if strict else None, None
     return suite.hash(content, options, kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
+
+
+def suite_for(name: str, kind: KeyKind, *, registry: Registry = CRYPTOSUITES) -> Cryptosuite:
+    """The suite of this name, which a key of this kind signs by.
+
+    Raises:
+        ProofError: `suite_not_allowed`: no such suite, or not for this kind of key.
+    """
+    suite = registry.get(name)
+    if suite is None or kind not in suite.kinds:
+        raise ProofError("suite_not_allowed", f"expected a suite for {kind}; came {name}")
+    return suite
 
 
 def make_proof(
@@ -158,14 +169,14 @@ def verify_proof(
         suites=suites,
         registry=registry,
     )
-    # Steps 6 to 8: the key and the signature.
+    # Steps 6 to 8: the key, listed for the purpose, and the signature.
+    public = key(str(proof["verificationMethod"]), purpose)
     verify_signature(
         secured(document),
         proof,
         suite,
+        public,
         context=document.get("@context"),
-        key=key,
-        purpose=purpose,
         jcs=jcs,
         contexts=contexts,
         foreign=foreign,
@@ -266,27 +277,24 @@ def verify_signature(
     content: Document,
     proof: JsonObject,
     suite: Cryptosuite,
+    public: PublicKey,
     *,
     context: Any,
-    key: KeyLookup,
-    purpose: str,
     jcs: bytes | None = None,
     jcs_sha256: bytes | None = None,
     contexts: Contexts = CONTEXTS,
     foreign: bool = False,
     remember: bool = False,
     path: str = "/proof",
-) -> PublicKey:
-    """The key that signed `content`, whose own `@context` is `context`, under these options. `jcs` and `jcs_sha256` are
-    as `Cryptosuite.hash` takes them, `remember` is as of `verify_proof`.
+) -> None:
+    """Returns if `public`, which is listed for the purpose, signed `content`, whose own `@context` is `context`, under
+    these options. `jcs` and `jcs_sha256` are as `Cryptosuite.hash` takes them, `remember` is as of `verify_proof`.
 
     Raises:
         ProofError: `suite_not_allowed`: the key is of another kind; `proof_invalid`: the signature does not hold.
-        VerificationError: What `key` raises.
         FormatError: The document has no canonical form in the suite.
     """
-    # Step 6: the key, listed for the purpose.
-    public = key(str(proof["verificationMethod"]), purpose)
+    # Step 6: a key of the suite's kind.
     if public.kind not in suite.kinds:
         text = f"expected a key for {suite.name}; came {public.kind}"
         raise ProofError("suite_not_allowed", text, path=f"{path}/verificationMethod")
@@ -321,4 +329,3 @@ def verify_signature(
     hashed = suite.hash(content, options, public.kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
     verify = public.verify_remembering if remember else public.verify
     verify(signature, hashed, low_s=not foreign)
-    return public

@@ -83,20 +83,19 @@ def verify_proof_set(
         )
         content = secured(document, previous)
         chained = write_canonical(content) if strict and previous else None
-        keys.add(
-            verify_signature(
-                content,
-                proof,
-                suite,
-                context=document.get("@context"),
-                key=key,
-                purpose=purpose,
-                jcs=chained if previous else jcs,
-                contexts=contexts,
-                foreign=foreign,
-                path=path,
-            )
+        public = key(str(proof["verificationMethod"]), purpose)
+        verify_signature(
+            content,
+            proof,
+            suite,
+            public,
+            context=document.get("@context"),
+            jcs=chained if previous else jcs,
+            contexts=contexts,
+            foreign=foreign,
+            path=path,
         )
+        keys.add(public)
     # Step 6: two names for one key are one signer.
     if len(keys) != len(proofs):
         raise ProofError("proof_invalid", f"expected {len(proofs)} keys; came {len(keys)}", path="/proof")

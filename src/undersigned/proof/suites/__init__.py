@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -27,6 +28,7 @@ JCS_SUITE_OF: Final[Mapping[KeyKind, str]] = MappingProxyType(
 """The one of them for a kind of key."""
 
 
-def first_suite(names: Iterable[str], kind: str) -> str | None:
+@lru_cache(maxsize=64)
+def first_suite(names: tuple[str, ...], kind: str) -> str | None:
     """The first of these cryptosuites that is known here and for this kind of key; None if there is none."""
     return next((name for name in names if name in CRYPTOSUITES and kind in CRYPTOSUITES[name].kinds), None)
