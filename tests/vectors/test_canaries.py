@@ -41,7 +41,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "signature, over every quad": SIGNATURE,
     "the smaller s of an ECDSA signature": (ecdsa.verify, "s in the lower half"),
     "expiry of a proof": (messages._check_times, "or later"),
-    "longest life of a proof": (messages._check_times, "'proof_expired', text"),
+    "longest life of a proof": (messages.verify_message, "'proof_expired', text"),
     "skew of a proof": (messages._check_times, "'proof_from_future'"),
     "purpose of the type": (data_integrity.verify_options, "'proof_purpose_mismatch'"),
     "suites that were agreed on": (data_integrity.verify_options, "'suite_not_allowed'"),

@@ -14,9 +14,8 @@ from typing import Final
 from msgspec import to_builtins
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, DidUrl, Instant, JsonObject, seconds_between
+from undersigned.encoding import Did, Instant, JsonObject, seconds_between
 from undersigned.errors import ProofError, ResolutionError, UndersignedError, VerificationError
-from undersigned.keys import PublicKey
 from undersigned.messages.base import MAX_POINTER, Proof
 from undersigned.messages.discovery import Inquiry
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
@@ -52,37 +51,38 @@ def verify_message(
     """
     message, proof = received.message, received.proof
 
-    def key(method: DidUrl, purpose: str) -> PublicKey:
-        # Step 3: the key is the sender's own, and its document lists it for the purpose.
-        if method.partition("#")[0] != message.sender:
-            text = f"expected a verification method of the sender {message.sender}; came {method}"
-            raise VerificationError("key_not_authorized", text, path="/proof/verificationMethod")
-        document = documents.get(message.sender)
-        if document is None:
-            text = f"expected the DID document of {message.sender}; none was resolved"
-            raise ResolutionError("did_unresolvable", text, path="/sender")
-        return document.key_for(method, purpose, now=now)
-
-    # Steps 1 to 4: a suite that both agreed on; the purpose of the type, as what proves who speaks does not bind to a
-    # contract; the key; the signature. All that follows is told, for its sender has proved to be itself.
+    # Steps 1 and 2: a suite that both agreed on; the purpose of the type, as what proves who speaks does not bind to a
+    # contract.
     options: JsonObject = to_builtins(proof)
     suite = verify_options(options, purpose=message.purpose, suites=suites, times=False)
     # Instants of a message were read by its schema, and compare as text.
     if proof.created > proof.expires:
         text = f"expected created before expires; came {proof.created} and {proof.expires}"
         raise ProofError("proof_invalid", text, path="/proof")
-    content = {} if suite.signs_json else received.content
-    signer = verify_signature(
-        content,
+    # Step 3: the key is the sender's own, and its document lists it for the purpose.
+    method = proof.verification_method
+    if method.partition("#")[0] != message.sender:
+        text = f"expected a verification method of the sender {message.sender}; came {method}"
+        raise VerificationError("key_not_authorized", text, path="/proof/verificationMethod")
+    document = documents.get(message.sender)
+    if document is None:
+        text = f"expected the DID document of {message.sender}; none was resolved"
+        raise ResolutionError("did_unresolvable", text, path="/sender")
+    signer = document.key_for(method, message.purpose, now=now)
+    # Step 4: the signature. All that follows is told, for its sender has proved to be itself.
+    verify_signature(
+        {} if suite.signs_json else received.content,
         options,
         suite,
+        signer,
         context=message.context,
-        key=key,
-        purpose=message.purpose,
         jcs=received.canonical,
         jcs_sha256=received.canonical_sha256,
     )
-    # Step 5: made not too far ahead, and still good.
+    # Step 5: good for no longer than it may be, made not too far ahead, and still good.
+    if seconds_between(proof.created, proof.expires) > MAX_PROOF_SECONDS:
+        text = f"expected at most {MAX_PROOF_SECONDS} s after {proof.created}; came {proof.expires}"
+        raise _proved("proof_expired", text, "/proof/expires", ProofError)
     _check_times(proof, now)
     # Step 6: it is for us.
     if message.recipient != recipient:
@@ -149,10 +149,7 @@ def problem_path_told(error: UndersignedError) -> str | None:
 
 
 def _check_times(proof: Proof, now: Instant) -> None:
-    # Both ends are inclusive. That `expires` is not before `created` was seen before the signature.
-    if seconds_between(proof.created, proof.expires) > MAX_PROOF_SECONDS:
-        text = f"expected at most {MAX_PROOF_SECONDS} s after {proof.created}; came {proof.expires}"
-        raise _proved("proof_expired", text, "/proof/expires", ProofError)
+    # Of what a proof's times say only this is ever another; both ends are inclusive.
     if proof.created > now and seconds_between(now, proof.created) > MAX_SKEW_SECONDS:
         text = f"expected at most {MAX_SKEW_SECONDS} s after {now}; came {proof.created}"
         raise _proved("proof_from_future", text, "/proof/created", ProofError)
