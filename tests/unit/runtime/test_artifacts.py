@@ -24,7 +24,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
 from undersigned.runtime.artifacts.incoming import PIECE_BYTES, Incoming
-from undersigned.runtime.artifacts.store import RECENT_BYTES, SETTLED_SECONDS, STALE_SECONDS
+from undersigned.runtime.artifacts.store import MAX_GROUP, RECENT_BYTES, SETTLED_SECONDS, STALE_SECONDS
 from undersigned.runtime.artifacts.transfers import Transfers
 
 DATA = b"what was made"
@@ -358,6 +358,47 @@ async def test_what_is_small_costs_one_thread_and_two_syncs(
     found = await Contents.of(store, {"a": kept.digest})
     assert (await store.size(kept.digest), await found.read("a"), found["a"]) == (len(DATA), DATA, DATA)
     assert counted == {"thread": 1, "fsync": 2}
+
+
+async def test_what_is_put_together_costs_one_thread_and_one_sync_of_the_folder(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each has its own answer: what cannot be written takes nothing else with it."""
+    counted: Counter[str] = Counter()
+    write, fsync = ArtifactStore._write, os.fsync
+
+    def writing(self: ArtifactStore, digest: str, data: bytes, under: str | None) -> None:
+        counted[threading.current_thread().name] += 1
+        if data == b"3":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, digest, data, under)
+
+    def syncing(file: Any) -> None:
+        counted["folder" if isinstance(file, int) else "file"] += 1
+        fsync(file)
+
+    monkeypatch.setattr(ArtifactStore, "_write", writing)
+    monkeypatch.setattr("os.fsync", syncing)
+    puts = [store.put(str(number).encode(), under=ENGAGEMENT) for number in range(MAX_GROUP)]
+    kept = await asyncio.gather(*puts, return_exceptions=True)
+    assert isinstance(kept[3], LedgerUnavailable)
+    assert kept[3].code == "store_full"
+    others = [one for one in kept if isinstance(one, str)]
+    assert [await ArtifactStore(store.folder).get(digest) for digest in others] == [
+        str(number).encode() for number in range(MAX_GROUP) if number != 3
+    ]
+    assert counted.pop("folder") == 1
+    assert counted.pop("file") == MAX_GROUP - 1
+    assert list(counted.values()) == [MAX_GROUP], "in one thread"
+
+
+async def test_who_no_longer_waits_for_what_is_put_takes_nothing_else_with_it(store: ArtifactStore) -> None:
+    first, second = (asyncio.create_task(store.put(data)) for data in (b"1", b"2"))
+    await asyncio.sleep(0)  # both have begun
+    first.cancel()
+    assert await second == digest_bytes(b"2")
+    assert first.cancelled()
+    assert await ArtifactStore(store.folder).get(digest_bytes(b"1")) == b"1", "it is written all the same"
 
 
 @pytest.mark.parametrize("size", [SMALL_BYTES + 1, 2 * SMALL_BYTES])

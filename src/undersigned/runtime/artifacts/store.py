@@ -10,6 +10,8 @@ Beside an artifact that was fetched stands an empty file, named by the two diges
 under which it did: what is here for another reason, nobody is paid for (`came`). It has its name on disk by the same
 sync of the folder as the artifact, so that it costs neither a commit nor a sync of its own.
 
+What is put in one round of the event loop goes to a thread as one, with one sync of the folder for all.
+
 Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
 """
 
@@ -25,7 +27,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing, suppress
 from hashlib import new, sha256
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from undersigned.encoding import Digest, EngagementId, digest_bytes, digest_from_hex, digest_hex
 from undersigned.errors import LedgerError, LedgerUnavailable, UndersignedError, VerificationError
@@ -46,12 +48,22 @@ __all__ = ["ArtifactStore", "checked_digest", "mark_of", "missing", "of_store"]
 
 RECENT_BYTES: Final = 8 * SMALL_BYTES
 """Artifacts that are kept in memory beside the disk, all together."""
+MAX_GROUP: Final = 16
+"""Artifacts that one thread writes one after the other; what is put beside them goes to another thread."""
 STALE_SECONDS: Final = 86_400.0
 """A file on its way that nobody wrote to for so long was left by a process that ended."""
 SETTLED_SECONDS: Final = 1.0
 """So was one that nobody holds, if it is no small one that is written in a moment, or one that is just being made."""
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
 """What opening a file says where there is none, or something that is none; all else is a store that is away."""
+
+
+class _Put(NamedTuple):
+    digest: Digest
+    data: bytes
+    under: EngagementId | None
+    written: asyncio.Future[None]
+    """Done once it is on disk."""
 
 
 class ArtifactStore:
@@ -61,6 +73,9 @@ class ArtifactStore:
         self.folder = folder
         self._recent: OrderedDict[Digest, bytes] = OrderedDict()
         self._held = 0
+        self._gathered: tuple[asyncio.AbstractEventLoop, list[_Put]] | None = None
+        """What is put in this round of a loop."""
+        self._writing = set[asyncio.Task[None]]()
 
     @property
     def where(self) -> str:
@@ -305,11 +320,38 @@ class ArtifactStore:
                     path.unlink()
 
     async def _keep(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
-        await self._writes(self._write, digest, data, under)
-
-    async def _writes(self, write: Callable[..., None], *given: object) -> None:
+        loop = asyncio.get_running_loop()
+        gathered = self._gathered
+        if gathered is None or gathered[0] is not loop or len(gathered[1]) == MAX_GROUP:
+            gathered = self._gathered = loop, []
+            task = loop.create_task(self._write_together(gathered[1]))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        put = _Put(digest, data, under, loop.create_future())
+        gathered[1].append(put)
         try:
-            await asyncio.to_thread(write, *given)
+            await put.written
+        except OSError as exc:
+            raise unwritten(self.folder, exc) from exc
+
+    async def _write_together(self, puts: list[_Put]) -> None:
+        """Has a thread write what was put until now, and says to whom it is on disk."""
+        self._gathered = None
+        try:
+            errors = await asyncio.to_thread(self._write_all, puts)
+        except Exception as exc:  # no thread can be had
+            errors = [exc] * len(puts)
+        for put, error in zip(puts, errors, strict=True):
+            if put.written.done():
+                continue  # who put it has given up
+            if error is None:
+                put.written.set_result(None)
+            else:
+                put.written.set_exception(error)
+
+    async def _writes(self, write: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(write)
         except OSError as exc:
             raise unwritten(self.folder, exc) from exc
 
@@ -327,6 +369,7 @@ class ArtifactStore:
             finally:
                 os.close(descriptor)
             self._rename(path, digest, under)
+            sync_folder(self.folder)
 
         await self._writes(published)
 
@@ -380,7 +423,26 @@ class ArtifactStore:
     def _path(self, digest: Digest) -> str:
         return f"{self.folder}/{checked_digest(digest)}"
 
+    def _write_all(self, puts: list[_Put]) -> list[Exception | None]:
+        """What went wrong with each; all others are on disk then."""
+        errors = list[Exception | None]()
+        for put in puts:
+            try:
+                self._write(put.digest, put.data, put.under)
+                errors.append(None)
+            except Exception as exc:
+                errors.append(exc)
+        try:
+            # A new name survives a power cut only once its folder is on disk, too; and whoever gave one to what was
+            # there already may be about to sync it, or have failed to.
+            if None in errors:
+                sync_folder(self.folder)
+        except OSError as exc:
+            return [error or exc for error in errors]
+        return errors
+
     def _write(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
+        """Has the file there, on disk but for its name."""
         path = self._path(digest)
         # Nearly always there is nothing, and to be told so by opening it takes longer.
         if os.path.lexists(path):
@@ -389,7 +451,7 @@ class ArtifactStore:
             with suppress(OSError):
                 whole = digest_bytes(_read(path)) == digest
             if whole:
-                self._named(digest, under)  # whoever gave it its name may be about to sync it, or have failed to
+                self._mark_came(digest, under)
                 return
         elif not os.path.isdir(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -406,15 +468,13 @@ class ArtifactStore:
             raise
 
     def _rename(self, whole: Path | str, digest: Digest, under: EngagementId | None) -> None:
-        """Puts a file that is on disk in its place."""
+        """Puts a file that is on disk in its place, where a power cut may still take its name."""
         os.replace(whole, self._path(digest))
-        self._named(digest, under)
+        self._mark_came(digest, under)
 
-    def _named(self, digest: Digest, under: EngagementId | None) -> None:
-        """Returns once what has its name here has it on disk, and that it came under an engagement with it."""
+    def _mark_came(self, digest: Digest, under: EngagementId | None) -> None:
         if under is not None:
             os.close(os.open(f"{self.folder}/{mark_of(digest, under)}", os.O_CREAT | os.O_WRONLY, 0o600))
-        sync_folder(self.folder)  # a new name survives a power cut only once its folder is on disk, too
 
 
 async def read_pieces(path: Path) -> AsyncGenerator[bytes]:
