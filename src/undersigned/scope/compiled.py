@@ -20,6 +20,8 @@ from undersigned.scope.wire import OBTAIN_CONSENT, SKETCH_BASE, WireConstraint, 
 
 __all__ = ["compile_scope", "read_scope", "sketch"]
 
+MAX_READ: Final = 512
+"""Scopes that are remembered."""
 _id: Final = attrgetter("id")
 _WINDOW: Final = {"gteq": "not-before", "lteq": "until"}
 _CONDITION: Final[Mapping[str, Literal["dataClass", "egress", "region"]]] = {
@@ -27,6 +29,8 @@ _CONDITION: Final[Mapping[str, Literal["dataClass", "egress", "region"]]] = {
     "egress": "egress",
     "region": "region",
 }
+_last_about: Final[dict[tuple[str, ...], Scope]] = {}
+"""What was read last for grants of these targets, without extensions."""
 
 
 def compile_scope(scope: Scope, base_id: str) -> WireScope:
@@ -65,9 +69,7 @@ def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
 
 
 def _read(wire: WireScope) -> Scope:
-    base, _, name = wire.id.rpartition("#")
-    if not (base and name == "scope"):
-        raise FormatError("schema_violation", f"scope: expected an id that ends in #scope, got {wire.id!r:.200}")
+    base = _base(wire)
     scope = Scope(
         grants=tuple([_grant(rule, base) for rule in wire.grants]),
         prohibitions=tuple([Prohibition(_name(rule.id, base), rule.action, rule.target) for rule in wire.prohibitions]),
@@ -81,10 +83,27 @@ def _read(wire: WireScope) -> Scope:
     return scope
 
 
-_read_again: Final = lru_cache(maxsize=512)(_read)
-"""The same scope is read several times while an offer is built, checked and compared, and meanwhile those of all
-other hires that are under way. Extensions cannot be hashed.
-"""
+def _base(wire: WireScope) -> str:
+    base, _, name = wire.id.rpartition("#")
+    if not (base and name == "scope"):
+        raise FormatError("schema_violation", f"scope: expected an id that ends in #scope, got {wire.id!r:.200}")
+    return base
+
+
+@lru_cache(maxsize=MAX_READ)
+def _read_again(wire: WireScope) -> Scope:
+    """The same scope is read several times while an offer is built, checked and compared, and meanwhile those of all
+    other hires that are under way; and each offer has it under ids of its own. Extensions cannot be hashed.
+    """
+    about = tuple([rule.target for rule in wire.grants])
+    known = _last_about.get(about)
+    # The two forms stand for each other one to one: whatever compiles to this is what reading it would give.
+    if known is not None and compile_scope(known, _base(wire)) == wire:
+        return known
+    if len(_last_about) >= MAX_READ:
+        _last_about.clear()
+    scope = _last_about[about] = _read(wire)
+    return scope
 
 
 def _rule(

@@ -75,7 +75,8 @@ def parse_target(text: str) -> Target:
 
     Source: protocol-spec/06-scope.md, section 6.3
     """
-    return _parse(text, pattern=False)
+    # Without a `*` it is read as a pattern is, and most often somebody has: the rule that permits it names it.
+    return _parse(text, pattern=False) if "*" in text else parse_pattern(text)
 
 
 @lru_cache(maxsize=4096)

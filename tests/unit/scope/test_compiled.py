@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from support import put, refuses
 from undersigned.encoding import digest_bytes, from_struct, to_struct
@@ -17,6 +18,7 @@ from undersigned.scope import (
     Window,
     WireScope,
     compile_scope,
+    compiled,
     read_scope,
     sketch,
 )
@@ -263,3 +265,35 @@ def test_a_scope_belongs_to_a_document(base: str) -> None:
         return
     with pytest.raises(FormatError, match="#scope"):
         read_scope(wire)
+
+
+def test_the_same_clauses_under_other_ids_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each offer has the scope under ids of its own. What differs in anything but those is read by itself, and refused
+    if it is not as compiling writes it.
+    """
+    read: list[str] = []
+    really = compiled._read
+
+    def counted(wire: WireScope) -> Scope:
+        read.append(wire.id)
+        return really(wire)
+
+    monkeypatch.setattr(compiled, "_read", counted)
+    target = "https://acme.example/artifacts/read-once"
+    scope = Scope(grants=(Grant("read", "artifact:read", target, limits=(Limit("count", "4"),)),))
+    for number in range(3):
+        assert read_scope(compile_scope(scope, f"{BASE}{number}")) == scope
+    assert read == [f"{BASE}0#scope"]
+    for other in (
+        Scope(grants=(Grant("read", "artifact:read", target, limits=(Limit("count", "5"),)),)),
+        Scope(grants=(Grant("write", "artifact:write", target),)),
+        Scope(grants=scope.grants, prohibitions=(Prohibition("none", "artifact:write", target),)),
+    ):
+        assert read_scope(compile_scope(other, f"{BASE}9")) == other
+    (rule,) = compile_scope(scope, BASE).grants
+    for wrong in (
+        replace(compile_scope(scope, BASE), grants=(replace(rule, id=f"{BASE}8#read"),)),
+        replace(compile_scope(scope, ""), id="#scope"),
+    ):
+        with refuses(FormatError, "schema_violation"):
+            read_scope(wrong)
