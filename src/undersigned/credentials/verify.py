@@ -144,7 +144,7 @@ def read_presentation(
     if jws is None:
         _check_members(content, _MEMBERS | {"proof"})
     check_contexts(content, contexts)
-    if read_types(content, "VerifiablePresentation"):
+    if content.get("type") != ["VerifiablePresentation"] and read_types(content, "VerifiablePresentation"):
         raise wrong("/type", "VerifiablePresentation alone", content.get("type"))
     holder: Any = content.get("holder")
     if not isinstance(holder, str) or not holder.startswith("did:"):
@@ -427,7 +427,7 @@ def _verify(
             suites=suites,
             contexts=contexts,
             foreign=True,
-            remember=True,
+            digest=credential.digest,
         )
     if not CLAIMS.keys().isdisjoint(credential.types):
         read_claim(credential)  # of ours, so closed

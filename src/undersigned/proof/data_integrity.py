@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from undersigned.encoding import DidUrl, Instant, JsonObject, multibase_decode, multibase_encode, write_canonical
+from undersigned.encoding import (
+    DidUrl,
+    Digest,
+    Instant,
+    JsonObject,
+    multibase_decode,
+    multibase_encode,
+    write_canonical,
+)
 from undersigned.errors import FormatError, ProofError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import KeyKind, PublicKey
@@ -43,6 +51,10 @@ KeyLookup: TypeAlias = Callable[[DidUrl, str], PublicKey]
 Registry: TypeAlias = Mapping[str, Cryptosuite]
 
 MAX_SIGNATURE_CHARACTERS: Final = 200
+MAX_HELD: Final = 1024
+"""Signatures that are remembered to have held."""
+_held: Final[set[tuple[Digest, KeyKind, bytes, bool]]] = set()
+"""By what they are on, proof included, their key, and whether both values of an ECDSA signature were taken."""
 
 
 def prepare(
@@ -133,7 +145,7 @@ def verify_proof(
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
     foreign: bool = False,
-    remember: bool = False,
+    digest: Digest | None = None,
 ) -> JsonObject:
     """The document as given, once its one proof is known to hold.
 
@@ -141,8 +153,8 @@ def verify_proof(
     exactly, and a proof that has one where none is expected is refused: it answers somebody else. `jcs` is the
     canonical JSON of the document without its proof, if the caller has it. `foreign` is for documents of
     others, whose standards allow both values of an ECDSA signature, and a proof of a JCS suite that does not repeat
-    the context. `remember` is for a document that is shown again and again: its signature is verified once,
-    all else each time.
+    the context. `digest` is that of a document that is shown again and again, proof included: its signature is verified
+    once, all else each time.
 
     Raises:
         ProofError: `proof_missing`, `suite_not_allowed`, `proof_purpose_mismatch`, `challenge_mismatch`,
@@ -171,6 +183,11 @@ def verify_proof(
     )
     # Steps 6 to 8: the key, listed for the purpose, and the signature.
     public = key(str(proof["verificationMethod"]), purpose)
+    held = None
+    if digest is not None and contexts is CONTEXTS and registry is CRYPTOSUITES:
+        held = (digest, public.kind, public.raw, foreign)
+        if held in _held:
+            return document if isinstance(document, dict) else dict(document)
     verify_signature(
         secured(document),
         proof,
@@ -180,8 +197,11 @@ def verify_proof(
         jcs=jcs,
         contexts=contexts,
         foreign=foreign,
-        remember=remember,
     )
+    if held is not None:
+        if len(_held) >= MAX_HELD:
+            _held.clear()
+        _held.add(held)
     return document if isinstance(document, dict) else dict(document)
 
 
@@ -284,11 +304,10 @@ def verify_signature(
     jcs_sha256: bytes | None = None,
     contexts: Contexts = CONTEXTS,
     foreign: bool = False,
-    remember: bool = False,
     path: str = "/proof",
 ) -> None:
     """Returns if `public`, which is listed for the purpose, signed `content`, whose own `@context` is `context`, under
-    these options. `jcs` and `jcs_sha256` are as `Cryptosuite.hash` takes them, `remember` is as of `verify_proof`.
+    these options. `jcs` and `jcs_sha256` are as `Cryptosuite.hash` takes them.
 
     Raises:
         ProofError: `suite_not_allowed`: the key is of another kind; `proof_invalid`: the signature does not hold.
@@ -327,5 +346,4 @@ def verify_signature(
     options = dict(proof)
     del options["proofValue"]
     hashed = suite.hash(content, options, public.kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
-    verify = public.verify_remembering if remember else public.verify
-    verify(signature, hashed, low_s=not foreign)
+    public.verify(signature, hashed, low_s=not foreign)

@@ -9,12 +9,13 @@ import pytest
 
 from proofs import CREATED, HIRER, P256, P384, PROVIDER, SUITES, Key, contract, credential, key_of
 from support import refuses
-from undersigned.encoding import canonicalize
+from undersigned.encoding import canonicalize, multibase_decode, multibase_encode
 from undersigned.errors import FormatError, ProofError
 from undersigned.jsonld import compiled_quads, document_quads
 from undersigned.proof import (
     CRYPTOSUITES,
     attach,
+    data_integrity,
     detach,
     make_proof,
     prepare,
@@ -151,6 +152,28 @@ def test_a_registry_of_ones_own() -> None:
         verify_proof(signed, key=key_of, purpose=PURPOSE)
     with pytest.raises(TypeError):
         CRYPTOSUITES["x-salted"] = Salted()  # type: ignore[index]
+
+
+def test_what_is_remembered_to_have_held_has_a_bound_and_says_nothing_of_another_rule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The higher form of s, which a credential may have and a message may not; and another registry."""
+    signed = P256.signed(credential(), "ecdsa-jcs-2019")
+    signature = multibase_decode(signed["proof"]["proofValue"])
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    s = int.from_bytes(signature[32:])
+    higher = signature[:32] + max(s, order - s).to_bytes(32)
+    signed["proof"]["proofValue"] = multibase_encode("z", higher)
+    of: dict[str, Any] = {"key": key_of, "purpose": PURPOSE, "digest": "uEi-of-this-one"}
+    for _ in range(2):
+        assert verify_proof(signed, **of, foreign=True) == signed
+        for other in ({}, {"foreign": True, "registry": {}}):
+            with pytest.raises(ProofError):
+                verify_proof(signed, **of | other)
+    monkeypatch.setattr(data_integrity, "MAX_HELD", 3)
+    for number in range(8):
+        verify_proof(signed, **of | {"digest": str(number)}, foreign=True)
+        assert len(data_integrity._held) <= 3
 
 
 @pytest.mark.parametrize(("suite", "key"), SUITES)
