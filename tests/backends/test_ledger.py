@@ -371,6 +371,19 @@ async def test_evidence_is_kept_once_and_named_by_each(ledger: Ledger, again: Ag
     assert (await ledger.check()).blobs == 2
 
 
+async def test_the_documents_of_one_did_are_given_alone(ledger: Ledger, again: Again) -> None:
+    """Neither those of others, nor what else has its name, nor those of another engagement."""
+    a, b = engagement("a"), engagement("b")
+    old, new = (blob(raw, kind="did-document", name=PEER) for raw in (b"2", b"1"))
+    others = (blob(b"3", kind="did-document", name=OWN), blob(b"2", kind="statement", name=PEER))
+    await ledger.commit(move(a, 1, evidence=(old, *others)))
+    await ledger.commit(move(a, 2, evidence=(new,)))
+    await ledger.commit(move(b, 1, evidence=(blob(b"4", kind="did-document", name=PEER),)))
+    ledger = await again(ledger)
+    assert await ledger.documents(a, PEER) == (old, new)
+    assert await ledger.documents(engagement("c"), PEER) == ()
+
+
 async def test_the_newest_time_is_of_an_entry_or_of_a_reservation(ledger: Ledger, again: Again) -> None:
     """HIRE-GAT-03: what a clock does not run back behind."""
     assert await ledger.last_at() is None

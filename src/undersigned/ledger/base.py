@@ -278,6 +278,10 @@ class Ledger(Protocol):
         """All evidence kept for an engagement, in the order it came."""
         ...
 
+    async def documents(self, engagement: EngagementId, did: Did) -> tuple[Blob, ...]:
+        """The DID documents of `did` among the evidence kept for an engagement, in the order they came."""
+        ...
+
     async def reserve(self, reservation: Reservation) -> Mapping[str, Amount]:
         """Take from limits, if all of them allow it; for each key drawn on, used and held together afterwards.
 

@@ -202,6 +202,11 @@ class MemoryLedger:
         self._open()
         return tuple(self._evidence.get(engagement, {}).values())
 
+    async def documents(self, engagement: str, did: str) -> tuple[Blob, ...]:
+        """See `Ledger.documents`."""
+        kept = await self.evidence(engagement)
+        return tuple(one for one in kept if one.kind == "did-document" and one.name == did)
+
     async def reserve(self, reservation: Reservation) -> Mapping[str, Amount]:
         """See `Ledger.reserve`."""
         self._open()

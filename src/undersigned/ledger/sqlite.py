@@ -50,6 +50,10 @@ _COLUMNS: Final = "j.place, j.kind, j.at, j.sender, j.sequence, j.type, j.digest
 _ALL: Final = "SELECT summary FROM engagement ORDER BY id"
 _LIVE: Final = "SELECT summary FROM engagement WHERE live = 1 ORDER BY id"
 _OF_ENGAGEMENT: Final = "FROM journal j JOIN engagement e ON e.id = j.engagement WHERE e.name = ?"
+_EVIDENCE: Final = (
+    "SELECT v.digest, b.raw, v.kind, v.name FROM evidence v JOIN engagement e ON e.id = v.engagement"
+    " JOIN blob b ON b.digest = v.digest WHERE e.name = ?"
+)
 
 
 async def open_sqlite(url: str, read_only: bool = False) -> Ledger:
@@ -281,16 +285,12 @@ class SqliteLedger:
 
     async def evidence(self, engagement: str) -> tuple[Blob, ...]:
         """See `Ledger.evidence`."""
+        return await self._reader.read(lambda db: _evidence(db, f"{_EVIDENCE} ORDER BY v.id", engagement))
 
-        def query(db: sqlite3.Connection) -> tuple[Blob, ...]:
-            found: Iterable[tuple[str, bytes, str, str]] = db.execute(
-                "SELECT v.digest, b.raw, v.kind, v.name FROM evidence v JOIN engagement e ON e.id = v.engagement"
-                " JOIN blob b ON b.digest = v.digest WHERE e.name = ? ORDER BY v.id",
-                (engagement,),
-            )
-            return tuple(Blob(digest, _intact(digest, raw), kind, name) for digest, raw, kind, name in found)
-
-        return await self._reader.read(query)
+    async def documents(self, engagement: str, did: str) -> tuple[Blob, ...]:
+        """See `Ledger.documents`. They are few, and are read on the spot."""
+        sql = f"{_EVIDENCE} AND v.kind = 'did-document' AND v.name = ? ORDER BY v.id"
+        return await self._reader.glance(lambda db: _evidence(db, sql, engagement, did))
 
     async def usage(self, contract: str, now: Instant | None = None) -> Mapping[str, Amount]:
         """See `Ledger.usage`."""
@@ -469,6 +469,11 @@ def _waiting(db: sqlite3.Connection, engagement: str, place: int, digest: str) -
             "store_corrupt", f"the outbox of {engagement} names {digest}, which its journal does not hold"
         )
     return row
+
+
+def _evidence(db: sqlite3.Connection, sql: str, *given: str) -> tuple[Blob, ...]:
+    found: Iterable[tuple[str, bytes, str, str]] = db.execute(sql, given)
+    return tuple([Blob(digest, _intact(digest, raw), kind, name) for digest, raw, kind, name in found])
 
 
 def _intact(digest: Digest, raw: bytes) -> bytes:

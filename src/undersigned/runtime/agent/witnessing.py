@@ -172,8 +172,8 @@ class CrossWitness:
         """
         if notice.checkpoint is None:
             return
-        head = await self._noted(notice.checkpoint, notice.engagement, peer)
-        said = stated_in(notice, (read_multibase_note(notice.checkpoint), head))
+        note, head = await self._noted(notice.checkpoint, notice.engagement, peer)
+        said = stated_in(notice, (note, head))
         seen = await self.seen(peer.id)
         if said is not None and seen is not None:
             # Of one size alone. When its checkpoint was made a notice does not say: it may be older than the proof.
@@ -191,11 +191,11 @@ class CrossWitness:
             exc.path = "/inclusion"
             raise
 
-    async def _noted(self, note: str, engagement: EngagementId, peer: DidDocument) -> Checkpoint:
-        """The checkpoint that a message carries, once it is its sender's."""
+    async def _noted(self, note: str, engagement: EngagementId, peer: DidDocument) -> tuple[str, Checkpoint]:
+        """The note that a message carries, and the checkpoint in it, once it is its sender's."""
         try:
             text, now = read_multibase_note(note), self._agent.clock.now()
-            return await self._by_recorded(engagement, peer, lambda one: verified_note(text, one, now))
+            return text, await self._by_recorded(engagement, peer, lambda one: verified_note(text, one, now))
         except LogProofError as exc:
             exc.path = "/checkpoint"
             raise
@@ -204,8 +204,7 @@ class CrossWitness:
         """The head of its sender's log that a message carries. One without a note is under the message's own proof."""
         if not isinstance(message, Closing):
             return stated_in(message)
-        head = await self._noted(message.checkpoint, message.engagement, peer)
-        return stated_in(message, (read_multibase_note(message.checkpoint), head))
+        return stated_in(message, await self._noted(message.checkpoint, message.engagement, peer))
 
     async def _by_recorded(
         self, engagement: EngagementId, peer: DidDocument, verified: Callable[[DidDocument], T]

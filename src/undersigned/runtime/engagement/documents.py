@@ -47,9 +47,8 @@ async def recorded_documents(
     Raises:
         LedgerError: They cannot be read now.
     """
-    kept = await ledger.evidence(engagement)
-    kept = [one for one in kept if one.kind == "did-document" and one.name == did]
-    return tuple(DidDocument(did, one.raw) for one in kept if known is None or one.digest != known.raw_digest)
+    kept = await ledger.documents(engagement, did)
+    return tuple([DidDocument(did, one.raw) for one in kept if known is None or one.digest != known.raw_digest])
 
 
 def require_names(document: DidDocument, before: Iterable[DidDocument]) -> None:
