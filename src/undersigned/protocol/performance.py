@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from undersigned.contract import read_ruling
-from undersigned.encoding import Digest, digest_of, from_struct, parse_duration, shift
+from undersigned.encoding import digest_of, from_struct, parse_duration, shift
 from undersigned.errors import FormatError
 from undersigned.messages import (
     Approval,
@@ -115,8 +115,7 @@ def closes_by_silence(case: Case) -> None:
     """The hirer's review is overdue by the provider's clock, and the provider has not seen one."""
     engagement, move = case.engagement, cast(Closing, case.move.message)
     contract = contract_of(case)
-    _expect_in_force(case, move.contract)
-    _expect_currency(case, move)
+    _expect_in_force(case, contract, move)
     if engagement.state != "delivered" and (case.mine or case.seen >= contract.review_sequence):
         raise Refused("wrong_state", f"closing by silence in {engagement.state}; no delivery waits for its review")
     expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
@@ -128,8 +127,7 @@ def closes_by_silence(case: Case) -> None:
 def closes_once(case: Case) -> None:
     """Each side closes once."""
     move, contract = cast(Closing, case.move.message), contract_of(case)
-    _expect_in_force(case, move.contract)
-    _expect_currency(case, move)
+    _expect_in_force(case, contract, move)
     if move.role in contract.closed_by:
         raise Refused("wrong_state", f"{move.role} sent a second Closing")
 
@@ -258,13 +256,12 @@ def rules_after_all(case: Case) -> None:
 # --- what is in force
 
 
-def _expect_in_force(case: Case, named: Digest) -> None:
-    allowed = [one.digest for one in in_force(case)]
-    expect(named in allowed, "conflicting_contract", "the document in force", allowed[0], named)
-
-
-def _expect_currency(case: Case, move: Closing) -> None:
-    """What is owed is of the price, unless a ruling or a release says it in another currency (HIRE-PAY-04)."""
-    allowed = [*(one.terms.currency for one in in_force(case)), *contract_of(case).owed_in]
-    came = move.settlement.currency
+def _expect_in_force(case: Case, contract: Contract, move: Closing) -> None:
+    """Books name what is in force. What is owed is of its price, unless a ruling or a release says it in another
+    currency (HIRE-PAY-04).
+    """
+    known, came = in_force(case), move.settlement.currency
+    named = [one.digest for one in known]
+    expect(move.contract in named, "conflicting_contract", "the document in force", named[0], move.contract)
+    allowed = [*[one.terms.currency for one in known], *contract.owed_in]
     expect(came in allowed, "terms_mismatch", "currency of what is owed", allowed[0], came)

@@ -82,7 +82,7 @@ class Identity(msgspec.Struct, frozen=True):
     method: DidUrl
     """The verification method that proofs name; under `authentication` and `assertionMethod` in the DID document."""
     suite: str
-    """Cryptosuite for messages and documents."""
+    """Cryptosuite for messages and documents, one of those for this kind of key."""
     kind: Literal["Ed25519", "P-256", "P-384"]
     sign: Callable[[bytes], Awaitable[bytes]]
     """The signature over the bytes that a cryptosuite prepared."""

@@ -283,7 +283,7 @@ def test_a_key_of_another_kind_can_say_nothing_where_a_suite_was_agreed(open_wor
     name = world.begun("working")
     shell = world.provider.shell
     before = shell.identity
-    shell.identity = replace(before, kind="P-256")
+    shell.identity = replace(before, kind="P-256", suite="ecdsa-jcs-2019")
     with capture_logs() as logs:
         if connects:
             world.reconnect()
@@ -303,7 +303,7 @@ def test_what_has_no_answer_is_stored_though_its_receipt_cannot_be_signed(open_w
     world = open_world(held=True)
     name = world.begun("profiled", world.provider)
     shell = world.provider.shell
-    shell.identity = replace(shell.identity, kind="P-256")
+    shell.identity = replace(shell.identity, kind="P-256", suite="ecdsa-jcs-2019")
     world.run(world.hirer.cancel(world.hirer.the()))
     world.deliver_all()
     assert folded(world.provider, name).state == "withdrawn"
