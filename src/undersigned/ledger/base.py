@@ -12,7 +12,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -224,7 +224,7 @@ class Ledger(Protocol):
         """Counts since it was opened."""
         ...
 
-    async def commit(self, commit: Commit) -> Committed:
+    def commit(self, commit: Commit) -> Awaitable[Committed]:
         """Write all of `commit` in one transaction; returns once it is durable.
 
         A task cancelled while it waits does not take the commit back.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -175,9 +175,9 @@ class SqliteLedger:
             raise LedgerUnavailable("store_unavailable", "the ledger is open for booking on limits only")
         return self._writer.submit(write)
 
-    async def commit(self, commit: Commit) -> Committed:
+    def commit(self, commit: Commit) -> Awaitable[Committed]:
         """See `Ledger.commit`."""
-        return await self._submit(commit)
+        return self._submit(commit)
 
     async def reserve(self, reservation: Reservation) -> Mapping[str, Amount]:
         """See `Ledger.reserve`."""

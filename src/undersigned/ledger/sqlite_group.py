@@ -101,6 +101,7 @@ class Stage:
         "leaf_index",
         "leaves",
         "limits",
+        "new",
         "nodes",
         "rows",
         "seen",
@@ -110,6 +111,8 @@ class Stage:
     def __init__(self) -> None:
         self.heads: dict[str, EngagementHead] = {}
         self.engagements: dict[str, tuple[Any, ...]] = {}
+        self.new = 0
+        """How many of them are new."""
         self.turned: set[int] = set()
         """Engagements that are new, or live and were not, or the other way round."""
         self.rows: list[tuple[Any, ...]] = []
@@ -206,8 +209,7 @@ class Held:
         if head is None:
             check_commit(commit, 0, 0, None)
             # Within a group, ids are counted up from what is stored.
-            new_id = self._next_engagement + sum(other.new for other in stage.heads.values())
-            head = EngagementHead(new_id, 0, 0, 0, first_link(name), 0, (), {}, True)
+            head = EngagementHead(self._next_engagement + stage.new, 0, 0, 0, first_link(name), 0, (), {}, True)
         else:
             check_commit(commit, head.own, head.peer, head.length)
         if commit.reserve or commit.settle or commit.release:
@@ -222,7 +224,7 @@ class Held:
         for one in commit.seen:
             seen[one.log] = saw(seen.get(one.log) or self._seen_of(db, stage, one.log), one)
         # From here on nothing is refused but by the database's keys.
-        stage.seen.update(seen)
+        stage.seen |= seen
         id, at = head.id, head.link
         places: dict[str, int] = {}
         for row in commit.rows:
@@ -242,6 +244,7 @@ class Held:
                     waiting.append((places[digest], digest))
             outbox = tuple(waiting)
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
+        stage.new += head.new and name not in stage.heads
         stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.leaves, head.new)
         if head.new or live != head.live:
             stage.turned.add(id)
@@ -335,10 +338,10 @@ class Held:
             self._heads.clear()
         for name, added in stage.leaf_index.items():
             stage.heads[name].leaves.update(added)
+        self._next_engagement += stage.new
         for name, head in stage.heads.items():
             if head.new:
                 head.new = False
-                self._next_engagement += 1
             if head.live:
                 self._heads[name] = head
             else:

@@ -284,8 +284,8 @@ class StagedBook:
             wanted = entry.reservation
             if wanted.contract == contract and entry.state == "open" and wanted.until < now:
                 found[id] = entry
-            else:
-                found.pop(id, None)
+            elif id in found:
+                del found[id]
         return list(found.values())
 
 

@@ -108,9 +108,10 @@ async def test_another_process_reads_while_one_writes(ledger: SqliteLedger, path
     count = "async def main():\n l = await open_ledger(sys.argv[1], read_only=True)\n"
     count += " print(len(await l.rows(engagement())), (await l.check()).ok, l.ready)\nasyncio.run(main())"
     assert elsewhere(count, f"sqlite://{path}").stdout == "3 True False\n"
-    for write in (reader.commit(move(NAME, 4)), reader.release("r"), reader.settle("r", {})):
+    writes = (lambda: reader.commit(move(NAME, 4)), lambda: reader.release("r"), lambda: reader.settle("r", {}))
+    for write in writes:
         with pytest.raises(LedgerUnavailable, match="reading only"):
-            await write
+            await write()
     await reader.close()
 
 
