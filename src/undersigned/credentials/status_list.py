@@ -434,7 +434,7 @@ def cleared(credential: Credential, statuses: Collection[ClearStatus], now: Inst
     """Whether nothing speaks against the credential at `now`: it has no status, or one that was looked up just now."""
     if not credential.has_status:
         return True
-    return any(one.credential == credential.digest and one.at == now for one in statuses)
+    return (credential.digest, now) in [(one.credential, one.at) for one in statuses]
 
 
 def _invalid(message: str, path: str = "") -> CredentialError:

@@ -56,8 +56,9 @@ def weigh_party(given: Given) -> list[Weighed]:
     """Red lines: whom, and what, is never dealt with."""
     policy, presented, stake = given.policy, given.presented, given.stake
     weighed: list[Weighed] = []
-    shown = {presented.holder, *(credential.issuer for credential in presented.credentials)}
-    if listed := shown & set(policy.refuse):
+    if policy.refuse and (
+        listed := {presented.holder, *(credential.issuer for credential in presented.credentials)} & set(policy.refuse)
+    ):
         weighed.append(no("refuse", f"{min(listed)} is on the list of those refused", "another party"))
     if stake is not None and stake.capability in policy.refuse_capabilities:
         value = f"{stake.capability} is on the list of what is refused"
@@ -178,11 +179,12 @@ def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authori
     elif answer is None or not answer.entitled:
         flaws.append("whom our anchors do not entitle")
     else:
-        chains = [path.edges for path in answer.paths if not _passes(path.edges, given.policy.refuse)]
-        if not chains:
+        refused = given.policy.refuse
+        links = [len(path.edges) for path in answer.paths if not (refused and _passes(path.edges, refused))]
+        if not links:
             flaws.append("entitled only through somebody who is refused")
-        elif min(map(len, chains)) > demand.max_links:
-            flaws.append(f"{min(map(len, chains))} links from an anchor")
+        elif min(links) > demand.max_links:
+            flaws.append(f"{min(links)} links from an anchor")
     return flaws
 
 

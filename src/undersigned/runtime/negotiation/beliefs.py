@@ -164,9 +164,7 @@ class Beliefs:
         Raises:
             LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
         """
-        self._follow_in_round()
-        known = self._settled.get(asked)
-        if known is not None and known.standing(self.anchors, self._at) is known:
+        if (known := self._known(asked)) is not None:
             return Settled(known)
         await self.prepare(asked)
         away = False
@@ -208,14 +206,19 @@ class Beliefs:
                         heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
         return Settled(Answers(), away=True)
 
+    def _known(self, asked: Asked) -> Answers | None:
+        """All of the answers, if they are kept and still stand."""
+        self._follow_in_round()
+        known = self._settled.get(asked)
+        return known if known is not None and known.standing(self.anchors, self._at) is known else None
+
     async def prepare(self, asked: Asked) -> None:
         """Works out the answers that read much of the graph, in a thread, so that nothing else waits for them.
 
         Raises:
             LocalProtocolError: As `settled`.
         """
-        self._follow_in_round()
-        if self._store is None:
+        if self._known(asked) is not None or self._store is None:
             return
         for about in (*asked.authority, *asked.entitled, *asked.reputation, *asked.accused):
             try:
@@ -267,7 +270,8 @@ class Beliefs:
         return clear
 
     def _revoked_before(self, digest: Digest) -> bool:
-        self._follow_in_round()
+        if not self._looked:
+            self._follow_in_round()
         if self.learned.revoked(digest):
             return True
         if self._store is None or digest in self._unrevoked:
@@ -332,7 +336,8 @@ class Beliefs:
         """Those that can count and are not their holder's own, read as any of their types; `rated`: for a reputation,
         too.
         """
-        self._follow_in_round()
+        if not self._looked:
+            self._follow_in_round()
         found: list[Credential] = []
         for one in credentials:
             if one.issuer != holder and (self._believed(one) or (rated and self._heard(one))):
