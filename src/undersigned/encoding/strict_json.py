@@ -185,7 +185,9 @@ def seen_plain(raw: bytes) -> bool:
         and raw.isascii()
         and raw.find(b"null") < 0
         and not has_long_number(raw)
-        and _has_plain_text(raw, True, limits)
+        and len(raw) <= limits.max_string
+        and _DELETE not in raw
+        and (_BACKSLASH not in raw or _has_plain_text(raw, True, limits))
     )
 
 
