@@ -56,8 +56,7 @@ _LIMITS: Final[dict[type[Message], int]] = {
 }
 MAX_PLAIN_BYTES: Final = min(limit for _, limit in MAX_MEMBER_BYTES)
 
-# What it writes is compared and thrown away; the benchmark counts apart what `write_canonical` makes to be hashed.
-_write: Final = Encoder(order="sorted").encode
+_write_proof: Final = Encoder(order="sorted").encode
 # A union made of a registry is one that only the program knows.
 _decode: Final[Callable[[bytes], Message]] = Decoder(
     Union[tuple(MESSAGE_TYPES.values())],  # pyright: ignore[reportArgumentType, reportUnknownArgumentType]  # noqa: UP007
@@ -85,7 +84,10 @@ def decode_message(raw: bytes) -> SignedMessage:
     """
     message = read_canonical(raw)
     if message is not None and message.proof is not None:
-        canonical = write_canonical(replace(message, proof=None))
+        # Canonical form has each member once, and the recipient stands behind the proof.
+        before, proof, after = raw.partition(b'"proof":' + _write_proof(message.proof) + b",")
+        # An embedded document may have the same proof: then the text does not tell which is the message's own.
+        canonical = before + after if after.find(proof) < 0 else write_canonical(replace(message, proof=None))
     else:
         # Step 1: size and strict JSON, before anything is looked at.
         content = _parse(raw)
@@ -125,7 +127,7 @@ def read_canonical(raw: bytes, room: int = 0, said: Message | None = None) -> Me
         return None
     try:
         message: Message = _decode(raw)
-        if _write(message) != raw if said is None else message != said:
+        if write_canonical(message) != raw if said is None else message != said:
             return None
     except (MsgspecError, UndersignedError, UnicodeError, RecursionError, ValueError):
         return None  # The steps find out what is wrong, and where.

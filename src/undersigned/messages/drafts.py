@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from msgspec import MsgspecError, Struct
 from msgspec.json import decode
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from undersigned.encoding import (
     DidUrl,
@@ -62,7 +62,9 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
             proof_purpose=made["proofPurpose"],
             proof_value=multibase_encode("z", signature),
         )
-        message = replace(self.message, proof=proof)
+        # A copy, and not made anew: no other member has to fit the proof.
+        message: Message = self.message.__copy__()  # pyright: ignore[reportAttributeAccessIssue]
+        force_setattr(message, "proof", proof)
         return VerifiedMessage(message=message, digest=self.digest, raw=write_canonical(message))
 
 

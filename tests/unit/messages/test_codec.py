@@ -78,6 +78,15 @@ def test_what_is_no_strict_json_object_is_refused_first(raw: bytes, code: str) -
     assert caught.value.code == code
 
 
+def test_the_proof_that_is_not_covered_is_the_messages_own() -> None:
+    """A document in it may have the very same proof, and keeps it."""
+    message = _wire("presentation-hirer")
+    message["presentation"] = {**message["presentation"], "proof": message["proof"]}
+    received = decode_message(canonicalize(message))
+    assert received.canonical == canonicalize({name: value for name, value in message.items() if name != "proof"})
+    assert received.digest == digest_of(message)
+
+
 def _wire(name: str) -> dict[str, Any]:
     return json.loads(conversation()[name].raw)
 
