@@ -18,10 +18,12 @@ from undersigned.messages import (
     Inquiry,
     Offer,
     Presentation,
+    Profile,
     Receipt,
     Review,
     Ruling,
     Seal,
+    Start,
     Sync,
     VerifiedMessage,
 )
@@ -44,6 +46,8 @@ CARRIED: Final = {
     "Review": "/statement",
 }
 """Where a move carries what is verified by itself."""
+AT_HAND: Final = frozenset({Profile, Acceptance, Seal, Start, Delivery, Closing, Receipt, Sync})
+"""What is checked by what is at hand: it names nobody who would have to be looked up."""
 SECOND_PROOF: Final = "/proof/1"
 """Where the acceptor's proof is in the countersigned document."""
 
@@ -64,6 +68,8 @@ async def check_received(
         UndersignedError: It does not hold; its path says where in the message.
     """
     try:
+        if type(message.message) in AT_HAND:
+            return await _checked(agent, conversation, engagement, message, document, now)
         # Whoever it names is looked up for the sake of who says it.
         with looked_up_for(agent.whose(engagement.id, engagement.peer)):
             return await _checked(agent, conversation, engagement, message, document, now)

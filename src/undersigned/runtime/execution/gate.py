@@ -335,7 +335,7 @@ def used_of(totals: Mapping[str, Amount]) -> tuple[Usage, ...]:
         clause, _, counter = key.partition("/")
         if "@" not in counter and ":" not in counter and amount != "0":
             used[clause, counter] = amount
-    return tuple(Usage(clause=clause, unit=unit, amount=amount) for (clause, unit), amount in used.items())
+    return tuple([Usage(clause=clause, unit=unit, amount=amount) for (clause, unit), amount in used.items()])
 
 
 def _replayed() -> ProofError:
