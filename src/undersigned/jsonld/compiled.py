@@ -188,7 +188,7 @@ def _object(term: _Term, value: Any, path: str, name: str) -> str:
     shape = term.shape
     if shape == "json":
         return f'"{escaped(canonicalize(value).decode())}"{_RDF_JSON}'
-    kind = cast("type[Any]", type(value))
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  (a cast is a call for each value)
     if kind is str:
         if shape == "text" or shape == "typed":
             return f'"{escaped(value)}"{term.datatype}'
