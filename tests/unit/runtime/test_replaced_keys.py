@@ -20,6 +20,7 @@ from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
+from undersigned.ledger import Blob
 from undersigned.messages import Closing, Problem, Review, Withdraw, draft, recorded_message
 from undersigned.runtime import equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement import documents
@@ -271,6 +272,58 @@ def test_a_verdict_that_the_key_before_stated_holds_in_a_review_that_is_signed_a
         pack = world.run(export_pack(node.ledger, node.artifacts, node.did, name))
         report = verify_pack(pack, now=world.clock.now())
         assert report.ok, [step for step in report.steps if not step.ok]
+
+
+def test_a_review_by_keys_that_nobody_replaced_is_taken_without_reading_what_is_recorded(
+    open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-ATT-06: whose keys are whose follows from the documents recorded, and the provider knows which it stored."""
+    world = open_world(*published, held=True)
+    resolve(world)
+    provider, read = world.provider, list[str]()
+    name = world.begun("delivered", provider)
+    kept = provider.ledger.evidence
+
+    async def counted(engagement: str) -> tuple[Blob, ...]:
+        read.append(engagement)
+        return await kept(engagement)
+
+    provider.ledger.evidence = counted
+    assert provider.the(name).records_only(provider.own, world.hirer.own)
+    assert not provider.the(name).records_only(world.hirer.own)
+    world.until("closed", name)
+    assert last(provider, name, Review).verdict == "accepted"
+    assert read == []
+
+
+@pytest.mark.parametrize(("role", "state"), [("hirer", "inquired"), ("provider", "working")])
+def test_a_key_of_ours_that_was_replaced_over_a_start_is_known_to_be_recorded(
+    open_world: Open, published: tuple[Published, Published], role: str, state: str
+) -> None:
+    """HIRE-ATT-06: else it would be nobody's, and who has it could judge our work. The hirer of an engagement in which
+    nothing came yet has recorded its own document, too.
+    """
+    world = open_world(*published, held=True, handler=lambda _: asyncio.Event().wait())
+    resolve(world)
+    node: Node = getattr(world, role)
+    name = world.begun(state, node)
+    world.asked = len(world.network.sent)  # what was on its way is lost
+    office = node.office
+    assert isinstance(office, Published)
+    office.rotate()
+    world.restart(node)
+    node = getattr(world, role)
+    resolve(world)
+    assert not node.the(name).records_only(node.own, world.other(node).own), "nobody has looked yet"
+    world.reconnect()
+    came = len(node.the(name).engagement.got)
+    if state == "working":
+        world.run(world.hirer.cancel(world.hirer.the(name)))
+    while len(node.the(name).engagement.got) == came:
+        if not world.next_parcel():
+            world.settle(1)
+        world.settle()
+    assert not node.the(name).records_only(node.own, world.other(node).own)
 
 
 @pytest.mark.parametrize("connects", [pytest.param(False, id="connected"), pytest.param(True, id="connects-again")])

@@ -28,7 +28,7 @@ from undersigned.messages import (
     VerifiedMessage,
 )
 from undersigned.protocol import Engagement
-from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.receiving import Receiver
 from undersigned.runtime.execution.closing import advertised
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.negotiation.continuing import continued
@@ -54,7 +54,7 @@ SECOND_PROOF: Final = "/proof/1"
 
 async def check_received(
     agent: Agent,
-    conversation: Remembered,
+    conversation: Receiver,
     engagement: Engagement,
     message: VerifiedMessage,
     document: DidDocument,
@@ -83,7 +83,7 @@ async def check_received(
 
 async def _checked(
     agent: Agent,
-    conversation: Remembered,
+    conversation: Receiver,
     engagement: Engagement,
     message: VerifiedMessage,
     document: DidDocument,
@@ -127,7 +127,7 @@ async def _checked(
             return agent.papers.check_place(body, contract_leaf_of(conversation)), ()
         case Review():
             delivery = conversation.last("Delivery", Delivery, "provider")
-            return None, await agent.reviews.check_review(engagement, body, document, delivery)
+            return None, await agent.reviews.check_review(conversation, engagement, body, document, delivery)
         case Closing():
             agent.papers.check_closing(body, advertised(conversation))
         case Receipt() | Sync():

@@ -100,9 +100,12 @@ class Documents:
         if document.id == engagement.own:
             return
         if self._published is None:
-            kept = await ledger.evidence(engagement.id) if engagement.got else ()
-            kept = [one for one in kept if one.kind == "did-document" and one.name not in ("", engagement.own)]
-            self._published = tuple(DidDocument(one.name, one.raw) for one in kept if not is_derived(one.name))
+            # Of what we said first nothing is known to be stored where it was said before a start.
+            said = engagement.got or (engagement.sent and not self._digests)
+            kept = await ledger.evidence(engagement.id) if said else ()
+            kept = [one for one in kept if one.kind == "did-document" and one.name]
+            others = [one for one in kept if one.name != engagement.own and not is_derived(one.name)]
+            self._published = tuple(DidDocument(one.name, one.raw) for one in others)
             self._digests |= {one.digest for one in kept}
         all_before = (*self._published, *(turn.published if turn is not None else ()))
         before = [one for one in all_before if one.id == document.id]
@@ -111,6 +114,10 @@ class Documents:
             size = sum(len(one.raw) for one in (document, *before))
             text = f"{document.id} has published {len(before) + 1} documents in one engagement, of {size} bytes"
             raise FormatError("too_large", text)
+
+    def are(self, *known: DidDocument) -> bool:
+        """Whether neither side's are others than these; also False while nobody has looked."""
+        return self._published is not None and self._digests <= {one.raw_digest for one in known}
 
     def keep_own(self, turn: Turn, document: DidDocument) -> None:
         """Has ours stored with this turn, unless it is."""

@@ -206,6 +206,10 @@ class Receiver(Speaker):
         """Returns if what a document of the peer's proves can be shown later. Raises as `Documents.require`."""
         await self._documents.require(document, self.shell.ledger, self.engagement)
 
+    def records_only(self, *known: DidDocument) -> bool:
+        """Whether it is known that no document of either side's is recorded beside these."""
+        return self._documents.are(*known)
+
     async def _keep_document(self, turn: Turn, item: Arrived) -> None:
         """With a refused message that is kept as proof: its sender may publish another key tomorrow. One that is no
         evidence beside those that are kept is not.

@@ -35,6 +35,7 @@ from undersigned.runtime.application import in_short
 from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob, recorded_documents
+from undersigned.runtime.engagement.receiving import Receiver
 from undersigned.runtime.engagement.turn import Event, Say
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
@@ -313,7 +314,12 @@ class Reviews:
         )
 
     async def check_review(
-        self, engagement: Engagement, review: Review, document: DidDocument, delivery: Delivery
+        self,
+        conversation: Receiver,
+        engagement: Engagement,
+        review: Review,
+        document: DidDocument,
+        delivery: Delivery,
     ) -> tuple[Blob, ...]:
         """Returns if the statement in a received `Review` is of who may make it, about what was delivered, under this
         contract: with the DID document of the verifier that the terms name, to be kept.
@@ -321,10 +327,10 @@ class Reviews:
         Raises:
             VerificationError, FormatError: It is not.
         """
-        failure = None
+        failure, alone = None, conversation.records_only(self._agent.own, document)
         for named in verifiers(engagement, review):
             try:
-                kept, passed = await self._verdict(engagement, review.statement, delivery, named, document)
+                kept, passed = await self._verdict(engagement, review.statement, delivery, named, document, alone=alone)
                 break
             except UndersignedError as error:
                 failure = failure or error
@@ -344,8 +350,12 @@ class Reviews:
         delivery: Delivery,
         named: Did | None,
         hirer: DidDocument | None = None,
+        *,
+        alone: bool = False,
     ) -> tuple[tuple[Blob, ...], bool]:
-        """Whether a statement accepts a delivery, once it is that of `named`, or else of the `hirer`."""
+        """Whether a statement accepts a delivery, once it is that of `named`, or else of the `hirer`. `alone`: no
+        document is recorded but ours of now and the hirer's.
+        """
         agent, now = self._agent, self._agent.clock.now()
         parties = [agent.own]
         if named is not None:
@@ -356,7 +366,7 @@ class Reviews:
         else:
             raise LocalProtocolError("terms_mismatch", "the terms name no verifier")
         # A key that a party had before is the party's, too: a pack has all these documents.
-        for party in tuple(parties):
+        for party in () if alone else tuple(parties):
             parties += await recorded_documents(agent.ledger, engagement.id, party.id, party)
         verified = partial(
             verify_acceptance,
