@@ -281,9 +281,9 @@ def check_milestones(milestones: Iterable[Milestone], criteria: Iterable[str]) -
     Source: protocol-spec/07-contract.md, section 7.12
     """
     milestones, known = tuple(milestones), set(criteria)
-    _once([one.name for one in milestones], "/terms/settlement/milestones")
+    _once(tuple([one.name for one in milestones]), "/terms/settlement/milestones")
     for one in milestones:
-        _once(list(one.criteria), "/terms/settlement/milestones")
+        _once(one.criteria, "/terms/settlement/milestones")
         if unknown := set(one.criteria) - known:
             raise _wrong("/terms/settlement/milestones", "criteria of the deliverables", sorted(unknown))
     if (percent := sum(one.percent for one in milestones)) > 100:
@@ -311,17 +311,17 @@ def _check_terms(terms: Terms) -> None:
         raise _wrong("/terms/termination/fee/amount", "an amount that is not negative", ending.fee.amount)
     if ending.fee is not None and ending.fee.currency != terms.price.currency:
         raise _wrong("/terms/termination/fee/currency", f"{terms.price.currency}, as of the price", ending.fee.currency)
-    _once([deliverable.name for deliverable in terms.deliverables], "/terms/deliverables")
+    _once(tuple([deliverable.name for deliverable in terms.deliverables]), "/terms/deliverables")
     criteria = [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria]
-    _once(criteria, "/terms/deliverables")
+    _once(tuple(criteria), "/terms/deliverables")
     if terms.settlement.milestones:
         check_milestones(terms.settlement.milestones, criteria)
-    _once(list(terms.evidence.predicates), "/terms/evidence/predicates")
+    _once(terms.evidence.predicates, "/terms/evidence/predicates")
     _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
     _sorted_set(terms.policies, "/terms/policies")
     scope = read_scope(terms.scope, understood=terms.scope.critical or ())
     # What is agreed here has to be answered there, in one list of one message: who could not would lose by silence.
-    limits = sum(1 for grant in scope.grants for limit in grant.limits if limit.per is None)
+    limits = len([limit for grant in scope.grants for limit in grant.limits if limit.per is None])
     bills = 1 if terms.evidence.sbom is not None else 0
     for path, what, count in (
         ("/terms/deliverables", "criteria, which a Review answers", len(criteria)),
@@ -336,11 +336,16 @@ def _check_terms(terms: Terms) -> None:
             raise _wrong(path, f"at most {MAX_ITEMS} {what}", count)
 
 
-def _once(names: list[str], path: str) -> None:
+# Two parties write the same few sets into all that they agree on, and each of them is checked in every document.
+
+
+@lru_cache(maxsize=128)
+def _once(names: tuple[str, ...], path: str) -> None:
     if len(names) > 1 and len(set(names)) < len(names):
         raise _wrong(path, "each name and criterion once", sorted(names))
 
 
+@lru_cache(maxsize=128)
 def _sorted_set(members: tuple[str, ...], path: str) -> None:
     if len(members) > 1 and list(members) != sorted(set(members)):
         raise _wrong(path, "a set: sorted by code point, no repeats", list(members))

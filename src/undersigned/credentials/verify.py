@@ -348,7 +348,7 @@ def verify_presentation(
         credentials=verified,
         digest=shown.digest,
         verified=now,
-        by=tuple(documents[did] for did in shown.parties if did in documents),
+        by=tuple([documents[did] for did in shown.parties if did in documents]),
     )
 
 

@@ -207,7 +207,7 @@ def need_of(demand: Demand, answers: Answers, refused: Collection[Did]) -> Neede
     who = answers.who(Claimed(demand.type, demand.capability, demand.max_links))
     issuers = who.issuers if who is not None else None
     if issuers:
-        issuers = tuple(did for did in issuers if did not in refused)
+        issuers = tuple([did for did in issuers if did not in refused])
     if demand.issuers:
         issuers = tuple(sorted(set(demand.issuers) & set(issuers))) if issuers else ()
         issuers = issuers or tuple(sorted(set(demand.issuers).difference(refused)))

@@ -121,7 +121,7 @@ class Beliefs:
         """How often all kept answers were."""
         self._large = asyncio.Lock()
         """Of questions in a thread: one at a time is worked out, and the next may know the answer then."""
-        self._settled: dict[Asked, Answers] = {}
+        self._settled: dict[Asked, Settled] = {}
         """All of a decision's, where no link or accusation that they stand on has a status."""
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
@@ -165,7 +165,7 @@ class Beliefs:
             LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
         """
         if (known := self._known(asked)) is not None:
-            return Settled(known)
+            return known
         await self.prepare(asked)
         away = False
         unknown: dict[Digest, str] = {}
@@ -183,7 +183,7 @@ class Beliefs:
                 if not links and not without:
                     if len(self._settled) >= MAX_KEPT:
                         self._forget()
-                    self._settled[asked] = answers
+                    self._settled[asked] = Settled(answers)
                 return Settled(_explained(answers, unknown) if unknown else answers, tuple(clear.values()), away)
             lists = await asyncio.gather(
                 *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
@@ -206,11 +206,13 @@ class Beliefs:
                         heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
         return Settled(Answers(), away=True)
 
-    def _known(self, asked: Asked) -> Answers | None:
+    def _known(self, asked: Asked) -> Settled | None:
         """All of the answers, if they are kept and still stand."""
         self._follow_in_round()
         known = self._settled.get(asked)
-        return known if known is not None and known.standing(self.anchors, self._at) is known else None
+        if known is None or known.answers.standing(self._followed.anchors, self._at) is not known.answers:
+            return None
+        return known
 
     async def prepare(self, asked: Asked) -> None:
         """Works out the answers that read much of the graph, in a thread, so that nothing else waits for them.

@@ -152,7 +152,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         digests of those that judged, `must_stay_valid` of the credentials whose end may end the contract.
         """
         return draft_terms(
-            task=Task(kind=self.task, summary=self.summary, inputs=tuple(i.digest for i in self.inputs)),
+            task=Task(kind=self.task, summary=self.summary, inputs=tuple([i.digest for i in self.inputs])),
             deliverables=self._bounded(
                 self._with_bill(self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED))
             ),
@@ -229,11 +229,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     def _criteria(self, delivers: tuple[Deliverable, ...]) -> tuple[Deliverable, ...]:
         """What the provider delivers, held to our criteria and not to its own."""
-        criteria = tuple(Criterion(id=key, text=text) for key, text in self.criteria.items())
+        criteria = tuple([Criterion(id=key, text=text) for key, text in self.criteria.items()])
         # Criteria are named once in a contract, so they stand with the first deliverable.
         return tuple(
-            Deliverable(name=item.name, media_type=item.media_type, criteria=criteria if number == 0 else ())
-            for number, item in enumerate(delivers)
+            [
+                Deliverable(name=item.name, media_type=item.media_type, criteria=criteria if number == 0 else ())
+                for number, item in enumerate(delivers)
+            ]
         )
 
 
