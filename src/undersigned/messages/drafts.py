@@ -8,6 +8,7 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 
 from __future__ import annotations
 
+from copy import copy
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -63,7 +64,7 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
             proof_value=multibase_encode("z", signature),
         )
         # A copy, and not made anew: no other member has to fit the proof.
-        message: Message = self.message.__copy__()  # pyright: ignore[reportAttributeAccessIssue]
+        message = copy(self.message)
         force_setattr(message, "proof", proof)
         return VerifiedMessage(message=message, digest=self.digest, raw=write_canonical(message))
 
