@@ -22,7 +22,6 @@ from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.artifacts.transfers import Transfers
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
-from undersigned.runtime.fetching.gather import USUAL_SECONDS
 
 from .patience import Patience
 from .reviewers import said_by_function, word_of
@@ -93,10 +92,7 @@ class Inspection:
         agent, conversation, delivery = self._agent, self.conversation, self.delivery
         peer, asked = conversation.engagement.peer, document.terms.evidence
         artifacts = await self._fetched(document)
-        remembered = agent.gatherer.remembered(peer, USUAL_SECONDS)
-        provider = remembered.document if remembered is not None else None
-        if provider is None:
-            provider = await self.patience.had(agent.document_of(peer))
+        provider = await self.patience.had(agent.document_of(peer))
         await conversation.require_document(provider)
         # What the statements were held against is evidence with the verdict: no message may ever come by it.
         self.by = (document_blob(provider),)
