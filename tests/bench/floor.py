@@ -32,6 +32,7 @@ from undersigned.jsonld import compiled_quads
 from undersigned.ledger import Commit
 from undersigned.ledger.sqlite_group import SeenChange
 from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP
+from undersigned.runtime.artifacts.store import MAX_GROUP as MAX_FILES
 
 from .counting import Op
 from .pair import HIRER, PROVIDER
@@ -163,6 +164,8 @@ class Floor:
         self._keep_alive = keep_alive
         self._arriving: dict[str, deque[asyncio.Future[None]]] = {HIRER: deque(), PROVIDER: deque()}
         self._bodies: dict[str, bytes] = {}
+        self._files: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._writing = set[asyncio.Task[None]]()
         steps = [(op.kind, step) for op in ops if (step := self._step(op)) is not None]
         self._plans = list(islice(_planned(steps, often), PLANS))
 
@@ -226,7 +229,7 @@ class Floor:
                 async with self._session.get(self._base + path, headers=headers) as response:
                     await response.read()
             else:
-                await asyncio.to_thread(self._keep, what)
+                await self._kept(what)
 
     def _step(self, op: Op) -> Step | None:
         """What to do for an operation; None for what a floor has no use for."""
@@ -264,15 +267,39 @@ class Floor:
                 return None
         return "do", op.side, do
 
-    def _keep(self, data: bytes) -> None:
-        """A file that is never half there, and whose name survives a power cut: what the product's artifacts are."""
-        descriptor, new = tempfile.mkstemp(dir=self._folder)
+    def _kept(self, data: bytes) -> asyncio.Future[None]:
+        """Done once it is a file. What is put in one round of the loop goes to one thread, as the product's does."""
+        loop = asyncio.get_running_loop()
+        if not self._files or len(self._files) == MAX_FILES:
+            self._files = []
+            task = loop.create_task(self._keep_together(self._files))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        kept = loop.create_future()
+        self._files.append((data, kept))
+        return kept
+
+    async def _keep_together(self, files: list[tuple[bytes, asyncio.Future[None]]]) -> None:
+        self._files = []
         try:
-            os.write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(new, f"{new}.kept")
+            await asyncio.to_thread(self._keep, [data for data, _ in files])
+        except OSError as exc:
+            for _, kept in files:
+                kept.set_exception(exc)
+            return
+        for _, kept in files:
+            kept.set_result(None)
+
+    def _keep(self, contents: Iterable[bytes]) -> None:
+        """Files that are never half there, and whose names survive a power cut: what the product's artifacts are."""
+        for data in contents:
+            descriptor, new = tempfile.mkstemp(dir=self._folder)
+            try:
+                os.write(descriptor, data)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(new, f"{new}.kept")
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
