@@ -6,7 +6,7 @@ as often as so many hires at once do it, who share some of it.
 Hires and floors take turns, and what is reported are medians over the rounds, so a busy machine disturbs the
 milliseconds and hardly the ratios. Nothing here passes or fails.
 
-    make bench                                    both suites, a bit more than a minute
+    make bench                                    both suites, few and many hires at once: a few minutes
     make bench ARGS="--rounds 15 --hires 200"     steadier
     make bench ARGS="--cores 0 --at-once 8"       on all cores, with threads that get in each other's way
     make bench ARGS="--sites"                     which line of the library does what how often in one hire
@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -54,6 +54,8 @@ from bench.trust_graph import show_trust
 SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
 FILES = 100
 """That many are made to see what one costs."""
+MANY = 64
+"""Hires over which is averaged what one of them does, if not more are under way at once."""
 PER_MESSAGE = ("sign", "verify", "jcs", "options", "parts", "quads", "option-quads", "decode", "convert", "sha256")
 
 
@@ -127,7 +129,7 @@ def main() -> None:
             folder = Path(everything) / suite
             folder.mkdir()
             if options.profile:
-                text = run(options.loop, profiled(folder, suite, options.hires, options.at_once, progress))
+                text = run(options.loop, profiled(folder, suite, options.hires, options.at_once[-1], progress))
                 print(f"\n{suite}\n{text}", flush=True)
                 continue
             if options.memory:
@@ -167,7 +169,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--suite", action="append", choices=SUITES, help="one suite only (default: both)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of hires and floors (default 7)")
     parser.add_argument("--hires", type=int, default=128, help="hires in a round (default 128)")
-    parser.add_argument("--at-once", type=int, default=64, help="hires under way at a time (default 64)")
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        nargs="+",
+        default=[8, 64],
+        help="hires under way at a time: one load or several (default 8 64)",
+    )
     parser.add_argument("--cores", type=int, default=1, help="cores that both companies share (default 1; 0: all)")
     parser.add_argument(
         "--loop", choices=("auto", "asyncio", "uvloop"), default="auto", help="default: uvloop if there"
@@ -217,10 +225,10 @@ def versions(loop: str) -> dict[str, str]:
     }
 
 
-async def counted(pair: Pair, hires: int = 1) -> Tape:
-    """What so many hires at once do, on connections that are open, between parties that know each other."""
+async def counted(pair: Pair, hires: int = 1, at_once: int = 1) -> Tape:
+    """What so many hires do, on connections that are open, between parties that know each other."""
     with counting() as tape:
-        await pair.hires(hires, hires)
+        await pair.hires(hires, at_once)
     return tape
 
 
@@ -234,44 +242,65 @@ class Counts(NamedTuple):
 
 
 async def averages(pair: Pair, at_once: int) -> Counts:
-    """Averages over so many hires at once."""
-    tape = await counted(pair, at_once)
+    """Averages over hires of which so many are under way at once."""
+    hires = max(at_once, MANY)
+    tape = await counted(pair, hires, at_once)
 
     def each(counts: Counter[str]) -> dict[str, float]:
-        return {kind: counts[kind] / at_once for kind in KINDS}
+        return {kind: counts[kind] / hires for kind in KINDS}
 
     rows = sum(len(rows_of(op.payload)) for op in tape.ops if op.kind == "write")
-    return Counts(each(tape.done()), each(tape.needed()), rows / at_once)
+    return Counts(each(tape.done()), each(tape.needed()), rows / hires)
 
 
 async def measured(
     folder: Path, suite: str, options: argparse.Namespace, progress: Progress
-) -> tuple[dict[str, Any], Tape]:
-    """The report of one suite."""
-    rounds: dict[str, list[dict[str, float]]] = {"hire": [], "floor": [], "least": []}
+) -> tuple[list[dict[str, Any]], Tape]:
+    """The report of one suite, for each load."""
     (folder / "files").mkdir()
     file_ms = cost_of_a_file(folder / "files")
     async with two_peers(folder, suite) as pair:
+        most = max(options.at_once)
         progress.begin(f"{suite}: first hires")
-        await pair.hires(options.at_once + 2, options.at_once, progress.step)
-        tape, counts = await counted(pair), await averages(pair, options.at_once)
-        for name in ("floor", "least"):
-            (folder / name).mkdir()
-        async with (
-            Floor(tape.ops, counts.done, folder / "floor", keep_alive=True) as floor,
-            Floor(tape.needed_ops(), counts.needed, folder / "least", keep_alive=True) as least,
-        ):
-            loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
-            for load in (floor, least):
-                await load.hires(options.at_once, options.at_once)
-            for number in range(1, options.rounds + 1):
-                for name, load in loads.items():
-                    progress.begin(f"{suite}: round {number} of {options.rounds}, {name}")
-                    rounds[name].append(await timed(load, options.hires, options.at_once, progress))
+        await pair.hires(most + 2, most, progress.step)
+        tape = await counted(pair)
+        reports = [
+            {**await beside_floors(pair, tape, at_once, folder, options, progress), "cpu_ms_per_file": file_ms}
+            for at_once in options.at_once
+        ]
         progress.end()
-        commits = pair.acme.ledger.counters.commits + pair.globex.ledger.counters.commits
-        groups = pair.acme.ledger.counters.groups + pair.globex.ledger.counters.groups
-    return {**report_of(rounds, tape, counts, options, commits / groups), "cpu_ms_per_file": file_ms}, tape
+    return reports, tape
+
+
+async def beside_floors(
+    pair: Pair, tape: Tape, at_once: int, folder: Path, options: argparse.Namespace, progress: Progress
+) -> dict[str, Any]:
+    """Hires and both floors by turns, so many at once: they share less work, and fewer commits, the fewer they are."""
+    counts = await averages(pair, at_once)
+    folders = {name: folder / f"{name}-{at_once}" for name in ("floor", "least")}
+    for each in folders.values():
+        each.mkdir()
+    rounds: dict[str, list[dict[str, float]]] = {"hire": [], "floor": [], "least": []}
+    before = synced(pair)
+    async with (
+        Floor(tape.ops, counts.done, folders["floor"], keep_alive=True) as floor,
+        Floor(tape.needed_ops(), counts.needed, folders["least"], keep_alive=True) as least,
+    ):
+        loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
+        for load in loads.values():
+            await load.hires(at_once, at_once)
+        for number in range(1, options.rounds + 1):
+            for name, load in loads.items():
+                progress.begin(f"{folder.name}, {at_once} at once: round {number} of {options.rounds}, {name}")
+                rounds[name].append(await timed(load, options.hires, at_once, progress))
+    commits, groups = (after - then for after, then in zip(synced(pair), before, strict=True))
+    return report_of(rounds, tape, counts, options, at_once, commits / groups)
+
+
+def synced(pair: Pair) -> tuple[int, int]:
+    """Commits, and how often some of them were synced together, of both sides since they were opened."""
+    counters = [peer.ledger.counters for peer in (pair.acme, pair.globex)]
+    return sum(each.commits for each in counters), sum(each.groups for each in counters)
 
 
 async def timed(load: Load, hires: int, at_once: int, progress: Progress) -> dict[str, float]:
@@ -290,6 +319,7 @@ def report_of(
     tape: Tape,
     counts: Counts,
     options: argparse.Namespace,
+    at_once: int,
     commits_per_sync: float,
 ) -> dict[str, Any]:
     """Medians, ratios by round, and counts."""
@@ -304,7 +334,7 @@ def report_of(
     return {
         "rounds": options.rounds,
         "hires": options.hires,
-        "at_once": options.at_once,
+        "at_once": at_once,
         "hires_per_second": 1000 / median("hire", "wall_ms"),
         "cpu_ms_per_hire": median("hire", "cpu_ms"),
         "main_thread_ms_per_hire": median("hire", "main_thread_ms"),
@@ -326,41 +356,55 @@ def report_of(
     }
 
 
-def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> None:
-    """The report for people."""
-    ratios = report["ratios"]
-    least = report["least_ratios"]
-    title = f"counted in {report['at_once']} hires at once, for each"
+def show(suite: str, reports: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """The report for people: a column for each load."""
+    first = reports[0]
+
+    def line(name: str, of: Callable[[dict[str, Any]], str], after: str = "") -> None:
+        print(f"  {name:<48}{''.join(f'{of(report):>18}' for report in reports)}  {after}".rstrip())
+
+    def ratio(of: str, each: str) -> Callable[[dict[str, Any]], str]:
+        return lambda report: f"{report[of]:.2f} ({min(report[each]):.2f}-{max(report[each]):.2f})"
+
     print(
-        f"\n{suite}: {report['rounds']} rounds of {report['hires']} hires, {report['at_once']} at once,"
-        f" {options.loop}; milliseconds and ratios are each the median of the rounds\n"
-        f"  hires per second        {report['hires_per_second']:8.1f}      both companies in this process, wall time\n"
-        f"  CPU per hire            {report['cpu_ms_per_hire']:8.2f} ms   "
-        f"{report['main_thread_ms_per_hire']:.2f} of it in the main thread\n"
-        f"  CPU per ten messages    {report['cpu_ms_per_ten_messages']:8.2f} ms\n"
-        f"  floor, same work        {report['floor_cpu_ms']:8.2f} ms   "
-        f"{report['floor_main_thread_ms']:.2f} of it in the main thread; "
-        f"the hire takes {report['ratio']:.2f} times the floor ({min(ratios):.2f} to {max(ratios):.2f})\n"
-        f"  floor, only the needed  {report['least_cpu_ms']:8.2f} ms   the hire takes {report['ratio_to_least']:.2f}"
-        f" times that ({min(least):.2f} to {max(least):.2f})\n"
-        f"  (the floor does again, with nothing around it, what stands below as done; 'needed' leaves out what one\n"
-        f"  side does to the same bytes twice, or to what it wrote itself; '<' marks where more was done)\n"
-        f"  an empty file made here {report['cpu_ms_per_file']:8.2f} ms   (0.4 where a run has just deleted its files:"
-        " wait, or name a --folder)\n"
-        f"\n  {title:<44} needed     done   done per message"
+        f"\n{suite}: {options.rounds} rounds of {options.hires} hires, {options.loop};"
+        " each figure is the median of the rounds"
     )
-    for kind, name in KINDS.items():
-        count = report["counts"][name]
-        if count["done"] or kind == "general":
-            each = f"{count['done'] / report['messages']:10.1f}" if kind in PER_MESSAGE else ""
-            more = "  <" if count["done"] > count["needed"] else ""
-            print(f"    {name:<42} {count['needed']:8.1f} {count['done']:8.1f} {each:>10}{more}")
-    sizes = report["bytes"]
+    line("under way at once", lambda report: str(report["at_once"]))
+    line("hires per second, both companies, wall time", lambda report: f"{report['hires_per_second']:.1f}")
+    line("CPU per hire, ms", lambda report: f"{report['cpu_ms_per_hire']:.2f}")
+    line("  in the main thread", lambda report: f"{report['main_thread_ms_per_hire']:.2f}")
+    line("CPU per ten messages, ms", lambda report: f"{report['cpu_ms_per_ten_messages']:.2f}")
+    line("floor, same work, ms", lambda report: f"{report['floor_cpu_ms']:.2f}")
+    line("  in the main thread", lambda report: f"{report['floor_main_thread_ms']:.2f}")
+    line("the hire takes, times that floor", ratio("ratio", "ratios"), "(lowest and highest round)")
+    line("floor, only what is needed, ms", lambda report: f"{report['least_cpu_ms']:.2f}")
+    line("the hire takes, times that floor", ratio("ratio_to_least", "least_ratios"))
+    line("commits in one sync", lambda report: f"{report['commits_per_sync']:.2f}")
     print(
-        f"    bytes of messages: {sizes[HIRER]} to the provider, {sizes[PROVIDER]} to the hirer\n"
-        f"    messages: hirer {' '.join(report['types'][HIRER])}; provider {' '.join(report['types'][PROVIDER])}\n"
-        f"    rows in the durable writes, those of indexes and of the tree's nodes left out: {report['rows']:.1f}\n"
-        f"    commits in one sync, on average: {report['commits_per_sync']:.2f}",
+        f"  an empty file made here took {first['cpu_ms_per_file']:.2f} ms of CPU"
+        " (0.4 where a run has just deleted its files: wait, or name a --folder)\n"
+        "  The floor does again, with nothing around it, what stands below as done; 'needed' leaves out what one side\n"
+        "  does to the same bytes twice, or to what it wrote itself; '<' marks where more was done.\n"
+    )
+    line("counted for each hire, needed / done", lambda report: f"{report['at_once']} at once", "done per message")
+    for kind, name in KINDS.items():
+        counts = [report["counts"][name] for report in reports]
+        if kind != "general" and not any(count["done"] for count in counts):
+            continue
+        last = counts[-1]["done"] / reports[-1]["messages"]
+        after = f"{last:6.1f}" if kind in PER_MESSAGE else " " * 6
+        more = "  <" if any(count["done"] > count["needed"] for count in counts) else ""
+        line(
+            f"  {name}",
+            lambda report, name=name: f"{report['counts'][name]['needed']:.1f} / {report['counts'][name]['done']:.1f}",
+            after + more,
+        )
+    line("  rows in the durable writes", lambda report: f"{report['rows']:.1f}", "without indexes and the tree's nodes")
+    sizes = first["bytes"]
+    print(
+        f"  bytes of messages: {sizes[HIRER]} to the provider, {sizes[PROVIDER]} to the hirer\n"
+        f"  messages: hirer {' '.join(first['types'][HIRER])}; provider {' '.join(first['types'][PROVIDER])}",
         flush=True,
     )
 
