@@ -620,6 +620,33 @@ def test_a_hire_whose_reader_leaves_tells_on_the_other_stream_that_it_is_not_ove
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["lines", "json"])
+def test_a_peer_whose_reader_leaves_tells_on_the_other_stream_that_it_stops(
+    form: tuple[str, ...], tmp_path: Path
+) -> None:
+    """`undersigned serve ... | head -1`: with the next thing that it says it ends, and others were served no longer
+    without a word about it. It ends in order.
+    """
+    companies = Companies(tmp_path)
+    command = [*UNDERSIGNED, "serve", "--home", str(companies.globex), *form]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert any("Ctrl-C" in line or '"ready"' in line for line in process.stdout)
+        process.stdout.close()
+        run("check", companies.provider, "--home", companies.acme, "--wait", "1")
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert "stopped, because nobody reads what it says any more: " in told
+    assert f"serve --home {companies.globex}" in told
+    assert "Traceback" not in told
+    assert run("ledger", "fsck", "--home", companies.globex).code == 0
+    with serving(companies.globex):
+        pass
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(number: int, companies: Companies) -> None:
     nobody = did_of(free_ports(1)[0])

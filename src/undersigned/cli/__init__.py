@@ -190,10 +190,10 @@ def main() -> None:
         _let_go_of_errors()
 
 
-def _in_brief(exc: click.ClickException) -> click.ClickException:
-    said = exc.format_message()
-    if isinstance(exc, click.UsageError) and (short := brief(said)) != said:
-        return click.UsageError(short, exc.ctx)
+def _with_code(exc: click.ClickException) -> click.ClickException:
+    """What is wrong with a command line, in brief and with its code, as every error is told."""
+    if isinstance(exc, click.UsageError) and not isinstance(exc, click.exceptions.NoArgsIsHelpError):
+        return click.UsageError(f"{brief(exc.format_message())}  (bad_configuration)", exc.ctx)
     return exc
 
 
@@ -213,7 +213,7 @@ def _code() -> int:
             told(Out(as_json=True), ConfigurationError("bad_configuration", exc.format_message()))
         else:
             with suppress(OSError):  # nobody can be told; the exit code says it
-                _in_brief(exc).show()
+                _with_code(exc).show()
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         end_quietly()  # the last Ctrl-C may have come just before it was said, or in its midst

@@ -55,30 +55,38 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
         peer.gates = control_at(gates, opened.configuration.gates, "--gates")
     stop = stop_signal()
     more_files()  # here and not in `Peer`: how much an application may have open is for it to say
-    async with running(out, peer):
-        out.value(
-            {
-                "kind": "ready",
-                "did": peer.own.id,
-                "url": peer.url,
-                "tasks": sorted(peer.services),
-                "local": opened.configuration.local,
-                "resumed": len(peer.conversations),
-                "control": peer.control_url or None,
-                "gates": peer.gates_url or None,
-            }
-        )
-        reach = "; loopback only, without TLS" if opened.configuration.local else ""
-        out.line(f"serving {peer.own.id} at {peer.url or 'no public URL: it only hires'}{reach}")
-        prices = [f"{task} for {s.price.amount} {s.price.currency}" for task, s in sorted(peer.services.items())]
-        out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
-        if peer.control_url:
-            out.line(f"control at {peer.control_url}; who has the token in {opened.path / CONTROL_TOKEN} may use it")
-        tell_gates(out, peer)
-        await tell_unfinished(out, peer)
-        out.line("stop it with Ctrl-C")
-        peer.settle_down()
-        await _tell_until(stop, peer, out)
+    try:
+        async with running(out, peer):
+            out.value(
+                {
+                    "kind": "ready",
+                    "did": peer.own.id,
+                    "url": peer.url,
+                    "tasks": sorted(peer.services),
+                    "local": opened.configuration.local,
+                    "resumed": len(peer.conversations),
+                    "control": peer.control_url or None,
+                    "gates": peer.gates_url or None,
+                }
+            )
+            reach = "; loopback only, without TLS" if opened.configuration.local else ""
+            out.line(f"serving {peer.own.id} at {peer.url or 'no public URL: it only hires'}{reach}")
+            prices = [f"{task} for {s.price.amount} {s.price.currency}" for task, s in sorted(peer.services.items())]
+            out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
+            if peer.control_url:
+                out.line(
+                    f"control at {peer.control_url}; who has the token in {opened.path / CONTROL_TOKEN} may use it"
+                )
+            tell_gates(out, peer)
+            await tell_unfinished(out, peer)
+            out.line("stop it with Ctrl-C")
+            peer.settle_down()
+            await _tell_until(stop, peer, out)
+    except BrokenPipeError:
+        # It ends, as every command whose reader leaves does; but this one did something for others.
+        again = typed("serve --home {}", opened.path)
+        out.unheard(f"stopped, because nobody reads what it says any more: what is unfinished goes on with {again}")
+        raise
     left = "what is unfinished goes on at the next start" if peer.conversations else "nothing is unfinished"
     out.line(f"stopped; {left}")
     return 0

@@ -158,6 +158,7 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], says: str) -> No
     assert for_people.out == ""
     assert says in for_people.err
     assert "Usage: undersigned" in for_people.err
+    assert for_people.err.endswith("  (bad_configuration)\n")
     for_programs = run(*arguments, "--json")
     assert for_programs.code == 2
     assert for_programs.err == ""
@@ -170,3 +171,4 @@ def test_a_group_alone_shows_its_commands(path: tuple[str, ...]) -> None:
     ran = run(*path)
     assert ran.code == 2
     assert "Commands:" in ran.err
+    assert "bad_configuration" not in ran.err
