@@ -8,6 +8,7 @@ import pytest
 
 from support import refuses
 from undersigned.did import DidHistory, fetches, history_from
+from undersigned.did.methods import webvh_log
 from undersigned.encoding import shift
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import Home, create_home, generate_key, rotate_key, seal_key
@@ -61,6 +62,22 @@ def test_a_rotation_is_one_entry_by_the_committed_key(folder: Path, clock: HandC
     assert method not in history.document.methods("authentication")
     assert history.document.services("HireService") == first.services("HireService")
     assert Home(folder).document() == history.document
+
+
+def test_a_log_does_not_grow_longer_than_it_is_read(
+    folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-WVH-05: with the entry past the limit nobody would know the agent any more, and it would not start again."""
+    monkeypatch.setattr(webvh_log, "MAX_ENTRIES", 2)
+    home = made(folder, clock)
+    rotate_key(home, clock=clock)
+    before, document = home.log(), home.document()
+    with pytest.raises(ConfigurationError, match="another DID"):
+        rotate_key(home, clock=clock)
+    home = Home(folder)
+    assert home.log() == before
+    assert home.document() == document
+    assert home.key().public_key in document.keys("authentication", now=NOON).values()
 
 
 def test_without_the_committed_key_it_does_not_go_on(folder: Path, clock: HandClock) -> None:

@@ -15,9 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from undersigned.did import UNNAMED, entry_proof, first_entry, log_line, next_entry, next_key_hash
+from undersigned.did import (
+    UNNAMED,
+    document_from,
+    entry_proof,
+    fetches,
+    first_entry,
+    log_line,
+    next_entry,
+    next_key_hash,
+)
 from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, decode_json, shift
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.proof import attach, prepare
 from undersigned.runtime.files import read_file, write_whole
 from undersigned.runtime.signers import PrivateKey, generate_key, open_key, seal_key
@@ -52,7 +61,8 @@ def continue_log(folder: Path, document: JsonObject, *, passphrase: str, now: In
     """Adds an entry with a new document, by the key that was committed to, and commits to another one.
 
     Raises:
-        ConfigurationError: `key_unavailable`, `bad_configuration`: the log in the folder is damaged.
+        ConfigurationError: `key_unavailable`; `bad_configuration`: the log in the folder is damaged, or nobody
+            would read it with one entry more, and it stays as it is.
     """
     raw = read_file(folder / LOG)
     lines = raw.splitlines()
@@ -72,7 +82,21 @@ def continue_log(folder: Path, document: JsonObject, *, passphrase: str, now: In
         updateKeys=[key.public_key.multikey],
         nextKeyHashes=[next_key_hash(later.public_key.multikey)],
     )
-    write_whole(folder / LOG, raw + log_line(_signed(entry, key)))
+    longer = raw + log_line(_signed(entry, key))
+    _require_read(folder, document, longer, now=str(entry["versionTime"]))
+    write_whole(folder / LOG, longer)
+
+
+def _require_read(folder: Path, document: JsonObject, raw: bytes, *, now: Instant) -> None:
+    """Returns if others take this log. One that is longer than they read would end the DID with its last entry, which
+    cannot be taken back.
+    """
+    did = str(document["id"])
+    try:
+        document_from(did, {fetches(did, local=True)[0]: raw}, now=now)
+    except UndersignedError as exc:
+        hint = "nothing was written. Of a log that is full the last document stays: another one needs another DID"
+        raise ConfigurationError("bad_configuration", f"{folder / LOG} with one more entry: {exc}; {hint}") from exc
 
 
 def _signed(entry: JsonObject, key: PrivateKey) -> JsonObject:
