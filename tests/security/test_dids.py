@@ -556,6 +556,69 @@ async def test_a_deactivated_did_stops_a_hire(world: World, web: Web, state: str
     assert not (await world.kept(who.did)).contracts
 
 
+async def test_a_history_that_is_shown_in_another_way_during_a_contract(tmp_path: Path, web: Web) -> None:
+    """HIRE-WVH-10: whoever has an old update key and the place of the log moves nothing, before a restart and after it;
+    what was signed stays evidence, and whom it was agreed with goes on.
+    """
+    async with world_in(tmp_path) as world:
+        who, log = with_history(world, web)
+        first = list(log.entries)
+        engaged = await hiring(world, who, "sealed")
+        (contract,) = (await world.kept(who.did)).contracts
+        log.add(document_at(who.did, KEY_1), controller=CONTROLLER, now=shift(world.clock.now(), -60))
+        web.publish(log)
+        with later(world, 3601):
+            await world.globex.gatherer.document(who.did, 300)
+        genuine, log.entries = log.entries, first
+        log.add(document_at(who.did, KEY_1, KEY_2), controller=CONTROLLER, now=shift(world.clock.now(), -50))
+        web.publish(log)
+        thief = Published(who.did, keys=KEY_2)
+        thief.use("key-2", KEY_2)
+        raw = engaged.next_message().raw
+        with later(world, 7202):
+            await turned_down(engaged.line, raw, "did_document_invalid")
+            await turned_away(world, thief, "did_document_invalid", known=True)
+        await world.restart()
+        world.globex._listener._door._budget._windows.clear()  # type: ignore[union-attr]
+        for shown in (first, first[:1]):
+            log.entries = shown
+            web.publish(log)
+            for one in (who, thief):
+                await turned_away(world, one, "did_document_invalid")
+        pack = await export_pack(world.globex.ledger, world.globex.artifacts, world.globex.own.id, engaged.id)
+        assert all(step.ok for step in verify_pack(pack, now=world.clock.now()).steps[:7])
+        log.entries = genuine
+        web.publish(log)
+        await engaged.come_back()
+        await engaged.go_on()
+        assert engaged.state == "working"
+        assert (await world.kept(who.did)).contracts == {contract}
+        await engaged.line.hang_up()
+
+
+async def test_a_did_that_ends_during_a_contract_ends_the_part_of_its_owner(tmp_path: Path, web: Web) -> None:
+    """HIRE-WVH-09: and one that comes alive again is refused, after a restart too."""
+    async with world_in(tmp_path) as world:
+        who, log = with_history(world, web)
+        engaged = await hiring(world, who, "sealed")
+        before = list(log.entries)
+        log.add(document_at(who.did), controller=CONTROLLER, now=world.clock.now(), deactivated=True, updateKeys=[])
+        web.publish(log)
+        raw = engaged.next_message().raw
+        with later(world, 3601):
+            await turned_down(engaged.line, raw, "did_deactivated")
+            await turned_away(world, who, "did_deactivated", known=True)
+        log.entries = before
+        for code in ("did_document_invalid", "did_document_invalid"):
+            web.publish(log)
+            with later(world, 7202):
+                await turned_down(engaged.line, raw, code)
+            log.add(document_at(who.did, KEY_1), controller=CONTROLLER, now=shift(world.clock.now(), 1))
+        await world.restart()
+        world.globex._listener._door._budget._windows.clear()  # type: ignore[union-attr]
+        await turned_away(world, who, "did_document_invalid")
+
+
 async def test_a_party_moves_during_a_contract_and_the_contract_stays_in_force(world: World, web: Web) -> None:
     """HIRE-WVH-11, HIRE-WVH-12: under its former name, with the keys of its new place; the old place is gone."""
     async with Web.open() as there:
