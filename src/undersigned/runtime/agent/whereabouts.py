@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import ConfigurationError, TransportError
+from undersigned.errors import ConfigurationError, TransportError, UndersignedError
 from undersigned.protocol import Engagement
 from undersigned.runtime.log.logbook import beside, log_url
 from undersigned.runtime.negotiation.order import Order
@@ -57,17 +57,28 @@ class Whereabouts:
         """Where each live engagement with `peer` looks for it, the newest engagement's place first.
 
         An order's URL is its own engagement's. It may be a wrong one, and whoever asks later is not to suffer for it.
+        Once something binds it may be one of before: where the document says that its peer listens now comes last.
 
         Raises:
-            ResolutionError: Its DID document was not had, and an engagement goes by that.
+            ResolutionError, VerificationError: Its DID document was not had, and an engagement goes by that.
         """
         agent = self._agent
-        named = [self._urls.get(one.id) for one in agent.conversations.of(peer)]
-        # Engagements come and go while a document is fetched, so they were looked at before.
-        published = (await agent.document_of(peer)).services("HireService")[:1] if None in named else ()
+        # Engagements come and go while a document is fetched, so they are looked at before.
+        open_here = agent.conversations.of(peer)
+        named = [self._urls.get(one.id) for one in open_here]
+        bound = any(_may_be_bound(one.engagement) for one in open_here)
+        published: tuple[str, ...] = ()
+        if None in named or bound:
+            try:
+                published = (await agent.document_of(peer)).services("HireService")[:1]
+            except UndersignedError:
+                if None in named:
+                    raise
         found: dict[str, None] = {}
         for url in reversed(named):
             found.update(dict.fromkeys(published if url is None else (url,)))
+        if bound:
+            found.update(dict.fromkeys(published))
         return tuple(found)
 
     async def artifact_url(self, peer: Did, digest: Digest) -> str:
@@ -95,8 +106,12 @@ def _comes_for(engagement: Engagement) -> bool:
     """Whether this side goes to its peer for an engagement. Who asks a provider for something comes for it; until there
     is an acceptance the provider goes nowhere, or anybody could have it dial any address, by naming it as its own.
     """
-    hires = engagement.role == "hirer"
-    return hires or engagement.contract is not None or engagement.state.startswith("accepted-by-")
+    return engagement.role == "hirer" or _may_be_bound(engagement)
+
+
+def _may_be_bound(engagement: Engagement) -> bool:
+    """Whether there is a contract, or an acceptance of which the other side may have made one."""
+    return engagement.contract is not None or engagement.state.startswith("accepted-by-")
 
 
 def checked_url(text: str | None, local: bool, option: str = "--at") -> str | None:
