@@ -1,4 +1,7 @@
-"""A provider that listens elsewhere in the middle of a contract, as its DID document says by then."""
+"""A provider that listens elsewhere in the middle of a contract, as its DID document says by then.
+
+The hirer is reached by nobody here: it has to find its provider. Whoever answers there proves the same DID.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +13,69 @@ import pytest
 
 from integration.hires import REPORT, did_of, two_homes, until
 from undersigned import Peer
-from undersigned.runtime import HireResult, Job
+from undersigned.runtime import HireResult, Home, Job
+from undersigned.runtime.agent import whereabouts
 from undersigned.testing import Wire
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
 
 
-async def test_a_hirer_that_was_given_a_url_finds_whom_it_has_a_contract_with(tmp_path: Path) -> None:
-    """It is reached by nobody itself. Whoever answers where the document says proves the same DID."""
-    acme, globex = await two_homes(tmp_path)
-    document = json.loads((acme.path / "did.json").read_text())
-    del document["service"]
-    (acme.path / "did.json").write_text(json.dumps(document))
-    may = asyncio.Event()
+class Work:
+    """Delivers when it is let."""
 
-    async def work(job: Job) -> None:
-        await may.wait()
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+
+    async def __call__(self, job: Job) -> None:
+        await self.may.wait()
         await job.deliver("summary.txt", b"short", media_type="text/plain")
 
-    port = globex.configuration.listen.port
+
+def listed(home: Home, *urls: str) -> None:
+    """Has the DID document say that the agent listens there."""
+    document = json.loads((home.path / "did.json").read_text())
+    kept = [one for one in document.get("service", ()) if one["type"] != "HireService"]
+    added = [{"id": f"#hire-{at}", "type": "HireService", "serviceEndpoint": url} for at, url in enumerate(urls)]
+    (home.path / "did.json").write_text(json.dumps({**document, "service": [*kept, *added]}))
+
+
+async def homes_in(folder: Path) -> tuple[Home, Home]:
+    """Acme, which says nowhere that it listens, and Globex."""
+    acme, globex = await two_homes(folder)
+    listed(acme)
+    return acme, globex
+
+
+async def test_a_hirer_that_was_given_a_url_finds_whom_it_has_a_contract_with(tmp_path: Path) -> None:
+    acme, globex = await homes_in(tmp_path)
+    work, port = Work(), globex.configuration.listen.port
     async with Peer.open(globex, handlers={"summary": work}) as provider, Peer.open(acme) as hirer:
         async with Wire(("127.0.0.1", port)) as wire:
-
-            async def hiring() -> HireResult:
-                at = f"ws://localhost:{wire.port}/hire"
-                return await hirer.hire(did_of(port), task="summary", inputs={"report": REPORT}, price="5 EUR", at=at)
-
-            hire = asyncio.create_task(hiring())
+            hire = asyncio.create_task(hired(hirer, port, at=f"ws://localhost:{wire.port}/hire"))
             await until(lambda: any(one.engagement.state == "working" for one in provider.conversations.values()))
         await until(lambda: not hirer.links.connected(did_of(port)))
-        may.set()
+        work.may.set()
         assert (await hire).contract is not None
+
+
+async def hired(hirer: Peer, port: int, at: str | None = None) -> HireResult:
+    return await hirer.hire(did_of(port), task="summary", inputs={"report": REPORT}, price="5 EUR", at=at)
+
+
+async def test_a_document_that_is_remembered_keeps_nobody_from_where_its_owner_listens_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour is for what proofs are checked by; a contract may be over before."""
+    monkeypatch.setattr(whereabouts, "PROVING_SECONDS", 0)  # the test does not wait for ten
+    acme, globex = await homes_in(tmp_path)
+    work, port = Work(), globex.configuration.listen.port
+    async with Peer.open(acme) as hirer:
+        async with Wire(("127.0.0.1", port)) as wire:
+            listed(globex, f"ws://localhost:{wire.port}/hire")
+            async with Peer.open(Home(globex.path), handlers={"summary": work}) as provider:
+                hire = asyncio.create_task(hired(hirer, port))
+                await until(lambda: any(one.engagement.state == "working" for one in provider.conversations.values()))
+        listed(globex, f"ws://localhost:{port}/hire")
+        work.may.set()
+        async with Peer.open(Home(globex.path), handlers={"summary": work}):
+            assert (await hire).contract is not None

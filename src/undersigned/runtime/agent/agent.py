@@ -61,15 +61,13 @@ from .presence import Presences
 from .provider import ProviderSide
 from .shell import Shell
 from .subcontracts import Subcontracts
-from .whereabouts import Whereabouts
+from .whereabouts import PROVING_SECONDS, Whereabouts
 from .witnessing import CrossWitness
 
 __all__ = ["Agent"]
 
 _log = structlog.get_logger()
 
-PROVING_SECONDS = 10
-"""How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
 
@@ -116,7 +114,7 @@ class Agent(AgentBase):
         self.intake = Intake(self)
         self.presences = Presences(self)
         self.greetings = Greetings(self)
-        self.whereabouts = Whereabouts(self)
+        self.whereabouts = Whereabouts(self, lambda peer: peer in self.links.last_error)
         self.links = Links(
             self.identity,
             clock=self.clock,

@@ -5,13 +5,15 @@ Source: protocol-spec/03-connection.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import ConfigurationError, TransportError, UndersignedError
+from undersigned.errors import ConfigurationError, ResolutionError, TransportError, UndersignedError
 from undersigned.protocol import Engagement
 from undersigned.runtime.log.logbook import beside, log_url
 from undersigned.runtime.negotiation.order import Order
@@ -21,18 +23,26 @@ if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
     from undersigned.runtime.engagement.conversation import Conversation
 
-__all__ = ["LOCAL_ONLY", "Whereabouts", "checked_url"]
+__all__ = ["LOCAL_ONLY", "PROVING_SECONDS", "Whereabouts", "checked_url"]
 
+PROVING_SECONDS: Final = 10
+"""How old the DID document may be by which a connection is proved, or of who was not reached by an older one."""
+MOST_ANEW: Final = 8
+"""Documents that are looked up anew at a time: peers that are gone leave the other look-ups to who is there."""
 LOCAL_ONLY = "only local state may go there: 'init --local', 'discover --local' or 'conform --local'"
 
 
 class Whereabouts:
     """What the orders of one agent say of where their providers listen, and what DID documents say of everybody."""
 
-    def __init__(self, agent: AgentBase) -> None:
+    def __init__(self, agent: AgentBase, missed: Callable[[Did], bool]) -> None:
+        """`missed` says whether the last attempt to reach a peer failed."""
         self._agent = agent
+        self._missed = missed
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
+        self._anew = 0
+        """Documents that are looked up anew."""
 
     def note(self, engagement: EngagementId, url: str | None) -> None:
         """Goes by what the order of an engagement says, if it says anything."""
@@ -70,7 +80,7 @@ class Whereabouts:
         published: tuple[str, ...] = ()
         if None in named or bound:
             try:
-                published = (await agent.document_of(peer)).services("HireService")[:1]
+                published = await self._published(peer)
             except UndersignedError:
                 if None in named:
                     raise
@@ -80,6 +90,19 @@ class Whereabouts:
         if bound:
             found.update(dict.fromkeys(published))
         return tuple(found)
+
+    async def _published(self, peer: Did) -> tuple[str, ...]:
+        """Where its document says that `peer` listens: that of now, if it was not reached, for it may have moved."""
+        agent = self._agent
+        if self._missed(peer) and self._anew < MOST_ANEW:
+            self._anew += 1
+            try:
+                # If it is not to be had, it is where it was.
+                with suppress(ResolutionError):
+                    await agent.document_of(peer, PROVING_SECONDS)
+            finally:
+                self._anew -= 1
+        return (await agent.document_of(peer)).services("HireService")[:1]
 
     async def artifact_url(self, peer: Did, digest: Digest) -> str:
         """Where `peer` serves an artifact of which it did not say where it is: beside its listener.
