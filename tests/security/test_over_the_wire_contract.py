@@ -7,7 +7,8 @@ keys on proved connections. Whatever they say, state and ledger of the attacked 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import count
 from typing import Any
@@ -21,6 +22,8 @@ from security.test_states import RECIPES
 from security.wire_attacker import Attacker, Hiring, Known, Line, attacked, checked_reply, refused
 from security.wire_world import Kept, World
 from undersigned.contract import Terms
+from undersigned.daemon import Peer
+from undersigned.daemon.listener import Document, PublicListener
 from undersigned.encoding import base64url_encode, canonicalize
 from undersigned.ledger import open_ledger
 from undersigned.messages import Offer
@@ -49,7 +52,7 @@ from undersigned.testing import (
     withdraw,
 )
 from undersigned.transparency import checkpoint_text, signed_note
-from undersigned.transport import Budget
+from undersigned.transport import Budget, Channel
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -362,8 +365,11 @@ class Posing(Contracted):
         self.party = Party("provider", line.who, acme, id, line.world.clock)  # type: ignore[arg-type]
 
 
-async def posing(world: World, act: Callable[[Any, Any], Any] | None = None) -> Posing:
-    """Acme hires Globex, which works and is then no more; its key is the attacker's. `act` is what Acme does then."""
+@asynccontextmanager
+async def posing(world: World, act: Callable[[Any, Any], Any] | None = None) -> AsyncIterator[Posing]:
+    """Acme hires Globex, which works and is then no more until the end; its key is the attacker's. `act` is what Acme
+    does then.
+    """
     acme, globex = world.acme, world.globex
     order = await hire_order(
         acme, globex.identity.did, task="idle", inputs={"report": REPORT}, price="5.00 EUR", criteria={}
@@ -373,16 +379,40 @@ async def posing(world: World, act: Callable[[Any, Any], Any] | None = None) -> 
     await until(lambda: globex.conversations[ours.id].engagement.state == "working")
     await globex.conversations[ours.id].settled()
     await globex.close()
-    posed = Posing(await Line.to(Turned(world), Insider(globex.home, globex.own)), ours.id)
-    ledger = await open_ledger(globex.home.ledger_url, read_only=True)
-    for row in await ledger.rows(ours.id):
-        posed.party._record(entry_of(row))
-    await ledger.close()
-    if act is not None:
-        await act(acme.changes, ours)
-        if (await posed.hear("Suspend", "Terminate")).type == "Terminate":
-            await posed.hear("Closing")
-    return posed
+    try:
+        async with published(globex):
+            posed = Posing(await Line.to(Turned(world), Insider(globex.home, globex.own)), ours.id)
+            ledger = await open_ledger(globex.home.ledger_url, read_only=True)
+            for row in await ledger.rows(ours.id):
+                posed.party._record(entry_of(row))
+            await ledger.close()
+            if act is not None:
+                await act(acme.changes, ours)
+                if (await posed.hear("Suspend", "Terminate")).type == "Terminate":
+                    await posed.hear("Closing")
+            yield posed
+            await posed.line.hang_up()
+    finally:
+        await globex.start()
+
+
+@asynccontextmanager
+async def published(peer: Peer) -> AsyncIterator[None]:
+    """The DID documents of a peer that is closed stay where they are. Whoever connects in its name is looked up again
+    after ten seconds, which on a busy machine go by in the middle of a test.
+    """
+    own = [(peer.own, "/.well-known/did.json"), (peer.organisation, "/org/did.json")]
+    files = {path: Document(one.raw, "application/did+json") for one, path in own if one is not None}
+
+    async def hang_up(_: Channel) -> None:
+        pass
+
+    listener = PublicListener("127.0.0.1", peer.home.configuration.listen.port, documents=files.get, accept=hang_up)
+    await listener.start()
+    try:
+        yield
+    finally:
+        await listener.stop()
 
 
 PROVIDER_STATES: dict[str, Callable[[Any, Any], Any] | None] = {
@@ -395,8 +425,7 @@ PROVIDER_STATES: dict[str, Callable[[Any, Any], Any] | None] = {
 @pytest.mark.parametrize("state", PROVIDER_STATES)
 async def test_sc_44_sc_63_every_message_by_the_provider(world: World, state: str) -> None:
     """The hirer's Suspend, Resume, Cancel, Review, Approval and Start are not the provider's to say, whoever it is."""
-    posed = await posing(world, PROVIDER_STATES[state])
-    try:
+    async with posing(world, PROVIDER_STATES[state]) as posed:
         assert posed.state == state
         assert await all_refused(posed) >= len(MOVES) - 9
         for say in (withdraw(), acceptance()):
@@ -409,6 +438,3 @@ async def test_sc_44_sc_63_every_message_by_the_provider(world: World, state: st
             await posed.do(terminate("unable"))
             await posed.hear("Closing")
         await posed.do(books(posed))
-        await posed.line.hang_up()
-    finally:
-        await world.globex.start()
