@@ -18,10 +18,12 @@ from aiohttp import ClientSession
 from integration.commands import UNDERSIGNED, running
 from integration.hires import Hands, free_ports, until
 from parties import Party
+from support import held_time
 from undersigned.daemon import RegistryServer
 from undersigned.daemon.registry import CONNECTIONS
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import Gatherer, GathererLimits, Home, RegistryKeeper, SystemClock, create_home
+from undersigned.runtime.home.registries import AT_ONCE
 from unit.cli.running import run
 
 pytestmark = pytest.mark.timeout(60)
@@ -305,19 +307,34 @@ async def test_a_registry_that_hangs_keeps_nothing_else_from_being_looked_up(tmp
         await writer.drain()
         writer.close()
 
-    hangs = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    crowded = asyncio.Event()
+
+    async def keeps(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        if len(writers) == AT_ONCE:
+            crowded.set()
+
+    hangs = await asyncio.start_server(keeps, "127.0.0.1", 0)
     serves = await asyncio.start_server(served, "127.0.0.1", 0)
     ports = [server.sockets[0].getsockname()[1] for server in (hangs, serves)]
     home = asking(tmp_path / "acme", f"http://localhost:{ports[0]}/v2")
     try:
         async with keeper(home, seconds=1.0) as registries:
             issuers = [Party(f"issuer {number}").did for number in range(40)]
-            asked = [asyncio.create_task(registries.word(did, "EndorsementCredential", "sbom")) for did in issuers]
-            await asyncio.sleep(0.1)
-            assert await registries._gatherer.fetch(f"http://localhost:{ports[1]}/", timeout_seconds=0.5) == b"{}"
-            words = await asyncio.wait_for(asyncio.gather(*asked), 3)
+            with held_time() as put_forward:
+                asked = [asyncio.create_task(registries.word(did, "EndorsementCredential", "sbom")) for did in issuers]
+                await crowded.wait()
+                assert await registries._gatherer.fetch(f"http://localhost:{ports[1]}/") == b"{}"
+                assert not any(task.done() for task in asked)
+                assert len(writers) == AT_ONCE
+                put_forward(1.0)
+                words = await asyncio.gather(*asked)  # who waited for a place had no more time than who had one
+            assert len(writers) == AT_ONCE
             assert {(word.edges, len(word.failures)) for word in words} == {((), 2)}
     finally:
+        for writer in writers:
+            writer.close()
         hangs.close()
         serves.close()
 

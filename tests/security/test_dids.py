@@ -348,9 +348,7 @@ async def test_sc_06_redirects(world: World, web: Web, method: str, where: str) 
             writer.write(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
 
         web.answer = answer
-        started = time.monotonic()
         await turned_away(world, who, "did_unresolvable")
-        assert time.monotonic() - started < 5
         assert web.asked == [f"/.well-known/{file}"]
         assert not beyond.asked
 
