@@ -22,7 +22,8 @@ from undersigned.encoding import strict_json
 from undersigned.keys import PublicKey
 from undersigned.ledger import Commit
 from undersigned.ledger.sqlite_writer import Writer
-from undersigned.runtime import ArtifactStore, Body
+from undersigned.runtime import Body
+from undersigned.runtime.artifacts.folder import Files
 from undersigned.runtime.fetching.fetcher import Fetcher
 from undersigned.runtime.signers import PrivateKey
 from undersigned.transport import AcceptedChannel
@@ -299,7 +300,7 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
 def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
     """Methods of classes, each with what stands in for it."""
     sign, verify, submit = PrivateKey.sign_now, PublicKey.verify, Writer.submit
-    fetch, opens, put = Fetcher.fetch, Fetcher.open, ArtifactStore._write
+    fetch, opens, put = Fetcher.fetch, Fetcher.open, Files._write
     dialled, accepted = DialledChannel.send, AcceptedChannel.send
 
     def signed(self: PrivateKey, data: bytes) -> bytes:
@@ -340,7 +341,7 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
 
         return sent
 
-    def kept(self: ArtifactStore, digest: str, data: bytes, under: str | None) -> None:
+    def kept(self: Files, digest: str, data: bytes, under: str | None) -> None:
         tape.add("file", data, object())
         put(self, digest, data, under)
 
@@ -350,7 +351,7 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
         (Writer, "submit", submitted),
         (Fetcher, "fetch", fetched),
         (Fetcher, "open", opened),
-        (ArtifactStore, "_write", kept),
+        (Files, "_write", kept),
         (DialledChannel, "send", sender(dialled)),
         (AcceptedChannel, "send", sender(accepted)),
     ]

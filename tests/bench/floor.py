@@ -32,7 +32,7 @@ from undersigned.jsonld import compiled_quads
 from undersigned.ledger import Commit
 from undersigned.ledger.sqlite_group import SeenChange
 from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP
-from undersigned.runtime.artifacts.store import MAX_GROUP as MAX_FILES
+from undersigned.runtime.artifacts.folder import MAX_GROUP as MAX_FILES
 
 from .counting import Op
 from .pair import HIRER, PROVIDER

@@ -23,8 +23,9 @@ from support import refuses
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
+from undersigned.runtime.artifacts.folder import MAX_GROUP, Files
 from undersigned.runtime.artifacts.incoming import PIECE_BYTES, Incoming
-from undersigned.runtime.artifacts.store import MAX_GROUP, RECENT_BYTES, SETTLED_SECONDS, STALE_SECONDS
+from undersigned.runtime.artifacts.store import RECENT_BYTES, SETTLED_SECONDS, STALE_SECONDS
 from undersigned.runtime.artifacts.transfers import Transfers
 
 DATA = b"what was made"
@@ -365,9 +366,9 @@ async def test_what_is_put_together_costs_one_thread_and_one_sync_of_the_folder(
 ) -> None:
     """And each has its own answer: what cannot be written takes nothing else with it."""
     counted: Counter[str] = Counter()
-    write, fsync = ArtifactStore._write, os.fsync
+    write, fsync = Files._write, os.fsync
 
-    def writing(self: ArtifactStore, digest: str, data: bytes, under: str | None) -> None:
+    def writing(self: Files, digest: str, data: bytes, under: str | None) -> None:
         counted[threading.current_thread().name] += 1
         if data == b"3":
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -377,7 +378,7 @@ async def test_what_is_put_together_costs_one_thread_and_one_sync_of_the_folder(
         counted["folder" if isinstance(file, int) else "file"] += 1
         fsync(file)
 
-    monkeypatch.setattr(ArtifactStore, "_write", writing)
+    monkeypatch.setattr(Files, "_write", writing)
     monkeypatch.setattr("os.fsync", syncing)
     puts = [store.put(str(number).encode(), under=ENGAGEMENT) for number in range(MAX_GROUP)]
     kept = await asyncio.gather(*puts, return_exceptions=True)

@@ -23,8 +23,9 @@ from urllib.parse import unquote, urlsplit
 from undersigned.encoding import Digest, EngagementId, digest_bytes
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 
+from .folder import checked_digest, mark_of
 from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher
-from .store import ArtifactStore, checked_digest, mark_of, missing
+from .store import ArtifactStore, missing
 
 __all__ = ["ObjectArtifacts", "checked_store", "open_store"]
 

@@ -1,16 +1,12 @@
 """Contents by digest: what goes into work and what comes out of it.
 
-A file is named by its own digest and by nothing a peer said, so no name leads outside the folder, and a link in it is
-no file. Reading checks the digest again; a file that was changed on disk is not served.
+What is named by its digest (`folder`) is checked against it again when it is read; a file that was changed on disk is
+not served.
 
 What is small is held in memory and written at once. Everything larger comes through a private file (`incoming`), piece
 by piece. It is read in pieces as well, of which the last is given only when the digest of all is known to be right.
 
-Beside an artifact that was fetched stands an empty file, named by the two digests of what came and of the engagement
-under which it did: what is here for another reason, nobody is paid for (`came`). It has its name on disk by the same
-sync of the folder as the artifact, so that it costs neither a commit nor a sync of its own.
-
-What is put in one round of the event loop goes to a thread as one, with one sync of the folder for all.
+What came under an engagement says so (`came`): what is here for another reason, nobody is paid for.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
 """
@@ -25,45 +21,28 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from hashlib import new, sha256
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from undersigned.encoding import Digest, EngagementId, digest_bytes, digest_from_hex, digest_hex
 from undersigned.errors import LedgerError, LedgerUnavailable, UndersignedError, VerificationError
-from undersigned.runtime.files import (
-    hold,
-    left_over,
-    open_file,
-    private_opener,
-    put_in_place,
-    sync_folder,
-    why,
-    write_all,
-)
+from undersigned.runtime.files import left_over, open_file, private_opener, put_in_place, why, write_all
 
-from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher, Incoming, Stored, fresh_part, part_name, unwritten
+from .folder import Files, mark_of, read_file
+from .incoming import PIECE_BYTES, SMALL_BYTES, Hasher, Incoming, Stored, fresh_part, unwritten
 
-__all__ = ["ArtifactStore", "checked_digest", "mark_of", "missing", "of_store"]
+__all__ = ["ArtifactStore", "missing", "of_store"]
 
 RECENT_BYTES: Final = 8 * SMALL_BYTES
 """Artifacts that are kept in memory beside the disk, all together."""
-MAX_GROUP: Final = 16
-"""Artifacts that one thread writes one after the other; what is put beside them goes to another thread."""
 STALE_SECONDS: Final = 86_400.0
 """A file on its way that nobody wrote to for so long was left by a process that ended."""
 SETTLED_SECONDS: Final = 1.0
 """So was one that nobody holds, if it is no small one that is written in a moment, or one that is just being made."""
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
 """What opening a file says where there is none, or something that is none; all else is a store that is away."""
-
-
-class _Put(NamedTuple):
-    digest: Digest
-    data: bytes
-    under: EngagementId | None
-    written: asyncio.Future[None]
-    """Done once it is on disk."""
 
 
 class ArtifactStore:
@@ -73,9 +52,7 @@ class ArtifactStore:
         self.folder = folder
         self._recent: OrderedDict[Digest, bytes] = OrderedDict()
         self._held = 0
-        self._gathered: tuple[asyncio.AbstractEventLoop, list[_Put]] | None = None
-        """What is put in this round of a loop."""
-        self._writing = set[asyncio.Task[None]]()
+        self._files = Files(folder)
 
     @property
     def where(self) -> str:
@@ -181,7 +158,7 @@ class ArtifactStore:
         if recent is not None:
             return len(recent)
         try:
-            found = os.lstat(self._path(digest))
+            found = os.lstat(self._files.path(digest))
         except OSError as exc:
             if exc.errno not in _NOT_THERE:
                 raise self._unread(exc) from exc
@@ -320,34 +297,10 @@ class ArtifactStore:
                     path.unlink()
 
     async def _keep(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
-        loop = asyncio.get_running_loop()
-        gathered = self._gathered
-        if gathered is None or gathered[0] is not loop or len(gathered[1]) == MAX_GROUP:
-            gathered = self._gathered = loop, []
-            task = loop.create_task(self._write_together(gathered[1]))
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
-        put = _Put(digest, data, under, loop.create_future())
-        gathered[1].append(put)
         try:
-            await put.written
+            await self._files.put(digest, data, under)
         except OSError as exc:
             raise unwritten(self.folder, exc) from exc
-
-    async def _write_together(self, puts: list[_Put]) -> None:
-        """Has a thread write what was put until now, and says to whom it is on disk."""
-        self._gathered = None
-        try:
-            errors = await asyncio.to_thread(self._write_all, puts)
-        except Exception as exc:  # no thread can be had
-            errors = [exc] * len(puts)
-        for put, error in zip(puts, errors, strict=True):
-            if put.written.done():
-                continue  # who put it has given up
-            if error is None:
-                put.written.set_result(None)
-            else:
-                put.written.set_exception(error)
 
     async def _writes(self, write: Callable[[], None]) -> None:
         try:
@@ -361,24 +314,14 @@ class ArtifactStore:
         Raises:
             LedgerUnavailable: `store_full`, `store_unavailable`; then the file is where it was.
         """
-
-        def published() -> None:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            self._rename(path, digest, under)
-            sync_folder(self.folder)
-
-        await self._writes(published)
+        await self._writes(partial(self._files.publish, path, digest, under))
 
     async def _whole(self, digest: Digest) -> bytes:
         return await asyncio.to_thread(self._read, digest)
 
     async def _pieces(self, digest: Digest, hasher: Hasher) -> AsyncGenerator[bytes]:
         """The bytes as they are stored; each piece is in the hash before it is given."""
-        path = self._path(digest)
+        path = self._files.path(digest)
         try:
             file = await asyncio.to_thread(open_file, path, links=False)
         except OSError as exc:
@@ -400,7 +343,7 @@ class ArtifactStore:
 
     def _read(self, digest: Digest) -> bytes:
         try:
-            return _read(self._path(digest))
+            return read_file(self._files.path(digest))
         except OSError as exc:
             raise self._unread(exc, digest) from exc
 
@@ -419,62 +362,6 @@ class ArtifactStore:
         self._held += len(data)
         while self._held > RECENT_BYTES:
             self._held -= len(self._recent.popitem(last=False)[1])
-
-    def _path(self, digest: Digest) -> str:
-        return f"{self.folder}/{checked_digest(digest)}"
-
-    def _write_all(self, puts: list[_Put]) -> list[Exception | None]:
-        """What went wrong with each; all others are on disk then."""
-        errors = list[Exception | None]()
-        for put in puts:
-            try:
-                self._write(put.digest, put.data, put.under)
-                errors.append(None)
-            except Exception as exc:
-                errors.append(exc)
-        try:
-            # A new name survives a power cut only once its folder is on disk, too; and whoever gave one to what was
-            # there already may be about to sync it, or have failed to.
-            if None in errors:
-                sync_folder(self.folder)
-        except OSError as exc:
-            return [error or exc for error in errors]
-        return errors
-
-    def _write(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
-        """Has the file there, on disk but for its name."""
-        path = self._path(digest)
-        # Nearly always there is nothing, and to be told so by opening it takes longer.
-        if os.path.lexists(path):
-            # What is there already may be damaged, or a link; then it is replaced.
-            whole = False
-            with suppress(OSError):
-                whole = digest_bytes(_read(path)) == digest
-            if whole:
-                self._mark_came(digest, under)
-                return
-        elif not os.path.isdir(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        beside = f"{self.scratch}/{part_name()}"
-        try:
-            with open(beside, "xb", buffering=0, opener=private_opener) as file:
-                hold(file)
-                write_all(file, data)
-                os.fsync(file)
-            self._rename(beside, digest, under)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(beside)
-            raise
-
-    def _rename(self, whole: Path | str, digest: Digest, under: EngagementId | None) -> None:
-        """Puts a file that is on disk in its place, where a power cut may still take its name."""
-        os.replace(whole, self._path(digest))
-        self._mark_came(digest, under)
-
-    def _mark_came(self, digest: Digest, under: EngagementId | None) -> None:
-        if under is not None:
-            os.close(os.open(f"{self.folder}/{mark_of(digest, under)}", os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 async def read_pieces(path: Path) -> AsyncGenerator[bytes]:
@@ -502,22 +389,6 @@ async def read_pieces(path: Path) -> AsyncGenerator[bytes]:
                 yield piece
 
 
-def checked_digest(digest: Digest) -> Digest:
-    """The same. A digest is of a fixed alphabet and length (checked where it was decoded), so it is a file name.
-
-    Raises:
-        UndersignedError: `bad_path`: it is none.
-    """
-    if "/" in digest or not digest.startswith("uEi"):
-        raise UndersignedError("bad_path", f"{digest!r} is not a digest")
-    return digest
-
-
-def mark_of(digest: Digest, under: EngagementId) -> str:
-    """The name that says that `digest` came under an engagement, whose id ends with a digest."""
-    return f"{checked_digest(digest)}.{checked_digest(under.rpartition(':')[2])}"
-
-
 def missing(digest: Digest) -> UndersignedError:
     """That something is not in a store."""
     return UndersignedError("not_found", f"no artifact {digest} here", stored=digest)
@@ -530,13 +401,3 @@ def _damaged(digest: Digest) -> VerificationError:
 def of_store(error: UndersignedError) -> bool:
     """Whether an error says something about a store of ours, what is in it and what is not, and about nobody's work."""
     return isinstance(error, LedgerError) or "stored" in error.detail
-
-
-def _read(path: str) -> bytes:
-    """What a regular file holds.
-
-    Raises:
-        OSError: It is none: a link leads to what somebody else chose, and a pipe has no end.
-    """
-    with open_file(path, links=False) as file:
-        return file.read()
