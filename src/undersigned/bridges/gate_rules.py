@@ -102,6 +102,9 @@ def read_rules(table: Mapping[str, Any]) -> GateRules:
     Raises:
         ConfigurationError: `bad_configuration`, with the rule and what is wrong with it.
     """
+    if not isinstance(table, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        text = f"rules: expected a table, as tomllib.loads() makes of a file, got {table!r:.80}"
+        raise ConfigurationError("bad_configuration", text)
     try:
         rules = to_struct(dict(table), GateRules)
         if _ORIGIN.fullmatch(rules.origin) is None or parse_target(rules.origin).segments:

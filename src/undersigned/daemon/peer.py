@@ -104,7 +104,7 @@ class Peer(Agent):
         Raises:
             ConfigurationError: The folder is not one, or its keys do not open.
         """
-        opened = home if isinstance(home, Home) else Home(Path(home))
+        opened = home if isinstance(home, Home) else Home(home)
         return cls(
             opened,
             clock=clock,

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from undersigned.errors import LocalProtocolError
+from undersigned.errors import ConfigurationError, LocalProtocolError
 from undersigned.runtime import HireResult
 
 from .loop_thread import LoopThread
@@ -79,11 +79,15 @@ class SyncPeer:
         """Writes what was delivered as `name` to `path`, which is yours to choose, and never holds it as a whole.
 
         Raises:
+            ConfigurationError: `bad_configuration`, this is no result of a hire.
             LocalProtocolError: As `hire`.
             KeyError: Nothing of that name was delivered.
             UndersignedError, VerificationError: It is not there any more, or damaged.
             OSError: The file cannot be written.
         """
+        if not isinstance(result, HireResult):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            text = f"result: expected what peer.hire() returned, got {result!r:.80}"
+            raise ConfigurationError("bad_configuration", text)
         self._called(lambda: result.artifacts.save(name, path))
 
     def _called(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:

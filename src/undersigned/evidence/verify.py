@@ -33,7 +33,7 @@ from undersigned.encoding import (
     parse_instant,
     shift,
 )
-from undersigned.errors import UndersignedError, VerificationError
+from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence.books import books_of
 from undersigned.evidence.case import Case, assertion_keys, counted, engagement_of, invalid, pack_of, sealing_keys
 from undersigned.evidence.chain import Checked, check_above, check_below
@@ -130,10 +130,16 @@ def verify_pack(
     `witnesses` each must have cosigned the pack's checkpoint; the packs below it may lack that.
 
     Raises:
-        FormatError: `schema_violation`: `now` is no instant, which says nothing about the pack.
+        FormatError: `schema_violation`: `now` is no instant, or `data` no bytes, which says nothing about the pack.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
     """
+    if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise FormatError(
+            "schema_violation", f"expected the bytes of a pack, such as Path.read_bytes(), got {data!r:.80}"
+        )
+    if not isinstance(now, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise FormatError("schema_violation", f"now: expected an instant as text, got {now!r:.80}")
     parse_instant(now)
     return check_pack(data, now=now, known=known, witnesses=witnesses)[0]
 

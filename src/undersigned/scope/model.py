@@ -141,17 +141,31 @@ class Grant(_Rule, frozen=True):
 
     def __post_init__(self) -> None:
         self._check()
-        named = {limit.name: limit for limit in self.limits}
-        if len(named) < len(self.limits):
+        named: dict[str, Limit] = {}
+        try:
+            for limit in self.limits:
+                named[limit.name] = limit
+            many = len(self.limits)
+        except (AttributeError, TypeError) as exc:
+            text = f"expected a list of limits, such as [Limit('count', 5)], got {self.limits!r:.80}"
+            raise _wrong(f"grant {self.id}: {text}") from exc
+        if self.window is not None and not isinstance(self.window, Window):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            raise _wrong(f"grant {self.id}: expected a Window, got {self.window!r:.80}")
+        if len(named) < many:
             raise _wrong(f"grant {self.id}: one limit for each unit and period, not several")
         conditions: dict[str, tuple[str, ...]] = {}
-        for name in sorted(self.conditions):
-            values = self.conditions[name]
-            if name not in CONDITIONS:
-                raise _wrong(f"grant {self.id}: expected a condition among {', '.join(CONDITIONS)}, got {name!r:.80}")
-            if isinstance(values, str) or not values or not all(_VALUE.fullmatch(value) for value in values):
-                raise _wrong(f"grant {self.id}: condition {name} needs a list of plain values, and at least one")
-            conditions[name] = tuple(sorted(set(values)))
+        try:
+            for name in sorted(self.conditions):
+                values = self.conditions[name]
+                if name not in CONDITIONS:
+                    text = f"expected a condition among {', '.join(CONDITIONS)}, got {name!r:.80}"
+                    raise _wrong(f"grant {self.id}: {text}")
+                if isinstance(values, str) or not values or not all(_VALUE.fullmatch(value) for value in values):
+                    raise _wrong(f"grant {self.id}: condition {name} needs a list of plain values, and at least one")
+                conditions[name] = tuple(sorted(set(values)))
+        except TypeError as exc:
+            text = f"expected conditions as lists of plain values by their names, got {self.conditions!r:.80}"
+            raise _wrong(f"grant {self.id}: {text}") from exc
         if type(self.approval) is not bool:
             raise _wrong(f"grant {self.id}: expected approval to be true or false, got {self.approval!r:.80}")
         force_setattr(self, "limits", tuple([named[name] for name in sorted(named)]))
@@ -191,6 +205,10 @@ class Obligation(_Rule, frozen=True):
         return f"{self.action} on {self.target}" + (f", by {self.until}" if self.until else "")
 
 
+_CLAUSES: Final = (("grants", Grant), ("prohibitions", Prohibition), ("obligations", Obligation))
+"""What a scope holds, and of which kind each clause there is: one of another kind would say something else."""
+
+
 class Scope(Struct, frozen=True, gc=False, kw_only=True):
     """Everything a provider may do under a contract. What no grant allows is refused, and a prohibition wins."""
 
@@ -204,18 +222,26 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
 
     def __post_init__(self) -> None:
         names: list[str] = []
-        for field in ("grants", "prohibitions", "obligations"):
+        for field, kind in _CLAUSES:
             rules: tuple[_Rule, ...] = getattr(self, field)
             if rules == ():
                 continue  # nothing to check, and most scopes have nothing but grants
-            if len(rules) > MAX_RULES:
-                raise FormatError("too_large", f"scope: at most {MAX_RULES} {field}, got {len(rules)}")
-            names += [rule.id for rule in rules]
+            try:
+                if len(rules) > MAX_RULES:
+                    raise FormatError("too_large", f"scope: at most {MAX_RULES} {field}, got {len(rules)}")
+                for rule in rules:
+                    if not isinstance(rule, kind):
+                        raise _wrong(f"scope: expected each of {field} to be a {kind.__name__}, got {rule!r:.80}")
+                    names.append(rule.id)
+            except TypeError as exc:
+                raise _wrong(f"scope: expected a list as {field}, got {rules!r:.80}") from exc
             force_setattr(self, field, tuple(sorted(rules, key=lambda rule: rule.id)))
         if len(set(names)) < len(names):
             raise _wrong("scope: every clause has its own name; one is used twice")
+        if not isinstance(self.extensions, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            raise _wrong(f"scope: expected extensions keyed by URI, got {self.extensions!r:.80}")
         for uri in self.extensions:
-            if not _URI.fullmatch(uri):
+            if not isinstance(uri, str) or not _URI.fullmatch(uri):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise _wrong(f"scope: expected extensions keyed by URI, got {uri!r:.80}")
         if self.critical != ():
             if not set(self.critical) <= set(self.extensions):

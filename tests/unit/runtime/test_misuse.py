@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from integration.hires import REPORT, free_ports, summarise, two_homes
 from runtimes import World, last
 from support import refuses
-from undersigned import Peer
+from undersigned import Grant, Limit, Peer, Prohibition, Scope, guard, read_rules, verify_pack
 from undersigned.errors import (
     ConfigurationError,
     FormatError,
@@ -449,3 +449,82 @@ async def test_a_hire_is_cancelled_with_a_word_of_the_list(reason: Any, tmp_path
         await hire.cancel("budget")
         with pytest.raises(UndersignedError, match="cancelled before anybody was asked: budget"):
             await hire
+
+
+READ = {"id": "read", "action": "artifact:read", "target": "https://acme.example/report"}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: Scope(grants=Grant(**READ)), "scope: expected a list as grants, got Grant"),
+        (lambda: Scope(grants=None), "scope: expected a list as grants, got None"),
+        (lambda: Scope(grants=["artifact:read"]), "expected each of grants to be a Grant, got 'artifact:read'"),
+        (lambda: Scope(grants=[Prohibition(**READ)]), "expected each of grants to be a Grant, got Prohibition"),
+        (lambda: Scope(prohibitions=[Grant(**READ)]), "expected each of prohibitions to be a Prohibition, got Grant"),
+        (lambda: Scope(extensions=3), "scope: expected extensions keyed by URI, got 3"),
+        (lambda: Scope(extensions={3: 3}), "scope: expected extensions keyed by URI, got 3"),
+        (lambda: Grant(**READ, limits=Limit("count", "5")), r"grant read: expected a list of limits, .*got Limit"),
+        (lambda: Grant(**READ, limits=["5"]), r"grant read: expected a list of limits, .*got \['5'\]"),
+        (lambda: Grant(**READ, limits=5), "grant read: expected a list of limits, .*got 5"),
+        (lambda: Grant(**READ, window="today"), "grant read: expected a Window, got 'today'"),
+        (lambda: Grant(**READ, conditions=3), "grant read: expected conditions as lists .*got 3"),
+        (lambda: Grant(**READ, conditions={"region": [3]}), "grant read: expected conditions as lists .*got {"),
+        (lambda: verify_pack("hire.zip", now="2026-11-28T09:00:00Z"), "expected the bytes of a pack, .*got 'hire.zip'"),
+        (lambda: verify_pack(b"", now=3), "now: expected an instant as text, got 3"),
+    ],
+)
+def test_a_value_of_another_kind(make: Any, expected: str) -> None:
+    """Python's own error named a member of ours; and of a pack's name it was said that what is in it does not hold."""
+    with pytest.raises(FormatError, match=expected) as refused:
+        make()
+    assert refused.value.code == "schema_violation"
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        *((lambda given=given: Peer.open(given), "state folder: expected its path") for given in (3, None, b"acme")),
+        *((lambda given=given: Peer.open_sync(given), "state folder: expected its path") for given in ("", "a\0b")),
+        (lambda: read_rules("rules.toml"), "rules: expected a table, .*got 'rules.toml'"),
+        (lambda: guard("repo:read", target="https://acme.example/")(3), "@guard: expected a function, got 3"),
+        (lambda: guard(3, target="https://acme.example/")(print), "expected an action such as"),
+        (lambda: guard("repo:read", target=3)(a_home), "expected a text or a function of its arguments, got 3"),
+        (lambda: guard("repo:read", target="https://acme.example/", amounts=3)(a_home), "amounts: .*got 3"),
+    ],
+)
+def test_an_argument_of_another_kind(make: Any, expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected) as refused:
+        make()
+    assert refused.value.code == "bad_configuration"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"port": "8101"}, "port: expected a whole number up to 65535, got '8101'"),
+        ({"port": 99999}, "port: expected a whole number up to 65535, got 99999"),
+        ({"anchors": PROVIDER}, "anchors: expected a list of DIDs, got 'did:web"),
+        ({"anchors": [3]}, "anchors: expected a list of DIDs"),
+        ({"anchors": ["globex"]}, "anchors: expected a DID such as"),
+        ({"offers": ["sbom=4 EUR"]}, "offers: expected a list of offers"),
+        ({"domain": 3, "local": False}, "domain: expected text, got 3"),
+        ({"policy": 3}, "policy: expected text, got 3"),
+    ],
+)
+def test_a_state_folder_that_cannot_be_made_leaves_nothing(
+    given: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    """It was written before it was read, and then in the way of the next try, with keys that nobody had asked for."""
+    options: Any = {"name": "Acme", "local": True, **given}
+    with pytest.raises(ConfigurationError, match=expected):
+        create_home(tmp_path / "acme", **options)
+    assert not (tmp_path / "acme").exists()
+    assert create_home(str(tmp_path / "acme"), name="Acme", local=True).path == tmp_path / "acme"
+
+
+def test_what_is_no_result_is_not_saved(tmp_path: Path) -> None:
+    with Peer.open_sync(a_home(tmp_path)) as peer:
+        save: Any = peer.save
+        with pytest.raises(ConfigurationError, match=r"result: expected what peer.hire\(\) returned, got 3"):
+            save(3, "summary.txt", tmp_path / "out.txt")

@@ -84,11 +84,15 @@ def guard(
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        if not callable(function):  # pyright: ignore[reportUnnecessaryComparison]
+            raise ConfigurationError("bad_configuration", f"@guard: expected a function, got {function!r:.80}")
         signature = inspect.signature(function)
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise _unusable(function, "a generator cannot be guarded; guard what it calls")
-        if not re.fullmatch(ACTION_PATTERN, action):
+        if not isinstance(action, str) or not re.fullmatch(ACTION_PATTERN, action):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _unusable(function, f"expected an action such as `artifact:read`, got {action!r:.80}")
+        if amounts is not None and not isinstance(amounts, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            raise _unusable(function, f"amounts: expected what is used by its unit, got {amounts!r:.80}")
         for one in (target, *(amounts or {}).values()):
             _check(one, function, signature)
         if isinstance(target, str) and not _whole(target):
@@ -166,6 +170,8 @@ def _whole(text: str) -> bool:
 def _check(one: Named, function: Callable[..., Any], signature: inspect.Signature) -> None:
     """Returns if a format names nothing but arguments."""
     if not isinstance(one, str):
+        if not callable(one):  # pyright: ignore[reportUnnecessaryComparison]
+            raise _unusable(function, f"expected a text or a function of its arguments, got {one!r:.80}")
         return
     for name in _names(one):
         if name not in signature.parameters:

@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Any, Final
@@ -38,7 +37,7 @@ from urllib.parse import quote
 import msgspec
 
 from undersigned.credentials import Credential, read_credential
-from undersigned.did import DidDocument, document_from, fetches, keeps_history, parse_did
+from undersigned.did import DidDocument, document_from, fetches, keeps_history
 from undersigned.encoding import FOREIGN_LIMITS, decode_json, in_words
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
@@ -56,7 +55,7 @@ from undersigned.trust import Approvers, Registry
 from .configuration import CONFIGURATION, Configuration, distinct_offers, misplaced
 from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
 from .own_log import LOG
-from .parsing import budget_limits, checked_name
+from .parsing import budget_limits, checked_dids, checked_folder, checked_name
 from .policy_file import with_cedar
 from .registry_part import read_token, registries_of
 from .status_register import StatusRegister
@@ -75,8 +74,8 @@ class Home:
             `missing_extra`, it needs something not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path = checked_folder(path)
         file = path / CONFIGURATION
         try:
             raw = read_file(file)
@@ -103,10 +102,10 @@ class Home:
             if part is not None:
                 checked_name("organisation: name", part.name)
             distinct_offers(offer.task for offer in self.configuration.offer)
-            _checked_dids("did", (self.configuration.did,))
-            _checked_dids("[organisation] did", () if part is None else (part.did,))
-            _checked_dids("[trust] anchors", trust.anchors)
-            _checked_dids("[trust] people", trust.people)
+            checked_dids("did", (self.configuration.did,))
+            checked_dids("[organisation] did", () if part is None else (part.did,))
+            checked_dids("[trust] anchors", trust.anchors)
+            checked_dids("[trust] people", trust.people)
             self.approvers = Approvers.from_toml(self.configuration.approvers)
             if self.configuration.policy.two_above is not None and len(self.approvers.people) < 2:
                 raise ValueError("policy two_above takes two people in [approvers]")
@@ -413,14 +412,6 @@ class Home:
             return read_credential(value)
         except (OSError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
-
-
-def _checked_dids(member: str, dids: Iterable[str]) -> None:
-    for did in dids:
-        try:
-            parse_did(did)
-        except UndersignedError as exc:
-            raise ConfigurationError("bad_configuration", f"{member}: {exc.message}") from exc
 
 
 def unread(path: Path, exc: OSError) -> ConfigurationError:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote
 
 from undersigned.contract import Price
@@ -31,7 +31,7 @@ from undersigned.trust import Policy
 from .configuration import CONFIGURATION, OfferPart, distinct_offers
 from .home import Home, passphrase_of
 from .own_log import LOG, begin_log, continue_log
-from .parsing import checked_name, parse_price
+from .parsing import checked_dids, checked_folder, checked_name, parse_price
 
 __all__ = ["claimed", "create_home", "rotate_key"]
 
@@ -42,6 +42,7 @@ _MADE: Final = (
 )
 """What `create_home` and `issue_membership` write beside the keys; a folder after what is in it."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
+MAX_PORT: Final = 65535
 _NUMBERED: Final = re.compile("agent-([1-9][0-9]{0,8})", re.ASCII)
 _ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
 
@@ -89,7 +90,7 @@ def _taken(path: Path, keys: Path) -> str:
 
 
 def create_home(
-    path: Path,
+    path: Path | str,
     *,
     name: str,
     organisation: str | None = None,
@@ -120,10 +121,12 @@ def create_home(
     Raises:
         ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
     """
+    path = checked_folder(path)
     if (path / CONFIGURATION).exists():
         raise ConfigurationError("bad_configuration", f"{path} is a state folder already")
     checked_name("name", name)
     checked_name("organisation", name if organisation is None else organisation)
+    _require_kinds(port, anchors, offers, domain=domain, url=url, policy=policy)
     distinct_offers(offer.task for offer in offers)
     authority = f"localhost:{port}" if local and port else domain
     _require_usable(authority, domain, url, local=local, kind=kind, history=history)
@@ -188,6 +191,31 @@ def create_home(
     lines.insert(0, f"did = {_toml(did)}")
     write_whole(path / CONFIGURATION, "\n".join([*lines, ""]).encode())
     return Home(path)
+
+
+def _require_kinds(port: object, anchors: object, offers: object, **texts: object) -> None:
+    """Returns if these are what the signature says. What is not would be found where the configuration is read: when it
+    is written, and in the way of the next try.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if port is not None and (type(port) is not int or not 0 <= port <= MAX_PORT):
+        raise ConfigurationError(
+            "bad_configuration", f"port: expected a whole number up to {MAX_PORT}, got {port!r:.60}"
+        )
+    for name, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise ConfigurationError("bad_configuration", f"{name}: expected text, got {text!r:.60}")
+    for name, listed, kind, what in (
+        ("anchors", anchors, str, "a list of DIDs"),
+        ("offers", offers, OfferPart, "a list of offers, such as [OfferPart(task=..., handler=...)]"),
+    ):
+        if not isinstance(listed, tuple | list) or not all(
+            isinstance(one, kind) for one in cast("list[object]", listed)
+        ):
+            raise ConfigurationError("bad_configuration", f"{name}: expected {what}, got {listed!r:.80}")
+    checked_dids("anchors", cast("list[str]", anchors))
 
 
 def _require_usable(

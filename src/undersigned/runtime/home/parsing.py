@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from undersigned.contract import Price
+from undersigned.did import parse_did
 from undersigned.encoding import canonicalize, check_sayable, is_amount
-from undersigned.errors import ConfigurationError, FormatError
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.scope import Limit
 
-__all__ = ["MAX_NAME", "budget_limits", "checked_name", "checked_text", "parse_price"]
+__all__ = ["MAX_NAME", "budget_limits", "checked_dids", "checked_folder", "checked_name", "checked_text", "parse_price"]
 
 MAX_NAME = 128
 """Characters of the name of a task or input, and of an agent or its organisation."""
@@ -27,6 +29,31 @@ def checked_name(what: str, text: str) -> str:
             "bad_configuration", f"{what}: expected 1 to {MAX_NAME} printable characters, got {str(text)[:40]!r}"
         )
     return text
+
+
+def checked_dids(member: str, dids: Iterable[str]) -> None:
+    """Returns if each is a DID; `member` is where they stand.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    for did in dids:
+        try:
+            parse_did(did)
+        except UndersignedError as exc:
+            raise ConfigurationError("bad_configuration", f"{member}: {exc.message}") from exc
+
+
+def checked_folder(path: Path | str) -> Path:
+    """`path`, once it can name a state folder.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is nothing that names a file, or '', which would be the folder that
+            the program was started in.
+    """
+    if not isinstance(path, str | Path) or str(path) == "" or "\0" in str(path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise ConfigurationError("bad_configuration", f"the state folder: expected its path, got {path!r:.80}")
+    return Path(path)
 
 
 def checked_text(what: str, text: str) -> str:
