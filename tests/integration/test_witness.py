@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -349,6 +350,46 @@ async def test_a_witness_without_capacity_found_no_proof_wrong(
         (asked,) = await peer.witnesses.ask()
     assert asked.error is not None
     assert asked.error.code == code
+
+
+async def test_a_witness_that_knows_less_than_it_did_is_shown_the_rest(tmp_path: Path) -> None:
+    """HIRE-LOG-21: put back from an old copy, or lost altogether, it says nothing against a log that goes on."""
+    acme, globex = await two_homes(tmp_path)
+    gatherer, (port,) = Gatherer(local=True), free_ports(1)
+    key = verifier_text(Verifier(NAME, True, WITNESS.public_key))
+    acme = settings(acme, f"http://localhost:{port}", key)
+
+    @asynccontextmanager
+    async def serving(name: str) -> AsyncIterator[None]:
+        book = WitnessBook(tmp_path / name)
+        try:
+            async with WitnessServer(book, NAME, WITNESS, gatherer, logs=[acme.configuration.did], port=port):
+                yield
+        finally:
+            book.close()
+
+    async def asked(peer: Peer) -> int:
+        (one,) = await peer.witnesses.ask()
+        assert one.error is None
+        head, _ = verify_cosignature(peer.witnesses.newest or "", NAME, WITNESS.public_key)
+        return head.size
+
+    try:
+        async with Peer.open(globex) as other:
+            async with Peer.open(acme) as peer:
+                async with serving("witness.db"):
+                    await hire(peer, other)
+                    before = await asked(peer)
+                shutil.copyfile(tmp_path / "witness.db", tmp_path / "old.db")
+                async with serving("witness.db"):
+                    await hire(peer, other)
+                    assert await asked(peer) > before
+                async with serving("old.db"):
+                    assert await asked(peer) == await peer.ledger.tree_size()
+            async with serving("new.db"), Peer.open(acme) as peer:
+                assert await asked(peer) == await peer.ledger.tree_size()
+    finally:
+        await gatherer.close()
 
 
 async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) -> None:
