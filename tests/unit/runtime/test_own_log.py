@@ -80,6 +80,27 @@ def test_a_log_does_not_grow_longer_than_it_is_read(
     assert home.key().public_key in document.keys("authentication", now=NOON).values()
 
 
+def test_a_log_that_is_older_than_its_keys_does_not_go_on(folder: Path, clock: HandClock) -> None:
+    """HIRE-WVH-10: it was put back from a copy that was made before a rotation. What it would sign takes the place of
+    an entry that others have seen, and they take none of it.
+    """
+    home = made(folder, clock)
+    before = home.log()
+    assert before is not None
+    rotate_key(home, clock=clock)
+    newest = home.log()
+    assert newest is not None
+    (folder / "did.jsonl").write_bytes(before)
+    keys = sorted(file.name for file in (folder / "keys").iterdir())
+    with refuses(ConfigurationError, "key_unavailable"):
+        rotate_key(home, clock=clock)
+    assert home.log() == before
+    assert sorted(file.name for file in (folder / "keys").iterdir()) == keys
+    (folder / "did.jsonl").write_bytes(newest)
+    rotate_key(home, clock=clock)
+    assert history_of(home).versions[1].id in newest.decode()
+
+
 def test_without_the_committed_key_it_does_not_go_on(folder: Path, clock: HandClock) -> None:
     home = made(folder, clock)
     before = home.log()

@@ -286,7 +286,8 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     and from then on it is done, whether or not the files of the keys have found their places.
 
     Raises:
-        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate; `key_unavailable`.
+        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate, or its log cannot grow;
+            `key_unavailable`, also where the log of the DID is older than its keys.
         LedgerUnavailable: `store_unavailable`, another process is at it; `store_full`.
         OSError: A file cannot be written.
     """
@@ -307,6 +308,11 @@ def _rotated(home: Home, did: str, clock: Clock) -> str:
     else:
         home.next_key.unlink(missing_ok=True)  # of a rotation that was none
     old = home.document()
+    if keeps_history(did) and home.key("agent").public_key not in old.signing_keys():
+        text = f"{home.path / LOG} is older than the keys, which it does not name: put the newest one in its place"
+        raise ConfigurationError(
+            "key_unavailable", f"{text}. Another entry where that has one is a second history, which nobody takes"
+        )
     # What opens the old keys seals the new one, so that one passphrase opens them all.
     kind, log = home.key("agent").public_key.kind, home.log_key()
     passphrase = passphrase_of(home.path)
