@@ -34,7 +34,7 @@ from undersigned.runtime.agent import intake
 from undersigned.testing import HurriedClock, hurry
 from undersigned.transport import Channel
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 UPGRADE = (
@@ -44,8 +44,12 @@ UPGRADE = (
 )
 
 
-def attacks(folder: Path, attack: Callable[[World], Awaitable[None]], *, factor: float = 10.0) -> None:
-    """Runs an attack against a world in a hurry. Afterwards an honest hire works, and both stores are whole."""
+def attacks(folder: Path, attack: Callable[[World], Awaitable[None]], *, factor: float = 1.0) -> None:
+    """Runs an attack against a world. Afterwards an honest hire works, and both stores are whole.
+
+    In a hurry only where something is waited for, and as little as will do: peers on a busy machine would have given
+    each other up.
+    """
 
     async def main(clock: HurriedClock) -> None:
         async with world_in(folder, clock) as world:
@@ -373,7 +377,7 @@ def test_sc_80_a_flood_of_connections(tmp_path: Path) -> None:
         )
 
     try:
-        attacks(tmp_path, attack, factor=1)
+        attacks(tmp_path, attack)
     finally:
         for one in knocking:
             one.close()
@@ -498,7 +502,7 @@ def test_sc_83_http_parsing(tmp_path: Path) -> None:
                 assert answer.endswith(b'{"code":"bad_request"}')
         await honest
 
-    attacks(tmp_path, attack)
+    attacks(tmp_path, attack, factor=4)
 
 
 # --- SC-105 ---------------------------------------------------------------------------------------------------------
@@ -555,4 +559,5 @@ def test_sc_105_signature_work(tmp_path: Path) -> None:
         assert reads[acme] == 2 * alone
         assert turned_away == [(1008, "rate_limited")] * come_back
 
-    attacks(tmp_path, attack)
+    # All of it lies within the one minute, and nothing is said a second time, however busy this machine is.
+    attacks(tmp_path, attack, factor=0.5)
