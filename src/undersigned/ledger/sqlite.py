@@ -431,7 +431,7 @@ class SqliteLedger:
     async def check(self) -> CheckReport:
         """See `Ledger.check`."""
         head = HeadFile(self._path.with_name(self._path.name + ".head"))
-        report = await self._reader.read(lambda db: check_database(db, head.read()))
+        report = await self._reader.read(lambda db: check_database(db, head))
         if report.defects and self._writer is not None:
             first = report.defects[0]
             self._writer.damage = LedgerError(first.code, f"{first.where}: {first.detail}")

@@ -19,19 +19,26 @@ from undersigned.ledger import usage as limits
 from undersigned.ledger.base import CheckReport, Defect, Row, Summary
 from undersigned.ledger.chain import content_defect, first_link, link
 from undersigned.ledger.seen import Head
+from undersigned.ledger.sqlite_file import HeadFile
 from undersigned.ledger.sqlite_rows import Outbox, engagement_seal, load_tree, read_entry, read_seen, seal
 from undersigned.transparency import Frontier, leaf_hash, read_checkpoint, read_note
 
 __all__ = ["check_database"]
 
 
-def check_database(db: sqlite3.Connection, known: Head | None) -> CheckReport:
-    """Everything that is wrong with the database; `known` is the head kept beside it.
+def check_database(db: sqlite3.Connection, head: HeadFile) -> CheckReport:
+    """Everything that is wrong with the database, and with the head that is kept beside it.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
     """
     counts = {"rows": 0, "leaves": 0, "blobs": 0}
     defects: list[Defect] = []
+    known: Head | None = None
+    try:
+        known = head.beside()  # before the database, which may have gone on when it is read
+    except (UndersignedError, OSError) as exc:
+        code = exc.code if isinstance(exc, UndersignedError) else "store_unavailable"
+        defects.append(Defect(code, "head file", str(exc)))
     parts: tuple[tuple[str, Callable[[], Iterator[Defect]]], ...] = (
         ("database", lambda: _pages(db)),
         ("journal", lambda: _journal(db, counts)),

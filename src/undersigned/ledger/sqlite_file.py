@@ -57,7 +57,8 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
     """A connection in autocommit mode; the writing one is durable at each COMMIT, the other cannot write.
 
     Raises:
-        LedgerError: `ledger_diverged`, the head beside it says that there was a database, and there is none.
+        LedgerError: `ledger_diverged`, the head beside it says that there was a database, and there is none, or nothing
+            in it.
         LedgerUnavailable: It cannot be opened, or SQLite did not take WAL or synchronous=FULL.
     """
     _require_not_gone(path)
@@ -81,9 +82,15 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
 
 def _require_not_gone(path: Path) -> None:
     head = path.with_name(path.name + ".head")
-    if head.exists() and not path.exists():
+    if not head.exists():
+        return
+    try:
+        became = "is empty" if path.stat().st_size == 0 else ""
+    except FileNotFoundError:
+        became = "is gone"
+    if became:  # what makes a database anew in its place would make it one of which nobody sees that it was cut
         raise LedgerError(
-            "ledger_diverged", f"{path} is gone, and {head.name} beside it says that it held a log: put it back"
+            "ledger_diverged", f"{path} {became}, and {head.name} beside it says that it held a log: put it back"
         )
 
 
@@ -387,21 +394,14 @@ class HeadFile:
 
     It is not synced: after a power cut it may be old or empty, which says nothing. It never runs ahead of the
     database, unless the database lost something. It is written in place, always the same number of bytes; who reads
-    half of one and half of another sees it by the sum and takes it for unreadable.
+    half of one and half of another sees it by the sum.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> Head | None:
-        """The head, or None if there is none or it is unreadable."""
-        try:
-            return _head(self._path.read_bytes())
-        except OSError:
-            return None
-
     def at_opening(self) -> Head | None:
-        """As `read`, where nobody else writes it.
+        """The head, where nobody else writes it; None if there is none, or what a power cut leaves of it.
 
         Raises:
             LedgerError: `store_corrupt`: it holds something that was never written, and that no power cut leaves.
@@ -419,6 +419,17 @@ class HeadFile:
                 " copy of it; or, if you know that the ledger is whole, take it away",
             )
         return head
+
+    def beside(self) -> Head | None:
+        """As `at_opening`, where somebody else may be writing it: what is read half old and half new is not so twice.
+
+        Raises:
+            LedgerError, OSError: As `at_opening`.
+        """
+        try:
+            return self.at_opening()
+        except LedgerError:
+            return self.at_opening()
 
     def write(self, head: Head) -> None:
         """Replace the head; that it cannot be written is no reason to refuse a commit that is durable."""

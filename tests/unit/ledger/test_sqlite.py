@@ -144,6 +144,30 @@ async def test_a_reader_sees_that_the_database_is_gone(path: Path) -> None:
         assert path.name not in os.listdir(path.parent)
 
 
+async def test_a_database_that_became_empty_is_not_begun_anew(path: Path) -> None:
+    """HIRE-LOG-05: with tables made in it, it would be one that is whole and holds nothing, to whoever only reads."""
+    ledger = await open_ledger(f"sqlite://{path}")
+    await ledger.commit(move(NAME, 1, leaves=(b"leaf",)))
+    await ledger.close()
+    os.truncate(path, 0)
+    for read_only in (True, False, True):
+        with refuses(LedgerError, "ledger_diverged"):
+            await open_ledger(f"sqlite://{path}", read_only=read_only)
+        assert os.path.getsize(path) == 0
+
+
+async def test_a_head_that_is_damaged_is_found_by_who_checks(path: Path) -> None:
+    """The next start is refused for it."""
+    ledger = await open_ledger(f"sqlite://{path}")
+    await ledger.commit(move(NAME, 1, leaves=(b"leaf",)))
+    await ledger.close()
+    path.with_name(f"{path.name}.head").write_bytes(b"another text\n")
+    reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    found = await reader.check()
+    await reader.close()
+    assert [(defect.code, defect.where) for defect in found.defects] == [("store_corrupt", "head file")]
+
+
 def says(size: int) -> dict[str, Any]:
     """Members of a message that says how large its sender's log was: by its head, or in a signed note."""
     return {"head": {"size": size}}
