@@ -42,7 +42,7 @@ from undersigned.protocol import Role
 from undersigned.runtime import SystemClock, checked_url, parse_price, read_file, sign_record, split_port
 from undersigned.testing import GUILD
 
-from .options import FILE, FOLDER, checked_did, quiet_logs
+from .options import FILE, FOLDER, Seconds, checked_did, quiet_logs
 from .output import HOME_OPTION, INTERRUPTED, Out, counted, meeting, plain
 from .reports import MAX_INPUT, MAX_TRANSCRIPT, manifest_of, text_of, verified
 
@@ -135,7 +135,7 @@ def web_did(url: str) -> str:
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(0.1, 600),
+    type=Seconds(0.1, 600),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -318,7 +318,10 @@ async def _order(
         if name in body:
             checked_digest(body[name])
     for name, option in _TEXTS.items():
-        checked_text(option, str(body.get(name, "")))
+        if name in body:
+            if not str(body[name]).strip():  # of a shell's variable that is not set, it may be
+                raise ConfigurationError("bad_configuration", f"{option}: expected words, got {str(body[name])!r}")
+            checked_text(option, str(body[name]))
     opened = out.home(home)
     await _named_in_whole(opened, contract)
     if surely_unwritten(opened.ledger_url):

@@ -11,7 +11,7 @@ from undersigned import __version__
 from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_peers, started, write_matrix
 from undersigned.runtime import SystemClock, checked_url, sign_record
 
-from .options import FILE, FOLDER, quiet_logs
+from .options import FILE, FOLDER, Seconds, quiet_logs
 from .output import HOME_OPTION, Out, counted, meeting, plain
 
 __all__ = ["interop"]
@@ -38,7 +38,7 @@ STYLES = {"passed": "green", "failed": "bold red", "left out": "yellow"}
 @click.option("--only", multiple=True, metavar="NAME", help="Implementations of the file; may be repeated.")
 @click.option(
     "--wait",
-    type=click.FloatRange(1, 600),
+    type=Seconds(1, 600),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

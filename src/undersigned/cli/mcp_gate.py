@@ -23,7 +23,7 @@ from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs, host_port
 
 from .interrupts import stop_signal
-from .options import FILE, checked_digest, desk_options, open_desk, rules_in, told_when_reached, unheard
+from .options import FILE, Seconds, checked_digest, desk_options, open_desk, rules_in, told_when_reached, unheard
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
@@ -49,7 +49,7 @@ LOG_LEVEL = 30
 @click.option("--sign-answers", is_flag=True, help="Sign answers as the hirer's; each is held until it is whole.")
 @click.option(
     "--answer-seconds",
-    type=click.FloatRange(0.1, 3600),
+    type=Seconds(0.1, 3600),
     metavar="SECONDS",
     default=60.0,
     show_default=True,

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from math import isnan
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -59,6 +60,7 @@ __all__ = [
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "FilePath",
+    "Seconds",
     "about",
     "checked_did",
     "checked_digest",
@@ -86,12 +88,24 @@ Command = TypeVar("Command", bound=Callable[..., object])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """What declares an option of a command."""
 
+
+class Seconds(click.FloatRange):
+    """So many seconds. `nan` lies in every range, and is never over."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, as `click.FloatRange` gives it."""
+        seconds = super().convert(value, param, ctx)
+        if isnan(seconds):
+            self.fail(f"expected a number, got {plain(value)}", param, ctx)
+        return seconds
+
+
 AT_OPTION = click.option(
     "--at", metavar="URL", help="Where the peer listens, ws://… or wss://…, if its DID document does not say."
 )
 WAIT_OPTION = click.option(
     "--wait",
-    type=click.FloatRange(0.1, 86_400),
+    type=Seconds(0.1, 86_400),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -117,9 +131,20 @@ LOOK_SECONDS = 15.0
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 """The name of a file."""
-FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class FolderPath(click.Path):
+    """The name of a folder. An empty one, as of a shell's variable that is not set, would be the one where we are."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as `click.Path` gives it."""
+        if value == "":
+            self.fail("expected the name of a folder, got ''", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = FolderPath(path_type=Path, file_okay=False)
 FOLDER.name = "folder"
-"""The name of a folder."""
 
 
 class FilePath(click.Path):

@@ -127,6 +127,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("discover", PEER, "--at", "nowhere"), "bad_configuration"),
         (("discover", PEER), "did_unresolvable"),
         (("contract", "show", "zzz"), "not_found"),
+        (("export", ""), "not_found"),
         (("contract", "approve", "zzz", "x"), "bad_configuration"),
         (("contract", "approve", DIGEST, "nonsense"), "bad_configuration"),
         (("contract", "accept", DIGEST, "nonsense"), "bad_configuration"),
@@ -307,8 +308,12 @@ def test_what_no_contract_holds_is_told_by_the_name_of_its_option(options: list[
     ],
 )
 def test_what_no_message_holds_is_not_ordered(command: tuple[str, ...], option: str, home: Path) -> None:
-    ran = refused(home, "contract", command[0], digest_bytes(b"x"), *command[1:], option, "two\nlines")
+    order = ("contract", command[0], digest_bytes(b"x"), *command[1:], option)
+    ran = refused(home, *order, "two\nlines")
     assert (ran.code, ran.error["message"]) == (2, f"{option}: expected text without U+000A")
+    for empty in ("", " "):
+        ran = refused(home, *order, empty)
+        assert (ran.code, ran.error["message"]) == (2, f"{option}: expected words, got {empty!r}")
 
 
 def test_a_port_with_a_colon_is_told_how_it_is_written(home: Path) -> None:
