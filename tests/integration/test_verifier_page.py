@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import pack_cases
 import pack_credentials
@@ -25,6 +26,7 @@ from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
 from moments import MOMENTS
 from packs import Hire
+from undersigned.contract import Subcontracting, Terms, contract_card
 from undersigned.credentials import enveloped_presentation, presentation_jwt
 from undersigned.did import DidDocument
 from undersigned.encoding import (
@@ -48,6 +50,7 @@ from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
 from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import parse_pattern
+from undersigned.testing import Actor
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
@@ -591,6 +594,34 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
     assert page.eval("document.querySelectorAll('img').length") == 0
     assert "<img src=x onerror=alert(1)>" in page.eval("document.querySelector('ol.talk').textContent")
     assert "\u202e" not in page.eval("document.getElementById('found').innerText")
+
+
+def test_the_card_of_the_page_says_what_that_of_the_command_says(page: Tab, folder: Path) -> None:
+    """Who looks at one of them misses nothing that the other shows: it lacked what silence means, and the data."""
+
+    def more(terms: Terms) -> Terms:
+        return replace(
+            terms,
+            deliverables=(replace(terms.deliverables[0], max_bytes=5000),),
+            evidence=replace(terms.evidence, sbom="CycloneDX 1.6", c2pa=True, verifier=Actor("judge").did),
+            arbiter=Actor("arbiter").did,
+            reworks=2,
+            subcontracting=Subcontracting(allowed=True, depth=1),
+            termination=replace(terms.termination, convenience="notice", notice="P1D"),
+            data_handling=replace(terms.data_handling, retention="P7D", onward=True, classes=("public",)),
+        )
+
+    for changing in (None, more):
+        pack = Hire(changing=changing).sealed().pack()
+        judged(page, folder, pack, pack_cases.LATER)
+        shown = page.eval(
+            "[...document.querySelectorAll('section[aria-label=Contract] dt')]"
+            ".map((one) => [one.textContent, one.nextSibling.textContent])"
+        )
+        contract = json.loads(read_archive(pack)["contract.json"])["document"]
+        said = [[line[:12].strip(), line[14:]] for line in contract_card(contract).splitlines()]
+        beside = {"May", "May not", "Must", "State"}  # in lists and words of its own
+        assert [pair for pair in said if pair[0] not in beside and pair not in shown] == []
 
 
 def test_a_page_with_a_pack_in_it_opens_it(page: Tab, folder: Path) -> None:

@@ -47,6 +47,17 @@ function inWords({ leftOperand: left, operator, rightOperand: right, unit, per }
   return `at most ${values} ${left === "count" ? "times" : (unit ?? "")}${per ? ` per ${per}` : ""}`;
 }
 
+/** What becomes of the data; what its writer may word freely comes last. */
+function dataInWords(data) {
+  return [
+    data.retention === "PT0S" ? "not kept" : `kept for ${data.retention} after the end`,
+    data.onward ? "may be passed on to who is hired for it" : "not passed on",
+    data.training ? "models may be trained on it" : "no training",
+    ...(data.classes?.length ? [`of the classes ${data.classes.join(", ")}`] : []),
+    `for ${data.purpose}`,
+  ].join(", ");
+}
+
 /** The contract as a card for people: what both signed. */
 function card(document, digest, state) {
   const { terms, organisations = {} } = document;
@@ -62,7 +73,7 @@ function card(document, digest, state) {
     ["Hirer", party("hirer")],
     ["Provider", party("provider")],
     ["Task", `${terms.task.kind}: ${terms.task.summary}`],
-    ...terms.deliverables.map((one) => ["Delivers", `${one.name} (${one.mediaType})${one.criteria.length ? ": " : ""}${one.criteria.map((criterion) => criterion.text).join("; ")}`]),
+    ...terms.deliverables.map((one) => ["Delivers", `${one.name} (${one.mediaType}${one.maxBytes === undefined ? "" : `, ${one.maxBytes} bytes at most`})${one.criteria.length ? ": " : ""}${one.criteria.map((criterion) => criterion.text).join("; ")}`]),
     ["May", list(rules("grants")) ?? "nothing"],
     ["Never", list(rules("prohibitions"))],
     ["Must", list(rules("obligations"))],
@@ -70,8 +81,14 @@ function card(document, digest, state) {
     ...(terms.settlement.milestones ?? []).map((one) => ["Milestone", `${one.percent} % of it for ${one.name}, once met: ${one.criteria.join(", ")}`]),
     ["Start by", terms.deadlines.start],
     ["Finish by", `${terms.deadlines.finish}; authority until ${terms.deadlines.until}`],
-    ["Evidence", terms.evidence.predicates.join(", ") || "a statement of the work"],
+    ["Evidence", [terms.evidence.sbom && `a bill of materials, ${terms.evidence.sbom}`, terms.evidence.c2pa && "a C2PA manifest in media", terms.evidence.predicates.join(", ") || "a statement of the work"].filter(Boolean).join("; ")],
+    ["Judged by", terms.evidence.verifier && name(terms.evidence.verifier)],
     ["Arbiter", terms.arbiter && name(terms.arbiter)],
+    ["Rework", terms.reworks ? `may be asked for ${terms.reworks} ${terms.reworks === 1 ? "time" : "times"}` : undefined],
+    ["Silence", `where the hirer lets the time for its review pass, the work counts as ${terms.onSilence}`],
+    ["Early end", { notice: (end) => `without cause, after ${end.notice}`, fee: (end) => `without cause, for ${end.fee.amount} ${end.fee.currency}` }[terms.termination.convenience]?.(terms.termination)],
+    ["Subcontracts", terms.subcontracting.allowed ? `${terms.subcontracting.depth} ${terms.subcontracting.depth === 1 ? "level" : "levels"} of others may be hired for it` : undefined],
+    ["Data", dataInWords(terms.dataHandling)],
     ["Under", document.parent],
     ["State", state],
   ]);
