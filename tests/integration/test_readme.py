@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -148,7 +149,8 @@ def told(folder: Path, ports: tuple[str, ...]) -> Run:
 
 
 def test_every_block_of_both_pages_runs_here() -> None:
-    # test_hire_gates, test_subcontracts, test_content, test_guard; the settings are read in backends/test_artifacts.py
+    # test_hire_gates, test_subcontracts, test_content, test_guard, and below; the settings are read in
+    # backends/test_artifacts.py
     elsewhere = [
         "python gated",
         "python visitor",
@@ -156,6 +158,7 @@ def test_every_block_of_both_pages_runs_here() -> None:
         "python large",
         "toml artifacts",
         "python guarded",
+        "python tested",
     ]
     shown = {page: [block.language for block in blocks(page)] for page in RUN_HERE}
     assert shown == {README: RUN_HERE[README], GUIDE: [*RUN_HERE[GUIDE], *elsewhere]}
@@ -173,6 +176,15 @@ def test_no_other_page_has_programs_that_nobody_runs() -> None:
                 # A page shows a scope, labels, the rules of a gate, or expected failures.
                 read = READERS.get(min(table.keys() & READERS.keys(), default=""), Scope.from_toml)
                 assert read(table), page
+
+
+def test_the_tests_of_ones_own(tmp_path: Path) -> None:
+    """As pytest runs them where somebody copied them to."""
+    (tmp_path / "test_mine.py").write_text(text_of("python tested"))
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
 
 
 def test_the_consoles(readme: Run) -> None:
