@@ -110,6 +110,11 @@ def test_two_people_approve_a_hire_that_was_killed_meanwhile(companies: Companie
             again.until('"closed"')
             globex.until('"over"')
     assert companies.offer(acme, "list").values == [{"count": 0, "local": True}]
+    for name, said in ((one["terms"], "alice said approve at "), (one["engagement"], "")):
+        late = companies.says(acme, "approve", name, "alice")
+        assert (late.code, late.error["code"]) == (4, "wrong_state")
+        assert late.error["message"].startswith(f"{name} waits for people no more: {said}")
+        assert late.error["message"].endswith(f"{one['engagement']} is in state closed")
     (contract,) = asyncio.run(assert_one_contract_or_none(companies.acme, companies.globex))
     assert contract is not None
 
@@ -146,6 +151,7 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(companies: Companies)
         assert (ended.code, ended.error["code"]) == (3, "policy_denied")
         served.until('"over"')
         late = companies.says(globex, "approve", one["terms"], "alice")
-        assert (late.code, late.error["code"]) == (2, "not_found")
+        assert (late.code, late.error["code"]) == (3, "policy_denied")
+        assert late.error["message"] == f"{one['terms']} was refused by a person, and that is for good"
     assert asyncio.run(assert_one_contract_or_none(companies.acme, globex)) == {None}
     assert asyncio.run(booked(globex, one["terms"])), "in the ledger, whatever becomes of the files"

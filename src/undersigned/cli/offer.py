@@ -22,6 +22,7 @@ from undersigned.runtime import (
     WaitingTerms,
     drop_approval,
     load_approvers,
+    no_longer_waiting,
     sign_approval,
     waiting_terms,
 )
@@ -75,7 +76,7 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
     asks, who has answered.
     """
     opened = out.home(home)
-    one = waiting_as(terms, await _waiting(opened))
+    one = await _named(opened, terms)
     change, decision, changes = one.change, _decision(one), _changes(one)
     card = terms_card(
         one.asked.terms,
@@ -140,7 +141,7 @@ async def offer_refuse(out: Out, terms: str, person: Path, note: str | None, hom
 
 
 async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Path, note: str | None) -> int:
-    one = waiting_as(terms, await _waiting(opened), any_of_them=verdict == "refuse")
+    one = await _named(opened, terms, any_of_them=verdict == "refuse")
     if one.standing.state == "refused":
         raise PolicyError("policy_denied", f"{terms} is {one.standing.explain()}")
     now = SystemClock().now()
@@ -167,6 +168,21 @@ async def _waiting(home: Home) -> list[WaitingTerms]:
         return await waiting_terms(ledger, home, SystemClock().now())
     finally:
         await ledger.close()
+
+
+async def _named(home: Home, name: str, *, any_of_them: bool = False) -> WaitingTerms:
+    """As `waiting_as`; of what waited once it is said what became of it."""
+    try:
+        return waiting_as(name, await _waiting(home), any_of_them=any_of_them)
+    except ConfigurationError as error:
+        if error.code != "not_found":
+            raise
+        ledger = await reading(home)
+        try:
+            over = await no_longer_waiting(ledger, home, name, SystemClock().now())
+        finally:
+            await ledger.close()
+        raise over or error from None
 
 
 def waiting_as(name: str, waiting: Sequence[WaitingTerms], *, any_of_them: bool = False) -> WaitingTerms:

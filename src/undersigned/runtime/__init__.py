@@ -107,7 +107,7 @@ from undersigned.runtime.negotiation.learned import admission, withdrawn_as
 from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, OrderInput, Timing, bytes_limits
 from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.runtime.negotiation.statements import drop_approval, load_approvers, sign_approval
-from undersigned.runtime.negotiation.waiting import WaitingTerms, waiting_terms
+from undersigned.runtime.negotiation.waiting import WaitingTerms, no_longer_waiting, waiting_terms
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.unread import Unread
 
@@ -256,6 +256,7 @@ __all__ = [
     "lost_at",
     "naming",
     "needed_text",
+    "no_longer_waiting",
     "of_store",
     "open_engagements",
     "open_file",

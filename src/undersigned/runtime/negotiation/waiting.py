@@ -6,12 +6,14 @@ Source: protocol-spec/12-trust.md, section 12.10
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from undersigned.contract import ReleaseDocument, Terms
-from undersigned.encoding import Did, Instant
+from undersigned.encoding import Did, Instant, digest_hash
+from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.messages import Message, Offer
 from undersigned.protocol import ENDED, Engagement
@@ -22,7 +24,7 @@ from undersigned.trust import Put, Standing, VerifiedApproval, weigh
 from .asked import Asked, AskedChange, Change, asked_in, given_in, waiting_changes
 from .statements import dropped, load_approvers, refused, verified
 
-__all__ = ["WaitingTerms", "waiting_terms"]
+__all__ = ["WaitingTerms", "no_longer_waiting", "waiting_terms"]
 
 
 class WaitingTerms(Struct, frozen=True, kw_only=True):
@@ -80,6 +82,28 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
                 )
             )
     return found
+
+
+async def no_longer_waiting(ledger: Ledger, home: Home, name: str, now: Instant) -> UndersignedError | None:
+    """Why nothing waits any more under this digest of terms, or id of an engagement; None if nothing here says that
+    anything ever did.
+
+    Raises:
+        ConfigurationError: As `load_approvers`.
+        LedgerError: It cannot be read.
+    """
+    if await refused(ledger, name):
+        return PolicyError("policy_denied", f"{name} was refused by a person, and that is for good")
+    given: list[VerifiedApproval] = []
+    with suppress(FormatError):  # nothing but a digest names a folder there
+        digest_hash(name)
+        given = sorted(verified(dropped(home.approvals / name), load_approvers(home), now), key=lambda one: one.given)
+    summary = await ledger.summary(given[-1].about.engagement if given else name)
+    if summary is None:
+        return None
+    said = "".join(f"{one.by} said {one.verdict} at {one.given}; " for one in {one.by: one for one in given}.values())
+    text = f"{name} waits for people no more: {said}{summary.engagement} is in state {summary.state}"
+    return LocalProtocolError("wrong_state", text)
 
 
 def _asked(loaded: Loaded) -> tuple[Asked, ...]:
