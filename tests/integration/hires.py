@@ -72,6 +72,17 @@ async def linger(job: Job) -> None:
     await asyncio.Event().wait()
 
 
+class Patient:
+    """A handler that delivers when it is let."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+
+    async def __call__(self, job: Job) -> None:
+        await self.may.wait()
+        await job.deliver("summary.txt", b"short", media_type="text/plain")
+
+
 def did_of(port: int) -> str:
     """The DID of a local agent."""
     return "did:web:" + quote(f"localhost:{port}", safe="")

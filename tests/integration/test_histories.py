@@ -11,30 +11,19 @@ from uuid import uuid4
 
 import pytest
 
-from integration.hires import REPORT, assert_one_contract_or_none, free_ports, until
+from integration.hires import REPORT, Patient, assert_one_contract_or_none, free_ports, until
 from undersigned.cli.options import open_gatherer
 from undersigned.credentials import Claim, Endorsement, Membership, claim_credential, credential_config
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json, shift
 from undersigned.errors import UndersignedError
 from undersigned.proof import attach, prepare
-from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership, rotate_key
+from undersigned.runtime import Home, OfferPart, SystemClock, create_home, issue_membership, rotate_key
 from undersigned.runtime.home.own_log import continue_log
 from undersigned.runtime.negotiation import meeting
 from unit.cli.running import run
 
 pytestmark = pytest.mark.timeout(90)
-
-
-class Patient:
-    """Delivers when it is let."""
-
-    def __init__(self) -> None:
-        self.may = asyncio.Event()
-
-    async def __call__(self, job: Job) -> None:
-        await self.may.wait()
-        await job.deliver("summary.txt", b"short", media_type="text/plain")
 
 
 async def homes(folder: Path) -> tuple[Home, Home]:

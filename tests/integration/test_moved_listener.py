@@ -11,24 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from integration.hires import REPORT, did_of, two_homes, until
+from integration.hires import REPORT, Patient, did_of, two_homes, until
 from undersigned import Peer
-from undersigned.runtime import HireResult, Home, Job, create_home
+from undersigned.runtime import HireResult, Home, create_home
 from undersigned.runtime.agent import whereabouts
 from undersigned.testing import Wire, free_ports
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
-
-
-class Work:
-    """Delivers when it is let."""
-
-    def __init__(self) -> None:
-        self.may = asyncio.Event()
-
-    async def __call__(self, job: Job) -> None:
-        await self.may.wait()
-        await job.deliver("summary.txt", b"short", media_type="text/plain")
 
 
 def listed(home: Home, *urls: str) -> None:
@@ -48,7 +37,7 @@ async def homes_in(folder: Path) -> tuple[Home, Home]:
 
 async def test_a_hirer_that_was_given_a_url_finds_whom_it_has_a_contract_with(tmp_path: Path) -> None:
     acme, globex = await homes_in(tmp_path)
-    work, port = Work(), globex.configuration.listen.port
+    work, port = Patient(), globex.configuration.listen.port
     async with Peer.open(globex, handlers={"summary": work}) as provider, Peer.open(acme) as hirer:
         async with Wire(("127.0.0.1", port)) as wire:
             hire = asyncio.create_task(hired(hirer, port, at=f"ws://localhost:{wire.port}/hire"))
@@ -62,7 +51,7 @@ async def hired(hirer: Peer, port: int, at: str | None = None) -> HireResult:
     return await hirer.hire(did_of(port), task="summary", inputs={"report": REPORT}, price="5 EUR", at=at)
 
 
-async def working(hirer: Peer, globex: Home, work: Work, wire: Wire) -> asyncio.Task[HireResult]:
+async def working(hirer: Peer, globex: Home, work: Patient, wire: Wire) -> asyncio.Task[HireResult]:
     """A hire under whose contract Globex worked, as long as it was there, where the wire is."""
     listed(globex, f"ws://localhost:{wire.port}/hire")
     async with Peer.open(Home(globex.path), handlers={"summary": work}) as provider:
@@ -77,7 +66,7 @@ async def test_a_document_that_is_remembered_keeps_nobody_from_where_its_owner_l
     """An hour is for what proofs are checked by; a contract may be over before."""
     monkeypatch.setattr(whereabouts, "PROVING_SECONDS", 0)  # the test does not wait for ten
     acme, globex = await homes_in(tmp_path)
-    work, port = Work(), globex.configuration.listen.port
+    work, port = Patient(), globex.configuration.listen.port
     async with Peer.open(acme) as hirer:
         async with Wire(("127.0.0.1", port)) as wire:
             hire = await working(hirer, globex, work, wire)
@@ -100,7 +89,7 @@ async def test_a_document_that_leads_elsewhere_during_a_contract_moves_nothing(
     acme, globex = await homes_in(tmp_path)
     (other_port,) = free_ports(1)
     initech = create_home(tmp_path / "initech", name="Initech", local=True, port=other_port)
-    work, port = Work(), globex.configuration.listen.port
+    work, port = Patient(), globex.configuration.listen.port
     async with Peer.open(initech) as stranger, Peer.open(acme) as hirer:
         async with Wire(("127.0.0.1", port)) as wire:
             hire = await working(hirer, globex, work, wire)

@@ -38,6 +38,9 @@ async def test_a_hire_says_how_it_is_paid(tmp_path: Path) -> None:
             await acme.changes.settle(ours, paid=True, reference="SEPA\n4711")
         with pytest.raises(ConfigurationError, match=r"note: expected text without U\+000A"):
             await acme.changes.settle(ours, paid=False, note="two\nlines")
+        # Nothing stands for an empty one, such as `paid`, which would be signed.
+        with pytest.raises(ConfigurationError, match="reference: expected words, got ''"):
+            await acme.changes.settle(ours, paid=True, reference="")
         await acme.changes.settle(ours, paid=True, reference="SEPA 4711")
         await until(lambda: theirs.said("Closing", "hirer"))
         await globex.changes.settle(theirs, paid=True)

@@ -27,7 +27,7 @@ from undersigned.runtime import (
     ContractOrder,
     Home,
     checked_demands,
-    checked_text,
+    checked_words,
     leave_order,
     parse_price,
     read_document,
@@ -36,7 +36,7 @@ from undersigned.runtime import (
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup
-from .options import checked_digest
+from .options import NamedPath, checked_digest
 from .output import HOME_OPTION, WAITS, Out, command, plain
 
 __all__ = ["contract"]
@@ -257,7 +257,7 @@ async def contract_review(
 
 @contract.command("judge")
 @CONTRACT
-@click.argument("statement", type=click.Path(path_type=Path), metavar="STATEMENT")
+@click.argument("statement", type=NamedPath(path_type=Path), metavar="STATEMENT")
 @HOME_OPTION
 @command
 async def contract_judge(out: Out, contract: str, statement: Path, home: str | None) -> int:
@@ -319,9 +319,7 @@ async def _order(
             checked_digest(body[name])
     for name, option in _TEXTS.items():
         if name in body:
-            if not str(body[name]).strip():  # of a shell's variable that is not set, it may be
-                raise ConfigurationError("bad_configuration", f"{option}: expected words, got {str(body[name])!r}")
-            checked_text(option, str(body[name]))
+            checked_words(option, str(body[name]))
     opened = out.home(home)
     await _named_in_whole(opened, contract)
     if surely_unwritten(opened.ledger_url):

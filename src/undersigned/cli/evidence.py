@@ -48,7 +48,7 @@ from undersigned.transparency import COSIGNATURE, Verifier, key_hint, read_note,
 
 from .contract_show import became
 from .did_documents import read_document_file
-from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, about, instant_at, out_option, write_new
+from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, NamedPath, about, instant_at, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
@@ -294,7 +294,7 @@ async def rule(
     "--of",
     "things",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     metavar="FILE",
     help="For a statement or a proof: the artifact, or the thing in the log, that it has to be about. May be repeated.",
 )

@@ -46,6 +46,7 @@ from .options import (
     GATES_OPTION,
     VERBOSE_OPTION,
     WAIT_OPTION,
+    NamedPath,
     open_peer,
     quiet_logs,
     read_inputs,
@@ -80,7 +81,7 @@ __all__ = ["hire"]
 @click.option(
     "--scope",
     "scope_file",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     metavar="FILE",
     help="A TOML file with [[scope.grant]] tables.",
 )
@@ -167,7 +168,7 @@ __all__ = ["hire"]
 @click.option(
     "--c2pa",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     metavar="FILE",
     help="Media have to carry a C2PA manifest of this contract, by a certificate that comes from one in FILE (PEM).",
 )

@@ -60,6 +60,7 @@ __all__ = [
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "FilePath",
+    "NamedPath",
     "Seconds",
     "about",
     "checked_did",
@@ -129,25 +130,27 @@ FORCE_OPTION = click.option(
 LOOK_SECONDS = 15.0
 """The most until a gate looks again whether its peer is there."""
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-"""The name of a file."""
 
-
-class FolderPath(click.Path):
-    """The name of a folder. An empty one, as of a shell's variable that is not set, would be the one where we are."""
+class NamedPath(click.Path):
+    """The name of a file or folder. An empty one, as of a shell's variable that is not set, would be the folder where
+    we are.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path, as `click.Path` gives it."""
         if value == "":
-            self.fail("expected the name of a folder, got ''", param, ctx)
+            self.fail(f"expected the name of a {'file' if self.file_okay else 'folder'}, got ''", param, ctx)
         return super().convert(value, param, ctx)
 
 
-FOLDER = FolderPath(path_type=Path, file_okay=False)
+FILE = NamedPath(path_type=Path, dir_okay=False)
+"""The name of a file."""
+FOLDER = NamedPath(path_type=Path, file_okay=False)
 FOLDER.name = "folder"
+"""The name of a folder."""
 
 
-class FilePath(click.Path):
+class FilePath(NamedPath):
     """The name of a file. In other programs `-` is standard input or output. Here it is refused: what is written is
     there whole or not at all, what is told of it goes to standard output, and a file of that name nobody means.
     """
@@ -186,7 +189,7 @@ def _is_there(path: Path) -> str:
 
 def documents_option(help: str) -> Option:
     """`--did-document FILE`, as often as needed; `help` says what they are for."""
-    kind = click.Path(path_type=Path)
+    kind = NamedPath(path_type=Path)
     return click.option("--did-document", "documents", multiple=True, type=kind, metavar="FILE", help=help)
 
 
@@ -204,7 +207,7 @@ def desk_options(run: Command) -> Command:
     )
     token = click.option(
         "--token-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=FILE,
         help="What to show there; by default gate.token of the state folder.",
     )
     return peer(token(run))

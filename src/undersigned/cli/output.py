@@ -261,9 +261,7 @@ async def engagement_named(store: Ledger, text: str) -> EngagementId:
         return text
     part = text.removesuffix("…")
     if len(part) < SHORTEST_PART:
-        told = (
-            f"{plain(text, 60)!r} is too short for a name: write {SHORTEST_PART} characters of one, see 'ledger list'"
-        )
+        told = f"{text!r} is too short for a name: write {SHORTEST_PART} characters of one, see 'ledger list'"
         raise ConfigurationError("not_found", told)
     found = [
         one.engagement for one in summaries if part in one.engagement.rpartition(":")[2] or part in (one.contract or "")

@@ -33,7 +33,7 @@ from undersigned.runtime import (
 from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
 
 from .did_documents import read_document_file
-from .options import DOCUMENTS_OPTION, FORCE_OPTION, open_gatherer, out_option, write_new
+from .options import DOCUMENTS_OPTION, FORCE_OPTION, NamedPath, open_gatherer, out_option, write_new
 from .output import CHECK_FAILED, HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
 
 __all__ = [
@@ -58,7 +58,7 @@ PACK_OPTION = click.option(
     "--pack",
     "packs",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     metavar="FILE",
     help="An evidence pack to look in as well, once it is verified. May be repeated.",
 )

@@ -91,7 +91,7 @@ from undersigned.runtime.home.issuing import issue_claims, issue_membership
 from undersigned.runtime.home.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.home.new_home import claimed, create_home, rotate_key
 from undersigned.runtime.home.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
-from undersigned.runtime.home.parsing import MAX_NAME, checked_name, checked_text, parse_price
+from undersigned.runtime.home.parsing import MAX_NAME, checked_name, checked_text, checked_words, parse_price
 from undersigned.runtime.home.policy_file import read_policy, read_toml
 from undersigned.runtime.home.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.home.registry_part import RegistryPart, read_token
@@ -217,6 +217,7 @@ __all__ = [
     "checked_name",
     "checked_text",
     "checked_url",
+    "checked_words",
     "claimed",
     "configure_logs",
     "contracts_to_deliver",

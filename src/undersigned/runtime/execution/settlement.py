@@ -31,7 +31,7 @@ from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
-from undersigned.runtime.home.parsing import checked_text
+from undersigned.runtime.home.parsing import checked_words
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -353,14 +353,15 @@ def _sayable(word: Paid) -> Paid:
 
     Raises:
         FormatError: `schema_violation`: it was not paid, and nothing says why.
-        ConfigurationError: `bad_configuration`.
+        ConfigurationError: `bad_configuration`, also of a name or note that is empty: nothing stands for it.
     """
     if not word.paid and not word.note:
         raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
     if len(word.reference or "") > MAX_REFERENCE:
         raise ConfigurationError("bad_configuration", f"reference: expected at most {MAX_REFERENCE} characters")
     for name, text in (("reference", word.reference), ("note", word.note)):
-        checked_text(name, text or "")
+        if text is not None:
+            checked_words(name, text)
     return word
 
 

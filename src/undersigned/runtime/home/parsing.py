@@ -12,7 +12,16 @@ from undersigned.encoding import canonicalize, check_sayable, is_amount
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.scope import Limit
 
-__all__ = ["MAX_NAME", "budget_limits", "checked_dids", "checked_folder", "checked_name", "checked_text", "parse_price"]
+__all__ = [
+    "MAX_NAME",
+    "budget_limits",
+    "checked_dids",
+    "checked_folder",
+    "checked_name",
+    "checked_text",
+    "checked_words",
+    "parse_price",
+]
 
 MAX_NAME = 128
 """Characters of the name of a task or input, and of an agent or its organisation."""
@@ -68,6 +77,18 @@ def checked_text(what: str, text: str) -> str:
     except FormatError as exc:
         raise ConfigurationError("bad_configuration", f"{what}: {exc.message}") from exc
     return text
+
+
+def checked_words(what: str, text: str) -> str:
+    """As `checked_text`, of what has to say something: an empty one, as of a shell's variable that is not set, is a
+    slip.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if not text.strip():
+        raise ConfigurationError("bad_configuration", f"{what}: expected words, got {text!r:.80}")
+    return checked_text(what, text)
 
 
 def parse_price(text: str, name: str = "") -> Price:
