@@ -197,6 +197,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--leaves", type=int, default=1_000_000, help="with --ledger: of how many (default 1000000)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args()
+    options.at_once = sorted(set(options.at_once))
     if options.loop == "auto":
         try:
             metadata.version("uvloop")
@@ -275,7 +276,7 @@ async def measured(
 async def beside_floors(
     pair: Pair, tape: Tape, at_once: int, folder: Path, options: argparse.Namespace, progress: Progress
 ) -> dict[str, Any]:
-    """Hires and both floors by turns, so many at once: they share less work, and fewer commits, the fewer they are."""
+    """Hires and both floors by turns, so many at once: the fewer there are, the less they share of work and syncs."""
     counts = await averages(pair, at_once)
     folders = {name: folder / f"{name}-{at_once}" for name in ("floor", "least")}
     for each in folders.values():
