@@ -9,8 +9,10 @@ from structlog.testing import capture_logs
 
 from runtimes import Node, World, facts
 from undersigned.encoding import base64url_encode
+from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Settled, Usage
 from undersigned.runtime import Conversation, Differs, Job, books_differ
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.testing import Say, closing
 from unit.runtime.test_objections import lies, waiting
 
@@ -68,6 +70,20 @@ def test_other_books_are_told_as_they_come(open_world: Open) -> None:
     assert "owed: 400 EUR by the other side, 4 EUR by ours" in warned["error"]
     again = world.restart(world.hirer)
     assert {one.what for one in told(world, again, ours)} == found.keys()
+
+
+def test_books_are_held_against_what_we_signed(open_world: Open) -> None:
+    """What is booked after our `Closing` stands in no books: nobody is told that these differ by it."""
+    world, ours = reviewed(open_world)
+    assert ours.said("Closing", "hirer")
+    draws, contract = (Draw("read-1/count", "1"),), contract_of(ours.engagement).digest
+    late = Reservation(contract=contract, id="late", draws=draws, until=world.clock.now(), at=world.clock.now())
+    world.run(world.hirer.kept.reserve(late))
+    usage = (Usage(clause="read-1", unit="count", amount="1"),)
+    delivery = contract_of(ours.engagement).delivery
+    same = books(world, world.provider, settlement=settled(ours), usage=usage, delivery=delivery)
+    lies(world, world.hirer, ours.id, same)
+    assert told(world, world.hirer, ours) == ()
 
 
 def test_a_provider_may_use_what_no_gate_of_the_hirers_sees(open_world: Open) -> None:

@@ -156,9 +156,14 @@ class Shell:
     async def compared(
         self, conversation: Remembered, engagement: Engagement, theirs: Closing
     ) -> tuple[tuple[str, str], ...]:
-        """What is to be noted of a `Closing` that was taken, if it says something else than what we hold."""
-        contract = engagement.contract
-        usage = () if contract is None else await self._agent.gate.usage(contract.digest)
+        """What is to be noted of a `Closing` that was taken, if it says something else than what we hold: than our own
+        `Closing`, once that is said.
+        """
+        contract, role = engagement.contract, engagement.role
+        if conversation.said("Closing", role):
+            usage = conversation.last("Closing", Closing, role).usage
+        else:
+            usage = () if contract is None else await self._agent.gate.usage(contract.digest)
         return compared(conversation, engagement, theirs, usage)
 
     # ------------------------------------------------------------------ what became of it
