@@ -214,6 +214,8 @@ class ArtifactDoor:
         one = next(iter(agent.conversations.of(signer)), None)
         if one is None:
             raise ScopeError("contract_expired", f"{signer} is a party of no engagement here")
+        if (document := agent.known_document(signer)) is not None:
+            return document
         with looked_up_for(signer if agent.conversations.bound_to(signer) else agent.whose(one.id, signer)):
             return await agent.document_of(signer)
 

@@ -141,14 +141,16 @@ class AgentBase:
         Raises:
             ResolutionError: It did not resolve.
         """
+        return self.known_document(did, max_age_seconds) or await self.gatherer.document(did, max_age_seconds)
+
+    def known_document(self, did: Did, max_age_seconds: float = USUAL_SECONDS) -> DidDocument | None:
+        """The same, if it is at hand: most often nothing has to be waited for."""
         if did == self.own.id:
             return self.own
         if self.organisation is not None and did == self.organisation.id:
             return self.organisation
         known = self.gatherer.remembered(did, max_age_seconds)
-        if known is not None and known.document is not None:
-            return known.document
-        return await self.gatherer.document(did, max_age_seconds)
+        return known.document if known is not None else None
 
     async def documents_of(self, dids: Iterable[Did], max_age_seconds: float = USUAL_SECONDS) -> dict[Did, DidDocument]:
         """The DID documents of `dids`, all or none. What we publish is not fetched; the rest together has one deadline

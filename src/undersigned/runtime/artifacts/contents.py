@@ -93,13 +93,16 @@ class Contents(Mapping[str, bytes]):
         """Writes one to `path`, which is yours to choose: `name` is text of the other side. As `ArtifactStore.copy`."""
         await self._store.copy(self.digest(name), Path(path), tell, new=new)
 
-    async def stated(self, algorithms: frozenset[str]) -> dict[str, bytes | Mapping[str, str]]:
-        """Each as the check of a statement needs it: its bytes if they are at hand, else its digests by `algorithms`.
+    async def stated(self, algorithms: Callable[[], frozenset[str]]) -> dict[str, bytes | Mapping[str, str]]:
+        """Each as the check of a statement needs it: its bytes if they are at hand, else its digests by `algorithms`,
+        which are asked for only then.
 
         Raises:
             UndersignedError, VerificationError: As `ArtifactStore.get`.
         """
         found: dict[str, bytes | Mapping[str, str]] = dict(self._at_hand)
-        for name in self._stored.keys() - found.keys():
-            found[name] = await self._store.digests(self.digest(name), algorithms)
+        if larger := self._stored.keys() - found.keys():
+            wanted = algorithms()
+            for name in larger:
+                found[name] = await self._store.digests(self.digest(name), wanted)
         return found

@@ -6,6 +6,7 @@ Source: protocol-spec/08-attestation-and-evidence.md
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -92,7 +93,7 @@ class Inspection:
         agent, conversation, delivery = self._agent, self.conversation, self.delivery
         peer, asked = conversation.engagement.peer, document.terms.evidence
         artifacts = await self._fetched(document)
-        provider = await self.patience.had(agent.document_of(peer))
+        provider = agent.known_document(peer) or await self.patience.had(agent.document_of(peer))
         await conversation.require_document(provider)
         # What the statements were held against is evidence with the verdict: no message may ever come by it.
         self.by = (document_blob(provider),)
@@ -108,7 +109,7 @@ class Inspection:
             attester=peer,
             keys=keys,
             contract=delivery.contract,
-            artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
+            artifacts=await artifacts.stated(partial(algorithms_named, delivery.statements)),
             required=asked.predicates or (WorkPredicate.PREDICATE_TYPE,),
             engagement=conversation.engagement.id,
             task=document.terms.task.kind,
