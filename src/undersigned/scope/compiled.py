@@ -30,7 +30,7 @@ _CONDITION: Final[Mapping[str, Literal["dataClass", "egress", "region"]]] = {
     "region": "region",
 }
 _last_about: Final[dict[tuple[str, ...], Scope]] = {}
-"""What was read last for grants of these targets, without extensions."""
+"""What was read or sketched last for grants of these targets, without extensions."""
 
 
 def compile_scope(scope: Scope, base_id: str) -> WireScope:
@@ -51,7 +51,10 @@ def compile_scope(scope: Scope, base_id: str) -> WireScope:
 
 def sketch(scope: Scope) -> WireScope:
     """The scope as an `Inquiry` sketches it: the same form, under ids that belong to no document."""
-    return compile_scope(scope, SKETCH_BASE)
+    wire = compile_scope(scope, SKETCH_BASE)
+    if wire.extensions is None:
+        _remember(wire, scope)  # whoever sketches it is about to check the terms in which it stands, and to offer them
+    return wire
 
 
 def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
@@ -95,15 +98,23 @@ def _read_again(wire: WireScope) -> Scope:
     """The same scope is read several times while an offer is built, checked and compared, and meanwhile those of all
     other hires that are under way; and each offer has it under ids of its own. Extensions cannot be hashed.
     """
-    about = tuple([rule.target for rule in wire.grants])
-    known = _last_about.get(about)
+    known = _last_about.get(_about(wire))
     # The two forms stand for each other one to one: whatever compiles to this is what reading it would give.
     if known is not None and compile_scope(known, _base(wire)) == wire:
         return known
+    scope = _read(wire)
+    _remember(wire, scope)
+    return scope
+
+
+def _about(wire: WireScope) -> tuple[str, ...]:
+    return tuple([rule.target for rule in wire.grants])
+
+
+def _remember(wire: WireScope, scope: Scope) -> None:
     if len(_last_about) >= MAX_READ:
         _last_about.clear()
-    scope = _last_about[about] = _read(wire)
-    return scope
+    _last_about[_about(wire)] = scope
 
 
 def _rule(

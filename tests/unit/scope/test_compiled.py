@@ -297,3 +297,23 @@ def test_the_same_clauses_under_other_ids_are_read_once(monkeypatch: pytest.Monk
     ):
         with refuses(FormatError, "schema_violation"):
             read_scope(wrong)
+
+
+def test_what_was_sketched_is_known_where_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hirer has its scope before it is written. What differs from what it sketched is read by itself."""
+    read: list[str] = []
+    really = compiled._read
+
+    def counted(wire: WireScope) -> Scope:
+        read.append(wire.id)
+        return really(wire)
+
+    monkeypatch.setattr(compiled, "_read", counted)
+    grant = Grant("read", "artifact:read", "https://acme.example/artifacts/sketched", limits=(Limit("count", "4"),))
+    scope = Scope(grants=(grant,))
+    assert read_scope(sketch(scope)) == scope
+    assert read_scope(compile_scope(scope, BASE)) == scope
+    assert read == []
+    narrower = Scope(grants=(replace(grant, limits=(Limit("count", "3"),)),))
+    assert read_scope(compile_scope(narrower, BASE)) == narrower
+    assert read == [f"{BASE}#scope"]
