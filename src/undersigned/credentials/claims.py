@@ -13,6 +13,7 @@ Source: protocol-spec/11-credentials.md, section 11.5
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
@@ -191,8 +192,10 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = MappingProxyType(
 """By type of credential."""
 
 
+@lru_cache(maxsize=64)
 def read_claim(credential: Credential) -> Claim:
-    """What a credential of one of our types says; whether it was verified is for the caller to know.
+    """What a credential of one of our types says; whether it was verified is for the caller to know. Asked whenever it
+    is shown.
 
     Raises:
         CredentialError: `schema_violation`: of none of our types, or of another type beside; several subjects; issued

@@ -188,3 +188,15 @@ def test_a_verified_credential_of_ours_is_closed() -> None:
     wider = document["credentialSubject"] | {"until": digest_bytes(b"an audit")}
     assert checked(signed(document, credentialSubject=wider)) == "unknown_term"
     assert checked(signed(document, type=[*document["type"], "Other"])) == "schema_violation"
+
+
+def test_a_claim_that_is_shown_again_is_read_once_and_one_that_is_none_is_refused_each_time() -> None:
+    document = built(Endorsement(id=AGENT.did, capability="shown again"))
+    first = read_claim(read_credential(document))
+    assert read_claim(read_credential(document)) is first
+    other = document["credentialSubject"] | {"capability": "another"}
+    assert read_claim(read_credential(document | {"credentialSubject": other})) == Endorsement(
+        id=AGENT.did, capability="another"
+    )
+    wider = document | {"credentialSubject": document["credentialSubject"] | {"until": "never"}}
+    assert refused(wider) == refused(wider) == ("unknown_term", "/credentialSubject/until")
