@@ -54,7 +54,7 @@ def contradict(one: Stated, other: Stated) -> bool:
     """Whether no log that only grows has both heads, as it shows without a proof."""
     if one.size == other.size:
         return one.root != other.root
-    less, more = sorted((one, other), key=lambda head: head.size)
+    less, more = (one, other) if one.size < other.size else (other, one)
     return less.at is not None and more.at is not None and less.at > more.at
 
 

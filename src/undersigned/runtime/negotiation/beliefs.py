@@ -208,7 +208,8 @@ class Beliefs:
 
     def _known(self, asked: Asked) -> Settled | None:
         """All of the answers, if they are kept and still stand."""
-        self._follow_in_round()
+        if not self._looked:
+            self._follow_in_round()
         known = self._settled.get(asked)
         if known is None or known.answers.standing(self._followed.anchors, self._at) is not known.answers:
             return None

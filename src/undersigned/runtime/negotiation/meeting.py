@@ -26,7 +26,7 @@ from undersigned.credentials import (
     verify_presentation,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift, write_canonical
 from undersigned.errors import CredentialError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
@@ -128,7 +128,8 @@ class Meeting:
             domain=engagement.peer,
             expires=shift(now, PRESENTATION_SECONDS),
         )
-        return attach(unsigned, config, await identity.sign(prepare(unsigned, config, identity.kind)))
+        jcs = write_canonical(unsigned)  # it goes into a message, whose reader takes no more than this can write
+        return attach(unsigned, config, await identity.sign(prepare(unsigned, config, identity.kind, jcs=jcs)))
 
     async def check(self, engagement: Engagement, message: Presentation, now: Instant) -> None:
         """The presentation is its sender's own answer to our challenge, and well-formed, at `now`, when it is recorded.
