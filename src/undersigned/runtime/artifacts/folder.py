@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Generator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -29,7 +31,9 @@ from .incoming import part_name
 __all__ = ["MAX_GROUP", "Files", "checked_digest", "mark_of", "read_file"]
 
 MAX_GROUP: Final = 16
-"""Artifacts that one thread writes one after the other; what is put beside them goes to another thread."""
+"""Artifacts that one thread writes together; what is put beside them goes to another thread."""
+STEPS: Final = ("its bytes are written", "they are on disk", "it has its name")
+"""What becomes of each file, one after the other."""
 
 
 class _Put(NamedTuple):
@@ -101,13 +105,16 @@ class Files:
 
     def _write_all(self, puts: list[_Put]) -> list[Exception | None]:
         """What went wrong with each; all others are on disk then."""
-        errors = list[Exception | None]()
-        for put in puts:
-            try:
-                self._write(put.digest, put.data, put.under)
-                errors.append(None)
-            except Exception as exc:
-                errors.append(exc)
+        errors: list[Exception | None] = [None] * len(puts)
+        written = [self._write(put.digest, put.data, put.under) for put in puts]
+        # All of them step by step: the first sync has that there are new files on disk for the others, too, and no name
+        # that changes meanwhile makes another one do it again.
+        for _ in STEPS:
+            for place, one in enumerate(written):
+                try:
+                    next(one, None)
+                except Exception as exc:
+                    errors[place] = exc
         try:
             # A new name survives a power cut only once its folder is on disk, too; and whoever gave one to what was
             # there already may be about to sync it, or have failed to.
@@ -117,8 +124,8 @@ class Files:
             return [error or exc for error in errors]
         return errors
 
-    def _write(self, digest: Digest, data: bytes, under: EngagementId | None) -> None:
-        """Has the file there, on disk but for its name."""
+    def _write(self, digest: Digest, data: bytes, under: EngagementId | None) -> Generator[None]:
+        """Has the file there, on disk but for its name, in `STEPS`."""
         path = self.path(digest)
         # Nearly always there is nothing, and to be told so by opening it takes longer.
         if os.path.lexists(path):
@@ -129,19 +136,27 @@ class Files:
             if whole:
                 self._mark_came(digest, under)
                 return
-        elif not os.path.isdir(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
         beside = f"{self.folder}/{part_name()}"
         try:
-            with open(beside, "xb", buffering=0, opener=private_opener) as file:
+            with self._open(beside) as file:
                 hold(file)
                 write_all(file, data)
+                yield
                 os.fsync(file)
+                yield  # and until it has its name this one is held
             self._rename(beside, digest, under)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(beside)
             raise
+
+    def _open(self, path: str) -> FileIO:
+        """A new file of the folder, which is made if there is none."""
+        try:
+            return open(path, "xb", buffering=0, opener=private_opener)
+        except FileNotFoundError:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return open(path, "xb", buffering=0, opener=private_opener)
 
     def _rename(self, whole: Path | str, digest: Digest, under: EngagementId | None) -> None:
         """Puts a file that is on disk in its place, where a power cut may still take its name."""
