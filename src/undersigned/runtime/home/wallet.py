@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -123,13 +122,18 @@ class Wallet:
 
     def _state(self) -> tuple[tuple[str, int, int], ...]:
         """What tells a changed folder: each file's name, time and size."""
+        try:
+            names = os.listdir(self._folder)
+        except OSError:
+            return ()  # there need be none
         found: list[tuple[str, int, int]] = []
-        with suppress(OSError), os.scandir(self._folder) as files:  # there need be none
-            for file in files:
-                if file.name.endswith(".json"):
-                    with suppress(OSError):  # gone in this moment: the next look sees the same without it
-                        about = file.stat()
-                        found.append((file.name, about.st_mtime_ns, about.st_size))
+        for name in names:
+            if name.endswith(".json"):
+                try:
+                    about = os.stat(f"{self._folder}/{name}")
+                except OSError:
+                    continue  # gone in this moment: the next look sees the same without it
+                found.append((name, about.st_mtime_ns, about.st_size))
         return tuple(sorted(found))
 
 
