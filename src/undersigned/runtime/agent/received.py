@@ -46,8 +46,10 @@ CARRIED: Final = {
     "Review": "/statement",
 }
 """Where a move carries what is verified by itself."""
-AT_HAND: Final = frozenset({Profile, Acceptance, Seal, Start, Delivery, Closing, Receipt, Sync})
-"""What is checked by what is at hand: it names nobody who would have to be looked up."""
+AT_HAND: Final = frozenset({Inquiry, Profile, Offer, Acceptance, Seal, Start, Delivery, Closing, Receipt, Sync})
+"""What is checked by what is at hand: it names nobody who would have to be looked up. An offer that does says so where
+that is read.
+"""
 SECOND_PROOF: Final = "/proof/1"
 """Where the acceptor's proof is in the countersigned document."""
 

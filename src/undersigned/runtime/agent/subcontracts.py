@@ -50,6 +50,7 @@ from undersigned.runtime.engagement.turn import Hears, Say
 from undersigned.runtime.execution.job import Job
 from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
+from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.order import Order, Within
 from undersigned.runtime.negotiation.papers import keys_of
@@ -253,7 +254,9 @@ class Subcontracts:
             recorded = await self._shown_to_us(engagement)
             parents = tuple(one for one, came in zip(parents, offer.parents, strict=True) if came not in recorded)
         dids = {did for one in parents for did in (one.document.hirer, one.document.provider)}
-        documents = await agent.documents_of(sorted(dids), FRESH_SECONDS)
+        # Whoever it names is looked up for the sake of who says it.
+        with looked_up_for(agent.whose(engagement.id, engagement.peer)):
+            documents = await agent.documents_of(sorted(dids), FRESH_SECONDS)
         verify_parents(parents, keys=keys_of(*documents.values(), now=agent.clock.now()))
         return tuple(document_blob(one) for one in documents.values())
 

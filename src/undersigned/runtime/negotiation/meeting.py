@@ -176,14 +176,9 @@ class Meeting:
     ) -> tuple[Decision, bool]:
         """As `evaluate`, and whether something that may speak for the peer could not be looked up."""
         known, whose = self._shown.get(engagement.id), self._agent.whose(engagement.id, engagement.peer)
-        with looked_up_for(whose):
-            if (
-                known is not None
-                and known.presentation is not None
-                and await self._current(engagement.peer, known.documents)
-            ):
-                shown = known.presentation
-            else:
+        shown = known.presentation if known is not None else None
+        if known is None or shown is None or not await self._current(engagement.peer, known.documents, whose):
+            with looked_up_for(whose):
                 shown = await self._verify(engagement, message.presentation, message.answers)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
         await self.beliefs.prepare(asked)
@@ -374,12 +369,15 @@ class Meeting:
         for role in ROLES:
             self._relied.pop((engagement, role), None)
 
-    async def _current(self, holder: Did, made_with: dict[Did, Digest]) -> bool:
+    async def _current(self, holder: Did, made_with: dict[Did, Digest], whose: str) -> bool:
         """Whether the DID documents that a presentation was verified with still stand; its holder's need only be there,
         because what was recorded stays valid when a key of it is replaced (HIRE-KEY-07).
         """
         for did, digest in made_with.items():
-            document = await self._agent.document_of(did, FRESH_SECONDS)
+            document = self._agent.known_document(did, FRESH_SECONDS)
+            if document is None:
+                with looked_up_for(whose):
+                    document = await self._agent.document_of(did, FRESH_SECONDS)
             if did != holder and document.raw_digest != digest:
                 return False
         return True
