@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -24,6 +24,8 @@ __all__ = ["FACTS", "Entry", "Noted", "Received", "Sent"]
 class Sent(Struct, frozen=True, gc=False):
     """A message of ours, signed and about to be committed."""
 
+    mine: ClassVar[bool] = True
+    """Whether this side said it."""
     message: VerifiedMessage
     at: Instant
 
@@ -31,6 +33,7 @@ class Sent(Struct, frozen=True, gc=False):
 class Received(Struct, frozen=True, gc=False):
     """A message of the peer's, verified and about to be committed."""
 
+    mine: ClassVar[bool] = False
     message: VerifiedMessage
     at: Instant
 

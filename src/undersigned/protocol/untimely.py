@@ -53,7 +53,7 @@ class Early(Struct, frozen=True, gc=False):
         return f"{self.type} ({self.what}) {came} {self.said}; by our record not before {self.allowed}"
 
 
-_HELD_AGAINST: Final = (Breach, Cancel, Closing, Dispute, Terminate)
+_HELD_AGAINST: Final = frozenset({"Breach", "Cancel", "Closing", "Dispute", "Terminate"})
 """What says, or sets, when something is to have passed."""
 
 _CLAIMS: Final = frozenset({"review", "deadline", "no_ruling", "breach", "late_seal"})
@@ -65,7 +65,7 @@ def early(before: Engagement, entry: Received) -> Early | None:
     Source: protocol-spec/07-contract.md, HIRE-LIF-34
     """
     message, contract, offer = entry.message.message, before.contract, before.offer
-    if contract is None or offer is None or not isinstance(message, _HELD_AGAINST):
+    if contract is None or offer is None or message.type not in _HELD_AGAINST:
         return None
     at = max(entry.at, before.last_at or "")
     signed = message.proof.created if message.proof is not None else None

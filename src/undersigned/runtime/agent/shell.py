@@ -180,11 +180,8 @@ class Shell:
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""
         agent, engagement, type = self._agent, conversation.engagement, event.type
-        if event.code and event.message is not None and not event.waited:
-            refused = agent.intake.refused(engagement.peer, event.code, notice=event.message.notice)
-            agent.spawn(refused, f"refused {event.code}")
-        if event.kind == "refused" and event.code in LOOKED_UP and engagement.role == "provider":
-            agent.spawn(agent.intake.in_vain(engagement.peer, event.code), f"refused {event.code}")
+        if event.code:
+            self._refused(engagement, event)
         if type == "Seal":
             contract = engagement.contract
             if engagement.role == "provider" and contract is not None and contract.in_force_by is None:
@@ -197,6 +194,15 @@ class Shell:
             agent.subcontracts.noticed(conversation.id)
         if agent.watchers.hearing:
             agent.watchers.tell(event)
+
+    def _refused(self, engagement: Engagement, event: Event) -> None:
+        """Has whoever lets peers in know of it."""
+        agent = self._agent
+        if event.message is not None and not event.waited:
+            refused = agent.intake.refused(engagement.peer, event.code, notice=event.message.notice)
+            agent.spawn(refused, f"refused {event.code}")
+        if event.kind == "refused" and event.code in LOOKED_UP and engagement.role == "provider":
+            agent.spawn(agent.intake.in_vain(engagement.peer, event.code), f"refused {event.code}")
 
     def rests(self, conversation: Conversation) -> None:
         """Nothing happens in the negotiation; what the journal gives again need not be kept for it."""

@@ -10,7 +10,7 @@ Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,7 +18,6 @@ import structlog
 from undersigned.encoding import Instant, shift
 from undersigned.errors import LedgerConflict, LedgerError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Summary
-from undersigned.messages import Progress
 from undersigned.protocol import (
     PUT_AWAY,
     START,
@@ -59,7 +58,6 @@ _log = structlog.get_logger()
 
 REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
-STATING_TYPES = frozenset(move.__name__ for move in STATING)
 LATE_SECONDS = 5
 """So much later than it should a turn begins only where this side stood still: its store, its machine or its clock."""
 RETRY_SECONDS = 1.0
@@ -150,7 +148,7 @@ class Conversation(Receiver):
 
     def post(self, item: Arrived | Asked) -> None:
         """Puts something into the inbox."""
-        if isinstance(item, Arrived) and isinstance(item.message.message, Progress):
+        if isinstance(item, Arrived) and item.message.message.type == "Progress":
             self._signs_up_to = max(self._signs_up_to, self._loop.time()) + progress_seconds(self.engagement)
         self.inbox.items.append(item)
         self._rouse()
@@ -416,18 +414,18 @@ class Conversation(Receiver):
             # time anything is heard of the other, would answer each other for ever: nothing keeps that it was done.
             return turn
         asked: Engagement | None = None
-        effects: tuple[Effect, ...] = ()
+        left: Iterator[Effect] = iter(())
         unsaid = ""
         while True:
             if turn.engagement is not asked:
                 asked = turn.engagement
-                effects = pending(asked, turn.now)
-            for effect in effects:
+                left = iter(pending(asked, turn.now))
+            for effect in left:
                 if effect.key not in self._served and effect.key not in turn.served and effect.key != unsaid:
                     break
             else:
                 break
-            if turn.leaves and isinstance(effect, Owe) and not STATING_TYPES.isdisjoint(effect.moves):
+            if turn.leaves and isinstance(effect, Owe) and not STATING.isdisjoint(effect.moves):
                 # A seal states the place of the leaf, and a closing a log with it: so the leaf is stored first.
                 await self._commit(turn)
                 turn = self.journal.turn(self.engagement, self.shell.clock.now())
@@ -444,31 +442,31 @@ class Conversation(Receiver):
                         turn.served.discard(effect.key)
                         await self._commit(turn)  # whatever keeps us from an answer, what came is stored
                         raise
-                case Acknowledge(of=of):
-                    await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
-                    if self._unsaid is not None:  # it is tried again, if it does not end meanwhile
-                        turn.served.discard(effect.key)
-                        unsaid = effect.key
-                case Repeat(digest=digest):
-                    await self._repeat(turn, digest)
-                case Work():
-                    self.shell.worker.begin(self, effect)
                 case Reserve():
                     turn.book(await self.shell.book(self, turn.engagement, effect))
                 case Free():
                     if self.journal.live:  # what is over gave it back with its end
                         turn.book(await self.shell.book(self, turn.engagement, effect))
-                case Missed(since=since):
-                    if self.facts.get("missed-heartbeat") != since:  # after a restart it is asked for again
-                        await self._say(turn, Say("", {}, facts=(("missed-heartbeat", since),)))
-                case Cascade():
-                    self.shell.cascade(self, effect)
                 case Finished():
                     if self.journal.live:
                         turn.book(await self.shell.book(self, turn.engagement, effect))
                     turn.over = True
                     turn.durable = turn.durable or self.journal.live
                     break
+                case Acknowledge(of=of):
+                    await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
+                    if self._unsaid is not None:  # it is tried again, if it does not end meanwhile
+                        turn.served.discard(effect.key)
+                        unsaid = effect.key
+                case Work():
+                    self.shell.worker.begin(self, effect)
+                case Repeat(digest=digest):
+                    await self._repeat(turn, digest)
+                case Missed(since=since):
+                    if self.facts.get("missed-heartbeat") != since:  # after a restart it is asked for again
+                        await self._say(turn, Say("", {}, facts=(("missed-heartbeat", since),)))
+                case Cascade():
+                    self.shell.cascade(self, effect)
         return turn
 
     def _note_absence(self, turn: Turn) -> None:
@@ -559,7 +557,8 @@ class Conversation(Receiver):
             self._documents.stored(turn)
         if turn.notices:
             self.journal.notices |= turn.notices
-        self._served |= turn.served
+        if turn.served:
+            self._served |= turn.served
         if turn.later:
             await self.shell.bookings.give_back(turn.later)
         self.over = turn.over

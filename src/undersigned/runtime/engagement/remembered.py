@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, cast
 
 from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Acceptance, Delivery, Message, Offer, Recorded, VerifiedMessage
+from undersigned.messages import Delivery, Message, Offer, Recorded, VerifiedMessage
 from undersigned.protocol import Contract, Engagement
 
 __all__ = ["PACKED", "Kept", "Remembered", "contract_of", "counts"]
@@ -152,8 +152,8 @@ class Remembered:
         """Keeps a move that was recorded."""
         if not message.notice:
             self._last = {**self._last, (message.type, message.role): message}
-        if isinstance(message, Offer):
-            self._offers = {**self._offers, (message.role, message.sequence): message.document}
+        if message.type == "Offer":
+            self._offers = {**self._offers, (message.role, message.sequence): cast("Offer", message).document}
 
     def forget(self) -> None:
         """Drops what the journal holds as well, to be recalled from there."""
@@ -218,9 +218,10 @@ def counts(move: VerifiedMessage, engagement: Engagement) -> bool:
     """Whether a move that led to `engagement` is one to be remembered: a second acceptance crosses a move that its
     sender has not seen, moves nothing, and takes the place of the first in nothing.
     """
+    if move.message.type != "Acceptance":
+        return True
     tabled = engagement.tabled
-    accepted = tabled.acceptance if tabled is not None else engagement.acceptance
-    return not isinstance(move.message, Acceptance) or move.digest == accepted
+    return move.digest == (tabled.acceptance if tabled is not None else engagement.acceptance)
 
 
 def _in_force(engagement: Engagement) -> tuple[str, int] | None:
