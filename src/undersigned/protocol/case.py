@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import fields
 
 from undersigned.contract import (
     ContractDocument,
@@ -205,12 +205,14 @@ def essentials(document: Document) -> Essentials | None:
 def _clauses(terms: Terms) -> tuple[str, ...]:
     scope = terms.scope
     rules = [rule.id.rpartition("#")[2] for rule in (*scope.grants, *scope.prohibitions, *scope.obligations)]
-    members = [member for member, value in zip(_MEMBERS, astuple(terms), strict=True) if value is not None]
-    return tuple(rules + members)
+    members = [written for name, written in _OPTIONAL.items() if getattr(terms, name) is not None]
+    return (*rules, *_REQUIRED, *members)
 
 
-_MEMBERS: Final = Terms.__struct_encode_fields__
-"""Members of the terms by their names on the wire."""
+_REQUIRED: Final = tuple([one.encode_name for one in fields(Terms) if one.required])
+"""Members that all terms have, by their names on the wire."""
+_OPTIONAL: Final = {one.name: one.encode_name for one in fields(Terms) if not one.required}
+"""The others, by their names here."""
 
 
 def terms_of(document: ContractDocument) -> Essentials:

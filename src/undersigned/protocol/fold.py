@@ -8,9 +8,9 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final, Literal, TypeAlias
 
-from msgspec import Struct
 from msgspec.json import decode
 from msgspec.structs import replace
 
@@ -61,11 +61,11 @@ Outcome: TypeAlias = Literal["applies", "repeat", "void", "late"]
 """What becomes of a message: it applies; it is a repeat, and the stored answer goes out again; it crossed a move of
 ours and is recorded but moves nothing (C7); the engagement has ended, and it is recorded and moves nothing (C6)."""
 
-_LEGAL: dict[tuple[str, str], list[str]] = {}
+_LEGAL: dict[tuple[str, str], tuple[str, ...]] = {}
 """Types by state and role, in the order of the tables."""
 for _at, _kind, _sender, _case in ROWS:
     if _kind in MESSAGE_TYPES:
-        _LEGAL.setdefault((_at, _sender), []).append(_kind)
+        _LEGAL[_at, _sender] = tuple(dict.fromkeys((*_LEGAL.get((_at, _sender), ()), _kind)))
 
 _STATED: Final = {"Ruling": "rules_on_dispute", "Review": "reviews_delivery"}
 """Guards of moves that are checked although they crossed another and move nothing: each carries what somebody signed
@@ -75,12 +75,8 @@ _WEIGHED = frozenset({"Profile", "Presentation", "Bid", "Offer"})
 """Moves that count against the negotiation's bytes; what answers or ends it is never refused for its size."""
 
 
-class _Judged(Struct, frozen=True, gc=False):
-    outcome: Outcome
-    seen: int
-    row: Row | None = None
-    case: Case | None = None
-    """None of a notice and of a repeat."""
+_Judged: TypeAlias = tuple[Outcome, int, Row | None, Case | None]
+"""What becomes of a message, how much its sender had seen, its row, and the case: none of a notice and of a repeat."""
 
 
 def apply(engagement: Engagement, entry: Entry) -> Engagement:
@@ -111,18 +107,17 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         RemoteProtocolError, LocalProtocolError: As `apply` does.
     """
     at = max(entry.at, engagement.last_at or "")  # time never runs back
-    mine = isinstance(entry, Sent)
-    move = entry.message
+    mine, move = entry.mine, entry.message
     try:
-        judged = _judge(engagement, move, mine, at)
+        becomes, seen, row, case = _judge(engagement, move, mine, at)
     except Refused as refused:
         error = LocalProtocolError if mine else RemoteProtocolError
         raise error(refused.code, refused.text, digest=move.digest) from None
-    if judged.outcome == "repeat":
+    if becomes == "repeat":
         return "repeat", engagement
-    message, row, case = move.message, judged.row, judged.case
+    message = move.message
     if message.notice:
-        return judged.outcome, _notice(engagement, message, mine, at, judged.seen)
+        return becomes, _notice(engagement, message, mine, at, seen)
     if case is None:
         raise AssertionError("a move that is recorded is a case for the guards")
     changes = _chain(case, row)
@@ -154,7 +149,7 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         contract = changes.get("contract", engagement.contract)
         if contract is not None and contract.began is not None:
             changes["contract"] = replace(contract, heard_at=at)  # any move is a sign of life
-    return judged.outcome, replace(engagement, **changes)
+    return becomes, replace(engagement, **changes)
 
 
 def state_of_sender(engagement: Engagement, move: VerifiedMessage) -> str:
@@ -205,12 +200,12 @@ def _judge(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
     )  # of the sender, of the receiver
     if message.notice:
         _position(message, own_chain)
-        return _Judged("applies", _seen(message, other_chain))
+        return "applies", _seen(message, other_chain), None, None
     # C2: a lower number with the same digest is a repeat, with another it is equivocation.
     place, recorded, known = message.sequence, len(own_chain), len(other_chain)
     if place <= recorded:
         if own_chain[place - 1] == move.digest:
-            return _Judged("repeat", 0)
+            return "repeat", 0, None, None
         text = f"{message.role} sent another {message.type} in place {place}; {own_chain[place - 1]} stands there"
         raise Refused("conflicting_message", text)
     if place > recorded + 1:
@@ -250,7 +245,9 @@ def _seen(message: Message, chain: tuple[Digest, ...]) -> int:
     """How many moves of the receiving side the sender says it has recorded."""
     if message.seen is None:
         return 0
-    for place in range(len(chain), 0, -1):
+    if chain and chain[-1] == message.seen:  # as long as nothing crosses anything
+        return len(chain)
+    for place in range(len(chain) - 1, 0, -1):
         if chain[place - 1] == message.seen:
             return place
     text = f"{message.role} has seen {message.seen}, which is no move recorded here"
@@ -286,11 +283,11 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
             if check := _STATED.get(message.type):
                 # It counts for what is owed, whatever it moves.
                 GUARDS["rules_after_all" if message.type == "Ruling" and state == "closing" else check](case)
-            return _Judged("late" if engagement.state in ENDED else "void", seen, None, case)
+            return "late" if engagement.state in ENDED else "void", seen, None, case
         raise _no_row(engagement, message)
     if row.check:
         GUARDS[row.check](case)
-    return _Judged("applies", seen, row, case)
+    return "applies", seen, row, case
 
 
 def _too_soon(case: Case) -> bool:
@@ -371,31 +368,29 @@ def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
     return (*found, *lane_legal(engagement, role))
 
 
-def legal_by_state(engagement: Engagement, role: Role) -> tuple[str, ...]:
-    """The same without moves about documents under a contract."""
+def legal_by_state(engagement: Engagement, role: Role, but: Set[str] = frozenset()) -> tuple[str, ...]:
+    """The same without moves about documents under a contract, and without the types that are not asked for."""
     state, talks, contract, offer = engagement.state, engagement.talks, engagement.contract, engagement.offer
-    found = dict.fromkeys(_LEGAL.get((state, role), ()))
-    if state == "ready" and talks is not None:
-        sealed = talks.tender is not None and talks.tender.sealed
-        for kind, may in (("Offer", not sealed), ("Bid", sealed)):
-            if not (may and role == talks.opens):
-                found.pop(kind, None)
-    if state.startswith("offered-by-") and talks is not None and (talks.offers >= talks.rounds or talks.tender):
-        found.pop("Offer", None)
+    found, without = _LEGAL.get((state, role), ()), {*but}
     if contract is None or offer is None:
-        return tuple(found)
+        if state == "ready" and talks is not None:
+            sealed = talks.tender is not None and talks.tender.sealed
+            without |= {"Offer" if sealed else "Bid"} if role == talks.opens else {"Offer", "Bid"}
+        elif state.startswith("offered-by-") and talks is not None and (talks.offers >= talks.rounds or talks.tender):
+            without.add("Offer")
+        return tuple([kind for kind in found if kind not in without]) if without else found
     if state == "closing" and role in contract.closed_by:
-        found.pop("Closing", None)
+        without.add("Closing")
     if state in ("working", "suspended", "cancelling"):
-        found.pop("Closing", None)  # by the table one by silence may still arrive here, but nobody sends it any more
+        without.add("Closing")  # by the table one by silence may still arrive here, but nobody sends it any more
     if offer.terms.arbiter is None or contract.disputes or contract.released or role in contract.closed_by:
-        found.pop("Dispute", None)
+        without.add("Dispute")
     unruled = contract.disputes and not any(ending.basis in ("ruling", "release") for ending in contract.endings)
     if state == "closing" and (not unruled or role in contract.closed_by):
-        found.pop("Ruling", None)
+        without.add("Ruling")
     if not (contract.asked and contract.open_requests()):
-        found.pop("Approval", None)
-    return tuple(found)
+        without.add("Approval")
+    return tuple([kind for kind in found if kind not in without])
 
 
 # --- changing

@@ -71,7 +71,7 @@ def allows(view: PeerView, step: Step) -> bool:
 def goes_on(view: PeerView, step: Step) -> PeerView:
     """The view after a step of either side; one that finds no row is void there, and the view is the same one."""
     state, kind, case = view.state, step.kind, step.case
-    if kind in LANE_TYPES and case:
+    if case and kind in LANE_TYPES:
         return replace(view, state="closing" if case == "release" and state not in ENDED else state)
     if kind == "Dispute" and view.disputed:
         return view

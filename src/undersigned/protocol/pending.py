@@ -56,6 +56,9 @@ PUT_AWAY: Final = "put-away"
 _RIGHTS: Final = frozenset({"Terminate", "Breach", "Dispute", "Suspend", "ApprovalRequest", "Approval"})
 """What may be said under a contract beside moves about documents, and is not what a state waits for."""
 
+_ENDED_RIGHTS: Final = _RIGHTS | {"Ruling"}
+"""The same once something has ended it."""
+
 _STRENGTH: Final = ("ruling", "release", "silence", "review", "terminate")
 
 
@@ -192,12 +195,10 @@ _OWNERS: Final[dict[str, tuple[Role, ...]]] = {
 
 def _answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Moves that answer what is asked of `role`, without those that are a right only."""
-    found = legal_by_state(engagement, role)
     if engagement.contract is None:
-        return found
+        return legal_by_state(engagement, role)
     # A ruling is waited for in a dispute; after one that ended without, it is a right.
-    rights = {*_RIGHTS, "Ruling"} if engagement.state == "closing" else _RIGHTS
-    return tuple([kind for kind in found if kind not in rights])
+    return legal_by_state(engagement, role, _ENDED_RIGHTS if engagement.state == "closing" else _RIGHTS)
 
 
 def _by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait, ...]) -> Instant | None:
