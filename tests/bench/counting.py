@@ -341,9 +341,9 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
 
         return sent
 
-    def kept(self: Files, digest: str, data: bytes, under: str | None) -> None:
+    def kept(self: Files, digest: str, data: bytes, under: str | None) -> Any:
         tape.add("file", data, object())
-        put(self, digest, data, under)
+        return put(self, digest, data, under)
 
     return [
         (PrivateKey, "sign_now", signed),
