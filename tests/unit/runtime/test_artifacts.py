@@ -350,15 +350,21 @@ async def test_what_is_small_costs_one_thread_and_two_syncs(
         counted["fsync"] += 1
         fsync(file)
 
+    def hashing(data: bytes) -> str:
+        counted["hash"] += 1
+        return digest_bytes(data)
+
     monkeypatch.setattr("asyncio.to_thread", counting)
     monkeypatch.setattr("os.fsync", syncing)
+    for module in ("incoming", "store", "folder"):
+        monkeypatch.setattr(f"undersigned.runtime.artifacts.{module}.digest_bytes", hashing)
     async with store.receive(max_bytes=100, digest=digest_bytes(DATA), under=ENGAGEMENT) as incoming:
         await incoming.add(DATA)
         kept = await incoming.keep()
     assert await store.came(kept.digest, ENGAGEMENT)
     found = await Contents.of(store, {"a": kept.digest})
     assert (await store.size(kept.digest), await found.read("a"), found["a"]) == (len(DATA), DATA, DATA)
-    assert counted == {"thread": 1, "fsync": 2}
+    assert counted == {"thread": 1, "fsync": 2, "hash": 1}
 
 
 async def test_what_is_put_together_costs_one_thread_and_one_sync_of_the_folder(

@@ -66,8 +66,9 @@ class Keeps(Protocol):
         """Folder of what is on its way."""
         ...
 
-    async def put(self, data: bytes, under: EngagementId | None = None) -> Digest:
-        """Keeps `data`, and says its digest. `under` is the engagement from whose other side it came, if it did.
+    async def put(self, data: bytes, under: EngagementId | None = None, digest: Digest | None = None) -> Digest:
+        """Keeps `data`, and says its digest, which is computed if it is not given. `under` is the engagement from whose
+        other side it came, if it did.
 
         Raises:
             LedgerUnavailable: `store_full`, `store_unavailable`.
@@ -144,7 +145,7 @@ class Incoming:
         if self._file is None:
             data = self.whole()
             # Its digest is known to be right, or not known yet.
-            return Stored(await self._store.put(data, self._under), len(data))
+            return Stored(await self._store.put(data, self._under, self._wanted), len(data))
         path, digest = await self._ended()
         await self._store.publish(path, digest, self._under)
         self._path = None

@@ -65,13 +65,14 @@ class ArtifactStore:
 
     # ------------------------------------------------------------------ writing
 
-    async def put(self, data: bytes, under: EngagementId | None = None) -> Digest:
-        """Keeps `data`; returns its digest once it is on disk, and with it that it came under this engagement.
+    async def put(self, data: bytes, under: EngagementId | None = None, digest: Digest | None = None) -> Digest:
+        """Keeps `data`; returns its digest once it is on disk, and with it that it came under this engagement. `digest`
+        is given by whoever has just found it right.
 
         Raises:
             LedgerUnavailable: `store_full`, `store_unavailable`.
         """
-        digest = digest_bytes(data)
+        digest = digest or digest_bytes(data)
         if digest not in self._recent or under is not None:
             await self._keep(digest, data, under)
         self._remember(digest, data)
