@@ -126,6 +126,8 @@ class Transfers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if not self._begun:
+            return
         # What one cannot be discarded for, such as a second stop, keeps none of the others.
         async with AsyncExitStack() as stack:
             for incoming in self._begun.values():

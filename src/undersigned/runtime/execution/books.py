@@ -54,8 +54,10 @@ def compared(
 ) -> tuple[tuple[str, str], ...]:
     """The fact to be noted of a `Closing` that was just taken; none if it says what we hold. `usage` is our own."""
     found = tuple(_differences(conversation, engagement, theirs, usage))
+    if not found and BOOKS not in conversation.facts:
+        return ()
     said = msgspec.json.encode(found).decode()
-    if said == conversation.facts.get(BOOKS, "[]"):
+    if said == conversation.facts.get(BOOKS):
         return ()
     if found:
         told = "; ".join(one.explain() for one in found)

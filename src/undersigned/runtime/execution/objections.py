@@ -38,7 +38,7 @@ def came_early(facts: Mapping[str, str]) -> tuple[Early, ...]:
 
 def objects(facts: Mapping[str, str], engagement: Engagement) -> str | None:
     """What our books object to; None if nothing came early, or an arbiter or both together have decided since."""
-    if basis(engagement) in ("ruling", "release"):
+    if EARLY not in facts or basis(engagement) in ("ruling", "release"):
         return None
     return "; ".join(one.explain() for one in came_early(facts)) or None
 
