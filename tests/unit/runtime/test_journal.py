@@ -12,7 +12,7 @@ from undersigned.errors import LedgerConflict, LedgerError, ScopeError
 from undersigned.ledger import Draw, MemoryLedger, Reservation, Row, Settlement
 from undersigned.protocol import Engagement, begin
 from undersigned.runtime.engagement.journal import Journal
-from undersigned.runtime.engagement.turn import Turn, load_engagement
+from undersigned.runtime.engagement.turn import Booked, Turn, load_engagement
 
 OWN, PEER, ID = "did:web:acme.example", "did:web:globex.example", "urn:hire:engagement:1"
 NOW, LATER = "2026-11-25T12:00:00Z", "2026-11-25T13:00:00Z"
@@ -41,7 +41,7 @@ async def test_what_an_action_used_is_booked_though_the_turn_beside_it_finds_no_
     await ledger.reserve(reservation("action", "6"))
     journal.settle(Settlement("action", {"EUR": "1"}))
     turn = noting(journal, engagement, "first")
-    turn.reserve.append(reservation("too much", "20"))
+    turn.book(Booked(reserve=(reservation("too much", "20"),)))
     with pytest.raises(ScopeError):
         await journal.write(turn, ledger, b"")
     assert journal.places == 0

@@ -559,8 +559,8 @@ class Conversation(Receiver):
             self.journal.notices |= turn.notices
         if turn.served:
             self._served |= turn.served
-        if turn.later:
-            await self.shell.bookings.give_back(turn.later)
+        if turn.booked.later:
+            await self.shell.bookings.give_back(turn.booked.later)
         self.over = turn.over
         self.full = ""
         for raw in turn.sends:

@@ -111,7 +111,7 @@ class Booked(msgspec.Struct, frozen=True, gc=False):
     settle: tuple[Settlement, ...] = ()
     release: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
-    """To be released elsewhere, once the turn is stored."""
+    """To be given back in a file shared with others, once the turn is stored."""
 
     def beside(self, other: Booked) -> Booked:
         """Both together."""
@@ -149,11 +149,8 @@ class Turn(msgspec.Struct):
     evidence: list[Blob] = []
     leaves: list[bytes] = []
     seen: list[Stated] = []
-    reserve: list[Reservation] = []
-    settle: list[Settlement] = []
-    release: list[str] = []
-    later: list[str] = []
-    """Reservations in a file shared with others, to be given back once it is stored."""
+    booked: Booked = NOTHING_BOOKED
+    """By all its effects together."""
     sends: list[bytes] = []
     events: list[Event] = []
     done: list[asyncio.Future[None]] = []
@@ -212,11 +209,16 @@ class Turn(msgspec.Struct):
         """Adds what an effect books. The store gives back before it takes, so of one id only the last word stays."""
         if booked == NOTHING_BOOKED:
             return
-        again = {one.id for one in booked.reserve}
-        self.release = [id for id in self.release if id not in again] + [*booked.release]
-        self.reserve = [one for one in self.reserve if one.id not in booked.release] + [*booked.reserve]
-        self.settle += booked.settle
-        self.later += booked.later
+        if self.booked is not NOTHING_BOOKED:
+            before, again = self.booked, {one.id for one in booked.reserve}
+            left = Booked(
+                reserve=tuple([one for one in before.reserve if one.id not in booked.release]),
+                settle=before.settle,
+                release=tuple([id for id in before.release if id not in again]),
+                later=before.later,
+            )
+            booked = left.beside(booked)
+        self.booked = booked
         self.durable = True
 
     def event(
@@ -274,9 +276,9 @@ class Turn(msgspec.Struct):
             seen=tuple(self.seen),
             # Contracts last: a `Seal` states the place of the last leaf.
             leaves=(*leaves_of(rows, self.evidence, secret), *self.leaves),
-            reserve=tuple(self.reserve),
-            settle=(*settle, *self.settle),
-            release=tuple(self.release),
+            reserve=self.booked.reserve,
+            settle=(*settle, *self.booked.settle),
+            release=self.booked.release,
             urgent=engagement.state in ("withdrawn", "closing", "closed"),
         )
 
