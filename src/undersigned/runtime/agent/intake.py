@@ -10,7 +10,7 @@ Source: protocol-spec/10-security.md
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -18,11 +18,7 @@ from undersigned.encoding import Did, EngagementId, canonicalize, decode_json, d
 from undersigned.errors import CODES, FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.messages import (
     MESSAGE_TYPES,
-    Acceptance,
     Message,
-    Offer,
-    Progress,
-    Seal,
     SignedMessage,
     VerifiedMessage,
     decode_message,
@@ -45,7 +41,7 @@ __all__ = ["Intake"]
 
 _log = structlog.get_logger()
 
-BINDING = (Offer, Acceptance, Seal)
+BINDING: Final = frozenset({"Offer", "Acceptance", "Seal"})
 MAX_INBOX = 256
 """Messages that may wait for one engagement."""
 MAX_ENGAGEMENTS = 10_000
@@ -111,9 +107,9 @@ class Intake:
         if message.sender != peer:
             raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
         known = conversation is not None and conversation.engagement.peer == peer
-        if isinstance(message, Progress) and conversation is not None and known and not conversation.hears_progress():
+        if message.type == "Progress" and conversation is not None and known and not conversation.hears_progress():
             return  # before its proof costs anything (HIRE-LIM-04)
-        seconds = FRESH_SECONDS if isinstance(message, BINDING) else USUAL_SECONDS
+        seconds = FRESH_SECONDS if message.type in BINDING else USUAL_SECONDS
         remembered = self._agent.gatherer.remembered(peer, seconds)
         document = remembered.document if remembered is not None else None
         if document is None:

@@ -50,6 +50,8 @@ AT_HAND: Final = frozenset({Inquiry, Profile, Offer, Acceptance, Seal, Start, De
 """What is checked by what is at hand: it names nobody who would have to be looked up. An offer that does says so where
 that is read.
 """
+BARE: Final = frozenset({"Profile", "Start", "Delivery"})
+"""Moves of every hire in which nothing is to be verified beside their proof."""
 SECOND_PROOF: Final = "/proof/1"
 """Where the acceptor's proof is in the countersigned document."""
 
@@ -93,16 +95,25 @@ async def _checked(
 ) -> tuple[bytes | None, tuple[Blob, ...]]:
     """As `check_received`; a path is that in what is carried."""
     body = message.message
-    match body:
+    if body.type in BARE:
+        return None, ()
+    match body:  # what comes most often first: what a message is not takes longer to find out than what it is
+        case Offer():
+            agent.papers.check_offer(engagement, body, document)
+            return None, await agent.subcontracts.received(conversation, engagement, body)
+        case Presentation():
+            await agent.meeting.check(engagement, body, now)
+        case Closing():
+            agent.papers.check_closing(body, advertised(conversation))
         case Inquiry():
             await agent.witness.require(engagement.peer)
             if body.continues is not None:
                 return None, (await continued(agent.ledger, body.continues, engagement.peer),)
-        case Presentation():
-            await agent.meeting.check(engagement, body, now)
-        case Offer():
-            agent.papers.check_offer(engagement, body, document)
-            return None, await agent.subcontracts.received(conversation, engagement, body)
+        case Review():
+            delivery = conversation.last("Delivery", Delivery, "provider")
+            return None, await agent.reviews.check_review(conversation, engagement, body, document, delivery)
+        case Receipt() | Sync():
+            await agent.witness.check_notice(body, document)
         case Acceptance() if engagement.contract is not None:
             tabled = engagement.tabled
             leaf = agent.papers.check_acceptance(
@@ -116,8 +127,6 @@ async def _checked(
                 return leaf, ()
         case Seal() if engagement.contract is not None:
             return agent.papers.check_place(body, agent.changes.leaf(conversation, engagement)), ()
-        case Ruling():
-            return None, await agent.changes.check_ruling(engagement, body.ruling)
         case Acceptance():
             offered, read = conversation.offered_json(engagement), conversation.offered(engagement)
             leaf = agent.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
@@ -127,13 +136,8 @@ async def _checked(
                 return leaf, ()
         case Seal():
             return agent.papers.check_place(body, contract_leaf_of(conversation)), ()
-        case Review():
-            delivery = conversation.last("Delivery", Delivery, "provider")
-            return None, await agent.reviews.check_review(conversation, engagement, body, document, delivery)
-        case Closing():
-            agent.papers.check_closing(body, advertised(conversation))
-        case Receipt() | Sync():
-            await agent.witness.check_notice(body, document)
+        case Ruling():
+            return None, await agent.changes.check_ruling(engagement, body.ruling)
         case _:
             pass
     return None, ()
