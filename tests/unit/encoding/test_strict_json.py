@@ -331,6 +331,13 @@ def test_sixteen_digits_in_a_row_are_found_wherever_they_begin(raw: bytes):
     assert has_long_number(raw) == bool(re.search(b"[0-9]{16}", raw))
 
 
+@pytest.mark.parametrize("places", [1, 7, 8, 9, 40])
+def test_sixteen_digits_are_found_behind_any_number_of_places_where_they_could_be(places: int):
+    before = b"9zzz9zzz9zzz9zzzzzzz" * places
+    assert not has_long_number(before)
+    assert has_long_number(before + b"9" * 16)
+
+
 @pytest.mark.parametrize("before", range(8))
 @pytest.mark.parametrize("digits", [15, 16, 17])
 def test_fifteen_digits_are_not_sixteen(before: int, digits: int):
