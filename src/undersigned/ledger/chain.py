@@ -82,7 +82,6 @@ def check_commit(commit: Commit, own: int, peer: int, length: int | None) -> Non
         )
     place = length or 0
     expected_own, expected_peer = own - len(commit.freed), peer
-    sent: set[str] = set()
     for row in commit.rows:
         place += 1
         if row.place != place:
@@ -94,8 +93,6 @@ def check_commit(commit: Commit, own: int, peer: int, length: int | None) -> Non
                 expected_peer += 1
             else:
                 expected_own += 1
-        if row.kind == "sent":
-            sent.add(row.digest)
     if commit.position != (expected_own, expected_peer) or commit.summary.position != commit.position:
         raise LedgerError(
             "internal",
@@ -104,9 +101,11 @@ def check_commit(commit: Commit, own: int, peer: int, length: int | None) -> Non
         )
     if commit.summary.engagement != commit.engagement:
         raise LedgerError("internal", "the summary is of another engagement")
-    for digest in commit.outbox:
-        if digest not in sent:
-            raise LedgerError("not_found", f"{digest} goes into the outbox but is no row sent by this commit")
+    if commit.outbox:
+        sent = [row.digest for row in commit.rows if row.kind == "sent"]
+        for digest in commit.outbox:
+            if digest not in sent:
+                raise LedgerError("not_found", f"{digest} goes into the outbox but is no row sent by this commit")
     for blob in commit.evidence:
         if digest_bytes(blob.raw) != blob.digest:
             raise LedgerError("digest_mismatch", f"evidence {blob.kind} {blob.name} is not of digest {blob.digest}")

@@ -226,23 +226,19 @@ class Held:
         # From here on nothing is refused but by the database's keys.
         stage.seen |= seen
         id, at = head.id, head.link
-        places: dict[str, int] = {}
         for row in commit.rows:
             at = link(at, row)
             stage.rows.append(
                 (id, row.place, row.kind, row.at, row.sender, row.sequence, row.type, row.digest, row.raw, at)
             )
-            places[row.digest] = row.place
         own, peer = commit.position
         length = head.length + len(commit.rows)
         outbox = head.outbox
         if commit.outbox or commit.receipted or commit.freed:
             gone = commit.receipted + commit.freed
-            waiting = [item for item in outbox if item[1] not in gone]
-            for digest in commit.outbox:
-                if digest not in gone:
-                    waiting.append((places[digest], digest))
-            outbox = tuple(waiting)
+            places = {row.digest: row.place for row in commit.rows}
+            waiting = (*outbox, *[(places[digest], digest) for digest in commit.outbox])
+            outbox = tuple([item for item in waiting if item[1] not in gone]) if gone else waiting
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
         stage.new += head.new and name not in stage.heads
         stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.leaves, head.new)
@@ -274,8 +270,8 @@ class Held:
         return EngagementHead(id, own, peer, length, at, live, msgspec.json.decode(outbox, type=Outbox), leaves)
 
     def _append(self, db: sqlite3.Connection, stage: Stage, name: str, leaves: Sequence[bytes]) -> tuple[int, ...]:
-        head, places = stage.heads[name], list[int]()
-        added = stage.leaf_index.setdefault(name, {})
+        head, added = stage.heads[name], stage.leaf_index.setdefault(name, {})
+        places: list[int] = []
         for data in leaves:
             value = leaf_hash(data)
             known = added.get(value, head.leaves.get(value))

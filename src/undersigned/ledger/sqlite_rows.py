@@ -280,7 +280,7 @@ class StagedBook:
     def lapsed(self, contract: str, now: Instant) -> Sequence[limits.Entry]:
         """See `Book.lapsed`."""
         found = {entry.reservation.id: entry for entry in self._stored.lapsed(contract, now)}
-        for id, entry in {**self._group.promised, **self._own.promised}.items():
+        for id, entry in chain(self._group.promised.items(), self._own.promised.items()):
             wanted = entry.reservation
             if wanted.contract == contract and entry.state == "open" and wanted.until < now:
                 found[id] = entry

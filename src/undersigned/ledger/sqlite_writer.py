@@ -292,8 +292,8 @@ class Writer(threading.Thread):
 
     def _together(self, db: sqlite3.Connection, writes: Sequence[Write]) -> list[Outcome]:
         """All `writes` in one transaction; a refusal known before anything is written takes only its own place."""
-        held, outcomes = self.held, list[Outcome]()
-        before = db.total_changes
+        held, before = self.held, db.total_changes
+        outcomes: list[Outcome] = []
         stage = held.begin(db)
         for write in writes:
             try:

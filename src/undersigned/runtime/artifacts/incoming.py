@@ -9,9 +9,9 @@ Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
 from __future__ import annotations
 
 import asyncio
-import secrets
 from contextlib import suppress
 from hashlib import sha256
+from os import urandom
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
@@ -240,4 +240,4 @@ def fresh_part(folder: Path) -> Path:
 
 def part_name() -> str:
     """The name of a file on its way."""
-    return f".{secrets.token_hex(16)}.part"
+    return f".{urandom(16).hex()}.part"
