@@ -239,6 +239,28 @@ def test_what_could_not_be_stored_is_kept_with_the_next_attempt() -> None:
     assert kept.with_inputs("one", None) is None
 
 
+def test_what_several_decide_by_before_it_is_stored_is_written_once() -> None:
+    """Until it is on disk each engagement has it ready, and hundreds may decide by what was just learned."""
+    kept, policy, anchors, answers = KeptInputs(), Policy(), Anchors(), Answers()
+    raws: list[tuple[bytes, ...]] = []
+    for engagement in ("one", "two"):
+        kept.hold(
+            engagement,
+            policy=policy,
+            anchors=anchors,
+            answers=answers,
+            terms=None,
+            links=[],
+            documents=[],
+            lists=[],
+            logs=[],
+        )
+        raws.append(tuple(blob.raw for blob in kept.of(engagement)))
+    first, second = raws
+    assert all(one is other for one, other in zip(first, second, strict=True))
+    assert [digest_bytes(raw) for raw in first] == [policy.digest, anchors.digest, answers.digest]
+
+
 async def test_a_credential_that_was_revoked_since_changes_nothing(hired: Hired, tmp_path: Path) -> None:
     """HIRE-RPL-02: the list of then says what it said then."""
     acme, globex = hired.homes(tmp_path)

@@ -74,9 +74,14 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dic
             raise ConfigurationError("bad_configuration", f"anchor{exc.path}: {exc.message}") from exc
 
     @cached_property
+    def canonical(self) -> bytes:
+        """Canonical JSON. Every decision that is made before it is stored keeps it."""
+        return canonical_bytes(self)
+
+    @cached_property
     def digest(self) -> Digest:
         """Names these anchors in decisions that were made by them."""
-        return digest_bytes(canonical_bytes(self))
+        return digest_bytes(self.canonical)
 
     def with_anchors(self, more: Iterable[Anchor]) -> Anchors:
         """These and `more`, each once, in an order that does not depend on how they came."""

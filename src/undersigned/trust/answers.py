@@ -114,9 +114,14 @@ class Answers(Struct, frozen=True, kw_only=True, dict=True):
         )
 
     @cached_property
+    def canonical(self) -> bytes:
+        """Canonical JSON. Every decision that is made before it is stored keeps it."""
+        return canonical_bytes(self)
+
+    @cached_property
     def digest(self) -> Digest:
         """Names these answers in decisions that were made by them."""
-        return digest_bytes(canonical_bytes(self))
+        return digest_bytes(self.canonical)
 
     @cached_property
     def _span(self) -> tuple[frozenset[Digest], Instant, Instant | None]:

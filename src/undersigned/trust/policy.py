@@ -221,9 +221,14 @@ class Policy(
         return self.ask or self.ask_above is not None or self.two_above is not None
 
     @cached_property
+    def canonical(self) -> bytes:
+        """Canonical JSON. Every decision that is made before it is stored keeps it."""
+        return canonical_bytes(self)
+
+    @cached_property
     def digest(self) -> Digest:
         """Names this policy in contracts and decisions."""
-        return digest_bytes(canonical_bytes(self))
+        return digest_bytes(self.canonical)
 
 
 # All this is asked several times in each negotiation.

@@ -19,7 +19,7 @@ from undersigned.credentials import Credential, StatusList
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Digest, EngagementId, canonicalize, digest_bytes, write_canonical
 from undersigned.ledger import Blob
-from undersigned.trust import Anchors, Answers, Fetched, Policy, canonical_bytes
+from undersigned.trust import Anchors, Answers, Fetched, Policy
 
 from .turn import Say
 
@@ -54,10 +54,10 @@ class KeptInputs:
         stored, missing = self._stored, dict[Digest, Blob]()
         if (digest := policy.digest) not in stored:
             name = f"{policy.name}/{policy.version}"
-            missing[digest] = Blob(digest=digest, raw=canonical_bytes(policy), kind="policy", name=name)
+            missing[digest] = Blob(digest=digest, raw=policy.canonical, kind="policy", name=name)
         for kind, one in (("anchors", anchors), ("graph-answers", answers)):
             if (digest := one.digest) not in stored:
-                missing[digest] = Blob(digest=digest, raw=canonical_bytes(one), kind=kind)
+                missing[digest] = Blob(digest=digest, raw=one.canonical, kind=kind)
         if terms is not None:
             raw = write_canonical(terms)
             digest = digest_bytes(raw)
