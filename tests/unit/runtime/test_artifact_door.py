@@ -62,6 +62,7 @@ def test_whose_key_is_named_is_looked_up_for_its_own_sake(
 
     monkeypatch.setattr(owner, "known_document", lambda *_: None)  # it has to be looked up
     monkeypatch.setattr(owner, "document_of", noted)
+    monkeypatch.setattr(owner, "known_document", lambda *_: None)  # else nothing is looked up
     url = f"{owner.base_url}{PATH}"
     ask(world, owner, world.run(signed_headers(asks.identity, "GET", url, NOTHING, world.clock.now())))
     assert whose == [asks.identity.did if state == "working" else strangers("memory:pair")]
