@@ -60,7 +60,6 @@ def test_whose_key_is_named_is_looked_up_for_its_own_sake(
         whose.append(asker())
         return await document_of(*given)
 
-    monkeypatch.setattr(owner, "known_document", lambda *_: None)  # it has to be looked up
     monkeypatch.setattr(owner, "document_of", noted)
     monkeypatch.setattr(owner, "known_document", lambda *_: None)  # else nothing is looked up
     url = f"{owner.base_url}{PATH}"
