@@ -1,4 +1,4 @@
-"""The floor: what was counted in real hires, done again with nothing around it.
+"""The floor: what was counted in a real hire, done again with nothing around it.
 
 The same messages go over the same kind of connection (one for all, `websockets` on one end, aiohttp on the other), the
 same artifacts over aiohttp, the same bytes through bare canonicalization, PyNaCl and SQLite with group commit. There is
@@ -14,9 +14,10 @@ import sqlite3
 import tempfile
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,6 +42,8 @@ __all__ = ["Floor", "rows_of"]
 _decode = msgspec.json.Decoder().decode
 _sorted = msgspec.json.Encoder(order="sorted").encode
 _LARGEST = 2**53
+PLANS = 64
+"""Hires of the floor that differ in what they do; after that it is the same again."""
 Step: TypeAlias = tuple[str, str, Any]
 """What is to be done: how, for which side, with what."""
 
@@ -134,35 +137,27 @@ class Store(threading.Thread):
                 future.set_result(None)
 
 
-def _plans(hires: Iterable[Sequence[tuple[str, Step]]], often: Mapping[str, float]) -> list[list[Step]]:
-    """What each hire of the floor does: the steps of a real one by kind, of each kind as many as `often` says on
-    average. What one of them has nothing of, the next who has does more of.
-    """
-    due = dict.fromkeys(often, 0.5)
-    plans: list[list[Step]] = []
-    for steps in hires:
-        counts = Counter(kind for kind, _ in steps)
-        for kind in often.keys() - counts.keys():
-            due[kind] += often[kind]
+def _planned(steps: Sequence[tuple[str, Step]], often: Mapping[str, float]) -> Iterator[list[Step]]:
+    """What one hire after the other does: `steps` by kind, of each kind as many as `often` says on average."""
+    rates = {kind: often[kind] / count for kind, count in Counter(kind for kind, _ in steps).items()}
+    due = dict.fromkeys(rates, 0.5)
+    while True:
         plan: list[Step] = []
         for kind, step in steps:
-            due[kind] += often[kind] / counts[kind]
+            due[kind] += rates[kind]
             while due[kind] >= 1:
                 due[kind] -= 1
                 plan.append(step)
-        plans.append(plan)
-    return plans
+        yield plan
 
 
 class Floor:
-    """Plays what hires did. Enter it, run `hires` as often as wanted, leave it."""
+    """Plays a tape. Enter it, run `hires` as often as wanted, leave it."""
 
-    def __init__(
-        self, hires: Iterable[Sequence[Op]], often: Mapping[str, float], folder: Path, *, keep_alive: bool
-    ) -> None:
-        """`hires` is what some did, each alone: as many differ here, and after that it is the same again. `often` says
-        how often a hire does each kind where many are under way, who do some of it together: as often it is done here.
-        `keep_alive`: HTTP requests share connections, as the product's do.
+    def __init__(self, ops: Sequence[Op], often: Mapping[str, float], folder: Path, *, keep_alive: bool) -> None:
+        """`ops` is what one hire did. `often` says how often a hire does each kind where many are under way, who do
+        some of it together: as often it is done here. `keep_alive`: HTTP requests share connections, as the product's
+        do.
         """
         _, self._secret = crypto_sign_seed_keypair(os.urandom(32))
         self._folder = folder
@@ -171,9 +166,8 @@ class Floor:
         self._bodies: dict[str, bytes] = {}
         self._files: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing = set[asyncio.Task[None]]()
-        self._plans = _plans(
-            ([(op.kind, step) for op in ops if (step := self._step(op)) is not None] for ops in hires), often
-        )
+        steps = [(op.kind, step) for op in ops if (step := self._step(op)) is not None]
+        self._plans = list(islice(_planned(steps, often), PLANS))
 
     async def __aenter__(self) -> Floor:
         loop = asyncio.get_running_loop()
@@ -216,7 +210,7 @@ class Floor:
 
     async def _hire(self, number: int, accepted: web.WebSocketResponse) -> None:
         loop = asyncio.get_running_loop()
-        for kind, side, what in self._plans[number % len(self._plans)]:
+        for kind, side, what in self._plans[number % PLANS]:
             if kind == "do":
                 what()
             elif kind == "send":

@@ -1,8 +1,8 @@
 """`make bench`: how fast two companies hire each other, beside the floor measured in the same run.
 
 Both companies run in this process, on one core: real loopback sockets, two SQLite ledgers that sync at every commit.
-The floor (`floor.py`) does again what hires were counted to do (`counting.py`), with nothing around it, and as often as
-so many hires at once do it, who share some of it. It plays many hires, for no two real ones have the same bytes.
+The floor (`floor.py`) does again what one of these hires was counted to do (`counting.py`), with nothing around it, and
+as often as so many hires at once do it, who share some of it.
 Hires and floors take turns, and what is reported are medians over the rounds, so a busy machine disturbs the
 milliseconds and hardly the ratios. Nothing here passes or fails.
 
@@ -55,7 +55,7 @@ SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
 FILES = 100
 """That many are made to see what one costs."""
 MANY = 64
-"""Hires over which is averaged what one of them does, if not more are under way at once; and that the floor plays."""
+"""Hires over which is averaged what one of them does, if not more are under way at once."""
 PER_MESSAGE = ("sign", "verify", "jcs", "options", "parts", "quads", "option-quads", "decode", "convert", "sha256")
 
 
@@ -257,28 +257,24 @@ async def averages(pair: Pair, at_once: int) -> Counts:
 async def measured(
     folder: Path, suite: str, options: argparse.Namespace, progress: Progress
 ) -> tuple[list[dict[str, Any]], Tape]:
-    """The report of one suite, for each load, and what one hire did."""
+    """The report of one suite, for each load."""
     (folder / "files").mkdir()
     file_ms = cost_of_a_file(folder / "files")
     async with two_peers(folder, suite) as pair:
         most = max(options.at_once)
         progress.begin(f"{suite}: first hires")
         await pair.hires(most + 2, most, progress.step)
-        progress.begin(f"{suite}: hires that are counted")
-        tapes: list[Tape] = []
-        for _ in range(MANY):
-            tapes.append(await counted(pair))
-            progress.step()
+        tape = await counted(pair)
         reports = [
-            {**await beside_floors(pair, tapes, at_once, folder, options, progress), "cpu_ms_per_file": file_ms}
+            {**await beside_floors(pair, tape, at_once, folder, options, progress), "cpu_ms_per_file": file_ms}
             for at_once in options.at_once
         ]
         progress.end()
-    return reports, tapes[0]
+    return reports, tape
 
 
 async def beside_floors(
-    pair: Pair, tapes: list[Tape], at_once: int, folder: Path, options: argparse.Namespace, progress: Progress
+    pair: Pair, tape: Tape, at_once: int, folder: Path, options: argparse.Namespace, progress: Progress
 ) -> dict[str, Any]:
     """Hires and both floors by turns, so many at once: the fewer there are, the less they share of work and syncs."""
     counts = await averages(pair, at_once)
@@ -288,8 +284,8 @@ async def beside_floors(
     rounds: dict[str, list[dict[str, float]]] = {"hire": [], "floor": [], "least": []}
     before = synced(pair)
     async with (
-        Floor((tape.ops for tape in tapes), counts.done, folders["floor"], keep_alive=True) as floor,
-        Floor((tape.needed_ops() for tape in tapes), counts.needed, folders["least"], keep_alive=True) as least,
+        Floor(tape.ops, counts.done, folders["floor"], keep_alive=True) as floor,
+        Floor(tape.needed_ops(), counts.needed, folders["least"], keep_alive=True) as least,
     ):
         loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
         for load in loads.values():
@@ -299,7 +295,7 @@ async def beside_floors(
                 progress.begin(f"{folder.name}, {at_once} at once: round {number} of {options.rounds}, {name}")
                 rounds[name].append(await timed(load, options.hires, at_once, progress))
     commits, groups = (after - then for after, then in zip(synced(pair), before, strict=True))
-    return report_of(rounds, tapes[0], counts, options, at_once, commits / groups)
+    return report_of(rounds, tape, counts, options, at_once, commits / groups)
 
 
 def synced(pair: Pair) -> tuple[int, int]:
