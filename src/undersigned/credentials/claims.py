@@ -13,13 +13,12 @@ Source: protocol-spec/11-credentials.md, section 11.5
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from undersigned.credentials.model import Credential, wrong
+from undersigned.credentials.model import Credential, read_once, wrong
 from undersigned.encoding import Amount, Did, Digest, to_struct
 
 __all__ = [
@@ -192,7 +191,7 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = MappingProxyType(
 """By type of credential."""
 
 
-@lru_cache(maxsize=64)
+@read_once
 def read_claim(credential: Credential) -> Claim:
     """What a credential of one of our types says; whether it was verified is for the caller to know. Asked whenever it
     is shown.

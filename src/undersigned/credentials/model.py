@@ -9,11 +9,11 @@ Source: protocol-spec/11-credentials.md, sections 11.1 to 11.3; W3C Verifiable C
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, wraps
 from math import inf
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from msgspec import Struct
 from msgspec.json import decode
@@ -44,12 +44,17 @@ __all__ = [
     "MAX_CREDENTIAL_BYTES",
     "Credential",
     "read_credential",
+    "read_once",
 ]
+
+T = TypeVar("T")
 
 MAX_CREDENTIALS: Final = 16
 MAX_CREDENTIAL_BYTES: Final = CREDENTIAL_JWT.max_payload
 MAX_REMEMBERED_BYTES: Final = 8 * 1024
 """Larger ones are read anew each time."""
+MAX_ANSWERS: Final = 64
+"""Credentials of which is remembered what they say."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}|[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}")
@@ -216,6 +221,25 @@ def _read(document: Mapping[str, Any], canonical: bytes, contexts: Contexts) -> 
 def _read_again(canonical: bytes) -> Credential:
     """An agent shows the same few credentials in each engagement, and each is looked at several times in one."""
     return _read(decode(canonical), canonical, CONTEXTS)
+
+
+def read_once(read: Callable[[Credential], T]) -> Callable[[Credential], T]:
+    """The same function, whose answers are kept by the digest of the credential: of that itself, which may be large and
+    anybody's, nothing is. What it raises is not kept.
+    """
+    known: dict[Digest, T] = {}
+
+    @wraps(read)
+    def reading(credential: Credential) -> T:
+        answer = known.get(credential.digest)
+        if answer is None:
+            answer = read(credential)
+            if len(known) >= MAX_ANSWERS:
+                known.clear()
+            known[credential.digest] = answer
+        return answer
+
+    return reading
 
 
 def _opened(jws: Jws, contexts: Contexts, of: JwsKind) -> Credential:

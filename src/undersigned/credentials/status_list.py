@@ -13,14 +13,13 @@ import gzip
 import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, cast
 
 from msgspec import Struct
 
 from undersigned.credentials.jws import LIST_JWT
-from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential, whole_number
+from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential, read_once, whole_number
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, multibase_decode, multibase_encode
 from undersigned.errors import CredentialError, FormatError
@@ -249,7 +248,7 @@ def build_status_list(
 # ---------------------------------------------------------------------- checking
 
 
-@lru_cache(maxsize=64)
+@read_once
 def status_entries(credential: Credential) -> tuple[StatusEntry, ...]:
     """The places that a credential points to, in its order; none if it has no status. Asked at every decision.
 

@@ -243,6 +243,8 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
         for uri in self.extensions:
             if not isinstance(uri, str) or not _URI.fullmatch(uri):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise _wrong(f"scope: expected extensions keyed by URI, got {uri!r:.80}")
+        # Of its own, as conditions are: what is read from a document is answered by a scope that somebody here made.
+        force_setattr(self, "extensions", dict(self.extensions))
         if self.critical != ():
             if not set(self.critical) <= set(self.extensions):
                 raise _wrong("scope: `critical` lists an extension that is not there")

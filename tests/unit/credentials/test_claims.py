@@ -1,10 +1,13 @@
 """Credentials of our own types: built, read, closed; their schemas and examples say the same."""
 
+import gc
 import json
 from typing import Any
+from weakref import ref
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 import credential_examples as tool
 from parties import NOW, Party
@@ -23,9 +26,11 @@ from undersigned.credentials import (
     read_claim,
     read_credential,
     schema_id,
+    status_entries,
     verify_credential,
     verify_presentation,
 )
+from undersigned.credentials.model import MAX_ANSWERS
 from undersigned.encoding import digest_bytes
 from undersigned.errors import CredentialError, UndersignedError
 from undersigned.jsonld import document_quads
@@ -200,3 +205,28 @@ def test_a_claim_that_is_shown_again_is_read_once_and_one_that_is_none_is_refuse
     )
     wider = document | {"credentialSubject": document["credentialSubject"] | {"until": "never"}}
     assert refused(wider) == refused(wider) == ("unknown_term", "/credentialSubject/until")
+
+
+class Held(dict[str, Any]):
+    """What can be asked whether anybody still has it."""
+
+
+def test_what_a_credential_says_is_kept_and_not_the_credential() -> None:
+    """It may be eight times as large as what is kept of those that are read again, and a stranger shows any number."""
+    once = read_credential(built(Endorsement(id=AGENT.did, capability="hold")))
+    credential = replace(once, json=Held(once.json))
+    claim, entries, held = read_claim(credential), status_entries(credential), ref(credential.json)
+    del credential
+    gc.collect()
+    assert held() is None
+    assert (read_claim(once), status_entries(once)) == (claim, entries)
+    assert read_claim(once) is claim, "it is read once"
+
+
+def test_of_many_credentials_the_answers_are_dropped() -> None:
+    first = read_credential(built(Endorsement(id=AGENT.did, capability="first")))
+    claim = read_claim(first)
+    for number in range(MAX_ANSWERS):
+        assert read_claim(read_credential(built(Endorsement(id=AGENT.did, capability=f"skill-{number}")))) != claim
+    assert read_claim(first) == claim
+    assert read_claim(first) is not claim

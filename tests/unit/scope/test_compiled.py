@@ -317,3 +317,12 @@ def test_what_was_sketched_is_known_where_it_is_read(monkeypatch: pytest.MonkeyP
     narrower = Scope(grants=(replace(grant, limits=(Limit("count", "3"),)),))
     assert read_scope(compile_scope(narrower, BASE)) == narrower
     assert read == [f"{BASE}#scope"]
+
+
+def test_what_is_read_is_not_changed_by_what_it_was_written_from() -> None:
+    """The scope that was sketched answers for what is read, so nobody else may have a part of it."""
+    extensions: dict[str, Any] = {}
+    wire = sketch(Scope(grants=SCOPE.grants, extensions=extensions))
+    before = read_scope(wire)
+    extensions["https://x.example/later"] = 1
+    assert read_scope(wire) == before == Scope(grants=SCOPE.grants)
