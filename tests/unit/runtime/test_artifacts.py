@@ -13,13 +13,16 @@ import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support import refuses
+from undersigned.daemon.door import OWN_FILES
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Contents
@@ -404,6 +407,38 @@ async def test_what_is_put_together_costs_one_thread_and_one_sync_of_the_folder(
     ]
     assert order == ["file"] * (MAX_GROUP - 1) + ["name"] * (MAX_GROUP - 1) + ["folder"]
     assert list(counted.values()) == [MAX_GROUP], "in one thread"
+
+
+async def test_however_much_is_put_at_once_leaves_descriptors_for_others(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all threads that a loop has of itself on a large machine, each in the middle of a group."""
+    threads = 32
+    opened = list[FileIO]()
+    all_write, all_counted = threading.Barrier(threads), threading.Barrier(threads)
+    counted = list[int]()
+    met = threading.local()
+    opens, fsync = Files._open, os.fsync
+
+    def opening(self: Files, path: str) -> FileIO:
+        opened.append(opens(self, path))
+        return opened[-1]
+
+    def syncing(file: Any) -> None:
+        if not hasattr(met, "here"):
+            met.here = True
+            all_write.wait(60)
+            counted.append(sum(not one.closed for one in opened))
+            all_counted.wait(60)
+        fsync(file)
+
+    monkeypatch.setattr(Files, "_open", opening)
+    monkeypatch.setattr("os.fsync", syncing)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads))
+    kept = await asyncio.gather(*(store.put(str(number).encode()) for number in range(threads * MAX_GROUP)))
+    assert len(set(kept)) == threads * MAX_GROUP
+    assert counted == [threads * MAX_GROUP] * threads
+    assert threads * MAX_GROUP <= OWN_FILES // 2
 
 
 async def test_who_no_longer_waits_for_what_is_put_takes_nothing_else_with_it(store: ArtifactStore) -> None:

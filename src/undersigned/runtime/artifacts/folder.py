@@ -30,8 +30,10 @@ from .incoming import part_name
 
 __all__ = ["MAX_GROUP", "Files", "checked_digest", "mark_of", "read_file"]
 
-MAX_GROUP: Final = 16
-"""Artifacts that one thread writes together; what is put beside them goes to another thread."""
+MAX_GROUP: Final = 4
+"""Artifacts that one thread writes together; what is put beside them goes to another thread. All of them are open
+meanwhile, and of what a process may have open it needs the rest for others, however many threads there are.
+"""
 STEPS: Final = ("its bytes are written", "they are on disk", "it has its name")
 """What becomes of each file, one after the other."""
 
