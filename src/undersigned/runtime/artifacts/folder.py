@@ -30,9 +30,11 @@ from .incoming import part_name
 
 __all__ = ["MAX_GROUP", "Files", "checked_digest", "mark_of", "read_file"]
 
-MAX_GROUP: Final = 4
-"""Artifacts that one thread writes together; what is put beside them goes to another thread. All of them are open
-meanwhile, and of what a process may have open it needs the rest for others, however many threads there are.
+MAX_GROUP: Final = 16
+"""Artifacts that one thread writes together; what is put beside them goes to another thread."""
+MAX_OPEN: Final = 4
+"""How many of them are open at a time: of what a process may have open it needs most for others, however many threads
+there are.
 """
 STEPS: Final = ("its bytes are written", "they are on disk", "it has its name")
 """What becomes of each file, one after the other."""
@@ -107,6 +109,20 @@ class Files:
 
     def _write_all(self, puts: list[_Put]) -> list[Exception | None]:
         """What went wrong with each; all others are on disk then."""
+        errors: list[Exception | None] = []
+        for first in range(0, len(puts), MAX_OPEN):
+            errors += self._write_some(puts[first : first + MAX_OPEN])
+        try:
+            # A new name survives a power cut only once its folder is on disk, too; and whoever gave one to what was
+            # there already may be about to sync it, or have failed to.
+            if None in errors:
+                sync_folder(self.folder)
+        except OSError as exc:
+            return [error or exc for error in errors]
+        return errors
+
+    def _write_some(self, puts: list[_Put]) -> list[Exception | None]:
+        """What went wrong with each; all others are on disk then, but for their names."""
         errors: list[Exception | None] = [None] * len(puts)
         written = [self._write(put.digest, put.data, put.under) for put in puts]
         # All of them step by step: the first sync has that there are new files on disk for the others, too, and no name
@@ -117,13 +133,6 @@ class Files:
                     next(one, None)
                 except Exception as exc:
                     errors[place] = exc
-        try:
-            # A new name survives a power cut only once its folder is on disk, too; and whoever gave one to what was
-            # there already may be about to sync it, or have failed to.
-            if None in errors:
-                sync_folder(self.folder)
-        except OSError as exc:
-            return [error or exc for error in errors]
         return errors
 
     def _write(self, digest: Digest, data: bytes, under: EngagementId | None) -> Generator[None]:
