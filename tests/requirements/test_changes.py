@@ -393,15 +393,15 @@ async def test_the_document_by_which_a_delivery_was_judged_is_evidence(
 ) -> None:
     """HIRE-PCK-01: a provider that lists another key after its delivery may say nothing more by that document."""
     async with working(tmp_path) as pair:
-        real = pair.hirer.document_of
+        real = pair.hirer.known_document
 
-        async def listing_more(did: str, *age: int, **ages: int) -> DidDocument:
-            found = await real(did, *age, **ages)
-            if age or ages or did != pair.provider.identity.did:
+        def listing_more(did: str, *age: int, **ages: int) -> DidDocument | None:
+            found = real(did, *age, **ages)
+            if found is None or age or ages or did != pair.provider.identity.did:
                 return found  # asked for a message
             return DidDocument(did, canonicalize({**json.loads(found.raw), "alsoKnownAs": ["urn:example:later"]}))
 
-        monkeypatch.setattr(pair.hirer, "document_of", listing_more)
+        monkeypatch.setattr(pair.hirer, "known_document", listing_more)
         pair.works.may_end.set()
         await pair.both("closed")
         kept = await pair.hirer.ledger.evidence(pair.ours.id)
