@@ -267,10 +267,8 @@ def test_a_scope_belongs_to_a_document(base: str) -> None:
         read_scope(wire)
 
 
-def test_the_same_clauses_under_other_ids_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each offer has the scope under ids of its own. What differs in anything but those is read by itself, and refused
-    if it is not as compiling writes it.
-    """
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the scopes that are read from now on, one that is known already not among them."""
     read: list[str] = []
     really = compiled._read
 
@@ -279,6 +277,14 @@ def test_the_same_clauses_under_other_ids_are_read_once(monkeypatch: pytest.Monk
         return really(wire)
 
     monkeypatch.setattr(compiled, "_read", counted)
+    return read
+
+
+def test_the_same_clauses_under_other_ids_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each offer has the scope under ids of its own. What differs in anything but those is read by itself, and refused
+    if it is not as compiling writes it.
+    """
+    read = reads(monkeypatch)
     target = "https://acme.example/artifacts/read-once"
     scope = Scope(grants=(Grant("read", "artifact:read", target, limits=(Limit("count", "4"),)),))
     for number in range(3):
@@ -301,14 +307,7 @@ def test_the_same_clauses_under_other_ids_are_read_once(monkeypatch: pytest.Monk
 
 def test_what_was_sketched_is_known_where_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hirer has its scope before it is written. What differs from what it sketched is read by itself."""
-    read: list[str] = []
-    really = compiled._read
-
-    def counted(wire: WireScope) -> Scope:
-        read.append(wire.id)
-        return really(wire)
-
-    monkeypatch.setattr(compiled, "_read", counted)
+    read = reads(monkeypatch)
     grant = Grant("read", "artifact:read", "https://acme.example/artifacts/sketched", limits=(Limit("count", "4"),))
     scope = Scope(grants=(grant,))
     assert read_scope(sketch(scope)) == scope

@@ -27,8 +27,9 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, EngagementId, base64url_encode, digest_from_hash, digest_hash, parse_instant
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
-from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Receipt, Seal, Sync
+from undersigned.messages import Closing, Consistency, LogHead, Offer, Receipt, Seal, Sync
 from undersigned.runtime.engagement.documents import recorded_documents
+from undersigned.runtime.engagement.receiving import Stating
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.log.forks import contradict, fork_of, words
 from undersigned.runtime.log.logbook import (
@@ -116,7 +117,7 @@ class CrossWitness:
             )
         return seen
 
-    async def check(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
+    async def check(self, message: Stating, peer: DidDocument) -> Stated | None:
         """What a received message says of its sender's log, to be kept with it. It contradicts nothing that was seen of
         that log, and what it cosigns is ours.
 
@@ -200,7 +201,7 @@ class CrossWitness:
             exc.path = "/checkpoint"
             raise
 
-    async def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
+    async def _said(self, message: Stating, peer: DidDocument) -> Stated | None:
         """The head of its sender's log that a message carries. One without a note is under the message's own proof."""
         if not isinstance(message, Closing):
             return stated_in(message)
@@ -320,7 +321,7 @@ class CrossWitness:
         return Consistency(size=old.size, path=tuple(map(digest_from_hash, path)))
 
 
-def _consistency(message: Offer | Acceptance | Seal | Closing) -> Consistency | None:
+def _consistency(message: Stating) -> Consistency | None:
     if isinstance(message, Closing):
         return message.consistency
     return message.head.consistency if not isinstance(message, Seal) and message.head is not None else None
