@@ -14,6 +14,7 @@ milliseconds and hardly the ratios. Nothing here passes or fails.
     make bench ARGS="--memory"                    what an idle negotiation holds
     make bench ARGS="--trust"                     the trust graph; with --million also one of a million edges
     make bench ARGS="--spawn"                     identities of minutes, issued and withdrawn
+    make bench ARGS="--graphs"                    graphs that the work limit just lets through
     make bench ARGS="--gate"                      decisions of a gate, bookings, and the way through it
     make bench ARGS="--ledger"                    the Merkle log at a million leaves: appends, proofs, an audit
 """
@@ -44,6 +45,7 @@ from bench.counting import KINDS, Tape, counting
 from bench.floor import Floor, rows_of
 from bench.gate import show_gate
 from bench.gated import show_gated
+from bench.graphs import show_graphs
 from bench.ledger import show_ledger
 from bench.memory import idle_negotiations
 from bench.pair import HIRER, PROVIDER, Pair, two_peers
@@ -102,6 +104,9 @@ def main() -> None:
     options = arguments()
     if options.trust:
         show_trust(options.million)
+        return
+    if options.graphs:
+        show_graphs(options.rounds)
         return
     if options.spawn:
         show_spawn(options.rounds, options.folder)
@@ -187,6 +192,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true", help="memory of idle negotiations, instead of the report")
     parser.add_argument("--trust", action="store_true", help="the trust graph, instead of the report")
     parser.add_argument("--million", action="store_true", help="with --trust: a graph of a million edges as well")
+    parser.add_argument(
+        "--graphs", action="store_true", help="graphs just inside the work limit, instead of the report"
+    )
     parser.add_argument("--spawn", action="store_true", help="identities of minutes, instead of the report")
     parser.add_argument(
         "--gate",

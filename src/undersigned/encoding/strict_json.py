@@ -164,6 +164,8 @@ def _check_depth(raw: bytes, max_depth: int) -> int:
     # Without the quotes that stand next to each other none is left, unless a string holds brackets.
     brackets = structure.replace(b'""', b"")
     if _QUOTE not in brackets:
+        if brackets.find(b"{" * (max_depth + 1)) >= 0:
+            raise FormatError("too_deep", f"expected at most {max_depth} levels, got more")
         # The innermost level is taken away, as often as levels are allowed.
         for _ in range(max_depth):
             brackets = brackets.replace(b"{}", b"")
@@ -331,7 +333,8 @@ def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
     try:
         value = json.loads(
             text,
-            parse_int=hooks.integer,
+            # A hook is a call for each number, of which a text holds many: where all are safe the parser's own does.
+            parse_int=hooks.integer if has_long_number(raw) or raw.find(b"-0") >= 0 else int,
             parse_float=hooks.fraction,
             parse_constant=_refuse_constant,
             object_pairs_hook=hooks.object,

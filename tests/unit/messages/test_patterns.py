@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import Annotated, Any
 
 import msgspec
 import pytest
 
 from message_examples import conversation
+from support import counted_calls
 from undersigned.errors import UndersignedError
 from undersigned.messages import decode_message
 from undersigned.messages.schemas import json_schemas
@@ -82,42 +82,30 @@ def test_the_patterns_of_all_schemas_are_tried() -> None:
 
 
 @pytest.mark.parametrize(("pattern", "length"), PATTERNS)
-def test_sc_106_worst_strings_take_below_5_ms(pattern: str, length: int) -> None:
-    """SC-106: at the field's full length, with what makes the pattern go far and then fail."""
+def test_sc_106_worst_strings_are_refused(pattern: str, length: int) -> None:
+    """SC-106: at the field's full length, with what makes the pattern go far and then fail. That none takes more than
+    linear time is worked out from the patterns, in tests/security/test_patterns.py.
+    """
     compiled = re.compile(pattern)
     decoder = msgspec.json.Decoder(Annotated[str, msgspec.Meta(pattern=pattern)])
-
-    def searched_twice() -> float:
-        began = time.process_time()
-        assert not compiled.search(text)
-        with pytest.raises(msgspec.ValidationError):
-            decoder.decode(raw)
-        return time.process_time() - began
-
     for start in STARTS:
         for piece in PIECES:
             text = (start + piece * length)[: length - 2] + "~\u2028"
-            raw = msgspec.json.encode(text)
-            # A garbage collection in between is slow once; a pattern is whenever it is tried.
-            assert any(searched_twice() < 0.010 for _ in range(3)), text[:80]
+            assert not compiled.search(text)
+            with pytest.raises(msgspec.ValidationError):
+                decoder.decode(msgspec.json.encode(text))
 
 
 @pytest.mark.parametrize("length", [4_096, 130_000])
-def test_sc_106_whole_messages_of_long_strings_are_refused_fast(length: int) -> None:
+def test_sc_106_whole_messages_of_long_strings_are_refused_in_few_steps(length: int) -> None:
     """SC-106: also at the longest that the strict reader lets through, in every member that is text."""
     message = json.loads(conversation()["start"].raw)
     for member in ("id", "engagement", "sender", "recipient", "role", "previous", "contract"):
         for piece in ("a", ":", "%41", "did:a:"):
             raw = json.dumps({**message, member: (message[member] + piece * length)[:length]}).encode()
-
-            def refused(raw: bytes = raw) -> float:
-                began = time.process_time()
-                with pytest.raises(UndersignedError):
-                    decode_message(raw)
-                return time.process_time() - began
-
-            # As above, a garbage collection is slow once.
-            assert any(refused() < 0.025 for _ in range(3)), (member, piece)
+            with counted_calls() as calls, pytest.raises(UndersignedError):
+                decode_message(raw)
+            assert calls() < 500, (member, piece)
 
 
 @pytest.mark.parametrize(("pattern", "_length"), PATTERNS)

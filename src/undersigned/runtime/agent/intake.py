@@ -10,7 +10,7 @@ Source: protocol-spec/10-security.md
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
@@ -240,7 +240,9 @@ class Intake:
         Raises:
             UndersignedError: The connection is to be closed for it.
         """
-        refusal = _refusal(raw)
+        # Nothing is in what is no JSON of ours; the rest is read once more, however much it is.
+        members = _members(raw) if error.row.family != "parse" else {}
+        refusal = _refusal(members)
         # What only came too early is nobody's fault; but what is looked up in vain for a stranger costs us the wait.
         costs = not error.row.retryable
         costs = costs or (error.code in LOOKED_UP and not self._agent.conversations.bound_to(peer))
@@ -249,7 +251,7 @@ class Intake:
             self._doubted(peer, refusal)
         else:
             self._log("message refused", channel, peer, costs=costs, error=str(error))
-            self._unread(peer, raw, error)
+            self._unread(peer, members, error)
         if error.detail.get("close") or _is_no_text(raw):
             raise error
         if costs:
@@ -283,11 +285,12 @@ class Intake:
         for conversation in self._agent.conversations.of(peer):
             self._tell_once(conversation, "fault", "Fault", code, code or "unknown")
 
-    def _unread(self, peer: Did, raw: bytes, error: UndersignedError) -> None:
+    def _unread(self, peer: Did, members: dict[str, Any], error: UndersignedError) -> None:
         """The same of a message of `peer` that is none of its engagement, because of `error`; where it names one, in
-        that alone.
+        that alone. People are told its type.
         """
-        named, kind = _named(raw)
+        named, said = members.get("engagement"), members.get("type")
+        kind = said if isinstance(said, str) and said in MESSAGE_TYPES else "message"
         for conversation in self._agent.conversations.of(peer):
             if named in (None, conversation.id):
                 self._tell_once(conversation, "unread", kind, error.code, str(error))
@@ -302,29 +305,22 @@ class Intake:
             )
 
 
-def _named(raw: bytes) -> tuple[object, str]:
-    """The engagement that a message names, None if it is not read as far; and its type, for people."""
+def _members(raw: bytes) -> dict[str, Any]:
+    """What a refused message says, as far as it is an object at all."""
     try:
         value = decode_json(raw)
     except FormatError:
-        return None, "message"
-    if not isinstance(value, dict):
-        return None, "message"
-    kind = value.get("type")
-    return value.get("engagement"), kind if isinstance(kind, str) and kind in MESSAGE_TYPES else "message"
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _refusal(raw: bytes) -> str | None:
+def _refusal(members: dict[str, Any]) -> str | None:
     """The code, if what could not be taken is a refusal itself, however written: peers must not answer each other's;
     empty if it is none of ours.
     """
-    try:
-        value = decode_json(raw)
-    except FormatError:
+    if members.get("type") not in ("Fault", "Problem"):
         return None
-    if not isinstance(value, dict) or value.get("type") not in ("Fault", "Problem"):
-        return None
-    code = value.get("code")
+    code = members.get("code")
     return code if isinstance(code, str) and code in CODES else ""
 
 
