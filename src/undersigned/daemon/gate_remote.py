@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -20,12 +21,20 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_messages import Headers
 from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json, digest_bytes, to_struct
-from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
+from undersigned.errors import (
+    CODES,
+    ConfigurationError,
+    ProofError,
+    ScopeError,
+    TransportError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.runtime import FinalAnswer
 
 from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
 
-__all__ = ["RemoteDesk"]
+__all__ = ["PEER_URL", "RemoteDesk"]
 
 ASK_SECONDS: Final = 10.0
 CONNECTIONS: Final = 32
@@ -36,6 +45,8 @@ slowly as is borne holds up nobody else."""
 PROVIDERS: Final = 4096
 """Contracts of which it is remembered whose they are."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
+PEER_URL: Final = re.compile("https?://[!-~]+")
+_TOKEN: Final = re.compile("[!-~]+")
 _NO_CONTRACT: Final = digest_bytes(b"")
 
 
@@ -51,9 +62,17 @@ class RemoteDesk:
     """The desk of a peer that listens for gates at `url`; `token` is that of its state folder, for gates.
 
     To be entered with `async with`, or closed.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, these are no URL and no token: the peer would be out of reach for ever.
     """
 
     def __init__(self, url: str, token: str) -> None:
+        if not isinstance(url, str) or not PEER_URL.fullmatch(url):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            text = f"url: expected a URL such as http://127.0.0.1:9400, got {url!r:.200}"
+            raise ConfigurationError("bad_configuration", text)
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("bad_configuration", "token: expected text, as gate_token() of a Home gives it")
         self.url = url.rstrip("/")
         self._token = token
         self._session: ClientSession | None = None

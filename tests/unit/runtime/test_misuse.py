@@ -16,7 +16,19 @@ from structlog.testing import capture_logs
 from integration.hires import REPORT, free_ports, summarise, two_homes
 from runtimes import World, last
 from support import refuses
-from undersigned import Grant, Limit, Peer, Prohibition, Scope, guard, read_rules, verify_pack
+from undersigned import (
+    Grant,
+    Limit,
+    Milestone,
+    Peer,
+    Prohibition,
+    RemoteDesk,
+    Scope,
+    Settlement,
+    guard,
+    read_rules,
+    verify_pack,
+)
 from undersigned.errors import (
     ConfigurationError,
     FormatError,
@@ -120,6 +132,8 @@ async def test_arguments_of_another_shape(tmp_path: Path) -> None:
     home, _ = await two_homes(tmp_path)
     async with Peer.open(home) as peer:
         hire: Any = peer.hire
+        anything: Any = 3
+        unnamed = Milestone(name=anything, percent=40, criteria=("whole",))
         wrong: list[tuple[str, dict[str, Any]]] = [
             ("inputs", {"inputs": [b"x"]}),
             ("criteria", {"criteria": ["whole"]}),
@@ -132,6 +146,15 @@ async def test_arguments_of_another_shape(tmp_path: Path) -> None:
             ("scope", {"scope": {"grants": []}}),
             ("scope", {"scope": []}),
             ("settlement", {"settlement": "manual"}),
+            ("settlement/method", {"settlement": Settlement(method=anything)}),
+            ("settlement/hook", {"settlement": Settlement(method="manual", hook=anything)}),
+            ("settlement/milestones", {"settlement": Settlement(method="manual", milestones=anything)}),
+            ("settlement/milestones/0", {"settlement": Settlement(method="manual", milestones=("all",))}),
+            ("settlement/milestones/0/name", {"settlement": Settlement(method="manual", milestones=(unnamed,))}),
+            ("settlement", {"settlement": Settlement(method="manual", milestones=(peer,))}),
+            ("c2pa", {"c2pa": 3}),
+            ("c2pa", {"c2pa": "roots.pem"}),
+            ("c2pa", {"c2pa": b"-----BEGIN CERTIFICATE-----"}),
             ("subcontracting", {"subcontracting": "1"}),
             ("reworks", {"reworks": None}),
             ("finish_seconds", {"finish_seconds": 1.5}),
@@ -451,6 +474,7 @@ async def test_a_hire_is_cancelled_with_a_word_of_the_list(reason: Any, tmp_path
             await hire
 
 
+DESK = "http://127.0.0.1:9400"
 READ = {"id": "read", "action": "artifact:read", "target": "https://acme.example/report"}
 
 
@@ -485,6 +509,12 @@ def test_a_value_of_another_kind(make: Any, expected: str) -> None:
     ("make", "expected"),
     [
         *((lambda given=given: Peer.open(given), "state folder: expected its path") for given in (3, None, b"acme")),
+        *((lambda given=given: Peer(given), "home: expected a Home") for given in (3, None, "acme")),
+        *(
+            (lambda given=given: RemoteDesk(given, "token"), "url: expected a URL")
+            for given in (3, "", "127.0.0.1:9400")
+        ),
+        *((lambda given=given: RemoteDesk(DESK, given), "token: expected text") for given in (3, "", "to\nken")),
         *((lambda given=given: Peer.open_sync(given), "state folder: expected its path") for given in ("", "a\0b")),
         (lambda: read_rules("rules.toml"), "rules: expected a table, .*got 'rules.toml'"),
         (lambda: guard("repo:read", target="https://acme.example/")(3), "@guard: expected a function, got 3"),
@@ -510,6 +540,7 @@ def test_an_argument_of_another_kind(make: Any, expected: str) -> None:
         ({"offers": ["sbom=4 EUR"]}, "offers: expected a list of offers"),
         ({"domain": 3, "local": False}, "domain: expected text, got 3"),
         ({"policy": 3}, "policy: expected text, got 3"),
+        ({"clock": 3}, r"clock: expected an object with now\(\), got 3"),
     ],
 )
 def test_a_state_folder_that_cannot_be_made_leaves_nothing(

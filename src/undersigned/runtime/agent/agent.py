@@ -41,7 +41,7 @@ from undersigned.runtime.execution.work import Worker
 from undersigned.runtime.home.configuration import HOLD_SECONDS, WAIT_SECONDS
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.own_keys import require_lasting_names
-from undersigned.runtime.home.parsing import checked_name, parse_price
+from undersigned.runtime.home.parsing import check_plug, checked_name, parse_price
 from undersigned.runtime.log.witnesses import Cosigned, Witnesses
 from undersigned.runtime.names import urn_of
 from undersigned.runtime.negotiation.approvals import Approvals
@@ -92,7 +92,7 @@ class Agent(AgentBase):
         cryptosuite preferred for messages and documents; by default the JCS suite of the key. `budget` and `books`, a
         URL, take the place of those in the settings.
         """
-        _check_options(clock, strategy, handlers, ledger_url=ledger_url, books=books)
+        _check_options(home, clock, strategy, handlers, ledger_url=ledger_url, books=books)
         configuration = home.configuration
         super().__init__(home, clock=clock, suite=suite)
         self.bargaining = Bargaining(strategy)
@@ -528,17 +528,19 @@ class Agent(AgentBase):
         return found
 
 
-def _check_options(clock: object, strategy: object, handlers: object, *, ledger_url: object, books: object) -> None:
+def _check_options(
+    home: object, clock: object, strategy: object, handlers: object, *, ledger_url: object, books: object
+) -> None:
     """Returns if these can be used: callers' code is not checked by us, and what is wrong shows much later.
 
     Raises:
         ConfigurationError: `bad_configuration`, with what was expected.
     """
-    for name, given, method in (("clock", clock, "now"), ("strategy", strategy, "answer")):
-        if given is not None and (isinstance(given, type) or not callable(getattr(given, method, None))):
-            raise ConfigurationError(
-                "bad_configuration", f"{name}: expected an object with {method}(), got {given!r:.80}"
-            )
+    if not isinstance(home, Home):
+        text = f"home: expected a Home, which open() makes of the path of a state folder, got {home!r:.80}"
+        raise ConfigurationError("bad_configuration", text)
+    check_plug("clock", clock, "now")
+    check_plug("strategy", strategy, "answer")
     if handlers is not None and not isinstance(handlers, Mapping):
         text = f"handlers: expected functions by the task that they do, got {handlers!r:.80}"
         raise ConfigurationError("bad_configuration", text)

@@ -13,7 +13,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from undersigned.contract import MAX_DEPTH, MAX_REWORKS, Criterion, Deliverable, Settlement, check_milestones
 from undersigned.did import fetches, parse_did
-from undersigned.encoding import Did, Digest, compare_amounts
+from undersigned.encoding import Did, Digest, compare_amounts, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime.application import why_not_async
 from undersigned.runtime.files import read_file, why
@@ -148,6 +148,7 @@ async def hire_order(
         text = "criteria are met if somebody says so, and nobody does: give review, or a verifier that judges it"
         raise ConfigurationError("bad_configuration", text)
     agreed, named = settlement or Settlement(method="none"), _named(deliverable, known, criteria)
+    _check_members(agreed)
     try:
         agent.settlements.check(agreed)
         check_milestones(agreed.milestones, [*criteria, *(one.id for item in named for one in item.criteria)])
@@ -207,6 +208,9 @@ async def checked_demands(
     Raises:
         ConfigurationError: `bad_configuration`, one is not usable; `missing_extra`, what checks it is not installed.
     """
+    if isinstance(c2pa, str | bytes) or not isinstance(c2pa, Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        text = f"{mark}c2pa: expected a list of files with certificates, or of their bytes, got {c2pa!r:.60}"
+        raise ConfigurationError("bad_configuration", text)
     if c2pa is not None and find_spec("c2pa") is None:
         text = f"{mark}c2pa: checking C2PA manifests needs the extra: undersigned[c2pa]"
         raise ConfigurationError("missing_extra", text)
@@ -226,6 +230,16 @@ def _check_kind(name: str, given: object, kind: type, what: str, *, optional: bo
         return
     if not isinstance(given, kind) or isinstance(given, bool):
         raise ConfigurationError("bad_configuration", f"{name}: expected {what}, got {given!r:.60}")
+
+
+def _check_members(settlement: Settlement) -> None:
+    """Returns if what its members and its milestones hold is of the kind that they say."""
+    try:
+        to_struct(from_struct(settlement), Settlement)
+    except FormatError as exc:
+        raise ConfigurationError("bad_configuration", f"settlement{exc.path or ''}: {exc.message}") from exc
+    except TypeError as exc:  # what has no form on the wire
+        raise ConfigurationError("bad_configuration", f"settlement: {exc}") from exc
 
 
 def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:

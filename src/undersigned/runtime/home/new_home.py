@@ -31,7 +31,7 @@ from undersigned.trust import Policy
 from .configuration import CONFIGURATION, OfferPart, distinct_offers
 from .home import Home, passphrase_of
 from .own_log import LOG, begin_log, continue_log
-from .parsing import checked_dids, checked_folder, checked_name, parse_price
+from .parsing import check_plug, checked_dids, checked_folder, checked_name, parse_price
 
 __all__ = ["claimed", "create_home", "rotate_key"]
 
@@ -127,6 +127,7 @@ def create_home(
     checked_name("name", name)
     checked_name("organisation", name if organisation is None else organisation)
     _require_kinds(port, anchors, offers, domain=domain, url=url, policy=policy)
+    check_plug("clock", clock, "now")
     distinct_offers(offer.task for offer in offers)
     authority = f"localhost:{port}" if local and port else domain
     _require_usable(authority, domain, url, local=local, kind=kind, history=history)

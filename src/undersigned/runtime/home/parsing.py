@@ -53,6 +53,16 @@ def checked_dids(member: str, dids: Iterable[str]) -> None:
             raise ConfigurationError("bad_configuration", f"{member}: {exc.message}") from exc
 
 
+def check_plug(name: str, given: object, method: str) -> None:
+    """Returns if what a caller gave can be asked by its `method`, or is None.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if given is not None and (isinstance(given, type) or not callable(getattr(given, method, None))):
+        raise ConfigurationError("bad_configuration", f"{name}: expected an object with {method}(), got {given!r:.80}")
+
+
 def checked_folder(path: Path | str) -> Path:
     """`path`, once it can name a state folder.
 
