@@ -49,8 +49,9 @@ export function owed(state) {
 /** What the other side's `Closing` says otherwise than this side holds (page 07, HIRE-LIF-08). @param {State} state after it @param {any} closing @returns {string[]} */
 export function booksDiffer(state, { settlement, basis, delivery = 'none' }) {
   const ours = owed(state);
-  const pairs = [
-    ['owed', `${settlement.amount} ${settlement.currency}`, `${ours.amount} ${ours.currency}`], ['basis', basis, basisOf(state)], ['delivery', delivery, state.delivery?.digest ?? 'none'],
-  ];
+  const rests = basisOf(state);
+  // A delivery that crossed an ending is none for the side that ended it (HIRE-LIF-12): only these two are about one.
+  const delivered = ['review', 'silence'].includes(rests) ? state.delivery?.digest ?? 'none' : delivery;
+  const pairs = [['owed', `${settlement.amount} ${settlement.currency}`, `${ours.amount} ${ours.currency}`], ['basis', basis, rests], ['delivery', delivery, delivered]];
   return pairs.filter(([, their, own]) => their !== own).map(([what, their, own]) => `${what}: ${their} by the other side, ${own} by ours`);
 }

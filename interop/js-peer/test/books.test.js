@@ -82,4 +82,7 @@ test('what the books of the other side say otherwise is told', () => {
   const words = (/** @type {any} */ change) => booksDiffer(state, { ...same, ...change });
   assert.deepEqual(words({ settlement: { amount: '400', currency: price.currency } }), [`owed: 400 ${price.currency} by the other side, ${price.amount} ${price.currency} by ours`]);
   assert.deepEqual(words({ basis: 'silence', delivery: undefined }).map((one) => one.split(':')[0]), ['basis', 'delivery']);
+  const ended = { ...state, endings: [{ basis: 'terminate', move: state.delivery.digest }] };
+  const none = { settlement: { amount: '0', currency: price.currency }, basis: 'terminate', delivery: undefined };
+  assert.deepEqual(booksDiffer(ended, /** @type {any} */ (none)), []);
 });

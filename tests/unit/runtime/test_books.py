@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from runtimes import Node, World, facts
+from runtimes import Node, World, facts, messages
 from undersigned.encoding import base64url_encode
 from undersigned.ledger import Draw, Reservation
-from undersigned.messages import Settled, Usage
+from undersigned.messages import Closing, Settled, Terminate, Usage
 from undersigned.runtime import Conversation, Differs, Job, books_differ
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.testing import Say, closing
@@ -131,3 +132,27 @@ def test_who_hires_hears_of_it_with_the_result(open_world: Open) -> None:
 def settled(ours: Conversation) -> Settled:
     price = ours.offered().terms.price
     return Settled(amount=price.amount, currency=price.currency)
+
+
+def test_a_delivery_that_crossed_a_termination_makes_no_books_differ(open_world: Open) -> None:
+    """It is none for who ended the contract (HIRE-LIF-12), and nothing that is owed rests on it."""
+
+    async def is_cut_off(job: Job) -> None:
+        await reads(job)
+        world.cut = True
+
+    world = open_world(handler=is_cut_off)
+    order = world.order()
+    soon = replace(order, timing=replace(order.timing, finish_seconds=600))
+    id = world.begun("delivered", world.provider, order=soon)
+    ours = world.hirer.the(id)
+    assert ours.engagement.state == "working"
+    world.clock.ahead += 900
+    world.settle(60)
+    assert ours.last("Terminate", Terminate).cause == "deadline"
+    world.reconnect()
+    world.until("closed", id)
+    said = [one.message for one in messages(world.hirer, id) if isinstance(one.message, Closing)]
+    assert {one.role: one.delivery is None for one in said} == {"hirer": True, "provider": False}
+    for node in world.nodes:
+        assert told(world, node, ours) == ()
