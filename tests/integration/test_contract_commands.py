@@ -505,8 +505,12 @@ def _appears(path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(tmp_path: Path) -> None:
-    """Of a contract that was over, too, it said that one should be."""
+def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a contract that was over, too, it said that one should be. What a peer took is not said again, and a program
+    sees which it was.
+    """
     acme, globex = asyncio.run(two_homes(tmp_path))
     begun = threading.Event()
 
@@ -532,6 +536,19 @@ def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(tmp_path: 
     assert (ran.code, ran.out.count("start 'serve', then say it again")) == (7, 1)
     told = run("contract", "show", goes_on, "--home", acme.path)
     assert "Other side    not known: no peer of ours runs here" in told.out
+
+    def taken(folder: Path, name: str, order: ContractOrder) -> Path:
+        answer = leave_order(folder, name, order)
+        answer.with_suffix(".json").rename(answer.with_suffix(".taken"))  # as a peer does, which was killed then
+        return answer
+
+    answers = [run("contract", "suspend", goes_on, "--home", acme.path, "--json")]
+    (acme.path / "ledger.db.lock").write_text("1\n")
+    monkeypatch.setattr("undersigned.cli.contract.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("undersigned.cli.contract.leave_order", taken)
+    answers.append(run("contract", "suspend", goes_on, "--home", acme.path, "--json"))
+    assert [one.code for one in answers] == [7, 7]
+    assert [one.values[0]["taken"] for one in answers] == [False, True]
 
 
 def asks_people(home: Home, folder: Path, *names: str) -> dict[str, Path]:

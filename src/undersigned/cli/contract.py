@@ -337,9 +337,8 @@ async def _order(
         await asyncio.sleep(LOOK_SECONDS)
     if take_back(answer):
         return await _nobody(out, opened, act, contract)
-    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
-    out.line("the peer has taken it and not answered: it is carried out once, see 'contract show'", style="yellow")
-    return WAITS
+    text = "the peer has taken it and not answered: it is carried out once, see 'contract show'"
+    return _unanswered(out, act, contract, text, taken=True)
 
 
 async def _named_in_whole(home: Home, contract: str) -> None:
@@ -369,8 +368,15 @@ async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
         LocalProtocolError: `wrong_state`: it is over.
     """
     await _in_progress(home, contract)
-    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
-    out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
+    text = "no peer runs here that could carry it out: start 'serve', then say it again"
+    return _unanswered(out, act, contract, text, taken=False)
+
+
+def _unanswered(out: Out, act: str, contract: str, text: str, *, taken: bool) -> int:
+    """What a peer has `taken` is not to be said again."""
+    said = {"act": act, "contract": contract, "ok": False, "code": "timeout", "taken": taken, "message": text}
+    out.value(said)
+    out.line(text, style="yellow")
     return WAITS
 
 
