@@ -46,8 +46,9 @@ from undersigned.encoding.strict_json import (
     check_sayable,
     decode_json,
     decode_json_canonical,
+    is_plain,
     no_float,
-    seen_plain,
+    seen_plain_text,
 )
 from undersigned.encoding.timestamps import (
     format_duration,
@@ -139,6 +140,7 @@ __all__ = [
     "from_struct",
     "in_words",
     "is_amount",
+    "is_plain",
     "multibase_decode",
     "multibase_encode",
     "multicodec_decode",
@@ -149,7 +151,7 @@ __all__ = [
     "percent_of",
     "read_moment",
     "seconds_between",
-    "seen_plain",
+    "seen_plain_text",
     "shift",
     "subtract_amounts",
     "to_struct",

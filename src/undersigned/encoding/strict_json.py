@@ -5,9 +5,10 @@ not repeat, numbers are integers that every language holds exactly, text is Unic
 sizes are bounded.
 
 Most bytes that arrive are canonical already, and that is cheap to prove: depth and sizes from the bytes alone or by one
-walk over the containers, msgspec's decoder, and `encode(decoded) == raw`, which no text with a repeated name, an odd
-number or an odd escape can pass. Whatever is not proved so goes to the slow reader, which alone decides what is refused
-and says where. The slow reader accepts everything that the fast one does.
+walk over the containers, which in a struct looks only at what its type leaves open; msgspec's decoder; and
+`encode(decoded) == raw`, which no text with a repeated name, an odd number or an odd escape can pass. Whatever is not
+proved so goes to the slow reader, which alone decides what is refused and says where. The slow reader accepts
+everything that the fast one does.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.1; RFC 8259; RFC 7493
 """
@@ -17,9 +18,10 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
@@ -34,11 +36,14 @@ __all__ = [
     "check_sayable",
     "decode_json",
     "decode_json_canonical",
+    "is_plain",
     "no_float",
-    "seen_plain",
+    "seen_plain_text",
 ]
 
 MAX_INTEGER: Final = 2**53 - 1
+MAX_OPENED: Final = 256
+"""Containers of a text that is given to a parser before it is known how deep they stand in one another."""
 MAX_LOOKS: Final = 8
 """Places where digits may be too many that are looked at one by one; of a text with more, all is."""
 
@@ -88,6 +93,7 @@ def no_float(text: str) -> NoReturn:
 
 decode_integers: Final = msgspec.json.Decoder(float_hook=no_float).decode
 """Raises where there is a fraction or an exponent."""
+_NO_STRUCTS: Final[Mapping[Any, tuple[str, ...]]] = MappingProxyType({})
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 _NOT_STRUCTURE: Final = bytes(sorted(set(range(256)) - set(b'[]{}",')))
@@ -134,7 +140,7 @@ def decode_json_canonical(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> tuple[
         value = decode_integers(raw)
         ascii_only = raw.isascii()
         if (
-            (_is_seen_plain(raw, commas, value, limits, ascii_only) or _is_plain(value, limits, not ascii_only))
+            (_is_seen_plain(raw, commas, limits, ascii_only) or is_plain(value, limits, not ascii_only))
             and _encode_sorted(value) == raw
             and _has_plain_text(raw, ascii_only, limits)
         ):
@@ -178,19 +184,16 @@ def _check_depth(raw: bytes, max_depth: int) -> int:
     return commas
 
 
-def seen_plain(raw: bytes) -> bool:
-    """Whether these bytes, if they are canonical JSON, keep `MESSAGE_LIMITS`, and hold no null. False says only that
-    the bytes alone do not show it.
-
-    Raises:
-        FormatError: `too_deep`.
+def seen_plain_text(raw: bytes) -> bool:
+    """Whether each text in these bytes, if they are canonical JSON, keeps `MESSAGE_LIMITS`, and so few containers open
+    that no parser of them gets deep. False says only that the bytes alone do not show it.
     """
     limits = MESSAGE_LIMITS
+    # Taken out, as `count` looks at each byte and this leaps.
+    opened = len(raw) - len(raw.replace(b"{", b"").replace(b"[", b""))
     return (
-        _check_depth(raw, limits.max_depth) < limits.max_members
+        opened <= MAX_OPENED
         and raw.isascii()
-        and raw.find(b"null") < 0
-        and not has_long_number(raw)
         and len(raw) <= limits.max_string
         and _DELETE not in raw
         and (_BACKSLASH not in raw or _has_plain_text(raw, True, limits))
@@ -204,19 +207,22 @@ def check_sayable(canonical: bytes) -> None:
     Raises:
         FormatError: As `decode_json`.
     """
-    if not seen_plain(canonical):  # mostly the bytes alone show it, and nothing is read again
-        decode_json(canonical, MESSAGE_LIMITS)
+    limits = MESSAGE_LIMITS
+    commas = _check_depth(canonical, limits.max_depth)
+    ascii_only = canonical.isascii()
+    if not (_is_seen_plain(canonical, commas, limits, ascii_only) and _has_plain_text(canonical, ascii_only, limits)):
+        decode_json(canonical, limits)
 
 
-def _is_seen_plain(raw: bytes, commas: int, value: object, limits: Limits, ascii_only: bool) -> bool:
-    """Whether the bytes alone show what `_is_plain` finds by walking: commas bound what a container can hold, and no
+def _is_seen_plain(raw: bytes, commas: int, limits: Limits, ascii_only: bool) -> bool:
+    """Whether the bytes alone show what `is_plain` finds by walking: commas bound what a container can hold, and no
     unsafe integer has fewer than sixteen digits. False says only that they do not show it.
     """
     return (
         ascii_only
         and commas < limits.max_members
         and limits.max_members <= limits.max_items
-        and type(value) in (dict, list)
+        and raw.startswith((b"{", b"["))
         and raw.find(b"null") < 0
         and not has_long_number(raw)
     )
@@ -236,33 +242,43 @@ def has_long_number(raw: bytes) -> bool:
     return raw.translate(_DIGITS).find(b"0000000000000000") >= 0
 
 
-def _is_plain(value: object, limits: Limits, check_names: bool) -> bool:
-    """Whether there is nothing in it but objects, arrays, text, booleans and safe integers within the limits."""
+def is_plain(
+    value: object, limits: Limits, check_names: bool = False, left_open: Mapping[Any, tuple[str, ...]] = _NO_STRUCTS
+) -> bool:
+    """Whether there is nothing in it but objects, arrays, text, booleans and safe integers within the limits. Of a
+    struct only what stands in the members that `left_open` has for its type is looked at.
+    """
     max_members, max_items = limits.max_members, limits.max_items
-    containers = [value]
-    while containers:
-        container = containers.pop()
-        items: Iterable[object]
-        if type(container) is dict:
-            members = cast("dict[str, object]", container)
-            if len(members) > max_members or (check_names and not all(map(str.isascii, members))):
+    level: list[Any] = [value]
+    for _ in range(limits.max_depth):
+        below: list[Any] = []
+        for container in level:
+            kind = container.__class__
+            items: Iterable[Any]
+            if kind is dict:
+                if len(container) > max_members or (check_names and not all(map(str.isascii, container))):
+                    return False
+                items = container.values()
+            elif kind is list or kind is tuple:
+                if len(container) > max_items:
+                    return False
+                items = container
+            elif kind in left_open:
+                items = [item for name in left_open[kind] if (item := getattr(container, name)) is not None]
+            else:
                 return False
-            items = members.values()
-        elif type(container) is list:
-            items = cast("list[object]", container)
-            if len(items) > max_items:
-                return False
-        else:
-            return False
-        for item in items:
-            kind = type(item)
-            if kind is str or kind is bool:
-                continue
-            if kind is dict or kind is list:
-                containers.append(item)
-            elif kind is not int or not -MAX_INTEGER <= cast("int", item) <= MAX_INTEGER:
-                return False
-    return True
+            for item in items:
+                kind = item.__class__
+                if kind is str or kind is bool:
+                    continue
+                if kind is not int:
+                    below.append(item)
+                elif not -MAX_INTEGER <= item <= MAX_INTEGER:
+                    return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def _has_plain_text(canonical: bytes, ascii_only: bool, limits: Limits) -> bool:
@@ -346,7 +362,7 @@ def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
         raise FormatError("too_deep", f"expected at most {limits.max_depth} levels") from exc
     ascii_only = text.isascii()
     is_plain_text = "\\" not in text and len(text) <= limits.max_string and not _ODD.search(text)
-    if not (is_plain_text and _is_plain(value, limits, not ascii_only)):
+    if not (is_plain_text and is_plain(value, limits, not ascii_only)):
         _check_all(value, limits)
     return value
 

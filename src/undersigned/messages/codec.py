@@ -19,21 +19,30 @@ from msgspec import MsgspecError, ValidationError, convert
 from msgspec.json import Decoder, Encoder
 from msgspec.structs import replace
 
+from undersigned.contract import AmendmentDocument, ContractDocument, ReleaseDocument, Terms
 from undersigned.encoding import (
+    MESSAGE_LIMITS,
     canonicalize,
     decode_json,
     digest_from_hash,
     in_words,
+    is_plain,
     no_float,
-    seen_plain,
+    seen_plain_text,
     write_canonical,
 )
 from undersigned.errors import FormatError, ProofError, UndersignedError
 from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.messages.attestation import Delivery, Review
 from undersigned.messages.base import VERSIONS, Message
+from undersigned.messages.conflict import Ruling
+from undersigned.messages.discovery import Inquiry, Profile, Tender
+from undersigned.messages.negotiation import Acceptance, Offer, Withdraw
+from undersigned.messages.presentation import Presentation
 from undersigned.messages.problem import Problem
 from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import SignedMessage, VerifiedMessage
+from undersigned.scope import WireScope
 
 __all__ = ["MAX_MESSAGE_BYTES", "decode_message", "read_canonical", "read_message", "recorded_message"]
 
@@ -61,6 +70,26 @@ _DECODERS: Final[dict[bytes, Callable[[bytes], Message]]] = {
     name.encode(): Decoder(of, float_hook=no_float).decode for name, of in MESSAGE_TYPES.items()
 }
 """By type. A decoder of them all would read up to the type first, which stands near the end, and then begin."""
+LEFT_OPEN: Final[dict[type, tuple[str, ...]]] = {
+    Inquiry: ("scope_sketch", "tender"),
+    Tender: ("rule",),
+    Profile: ("capabilities", "terms_template"),
+    Presentation: ("presentation",),
+    Offer: ("document", "parents"),
+    ContractDocument: ("proof", "terms"),
+    AmendmentDocument: ("proof", "terms"),
+    ReleaseDocument: ("proof",),
+    Terms: ("scope",),
+    WireScope: ("extensions",),
+    Acceptance: ("contract_proof",),
+    Withdraw: ("award",),
+    Delivery: ("statements",),
+    Review: ("statement", "credential"),
+    Ruling: ("ruling",),
+}
+"""Members in which something may stand that no type bounds, by the struct that has them (a test finds them from the
+types). In all others depth, members, items and numbers are bounded, and there is no null; text is seen in the bytes.
+"""
 _TYPE: Final = b'"type":"'
 
 _NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
@@ -123,12 +152,14 @@ def read_canonical(raw: bytes, room: int = 0, said: Message | None = None) -> Me
     """
     size = len(raw) + room
     # What is larger than this may hold a member that is too large.
-    if size > MAX_PLAIN_BYTES or not seen_plain(raw):
+    if size > MAX_PLAIN_BYTES or not seen_plain_text(raw):
         return None
     try:
         # The last that has this name is mostly the message's own; one that is not is of another type, which is refused.
         message = _DECODERS[raw[raw.rfind(_TYPE) + len(_TYPE) :].partition(b'"')[0]](raw)
         if write_canonical(message) != raw if said is None else message != said:
+            return None
+        if message.__class__ in LEFT_OPEN and not is_plain(message, MESSAGE_LIMITS, left_open=LEFT_OPEN):
             return None
     except (MsgspecError, UndersignedError, UnicodeError, RecursionError, KeyError, ValueError):
         return None  # The steps find out what is wrong, and where.

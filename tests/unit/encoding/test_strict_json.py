@@ -20,7 +20,7 @@ from undersigned.encoding import (
     decode_json,
     decode_json_canonical,
 )
-from undersigned.encoding.strict_json import _check_depth, _read_slowly, has_long_number
+from undersigned.encoding.strict_json import MAX_OPENED, _check_depth, _read_slowly, has_long_number, seen_plain_text
 from undersigned.errors import FormatError
 
 SMALL = Limits(max_bytes=1000, max_depth=3, max_members=3, max_items=4, max_string=10)
@@ -324,6 +324,13 @@ def test_depth_check_is_never_below_what_a_parser_reaches(raw: bytes):
     if reached:
         with pytest.raises(FormatError, match=f"got {reached}$"):
             _check_depth(raw, reached - 1)
+
+
+def test_no_parser_gets_deep_in_a_text_whose_depth_was_not_looked_at() -> None:
+    """HIRE-JSN-04: that depth is refused exactly is seen afterwards."""
+    assert seen_plain_text(b'{"a":[' * (MAX_OPENED // 2))
+    for raw in (b"[" * (MAX_OPENED + 1), b'{"a":' * (MAX_OPENED + 1), b'{"a":[' * (MAX_OPENED // 2) + b"["):
+        assert not seen_plain_text(raw)
 
 
 @given(st.lists(st.binary(max_size=3) | st.text("0123456789", max_size=40).map(str.encode), max_size=8).map(b"".join))

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Struct, inspect
 
 from message_examples import conversation, refused
 from undersigned.encoding import MESSAGE_LIMITS, canonicalize, digest_of, write_canonical
 from undersigned.errors import CODES, FormatError, ProofError
 from undersigned.messages import MESSAGE_TYPES, Offer, decode_message, recorded_message
-from undersigned.messages.codec import MAX_MESSAGE_BYTES
+from undersigned.messages.codec import LEFT_OPEN, MAX_MESSAGE_BYTES, read_canonical
 
 
 @pytest.mark.parametrize("name", sorted(conversation()))
@@ -231,3 +232,93 @@ def test_names_that_imitate_a_place_are_refused_all_the_same(name: str) -> None:
         decode_message(json.dumps(message).encode())
     assert (caught.value.code, caught.value.path[:10]) == ("unknown_term", "/inputs/0/")
     assert len(str(caught.value)) < 500
+
+
+def _left_open(kind: Any, found: dict[type[Struct], tuple[str, ...]], depth: int = 1) -> bool:
+    """Whether this type bounds less than a strict reader does, in anything but text; which members do, by struct."""
+    assert depth < MESSAGE_LIMITS.max_depth
+    match kind:
+        case inspect.Metadata():
+            return _left_open(kind.type, found, depth)
+        case inspect.StructType():
+            assert len(kind.fields) <= MESSAGE_LIMITS.max_members
+            for field in kind.fields:
+                # What is None is not written, so that a null does not come back.
+                may_be_null = inspect.NoneType() in getattr(field.type, "types", ())
+                assert not may_be_null or field.default is None, field
+            names = tuple(field.name for field in kind.fields if _left_open(field.type, found, depth + 1))
+            if names:
+                found[kind.cls] = names
+            return names != ()
+        case inspect.UnionType():
+            return True in [_left_open(one, found, depth) for one in kind.types]  # each is looked at
+        case inspect.VarTupleType(max_length=int(most)) if most <= MESSAGE_LIMITS.max_items:
+            return _left_open(kind.item_type, found, depth + 1)
+        case inspect.DictType(key_type=inspect.StrType(), max_length=int(most)) if most <= MESSAGE_LIMITS.max_members:
+            return _left_open(kind.value_type, found, depth + 1)
+        case inspect.IntType(ge=int(least), le=int(most)):
+            return not -(2**53) < least <= most < 2**53
+        case inspect.LiteralType():
+            return not all(isinstance(value, str) for value in kind.values)
+        case _:
+            return not isinstance(kind, (inspect.StrType, inspect.BoolType, inspect.NoneType))
+
+
+def test_every_member_that_its_type_leaves_open_is_looked_at() -> None:
+    """No other can hold what a strict reader refuses: so nothing else is looked for in what was read at once."""
+    found: dict[type[Struct], tuple[str, ...]] = {}
+    for of in MESSAGE_TYPES.values():
+        _left_open(inspect.type_info(of), found)
+    assert found == LEFT_OPEN
+
+
+def _containers(value: Any, level: int = 1) -> list[tuple[Any, int]]:
+    """All of them in it, itself included, and at which level each stands."""
+    inner = value.values() if isinstance(value, dict) else value
+    return [
+        (value, level),
+        *(found for one in inner if isinstance(one, (dict, list)) for found in _containers(one, level + 1)),
+    ]
+
+
+def _deep(levels: int) -> Any:
+    return [] if levels == 1 else [_deep(levels - 1)]
+
+
+def _with_what_is_seldom_there(name: str) -> Any:
+    message = json.loads(conversation()[name].raw)
+    match message:
+        case {"type": "Inquiry", "scopeSketch": scope} | {"document": {"terms": {"scope": scope}}}:
+            scope["extensions"] = {"urn:x:extension": {"a": [1]}}
+        case {"type": "Withdraw"}:
+            message["award"] = {"a": [1]}
+        case _:
+            pass
+    return message
+
+
+@pytest.mark.parametrize("name", sorted(conversation()))
+def test_what_a_strict_reader_refuses_is_not_read_at_once_wherever_it_stands(name: str) -> None:
+    """HIRE-JSN-01, HIRE-JSN-02, HIRE-JSN-03, HIRE-JSN-04: open documents are held to them as all else is."""
+    open_places = 0
+    for place, (_, level) in enumerate(_containers(_with_what_is_seldom_there(name))):
+
+        def reads_with(value: Any, place: int = place) -> bool:
+            message = _with_what_is_seldom_there(name)
+            container, _ = _containers(message)[place]
+            if isinstance(container, list):
+                container.append(value)
+            else:
+                container["urn:x:added"] = value
+            return read_canonical(write_canonical(message)) is not None
+
+        room = MESSAGE_LIMITS.max_depth - level
+        for value in (None, 2**53, -(2**53), 1.5, "\x7f", "\u0085", "\ufdd0", {"ü": 1}, _deep(room + 1)):
+            assert not reads_with(value)
+        assert not reads_with(dict.fromkeys(map(str, range(257)), "a"))
+        assert not reads_with([0] * 4097)
+        if reads_with([True]):
+            open_places += 1
+            for value in (2**53 - 1, -(2**53) + 1, _deep(room), dict.fromkeys(map(str, range(256)), "a"), [0] * 4096):
+                assert reads_with(value)
+    assert (open_places > 0) == (type(conversation()[name].message) in LEFT_OPEN)
