@@ -394,6 +394,16 @@ async def test_the_newest_time_is_of_an_entry_or_of_a_reservation(ledger: Ledger
     assert await ledger.last_at() == LATER
 
 
+async def test_whose_ledger_it_is_is_seen_by_who_spoke_in_it(ledger: Ledger, again: Again) -> None:
+    assert await ledger.owner() is None
+    inquiry = msgspec.structs.replace(answer(engagement(), 1, own=0), expected=None)
+    await ledger.commit(inquiry)
+    assert await ledger.owner() is None, "that somebody wrote to it"
+    await ledger.commit(move(engagement("b"), 1))
+    ledger = await again(ledger)
+    assert await ledger.owner() == OWN
+
+
 async def test_what_is_promised_again_later_counts_for_the_newest_time(ledger: Ledger, again: Again) -> None:
     """HIRE-GAT-03: another reservation was made since it was first; an action that is reserved again stays as it is."""
     promise, action = reservation("p", "1", "9", kind="capacity"), reservation("r", "1", "9")

@@ -21,6 +21,7 @@ from integration.hires import REPORT, two_homes, until
 from undersigned.cli import log
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import decode_json
+from undersigned.errors import ConfigurationError
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Home, Job
 from undersigned.runtime.home.backup import back_up
@@ -381,3 +382,20 @@ def test_whoever_ends_the_command_is_not_kept_waiting(
     monkeypatch.setattr(log, "back_up", copies)
     assert run("ledger", "backup", tmp_path / "copy", "--home", home).code == 130
     assert len(ended) == 1
+
+
+async def test_a_ledger_of_another_agent_is_not_gone_on_with(tmp_path: Path) -> None:
+    """It was, and by the next checkpoint whoever put it there had signed a second history of the log."""
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as hirer, Peer.open(globex):
+        await hired(hirer, globex)
+    for kept in globex.path.glob("ledger.db*"):
+        shutil.copy(kept, acme.path)
+    text = f"is that of {globex.configuration.did}, and this is {acme.configuration.did}"
+    with pytest.raises(ConfigurationError, match=text):
+        async with Peer.open(acme):
+            pass
+    for kept in globex.path.glob("ledger.db*"):  # with its own one, each goes on
+        assert (acme.path / kept.name).read_bytes() == kept.read_bytes(), kept
+    async with Peer.open(globex):
+        pass

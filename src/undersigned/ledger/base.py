@@ -318,6 +318,12 @@ class Ledger(Protocol):
         """
         ...
 
+    async def owner(self) -> Did | None:
+        """Whose ledger this is: who said or noted the newest line of a journal that was not received; None if there is
+        no such line.
+        """
+        ...
+
     async def open_reservations(self, contract: str, prefix: str = "") -> tuple[Reservation, ...]:
         """Reservations neither settled nor released whose id begins with `prefix`, oldest first: after a crash, what
         has to be asked about.

@@ -238,6 +238,12 @@ class MemoryLedger:
         recorded = [row.at for journal in self._journal.values() for row in journal]
         return max([*recorded, *(entry.reservation.at for entry in self._book.entries.values())], default=None)
 
+    async def owner(self) -> Did | None:
+        """See `Ledger.owner`."""
+        self._open()
+        ours = [row for journal in self._journal.values() for row in journal if row.kind != "received"]
+        return max(ours, key=lambda row: row.at).sender if ours else None
+
     async def open_reservations(self, contract: str, prefix: str = "") -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""
         self._open()

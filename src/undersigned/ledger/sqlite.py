@@ -313,6 +313,16 @@ class SqliteLedger:
 
         return await self._reader.read(query)
 
+    async def owner(self) -> Did | None:
+        """See `Ledger.owner`."""
+
+        def query(db: sqlite3.Connection) -> Did | None:
+            newest = "SELECT sender FROM journal WHERE kind != 'received' ORDER BY id DESC LIMIT 1"
+            row = db.execute(newest).fetchone()
+            return None if row is None else row[0]
+
+        return await self._reader.read(query)
+
     async def open_reservations(self, contract: str, prefix: str = "") -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""
         found = await self._reader.read(lambda db: tuple(SqliteBook(db).open(contract, prefix)))

@@ -18,7 +18,7 @@ import structlog
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, EngagementId, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError, UndersignedError
-from undersigned.ledger import LEDGERS, Opener, open_ledger
+from undersigned.ledger import LEDGERS, Ledger, Opener, open_ledger
 from undersigned.protocol import Engagement, Strategy, begin, owed
 from undersigned.runtime.base import AgentBase
 from undersigned.runtime.clock import Clock, SystemClock
@@ -148,7 +148,8 @@ class Agent(AgentBase):
         """Opens the ledger and goes on with every engagement that is not over.
 
         Raises:
-            ConfigurationError: As `load_offers`; `key_unavailable`: a key took the name of another that is in use.
+            ConfigurationError: As `load_offers`; `key_unavailable`: a key took the name of another that is in use;
+                `bad_configuration`: the ledger is that of another agent.
             LedgerError, LocalProtocolError: The ledger, the trust graph or the store of artifacts cannot be opened, or
                 is damaged; `wrong_state`: it is started already.
         """
@@ -181,6 +182,7 @@ class Agent(AgentBase):
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         self.witness = CrossWitness(self, self.whereabouts.log_url)
         try:
+            await self._require_own(self._ledger)
             await self.shell.open(self._ledger, self.witness)
         except BaseException:
             await self._close_ledger()
@@ -205,6 +207,18 @@ class Agent(AgentBase):
         except BaseException:
             await Agent.close(self)  # whoever starts it again finds nothing of ours in its way
             raise
+
+    async def _require_own(self, ledger: Ledger) -> None:
+        """Returns if what is in the ledger was said by us, as far as there is any: over another's we would sign a
+        second history of our log, which nobody deals with who has seen the first.
+
+        Raises:
+            ConfigurationError: `bad_configuration`.
+        """
+        owner = await ledger.owner()
+        if owner not in (None, self.own.id):
+            text = f"the ledger {self._ledger_url} is that of {owner}, and this is {self.own.id}: put its own back"
+            raise ConfigurationError("bad_configuration", text)
 
     async def _go_on(self) -> None:
         """The rest of `start`: every engagement that is not over."""
