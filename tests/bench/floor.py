@@ -15,7 +15,6 @@ import tempfile
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -31,7 +30,6 @@ from undersigned.encoding import multibase_decode, multibase_encode
 from undersigned.jsonld import compiled_quads
 from undersigned.ledger import Commit
 from undersigned.ledger.sqlite_group import SeenChange
-from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP
 from undersigned.runtime.artifacts.folder import MAX_GROUP as MAX_FILES
 
 from .counting import Op
@@ -44,6 +42,8 @@ _sorted = msgspec.json.Encoder(order="sorted").encode
 _LARGEST = 2**53
 PLANS = 64
 """Hires of the floor that differ in what they do; after that it is the same again."""
+GATHER_SECONDS = 0.02
+"""That a write waits at most for others to share its sync: time that nobody works."""
 Step: TypeAlias = tuple[str, str, Any]
 """What is to be done: how, for which side, with what."""
 
@@ -72,12 +72,17 @@ def _is_plain(value: Any) -> bool:
 
 
 class Store(threading.Thread):
-    """One connection and one thread; everything that is queued while a commit is synced shares the next one."""
+    """One connection and one thread, in which writes share a sync as many at a time as those of the hires do."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, per_sync: float) -> None:
         super().__init__(daemon=True)
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._gathered: list[Any] = []
+        self._per_sync = per_sync
+        self._room = per_sync
+        self._last: asyncio.TimerHandle | None = None
+        """Ends the waiting for more, where no more come."""
+        self.synced = 0
         self._loop = asyncio.get_running_loop()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -86,45 +91,34 @@ class Store(threading.Thread):
         self._db.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, engagement INTEGER NOT NULL, raw BLOB NOT NULL)")
 
     def append(self, rows: Sequence[tuple[int, bytes]]) -> asyncio.Future[None]:
-        """Done once the rows are on disk. They go to the thread a few rounds of the loop later, with other rows."""
+        """Done once the rows are on disk."""
         future = self._loop.create_future()
-        if not self._gathered:
-            self._loop.call_soon(self._gather, GATHER_ROUNDS)
         self._gathered.append((rows, future))
+        if len(self._gathered) >= int(self._room):
+            self._flush()
+        elif self._last is None:
+            self._last = self._loop.call_later(GATHER_SECONDS, self._flush)
         return future
 
-    def _gather(self, rounds: int) -> None:
-        if rounds > 1:
-            self._loop.call_soon(self._gather, rounds - 1)
-            return
+    def _flush(self) -> None:
+        if self._last is not None:
+            self._last.cancel()
+            self._last = None
+        # Of an average of 2.5 every other has two, and every other three.
+        self._room = max(1.0, self._room - len(self._gathered) + self._per_sync)
         gathered, self._gathered = self._gathered, []
         self._queue.put(gathered)
 
     def run(self) -> None:
-        going = True
-        while going:
-            group, going = self._take()
-            if not group:
-                continue
+        while group := self._queue.get():
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(
                 "INSERT INTO row (engagement, raw) VALUES (?, ?)", [row for rows, _ in group for row in rows]
             )
             self._db.execute("COMMIT")
+            self.synced += 1
             self._loop.call_soon_threadsafe(self._answer, [future for _, future in group])
         self._db.close()
-
-    def _take(self) -> tuple[list[Any], bool]:
-        group: list[Any] = []
-        with suppress(queue.Empty):
-            items = self._queue.get()
-            while items is not None:
-                group += items
-                if len(group) >= MAX_GROUP:
-                    break
-                items = self._queue.get_nowait()
-            return group, items is not None
-        return group, True
 
     def stop(self) -> None:
         self._queue.put(None)
@@ -154,11 +148,14 @@ def _planned(steps: Sequence[tuple[str, Step]], often: Mapping[str, float]) -> I
 class Floor:
     """Plays a tape. Enter it, run `hires` as often as wanted, leave it."""
 
-    def __init__(self, ops: Sequence[Op], often: Mapping[str, float], folder: Path, *, keep_alive: bool) -> None:
+    def __init__(
+        self, ops: Sequence[Op], often: Mapping[str, float], syncs: float, folder: Path, *, keep_alive: bool
+    ) -> None:
         """`ops` is what one hire did. `often` says how often a hire does each kind where many are under way, who do
-        some of it together: as often it is done here. `keep_alive`: HTTP requests share connections, as the product's
-        do.
+        some of it together: as often it is done here, and in about as many `syncs`. `keep_alive`: HTTP requests share
+        connections, as the product's do.
         """
+        self._per_sync = often["write"] / syncs
         _, self._secret = crypto_sign_seed_keypair(os.urandom(32))
         self._folder = folder
         self._keep_alive = keep_alive
@@ -172,7 +169,7 @@ class Floor:
     async def __aenter__(self) -> Floor:
         loop = asyncio.get_running_loop()
         self._accepted = loop.create_future()
-        self._stores = {side: Store(self._folder / f"floor-{side}.db") for side in (HIRER, PROVIDER)}
+        self._stores = {side: Store(self._folder / f"floor-{side}.db", self._per_sync) for side in (HIRER, PROVIDER)}
         for store in self._stores.values():
             store.start()
         self._server = web.Server(self._answer, access_log=None)
@@ -193,6 +190,11 @@ class Floor:
         await self._server.shutdown(1.0)
         for store in self._stores.values():
             store.stop()
+
+    @property
+    def synced(self) -> int:
+        """How often both sides synced so far."""
+        return sum(store.synced for store in self._stores.values())
 
     async def hires(self, count: int, at_once: int, done: Callable[[], None] = lambda: None) -> None:
         """The work of `count` hires, `at_once` at a time."""

@@ -290,26 +290,29 @@ async def beside_floors(
     for each in folders.values():
         each.mkdir()
     rounds: dict[str, list[dict[str, float]]] = {"hire": [], "floor": [], "least": []}
-    before = synced(pair)
+    hires, before = max(at_once, MANY), synced(pair)
+    await pair.hires(hires, at_once)
+    syncs = (synced(pair) - before) / hires
     async with (
-        Floor(tape.ops, counts.done, folders["floor"], keep_alive=True) as floor,
-        Floor(tape.needed_ops(), counts.needed, folders["least"], keep_alive=True) as least,
+        Floor(tape.ops, counts.done, syncs, folders["floor"], keep_alive=True) as floor,
+        Floor(tape.needed_ops(), counts.needed, syncs, folders["least"], keep_alive=True) as least,
     ):
         loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
         for load in loads.values():
             await load.hires(at_once, at_once)
+        before, before_floor = synced(pair), floor.synced
         for number in range(1, options.rounds + 1):
             for name, load in loads.items():
                 progress.begin(f"{folder.name}, {at_once} at once: round {number} of {options.rounds}, {name}")
                 rounds[name].append(await timed(load, options.hires, at_once, progress))
-    commits, groups = (after - then for after, then in zip(synced(pair), before, strict=True))
-    return report_of(rounds, tape, counts, options, at_once, commits / groups)
+        all_hires = options.rounds * options.hires
+        syncs = {"syncs": (synced(pair) - before) / all_hires, "floor_syncs": (floor.synced - before_floor) / all_hires}
+    return report_of(rounds, tape, counts, options, at_once) | syncs
 
 
-def synced(pair: Pair) -> tuple[int, int]:
-    """Commits, and how often some of them were synced together, of both sides since they were opened."""
-    counters = [peer.ledger.counters for peer in (pair.acme, pair.globex)]
-    return sum(each.commits for each in counters), sum(each.groups for each in counters)
+def synced(pair: Pair) -> int:
+    """How often both sides synced what they committed, since they were opened."""
+    return sum(peer.ledger.counters.groups for peer in (pair.acme, pair.globex))
 
 
 async def timed(load: Load, hires: int, at_once: int, progress: Progress) -> dict[str, float]:
@@ -329,7 +332,6 @@ def report_of(
     counts: Counts,
     options: argparse.Namespace,
     at_once: int,
-    commits_per_sync: float,
 ) -> dict[str, Any]:
     """Medians, ratios by round, and counts."""
 
@@ -350,13 +352,11 @@ def report_of(
         "cpu_ms_per_ten_messages": median("hire", "cpu_ms") / messages * 10,
         "floor_cpu_ms": median("floor", "cpu_ms"),
         "floor_main_thread_ms": median("floor", "main_thread_ms"),
-        "floor_hires_per_second": 1000 / median("floor", "wall_ms"),
         "least_cpu_ms": median("least", "cpu_ms"),
         "ratio": statistics.median(ratios("floor")),
         "ratios": ratios("floor"),
         "ratio_to_least": statistics.median(ratios("least")),
         "least_ratios": ratios("least"),
-        "commits_per_sync": commits_per_sync,
         "messages": messages,
         "types": {side: tape.sent(side) for side in (HIRER, PROVIDER)},
         "bytes": {side: tape.bytes_sent(side) for side in (HIRER, PROVIDER)},
@@ -389,7 +389,7 @@ def show(suite: str, reports: list[dict[str, Any]], options: argparse.Namespace)
     line("the hire takes, times that floor", ratio("ratio", "ratios"), "(lowest and highest round)")
     line("floor, only what is needed, ms", lambda report: f"{report['least_cpu_ms']:.2f}")
     line("the hire takes, times that floor", ratio("ratio_to_least", "least_ratios"))
-    line("commits in one sync", lambda report: f"{report['commits_per_sync']:.2f}")
+    line("syncs of a hire / of that floor", lambda report: f"{report['syncs']:.2f} / {report['floor_syncs']:.2f}")
     print(
         f"  an empty file made here took {first['cpu_ms_per_file']:.2f} ms of CPU"
         " (0.4 where a run has just deleted its files: wait, or name a --folder)\n"
