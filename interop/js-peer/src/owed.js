@@ -50,8 +50,9 @@ export function owed(state) {
 export function booksDiffer(state, { settlement, basis, delivery = 'none' }) {
   const ours = owed(state);
   const rests = basisOf(state);
-  // A delivery that crossed an ending is none for the side that ended it (HIRE-LIF-12): only these two are about one.
-  const delivered = ['review', 'silence'].includes(rests) ? state.delivery?.digest ?? 'none' : delivery;
+  // A delivery that crossed a Terminate is none for the side that said it (HIRE-LIF-12), unless it was decided on all the same.
+  const crossed = !['review', 'silence'].includes(rests) && state.endings.some((/** @type {any} */ one) => one.basis === 'terminate');
+  const delivered = crossed ? delivery : state.delivery?.digest ?? 'none';
   const pairs = [['owed', `${settlement.amount} ${settlement.currency}`, `${ours.amount} ${ours.currency}`], ['basis', basis, rests], ['delivery', delivery, delivered]];
   return pairs.filter(([, their, own]) => their !== own).map(([what, their, own]) => `${what}: ${their} by the other side, ${own} by ours`);
 }

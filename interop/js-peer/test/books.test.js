@@ -85,4 +85,6 @@ test('what the books of the other side say otherwise is told', () => {
   const ended = { ...state, endings: [{ basis: 'terminate', move: state.delivery.digest }] };
   const none = { settlement: { amount: '0', currency: price.currency }, basis: 'terminate', delivery: undefined };
   assert.deepEqual(booksDiffer(ended, /** @type {any} */ (none)), []);
+  const released = { ...state, settlement: price, endings: [{ basis: 'release', move: state.delivery.digest }] };
+  assert.deepEqual(booksDiffer(released, /** @type {any} */ ({ ...same, basis: 'release', delivery: undefined })).map((one) => one.split(':')[0]), ['delivery']);
 });

@@ -9,12 +9,14 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from runtimes import Node, World, facts, messages
-from undersigned.encoding import base64url_encode
+from undersigned.contract import Price
+from undersigned.encoding import base64url_encode, digest_bytes
 from undersigned.ledger import Draw, Reservation
-from undersigned.messages import Closing, Settled, Terminate, Usage
+from undersigned.messages import Acceptance, Closing, Settled, Terminate, Usage
 from undersigned.runtime import Conversation, Differs, Job, books_differ
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.testing import Say, closing
+from unit.runtime.test_contract import working
 from unit.runtime.test_objections import lies, waiting
 
 Open = Callable[..., World]
@@ -156,3 +158,21 @@ def test_a_delivery_that_crossed_a_termination_makes_no_books_differ(open_world:
     assert {one.role: one.delivery is None for one in said} == {"hirer": True, "provider": False}
     for node in world.nodes:
         assert told(world, node, ours) == ()
+
+
+def test_a_delivery_that_one_side_alone_tells_of_makes_them_differ_whatever_ended_the_contract(
+    open_world: Open,
+) -> None:
+    world, ours = working(open_world)
+    hirer, provider, price = world.hirer, world.provider, Price(amount="3", currency="EUR")
+    world.run(hirer.changes.release(ours, price, "That will do."), 1)
+    world.settle()
+    tabled = provider.the().engagement.tabled
+    assert tabled is not None
+    world.cut = True
+    world.run(provider.changes.accept(provider.the(), tabled.document), 1)
+    (accepted,) = (one for one in messages(provider, ours.id)[-4:] if isinstance(one.message, Acceptance))
+    world.tell(accepted.raw, provider.did, hirer)
+    invented, three = digest_bytes(b"a delivery"), Settled(amount=price.amount, currency=price.currency)
+    lies(world, hirer, ours.id, books(world, provider, settlement=three, delivery=invented))
+    assert told(world, hirer, ours) == (Differs("delivery", "none", invented),)

@@ -30,10 +30,6 @@ BOOKS: Final = "books"
 """Name of the fact that holds, as a JSON array, what the other side's last `Closing` says otherwise."""
 
 
-OF_A_DELIVERY: Final = ("review", "silence")
-"""Ends that are about what was delivered."""
-
-
 class Differs(msgspec.Struct, frozen=True, gc=False):
     """One thing of which the two sides say different things."""
 
@@ -81,8 +77,9 @@ def _differences(
     rests_on = basis(engagement) or "nothing"
     if rests_on != theirs.basis:
         yield Differs("basis", rests_on, theirs.basis)
-    # One that crossed an ending is none for the side that ended it, and nothing that is owed rests on it (HIRE-LIF-12).
-    if rests_on in OF_A_DELIVERY and contract.delivery != theirs.delivery:
+    # One that crossed a Terminate is none for the side that said it (HIRE-LIF-12), unless it was decided on.
+    crossed = rests_on not in ("review", "silence") and any(one.basis == "terminate" for one in contract.endings)
+    if not crossed and contract.delivery != theirs.delivery:
         yield Differs("delivery", contract.delivery or "none", theirs.delivery or "none")
     ours, others = _totals(usage), _totals(theirs.usage)
     counted, told = (ours, others) if engagement.role == HIRER else (others, ours)
