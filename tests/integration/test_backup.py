@@ -399,3 +399,23 @@ async def test_a_ledger_of_another_agent_is_not_gone_on_with(tmp_path: Path) -> 
         assert (acme.path / kept.name).read_bytes() == kept.read_bytes(), kept
     async with Peer.open(globex):
         pass
+
+
+async def test_nothing_is_signed_of_a_ledger_of_another_agent(tmp_path: Path) -> None:
+    """'ledger fsck' said ok of it, and 'ledger checkpoint' signed for it as for our own log."""
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as hirer, Peer.open(globex):
+        result = await hired(hirer, globex)
+    for kept in globex.path.glob("ledger.db*"):
+        shutil.copy(kept, acme.path)
+    checked = await asyncio.to_thread(run, "ledger", "fsck", "--home", acme.path, "--json")
+    (said,) = checked.values
+    assert (checked.code, said["ok"]) == (4, False)
+    assert [(one["code"], one["where"]) for one in said["defects"]] == [("bad_configuration", "ledger")]
+    assert "ANOTHER'S: " in (await asyncio.to_thread(run, "ledger", "fsck", "--home", acme.path)).out
+    for command in ("ledger checkpoint", f"ledger prove {result.engagement}", "ledger audit", "witness ask"):
+        ran = await asyncio.to_thread(run, *command.split(), "--home", acme.path, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
+        assert f"is that of {globex.configuration.did}" in ran.error["message"]
+    told = await asyncio.to_thread(run, "ledger", "fsck", "--home", globex.path, "--json")
+    assert (told.code, told.values[0]["ok"]) == (0, True), "with its own one"

@@ -20,8 +20,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, Instant, JsonObject
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError
-from undersigned.ledger import Ledger, Stated, open_ledger
-from undersigned.runtime import Gatherer, SystemClock, read_file, why
+from undersigned.ledger import Defect, Ledger, Stated, open_ledger
+from undersigned.runtime import Gatherer, Home, SystemClock, read_file, why
 from undersigned.runtime.home.backup import back_up
 from undersigned.runtime.log.forks import fork_document, fork_of
 from undersigned.runtime.log.logbook import (
@@ -35,6 +35,7 @@ from undersigned.runtime.log.logbook import (
     logged,
     noted,
     proof_of,
+    require_own,
     stated_heads,
     verified_note,
 )
@@ -42,7 +43,7 @@ from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read
 
 from .interrupts import ended_gently
 from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, write_new
-from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
+from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, reading_own
 from .state import ledger
 
 __all__ = ["ledger"]
@@ -56,7 +57,7 @@ __all__ = ["ledger"]
 async def ledger_checkpoint(out: Out, file: Path | None, force: bool, home: str | None) -> None:
     """The log's size and root in a note that its key signs, to be kept by whoever should notice if it changes."""
     opened = out.home(home)
-    store = await reading(opened)
+    store = await reading_own(opened)
     try:
         note = await noted(store, opened.configuration.did, opened.log_key())
     finally:
@@ -82,7 +83,7 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
     that with the file of what --json wrote.
     """
     opened = out.home(home)
-    store = await reading(opened)
+    store = await reading_own(opened)
     try:
         head = await store.head()
         note = await noted(store, opened.configuration.did, opened.log_key(), head)
@@ -133,7 +134,7 @@ async def ledger_audit(
     """
     opened = out.home(home)
     gatherer = open_gatherer(opened)
-    store = await reading(opened)
+    store = await (reading_own if did is None else reading)(opened)
     came: Stated | None = None
     base, contradictions = "", list[JsonObject]()
     try:
@@ -318,20 +319,24 @@ async def ledger_backup(out: Out, folder: Path, home: str | None) -> None:
 @HOME_OPTION
 @command
 async def ledger_fsck(out: Out, home: str | None) -> int:
-    """Recompute every digest, position and the log's root. Exit code 4 when something differs."""
-    store = await reading(out.home(home))
+    """Recompute every digest, position and the log's root. Exit code 4 when something differs, or if the ledger is that
+    of another agent.
+    """
+    opened = out.home(home)
+    store = await reading(opened)
     try:
         report = await store.check()
         last = await store.last_at() if report.ok else None
+        another = await _of_another(store, opened) if report.ok else ()
     finally:
         await store.close()
     clock = SystemClock()
     clock.hold(last or clock.now())
     held = clock.held()
-    defects = [{"code": d.code, "where": d.where, "detail": d.detail} for d in report.defects]
+    defects = [{"code": d.code, "where": d.where, "detail": d.detail} for d in (*report.defects, *another)]
     out.value(
         {
-            "ok": report.ok,
+            "ok": not defects,
             "rows": report.rows,
             "leaves": report.leaves,
             "blobs": report.blobs,
@@ -341,9 +346,17 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
     )
     for defect in defects:
         out.line(plain(f"{defect['code']} at {defect['where']}: {defect['detail']}", 2000), style="red")
-    verdict = "ok" if report.ok else "DAMAGED"
+    verdict = "ANOTHER'S" if another else "ok" if report.ok else "DAMAGED"
     parts = counted(report.rows, "row"), counted(report.leaves, "leaf", "leaves"), counted(report.blobs, "document")
-    out.line(f"{verdict}: {', '.join(parts)}", style="green" if report.ok else "bold red")
+    out.line(f"{verdict}: {', '.join(parts)}", style="bold red" if defects else "green")
     if held is not None:
         out.alarm(str(held))  # no damage: it holds what was written, whenever that says it was
-    return 0 if report.ok else 4
+    return 4 if defects else 0
+
+
+async def _of_another(store: Ledger, opened: Home) -> tuple[Defect, ...]:
+    try:
+        await require_own(store, opened.configuration.did, opened.ledger_url)
+    except ConfigurationError as error:
+        return (Defect(error.code, "ledger", error.message),)
+    return ()

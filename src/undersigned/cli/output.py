@@ -32,6 +32,7 @@ from undersigned.encoding import EngagementId
 from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.runtime import Home, why
+from undersigned.runtime.log.logbook import require_own
 
 from .brief import brief
 from .interrupts import INTERRUPTED, Interrupts
@@ -51,6 +52,7 @@ __all__ = [
     "owed_in_words",
     "plain",
     "reading",
+    "reading_own",
     "refused",
     "tell_waits",
     "told",
@@ -246,6 +248,22 @@ async def reading(home: Home) -> Ledger:
     """
     written = any(home.path.glob(f"{home.ledger.name}*"))
     return await open_ledger(home.ledger_url if written else "memory:", read_only=True)
+
+
+async def reading_own(home: Home) -> Ledger:
+    """As `reading`, for what is signed of the ledger, or held against what was: a copy of another agent's is refused.
+
+    Raises:
+        ConfigurationError: As `require_own`.
+        LedgerError: As `reading`.
+    """
+    store = await reading(home)
+    try:
+        await require_own(store, home.configuration.did, home.ledger_url)
+    except BaseException:
+        await store.close()
+        raise
+    return store
 
 
 async def engagement_named(store: Ledger, text: str) -> EngagementId:

@@ -16,7 +16,7 @@ from undersigned.transparency import Verifier, read_verifier, verifier_text
 from .interrupts import stop_signal
 from .listing import CommandGroup
 from .options import FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, quiet_logs, write_new
-from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
+from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading_own
 
 __all__ = ["witness"]
 
@@ -142,7 +142,7 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, for
     quiet_logs(verbose=False)
     opened = out.home(home)
     gatherer = open_gatherer(opened)
-    store = await reading(opened)
+    store = await reading_own(opened)
     try:
         asked = Witnesses(
             _asked(opened, url, key), store, opened.configuration.did, opened.log_key(), gatherer, SystemClock()

@@ -18,7 +18,7 @@ import structlog
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, EngagementId, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError, UndersignedError
-from undersigned.ledger import LEDGERS, Ledger, Opener, open_ledger
+from undersigned.ledger import LEDGERS, Opener, open_ledger
 from undersigned.protocol import Engagement, Strategy, begin, owed
 from undersigned.runtime.base import AgentBase
 from undersigned.runtime.clock import Clock, SystemClock
@@ -42,6 +42,7 @@ from undersigned.runtime.home.configuration import HOLD_SECONDS, WAIT_SECONDS
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.own_keys import require_lasting_names
 from undersigned.runtime.home.parsing import check_plug, checked_name, parse_price
+from undersigned.runtime.log.logbook import require_own
 from undersigned.runtime.log.witnesses import Cosigned, Witnesses
 from undersigned.runtime.names import urn_of
 from undersigned.runtime.negotiation.approvals import Approvals
@@ -182,7 +183,7 @@ class Agent(AgentBase):
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         self.witness = CrossWitness(self, self.whereabouts.log_url)
         try:
-            await self._require_own(self._ledger)
+            await require_own(self._ledger, self.own.id, self._ledger_url)
             await self.shell.open(self._ledger, self.witness)
         except BaseException:
             await self._close_ledger()
@@ -207,18 +208,6 @@ class Agent(AgentBase):
         except BaseException:
             await Agent.close(self)  # whoever starts it again finds nothing of ours in its way
             raise
-
-    async def _require_own(self, ledger: Ledger) -> None:
-        """Returns if what is in the ledger was said by us, as far as there is any: over another's we would sign a
-        second history of our log, which nobody deals with who has seen the first.
-
-        Raises:
-            ConfigurationError: `bad_configuration`.
-        """
-        owner = await ledger.owner()
-        if owner not in (None, self.own.id):
-            text = f"the ledger {self._ledger_url} is that of {owner}, and this is {self.own.id}: put its own back"
-            raise ConfigurationError("bad_configuration", text)
 
     async def _go_on(self) -> None:
         """The rest of `start`: every engagement that is not over."""

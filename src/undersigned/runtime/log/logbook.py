@@ -26,7 +26,7 @@ from undersigned.encoding import (
     digest_hash,
     from_struct,
 )
-from undersigned.errors import FormatError, LogProofError, ResolutionError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, LogProofError, ResolutionError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob, Head, Ledger, Row, Stated
 from undersigned.messages import Acceptance, Closing, Message, Offer, Receipt, Seal, Sync, recorded_message
@@ -69,6 +69,7 @@ __all__ = [
     "noted",
     "proof_of",
     "read_multibase_note",
+    "require_own",
     "stated_heads",
     "stated_in",
     "verified_note",
@@ -121,6 +122,19 @@ class Audited(msgspec.Struct, frozen=True):
     compared: int
     """Signed heads, and promised places, that it was held against."""
     defects: tuple[str, ...]
+
+
+async def require_own(ledger: Ledger, own: Did, url: str) -> None:
+    """Returns if what is in the ledger at `url` was said by us, as far as there is any: over another's we would sign a
+    second history of our log, which nobody deals with who has seen the first.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    owner = await ledger.owner()
+    if owner not in (None, own):
+        text = f"the ledger {url} is that of {owner}, and this is {own}: put its own back"
+        raise ConfigurationError("bad_configuration", text)
 
 
 async def noted(ledger: Ledger, own: Did, key: Signer, head: Head | None = None) -> str:
