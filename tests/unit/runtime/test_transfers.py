@@ -106,6 +106,21 @@ async def test_a_server_that_lost_it_is_asked_from_the_beginning(tmp_path: Path)
             assert (await incoming.keep()).digest == DIGEST
 
 
+@pytest.mark.parametrize("status", [b"429 Too Many Requests", b"503 Service Unavailable"])
+@pytest.mark.parametrize("code", ["overloaded", "digest_mismatch", ""])
+async def test_a_server_that_takes_no_more_for_now_is_overloaded(status: bytes, code: str, tmp_path: Path) -> None:
+    """Whatever it says of why. It was told as a DID that did not resolve."""
+    told = b'{"code": "%b"}' % code.encode() if code else b"<html>no backend</html>"
+
+    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(told), told))
+
+    async with fetching(tmp_path) as (here, fetch):
+        here.answer = answer
+        error = await refused(fetch(), "overloaded")
+    assert (error.detail["status"], error.detail["told"], error.retryable) == (int(status[:3]), code, True)
+
+
 @pytest.mark.parametrize("claims", [0, 1, 10**9])
 async def test_a_part_that_was_not_asked_for_is_not_taken(claims: int, tmp_path: Path) -> None:
     async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import FormatError, ResolutionError, ScopeError, VerificationError
+from undersigned.errors import FormatError, ResolutionError, ScopeError, TransportError, VerificationError
 from undersigned.runtime.fetching.bodies import Body
 
 from .incoming import SMALL_BYTES, Incoming, too_large
@@ -43,6 +43,7 @@ LEAST_BYTES: Final = 64 * 1024
 """An attempt that brings less and is cut is a failure, and whoever asked decides whether there is another."""
 PAUSE_SECONDS: Final = 0.5
 _REFUSED: Final = (401, 403)
+_BUSY: Final = (429, 503)
 _GONE: Final = 416
 """Of a part that the server does not have: what came so far is not the beginning of what it has."""
 
@@ -73,6 +74,7 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
     Raises:
         FormatError: `too_large`.
         ScopeError: The other side's gate refused; with its code.
+        TransportError: `overloaded`: it may be asked again later.
         ResolutionError: Not reached, or cut; `incoming` has what came.
     """
     meter = Meter(tell)
@@ -95,6 +97,9 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
                 ) from error
             if status == _GONE:
                 await incoming.restart()
+            if status in _BUSY:  # somebody is there, and nothing is wrong with a DID
+                told = error.detail.get("told")
+                raise TransportError("overloaded", error.message, status=status, told=told) from error
             if not error.detail.get("cut") or incoming.size < before + LEAST_BYTES:
                 raise
             _log.warning("a transfer was cut and goes on", url=url, bytes=incoming.size, error=str(error))
