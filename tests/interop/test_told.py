@@ -15,7 +15,7 @@ from undersigned.interop import Limits, Silent, Stage, Subject, chosen, play_all
 from undersigned.interop.attacks import refused
 from undersigned.interop.failures import Failure, answered
 from undersigned.interop.scenario import Hear, Raw, Reach, Refused, Say, Step
-from undersigned.interop.stage import Scene
+from undersigned.interop.scene import Scene
 from undersigned.runtime import Answer, Job
 from undersigned.testing import Actor
 from undersigned.transport import closed_by_peer

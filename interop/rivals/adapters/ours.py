@@ -19,7 +19,7 @@ from undersigned.encoding import canonicalize, digest_bytes, from_struct, shift
 from undersigned.errors import UndersignedError
 from undersigned.interop import Limits, Stage, Subject
 from undersigned.interop.hiring import Hiring
-from undersigned.interop.stage import Scene
+from undersigned.interop.scene import Scene
 from undersigned.protocol import Answer
 from undersigned.runtime import SystemClock
 from undersigned.testing import GUILD, Attacker, acceptance, offer, seal, withdraw

@@ -18,12 +18,12 @@ from undersigned.testing import Say, Told, offer
 from .connections import go_on
 from .failures import Failure, sent_before, shown_all
 from .hiring import Hiring
+from .lines import SceneLine
 from .memberships import shown_credentials
 from .play import Play
 from .player import Player
 from .recipes import RECIPES
 from .scenario import Forge, Raw, Refused, Spend
-from .stage import SceneLine
 from .values import filled, replaced
 from .weak import ORDER
 

@@ -42,9 +42,10 @@ from undersigned.testing import (
     start,
 )
 
+from .lines import SceneLine
 from .player import Player
 from .pointers import replaced
-from .stage import Scene, SceneLine
+from .scene import Scene
 
 __all__ = ["CRITERION", "NEVER", "Hiring"]
 

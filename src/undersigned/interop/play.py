@@ -15,10 +15,11 @@ from undersigned.testing import Attacker
 
 from .failures import Failure
 from .hiring import CRITERION, Hiring
+from .lines import SceneLine
 from .player import Player
 from .published import Published
 from .scenario import Scenario
-from .stage import Scene, SceneLine
+from .scene import Scene
 from .working import Working
 
 __all__ = ["Play", "digests_of"]

@@ -74,7 +74,8 @@ from undersigned.transparency import (
 )
 
 from .failures import Failure, NotApplicable, NotReady, Silent, answered, shown
-from .stage import Scene, SceneLine
+from .lines import SceneLine
+from .scene import Scene
 
 __all__ = ["Player"]
 

@@ -21,9 +21,11 @@ from undersigned.errors import Closed, ConfigurationError, UndersignedError
 from undersigned.testing import Attacker, Known
 
 from .failures import Failure, sent_before
+from .lines import SceneLine
 from .run import Result, chosen, play
 from .scenario import Knock, Read, Scenario, Show, Told, Unasked, Upgrade
-from .stage import Scene, SceneLine, Stage, Subject, written
+from .scene import Scene, written
+from .stage import Stage, Subject
 
 __all__ = ["Replay", "replayed"]
 

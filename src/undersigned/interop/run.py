@@ -25,7 +25,8 @@ from .hiring import Hiring
 from .play import Play
 from .recipes import RECIPES
 from .scenario import Knock, Scenario, written_scenarios
-from .stage import Scene, Stage
+from .scene import Scene
+from .stage import Stage
 from .steps import play_steps
 from .tables import table_scenarios
 

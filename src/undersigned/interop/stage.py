@@ -1,4 +1,4 @@
-"""Where a run plays: the implementation under test, what we serve to it, the time, and everything that was said.
+"""Where a run plays: the implementation under test, what we serve to it, and the time.
 
 Source: protocol-spec/harness.md
 """
@@ -6,14 +6,12 @@ Source: protocol-spec/harness.md
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from msgspec import to_builtins
@@ -22,25 +20,24 @@ from undersigned.contract import Price
 from undersigned.daemon import ArtifactRequest, ArtifactResponse, Document, ListenerLimits
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_bytes
-from undersigned.errors import Closed, ConfigurationError, UndersignedError
-from undersigned.runtime import Clock, Gatherer, SystemClock
-from undersigned.testing import LOOSE, Attacker, Known, Line
-from undersigned.transport import Channel, ChannelLimits, Identity, admit, connect_websocket, prove
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.runtime import Gatherer, SystemClock
+from undersigned.testing import LOOSE, Attacker, Known
+from undersigned.transport import Channel, Identity, admit, connect_websocket
 
 from .back_channel import BackChannel, Unauthorized
-from .failures import Failure, Silent, reason, sent_before
+from .failures import Failure, Silent, reason
 from .heard import Heard
+from .lines import Unproved
 from .listening import ELSEWHERE, Listener, Met
 from .published import Published
 from .status_lists import StatusLists
 
-__all__ = ["Limits", "Scene", "Stage", "Strangers", "Subject", "written"]
+__all__ = ["Limits", "Stage", "Strangers", "Subject"]
 
 STRANGERS: Final = 15
 """Who connect and prove nothing, in so many seconds."""
 STRANGERS_SECONDS: Final = 61.0
-TRIES: Final = 8
-"""To connect, where connections break on the way."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,247 +299,3 @@ class Stage:
         except BaseException:
             await found.close()
             raise
-
-
-class Scene:
-    """One scenario as it is played: who takes part, over which connections, and what was said in which order."""
-
-    def __init__(self, stage: Stage, scenario: str, told: Callable[[dict[str, Any]], None]) -> None:
-        self.stage = stage
-        self.scenario = scenario
-        self.clock: Clock = SceneClock(stage.clock, lambda call, at: self.note("time", str(call), at.encode()))
-        self._told = told
-        self.lines: list[SceneLine] = []
-        self._connections = 0
-
-    async def line(self, who: Attacker, name: str) -> SceneLine:
-        """A new proved connection of `who`.
-
-        Raises:
-            Failure: There is none, or the implementation does not prove who it is.
-        """
-        tries = TRIES if self.stage.breaks else 1
-        while True:
-            try:
-                return await self._connected(who, name)
-            except Silent:
-                tries -= 1
-                if tries == 0:
-                    raise
-
-    async def _connected(self, who: Attacker, name: str) -> SceneLine:
-        stage, number = self.stage, self.number()
-        async with stage.channel(self.telling(name, number, unproved=True)) as channel:
-            try:
-                await prove(channel, who.identity, self._resolve, stage.clock.now, expect=stage.subject.did)
-            except UndersignedError as error:
-                raise Silent(f"the connection was not proved: {reason(error)}") from error
-        return self._lined(who, name, number, channel.proving, channel.heard)
-
-    async def arrival(self, who: Attacker, name: str) -> SceneLine:
-        """The next connection that the implementation opens to one of ours.
-
-        Raises:
-            Silent: None comes.
-        """
-        seconds = self.stage.limits.arrival
-        try:
-            async with asyncio.timeout(seconds):
-                channel, gone = await self.stage.arrivals[who.did].get()
-        except TimeoutError:
-            again = ": what has no receipt is said again (HIRE-CHN-12, HIRE-SYN-03)" if self._connections else ""
-            raise Silent(f"it did not connect to us within {seconds:g} s{again}") from None
-        line = self._lined(who, name, self.number(), channel)
-        line.when_over(gone.set)
-        return line
-
-    def number(self) -> int:
-        """The number of the next connection of the scenario, from 1."""
-        self._connections += 1
-        return self._connections
-
-    def _lined(self, who: Attacker, name: str, number: int, channel: Channel, heard: Heard | None = None) -> SceneLine:
-        self.note("connected", name, connection=number)
-        line = SceneLine(who, channel, self.telling(name, number), heard)
-        self.lines.append(line)
-        return line
-
-    async def _resolve(self, did: Did) -> Any:
-        return await self.stage.gatherer.document(did, 60.0)
-
-    def note(self, what: str, name: str, raw: bytes | None = None, **marks: bool | int) -> None:
-        """Writes one line of the transcript: what came as text if it is UTF-8, else in base64, and what marks it.
-
-        A frame before both sides proved themselves is `unproved`, one that was not sent as text `binary`, and one that
-        came and could not be received `unread`. `connection` is the number of the connection in the scenario: one party
-        may have several, and the end of the old one is told after the new one began.
-        """
-        entry: dict[str, Any] = {"scenario": self.scenario, "at": self.stage.now(), "what": what, "line": name}
-        if raw is not None:
-            try:
-                entry["text"] = raw.decode()
-            except UnicodeDecodeError:
-                entry["base64"] = base64.b64encode(raw).decode()
-        self._told(entry | marks)
-
-    def telling(self, name: str, number: int, **always: bool) -> Callable[..., None]:
-        """Notes frames of the connection with this number, each with these marks."""
-
-        def told(what: str, raw: bytes, **marks: bool) -> None:
-            self.note(what, name, raw, connection=number, **always, **marks)
-
-        return told
-
-    async def close(self) -> None:
-        """Ends every connection of the scenario."""
-        await asyncio.gather(*(line.hang_up() for line in self.lines), return_exceptions=True)
-
-
-def written(entry: Mapping[str, Any]) -> bytes:
-    """The bytes that a line of a transcript holds."""
-    return str(entry["text"]).encode() if "text" in entry else base64.b64decode(entry["base64"])
-
-
-class Unproved:
-    """A `Channel` at which nobody has proved who they are, and each frame of which is told."""
-
-    def __init__(self, proving: Channel, heard: Heard, told: Callable[..., None]) -> None:
-        self.proving = proving
-        """The channel itself."""
-        self.heard = heard
-        self._told = told
-
-    @property
-    def peer(self) -> Did | None:
-        """See `Channel`."""
-        return self.proving.peer
-
-    @property
-    def closed(self) -> bool:
-        """See `Channel`."""
-        return self.proving.closed
-
-    @property
-    def limits(self) -> ChannelLimits:
-        """See `Channel`."""
-        return self.proving.limits
-
-    @property
-    def address(self) -> str:
-        """See `Channel`."""
-        return self.proving.address
-
-    def proved(self, peer: Did) -> None:
-        """See `Channel`."""
-        self.proving.proved(peer)
-
-    async def send(self, data: bytes) -> None:
-        """See `Channel`."""
-        self._told("sent", data)
-        await self.proving.send(data)
-
-    async def receive(self) -> bytes:
-        """See `Channel`."""
-        raw = await self.proving.receive()
-        self.heard.given()
-        self._told("received", raw)
-        return raw
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """See `Channel`."""
-        await self.proving.close(code, reason)
-        self.heard.rest(self._told)
-
-
-class SceneClock:
-    """The time as a scenario reads it; each new reading is written down with the number of the call that gave it."""
-
-    def __init__(self, clock: Clock, told: Callable[[int, Instant], None]) -> None:
-        self._clock, self._told = clock, told
-        self._calls, self._last = 0, ""
-
-    def now(self) -> Instant:
-        """The present instant."""
-        self._calls += 1
-        at = self._clock.now()
-        if at != self._last:
-            self._last = at
-            self._told(self._calls, at)
-        return at
-
-
-class SceneLine(Line):
-    """A proved connection of which every frame is written down."""
-
-    def __init__(self, who: Attacker, channel: Channel, told: Callable[..., None], heard: Heard | None) -> None:
-        self.told = told
-        self._heard = heard
-        self.read = 0
-        """How many frames were looked at."""
-        self.after = ""
-        """What was sent last, as `sent_before` tells it."""
-        self.stalled = False
-        super().__init__(who, channel)
-
-    def came(self, raw: bytes) -> None:
-        """A frame came."""
-        if self._heard is not None:
-            self._heard.given()
-        self.told("received", raw)
-
-    def ended(self, closed: Closed) -> None:
-        """Nothing more comes."""
-        self.told("closed", json.dumps([closed.code, closed.detail.get("close_code")]).encode())
-
-    def abort(self) -> None:
-        """Breaks the connection without a word."""
-        cast(Any, self.channel)._abort()
-
-    def stall(self) -> None:
-        """Reads nothing more from the connection, not even pings, and leaves it open until the scenario is over."""
-        self.stalled = True
-        cast(Any, self.channel)._socket.transport.pause_reading()
-
-    async def send_binary(self, raw: bytes) -> None:
-        """Sends one binary frame, of which there is none in this protocol."""
-        self.told("sent", raw, binary=True)
-        self.after = sent_before(raw, binary=True)
-        await cast(Any, self.channel)._socket.send(raw)
-
-    async def hang_up(self) -> None:
-        """Ends the connection; one that stalled has nobody who would hear a farewell."""
-        if self.stalled:
-            self.abort()
-        await super().hang_up()
-        if self._heard is not None:
-            self._heard.rest(self.told)
-
-    def mark(self) -> int:
-        """How many frames had come when the next one of ours is sent."""
-        return len(self.frames)
-
-    async def send(self, raw: bytes) -> None:
-        """Sends one frame."""
-        self.told("sent", raw)
-        self.after = sent_before(raw)
-        await super().send(raw)
-
-    async def next(self, seconds: float, waiting_for: str) -> bytes:
-        """The next frame.
-
-        Raises:
-            Failure: Nothing came in time, or the connection ended.
-        """
-        try:
-            raw = await self.wait(self._unread, seconds)
-        except TimeoutError:
-            raise Silent(f"nothing came within {seconds:g} s; expected {waiting_for}{self.after}") from None
-        if isinstance(raw, Closed):
-            raise Silent(f"the connection ended ({raw.code}) where {waiting_for} was expected{self.after}")
-        self.read += 1
-        return raw
-
-    def _unread(self) -> bytes | Closed | None:
-        if self.read < len(self.frames):
-            return self.frames[self.read]
-        return self.closed

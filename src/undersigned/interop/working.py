@@ -15,8 +15,9 @@ from undersigned.protocol import PROVIDER
 from undersigned.testing import Attacker, Say, acceptance, delivery, offer, presentation, profile, seal
 
 from .failures import Failure, NotApplicable, answered
+from .lines import SceneLine
 from .player import Player
-from .stage import Scene, SceneLine
+from .scene import Scene
 
 __all__ = ["Working"]
 
