@@ -281,6 +281,7 @@ def verify_presentation(
     engagement: EngagementId,
     documents: Mapping[Did, DidDocument],
     now: Instant,
+    answered: Instant | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
 ) -> VerifiedPresentation:
@@ -290,7 +291,8 @@ def verify_presentation(
     comes after it, and `evaluate` counts no credential without it.
 
     `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
-    it, `documents` those of its `parties`. That a challenge is used once follows from the state machine.
+    it, `documents` those of its `parties`. That a challenge is used once follows from the state machine. `answered` is
+    as of `verify_shown`.
 
     Raises:
         FormatError: As `read_presentation`.
@@ -339,6 +341,7 @@ def verify_presentation(
         domain=domain,
         documents=documents,
         now=now,
+        answered=answered,
         suites=suites,
         contexts=contexts,
     )
@@ -347,7 +350,7 @@ def verify_presentation(
         engagement=engagement,
         credentials=verified,
         digest=shown.digest,
-        verified=now,
+        verified=answered or now,
         by=tuple([documents[did] for did in shown.parties if did in documents]),
     )
 
@@ -359,6 +362,7 @@ def verify_shown(
     domain: str | None,
     documents: Mapping[Did, DidDocument],
     now: Instant,
+    answered: Instant | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
     foreign: bool = False,
@@ -367,7 +371,8 @@ def verify_shown(
 
     Who the holder is to us, whom the credentials are about, and their status is still to be looked at: of what belongs
     to an engagement, `verify_presentation` does. `None` expects a presentation that names no challenge, or no domain.
-    `foreign` is as of `verify_proof`: between peers, the holder's proof has one spelling.
+    `foreign` is as of `verify_proof`: between peers, the holder's proof has one spelling. `answered` is when what is
+    verified again was recorded: the holder's proof is good for minutes, and was checked in them.
 
     Raises:
         As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`; `policy_denied` only where nothing
@@ -375,16 +380,17 @@ def verify_shown(
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
-    key = signer_keys((shown.holder,), documents, now)
+    then = answered or now
+    key = signer_keys((shown.holder,), documents, then)
     if shown.jws is not None:
-        verify_answer(shown.jws, challenge, domain, now)
-        verify_signed_text(shown.jws, key, "authentication", now, suites)
+        verify_answer(shown.jws, challenge, domain, then)
+        verify_signed_text(shown.jws, key, "authentication", then, suites)
     else:
         verify_proof(
             shown.json,
             key=key,
             purpose="authentication",
-            now=now,
+            now=then,
             challenge=challenge,
             domain=domain,
             suites=suites,

@@ -338,6 +338,30 @@ def test_a_move_that_is_refused_notes_nothing(open_world: Open) -> None:
     assert ("done", "order:x") in facts(world.hirer, ours.id)
 
 
+@pytest.mark.parametrize("by", ["hirer", "provider"])
+def test_a_contract_is_amended_long_after_both_were_started_again(open_world: Open, by: str) -> None:
+    """What each showed was checked while its proof was good: it stands as long as the credentials in it do."""
+    world, ours = working(open_world, finish_seconds=9000, until_seconds=9000)
+    world.settle(1200)
+    for node in world.nodes:
+        world.restart(node)
+    world.reconnect()
+    world.settle(5)
+    offers = getattr(world, by)
+    accepts = world.other(offers)
+    world.run(offers.changes.amend(offers.the(), lambda terms: replace(terms, reworks=2)), 1)
+    world.settle()
+    tabled = accepts.the().engagement.tabled
+    assert tabled is not None
+    world.run(accepts.changes.accept(accepts.the(), tabled.document), 1)
+    world.settle()
+    for node in world.nodes:
+        assert node.the().offered().terms.reworks == 2
+        pack = world.run(export_pack(node.ledger, node.artifacts, node.did, ours.id))
+        report = verify_pack(pack, now=world.clock.now())
+        assert report.ok, report.steps
+
+
 def test_an_amendment_that_something_came_between_is_made_again(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from issuing import issued
 from runtimes import Home, Node, Office, PrivateKey, World, folded, last, lingers, messages, secret_of, vouch
-from undersigned.credentials import Accusation, read_credential
+from undersigned.credentials import Accusation, Membership, claim_credential, credential_config, read_credential
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
@@ -22,13 +22,15 @@ from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob
 from undersigned.messages import Closing, Problem, Review, Withdraw, draft, recorded_message
+from undersigned.proof import attach, prepare
 from undersigned.runtime import equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement import documents
 from undersigned.runtime.fetching.gather import Known
-from undersigned.testing import Actor, HandClock, withdraw
+from undersigned.testing import NOON, Actor, HandClock, withdraw
 from unit.runtime.stories import forge
 
 Open = Callable[..., World]
+NAMES = (("Acme", "Globex"), ("Globex", "Acme"))
 
 
 class Published(Office):
@@ -431,3 +433,78 @@ def test_an_equivocation_is_proved_by_the_keys_that_signed_it(
     with pytest.raises(UndersignedError) as refused:
         shown(b"[" + canonicalize(first) + b"," + unseen + b"]")
     assert refused.value.code == "key_not_authorized"
+
+
+class Vouched(Office):
+    """A state folder whose organisation publishes a document, which can be replaced by another with the same key."""
+
+    def __init__(self, path: Path, name: str, *, trusts: tuple[str, ...]) -> None:
+        super().__init__(path, name, trusts=trusts)
+        settings = path / "undersigned.toml"
+        written = settings.read_text().replace(self.organisation.did, vouching(name))
+        for other in trusts:
+            written = written.replace(Actor(f"{other} organisation").did, vouching(other))
+        settings.write_text(written)
+        Home.__init__(self, path)
+        self.published = 0
+        self._vouch()
+        self.publish()
+
+    def _vouch(self) -> None:
+        """The membership, which names no list: nobody is there to serve one."""
+        own = vouching(self.name)
+        claim = Membership(id=self.actor.did, member_of=own)
+        until = shift(NOON, 9000)
+        document = claim_credential(claim, id="urn:uuid:of-today", issuer=own, valid_from=NOON, valid_until=until)
+        config = credential_config("eddsa-jcs-2022", f"{own}#office", NOON)
+        signed = attach(document, config, self.organisation.signature(prepare(document, config, "Ed25519")))
+        (self.path / "credentials").mkdir()
+        (self.path / "credentials" / "membership.json").write_bytes(canonicalize(signed))
+
+    def publish(self) -> DidDocument:
+        self.published += 1
+        document = make_document(
+            vouching(self.name),
+            authentication={},
+            assertion_method={"office": self.key("organisation").public_key},
+            services=[("HireService", f"wss://{self.published}.example/hire")],
+        )
+        (self.path / "organisation.json").write_bytes(canonicalize(document))
+        found = self.organisation_document()
+        assert found is not None
+        return found
+
+
+def vouching(name: str) -> str:
+    return f"did:web:{name.lower()}-office.example"
+
+
+def test_what_was_shown_in_time_stands_after_its_issuer_publishes_another_document(
+    open_world: Open, tmp_path: Path
+) -> None:
+    """HIRE-NEG-04: the credentials are held against documents of today, and the answer to our challenge is not."""
+    made = [Vouched(tmp_path / name.lower(), name, trusts=(other,)) for name, other in NAMES]
+    world = open_world(*made, handler=lingers)
+
+    def publish() -> None:
+        for document in [office.publish() for office in made]:
+            for node in world.nodes:
+                node.gatherer._remember(document.id, Known(math.inf, document, None, 0, (), frozenset()))
+
+    publish()
+    ours = world.begin()
+    world.until("working", ours.id)
+    world.settle(1200)
+    publish()
+    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, reworks=2)), 1)
+    world.settle()
+    theirs = world.provider.the()
+    tabled = theirs.engagement.tabled
+    assert tabled is not None
+    world.run(world.provider.changes.accept(theirs, tabled.document), 1)
+    world.settle()
+    for node in world.nodes:
+        assert node.the().offered().terms.reworks == 2
+        pack = world.run(export_pack(node.ledger, node.artifacts, node.did, ours.id))
+        report = verify_pack(pack, now=world.clock.now())
+        assert report.ok, [step for step in report.steps if not step.ok]

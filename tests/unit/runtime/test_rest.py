@@ -225,7 +225,8 @@ def test_a_journal_that_cannot_be_read_is_read_later(failures: int, open_world: 
     assert ledgers[1].unreadable == 0
 
 
-def test_what_was_shown_in_time_stands_after_a_long_rest(open_world: Open) -> None:
+@pytest.mark.parametrize("how", ["a-rest", "a-restart"])
+def test_what_was_shown_in_time_stands_long_after(open_world: Open, how: str) -> None:
     """The holder's proof is good for ten minutes; it was checked in them, and is no worse for having been let go of."""
     world = open_world(held=True)
     timing = Timing(
@@ -243,5 +244,7 @@ def test_what_was_shown_in_time_stands_after_a_long_rest(open_world: Open) -> No
     world.settle(1200)
     assert conversation.resting
     assert proof["expires"] < world.clock.now()
+    if how == "a-restart":
+        world.restart(world.provider)
     world.until("accepted-by-provider", name, world.provider)
     assert last(world.provider, name, Acceptance).type == "Acceptance"

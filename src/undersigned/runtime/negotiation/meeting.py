@@ -424,8 +424,11 @@ class Meeting:
         digests = {did: document.raw_digest for did, document in documents.items()}
         known, now = self._shown.get(engagement.id), before or self._agent.clock.now()
         if known is not None and known.documents == digests:
-            # Only let go of. The holder's proof answered our challenge in time, and does not outlast the negotiation.
-            now = known.at
+            now = known.at  # only let go of
+        # The answer to our challenge is as of when it was recorded (HIRE-KEY-07); credentials are of today.
+        answered = None
+        if before is None:
+            answered = known.at if known is not None else await self._recorded(engagement)
         verify = partial(
             verify_presentation,
             read,
@@ -435,10 +438,18 @@ class Meeting:
             engagement=engagement.id,
             documents=documents,
             now=now,
+            answered=answered,
         )
         shown = verify() if len(read.unproved or b"") <= INLINE_BYTES else await asyncio.to_thread(verify)
-        self._shown[engagement.id] = Shown(shown, now, digests)
+        self._shown[engagement.id] = Shown(shown, shown.verified, digests)
         return shown
+
+    async def _recorded(self, engagement: Engagement) -> Instant | None:
+        """When what the other side showed was recorded, by a process before this one; None if it was not."""
+        for row in await self._agent.ledger.rows(engagement.id):
+            if row.type == "Presentation" and row.sender == engagement.peer:
+                return row.at
+        return None
 
 
 def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
