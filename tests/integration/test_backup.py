@@ -79,6 +79,7 @@ async def test_one_taken_during_hires_is_all_of_one_moment(tmp_path: Path) -> No
     assert {S_IMODE(one.stat().st_mode) for one in copy.rglob("*") if one.is_file()} == {0o600}
     checked = await asyncio.to_thread(run, "ledger", "fsck", "--home", copy, "--json")
     assert (checked.code, checked.values[0]["ok"]) == (0, True), checked
+    assert checked.values[0]["missing"] == str(copy / "ledger.db.head"), "of a copy it is told, and no defect"
     listed = (await asyncio.to_thread(run, "ledger", "list", "--home", copy, "--json")).values
     pack, first = tmp_path / "pack.zip", next(one["engagement"] for one in listed if one["state"] == "closed")
     exported = await asyncio.to_thread(run, "export", first, "--home", copy, "--out", pack)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from backends.moves import AT, OWN, PEER, answer, engagement, move, reservation
 from support import ROOT, refuses
@@ -566,6 +567,31 @@ async def test_sc90_a_shortened_tree_contradicts_its_own_checkpoint(tmp_path: Pa
     edit(path, "UPDATE tree SET size = 2, root = ?", root)
     with refuses(LedgerError, "ledger_diverged"):
         await opened(path)
+
+
+@pytest.mark.parametrize("left", ["no file", "empty", "zeros"])
+async def test_sc90_a_head_that_is_not_there_is_told_of(tmp_path: Path, left: str) -> None:
+    """Of a copy, and after a power cut, that is as it should be, so the ledger is gone on with (decision 0365)."""
+    path, head = tmp_path / "ledger.db", tmp_path / "ledger.db.head"
+    with capture_logs() as told:
+        await filled(path)
+        await (await opened(path)).close()
+    assert told == [], "neither of a new one, nor of one that has it"
+    if left == "no file":
+        head.unlink()
+    else:
+        head.write_bytes(bytes(head.stat().st_size if left == "zeros" else 0))
+    with capture_logs() as told:
+        ledger = await opened(path)
+    assert [(one["log_level"], one["missing"]) for one in told] == [("warning", str(head))]
+    report = await ledger.check()
+    assert (report.ok, report.missing) == (True, str(head))
+    await ledger.commit(move(engagement("later"), 1, leaves=(b"one more",)))
+    assert (await ledger.check()).missing == ""
+    await ledger.close()
+    with capture_logs() as told:
+        await (await opened(path)).close()
+    assert told == []
 
 
 async def test_sc90_a_deleted_file_is_not_an_empty_ledger(tmp_path: Path) -> None:

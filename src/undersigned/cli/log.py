@@ -341,6 +341,7 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
             "leaves": report.leaves,
             "blobs": report.blobs,
             "defects": defects,
+            "missing": report.missing or None,
             "clock": held._asdict() if held is not None else None,
         }
     )
@@ -349,6 +350,9 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
     verdict = "ANOTHER'S" if another else "ok" if report.ok else "DAMAGED"
     parts = counted(report.rows, "row"), counted(report.leaves, "leaf", "leaves"), counted(report.blobs, "document")
     out.line(f"{verdict}: {', '.join(parts)}", style="bold red" if defects else "green")
+    if report.missing:
+        text = f"{plain(report.missing)} is not there, as in a copy: if the ledger was cut, it is not seen by it"
+        out.line(text, style="yellow")
     if held is not None:
         out.alarm(str(held))  # no damage: it holds what was written, whenever that says it was
     return 4 if defects else 0

@@ -188,6 +188,8 @@ class CheckReport(Struct, frozen=True):
     leaves: int
     blobs: int
     defects: tuple[Defect, ...]
+    missing: str = ""
+    """File that would say how long the ledger was, if that is not there; without it one that was cut may look whole."""
 
     @property
     def ok(self) -> bool:

@@ -33,9 +33,10 @@ def check_database(db: sqlite3.Connection, head: HeadFile) -> CheckReport:
     """
     counts = {"rows": 0, "leaves": 0, "blobs": 0}
     defects: list[Defect] = []
-    known: Head | None = None
+    known, gone = None, False
     try:
         known = head.beside()  # before the database, which may have gone on when it is read
+        gone = known is None
     except (UndersignedError, OSError) as exc:
         code = exc.code if isinstance(exc, UndersignedError) else "store_unavailable"
         defects.append(Defect(code, "head file", str(exc)))
@@ -55,7 +56,8 @@ def check_database(db: sqlite3.Connection, head: HeadFile) -> CheckReport:
             # A part that cannot be read is a finding, and the others are still looked at.
             code = exc.code if isinstance(exc, UndersignedError) else "store_corrupt"
             defects.append(Defect(code, name, str(exc)))
-    return CheckReport(counts["rows"], counts["leaves"], counts["blobs"], tuple(defects))
+    missing = str(head.path) if gone and counts["leaves"] else ""
+    return CheckReport(counts["rows"], counts["leaves"], counts["blobs"], tuple(defects), missing)
 
 
 def _pages(db: sqlite3.Connection) -> Iterator[Defect]:

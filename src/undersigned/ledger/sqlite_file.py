@@ -398,7 +398,7 @@ class HeadFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def at_opening(self) -> Head | None:
         """The head, where nobody else writes it; None if there is none, or what a power cut leaves of it.
@@ -408,14 +408,14 @@ class HeadFile:
             OSError: It cannot be read.
         """
         try:
-            held = self._path.read_bytes()  # once: what cannot be read for the moment is not damaged
+            held = self.path.read_bytes()  # once: what cannot be read for the moment is not damaged
         except FileNotFoundError:
             return None
         head = _head(held)
         if head is None and held.strip(b"\0"):
             raise LedgerError(
                 "store_corrupt",
-                f"{self._path} is damaged, so it cannot be seen whether the ledger beside it was cut: put back a"
+                f"{self.path} is damaged, so it cannot be seen whether the ledger beside it was cut: put back a"
                 " copy of it; or, if you know that the ledger is whole, take it away",
             )
         return head
@@ -435,7 +435,7 @@ class HeadFile:
         """Replace the head; that it cannot be written is no reason to refuse a commit that is durable."""
         text = f"{head.size:020}\n{base64.b64encode(head.root).decode()}\n{_sum(head)}\n"
         with suppress(OSError):
-            descriptor = _private(str(self._path), os.O_WRONLY | os.O_CREAT)
+            descriptor = _private(str(self.path), os.O_WRONLY | os.O_CREAT)
             try:
                 os.pwrite(descriptor, text.encode(), 0)
             finally:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
+import structlog
 
 from undersigned.encoding import Amount
 from undersigned.errors import LedgerError, UndersignedError
@@ -41,6 +42,8 @@ from undersigned.ledger.sqlite_rows import (
 from undersigned.transparency import Frontier, leaf_hash, root_at
 
 __all__ = ["Held", "Outcome", "Release", "SeenChange", "SignedHead", "Stage", "Write"]
+
+_log = structlog.get_logger()
 
 MAX_HEADS: Final = 65_536
 MAX_LIMITS: Final = 8192
@@ -159,7 +162,11 @@ class Held:
             return
         self._heads, self._seen, self.nodes = {}, {}, {}
         self._next_engagement = 1 + db.execute("SELECT ifnull(max(id), 0) FROM engagement").fetchone()[0]
-        self._frontier = load_tree(db, self._head_file.at_opening())
+        known = self._head_file.at_opening()
+        self._frontier = load_tree(db, known)
+        if known is None and self._frontier.size:
+            hint = "so it is in a copy, and after a power cut; if it was taken away, a ledger that was cut looks whole"
+            _log.warning("nothing beside the ledger says how long it was", missing=str(self._head_file.path), hint=hint)
         self._nameless = db.execute("SELECT 1 FROM leaf WHERE engagement = 0 LIMIT 1").fetchone() is not None
         self.head = Head(self._frontier.size, self._frontier.root)
 
