@@ -44,8 +44,10 @@ from undersigned.protocol.engagement import (
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, arbiters, judge, legal, outcome, verifiers
 from undersigned.protocol.lane import may_change
-from undersigned.protocol.pending import PUT_AWAY, Owed, basis, owed, pending, wake_at
+from undersigned.protocol.owed import Owed, basis, owed
+from undersigned.protocol.pending import pending
 from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights
+from undersigned.protocol.put_away import PUT_AWAY
 from undersigned.protocol.states import (
     ENDED,
     HIRER,
@@ -67,6 +69,7 @@ from undersigned.protocol.states import (
 )
 from undersigned.protocol.strategy import Answer, Bounds, Concede, Moment, Strategy, bounded
 from undersigned.protocol.untimely import Early, early
+from undersigned.protocol.wake import wake_at
 
 if TYPE_CHECKING:
     from undersigned.protocol.machine import draw, figures

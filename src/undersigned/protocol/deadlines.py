@@ -24,6 +24,7 @@ __all__ = [
     "passed",
     "review_ends",
     "silent_from",
+    "silent_until",
     "waits",
 ]
 
@@ -145,6 +146,18 @@ def lane_ends(engagement: Engagement) -> Instant | None:
 def review_ends(engagement: Engagement) -> Instant | None:
     """Last instant for the `Review` in `delivered`, by this side's clock."""
     return next((wait.by for wait in waits(engagement) if wait.name == "review"), None)
+
+
+def silent_until(engagement: Engagement) -> Instant | None:
+    """How long a provider that may close by silence waits for what becomes of a document that it accepted: a seal that
+    crosses this `Closing` counts, and it says what is owed. For as long as for other books, and while there is
+    authority: then the hirer may end the contract otherwise. None: it does not wait.
+    """
+    ends, offer = review_ends(engagement), engagement.offer
+    if ends is None or offer is None or not engagement.in_doubt:
+        return None
+    deadlines = offer.terms.deadlines
+    return min(shift(ends, parse_duration(deadlines.close)), deadlines.until)
 
 
 def passed(engagement: Engagement, role: Role, now: Instant) -> tuple[str, ...]:

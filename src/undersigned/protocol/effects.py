@@ -53,6 +53,7 @@ __all__ = [
     "Repeat",
     "Reserve",
     "Work",
+    "effect_key",
 ]
 
 REPEAT_SECONDS = (5, 15, 45, 120, 300)
@@ -147,3 +148,8 @@ class Finished(Struct, frozen=True, gc=False, kw_only=True, tag=True):
 
 
 Effect: TypeAlias = Reserve | Free | Work | Owe | Acknowledge | Repeat | Missed | Cascade | Finished
+
+
+def effect_key(name: str, digest: Digest | None) -> str:
+    """The key of an effect that is called `name` and is about what has this digest."""
+    return f"{name}:{digest or '-'}"

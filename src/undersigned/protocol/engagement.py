@@ -34,6 +34,7 @@ __all__ = [
     "Were",
     "begin",
     "chain_of",
+    "leads",
     "position",
 ]
 
@@ -376,3 +377,9 @@ def position(engagement: Engagement) -> tuple[int, int]:
 def chain_of(engagement: Engagement, role: Role) -> tuple[Digest, ...]:
     """Digests of one side's moves, in order."""
     return engagement.sent if role == engagement.role else engagement.got
+
+
+def leads(engagement: Engagement) -> bool:
+    """Whether a hire of ours under this contract is not over."""
+    contract = engagement.contract
+    return contract is not None and engagement.role == PROVIDER and bool(contract.live_children())

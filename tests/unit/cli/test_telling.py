@@ -13,7 +13,7 @@ from undersigned.cli.telling import event_json, event_line, goes_on, noted, quie
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
 from undersigned.messages import MESSAGE_TYPES, ApprovalRequest, CriterionVerdict, Delivery, Presentation, Review
-from undersigned.protocol.pending import UNHEARD_SECONDS
+from undersigned.protocol.put_away import UNHEARD_SECONDS
 from undersigned.runtime import Event
 
 MESSAGES = conversation()

@@ -24,7 +24,8 @@ from undersigned.protocol import (
     pending,
     wake_at,
 )
-from undersigned.protocol.pending import PUT_AWAY_SECONDS, _attempts, _next_repeat
+from undersigned.protocol.put_away import PUT_AWAY_SECONDS
+from undersigned.protocol.receipts import _attempts, next_repeat
 from undersigned.testing import (
     ARTIFACT,
     NOON,
@@ -180,7 +181,7 @@ def test_of_several_moves_without_a_receipt_the_oldest_is_repeated() -> None:
 )
 def test_attempts_and_the_next_one_agree(elapsed: int) -> None:
     """The next repeat is the first instant at which one more is due."""
-    following = _next_repeat(elapsed)
+    following = next_repeat(elapsed)
     assert following > elapsed
     assert _attempts(following) == _attempts(elapsed) + 1
     assert _attempts(following - 1) == _attempts(elapsed)
@@ -190,7 +191,7 @@ def test_after_a_day_what_nobody_takes_is_said_once_a_day() -> None:
     """HIRE-CHN-12, HIRE-NEG-13: an acceptance in doubt goes on, and costs nobody more than that."""
     day, elapsed, dues = 24 * 3600, 0, list[int]()
     while elapsed < 5 * day:
-        dues.append(elapsed := _next_repeat(elapsed))
+        dues.append(elapsed := next_repeat(elapsed))
     assert [due // day for due in dues if due >= day] == [1, 2, 3, 4, 5]
 
 
