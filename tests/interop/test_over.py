@@ -20,7 +20,7 @@ from undersigned.interop.scenario import Wait
 from undersigned.protocol import Engagement
 from undersigned.runtime import Job
 from undersigned.runtime.agent import intake
-from undersigned.runtime.engagement import conversation, turn
+from undersigned.runtime.engagement import turn, waking
 
 
 async def test_a_move_that_comes_during_the_last_turn_is_refused(
@@ -64,13 +64,13 @@ async def test_what_crosses_the_delivery_waits_for_it(tmp_path: Path) -> None:
 
 async def test_who_closes_by_silence_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-LIF-07: from then on it may, and a busy machine takes its time; a Review before that would count."""
-    real = conversation.wake_at
+    real = waking.wake_at
 
     def late(engagement: Engagement, now: Instant) -> Instant | None:
         due = real(engagement, now)
         return shift(due, 3) if due is not None and engagement.state == "delivered" else due
 
-    for module in (conversation, turn):
+    for module in (waking, turn):
         monkeypatch.setattr(module, "wake_at", late)
     async with stage_at(tmp_path) as stage:
         results = await play_all(stage, chosen("provider", only=("contract-review-after-silence",)))

@@ -17,9 +17,9 @@ from undersigned.errors import ConfigurationError, LocalProtocolError
 from undersigned.ledger import Ledger
 
 from .clock import Clock, SystemClock
-from .engagement.conversation import closing_error
 from .engagement.conversations import Conversations
 from .engagement.kept import KeptInputs
+from .engagement.waking import closing_error
 from .engagement.watchers import Watchers
 from .fetching.gather import USUAL_SECONDS, Gatherer
 from .fetching.other_side import OtherSide, Unasked

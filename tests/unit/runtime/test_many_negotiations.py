@@ -12,7 +12,7 @@ from undersigned.encoding import EngagementId, decode_json
 from undersigned.errors import UndersignedError
 from undersigned.runtime.agent import crowd, intake
 from undersigned.runtime.agent.greetings import PAUSE_SECONDS, SLICE
-from undersigned.runtime.engagement.conversation import REST_SECONDS
+from undersigned.runtime.engagement.waking import REST_SECONDS
 from undersigned.runtime.fetching.fetcher import asker, strangers
 from undersigned.transport import Allowance
 

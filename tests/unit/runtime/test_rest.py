@@ -17,7 +17,7 @@ from undersigned.errors import LedgerUnavailable
 from undersigned.ledger import Row, Summary
 from undersigned.messages import Acceptance, Message, Presentation
 from undersigned.runtime import Say
-from undersigned.runtime.engagement.conversation import REST_SECONDS
+from undersigned.runtime.engagement.waking import REST_SECONDS
 from undersigned.runtime.negotiation.order import Timing
 
 Open = Callable[..., World]

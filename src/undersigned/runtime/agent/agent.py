@@ -22,8 +22,9 @@ from undersigned.ledger import LEDGERS, Opener, open_ledger
 from undersigned.protocol import Engagement, Strategy, begin, owed
 from undersigned.runtime.base import AgentBase
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.engagement.conversation import Conversation, closing_error
+from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Hears, Say
+from undersigned.runtime.engagement.waking import closing_error
 from undersigned.runtime.execution.bookings import Bookings
 from undersigned.runtime.execution.changes import Changes
 from undersigned.runtime.execution.contract_orders import ContractOrders

@@ -204,9 +204,9 @@ class Shell:
         if event.kind == "refused" and event.code in LOOKED_UP and engagement.role == "provider":
             agent.spawn(agent.intake.in_vain(engagement.peer, event.code), f"refused {event.code}")
 
-    def rests(self, conversation: Conversation) -> None:
+    def rests(self, engagement: EngagementId) -> None:
         """Nothing happens in the negotiation; what the journal gives again need not be kept for it."""
-        self._agent.meeting.let_go(conversation.id)
+        self._agent.meeting.let_go(engagement)
 
     def finished(self, conversation: Conversation) -> None:
         """Puts an engagement away; the ledger keeps it."""
