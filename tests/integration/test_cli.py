@@ -194,7 +194,7 @@ def test_an_artifact_that_cannot_be_read_is_named_and_the_rest_is_proved(
         case "missing":
             (folder / digest).unlink()
         case "large":
-            monkeypatch.setattr("undersigned.runtime.evidence.export.MAX_WHOLE_BYTES", len(made) - 1)
+            monkeypatch.setattr("undersigned.runtime.evidence.delivered.MAX_WHOLE_BYTES", len(made) - 1)
         case _:
             folder.rename(home / "aside")
             folder.write_bytes(b"something else is here")

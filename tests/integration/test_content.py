@@ -27,7 +27,7 @@ from undersigned.evidence import verify_pack
 from undersigned.messages import Artifact
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Home, Job, Reviewed, export_pack
 from undersigned.runtime.artifacts.transfers import transfer
-from undersigned.runtime.evidence import export
+from undersigned.runtime.evidence import delivered
 from undersigned.scope import Grant, Limit, Scope
 
 BLOCK = bytes(range(256)) * 4096
@@ -118,7 +118,7 @@ async def test_nothing_large_is_held_by_either_side(tmp_path: Path) -> None:
 
 async def test_a_pack_names_what_is_too_large_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It proves the hire without the bytes, which anybody can hold against the digest in it."""
-    monkeypatch.setattr("undersigned.runtime.evidence.export.MAX_WHOLE_BYTES", SIZE - 1)
+    monkeypatch.setattr("undersigned.runtime.evidence.delivered.MAX_WHOLE_BYTES", SIZE - 1)
     async with peers(tmp_path) as (acme, globex):
         result = await hired(acme, globex, write(tmp_path / "given"))
         await until(lambda: not acme.conversations)
@@ -131,13 +131,13 @@ async def test_a_pack_names_what_is_too_large_for_it(tmp_path: Path, monkeypatch
 
 async def test_hire_lim_05_a_pack_has_room_for_what_was_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-LIM-05: many artifacts of which none is too large must not make the pack one that nobody can write."""
-    monkeypatch.setattr(export, "MAX_DELIVERED_BYTES", 2500)
-    store, told = ArtifactStore(tmp_path), list[export.Absent]()
-    delivered = export._Delivered(store, told.append)
+    monkeypatch.setattr(delivered, "MAX_DELIVERED_BYTES", 2500)
+    store, told = ArtifactStore(tmp_path), list[delivered.Absent]()
+    reading = delivered.Delivered(store, told.append)
     items = [
         Artifact(name=name, digest=await store.put(name.encode() * 1000), media_type="text/plain") for name in "abc"
     ]
-    read = [await delivered.read("urn:hire:engagement:e", item, True) for item in (*items, items[0])]
+    read = [await reading.read("urn:hire:engagement:e", item, True) for item in (*items, items[0])]
     assert [data is not None for data in read] == [True, True, False, True]
     assert [(one.name, one.why) for one in told] == [("c", "large")]
 

@@ -43,13 +43,15 @@ from undersigned.runtime.evidence.decisions import (
     recorded_decisions,
     replay_decision,
 )
+from undersigned.runtime.evidence.delivered import ABSENT, Absent
 from undersigned.runtime.evidence.establishments import Imported, import_establishment
-from undersigned.runtime.evidence.export import ABSENT, Absent, export_pack, left_out
+from undersigned.runtime.evidence.export import export_pack
 from undersigned.runtime.evidence.judging import judge_pack, rule_on_pack
 from undersigned.runtime.evidence.reliance import open_engagements
 from undersigned.runtime.evidence.tracing import OwnEvidence, gather_evidence, verified_pack
 from undersigned.runtime.evidence.verdict_book import ReplayedVerdict, VerdictBook
 from undersigned.runtime.evidence.verdicts import judge_artifact
+from undersigned.runtime.evidence.withholding import left_out
 from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.changes import Changes
 from undersigned.runtime.execution.contract_orders import Answered, ContractOrder, leave_order, take_back

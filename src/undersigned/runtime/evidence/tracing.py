@@ -19,7 +19,8 @@ from undersigned.runtime.home.home import Home
 from undersigned.trace import Decided, Evidence, Held, held_in
 
 from .decisions import recorded_decisions, replay_decision
-from .export import ABSENT, Absent, export_pack
+from .delivered import ABSENT, Absent
+from .export import export_pack
 
 __all__ = ["OwnEvidence", "gather_evidence", "verified_pack"]
 
