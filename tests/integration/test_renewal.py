@@ -13,13 +13,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from integration.commands import undersigned
 from integration.hires import REPORT, Hands, assert_one_contract_or_none, did_of, free_ports, until
 from undersigned.credentials import Credential, credential_jwt, enveloped_credential, read_credential
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Instant, canonicalize, shift
-from undersigned.errors import PolicyError, ScopeError
+from undersigned.errors import CredentialError, PolicyError, ScopeError
 from undersigned.messages import recorded_message
 from undersigned.proof import proofs_of
 from undersigned.protocol import waits
@@ -259,6 +260,29 @@ async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path)
             if row.type == "Terminate"
         ]
         assert (move.cause, move.evidence) == ("revoked", (first.digest, second.digest))  # type: ignore[attr-defined]
+
+
+async def test_what_stands_in_its_place_carries_no_other_terms(tmp_path: Path) -> None:
+    """Decision 0362: the owner hears why; the contract goes on as it is."""
+    async with pair(tmp_path) as world:
+        acme_home, globex_home = world.homes
+        put(acme_home, issue(acme_home, world.clock.now()))
+        first, second = issue(globex_home, world.clock.now()), issue(globex_home, world.clock.now())
+        put(globex_home, first)
+        await world.start()
+        task, acme, _ = await world.hired()
+        put(globex_home, second)
+        withdraw(globex_home, first, world.clock.now())
+        world.fresh_lists()
+        await world.looked(world.acme, acme)
+        assert world.acme.meeting.relied(acme, "provider") == (second,)
+
+        with pytest.raises(CredentialError) as refused:
+            await world.acme.changes.amend(acme, lambda terms: replace(terms, reworks=2))
+        assert refused.value.code == "revoked"
+        assert "what was issued anew since carries no other terms" in refused.value.message
+        world.go.set()
+        assert "summary.txt" in await task
 
 
 async def test_the_hirers_ends_and_the_provider_waits(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.stand_ins import standing
+from undersigned.runtime.engagement.stand_ins import stand_ins, standing
 from undersigned.runtime.engagement.turn import Declined, Say
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
@@ -257,13 +257,18 @@ class Meeting:
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
         # A list of minutes ago tells whether to go on; what binds is asked for again.
         status_age_seconds = FRESH_SECONDS if offering else 0.0
-        decision, away = await self._evaluate(engagement, shown, terms, None, status_age_seconds)
+        try:
+            decision, away = await self._evaluate(engagement, shown, terms, None, status_age_seconds)
+        except CredentialError as error:
+            error.message += _renewed(conversation)
+            raise
         if decision.outcome == "ask":
             await self._approvals.require(conversation, engagement, terms, decision, change)
         elif decision.outcome != "allow":
             needed = tuple(map(_need, decision.needed)) or None
             later = away and _may_turn(decision)
-            raise Declined(f"denied {decision.refusal}", needed=needed, facts=recorded(decision), retryable=later)
+            refusal = decision.refusal + _renewed(conversation)
+            raise Declined(f"denied {refusal}", needed=needed, facts=recorded(decision), retryable=later)
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
@@ -464,6 +469,11 @@ def declined(decision: Decision, offer: Digest | None = None) -> Say:
         {"reason": "policy_denied", "needed": tuple(map(_need, decision.needed)) or None, "offer": offer},
         facts=recorded(decision),
     )
+
+
+def _renewed(conversation: Conversation) -> str:
+    """What is said beside a no where something stands in the place of what was shown when a contract was made."""
+    return "; what was issued anew since carries no other terms" if stand_ins(conversation) else ""
 
 
 def _may_turn(decision: Decision) -> bool:
