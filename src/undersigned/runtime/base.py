@@ -6,7 +6,8 @@ Source: protocol-spec/01-overview.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -107,6 +108,25 @@ class AgentBase:
             hint = "the peer was started in another event loop, and is used there alone: one asyncio.run for all of it"
             raise LocalProtocolError("wrong_state", hint)
 
+    @contextmanager
+    def _claimed(self) -> Generator[None]:
+        """Inside the block it is started, which it stays unless that fails.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: it was before. A second start would take the place of what runs.
+        """
+        if self._loop is not None:
+            raise LocalProtocolError("wrong_state", "the peer is started already: enter it once, and share it")
+        self._loop = asyncio.get_running_loop()
+        try:
+            yield
+        except BaseException:
+            self._loop = None
+            raise
+
+    def _forget_loop(self) -> None:
+        self._loop = None
+
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs something in the background until the agent closes."""
         task = asyncio.create_task(work, name=name)
@@ -118,6 +138,16 @@ class AgentBase:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a task failed", task=task.get_name(), exc_info=error)
+
+    async def _end_tasks(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _close_ledger(self) -> None:
+        if self._ledger is not None:
+            await self._ledger.close()
+            self._ledger = None
 
     def whose(self, engagement: EngagementId, peer: Did) -> str:
         """In whose name is looked up what `peer` says in an engagement."""

@@ -9,8 +9,8 @@ Source: protocol-spec/01-overview.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
@@ -20,12 +20,10 @@ from undersigned.encoding import Did, EngagementId, parse_duration, shift
 from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import LEDGERS, Opener, open_ledger
 from undersigned.protocol import Engagement, Strategy, begin, owed
-from undersigned.runtime.base import AgentBase
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Hears, Say
 from undersigned.runtime.engagement.waking import closing_error
-from undersigned.runtime.execution.bookings import Bookings
 from undersigned.runtime.execution.changes import Changes
 from undersigned.runtime.execution.contract_orders import ContractOrders
 from undersigned.runtime.execution.gate import Gate, Permit
@@ -35,14 +33,12 @@ from undersigned.runtime.execution.refusals import Refusals
 from undersigned.runtime.execution.renewal import Renewals
 from undersigned.runtime.execution.review import Reviews
 from undersigned.runtime.execution.reviewers import Reviewer
-from undersigned.runtime.execution.services import Service, checked_service, names_of, offered
 from undersigned.runtime.execution.settlement import Settlements
 from undersigned.runtime.execution.status_watch import StatusWatch
 from undersigned.runtime.execution.work import Worker
-from undersigned.runtime.home.configuration import HOLD_SECONDS, WAIT_SECONDS
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.own_keys import require_lasting_names
-from undersigned.runtime.home.parsing import check_plug, checked_name, parse_price
+from undersigned.runtime.home.parsing import check_plug
 from undersigned.runtime.log.logbook import require_own
 from undersigned.runtime.log.witnesses import Cosigned, Witnesses
 from undersigned.runtime.names import urn_of
@@ -59,6 +55,7 @@ from .greetings import Greetings
 from .hirer import HirerSide
 from .intake import Intake
 from .links import Links
+from .offering import Offering
 from .presence import Presences
 from .provider import ProviderSide
 from .shell import Shell
@@ -74,7 +71,7 @@ WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
 
 
-class Agent(AgentBase):
+class Agent(Offering):
     """One agent. `start` it, use it, `close` it; or `async with`."""
 
     def __init__(
@@ -96,11 +93,10 @@ class Agent(AgentBase):
         """
         _check_options(home, clock, strategy, handlers, ledger_url=ledger_url, books=books)
         configuration = home.configuration
-        super().__init__(home, clock=clock, suite=suite)
+        super().__init__(home, clock=clock, suite=suite, handlers=handlers, budget=budget, books=books)
         self.bargaining = Bargaining(strategy)
         self.status_watch = StatusWatch(self)
         self.renewals = Renewals(self)
-        self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
         """How a hirer checks what it gets, by kind of task or by engagement."""
         self.crowd = Crowd(self.conversations)
@@ -110,7 +106,6 @@ class Agent(AgentBase):
         self._ledgers = ledgers
         self.unwitnessed: tuple[Cosigned, ...] = ()
         """Witnesses that did not cosign what our log had grown to when this was closed, and why."""
-        self._handlers = dict(handlers or {})
         self.resumed = asyncio.Event()
         """Set once every engagement that is not over goes on."""
         self.intake = Intake(self)
@@ -137,9 +132,6 @@ class Agent(AgentBase):
         self.changes = Changes(self)
         self.settlements = Settlements(self)
         self.objections = Objections(self)
-        self.bookings = Bookings(
-            self, self.services, home.budget if budget is None else budget, home.books_url if books is None else books
-        )
         self.orders = ContractOrders(self, self.changes)
         self.subcontracts = Subcontracts(self)
         self.shell = Shell(self)
@@ -157,22 +149,6 @@ class Agent(AgentBase):
         """
         with self._claimed():
             await self._start()
-
-    @contextmanager
-    def _claimed(self) -> Generator[None]:
-        """Inside the block it is started, which it stays unless that fails.
-
-        Raises:
-            LocalProtocolError: `wrong_state`: it was before. A second start would take the place of what runs.
-        """
-        if self._loop is not None:
-            raise LocalProtocolError("wrong_state", "the peer is started already: enter it once, and share it")
-        self._loop = asyncio.get_running_loop()
-        try:
-            yield
-        except BaseException:
-            self._loop = None
-            raise
 
     async def _start(self) -> None:
         self.closing = False
@@ -254,9 +230,6 @@ class Agent(AgentBase):
             if self._ledger is not None:
                 await self._show_last()
 
-    def _forget_loop(self) -> None:
-        self._loop = None
-
     async def _stop_talking(self) -> None:
         async with AsyncExitStack() as rest:  # from below to above
             # Those too that others began until the last connection was closed, and what its loss began.
@@ -264,11 +237,6 @@ class Agent(AgentBase):
             rest.push_async_callback(self._stop_conversations)
             rest.push_async_callback(self.links.close)
             rest.push_async_callback(self._stop_conversations)
-
-    async def _end_tasks(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _stop_conversations(self) -> None:
         await asyncio.gather(*(conversation.stop() for conversation in tuple(self.conversations.values())))
@@ -296,11 +264,6 @@ class Agent(AgentBase):
             if self._ledger is not None:
                 rest.push_async_callback(self.meeting.beliefs.close)
 
-    async def _close_ledger(self) -> None:
-        if self._ledger is not None:
-            await self._ledger.close()
-            self._ledger = None
-
     async def __aenter__(self) -> Agent:
         await self.start()
         return self
@@ -309,69 +272,6 @@ class Agent(AgentBase):
         await self.close()
 
     # ------------------------------------------------------------------ what applications use
-
-    def load_offers(self) -> None:
-        """Takes up what the settings offer, but for tasks that the application does itself.
-
-        Raises:
-            ConfigurationError: As `offered`; `bad_configuration`, a handler is for what they do not offer.
-        """
-        tasks = [offer.task for offer in self.home.configuration.offer]
-        if unknown := [task for task in self._handlers if task not in tasks]:
-            offered_here = " and ".join(map(repr, tasks)) or "nothing"
-            raise ConfigurationError(
-                "bad_configuration",
-                f"handlers: the settings offer no {' and no '.join(map(repr, unknown))}; they offer {offered_here}. "
-                "What they do not offer is offered with @peer.offers",
-            )
-        for offer in self.home.configuration.offer:
-            if offer.task not in self.services:
-                self.services[offer.task] = offered(offer, self._handlers.get(offer.task))
-
-    def offers(
-        self,
-        task: str,
-        *,
-        price: str = "0 EUR",
-        summary: str = "",
-        delivers: str | Sequence[str] = "result",
-        media_type: str = "application/octet-stream",
-        capacity: int = 16,
-        hold_seconds: int = HOLD_SECONDS,
-        wait_seconds: int = WAIT_SECONDS,
-    ) -> Callable[[Handler], Handler]:
-        """Decorator: this `async` function does `task` for whoever hires us at `price` or more, and delivers
-        `delivers`, one thing or several; in place of what the settings offer of that task, if they do. `media_type` is
-        of each that `job.deliver` gives no other.
-
-        Whatever it raises fails this work alone. In a task that it starts itself, or a callback that it hands to the
-        loop, `SystemExit` and `KeyboardInterrupt` end the loop, as asyncio has it, and so the work for everybody.
-
-        Raises, when decorating:
-            ConfigurationError: `bad_configuration`: it could not be hired, or is offered already.
-        """
-        # Said here: without the parentheses nothing would be decorated, and nothing offered.
-        checked_name("offer: task", task)
-
-        def register(handler: Handler) -> Handler:
-            service = Service(
-                task=task,
-                handler=handler,
-                price=parse_price(price, f"offer {task}: price"),
-                summary=summary,
-                delivers=names_of(delivers),
-                media_type=media_type,
-                capacity=capacity,
-                hold_seconds=hold_seconds,
-                wait_seconds=wait_seconds,
-            )
-            known = self.services.get(task)
-            self.services[task] = checked_service(service, known)
-            if known is None:
-                self.bookings.offered(task)
-            return handler
-
-        return register
 
     async def begin(
         self,
