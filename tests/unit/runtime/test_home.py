@@ -26,6 +26,7 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.did import DidDocument
+from undersigned.encoding import shift
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import open_ledger
 from undersigned.runtime import (
@@ -386,7 +387,7 @@ async def test_the_organisation_vouches_for_its_agent(home: Home) -> None:
     (credential,) = home.credentials()
     assert credential.issuer == f"{home.configuration.did}:org"
     assert read_claim(credential).id == home.configuration.did
-    assert credential.valid_from == NOON
+    assert credential.valid_from == shift(NOON, -60)
     assert credential.valid_until == "2026-04-01T12:00:00Z"
     assert path.parent.name == "credentials"
 

@@ -90,6 +90,23 @@ def test_what_others_write_may_be_good_for_ever(home: Home, register: StatusRegi
     assert look(home, register, signed) == "clear"
 
 
+@pytest.mark.parametrize("as_jwt", [False, True], ids=["with-a-proof", "as-a-text"])
+def test_whose_clock_is_a_little_behind_takes_what_is_made_now(
+    home: Home, register: StatusRegister, as_jwt: bool
+) -> None:
+    """By as much as HIRE-PRF-03 allows: what is issued is shown at once, and a list signed when it is asked for."""
+    claims = {"memberOf": register.issuer}
+    credential = register.issue("MembershipCredential", AGENT, claims, now=NOON, until=UNTIL, as_jwt=as_jwt)
+    behind, document = shift(NOON, -60), home.organisation_document()
+    assert document is not None
+    (entry,) = status_entries(read_credential(credential))
+    value = decode_json(register.served("/status/1", NOON) or b"")
+    assert isinstance(value, dict)
+    documents = {document.id: document}
+    found = verify_status_list(value, url=entry.url, issuer=register.issuer, documents=documents, now=behind)
+    verify_credential(credential, documents=documents, lists={entry.url: found}, now=behind)
+
+
 def test_a_withdrawn_credential_and_no_other(home: Home, register: StatusRegister) -> None:
     """HIRE-STA-07."""
     credentials = [issue(register, f"did:web:agent-{number}.example") for number in range(5)]

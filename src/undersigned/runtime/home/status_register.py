@@ -38,7 +38,7 @@ from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
 from undersigned.errors import NO_ROOM, ConfigurationError, CredentialError, LedgerError, LedgerUnavailable
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.ledger import open_database
-from undersigned.proof import JCS_SUITE_OF, attach, prepare
+from undersigned.proof import JCS_SUITE_OF, MAX_SKEW_SECONDS, attach, prepare
 from undersigned.runtime.signers import PrivateKey
 
 __all__ = ["LIST_TTL_SECONDS", "Issued", "Said", "StatusRegister"]
@@ -65,6 +65,11 @@ CREATE TABLE lists (
     number INTEGER PRIMARY KEY, revoked INTEGER NOT NULL, signed TEXT NOT NULL, raw BLOB NOT NULL
 ) STRICT;
 """
+
+
+def _seen_from(now: Instant) -> Instant:
+    """When what is signed now begins: it is shown and asked for at once, also to whose clock is behind ours."""
+    return shift(now, -MAX_SKEW_SECONDS)
 
 
 class Said(NamedTuple):
@@ -151,7 +156,7 @@ class StatusRegister:
                     type=type,
                     issuer=self._document.id,
                     subject={"id": subject, **claims},
-                    valid_from=now,
+                    valid_from=_seen_from(now),
                     valid_until=until,
                     status=status,
                 )
@@ -323,7 +328,7 @@ class StatusRegister:
             url=f"{self._base}/status/{number}",
             issuer=self._document.id,
             bits=bits,
-            valid_from=now,
+            valid_from=_seen_from(now),
             valid_until=shift(now, LIST_SECONDS),
             ttl_seconds=LIST_TTL_SECONDS,
         )
