@@ -306,8 +306,13 @@ async def contract_approve(
 # -- what several of them do
 
 
-_TEXTS: Final = {"reason": "--reason", "claim": "--claim", "reference": "--reference", "note": "--not-paid"}
-"""What is said in words, by the options that give it."""
+_TEXTS: Final = {
+    "reason": ("--reason", 1024),
+    "claim": ("--claim", 4096),
+    "reference": ("--reference", 128),
+    "note": ("--not-paid", 1024),
+}
+"""What is said in words, by the options that give it, and how many characters of it both sides are told."""
 
 
 async def _order(
@@ -317,9 +322,10 @@ async def _order(
     for name in ("request", "document", "names"):
         if name in body:
             checked_digest(body[name])
-    for name, option in _TEXTS.items():
-        if name in body:
-            checked_words(option, str(body[name]))
+    for name, (option, most) in _TEXTS.items():
+        if name in body and len(checked_words(option, str(body[name]))) > most:
+            text = f"{option}: expected at most {most} characters, got {len(body[name])}"
+            raise ConfigurationError("bad_configuration", text)
     opened = out.home(home)
     await _named_in_whole(opened, contract)
     if surely_unwritten(opened.ledger_url):

@@ -55,7 +55,10 @@ async def forks(
         raise ConfigurationError("bad_configuration", "--did-document is for --check")
     if file is not None and did is None:
         raise ConfigurationError("bad_configuration", "--out: name the DID whose log it is about")
-    store = await reading(out.home(home))
+    opened = out.home(home)
+    if did is not None:
+        checked_did(did, opened.configuration.local, opened.configuration.resolver)
+    store = await reading(opened)
     try:
         found = [(log, seen) for log, seen in await store.logs_seen() if did in (None, log)]
         forked = [(log, seen.fork) for log, seen in found if seen.fork is not None]

@@ -139,7 +139,7 @@ async def ledger_audit(
     base, contradictions = "", list[JsonObject]()
     try:
         now = SystemClock().now()
-        owner = did or opened.configuration.did
+        owner = opened.configuration.did if did is None else did
         checked_did(owner, opened.configuration.local, opened.configuration.resolver)
         document = opened.document() if did is None else await gatherer.document(did)
         held, promised = await held_heads(store, owner)

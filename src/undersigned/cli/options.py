@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from undersigned.daemon import PEER_URL, Peer, RemoteDesk
+from undersigned.daemon import Peer, RemoteDesk, checked_peer_url
 from undersigned.did import fetches, methods_for
 from undersigned.encoding import Instant, digest_hex, parse_instant
 from undersigned.errors import (
@@ -259,9 +259,8 @@ def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> R
     Raises:
         ConfigurationError: Neither says it, or the token cannot be read.
     """
-    if peer is not None and not PEER_URL.fullmatch(peer):
-        text = f"--peer: expected a URL such as http://127.0.0.1:9400, got {peer!r:.200}"
-        raise ConfigurationError("bad_configuration", text)
+    if peer is not None:
+        checked_peer_url("--peer", peer)
     if token_file is not None:
         if not token_file.exists():
             raise ConfigurationError(

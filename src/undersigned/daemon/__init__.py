@@ -5,7 +5,7 @@ from undersigned.daemon.gate_aiohttp import GRANTED, aiohttp_gate
 from undersigned.daemon.gate_asgi import AsgiGate
 from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, Signed, Turned, Visit
 from undersigned.daemon.gate_proxy import GateProxy
-from undersigned.daemon.gate_remote import PEER_URL, RemoteDesk
+from undersigned.daemon.gate_remote import RemoteDesk, checked_peer_url
 from undersigned.daemon.gating import Gatekeeper, RequestGate
 from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from undersigned.daemon.mcp_http import HttpGate
@@ -20,7 +20,6 @@ from undersigned.runtime import Hire, HireResult, needed_text, unread, unresolve
 
 __all__ = [
     "GRANTED",
-    "PEER_URL",
     "ArtifactRequest",
     "ArtifactResponse",
     "AsgiGate",
@@ -52,6 +51,7 @@ __all__ = [
     "WitnessServer",
     "Witnessed",
     "aiohttp_gate",
+    "checked_peer_url",
     "more_files",
     "needed_text",
     "signed_headers",

@@ -141,6 +141,9 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("watch",), "not_found"),
         (("export", "--out", "/proc/nothing/pack.zip"), "not_found"),
         (("ledger", "show", "nothing"), "not_found"),
+        (("ledger", "audit", ""), "bad_configuration"),
+        (("ledger", "forks", ""), "bad_configuration"),
+        (("ledger", "forks", "acme"), "bad_configuration"),
         (("ledger", "show", "\x1b[2J"), "not_found"),
     ],
     ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, tuple) else "",
@@ -299,21 +302,24 @@ def test_what_no_contract_holds_is_told_by_the_name_of_its_option(options: list[
 
 
 @pytest.mark.parametrize(
-    ("command", "option"),
+    ("command", "option", "most"),
     [
-        (("release", "--owed", "1 EUR"), "--reason"),
-        (("dispute",), "--claim"),
-        (("settle",), "--reference"),
-        (("settle",), "--not-paid"),
+        (("release", "--owed", "1 EUR"), "--reason", 1024),
+        (("dispute",), "--claim", 4096),
+        (("settle",), "--reference", 128),
+        (("settle",), "--not-paid", 1024),
     ],
 )
-def test_what_no_message_holds_is_not_ordered(command: tuple[str, ...], option: str, home: Path) -> None:
+def test_what_no_message_holds_is_not_ordered(command: tuple[str, ...], option: str, most: int, home: Path) -> None:
     order = ("contract", command[0], digest_bytes(b"x"), *command[1:], option)
     ran = refused(home, *order, "two\nlines")
     assert (ran.code, ran.error["message"]) == (2, f"{option}: expected text without U+000A")
     for empty in ("", " "):
         ran = refused(home, *order, empty)
         assert (ran.code, ran.error["message"]) == (2, f"{option}: expected words, got {empty!r}")
+    ran = refused(home, *order, "é" * (most + 1))
+    assert (ran.code, ran.error["message"]) == (2, f"{option}: expected at most {most} characters, got {most + 1}")
+    assert refused(home, *order, "é" * most).error["code"] == "not_found", "the contract is not; nothing else is wrong"
 
 
 def test_a_port_with_a_colon_is_told_how_it_is_written(home: Path) -> None:
