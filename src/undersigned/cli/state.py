@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from undersigned.did import parse_did
+from undersigned.did import entries_left, parse_did
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import Ledger, Summary
 from undersigned.protocol import ENDED, Engagement, owed
@@ -48,6 +48,8 @@ from .output import (
 
 __all__ = ["init", "keys", "ledger", "mute_in", "waits_of"]
 
+FEW_ROTATIONS = 16
+"""So many are left of a `did:webvh` when `keys rotate` begins to say so: enough for a year of one a month."""
 SBOM_HANDLER = "undersigned.daemon.sbom:make_sbom"
 
 
@@ -298,8 +300,13 @@ async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
     if not force:
         await _require_no_work_for_its_key(opened)
     method = rotate_key(opened)
-    out.value({"did": opened.configuration.did, "method": method})
+    log = opened.log()
+    left = entries_left(log) if log is not None else None
+    out.value({"did": opened.configuration.did, "method": method, "left": left})
     out.line(f"new key {method}; a running 'serve' uses it after a restart")
+    if left is not None and left <= FEW_ROTATIONS:
+        text = "the log of this DID takes"
+        out.alarm(f"{text} {left or 'no'} more of them, and then the key stays: another one needs another DID")
 
 
 async def _require_no_work_for_its_key(home: Home) -> None:

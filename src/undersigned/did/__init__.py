@@ -3,6 +3,7 @@
 from undersigned.did.document import RELATIONSHIPS, DidDocument, keys_of, make_document
 from undersigned.did.history import DidHistory, DidVersion
 from undersigned.did.methods.key import did_key
+from undersigned.did.methods.webvh_log import entries_left
 from undersigned.did.methods.webvh_write import UNNAMED, entry_proof, first_entry, log_line, next_entry, next_key_hash
 from undersigned.did.resolution import (
     DID_METHODS,
@@ -27,6 +28,7 @@ __all__ = [
     "ParsedDidUrl",
     "did_key",
     "document_from",
+    "entries_left",
     "entry_proof",
     "fetches",
     "first_entry",

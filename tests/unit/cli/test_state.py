@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from undersigned.did.methods import webvh_log
 from undersigned.runtime import Home
 from unit.cli.running import files, run
 
@@ -150,11 +151,27 @@ def test_a_home_with_a_history(tmp_path: Path) -> None:
     (made,) = run("init", tmp_path / "acme", "--domain", "acme.example", "--method", "webvh", "--json").values
     assert made["did"].startswith("did:webvh:Qm")
     (rotated,) = run("keys", "rotate", "--home", tmp_path / "acme", "--json").values
-    assert rotated == {"did": made["did"], "method": f"{made['did']}#agent-2"}
+    assert rotated == {"did": made["did"], "method": f"{made['did']}#agent-2", "left": 254}
     log = Home(tmp_path / "acme").log()
     assert log is not None
     assert log.count(b"\n") == 2
     assert run("init", tmp_path / "other", "--method", "webvh").code == 2
+
+
+def test_a_history_that_is_nearly_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-WVH-05: it was told with the rotation that was refused, when nothing could be done any more."""
+    home = tmp_path / "acme"
+    assert run("init", home, "--domain", "acme.example", "--method", "webvh").code == 0
+    monkeypatch.setattr(webvh_log, "MAX_ENTRIES", 19)
+    assert run("keys", "rotate", "--home", home).err == ""
+    ran = run("keys", "rotate", "--home", home)
+    assert (ran.code, "takes 16 more of them" in ran.err) == (0, True)
+    log = Home(home).log()
+    assert log is not None
+    monkeypatch.setattr(webvh_log, "MAX_LOG_BYTES", 3 * len(log))
+    assert run("keys", "rotate", "--home", home, "--json").values[0]["left"] == 5, "by its bytes"
+    monkeypatch.setattr(webvh_log, "MAX_ENTRIES", 5)
+    assert "takes no more of them" in run("keys", "rotate", "--home", home).err
 
 
 @pytest.mark.parametrize("kind", ["P-256", "P-384"])

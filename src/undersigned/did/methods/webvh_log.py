@@ -39,6 +39,7 @@ from undersigned.proof import MAX_SKEW_SECONDS, proofs_of, verify_proof
 __all__ = [
     "Entry",
     "Parameters",
+    "entries_left",
     "entry_hash",
     "multihash",
     "read_log",
@@ -119,6 +120,12 @@ def read_log(raw: bytes) -> tuple[Entry, ...]:
             raise _invalid(number, exc.message) from exc
         entries.append(_read_entry(number, members, entries[-1].parameters if entries else None))
     return tuple(entries)
+
+
+def entries_left(raw: bytes) -> int:
+    """How many entries more this log may have, each as long as the last one, before nobody reads it any more."""
+    lines = raw.splitlines(keepends=True)
+    return max(0, min(MAX_ENTRIES - len(lines), (MAX_LOG_BYTES - len(raw)) // len(lines[-1])))
 
 
 def verify_log(entries: Sequence[Entry], *, now: Instant) -> tuple[DidVersion, ...]:
