@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from aiohttp import ClientSession
 
 from integration.hires import REPORT, summarise, two_homes, until
 from integration.interrupted import Interrupted
+from trust_graphs import edge
 from undersigned import Peer
 from undersigned.errors import ConfigurationError, LedgerUnavailable
+from undersigned.ledger import Admitted, TrustStore
 from undersigned.ledger.sqlite_file import Lock
-from undersigned.runtime import ControlPart
+from undersigned.runtime import ControlPart, StatusRegister
 from undersigned.runtime.engagement.conversations import Conversations
 from undersigned.testing import free_ports
 
@@ -141,6 +144,40 @@ async def test_a_start_that_is_cancelled_leaves_nothing_open(tmp_path: Path) -> 
     gc.collect()
     assert number > 10
     assert faults == []
+
+
+@pytest.mark.parametrize("store", [StatusRegister, TrustStore])
+async def test_what_a_start_that_is_cancelled_looks_at_is_closed_when_that_was_seen(
+    store: type[StatusRegister | TrustStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread goes on when nobody waits for it any more. SQLite was closed under it, and the process died of that."""
+    began, goes_on, seen = threading.Event(), threading.Event(), list[int]()
+    check = store.check
+
+    def checks(self: Any) -> None:
+        if not seen:
+            began.set()
+            goes_on.wait(30)
+        check(self)
+        seen.append(1)
+
+    monkeypatch.setattr(store, "check", checks)
+    home, _ = await two_homes(tmp_path)
+    with TrustStore(home.trust) as graph:
+        graph.admit([Admitted(edge("n1", "n2"), None)])
+    peer = Peer.open(home)
+    start = asyncio.create_task(peer.start())
+    assert await asyncio.to_thread(began.wait, 30)
+    for _ in range(2):
+        start.cancel()
+        await asyncio.wait([start], timeout=0.1)  # it may not end, and nobody says that it does not
+    ended = start.done()
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert (ended, seen) == (False, [1])
+    async with Peer.open(home):
+        pass
 
 
 async def test_who_opens_a_state_folder_twice_hears_that_it_is_this_process(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from undersigned.runtime import (
     control_at,
     hire_order,
 )
+from undersigned.runtime.files import in_thread
 from undersigned.scope import Limit, Scope
 from undersigned.transport import Channel
 
@@ -173,7 +174,7 @@ class Peer(Agent):
         self._register = self.home.register() if self.organisation is not None else None
         try:
             if self._register is not None:
-                await asyncio.to_thread(self._register.check)
+                await in_thread(self._register.check)
             await self._begin(part)
         except BaseException:
             if self._register is not None:

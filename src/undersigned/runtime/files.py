@@ -6,16 +6,17 @@ written has its name only once all of it is on disk: a disk that is full leaves 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
 import stat
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 if sys.platform != "win32":
     import fcntl
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_FILE_BYTES",
     "files_of",
     "hold",
+    "in_thread",
     "left_over",
     "naming",
     "open_file",
@@ -37,11 +39,29 @@ __all__ = [
     "write_whole",
 ]
 
+T = TypeVar("T")
+
 MAX_FILE_BYTES: Final = 1 << 20
 """Most that a file holds where nothing else is said."""
 NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a file system says on which a file has one name only."""
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """What `work` returns, which a thread does, once that is over; so too where whoever waits for it is cancelled,
+    twice as well.
+
+    What it works on may be closed then. A SQLite connection that is closed while another thread reads by it ends the
+    process (SIGSEGV).
+    """
+    running = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(running)
+    finally:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from undersigned.credentials import ClearStatus, Credential, StatusList, check_s
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError
 from undersigned.ledger import TrustStore
+from undersigned.runtime.files import in_thread
 from undersigned.runtime.home.anchors import FollowedAnchors, load_anchors
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.registries import RegistryKeeper
@@ -148,7 +149,7 @@ class Beliefs:
         self._follow()
         if self._store is not None:
             try:
-                await asyncio.to_thread(self._store.check)
+                await in_thread(self._store.check)
             except LedgerError as error:
                 raise self._unreadable(error) from error
 
