@@ -607,7 +607,8 @@ def test_an_amendment_waits_for_two_people_while_the_peer_is_killed(tmp_path: Pa
                 now = hire.until(home, lambda shown: shown["inForce"] == table["document"])
                 assert now["terms"]["price"]["amount"] == "4.5"
             late = offer("approve", one["change"], by="bob")
-            assert (late.code, late.error["code"]) == (2, "not_found")
+            assert (late.code, late.error["code"]) == (4, "wrong_state"), "it is said what became of it"
+            assert "bob said approve" in late.error["message"]
 
             # What we would offer ourselves.
             assert hire.on(acme, "amend", "--extend", 60).code == 7
@@ -621,6 +622,8 @@ def test_an_amendment_waits_for_two_people_while_the_peer_is_killed(tmp_path: Pa
             assert "Owed all told 5 EUR instead of 4.5 EUR; 'A bonus'" in told
             assert offer("refuse", one["change"], by="alice").code == 0
             hire.until(acme, lambda _: offer("list").values[-1]["count"] == 0)
+            late = offer("approve", one["change"], by="bob")
+            assert (late.code, late.error["code"]) == (3, "policy_denied")
             again = hire.on(acme, "release", "--owed", "5 EUR", "--reason", "Another word")
             assert (again.code, again.error["code"]) == (3, "policy_denied")
             watched = " ".join(run("watch", "--no-follow", "--home", acme.path).out.split())

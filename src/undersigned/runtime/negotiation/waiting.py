@@ -85,19 +85,24 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
 
 
 async def no_longer_waiting(ledger: Ledger, home: Home, name: str, now: Instant) -> UndersignedError | None:
-    """Why nothing waits any more under this digest of terms, or id of an engagement; None if nothing here says that
-    anything ever did.
+    """Why nothing waits any more under this digest, of terms or a change, or id of an engagement; None if nothing here
+    says that anything ever did.
 
     Raises:
         ConfigurationError: As `load_approvers`.
         LedgerError: It cannot be read.
     """
-    if await refused(ledger, name):
-        return PolicyError("policy_denied", f"{name} was refused by a person, and that is for good")
     given: list[VerifiedApproval] = []
-    with suppress(FormatError):  # nothing but a digest names a folder there
+    with suppress(FormatError):  # nothing but a digest names what people said
         digest_hash(name)
-        given = sorted(verified(dropped(home.approvals / name), load_approvers(home), now), key=lambda one: one.given)
+        # A statement lies in the folder of its terms; which change it is about stands in it.
+        said_of = [one for folder in sorted(home.approvals.glob("*")) for one in dropped(folder)]
+        about = [
+            one for one in verified(said_of, load_approvers(home), now) if name in (one.about.terms, one.about.change)
+        ]
+        given = sorted(about, key=lambda one: one.given)
+    if await refused(ledger, given[-1].about.terms if given else name):
+        return PolicyError("policy_denied", f"{name} was refused by a person, and that is for good")
     summary = await ledger.summary(given[-1].about.engagement if given else name)
     if summary is None:
         return None
