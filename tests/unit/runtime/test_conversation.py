@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +18,13 @@ from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Commit, Committed
 from undersigned.messages import Delivery, Offer, Review, recorded_message
 from undersigned.proof import CRYPTOSUITES
-from undersigned.runtime import Job, Say
+from undersigned.protocol import Effect, Engagement, pending
+from undersigned.runtime import Conversation, Job, Say, Shell
 from undersigned.runtime.agent.intake import MAX_INBOX
+from undersigned.runtime.engagement import conversation as conversation_module
 from undersigned.runtime.execution.job import run_handler
 from undersigned.runtime.execution.reviewers import Reviewed
+from undersigned.runtime.execution.work import Worker
 from undersigned.testing import problem, receipt, sync, terminate, withdraw
 from unit.runtime.stories import Open, forge, over, story
 
@@ -98,6 +103,50 @@ def test_sc_86_one_commit_that_fails_stops_nothing(number: int, side: int, how: 
         assert len({row.sequence for row in moves(node, begun.id) if row.sender == node.did}) == len(
             [row for row in moves(node, begun.id) if row.sender == node.did]
         )
+
+
+ORDERS: dict[str, Callable[[tuple[Effect, ...]], tuple[Effect, ...]]] = {
+    "as they are": lambda due: due,
+    "the last first": lambda due: due[::-1],
+    "the second first": lambda due: due[1:] + due[:1],
+    "by their keys": lambda due: tuple(sorted(due, key=lambda effect: effect.key)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_falls_due_while_other_things_are_done_is_done_once(
+    order: str, open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each effect changes the engagement, and what is due is asked for anew: in whatever order that gives them."""
+    done: Counter[tuple[str, str]] = Counter()
+    asked = Counter[int]()
+
+    def due(engagement: Engagement, now: Any) -> tuple[Effect, ...]:
+        found = ORDERS[order](pending(engagement, now))
+        asked[len(found)] += 1
+        return found
+
+    def counted(owner: Any, name: str, place: int) -> None:
+        does = getattr(owner, name)
+
+        def doing(*given: Any) -> Any:
+            effect, conversation = given[place], next(one for one in given if isinstance(one, Conversation))
+            done[conversation.shell.identity.did, f"{conversation.id} {effect.key}"] += 1
+            return does(*given)
+
+        monkeypatch.setattr(owner, name, doing)
+
+    monkeypatch.setattr(conversation_module, "pending", due)
+    counted(Conversation, "_do_owed", 2)
+    counted(Shell, "book", 3)
+    counted(Worker, "begin", 2)
+    world = open_world()
+    name = world.begin(opening="3 EUR").id
+    over(world, name)
+    assert story(world.hirer, name)[-3:] == ["Review", "Closing", "Closing"]
+    assert max(asked) > 1, "else there was no order"
+    assert {row.digest for row in moves(world.hirer, name)} == {row.digest for row in moves(world.provider, name)}
+    assert {key: times for key, times in done.items() if times != 1} == {}
 
 
 def test_while_the_store_takes_nothing_nothing_is_said(open_world: Open) -> None:
