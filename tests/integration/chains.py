@@ -107,7 +107,7 @@ async def under_an_amended_parent(folder: Path, *, accepts: bool = False) -> lis
     async with peers_of(homes, [None, passes_on, summarise]) as (acme, globex, initech):
         initech.bargaining.strategy, initech.bargaining.seconds = thinking, 60.0
         if accepts:
-            globex.subcontracts.is_shown = lambda *_: True  # type: ignore[method-assign]
+            globex.above.is_shown = lambda *_: True  # type: ignore[method-assign]
         did, inputs = homes[1].configuration.did, {"report": REPORT}
         hire = asyncio.ensure_future(
             acme.hire(did, task="summary", inputs=inputs, price="10 EUR", subcontracting=1, onward=True)

@@ -643,11 +643,11 @@ async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:
         contract = child.engagement.contract
         assert contract is not None
         read = Action("repo:read", "https://git.acme.example/app/docs/x")
-        await globex.subcontracts.admits(contract.digest, read, now())
+        await globex.above.admits(contract.digest, read, now())
         handed = child.last("Start", Start).inputs[0].uri
-        await globex.subcontracts.admits(contract.digest, Action("artifact:read", handed or ""), now())
+        await globex.above.admits(contract.digest, Action("artifact:read", handed or ""), now())
         with pytest.raises(ScopeError) as caught:
-            await globex.subcontracts.admits(contract.digest, Action("repo:write", read.target), now())
+            await globex.above.admits(contract.digest, Action("repo:write", read.target), now())
         assert caught.value.code == "scope_exceeded"
         # The parent holds what its child may take, so its own work has that much less.
         held = await globex.ledger.usage(child.offered().parent or "")
@@ -655,7 +655,7 @@ async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:
         await acme.changes.suspend(the(acme, "hirer"), seconds=600)
         await until(lambda: the(globex, "provider").engagement.state == "suspended")
         with pytest.raises(ScopeError) as caught:
-            await globex.subcontracts.admits(contract.digest, read, now())
+            await globex.above.admits(contract.digest, read, now())
         assert (caught.value.code, caught.value.detail["clause"]) == ("contract_expired", "parent")
         await acme.changes.revoke(the(acme, "hirer"))
         with pytest.raises(PolicyError):

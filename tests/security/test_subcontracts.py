@@ -91,7 +91,7 @@ async def test_sc_58_a_parent_that_nobody_signed_is_refused_when_offered(tmp_pat
         await job.deliver("summary.txt", b"alone")
 
     async with peers_of(homes, [None, handler, None]) as (acme, globex, initech):
-        honest = globex.subcontracts.shown
+        honest = globex.above.shown
 
         async def forged(conversation: Conversation) -> tuple[JsonObject, ...]:
             (parent,) = copy.deepcopy(await honest(conversation))
@@ -105,7 +105,7 @@ async def test_sc_58_a_parent_that_nobody_signed_is_refused_when_offered(tmp_pat
             proofs[part]["proofValue"] = proofs[other]["proofValue"]
             return (parent,)
 
-        globex.subcontracts.shown = forged  # type: ignore[method-assign]
+        globex.above.shown = forged  # type: ignore[method-assign]
         events = initech.watchers.listen()
         await acme.hire(
             homes[1].configuration.did,

@@ -50,6 +50,7 @@ from undersigned.runtime.negotiation.papers import Papers
 from undersigned.scope import Action, Limit
 from undersigned.transport import ChannelLimits
 
+from .above import ContractsAbove
 from .crowd import Crowd
 from .greetings import Greetings
 from .hirer import HirerSide
@@ -134,6 +135,7 @@ class Agent(Offering):
         self.objections = Objections(self)
         self.orders = ContractOrders(self, self.changes)
         self.subcontracts = Subcontracts(self)
+        self.above = ContractsAbove(self, self.subcontracts.shares)
         self.shell = Shell(self)
 
     # ------------------------------------------------------------------ life
@@ -171,7 +173,7 @@ class Agent(Offering):
             self.clock,
             self.status_watch.require,
             record=Refusals(self, self.papers).record,
-            above=self.subcontracts.admits,
+            above=self.above.admits,
             labels=self.home.labels,
         )
         self.meeting = Meeting(self, self.approvals)

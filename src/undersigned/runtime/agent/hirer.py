@@ -131,7 +131,7 @@ class HirerSide:
                 return await seal(agent, conversation, engagement)
             case "sealed":
                 contract = engagement.contract
-                if not agent.subcontracts.working(conversation):
+                if not agent.above.working(conversation):
                     return None  # until the contract above goes on, or ends
                 if "Start" not in owed.moves:
                     return None  # too early, or so late that the provider ends it
@@ -163,7 +163,7 @@ class HirerSide:
             await agent.document_of(engagement.peer, max_age_seconds=300),
             valid_seconds=order.timing.offer_seconds,
             parent=within.contract if within is not None else None,
-            parents=await agent.subcontracts.shown(conversation),
+            parents=await agent.above.shown(conversation),
         )
         return msgspec.structs.replace(said, facts=recorded(decision))
 
@@ -195,7 +195,7 @@ class HirerSide:
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
             late = agent.clock.now() > live.valid_until
-            if late or not agent.subcontracts.is_shown(conversation, theirs):
+            if late or not agent.above.is_shown(conversation, theirs):
                 # Too late to accept, while people decided, or nobody could tell that it lies inside the contract above,
                 # which was amended since: the same terms as our own offer (HIRE-NEG-10, HIRE-SUB-03).
                 if talks.offers >= talks.rounds:

@@ -100,7 +100,7 @@ async def _checked(
     match body:  # what comes most often first: what a message is not takes longer to find out than what it is
         case Offer():
             agent.papers.check_offer(engagement, body, document)
-            return None, await agent.subcontracts.received(conversation, engagement, body)
+            return None, await agent.above.received(conversation, engagement, body)
         case Presentation():
             await agent.meeting.check(engagement, body, now)
         case Closing():

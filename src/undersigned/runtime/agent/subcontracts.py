@@ -1,7 +1,8 @@
 """Hires under a contract of ours: begun by its work, kept inside it, and ended with it.
 
 We are the provider of the parent and the hirer of each child, so one ledger holds both. The parent's journal says which
-children there are, and `pending` what each still has to be told; `shares` holds what they may take of it.
+children there are, and `pending` what each still has to be told; `shares` holds what they may take of it. What stands
+above a contract is in `above`.
 
 Source: protocol-spec/16-subcontracts.md
 """
@@ -17,45 +18,20 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from undersigned.contract import (
-    ContractDocument,
-    ReleaseDocument,
-    Terms,
-    check_within,
-    hands_over,
-    read_parents,
-    verify_parents,
-)
-from undersigned.encoding import (
-    Did,
-    Digest,
-    EngagementId,
-    Instant,
-    JsonObject,
-    compare_amounts,
-    digest_of,
-    parse_duration,
-    seconds_between,
-    shift,
-)
-from undersigned.errors import ContractError, LedgerError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
-from undersigned.evidence import sealed_documents, showing, transcribed
-from undersigned.ledger import Blob
-from undersigned.messages import Offer, Suspend, recorded_message
+from undersigned.contract import Terms
+from undersigned.encoding import Did, EngagementId, compare_amounts, digest_of, parse_duration, seconds_between, shift
+from undersigned.errors import LedgerError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
+from undersigned.messages import Suspend
 from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, basis, legal, pending
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.documents import document_blob
-from undersigned.runtime.engagement.remembered import Remembered, contract_of
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import Hears, Say
 from undersigned.runtime.execution.job import Job
 from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
-from undersigned.runtime.fetching.fetcher import looked_up_for
-from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.order import Order, Within
-from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.runtime.untaken import Untaken
-from undersigned.scope import Action, Scope, permits, read_scope
+from undersigned.scope import Scope, read_scope
 
 from .hire import Hire
 from .ordering import hire_order
@@ -199,14 +175,6 @@ class Subcontracts:
 
     # ------------------------------------------------------------------ kept inside
 
-    def working(self, conversation: Conversation) -> bool:
-        """Whether the contract that an engagement stands under, if any, gives authority now."""
-        within = self.shares.within(conversation)
-        if within is None:
-            return True
-        parent = self._agent.conversations.get(within.engagement)
-        return parent is not None and parent.engagement.authority
-
     async def amended(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if a contract of ours may have these terms instead: inside the one above it, for no more than is held
         for it there, and with its own children inside it.
@@ -230,113 +198,6 @@ class Subcontracts:
                 fits_inside(found.offered().terms, terms, f"the hire of {child.provider} for {child.task}: ")
         if live:
             await self.shares.sums_fit(contract_of(conversation.engagement).digest, terms)
-
-    async def received(self, conversation: Remembered, engagement: Engagement, offer: Offer) -> tuple[Blob, ...]:
-        """Holds an offer of the other side against the contracts above; the DID documents by which they were verified.
-
-        What an offer that stands has shown was verified when that was recorded, and is not again: who signed it may
-        have replaced its key since (HIRE-KEY-07).
-
-        Raises:
-            ContractError, ProofError, VerificationError: `scope_exceeded`, or they do not hold.
-            ResolutionError: A DID document could not be had.
-        """
-        document, agent = offer.document, self._agent
-        within = self.shares.within(conversation)
-        if within is not None and isinstance(document, ContractDocument):
-            parent = agent.conversations.get(within.engagement)
-            if parent is not None:
-                check_within(document.terms, parent.offered().terms)
-        if not offer.parents:
-            return ()
-        parents = read_parents(offer.parents)
-        if conversation.said("Offer", "hirer"):
-            recorded = await self._shown_to_us(engagement)
-            parents = tuple(one for one, came in zip(parents, offer.parents, strict=True) if came not in recorded)
-        dids = {did for one in parents for did in (one.document.hirer, one.document.provider)}
-        # Whoever it names is looked up for the sake of who says it.
-        with looked_up_for(agent.whose(engagement.id, engagement.peer)):
-            documents = await agent.documents_of(sorted(dids), FRESH_SECONDS)
-        verify_parents(parents, keys=keys_of(*documents.values(), now=agent.clock.now()))
-        return tuple(document_blob(one) for one in documents.values())
-
-    async def _shown_to_us(self, engagement: Engagement) -> tuple[JsonObject, ...]:
-        """The contracts above as they were shown with the offer on the table, or with what is in force."""
-        rows = [row for row in await self._agent.ledger.rows(engagement.id) if row.type == "Offer"]
-        said = {row.digest: one for row in rows if isinstance(one := recorded_message(row.raw).message, Offer)}
-        contract, live = engagement.contract, engagement.offer
-        by = contract.in_force_by if contract is not None else None
-        standing = {digest for digest, one in said.items() if (one.role, one.sequence) == by}
-        found = [showing(said, digest) for digest in (standing | {live.digest} if live is not None else standing)]
-        return tuple(one for offer in found if offer is not None for one in offer.parents or ())
-
-    async def shown(self, conversation: Conversation) -> tuple[JsonObject, ...]:
-        """What stands above an engagement, as our offers carry it: the parent in force, sealed, and what it was offered
-        with.
-
-        Raises:
-            ScopeError: `contract_expired`: the parent is over.
-        """
-        within = self.shares.within(conversation)
-        if within is None:
-            return ()
-        rows = await self._agent.ledger.rows(within.engagement)
-        moves = [row for row in rows if row.kind != "noted" and row.type in ("Offer", "Acceptance", "Seal")]
-        transcript = transcribed(moves)
-        sealed = [parts for _, parts in sealed_documents(transcript) if parts[0]["type"] != ReleaseDocument.type]
-        if not sealed:
-            raise ScopeError("contract_expired", f"there is no contract {within.contract}")
-        document, acceptance, seal = sealed[-1]
-        above: tuple[JsonObject, ...] = ()
-        for one in transcript:
-            if isinstance(one.message, Offer) and one.message.parents:
-                above = one.message.parents
-        return ({"document": document, "acceptance": acceptance, "seal": seal}, *above)
-
-    def is_shown(self, conversation: Conversation, terms: Terms) -> bool:
-        """Whether terms lie inside the contract above as our last offer shows it, if there is one above."""
-        try:
-            self.require_shown(conversation, terms)
-        except ContractError:
-            return False
-        return True
-
-    @staticmethod
-    def require_shown(conversation: Conversation, terms: Terms) -> None:
-        """Returns if terms lie inside the contract above as the hirer's last offer shows it, if there is one above.
-
-        Raises:
-            ContractError: `scope_exceeded`.
-        """
-        parents = conversation.last("Offer", Offer, "hirer").parents
-        for parent in read_parents(parents or ())[:1]:
-            check_within(terms, parent.document.terms)
-
-    # ------------------------------------------------------------------ at the gate
-
-    async def admits(self, contract: Digest, action: Action, now: Instant) -> None:
-        """Returns if the contract above the one asked for is in force and allows the action too. What the child may
-        take is held there already.
-
-        Raises:
-            ScopeError: `contract_expired`, `scope_exceeded` and others, as of the parent.
-        """
-        child = self._agent.conversations.contracts.get(contract)
-        within = self.shares.within(child) if child is not None else None
-        if child is None or within is None:
-            return
-        parent = self._agent.conversations.get(within.engagement)
-        if parent is None or not parent.engagement.authority:
-            state = "over" if parent is None else parent.engagement.state
-            raise ScopeError(
-                "contract_expired", f"the contract above gives no authority while it is {state}", clause="parent"
-            )
-        terms = parent.offered().terms
-        if now > terms.deadlines.until:
-            raise ScopeError("contract_expired", "the contract above is past its end", clause="parent")
-        if not hands_over(action.name, action.target, child.offered().terms.task.inputs):
-            permits(read_scope(terms.scope), {}, action, now).require()
-        await self._agent.status_watch.require(within.contract)
 
     # ------------------------------------------------------------------ what ends with what
 

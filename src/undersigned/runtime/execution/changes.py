@@ -158,7 +158,7 @@ class Changes(Moves):
                 raise LocalProtocolError("stale_offer", "what is in force was changed while this was made")
             peer = await agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
             said = await agent.papers.change(
-                engagement, of, what, peer, valid_seconds=seconds, parents=await agent.subcontracts.shown(conversation)
+                engagement, of, what, peer, valid_seconds=seconds, parents=await agent.above.shown(conversation)
             )
             said = replace(said, facts=_offered(conversation, change, said))
             try:

@@ -147,7 +147,7 @@ class StatusWatch:
 
     async def _resume(self, conversation: Conversation) -> None:
         """Says that it goes on, if it was suspended for what holds again now."""
-        if not self._may(conversation, "suspended") or not self._agent.subcontracts.working(conversation):
+        if not self._may(conversation, "suspended") or not self._agent.above.working(conversation):
             return  # most looks find nothing to say, and take no turn
 
         def make(engagement: Engagement) -> Say | None:

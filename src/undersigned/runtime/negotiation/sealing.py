@@ -42,7 +42,7 @@ async def seal(agent: Agent, conversation: Conversation, engagement: Engagement)
     terms = document.terms
     agent.subcontracts.shares.require(conversation, terms)
     if engagement.role == PROVIDER and document.parent is not None:
-        agent.subcontracts.require_shown(conversation, terms)
+        agent.above.require_shown(conversation, terms)
     decision = await agent.meeting.recheck(conversation, engagement, terms)
     leaf, index = conversation.journal.leaf or (contract_leaf_of(conversation), None)
     cosignatures = await agent.witness.cosignatures(engagement.peer)
