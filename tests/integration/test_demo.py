@@ -196,9 +196,9 @@ def test_any_damage_of_an_archive_is_an_error_or_harmless(kind: str, seed: int, 
 def test_what_a_review_needs_is_loaded_beside_and_a_failure_of_that_is_left_to_the_review() -> None:
     """With no file to be had, say: the thread that loads it has nobody to tell."""
     load = (
-        "import resource; from threading import Thread; from undersigned.daemon import peer\n"
+        "import resource; from threading import Thread; from undersigned.daemon import sbom_loading\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
-        "thread = Thread(target=peer._load_sbom); thread.start(); thread.join(); print('done')"
+        "thread = Thread(target=sbom_loading.load_sbom); thread.start(); thread.join(); print('done')"
     )
     ran = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("done\n", "")

@@ -7,38 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
-import structlog
 
 from undersigned.contract import Settlement
-from undersigned.did import fetches
-from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
+from undersigned.encoding import Did, Digest
 from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
-from undersigned.ledger import require_unwritten
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
-    LIST_TTL_SECONDS,
     Agent,
     Approves,
     Clock,
     ControlPart,
-    GathererLimits,
     Handler,
     Hire,
     Home,
-    LinkageDesk,
     ListenPart,
-    Reviewed,
     Reviewer,
     control_at,
     hire_order,
@@ -51,6 +41,9 @@ from .control import ControlListener
 from .gate_desk import GateDesk
 from .listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from .log_files import LogFiles
+from .own_port import compare_port, otherwise, require_alone
+from .published import Published, card_of, check_card
+from .sbom_loading import load_sbom, review_sbom
 from .serving import ArtifactDoor, SignedRequests
 from .vc_api import VcApi
 
@@ -58,8 +51,6 @@ if TYPE_CHECKING:
     from .sync_peer import SyncPeer
 
 __all__ = ["Peer"]
-
-_log = structlog.get_logger()
 
 YOUNG_OBJECTS: Final = 50_000
 """So many new objects that may refer to others before the garbage collector looks among them; Python has 700."""
@@ -184,9 +175,9 @@ class Peer(Agent):
     async def _begin(self, part: ListenPart) -> None:
         """The rest of `start`."""
         self._log_files = LogFiles(self)
-        self._linkage = LinkageDesk(self.home, self.own, self.organisation)
+        self._published = Published(self, self._register)
         self.other_side = SignedRequests(self)
-        self.reviewers.setdefault("sbom", _review_sbom)
+        self.reviewers.setdefault("sbom", review_sbom)
         limits = (
             ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True))
             if self.home.configuration.local
@@ -195,28 +186,28 @@ class Peer(Agent):
         self._listener = PublicListener(
             part.host,
             part.port,
-            documents=self._document,
+            documents=self._published.document,
             accept=self._accept,
             artifacts=self._artifact,
             log=self._log_file,
             limits=limits,
             proxies=self.home.proxies,
-            otherwise=self._otherwise(part),
+            otherwise=otherwise(self.home, part.port),
         )
         self._open = asyncio.Event()
         self._has_listened = True
         try:
             await self._listener.start()
         except ConfigurationError as error:
-            self._require_alone(error)
+            require_alone(self._ledger_url, self.home.path, error)
             raise
         if self.home.configuration.local:
-            self._compare_port(self._listener.port)
+            compare_port(self.home.configuration.did, self._listener.port)
             if not self.base_url:
                 self.base_url = f"http://localhost:{self._listener.port}"
         try:
             self.load_offers()
-            self._check_card()
+            check_card(self)
             await self._start_control()
             await self._start()
         except BaseException:
@@ -230,41 +221,6 @@ class Peer(Agent):
         # Whoever waits for this goes on at the next turn of the loop: what the application says it offers, right
         # after this returned, is offered to the first who came.
         self._open.set()
-
-    def _compare_port(self, port: int) -> None:
-        """Tells the operator where a local DID names another port: whoever looks it up dials that one, and takes us for
-        somebody else if it finds nothing there.
-        """
-        did = self.home.configuration.did
-        looked_for = {urlsplit(url).port for url in fetches(did, local=True) if urlsplit(url).hostname == "localhost"}
-        for named in looked_for - {port}:
-            hint = f"set port = {named} under [listen] of the settings, or have that port lead here"
-            # An error: `hire` tells no warnings, and what it is refused for then says nothing of this.
-            _log.error("others look for this agent elsewhere", did=did, looked_for=named, listens=port, hint=hint)
-
-    def _require_alone(self, error: ConfigurationError) -> None:
-        """Returns if it is not another process with this state folder that kept us from listening.
-
-        Raises:
-            LedgerUnavailable: `store_unavailable`, it is, as where it listens nowhere; `detail` has its `pid`.
-        """
-        try:
-            require_unwritten(self._ledger_url)
-        except LedgerUnavailable as taken:
-            pid = taken.detail.get("pid")
-            who = f"process {pid}" if pid else "another process"
-            what = "runs with this state folder, and one does at a time"
-            if pid == str(os.getpid()):
-                who, what = "another peer of this process", "has this state folder open: close it first, or share it"
-            text = f"{who} {what}: {self.home.path}"
-            raise LedgerUnavailable(taken.code, text, pid=pid) from error
-
-    def _otherwise(self, part: ListenPart) -> str:
-        """What to do where something else listens at our port."""
-        did = self.home.configuration.did
-        if f"localhost%3A{part.port}" in did.split(":"):  # whoever looks it up dials this port
-            return f"If not, end what listens there: {did} names this port, and with another it would be another DID"
-        return f"If not, name another port under [listen] in {self.home.path / 'undersigned.toml'}"
 
     async def _accept(self, channel: Channel) -> None:
         await self._open.wait()
@@ -340,11 +296,6 @@ class Peer(Agent):
     async def __aenter__(self) -> Peer:
         await self.start()
         return self
-
-    @property
-    def url(self) -> str:
-        """Where other peers connect to: `wss://…/hire`, in local state `ws://…/hire`; empty if they cannot."""
-        return f"{self.base_url.replace('http', 'ws', 1)}/hire" if self.base_url else ""
 
     @property
     def control_url(self) -> str:
@@ -455,7 +406,7 @@ class Peer(Agent):
         Of what is raised once there is an engagement, `detail` has the `engagement`.
         """
         if task == "sbom" and review is None:
-            Thread(target=_load_sbom, name="undersigned-sbom", daemon=True).start()
+            Thread(target=load_sbom, name="undersigned-sbom", daemon=True).start()
         return Hire(
             self,
             hire_order(
@@ -499,76 +450,6 @@ class Peer(Agent):
         """
         return await self.other_side.sign(method, url, contract, body)
 
-    # ------------------------------------------------------------------
-
-    def _document(self, path: str) -> Document | None:
-        if path == "/.well-known/did.json" and self.own.id.startswith("did:web:"):
-            return Document(self.own.raw, "application/did+json", 60)
-        if path == "/.well-known/did.jsonl" and self.own_log is not None:
-            return Document(self.own_log, "text/jsonl", 60)
-        organisation = self.organisation
-        if organisation is not None and path == "/org/did.json" and organisation.id.startswith("did:web:"):
-            return Document(organisation.raw, "application/did+json", 60)
-        if (
-            path == "/.well-known/did-configuration.json"
-            and (tied := self._linkage.served(self.clock.now())) is not None
-        ):
-            return Document(tied, "application/json", 60)
-        if path == "/.well-known/agent-card.json":
-            return Document(canonicalize(self.agent_card()), "application/json", 60)
-        if path.startswith("/status/") and self._register is not None:
-            raw = self._register.served(path, self.clock.now())
-            if raw is not None:
-                return Document(raw, "application/vc", LIST_TTL_SECONDS, f'"{digest_bytes(raw)}"')
-        return None
-
     def agent_card(self) -> dict[str, Any]:
         """What is published about this agent: who it is, where it listens, what it does."""
-        return {
-            "name": self.home.configuration.name,
-            "did": self.own.id,
-            "url": self.url,
-            "protocol": "hire.v1",
-            "suites": [self.identity.suite],
-            "tasks": [
-                {
-                    "task": service.task,
-                    "summary": service.summary,
-                    "price": {"amount": service.price.amount, "currency": service.price.currency},
-                    "capacity": service.capacity,
-                }
-                for service in self.services.values()
-            ],
-        }
-
-    def _check_card(self) -> None:
-        """Returns if others would take our card; a longer one looks to them like none.
-
-        Raises:
-            ConfigurationError: `bad_configuration`.
-        """
-        size, most = len(canonicalize(self.agent_card())), GathererLimits().document_bytes
-        if size > most:
-            raise ConfigurationError(
-                "bad_configuration",
-                f"the agent card, which says what is offered, has {size} bytes, and others take {most}: shorten the "
-                "summaries of the offers, or offer less",
-            )
-
-
-SBOM: Final = "undersigned.daemon.sbom"
-
-
-def _load_sbom() -> None:
-    """Loads in a thread what a review will need: it takes seconds, which a hire has while the work is done."""
-    if SBOM not in sys.modules:
-        with suppress(ImportError, OSError):  # told by the review
-            import_module(SBOM)
-
-
-async def _review_sbom(reviewed: Reviewed) -> Mapping[str, bool]:
-    try:
-        module = await asyncio.to_thread(import_module, SBOM)
-    except ImportError as exc:
-        raise ConfigurationError("missing_extra", "reviewing an SBOM needs the extra: undersigned[prov]") from exc
-    return await module.review_sbom(reviewed)
+        return card_of(self)

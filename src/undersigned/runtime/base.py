@@ -153,6 +153,11 @@ class AgentBase:
         """In whose name is looked up what `peer` says in an engagement."""
         return peer
 
+    @property
+    def url(self) -> str:
+        """Where other peers connect to: `wss://…/hire`, in local state `ws://…/hire`; empty if they cannot."""
+        return f"{self.base_url.replace('http', 'ws', 1)}/hire" if self.base_url else ""
+
     def artifact_url(self, digest: Digest) -> str:
         """Where others fetch an artifact of ours.
 
