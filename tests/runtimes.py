@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse
+from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import ArtifactDoor, signed_headers
 from undersigned.encoding import Did, Digest, EngagementId, Instant, decode_json, format_instant, parse_instant
 from undersigned.errors import LedgerUnavailable, ScopeError, TransportError, UndersignedError

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from support import refuses
-from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse, ListenerLimits, PublicListener
+from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
+from undersigned.daemon.listener import ListenerLimits, PublicListener
 from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed, TransportError
 from undersigned.transport import TRANSPORTS, Channel, ChannelLimits, connect, listen_memory

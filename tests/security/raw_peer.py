@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse, Document
 from undersigned.daemon.edge import Edge
-from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
+from undersigned.daemon.listener import ListenerLimits, PublicListener
 from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed, VerificationError
 from undersigned.transport import NO_PROXIES, Channel, ChannelLimits, Proxies, connect

@@ -24,8 +24,9 @@ from security.raw_peer import (
     settled,
     status,
 )
+from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.door import Door, Refused, Ticket
-from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse, ListenerLimits
+from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ProofError
 from undersigned.transport import NO_PROXIES, Channel, Proxies

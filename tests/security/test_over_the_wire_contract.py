@@ -23,7 +23,8 @@ from security.wire_attacker import Attacker, Hiring, Known, Line, attacked, chec
 from security.wire_world import Kept, World
 from undersigned.contract import Terms
 from undersigned.daemon import Peer
-from undersigned.daemon.listener import Document, PublicListener
+from undersigned.daemon.answers import Document
+from undersigned.daemon.listener import PublicListener
 from undersigned.encoding import base64url_encode, canonicalize
 from undersigned.ledger import open_ledger
 from undersigned.messages import Offer

@@ -29,7 +29,8 @@ from security.raw_peer import (
     unread,
     upgraded,
 )
-from undersigned.daemon.listener import Document, ListenerLimits
+from undersigned.daemon.answers import Document
+from undersigned.daemon.listener import ListenerLimits
 from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed
 from undersigned.transport import Channel, ChannelLimits, connect

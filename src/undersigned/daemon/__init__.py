@@ -1,5 +1,6 @@
 """The peer daemon: an agent behind a public listener."""
 
+from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse, Document
 from undersigned.daemon.door import more_files
 from undersigned.daemon.gate_aiohttp import GRANTED, aiohttp_gate
 from undersigned.daemon.gate_asgi import AsgiGate
@@ -7,7 +8,7 @@ from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, Signed, T
 from undersigned.daemon.gate_proxy import GateProxy
 from undersigned.daemon.gate_remote import RemoteDesk, checked_peer_url
 from undersigned.daemon.gating import Gatekeeper, RequestGate
-from undersigned.daemon.listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
+from undersigned.daemon.listener import ListenerLimits, PublicListener
 from undersigned.daemon.mcp_http import HttpGate
 from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams

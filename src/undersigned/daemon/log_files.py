@@ -14,7 +14,7 @@ from undersigned.ledger import Head
 from undersigned.runtime import Agent
 from undersigned.transparency import TILE_WIDTH, Tile, bundle, parse_tile_path
 
-from .listener import Document
+from .answers import Document
 
 __all__ = ["LogFiles"]
 

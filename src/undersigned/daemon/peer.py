@@ -37,9 +37,10 @@ from undersigned.runtime.files import in_thread
 from undersigned.scope import Limit, Scope
 from undersigned.transport import Channel
 
+from .answers import ArtifactRequest, ArtifactResponse, Document
 from .control import ControlListener
 from .gate_desk import GateDesk
-from .listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
+from .listener import ListenerLimits, PublicListener
 from .log_files import LogFiles
 from .own_port import compare_port, otherwise, require_alone
 from .published import Published, card_of, check_card

@@ -11,7 +11,7 @@ from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import LIST_TTL_SECONDS, Agent, GathererLimits, LinkageDesk, StatusRegister
 
-from .listener import Document
+from .answers import Document
 
 __all__ = ["Published", "card_of", "check_card"]
 

@@ -43,7 +43,8 @@ from undersigned.runtime import (
 from undersigned.scope import Action, Scope
 from undersigned.transport import Budget, Identity
 
-from .listener import TOLD, TOLD_SECONDS, ArtifactRequest, ArtifactResponse
+from .answers import ArtifactRequest, ArtifactResponse
+from .listener import TOLD, TOLD_SECONDS
 
 __all__ = ["ArtifactDoor", "SignedRequests", "signed_headers"]
 

@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 from runtimes import REPORT, Node, World, folded, summarise
 from runtimes import ask as runtimes_ask
 from undersigned.bridges.nonces import NonceWindow
+from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.gate_desk import Ask, GateDesk, Signed, Visit
-from undersigned.daemon.listener import TOLD, ArtifactRequest, ArtifactResponse
+from undersigned.daemon.listener import TOLD
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, digest_bytes
