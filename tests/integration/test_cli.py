@@ -636,8 +636,9 @@ def test_a_peer_whose_reader_leaves_tells_on_the_other_stream_that_it_stops(
         assert process.stderr is not None
         assert any("Ctrl-C" in line or '"ready"' in line for line in process.stdout)
         process.stdout.close()
-        run("check", companies.provider, "--home", companies.acme, "--wait", "1")
+        caller = Process([*UNDERSIGNED, "check", companies.provider, "--home", str(companies.acme)], tmp_path)
         told = process.stderr.read()
+    caller.end(signal.SIGINT)  # whom nobody answers any more
     assert process.returncode == 130
     assert "stopped, because nobody reads what it says any more: " in told
     assert f"serve --home {companies.globex}" in told
@@ -846,7 +847,7 @@ def test_a_clock_that_is_another_than_theirs_is_told(
         defaults = SystemClock.__init__.__kwdefaults__
         assert defaults is not None
         monkeypatch.setitem(defaults, "wall", lambda: time.time() + ahead)
-        ran = run("check", companies.provider, "--wait", "1", "--home", companies.acme, "--json")
+        ran = run("check", companies.provider, "--wait", "3", "--home", companies.acme, "--json")
     assert (ran.code, ran.error["code"]) == (4, "proof_invalid"), ran
     assert said in ran.error["message"]
 
