@@ -42,8 +42,9 @@ from undersigned.protocol.engagement import (
     position,
 )
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
-from undersigned.protocol.fold import Outcome, apply, arbiters, judge, legal, outcome, verifiers
+from undersigned.protocol.fold import Outcome, apply, arbiters, judge, outcome, verifiers
 from undersigned.protocol.lane import may_change
+from undersigned.protocol.legal import legal
 from undersigned.protocol.owed import Owed, basis, owed
 from undersigned.protocol.pending import pending
 from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights

@@ -8,7 +8,6 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Final, Literal, TypeAlias
 
 from msgspec.json import decode
@@ -16,13 +15,15 @@ from msgspec.structs import replace
 
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
-from undersigned.messages import MESSAGE_TYPES, Closing, Message, Problem, Progress, Receipt, Review, VerifiedMessage
+from undersigned.messages import Closing, Message, Review, VerifiedMessage
 from undersigned.protocol.case import Case, Refused, knows
-from undersigned.protocol.engagement import Child, Contract, Engagement, Pause
+from undersigned.protocol.engagement import Child, Contract, Engagement
 from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.facts import FACTS_OF, Changes, void_facts
 from undersigned.protocol.guards import GUARDS
-from undersigned.protocol.lane import lane_facts, lane_legal, lane_row, overtaken, unreleased
+from undersigned.protocol.lane import lane_facts, lane_row, overtaken, unreleased
+from undersigned.protocol.legal import legal
+from undersigned.protocol.notices import after_notice, unreceipted
 from undersigned.protocol.peer_view import PeerView, allows, goes_on, step_of
 from undersigned.protocol.states import (
     CASES,
@@ -33,8 +34,6 @@ from undersigned.protocol.states import (
     PROVIDER,
     ROLES,
     ROWS,
-    STANDING,
-    Role,
     Row,
 )
 
@@ -44,8 +43,6 @@ __all__ = [
     "apply",
     "arbiters",
     "judge",
-    "legal",
-    "legal_by_state",
     "outcome",
     "state_of_sender",
     "verifiers",
@@ -61,11 +58,6 @@ Outcome: TypeAlias = Literal["applies", "repeat", "void", "late"]
 """What becomes of a message: it applies; it is a repeat, and the stored answer goes out again; it crossed a move of
 ours and is recorded but moves nothing (C7); the engagement has ended, and it is recorded and moves nothing (C6)."""
 
-_LEGAL: dict[tuple[str, str], tuple[str, ...]] = {}
-"""Types by state and role, in the order of the tables."""
-for _at, _kind, _sender, _case in ROWS:
-    if _kind in MESSAGE_TYPES:
-        _LEGAL[_at, _sender] = tuple(dict.fromkeys((*_LEGAL.get((_at, _sender), ()), _kind)))
 
 _STATED: Final = {"Ruling": "rules_on_dispute", "Review": "reviews_delivery"}
 """Guards of moves that are checked although they crossed another and move nothing: each carries what somebody signed
@@ -117,7 +109,7 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         return "repeat", engagement
     message = move.message
     if message.notice:
-        return becomes, _notice(engagement, message, mine, at, seen)
+        return becomes, after_notice(engagement, message, mine, at, seen)
     if case is None:
         raise AssertionError("a move that is recorded is a case for the guards")
     changes = _chain(case, row)
@@ -360,39 +352,6 @@ def _limits(engagement: Engagement, move: VerifiedMessage, *, nothing: bool) -> 
         raise Refused("too_large", f"a negotiation of more than {talks.bytes} bytes; legal here: Withdraw")
 
 
-def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
-    """Types of moves that `role` may send now, in the order of the tables; what they say is the guards' to judge."""
-    found = legal_by_state(engagement, role)
-    if engagement.contract is None or engagement.offer is None:
-        return found
-    return (*found, *lane_legal(engagement, role))
-
-
-def legal_by_state(engagement: Engagement, role: Role, but: Set[str] = frozenset()) -> tuple[str, ...]:
-    """The same without moves about documents under a contract, and without the types that are not asked for."""
-    state, talks, contract, offer = engagement.state, engagement.talks, engagement.contract, engagement.offer
-    found, without = _LEGAL.get((state, role), ()), {*but}
-    if contract is None or offer is None:
-        if state == "ready" and talks is not None:
-            sealed = talks.tender is not None and talks.tender.sealed
-            without |= {"Offer" if sealed else "Bid"} if role == talks.opens else {"Offer", "Bid"}
-        elif state.startswith("offered-by-") and talks is not None and (talks.offers >= talks.rounds or talks.tender):
-            without.add("Offer")
-        return tuple([kind for kind in found if kind not in without]) if without else found
-    if state == "closing" and role in contract.closed_by:
-        without.add("Closing")
-    if state in ("working", "suspended", "cancelling"):
-        without.add("Closing")  # by the table one by silence may still arrive here, but nobody sends it any more
-    if offer.terms.arbiter is None or contract.disputes or contract.released or role in contract.closed_by:
-        without.add("Dispute")
-    unruled = contract.disputes and not any(ending.basis in ("ruling", "release") for ending in contract.endings)
-    if state == "closing" and (not unruled or role in contract.closed_by):
-        without.add("Ruling")
-    if not (contract.asked and contract.open_requests()):
-        without.add("Approval")
-    return tuple([kind for kind in found if kind not in without])
-
-
 # --- changing
 
 
@@ -419,7 +378,7 @@ def _chain(case: Case, row: Row | None) -> Changes:
     return {
         "last_at": at,
         "got": (*engagement.got, move.digest),
-        "unreceipted": _unreceipted(engagement, seen) if case.crossed else (),
+        "unreceipted": unreceipted(engagement, seen) if case.crossed else (),
         "unanswered_since": engagement.unanswered_since or at,
         "answer_follows": engagement.answer_follows and follows,
         "peer_saw": seen,
@@ -427,11 +386,6 @@ def _chain(case: Case, row: Row | None) -> Changes:
         "peer_view": goes_on(_peer_view(engagement, seen), step),
         "before": None,
     }
-
-
-def _unreceipted(engagement: Engagement, seen: int) -> tuple[Instant, ...]:
-    keep = len(engagement.sent) - seen
-    return engagement.unreceipted[-keep:] if keep > 0 else ()
 
 
 def _peer_view(engagement: Engagement, seen: int) -> PeerView:
@@ -443,63 +397,7 @@ def _peer_view(engagement: Engagement, seen: int) -> PeerView:
     return view
 
 
-# --- notices and facts
-
-
-def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant, seen: int) -> Engagement:
-    """What a notice lets us know: what the peer has, that somebody still lives, or that a move is refused for good."""
-    changes: Changes = {"last_at": at}
-    if isinstance(notice, Receipt):
-        chain = engagement.got if mine else engagement.sent
-        seen = max([seen, *(chain.index(of) + 1 for of in notice.of if of in chain)])
-        if notice.waiting is not None:
-            waiting = notice.waiting
-            changes["pause"] = Pause(role=notice.role, waits_for=waiting.for_, until=waiting.until)
-    if mine:
-        if seen > engagement.answered:
-            changes["answered"] = seen
-        if seen >= len(engagement.got):
-            changes.update(unanswered_since=None, answer_follows=True)
-    else:
-        # What it says to have seen before a place, a move in that place has seen too. A notice that counts moves which
-        # are not recorded yet says nothing about those: they were made before it, and a carrier was slower with them.
-        saw = max(engagement.peer_saw, seen) if notice.sequence <= len(engagement.got) else engagement.peer_saw
-        if isinstance(notice, Problem) and notice.final and _gives_way(engagement, notice.of):
-            place, before = engagement.sent.index(notice.of), engagement.before
-            while before is not None and len(before.sent) > place:
-                before = before.before
-            if before is not None:
-                # N9: its place is free again, with those of what we said after it, which the peer cannot have recorded
-                # either; and everything is as it was before it, but for what was noted or heard meanwhile.
-                was, now = before.contract, engagement.contract
-                if was is not None and now is not None:
-                    heard = {"heard_at": now.heard_at, "listens_since": now.listens_since, "progress": now.progress}
-                    was = replace(was, children=now.children, cursor=now.cursor, **heard)
-                kept = {"reserved": engagement.reserved, "peer_saw": min(saw, place)}
-                return replace(before, last_at=at, contract=was, **kept)
-        changes.update(unreceipted=_unreceipted(engagement, seen), peer_saw=saw)
-        if seen >= len(engagement.sent):
-            changes["before"] = None
-    contract = engagement.contract
-    if isinstance(notice, Progress) and contract is not None and _is_news(notice, contract):
-        cursor = notice.cursor or contract.cursor
-        changes["contract"] = replace(contract, progress=notice.number, heard_at=at, cursor=cursor)
-    return replace(engagement, **changes)
-
-
-def _gives_way(engagement: Engagement, refused: Digest) -> bool:
-    """Whether a move of ours that the peer refused for good gives up its place (N9)."""
-    if refused not in engagement.outbox:
-        return False
-    sequence = engagement.sent.index(refused) + 1
-    return any(
-        own.sequence == sequence and (own.kind not in STANDING or own.case == "lane") for own in engagement.crossing
-    )
-
-
-def _is_news(notice: Progress, contract: Contract) -> bool:
-    of_this = notice.role == PROVIDER and notice.contract == contract.digest
-    return of_this and notice.number > contract.progress
+# --- facts
 
 
 def _noted(engagement: Engagement, fact: Noted) -> Changes:

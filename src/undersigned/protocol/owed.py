@@ -12,7 +12,7 @@ from msgspec import Struct
 from undersigned.encoding import Instant, parse_duration, shift
 from undersigned.protocol.deadlines import Wait, waits
 from undersigned.protocol.engagement import Engagement
-from undersigned.protocol.fold import legal_by_state
+from undersigned.protocol.legal import legal_by_state
 from undersigned.protocol.states import ENDED, HIRER, PROVIDER, ROLES, TABLES, Role
 
 __all__ = ["OWNERS", "Owed", "answers", "basis", "due_by", "holders", "owed"]
