@@ -11,8 +11,9 @@ from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import GateProxy, RequestGate, more_files
 from undersigned.runtime import host_port
 
+from .desk import desk_options, open_desk, told_when_reached, unheard
 from .interrupts import stop_signal
-from .options import FILE, VERBOSE_OPTION, desk_options, open_desk, quiet_logs, rules_in, told_when_reached, unheard
+from .options import FILE, VERBOSE_OPTION, quiet_logs, rules_in
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]

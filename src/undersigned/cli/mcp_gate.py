@@ -22,8 +22,9 @@ from undersigned.daemon import (
 from undersigned.errors import ConfigurationError, ScopeError
 from undersigned.runtime import configure_logs, host_port
 
+from .desk import desk_options, open_desk, told_when_reached, unheard
 from .interrupts import stop_signal
-from .options import FILE, Seconds, checked_digest, desk_options, open_desk, rules_in, told_when_reached, unheard
+from .options import FILE, Seconds, checked_digest, rules_in
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]

@@ -5,7 +5,6 @@ All that can be wrong with a command line is found here, before anybody is asked
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import tomllib
@@ -17,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from undersigned.daemon import Peer, RemoteDesk, checked_peer_url
+from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
 from undersigned.encoding import Instant, digest_hex, parse_instant
 from undersigned.errors import (
@@ -34,7 +33,6 @@ from undersigned.runtime import (
     Home,
     checked_name,
     configure_logs,
-    control_token,
     open_file,
     read_file,
     read_toml,
@@ -64,11 +62,9 @@ __all__ = [
     "about",
     "checked_did",
     "checked_digest",
-    "desk_options",
     "documents_option",
     "instant_at",
     "new_file",
-    "open_desk",
     "open_gatherer",
     "open_peer",
     "out_option",
@@ -78,13 +74,10 @@ __all__ = [
     "read_scope_options",
     "rules_in",
     "running",
-    "told_when_reached",
-    "unheard",
     "write_new",
 ]
 
 T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., object])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """What declares an option of a command."""
 
@@ -124,10 +117,6 @@ FORCE_OPTION = click.option(
     is_eager=True,  # known when the names of files are looked at
     help="Write over a file that is there; without this it stays.",
 )
-
-
-LOOK_SECONDS = 15.0
-"""The most until a gate looks again whether its peer is there."""
 
 
 class NamedPath(click.Path):
@@ -199,19 +188,6 @@ DOCUMENTS_OPTION = documents_option(
 )
 
 
-def desk_options(run: Command) -> Command:
-    """Where a gate asks: `--peer` and `--token-file`, for `open_desk`."""
-    peer = click.option(
-        "--peer", metavar="URL", help="Where our peer answers gates; by default as [gates] of the settings says."
-    )
-    token = click.option(
-        "--token-file",
-        type=FILE,
-        help="What to show there; by default gate.token of the state folder.",
-    )
-    return peer(token(run))
-
-
 def quiet_logs(verbose: bool, *, warnings: bool = False) -> None:
     """Logs go to standard error: all of them with `--verbose`, else only errors, or these and `warnings`."""
     level = 10 if verbose else 30 if warnings else 40
@@ -253,32 +229,6 @@ def rules_in(file: Path, read: Callable[[dict[str, Any]], T]) -> T:
         raise ConfigurationError(error.code, f"{file}: {error.message}") from error
 
 
-def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> RemoteDesk:
-    """The peer that gates ask, as the options say, else as the state folder does; whoever opens it closes it.
-
-    Raises:
-        ConfigurationError: Neither says it, or the token cannot be read.
-    """
-    if peer is not None:
-        checked_peer_url("--peer", peer)
-    if token_file is not None:
-        if not token_file.exists():
-            raise ConfigurationError(
-                "bad_configuration", f"--token-file: there is no {token_file}"
-            )  # none is made here
-        token = control_token(token_file)
-    elif home is not None:
-        token = home.gate_token()
-    else:
-        raise ConfigurationError("bad_configuration", "say --token-file FILE, or --home of a state folder")
-    part = home.configuration.gates if home is not None else None
-    if peer is None and part is not None and part.port:
-        peer = part.url
-    if peer is None:
-        raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
-    return RemoteDesk(peer, token)
-
-
 def checked_digest(text: str, option: str = "") -> str:
     """`text`, once it is a digest; of an `option`, or an argument.
 
@@ -291,49 +241,6 @@ def checked_digest(text: str, option: str = "") -> str:
         said = f"expected a digest as 'contract show' and 'ledger list' print it, got {plain(text, 60)}"
         raise ConfigurationError("bad_configuration", f"{option}: {said}" if option else said) from error
     return text
-
-
-async def unheard(desk: RemoteDesk) -> str:
-    """Why our peer does not answer its gate yet, in words; empty if it does.
-
-    Raises:
-        TransportError: `unauthorized`: it never will, the token is another folder's.
-    """
-    try:
-        await desk.greet()
-    except UndersignedError as error:
-        if error.code == "unauthorized":
-            raise
-        return f"nothing passes yet: {error.message}"
-    return ""
-
-
-@asynccontextmanager
-async def told_when_reached(out: Out, desk: RemoteDesk, waits: str) -> AsyncGenerator[None]:
-    """Tells what a gate waits for, as `unheard` says it, and inside the block that it waits no longer."""
-    if not waits:
-        yield
-        return
-    out.alarm(waits)
-    looking = asyncio.create_task(_tell_when_reached(out, desk))
-    try:
-        yield
-    finally:
-        looking.cancel()
-
-
-async def _tell_when_reached(out: Out, desk: RemoteDesk) -> None:
-    seconds = 1.0
-    try:
-        while await unheard(desk):
-            await asyncio.sleep(seconds)
-            seconds = min(2 * seconds, LOOK_SECONDS)  # what refuses us tells its log each time
-    except UndersignedError as error:  # it has another state folder: this gate lets in nobody
-        out.value({"kind": "unreached", "peer": desk.url, "error": error.code})
-        out.alarm(error.message)
-        return
-    out.value({"kind": "reached", "peer": desk.url})
-    out.line(f"the peer at {desk.url} is reached: what its contracts allow passes from now on")
 
 
 def open_gatherer(home: Home) -> Gatherer:

@@ -1,0 +1,107 @@
+"""The peer that a gate asks: where it is, what is shown to it, and until when it is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from undersigned.daemon import RemoteDesk, checked_peer_url
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.runtime import Home, control_token
+
+from .options import FILE
+from .output import Out
+
+__all__ = ["desk_options", "open_desk", "told_when_reached", "unheard"]
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+LOOK_SECONDS = 15.0
+"""The most until a gate looks again whether its peer is there."""
+
+
+def desk_options(run: Command) -> Command:
+    """Where a gate asks: `--peer` and `--token-file`, for `open_desk`."""
+    peer = click.option(
+        "--peer", metavar="URL", help="Where our peer answers gates; by default as [gates] of the settings says."
+    )
+    token = click.option(
+        "--token-file",
+        type=FILE,
+        help="What to show there; by default gate.token of the state folder.",
+    )
+    return peer(token(run))
+
+
+def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> RemoteDesk:
+    """The peer that gates ask, as the options say, else as the state folder does; whoever opens it closes it.
+
+    Raises:
+        ConfigurationError: Neither says it, or the token cannot be read.
+    """
+    if peer is not None:
+        checked_peer_url("--peer", peer)
+    if token_file is not None:
+        if not token_file.exists():
+            raise ConfigurationError(
+                "bad_configuration", f"--token-file: there is no {token_file}"
+            )  # none is made here
+        token = control_token(token_file)
+    elif home is not None:
+        token = home.gate_token()
+    else:
+        raise ConfigurationError("bad_configuration", "say --token-file FILE, or --home of a state folder")
+    part = home.configuration.gates if home is not None else None
+    if peer is None and part is not None and part.port:
+        peer = part.url
+    if peer is None:
+        raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
+    return RemoteDesk(peer, token)
+
+
+async def unheard(desk: RemoteDesk) -> str:
+    """Why our peer does not answer its gate yet, in words; empty if it does.
+
+    Raises:
+        TransportError: `unauthorized`: it never will, the token is another folder's.
+    """
+    try:
+        await desk.greet()
+    except UndersignedError as error:
+        if error.code == "unauthorized":
+            raise
+        return f"nothing passes yet: {error.message}"
+    return ""
+
+
+@asynccontextmanager
+async def told_when_reached(out: Out, desk: RemoteDesk, waits: str) -> AsyncGenerator[None]:
+    """Tells what a gate waits for, as `unheard` says it, and inside the block that it waits no longer."""
+    if not waits:
+        yield
+        return
+    out.alarm(waits)
+    looking = asyncio.create_task(_tell_when_reached(out, desk))
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+async def _tell_when_reached(out: Out, desk: RemoteDesk) -> None:
+    seconds = 1.0
+    try:
+        while await unheard(desk):
+            await asyncio.sleep(seconds)
+            seconds = min(2 * seconds, LOOK_SECONDS)  # what refuses us tells its log each time
+    except UndersignedError as error:  # it has another state folder: this gate lets in nobody
+        out.value({"kind": "unreached", "peer": desk.url, "error": error.code})
+        out.alarm(error.message)
+        return
+    out.value({"kind": "reached", "peer": desk.url})
+    out.line(f"the peer at {desk.url} is reached: what its contracts allow passes from now on")
