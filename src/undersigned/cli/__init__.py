@@ -54,7 +54,7 @@ _COMMANDS = {
     ),
     "history": ("history", "history_", "What an agent did: artifacts, statements, policies, refusals."),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
-    "export": ("evidence", "export", "Write the evidence pack of an engagement."),
+    "export": ("export", "export", "Write the evidence pack of an engagement."),
     "judge": ("evidence", "judge", "State, as the verifier that a contract names, whether the work is accepted."),
     "rule": ("evidence", "rule", "Rule, as the arbiter that a contract names, on a dispute: what is owed."),
     "tamper": ("evidence", "tamper", "Make a pack that must not verify, to try out a verifier."),

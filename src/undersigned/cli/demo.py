@@ -43,7 +43,7 @@ from undersigned.runtime import (
 )
 from undersigned.transport import free_ports
 
-from .evidence import export_to
+from .export import export_to
 from .options import FILE, FOLDER
 from .output import Out, counted, meeting, plain, typed
 
