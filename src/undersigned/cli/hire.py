@@ -11,20 +11,10 @@ from typing import cast
 
 import click
 
-from undersigned.contract import (
-    MAX_ITEMS,
-    MAX_REWORKS,
-    MAX_TEXT,
-    PAYMENTS,
-    Criterion,
-    Milestone,
-    Settlement,
-    check_milestones,
-    read_payment,
-)
+from undersigned.contract import MAX_REWORKS, MAX_TEXT, PAYMENTS
 from undersigned.daemon import HireResult, Peer, needed_text
-from undersigned.encoding import EngagementId, compare_amounts, from_struct, to_struct
-from undersigned.errors import ConfigurationError, FormatError, UndersignedError
+from undersigned.encoding import EngagementId, from_struct
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.messages import Need
 from undersigned.runtime import (
     SBOM_FORMATS,
@@ -34,7 +24,6 @@ from undersigned.runtime import (
     checked_name,
     checked_text,
     control_at,
-    parse_price,
     why,
 )
 
@@ -56,6 +45,7 @@ from .options import (
 from .output import HOME_OPTION, Out, counted, meeting, plain, typed
 from .reaching import checked_peer, hint_at, tell_if_not_reached, tell_whose_turn
 from .telling import tell, tell_gates, tell_unfinished
+from .terms import check_prices, read_criteria, read_milestone, read_settlement
 
 __all__ = ["hire"]
 
@@ -228,13 +218,13 @@ async def hire(
         if name not in files:
             raise ConfigurationError("bad_configuration", f"the task {task} needs --input {name}=FILE")
     scope = read_scope_options(allow, scope_file)
-    _check_prices(price, opening)
-    held = _criteria(criteria)
+    check_prices(price, opening)
+    held = read_criteria(criteria)
     if held and known is not None and known.criteria:
         text = f"--criterion: the task {task} has criteria of its own, which are looked at by program"
         raise ConfigurationError("bad_configuration", text)
-    agreed = _settlement(
-        settlement, hook, tuple(map(_milestone, milestones)), held or (known.criteria if known else ())
+    agreed = read_settlement(
+        settlement, hook, tuple(map(read_milestone, milestones)), held or (known.criteria if known else ())
     )
     if onward and not subcontracting:
         raise ConfigurationError(
@@ -342,20 +332,6 @@ async def _writable(folder: Path | None) -> AsyncGenerator[None]:
                 one.rmdir()
 
 
-def _check_prices(price: str, opening: str | None) -> None:
-    """Returns if the first offer can be of `opening`, where `price` is the most that is paid.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    most = parse_price(price, "--price")
-    first = most if opening is None else parse_price(opening, "--opening")
-    if first.currency != most.currency or compare_amounts(first.amount, most.amount) > 0:
-        raise ConfigurationError(
-            "bad_configuration", f"--opening {opening} is more than --price {price}, or other money"
-        )
-
-
 def _tell_interrupted(out: Out, engagement: EngagementId, home: Path, folder: Path | None, *, unheard: bool) -> None:
     """That it is not over, though the command is; `unheard` if nobody reads our output any more."""
     later = f"interrupted, but not over: {engagement} goes on when this peer runs again, with "
@@ -415,55 +391,6 @@ def _place(written: Written) -> str:
     return f"{written.path}{there}"
 
 
-def _settlement(
-    method: str, hook: str | None, milestones: tuple[Milestone, ...], criteria: Iterable[str]
-) -> Settlement:
-    """What `--settlement`, `--hook` and `--milestone` say together.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    try:
-        if method in PAYMENTS:
-            read_payment(method, hook)
-        elif hook is not None:
-            raise ConfigurationError("bad_configuration", f"--hook goes with --settlement {' or '.join(PAYMENTS)}")
-    except FormatError as error:
-        raise ConfigurationError("bad_configuration", f"--hook: {error.message}") from error
-    try:
-        check_milestones(milestones, criteria)
-    except FormatError as error:
-        raise ConfigurationError("bad_configuration", f"--milestone: {error.message}") from error
-    return Settlement(method=method, hook=hook, milestones=milestones)
-
-
-def _criteria(given: tuple[str, ...]) -> dict[str, str]:
-    """The criteria of `--criterion`, text by id.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    found: dict[str, str] = {}
-    for one in given:
-        id, _, text = one.partition("=")
-        try:
-            if not text:
-                raise FormatError("schema_violation", "no text")
-            made = to_struct({"id": id, "text": text}, Criterion)
-        except FormatError as error:
-            expected = "ID=TEXT, an id of lower-case letters, digits and hyphens and at most 4,096 characters"
-            raise ConfigurationError(
-                "bad_configuration", f"--criterion: expected {expected}; got {plain(one, 60)}"
-            ) from error
-        if id in found:
-            raise ConfigurationError("bad_configuration", f"--criterion: {id} is there twice")
-        found[made.id] = checked_text("--criterion", made.text)
-    if len(found) > MAX_ITEMS:
-        text = f"--criterion: a contract has at most {MAX_ITEMS}, and {len(found)} are named"
-        raise ConfigurationError("bad_configuration", text)
-    return found
-
-
 async def _tell_review(out: Out, peer: Peer, engagement: EngagementId | None, criteria: Iterable[str]) -> None:
     """That a person has to say now which criteria are met, and with which command."""
     summary = await peer.ledger.summary(engagement) if engagement is not None else None
@@ -473,20 +400,6 @@ async def _tell_review(out: Out, peer: Peer, engagement: EngagementId | None, cr
     out.value({"kind": "review", "contract": contract, "criteria": list(criteria)})
     out.line(f"delivered, and you say what is met: {typed('contract show {} --home {}', contract, home)}", style="bold")
     out.line(f"  {typed('contract review {} --home {}', contract, home)} {met}   (or --not-met)")
-
-
-def _milestone(text: str) -> Milestone:
-    name, _, rest = text.partition("=")
-    percent, _, criteria = rest.partition(":")
-    try:
-        said = {"name": name, "percent": int(percent), "criteria": [one.strip() for one in criteria.split(",")]}
-        made = to_struct(said, Milestone)
-    except (ValueError, FormatError) as error:
-        raise ConfigurationError(
-            "bad_configuration", f"--milestone: expected NAME=PERCENT:CRITERION,..., got {text!r}"
-        ) from error
-    checked_text("--milestone", made.name)
-    return made
 
 
 def _tell_needs(out: Out, error: UndersignedError) -> None:
