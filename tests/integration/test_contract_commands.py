@@ -207,6 +207,28 @@ def test_a_key_that_work_is_owed_with_is_rotated_by_force_alone_and_the_work_is_
     assert run("keys", "rotate", "--home", globex.path).code == 0
 
 
+def test_a_key_whose_terms_are_on_their_way_is_rotated_once_they_are_there(tmp_path: Path) -> None:
+    """HIRE-KEY-07: by another key they are refused, and if the other side moved meanwhile, all is that follows them."""
+    acme, globex = _homes(tmp_path)
+    rotate = ("keys", "rotate", "--home", acme.path, "--json")
+    with serving(globex.path) as served, _hiring(tmp_path, acme, globex) as hired:
+        served.end(signal.SIGINT)
+        (before,) = acme.document().methods("authentication")
+        offered = hired.on(acme, "amend", "--extend", 3600)
+        assert (offered.code, offered.values[0]["lane"]) == (0, "offered-by-hirer"), offered
+        refused = run(*rotate)
+        assert (refused.code, refused.error["code"]) == (2, "bad_configuration"), refused
+        for word in ("Offer", hired.shown(acme)["engagement"], globex.configuration.did, "--force", "`serve`"):
+            assert word in refused.error["message"]
+        assert acme.document().methods("authentication") == (before,)
+        with serving(globex.path):
+            hired.until(globex, lambda shown: shown["onTheTable"] is not None)
+            ends = time.monotonic() + SECONDS
+            while (ran := run(*rotate)).code != 0:
+                assert time.monotonic() < ends, ran
+    assert acme.document().methods("authentication") != (before,)
+
+
 def test_a_release_ends_the_work_for_what_it_says(hired: Hire) -> None:
     """Mutual release: the work is stopped, both close their books by it, and the provider says what it destroys.
 

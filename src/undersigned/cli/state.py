@@ -19,6 +19,7 @@ from undersigned.runtime import (
     Home,
     OfferPart,
     SystemClock,
+    bound_to_key,
     cannot_sign,
     checked_name,
     claimed,
@@ -286,7 +287,11 @@ async def keys_show(out: Out, name: str, home: str | None) -> None:
 
 
 @keys.command("rotate")
-@click.option("--force", is_flag=True, help="Also while work is owed that only the key of now can deliver.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also while work is owed, or terms wait, that only the key of now can sign.",
+)
 @HOME_OPTION
 @command
 async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
@@ -294,11 +299,13 @@ async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
 
     What the old key signed stays valid. A running peer uses the new key after a restart. A contract under which we work
     names the key that its delivery must be signed with, so while there is one `--force` is needed, and such work is
-    rejected: rotate by force a key that is lost or known to others, and any other once the work is over.
+    rejected: rotate by force a key that is lost or known to others, and any other once the work is over. The same where
+    the other side is not known to have a change of the terms that this key has signed, or accepted: it is refused then,
+    and what this side says after it, such as a review, may not arrive any more.
     """
     opened = out.home(home)
     if not force:
-        await _require_no_work_for_its_key(opened)
+        await _require_nothing_by_its_key(opened)
     method = rotate_key(opened)
     log = opened.log()
     left = entries_left(log) if log is not None else None
@@ -309,8 +316,9 @@ async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
         out.alarm(f"{text} {left or 'no'} more of them, and then the key stays: another one needs another DID")
 
 
-async def _require_no_work_for_its_key(home: Home) -> None:
-    """Returns if no contract under which this agent works names its key.
+async def _require_nothing_by_its_key(home: Home) -> None:
+    """Returns if no contract under which this agent works names its key, and nothing is on its way that only this key
+    can have signed.
 
     Raises:
         ConfigurationError: `bad_configuration`, naming them.
@@ -320,6 +328,7 @@ async def _require_no_work_for_its_key(home: Home) -> None:
         own = home.configuration.did
         methods = home.document().methods("authentication")
         named = {one: None for method in methods for one in await contracts_to_deliver(store, own, method)}
+        bound = [move for method in methods for move in await bound_to_key(store, own, method)]
     finally:
         await store.close()
     if named:
@@ -327,6 +336,14 @@ async def _require_no_work_for_its_key(home: Home) -> None:
             "bad_configuration",
             f"work is owed under {', '.join(named)}, whose delivery must be signed by the key of now: rotate when it "
             "is over, or with --force if the key is lost or known to others; that work is rejected then",
+        )
+    if bound:
+        moves = ", ".join(f"{move.type} in {move.engagement} to {move.recipient}" for move in bound)
+        raise ConfigurationError(
+            "bad_configuration",
+            f"the other side is not known to have what only the key of now can have signed: {moves}. Run `serve` until "
+            "it has, and rotate then, or with --force if the key is lost or known to others; that move is refused "
+            "then, and nothing more that this side says there may arrive",
         )
 
 

@@ -32,7 +32,7 @@ from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 from undersigned.runtime.artifacts.transfers import Meter
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock, steady_seconds
 from undersigned.runtime.engagement.conversation import Arrived, Conversation
-from undersigned.runtime.engagement.outgoing import cannot_sign
+from undersigned.runtime.engagement.outgoing import bound_to_key, cannot_sign
 from undersigned.runtime.engagement.turn import Event, Say, Transfer, load_engagement
 from undersigned.runtime.evidence.accusations import equivocation_proof, keep_evidence, proved
 from undersigned.runtime.evidence.decisions import (
@@ -212,6 +212,7 @@ __all__ = [
     "awaited",
     "beside",
     "books_differ",
+    "bound_to_key",
     "bytes_limits",
     "came_early",
     "cannot_sign",

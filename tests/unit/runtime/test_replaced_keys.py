@@ -23,7 +23,7 @@ from undersigned.keys import PublicKey
 from undersigned.ledger import Blob
 from undersigned.messages import Closing, Problem, Review, Withdraw, draft, recorded_message
 from undersigned.proof import attach, prepare
-from undersigned.runtime import equivocation_proof, export_pack, proved
+from undersigned.runtime import bound_to_key, equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement import documents
 from undersigned.runtime.fetching.gather import Known
 from undersigned.testing import NOON, Actor, HandClock, withdraw
@@ -134,6 +134,50 @@ def test_what_cannot_be_signed_again_ends(
     heard = [one.message.code for one in messages(world.hirer, name) if isinstance(one.message, Problem)]
     refused = [event.code for event in world.provider.events if event.kind == "refused"]
     assert heard[0] == refused[0] == "key_not_authorized"
+
+
+@pytest.mark.parametrize("kind", ["Offer", "Acceptance"])
+def test_terms_on_their_way_are_bound_to_their_key(
+    kind: str, open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-KEY-07: what stands in them keeps its proof. Until the other side is known to have them, which is in the
+    ledger as soon as it says so, their key is not to be replaced; and what a key before it signed binds the one of now
+    to nothing.
+    """
+    world = open_world(*published, handler=lingers)
+    resolve(world)
+    name = world.begun("working", world.hirer)
+
+    def bound() -> list[str]:
+        method = next(iter(world.hirer.own.methods("authentication")))
+        found = world.run(bound_to_key(world.hirer.kept, world.hirer.did, method))
+        assert {(one.engagement, one.recipient) for one in found} <= {(name, world.provider.did)}
+        return [one.type for one in found]
+
+    def amends(node: Node, reworks: int) -> None:
+        world.run(node.changes.amend(node.the(name), lambda terms: replace(terms, reworks=reworks)), 1)
+
+    assert bound() == []
+    amends(world.hirer, 1)
+    world.settle(5)
+    assert bound() == [], "the receipt of the other side is enough"
+    world.run(world.provider.changes.decline(world.provider.the(name)), 1)
+    if kind == "Acceptance":
+        amends(world.provider, 2)
+    world.settle(5)
+    world.cut = True
+    if kind == "Offer":
+        amends(world.hirer, 2)
+    else:
+        tabled = world.hirer.the(name).engagement.tabled
+        assert tabled is not None
+        world.run(world.hirer.changes.accept(world.hirer.the(name), tabled.document), 1)
+    world.settle(5)
+    assert bound() == [kind]
+    office = published[0]
+    office.rotate()
+    world.restart(world.hirer)
+    assert bound() == []
 
 
 def test_a_name_of_a_key_does_not_become_that_of_another(

@@ -4,17 +4,46 @@ from __future__ import annotations
 
 from typing import Final
 
-from undersigned.encoding import Instant, shift
+from undersigned.encoding import Did, Instant, shift
 from undersigned.errors import LocalProtocolError
+from undersigned.ledger import Ledger
 from undersigned.messages import Message, VerifiedMessage, draft, recorded_message
 from undersigned.proof import first_suite
 from undersigned.protocol import Talks
 from undersigned.transport import Identity
 
-__all__ = ["cannot_sign", "renew_proof", "require_suite", "sign_message"]
+from .turn import load_engagement
+
+__all__ = ["bound_to_key", "cannot_sign", "renew_proof", "require_suite", "sign_message"]
 
 PROOF_SECONDS: Final = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
+BOUND: Final = frozenset({"Offer", "Acceptance"})
+"""Moves in which our proof on a document stands. Their digest covers it: it is never made again."""
+
+
+async def bound_to_key(ledger: Ledger, own: Did, method: str) -> tuple[Message, ...]:
+    """Own moves under contracts of ours that carry a proof by this key on a document, and that the other side is not
+    known to have. Without the key they are refused, and so is what we say after them where their place is not freed:
+    that of an `Offer` is not once the other side has moved (HIRE-NEG-19), that of an `Acceptance` never.
+
+    Raises:
+        LedgerError: `store_corrupt`.
+    """
+    found: list[Message] = []
+    for summary in await ledger.summaries(live_only=True):
+        if summary.contract is None:
+            continue  # a negotiation ends by it, and nothing is owed
+        rows = [row for row in await ledger.outbox(summary.engagement) if row.type in BOUND]
+        if not rows:
+            continue
+        # What the other side says that it has seen has no receipt of its own.
+        waiting = (await load_engagement(ledger, summary, own)).engagement.outbox
+        for row in rows:
+            message = recorded_message(row.raw).message
+            if row.digest in waiting and message.proof is not None and message.proof.verification_method == method:
+                found.append(message)
+    return tuple(found)
 
 
 def cannot_sign(kind: str, talks: Talks | None) -> str | None:

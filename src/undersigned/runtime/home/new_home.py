@@ -286,6 +286,8 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     The key that is published is the one that counts: until it is the new one, a rotation that is cut short was none,
     and from then on it is done, whether or not the files of the keys have found their places.
 
+    What is under way is not looked at: `contracts_to_deliver` and `bound_to_key` say what needs the old key.
+
     Raises:
         ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate, or its log cannot grow;
             `key_unavailable`, also where the log of the DID is older than its keys.
