@@ -207,7 +207,7 @@ def test_a_key_that_work_is_owed_with_is_rotated_by_force_alone_and_the_work_is_
     assert run("keys", "rotate", "--home", globex.path).code == 0
 
 
-def test_a_key_whose_terms_are_on_their_way_is_rotated_once_they_are_there(tmp_path: Path) -> None:
+def test_a_key_whose_terms_are_on_their_way_is_rotated_once_they_are_answered(tmp_path: Path) -> None:
     """HIRE-KEY-07: by another key they are refused, and if the other side moved meanwhile, all is that follows them."""
     acme, globex = _homes(tmp_path)
     rotate = ("keys", "rotate", "--home", acme.path, "--json")
@@ -223,6 +223,8 @@ def test_a_key_whose_terms_are_on_their_way_is_rotated_once_they_are_there(tmp_p
         assert acme.document().methods("authentication") == (before,)
         with serving(globex.path):
             hired.until(globex, lambda shown: shown["onTheTable"] is not None)
+            assert run(*rotate).code == 2, "who accepts it has it refused"
+            assert hired.on(globex, "decline").code == 0
             ends = time.monotonic() + SECONDS
             while (ran := run(*rotate)).code != 0:
                 assert time.monotonic() < ends, ran

@@ -300,8 +300,8 @@ async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
     What the old key signed stays valid. A running peer uses the new key after a restart. A contract under which we work
     names the key that its delivery must be signed with, so while there is one `--force` is needed, and such work is
     rejected: rotate by force a key that is lost or known to others, and any other once the work is over. The same where
-    the other side is not known to have a change of the terms that this key has signed, or accepted: it is refused then,
-    and what this side says after it, such as a review, may not arrive any more.
+    a change of the terms that this key has signed waits for the other side: it is refused then, and what is said after
+    it, such as a review, may not arrive any more.
     """
     opened = out.home(home)
     if not force:
@@ -341,9 +341,9 @@ async def _require_nothing_by_its_key(home: Home) -> None:
         moves = ", ".join(f"{move.type} in {move.engagement} to {move.recipient}" for move in bound)
         raise ConfigurationError(
             "bad_configuration",
-            f"the other side is not known to have what only the key of now can have signed: {moves}. Run `serve` until "
-            "it has, and rotate then, or with --force if the key is lost or known to others; that move is refused "
-            "then, and nothing more that this side says there may arrive",
+            f"what only the key of now can have signed waits for the other side: {moves}. Run `serve` until that has "
+            "it, and has answered it or it is taken back (`contract decline`), and rotate then, or with --force if the "
+            "key is lost or known to others; it is refused then, and nothing more that is said there may arrive",
         )
 
 

@@ -140,9 +140,9 @@ def test_what_cannot_be_signed_again_ends(
 def test_terms_on_their_way_are_bound_to_their_key(
     kind: str, open_world: Open, published: tuple[Published, Published]
 ) -> None:
-    """HIRE-KEY-07: what stands in them keeps its proof. Until the other side is known to have them, which is in the
-    ledger as soon as it says so, their key is not to be replaced; and what a key before it signed binds the one of now
-    to nothing.
+    """HIRE-KEY-07: what stands in them keeps its proof. Until the other side is known to have them, and an offer is
+    answered or taken back, their key is not to be replaced; and what a key before it signed binds the one of now to
+    nothing.
     """
     world = open_world(*published, handler=lingers)
     resolve(world)
@@ -160,8 +160,10 @@ def test_terms_on_their_way_are_bound_to_their_key(
     assert bound() == []
     amends(world.hirer, 1)
     world.settle(5)
-    assert bound() == [], "the receipt of the other side is enough"
-    world.run(world.provider.changes.decline(world.provider.the(name)), 1)
+    assert bound() == ["Offer"], "who accepts it has it refused"
+    world.run(world.hirer.changes.decline(world.hirer.the(name)), 1)
+    world.settle(5)
+    assert bound() == []
     if kind == "Acceptance":
         amends(world.provider, 2)
     world.settle(5)

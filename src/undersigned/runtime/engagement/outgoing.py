@@ -9,7 +9,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.ledger import Ledger
 from undersigned.messages import Message, VerifiedMessage, draft, recorded_message
 from undersigned.proof import first_suite
-from undersigned.protocol import Talks
+from undersigned.protocol import IDLE, Talks
 from undersigned.transport import Identity
 
 from .turn import load_engagement
@@ -24,8 +24,9 @@ BOUND: Final = frozenset({"Offer", "Acceptance"})
 
 async def bound_to_key(ledger: Ledger, own: Did, method: str) -> tuple[Message, ...]:
     """Own moves under contracts of ours that carry a proof by this key on a document, and that the other side is not
-    known to have. Without the key they are refused, and so is what we say after them where their place is not freed:
-    that of an `Offer` is not once the other side has moved (HIRE-NEG-19), that of an `Acceptance` never.
+    known to have, or has not answered. Without the key they are refused, or what accepts them is, and so is what is
+    said after that where its place is not freed: that of an `Offer` is not once the other side has moved (HIRE-NEG-19),
+    that of an `Acceptance` never.
 
     Raises:
         LedgerError: `store_corrupt`.
@@ -35,14 +36,16 @@ async def bound_to_key(ledger: Ledger, own: Did, method: str) -> tuple[Message, 
         if summary.contract is None:
             continue  # a negotiation ends by it, and nothing is owed
         rows = [row for row in await ledger.outbox(summary.engagement) if row.type in BOUND]
-        if not rows:
+        if not rows and summary.lane == IDLE:
             continue
+        loaded = await load_engagement(ledger, summary, own)
+        engagement, tabled = loaded.engagement, loaded.engagement.tabled
         # What the other side says that it has seen has no receipt of its own.
-        waiting = (await load_engagement(ledger, summary, own)).engagement.outbox
-        for row in rows:
-            message = recorded_message(row.raw).message
-            if row.digest in waiting and message.proof is not None and message.proof.verification_method == method:
-                found.append(message)
+        waiting = [recorded_message(row.raw).message for row in rows if row.digest in engagement.outbox]
+        if tabled is not None and tabled.owner == engagement.role:
+            ours = [move for move in loaded.moves if move.type == "Offer" and move.role == engagement.role]
+            waiting += [move for move in ours[-1:] if move.sequence not in {one.sequence for one in waiting}]
+        found += [move for move in waiting if move.proof is not None and move.proof.verification_method == method]
     return tuple(found)
 
 

@@ -151,8 +151,6 @@ class Receiver(Speaker):
         """Does what a notice asks for. `told`: whether it let us know anything that we did not `before` it."""
         if isinstance(body, Receipt) and told:
             turn.receipted.extend(body.of)
-            # Whoever replaces our key reads in the ledger whether the other side has what is on the table.
-            turn.durable |= before.tabled is not None and self.journal.live
             if turn.engagement.pause is not None and before.pause is None and turn.engagement.contract is None:
                 turn.durable = True  # how long a person is waited for is known after a restart too
         elif isinstance(body, Progress) and told:
