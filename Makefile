@@ -4,7 +4,7 @@
 #   make test [ARGS=...]        every test, four at a time (ARGS go to pytest instead)
 #   make check                  style, types, imports, generated files, the project's own tests
 #   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves,
-#                               all examples of properties
+#                               all examples of properties, and all spoiled packs
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
 #   make interop                each implementation here held against the specification in both roles, every pair of them hires
@@ -37,6 +37,8 @@ demo: $(VENV)/.ready
 # Four for two cores: a third of the time a test waits for a process, a socket, a disk or a moment; with three, an eighth
 # of the cores' time was nobody's. Each more has to collect every test first.
 AT_ONCE := --numprocesses=4 --dist=worksteal
+# What has a number of examples that `make test` takes a quarter of.
+IN_PART := tests/properties tests/fuzz tests/integration/test_verifier_page.py
 
 # Tests start some hundred processes; where Python keeps no bytecode each of them would compile the package again.
 test sweep: export PYTHONDONTWRITEBYTECODE :=
@@ -45,7 +47,7 @@ test: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.r
 
 sweep: $(VENV)/.ready-dev
 	@$(RUN) -m pytest -m slow $(or $(ARGS),$(AT_ONCE))
-	@$(if $(ARGS),,UNDERSIGNED_SWEEP=yes $(RUN) -m pytest tests/properties tests/fuzz $(AT_ONCE))
+	@$(if $(ARGS),,UNDERSIGNED_SWEEP=yes $(RUN) -m pytest $(IN_PART) $(AT_ONCE))
 
 # Types take as long as all of the rest, on one core: they are looked at beside it. With TESTED_BESIDE, the project's own
 # tests are left to a `make test` that runs as well.

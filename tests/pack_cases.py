@@ -33,7 +33,7 @@ from packs import (
     stated,
 )
 from parties import Party
-from support import ROOT
+from support import ROOT, examples
 from undersigned.attestation import PAYLOAD_TYPE, ActionTaken, SubcontractLine, accepted, envelope, pae
 from undersigned.attestation.predicates.base import resource
 from undersigned.contract import Milestone, Price, Terms
@@ -1121,7 +1121,7 @@ def spoiled() -> Iterator[Case]:
         Hire().whole().pack("provider"),
         hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER), withheld=withheld(("artifact", b"a"))),
     ]
-    yield from spoiled_ones(packs, 400)
+    yield from spoiled_ones(packs, examples(400))
 
 
 def archives() -> Iterator[Case]:
@@ -1131,7 +1131,7 @@ def archives() -> Iterator[Case]:
     whole, dice = Hire().sealed().pack(), Random(11)
     heads = [found.start() for found in re.finditer(rb"PK\x03\x04", whole)]
     ends = whole.index(b"PK\x01\x02")
-    for number in range(120):
+    for number in range(examples(120)):
         data = bytearray(whole)
         for _ in range(dice.randint(1, 3)):
             place = dice.choice([dice.choice(heads) + dice.randrange(4, 60), dice.randrange(ends, len(whole))])

@@ -12,6 +12,7 @@ from typing import Any
 from pack_cases import ONE, TWO, WEB, Case, changed_somewhere, spoiled_ones, web_document, withheld
 from packs import Hire
 from parties import P256_ORDER, Party, neutral_signature
+from support import examples
 from undersigned.credentials import build_presentation, build_status_list, enveloped_credential, enveloped_presentation
 from undersigned.encoding import (
     JsonObject,
@@ -873,7 +874,7 @@ OF_TEXTS = ("credential", "status", "jwt-signature", "jwt-none", "jwt-key")
 def resigned(count: int) -> Iterator[Case]:
     """What an issuer signs of which one value is of another shape: header or payload of a text, or what has a proof."""
     dice = Random(11)
-    for number in range(count):
+    for number in range(examples(count)):
         hire = Hire()
         said: JsonObject = {name: value for name, value in credential(hire).items() if name != "proof"}
         listed = _listed(ONE, places=(9,))
@@ -902,7 +903,7 @@ def credentials() -> Iterator[Case]:
         yield Case(name, make())
     packs = [CREDENTIALS[name][0]() for name in ("looked up", "shown, clear and allowed")]
     for within, count in (("credentials/", 60), ("status/", 60), ("decisions/", 40)):
-        yield from spoiled_ones(packs if within != "credentials/" else packs[:1], count, within)
+        yield from spoiled_ones(packs if within != "credentials/" else packs[:1], examples(count), within)
     yield Case("a credential, changed", tamper(CREDENTIALS["looked up"][0](), "credential"))
     yield Case("a status list, changed", tamper(CREDENTIALS["looked up"][0](), "status"))
     for what in OF_TEXTS:

@@ -26,6 +26,7 @@ from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
 from moments import MOMENTS
 from packs import Hire
+from support import examples
 from undersigned.contract import Subcontracting, Terms, contract_card
 from undersigned.credentials import enveloped_presentation, presentation_jwt
 from undersigned.did import DidDocument
@@ -76,14 +77,14 @@ FAILED_AT_LEAST = {
     "wronged": 25,
     "journals": 50,
     "weak keys": 20,
-    "spoiled": 370,
-    "archives": 122,
+    "spoiled": examples(370),
+    "archives": examples(120) + 2,
     "proved": 15,
     "recorded": 10,
     "stated logs": len(pack_cases.WRONG_HEADS) + len(pack_cases.FALSE_WORDS),
     "witnessed": 8,
     "credentials": 140,
-    "resigned": 100,
+    "resigned": examples(100),
 }
 HELD_AT_LEAST = {
     "hires": 25,
@@ -91,7 +92,7 @@ HELD_AT_LEAST = {
     "stated logs": 2 + len(pack_cases.FALSE_WORDS),
     "witnessed": 4,
     "credentials": 40,
-    "resigned": 50,
+    "resigned": examples(50),
     "journals": 20,
     "messages": 4,
     "wronged": 5,
