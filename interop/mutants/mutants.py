@@ -28,7 +28,7 @@ from undersigned.errors import (
 )
 from undersigned.messages import MESSAGE_TYPES, Delivery, Message, Offer, Receipt, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
-from undersigned.protocol import fold
+from undersigned.protocol import fold, notices
 from undersigned.runtime.agent import hirer, intake, provider
 from undersigned.runtime.engagement import conversation, outgoing, receiving, saying, turn
 from undersigned.runtime.execution import inspection, moves, review, work
@@ -829,23 +829,23 @@ def _seen() -> None:
 
 @mutant("forgets what a notice has seen", "HIRE-CHN-13", "chain-seen-goes-back-after-a-receipt")
 def _seen_by_a_notice() -> None:
-    real = fold._notice
+    real = fold.after_notice
 
     def notice(engagement: Any, *others: Any) -> Any:
         return msgspec.structs.replace(real(engagement, *others), peer_saw=engagement.peer_saw)
 
-    fold._notice = notice
+    fold.after_notice = notice
 
 
 @mutant("drops a Receipt that names what it never made", "HIRE-CHN-14", "chain-receipt-of-nothing")
 def _receipts_of_all_or_none() -> None:
-    real = fold._notice
+    real = fold.after_notice
 
     def notice(engagement: Any, said: Message, *others: Any) -> Any:
         foreign = isinstance(said, Receipt) and not {*said.of} <= {*engagement.sent, *engagement.got}
         return engagement if foreign else real(engagement, said, *others)
 
-    fold._notice = notice
+    fold.after_notice = notice
 
 
 @mutant(
@@ -1730,4 +1730,4 @@ def _at_length() -> None:
 
 @mutant("takes a delivery back because it is refused", "HIRE-NEG-19", "contract-problem-about-a-delivery")
 def _takes_back_what_stands() -> None:
-    fold.STANDING = frozenset()
+    notices.STANDING = frozenset()
