@@ -136,10 +136,9 @@ def web_did(url: str) -> str:
 @click.option(
     "--wait",
     type=Seconds(0.1, 600),
-    default=10.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long to wait for one answer.",
+    help="How long to wait for one answer. 10 by default, and 60 where connections break: who was cut off waits before "
+    "it comes back, or says again what was lost.",
 )
 @click.option(
     "--at-a-time",
@@ -213,7 +212,7 @@ async def conform(
     every: bool,
     only: tuple[str, ...],
     seed: str | None,
-    wait: float,
+    wait: float | None,
     at_a_time: int,
     folder: Path | None,
     expected_file: Path | None,
@@ -286,6 +285,8 @@ async def conform(
     out.value({"kind": "run", "url": url, "did": subject.did, "role": role, "profile": profile, "seed": seed})
     out.line(f"{counted(len(scenarios), 'scenario')} of profile {profile} against {subject.did} as {role}, seed {seed}")
     out.line(f"it has to believe memberships issued by {GUILD.did}")
+    if wait is None:
+        wait = 60.0 if faults == "cuts" else 10.0
     limits = Limits(answer=wait, scenario=max(60.0, 6 * wait), upgrade=min(wait, 10.0))
     clock, said = SystemClock(), list[dict[str, Any]]()
     began = clock.now()
