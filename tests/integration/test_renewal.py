@@ -146,6 +146,21 @@ async def refusal(peer: Peer, conversation: Conversation) -> str:
     return ""
 
 
+async def renewed(world: Pair) -> tuple[asyncio.Task[HireResult], Conversation, Credential, Credential]:
+    """A hire that works on by what the provider was issued anew: the first credential, which is withdrawn, and that."""
+    acme_home, globex_home = world.homes
+    put(acme_home, issue(acme_home, world.clock.now()))
+    first, second = issue(globex_home, world.clock.now()), issue(globex_home, world.clock.now())
+    put(globex_home, first)
+    await world.start()
+    task, acme, _ = await world.hired()
+    put(globex_home, second)
+    withdraw(globex_home, first, world.clock.now())
+    world.fresh_lists()
+    await world.looked(world.acme, acme)
+    return task, acme, first, second
+
+
 async def test_the_provider_is_withdrawn_and_issued_anew(tmp_path: Path) -> None:
     """HIRE-REN-01 to HIRE-REN-04, HIRE-STA-09: by the command, without a restart of anybody."""
     async with pair(tmp_path) as world:
@@ -226,16 +241,7 @@ async def test_a_contract_is_suspended_for_a_time_and_its_owners_word_stands(tmp
 async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path) -> None:
     """HIRE-REN-02: and can be withdrawn in its turn, which ends the contract for good if nothing comes."""
     async with pair(tmp_path) as world:
-        acme_home, globex_home = world.homes
-        put(acme_home, issue(acme_home, world.clock.now()))
-        first, second = issue(globex_home, world.clock.now()), issue(globex_home, world.clock.now())
-        put(globex_home, first)
-        await world.start()
-        task, acme, _ = await world.hired()
-        put(globex_home, second)
-        withdraw(globex_home, first, world.clock.now())
-        world.fresh_lists()
-        await world.looked(world.acme, acme)
+        task, acme, first, second = await renewed(world)
         assert await refusal(world.acme, acme) == ""
 
         task.cancel()
@@ -246,7 +252,7 @@ async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path)
         assert world.acme.meeting.relied(again, "provider") == (second,)
         assert await refusal(world.acme, again) == ""
 
-        withdraw(globex_home, second, world.clock.now())
+        withdraw(world.homes[1], second, world.clock.now())
         world.fresh_lists()
         world.acme.status_watch.renewal_seconds = 20.0
         await world.looked(world.acme, again)
@@ -265,16 +271,7 @@ async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path)
 async def test_what_stands_in_its_place_carries_no_other_terms(tmp_path: Path) -> None:
     """Decision 0362: the owner hears why; the contract goes on as it is."""
     async with pair(tmp_path) as world:
-        acme_home, globex_home = world.homes
-        put(acme_home, issue(acme_home, world.clock.now()))
-        first, second = issue(globex_home, world.clock.now()), issue(globex_home, world.clock.now())
-        put(globex_home, first)
-        await world.start()
-        task, acme, _ = await world.hired()
-        put(globex_home, second)
-        withdraw(globex_home, first, world.clock.now())
-        world.fresh_lists()
-        await world.looked(world.acme, acme)
+        task, acme, _, second = await renewed(world)
         assert world.acme.meeting.relied(acme, "provider") == (second,)
 
         with pytest.raises(CredentialError) as refused:

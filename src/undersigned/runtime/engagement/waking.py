@@ -8,6 +8,7 @@ Source: protocol-spec/05-negotiation.md
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
 
 
-class Wakeful(Receiver):
+class Wakeful(Receiver, ABC):
     """One side of an engagement, as far as it is woken.
 
     A negotiation in which nothing happens is laid to rest, because a peer may hold thousands: the task ends, and what
@@ -71,9 +72,9 @@ class Wakeful(Receiver):
         """Time of the loop until which the `Progress` that came use up what may come."""
         self._task: asyncio.Task[None] | None = None
 
+    @abstractmethod
     async def _run(self) -> None:
         """The task: a turn after the other, until the engagement is over or laid to rest."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------ from outside
 
