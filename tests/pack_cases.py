@@ -154,6 +154,14 @@ def hires() -> Iterator[Case]:
     released.book.hirer >> seal()
     released.book.hirer >> closing(basis="release", checkpoint=coded(released.logs["hirer"].note()))
     yield Case("released", released.pack())
+    for name, given in (("no proof", {}), ("a proof of another document", {"previousProof": f"urn:uuid:{'0' * 36}"})):
+        back = Hire().sealed()
+        back.book.provider >> amendment()
+        with back.book.held():
+            back.book.provider >> withdraw()
+            back.book.hirer >> acceptance(contract_proof=given)
+        for role in ("hirer", "provider"):
+            yield Case(f"an acceptance that moves nothing, with {name}, {role}", back.pack(role))
     nothing = Hire().sealed()
     nothing.book.provider >> delivery("cancelled", artifacts=(), statements=())
     yield Case("nothing, accepted", nothing.reviewed(statement=_of_the_contract(nothing)).closed().pack())

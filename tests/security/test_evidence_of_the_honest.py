@@ -5,6 +5,7 @@ Globex is attacked by who hires it, with good keys on proved connections.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,27 +13,42 @@ from msgspec.structs import replace
 
 from integration.hires import until
 from security.test_over_the_wire_contract import Contracted, contracted
-from security.test_over_the_wire_replay import made
+from security.test_over_the_wire_replay import digest_of, made
 from security.wire_attacker import Attacker, Line, attacked
 from security.wire_world import World
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
 from undersigned.contract import Terms
 from undersigned.encoding import Digest, JsonObject, shift
-from undersigned.evidence import Report, verify_pack
+from undersigned.evidence import Report, read_archive, verify_pack
 from undersigned.messages import Delivery
 from undersigned.runtime import Job, export_pack
 from undersigned.runtime.engagement import receiving
 from undersigned.runtime.evidence import export
-from undersigned.testing import ARTIFACT, breach, cancel, receipt, resume, review, start, suspend
+from undersigned.testing import (
+    ARTIFACT,
+    acceptance,
+    breach,
+    cancel,
+    receipt,
+    resume,
+    review,
+    start,
+    suspend,
+    terminate,
+)
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 
-async def report_on(world: World, hiring: Contracted) -> Report:
-    """The report on the pack that Globex makes of this engagement."""
+async def packed(world: World, hiring: Contracted) -> bytes:
+    """The pack that Globex makes of this engagement."""
     globex = world.globex
-    data = await export_pack(globex.ledger, globex.artifacts, globex.identity.did, hiring.id)
-    return verify_pack(data, now=globex.clock.now())
+    return await export_pack(globex.ledger, globex.artifacts, globex.identity.did, hiring.id)
+
+
+async def report_on(world: World, hiring: Contracted) -> Report:
+    """The report on it."""
+    return verify_pack(await packed(world, hiring), now=world.globex.clock.now())
 
 
 def verdict(hiring: Contracted, *, passed: bool = False, about: dict[str, Digest] | None = None) -> JsonObject:
@@ -177,3 +193,31 @@ async def test_hire_att_06_who_accepts_accepts_everything(world: World, monkeypa
     await hiring.hear("Closing")
     report = await report_on(world, hiring)
     assert report.ok, report.steps
+
+
+@pytest.mark.parametrize("of", ["the contract", "an offer before it"])
+@pytest.mark.parametrize("proved", [False, True])
+async def test_hire_chn_09_an_acceptance_that_moves_nothing_takes_no_contract_away(
+    world: World, of: str, proved: bool
+) -> None:
+    """It crossed what ended the contract, so it is recorded, whatever it carries: the pack shows the contract as
+    before, and that it is in the log.
+    """
+    line = await Line.to(world, Attacker(f"accepts twice: {of}, {proved}"))
+    hiring = await Contracted(line).up_to("sealed", "4" if of == "the contract" else "3")
+    await hiring.do(start())
+    seen = hiring.party.engagement.got[-1]
+    await hiring.do(terminate())
+    await hiring.hear("Closing")
+    before = await packed(world, hiring)
+    offers = [row for row in await world.globex.ledger.rows(hiring.id) if row.type == "Offer"]
+    again = json.loads(offers[0].raw)
+    first = again["document"]["proof"]
+    given = {"previousProof": first["id"], "proofValue": "z" + "1" * 88} if proved else {}
+    raw = made(hiring, acceptance(), seen=seen, offer=offers[0].digest, document=ARTIFACT, contract_proof=given)
+    await hiring.line.send(raw)
+    conversation = world.globex.conversations[hiring.id]
+    await until(lambda: conversation.engagement.got[-1] == digest_of(raw))
+    report = await report_on(world, hiring)
+    assert report.ok, report.steps
+    assert read_archive(await packed(world, hiring)).keys() >= read_archive(before).keys()

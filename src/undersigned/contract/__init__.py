@@ -32,6 +32,7 @@ from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruled
 from undersigned.contract.sealed import (
     SealedContract,
     acceptance_config,
+    accepted_by,
     countersigned,
     offer_config,
     verify_countersigned,
@@ -104,6 +105,7 @@ __all__ = [
     "Terms",
     "Transcript",
     "acceptance_config",
+    "accepted_by",
     "build_amendment",
     "build_document",
     "build_release",

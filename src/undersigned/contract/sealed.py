@@ -10,6 +10,7 @@ Source: protocol-spec/07-contract.md, sections 7.3 and 7.4
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, cast
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ __all__ = [
     "SealedChange",
     "SealedContract",
     "acceptance_config",
+    "accepted_by",
     "countersigned",
     "offer_config",
     "verify_countersigned",
@@ -95,6 +97,15 @@ def countersigned(document: Mapping[str, Any], acceptor_proof: Mapping[str, Any]
             path="/contractProof/previousProof",
         )
     return {**document, "proof": [first, dict(acceptor_proof)]}
+
+
+def accepted_by(document: Mapping[str, Any], acceptor_proof: Mapping[str, Any]) -> JsonObject | None:
+    """As `countersigned`; None if the proof is none of this document. An acceptance that moves nothing is recorded
+    whatever it carries, and makes no contract.
+    """
+    with suppress(ProofError):
+        return countersigned(document, acceptor_proof)
+    return None
 
 
 def verify_offered(

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
-from undersigned.contract import countersigned
+from undersigned.contract import accepted_by
 from undersigned.encoding import Digest, base64url_decode, canonicalize, decode_json, digest_bytes, to_struct
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.evidence.case import Case, counted, invalid, pack_of, signs_notes
@@ -162,8 +162,9 @@ def _commitments(pack: Pack, proofs: LogProofs) -> Iterator[tuple[str, Digest]]:
         if one.message.type == "Offer":
             offers[one.signed.digest] = one.signed.content["document"]
         elif isinstance(one.message, Acceptance) and one.message.offer in offers:
-            document = countersigned(offers[one.message.offer], one.message.contract_proof)
-            yield "contract", digest_bytes(canonicalize(document))
+            document = accepted_by(offers[one.message.offer], one.message.contract_proof)
+            if document is not None:
+                yield "contract", digest_bytes(canonicalize(document))
         if one.message.type in LOGGED_MOVES:
             yield "move", digest_bytes(one.signed.raw)
     for _, data in pack.of_kind("refusal"):

@@ -401,6 +401,16 @@ function countersigned(document, proof) {
   return { ...document, proof: [proofs[0], proof] };
 }
 
+/** The same; undefined if the proof is none of this document: an acceptance that moves nothing makes no contract. */
+function acceptedBy(document, proof) {
+  try {
+    return countersigned(document, proof);
+  } catch (refused) {
+    if (refused instanceof Refused) return undefined;
+    throw refused;
+  }
+}
+
 function checkRuling(ruling) {
   checkSchema(DATA.schemas.ArbiterRuling, ruling);
   if (units(ruling.amount) < 0n) throw new Refused("schema_violation", "expected 0 or more", "/amount");

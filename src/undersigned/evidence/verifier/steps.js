@@ -772,7 +772,8 @@ async function commitments(the, proofs) {
   for (const { content, message } of the.transcript) {
     if (content.type === "Offer") offers.set(message.digest, content.document);
     else if (content.type === "Acceptance" && offers.has(content.offer)) {
-      known.add(`contract ${await digestBytes(canonical(countersigned(offers.get(content.offer), content.contractProof)))}`);
+      const document = acceptedBy(offers.get(content.offer), content.contractProof);
+      if (document) known.add(`contract ${await digestBytes(canonical(document))}`);
     }
     if (LOGGED.includes(content.type)) known.add(`move ${await digestBytes(message.raw)}`);
   }

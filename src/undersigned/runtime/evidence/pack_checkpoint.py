@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from msgspec.json import decode
 
-from undersigned.contract import countersigned
+from undersigned.contract import accepted_by
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     Did,
@@ -88,9 +88,11 @@ async def contract_inclusion(
                 offers[row.digest] = message
         elif row.type == "Acceptance":
             message = recorded_message(row.raw).message
-            # Taken out: a second acceptance of the same offer is void, and has no leaf.
-            if isinstance(message, Acceptance) and (offer := offers.pop(message.offer, None)) is not None:
-                leaf = contract_leaf(countersigned(from_struct(offer.document), message.contract_proof))
+            offer = offers.get(message.offer) if isinstance(message, Acceptance) else None
+            if isinstance(message, Acceptance) and offer is not None:
+                document = accepted_by(from_struct(offer.document), message.contract_proof)
+                leaf = contract_leaf(document) if document is not None else None
+                break  # another one, of this offer or of one before it, is void, and has no leaf
     if leaf is None or note is None:
         return None
     index = await ledger.index_of(engagement, leaf_hash(leaf))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from undersigned.contract import countersigned
+from undersigned.contract import accepted_by
 from undersigned.did import DidDocument, fetches
 from undersigned.encoding import (
     Did,
@@ -163,9 +163,9 @@ async def logged(ledger: Ledger, rows: Iterable[Row], evidence: Iterable[Blob]) 
             continue
         if row.type == "Acceptance" and isinstance(said := recorded_message(row.raw).message, Acceptance):
             # Taken out: a second acceptance of the same offer, or one of another, is void, and makes no contract.
-            accepted = offers.pop(said.offer, None)
-            if accepted is not None:
-                document = countersigned(from_struct(accepted.document), said.contract_proof)
+            offer = offers.pop(said.offer, None)
+            document = accepted_by(from_struct(offer.document), said.contract_proof) if offer is not None else None
+            if document is not None:
                 found.append(Logged("contract", said.document, row.at, contract_leaf(document)))
         found.append(Logged(row.type, row.digest, row.at, move_leaf(row.raw)))
     found += [Logged("refusal", blob.digest, "", refusal_leaf(blob.raw)) for blob in evidence if blob.kind == "refusal"]
