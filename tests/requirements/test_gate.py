@@ -244,7 +244,7 @@ async def test_an_integer_is_an_amount_and_a_float_is_refused_and_recorded(ledge
     assert [one.error.detail["clause"] for one in kept.refusals] == ["scope"] * 4
 
 
-async def test_the_same_refusal_is_recorded_once_a_minute(ledger: Ledger, clock: HandClock) -> None:
+async def test_the_same_refusal_is_recorded_again_after_pauses_that_grow(ledger: Ledger, clock: HandClock) -> None:
     """HIRE-GAT-02: a hammering peer fills no store; the next record counts what had none."""
     kept = Kept()
     gate = Gate(ledger, clock, record=kept.record)
@@ -257,6 +257,17 @@ async def test_the_same_refusal_is_recorded_once_a_minute(ledger: Ledger, clock:
     for number in range(MAX_REFUSALS):
         assert await refuse(gate, Action("artifact:read", f"https://acme.example/x{number}")) == "scope_exceeded"
     assert len(kept.refusals) == 1 + MAX_REFUSALS
+
+
+async def test_what_is_asked_for_all_day_is_recorded_a_few_times(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-02, HIRE-LIM-05: each pause is twice as long, and all that had no record is counted in the next."""
+    kept = Kept()
+    gate = Gate(ledger, clock, record=kept.record)
+    error = ScopeError("scope_exceeded", "outside", clause="read")
+    for _ in range(24 * 60):
+        await gate.refuse(CONTRACT, OUTSIDE, error)
+        clock.advance(60)
+    assert [one.repeated for one in kept.refusals] == [0, *(2**number - 1 for number in range(10))]
 
 
 async def test_what_the_rules_of_a_gate_refuse_has_the_same_bound(ledger: Ledger, clock: HandClock) -> None:

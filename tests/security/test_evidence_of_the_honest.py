@@ -19,11 +19,14 @@ from security.wire_world import World
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
 from undersigned.contract import Terms
 from undersigned.encoding import Digest, JsonObject, shift
+from undersigned.errors import ScopeError
 from undersigned.evidence import Report, read_archive, verify_pack
-from undersigned.messages import Delivery
+from undersigned.messages import Closing, Delivery
 from undersigned.runtime import Job, export_pack
 from undersigned.runtime.engagement import receiving
 from undersigned.runtime.evidence import export
+from undersigned.runtime.execution import refusals
+from undersigned.scope import Action
 from undersigned.testing import (
     ARTIFACT,
     acceptance,
@@ -144,6 +147,27 @@ async def test_hire_lim_05_a_pack_has_room_for_the_moves(world: World, monkeypat
     kept = export._fitting(rows, world.globex.identity.did)
     assert len(kept) == len(rows) - 1
     assert [row for row in kept if row.sequence] == [row for row in rows if row.sequence]
+    report = await report_on(world, hiring)
+    assert report.ok, report.steps
+
+
+async def test_hire_lim_05_a_pack_has_room_for_the_refusals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-05: whatever is asked for, and however often this side starts, so many are stated under one contract."""
+    monkeypatch.setattr(refusals, "MAX_REFUSALS", 20)
+    hiring, globex = await contracted(world, "working"), world.globex
+    contract = hiring.party.engagement.contract
+    assert contract is not None
+    for start_of in range(2):
+        for number in range(15):
+            asked = Action("artifact:read", f"https://acme.example/{start_of}/{number}")
+            await globex.gate.refuse(contract.digest, asked, ScopeError("scope_exceeded", "outside", clause="read"))
+        globex.gate.forget(contract.digest)  # as a start does
+    assert sum(blob.kind == "refusal" for blob in await globex.ledger.evidence(hiring.id)) == 20
+    await hiring.do(terminate())
+    closing = await hiring.hear("Closing")
+    assert isinstance(closing, Closing)
+    assert closing.recorded is not None
+    assert closing.recorded.refusals == 20
     report = await report_on(world, hiring)
     assert report.ok, report.steps
 

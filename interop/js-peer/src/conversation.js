@@ -46,7 +46,7 @@ export class Conversation {
     /** @type {any[]} what the gate was asked for, the first of it; of the rest the number */
     this.actions = [];
     this.actionsOmitted = 0;
-    /** @type {Map<string, {at: number, repeated: number}>} what the gate refused, and when that was stated */
+    /** @type {Map<string, {at: number, pause: number, repeated: number}>} what the gate refused, when that was stated, and for how long it is not again */
     this.refusals = new Map();
     /** @type {Record<string, any>} what is known besides and is no move: `index` of the contract in our log, whether that was `proved`, `waiting` for whom, `most` at once, `asked` how often */
     this.facts = {};
@@ -205,8 +205,13 @@ export class Conversation {
       this.took(entry.taken);
     } else if (entry.k === 'refused') {
       this.took(entry.taken);
-      this.refusals.set(entry.name, { at: entry.at, repeated: 0 });
+      this.refusedAt(entry.name, entry.at);
     }
+  }
+
+  /** @param {string} name @param {number} at */
+  refusedAt(name, at) {
+    this.refusals.set(name, { at, pause: 2 * (this.refusals.get(name)?.pause ?? 30), repeated: 0 });
   }
 
   /** What of an entry is known once it is stored. @param {any} entry */

@@ -29,13 +29,13 @@ function approvedIn({ engagement }, now) {
     .map(({ request, message, answer }) => ({ request, clause: message.clause, arguments: message.arguments, uses: answer.uses, until: answer.until }));
 }
 
-/** A no, stated once a minute for the same thing and no more than 1,024 times (HIRE-GAT-02). @param {Conversation} conversation @param {import('./scope.js').Action} action @param {any} taken @param {string} code @param {number} now */
+/** A no, stated for the same thing after a minute and then after twice as long each time, and no more than 1,024 times under a contract (HIRE-GAT-02, HIRE-LIM-05). @param {Conversation} conversation @param {import('./scope.js').Action} action @param {any} taken @param {string} code @param {number} now */
 function record(conversation, action, taken, code, now) {
-  const { peer, id, engagement, refusals } = conversation;
+  const { peer, id, engagement, refusals, recorded } = conversation;
   const { contract } = engagement.state;
   const name = jcs([action.name, action.target, action.amounts ?? {}, taken.clause, code]);
   const before = refusals.get(name);
-  if (!contract || (before && now < before.at + 60) || (!before && refusals.size >= 1024)) {
+  if (!contract || (before && now < before.at + before.pause) || recorded.refusals >= 1024) {
     if (before) before.repeated += 1;
     return;
   }
@@ -45,7 +45,7 @@ function record(conversation, action, taken, code, now) {
     reason: code, ...repeated,
   }, peer.key);
   peer.write(conversation, { k: 'refused', at: now, engagement: id, taken, name, statement }, conversation.leaf(now, 'refusal', sha256(jcs(statement))));
-  refusals.set(name, { at: now, repeated: 0 });
+  conversation.refusedAt(name, now);
 }
 
 /**

@@ -31,9 +31,13 @@ __all__ = ["CHILDREN", "Above", "Gate", "Permit", "Refusal", "Resolver", "used_o
 CHILDREN: Final = "children"
 """In place of a period's beginning: what hires under a contract may take of a limit per period, counted in any."""
 REPEAT_SECONDS: Final = 60
-"""The same refusal is recorded once in so long; the next record says how often it was repeated."""
+"""The same refusal is recorded again after so long, and then after twice as long each time; the next record says how
+often it was repeated.
+"""
 MAX_REFUSALS: Final = 1024
-"""Different refusals recorded under one contract by one process: who asks is the one who would fill the store."""
+"""Refusals recorded under one contract: who asks is the one who would fill the store, and the evidence."""
+_OTHERS: Final = ()
+"""In place of the one more that is told apart: all that are more."""
 
 FORGOTTEN_SECONDS: Final = 180
 """For longer than this no signed request from before a restart is taken (HIRE-RQS-01)."""
@@ -79,6 +83,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 class _Told(msgspec.Struct):
     at: Instant
+    pause: int = REPEAT_SECONDS
+    """For so many seconds it is not told again."""
     repeated: int = 0
 
 
@@ -299,14 +305,16 @@ class Gate:
         told = self._told.setdefault(contract, {})
         asked = (action.name[:256], action.target[:2048], str(sorted(action.amounts.items()))[:2048])
         key = (*asked, str(error.detail.get("clause")), error.code)
+        if key not in told and len(told) >= MAX_REFUSALS:
+            key = _OTHERS
         known = told.get(key)
-        if known is None and len(told) >= MAX_REFUSALS:
-            _log.warning("refused, and too often to be recorded", contract=contract, error=str(error))
-            return
-        if known is not None and now < shift(known.at, REPEAT_SECONDS):
+        if known is not None and now < shift(known.at, known.pause):
             known.repeated += 1
             return
-        told[key] = _Told(now)
+        told[key] = _Told(now, 2 * known.pause if known else REPEAT_SECONDS)
+        if key == _OTHERS:
+            _log.warning("refused, and too often to be recorded", contract=contract, error=str(error))
+            return
         try:
             await self._record(contract, Refusal(action, error, now, known.repeated if known else 0))
         except UndersignedError as exc:

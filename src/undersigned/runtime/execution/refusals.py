@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from undersigned.attestation import refusal as statement_of
 from undersigned.encoding import Digest, canonicalize, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
 from undersigned.ledger import Blob
 from undersigned.runtime.engagement.turn import Say
 
-from .gate import Refusal
+from .gate import MAX_REFUSALS, Refusal
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
     from undersigned.runtime.negotiation.papers import Papers
 
 __all__ = ["Refusals"]
+
+_log = structlog.get_logger()
 
 
 class Refusals:
@@ -29,7 +33,7 @@ class Refusals:
         self._agent, self._papers = agent, papers
 
     async def record(self, contract: Digest, refusal: Refusal) -> None:
-        """Returns once it is durable.
+        """Returns once it is durable, or there are so many that no more are recorded.
 
         Raises:
             LocalProtocolError: `not_found`: no engagement under way has this contract.
@@ -38,6 +42,10 @@ class Refusals:
         conversation = agent.conversations.contracts.get(contract)
         if conversation is None:
             raise LocalProtocolError("not_found", f"no engagement under way has contract {contract}")
+        if conversation.recorded().refusals >= MAX_REFUSALS:
+            # Whichever process recorded them, and whenever: all of them go into one pack (HIRE-LIM-05).
+            _log.warning("refused, and too often to be recorded", contract=contract, error=str(error))
+            return
         predicate = statement_of(
             refusal.action,
             contract=contract,
