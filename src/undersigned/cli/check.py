@@ -80,9 +80,8 @@ async def check(
     _require_form(did)
     if not did.startswith("did:"):
         if purpose is None:
-            raise ConfigurationError(
-                "bad_configuration", f"{plain(did, 200)} is no DID; of an artifact, say --for what"
-            )
+            expected = "a DID such as did:web:agents.example.com, or an artifact and --for what"
+            raise ConfigurationError("bad_configuration", f"expected {expected}; got {plain(did, 200)!r}")
         return await check_artifact(out, did, purpose, packs, documents, home, offline=offline)
     opened = out.home(home)
     checked_peer(did, at, opened)

@@ -204,10 +204,10 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
     try:
         fetches(text, local=local, methods=methods_for(text, resolver))
     except VerificationError as error:
-        got = f"got {text!r}"
-        more = "" if error.message.endswith(got) else f": {error.message}"
+        expected, got = "expected a DID such as did:web:agents.example.com", f"got {text!r}"
+        known = error.message.startswith(expected) or error.message.endswith(got)
         raise ConfigurationError(
-            "bad_configuration", f"expected a DID such as did:web:agents.example.com, {got}{more}"
+            "bad_configuration", f"{expected}, {got}{'' if known else f': {error.message}'}"
         ) from error
     except ResolutionError as error:
         if not local and text.startswith("did:web:localhost"):

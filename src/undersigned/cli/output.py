@@ -246,7 +246,9 @@ async def reading(home: Home) -> Ledger:
     Raises:
         LedgerError: It is damaged, of another release, gone, or cannot be read.
     """
-    written = any(home.path.glob(f"{home.ledger.name}*"))
+    # A start takes the lock before it makes a database, for which there may have been no room.
+    lock = f"{home.ledger.name}.lock"
+    written = any(found.name != lock for found in home.path.glob(f"{home.ledger.name}*"))
     return await open_ledger(home.ledger_url if written else "memory:", read_only=True)
 
 

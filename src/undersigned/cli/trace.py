@@ -82,7 +82,7 @@ def digest_named(text: str) -> tuple[Digest, str]:
         return digest_from_hex(hexes), ""
     except UndersignedError as error:
         raise ConfigurationError(
-            "bad_configuration", f"{plain(text, 200)}: no such file, and not a digest (uEi… or 64 hex digits)"
+            "bad_configuration", f"{plain(text, 200)!r}: no such file, and not a digest (uEi… or 64 hex digits)"
         ) from error
 
 

@@ -142,7 +142,9 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
     records = [kept for kept in book.records if kept.digest == which or _is_of(kept, which)]
     listed = [anchor for anchor in book.listed if anchor.issuer == which]
     if not records and not listed:
-        raise ConfigurationError("not_found", f"no anchor {plain(which, 200)} and no record of that name")
+        raise ConfigurationError(
+            "not_found", f"no anchor {plain(which, 200)!r} and no record of that name; see 'trust list'"
+        )
     after = book.believing(without=records, unlisted=listed)
     tell_anchors(out, "-", anchor_changes(book.anchors.anchors, after.anchors).removed)
     lost = await told_lost(out, opened, book.anchors, after, now)

@@ -591,11 +591,22 @@ def test_a_port_that_is_taken(home: Path) -> None:
     assert "running" in ran.error["message"]
 
 
-@pytest.mark.parametrize("text", ["foo", "did:", "did:web:"])
+@pytest.mark.parametrize("text", ["foo", "did:", "did:web:", "did:web:über", "did:web:" + "a" * 2041])
 def test_what_is_no_did_is_said_once(text: str) -> None:
     message = run("discover", text, "--json").error["message"]
-    assert message.startswith("expected a DID such as did:web:agents.example.com, got ")
-    assert message.count(repr(text)) == 1
+    expected = "expected a DID such as did:web:agents.example.com, got "
+    assert message.startswith(expected + repr(text)[:60])
+    assert message.count(expected) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("check",), ("check", "--for", "sbom"), ("trace",), ("trust", "remove"), ("credentials", "show")],
+)
+@pytest.mark.parametrize("text", ["", "a b"])
+def test_what_names_nothing_is_seen_in_what_is_said_of_it(command: tuple[str, ...], text: str, home: Path) -> None:
+    """Of an empty variable of a shell as well: it was told as `: no such file`, and ` is no DID`."""
+    assert repr(text) in refused(home, *command, text).error["message"]
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,20 @@ def test_a_folder_that_was_never_used_has_an_empty_ledger(home: Path) -> None:
     assert files(home) == before
 
 
+def test_a_folder_whose_first_start_failed_has_an_empty_ledger(home: Path) -> None:
+    """A start takes the lock before it makes the database, and found no room for it, say."""
+    (home / "ledger.db.lock").touch()
+    assert run("ledger", "list", "--home", home).out == "local | no engagements yet\n"
+
+
+@pytest.mark.parametrize(
+    ("left", "code"), [("ledger.db.head", "ledger_diverged"), ("ledger.db-wal", "store_unavailable")]
+)
+def test_what_was_left_of_a_ledger_says_that_it_is_gone(left: str, code: str, home: Path) -> None:
+    (home / left).write_bytes(b"x")
+    assert run("ledger", "list", "--home", home, "--json").error["code"] == code
+
+
 def test_the_folder_may_have_any_printable_name(tmp_path: Path) -> None:
     home = tmp_path / "a b#c?d%41é"
     assert run("init", home, *LOCAL).code == 0
