@@ -253,23 +253,33 @@ def test_a_method_of_ones_own_answers_at_once(open_world: Open) -> None:
     assert last(world.hirer, heard[0].engagement, Closing).settlement.reference in ("hirer 1", "provider 1")
 
 
-@pytest.mark.parametrize("reference", ["SEPA\n4711", "x" * 129], ids=["two-lines", "too-long"])
-def test_a_word_of_a_method_that_no_message_holds_is_none(open_world: Open, reference: str) -> None:
-    """Its owner is waited for, and the books are closed in time: they stayed open for ever."""
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        (Paid(paid=True, reference="SEPA\n4711"), "reference: expected"),
+        (Paid(paid=True, reference="x" * 129), "reference: expected at most 128 characters, got 129"),
+        (Paid(paid=False, note="x" * 1025), "note: expected at most 1024 characters, got 1025"),
+    ],
+    ids=["two-lines", "too-long", "a-note-too-long"],
+)
+def test_a_word_of_a_method_that_no_message_holds_is_none(open_world: Open, word: Paid, says: str) -> None:
+    """Its owner is waited for, and the books are closed in time: they stayed open for ever, or the other side was told
+    the beginning of a note as if it were all of it.
+    """
 
     class Bank:
         def check(self, agreed: Settlement) -> None: ...
 
         async def due(self, due: Due) -> Paid | None:
-            return Paid(paid=True, reference=reference)
+            return word
 
     world = open_world()
     for node in world.nodes:
         node.settlements.methods["bank"] = Bank()
     ours = world.begin(settlement=Settlement(method="bank"))
     world.until("closing", ours.id)
-    with pytest.raises(ConfigurationError, match="reference: expected"):
-        say(world, world.hirer, paid=True, reference=reference)
+    with pytest.raises(ConfigurationError, match=says):
+        say(world, world.hirer, paid=word.paid, reference=word.reference, note=word.note)
     say(world, world.hirer, paid=True, reference="SEPA 4711")
     world.settle(3600)
     held = books(world, world.hirer, ours.id)

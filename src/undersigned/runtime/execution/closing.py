@@ -6,11 +6,11 @@ Source: protocol-spec/07-contract.md
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Price
+from undersigned.contract import Price, plain
 from undersigned.encoding import parse_duration, shift
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Handled, Profile, Served, Start
@@ -20,16 +20,12 @@ from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say
 
 from .objections import objects
-from .settlement import Paid
+from .settlement import MAX_NOTE, Paid
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
 __all__ = ["advertised", "close_books"]
-
-
-MAX_NOTE: Final = 1024
-"""Characters of an `objection`."""
 
 
 async def close_books(
@@ -47,7 +43,7 @@ async def close_books(
         return word
     if agent.objections.holds(conversation, engagement):
         return None
-    said_why = "; ".join(filter(None, (objection, word.note)))[:MAX_NOTE] or None
+    said_why = plain("; ".join(filter(None, (objection, word.note))), MAX_NOTE) or None
     usage = await agent.gate.usage(contract.digest)
     handled = _to_destroy(conversation, engagement)
     served = None

@@ -54,6 +54,8 @@ DUE: Final = "due"
 PAID: Final = "paid"
 MAX_REFERENCE: Final = 128
 """Characters of a payment's name."""
+MAX_NOTE: Final = 1024
+"""Characters of an `objection`."""
 MARGIN_SECONDS: Final = 60
 """So long before the end of `close` the `Closing` goes without anybody's word."""
 
@@ -83,7 +85,7 @@ class Paid(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     """The payment's name where it was made, at most 128 characters; else the other side's name for it, or `paid`."""
     note: str | None = None
-    """Why not, for the other side to read; needed if it was not paid."""
+    """Why not, for the other side to read, at most 1,024 characters; needed if it was not paid."""
 
 
 class _Word(Paid, frozen=True, kw_only=True):
@@ -353,14 +355,17 @@ def _sayable(word: Paid) -> Paid:
 
     Raises:
         FormatError: `schema_violation`: it was not paid, and nothing says why.
-        ConfigurationError: `bad_configuration`, also of a name or note that is empty: nothing stands for it.
+        ConfigurationError: `bad_configuration`, also of a name or note that is empty, for which nothing stands, or
+            longer than is told.
     """
     if not word.paid and not word.note:
         raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
-    if len(word.reference or "") > MAX_REFERENCE:
-        raise ConfigurationError("bad_configuration", f"reference: expected at most {MAX_REFERENCE} characters")
-    for name, text in (("reference", word.reference), ("note", word.note)):
+    for name, text, most in (("reference", word.reference, MAX_REFERENCE), ("note", word.note, MAX_NOTE)):
         if text is not None:
+            if len(text) > most:
+                raise ConfigurationError(
+                    "bad_configuration", f"{name}: expected at most {most} characters, got {len(text)}"
+                )
             checked_words(name, text)
     return word
 
