@@ -944,8 +944,53 @@ def stated_logs() -> Iterator[Case]:
     for name, (make, _) in FALSE_WORDS.items():
         yield Case(f"{name}, by the packer", make().pack())
         yield Case(f"{name}, by the other side", make().pack("provider"))
+    yield Case("a checkpoint from before a release", older_than_a_release())
+    yield Case("a checkpoint of fewer leaves than the closing has", older_than_the_closing())
+    yield Case("a checkpoint from before a change", older_than_a_change())
     yield Case("signed again", signed_again(checkpoint_at=True).pack())
     yield Case("signed again, without its time", signed_again(checkpoint_at=False).pack())
+
+
+def as_of_now(hire: Hire, role: str) -> dict[str, Any]:
+    """What a pack shows of the log as it is, for one that is made later."""
+    log = hire.logs[role]
+    return {"checkpoint": log.note(), "inclusion": log.proof(hire.places[role]), "proofs": hire.proved(role)}
+
+
+def older_than_a_release() -> bytes:
+    """After the provider has closed its books there is a dispute, and a release that it offers: its pack has the
+    checkpoint of the books.
+    """
+    hire = Hire().sealed()
+    log, book = hire.logs["provider"], hire.book
+    book.hirer >> terminate()
+    book.provider >> closing(basis="terminate", checkpoint=coded(log.note()))
+    then = as_of_now(hire, "provider")
+    book.hirer >> dispute()
+    book.advance(2)
+    log.append(b"what was said since")
+    book.provider >> release(head=log.head(book.clock.now()))
+    return hire.pack("provider", **then)
+
+
+def older_than_a_change() -> bytes:
+    """The checkpoint that witnesses have cosigned last is from before an amendment was offered."""
+    hire = Hire().sealed()
+    log, then = hire.logs["hirer"], as_of_now(hire, "hirer")
+    hire.book.advance(2)
+    log.append(b"what was said since")
+    hire.book.hirer >> amendment(head=log.head(hire.book.clock.now()))
+    return hire.pack(**then)
+
+
+def older_than_the_closing() -> bytes:
+    """Of fewer leaves than its packer signed in its books."""
+    hire = Hire().sealed()
+    log, then = hire.logs["provider"], as_of_now(hire, "provider")
+    log.append(b"what was said since")
+    hire.book.hirer >> terminate()
+    hire.book.provider >> closing(basis="terminate", checkpoint=coded(log.note()))
+    return hire.pack("provider", **then)
 
 
 RULED_ANEW = (

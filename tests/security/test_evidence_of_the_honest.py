@@ -17,7 +17,7 @@ from security.test_over_the_wire_replay import digest_of, made
 from security.wire_attacker import Attacker, Line, attacked
 from security.wire_world import World
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
-from undersigned.contract import Terms
+from undersigned.contract import Price, Terms
 from undersigned.encoding import Digest, JsonObject, shift
 from undersigned.errors import ScopeError
 from undersigned.evidence import Report, read_archive, verify_pack
@@ -32,6 +32,7 @@ from undersigned.testing import (
     acceptance,
     breach,
     cancel,
+    dispute,
     receipt,
     resume,
     review,
@@ -245,3 +246,15 @@ async def test_hire_chn_09_an_acceptance_that_moves_nothing_takes_no_contract_aw
     report = await report_on(world, hiring)
     assert report.ok, report.steps
     assert read_archive(await packed(world, hiring)).keys() >= read_archive(before).keys()
+
+
+async def test_hire_log_05_a_dispute_after_the_books_takes_no_evidence_away(world: World) -> None:
+    """HIRE-LOG-05: who has closed its books and is disputed then offers a release; its pack has the checkpoint of the
+    books, which is older than what the offer states.
+    """
+    hiring, changes = await contracted(world, "closing"), world.globex.changes
+    await hiring.do(dispute())
+    await changes.release(world.globex.conversations[hiring.id], Price(amount="0", currency="EUR"), "let go")
+    await hiring.hear("Offer")
+    report = await report_on(world, hiring)
+    assert report.ok, report.steps

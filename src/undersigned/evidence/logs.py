@@ -23,7 +23,6 @@ from undersigned.encoding import (
     digest_bytes,
     digest_hash,
     parse_instant,
-    shift,
 )
 from undersigned.errors import FormatError, LogProofError, UndersignedError
 from undersigned.evidence.case import Case, assertion_keys, counted, documents_of, pack_of, signs_notes
@@ -74,13 +73,12 @@ def check_logs(case: Case) -> str:
     against: list[str] = []
     heads = _heads(case, against)
     own_head = _note(case, _utf8(checkpoint), own) if checkpoint is not None else None
-    if own_head is not None:
-        # It is the newest that the packer has, so it came after all that is in the pack.
-        heads.append((shift(pack.manifest.created, 1), own_head))
     for log in dict.fromkeys(head.origin for _, head in heads):
         grown = [(at, head) for at, head in heads if head.origin == log]
         _held(case, log, against, "its checkpoints", partial(_check_growth, grown))
     roots = {(head.origin, head.size): head.root for _, head in heads}
+    if own_head is not None:
+        _check_packed(case, own_head, roots.setdefault((own, own_head.size), own_head.root))
     continued = _check_continued(case, roots, against)
     cosigned = _check_cosignatures(case, roots, against)
     witnessed = _check_witnesses(case, _utf8(checkpoint) if checkpoint is not None else None)
@@ -293,6 +291,20 @@ def _witness_keys(case: Case, name: str) -> list[PublicKey]:
     at = pack_of(case).manifest.created
     listed = (key for one in documents for key in one.keys("assertionMethod", now=at).values())
     return brought + [key for key in listed if key.kind == "Ed25519"]
+
+
+def _check_packed(case: Case, head: Checkpoint, stated: bytes) -> None:
+    """HIRE-LOG-05: the checkpoint of a pack is in no message, so nobody knows when it was made. It has the root that
+    was `stated` of as many leaves, and no fewer of them than its owner's `Closing`.
+    """
+    for one, message in case.verified:
+        closing = message.message
+        if isinstance(closing, Closing) and _is_closing(message, head.origin):
+            fewest = _stated(case, closing.checkpoint, head.origin).size
+            if head.size < fewest:
+                raise LogProofError("ledger_diverged", f"message {one.number} has {fewest} leaves, {CHECKPOINT} fewer")
+    if head.root != stated:
+        raise LogProofError("ledger_diverged", f"the log of {head.origin} had other leaves before, or more")
 
 
 def _check_growth(heads: list[tuple[Instant, Checkpoint]]) -> None:

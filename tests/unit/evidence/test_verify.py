@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pack_cases import FALSE_WORDS, REPLACED, books, no_json, signed_again, web_document, with_replaced_key
+from pack_cases import (
+    FALSE_WORDS,
+    LATER,
+    REPLACED,
+    books,
+    no_json,
+    older_than_a_change,
+    older_than_a_release,
+    older_than_the_closing,
+    signed_again,
+    web_document,
+    with_replaced_key,
+)
 from packs import (
     MADE,
     NAME,
@@ -778,6 +790,14 @@ def test_two_histories_of_one_log_are_noticed() -> None:
     forked = fork.logs["hirer"].__class__(fork.hirer.actor, 4).note()
     fork.sealed().delivered().reviewed().closed(forked)
     assert failing(report_on(fork.pack(), fork)) == (LEDGER, "ledger_diverged")
+
+
+def test_a_checkpoint_is_as_old_as_it_is() -> None:
+    """HIRE-LOG-05: when that of a pack was made it does not say, but it has what its packer's `Closing` signed."""
+    for made in (older_than_a_change, older_than_a_release):
+        report = verify_pack(made(), now=LATER)
+        assert report.ok, report.steps
+    assert failing(verify_pack(older_than_the_closing(), now=LATER)) == (LEDGER, "ledger_diverged")
 
 
 def test_books_that_are_signed_again_state_their_log_as_it_was() -> None:

@@ -681,12 +681,12 @@ async function logs(the) {
     }
   }
   const head = checkpoint && (await noteOf(utf8(checkpoint, "log_proof_invalid"), own, assertionKeys(the, own)));
-  if (head) heads.push([shift(the.manifest.created, 1), head]);
   for (const log of new Set(heads.map(([, one]) => one.origin))) {
     await held(the, log, against, "its checkpoints", () => checkGrowth(heads.filter(([, one]) => one.origin === log)));
   }
-  const proofs = (the.proofs = await moreProofs(the, head));
   const roots = new Map(heads.map(([, one]) => [`${one.size} ${one.origin}`, one.root]));
+  if (head) await checkPacked(the, head, roots);
+  const proofs = (the.proofs = await moreProofs(the, head));
   const witnessed = await witnesses(the, checkpoint && utf8(checkpoint, "log_proof_invalid"));
   const more = [await continued(the, roots, against), await cosignatures(the, roots, against), witnessed].filter(Boolean);
   if (!the.sealed) return ["no contract, and no proof of a log in this pack", ...more, ...against].join("; ");
@@ -874,6 +874,19 @@ async function included(proof, head, promised) {
     throw noProof(`the seal promised index ${promised.index}; the contract has index ${proof.index}`);
   }
   return `leaf ${proof.index + 1} of ${head.size} in the log of ${head.origin}`;
+}
+
+/** HIRE-LOG-05: the checkpoint of a pack is in no message, so nobody knows when it was made: it has the root that was stated of as many leaves, and no fewer of them than
+ * its owner's `Closing`. */
+async function checkPacked(the, head, roots) {
+  for (const { number, content } of ofType(the, "Closing")) {
+    if (content.sender !== head.origin) continue;
+    const { size } = await noteOf(noteText(content.checkpoint), head.origin, assertionKeys(the, head.origin));
+    if (head.size < size) throw new Refused("ledger_diverged", `message ${number} has ${size} leaves, ledger/checkpoint.txt fewer`);
+  }
+  const place = `${head.size} ${head.origin}`;
+  if (!roots.has(place)) roots.set(place, head.root);
+  if (!same(roots.get(place), head.root)) throw new Refused("ledger_diverged", `the log of ${head.origin} had other leaves before, or more`);
 }
 
 /** HIRE-LOG-05: one root for each size of one log, and it is never smaller than it was before. */
