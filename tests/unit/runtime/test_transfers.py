@@ -100,7 +100,7 @@ async def test_a_server_that_lost_it_is_asked_from_the_beginning(tmp_path: Path)
     async with site() as here, gathering() as gatherer:
         here.answer = answer
         async with store.receive(max_bytes=len(DATA), digest=DIGEST) as incoming:
-            error = await refused(transfer(fetcher(gatherer), here.url(), "contract", incoming), "did_unresolvable")
+            error = await refused(transfer(fetcher(gatherer), here.url(), "contract", incoming), "unreachable")
             assert (error.detail["status"], incoming.size) == (416, 0)
             await transfer(fetcher(gatherer), here.url(), "contract", incoming)
             assert (await incoming.keep()).digest == DIGEST
@@ -121,6 +121,28 @@ async def test_a_server_that_takes_no_more_for_now_is_overloaded(status: bytes, 
     assert (error.detail["status"], error.detail["told"], error.retryable) == (int(status[:3]), code, True)
 
 
+@pytest.mark.parametrize("status", [b"404 Not Found", b"500 Internal Server Error", b"302 Found", b"502 Bad Gateway"])
+async def test_a_server_that_has_it_not_is_not_the_one_that_serves_it(status: bytes, tmp_path: Path) -> None:
+    """A proxy whose peer is away, say: it may be asked again. It was told as a DID that did not resolve."""
+
+    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %b\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n" % status)
+
+    async with fetching(tmp_path) as (here, fetch):
+        here.answer = answer
+        error = await refused(fetch(), "unreachable")
+        assert len(here.requests) == 1
+    assert (error.detail["status"], error.retryable) == (int(status[:3]), True)
+    assert f"answered {int(status[:3])}" in error.message
+
+
+async def test_where_nobody_listens_nothing_is_said_of_a_did(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    async with gathering() as gatherer, store.receive(max_bytes=1, digest=DIGEST) as incoming:
+        for url, code in (("http://localhost:1/x", "unreachable"), ("http://10.0.0.1/x", "did_forbidden_address")):
+            await refused(transfer(fetcher(gatherer), url, "contract", incoming), code)
+
+
 @pytest.mark.parametrize("claims", [0, 1, 10**9])
 async def test_a_part_that_was_not_asked_for_is_not_taken(claims: int, tmp_path: Path) -> None:
     async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -129,7 +151,7 @@ async def test_a_part_that_was_not_asked_for_is_not_taken(claims: int, tmp_path:
 
     async with fetching(tmp_path) as (here, fetch):
         here.answer = answer
-        await refused(fetch(), "did_unresolvable")
+        await refused(fetch(), "unreachable")
         assert len(here.requests) == 2
 
 
@@ -142,7 +164,7 @@ async def test_one_that_never_gets_further_is_given_up(tmp_path: Path) -> None:
 
     async with fetching(tmp_path) as (here, fetch):
         here.answer = answer
-        error = await refused(fetch(), "did_unresolvable")
+        error = await refused(fetch(), "connection_closed")
         assert error.detail["cut"]
         assert len(here.requests) == 1
 
@@ -175,7 +197,7 @@ async def test_too_much_is_refused_before_it_comes(says: int, tmp_path: Path) ->
 
     async with fetching(tmp_path) as (here, fetch):
         here.answer = answer
-        await refused(fetch(), "too_large" if says < 2**60 else "did_unresolvable")
+        await refused(fetch(), "too_large" if says < 2**60 else "unreachable")
         assert len(here.requests) == 2
     async with site() as here, gathering() as gatherer:
         here.answer = lambda _, writer: asyncio.sleep(0, writer.write(part(0, total=says)))
@@ -213,7 +235,7 @@ async def test_a_length_that_lies_makes_nothing_of_it(says: int, tmp_path: Path)
         here.answer = answer
         with pytest.raises(UndersignedError) as caught:
             await fetch(2 * len(DATA))
-        assert caught.value.code == ("digest_mismatch" if says < len(DATA) else "did_unresolvable")
+        assert caught.value.code == ("digest_mismatch" if says < len(DATA) else "connection_closed")
 
 
 async def test_other_bytes_are_not_kept(tmp_path: Path) -> None:
@@ -235,14 +257,14 @@ async def test_one_that_comes_too_slowly_is_cut(tmp_path: Path) -> None:
 
     async with fetching(tmp_path) as (here, fetch):
         here.answer = answer
-        assert (await refused(fetch(), "did_unresolvable")).detail["cut"]
+        assert (await refused(fetch(), "connection_closed")).detail["cut"]
 
 
 async def test_a_body_that_would_have_to_be_inflated_is_not_read(tmp_path: Path) -> None:
     """SC-79: what was not asked for may be a thousand times as long as it is."""
     async with fetching(tmp_path) as (here, fetch):
         here.serves(DATA, fields="Content-Encoding: gzip\r\n")
-        await refused(fetch(), "did_unresolvable")
+        await refused(fetch(), "unreachable")
 
 
 # --- how far it is --------------------------------------------------------------------------------------------------

@@ -17,7 +17,14 @@ from urllib.parse import urlsplit
 import structlog
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import FormatError, ResolutionError, ScopeError, TransportError, VerificationError
+from undersigned.errors import (
+    FormatError,
+    ResolutionError,
+    ScopeError,
+    TransportError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.runtime.fetching.bodies import Body
 
 from .incoming import SMALL_BYTES, Incoming, too_large
@@ -74,8 +81,9 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
     Raises:
         FormatError: `too_large`.
         ScopeError: The other side's gate refused; with its code.
-        TransportError: `overloaded`: it may be asked again later.
-        ResolutionError: Not reached, or cut; `incoming` has what came.
+        TransportError: It may be asked again later, and `incoming` has what came: `overloaded`, as the server says;
+            `connection_closed`, it was cut; `unreachable`, nobody is there, or nothing that serves it.
+        ResolutionError: `did_forbidden_address`: it leads to where nothing is dialled.
     """
     meter = Meter(tell)
     while True:
@@ -97,13 +105,22 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
                 ) from error
             if status == _GONE:
                 await incoming.restart()
-            if status in _BUSY:  # somebody is there, and nothing is wrong with a DID
-                told = error.detail.get("told")
-                raise TransportError("overloaded", error.message, status=status, told=told) from error
             if not error.detail.get("cut") or incoming.size < before + LEAST_BYTES:
-                raise
+                raise _not_fetched(error) from error
             _log.warning("a transfer was cut and goes on", url=url, bytes=incoming.size, error=str(error))
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _not_fetched(error: ResolutionError) -> UndersignedError:
+    """Of fetching, where it was of an artifact: with no DID anything is wrong then."""
+    if error.code != "did_unresolvable":
+        return error
+    code = "connection_closed" if error.detail.get("cut") else "unreachable"
+    if error.detail.get("status") in _BUSY:
+        code = "overloaded"
+    failed = TransportError(code, error.message)
+    failed.detail.update(error.detail)
+    return failed
 
 
 class Transfers:
