@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from integration.hires import REPORT, until
 from security.test_over_the_wire_replay import equivocated, made, replayed, said_by
 from security.test_states import RECIPES
-from security.wire_attacker import Attacker, Hiring, Known, Line, attacked, checked_reply, refused
+from security.wire_attacker import Attacker, Hiring, Known, Line, attacked, checked_reply, quiet_logs, refused
 from security.wire_world import Kept, World
-from undersigned.contract import Terms
+from undersigned.contract import Price, Terms
 from undersigned.daemon import Peer
 from undersigned.daemon.answers import Document
 from undersigned.daemon.listener import PublicListener
@@ -44,6 +44,7 @@ from undersigned.testing import (
     cancel,
     closing,
     dispute,
+    problem,
     release,
     ruling,
     seal,
@@ -335,6 +336,31 @@ async def test_hire_lif_22_a_ruling_that_is_not_the_arbiters(world: World) -> No
     await no(hiring, made(hiring, dispute()), "wrong_state")
     await hiring.do(books(hiring))
     await hiring.line.hang_up()
+
+
+@pytest.mark.parametrize("answer", ["declined", "countered"])
+async def test_hire_neg_19_an_answer_about_a_change_that_is_refused_for_good(world: World, answer: str) -> None:
+    """HIRE-NEG-19: the change is on the table as before, nothing more is said of it, and what ends the contract stands
+    in the place that is free.
+    """
+    hiring, changes = await contracted(world, "working"), world.globex.changes
+    conversation = world.globex.conversations[hiring.id]
+    await hiring.do(amendment())
+    before = conversation.engagement
+    if answer == "declined":
+        await changes.decline(conversation)
+    else:
+        await changes.release(conversation, Price(amount="0", currency="EUR"), "let go")
+    (refused,) = conversation.engagement.sent[len(before.sent) :]
+    with quiet_logs():
+        await hiring.line.send(made(hiring, problem(refused)))
+        await until(lambda: refused not in conversation.engagement.sent)
+        await conversation.settled()
+    after = conversation.engagement
+    assert (after.sent, after.lane, after.tabled) == (before.sent, "offered-by-hirer", before.tabled)
+    await changes.revoke(conversation)
+    said = [row for row in await world.globex.ledger.rows(hiring.id) if row.sequence == len(before.sent) + 1]
+    assert [row.type for row in said if row.kind == "sent"][1:] == ["Terminate"]
 
 
 # --- by the provider ------------------------------------------------------------------------------------------------

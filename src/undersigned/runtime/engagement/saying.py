@@ -135,6 +135,8 @@ class Speaker(Remembered):
                     with suppress(LocalProtocolError):  # such as for a deadline that is none without what was refused
                         await self._say(turn, Say(said.type, own))
         engagement = turn.engagement
+        if engagement.contract is not None:
+            return  # what is on the table is there as before: whoever has to answer it decides anew
         if "Withdraw" in legal(engagement, engagement.role):
             live = engagement.offer
             body = {"reason": "changed", "refused": refused, "offer": live.digest if live is not None else None}
