@@ -380,6 +380,22 @@ async def test_sc_69_a_provider_takes_as_much_as_its_settings_say(most: int, tmp
         assert (refused.value.code, seen) == ("upstream_failed", ["too_large", said])
 
 
+async def test_an_input_that_is_too_large_was_read_by_both_books(tmp_path: Path) -> None:
+    """The hirer's gate lets in before anybody sees how large it is. Both were told that their books differ."""
+    used: list[Any] = []
+
+    async def work(job: Job) -> None:
+        with pytest.raises(FormatError):
+            await job.read("report")
+        used.extend([await agent.gate.usage(job.contract) for agent in (job._agent, acme)])
+        await job.deliver("summary.txt", b"too large for us")
+
+    async with peers(tmp_path, work, globex=SHORT) as (acme, globex):
+        result = await hired(acme, globex, bytes(SHORT + 1))
+    assert [[(one.unit, one.amount) for one in side] for side in used] == [[("count", "1")]] * 2
+    assert not result.books
+
+
 async def test_a_hirer_gives_no_more_than_its_settings_say(tmp_path: Path) -> None:
     """Told before anybody is asked for anything."""
     async with peers(tmp_path, read_and_count, acme=SHORT) as (acme, globex):

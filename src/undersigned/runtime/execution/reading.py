@@ -20,6 +20,7 @@ from undersigned.runtime.negotiation.order import ARTIFACT_READ, bytes_limits
 from undersigned.scope import Action
 
 from .acting import LONGEST_WAIT_SECONDS, RETRY_SECONDS, Admission
+from .gate import Permit
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -55,15 +56,14 @@ class Reading:
             tell = self._agent.watchers.tells(self._conversation, item.name, item.digest)
             try:
                 await self._fetch(item.uri, incoming, tell)
+            except FormatError:  # it is too large, which is seen once the hirer's gate has let us in and booked it
+                await self._book(permit, most, incoming.size)
+                raise
             except BaseException:  # also where the work waits no longer
                 if not incoming.size:
                     await self._agent.gate.release(permit)  # nothing came, so nothing is used
                 raise
-            if most is None:
-                self._conversation.journal.settle(permit.used())
-            else:
-                # At once: what was reserved too much is wanted elsewhere.
-                await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})
+            await self._book(permit, most, incoming.size)
         except BaseException as error:
             await incoming.discard()
             own = self._agent.max_artifact_bytes
@@ -71,6 +71,13 @@ class Reading:
                 error.message += f"; [artifacts] max_bytes of our settings says so of input {item.name!r}"
             raise
         return incoming
+
+    async def _book(self, permit: Permit, most: int | None, came: int) -> None:
+        if most is None:
+            self._conversation.journal.settle(permit.used())
+        else:
+            # At once: what was reserved too much is wanted elsewhere.
+            await self._agent.gate.settle(permit, {"bytes": str(came)})
 
     async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
         """How many bytes of what may be read there are left by the contract; None if it does not count them."""
