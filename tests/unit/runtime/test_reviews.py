@@ -13,9 +13,12 @@ from structlog.testing import capture_logs
 
 from runtimes import REPORT, World, facts, folded, last, messages
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, PolicyError
-from undersigned.messages import Closing, Review
+from undersigned.messages import Closing, Review, recorded_message
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Order, Reviewed, hire_order
-from unit.runtime.stories import away_twice
+from undersigned.runtime.engagement.inbox import Arrived
+from undersigned.runtime.execution.inspection import Inspection
+from undersigned.testing import terminate
+from unit.runtime.stories import away_twice, forge
 
 Open = Callable[..., World]
 CRITERIA = {"whole": "nothing is missing"}
@@ -166,6 +169,34 @@ def test_what_it_finds_wrong_with_the_work_is_a_verdict(open_world: Open) -> Non
     # It is no failure of the hirer's, and is told to whoever waits or watches.
     assert ("rejected", "bad_request: not a summary") in facts(world.hirer, ours.id)
     assert logs == []
+
+
+def test_an_end_that_comes_just_before_it_is_no_defect(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider ends the contract, and its end has its turn together with the review."""
+    world = open_world()
+    make, commit = world.hirer.reviews._review, world.hirer.kept.commit
+
+    async def not_at_once(stored: Any) -> Any:
+        await asyncio.sleep(0.1)
+        return await commit(stored)
+
+    async def just_too_late(seen: Inspection, *given: Any) -> Any:
+        said, conversation = await make(seen, *given), seen.conversation
+        end = recorded_message(forge(world, world.hirer, conversation.id, terminate("unable")))
+        conversation.post(Arrived(end, world.provider.own))
+        monkeypatch.setattr(world.hirer.kept, "commit", not_at_once)
+        return said
+
+    monkeypatch.setattr(world.hirer.reviews, "_review", just_too_late)
+    world.hirer.reviewers["summary"] = whole
+    with capture_logs() as logs:
+        ours = world.begin(criteria=CRITERIA)
+        world.settle(30)
+    assert folded(world.hirer, ours.id).state in ("closing", "closed")
+    assert reviews(world, ours.id) == []
+    assert [one["event"] for one in logs if one["event"].startswith("a review")] == ["a review was not sent"]
+    assert [one for one in logs if one["log_level"] == "error"] == []
+    assert "review-failed" not in dict(facts(world.hirer, ours.id))
 
 
 def test_a_criterion_that_the_contract_lacks_is_nothing(open_world: Open) -> None:

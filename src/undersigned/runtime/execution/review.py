@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,6 +119,9 @@ class Reviews:
                     if conversation.over or not _waits(conversation.engagement, delivery):
                         return
                 except Exception as error:
+                    if isinstance(error, LocalProtocolError):
+                        with suppress(LocalProtocolError):
+                            await conversation.settled()  # what came in the same turn may have ended the wait
                     closing = isinstance(error, LocalProtocolError) and error.retryable
                     if closing or conversation.over or not _waits(conversation.engagement, delivery):
                         _log.warning("a review was not sent", engagement=conversation.id, error=str(error))
