@@ -189,7 +189,8 @@ def whole_file(path: Path, *, private: bool = False, new: bool = False) -> Gener
             raise OSError(exc.errno, exc.strerror, str(path)) from exc
         raise
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be made, it may not be to take it away that is told
+            beside.unlink()
 
 
 def put_in_place(made: Path, path: Path, *, new: bool = False) -> None:

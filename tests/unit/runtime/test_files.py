@@ -124,6 +124,15 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, before: bytes | None)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == ({} if before is None else {"file": before})
 
 
+def test_what_cannot_be_made_is_told_by_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    """Also where what there is not cannot be taken away either, as on a disk that is read-only."""
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "made"
+    with pytest.raises(NotADirectoryError) as caught, whole_file(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
 def test_nothing_is_written_in_place_of_a_pipe_or_a_device(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
