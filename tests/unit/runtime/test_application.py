@@ -131,14 +131,15 @@ def test_the_operator_is_told_where_a_handler_failed(open_world: Open, handler: 
 
 
 def test_what_is_not_of_the_handlers_doing_has_no_place_in_it(open_world: Open) -> None:
-    async def idles(_: Job) -> None: ...
+    async def returns(_: Job) -> bytes:
+        return b"as a newcomer does"
 
-    world = open_world(handler=idles)
+    world = open_world(handler=returns)
     with capture_logs() as logs:
         world.begin()
         world.settle(10)
     (told,) = [one for one in logs if one["event"] == "work failed"]
-    assert "delivered nothing" in told["error"]
+    assert "delivered nothing: what is made goes by `await job.deliver(name, data)`" in told["error"]
     assert "at" not in told
 
 

@@ -163,7 +163,8 @@ class Worker:
                 raise UndersignedError("decision_failed", f"nothing here does {job.task!r} any more")
             outcome = await self._watched(conversation, job, run_handler(service.handler, job))
             if outcome == "complete" and not job.artifacts:
-                raise UndersignedError("decision_failed", f"the handler of {job.task} delivered nothing")
+                hint = "what is made goes by `await job.deliver(name, data)`, and not by what it returns"
+                raise UndersignedError("decision_failed", f"the handler of {job.task} delivered nothing: {hint}")
             if outcome == "complete" and (missing := job.undelivered()):
                 # It is the hirer's to reject it, or to ask for the rest; the handler's author hears it from us alone.
                 _log.warning("not all was delivered", engagement=conversation.id, missing=", ".join(missing))
