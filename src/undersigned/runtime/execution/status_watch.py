@@ -57,6 +57,8 @@ class StatusWatch:
         self.renewal_seconds = RENEWAL_SECONDS
         self._failing: dict[EngagementId, Instant] = {}
         """Since when contracts wait."""
+        self._resumed: dict[EngagementId, tuple[Instant, int]] = {}
+        """When a `Resume` may be said again that the provider refused for good, and how long it was waited for."""
 
     async def run(self) -> None:
         """Returns when cancelled."""
@@ -103,6 +105,7 @@ class StatusWatch:
     def forget(self, engagement: EngagementId) -> None:
         """Drops what is remembered of a contract that is over."""
         self._failing.pop(engagement, None)
+        self._resumed.pop(engagement, None)
 
     async def _does_not_hold(self, conversation: Conversation, error: CredentialError) -> None:
         if error.code not in ("revoked", "policy_denied"):
@@ -131,6 +134,7 @@ class StatusWatch:
         """Says, as the hirer, that the contract waits: until we end it, or for as long as there is a contract."""
         if not self._may(conversation, "working"):
             return
+        self._resumed.pop(conversation.id, None)
         terms = conversation.offered().terms
         # The provider may end it after that; our own end, which says why, comes before.
         over = shift(self._agent.clock.now(), int(self.renewal_seconds) + MARGIN_SECONDS)
@@ -149,6 +153,11 @@ class StatusWatch:
         """Says that it goes on, if it was suspended for what holds again now."""
         if not self._may(conversation, "suspended") or not self._agent.above.working(conversation):
             return  # most looks find nothing to say, and take no turn
+        now = self._agent.clock.now()
+        again, pause = self._resumed.get(conversation.id, (now, int(WATCH_SECONDS)))
+        if now < again:
+            return  # else what the provider refuses for good would be lines of our journal for ever
+        self._resumed[conversation.id] = shift(now, pause), 2 * pause
 
         def make(engagement: Engagement) -> Say | None:
             contract = engagement.contract
