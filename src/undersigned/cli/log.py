@@ -106,7 +106,9 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
 
 @ledger.command("audit")
 @click.argument("did", required=False)
-@click.option("--at", metavar="URL", help="Where its log is, https://…/ledger, if its DID document does not say.")
+@click.option(
+    "--at", metavar="URL", help="With DID: where its log is, https://…/ledger, if its DID document does not say."
+)
 @click.option(
     "--since",
     "notes",
@@ -132,6 +134,8 @@ async def ledger_audit(
     Without DID our own log; with DID what that agent serves. Exit code 4 when something differs, or if it is known to
     have signed two histories: with --json `contradictions` has the proofs, each for 'ledger forks --check'.
     """
+    if did is None and at is not None:
+        raise ConfigurationError("bad_configuration", "--at: of another's log; name the DID that it is of")
     opened = out.home(home)
     gatherer = open_gatherer(opened)
     store = await (reading_own if did is None else reading)(opened)

@@ -145,6 +145,8 @@ class Playbook:
 
     def say(self, party: Party, say: Say) -> VerifiedMessage:
         """What `side >> move` does."""
+        if not isinstance(say, Say):  # pyright: ignore[reportUnnecessaryIsInstance] - `>> offer`, without brackets
+            raise TypeError(f"expected a move such as offer(...), got {say!r:.100}")
         if say.type == "Inquiry":
             say = say._replace(members={"nonce": self._nonce} | say.members)
         signed = party.say(say.message)

@@ -40,6 +40,13 @@ def test_paths_lead_where_they_say(state: str) -> None:
     Playbook(state).agree(state)
 
 
+@pytest.mark.parametrize("move", [offer, "offer", None])
+def test_what_is_no_move_is_told_as_that(move: object) -> None:
+    """It was told that a function has no attribute `type`."""
+    with pytest.raises(TypeError, match=r"expected a move such as offer\(\.\.\.\), got "):
+        Playbook("ready").hirer >> move  # type: ignore[operator]
+
+
 def test_actors_have_keys_of_their_own() -> None:
     """A message of one does not verify as another's."""
     one, two = Actor("one"), Actor("two")
