@@ -401,7 +401,7 @@ async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) 
         await hire(peer, other)
         (asked,) = await peer.witnesses.ask()
         assert asked.error is not None
-        assert asked.error.code == "did_unresolvable"
+        assert asked.error.code == "unreachable", "it was told as a DID that does not resolve"
 
 
 async def test_settings_and_options_that_name_no_witness_are_refused(tmp_path: Path) -> None:

@@ -262,6 +262,8 @@ class Witnesses:
         except UndersignedError as error:
             if isinstance(error, ResolutionError):
                 self._away.add(witness)
+                if error.code == "did_unresolvable":  # of fetching; no DID is looked up for it
+                    error = TransportError("unreachable", error.message)
             # A warning even where it is grave: that is raised, and told, by who asked.
             _log.warning("a witness did not cosign our log", witness=witness.verifier.name, error=str(error))
             answers[witness] = Cosigned(witness, error=error)
