@@ -182,6 +182,48 @@ def test_terms_on_their_way_are_bound_to_their_key(
     assert bound() == []
 
 
+@pytest.mark.parametrize("rotations", [1, 2])
+def test_books_that_are_on_their_way_are_bound_to_a_key_that_nobody_knows_yet(
+    rotations: int, open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-LOG-22: the head of the log in a `Closing` holds by a key that the other side has known. By one that came
+    and went while nothing arrived the books are refused, and silence counts against their owner.
+    """
+    world = open_world(*published, handler=lingers)
+    resolve(world)
+    name = world.begun("working", world.hirer)
+    world.cut = True
+    office, bound = published[0], list[list[str]]()
+    for _ in range(rotations):
+        office.rotate()
+        world.restart(world.hirer)
+        if not bound:
+            world.run(world.hirer.changes.revoke(world.hirer.the(name)), 1)
+            world.settle(5)
+        method = next(iter(world.hirer.own.methods("authentication")))
+        found = world.run(bound_to_key(world.hirer.kept, world.hirer.did, method))
+        bound.append([one.type for one in found if one.engagement == name])
+    assert bound == [["Closing"], []][:rotations]
+    resolve(world)
+    world.cut = False
+    world.reconnect()
+    world.settle(120)
+    assert world.provider.kept.summary_of(name).state == ("closed" if rotations == 1 else "closing")
+
+
+def test_books_hold_a_key_that_is_known_to_nothing(open_world: Open, published: tuple[Published, Published]) -> None:
+    """HIRE-LOG-22: the other side has had the contract under it."""
+    world = open_world(*published, handler=lingers)
+    resolve(world)
+    name = world.begun("working", world.hirer)
+    world.cut = True
+    world.run(world.hirer.changes.revoke(world.hirer.the(name)), 1)
+    world.settle(5)
+    assert "Closing" in {row.type for row in world.run(world.hirer.ledger.outbox(name))}
+    method = next(iter(world.hirer.own.methods("authentication")))
+    assert world.run(bound_to_key(world.hirer.kept, world.hirer.did, method)) == ()
+
+
 def test_a_name_of_a_key_does_not_become_that_of_another(
     open_world: Open, published: tuple[Published, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from undersigned.proof import first_suite
 from undersigned.protocol import IDLE, Talks
 from undersigned.transport import Identity
 
-from .turn import load_engagement
+from .turn import Loaded, load_engagement
 
 __all__ = ["bound_to_key", "cannot_sign", "renew_proof", "require_suite", "sign_message"]
 
@@ -20,13 +20,16 @@ PROOF_SECONDS: Final = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
 BOUND: Final = frozenset({"Offer", "Acceptance"})
 """Moves in which our proof on a document stands. Their digest covers it: it is never made again."""
+LOGGED: Final = frozenset({"Seal", "Closing"})
+"""Moves in which our signature under a log stands. It holds by any key that the other side has known here."""
 
 
 async def bound_to_key(ledger: Ledger, own: Did, method: str) -> tuple[Message, ...]:
     """Own moves under contracts of ours that carry a proof by this key on a document, and that the other side is not
     known to have, or has not answered. Without the key they are refused, or what accepts them is, and so is what is
     said after that where its place is not freed: that of an `Offer` is not once the other side has moved (HIRE-NEG-19),
-    that of an `Acceptance` never.
+    that of an `Acceptance` never. So is what carries our signature under a log by a key under which the other side is
+    not known to have had anything (HIRE-LOG-22).
 
     Raises:
         LedgerError: `store_corrupt`.
@@ -35,18 +38,28 @@ async def bound_to_key(ledger: Ledger, own: Did, method: str) -> tuple[Message, 
     for summary in await ledger.summaries(live_only=True):
         if summary.contract is None:
             continue  # a negotiation ends by it, and nothing is owed
-        rows = [row for row in await ledger.outbox(summary.engagement) if row.type in BOUND]
+        rows = [row for row in await ledger.outbox(summary.engagement) if row.type in BOUND | LOGGED]
         if not rows and summary.lane == IDLE:
             continue
         loaded = await load_engagement(ledger, summary, own)
         engagement, tabled = loaded.engagement, loaded.engagement.tabled
         # What the other side says that it has seen has no receipt of its own.
         waiting = [recorded_message(row.raw).message for row in rows if row.digest in engagement.outbox]
+        if _had_by(method, loaded):
+            waiting = [move for move in waiting if move.type not in LOGGED]
         if tabled is not None and tabled.owner == engagement.role:
             ours = [move for move in loaded.moves if move.type == "Offer" and move.role == engagement.role]
             waiting += [move for move in ours[-1:] if move.sequence not in {one.sequence for one in waiting}]
         found += [move for move in waiting if move.proof is not None and move.proof.verification_method == method]
     return tuple(found)
+
+
+def _had_by(method: str, loaded: Loaded) -> bool:
+    """Whether the other side is known to have a move of ours that this key signed."""
+    engagement = loaded.engagement
+    own = [move for move in loaded.moves if move.role == engagement.role]
+    had = own[: len(own) - len(engagement.outbox)]
+    return any(move.proof is not None and move.proof.verification_method == method for move in had)
 
 
 def cannot_sign(kind: str, talks: Talks | None) -> str | None:
