@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from mutants import mutant
 
-from undersigned.credentials import VerifiedPresentation, model, status_list, verify
+from undersigned.credentials import VerifiedPresentation, model, presentation, status_list
 from undersigned.did import DidDocument, document_from
 from undersigned.did.methods import web
 from undersigned.encoding import base64url_decode
@@ -156,14 +156,14 @@ def _at_any_time() -> None:
 
 @mutant("looks at the time of a credential before its signature", "HIRE-CRD-01", "credential-past-and-forged")
 def _time_first() -> None:
-    real = verify._verify
+    real = presentation.verify_issued
 
-    def verified(credential: Any, documents: Any, now: str, *more: Any) -> Any:
+    def verified(credential: Any, *, now: str, **options: Any) -> Any:
         if not credential.valid_at(now):
             raise CredentialError("policy_denied", "not in its time")
-        return real(credential, documents, now, *more)
+        return real(credential, now=now, **options)
 
-    verify._verify = verified
+    presentation.verify_issued = verified
 
 
 def _shown_anyway(*codes: str) -> None:
@@ -198,20 +198,20 @@ def _signed_by_anybody() -> None:
 
 @mutant("reads any number of credentials", "HIRE-CRD-03", "credential-seventeen")
 def _any_number() -> None:
-    verify.MAX_CREDENTIALS = 1000
+    presentation.MAX_CREDENTIALS = 1000
 
 
 @mutant("reads credentials of any size", "HIRE-CRD-03", "credential-too-large", "credentials-too-large-together")
 def _any_credential_size() -> None:
-    verify.MAX_PRESENTATION_BYTES = 2**20
+    presentation.MAX_PRESENTATION_BYTES = 2**20
     codec.MAX_MEMBER_BYTES = ()
-    real = verify.read_credential
-    verify.read_credential = lambda document, **options: real(document, **options | {"max_bytes": 2**20})
+    real = presentation.read_credential
+    presentation.read_credential = lambda document, **options: real(document, **options | {"max_bytes": 2**20})
 
 
 @mutant("asks any number of issuers", "HIRE-CRD-03", "credential-of-nine-issuers")
 def _any_issuers() -> None:
-    verify.MAX_ISSUERS = 1000
+    presentation.MAX_ISSUERS = 1000
 
 
 @mutant("takes credentials in any context", "HIRE-CRD-10", "credential-other-context", "presentation-other-context")
@@ -223,7 +223,7 @@ def _any_context() -> None:
         listed = [one for one in document.get("@context", ()) if one != unknown]
         real({**document, "@context": listed}, *rest)
 
-    model.check_contexts = verify.check_contexts = check
+    model.check_contexts = presentation.check_contexts = check
 
 
 @mutant("canonicalizes whatever it is shown", "HIRE-LD-06", "credential-many-nodes")

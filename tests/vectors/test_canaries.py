@@ -20,7 +20,7 @@ from shown_by import CANARIES
 from undersigned.attestation import statement
 from undersigned.bridges import gates, http_answers, http_signatures
 from undersigned.contract import check, sealed, subcontract
-from undersigned.credentials import linkage, status_list
+from undersigned.credentials import linkage, presentation, status_list
 from undersigned.credentials import verify as credentials
 from undersigned.did import DidDocument
 from undersigned.encoding import strict_json
@@ -101,17 +101,17 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "body of an answer": (http_answers.verify_answer, "'digest_mismatch'"),
     "request covered by an answer": (http_answers.verify_answer, "does not cover"),
     "question that is answered": (data_integrity.verify_options, "'challenge_mismatch'"),
-    "engagement of a presentation": (credentials.verify_presentation, "'wrong_negotiation'"),
-    "subject of a credential": (credentials.verify_presentation, "expected a credential about"),
+    "engagement of a presentation": (presentation.verify_presentation, "'wrong_negotiation'"),
+    "subject of a credential": (presentation.verify_presentation, "expected a credential about"),
     "status": (status_list._looked_up, "'revoked'"),
-    "end of a JWT": (credentials._verify, "valid from"),
+    "end of a JWT": (credentials.verify_issued, "valid from"),
     "contract of a statement": (statement.verify_statement, "'attestation_binding'"),
     "who claims a statement": (statement.verify_statement, "it claims to be of"),
     "statements that the terms demand": (statement.verify_delivery, "there is none"),
     "key of who is judged": (statement.verify_statement, "whose work it judges"),
     "origin in the DID document": (linkage.verify_linkage, "does not name {origin}"),
     "origin in the credential": (linkage._check_said, "expected {expected}"),
-    "validity of a credential": (credentials._verify, "valid from"),
+    "validity of a credential": (credentials.verify_issued, "valid from"),
     "signature of a credential": SIGNATURE,
     "closed form of a linkage credential": (linkage._check_said, "expected nothing beside"),
 }

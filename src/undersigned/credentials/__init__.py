@@ -53,6 +53,15 @@ from undersigned.credentials.model import (
     own_context,
     read_credential,
 )
+from undersigned.credentials.presentation import (
+    ShownPresentation,
+    VerifiedPresentation,
+    open_presentation,
+    read_presentation,
+    verify_answer,
+    verify_presentation,
+    verify_shown,
+)
 from undersigned.credentials.renewal import renews
 from undersigned.credentials.schemas import SCHEMAS, schema_id
 from undersigned.credentials.select import Wanted, answers, select
@@ -76,16 +85,9 @@ from undersigned.credentials.status_list import (
     status_urls,
 )
 from undersigned.credentials.verify import (
-    ShownPresentation,
-    VerifiedPresentation,
-    open_presentation,
-    read_presentation,
     signer_keys,
-    verify_answer,
     verify_credential,
     verify_issued,
-    verify_presentation,
-    verify_shown,
     verify_signed_text,
     verify_status_list,
 )
