@@ -136,6 +136,8 @@ async def ledger_audit(
     """
     if did is None and at is not None:
         raise ConfigurationError("bad_configuration", "--at: of another's log; name the DID that it is of")
+    if at == "":
+        raise ConfigurationError("bad_configuration", "--at: expected https://…/ledger, got ''")
     opened = out.home(home)
     gatherer = open_gatherer(opened)
     store = await (reading_own if did is None else reading)(opened)

@@ -60,7 +60,7 @@ async def spawn(
     """
     if folder is None and not out.as_json:
         raise ConfigurationError("bad_configuration", "say where to: --out FOLDER, or --json for standard output")
-    price = parse_price(max_price, "--max-price") if max_price else None
+    price = parse_price(max_price, "--max-price") if max_price is not None else None
     ceiling = Ceiling(
         amount=price.amount if price else None, currency=price.currency if price else None, actions=actions or None
     )

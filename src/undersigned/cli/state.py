@@ -156,10 +156,16 @@ async def init(
             parse_did(anchor)
         except UndersignedError as error:
             raise ConfigurationError("bad_configuration", f"--trust: {error.message}") from error
+    if max_price is not None:
+        parse_price(max_price, "--max-price")
     if handler is not None:
         handler_named(handler, "--handler")
+        if not offers:
+            raise ConfigurationError("bad_configuration", "--handler does what --offer offers: name that, too")
     elif delivers:
         raise ConfigurationError("bad_configuration", "--delivers says what --handler delivers: name that, too")
+    for each in delivers:
+        checked_name("--delivers", each)
     path = home_path(home if folder is None else folder)
     if name is None:
         # Where no folder is named it is one of the user's data folder, which says nothing to others.

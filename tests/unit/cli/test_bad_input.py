@@ -143,6 +143,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("ledger", "show", "nothing"), "not_found"),
         (("ledger", "audit", ""), "bad_configuration"),
         (("ledger", "audit", "--at", "http://localhost:1/ledger"), "bad_configuration"),
+        (("ledger", "audit", PEER, "--at", ""), "bad_configuration"),
         (("ledger", "forks", ""), "bad_configuration"),
         (("ledger", "forks", "acme"), "bad_configuration"),
         (("ledger", "show", "\x1b[2J"), "not_found"),

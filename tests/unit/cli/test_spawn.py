@@ -16,6 +16,7 @@ from unit.cli.running import run
         ("-n", 0, "--json"),
         ("-n", 1, "--minutes", 61, "--json"),
         ("-n", 1, "--max-price", "5", "--json"),
+        ("-n", 1, "--max-price", "", "--json"),
         ("-n", 1, "--action", "", "--json"),
         ("-n", 1, "--out", "FILE", "--json"),
     ],

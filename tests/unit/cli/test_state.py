@@ -75,7 +75,14 @@ def test_init_guesses_the_one_type_of_what_is_delivered(names: tuple[str, ...], 
     assert Home(tmp_path / "x").configuration.offer[0].media_type == kind
 
 
-@pytest.mark.parametrize(("given", "option"), [(("--name", ""), "--name"), (("--organisation", ""), "--organisation")])
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        (("--name", ""), "--name"),
+        (("--organisation", ""), "--organisation"),
+        (("--offer", "report", "--handler", "acme.tasks:report", "--delivers", ""), "--delivers"),
+    ],
+)
 def test_a_name_of_nothing_is_refused(given: tuple[str, str], option: str, tmp_path: Path) -> None:
     ran = run("init", tmp_path / "acme", *LOCAL, *given, "--json")
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
@@ -336,6 +343,8 @@ def test_offers_are_written_down(tmp_path: Path) -> None:
         (*LOCAL, "--handler", "acme.tasks:"),
         (*LOCAL, "--name", "x" * 129),
         (*LOCAL, "--organisation", "x" * 129),
+        (*LOCAL, "--handler", "acme.tasks:summarise"),
+        (*LOCAL, "--max-price", ""),
         (*LOCAL, "--max-price", "5"),
         (*LOCAL, "--max-price", "-5 EUR"),
         (*LOCAL, "--home", "elsewhere"),
@@ -362,6 +371,8 @@ def test_init_names_the_option_that_it_refuses(tmp_path: Path) -> None:
         (twice, "--offer: two are of the task 'sbom'"),
         (("--name", "x" * 129), "--name: expected 1 to 128 printable characters"),
         (("--handler", "os"), "--handler: expected package.module:function"),
+        (("--handler", "acme.tasks:summarise"), "--handler does what --offer offers"),
+        (("--max-price", ""), "--max-price: expected a price such as '4.50 EUR', got ''"),
     ):
         assert run("init", tmp_path / "new", *LOCAL, *arguments, "--json").error["message"].startswith(said)
 

@@ -133,7 +133,7 @@ def create_home(
     _require_usable(authority, domain, url, local=local, kind=kind, history=history)
     if organisation is not None and not office:
         raise ConfigurationError("bad_configuration", "without an office there is no organisation to be named")
-    rules = _policy_lines(policy, parse_price(max_price) if max_price else None)
+    rules = _policy_lines(policy, parse_price(max_price, "max_price") if max_price is not None else None)
     agent, office_key = generate_key(kind), generate_key("Ed25519") if office else None
     log = None if kind == "Ed25519" else generate_key("Ed25519")
     public = f"https://{domain}" if domain else url
