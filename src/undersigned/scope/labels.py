@@ -10,7 +10,7 @@ Source: protocol-spec/06-scope.md, section 6.7
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -19,7 +19,7 @@ from msgspec.structs import force_setattr
 
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope.model import CONDITIONS
-from undersigned.scope.target import inside, parse_pattern, parse_target
+from undersigned.scope.target import Target, forbids, inside, parse_pattern, parse_target
 
 __all__ = ["CLASSES", "LABEL_HEADERS", "Label", "Labels"]
 
@@ -56,7 +56,8 @@ class Labels(Struct, frozen=True, gc=False, kw_only=True):
     classes: tuple[str, ...] = CLASSES
     """The least sensitive first; what has no label counts as the last."""
     rules: tuple[Label, ...] = ()
-    """The first whose target matches and that names a label decides that label."""
+    """The first whose target matches and that names a label decides that label; what the first says that matches as a
+    prohibition would counts as well."""
     headers: Mapping[str, str] = LABEL_HEADERS
     """Label -> header of the resource's answer."""
 
@@ -81,7 +82,11 @@ class Labels(Struct, frozen=True, gc=False, kw_only=True):
 
         `headers` are those of the resource's own answer, never of a request; `said` is what the application looked up.
         """
-        sources = [self._by_rule(target), self._by_header(headers or {}), dict(said or {})]
+        sources = [self._by_rule(target, inside), self._by_header(headers or {}), dict(said or {})]
+        known = {name for source in sources for name in source}
+        # Some servers take `customers;v=1` for `customers`, and a label of the one is about the other there.
+        spelled = self._by_rule(target, forbids)
+        sources.append({name: fact for name, fact in spelled.items() if name in known})
         named = [source[_CLASS] for source in sources if _CLASS in source]
         # A class that is not in the list may be worse than all that are.
         ranks = [self.classes.index(one) if one in self.classes else len(self.classes) - 1 for one in named]
@@ -92,14 +97,14 @@ class Labels(Struct, frozen=True, gc=False, kw_only=True):
                 found[name] = values.pop()
         return found
 
-    def _by_rule(self, target: str) -> dict[str, str]:
+    def _by_rule(self, target: str, reaches: Callable[[Target, Target], bool]) -> dict[str, str]:
         try:
             asked = parse_target(target)
         except FormatError:
             return {}
         found: dict[str, str] = {}
         for rule in self.rules:
-            if inside(parse_pattern(rule.target), asked):
+            if reaches(parse_pattern(rule.target), asked):
                 found = {**rule.facts, **found}
         return found
 

@@ -38,6 +38,22 @@ def test_the_first_rule_that_names_a_label_decides_it() -> None:
     assert LABELS.facts(OTHER) == {"dataClass": "internal", "egress": "acme", "region": "eu"}
 
 
+@pytest.mark.parametrize("spelled", ["customers;v=1/1", "customers%3bv=1/1", "customers;v=1/1/", "customers;v=1/1;w"])
+def test_another_spelling_shows_no_more_than_the_plain_one(spelled: str) -> None:
+    """HIRE-GAT-05: a server may take it for the plain one, which the rules further down do not hide."""
+    facts = LABELS.facts(f"https://acme.example/{spelled}")
+    assert facts == {"dataClass": "restricted", "region": "eu"}, "of egress the two readings say different things"
+
+
+def test_another_spelling_shows_no_more_than_what_is_said_of_it() -> None:
+    """HIRE-GAT-05: a server may tell the two apart, and have something else there."""
+    spelled = "https://acme.example/press;v=1/1"
+    assert LABELS.facts(spelled)["dataClass"] == "internal"
+    labels = Labels(rules=LABELS.rules[:2])
+    assert labels.facts(spelled) == labels.unlabelled
+    assert labels.facts(spelled, {"Data-Class": "internal"}) == {"dataClass": "internal"}
+
+
 @pytest.mark.parametrize("target", [ELSEWHERE, "https://acme.example/press/../customers/1", "nonsense", ""])
 def test_what_nobody_labels_is_the_most_sensitive(target: str) -> None:
     """HIRE-GAT-05."""
