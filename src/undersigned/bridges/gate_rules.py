@@ -9,7 +9,7 @@
     target = "https://git.acme.example/{repo}"
 
 Paths are compared segment by segment, in the one spelling that targets have, and never as text. What no rule maps is no
-action, and is not let through.
+action, and is not let through; nor is what some servers take for the path of an earlier rule than the one that fits.
 
 Source: protocol-spec/14-gates.md, section 14.3
 """
@@ -24,7 +24,7 @@ import msgspec
 
 from undersigned.encoding import is_amount, to_struct
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
-from undersigned.scope import ACTION_PATTERN, Action, Target, parse_target
+from undersigned.scope import ACTION_PATTERN, Action, Target, parse_target, plain_segments
 
 __all__ = ["BODY", "GateRules", "Rule", "read_rules"]
 
@@ -59,6 +59,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     facts: Mapping[str, str] = {}
     """Condition -> the fact, such as `dataClass = "public"`: what the server knows of the target."""
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.method,) if isinstance(self.method, str) else self.method
+
 
 class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a server lets be asked of it. The first rule that fits a request says what it asks for."""
@@ -83,11 +88,14 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             asked = parse_target(url)
         except FormatError as exc:
             raise _unmapped(exc.message) from exc
-        for rule in self.rule:
-            methods = (rule.method,) if isinstance(rule.method, str) else rule.method
-            holes = _fits(rule.path, asked.segments) if method in methods else None
+        rules = [rule for rule in self.rule if method in rule.methods]
+        for number, rule in enumerate(rules):
+            holes = _fits(_segments(rule.path), asked.segments)
             if holes is None or (asked.query is not None and not rule.query):
                 continue
+            for earlier in rules[:number]:
+                if _evades(earlier.path, rule.path, asked.segments):
+                    raise _unmapped(f"a server may take it for what the rule of {earlier.path} maps")
             target = str(asked) if rule.target is None else rule.target
             for name, segment in holes.items():
                 target = target.replace(f"{{{name}}}", segment)  # a segment holds no braces: they are not in a URI
@@ -123,7 +131,7 @@ def read_rules(table: Mapping[str, Any]) -> GateRules:
 
 
 def _check(rule: Rule) -> None:
-    for method in (rule.method,) if isinstance(rule.method, str) else rule.method or ("",):
+    for method in rule.methods or ("",):
         if _METHOD.fullmatch(method) is None:
             raise FormatError("schema_violation", f"{method!a} is not a method that can be mapped")
     if _ACTION.fullmatch(rule.action) is None:
@@ -159,9 +167,19 @@ def _segments(path: str) -> tuple[str, ...]:
     return tuple(path.removeprefix("/").split("/")) if path != "/" else ()
 
 
-def _fits(path: str, segments: tuple[str, ...]) -> dict[str, str] | None:
+def _evades(earlier: str, path: str, segments: tuple[str, ...]) -> bool:
+    """Whether a request for which a rule of `path` was found gets past an `earlier` one by its spelling or its query.
+    Not where all that `path` maps is what the earlier one is about: then the rules themselves tell the spellings apart.
+    """
+    wide, narrow = plain_segments(_segments(earlier)), plain_segments(_segments(path))
+    if _fits(wide, plain_segments(segments)) is None:
+        return False
+    deeper = narrow[-1:] == ("*",) and wide[-1:] != ("*",)
+    return deeper or _fits(wide, narrow) is None
+
+
+def _fits(wanted: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] | None:
     """What the holes of a rule's path stand for in a request's, or None if it is another path."""
-    wanted = _segments(path)
     if wanted[-1:] == ("*",):
         wanted = wanted[:-1]
         if len(segments) <= len(wanted) or segments[len(wanted)] == "":

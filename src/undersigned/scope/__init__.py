@@ -26,7 +26,7 @@ from undersigned.scope.model import (
     amount_in_words,
     read_limit,
 )
-from undersigned.scope.target import Target, forbids, inside, parse_pattern, parse_target
+from undersigned.scope.target import Target, forbids, inside, parse_pattern, parse_target, plain_segments
 from undersigned.scope.wire import (
     ACTION_PATTERN,
     OBTAIN_CONSENT,
@@ -74,6 +74,7 @@ __all__ = [
     "parse_pattern",
     "parse_target",
     "permits",
+    "plain_segments",
     "read_limit",
     "read_scope",
     "sketch",

@@ -30,7 +30,7 @@ from urllib.parse import unquote_to_bytes
 
 from undersigned.errors import FormatError
 
-__all__ = ["Target", "forbids", "inside", "parse_pattern", "parse_target"]
+__all__ = ["Target", "forbids", "inside", "parse_pattern", "parse_target", "plain_segments"]
 
 MAX_LENGTH: Final = 2048
 MAX_SEGMENTS: Final = 64
@@ -118,11 +118,14 @@ def forbids(prohibition: Target, target: Target) -> bool:
     return inside(_plain(prohibition), _plain(target))
 
 
+def plain_segments(segments: tuple[str, ...]) -> tuple[str, ...]:
+    """One spelling for those of a path that some servers tell apart and others do not (rule 7)."""
+    return tuple(map(_name, segments[:-1] if segments[-1:] == ("",) else segments))
+
+
 def _plain(target: Target) -> Target:
-    """One spelling for those of a resource that some servers tell apart and others do not."""
-    segments = target.segments
-    names = tuple(map(_name, segments[:-1] if segments[-1:] == ("",) else segments))
-    return target if names == segments else target._replace(segments=names)
+    names = plain_segments(target.segments)
+    return target if names == target.segments else target._replace(segments=names)
 
 
 def _name(segment: str) -> str:

@@ -111,6 +111,86 @@ def test_what_no_rule_maps_is_no_action(rules: GateRules, method: str, path: str
     assert refused.value.detail["clause"] == "rules"
 
 
+EVADED = """
+origin = "https://api.acme.example"
+
+[[rule]]
+method = "GET"
+path = "/repos/secret"
+action = "secret:read"
+
+[[rule]]
+method = "GET"
+path = "/repos/{repo}"
+action = "repo:read"
+
+[[rule]]
+method = "GET"
+path = "/repos/{repo}/"
+action = "repo:list"
+
+[[rule]]
+method = "GET"
+path = "/search"
+action = "search:form"
+
+[[rule]]
+method = "GET"
+path = "/search"
+action = "search:run"
+query = true
+
+[[rule]]
+method = ["GET", "POST"]
+path = "/*"
+action = "any:read"
+query = true
+"""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/repos/secret;v=1",
+        "/repos/secret%3bv=1",
+        "/repos;v=1/secret",
+        "/repos/secret/",
+        "/repos/secret;v=1/",
+        "/repos/secret?",
+        "/repos/secret?v=1",
+        "/repos/secret;v=1?v=1",
+        "/repos/app?",
+        "/search/",
+        "/search;v=1?q=x",
+    ],
+)
+def test_no_spelling_gets_past_the_rule_that_is_meant(path: str) -> None:
+    """HIRE-GTS-06: a server may take it for what an earlier rule maps, and a later one would ask for less."""
+    rules = read_rules(tomllib.loads(EVADED))
+    with pytest.raises(ScopeError) as refused:
+        rules.action_of("GET", ORIGIN + path, 0)
+    assert refused.value.detail["clause"] == "rules"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action"),
+    [
+        ("GET", "/repos/secret", "secret:read"),
+        ("GET", "/repos/app", "repo:read"),
+        ("GET", "/repos/app;v=1", "repo:read"),
+        ("GET", "/repos/app/", "repo:list"),
+        ("GET", "/search", "search:form"),
+        ("GET", "/search?q=x", "search:run"),
+        ("GET", "/search/x?q=x", "any:read"),
+        ("GET", "/repos/secret/x", "any:read"),
+        ("POST", "/repos/secret;v=1", "any:read"),
+    ],
+)
+def test_rules_may_tell_spellings_apart_themselves(method: str, path: str, action: str) -> None:
+    asked, _ = read_rules(tomllib.loads(EVADED)).action_of(method, ORIGIN + path, 0)
+    assert asked.name == action
+
+
 def test_a_segment_is_not_read_as_a_hole(rules: GateRules) -> None:
     table = tomllib.loads(RULES)
     table["rule"][0] |= {"path": "/{a}/{b}/*", "target": "https://git.acme.example/{b}/{a}"}
