@@ -34,7 +34,7 @@ def books(monkeypatch: pytest.MonkeyPatch) -> KeptLedger:
     async def opened(_url: str, *, create: bool) -> KeptLedger:
         return ledger.opened()
 
-    monkeypatch.setattr("undersigned.runtime.execution.bookings.open_books", opened)
+    monkeypatch.setattr("undersigned.runtime.execution.pools.open_books", opened)
     return ledger
 
 
@@ -492,7 +492,7 @@ def test_what_a_change_promised_that_came_to_nothing_is_free_at_once(
             with pytest.raises(ConfigurationError):
                 costing(world, conversation, "7")
         case _:
-            monkeypatch.setattr(world.hirer.bookings, "tidied", silent)
+            monkeypatch.setattr(world.hirer.bookings.budget, "tidied", silent)
             world.provider.changes.consents = declines
             costing(world, conversation, "7")
             assert spent(world) == {"EUR": "7"}
@@ -688,7 +688,7 @@ def test_what_is_taken_of_such_a_task_at_once_is_not_given_back(
     world.until("working", world.begin().id)
     world.settle(5)
     assert len(world.run(books.open_reservations("capacity:summary"))) == 1
-    assert not world.provider.bookings._meanwhile
+    assert not world.provider.bookings.pools._meanwhile
 
 
 def test_a_contract_of_which_only_the_books_are_open_takes_no_place(open_world: Open) -> None:
@@ -711,7 +711,7 @@ def test_what_is_done_for_us_takes_no_place_of_what_we_do(open_world: Open) -> N
 
     world.run(offered(), 1)
     world.begun("working")
-    assert not world.run(world.hirer.bookings.full("summary"))
+    assert not world.run(world.hirer.bookings.places.full("summary"))
 
 
 def test_contracts_of_another_task_take_no_place_of_this_one(open_world: Open) -> None:

@@ -260,7 +260,7 @@ class Agent(Offering):
         async with AsyncExitStack() as rest:  # from below to above
             rest.push_async_callback(self._close_ledger)
             rest.callback(self.bargaining.close)
-            rest.push_async_callback(self.bookings.close)
+            rest.push_async_callback(self.bookings.pools.close)
             rest.push_async_callback(self.gatherer.close)
             rest.push_async_callback(self.statuses.close)
             if self._ledger is not None:

@@ -100,7 +100,7 @@ class Offering(AgentBase):
             known = self.services.get(task)
             self.services[task] = checked_service(service, known)
             if known is None:
-                self.bookings.offered(task)
+                self.bookings.places.offered(task)
             return handler
 
         return register

@@ -98,7 +98,7 @@ class ProviderSide:
         suite = first_suite(inquiry.suites, identity.kind)
         if suite is None or "1.0" not in inquiry.versions:
             return Say("Withdraw", {"reason": "version_not_supported"})
-        if not agent.renewals.under_contract(engagement.peer) and await agent.bookings.full(service.task):
+        if not agent.renewals.under_contract(engagement.peer) and await agent.bookings.places.full(service.task):
             return await agent.bookings.no_room(conversation, engagement, service.task)
         return Say(
             "Profile",
@@ -157,7 +157,7 @@ class ProviderSide:
         if (member := _too_long(service, theirs, live, agent.clock.now())) is not None:
             needed = (Need(code="too_long", member=member),)
             return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
-        if await agent.bookings.full(service.task):
+        if await agent.bookings.places.full(service.task):
             return await agent.bookings.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
         ours = msgspec.structs.replace(theirs, price=service.price)

@@ -185,11 +185,11 @@ class Shell:
         if type == "Seal":
             contract = engagement.contract
             if engagement.role == "provider" and contract is not None and contract.in_force_by is None:
-                self.bookings.seen(conversation)
+                self.bookings.places.seen(conversation)
         elif type in ("Offer", "Acceptance", "Closing") and event.kind == "received":
             self.witness.follow(engagement.peer, engagement.id)
         if type in ("Offer", "Withdraw") and engagement.contract is not None and event.kind in ("sent", "received"):
-            agent.spawn(self.bookings.tidied(conversation), f"budget of {conversation.id[-8:]}")
+            agent.spawn(self.bookings.budget.tidied(conversation), f"budget of {conversation.id[-8:]}")
         if engagement.state in ENDED or event.kind == "over":
             agent.subcontracts.noticed(conversation.id)
         if agent.watchers.hearing:

@@ -385,7 +385,7 @@ class Conversation(Wakeful):
         if turn.served:
             self._served |= turn.served
         if turn.booked.later:
-            await self.shell.bookings.give_back(turn.booked.later)
+            await self.shell.bookings.pools.give_back(turn.booked.later)
         self.over = turn.over
         self.full = ""
         for raw in turn.sends:

@@ -114,7 +114,7 @@ class Changes(Moves):
         of = conversation.offered(engagement)
         change = drafted(conversation, engagement, what, seconds, self._key)
         waits = waiting_change(conversation.facts, engagement, change.name) is not None
-        async with self._agent.bookings.changing(conversation):
+        async with self._agent.bookings.budget.changing(conversation):
             try:
                 # Whether what binds by its seal alone may be offered at all: people are asked before the other side is.
                 with ExitStack() as weighed:
@@ -181,7 +181,7 @@ class Changes(Moves):
         tabled = engagement.tabled
         if tabled is None or tabled.document != document:
             raise LocalProtocolError("stale_offer", f"the document {document} is not on the table")
-        async with self._agent.bookings.changing(conversation):
+        async with self._agent.bookings.budget.changing(conversation):
             with ExitStack() as weighed:
                 try:
                     said = await self._acceptance(conversation, engagement, weighed)
@@ -314,7 +314,7 @@ class Changes(Moves):
             # Last: what waits for people holds nothing of the budget, and is a no if that is spent meanwhile.
             if not (sealing and isinstance(what, Terms)):
                 at = engagement if answers else conversation.engagement
-                await agent.bookings.promise_more(conversation, at, terms.price, answers=answers)
+                await agent.bookings.budget.promise_more(conversation, at, terms.price, answers=answers)
             failed.pop_all()
         return recorded(decision)
 

@@ -48,7 +48,7 @@ async def close_books(
     handled = _to_destroy(conversation, engagement)
     served = None
     if engagement.role == "provider" and (slots := advertised(conversation)) is not None:
-        served = Served(advertised=slots, met=agent.bookings.met(engagement))
+        served = Served(advertised=slots, met=agent.bookings.places.met(engagement))
     said = await agent.papers.closing(
         engagement,
         owed.reason or "review",

@@ -27,8 +27,9 @@ from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
 from undersigned.runtime.negotiation.order import Within, read_order
 from undersigned.scope import Limit, counter, read_scope
 
-from .bookings import ALWAYS, passed
+from .budget import passed
 from .gate import CHILDREN
+from .pools import ALWAYS
 from .settlement import owed_price
 
 if TYPE_CHECKING:
