@@ -21,9 +21,10 @@ from undersigned.ledger.base import (
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
 from undersigned.ledger.seen import Decided, Fork, Head, Seen, Stated, connected, contradicted, decided, saw
-from undersigned.ledger.sqlite import SqliteLedger, require_unwritten, surely_unwritten
+from undersigned.ledger.sqlite import SqliteLedger
 from undersigned.ledger.sqlite_copy import BESIDE_DATABASE, copy_database
 from undersigned.ledger.sqlite_file import Lock, connect, open_database, translated
+from undersigned.ledger.sqlite_open import require_unwritten, surely_unwritten
 from undersigned.ledger.trust_store import Admitted, TrustStore
 
 __all__ = [

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from undersigned.errors import ConfigurationError
 from undersigned.ledger.base import Ledger
 from undersigned.ledger.memory import MemoryLedger
-from undersigned.ledger.sqlite import open_beside, open_sqlite
+from undersigned.ledger.sqlite_open import open_beside, open_sqlite
 
 __all__ = ["LEDGERS", "Opener", "open_books", "open_ledger"]
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from undersigned.encoding import Amount, Did, Digest, EngagementId, Instant, digest_bytes
-from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, LogProofError
+from undersigned.encoding import Amount, Did, Digest, EngagementId, Instant
+from undersigned.errors import LedgerError, LedgerUnavailable
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import (
     Blob,
@@ -26,104 +25,36 @@ from undersigned.ledger.base import (
     Commit,
     Committed,
     Counters,
-    Ledger,
     Reservation,
     Row,
     Settlement,
     Summary,
 )
-from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
-from undersigned.ledger.sqlite_file import HeadFile, Lock, bring_up_to_date, create_empty
+from undersigned.ledger.sqlite_file import HeadFile
 from undersigned.ledger.sqlite_group import Release, SeenChange, SignedHead, Write
+from undersigned.ledger.sqlite_journal import (
+    COLUMNS,
+    EVIDENCE,
+    OF_ENGAGEMENT,
+    intact,
+    read_evidence,
+    read_summary,
+    read_waiting,
+    verify_rows,
+)
 from undersigned.ledger.sqlite_reader import Reader
-from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen
+from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen, size_of, tree_size
 from undersigned.ledger.sqlite_writer import Writer
 from undersigned.transparency import InclusionProof, NodeSource, consistency_path, inclusion_path, root_at
 
-__all__ = ["SqliteLedger", "open_beside", "open_sqlite", "require_unwritten", "surely_unwritten"]
+__all__ = ["SqliteLedger"]
 
 T = TypeVar("T")
 
-_COLUMNS: Final = "j.place, j.kind, j.at, j.sender, j.sequence, j.type, j.digest, j.raw, j.link"
 _ALL: Final = "SELECT summary FROM engagement ORDER BY id"
 _LIVE: Final = "SELECT summary FROM engagement WHERE live = 1 ORDER BY id"
-_OF_ENGAGEMENT: Final = "FROM journal j JOIN engagement e ON e.id = j.engagement WHERE e.name = ?"
-_EVIDENCE: Final = (
-    "SELECT v.digest, b.raw, v.kind, v.name FROM evidence v JOIN engagement e ON e.id = v.engagement"
-    " JOIN blob b ON b.digest = v.digest WHERE e.name = ?"
-)
-
-
-async def open_sqlite(url: str, read_only: bool = False) -> Ledger:
-    """The ledger in the file that `url` names: `sqlite:///absolute/path` or `sqlite:relative/path`.
-
-    Raises:
-        ConfigurationError: `bad_configuration`: the URL names no file.
-        LedgerUnavailable: `store_unavailable`: written by another process, or it cannot be opened.
-        LedgerError: `store_version`, `store_corrupt`, `ledger_diverged`.
-    """
-    ledger = SqliteLedger(_path(url), read_only=read_only)
-    await ledger.open()
-    return ledger
-
-
-async def open_beside(url: str, create: bool = False) -> Ledger:
-    """The ledger in that file, for booking on limits while another process may be writing it. With `create` the file is
-    made, or brought up to date if it is of an older release; without, it has to be there as it is needed.
-
-    Raises:
-        As `open_sqlite`.
-    """
-    path = _path(url)
-    if create:
-        await asyncio.to_thread(bring_up_to_date if path.exists() else create_empty, path)
-    ledger = SqliteLedger(path, beside=True)
-    await ledger.open()
-    return ledger
-
-
-def require_unwritten(url: str) -> None:
-    """Returns if no process writes the ledger that `url` names just now, or none can be told.
-
-    Raises:
-        LedgerUnavailable: `store_unavailable`, one does; as `Lock`.
-    """
-    if not url.startswith("sqlite:"):
-        return
-    path = _path(url)
-    file = path.with_name(path.name + ".lock")
-    if file.exists():  # none is made
-        try:
-            Lock(file).release()
-        except LedgerUnavailable as error:
-            if "pid" in error.detail:
-                raise
-
-
-def surely_unwritten(url: str) -> bool:
-    """Whether no process writes the ledger that `url` names just now; False too where that cannot be told.
-
-    Nothing is locked to find out, which would keep out whoever begins to write meanwhile. Who lets go of the lock
-    leaves its file empty; who was killed does not.
-    """
-    if not url.startswith("sqlite:"):
-        return False
-    path = _path(url)
-    try:
-        return path.with_name(path.name + ".lock").stat().st_size == 0
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-
-
-def _path(url: str) -> Path:
-    parts = urlsplit(url)
-    if parts.netloc or not parts.path or parts.query or parts.fragment:
-        raise ConfigurationError("bad_configuration", f"{url!r} names no file: write sqlite:///absolute/path")
-    return Path(unquote(parts.path))
 
 
 class SqliteLedger:
@@ -139,7 +70,7 @@ class SqliteLedger:
         """What closing waits for, once it began."""
 
     async def open(self) -> None:
-        """Open the file; must be done once, before anything else. See `open_sqlite` for what it raises."""
+        """Open the file; must be done once, before anything else. See `open_ledger` for what it raises."""
         self._reader.closed = False
         if self._read_only:
             await self._reader.read(lambda db: None)
@@ -207,49 +138,33 @@ class SqliteLedger:
 
         def query(db: sqlite3.Connection) -> tuple[Row, ...]:
             found = db.execute(
-                f"SELECT {_COLUMNS} {_OF_ENGAGEMENT} AND j.place > ? ORDER BY j.place", (engagement, since)
+                f"SELECT {COLUMNS} {OF_ENGAGEMENT} AND j.place > ? ORDER BY j.place", (engagement, since)
             )
             chained = [(Row(engagement, *values), at) for *values, at in found]
             if verify:
-                self._verify(db, engagement, since, chained)
+                verify_rows(db, engagement, since, chained)
             return tuple(row for row, _ in chained)
 
         return await self._reader.read(query)
 
-    @staticmethod
-    def _verify(db: sqlite3.Connection, engagement: str, since: int, chained: list[tuple[Row, bytes]]) -> None:
-        head = db.execute("SELECT length, head FROM engagement WHERE name = ?", (engagement,)).fetchone()
-        if head is None:
-            return
-        length, last = head
-        if since >= length:
-            return
-        before = first_link(engagement)
-        if since:
-            found = db.execute(f"SELECT j.link {_OF_ENGAGEMENT} AND j.place = ?", (engagement, since)).fetchone()
-            before = found[0] if found else before
-        end = verify_links(engagement, chained, before, since)
-        if end != last or since + len(chained) != length:
-            raise LedgerError("store_corrupt", f"the journal of {engagement} does not end as its entry says")
-
     async def summaries(self, live_only: bool = False) -> tuple[Summary, ...]:
         """See `Ledger.summaries`."""
         sql = _LIVE if live_only else _ALL
-        return await self._reader.read(lambda db: tuple(_summary(row[0]) for row in db.execute(sql)))
+        return await self._reader.read(lambda db: tuple(read_summary(row[0]) for row in db.execute(sql)))
 
     async def summary(self, engagement: str) -> Summary | None:
         """See `Ledger.summary`."""
 
         def query(db: sqlite3.Connection) -> Summary | None:
             found = db.execute("SELECT summary FROM engagement WHERE name = ?", (engagement,)).fetchone()
-            return _summary(found[0]) if found else None
+            return read_summary(found[0]) if found else None
 
         return await self._reader.glance(query)
 
     async def withdrawal(self, digest: Digest) -> Row | None:
         """See `Ledger.withdrawal`."""
         sql = (
-            f"SELECT e.name, {_COLUMNS} FROM journal j INDEXED BY journal_withdrawal "  # noqa: S608 - names of ours
+            f"SELECT e.name, {COLUMNS} FROM journal j INDEXED BY journal_withdrawal "  # noqa: S608 - names of ours
             "JOIN engagement e ON e.id = j.engagement WHERE j.type = 'Withdraw' AND j.digest = ?"
         )
 
@@ -265,7 +180,7 @@ class SqliteLedger:
         def query(db: sqlite3.Connection) -> tuple[Row, ...]:
             found = db.execute("SELECT outbox FROM engagement WHERE name = ?", (engagement,)).fetchone()
             listed = msgspec.json.decode(found[0], type=Outbox) if found else ()
-            return tuple(_waiting(db, engagement, place, digest) for place, digest in listed)
+            return tuple(read_waiting(db, engagement, place, digest) for place, digest in listed)
 
         return await self._reader.read(query)
 
@@ -279,18 +194,18 @@ class SqliteLedger:
 
         def query(db: sqlite3.Connection) -> bytes | None:
             found = db.execute("SELECT raw FROM blob WHERE digest = ?", (digest,)).fetchone()
-            return _intact(digest, found[0]) if found else None
+            return intact(digest, found[0]) if found else None
 
         return await self._reader.read(query)
 
     async def evidence(self, engagement: str) -> tuple[Blob, ...]:
         """See `Ledger.evidence`."""
-        return await self._reader.read(lambda db: _evidence(db, f"{_EVIDENCE} ORDER BY v.id", engagement))
+        return await self._reader.read(lambda db: read_evidence(db, f"{EVIDENCE} ORDER BY v.id", engagement))
 
     async def documents(self, engagement: str, did: str) -> tuple[Blob, ...]:
         """See `Ledger.documents`. They are few, and are read on the spot."""
-        sql = f"{_EVIDENCE} AND v.kind = 'did-document' AND v.name = ? ORDER BY v.id"
-        return await self._reader.glance(lambda db: _evidence(db, sql, engagement, did))
+        sql = f"{EVIDENCE} AND v.kind = 'did-document' AND v.name = ? ORDER BY v.id"
+        return await self._reader.glance(lambda db: read_evidence(db, sql, engagement, did))
 
     async def usage(self, contract: str, now: Instant | None = None) -> Mapping[str, Amount]:
         """See `Ledger.usage`."""
@@ -350,7 +265,7 @@ class SqliteLedger:
     async def tree_size(self) -> int:
         """See `Ledger.tree_size`."""
         head = self._head()
-        return head.size if head is not None else await self._reader.read(_tree_size)
+        return head.size if head is not None else await self._reader.read(tree_size)
 
     async def secret(self) -> bytes:
         """See `Ledger.secret`."""
@@ -361,13 +276,13 @@ class SqliteLedger:
         head = self._head()
         if head is not None and size in (None, head.size):
             return head.root
-        return await self._reader.glance(lambda db: root_at(_size(db, size, head), self._nodes(db)))
+        return await self._reader.glance(lambda db: root_at(size_of(db, size, head), self._nodes(db)))
 
     async def head(self) -> Head:
         """See `Ledger.head`."""
 
         def query(db: sqlite3.Connection) -> Head:
-            size = _tree_size(db)
+            size = tree_size(db)
             return Head(size, root_at(size, node_source(db)))
 
         return self._head() or await self._reader.read(query)
@@ -384,7 +299,7 @@ class SqliteLedger:
             if not level:  # side by side, as no other level is
                 sql = "SELECT hash FROM leaf WHERE id >= ? AND id < ? ORDER BY id"
                 return tuple(row[0] for row in db.execute(sql, (start, start + count)))
-            node, complete = node_source(db), _tree_size(db) >> level
+            node, complete = node_source(db), tree_size(db) >> level
             return tuple(node(level, place) for place in range(start, min(start + count, complete)))
 
         return await self._reader.read(query)
@@ -402,7 +317,7 @@ class SqliteLedger:
         """See `Ledger.inclusion`."""
 
         def query(db: sqlite3.Connection) -> InclusionProof:
-            total, node = _size(db, size), node_source(db)
+            total, node = size_of(db, size), node_source(db)
             path = inclusion_path(index, total, node)
             return InclusionProof.of(node(0, index), index, total, path)
 
@@ -412,7 +327,7 @@ class SqliteLedger:
         """See `Ledger.consistency`."""
 
         def query(db: sqlite3.Connection) -> tuple[bytes, ...]:
-            total = _size(db, size, self._head())
+            total = size_of(db, size, self._head())
             return consistency_path(old, total, self._nodes(db)) if old else ()
 
         return await self._reader.glance(query)  # of all moments the same: a complete node never changes
@@ -462,44 +377,3 @@ class SqliteLedger:
             if self._writer is not None:
                 self._writer.stop()  # the last connection, for it writes the log back into the database
                 await asyncio.shield(self._writer.stopped)
-
-
-def _summary(data: bytes) -> Summary:
-    try:
-        return msgspec.json.decode(data, type=Summary)
-    except msgspec.MsgspecError as exc:
-        raise LedgerError("store_corrupt", "the entry of an engagement cannot be read") from exc
-
-
-def _waiting(db: sqlite3.Connection, engagement: str, place: int, digest: str) -> Row:
-    found = db.execute(f"SELECT {_COLUMNS} {_OF_ENGAGEMENT} AND j.place = ?", (engagement, place)).fetchone()
-    row = Row(engagement, *found[:-1]) if found else None
-    if row is None or row.digest != digest:
-        raise LedgerError(
-            "store_corrupt", f"the outbox of {engagement} names {digest}, which its journal does not hold"
-        )
-    return row
-
-
-def _evidence(db: sqlite3.Connection, sql: str, *given: str) -> tuple[Blob, ...]:
-    found: Iterable[tuple[str, bytes, str, str]] = db.execute(sql, given)
-    return tuple([Blob(digest, _intact(digest, raw), kind, name) for digest, raw, kind, name in found])
-
-
-def _intact(digest: Digest, raw: bytes) -> bytes:
-    if digest_bytes(raw) != digest:
-        raise LedgerError("store_corrupt", f"evidence {digest} was changed", found=digest_bytes(raw))
-    return raw
-
-
-def _tree_size(db: sqlite3.Connection) -> int:
-    return db.execute("SELECT size FROM tree").fetchone()[0]
-
-
-def _size(db: sqlite3.Connection, size: int | None, head: Head | None = None) -> int:
-    total = _tree_size(db) if head is None else head.size
-    if size is None:
-        return total
-    if not 0 <= size <= total:
-        raise LogProofError("log_proof_invalid", f"the tree has {total} leaves, not {size}")
-    return size

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from undersigned.encoding import Amount, Instant
-from undersigned.errors import LedgerError
+from undersigned.errors import LedgerError, LogProofError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_file import seal
@@ -38,7 +38,9 @@ __all__ = [
     "reservation_row",
     "seal",
     "seen_row",
+    "size_of",
     "tree_seal",
+    "tree_size",
 ]
 
 Outbox: TypeAlias = tuple[tuple[int, str], ...]
@@ -110,6 +112,25 @@ def find_leaf(db: sqlite3.Connection, engagement: int, hash: bytes) -> int | Non
     """Place of a leaf of this engagement, or of a time when it was not kept whose a leaf is."""
     found = db.execute("SELECT id FROM leaf WHERE engagement IN (0, ?) AND hash = ?", (engagement, hash)).fetchone()
     return found[0] if found else None
+
+
+def tree_size(db: sqlite3.Connection) -> int:
+    """How many leaves the stored tree has."""
+    return db.execute("SELECT size FROM tree").fetchone()[0]
+
+
+def size_of(db: sqlite3.Connection, size: int | None, head: Head | None = None) -> int:
+    """The size that is asked for, of the tree as it is stored or as its `head` is known; that of all of it for None.
+
+    Raises:
+        LogProofError: `log_proof_invalid`, the tree is not so large.
+    """
+    total = tree_size(db) if head is None else head.size
+    if size is None:
+        return total
+    if not 0 <= size <= total:
+        raise LogProofError("log_proof_invalid", f"the tree has {total} leaves, not {size}")
+    return size
 
 
 def load_tree(db: sqlite3.Connection, known: Head | None) -> Frontier:
