@@ -394,8 +394,9 @@ async def test_a_request_under_one_permit_is_sent_once(world: World, stays: bool
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         if len(heads) == 1:
-            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")  # so that the connection is kept
-            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            assert not await reader.read(), "a connection is for one request"
+            return writer.close()
         if not stays:
             server.close()
         writer.close()
@@ -408,6 +409,29 @@ async def test_a_request_under_one_permit_is_sent_once(world: World, stays: bool
     assert heard.no == (502, "upstream_failed", "")
     assert [head.split()[0] for head in heads] == [b"GET", b"PUT"]
     assert (await world.used())["write/bytes"] == "3"
+
+
+async def test_what_a_service_sends_too_much_answers_nobody_else(world: World) -> None:
+    """HIRE-GTS-09: it may be what another agent wrote, behind a length that was counted wrongly."""
+    answered, late = asyncio.Event(), asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while b"/repos/" in await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
+                await answered.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\ntoo much")
+                late.set()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, world.desk() as desk, GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
+        assert (await world.ask(proxy.url, "GET", APP)).body == b"first"
+        answered.set()
+        await late.wait()
+        assert (await world.ask(proxy.url, "GET", "/customers/1")).body == b"second"
 
 
 async def test_an_answer_that_is_none_yet_is_not_passed_on(world: World) -> None:

@@ -379,10 +379,12 @@ class Upstream:
 
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.connections: set[object] = set()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         raw = await request.read()
         self.requests.append((dict(request.headers), raw))
+        self.connections.add(request.transport)
         message = json.loads(raw or b"{}")
         if "id" not in message:
             return web.Response(status=202)
@@ -598,6 +600,13 @@ async def test_what_the_server_gives_one_client_to_keep_is_not_sent_for_another(
         assert (await at.send(PING)).status_code == 200
         assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": begun.headers["Mcp-Session-Id"]})).status_code == 202
         assert [headers.get("Cookie") for headers, _ in at.upstream.requests] == [None] * 3
+
+
+async def test_what_the_server_sends_too_much_answers_nobody_else(world: World) -> None:
+    """HIRE-MCP-11: what comes behind an answer would be the beginning of the next one."""
+    async with door(world) as at:
+        assert [(await at.send(PING)).status_code for _ in range(3)] == [200] * 3
+        assert len(at.upstream.connections) == 3
 
 
 async def test_who_opens_sessions_without_end_loses_its_own() -> None:

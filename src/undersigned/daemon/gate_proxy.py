@@ -106,7 +106,9 @@ class GateProxy(NearListener):
             ConfigurationError: `bad_configuration`, the address cannot be listened on.
         """
         self._session = ClientSession(
-            connector=TCPConnector(limit=0),  # as many as there are requests under way, which are counted
+            # As many as there are requests under way, which are counted; each for one, so that nothing that the
+            # service sends too much is taken for the answer to another agent.
+            connector=TCPConnector(limit=0, force_close=True),
             auto_decompress=False,
             cookie_jar=DummyCookieJar(),  # one agent's session is not the next one's
             timeout=ClientTimeout(total=None, sock_connect=UPSTREAM_SECONDS, sock_read=UPSTREAM_SECONDS),

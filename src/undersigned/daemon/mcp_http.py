@@ -89,9 +89,10 @@ class HttpGate:
         await self._near.start()
         timeout = ClientTimeout(total=self._limits.answer_seconds)
         # The operator named the server; a proxy that the environment names is not it.
-        # As many connections as requests are under way, and one more each, by which a question is answered.
+        # As many connections as requests are under way, and one more each, by which a question is answered. Each is for
+        # one, so that nothing which the server sends too much is taken for the answer to another client.
         self._client = ClientSession(
-            connector=TCPConnector(limit=0),
+            connector=TCPConnector(limit=0, force_close=True),
             cookie_jar=DummyCookieJar(),  # what the server gives one client to keep is not sent for the next one
             trust_env=False,
             timeout=timeout,
