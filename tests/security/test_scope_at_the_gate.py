@@ -81,3 +81,26 @@ async def test_sc_59_time_moved_back_revives_no_contract(tmp_path: Path, clock: 
     assert await refused(ledger, clock) == "contract_expired"
     assert await ledger.usage(CONTRACT) == {"read-artifact/bytes": "200", "read-artifact/count": "2"}
     await ledger.close()
+
+
+async def test_sc_59_who_is_slow_to_say_that_a_credential_holds_prolongs_no_contract(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    """HIRE-GAT-01: the status list of the provider's credential comes once the contract is over."""
+    ledger = await open_ledger(f"sqlite://{tmp_path}/ledger.db")
+
+    async def slow(_: Digest) -> None:
+        clock.set(shift(clock.now(), 10))
+
+    gate = Gate(ledger, clock, slow)
+    clock.set(shift(DEADLINES.until, -10))
+    await admit(gate)
+    clock.set(shift(DEADLINES.until, -9))
+    with refuses(ScopeError, "contract_expired"):
+        await admit(gate)
+    again = Gate(ledger, clock, slow)
+    clock.set(shift(DEADLINES.until, -9))
+    with refuses(ScopeError, "contract_expired"):
+        await again.enter(CONTRACT, document(), "working", READ)
+    assert (await ledger.usage(CONTRACT))["read-artifact/count"] == "1"
+    await ledger.close()

@@ -175,6 +175,9 @@ class Gate:
             if self._require is not None:
                 # After everything that costs nothing: this may have to ask somebody.
                 await self._require(contract)
+                # Which takes as long as whoever was asked likes: what ended meanwhile has ended.
+                now = await self._now()
+                self._in_force(document, state, now)
             # The store has the last word on what is left, so what was used is read only after it said no.
             try:
                 return await self._book(contract, permits(scope, {}, known, now, approved).require(), until, now, name)
@@ -206,6 +209,8 @@ class Gate:
             self._in_force(document, state, now)
             if self._require is not None:
                 await self._require(contract)
+                now = await self._now()
+                self._in_force(document, state, now)
         except ScopeError as error:
             await self._refused(contract, action, error, now)
             raise
