@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from msgspec import to_builtins
 
-from undersigned.attestation import WorkPredicate, accepted, payload_digests
+from undersigned.attestation import WorkPredicate, accepted, payload_digests, verify_delivery
 from undersigned.contract import (
     Criterion,
     DataHandling,
@@ -23,7 +23,8 @@ from undersigned.contract import (
     draft_terms,
 )
 from undersigned.encoding import Digest, digest_bytes, from_struct, shift, to_struct
-from undersigned.messages import CriterionVerdict, Input, Profile, engagement_id
+from undersigned.errors import UndersignedError
+from undersigned.messages import Artifact, CriterionVerdict, Delivery, Input, Profile, engagement_id
 from undersigned.messages import Task as Asked
 from undersigned.protocol import HIRER
 from undersigned.runtime import ARTIFACT_READ, asked_by, delivered_by
@@ -42,6 +43,7 @@ from undersigned.testing import (
     start,
 )
 
+from .failures import Failure, NotApplicable, answered
 from .lines import SceneLine
 from .player import Player
 from .pointers import replaced
@@ -171,3 +173,91 @@ class Hiring(Player):
         statement = self.stated(named or {"contract": contract}, predicate, by=stranger, twice=twice)
         criteria = (CriterionVerdict(id=CRITERION, met=verdict == "accepted"),)
         return review(verdict, statement=statement, criteria=criteria)
+
+    # ------------------------------------------------------------------ what is checked of a delivery
+
+    def delivery(self) -> Delivery:
+        """The last delivery that came."""
+        for one in reversed(self.got):
+            if isinstance(one.message, Delivery):
+                return one.message
+        raise Failure("nothing was delivered yet")
+
+    def uri_of(self, place: int = 0) -> str:
+        """See `Player.uri_of`: an artifact of the delivery."""
+        artifact = self._artifact(place)
+        origin = self.scene.stage.subject.url.replace("ws", "http", 1).rpartition("/")[0]
+        return artifact.uri or f"{origin}/artifacts/{artifact.digest}"
+
+    @property
+    def served_name(self) -> str:
+        """See `Player.served_name`."""
+        return self._artifact(0).name
+
+    def _artifact(self, place: int) -> Artifact:
+        """An artifact of the delivery.
+
+        Raises:
+            Failure: It has none there.
+        """
+        delivery = self.delivery()
+        if place >= len(delivery.artifacts):
+            raise Failure(f"it was hired to make something, and delivered nothing: its Delivery is {delivery.outcome}")
+        return delivery.artifacts[place]
+
+    def limit_of(self, uri: str) -> int:
+        """See `Player.limit_of`."""
+        raise NotApplicable("what was delivered may be read as often as one likes")
+
+    async def check_served(self) -> None:
+        """Fetches what was delivered, and checks it and every statement about it.
+
+        Raises:
+            Failure: Any of it does not hold.
+        """
+        delivery = self.delivery()
+        artifacts: dict[str, Digest | bytes] = {}
+        for place, one in enumerate(delivery.artifacts):
+            answer = await self.fetched(self.uri_of(place), self.who)
+            if answer.status != 200 or digest_bytes(answer.body) != one.digest:
+                raise Failure(f"{one.name} is not what was delivered: {answered(answer)}")
+            artifacts[one.name] = answer.body
+        self._check_statements(delivery, artifacts)
+
+    def check_work(self, delivery: Delivery) -> None:
+        """Returns if this is what the contract asks for, as far as a `Delivery` alone shows it: all deliverables by
+        their names, with statements that hold.
+
+        Raises:
+            Failure: It is not, and an honest hirer would not accept it.
+
+        Source: protocol-spec/08-attestation-and-evidence.md, sections 8.1 to 8.3, and 09-errors.md, section 9.4
+        """
+        if delivery.outcome != "complete":
+            given = f"it was given {self.scene.stage.subject.input!r}, which --input says"
+            raise Failure(f"it did not do what it was hired for: its Delivery is {delivery.outcome}; {given}")
+        made = {one.name: one.digest for one in delivery.artifacts}
+        if len(made) < len(delivery.artifacts):
+            raise Failure("two artifacts of its Delivery have one name (page 08, section 8.3)")
+        if missing := sorted({one.name for one in self.terms_in_force().deliverables} - made.keys()):
+            raise Failure(f"its Delivery is complete, and has not {', '.join(missing)} (page 08, section 8.3)")
+        self._check_statements(delivery, made)
+
+    def _check_statements(self, delivery: Delivery, artifacts: Mapping[str, Digest | bytes]) -> None:
+        stage, document, terms = self.scene.stage, self.party.offered(), self.terms_in_force()
+        keys = stage.known.document.keys("assertionMethod", now=self.party.now)
+        try:
+            verify_delivery(
+                delivery.statements,
+                attester=stage.subject.did,
+                keys={method: key for method, key in keys.items() if method in document.methods.provider},
+                contract=self.contract,
+                artifacts=artifacts,
+                required=(WorkPredicate.PREDICATE_TYPE,),
+                engagement=self.party.engagement.id,
+                task=terms.task.kind,
+                inputs=terms.task.inputs,
+                usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
+            )
+        except UndersignedError as error:
+            raise Failure(f"its statements do not hold: {error.message} ({error.code})") from error

@@ -13,6 +13,7 @@ from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.errors import Closed
 from undersigned.testing import Attacker
 
+from .contract_log import ContractLog
 from .failures import Failure
 from .hiring import CRITERION, Hiring
 from .lines import SceneLine
@@ -32,8 +33,8 @@ class Play:
         self.scene = scene
         self.scenario = scenario
         self.players: dict[str, Player] = {}
-        self.log: list[bytes] = []
-        """Hashes of the leaves of our counterparty's log."""
+        self.log = ContractLog()
+        """The log of our counterparty."""
         self.lines: dict[str, SceneLine] = {}
         """The connections that stand, by who of ours made them."""
         self.sent: set[str] = set()

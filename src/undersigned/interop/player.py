@@ -15,11 +15,9 @@ from typing import Any, ClassVar, Final, cast
 from undersigned.attestation import (
     PAYLOAD_TYPE,
     Predicate,
-    WorkPredicate,
     envelope,
     make_statement,
     pae,
-    verify_delivery,
 )
 from undersigned.contract import (
     ReleaseDocument,
@@ -35,11 +33,9 @@ from undersigned.credentials import read_presentation, verify_presentation
 from undersigned.daemon import signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import (
-    Digest,
     EngagementId,
     Instant,
     JsonObject,
-    base64url_encode,
     canonicalize,
     digest_bytes,
     from_struct,
@@ -47,7 +43,6 @@ from undersigned.encoding import (
 from undersigned.errors import LogProofError, ProofError, UndersignedError
 from undersigned.messages import (
     Acceptance,
-    Artifact,
     Closing,
     Delivery,
     LedgerPlace,
@@ -63,17 +58,10 @@ from undersigned.messages import (
 from undersigned.protocol import Role
 from undersigned.runtime import Answer, keys_of, read_multibase_note
 from undersigned.testing import Attacker, Party, Say, closing, seal
-from undersigned.transparency import (
-    Frontier,
-    checkpoint_text,
-    contract_leaf,
-    leaf_digest,
-    leaf_hash,
-    signed_note,
-    verify_note,
-)
+from undersigned.transparency import contract_leaf, leaf_digest, verify_note
 
-from .failures import Failure, NotApplicable, NotReady, Silent, answered, shown
+from .contract_log import ContractLog
+from .failures import Failure, NotApplicable, NotReady, Silent, shown
 from .lines import SceneLine
 from .scene import Scene
 
@@ -87,7 +75,9 @@ ROOM: Final = (
 
 
 class Player:
-    """One engagement of ours with the implementation under test. `Hiring` and `Working` know what each role says."""
+    """One engagement of ours with the implementation under test. `Hiring` and `Working` know what each role says, and
+    what is served to it.
+    """
 
     UNMET: ClassVar[Mapping[str, str]] = {}
     """For states that the other side may lead away from: the state in which it then is."""
@@ -99,6 +89,38 @@ class Player:
     def allow(self) -> None:
         """Lets the input be read."""
 
+    def check_work(self, delivery: Delivery) -> None:
+        """Returns if a delivery is what the contract asks for.
+
+        Raises:
+            Failure: It is not.
+        """
+
+    def uri_of(self, place: int = 0) -> str:
+        """Where what is served to us is read."""
+        raise NotImplementedError
+
+    @property
+    def served_name(self) -> str:
+        """The name that what is served has."""
+        raise NotImplementedError
+
+    def limit_of(self, uri: str) -> int:
+        """How often what is served may be read.
+
+        Raises:
+            NotApplicable: As often as one likes.
+        """
+        raise NotImplementedError
+
+    async def check_served(self) -> None:
+        """Fetches what is served to us, and checks it and every statement about it.
+
+        Raises:
+            Failure: Any of it does not hold.
+        """
+        raise NotImplementedError
+
     def __init__(self, scene: Scene, who: Attacker, line: SceneLine, role: Role, engagement: EngagementId) -> None:
         self.scene, self.who, self.line = scene, who, line
         self.said: list[VerifiedMessage] = []
@@ -109,8 +131,7 @@ class Player:
         """JSON pointers into the terms that we offer, and what stands there."""
         self.reads = 0
         """How often what is served was given to us."""
-        self.log: list[bytes] = []
-        """Hashes of the leaves of our log."""
+        self.log = ContractLog()
         self.forged: set[str] = set()
         """Digests by which refusals name what we sent to be refused; one may come over the next connection."""
         self.comes_back: Callable[[], Awaitable[None]] | None = None
@@ -260,25 +281,8 @@ class Player:
 
     def closing(self) -> Say:
         """Our books, with a checkpoint of our log."""
-        self._logged()
-        return closing(checkpoint=self.checkpoint(len(self.log)), settlement=self._owed())
-
-    def checkpoint(self, size: int, *, other: bool = False) -> str:
-        """Our signed note of so many leaves, which our log has from now on; with `other` the last is another one."""
-        self.log += [leaf_hash(f"leaf {at}".encode()) for at in range(len(self.log), size)]
-        tree = Frontier()
-        for leaf in (*self.log[: size - 1], leaf_hash(b"another") if other else self.log[size - 1]):
-            tree.append(leaf)
-        text = checkpoint_text(self.who.did, size, tree.root)
-        note = signed_note(text, self.who.did, self.who.public_key, self.who.signature(text))
-        return "u" + base64url_encode(note.encode())
-
-    def _logged(self) -> int:
-        """Where the contract stands in our log."""
-        leaf = leaf_hash(self._leaf())
-        if leaf not in self.log:
-            self.log.append(leaf)
-        return self.log.index(leaf)
+        self.log.index_of(self._leaf())
+        return closing(checkpoint=self.log.checkpoint(self.who, len(self.log)), settlement=self._owed())
 
     def _owed(self) -> Settled:
         """What a sealed release says; else the price if the work was accepted, or nothing."""
@@ -356,14 +360,8 @@ class Player:
 
     def place(self) -> LedgerPlace:
         """Where the contract stands in our log."""
-        return LedgerPlace(log=self.who.did, index=self._logged(), leaf=leaf_digest(self._leaf()))
-
-    def delivery(self) -> Delivery:
-        """The last delivery that came."""
-        for one in reversed(self.got):
-            if isinstance(one.message, Delivery):
-                return one.message
-        raise Failure("nothing was delivered yet")
+        leaf = self._leaf()
+        return LedgerPlace(log=self.who.did, index=self.log.index_of(leaf), leaf=leaf_digest(leaf))
 
     # ------------------------------------------------------------------ what is checked of what came
 
@@ -413,89 +411,6 @@ class Player:
         )
         self.reads += answer.status == 200
         return answer
-
-    def uri_of(self, place: int = 0) -> str:
-        """Where an artifact of the delivery is read."""
-        artifact = self._artifact(place)
-        origin = self.scene.stage.subject.url.replace("ws", "http", 1).rpartition("/")[0]
-        return artifact.uri or f"{origin}/artifacts/{artifact.digest}"
-
-    @property
-    def served_name(self) -> str:
-        """The name that what is served has."""
-        return self._artifact(0).name
-
-    def _artifact(self, place: int) -> Artifact:
-        """An artifact of the delivery.
-
-        Raises:
-            Failure: It has none there.
-        """
-        delivery = self.delivery()
-        if place >= len(delivery.artifacts):
-            raise Failure(f"it was hired to make something, and delivered nothing: its Delivery is {delivery.outcome}")
-        return delivery.artifacts[place]
-
-    def limit_of(self, uri: str) -> int:
-        """How often what is served may be read.
-
-        Raises:
-            NotApplicable: As often as one likes.
-        """
-        raise NotApplicable("what was delivered may be read as often as one likes")
-
-    async def check_served(self) -> None:
-        """Fetches what was delivered, and checks it and every statement about it.
-
-        Raises:
-            Failure: Any of it does not hold.
-        """
-        delivery = self.delivery()
-        artifacts: dict[str, Digest | bytes] = {}
-        for place, one in enumerate(delivery.artifacts):
-            answer = await self.fetched(self.uri_of(place), self.who)
-            if answer.status != 200 or digest_bytes(answer.body) != one.digest:
-                raise Failure(f"{one.name} is not what was delivered: {answered(answer)}")
-            artifacts[one.name] = answer.body
-        self._check_statements(delivery, artifacts)
-
-    def check_work(self, delivery: Delivery) -> None:
-        """Returns if this is what the contract asks for, as far as a `Delivery` alone shows it: all deliverables by
-        their names, with statements that hold.
-
-        Raises:
-            Failure: It is not, and an honest hirer would not accept it.
-
-        Source: protocol-spec/08-attestation-and-evidence.md, sections 8.1 to 8.3, and 09-errors.md, section 9.4
-        """
-        if delivery.outcome != "complete":
-            given = f"it was given {self.scene.stage.subject.input!r}, which --input says"
-            raise Failure(f"it did not do what it was hired for: its Delivery is {delivery.outcome}; {given}")
-        made = {one.name: one.digest for one in delivery.artifacts}
-        if len(made) < len(delivery.artifacts):
-            raise Failure("two artifacts of its Delivery have one name (page 08, section 8.3)")
-        if missing := sorted({one.name for one in self.terms_in_force().deliverables} - made.keys()):
-            raise Failure(f"its Delivery is complete, and has not {', '.join(missing)} (page 08, section 8.3)")
-        self._check_statements(delivery, made)
-
-    def _check_statements(self, delivery: Delivery, artifacts: Mapping[str, Digest | bytes]) -> None:
-        stage, document, terms = self.scene.stage, self.party.offered(), self.terms_in_force()
-        keys = stage.known.document.keys("assertionMethod", now=self.party.now)
-        try:
-            verify_delivery(
-                delivery.statements,
-                attester=stage.subject.did,
-                keys={method: key for method, key in keys.items() if method in document.methods.provider},
-                contract=self.contract,
-                artifacts=artifacts,
-                required=(WorkPredicate.PREDICATE_TYPE,),
-                engagement=self.party.engagement.id,
-                task=terms.task.kind,
-                inputs=terms.task.inputs,
-                usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
-            )
-        except UndersignedError as error:
-            raise Failure(f"its statements do not hold: {error.message} ({error.code})") from error
 
 
 def _check_note(note: str, document: DidDocument, now: Instant) -> None:

@@ -59,7 +59,7 @@ def _meant(word: str, player: Player) -> Any:
             return (player.who if argument == "first" else stage.actor(player.scene.scenario, argument)).method
         case "checkpoint":
             size, _, other = argument.partition(" ")
-            return player.checkpoint(int(size), other=bool(other))
+            return player.log.checkpoint(player.who, int(size), other=bool(other))
         case "leaf":
             return player.place().leaf
         case "never":
