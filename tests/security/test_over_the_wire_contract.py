@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.hires import REPORT, until
-from security.test_over_the_wire_replay import equivocated, made, replayed, said_by
+from security.test_over_the_wire_replay import digest_of, equivocated, made, replayed, said_by
 from security.test_states import RECIPES
 from security.wire_attacker import Attacker, Hiring, Known, Line, attacked, checked_reply, quiet_logs, refused
 from security.wire_world import Kept, World
@@ -28,7 +28,7 @@ from undersigned.daemon.listener import PublicListener
 from undersigned.encoding import base64url_encode, canonicalize
 from undersigned.ledger import open_ledger
 from undersigned.messages import Offer
-from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS
+from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS, fold
 from undersigned.runtime import Home
 from undersigned.runtime.agent.ordering import hire_order
 from undersigned.runtime.engagement.turn import entry_of
@@ -361,6 +361,49 @@ async def test_hire_neg_19_an_answer_about_a_change_that_is_refused_for_good(wor
     await changes.revoke(conversation)
     said = [row for row in await world.globex.ledger.rows(hiring.id) if row.sequence == len(before.sent) + 1]
     assert [row.type for row in said if row.kind == "sent"][1:] == ["Terminate"]
+
+
+@pytest.mark.parametrize("kind", ["Terminate", "Closing", "Ruling"])
+async def test_hire_lim_05_who_looks_away_does_not_end_a_contract_for_ever(
+    world: World, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIM-05: it has not seen our dispute, or what ended it, so what it says is void, and recorded each time. Of
+    these there are no more than there is room for, while whoever has seen it ends the contract as ever.
+    """
+    hiring, changes = await contracted(world, "working"), world.globex.changes
+    conversation = world.globex.conversations[hiring.id]
+    seen = hiring.party.engagement.got[-1]
+    await changes.dispute(conversation, "it was not paid")
+    contract = conversation.engagement.contract
+    assert contract is not None
+    mark = contract.disputes[0].digest
+    ruled = ARBITER.rule(contract.digest, mark, hiring.party.now)
+
+    def next_one(say: Say) -> bytes:
+        got = conversation.engagement.got
+        return made(hiring, say, seen=seen, sequence=len(got) + 1, previous=got[-1])
+
+    async def void(say: Say) -> None:
+        raw = next_one(say)
+        await hiring.line.send(raw)
+        await until(lambda: conversation.engagement.got[-1] == digest_of(raw))
+
+    await void(terminate("key_compromised"))
+    if kind != "Terminate":
+        await changes.rule(conversation, ruled)
+    say = {
+        "Terminate": terminate("key_compromised"),
+        "Closing": books(hiring),
+        "Ruling": ruling()._replace(members={"dispute": mark, "ruling": ruled}),
+    }[kind]
+    await void(say)
+    raw = next_one(say)
+    contract = conversation.engagement.contract
+    assert contract is not None
+    monkeypatch.setattr(fold, "MAX_CONTRACT_BYTES", contract.said_bytes[0] + len(raw) - 1)
+    await no(hiring, raw, "too_large")
+    monkeypatch.undo()
+    await hiring.line.hang_up()
 
 
 # --- by the provider ------------------------------------------------------------------------------------------------

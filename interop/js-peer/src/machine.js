@@ -26,7 +26,7 @@ import { untimely } from './untimely.js';
 
 const LANE = new Set(['Offer', 'Acceptance', 'Seal', 'Withdraw']);
 const ENDS = new Set(['Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'Ruling', 'Seal', 'Withdraw']);
-const MAX_OFFERED = 8 * 1024 * 1024;
+const MAX_SAID = 8 * 1024 * 1024;
 /** Documents of the other side that are kept: each may have 64 KiB, and costs it nothing (HIRE-LIM-05). */
 const MAX_DOCUMENTS = 128;
 /** Characters of those of one DID together. */
@@ -115,10 +115,11 @@ export class Engagement {
     check(message.sender === (message.role === 'hirer' ? hirer : provider), 'wrong_party', 'the role of the other side', '/role');
     if (this.#stands(message, ref)) return { outcome: 'repeat', state: this.state, ref };
     const full = this.#full(message);
-    const offers = this.#offers(message, bytes);
-    const { outcome, state } = this.#outcome(message, ref, bytes);
-    check(!full || message.type !== 'Withdraw' || outcome === 'applies', 'round_limit', 'moves'); // one that takes nothing back ends nothing
-    return { outcome, state: offers ? { ...state, offers } : state, ref };
+    const { outcome, state, soon } = this.#outcome(message, ref, bytes);
+    const nothing = outcome !== 'applies';
+    check(!full || message.type !== 'Withdraw' || !nothing, 'round_limit', 'moves'); // one that takes nothing back ends nothing
+    const said = under(this.state) ? this.#said(message, bytes, { nothing, soon }) : undefined;
+    return { outcome, state: said ? { ...state, said } : state, ref };
   }
 
   /** Whether a move stands in its place already; another one, or one of another chain, is refused. @param {any} message @param {Ref} ref */
@@ -141,18 +142,22 @@ export class Engagement {
     return full;
   }
 
-  /** The bytes of the offers of each side under a contract with this one, if it is one. @param {any} message @param {number} bytes */
-  #offers(message, bytes) {
-    if (!under(this.state) || message.type !== 'Offer') return undefined;
-    const sum = (this.state.offers?.[message.role] ?? 0) + bytes;
-    check(sum <= MAX_OFFERED, 'too_large', 'offers under a contract');
-    return { ...this.state.offers, [message.role]: sum };
+  /**
+   * The bytes of the moves of each side under a contract that end nothing or move nothing, with this one, if it is one. What ends something is taken
+   * whatever there are, unless it comes too soon for that.
+   * @param {any} message @param {number} bytes @param {{nothing: boolean, soon?: boolean}} facts
+   */
+  #said(message, bytes, { nothing, soon }) {
+    const ends = ENDS.has(message.type) && !(message.type === 'Withdraw' && nothing);
+    const sum = (this.state.said?.[message.role] ?? 0) + bytes;
+    check((ends && !soon) || sum <= MAX_SAID, 'too_large', 'moves under a contract');
+    return nothing || !ends || message.type === 'Withdraw' ? { ...this.state.said, [message.role]: sum } : undefined;
   }
 
   /**
    * A move applies by its row in our state, even if it crossed one of ours. Without one it is void, or late, by its row in the earlier state in which its
    * sender may have been; and without that it is refused.
-   * @param {any} message @param {Ref} ref @param {number} bytes @returns {{outcome: 'applies' | 'void' | 'late', state: State}}
+   * @param {any} message @param {Ref} ref @param {number} bytes @returns {{outcome: 'applies' | 'void' | 'late', state: State, soon?: boolean}}
    */
   #outcome(message, ref, bytes) {
     const { state } = this;
@@ -164,7 +169,7 @@ export class Engagement {
     const row = rowOf(state, message, this, was);
     if (row) {
       const found = guarded(this, state, message, row, { ref, bytes, was });
-      return found === 'void' ? { outcome: passed(), state: noted(this, state, message, ref, was) } : { outcome: 'applies', state: found };
+      return found === 'void' ? { outcome: passed(), state: noted(this, state, message, ref, was), soon: true } : { outcome: 'applies', state: found };
     }
     if (!earlier || !(inLane ? isVoid(state, message) : hadRow(earlier, message, this))) throw refusal(state, message);
     if (message.type === 'Ruling') checkRuling(state, message, this, was.main === 'closing');

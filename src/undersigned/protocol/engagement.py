@@ -235,8 +235,8 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     were: Were | None = None
     hirer_offer: int = 0
     """The hirer's sequence of its last `Offer` in the lane."""
-    offered_bytes: tuple[int, int] = (0, 0)
-    """Bytes of the offers in the lane so far: of the hirer, and of the provider."""
+    said_bytes: tuple[int, int] = (0, 0)
+    """Bytes of the moves so far that end nothing, or moved nothing: of the hirer, and of the provider."""
     released: Mark | None = None
     """The seal of the release."""
     children: tuple[Child, ...] = ()

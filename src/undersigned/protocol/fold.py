@@ -51,8 +51,10 @@ __all__ = [
 MAX_CONTRACT_MOVES = 4096
 """Moves of both sides together, once there is a contract; beyond it only those that end it are taken."""
 
-MAX_OFFERED_BYTES = 8 * 1024 * 1024
-"""That the offers of one side may have together under a contract: all of them go into the evidence of both."""
+MAX_CONTRACT_BYTES = 8 * 1024 * 1024
+"""That the moves of one side may have together under a contract which end nothing, for whatever reason: all of them go
+into the evidence of both. What ends something is taken beyond it too, and what is on the table can be withdrawn.
+"""
 
 Outcome: TypeAlias = Literal["applies", "repeat", "void", "late"]
 """What becomes of a message: it applies; it is a repeat, and the stored answer goes out again; it crossed a move of
@@ -131,12 +133,14 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
                 changes["talks"] = replace(talks, used=talks.used + len(move.raw))
     elif engagement.contract is not None and not case.in_lane:
         changes.update(void_facts(case))
-    if engagement.contract is not None and message.type == "Offer":
+    if engagement.contract is not None and (
+        row is None or message.type not in LIMIT_EXEMPT or message.type == "Withdraw"
+    ):
         under: Contract = changes.get("contract", engagement.contract)
-        hirers, providers = under.offered_bytes
+        hirers, providers = under.said_bytes
         size = len(move.raw)
         more = (hirers, providers + size) if message.role == PROVIDER else (hirers + size, providers)
-        changes["contract"] = replace(under, offered_bytes=more)
+        changes["contract"] = replace(under, said_bytes=more)
     if message.role == PROVIDER:
         contract = changes.get("contract", engagement.contract)
         if contract is not None and contract.began is not None:
@@ -267,8 +271,8 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
         kind = message.type
         named = _case_of(message, engagement) if kind in ("Review", "Closing") else ""
         row = ROWS.get((engagement.state, kind, message.role, named))
-    _limits(engagement, move, nothing=row is None)
     too_soon = row is not None and crossed and not in_lane and _too_soon(case)
+    _limits(engagement, move, nothing=row is None, too_soon=too_soon)
     if row is None or too_soon:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
         if in_lane or too_soon or (view is not None and not _again(case) and allows(view, step_of(message, lane=None))):
@@ -335,19 +339,18 @@ def _accepted(contract: Contract | None) -> bool:
     return any(ending.basis == "review" and ending.detail == "accepted" for ending in endings)
 
 
-def _limits(engagement: Engagement, move: VerifiedMessage, *, nothing: bool) -> None:
+def _limits(engagement: Engagement, move: VerifiedMessage, *, nothing: bool, too_soon: bool) -> None:
     """What is over a limit is refused; a move that ends something is not, unless there is `nothing` that it could be
-    about: of these a side could say as many as it likes.
+    about, or it comes `too_soon` to end anything: of these a side could say as many as it likes.
     """
     talks, kind, contract = engagement.talks, move.message.type, engagement.contract
     if contract is not None:
-        count = len(engagement.sent) + len(engagement.got)
-        if count >= MAX_CONTRACT_MOVES and (kind not in LIMIT_EXEMPT or (kind == "Withdraw" and nothing)):
+        ends = kind in LIMIT_EXEMPT and not (kind == "Withdraw" and nothing)
+        if not ends and len(engagement.sent) + len(engagement.got) >= MAX_CONTRACT_MOVES:
             raise Refused("round_limit", f"{MAX_CONTRACT_MOVES} moves; legal here: those that end it")
-        if kind == "Offer":
-            offered = contract.offered_bytes[ROLES.index(move.message.role)]
-            if offered + len(move.raw) > MAX_OFFERED_BYTES:
-                raise Refused("too_large", f"offers of more than {MAX_OFFERED_BYTES} bytes under one contract")
+        said = contract.said_bytes[ROLES.index(move.message.role)] + len(move.raw)
+        if (too_soon or not ends) and said > MAX_CONTRACT_BYTES:
+            raise Refused("too_large", f"{MAX_CONTRACT_BYTES} bytes; legal here: what ends it")
     elif talks is not None and kind in _WEIGHED and talks.used + len(move.raw) > talks.bytes:
         raise Refused("too_large", f"a negotiation of more than {talks.bytes} bytes; legal here: Withdraw")
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support import refuses
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
-from undersigned.messages import VerifiedMessage, engagement_id
+from undersigned.messages import Need, VerifiedMessage, engagement_id
 from undersigned.protocol import (
     HIRER,
     OTHER,
@@ -453,18 +453,38 @@ def test_past_the_limit_a_withdrawal_needs_something_that_it_takes_back(monkeypa
 def test_offers_under_a_contract_have_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-LIM-01: each side's own, whether they stand, are taken back or are void; the contract goes on without."""
     playbook = Playbook("working")
-    playbook.hirer >> amendment()
-    size = playbook.provider.party.engagement.contract.offered_bytes[0]  # type: ignore[union-attr]
-    assert size > 1000
-    monkeypatch.setattr(fold, "MAX_OFFERED_BYTES", 2 * size + 500)
+    size = len((playbook.hirer >> amendment()).raw)
     playbook.hirer >> withdraw("declined")
+    so_far = playbook.provider.party.engagement.contract.said_bytes[0]  # type: ignore[union-attr]
+    monkeypatch.setattr(fold, "MAX_CONTRACT_BYTES", so_far + size + 500)
     playbook.hirer >> amendment()
     playbook.hirer >> withdraw("declined")
     playbook.refused("too_large", lambda: playbook.hirer >> amendment())
     playbook.provider >> amendment()
     playbook.provider >> withdraw("declined")
-    playbook.hirer >> suspend()
-    playbook.agree("suspended")
+    playbook.hirer >> cancel()
+    playbook.agree("cancelling")
+
+
+def test_withdrawals_under_a_contract_count_with_the_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-01, HIRE-LIM-05: what is on the table can be withdrawn whatever its size, and then no more is offered;
+    nor is anything withdrawn that is not there.
+    """
+    playbook = Playbook("working")
+    needed = tuple([Need(code="x", member=f"/{'m' * 200}") for _ in range(40)])
+    monkeypatch.setattr(fold, "MAX_CONTRACT_BYTES", 8000)
+    playbook.hirer >> amendment()
+    playbook.hirer >> withdraw("declined", needed=needed)
+    playbook.refused("too_large", lambda: playbook.hirer >> amendment())
+    with playbook.held():
+        playbook.provider >> breach()
+        party, receiver = playbook.hirer.party, playbook.provider.party
+        said = withdraw("declined", offer=ARTIFACT, needed=needed).message(party)
+        with refuses(RemoteProtocolError, "too_large"):
+            apply(receiver.engagement, Received(party.actor.sign(said, party.now), receiver.now))
+    playbook.provider >> amendment()
+    playbook.hirer >> withdraw("declined", needed=needed)
+    playbook.agree("working")
 
 
 def test_the_version_chosen_is_kept_to() -> None:

@@ -239,18 +239,26 @@ def test_work_begins_with_the_start_and_not_before_the_time_that_was_agreed() ->
     assert (work.contract, work.start, work.round) == (contract.digest, contract.start, 1)
 
 
-def test_each_sides_offers_under_a_contract_are_counted_for_itself() -> None:
-    """HIRE-LIM-01: one of the hirer's takes nothing from what the provider may offer, and the other way round."""
+def test_what_each_side_says_under_a_contract_is_counted_for_itself() -> None:
+    """HIRE-LIM-01: what the hirer says takes nothing from what the provider may say, and the other way round. What ends
+    something is not counted.
+    """
     playbook = Playbook("working")
-    first = playbook.hirer >> amendment()
-    playbook.hirer >> withdraw("declined")
-    for party in playbook.parties.values():
-        assert party.engagement.contract is not None
-        assert party.engagement.contract.offered_bytes == (len(first.raw), 0)
+    before = said(playbook)
+    moves = playbook.hirer >> amendment(), playbook.hirer >> withdraw("declined")
+    hirers = before[0] + sum(len(move.raw) for move in moves)
+    assert said(playbook) == (hirers, before[1])
     second = playbook.provider >> amendment(price="14.25")
-    for party in playbook.parties.values():
-        assert party.engagement.contract is not None
-        assert party.engagement.contract.offered_bytes == (len(first.raw), len(second.raw))
+    assert said(playbook) == (hirers, before[1] + len(second.raw))
+    playbook.provider >> delivery()
+    assert said(playbook) == (hirers, before[1] + len(second.raw))
+
+
+def said(playbook: Playbook) -> tuple[int, int]:
+    """Bytes of the hirer and of the provider, of which both know the same."""
+    both = {party.engagement.contract.said_bytes for party in playbook.parties.values() if party.engagement.contract}
+    (found,) = both
+    return found
 
 
 def test_a_provider_may_offer_again_what_it_took_back() -> None:

@@ -7,7 +7,7 @@ const LIMIT_EXEMPT = ["Cancel", "Terminate", "Delivery", "Review", "Closing", "R
 const WEIGHED = ["Profile", "Presentation", "Bid", "Offer"];
 const MAX_MOVES = 4096;
 const LONGEST_RULING = 180 * 86400;
-const MAX_OFFERED = 8 * 1024 * 1024;
+const MAX_SAID = 8 * 1024 * 1024;
 const MAX_OPEN = 64;
 const MAX_DEPTH = 5;
 
@@ -85,16 +85,16 @@ async function judge(the, view) {
   const { was, move, content } = the;
   const inLane = isInLane(was, content.type);
   let row = inLane ? laneRow(the) : rowIn(was.state, content, was.contract);
+  const tooSoon = row && !inLane && isTooSoon(the);
   const moves = was.sent.length + was.got.length;
   if (was.contract) {
     const ends = LIMIT_EXEMPT.includes(content.type) && (row || content.type !== "Withdraw");
     expect(moves < MAX_MOVES || ends, "round_limit", "a move that ends it");
-    const offered = was.contract.offered?.[content.role] ?? 0;
-    expect(content.type !== "Offer" || offered + move.raw.length <= MAX_OFFERED, "too_large", "no more offers under this contract");
+    const said = (was.contract.said?.[content.role] ?? 0) + move.raw.length;
+    expect((ends && !tooSoon) || said <= MAX_SAID, "too_large", "a move that ends it");
   } else if (was.talks && WEIGHED.includes(content.type)) {
     expect(was.talks.used + move.raw.length <= was.talks.bytes, "too_large", "a shorter negotiation");
   }
-  const tooSoon = row && !inLane && isTooSoon(the);
   if (!row || tooSoon) {
     if (inLane || tooSoon || (view && !isAgain(the) && next(view, stepOf(content, null)) !== undefined)) {
       if (content.type === "Ruling") GUARDS[the.state === "closing" ? "rules_after_all" : "rules_on_dispute"](the);
@@ -181,9 +181,9 @@ async function record(the, view, row) {
     if (!was.contract && now.talks) now.talks = { ...now.talks, used: now.talks.used + move.raw.length };
   } else if (was.contract && !inLane) now = { ...now, contract: await voidFacts(the) };
   if (was.contract && !inLane) now.contract = { ...now.contract, endings: [...was.contract.endings, ...endingOf(the)] };
-  if (was.contract && content.type === "Offer") {
-    const before = was.contract.offered ?? {};
-    now.contract = { ...now.contract, offered: { ...before, [content.role]: (before[content.role] ?? 0) + move.raw.length } };
+  if (was.contract && (!row || !LIMIT_EXEMPT.includes(content.type) || content.type === "Withdraw")) {
+    const before = was.contract.said ?? {};
+    now.contract = { ...now.contract, said: { ...before, [content.role]: (before[content.role] ?? 0) + move.raw.length } };
   }
   if (now.contract?.began && content.role === "provider") now.contract = { ...now.contract, heardAt: at };
   return now;
