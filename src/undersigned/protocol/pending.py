@@ -181,8 +181,9 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
         if _closes_later(engagement, by, at):
             return None
         reason = basis(engagement)
-        # What comes meanwhile may be a stronger end, and the books rest on that.
-        return Owe(key=effect_key(f"owe-Closing-{reason}", cause), moves=moves, by=by, reason=reason)
+        # What comes meanwhile may be a stronger end, or a ruling that counts before this one: the books rest on that.
+        last = engagement.contract.endings[-1].move if engagement.contract and engagement.contract.endings else cause
+        return Owe(key=effect_key(f"owe-Closing-{reason}", last), moves=moves, by=by, reason=reason)
     return Owe(key=effect_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
 
 

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from runtimes import KeptLedger, Node, World, facts, folded, last, messages
 from undersigned.contract import Settlement, carried, read_payment
+from undersigned.encoding import digest_of
 from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, LocalProtocolError
 from undersigned.messages import Closing, Withdraw
 from undersigned.runtime import Conversation
@@ -195,6 +196,30 @@ def test_a_word_is_about_the_amount_that_was_due(open_world: Open, amount: str) 
         say(world, world.hirer, paid=True, reference="SEPA 4712")
     settled = books(world, world.hirer, ours.id)["hirer"].settlement
     assert (settled.amount, settled.reference) == (amount, "SEPA 4712" if amount == "6" else "SEPA 4711")
+
+
+def test_of_two_rulings_that_crossed_both_are_asked_about_what_counts(open_world: Open) -> None:
+    """HIRE-PAY-01: whoever carried the ruling that does not count was asked about its sum, and said that it came in."""
+    world, ours = arbitrated(open_world)
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 5)
+    contract = ours.engagement.contract
+    assert contract is not None
+    about = contract.digest, contract.disputes[0].digest, world.clock.now()
+    given = sorted((ARBITER.rule(*about, amount=amount) for amount in ("5", "9")), key=digest_of)
+    with world.silence():
+        for node, one in zip(world.nodes, given, strict=True):
+            world.run(node.changes.rule(node.the(), one), 1)
+    world.reconnect()
+    world.settle(30)
+    counts = given[0]["amount"]
+    for node in world.nodes:
+        asked = [json.loads(value)["amount"] for name, value in facts(node, ours.id) if name == "due"]
+        assert asked[-1] == counts
+        say(world, node, paid=True, reference="SEPA 4711")
+    for node in world.nodes:
+        settled = {role: one.settlement for role, one in books(world, node, ours.id).items()}
+        assert {(one.amount, one.reference) for one in settled.values()} == {(counts, "SEPA 4711")}
+        assert len(settled) == 2
 
 
 def test_where_nothing_is_due_nobody_is_asked(open_world: Open) -> None:
