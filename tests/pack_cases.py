@@ -41,7 +41,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, parse_instant, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
 from undersigned.evidence.pack import PLACES
-from undersigned.messages import Consistency, CriterionVerdict, LogHead, Recorded, Settled, Usage
+from undersigned.messages import Consistency, CriterionVerdict, LogHead, Recorded, Settled, Usage, VerifiedMessage
 from undersigned.protocol import HIRER, PROVIDER, Role, Sent
 from undersigned.testing import (
     ARBITER,
@@ -546,6 +546,14 @@ def untimely() -> Iterator[Case]:
     book.advance(hour // 4)
     book.hirer >> resume()
     yield _lied("an end of what goes on", book, HIRER, late)
+    for waited in (hour // 2 - 121, hour // 2 + 1):
+        book = Playbook("working")
+        book.hirer >> suspend(lasts=hour // 2)
+        book.hold()
+        book.advance(waited)
+        ended = book.provider.forge(late)
+        book.hirer >> resume()
+        yield _lied(f"an end after {waited} s that crossed a resumption", book, PROVIDER, ended)
     book = Playbook("delivered")
     book.hold()
     again = book.hirer >> review("rework")
@@ -564,12 +572,14 @@ def untimely() -> Iterator[Case]:
             yield _lied(f"a silence after {verdict}, said at {when} s", book, PROVIDER, silence)
 
 
-def _lied(name: str, book: Playbook, by: Role, say: Say, *, own: bool = False) -> Case:
+def _lied(name: str, book: Playbook, by: Role, say: Say | VerifiedMessage, *, own: bool = False) -> Case:
     """What the other side has of a move that no honest program makes, or its maker."""
     packer = book.parties[by if own else PROVIDER if by == HIRER else HIRER]
     lines = [
         *(Line("sent" if isinstance(one, Sent) else "received", one.at, one.message.raw) for one in packer.journal),
-        Line("sent" if own else "received", packer.now, book.side(by).forge(say).raw),
+        Line(
+            "sent" if own else "received", packer.now, (book.side(by).forge(say) if isinstance(say, Say) else say).raw
+        ),
     ]
     peer = next(one for one in book.parties.values() if one is not packer)
     parties = {"role": packer.role, "own": packer.actor.did, "peer": peer.actor.did}

@@ -242,6 +242,7 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     children: tuple[Child, ...] = ()
     """What the provider hired under it, on the provider's side; the hirer does not know of them."""
     suspended_until: Instant | None = None
+    """Of the last suspension, also once it is over: a `Terminate` that crossed the `Resume` waited for that."""
     breaches: tuple[Breached, ...] = ()
     asked: tuple[Asking, ...] = ()
     """Questions for approval: open ones, and those granted."""

@@ -142,7 +142,7 @@ def _resume(case: Case) -> Changes:
     due = contract.due
     if due is not None and since is not None:
         due = shift(due, seconds_between(since, case.at))
-    return _under(replace(contract, suspended_until=None, due=due, heard_at=case.at, works_from=_earliest(case)))
+    return _under(replace(contract, due=due, heard_at=case.at, works_from=_earliest(case)))
 
 
 def _breach(case: Case) -> Changes:

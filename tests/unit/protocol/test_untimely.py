@@ -120,6 +120,20 @@ def test_what_is_suspended_ends_no_earlier_than_was_said() -> None:
     assert found(playbook, HIRER, terminate("deadline")) is not None
 
 
+@pytest.mark.parametrize("waited", [HOUR // 2 + 1, HOUR // 2 - 121])
+def test_an_end_of_what_goes_on_meanwhile_had_its_time(waited: int) -> None:
+    """A provider ends what was suspended for too long, and the hirer lets it go on: neither has heard of the other."""
+    playbook = Playbook("working")
+    playbook.hirer >> suspend(lasts=HOUR // 2)
+    playbook.hold()
+    playbook.advance(waited)
+    hirer, ended = playbook.hirer.party, playbook.provider.forge(terminate("deadline"))
+    playbook.hirer >> resume()
+    entry = Received(ended, hirer.now)
+    assert (early(hirer.engagement, entry) is None) == (waited > HOUR // 2)
+    assert hirer.take(ended) == "applies"
+
+
 def test_what_is_judged_otherwise_is_never_early() -> None:
     """Causes without a time, and books that close what was reviewed."""
     assert found(Playbook("working"), HIRER, terminate("key_compromised")) is None

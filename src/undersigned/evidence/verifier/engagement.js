@@ -633,7 +633,7 @@ const FACTS = {
   Resume: (the) => {
     const { contract, since } = the.was;
     const due = contract.due && shift(contract.due, seconds(the.at) - seconds(since));
-    return under(the, { suspendedUntil: undefined, due, heardAt: the.at, worksFrom: earliestOf(the) });
+    return under(the, { due, heardAt: the.at, worksFrom: earliestOf(the) });
   },
   Breach: (the) => under(the, { breaches: [...the.was.contract.breaches, { role: the.content.role, move: the.move.digest, cureBy: the.content.cureBy }] }),
   Dispute: (the) => under(the, { ...disputed(the), closedBy: [] }),
