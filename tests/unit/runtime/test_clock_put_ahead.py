@@ -9,8 +9,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from runtimes import World, offices, summarise
+from undersigned.contract import Settlement
+from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, Delivery, Terminate
-from undersigned.runtime import Job
+from undersigned.runtime import Job, export_pack
+from undersigned.runtime.execution.settlement import Manual
 from unit.runtime.test_presence import waits
 
 DAY = 24 * 3600
@@ -82,5 +85,25 @@ def test_a_sign_of_life_is_given_when_the_machine_wakes(tmp_path: Path) -> None:
         world.clock.ahead += 3 * 3600
         world.settle(LOOKED)
         assert world.provider.said().count("Progress") == before + 1
+    finally:
+        world.close()
+
+
+def test_what_is_signed_after_the_machine_slept_is_recorded_no_earlier(tmp_path: Path) -> None:
+    """It slept in the middle of a turn: the move stood in the journal before its own proof was made, and
+    no pack of either side held.
+    """
+
+    class Slept(Manual):
+        def check(self, agreed: Settlement) -> None:
+            world.clock.ahead += 100
+
+    world = World(offices(tmp_path))
+    try:
+        world.provider.settlements.methods["manual"] = Slept()
+        id = world.begun("closing", order=replace(world.order(), settlement=Settlement(method="manual")))
+        for node in world.nodes:
+            pack = world.run(export_pack(node.ledger, node.artifacts, node.did, id), 5)
+            assert verify_pack(pack, now=world.clock.now()).ok
     finally:
         world.close()

@@ -85,6 +85,7 @@ class Speaker(Remembered):
                 raise
             self._unsaid = error
             return
+        turn.now = max(turn.now, now)  # the machine may have slept since it began: no proof is later than its entry
         self._note(turn, said, Sent(signed, turn.now))
         self.remember(signed.message)
         turn.sends.append(signed.raw)
