@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from integration.hires import assert_one_contract_or_none, summarise, two_homes
 from undersigned.daemon import Peer
@@ -21,6 +22,8 @@ async def test_more_hires_at_once_than_strangers_are_let_in_from_one_address(tmp
     with structlog.testing.capture_logs() as told:
         async with Peer.open(acme_home) as acme, Peer.open(globex_home) as globex:
             globex.offers("summary", price="4.00 EUR", delivers="summary.txt", capacity=AT_ONCE)(summarise)
+            for peer in (acme, globex):
+                peer.gatherer.limits = replace(peer.gatherer.limits, seconds=60.0)  # all of it in one process
             results = await asyncio.gather(
                 *(
                     acme.hire(globex.identity.did, task="summary", inputs={"report": one}, price="5.00 EUR")

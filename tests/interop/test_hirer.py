@@ -122,7 +122,7 @@ async def test_a_hirer_that_does_not_come(tmp_path: Path, said: bytes, detail: s
     port = server.sockets[0].getsockname()[1]
     who = Actor("somebody").did
     subject = Subject(url="ws://localhost:9/hire", did=who, local=True, hook=f"http://127.0.0.1:{port}", token="t")
-    async with server, Stage(subject, seed="x", limits=Limits(answer=0.5, arrival=0.5, scenario=3.0)) as stage:
+    async with server, Stage(subject, seed="x", limits=Limits(answer=20.0, arrival=0.5, scenario=60.0)) as stage:
         results = await play_all(stage, chosen("hirer"))
     assert len(results) == len(chosen("hirer"))
     assert {one.outcome for one in results} == {"failed" if "with 200" in detail else "given up"}

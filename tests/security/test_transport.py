@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
+from integration.hires import until
 from security.raw_peer import (
     DIGEST,
     GET,
@@ -484,6 +485,7 @@ async def test_sc_80_strangers_leave_files_to_the_work(few_files: int) -> None:
             silent = [await raw(serving) for _ in range(most + 1)]
             assert await ended(silent[0][0]) == b""
             assert serving.listener.door.unproved == most
+            await until(lambda: logs)
     assert logs[0]["code"] == "overloaded"
     told = f"{most} are connected who did not prove who they are; {most} may be at a time"
     assert logs[0]["reason"] == f"it made room: {told}"
