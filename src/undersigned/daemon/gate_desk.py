@@ -241,7 +241,10 @@ class GateDesk:
         """See `Desk.enter`."""
         conversation = await self._party(visit)
         action = Action(name=visit.action, target=visit.target)
-        await self._agent.gate.enter(visit.contract, conversation.offered(), conversation.engagement.state, action)
+        state = ""
+        while state != conversation.engagement.state:  # looking up what others say takes a while
+            state = conversation.engagement.state
+            await self._agent.gate.enter(visit.contract, conversation.offered(), state, action)
 
     async def refused(self, turned: Turned) -> None:
         """See `Desk.refused`."""

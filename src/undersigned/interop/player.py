@@ -9,6 +9,7 @@ Source: protocol-spec/05-negotiation.md, 07-contract.md and 08-attestation-and-e
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Final, cast
 
@@ -74,7 +75,7 @@ ROOM: Final = (
 )
 
 
-class Player:
+class Player(ABC):
     """One engagement of ours with the implementation under test. `Hiring` and `Working` know what each role says, and
     what is served to it.
     """
@@ -82,13 +83,15 @@ class Player:
     UNMET: ClassVar[Mapping[str, str]] = {}
     """For states that the other side may lead away from: the state in which it then is."""
 
+    @abstractmethod
     def due(self, low: bool = False) -> Say | None:
         """What an honest party says next; None where the other side has to. `low` begins with a low price."""
-        raise NotImplementedError
 
+    @abstractmethod
     def allow(self) -> None:
         """Lets the input be read."""
 
+    @abstractmethod
     def check_work(self, delivery: Delivery) -> None:
         """Returns if a delivery is what the contract asks for.
 
@@ -96,30 +99,30 @@ class Player:
             Failure: It is not.
         """
 
+    @abstractmethod
     def uri_of(self, place: int = 0) -> str:
         """Where what is served to us is read."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def served_name(self) -> str:
         """The name that what is served has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def limit_of(self, uri: str) -> int:
         """How often what is served may be read.
 
         Raises:
             NotApplicable: As often as one likes.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def check_served(self) -> None:
         """Fetches what is served to us, and checks it and every statement about it.
 
         Raises:
             Failure: Any of it does not hold.
         """
-        raise NotImplementedError
 
     def __init__(self, scene: Scene, who: Attacker, line: SceneLine, role: Role, engagement: EngagementId) -> None:
         self.scene, self.who, self.line = scene, who, line

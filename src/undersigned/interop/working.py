@@ -10,7 +10,7 @@ from typing import Any, Final
 from undersigned.attestation import provenance, work
 from undersigned.contract import ContractDocument
 from undersigned.encoding import EngagementId, digest_bytes, from_struct
-from undersigned.messages import Artifact, Input, Inquiry, Offer, PresentationRequest, Start
+from undersigned.messages import Artifact, Delivery, Input, Inquiry, Offer, PresentationRequest, Start
 from undersigned.protocol import PROVIDER
 from undersigned.testing import Attacker, Say, acceptance, delivery, offer, presentation, profile, seal
 
@@ -48,6 +48,12 @@ class Working(Player):
                 return self.closes()
             case _:
                 return None
+
+    def allow(self) -> None:
+        """See `Player.allow`. What we are given to read is the other side's."""
+
+    def check_work(self, delivery: Delivery) -> None:
+        """See `Player.check_work`. A hirer delivers nothing, and the tables have refused it."""
 
     def uri_of(self, place: int = 0) -> str:
         """Where an input is read."""

@@ -72,6 +72,25 @@ def test_only_who_is_hired_is_asked_for_and_once_with_each_nonce(world: World, w
     assert [(one["clause"], one["wouldPass"]) for one in said] == [("rules", "another")] * len(recorded)
 
 
+def test_a_contract_that_ends_while_credentials_are_looked_up_lets_nobody_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-GAT-01: whoever is asked about them may take long, and an end in between is one."""
+    contract, desk = working(world), desk_of(world.hirer)
+    conversation = world.hirer.conversations.contracts[contract]
+    looked: list[Digest] = []
+
+    async def slow(of: Digest) -> None:
+        looked.append(of)
+        await world.hirer.changes.revoke(conversation)
+
+    monkeypatch.setattr(world.hirer.gate, "_require", slow)
+    signed = Signed(keyid=world.provider.identity.method, nonce="a" * 16)
+    with refuses(ScopeError, "contract_expired"):
+        world.run(desk.enter(Visit(contract=contract, signed=signed, action="orders:create", target=ORDERS)))
+    assert looked == [contract]
+
+
 def test_what_a_gate_s_rules_refused_is_told_as_it_was_refused() -> None:
     """HIRE-GTS-12: with what would pass, and with nothing where nothing would."""
     visit = Visit(contract=digest_bytes(b"contract"), action="GET", target=ORDERS)

@@ -88,8 +88,7 @@ async def contract_inclusion(
                 offers[row.digest] = message
         elif row.type == "Acceptance":
             message = recorded_message(row.raw).message
-            offer = offers.get(message.offer) if isinstance(message, Acceptance) else None
-            if isinstance(message, Acceptance) and offer is not None:
+            if isinstance(message, Acceptance) and (offer := offers.get(message.offer)) is not None:
                 document = accepted_by(from_struct(offer.document), message.contract_proof)
                 leaf = contract_leaf(document) if document is not None else None
                 break  # another one, of this offer or of one before it, is void, and has no leaf

@@ -164,7 +164,7 @@ class Budget:
                 # Named by what it takes, so that one name never means two amounts.
                 name = f"{id} more {'/'.join(f'{draw.key}={draw.amount}' for draw in draws)}"
                 wanted = Reservation(MONEY, name, draws, ALWAYS, self._agent.clock.now(), "capacity")
-                await (self._pools.shared or self._agent.ledger).reserve(wanted)
+                await self._pools.books.reserve(wanted)
             except ScopeError as error:
                 raise PolicyError("policy_denied", f"a change to {price.amount} {price.currency}: {error}") from error
 

@@ -44,6 +44,11 @@ class Pools:
         self._meanwhile: dict[str, set[str]] = {}
         """What was taken of a pool while it is looked at what was taken of it for nothing."""
 
+    @property
+    def books(self) -> Ledger:
+        """Where is booked: the shared file, or the agent's own ledger."""
+        return self.shared or self._agent.ledger
+
     async def open(self, live: Iterable[Conversation], pools: Iterable[str]) -> None:
         """Opens the shared file. What this agent took there of these pools, and no engagement that is `live` knows of,
         is given back.
@@ -93,7 +98,7 @@ class Pools:
         """Releases in the shared file, after what gave it back is stored. What cannot be now is at the next start."""
         for id in ids:
             try:
-                await (self.shared or self._agent.ledger).release(id)
+                await self.books.release(id)
             except LedgerError as error:
                 _log.warning("a reservation was not given back", reservation=id, error=str(error))
 
@@ -146,5 +151,4 @@ class Pools:
 
     async def taken(self, pool: str, prefix: str = "") -> list[Reservation]:
         """What is taken of a pool and was not given back, by the beginning of its name."""
-        books = self.shared or self._agent.ledger
-        return list(await books.open_reservations(pool, prefix))
+        return list(await self.books.open_reservations(pool, prefix))
