@@ -25,6 +25,9 @@ const REPEATED = 86400;
 /** So long, in seconds, nothing is heard of a contract before it is put away: reading it again takes time. */
 const QUIET = 10;
 const NO_ANSWER = new Set(['Seal', 'Withdraw', 'Closing']);
+/** What stands whatever the other side says of it, and what is never said in another place either (HIRE-NEG-19). */
+const STANDS = new Set(['Suspend', 'Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'Ruling']);
+const SIGNED = new Set(['Acceptance', 'Seal']);
 
 export class Conversation {
   /**
@@ -73,6 +76,10 @@ export class Conversation {
     this.journal = [];
     /** @type {string | undefined} the code with which a move of ours was refused for good */
     this.refused = undefined;
+    /** @type {Set<string>} place and type of those under the contract: nobody is asked for them, so none of them is said there once more */
+    this.refusedPlaces = new Set();
+    /** @type {import('./papers.js').Said[]} what stood behind a move that was taken back, and is said again */
+    this.standing = [];
     /** @type {Promise<any>} */
     this.queue = Promise.resolve();
     /** whether work or a review is under way, and whether a look at the clock stands in the queue */
@@ -197,8 +204,7 @@ export class Conversation {
       this.keep(message, entry.raw, entry.at);
       if (entry.k === 'got') this.#heard(message, entry);
     } else if (entry.k === 'back') {
-      this.takeBack(entry.name);
-      this.refused = entry.code;
+      this.#back(entry.name, entry.code, entry);
     } else if (entry.k === 'again') this.raw.set(entry.name, entry.raw);
     else if (entry.k === 'booked') {
       this.bookings.set(entry.id, { clause: entry.clause, charges: entry.charges });
@@ -235,16 +241,38 @@ export class Conversation {
   keep(message, text, at) {
     this.raw.set(digest(message), text);
     this.journal.push({ message, at, bytes: Buffer.byteLength(text) });
+    const again = message.role === this.role ? this.standing.findIndex(({ type }) => type === message.type) : -1;
+    this.standing.splice(0, again + 1);
   }
 
-  /** Takes a move of ours back, and what we sent after it: the peer has refused it for good (HIRE-NEG-19). @param {string} name */
+  /**
+   * Takes a move of ours back, and what we sent after it: the peer has refused it for good (HIRE-NEG-19). The engagement stays the same object, which work and
+   * reviews that are under way look at.
+   * @param {string} name
+   */
   takeBack(name) {
+    const { engagement, role } = this;
     const from = this.journal.findIndex(({ message }) => digest(message) === name);
-    this.journal = this.journal.filter(({ message }, i) => i < from || message.role !== this.role);
-    const { documents } = this.engagement;
-    this.engagement = new Engagement(this.role);
-    this.engagement.documents = documents;
-    for (const { message, ...facts } of this.journal) this.engagement.take(message, facts);
+    const [{ message: first }, ...after] = this.journal.splice(from);
+    if (engagement.state.contract) this.refusedPlaces.add(`${first.sequence} ${first.type}`);
+    this.standing.push(...after.filter(({ message }) => STANDS.has(message.type)).map(({ message }) => ({ type: message.type, body: said(message) })));
+    const { documents, seen } = engagement;
+    Object.assign(engagement, new Engagement(role), { documents });
+    for (const { message, ...facts } of this.journal) engagement.take(message, facts);
+    engagement.seen[other(role)] = Math.min(seen[other(role)], this.own.length); // what a notice told of the moves before it
+  }
+
+  /** Whether the peer refused for good what is to be said now, in the place that is next. @param {import('./papers.js').Said | undefined} said */
+  refuses(said) { return said !== undefined && this.refusedPlaces.has(`${this.own.length + 1} ${said.type}`); }
+
+  /** Says again what stood behind a move that was taken back, where it still has its row. */
+  async sayAgain() {
+    for (let [first] = this.standing; first; [first] = this.standing) {
+      try { await this.say(first); } catch (error) {
+        if (!(error instanceof HireError)) throw error;
+        this.standing.shift(); // such as for a deadline that is none without what was refused
+      }
+    }
   }
 
   /** @param {string} type @param {number} sequence @param {string} [version] */
@@ -346,29 +374,44 @@ export class Conversation {
     this.signAt = this.peer.now();
   }
 
-  /** A notice that arrived and whose proof holds. @param {any} message @param {string} text */
-  async notice(message, text) {
+  /** A notice that arrived and whose proof holds. @param {any} message @param {string} text @param {import('./did.js').Document} [evidence] the document by which it was checked */
+  async notice(message, text, evidence) {
     const seen = this.engagement.hear(message);
     this.heardAt = this.peer.now();
     this.acked = Math.max(this.acked, seen);
     if (message.type === 'Progress') this.sign(message);
     if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
-    if (message.type === 'Problem') this.problem(message, text);
+    if (message.type === 'Problem') this.problem(message, text, evidence);
     if (message.type !== 'Sync') return;
     if (this.own.length > this.acked) await this.repeat(); // what it once had is not said again, whatever it says now (HIRE-CHN-13)
     else if (this.over) await this.tell('Receipt', { of: [], receivedAt: instant(this.heardAt) }); // it says no `Sync` of its own (HIRE-SYN-02)
   }
 
-  /** @param {any} message @param {string} text */
-  problem(message, text) {
+  /** @param {any} message @param {string} text @param {import('./did.js').Document} [evidence] */
+  problem(message, text, evidence) {
     const of = this.engagement.messages[message.of];
     if (this.problems.length < PROBLEMS) this.problems.push({ type: of?.type ?? '', code: message.code });
-    const stands = of?.role !== this.role || of.sequence <= this.acked || ['Acceptance', 'Seal', 'Withdraw'].includes(of.type);
-    if (!message.final || stands || this.engagement.state.contract) return;
-    if (this.journal.slice(this.journal.findIndex(({ message: one }) => one === of)).some(({ message: one }) => one.role !== this.role)) return; // HIRE-NEG-19
-    this.peer.write(this, { k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code, raw: text });
-    this.takeBack(message.of);
-    this.refused = message.code;
+    if (!message.final || !this.#givesWay(of)) return;
+    const shown = evidence && !this.engagement.holds(evidence) ? { evidence } : {};
+    this.peer.write(this, { k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code, raw: text, ...shown });
+    this.#back(message.of, message.code, shown);
+    const heard = this.theirs.at(-1);
+    if (heard) this.receipt ??= { at: this.peer.now(), of: [heard.digest] }; // what was taken back was the answer
+  }
+
+  /** @param {string} name @param {string} code @param {{evidence?: import('./did.js').Document}} shown */
+  #back(name, code, { evidence }) {
+    if (evidence) this.engagement.shown(evidence);
+    this.takeBack(name);
+    this.refused = code;
+  }
+
+  /** Whether a move of ours that was refused for good leaves its place free (HIRE-NEG-19). @param {any} of */
+  #givesWay(of) {
+    if (of?.role !== this.role || of.sequence <= this.acked) return false;
+    if (STANDS.has(of.type) || (of.type === 'Withdraw' && !this.engagement.state.contract)) return false;
+    const from = this.journal.slice(this.journal.findIndex(({ message }) => message === of));
+    return from.every(({ message: { role, type } }) => role === this.role && !SIGNED.has(type));
   }
 
   /** What is due by the clock: receipts and repeats. */
@@ -394,3 +437,8 @@ export class Conversation {
     return { checkpoint: this.peer.checkpoint(), inclusion: this.peer.ledger.inclusion(index) };
   }
 }
+
+const ENVELOPE = new Set(['@context', 'id', 'type', 'version', 'engagement', 'sender', 'recipient', 'role', 'sequence', 'previous', 'seen', 'proof']);
+
+/** What a message says beside its envelope. @param {any} message */
+const said = (message) => Object.fromEntries(Object.entries(message).filter(([name]) => !ENVELOPE.has(name)));

@@ -45,7 +45,7 @@ export class Job {
     }));
     const request = conversation.own.at(-1).digest;
     await until(conversation, () => !conversation.engagement.state.requests[request]?.open || conversation.peer.now() > seconds(asked.answerBy));
-    const { answer } = conversation.engagement.state.requests[request];
+    const { answer } = conversation.engagement.state.requests[request] ?? {}; // none if the other side refused to be asked
     if (!answer?.granted) throw new HireError('approval_required', 'the answer is no');
   }
 

@@ -306,6 +306,7 @@ export class Peer {
 
   /** Says whatever is owed now. Runs in the queue of the conversation. @param {Conversation} conversation */
   async turn(conversation) {
+    await conversation.sayAgain();
     for (let said = await this.#decide(conversation); said; said = await this.#decide(conversation)) {
       this.log(conversation, 'say', said.type);
       await conversation.say(said);
@@ -319,9 +320,10 @@ export class Peer {
     if (state.main === '-' || conversation.over) return undefined;
     if (conversation.refused && !state.contract && !state.main.startsWith('accepted-by-')) return { type: 'Withdraw', body: { reason: 'changed', ...(state.live ? { offer: state.live.digest } : {}) } };
     const due = overdue(conversation) ?? await answerInLane(conversation);
-    if (due) return due;
+    if (due && !conversation.refuses(due)) return due;
     if (state.main === 'closing') return state.closings[role] || booksWait(engagement, this.now()) ? undefined : closing(conversation);
-    return role === 'hirer' ? decideAsHirer(conversation) : decideAsProvider(conversation);
+    const said = await (role === 'hirer' ? decideAsHirer(conversation) : decideAsProvider(conversation));
+    return conversation.refuses(said) ? undefined : said;
   }
 
   // ---------------------------------------------------------------- connections
@@ -449,7 +451,7 @@ export class Peer {
         const { document } = await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suitesOf(message) });
         checkNotice(message, [document, ...conversation.engagement.documents], this.now(), this.heads);
         if (message.type === 'Progress') conversation.hearsProgress(true);
-        await conversation.notice(message, bytes.toString());
+        await conversation.notice(message, bytes.toString(), document);
         return;
       }
       const outcome = await conversation.hear(message, bytes.toString());
