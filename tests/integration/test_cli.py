@@ -422,14 +422,14 @@ def test_a_place_that_nobody_can_dial_is_told_as_that(endpoint: str, companies: 
         checked = run("check", did, "--home", companies.acme, "--json")
         server.shutdown()
     assert (value["endpoints"], value["card"]) == ([endpoint], None)
-    assert value["cardError"]["code"] in ("did_unresolvable", "did_forbidden_address")
+    assert value["cardError"]["code"] in ("unreachable", "did_forbidden_address")
     assert "not tried again, and withdrawn" in checked.error["message"], checked
 
 
 def test_a_card_of_nobody_there_is_told_as_that(companies: Companies) -> None:
     nowhere = f"ws://localhost:{free_ports(1)[0]}/hire"
     (value,) = run("discover", companies.provider, "--at", nowhere, "--home", companies.acme, "--json").values
-    assert (value["card"], value["cardError"]["code"]) == (None, "did_unresolvable")
+    assert (value["card"], value["cardError"]["code"]) == (None, "unreachable")
     assert "was not fetched" in value["cardError"]["message"]
 
 

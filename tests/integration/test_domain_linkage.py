@@ -139,10 +139,10 @@ async def test_what_the_origin_answers_otherwise_does_not_tie() -> None:
         assert await one.links(gatherer) == [(own, True, "")]
         elsewhere = f"Location: http://localhost:{one.at.port}/other\r\n"
         for status, fields, file, code in (
-            ("404 Not Found", "", b"", "did_unresolvable"),
-            ("302 Found", elsewhere, good, "did_unresolvable"),
-            ("200 OK", "Content-Encoding: gzip\r\n", good, "did_unresolvable"),
-            ("200 OK", "", b" " * (64 * 1024) + (good or b""), "did_unresolvable"),
+            ("404 Not Found", "", b"", "unreachable"),
+            ("302 Found", elsewhere, good, "unreachable"),
+            ("200 OK", "Content-Encoding: gzip\r\n", good, "unreachable"),
+            ("200 OK", "", b" " * (64 * 1024) + (good or b""), "unreachable"),
             ("200 OK", "", b"<html>", "bad_json"),
             ("200 OK", "", canonicalize(did_configuration([one.linkage(ends=-1)])), "policy_denied"),
             ("200 OK", "", canonicalize(did_configuration([one.linkage(key=generate_key())])), "proof_invalid"),

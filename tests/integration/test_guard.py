@@ -24,6 +24,7 @@ from undersigned.errors import (
     LocalProtocolError,
     ResolutionError,
     ScopeError,
+    TransportError,
     VerificationError,
 )
 from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope
@@ -337,7 +338,7 @@ async def test_what_is_fetched_is_bounded_and_stays_where_it_was_sent(tmp_path: 
     async with shop(tmp_path, Elsewhere()) as it:
         moved = await it.get("/orders", method="POST", body=b"", amounts={"EUR": "0.5"})
         assert (moved.status, moved.body) == (307, b"go on")
-        with pytest.raises(ResolutionError):
+        with pytest.raises(TransportError):
             await it.get("/customers/one", "customer:read", max_bytes=1999)
         with pytest.raises(FormatError):
             await it.get("/customers/one", "customer:read", headers={"Signature-Input": "mine"})

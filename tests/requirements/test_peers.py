@@ -15,7 +15,7 @@ from undersigned.daemon import Peer
 from undersigned.daemon.serving import signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, canonicalize, decode_json, digest_bytes, shift
-from undersigned.errors import Closed, PolicyError, ResolutionError, ScopeError, UndersignedError
+from undersigned.errors import Closed, PolicyError, ScopeError, TransportError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Review, Sync, decode_message, draft
 from undersigned.runtime import Home, Job, Reviewed, SystemClock, export_pack
@@ -184,7 +184,7 @@ async def test_artifacts_are_given_to_the_contract_and_nobody_else(tmp_path: Pat
         ):
             try:
                 await globex.gatherer.fetch(named, max_bytes=1000, timeout_seconds=5, headers=headers)
-            except ResolutionError as error:
+            except TransportError as error:
                 asked[name] = str(error.detail.get("status"))
         await summarise(job)
 
@@ -196,7 +196,7 @@ async def test_artifacts_are_given_to_the_contract_and_nobody_else(tmp_path: Pat
         assert asked["no contract"] == "403"
         await settled(acme, globex)
         headers = await signed_headers(globex.identity, "GET", asked["url"], asked["contract"], globex.clock.now())
-        with pytest.raises(ResolutionError) as refused:
+        with pytest.raises(TransportError) as refused:
             await globex.gatherer.fetch(asked["url"], max_bytes=1000, timeout_seconds=5, headers=headers)
         assert refused.value.detail["status"] in (401, 403)
         (summary,) = await acme.ledger.summaries()

@@ -83,8 +83,8 @@ async def addresses_of(
 
     Raises:
         ResolutionError: `did_forbidden_address`, there is none that may be dialled, or `host` is a number in one of
-            the spellings that are not the usual one; `did_unresolvable`, the name does not resolve, or too many names
-            wait for an answer.
+            the spellings that are not the usual one.
+        TransportError: `unreachable`, the name does not resolve, or too many names wait for an answer.
     """
     if local and is_loopback_name(host):
         return ((socket.AF_INET, "127.0.0.1"),)
@@ -110,7 +110,7 @@ async def dial(host: str, port: int, *, seconds: float, local: bool = False) -> 
 
     Raises:
         ResolutionError: See `addresses_of`.
-        TransportError: `unreachable`, no address took the connection; `TimedOut`, not within `seconds`.
+        TransportError: `unreachable`, it has no address, or none took the connection; `TimedOut`, not within `seconds`.
     """
     loop = asyncio.get_running_loop()
     refused: list[str] = []

@@ -43,7 +43,7 @@ async def connect(
 
     Raises:
         TransportError: `unreachable`, `version_not_supported`, ...; `bad_request`, no transport for this scheme.
-        ResolutionError: `did_unresolvable`, `did_forbidden_address`.
+        ResolutionError: `did_forbidden_address`.
     """
     scheme = url.partition(":")[0].lower()
     dial = transports.get(scheme)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any, Final, TypeAlias
 
-from undersigned.errors import ResolutionError
+from undersigned.errors import TransportError
 
 __all__ = ["LOOKUPS", "LOOKUPS_FOR_ONE", "OWN_LOOKUPS", "STRANGERS", "STRANGERS_LOOKUPS", "look_up"]
 
@@ -42,7 +42,7 @@ async def look_up(host: str, port: int, whose: str = "") -> Found:
     """The addresses of `host` as the system tells them; `whose`: for whose sake, empty for our own.
 
     Raises:
-        ResolutionError: `did_unresolvable`: it has none, or too many look-ups are under way.
+        TransportError: `unreachable`: it has none, or too many look-ups are under way.
     """
     _begin(host, whose)
     loop = asyncio.get_running_loop()
@@ -52,7 +52,7 @@ async def look_up(host: str, port: int, whose: str = "") -> Found:
         if answer.done():
             return  # nobody waits any more
         if isinstance(found, Exception):
-            answer.set_exception(ResolutionError("did_unresolvable", f"{host} has no address: {found}"))
+            answer.set_exception(TransportError("unreachable", f"{host} has no address: {found}"))
         else:
             answer.set_result(found)
 
@@ -68,7 +68,7 @@ async def look_up(host: str, port: int, whose: str = "") -> Found:
         thread.start()
     except RuntimeError as exc:
         _end(whose)
-        raise ResolutionError("did_unresolvable", f"{host} is not looked up: {exc}") from exc
+        raise TransportError("unreachable", f"{host} is not looked up: {exc}") from exc
     return await answer
 
 
@@ -80,7 +80,7 @@ def _begin(host: str, whose: str) -> None:
         if whose.startswith(STRANGERS):
             full = full or sum(n for of, n in _under_way.items() if of.startswith(STRANGERS)) >= STRANGERS_LOOKUPS
         if full or (whose and _under_way[whose] >= LOOKUPS_FOR_ONE):
-            raise ResolutionError("did_unresolvable", f"{host} is not looked up: too many names wait for an answer")
+            raise TransportError("unreachable", f"{host} is not looked up: too many names wait for an answer")
         _under_way[whose] += 1
 
 

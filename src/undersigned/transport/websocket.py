@@ -346,7 +346,7 @@ async def connect_websocket(
     Raises:
         TransportError: `unreachable`, `bad_request`, `overloaded`, `rate_limited`; `version_not_supported`, the
             server does not choose the subprotocol, or `url` is not encrypted; `TimedOut`, not within `open_seconds`.
-        ResolutionError: `did_unresolvable`, `did_forbidden_address`, see `addresses_of`.
+        ResolutionError: `did_forbidden_address`, see `addresses_of`.
     """
     parts, secure, port = _checked(url, limits)
     host = parts.hostname or ""

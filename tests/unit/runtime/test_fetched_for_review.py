@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from runtimes import FIRST_LINE, REPORT, Wire, World, facts, folded, messages, offices
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.errors import ResolutionError
 from undersigned.evidence import read_pack
 from undersigned.messages import Artifact, Review
 from undersigned.runtime import ABSENT, Absent, Body, Conversation, Job, Reviewed, export_pack
+from undersigned.runtime.fetching.bodies import not_fetched
 from undersigned.testing import delivery
 from unit.runtime.stories import forge
 
@@ -35,7 +35,7 @@ def fresh(open_world: Open, tmp_path: Path) -> Open:
 
 def answered(status: int, told: str = "") -> Any:
     async def answer() -> AsyncGenerator[Body]:
-        raise ResolutionError("did_unresolvable", f"answered {status}", status=status, told=told)
+        raise not_fetched(f"answered {status}", status=status, told=told)
         yield
 
     return answer
@@ -43,7 +43,7 @@ def answered(status: int, told: str = "") -> Any:
 
 def away() -> Any:
     async def answer() -> AsyncGenerator[Body]:
-        raise ResolutionError("did_unresolvable", "was not fetched: no route to host")
+        raise not_fetched("was not fetched: no route to host")
         yield
 
     return answer

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from integration.hires import until
-from undersigned.errors import ResolutionError
+from undersigned.errors import ResolutionError, TransportError
 from undersigned.runtime.fetching.fetcher import strangers
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.transport import addresses_of, dial, may_dial
@@ -102,7 +102,7 @@ async def test_a_name_that_nobody_answers_for_holds_up_nothing_else(monkeypatch)
                     asked = asyncio.create_task(addresses_of(f"{number}.slow.example", 443, whose=f"peer {peer}"))
                     await asyncio.sleep(0)
                     asked.cancel()
-                await refused(addresses_of("more.slow.example", 443, whose=f"peer {peer}"), "did_unresolvable")
+                await refused(addresses_of("more.slow.example", 443, whose=f"peer {peer}"), "unreachable")
             assert await asyncio.to_thread(lambda: 1) == 1
             await refused(addresses_of("localhost", 443, whose="somebody else"), "did_forbidden_address")
             others = LOOKUPS - OWN_LOOKUPS - 4 * LOOKUPS_FOR_ONE
@@ -110,12 +110,12 @@ async def test_a_name_that_nobody_answers_for_holds_up_nothing_else(monkeypatch)
                 asked = asyncio.create_task(addresses_of("a.slow.example", 443, whose=f"one of many {number}"))
                 await asyncio.sleep(0)
                 asked.cancel()
-            await refused(addresses_of("localhost", 443, whose="somebody else"), "did_unresolvable")
+            await refused(addresses_of("localhost", 443, whose="somebody else"), "unreachable")
             await refused(addresses_of("localhost", 443), "did_forbidden_address")
     finally:
         answers.set()
     await until(lambda: not _under_way)
-    await refused(addresses_of("more.slow.example", 443, whose="peer 1"), "did_unresolvable")
+    await refused(addresses_of("more.slow.example", 443, whose="peer 1"), "unreachable")
     assert begun.acquire(blocking=False)
 
 
@@ -138,7 +138,7 @@ async def test_strangers_of_many_places_leave_names_to_peers(monkeypatch) -> Non
                 )
                 await asyncio.sleep(0)
                 asked.cancel()
-            await refused(addresses_of("localhost", 443, whose=strangers("203.0.113.9")), "did_unresolvable")
+            await refused(addresses_of("localhost", 443, whose=strangers("203.0.113.9")), "unreachable")
             await refused(addresses_of("localhost", 443, whose="did:web:acme.example"), "did_forbidden_address")
     finally:
         answers.set()
@@ -182,14 +182,14 @@ async def test_sc_05_a_name_is_asked_for_again_each_time(monkeypatch) -> None:
     [
         ("http://acme.example/", "did_forbidden_address"),
         ("ftp://localhost/", "did_forbidden_address"),
-        ("file:///etc/passwd", "did_unresolvable"),
+        ("file:///etc/passwd", "unreachable"),
         ("https://user:secret@acme.example/", "did_forbidden_address"),
         ("https://user@acme.example/", "did_forbidden_address"),
         ("https://:secret@acme.example/", "did_forbidden_address"),
-        ("https:///x", "did_unresolvable"),
-        ("https://acme.example:99999/", "did_unresolvable"),
-        ("https://[/", "did_unresolvable"),
-        ("", "did_unresolvable"),
+        ("https:///x", "unreachable"),
+        ("https://acme.example:99999/", "unreachable"),
+        ("https://[/", "unreachable"),
+        ("", "unreachable"),
     ],
 )
 async def test_sc_05_other_urls_are_not_fetched(url, code) -> None:
@@ -256,7 +256,7 @@ async def test_sc_07_fifty_megabytes_announced_are_not_read() -> None:
             await asyncio.sleep(30)
 
         here.answer = announced
-        await refused(gatherer.fetch(here.url()), "did_unresolvable")
+        await refused(gatherer.fetch(here.url()), "unreachable")
 
 
 async def test_sc_07_a_dribble_is_cut_at_the_deadline() -> None:
@@ -275,7 +275,7 @@ async def test_sc_07_a_dribble_is_cut_at_the_deadline() -> None:
 
 async def test_sc_07_a_server_that_is_about_to_answer_for_ever_is_cut_at_once() -> None:
     """A few interim answers are borne; to read them without end would cost a core until the deadline."""
-    for count, code in ((3, ""), (100, "did_unresolvable")):
+    for count, code in ((3, ""), (100, "unreachable")):
         async with site() as web, gathering() as gatherer:
 
             async def about_to(head: bytes, writer: asyncio.StreamWriter, count: int = count) -> None:
@@ -324,7 +324,7 @@ async def test_an_answer_that_is_no_http_is_none(answer) -> None:
             writer.write(answer)
 
         here.answer = junk
-        await refused(gatherer.fetch(here.url()), "did_unresolvable")
+        await refused(gatherer.fetch(here.url()), "unreachable")
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ async def test_what_is_asked_for_is_spelled_as_it_was_given(target: str) -> None
 async def test_what_cannot_stand_in_a_request_is_encoded(target: str) -> None:
     async with site() as here, gathering() as gatherer:
         here.serves(b"")
-        with suppress(ResolutionError):
+        with suppress(TransportError):
             await gatherer.fetch(here.url(target))
         for head in here.requests:
             assert head.count(b"\r\nHost:") == 1
@@ -353,15 +353,15 @@ async def test_what_cannot_stand_in_a_request_is_encoded(target: str) -> None:
 async def test_the_limit_is_inclusive_and_can_be_given() -> None:
     async with site() as here, gathering(document_bytes=100) as gatherer:
         here.serves(b"x" * 101)
-        await refused(gatherer.fetch(here.url()), "did_unresolvable")
+        await refused(gatherer.fetch(here.url()), "unreachable")
         assert len(await gatherer.fetch(here.url(), max_bytes=101)) == 101
         here.serves(b"x" * 100)
         assert len(await gatherer.fetch(here.url())) == 100
 
 
-async def test_nobody_listening_is_unresolvable() -> None:
+async def test_nobody_listening_is_unreachable() -> None:
     async with gathering() as gatherer:
-        await refused(gatherer.fetch("http://localhost:1/"), "did_unresolvable")
+        await refused(gatherer.fetch("http://localhost:1/"), "unreachable")
 
 
 class Narrow(Gatherer):

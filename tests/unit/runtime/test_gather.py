@@ -266,7 +266,7 @@ async def test_what_waits_for_its_turn_while_this_side_closes_is_not_had() -> No
             await asyncio.sleep(0)
         await gatherer.close()
         for task in (first, second):
-            await refused(task, "did_unresolvable")
+            await refused(task, "unreachable")
 
 
 async def _opened(gatherer: Gatherer, url: str) -> int | None:
@@ -331,9 +331,9 @@ async def test_what_is_asked_for_after_closing_is_not_fetched() -> None:
             await asyncio.sleep(0)
             assert not waiting.done()
             await gatherer.close()
-        await refused(waiting, "did_unresolvable")
-        await refused(gatherer.fetch(here.url(), max_bytes=10), "did_unresolvable")
-        await refused(_opened(gatherer, here.url()), "did_unresolvable")
+        await refused(waiting, "unreachable")
+        await refused(gatherer.fetch(here.url(), max_bytes=10), "unreachable")
+        await refused(_opened(gatherer, here.url()), "unreachable")
         assert len(here.requests) == 1
         gatherer.reopen()
         assert await _opened(gatherer, here.url()) == 2

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from undersigned.did import DidDocument
-from undersigned.errors import ResolutionError
+from undersigned.errors import TransportError
 from undersigned.runtime.log.logbook import log_url
 
 DID = "did:web:globex.example"
@@ -18,5 +18,5 @@ def test_a_place_that_is_no_url_is_none(endpoint: str) -> None:
     """It is the other side's text: a review that looks for its artifacts there must not end by it without a word."""
     service = {"id": f"{DID}#hire", "type": "HireService", "serviceEndpoint": endpoint}
     document = DidDocument(DID, json.dumps({"id": DID, "service": [service]}).encode())
-    with pytest.raises(ResolutionError, match="not a URL"):
+    with pytest.raises(TransportError, match="not a URL"):
         log_url(document, local=False)

@@ -108,8 +108,8 @@ class Whereabouts:
         """Where `peer` serves an artifact of which it did not say where it is: beside its listener.
 
         Raises:
-            TransportError: `unreachable`, nobody says where it listens.
-            ResolutionError: What says so is no URL; or as `locate`.
+            TransportError: `unreachable`, nobody says where it listens, or what says so is no URL.
+            ResolutionError, VerificationError: As `locate`.
         """
         for url in await self.locate(peer):
             return f"{beside(url)}/artifacts/{digest}"
@@ -119,7 +119,8 @@ class Whereabouts:
         """Where `peer` serves its log.
 
         Raises:
-            ResolutionError: Its DID document was not had, and nothing else says where.
+            ResolutionError, VerificationError: Its DID document was not had.
+            TransportError: `unreachable`, it says no place.
         """
         agent = self._agent
         return log_url(await agent.document_of(peer), local=agent.home.configuration.local)

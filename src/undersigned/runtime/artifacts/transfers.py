@@ -19,10 +19,8 @@ import structlog
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import (
     FormatError,
-    ResolutionError,
     ScopeError,
     TransportError,
-    UndersignedError,
     VerificationError,
 )
 from undersigned.runtime.fetching.bodies import Body
@@ -50,7 +48,6 @@ LEAST_BYTES: Final = 64 * 1024
 """An attempt that brings less and is cut is a failure, and whoever asked decides whether there is another."""
 PAUSE_SECONDS: Final = 0.5
 _REFUSED: Final = (401, 403)
-_BUSY: Final = (429, 503)
 _GONE: Final = 416
 """Of a part that the server does not have: what came so far is not the beginning of what it has."""
 
@@ -96,7 +93,7 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
                     await incoming.add(chunk)
                     meter.at(incoming.size, body.total)
             return
-        except ResolutionError as error:
+        except TransportError as error:
             status = error.detail.get("status")
             if status in _REFUSED:
                 code = str(error.detail.get("told") or "scope_exceeded")
@@ -106,21 +103,9 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
             if status == _GONE:
                 await incoming.restart()
             if not error.detail.get("cut") or incoming.size < before + LEAST_BYTES:
-                raise _not_fetched(error) from error
+                raise
             _log.warning("a transfer was cut and goes on", url=url, bytes=incoming.size, error=str(error))
         await asyncio.sleep(PAUSE_SECONDS)
-
-
-def _not_fetched(error: ResolutionError) -> UndersignedError:
-    """Of fetching, where it was of an artifact: with no DID anything is wrong then."""
-    if error.code != "did_unresolvable":
-        return error
-    code = "connection_closed" if error.detail.get("cut") else "unreachable"
-    if error.detail.get("status") in _BUSY:
-        code = "overloaded"
-    failed = TransportError(code, error.message)
-    failed.detail.update(error.detail)
-    return failed
 
 
 class Transfers:

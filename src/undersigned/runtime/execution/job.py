@@ -300,7 +300,8 @@ class Job:
 
         Raises:
             ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
-            ResolutionError: Not reached, or the answer is longer than `max_bytes` or encoded.
+            TransportError: Not reached, or the answer is longer than `max_bytes` or encoded.
+            ResolutionError: `did_forbidden_address`.
             VerificationError: The answer is signed, and not as the hirer's to this request.
             FormatError: `schema_violation`: `headers` holds a field that the signature writes.
 

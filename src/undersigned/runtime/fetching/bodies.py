@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import ClientError, ClientPayloadError, ClientResponse
 from aiohttp.connector import Connection
 
-from undersigned.errors import CODES, FormatError, ResolutionError
+from undersigned.errors import CODES, FormatError, ResolutionError, TransportError, UndersignedError
 
 __all__ = ["FAILURES", "Body", "BodyTransfer", "FinalAnswer", "code_told", "failed", "require_plain"]
 
@@ -23,6 +23,7 @@ _MAX_TOLD: Final = 200
 _WINDOW_BYTES: Final = 64 * 1024
 """So much of a long body has to come within the time that a whole short one has."""
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", re.ASCII)
+_BUSY: Final = (429, 503)
 FAILURES: Final = (TimeoutError, ClientError, OSError, ValueError)
 """What a library raises."""
 
@@ -117,13 +118,13 @@ class BodyTransfer:
         if response.status not in (200, 206):
             told = code_told(await response.content.read(256))
             text = f"{self._url} answered {response.status} {told}"
-            raise ResolutionError("did_unresolvable", text, status=response.status, told=told)
+            raise not_fetched(text, status=response.status, told=told)
         require_plain(response, self._url)
         if response.status == 200:
             return 0, response.content_length
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not self._start or found is None or int(found[1]) != self._start:
-            raise ResolutionError("did_unresolvable", f"{self._url} answered with a part that was not asked for")
+            raise not_fetched(f"{self._url} answered with a part that was not asked for")
         return self._start, int(found[2])
 
     def __aiter__(self) -> Self:
@@ -155,8 +156,7 @@ class BodyTransfer:
 def require_plain(response: ClientResponse, url: object) -> None:
     """A body that has to be inflated first can be a thousand times what was read; we asked for none."""
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        text = f"{url} is encoded though that was not asked for"
-        raise ResolutionError("did_unresolvable", text, unfit=True)
+        raise not_fetched(f"{url} is encoded though that was not asked for", unfit=True)
 
 
 def code_told(body: bytes) -> str:
@@ -168,13 +168,23 @@ def code_told(body: bytes) -> str:
     return code if code in CODES else ""
 
 
-def failed(exc: Exception, url: str, seconds: float, *, cut: bool = False) -> ResolutionError:
+def not_fetched(text: str, **detail: Any) -> TransportError:
+    """What was asked for did not come: `overloaded`, as the server says; `connection_closed`, it was `cut`;
+    `unreachable`, nobody is there, or nothing that serves it.
+    """
+    code = "connection_closed" if detail.get("cut") else "unreachable"
+    if detail.get("status") in _BUSY:
+        code = "overloaded"
+    return TransportError(code, text, **detail)
+
+
+def failed(exc: Exception, url: str, seconds: float, *, cut: bool = False) -> UndersignedError:
     """The same as an error of ours."""
     if isinstance(exc, TimeoutError):
-        return ResolutionError("did_unresolvable", f"{url} did not answer within {seconds:g} s", cut=cut)
+        return not_fetched(f"{url} did not answer within {seconds:g} s", cut=cut)
     # aiohttp names its setting for TLS, and of plain http as well.
     text = f"{url} was not fetched: {str(exc).replace(' ssl:default', '')[:_MAX_TOLD]}"
-    return _forbidden(exc) or ResolutionError("did_unresolvable", text, cut=cut)
+    return _forbidden(exc) or not_fetched(text, cut=cut)
 
 
 def _forbidden(exc: BaseException) -> ResolutionError | None:
@@ -183,5 +193,5 @@ def _forbidden(exc: BaseException) -> ResolutionError | None:
     while inner is not None:
         if isinstance(inner, ResolutionError):
             return inner
-        inner = inner.__cause__ or inner.__context__
+        inner = inner.__cause__  # what was being handled before is another question's
     return None

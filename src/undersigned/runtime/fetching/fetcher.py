@@ -31,7 +31,7 @@ from undersigned.errors import ResolutionError
 from undersigned.runtime.clock import SystemClock
 from undersigned.transport import STRANGERS, addresses_of, is_loopback_name, is_odd_number, may_dial
 
-from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, require_plain
+from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, not_fetched, require_plain
 
 __all__ = ["Answer", "Fetcher", "GathererLimits", "asker", "looked_up_for", "parse_url", "strangers"]
 
@@ -181,10 +181,10 @@ class Fetcher:
         (default `seconds`) from the first look-up to the last byte. With a `body`, of the answer to posting it.
 
         Raises:
-            ResolutionError: `did_forbidden_address`, the URL or every address of its host is one that is not dialled;
-                `did_unresolvable`, anything else but 200 and whole, plain bytes, redirects included. `detail` has the
-                `status` of an answer that is not 200, as `told` the code of one of ours, and `unfit` if an answer of
-                200 was too long or encoded.
+            ResolutionError: `did_forbidden_address`, the URL or every address of its host is one that is not dialled.
+            TransportError: `unreachable`, anything else but 200 and whole, plain bytes, redirects included; of 429 and
+                503 `overloaded`. `detail` has the `status` of an answer that is not 200, as `told` the code of one of
+                ours, and `unfit` if an answer of 200 was too long or encoded.
         """
         limit = self.limits.document_bytes if max_bytes is None else max_bytes
         seconds = self.limits.seconds if timeout_seconds is None else timeout_seconds
@@ -193,7 +193,7 @@ class Fetcher:
         if answer.status != 200:
             told = code_told(answer.body[:256])
             text = f"{url} answered {answer.status} {told}"
-            raise ResolutionError("did_unresolvable", text, status=answer.status, told=told)
+            raise not_fetched(text, status=answer.status, told=told)
         return answer.body
 
     async def exchange(
@@ -211,7 +211,7 @@ class Fetcher:
         of the places of look-ups.
 
         Raises:
-            ResolutionError: As `fetch`, without the status.
+            ResolutionError, TransportError: As `fetch`, without the status.
         """
         return await self._bounded(
             url,
@@ -233,7 +233,8 @@ class Fetcher:
 
         Raises:
             FormatError: `too_large`: the server says that it is more than `max_bytes`; whoever reads the chunks counts.
-            ResolutionError: As `fetch`; while chunks are read, with `cut` in `detail`.
+            ResolutionError: As `fetch`.
+            TransportError: As `fetch`; while chunks are read `connection_closed`, with `cut` in `detail`.
         """
         target = self._checked(url)
         asked = (*headers, ("Range", f"bytes={start}-")) if start else headers
@@ -316,7 +317,7 @@ class Fetcher:
             while chunk := await response.content.readany():
                 read += chunk
                 if len(read) > limit:
-                    raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes", unfit=True)
+                    raise not_fetched(f"{url} is longer than {limit} bytes", unfit=True)
             return Answer(response.status, fields, bytes(read))
 
     def _note_time(self, host: str, fields: Mapping[str, str]) -> None:
@@ -329,7 +330,7 @@ class Fetcher:
 
     def _open_session(self) -> ClientSession:
         if self._closed:
-            raise ResolutionError("did_unresolvable", "this side is closing, and fetches nothing more")
+            raise not_fetched("this side is closing, and fetches nothing more")
         if self._session is None:
             self._session = ClientSession(
                 connector=TCPConnector(
@@ -391,7 +392,7 @@ def parse_url(url: str) -> URL:
             query = f"?{spelled.query}" if spelled.query else ""
             parsed = URL(f"{parsed.scheme}://{parsed.raw_authority}{spelled.path or '/'}{query}", encoded=True)
     except ValueError as exc:
-        raise ResolutionError("did_unresolvable", f"not a URL: {url!r}") from exc
+        raise not_fetched(f"not a URL: {url!r}") from exc
     if not host:
-        raise ResolutionError("did_unresolvable", f"no host in {url!r}")
+        raise not_fetched(f"no host in {url!r}")
     return parsed

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from undersigned.did import DidDocument, DidHistory, document_from, fetches, history_from, keeps_history, methods_for
 from undersigned.encoding import Did, Instant, digest_bytes, parse_instant
-from undersigned.errors import ResolutionError, UndersignedError, VerificationError
+from undersigned.errors import ResolutionError, TransportError, UndersignedError, VerificationError
 from undersigned.runtime.clock import steady_seconds
 from undersigned.trust import Fetched
 
@@ -216,6 +216,10 @@ class Gatherer(Fetcher):
                         fetched[url] = await self.fetch(url, max_bytes=max_bytes)
         except TimeoutError as exc:
             raise ResolutionError("did_unresolvable", f"{did} did not resolve within {limits.seconds:g} s") from exc
+        except TransportError as error:
+            failed = ResolutionError("did_unresolvable", error.message)
+            failed.detail.update(error.detail)
+            raise failed from error
         now = self._now()
         log: tuple[tuple[Fetched, bytes], ...] = ()
         if keeps_history(did):

@@ -34,7 +34,8 @@ class OtherSide(Protocol):
 
         Raises:
             FormatError: `too_large`.
-            ResolutionError: Not reached, or refused, with the `status` and what was `told`.
+            TransportError: Not reached, or refused, with the `status` and what was `told`.
+            ResolutionError: `did_forbidden_address`.
             ConfigurationError: `bad_configuration`, this agent fetches nothing.
         """
         ...

@@ -74,7 +74,7 @@ async def fork_of(gatherer: Gatherer, base: str, new: Stated, others: Iterable[S
 
     Raises:
         LogProofError: It shows another tree than the one that was signed.
-        ResolutionError: It was not had.
+        ResolutionError, TransportError: It was not had.
     """
     tiles: dict[Tile, tuple[bytes, ...]] = {}
     node = node_of_tiles(new.size, tiles.__getitem__)

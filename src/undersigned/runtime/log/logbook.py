@@ -26,7 +26,7 @@ from undersigned.encoding import (
     digest_hash,
     from_struct,
 )
-from undersigned.errors import ConfigurationError, FormatError, LogProofError, ResolutionError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, LogProofError, TransportError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob, Head, Ledger, Row, Stated
 from undersigned.messages import Acceptance, Closing, Message, Offer, Receipt, Seal, Sync, recorded_message
@@ -266,12 +266,12 @@ def beside(url: str) -> str:
     """The HTTP origin of a URL, of one of a listener too.
 
     Raises:
-        ResolutionError: `did_unresolvable`: it is none; DID documents hold whatever their owners write.
+        TransportError: `unreachable`: it is none; DID documents hold whatever their owners write.
     """
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise ResolutionError("did_unresolvable", f"not a URL: {url!r:.200}") from exc
+        raise TransportError("unreachable", f"not a URL: {url!r:.200}") from exc
     scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
     return f"{scheme}://{parts.netloc}"
 
@@ -280,11 +280,11 @@ def log_url(document: DidDocument, *, local: bool) -> str:
     """Where the log of a DID is: beside where it listens, else beside its document.
 
     Raises:
-        ResolutionError: `did_unresolvable`, neither says a place, or what it says is none.
+        TransportError: `unreachable`, neither says a place, or what it says is none.
     """
     places = document.services("HireService")[:1] or fetches(document.id, local=local)[:1]
     if not places:
-        raise ResolutionError("did_unresolvable", f"nothing says where the log of {document.id} is")
+        raise TransportError("unreachable", f"nothing says where the log of {document.id} is")
     return f"{beside(places[0])}/ledger"
 
 
@@ -298,7 +298,7 @@ async def fetched_leaves(gatherer: Gatherer, base: str, size: int) -> AsyncGener
     """The leaves of the log at `base`, bundle by bundle.
 
     Raises:
-        ResolutionError: One was not had.
+        ResolutionError, TransportError: One was not had.
         LogProofError: One is none.
     """
     for number in range(-(-size // TILE_WIDTH)):

@@ -260,10 +260,8 @@ class Witnesses:
         try:
             line, at = await self._cosigned(witness, head, note, seconds)
         except UndersignedError as error:
-            if isinstance(error, ResolutionError):
+            if isinstance(error, ResolutionError) or error.code == "unreachable":
                 self._away.add(witness)
-                if error.code == "did_unresolvable":  # of fetching; no DID is looked up for it
-                    error = TransportError("unreachable", error.message)
             # A warning even where it is grave: that is raised, and told, by who asked.
             _log.warning("a witness did not cosign our log", witness=witness.verifier.name, error=str(error))
             answers[witness] = Cosigned(witness, error=error)
@@ -277,9 +275,9 @@ class Witnesses:
         Raises:
             LogProofError: `ledger_diverged`; `log_proof_invalid`, it would not, or what it answered is no cosignature,
                 or one made after our now (HIRE-LOG-24).
-            ResolutionError: It was not reached.
-            TransportError: It could not look now: `did_unresolvable`, our DID document was not there for it;
-                `overloaded`, anything else.
+            ResolutionError: `did_forbidden_address`: it is not dialled.
+            TransportError: `unreachable`; or it could not look now: `did_unresolvable`, our DID document was not there
+                for it; `overloaded`, anything else.
         """
         name = witness.verifier.name
         old = self._known.get(witness, 0)
