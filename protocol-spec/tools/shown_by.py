@@ -394,6 +394,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "requests/override",
         "requests/override-underscored",
         "requests/rewrite",
+        "requests/rewrite-forwarded",
         "requests/for-another-host",
     ),
     "HIRE-GTS-03": ("requests/replayed", "requests/contract-not-known*"),

@@ -254,6 +254,7 @@ def _refused() -> Iterator[Vector]:
         ("override", "a field that changes the method", ["X-HTTP-Method-Override", "DELETE"]),
         ("override-underscored", "the same field, as some servers spell it", ["X-HTTP-Method_Override", "DELETE"]),
         ("rewrite", "a field that changes the path", ["X-Original-URL", "/customers"]),
+        ("rewrite-forwarded", "a field that proxies use for the path", ["X-Forwarded-Uri", "/customers"]),
         ("two-lengths", "a length and chunks", ["Transfer-Encoding", "chunked"]),
         ("upgrade", "a request that would become something else", ["Upgrade", "websocket"]),
     ):

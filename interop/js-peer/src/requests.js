@@ -11,7 +11,10 @@ import { readKey, sign, verify } from './keys.js';
  */
 
 const ALGORITHMS = { Ed25519: 'ed25519', 'P-256': 'ecdsa-p256-sha256', 'P-384': 'ecdsa-p384-sha384' };
-const CHANGES = new Set(['x-http-method', 'x-http-method-override', 'x-method-override', 'x-original-url', 'x-original-uri', 'x-rewrite-url', 'x-forwarded-prefix', 'upgrade']);
+const CHANGES = new Set([
+  'x-http-method', 'x-http-method-override', 'x-method-override', 'x-original-method', 'x-forwarded-method', 'x-original-url', 'x-original-uri', 'x-rewrite-url',
+  'x-forwarded-uri', 'x-forwarded-path', 'x-forwarded-prefix', 'x-envoy-original-path', 'x-script-name', 'upgrade',
+]);
 const bytesOf = (/** @type {string | Uint8Array | undefined} */ body) => Buffer.from(body ?? '');
 export const contentDigest = (/** @type {string | Uint8Array | undefined} */ body) => `sha-256=:${sha256(bytesOf(body)).toString('base64')}:`;
 

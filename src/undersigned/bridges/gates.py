@@ -29,10 +29,16 @@ OVERRIDES: Final = frozenset(
         "x-http-method",
         "x-http-method-override",
         "x-method-override",
+        "x-original-method",
+        "x-forwarded-method",
         "x-original-url",
-        "x-rewrite-url",
         "x-original-uri",
+        "x-rewrite-url",
+        "x-forwarded-uri",
+        "x-forwarded-path",
         "x-forwarded-prefix",
+        "x-envoy-original-path",
+        "x-script-name",
     }
 )
 """Fields by which a server may be made to read another method or path than the one that is signed."""

@@ -33,7 +33,8 @@ HASH = hashlib.sha256(b"abc").digest()
             ("GET", "/x", ((name, "DELETE"),))
             for name in (
                 *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X_Original_URL", "X-Rewrite-URL"),
-                *("X-Original-URI", "X-Forwarded-Prefix"),
+                *("X-Original-URI", "X-Forwarded-Prefix", "X-Original-Method", "X-Forwarded-Method", "X-Forwarded-Uri"),
+                *("X-Forwarded-Path", "X-Envoy-Original-Path", "x_script_name"),
             )
         ),
     ],
