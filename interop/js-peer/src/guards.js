@@ -206,6 +206,7 @@ export const laneRules = {
     const knowing = engagement.earlier(message) === undefined || (live && engagement.knows(message, live.ref));
     if (knowing) check(message.inReplyTo === live?.digest, 'stale_offer', 'inReplyTo');
     const { document } = message;
+    check(document.type !== 'Contract', 'terms_mismatch', 'a contract in the lane');
     checkPlace(state, message, engagement);
     check(document.contract === state.contract, 'conflicting_contract', 'contract');
     check(document.amends === state.inForce, 'terms_mismatch', 'amends');

@@ -174,3 +174,15 @@ test('who may close by silence waits for what becomes of a document that it acce
   assert.deepEqual(closes('accepted-by-provider', 6000, 3601, 5999, 6000), [false, false, true]);
   assert.deepEqual(closes('accepted-by-provider', 3000, 3600, 3601), [false, true]);
 });
+
+test('a contract is no change of one (page 07, section 7.5)', () => {
+  const { engagement, now } = history('one-hire-jcs-provider', 'Start');
+  const { document, contract, inForce } = engagement.state;
+  const offer = move(engagement, 'hirer', 'Offer', { validUntil: instant(now + 600) }, now);
+  const place = (/** @type {any[]} */ moves) => ({ sequence: moves.length, digest: moves.at(-1).digest });
+  const transcript = { hirer: place(engagement.moves.hirer), provider: place(engagement.moves.provider) };
+  const of = { ...document, id: `${offer.engagement}:hirer:${offer.sequence}`, transcript };
+  assert.throws(() => take(engagement, { ...offer, document: of }, now), { code: 'terms_mismatch' });
+  take(engagement, { ...offer, document: { ...of, type: 'Amendment', contract, amends: inForce } }, now);
+  assert.equal(engagement.state.lane, 'offered-by-hirer');
+});

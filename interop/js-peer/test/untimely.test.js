@@ -69,6 +69,17 @@ test('a silence after what we said in time is told, and one after our acceptance
   }
 });
 
+test('an end of what was suspended for too long is in time, though it crossed the word that it goes on', () => {
+  for (const [waited, early] of /** @type {[number, string[]][]} */ ([[HOUR - 121, ['deadline']], [HOUR + 1, []]])) {
+    const { engagement, now } = history('one-hire-jcs-hirer', 'Start');
+    take(engagement, move(engagement, 'hirer', 'Suspend', { until: instant(now + HOUR) }, now), now);
+    const ended = move(engagement, 'provider', 'Terminate', deadline, now + waited);
+    take(engagement, move(engagement, 'hirer', 'Resume', {}, now + waited), now + waited);
+    take(engagement, ended, now + waited);
+    assert.deepEqual([engagement.state.main, engagement.early.map(({ what }) => what)], ['closing', early]);
+  }
+});
+
 test('an own move is never called early, and a cause without a time rests on none', () => {
   assert.deepEqual(found('hirer', 'Start', 'hirer', 'Terminate', deadline, 0).early, []);
   assert.deepEqual(found('hirer', 'Start', 'provider', 'Terminate', { cause: 'unable', evidence: [] }, 0).early, []);
