@@ -116,7 +116,7 @@ function addContract(messages, conversation, add) {
 
 /** Our log as it was when our books were closed, or is, and that it has what has a leaf. @param {import('./peer.js').Peer} peer @param {string} role @param {any[]} messages @param {any[]} entries @param {Add} add */
 function addLog(peer, role, messages, entries, add) {
-  const closing = messages.find((one) => one.type === 'Closing' && one.role === role);
+  const closing = messages.findLast((one) => one.type === 'Closing' && one.role === role);
   const note = Buffer.from((closing?.checkpoint ?? peer.checkpoint()).slice(1), 'base64url').toString();
   const size = Number(note.split('\n')[1]);
   const leaves = entries.filter(({ k, index }) => k === 'leaf' && index < size);

@@ -29,3 +29,15 @@ test('of what was delivered to us a pack has only what we took: the other side n
   const has = (/** @type {'hirer' | 'provider'} */ role) => [mine, theirs].map((bytes) => found(role).includes(`artifacts/${digestOfBytes(bytes)}`));
   assert.deepEqual([has('hirer'), has('provider')], [[false, true], [true, true]]);
 });
+
+test('after a dispute about closed books a pack stands under the checkpoint of the last ones, as no other has all that they signed', () => {
+  const engagement = 'urn:hire:engagement:uEi';
+  const note = (/** @type {number} */ size) => multibase(Buffer.from(`did:web:own.example\n${size}\n`));
+  const closing = (/** @type {number} */ size) => ({ k: 'sent', at: 1_800_000_000, engagement, raw: JSON.stringify({ type: 'Closing', role: 'hirer', checkpoint: note(size) }) });
+  const leaf = { k: 'leaf', at: 1_800_000_000, engagement, label: 'move', commitment: digestOfBytes(Buffer.from('a move')) };
+  const peer = /** @type {any} */ ({
+    did: 'did:web:own.example', find: () => ({ role: 'hirer', with: 'did:web:other.example', engagement: { state: {} } }), ledger: { inclusion: () => ({ path: [] }) },
+    store: { lines: () => [{ entries: [closing(1), leaf, leaf, closing(2)] }] },
+  });
+  assert.ok(pack(peer, engagement).includes('did:web:own.example\n2\n'));
+});
