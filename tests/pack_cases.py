@@ -554,6 +554,8 @@ def untimely() -> Iterator[Case]:
         ended = book.provider.forge(late)
         book.hirer >> resume()
         yield _lied(f"an end after {waited} s that crossed a resumption", book, PROVIDER, ended)
+        book.hirer >> suspend(lasts=hour)
+        yield _lied(f"an end after {waited} s that crossed another suspension", book, PROVIDER, ended)
     book = Playbook("delivered")
     book.hold()
     again = book.hirer >> review("rework")

@@ -79,7 +79,7 @@ function hirerWaits(state, was) {
 function providerWaits(state, was) {
   const { start, until } = state.terms.deadlines;
   const waits = [seconds(start), seconds(until) + 3600];
-  if (was.main === 'suspended' && state.suspension) waits.push(seconds(state.suspension.until));
+  if (was.main === 'suspended') waits.push(seconds(was.suspension.until)); // of suspensions, the last that it had heard of
   if (was.main === 'delivered' && state.delivery) waits.push(/** @type {number} */ (reviewEnds(state)));
   return waits;
 }

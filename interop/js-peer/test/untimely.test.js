@@ -149,3 +149,15 @@ test('what is due moves by a suspension in each round; an amendment sets it anew
   take(engagement, move(engagement, 'hirer', 'Resume', {}, at + 500), at + 500);
   assert.equal(engagement.state.due, at + 4 * HOUR + 500);
 });
+
+test('who has not heard that a contract goes on, nor that it is suspended again, waited for the end of the first suspension', () => {
+  for (const [unseen, after, what] of /** @type {any[]} */ ([[2, HOUR + 1, []], [2, HOUR - 121, ['deadline']], [0, HOUR + 1, ['deadline']]])) {
+    const { engagement, now } = history('one-hire-jcs-hirer', 'Start');
+    const suspend = (/** @type {number} */ until) => take(engagement, move(engagement, 'hirer', 'Suspend', { reason: 'incident', until: instant(until) }, now), now);
+    suspend(now + HOUR);
+    take(engagement, move(engagement, 'hirer', 'Resume', {}, now), now);
+    suspend(now + 2 * HOUR);
+    take(engagement, move(engagement, 'provider', 'Terminate', deadline, now + after, unseen), now + after);
+    assert.deepEqual(engagement.early.map((one) => one.what), what);
+  }
+});

@@ -241,8 +241,10 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     """The seal of the release."""
     children: tuple[Child, ...] = ()
     """What the provider hired under it, on the provider's side; the hirer does not know of them."""
-    suspended_until: Instant | None = None
-    """Of the last suspension, also once it is over: a `Terminate` that crossed the `Resume` waited for that."""
+    suspensions: tuple[tuple[int, Instant], ...] = ()
+    """The hirer's place and the end of each, also once it is over: a `Terminate` that crossed the `Resume`, or another
+    `Suspend`, waited for that.
+    """
     breaches: tuple[Breached, ...] = ()
     asked: tuple[Asking, ...] = ()
     """Questions for approval: open ones, and those granted."""
@@ -255,6 +257,11 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     ruling_by: Instant | None = None
     owed_in: tuple[str, ...] = ()
     """Currencies of what rulings and a release say is owed."""
+
+    @property
+    def suspended_until(self) -> Instant | None:
+        """The end of the last suspension, also once it is over."""
+        return self.suspensions[-1][1] if self.suspensions else None
 
     def open_requests(self) -> tuple[Asking, ...]:
         """Questions for approval that were not answered yet."""

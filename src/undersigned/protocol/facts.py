@@ -133,7 +133,8 @@ def _approval(case: Case) -> Changes:
 
 
 def _suspend(case: Case) -> Changes:
-    return _under(replace(_contract(case), suspended_until=cast(Suspend, case.move.message).until))
+    contract, message = _contract(case), cast(Suspend, case.move.message)
+    return _under(replace(contract, suspensions=(*contract.suspensions, (message.sequence, message.until))))
 
 
 def _resume(case: Case) -> Changes:

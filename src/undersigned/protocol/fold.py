@@ -148,9 +148,14 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
     return becomes, replace(engagement, **changes)
 
 
+def seen_by_sender(engagement: Engagement, move: VerifiedMessage) -> int:
+    """How many of our moves the peer had seen when it sent this one, which was taken."""
+    return _seen(move.message, engagement.sent)
+
+
 def state_of_sender(engagement: Engagement, move: VerifiedMessage) -> str:
     """The state that the peer was in when it sent this move, which was taken."""
-    seen = _seen(move.message, engagement.sent)
+    seen = seen_by_sender(engagement, move)
     return engagement.state if seen >= len(engagement.sent) else _peer_view(engagement, seen).state
 
 

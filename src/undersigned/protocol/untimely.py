@@ -16,14 +16,14 @@ from typing import Final
 from msgspec import Struct
 
 from undersigned.encoding import Digest, Instant, parse_duration, seconds_between, shift
-from undersigned.messages import Breach, Cancel, Closing, Dispute, Terminate
+from undersigned.messages import Breach, Cancel, Closing, Dispute, Terminate, VerifiedMessage
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.protocol.deadlines import EXPIRY_PATIENCE_SECONDS, HEARTBEATS_MISSED
 from undersigned.protocol.engagement import Contract, Engagement
 from undersigned.protocol.entries import Received
-from undersigned.protocol.fold import state_of_sender
+from undersigned.protocol.fold import seen_by_sender, state_of_sender
 from undersigned.protocol.performance import RULING_SECONDS
-from undersigned.protocol.states import HIRER, PROVIDER, Role
+from undersigned.protocol.states import HIRER, PROVIDER
 
 __all__ = ["LEEWAY_SECONDS", "Early", "early"]
 
@@ -78,8 +78,7 @@ def early(before: Engagement, entry: Received) -> Early | None:
             if reviewed is not None and allowed is not None and reviewed <= allowed <= shift(said, LEEWAY_SECONDS):
                 return Early(entry.message.digest, message.type, "unheard", said, signed, reviewed)
         case Terminate(cause="deadline"):
-            state = state_of_sender(before, entry.message)
-            what, allowed = "deadline", min(_deadlines(before, contract, message.role, state), default=None)
+            what, allowed = "deadline", min(_deadlines(before, contract, entry.message), default=None)
         case Terminate(cause="no_ruling"):
             what, allowed = "no_ruling", contract.ruling_by
         case Terminate(cause="breach"):
@@ -116,15 +115,16 @@ def _refused_at(engagement: Engagement, contract: Contract) -> Instant | None:
     return engagement.since if ours and engagement.role == HIRER else None
 
 
-def _deadlines(engagement: Engagement, contract: Contract, role: Role, state: str) -> Iterator[Instant]:
-    """The first instants at which the deadlines that `role` may have waited for can have passed by its own clock.
+def _deadlines(engagement: Engagement, contract: Contract, move: VerifiedMessage) -> Iterator[Instant]:
+    """The first instants at which the deadlines that its sender may have waited for can have passed by its own clock.
 
     What it kept of ours for too late counts as well: whether something of ours was long under way, only it knows.
     """
     if engagement.offer is None:
         return
     deadlines, since, works = engagement.offer.terms.deadlines, engagement.since, contract.works_from
-    if role == HIRER:
+    state = state_of_sender(engagement, move)
+    if move.message.role == HIRER:
         yield deadlines.until
         if contract.began is None and state != "cancelling":
             return
@@ -138,7 +138,8 @@ def _deadlines(engagement: Engagement, contract: Contract, role: Role, state: st
         return
     yield deadlines.start
     yield shift(deadlines.until, EXPIRY_PATIENCE_SECONDS)
-    if state == "suspended" and contract.suspended_until is not None:
-        yield contract.suspended_until
+    if state == "suspended":
+        seen = seen_by_sender(engagement, move)
+        yield [until for place, until in contract.suspensions if place <= seen][-1]
     if state == "delivered" and contract.delivered_from is not None:
         yield shift(contract.delivered_from, parse_duration(deadlines.review))

@@ -134,6 +134,29 @@ def test_an_end_of_what_goes_on_meanwhile_had_its_time(waited: int) -> None:
     assert hirer.take(ended) == "applies"
 
 
+@pytest.mark.parametrize("waited", [HOUR // 2 + 1, HOUR // 2 - 121])
+def test_an_end_that_crossed_a_second_suspension_had_the_time_of_the_first(waited: int) -> None:
+    """It was made by whoever had heard of neither that it goes on, nor that it does not again."""
+    playbook = Playbook("working")
+    playbook.hirer >> suspend(lasts=HOUR // 2)
+    playbook.hold()
+    playbook.advance(waited)
+    hirer, ended = playbook.hirer.party, playbook.provider.forge(terminate("deadline"))
+    playbook.hirer >> resume()
+    playbook.hirer >> suspend(lasts=HOUR)
+    entry = Received(ended, hirer.now)
+    assert (early(hirer.engagement, entry) is None) == (waited > HOUR // 2)
+    assert hirer.take(ended) == "applies"
+
+
+def test_the_end_of_a_first_suspension_is_none_of_the_second() -> None:
+    playbook = Playbook("working")
+    playbook.hirer >> suspend(lasts=HOUR // 2)
+    playbook.hirer >> resume()
+    playbook.hirer >> suspend(lasts=HOUR)
+    assert found(playbook, PROVIDER, terminate("deadline"), HOUR // 2 + 1) is not None
+
+
 def test_what_is_judged_otherwise_is_never_early() -> None:
     """Causes without a time, and books that close what was reviewed."""
     assert found(Playbook("working"), HIRER, terminate("key_compromised")) is None

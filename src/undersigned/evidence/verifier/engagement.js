@@ -589,7 +589,7 @@ function hasPassed(was, role, at) {
   if (state === "sealed") waits.push(["provider", deadlines.start]);
   if (state === "working" || state === "cancelling") waits.push(["hirer", contract.due ?? deadlines.finish]);
   if (state === "working") waits.push(["hirer", shift(contract.heardAt ?? since, 3 * durationSeconds(deadlines.heartbeat))]);
-  if (state === "suspended" && contract.suspendedUntil) waits.push(["provider", contract.suspendedUntil]);
+  if (state === "suspended" && contract.suspensions.length) waits.push(["provider", contract.suspensions.at(-1).until]);
   if (state === "delivered") waits.push(["provider", shift(since, durationSeconds(deadlines.review))]);
   if (PERFORMED.includes(state)) waits.push(["hirer", deadlines.until], ["provider", shift(deadlines.until, 3600)]);
   return waits.some(([waiting, by]) => waiting === role && at > by) || (role === was.role && contract.missed.length > 0);
@@ -615,7 +615,7 @@ const FACTS = {
   Seal: ({ was, mine, at }) => ({
     contract: {
       ...{ digest: was.offer.document, inForce: was.offer.document, round: 1, progress: 0, reviewSequence: 0, hirerOffer: 0 },
-      ...{ missed: [], closedBy: [], breaches: [], asked: [], disputes: [], resolved: [], released: null, accepted: false, rulingBy: "", owedIn: [], endings: [] },
+      ...{ missed: [], closedBy: [], suspensions: [], breaches: [], asked: [], disputes: [], resolved: [], released: null, accepted: false, rulingBy: "", owedIn: [], endings: [] },
       lateSeal: !mine && at > shift(was.offer.validUntil, durationSeconds(was.offer.terms.terms.sealGrace)),
     },
   }),
@@ -629,7 +629,10 @@ const FACTS = {
     const kept = the.was.contract.asked.filter((one) => one.move !== content.request || (content.granted && (mine || at <= one.answerBy)));
     return under(the, { asked: kept.map((one) => (one.move === content.request ? { ...one, uses: content.uses } : one)) });
   },
-  Suspend: (the) => under(the, { suspendedUntil: the.content.until }),
+  Suspend: (the) => {
+    const { sequence, until } = the.content;
+    return under(the, { suspensions: [...the.was.contract.suspensions, { sequence, until }] });
+  },
   Resume: (the) => {
     const { contract, since } = the.was;
     const due = contract.due && shift(contract.due, seconds(the.at) - seconds(since));

@@ -39,7 +39,7 @@ const CLAIMS = {
 };
 
 const ENDS_BY_TIME = {
-  deadline: ({ was, content, state }) => ({ what: "deadline", allowed: firstOf(content.role === "hirer" ? waitsOfHirer(was, state) : waitsOfProvider(was, state)) }),
+  deadline: ({ was, content, state, seen }) => ({ what: "deadline", allowed: firstOf(content.role === "hirer" ? waitsOfHirer(was, state) : waitsOfProvider(was, state, seen)) }),
   no_ruling: ({ was }) => ({ what: "no_ruling", allowed: was.contract.rulingBy }),
   breach: ({ was, content }) => ({ what: "breach", allowed: was.contract.breaches.find((one) => one.move === content.names)?.cureBy }),
   late_seal: ({ was }) => ({ what: "late_seal", allowed: shift(was.offer.validUntil, durationSeconds(was.offer.terms.terms.sealGrace)) }),
@@ -62,10 +62,11 @@ function waitsOfHirer({ contract, offer, state: here, since }, state) {
   return waits;
 }
 
-function waitsOfProvider(was, state) {
+function waitsOfProvider(was, state, seen) {
   const { start, until } = was.offer.terms.terms.deadlines;
   const waits = [start, shift(until, 3600)];
-  if (state === "suspended" && was.contract.suspendedUntil) waits.push(was.contract.suspendedUntil);
+  // Of suspensions it waited for the end of the last that it had heard of.
+  if (state === "suspended") waits.push(was.contract.suspensions.findLast(({ sequence }) => sequence <= seen).until);
   if (state === "delivered" && was.contract.deliveredFrom) waits.push(reviewBy(was));
   return waits;
 }
