@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from security.wire_attacker import Attacker, Hiring, hiring_at, refused, vouched
+from security.wire_attacker import Attacker, Hiring, Line, hiring_at, quiet_logs, refused, vouched
 from security.wire_world import GUILD, World, world_in
 from undersigned.credentials import (
     AccreditedBy,
@@ -22,6 +22,7 @@ from undersigned.credentials import (
     credential_config,
     enveloped_credential,
     membership,
+    status_entry,
 )
 from undersigned.encoding import (
     Instant,
@@ -32,6 +33,7 @@ from undersigned.encoding import (
     digest_bytes,
     shift,
 )
+from undersigned.messages import Withdraw
 from undersigned.proof import attach, prepare
 from undersigned.runtime import PrivateKey
 from undersigned.runtime.negotiation import meeting
@@ -331,6 +333,18 @@ async def test_sc_103_each_credential_of_another_host(world: World, monkeypatch:
             await refused(hiring.line, showing(hiring, *many, jwt=jwt), "too_large", how="Problem")
     assert not set(asked) & set(hosts)
     assert asked
+
+
+async def test_sc_61_a_list_whose_url_is_none_is_not_had(world: World) -> None:
+    """HIRE-STA-03: whoever shows such a credential is told so, as of any list that cannot be asked."""
+    line = await Line.to(world, Attacker("member of a list that is nowhere"))
+    hiring = await Hiring(line).up_to("profiled")
+    with quiet_logs():
+        await hiring.said(showing(hiring, hiring.who.member(world.clock.now(), status=status_entry("https://[/", 7))))
+        withdrawal = await hiring.hear("Withdraw")
+    assert isinstance(withdrawal, Withdraw)
+    assert withdrawal.reason == "status_unavailable"
+    await line.hang_up()
 
 
 async def test_sc_103_a_chain_has_an_end(world: World) -> None:

@@ -253,6 +253,16 @@ async def test_a_presentation_does_not_lead_to_many_hosts(kept: Kept) -> None:
     assert kept.host.asked == 0
 
 
+@pytest.mark.parametrize("url", ["https://[/", "https://[::1", "https://a]/", "https://[x]/status", "https:///status"])
+async def test_what_is_no_url_is_a_list_that_is_not_had(kept: Kept, url: str) -> None:
+    """HIRE-STA-03: its form is right as far as a credential is read, and it names no host."""
+    one = read_credential(kept.credential().json | {"credentialStatus": status_entry(url, PLACE)})
+    for more in ((), (kept.credential(),)):
+        with pytest.raises(CredentialError) as caught:
+            await kept.keeper.lists([one, *more], max_age_seconds=0)
+        assert caught.value.code == "status_unavailable"
+
+
 async def test_what_is_kept_is_bounded(kept: Kept) -> None:
     """The oldest goes: 16 KiB of bits and the document each."""
     keeper = StatusKeeper(kept.gatherer, kept._document, kept.clock, max_bytes=60_000, seconds=lambda: kept.at)

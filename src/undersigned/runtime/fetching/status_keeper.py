@@ -12,7 +12,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,7 +21,7 @@ from undersigned.encoding import Did, Digest, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 from undersigned.runtime.clock import Clock, steady_seconds
 
-from .fetcher import asker
+from .fetcher import asker, parse_url
 from .gather import Gatherer
 
 __all__ = ["StatusKeeper"]
@@ -60,6 +59,18 @@ def _went_back(known: StatusList, found: StatusList) -> bool:
     length = max(len(known.bits), len(found.bits))
     then, now = (int.from_bytes(bits.ljust(length, b"\0")) for bits in (known.bits, found.bits))
     return bool(then & ~now)
+
+
+def _host(url: str) -> str:
+    """Where a list is.
+
+    Raises:
+        CredentialError: `status_unavailable`: nowhere, for what the credential names is no URL.
+    """
+    try:
+        return parse_url(url).authority
+    except UndersignedError as exc:
+        raise CredentialError("status_unavailable", f"the status list was not had: {exc.message}") from exc
 
 
 class StatusKeeper:
@@ -103,7 +114,7 @@ class StatusKeeper:
         if not wanted:
             return lists  # most often: nothing is waited for
         limits = self._gatherer.limits
-        if len({urlsplit(url).netloc for url in wanted}) > limits.hosts:
+        if len(set(map(_host, wanted))) > limits.hosts:
             raise CredentialError("status_unavailable", f"the lists are at more than {limits.hosts} hosts")
         try:
             async with asyncio.timeout(limits.seconds):
