@@ -22,6 +22,7 @@ from undersigned.credentials import (
     credential_config,
     enveloped_credential,
     membership,
+    schema_id,
     status_entry,
 )
 from undersigned.encoding import (
@@ -313,6 +314,46 @@ async def test_sc_102_a_credential_that_is_too_large(world: World) -> None:
         payload = canonicalize(json.loads(base64url_decode(body)) | {"name": "x" * 66_000})
         jwt = enveloped_credential(f"{head}.{base64url_encode(payload)}.{signature}")
         await refused(hiring.line, showing(hiring, jwt), "too_large", how="Problem")
+
+
+async def test_however_long_it_is_what_was_refused_is_logged_in_short(world: World) -> None:
+    """HIRE-SEC-02: a presentation of a holder with an endless name, and a credential of endless types."""
+    async with hiring_at(world, "profiled") as hiring:
+        who, now = hiring.who, world.clock.now()
+        shown = who.shown(hiring.party, change=lambda unsigned: unsigned | {"holder": f"did:key:{'z' * 60_000}"})
+        raw = hiring.next_message(presentation=shown).raw
+        await refused(hiring.line, raw, "holder_mismatch", how="Problem", close_code=1008)
+        await hiring.come_back()
+        types = ["VerifiableCredential", *[f"T{number:0100}" for number in range(500)]]
+        schema = {"id": schema_id("EndorsementCredential"), "type": "JsonSchema"}
+        typed = endorsed_by(who, who.did, now, FORMS[0], type=types, credentialSchema=schema)
+        await refused(hiring.line, showing(hiring, typed), "schema_violation", how="Problem")
+
+
+@pytest.mark.parametrize("form", ["eddsa-jcs-2022", "jwt"])
+@pytest.mark.parametrize(
+    ("changes", "code", "place"),
+    [
+        ({"@context": []}, "context_not_allowed", "/@context"),
+        ({"type": ["MembershipCredential"]}, "schema_violation", "/type"),
+        ({"validFrom": "today"}, "schema_violation", "/validFrom"),
+        ({"urn:x": 1}, "unknown_term", "/urn:x"),
+    ],
+)
+async def test_of_which_credential_something_is_wrong_is_told(
+    world: World, form: str, changes: JsonObject, code: str, place: str
+) -> None:
+    """The place is in the message, and not in one of the documents in it."""
+    async with hiring_at(world, "profiled") as hiring:
+        who, now = hiring.who, world.clock.now()
+        wrong = vouched({**who.member(now), **changes}, now) if form != "jwt" else vouched_text(who, now, changes)
+        raw = showing(hiring, who.member(now), wrong)
+        await refused(hiring.line, raw, code, how="Problem", path=f"{FIRST[:-1]}1{place}")
+
+
+def vouched_text(who: Attacker, now: Instant, changes: JsonObject) -> JsonObject:
+    """The same as a JWT, whose signature is not looked at any more."""
+    return enveloped_credential(edited(text_of(who.member(now, suite="jwt")), **changes))
 
 
 async def test_sc_103_each_credential_of_another_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -397,6 +397,20 @@ def test_sc_32_ids_of_proofs_are_their_own() -> None:
     assert set_code({**document, "proof": proofs}, required=[HIRER.did, PROVIDER.did]) == "proof_invalid"
 
 
+def test_of_endless_names_in_a_proof_little_is_said() -> None:
+    """HIRE-SEC-02: it is logged."""
+    first, second = countersigned(SUITES[0][0])["proof"]
+    for changes, required in (
+        ({"verificationMethod": "x" * 60_000}, ["did:example:1"]),
+        ({"previousProof": "x" * 60_000}, [one["verificationMethod"].partition("#")[0] for one in (first, second)]),
+    ):
+        document = {**contract(), "proof": [first, {**second, **changes}]}
+        with pytest.raises(ProofError) as raised:
+            verify_proof_set(document, key=key_of, purpose=PURPOSE, required=required, chain=True)
+        assert raised.value.code == "proof_invalid"
+        assert len(raised.value.message) < 1024
+
+
 def countersigned(suite: str, document: Any = None) -> Any:
     """A contract with both proofs, the acceptor's on the offerer's."""
     offered = HIRER.signed(document or contract(), suite, id="urn:uuid:1")

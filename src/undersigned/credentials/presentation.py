@@ -143,10 +143,14 @@ def read_presentation(
     for place, document in enumerate(embedded):
         if not isinstance(document, dict):
             raise wrong(f"/verifiableCredential/{place}", "a credential", document)
-        # The reader of messages saw an envelope as one text, and not what is in it.
-        credentials.append(
-            read_credential(cast("JsonObject", document), contexts=contexts, strict=strict and jws is None)
-        )
+        try:
+            # The reader of messages saw an envelope as one text, and not what is in it.
+            credentials.append(
+                read_credential(cast("JsonObject", document), contexts=contexts, strict=strict and jws is None)
+            )
+        except UndersignedError as error:
+            error.path = f"/verifiableCredential/{place}{error.path}"
+            raise
     issuers = {credential.issuer for credential in credentials} - {holder}
     if len(issuers) > MAX_ISSUERS:
         raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
@@ -213,7 +217,7 @@ def verify_presentation(
     # Step 2: the sender's, and about the sender.
     if shown.holder != holder:
         raise CredentialError(
-            "holder_mismatch", f"expected a presentation by {holder}; came one by {shown.holder}", path="/holder"
+            "holder_mismatch", f"expected a presentation by {holder}; came one by {shown.holder!a:.200}", path="/holder"
         )
     for place, credential in enumerate(shown.credentials):
         for subject in credential.subjects:

@@ -47,5 +47,5 @@ def check_schemas(credential: Credential) -> None:
             came = f"{entry.get('type')!a:.64} {entry.get('id')!a:.160}"
             raise CredentialError("policy_denied", f"expected a schema that is known here; came {came}", path=path)
         if described not in credential.types:
-            raise wrong(path, f"a schema of {', '.join(credential.types)}", entry.get("id"))
+            raise wrong(path, f"a schema of {', '.join(credential.types):.160}", entry.get("id"))
         read_claim(credential)

@@ -103,7 +103,8 @@ class StatusList(Struct, frozen=True, kw_only=True):
             CredentialError: `status_invalid`: a list of another purpose, or without such a place.
         """
         if entry.purpose not in self.purposes:
-            raise _invalid(f"expected a list for {entry.purpose}; {self.url} is for {' and '.join(self.purposes)}")
+            purposes = " and ".join(self.purposes)
+            raise _invalid(f"expected a list for {entry.purpose}; {self.url} is for {purposes!a:.160}")
         return self.is_set(entry.index)
 
     def is_set(self, index: int) -> bool:

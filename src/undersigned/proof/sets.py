@@ -56,7 +56,7 @@ def verify_proof_set(
     # Step 2: each signer once, and in a chain in its place. One more by a stranger is refused, not ignored.
     signers = [str(proof["verificationMethod"]).partition("#")[0] for proof in proofs]
     if signers != list(required) if chain else sorted(signers) != sorted(required):
-        text = f"expected proofs by {', '.join(required)}; came {', '.join(signers)}"
+        text = f"expected proofs by {', '.join(required)}; came {', '.join(signers)!a:.400}"
         raise ProofError("proof_invalid", text, path="/proof")
     ids = [str(proof["id"]) for proof in proofs if "id" in proof]
     if len(set(ids)) != len(ids):
@@ -68,7 +68,7 @@ def verify_proof_set(
         previous = previous_proofs(proof)
         expected = (str(proofs[place - 1].get("id")),) if chain and place else ()
         if previous != expected or (place and chain and "id" not in proofs[place - 1]):
-            text = f"expected a proof that builds on {expected or 'none'}; came {previous or 'none'}"
+            text = f"expected a proof that builds on {expected or 'none'!s:.200}; came {previous or 'none'!s:.200}"
             raise ProofError("proof_invalid", text, path=f"{path}/previousProof")
         # Steps 4 and 5: its options and its signature, as of a proof alone.
         suite = verify_options(

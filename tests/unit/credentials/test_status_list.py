@@ -279,6 +279,10 @@ def test_a_list_speaks_only_about_its_own() -> None:
     assert check_status(credential(), {}, NOW).lists == ()
     assert code_of(check_status, one, {}, NOW) == "status_unavailable"
     assert code_of(check_status, one, {URL: listed(made(purpose="suspension"))}, NOW) == "status_invalid"
+    endless = listed(made(subject={"statusPurpose": "x" * 60_000}))
+    with pytest.raises(UndersignedError) as caught:  # and is logged, each time that it is asked
+        check_status(one, {URL: endless}, NOW)
+    assert len(caught.value.message) < 1024
     strangers = listed(made(by=STRANGER), issuer=STRANGER.did)
     assert code_of(check_status, one, {URL: strangers}, NOW) == "status_unavailable"
     beyond = credential(status_entry(URL, MIN_LIST_BITS))
