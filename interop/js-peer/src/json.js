@@ -1,5 +1,5 @@
 /** The strict reader of page 04, section 4.1: one text, one meaning. */
-import { HireError } from './errors.js';
+import { escaped, HireError } from './errors.js';
 
 export const MESSAGE_BYTES = 256 * 1024;
 const DEPTH = 16;
@@ -26,14 +26,13 @@ export function readJson(bytes, { limit = MESSAGE_BYTES, depth = DEPTH, foreign 
   } catch {
     throw new HireError('bad_unicode', 'not UTF-8');
   }
+  if (text.includes('\0')) throw new HireError('bad_unicode', 'a wider encoding'); // nowhere in JSON in UTF-8, and in nearly all in UTF-16
   if (text.startsWith('\ufeff')) throw new HireError('bad_unicode', 'a byte order mark');
   const reader = new Reader(text, depth, foreign);
   const value = reader.whole();
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new HireError('bad_json', 'not an object');
   return value;
 }
-
-const escaped = (/** @type {string|number} */ name) => String(name).replaceAll('~', '~0').replaceAll('/', '~1');
 
 class Reader {
   /** @param {string} text @param {number} depth @param {boolean} foreign */

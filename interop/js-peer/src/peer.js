@@ -8,7 +8,7 @@ import { answerInLane, overdue } from './deadlines.js';
 import { digestOfBytes, digestOfHash, digest, engagementId, hashOfDigest, instant, jcs, newNonce } from './encoding.js';
 import { endpoint, Resolver } from './did.js';
 import { publicMultikey, readKey } from './keys.js';
-import { HireError } from './errors.js';
+import { HireError, pathTold } from './errors.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
 import { Books } from './books.js';
 import { checkpoint, leafOf, Log } from './ledger.js';
@@ -473,7 +473,7 @@ export class Peer {
     if (row.told === 'never') return;
     if (!row.retryable) link.failures += 1;
     const final = !row.retryable && !['Acceptance', 'Seal'].includes(message.type);
-    await conversation.tell('Problem', { of: digest(message), code, class: row.family, ...(path ? { path } : {}), retryable: row.retryable, final });
+    await conversation.tell('Problem', { of: digest(message), code, class: row.family, ...(pathTold(path) ? { path } : {}), retryable: row.retryable, final });
     const { live, accepted } = conversation.engagement.state;
     if (message.type === 'Acceptance' && live?.owner === conversation.role && message.offer === live.digest && code === 'terms_mismatch' && !accepted) {
       await conversation.say({ type: 'Withdraw', body: { reason: 'terms_mismatch', offer: live.digest } }); // HIRE-NEG-11
@@ -487,7 +487,7 @@ export class Peer {
     if (!tables.codes[code]?.retryable) link.failures += 1;
     if (code === 'bad_unicode' && !bytes.toString().startsWith('{')) return link.close(1007);
     const told = proved || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid';
-    const whole = { type: 'Fault', code: told, of: digestOfBytes(bytes), path: path ?? '' };
+    const whole = { type: 'Fault', code: told, of: digestOfBytes(bytes), path: (told === code && pathTold(path)) || '' }; // elsewhere the place says what was looked at
     for (const fault of [whole, { type: 'Fault', code: told }]) {
       const text = JSON.stringify(fault);
       if (Buffer.byteLength(text) >= bytes.length) continue;

@@ -1,6 +1,6 @@
 /** Validation against the published schemas, and which code a fault has. */
 import Ajv from 'ajv/dist/2020.js';
-import { HireError, check } from './errors.js';
+import { HireError, check, escaped } from './errors.js';
 import { schemas } from './spec.js';
 import { VERSIONS, amount, duration, isObject } from './encoding.js';
 import { checkScope } from './scope.js';
@@ -50,7 +50,7 @@ function fault(error) {
   if (keyword === 'additionalProperties') {
     const name = params.additionalProperty;
     if (name === '@context') return { code: 'context_not_allowed', path: `${path}/@context`, rank: 0 };
-    return { code: name.startsWith('@') ? 'schema_violation' : 'unknown_term', path: `${path}/${name}`, rank: 2 };
+    return { code: name.startsWith('@') ? 'schema_violation' : 'unknown_term', path: `${path}/${escaped(name)}`, rank: 2 };
   }
   const place = keyword === 'required' ? `${path}/${params.missingProperty}` : keyword === 'dependentRequired' ? `${path}/${params.missingProperty}` : path;
   if (keyword === 'required' && place === '/document/type') return { code: 'schema_violation', path: place, rank: -1 };
@@ -91,10 +91,10 @@ const MOVES_AND_NOTICES = new Set(Object.keys(known).filter((name) => known[name
 
 /** @param {any} message */
 export function checkMessageShape(message) {
+  const { version } = message;
+  check(typeof version !== 'string' || VERSIONS.includes(version), 'version_not_supported', 'version', '/version'); // another one has other types
   check(typeof message.type === 'string' && MOVES_AND_NOTICES.has(message.type), 'schema_violation', 'type', '/type');
   checkProofIsThere(message);
-  const { version } = message;
-  check(typeof version !== 'string' || VERSIONS.includes(version), 'version_not_supported', 'version', '/version');
   checkShape(message.type, message);
   if (message.type === 'Inquiry') {
     check(message.version === [...message.versions].sort(byVersion)[0], 'schema_violation', 'lowest version', '/version');

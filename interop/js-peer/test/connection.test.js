@@ -103,6 +103,9 @@ test('after it is proved', async (t) => {
     'no JSON': [async () => `{"a": "${'long enough to be told of '.repeat(9)}`, 'bad_json', '/a'],
     'a number that is none': [async () => JSON.stringify(await inquiry(self, provider.did)).replace('"rounds":4', '"rounds":4.0'), 'number_out_of_range', '/limits/rounds'],
     'an unknown member': [async () => JSON.stringify({ ...(await inquiry(self, provider.did)), more: 1 }), 'unknown_term', '/more'],
+    'a name that a pointer writes otherwise': [async () => JSON.stringify({ ...(await inquiry(self, provider.did)), 'mo/r~e': 1 }), 'unknown_term', '/mo~1r~0e'],
+    'a place that is too long to be told': [async () => JSON.stringify({ ...(await inquiry(self, provider.did)), ['m'.repeat(300)]: 1 }), 'unknown_term', ''],
+    'a type of another version': [async () => JSON.stringify({ ...(await inquiry(self, provider.did)), type: 'Greeting', version: '2.0' }), 'version_not_supported', '/version'],
     'a signature of other content': [async () => JSON.stringify({ ...(await inquiry(self, provider.did)), need: 'echo' }), 'proof_invalid', ''],
     'an engagement of another nonce': [async () => JSON.stringify(await inquiry(self, provider.did, { nonce: newNonce() })), 'wrong_negotiation', ''],
   };
