@@ -12,16 +12,21 @@ export const NOTICES = new Set(tables.notices);
 /** @param {string} type @returns {'authentication' | 'assertionMethod'} */
 export const purposeOf = (type) => (tables.purposes.assertionMethod.includes(type) ? 'assertionMethod' : 'authentication');
 
+/** What a member may have in canonical form (page 10, section 10.4). */
+const MEMBER_BYTES = /** @type {const} */ ([
+  ['document', 65536], ['credential', 65536], ['presentation', 131072], ['statements', 131072], ['statement', 131072], ['ruling', 65536], ['parents', 163840],
+]);
+
 /** @param {Uint8Array} bytes @returns {any} a message whose shape is right and whose proof was not looked at */
 export function readMessage(bytes) {
   const message = readJson(bytes);
   const sized = Buffer.byteLength(jcs(message));
   if (message.type === 'Problem') check(sized <= 2048 && bytes.length <= 2048, 'too_large', 'Problem');
   else if (NOTICES.has(/** @type {string} */ (message.type))) check(bytes.length <= 8192, 'too_large', 'notice');
+  for (const [member, most] of MEMBER_BYTES) {
+    if (bytes.length > most && message[member] !== undefined) check(Buffer.byteLength(jcs(message[member])) <= most, 'too_large', member, `/${member}`);
+  }
   checkMessageShape(message);
-  if (message.type === 'Offer') check(Buffer.byteLength(jcs(message.document)) <= 65536, 'too_large', 'document');
-  if (message.type === 'Presentation') check(Buffer.byteLength(jcs(message.presentation)) <= 131072, 'too_large', 'presentation');
-  if (message.type === 'Delivery') check(Buffer.byteLength(jcs(message.statements)) <= 131072, 'too_large', 'statements');
   return message;
 }
 

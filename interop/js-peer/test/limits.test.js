@@ -6,6 +6,8 @@ import { usageOf } from '../src/gate.js';
 import { Engagement } from '../src/machine.js';
 import { publicMultikey } from '../src/keys.js';
 import { Link } from '../src/link.js';
+import { readJson } from '../src/json.js';
+import { readMessage } from '../src/message.js';
 
 const peer = /** @type {any} */ ({ now: () => 0, suites: [], store: { add: () => {} } });
 
@@ -61,4 +63,18 @@ test('a connection on which much is at work is read no more until some of it is 
   open.splice(0, 1).forEach((done) => done());
   await new Promise((resolve) => { setImmediate(resolve); });
   assert.equal(socket.isPaused, false);
+});
+
+for (const [type, member, most] of /** @type {const} */ ([
+  ['Offer', 'document', 65536], ['Offer', 'parents', 163840], ['Presentation', 'presentation', 131072], ['Delivery', 'statements', 131072], ['Review', 'statement', 131072], ['Review', 'credential', 65536], ['Ruling', 'ruling', 65536],
+])) {
+  test(`${member} of a ${type} has an end: a pack that has more of it is none (page 10, section 10.4)`, () => {
+    const read = (/** @type {number} */ bytes) => () => readMessage(Buffer.from(JSON.stringify({ type, version: '1.0', [member]: { a: 'a'.repeat(bytes - 8) } })));
+    assert.throws(read(most + 1), { code: 'too_large', path: `/${member}` });
+    assert.throws(read(most), { code: 'proof_missing' });
+  });
+}
+
+test('a text in a wider encoding is none in UTF-8', () => {
+  for (const encoding of /** @type {const} */ (['utf16le', 'utf8'])) assert.throws(() => readJson(Buffer.from('{"a":1}\0', encoding)), { code: 'bad_unicode' });
 });
