@@ -413,6 +413,20 @@ async def test_sc_32_each_signer_exactly_once(world: World, state: str, member: 
             await refused(hiring.line, again(hiring, message), "proof_invalid", how=how)
 
 
+@pytest.mark.parametrize(
+    ("state", "price", "path", "how"),
+    [("ready", "4", "/document/proof", "Problem"), ("offered-by-provider", "3", "/contractProof", "Fault")],
+)
+async def test_sc_32_a_list_of_one_is_no_proof(world: World, state: str, price: str, path: str, how: str) -> None:
+    """HIRE-PRF-01: it holds, and would be another spelling of what both sign."""
+    async with hiring_at(world, state, price) as hiring:
+        message = hiring.next_json()
+        *inside, name = path[1:].split("/")
+        place = message[inside[0]] if inside else message
+        place[name] = [place[name]]
+        await refused(hiring.line, again(hiring, message), "proof_invalid", how=how, path=path)
+
+
 async def test_sc_32_the_second_signer_is_the_other_party(world: World) -> None:
     """Not a stranger, and not the offerer again."""
     async with hiring_at(world, "offered-by-provider", "3") as hiring:

@@ -289,10 +289,11 @@ def _other(role: Role) -> Role:
 
 
 def _one(document: Mapping[str, Any]) -> JsonObject:
-    proofs = proofs_of(document)
-    if len(proofs) != 1 or not isinstance(proofs[0], dict):
-        raise ProofError("proof_invalid", f"expected the offerer's proof alone; came {len(proofs)}", path="/proof")
-    return cast("JsonObject", proofs[0])
+    """The offerer's proof, which stands for itself: a list is of two, also where another has not signed yet."""
+    proofs, proof = proofs_of(document), document["proof"]
+    if not isinstance(proof, dict):
+        raise ProofError("proof_invalid", f"expected the offerer's proof; came a list of {len(proofs)}", path="/proof")
+    return cast("JsonObject", proof)
 
 
 def _proof_id(proof: Mapping[str, Any]) -> str:

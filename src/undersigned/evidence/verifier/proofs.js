@@ -392,13 +392,13 @@ function checkEnvelope(message, type, document, role, parties) {
 
 /** The document with the second proof behind the first. */
 function countersigned(document, proof) {
-  const proofs = proofsOf(document);
-  if (proofs.length !== 1 || !isObject(proofs[0])) throw new Refused("proof_invalid", "expected the offerer's proof alone", "/proof");
-  const { id } = proofs[0];
+  const [first] = proofsOf(document);
+  if (!isObject(document.proof)) throw new Refused("proof_invalid", "expected the offerer's proof, and no list", "/proof");
+  const { id } = first;
   if (typeof id !== "string" || !id.startsWith("urn:uuid:")) throw new Refused("proof_invalid", "expected an id on the offerer's proof", "/proof/id");
   if (!proof || !Object.keys(proof).length) throw new Refused("proof_missing", "expected the acceptor's proof", "/contractProof");
   if (proof.previousProof !== id) throw new Refused("proof_invalid", "expected a proof that builds on the offerer's", "/contractProof");
-  return { ...document, proof: [proofs[0], proof] };
+  return { ...document, proof: [first, proof] };
 }
 
 /** The same; undefined if the proof is none of this document: an acceptance that moves nothing makes no contract. */
