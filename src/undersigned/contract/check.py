@@ -43,6 +43,7 @@ from undersigned.encoding import (
     write_canonical,
 )
 from undersigned.errors import ContractError, FormatError
+from undersigned.jsonld import HIRE_CONTEXT
 from undersigned.scope import read_scope
 
 __all__ = [
@@ -94,13 +95,15 @@ def read_document(document: Mapping[str, Any], *, jcs: bytes | None = None) -> D
     `jcs` is its canonical form without proofs, if the caller has it.
 
     Raises:
-        FormatError: `schema_violation`, `unknown_term`, `too_large`.
+        FormatError: `schema_violation`, `unknown_term`, `too_large`, `context_not_allowed`.
         ContractError: `self_dealing`: hirer and provider are one.
 
     Source: protocol-spec/07-contract.md, section 7.1
     """
     if len(unproved(document) if jcs is None else jcs) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
+    if document.get("@context") != HIRE_CONTEXT:
+        raise FormatError("context_not_allowed", f"expected exactly {HIRE_CONTEXT!r}; came another", path="/@context")
     # A union of structs is no class for the type checker; their tags tell them apart.
     read = cast("Document", to_struct(document, cast("type[Any]", Document)))
     check_parts(read)

@@ -184,7 +184,7 @@ def test_an_extension_that_must_be_understood_can_be_agreed() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "code", "at"),
     [
-        (["@context"], "https://w3id.org/hire/v2", "schema_violation", "/@context"),
+        (["@context"], "https://w3id.org/hire/v2", "context_not_allowed", "/@context"),
         (["liability"], "none", "unknown_term", "/liability"),
         (["terms", "maxSpend"], "1", "unknown_term", "/terms/maxSpend"),
         (["terms", "scope", "grants", 0, "limits"], [], "unknown_term", "/terms/scope/grants/0/limits"),
