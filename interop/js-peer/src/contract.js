@@ -1,6 +1,6 @@
 /** The document of a contract, its proofs, and a sealed contract that verifies alone (page 07, sections 7.1 to 7.4). */
 import { check } from './errors.js';
-import { digest, seconds } from './encoding.js';
+import { digest, moment } from './encoding.js';
 import { checkDocumentShape, checkMessageShape, checkShape } from './schema.js';
 import { checkProofShape, verifyProof } from './proofs.js';
 import { purposeOf } from './message.js';
@@ -8,6 +8,8 @@ import { purposeOf } from './message.js';
 /** @typedef {import('./did.js').Resolver} Resolver */
 
 export const other = (/** @type {string} */ role) => (role === 'hirer' ? 'provider' : 'hirer');
+/** What both sign. */
+const DOCUMENTS = new Set(['Contract', 'Amendment', 'Release']);
 const proofsOf = (/** @type {any} */ document) => (Array.isArray(document.proof) ? document.proof : [document.proof]);
 
 /** Who the document is between, and who may not stand in for whom in it. @param {any} document */
@@ -37,7 +39,8 @@ export async function verifyOffered(document, sender, resolver, suites, now) {
 async function verifyPartyProof(signed, proof, document, role, resolver, suites, now) {
   check(proof.expires === undefined, 'unknown_term', 'a proof that expires');
   check(document.methods[role].includes(proof.verificationMethod), 'proof_invalid', 'a method that the document does not list');
-  check(now === undefined || seconds(proof.created) <= now + 60, 'proof_from_future', proof.created);
+  const made = proof.created === undefined ? -Infinity : moment(proof.created); // HIRE-PRF-08 leaves it out
+  check(now === undefined || made <= now + 60, 'proof_from_future', proof.created);
   await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true }), purpose: 'assertionMethod', now, suites });
 }
 
@@ -50,7 +53,8 @@ export const countersigned = (offered, proof) => ({ ...offered, proof: [proofsOf
 /** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
 export async function verifyAccepted(offered, proof, acceptor, resolver, suites, now) {
   checkProofShape(proof, { suites });
-  check(proof.previousProof === proofsOf(offered)[0].id, 'proof_invalid', 'previousProof');
+  const before = [proof.previousProof].flat(); // one, or a list of such (HIRE-PRF-08)
+  check(before.every((one) => one === proofsOf(offered)[0].id), 'proof_invalid', 'previousProof');
   await verifyPartyProof(covered(offered), proof, offered, acceptor, resolver, suites, now);
 }
 
@@ -60,6 +64,7 @@ export async function verifyAccepted(offered, proof, acceptor, resolver, suites,
  * @returns {Promise<{document: string, acceptance: string, seal: string, offerer: string}>}
  */
 export async function verifySealed({ document, acceptance, seal }, resolver, now) {
+  check(DOCUMENTS.has(document.type), 'schema_violation', 'type', '/type');
   checkShape(document.type, document);
   checkDocumentShape(document);
   checkMessageShape(acceptance);
@@ -72,11 +77,11 @@ export async function verifySealed({ document, acceptance, seal }, resolver, now
   const offered = { ...rest, proof: proofs[0] };
   await verifyOffered(offered, offerer, resolver, undefined, now);
   await verifyAccepted(offered, proofs[1], other(offerer), resolver, undefined, now);
-  await verifyMove(acceptance, document[other(offerer)], resolver, now);
-  await verifyMove(seal, document[offerer], resolver, now);
+  await verifyMove(acceptance, 'Acceptance', document, other(offerer), resolver, now);
+  await verifyMove(seal, 'Seal', document, offerer, resolver, now);
   const [name, accepted] = [digest(document), digest(acceptance)];
   const binds = acceptance.document === name && digest(acceptance.contractProof) !== '' && JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]))
-    && seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer && acceptance.engagement === document.engagement && seal.engagement === document.engagement;
+    && seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer;
   check(binds, 'terms_mismatch', 'acceptance and seal');
   const next = Number(document.id.split(':').at(-1)) + 1;
   const adjoin = acceptance.seen === acceptance.offer && seal.seen === accepted && seal.previous === acceptance.offer && seal.sequence === next;
@@ -86,9 +91,11 @@ export async function verifySealed({ document, acceptance, seal }, resolver, now
 
 const sorted = (/** @type {any} */ one) => Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
 
-/** @param {any} move @param {string} sender @param {Resolver} resolver @param {number} [now] */
-async function verifyMove(move, sender, resolver, now) {
+/** @param {any} move @param {string} type @param {any} document @param {string} role of its sender @param {Resolver} resolver @param {number} [now] */
+async function verifyMove(move, type, document, role, resolver, now) {
   const { proof, ...rest } = move;
-  check(move.sender === sender, 'key_not_authorized', 'sender');
-  await verifyProof(rest, proof, { did: await resolver.resolve(sender, { fresh: true }), purpose: purposeOf(move.type), now });
+  check(move.type === type, 'terms_mismatch', type);
+  check(move.engagement === document.engagement, 'wrong_negotiation', type);
+  check(move.role === role && move.sender === document[role] && move.recipient === document[other(role)], 'wrong_party', type);
+  await verifyProof(rest, proof, { did: await resolver.resolve(move.sender, { fresh: true }), purpose: purposeOf(type), now });
 }

@@ -23,6 +23,7 @@ export async function verifyParents(document, parents, resolver, now) {
     check(Object.keys(parent).sort().join() === 'acceptance,document,seal', 'schema_violation', 'members of a parent', '/parents');
     const above = parent.document;
     check(child.parent !== undefined && above !== null && typeof above === 'object', 'chain_invalid', 'beyond the root');
+    check(above.type !== 'Release', 'schema_violation', 'a document without terms', '/parents');
     check(nameOf(above) === child.parent, 'chain_invalid', 'another contract');
     check(above.provider === child.hirer, 'chain_invalid', 'another provider');
     await verifySealed(parent, resolver, now);
