@@ -377,10 +377,12 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
         written = Scope.from_toml(tomllib.loads(read_file(scope_file).decode()))
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{scope_file}: {why(exc)}") from exc
-    except ValueError as exc:  # not TOML, or not even text
-        raise ConfigurationError("bad_configuration", f"{scope_file}: {exc}") from exc
+    except ValueError as exc:  # or not even text
+        raise ConfigurationError("bad_configuration", f"{scope_file}: not TOML: {exc}") from exc
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"{scope_file}: {error.message}") from error
+    if written == Scope():  # of a file that is not written yet, what it was to forbid would be allowed
+        raise ConfigurationError("bad_configuration", f"{scope_file}: no scope: it grants, forbids and asks nothing")
     return Scope(
         grants=(*written.grants, *grants),
         prohibitions=written.prohibitions,

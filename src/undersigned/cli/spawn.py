@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,6 +18,9 @@ from .options import FOLDER
 from .output import HOME_OPTION, Out, command, counted, typed
 
 __all__ = ["spawn"]
+
+SETTINGS: Final = "undersigned.toml"
+"""What makes a folder a state folder."""
 
 
 @click.command()
@@ -60,6 +63,8 @@ async def spawn(
     """
     if folder is None and not out.as_json:
         raise ConfigurationError("bad_configuration", "say where to: --out FOLDER, or --json for standard output")
+    if folder is not None:
+        _require_free(folder, count)
     price = parse_price(max_price, "--max-price") if max_price is not None else None
     ceiling = Ceiling(
         amount=price.amount if price else None, currency=price.currency if price else None, actions=actions or None
@@ -72,7 +77,7 @@ async def spawn(
         while len(swarm.identities) < count and not stop.is_set():
             done = len(swarm.identities)
             for number, one in enumerate(swarm.add(min(SPAWN_BATCH, count - done)), start=done):
-                out.value(_written(swarm, one, folder and folder / f"{number:06}"))
+                out.value(_written(swarm, one, folder and folder / _name(number)))
             out.line(f"{len(swarm.identities)} of {count}")
             await asyncio.sleep(0)  # lets a signal in
         out.value({"spawned": len(swarm.identities), "issuer": organisation.did, "until": swarm.until})
@@ -88,6 +93,24 @@ async def spawn(
     out.value({"withdrawn": withdrawn})
     out.line(f"withdrawn: {counted(withdrawn, 'identity', 'identities')}")
     return 0
+
+
+def _name(number: int) -> str:
+    return f"{number:06}"
+
+
+def _require_free(folder: Path, count: int) -> None:
+    """Returns if so many state folders can be made in it; looked at before anything is issued.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: it is one itself, or holds one of these names.
+    """
+    if (folder / SETTINGS).exists():
+        text = f"--out: {folder} is the state folder of an agent; expected one that holds those that are made"
+        raise ConfigurationError("bad_configuration", text)
+    taken = {one.parent.name for one in folder.glob(f"*/{SETTINGS}")}.intersection(map(_name, range(count)))
+    if taken:
+        raise ConfigurationError("bad_configuration", f"--out: {folder / min(taken)} is a state folder already")
 
 
 def _written(swarm: Swarm, one: Spawned, folder: Path | None) -> dict[str, Any]:

@@ -275,6 +275,10 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
 
         Source: protocol-spec/06-scope.md, section 6.1
         """
+        if "scope" in table and len(table) > 1:
+            # What stands beside it, a prohibition say, would be dropped without a word.
+            names = ", ".join(f"`{name}`" for name in table if name != "scope")
+            raise ConfigurationError("bad_configuration", f"scope: expected nothing beside it, got {names}")
         try:
             inner = _only(
                 table.get("scope", table),

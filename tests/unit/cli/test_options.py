@@ -90,6 +90,10 @@ def test_a_scope_file_and_allow_add_up(tmp_path: Path) -> None:
         b"[scope]\ngrant = 7\n",
         b"scope = 7\n",
         b"[[grants]]\nid = 'x'\n",
+        b"",
+        b"# to be written\n",
+        b"[scope]\n",
+        GRANT + b"[[prohibition]]\nid = 'no-secrets'\naction = 'repo:read'\ntarget = 'https://git.example/secrets/*'\n",
         GRANT + b"window = {until = 2030-01-01T00:00:00Z}\n",
     ],
 )

@@ -19,17 +19,24 @@ from unit.cli.running import run
         ("-n", 1, "--max-price", "", "--json"),
         ("-n", 1, "--action", "", "--json"),
         ("-n", 1, "--out", "FILE", "--json"),
+        ("-n", 1, "--out", "HOME", "--json"),
+        ("-n", 2, "--out", "WORKERS", "--json"),
     ],
 )
 def test_bad_options(arguments: tuple[object, ...], tmp_path: Path) -> None:
     home = tmp_path / "acme"
     assert run("init", home, "--local", "--port", 8119).code == 0
     (tmp_path / "file").touch()
-    given = [tmp_path / "file" if one == "FILE" else one for one in arguments]
+    workers = tmp_path / "workers"
+    assert run("init", workers / "000001", "--local").code == 0
+    named = {"FILE": tmp_path / "file", "HOME": home, "WORKERS": workers}
+    given = [named.get(str(one), one) for one in arguments]
     ran = run("spawn", *given, "--home", home)
     assert ran.code == 2, ran
     assert "Traceback" not in ran.err
     assert len(run("credentials", "list", "--home", home, "--json").values) == 1, "nothing beside init's own"
+    assert not (home / "000000").exists()
+    assert [one.name for one in workers.iterdir()] == ["000001"]
 
 
 def test_an_organisation_that_cannot_withdraw(tmp_path: Path) -> None:
