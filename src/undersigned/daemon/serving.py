@@ -233,6 +233,9 @@ class ArtifactDoor:
 
     def _unsigned(self, asked: ArtifactRequest, error: UndersignedError) -> ArtifactResponse:
         self._refused(asked, error)
+        if error.retryable:
+            # Whose keys could not be had now may have signed well: that it may come again is all that is said.
+            return ArtifactResponse(503, code="overloaded")
         return ArtifactResponse(401, code=error.code if error.row.told == "at once" else "proof_invalid")
 
     def _refused(self, asked: ArtifactRequest, error: UndersignedError, **more: str) -> None:

@@ -19,7 +19,7 @@ from undersigned.daemon.listener import TOLD
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.errors import ProofError, ScopeError, UndersignedError
+from undersigned.errors import ProofError, ResolutionError, ScopeError, UndersignedError
 from undersigned.runtime import Job
 from undersigned.runtime.fetching.fetcher import asker, strangers
 from undersigned.scope import Grant, Limit, Scope
@@ -113,6 +113,29 @@ def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, l
     assert (answer.status, answer.code) == ((404, "bad_path") if lost else (503, "digest_mismatch"))
     assert [(one["event"], one["log_level"]) for one in told] == [("artifact refused", "error")]
     assert world.run(owner.gate.usage(contract)) == (), "nothing was handed out, so nothing is used"
+
+
+def test_whoever_cannot_be_looked_up_now_is_asked_to_come_again(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ART-02: where its documents are served may be away for a moment, and nothing is wrong with its signature: a
+    provider that hears so fails, and the work is lost.
+    """
+    world, contract = at_work(open_world)
+    owner, asks = world.hirer, world.provider
+
+    async def away(*_: Any) -> DidDocument:
+        raise ResolutionError("did_unresolvable", "nobody is there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, "document_of", away)
+        patched.setattr(owner, "known_document", lambda *_: None)  # else nothing is looked up
+        url = f"{owner.base_url}/artifacts/{digest_bytes(REPORT)}"
+        headers = world.run(signed_headers(asks.identity, "GET", url, contract, world.clock.now()))
+        answer = world.run(runtimes_ask(owner, url, headers))
+    assert (answer.status, answer.code) == (503, "overloaded")
+    again = world.run(runtimes_ask(owner, url, headers))
+    assert (again.status, again.body) == (200, REPORT), "the nonce was not used"
 
 
 def test_what_took_too_long_is_not_used(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
