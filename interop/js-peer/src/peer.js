@@ -34,6 +34,11 @@ const NONCES = 4096;
 const UNPROVED = 256;
 const TICK = 200;
 
+/** Whether these bytes are a refusal, whatever else is wrong with it. @param {Buffer} bytes */
+function isProblem(bytes) {
+  try { return /** @type {any} */ (readJson(bytes))?.type === 'Problem'; } catch { return false; }
+}
+
 /**
  * @typedef {{
  *   home: string, key: import('./keys.js').PrivateKey, credentials?: any[], trust?: string[], local?: boolean, port?: number, origin?: string,
@@ -486,6 +491,7 @@ export class Peer {
   #fault(link, bytes, code, path, proved = false) {
     if (!tables.codes[code]?.retryable) link.failures += 1;
     if (code === 'bad_unicode' && !bytes.toString().startsWith('{')) return link.close(1007);
+    if (isProblem(bytes)) return link.failures >= FAILURES ? link.close(1008, 'rate_limited') : undefined; // HIRE-SYN-04
     const told = proved || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid';
     const whole = { type: 'Fault', code: told, of: digestOfBytes(bytes), path: (told === code && pathTold(path)) || '' }; // elsewhere the place says what was looked at
     for (const fault of [whole, { type: 'Fault', code: told }]) {

@@ -120,6 +120,17 @@ test('after it is proved', async (t) => {
       link.close(1000);
     });
   }
+  await t.test('a refusal that cannot be taken gets no answer (HIRE-SYN-04)', async () => {
+    const { link, frames } = await open();
+    const first = await inquiry(self, provider.did);
+    const problem = { type: 'Problem', code: 'policy_denied', of: digestOfBytes(Buffer.from('{}')), engagement: first.engagement };
+    for (const text of [JSON.stringify(problem), JSON.stringify({ ...first, type: 'Problem' })]) link.send(text);
+    const other = JSON.stringify({ type: 'Other', note: 'x'.repeat(300) });
+    link.send(other);
+    await until(() => frames.length > 0);
+    assert.deepEqual(frames.map(({ of }) => of), [digestOfBytes(Buffer.from(other))]);
+    link.close(1000);
+  });
   await t.test('a repeat gets the same answer, and a second message in its place is equivocation', async () => {
     const { link, frames, closed } = await open();
     const first = await inquiry(self, provider.did);
