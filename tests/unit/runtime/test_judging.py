@@ -19,8 +19,8 @@ from undersigned.encoding import JsonObject
 from undersigned.errors import LedgerUnavailable, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing
-from undersigned.runtime import PrivateKey, export_pack, judge_pack, rule_on_pack
-from undersigned.testing import acceptance, amendment, dispute, seal, terminate
+from undersigned.runtime import Home, PrivateKey, create_home, export_pack, judge_pack, rotate_key, rule_on_pack
+from undersigned.testing import acceptance, amendment, dispute, free_ports, seal, terminate
 from unit.runtime.test_objections import lies
 
 
@@ -143,6 +143,32 @@ def test_disputes_that_crossed_are_ruled_on_once(open_world: Callable[..., World
     world.settle(30)
     for node in world.nodes:
         assert last(node, ours.id, Closing).settlement.amount == "1"
+
+
+def test_a_ruling_of_before_a_rotation_is_signed_again(open_world: Callable[..., World], tmp_path: Path) -> None:
+    """HIRE-LIF-22: nobody takes the former key any more. It is the same ruling, and still no other one."""
+    arbiter = create_home(tmp_path / "arbiter", name="Arbiter", local=True, port=free_ports(1)[0])
+    world = open_world(handler=lingers)
+    ours = world.begin(arbiter=arbiter.configuration.did)
+    world.until("working", ours.id)
+    world.run(world.provider.changes.dispute(world.provider.the(), "It was well done."), 1)
+    pack = packed(world, world.provider, ours.id)
+
+    def ruled(owed: str = "1") -> tuple[JsonObject, JsonObject]:
+        due, now = Price(amount=owed, currency="EUR"), world.clock.now()
+        said = rule_on_pack(Home(arbiter.path), pack, outcome="divided", owed=due, reasons="So it is.", now=now)
+        ruling = world.run(said)
+        proof = ruling.pop("proof")
+        assert isinstance(proof, dict)
+        return ruling, proof
+
+    (first, by), method = ruled(), rotate_key(arbiter)
+    for _ in range(2):
+        again, proof = ruled()
+        assert again == first
+        assert proof["verificationMethod"] == method != by["verificationMethod"]
+    with refuses(LocalProtocolError, "conflicting_message"):
+        ruled("2")
 
 
 def test_a_dispute_that_ended_for_want_of_a_ruling_is_ruled_on_until_the_books_are_closed(
