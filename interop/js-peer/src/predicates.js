@@ -20,6 +20,8 @@ const resource = closed({ digest: sha256 }, { name: text(256), uri: text(2048), 
 const digests = { type: 'object', minProperties: 1, maxProperties: 8, additionalProperties: { type: 'string' } };
 const subject = closed({ name: text(256), digest: digests }, { mediaType: text(512, 0), uri: text(2048, 0) });
 
+define('Envelope', closed({ payload: { type: 'string' }, payloadType: text(256), signatures: list(closed({ sig: text(1024, 4) }, { keyid: text(2048, 0) }), 8) }));
+
 define('Statement', closed({ _type: { const: STATEMENT }, subject: { ...list(subject, 64), minItems: 1 }, predicateType: text(256), predicate: { type: 'object' } }));
 
 define('Work', closed({

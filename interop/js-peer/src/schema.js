@@ -27,8 +27,12 @@ ajv.addSchema({
   },
 }, 'Order');
 
-/** A shape that no published schema has. @param {string} name @param {any} schema */
-export const define = (name, schema) => { ajv.addSchema(schema, name); };
+const defined = new Set();
+/** A shape that no published schema has, of what is no JSON-LD. @param {string} name @param {any} schema */
+export function define(name, schema) {
+  ajv.addSchema(schema, name);
+  defined.add(name);
+}
 
 /** An `anyOf` with a discriminator as a chain of conditions, so that faults are those of the one branch that is meant. @param {any} node @returns {any} */
 function discriminated(node) {
@@ -44,13 +48,13 @@ function discriminated(node) {
   };
 }
 
-/** @param {any} error of ajv @returns {{code: string, path: string, rank: number}} */
-function fault(error) {
+/** @param {any} error of ajv @param {boolean} plain whether a name with @ is one like others @returns {{code: string, path: string, rank: number}} */
+function fault(error, plain) {
   const { instancePath: path, keyword, params } = error;
   if (keyword === 'additionalProperties') {
     const name = params.additionalProperty;
-    if (name === '@context') return { code: 'context_not_allowed', path: `${path}/@context`, rank: 0 };
-    return { code: name.startsWith('@') ? 'schema_violation' : 'unknown_term', path: `${path}/${escaped(name)}`, rank: 2 };
+    if (name === '@context' && !plain) return { code: 'context_not_allowed', path: `${path}/@context`, rank: 0 };
+    return { code: name.startsWith('@') && !plain ? 'schema_violation' : 'unknown_term', path: `${path}/${escaped(name)}`, rank: 2 };
   }
   const place = keyword === 'required' ? `${path}/${params.missingProperty}` : keyword === 'dependentRequired' ? `${path}/${params.missingProperty}` : path;
   if (keyword === 'required' && place === '/document/type') return { code: 'schema_violation', path: place, rank: -1 };
@@ -64,7 +68,7 @@ export function checkShape(name, value) {
   const validate = ajv.getSchema(name);
   if (!validate) throw new HireError('schema_violation', 'no such type', '/type');
   if (validate(value)) return;
-  const [worst] = /** @type {any[]} */ (validate.errors).map(fault).sort((a, b) => a.rank - b.rank);
+  const [worst] = /** @type {any[]} */ (validate.errors).map((one) => fault(one, defined.has(name))).sort((a, b) => a.rank - b.rank);
   throw new HireError(worst.code, name, worst.path);
 }
 

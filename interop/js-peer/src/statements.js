@@ -9,6 +9,8 @@ import { ACCEPTANCE, BUILD, PROVENANCE, STATEMENT, WORK } from './predicates.js'
 import { checkShape } from './schema.js';
 
 const PAYLOAD = 'application/vnd.in-toto+json';
+/** Characters of base64 that 128 KiB have. */
+const ENVELOPED = 174766;
 export { PROVENANCE, WORK };
 const REFUSAL = 'https://w3id.org/hire/attestation/refusal/v1';
 const LEVELS = /** @type {Record<string, string>} */ ({ PASSED: 'HIRE_ACCEPTED', FAILED: 'FAILED' });
@@ -92,8 +94,9 @@ function base64(text) {
  * @returns {any} the statement, of the verified bytes
  */
 function opened(envelope, { document, earlier = [], now, methods, strangersTo = [] }) {
-  check(typeof envelope?.payloadType === 'string' && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
-  check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
+  check(!(envelope?.payload?.length > ENVELOPED), 'too_large', 'payload');
+  checkShape('Envelope', envelope);
+  check(envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
   const lists = [document, ...earlier];
   const keys = lists.flatMap((one) => assertionKeys(one, now, methods));

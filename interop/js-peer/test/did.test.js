@@ -73,7 +73,7 @@ test('a key with private parts, in two encodings or of another form is none', ()
 });
 
 test('what was stated by a key that is over is stated by nobody', () => {
-  const statement = { payloadType: 'application/vnd.in-toto+json', payload: '', signatures: [{ keyid: `${DID}#k`, sig: '' }] };
+  const statement = { payloadType: 'application/vnd.in-toto+json', payload: '', signatures: [{ keyid: `${DID}#k`, sig: 'AAAA' }] };
   const of = { contract: '', engagement: '', provider: DID, document: listing(method({ expires: '2026-06-01T00:00:00Z' })), methods: [`${DID}#k`], terms: {}, inputs: [], now: NOW + 1 };
   assert.throws(() => verifyDelivery({ artifacts: [], statements: [statement] }, of, new Map()), { code: 'proof_invalid' });
 });
