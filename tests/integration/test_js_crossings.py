@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import suppress
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -12,9 +14,33 @@ from msgspec.structs import replace
 
 from integration.test_js_peer import PEER, node
 from properties.test_crossings import NOON, PUT_DOWN, QUIET, WORK_ONLY, Explorer, World
+from undersigned.errors import RemoteProtocolError, UndersignedError
 from undersigned.messages import VerifiedMessage
-from undersigned.protocol import ROLES, Noted, Received, Role, Sent, apply, basis
-from undersigned.testing import Say, amendment, dispute, release, terminate
+from undersigned.protocol import HIRER, OTHER, ROLES, START, Noted, Received, Role, Sent, apply, basis
+from undersigned.testing import (
+    Playbook,
+    Say,
+    acceptance,
+    amendment,
+    approval,
+    approval_request,
+    breach,
+    cancel,
+    closing,
+    delivery,
+    dispute,
+    offer,
+    release,
+    resume,
+    review,
+    ruling,
+    seal,
+    start,
+    suspend,
+    terminate,
+    withdraw,
+)
+from undersigned.testing.playbook import PATHS
 
 
 def histories(
@@ -102,6 +128,47 @@ def test_what_moved_nobody_moves_nobody_there() -> None:
     taken = {"view": "provider", "lines": [*lines, *(_line(one, at) for one in said)]}
     assert (view.state, view.lane) == ("disputed", "offered-by-hirer")
     holds_the_same([taken], [{"state": view.state, "lane": view.lane, "basis": basis(view)}])
+
+
+CAUSES = ("key_compromised", "deadline", "no_ruling", "late_seal", "unable", "convenience", "parent")
+SAID = (
+    *(offer(), amendment(), release(), acceptance(), seal()),
+    *(withdraw(reason) for reason in ("declined", "revoked", "ended")),
+    *(start(), approval_request(), approval(), suspend(), resume(), cancel(), breach(), dispute(), ruling()),
+    *(delivery(), review("accepted"), review("rework"), review("rejected"), closing(), closing(basis="silence")),
+    *(terminate(cause) for cause in CAUSES),
+)
+"""Something of each type, and of each that is taken in one state and not in another."""
+
+
+@pytest.mark.parametrize("document", [None, amendment(), release()], ids=["nothing", "amendment", "release"])
+def test_it_refuses_the_same(document: Say | None) -> None:
+    """HIRE-NEG-01, HIRE-LIF-01, HIRE-LAN-04: each side says everything in every state, with and without a document on
+    the table. What is taken, and the code of what is not, are the same.
+    """
+    taken: list[Any] = []
+    held: list[Any] = []
+    for state, role in product((one for one in PATHS if one != START), ROLES):
+        playbook = Playbook(state)
+        if document is not None:
+            with suppress(UndersignedError):
+                playbook.side(HIRER) >> document  # pyright: ignore[reportUnusedExpression]
+        reader = playbook.parties[OTHER[role]]
+        before = [_line(one.message, one.at) for one in reader.journal if not isinstance(one, Noted)]
+        for say in SAID:
+            try:
+                said = playbook.side(role).forge(say)
+            except (UndersignedError, AssertionError):
+                continue  # nothing is there that it could name
+            taken.append({"view": reader.role, "lines": [*before, _line(said, reader.now)]})
+            try:
+                view = apply(reader.engagement, Received(said, reader.now))
+            except RemoteProtocolError as refused:
+                held.append({"refused": say.type, "code": refused.code})
+            else:
+                held.append({"state": view.state, "lane": view.lane, "basis": basis(view)})
+    assert len(held) > 500
+    holds_the_same(taken, held)
 
 
 def holds_the_same(taken: list[Any], held: list[Any]) -> None:
