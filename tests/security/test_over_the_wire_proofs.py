@@ -427,6 +427,32 @@ async def test_sc_32_a_list_of_one_is_no_proof(world: World, state: str, price: 
         await refused(hiring.line, again(hiring, message), "proof_invalid", how=how, path=path)
 
 
+@pytest.mark.parametrize("value", [7, "", [], {}], ids=repr)
+@pytest.mark.parametrize(
+    ("state", "price", "path"),
+    [
+        ("ready", "4", "/document/proof/id"),
+        ("ready", "4", "/document/proof/verificationMethod"),
+        ("offered-by-provider", "3", "/contractProof/previousProof"),
+        ("offered-by-provider", "3", "/contractProof/verificationMethod"),
+    ],
+)
+async def test_members_of_a_proof_that_is_carried_are_text(
+    world: World, state: str, price: str, path: str, value: Any
+) -> None:
+    """HIRE-PRF-08: that comes before whom it names, and what it builds on."""
+    async with hiring_at(world, state, price) as hiring:
+        message = hiring.next_json()
+        *inside, name = path[1:].split("/")
+        place: Any = message
+        for step in inside:
+            place = place[step]
+        place[name] = value
+        # Of an acceptance the place is left out: the answer is no longer than its cause.
+        told = path if state == "ready" else None
+        await refused(hiring.line, again(hiring, message), "schema_violation", how="Problem", path=told)
+
+
 async def test_sc_32_the_second_signer_is_the_other_party(world: World) -> None:
     """Not a stranger, and not the offerer again."""
     async with hiring_at(world, "offered-by-provider", "3") as hiring:

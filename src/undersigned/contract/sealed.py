@@ -19,7 +19,7 @@ from undersigned.contract.check import DocumentName, read_document, unproved
 from undersigned.contract.document import AmendmentDocument, ContractDocument, Document, ReleaseDocument, Role
 from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, digest_of
 from undersigned.errors import ContractError, ProofError
-from undersigned.proof import KeyLookup, proof_config, proofs_of, verify_proof, verify_proof_set
+from undersigned.proof import KeyLookup, check_options, proof_config, proofs_of, verify_proof, verify_proof_set
 
 __all__ = [
     "SealedChange",
@@ -82,14 +82,13 @@ def countersigned(document: Mapping[str, Any], acceptor_proof: Mapping[str, Any]
     """The document with the second proof behind the first; nothing is verified yet.
 
     Raises:
-        ProofError: `proof_missing`; `proof_invalid`: the document has not exactly one proof, or the second does not
-            name the first.
+        ProofError: As `check_options` of each proof; `proof_invalid`: the document has not exactly one proof, or the
+            second does not name the first.
 
     Source: protocol-spec/07-contract.md, section 7.3
     """
     first = _one(document)
-    if not acceptor_proof:
-        raise ProofError("proof_missing", "expected the acceptor's proof; came an empty one", path="/contractProof")
+    check_options(acceptor_proof, path="/contractProof")
     if acceptor_proof.get("previousProof") != _proof_id(first):
         raise ProofError(
             "proof_invalid",
@@ -293,7 +292,7 @@ def _one(document: Mapping[str, Any]) -> JsonObject:
     proofs, proof = proofs_of(document), document["proof"]
     if not isinstance(proof, dict):
         raise ProofError("proof_invalid", f"expected the offerer's proof; came a list of {len(proofs)}", path="/proof")
-    return cast("JsonObject", proof)
+    return check_options(proof)
 
 
 def _proof_id(proof: Mapping[str, Any]) -> str:

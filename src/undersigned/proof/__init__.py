@@ -15,7 +15,7 @@ from undersigned.proof.data_integrity import (
     verify_signature,
 )
 from undersigned.proof.detached import detach, verify_detached
-from undersigned.proof.options import MAX_SKEW_SECONDS, Purpose, proof_config
+from undersigned.proof.options import MAX_SKEW_SECONDS, Purpose, check_options, proof_config
 from undersigned.proof.sets import verify_proof_set
 from undersigned.proof.suites import CRYPTOSUITES, JCS_SUITE_OF, JCS_SUITES, first_suite
 
@@ -30,6 +30,7 @@ __all__ = [
     "KeyLookup",
     "Purpose",
     "attach",
+    "check_options",
     "detach",
     "first_suite",
     "lone_proof",

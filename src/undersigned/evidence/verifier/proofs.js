@@ -394,9 +394,10 @@ function checkEnvelope(message, type, document, role, parties) {
 function countersigned(document, proof) {
   const [first] = proofsOf(document);
   if (!isObject(document.proof)) throw new Refused("proof_invalid", "expected the offerer's proof, and no list", "/proof");
+  checkOptions(first);
   const { id } = first;
   if (typeof id !== "string" || !id.startsWith("urn:uuid:")) throw new Refused("proof_invalid", "expected an id on the offerer's proof", "/proof/id");
-  if (!proof || !Object.keys(proof).length) throw new Refused("proof_missing", "expected the acceptor's proof", "/contractProof");
+  checkOptions(proof);
   if (proof.previousProof !== id) throw new Refused("proof_invalid", "expected a proof that builds on the offerer's", "/contractProof");
   return { ...document, proof: [first, proof] };
 }
