@@ -230,3 +230,19 @@ async def test_a_provider_moves_during_a_contract_and_delivers_from_its_new_plac
             assert (await hirer.gatherer.document(latest)).id == latest
     contracts = await assert_one_contract_or_none(acme, globex)
     assert contracts == {result.contract}
+
+
+async def test_who_moved_rotates_its_key(tmp_path: Path) -> None:
+    """HIRE-WVH-12: the log goes on under the latest name, and who knows the former one sees the new key under that."""
+    acme, globex = await homes(tmp_path)
+    former, (port,) = globex.configuration.did, free_ports(1)
+    latest = move(globex, port)
+    moved = Home(globex.path)
+    method = rotate_key(moved)
+    assert list(moved.document().methods("authentication")) == [method] == [f"{former}#agent-2"]
+    settings = acme.path / "undersigned.toml"
+    settings.write_text(f'moved = {{ "{former}" = "{latest}" }}\n{settings.read_text()}')
+    async with Peer.open(Home(globex.path)), Peer.open(Home(acme.path)) as hirer:
+        for did in (former, latest):
+            document = await hirer.gatherer.document(did)
+            assert list(document.methods("authentication")) == [f"{did}#agent-2"]

@@ -30,7 +30,7 @@ from undersigned.trust import Policy
 
 from .configuration import CONFIGURATION, OfferPart, distinct_offers
 from .home import Home, passphrase_of
-from .own_log import LOG, begin_log, continue_log
+from .own_log import LOG, begin_log, continue_log, latest_names
 from .parsing import check_plug, checked_dids, checked_folder, checked_name, parse_price
 
 __all__ = ["claimed", "create_home", "rotate_key"]
@@ -325,7 +325,8 @@ def _rotated(home: Home, did: str, clock: Clock) -> str:
     # Of the files some may have been taken away, and a name that is published stays that of its key (HIRE-KEY-08).
     fragment = f"agent-{1 + max(map(_number, (retired.stem, *_fragments(old))))}"
     services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
-    published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
+    latest, known_as = latest_names(home.path) if keeps_history(did) else (did, {})
+    published = {**_published(latest, fragment, key, services, log if kind != "Ed25519" else None), **known_as}
     seal_key(home.next_key, key, passphrase)
     try:
         if keeps_history(did):

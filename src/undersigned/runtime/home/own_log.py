@@ -31,7 +31,7 @@ from undersigned.proof import attach, prepare
 from undersigned.runtime.files import read_file, write_whole
 from undersigned.runtime.signers import PrivateKey, generate_key, open_key, seal_key
 
-__all__ = ["LOG", "begin_log", "continue_log"]
+__all__ = ["LOG", "begin_log", "continue_log", "latest_names"]
 
 LOG = "did.jsonl"
 
@@ -65,11 +65,7 @@ def continue_log(folder: Path, document: JsonObject, *, passphrase: str, now: In
             would read it with one entry more, and it stays as it is.
     """
     raw = read_file(folder / LOG)
-    lines = raw.splitlines()
-    last = decode_json(lines[-1], FOREIGN_LIMITS) if lines else None
-    if not isinstance(last, dict):
-        raise ConfigurationError("bad_configuration", f"{folder / LOG} has no last entry")
-    number = len(lines) + 1
+    last, number = _last_entry(folder, raw), len(raw.splitlines()) + 1
     key, later = open_key(_key_file(folder, number), passphrase), generate_key()
     # One that is there already was made for an entry that was never written.
     _key_file(folder, number + 1).unlink(missing_ok=True)
@@ -85,6 +81,24 @@ def continue_log(folder: Path, document: JsonObject, *, passphrase: str, now: In
     longer = raw + log_line(_signed(entry, key))
     _require_read(folder, document, longer, now=str(entry["versionTime"]))
     write_whole(folder / LOG, longer)
+
+
+def latest_names(folder: Path) -> tuple[Did, JsonObject]:
+    """The DID under which the log goes on, and `alsoKnownAs` of its document, with the former ones if it moved.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: the log in the folder is damaged.
+    """
+    state = cast("JsonObject", _last_entry(folder, read_file(folder / LOG))["state"])
+    return str(state["id"]), {name: state[name] for name in ("alsoKnownAs",) if name in state}
+
+
+def _last_entry(folder: Path, raw: bytes) -> JsonObject:
+    lines = raw.splitlines()
+    last = decode_json(lines[-1], FOREIGN_LIMITS) if lines else None
+    if not isinstance(last, dict):
+        raise ConfigurationError("bad_configuration", f"{folder / LOG} has no last entry")
+    return last
 
 
 def _require_read(folder: Path, document: JsonObject, raw: bytes, *, now: Instant) -> None:
