@@ -314,7 +314,14 @@ export class Peer {
     await conversation.sayAgain();
     for (let said = await this.#decide(conversation); said; said = await this.#decide(conversation)) {
       this.log(conversation, 'say', said.type);
-      await conversation.say(said);
+      try {
+        await conversation.say(said);
+      } catch (error) {
+        const { live, contract } = conversation.engagement.state;
+        if (/** @type {any} */ (error).code !== 'too_large' || contract || said.type === 'Withdraw') throw error;
+        // The bytes that the other side leaves do not hold it, and would not at the next tick either: a withdrawal fits whatever they are.
+        await conversation.say({ type: 'Withdraw', body: { reason: 'decision_failed', ...(live ? { offer: live.digest } : {}) } });
+      }
     }
   }
 

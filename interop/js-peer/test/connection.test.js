@@ -131,6 +131,13 @@ test('after it is proved', async (t) => {
     assert.deepEqual(frames.map(({ of }) => of), [digestOfBytes(Buffer.from(other))]);
     link.close(1000);
   });
+  await t.test('what the bytes of a negotiation do not hold ends it, and is not tried for ever (HIRE-LIM-01)', async () => {
+    const { link, frames } = await open();
+    link.send(JSON.stringify(await inquiry(self, provider.did, { limits: { rounds: 4, bytes: 64 } })));
+    await until(() => frames.some(({ type }) => type !== 'Receipt'));
+    assert.deepEqual(frames.filter(({ type }) => type !== 'Receipt').map(({ type, reason }) => [type, reason]), [['Withdraw', 'decision_failed']]);
+    link.close(1000);
+  });
   await t.test('a repeat gets the same answer, and a second message in its place is equivocation', async () => {
     const { link, frames, closed } = await open();
     const first = await inquiry(self, provider.did);
