@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -150,3 +152,47 @@ async def test_sc_115_a_hook_may_ask_the_runtime_from_its_thread(tmp_path: Path)
         options = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR", "opening": "2 EUR"}
         result = await acme.hire(globex.own.id, **options)  # type: ignore[arg-type]
         assert found == [result["summary.txt"]]
+
+
+@pytest.mark.timeout(120)
+def test_sc_115_a_program_ends_though_its_hook_does_not_come_back() -> None:
+    """SC-115: the thread in which it thinks is not waited for when the process ends."""
+    program = """
+import asyncio, threading
+from undersigned.errors import PolicyError
+from undersigned.protocol import Concede, Moment, Bounds
+from undersigned.runtime.negotiation.bargaining import Bargaining
+from undersigned.testing import NOON, Playbook, terms_for
+
+class Hook:
+    def answer(self, moment):
+        threading.Event().wait()
+
+async def main():
+    bargaining = Bargaining(Hook())
+    bargaining.seconds = 0.1
+    terms = terms_for(Playbook("ready").hirer.party)
+    moment = Moment(role="hirer", now=NOON, theirs=terms, ours=terms, rounds_left=3)
+    try:
+        await bargaining.answer(Concede(steps=()), moment, Bounds(role="hirer", limit=terms.price))
+    except PolicyError as error:
+        print(error.code)
+    bargaining.close()
+
+asyncio.run(main())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "decision_failed\n"), ran.stderr
+
+
+async def test_sc_115_a_peer_that_is_started_again_asks_its_hook(tmp_path: Path) -> None:
+    """SC-115: what was put away at the end is there anew."""
+    homes = await two_homes(tmp_path)
+    hook = Hook(lambda _: Answer(act="accept"))
+    acme = Peer.open(homes[0], strategy=hook)
+    async with acme:
+        pass
+    async with acme, Peer.open(homes[1]) as globex:
+        done = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR", opening="2 EUR")
+    assert hook.asked == 1
+    assert done.price == "4 EUR"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from typing import Final
 
 from undersigned.errors import PolicyError
 from undersigned.protocol import Answer, Bounds, Concede, Moment, Strategy, bounded
 
 __all__ = ["Bargaining"]
+
+THREADS: Final = 8
+"""In which a strategy thinks at once, about one offer in each."""
 
 
 class Bargaining:
@@ -19,7 +26,7 @@ class Bargaining:
         """None: each side's usual one."""
         self.seconds = 10.0
         """How long the application's strategy may think about an offer."""
-        self._thinking = ThreadPoolExecutor(8, "undersigned-strategy")
+        self._free = asyncio.Semaphore(THREADS)
 
     async def answer(self, usual: Concede, moment: Moment, bounds: Bounds) -> Answer:
         """What the application's strategy answers, or `usual` if it has none; never outside of `bounds`.
@@ -32,13 +39,43 @@ class Bargaining:
         """
         if self.strategy is None or isinstance(self.strategy, Concede):
             return bounded(self.strategy or usual, moment, bounds)  # ours: it computes, and waits for nothing
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.seconds):
-                return await loop.run_in_executor(self._thinking, bounded, self.strategy, moment, bounds)
+                return await self._thought(partial(bounded, self.strategy, moment, bounds))
         except TimeoutError as exc:
             raise PolicyError("decision_failed", f"no answer of the strategy in {self.seconds:g} s") from exc
 
+    async def _thought(self, think: Callable[[], Answer]) -> Answer:
+        """What `think` returns or raises, in a thread. A daemon: a program that ends does not wait for a strategy."""
+        free, loop = self._free, asyncio.get_running_loop()
+        await free.acquire()
+        answer: asyncio.Future[Answer] = loop.create_future()
+
+        def told(given: Answer | None, error: BaseException | None) -> None:
+            free.release()
+            if answer.done():
+                return  # nobody waits any more
+            if given is not None:
+                answer.set_result(given)
+            elif error is not None:
+                answer.set_exception(error)
+
+        def work() -> None:
+            given, failed = None, None
+            try:
+                given = think()
+            except BaseException as exc:
+                failed = exc
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(told, given, failed)
+
+        try:
+            Thread(target=work, name="undersigned-strategy", daemon=True).start()
+        except RuntimeError as exc:
+            free.release()
+            raise PolicyError("decision_failed", f"the strategy is not asked: {exc}") from exc
+        return await answer
+
     def close(self) -> None:
-        """Begins no more; what thinks now is not waited for."""
-        self._thinking.shutdown(wait=False, cancel_futures=True)
+        """What thinks now is not waited for, and takes no place from what is asked after another start."""
+        self._free = asyncio.Semaphore(THREADS)
