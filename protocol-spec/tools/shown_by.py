@@ -72,6 +72,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-JSN-02": (
         "messages/refused/byte-order-mark",
+        "messages/refused/wider",
         "messages/refused/not-utf-8",
         "messages/refused/lone-surrogate",
         "messages/refused/control-character",

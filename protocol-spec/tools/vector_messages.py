@@ -145,6 +145,7 @@ def _json() -> Iterator[Vector]:
     yield _refused("name-twice-inside", "a name twice in a nested object", inside, "bad_json")
     yield _refused("null", "an optional member that is null", put('"need":', '"continues":null,"need":'), "bad_json")
     yield _refused("byte-order-mark", "a byte order mark", b"\xef\xbb\xbf" + raw, "bad_unicode")
+    yield _refused("wider", "UTF-16 without a mark", raw.decode().encode("utf-16-le"), "bad_unicode")
     not_utf8 = raw.replace(b'"need":"sbom"', b'"need":"sb\xc0\xafom"')
     yield _refused("not-utf-8", "an overlong form in UTF-8", not_utf8, "bad_unicode")
     lone = put('"need":"sbom"', '"need":"\\ud800"')
