@@ -21,7 +21,7 @@ from undersigned.errors import FormatError, TransportError, UndersignedError
 from .edge import problem_response
 from .gate_answers import sign_response
 from .gate_desk import Granted
-from .gating import Knock, RequestGate
+from .gating import Knock, RequestGate, require_gate
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -36,7 +36,11 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
 
     The application's `client_max_size` bounds a body as well as the rules do, whichever is less. A body with a
     `Content-Encoding` is refused: aiohttp inflates it before anybody sees what was signed.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: `gate` is no `RequestGate`.
     """
+    require_gate(gate)
 
     @web.middleware
     async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from undersigned.errors import TransportError, UndersignedError
 
 from .gate_answers import OWN_FIELDS, bodiless
-from .gating import Knock, RequestGate
+from .gating import Knock, RequestGate, require_gate
 
 __all__ = ["AsgiGate"]
 
@@ -36,9 +36,14 @@ _PROBLEM_FIELDS: Final = {
 
 
 class AsgiGate:
-    """An ASGI application that lets in to `app` what `gate` allows. It has to be the outermost one."""
+    """An ASGI application that lets in to `app` what `gate` allows. It has to be the outermost one.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: `gate` is no `RequestGate`.
+    """
 
     def __init__(self, app: Application, gate: RequestGate) -> None:
+        require_gate(gate)
         self._app = app
         self._gate = gate
 

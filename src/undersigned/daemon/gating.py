@@ -26,13 +26,13 @@ from undersigned.bridges.http_messages import Headers, Request
 from undersigned.bridges.http_signatures import VerifiedRequest
 from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import Did, DidUrl, Digest
-from undersigned.errors import FormatError, ScopeError, TransportError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, ScopeError, TransportError, UndersignedError
 from undersigned.runtime import Clock, SystemClock, steady_seconds
 from undersigned.scope import Action
 
 from .gate_desk import Ask, Desk, Granted, Heard, Signed, Turned, Visit
 
-__all__ = ["Gatekeeper", "Knock", "RequestGate"]
+__all__ = ["Gatekeeper", "Knock", "RequestGate", "require_gate"]
 
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
@@ -201,6 +201,15 @@ class RequestGate(Gatekeeper):
         keys_seconds: float = KEYS_SECONDS,
         sign_answers: bool = False,
     ) -> None:
+        """`desk` is `peer.desk`, or a `RemoteDesk`.
+
+        Raises:
+            ConfigurationError: `bad_configuration`: `rules` are not what `read_rules` returns.
+        """
+        if not isinstance(rules, GateRules):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            raise ConfigurationError(
+                "bad_configuration", f"rules: expected what read_rules() returned, got {rules!r:.80}"
+            )
         super().__init__(desk, clock=clock, ticks=ticks, keys_seconds=keys_seconds, sign_answers=sign_answers)
         self.rules = rules
 
@@ -246,3 +255,16 @@ class RequestGate(Gatekeeper):
             visit = Visit(contract=contract, signed=knock.signed, action=request.method, target=request.url)
             await self.turned(visit, error)
             raise
+
+
+def require_gate(gate: RequestGate) -> None:
+    """Returns if a middleware can ask it: one that cannot is found before the first request.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if not isinstance(gate, RequestGate):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise ConfigurationError(
+            "bad_configuration",
+            f"gate: expected a RequestGate, such as RequestGate(peer.desk, rules), got {gate!r:.80}",
+        )

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from undersigned.encoding import compare_amounts, format_duration, parse_duration, parse_instant
+from undersigned.encoding import canonicalize, compare_amounts, format_duration, parse_duration, parse_instant
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope.target import parse_pattern
 from undersigned.scope.wire import ACTION_PATTERN, MAX_RULES, NAME_PATTERN
@@ -37,6 +37,8 @@ CONDITIONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Conditions that a grant may set and an action must have the fact for, and their names for people."""
 
+MAX_INTEGER: Final = 10**18
+"""What an amount is less than."""
 _NAME: Final = re.compile(NAME_PATTERN)
 _PERIODS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _ACTION: Final = re.compile(ACTION_PATTERN)
@@ -57,9 +59,12 @@ class Limit(Struct, frozen=True, gc=False):
     """Duration of the period in which it counts anew, such as `PT1M`; periods begin at multiples of it, UTC."""
 
     def __post_init__(self) -> None:
-        _require_text("limit", self.unit, self.per)
+        _require_text("limit", self.unit)
+        _require_no_other("limit", self.per)
         maximum = cast("object", self.max)
         if isinstance(maximum, int) and not isinstance(maximum, bool):
+            if abs(maximum) >= MAX_INTEGER:  # Python writes no integer of any length
+                raise _wrong(f"limit of {self.unit}: expected a decimal amount of at most 18 digits")
             force_setattr(self, "max", str(maximum))
         elif not isinstance(maximum, str):
             raise _wrong(f"limit of {self.unit}: expected an integer or decimal text, got {maximum!r:.80}")
@@ -92,7 +97,7 @@ class Window(Struct, frozen=True, gc=False, kw_only=True):
     until: str | None = None
 
     def __post_init__(self) -> None:
-        _require_text("window", self.not_before, self.until)
+        _require_no_other("window", self.not_before, self.until)
         for instant in (self.not_before, self.until):
             if instant is not None:
                 parse_instant(instant)
@@ -196,7 +201,7 @@ class Obligation(_Rule, frozen=True):
 
     def __post_init__(self) -> None:
         self._check()
-        _require_text(f"obligation {self.id}", self.until)
+        _require_no_other(f"obligation {self.id}", self.until)
         if self.until is not None:
             parse_instant(self.until)
 
@@ -243,9 +248,16 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
         for uri in self.extensions:
             if not isinstance(uri, str) or not _URI.fullmatch(uri):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise _wrong(f"scope: expected extensions keyed by URI, got {uri!r:.80}")
+            try:
+                canonicalize(self.extensions[uri])
+            except FormatError as exc:
+                raise _wrong(f"scope: extension {uri} is not JSON: {exc.message}") from exc
         # Of its own, as conditions are: what is read from a document is answered by a scope that somebody here made.
         force_setattr(self, "extensions", dict(self.extensions))
         if self.critical != ():
+            listed = cast("object", self.critical)
+            if not isinstance(listed, list | tuple) or not all(isinstance(uri, str) for uri in self.critical):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+                raise _wrong(f"scope: expected critical as a list of extensions, got {listed!r:.80}")
             if not set(self.critical) <= set(self.extensions):
                 raise _wrong("scope: `critical` lists an extension that is not there")
             force_setattr(self, "critical", tuple(sorted(set(self.critical))))
@@ -275,6 +287,8 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
 
         Source: protocol-spec/06-scope.md, section 6.1
         """
+        if not isinstance(table, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            raise ConfigurationError("bad_configuration", f"scope: expected a table, got {table!r:.80}")
         if "scope" in table and len(table) > 1:
             # What stands beside it, a prohibition say, would be dropped without a word.
             names = ", ".join(f"`{name}`" for name in table if name != "scope")
@@ -365,10 +379,15 @@ def _only(
 
 
 def _require_text(what: str, *values: object) -> None:
-    """Returns if each value is text, or None: TOML has dates and numbers of its own, and callers' code is not ours."""
+    """Returns if each value is text: TOML has dates and numbers of its own, and callers' code is not ours."""
     for value in values:
-        if value is not None and not isinstance(value, str):
+        if not isinstance(value, str):
             raise _wrong(f"{what}: expected text in quotes, got {type(value).__name__} {value!s:.60}")
+
+
+def _require_no_other(what: str, *values: object) -> None:
+    """As `_require_text`, where there may be None."""
+    _require_text(what, *(value for value in values if value is not None))
 
 
 def _wrong(message: str) -> FormatError:

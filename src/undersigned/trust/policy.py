@@ -160,6 +160,9 @@ class Policy(
         Raises:
             ConfigurationError: `bad_configuration`, and what was expected.
         """
+        if not isinstance(table, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            text = f"policy: expected a table, as tomllib.loads() makes of a file, got {table!r:.80}"
+            raise ConfigurationError("bad_configuration", text)
         try:
             policy = to_struct(dict(table), cls)
             # Packs show it, and nobody reads one with a text that JSON leaves out.

@@ -17,15 +17,20 @@ from integration.hires import REPORT, free_ports, summarise, two_homes
 from runtimes import World, last
 from support import refuses
 from undersigned import (
+    AsgiGate,
     Grant,
     Limit,
     Milestone,
     Peer,
+    Policy,
     Prohibition,
     RemoteDesk,
+    RequestGate,
     Scope,
     Settlement,
+    aiohttp_gate,
     guard,
+    issue_membership,
     read_rules,
     verify_pack,
 )
@@ -488,6 +493,18 @@ READ = {"id": "read", "action": "artifact:read", "target": "https://acme.example
         (lambda: Scope(prohibitions=[Grant(**READ)]), "expected each of prohibitions to be a Prohibition, got Grant"),
         (lambda: Scope(extensions=3), "scope: expected extensions keyed by URI, got 3"),
         (lambda: Scope(extensions={3: 3}), "scope: expected extensions keyed by URI, got 3"),
+        (lambda: Scope(extensions={"urn:x": object()}), "scope: extension urn:x is not JSON"),
+        (lambda: Scope(extensions={"urn:x": float("nan")}), "scope: extension urn:x is not JSON"),
+        (lambda: Scope(critical=3), "scope: expected critical as a list of extensions, got 3"),
+        (lambda: Scope(critical=None), "scope: expected critical as a list of extensions, got None"),
+        (lambda: Scope(extensions={"urn:x": 1}, critical="urn:x"), "expected critical as a list .*got 'urn:x'"),
+        (lambda: Scope(extensions={"urn:x": 1}, critical=[[]]), r"expected critical as a list .*got \[\[\]\]"),
+        *(
+            (lambda name=name: Grant(**{**READ, name: None}), "clause: expected text in quotes, got NoneType")
+            for name in READ
+        ),
+        (lambda: Limit(None, "5"), "limit: expected text in quotes, got NoneType"),
+        (lambda: Limit("count", 10**5000), "expected a decimal amount"),
         (lambda: Grant(**READ, limits=Limit("count", "5")), r"grant read: expected a list of limits, .*got Limit"),
         (lambda: Grant(**READ, limits=["5"]), r"grant read: expected a list of limits, .*got \['5'\]"),
         (lambda: Grant(**READ, limits=5), "grant read: expected a list of limits, .*got 5"),
@@ -517,6 +534,18 @@ def test_a_value_of_another_kind(make: Any, expected: str) -> None:
         *((lambda given=given: RemoteDesk(DESK, given), "token: expected text") for given in (3, "", "to\nken")),
         *((lambda given=given: Peer.open_sync(given), "state folder: expected its path") for given in ("", "a\0b")),
         (lambda: read_rules("rules.toml"), "rules: expected a table, .*got 'rules.toml'"),
+        (lambda: Scope.from_toml(None), "scope: expected a table, got None"),
+        (lambda: Scope.from_toml("scope.toml"), "scope: expected a table, got 'scope.toml'"),
+        (lambda: Policy.from_toml(None), "policy: expected a table, .*got None"),
+        (lambda: Policy.from_toml("policy.toml"), "policy: expected a table, .*got 'policy.toml'"),
+        *(
+            (lambda given=given: RequestGate(None, given), "rules: expected what read_rules.* returned")
+            for given in ({}, "rules.toml")
+        ),
+        *((lambda given=given: aiohttp_gate(given), "gate: expected a RequestGate") for given in (None, {})),
+        (lambda: AsgiGate(a_home, {}), "gate: expected a RequestGate, .*got {}"),
+        (lambda: guard("a:b", target="https://acme.example/{x")(a_home), "'https://acme.example/{x' is no format"),
+        (lambda: guard("a:b", target="https://acme.example/{}")(a_home), "names '', which is no argument"),
         (lambda: guard("repo:read", target="https://acme.example/")(3), "@guard: expected a function, got 3"),
         (lambda: guard(3, target="https://acme.example/")(print), "expected an action such as"),
         (lambda: guard("repo:read", target=3)(a_home), "expected a text or a function of its arguments, got 3"),
@@ -559,3 +588,25 @@ def test_what_is_no_result_is_not_saved(tmp_path: Path) -> None:
         save: Any = peer.save
         with pytest.raises(ConfigurationError, match=r"result: expected what peer.hire\(\) returned, got 3"):
             save(3, "summary.txt", tmp_path / "out.txt")
+
+
+async def test_a_membership_is_issued_in_a_folder_that_is_named(tmp_path: Path) -> None:
+    """As a peer is opened; what `create_home` returned is there in the first run alone."""
+    (home, _) = await two_homes(tmp_path)
+    assert await issue_membership(str(home.path)) == home.path / "credentials" / "membership.json"
+    with refuses(ConfigurationError, "bad_configuration"):
+        await issue_membership(3)  # type: ignore[arg-type]
+    with refuses(ConfigurationError, "not_found"):
+        await issue_membership(tmp_path / "nobody")
+
+
+async def test_what_was_not_delivered_names_what_was(tmp_path: Path) -> None:
+    provides, hires = await two_homes(tmp_path)
+    async with Peer.open(provides) as provider, Peer.open(hires) as hirer:
+        provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
+        result = await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        for get in (lambda: result["sumary.txt"], lambda: result.artifacts.size("sumary.txt")):
+            with pytest.raises(KeyError, match=r"no 'sumary\.txt' was delivered; there is 'summary\.txt'"):
+                get()
+        with pytest.raises(KeyError, match=r"no 'sumary\.txt' was delivered"):
+            await result.artifacts.save("sumary.txt", tmp_path / "out.txt")

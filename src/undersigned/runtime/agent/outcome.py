@@ -59,7 +59,12 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
     """Why the books of one side were not taken by the other, though the work was: `ledger_diverged`."""
 
     def __getitem__(self, name: str) -> bytes:
-        """The bytes of one artifact, whole."""
+        """The bytes of one artifact, whole.
+
+        Raises:
+            KeyError: Nothing of that name was delivered.
+            UndersignedError, VerificationError: It is not there any more, or damaged.
+        """
         return self.artifacts[name]
 
     def __contains__(self, name: object) -> bool:

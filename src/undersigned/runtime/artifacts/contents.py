@@ -24,7 +24,8 @@ class Contents(Mapping[str, bytes]):
     """Artifacts of a store under the names that a contract gives them.
 
     `contents[name]` is all bytes of one: those of a small one are at hand, a larger one is read from the store at that
-    moment, and blocks. `pieces` and `save` hold no more of it than a piece.
+    moment, and blocks. `pieces` and `save` hold no more of it than a piece. Of a name that is none of them there is a
+    `KeyError`.
     """
 
     def __init__(self, store: ArtifactStore, stored: Mapping[str, Stored], at_hand: Mapping[str, bytes]) -> None:
@@ -52,7 +53,7 @@ class Contents(Mapping[str, bytes]):
 
     def __getitem__(self, name: str) -> bytes:
         found = self._at_hand.get(name)
-        return found if found is not None else self._store.read_now(self._stored[name].digest)
+        return found if found is not None else self._store.read_now(self.digest(name))
 
     def __contains__(self, name: object) -> bool:
         return name in self._stored
@@ -63,13 +64,21 @@ class Contents(Mapping[str, bytes]):
     def __len__(self) -> int:
         return len(self._stored)
 
+    def _one(self, name: str) -> Stored:
+        found = self._stored.get(name)
+        if found is None:
+            raise KeyError(
+                f"no {name!a:.200} was delivered; there is {', '.join(map(ascii, self._stored)) or 'nothing'}"
+            )
+        return found
+
     def digest(self, name: str) -> Digest:
         """The digest of one."""
-        return self._stored[name].digest
+        return self._one(name).digest
 
     def size(self, name: str) -> int:
         """How many bytes one has."""
-        return self._stored[name].size
+        return self._one(name).size
 
     async def read(self, name: str, max_bytes: int = MAX_WHOLE_BYTES) -> bytes:
         """All bytes of one, without blocking.

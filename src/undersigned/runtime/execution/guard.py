@@ -173,7 +173,11 @@ def _check(one: Named, function: Callable[..., Any], signature: inspect.Signatur
         if not callable(one):  # pyright: ignore[reportUnnecessaryComparison]
             raise _unusable(function, f"expected a text or a function of its arguments, got {one!r:.80}")
         return
-    for name in _names(one):
+    try:
+        names = _names(one)
+    except ValueError as exc:
+        raise _unusable(function, f"{one!r:.200} is no format: {exc}") from exc
+    for name in names:
         if name not in signature.parameters:
             raise _unusable(function, f"{one!r} names {name!r}, which is no argument")
 

@@ -44,12 +44,13 @@ def issue_claims(
     return tuple(issued)
 
 
-async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None = None) -> Path:
+async def issue_membership(home: Home | Path | str, *, days: int = 365, clock: Clock | None = None) -> Path:
     """Has the organisation of a state folder say, under signature, that it operates the agent; returns the file.
 
     Raises:
-        ConfigurationError: `bad_configuration`, the folder has no organisation.
+        ConfigurationError: `bad_configuration`, the folder has no organisation; or as `Home`.
     """
+    home = home if isinstance(home, Home) else Home(home)
     part = home.configuration.organisation
     claim = Membership(id=home.configuration.did, member_of=part.did if part else "")
     (signed,) = issue_claims(home, [claim], days=days, clock=clock)

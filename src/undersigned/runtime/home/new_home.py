@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import tomllib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, cast
@@ -99,8 +99,8 @@ def create_home(
     local: bool = False,
     port: int | None = None,
     kind: KeyKind = "Ed25519",
-    anchors: tuple[str, ...] = (),
-    offers: tuple[OfferPart, ...] = (),
+    anchors: Sequence[str] = (),
+    offers: Sequence[OfferPart] = (),
     max_price: str | None = None,
     history: bool = False,
     policy: str | None = None,

@@ -133,7 +133,7 @@ def budget_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
     found: tuple[Any, ...] = tuple(limits) if isinstance(limits, Iterable) else (limits,)  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
     for limit in found:
         if not isinstance(limit, Limit):
-            text = f"budget: expected limits, such as [Limit('EUR', '100.00', 'P1D')], got {limits!r:.80}"
+            text = f"budget: expected limits, such as [Limit('EUR', '100', 'P1D')], got {limits!r:.80}"
             raise ConfigurationError("bad_configuration", text)
         if limit.unit != "count" and not limit.unit.isupper():
             raise ConfigurationError("bad_configuration", f"budget: expected a currency or count, got {limit.unit}")
