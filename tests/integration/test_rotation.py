@@ -12,9 +12,10 @@ import pytest
 from integration.hires import REPORT, assert_one_contract_or_none, two_homes, until
 from integration.test_js_peer import Js, assert_one_story, company
 from undersigned.daemon import Peer
+from undersigned.errors import UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, recorded_message
-from undersigned.runtime import HireResult, Home, export_pack, rotate_key
+from undersigned.runtime import HireResult, Home, Job, export_pack, rotate_key
 from undersigned.testing import free_ports
 
 pytestmark = pytest.mark.timeout(90)
@@ -67,6 +68,30 @@ async def test_a_review_that_was_under_way_when_its_key_was_replaced_counts(tmp_
             report = verify_pack(pack, now=peer.clock.now())
             assert report.ok, report.steps
     await assert_one_contract_or_none(acme, globex)
+
+
+async def test_work_that_goes_on_with_a_new_key_reads_its_input(tmp_path: Path) -> None:
+    """HIRE-RQS-01: it asks before its connection is proved by that key, and its hirer has an older document at hand."""
+    acme, globex = await two_homes(tmp_path)
+    begun, read = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def work(job: Job) -> None:
+        if begun.is_set():
+            try:
+                read.set_result(await job.read("report"))
+            except UndersignedError as error:
+                read.set_result(error)
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with Peer.open(acme) as hirer:
+        async with Peer.open(globex, handlers={"summary": work}) as provider:
+            hire = asyncio.create_task(hiring(hirer, provider.own.id, review=looking(True)[2]))
+            await asyncio.wait_for(begun.wait(), 30)
+        rotate_key(globex)
+        async with Peer.open(Home(globex.path), handlers={"summary": work}):
+            assert await asyncio.wait_for(read, 30) == REPORT
+        hire.cancel()
 
 
 async def test_the_other_implementation_takes_the_review_and_the_closing(tmp_path: Path) -> None:

@@ -51,6 +51,11 @@ __all__ = ["ArtifactDoor", "SignedRequests", "signed_headers"]
 FETCH_SECONDS = 30.0
 ANSWER_KEYS_SECONDS = 300.0
 """How old the hirer's DID document may be, by which an answer is judged."""
+LOOK_UPS = 6
+LOOK_UP_SECONDS = 60.0
+"""In so many seconds, so many times is a party looked up because it asks with a key that is not in its document: it may
+be new, and work that goes on with it after a restart asks before its connection is proved by it.
+"""
 MAX_TOLD = 256
 """Characters that are logged of why somebody was refused."""
 TIDIED = 64
@@ -123,6 +128,7 @@ class ArtifactDoor:
         self._agent = agent
         self._nonces = NonceWindows(TIDIED)
         self._told = Budget(TOLD, TOLD_SECONDS)
+        self._look_ups = Budget(LOOK_UPS, LOOK_UP_SECONDS)
         self._untold = 0
 
     async def answer(self, asked: ArtifactRequest) -> ArtifactResponse:
@@ -132,8 +138,9 @@ class ArtifactDoor:
             request = Request(
                 method=asked.method, url=f"{agent.base_url}{asked.path}", headers=asked.headers, body_digest=None
             )
-            signer = claimed_key(request).partition("#")[0]
-            document = await self._known(signer)
+            keyid = claimed_key(request)
+            signer = keyid.partition("#")[0]
+            document = await self._known(signer, keyid)
             now = agent.clock.now()
             verified = verify_request(request, self._keys(document, now), now=now, fresh=_later)
         except UndersignedError as error:
@@ -207,18 +214,22 @@ class ArtifactDoor:
 
         return ArtifactResponse(200, size=size, pieces=pieces)
 
-    async def _known(self, signer: str) -> DidDocument:
-        """The signer's DID document; only parties of our engagements are looked up, for their own sake: whoever asks
-        writes what name it likes, and nothing is proved yet.
+    async def _known(self, signer: str, keyid: str) -> DidDocument:
+        """The signer's DID document, a fresh one if `keyid` is not in the one that is at hand; only parties of our
+        engagements are looked up, for their own sake: whoever asks writes what name it likes, and nothing is proved
+        yet.
         """
         agent = self._agent
         one = next(iter(agent.conversations.of(signer)), None)
         if one is None:
             raise ScopeError("contract_expired", f"{signer} is a party of no engagement here")
-        if (document := agent.known_document(signer)) is not None:
-            return document
+        document, at = agent.known_document(signer), asyncio.get_running_loop().time()
+        if document is not None:
+            if keyid in document.methods("authentication") or self._look_ups.exhausted(signer, at):
+                return document
+            self._look_ups.count(signer, at)
         with looked_up_for(signer if agent.conversations.bound_to(signer) else agent.whose(one.id, signer)):
-            return await agent.document_of(signer)
+            return await agent.document_of(signer, 0.0)
 
     @staticmethod
     def _keys(document: DidDocument, now: Instant):
