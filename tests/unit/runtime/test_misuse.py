@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
 from integration.hires import REPORT, free_ports, summarise, two_homes
-from runtimes import World, last
+from runtimes import World, folded, last
 from support import refuses
 from undersigned import (
     AsgiGate,
@@ -424,6 +424,40 @@ def test_what_is_delivered_is_bytes_or_a_path(open_world: Open, data: Any, came:
     world.settle(10)
     assert told == [f"expected bytes or a path; came {came}"]
     assert last(world.hirer, name, Delivery).outcome == "failed"
+
+
+@pytest.mark.parametrize("view", [bytearray, memoryview])
+def test_a_buffer_is_delivered_as_it_is_now(open_world: Open, view: Callable[[bytearray], Any]) -> None:
+    """Who filled it anew for the next thing was served as one whose bytes are not those of its digest."""
+
+    async def handler(job: Job) -> None:
+        buffer = bytearray(b"as it was")
+        await job.deliver("summary.txt", view(buffer))
+        buffer[:] = b"something"
+
+    world = open_world(handler=handler)
+    name = world.begin().id
+    world.settle(10)
+    (made,) = last(world.hirer, name, Delivery).artifacts
+    assert world.run(world.hirer.artifacts.get(made.digest)) == b"as it was"
+    assert folded(world.hirer, name).state == "closed"
+
+
+def test_a_buffer_is_as_large_as_its_bytes(open_world: Open) -> None:
+    """A view says how many items it has, of eight bytes each, say."""
+    told: list[str] = []
+
+    async def handler(job: Job) -> None:
+        try:
+            await job.deliver("summary.txt", memoryview(bytes(80)).cast("Q"))
+        except UndersignedError as error:
+            told.append(error.code)
+            raise
+
+    world = open_world(handler=handler)
+    world.begin(max_bytes=79)
+    world.settle(10)
+    assert told == ["too_large"]
 
 
 @pytest.mark.parametrize("given", [{"name": ""}, {"name": "Acme", "organisation": ""}])

@@ -363,9 +363,11 @@ class Job:
         """
         await self._signs.give(percent=percent, note=note, cursor=cursor)
 
-    async def deliver(self, name: str, data: bytes | Path, media_type: str | None = None) -> Digest:
-        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest. Of a path, what
-        the file holds now; it is never held in memory as a whole.
+    async def deliver(
+        self, name: str, data: bytes | bytearray | memoryview | Path, media_type: str | None = None
+    ) -> Digest:
+        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest. Of a buffer or
+        a path, what it holds now; a file is never held in memory as a whole.
 
         Raises:
             ScopeError: `contract_expired`: the handler has returned.
@@ -400,13 +402,14 @@ class Job:
         delivered = {artifact.name for artifact in self.artifacts}
         return tuple(item.name for item in self.document.terms.deliverables if item.name not in delivered)
 
-    async def _kept(self, data: bytes | Path, most: int) -> Digest:
+    async def _kept(self, data: bytes | bytearray | memoryview | Path, most: int) -> Digest:
         artifacts = self._agent.artifacts
         if isinstance(data, Path):
             return (await artifacts.put_file(data, max_bytes=most)).digest
-        if len(data) > most:
-            raise too_large(most, f"{len(data)} are delivered")
-        return await artifacts.put(data)
+        size = data.nbytes if isinstance(data, memoryview) else len(data)
+        if size > most:
+            raise too_large(most, f"{size} are delivered")
+        return await artifacts.put(bytes(data))  # of a buffer a copy: its owner fills it anew
 
     async def deliver_media(self, name: str, data: bytes, signer: MediaSigner, media_type: str | None = None) -> Digest:
         """As `deliver`, with a C2PA manifest in it that says who made this under which contract, signed by the
