@@ -371,6 +371,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LIM-01": (
         "messages/refused/problem-too-large",
         "messages/refused/too-deep",
+        "messages/refused/many-members",
+        "messages/refused/many-items",
         "schemas/needs-many",
         "schemas/note-long",
         "schemas/rounds",

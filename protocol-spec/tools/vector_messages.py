@@ -144,6 +144,14 @@ def _json() -> Iterator[Vector]:
     inside = put('"rounds":16', '"rounds":16,"rounds":64')
     yield _refused("name-twice-inside", "a name twice in a nested object", inside, "bad_json")
     yield _refused("null", "an optional member that is null", put('"need":', '"continues":null,"need":'), "bad_json")
+    many = ",".join(f'"n{number}":1' for number in range(257))
+    yield _refused(
+        "many-members", "257 members in one object", put('"rounds":16', f'"rounds":16,"more":{{{many}}}'), "too_large"
+    )
+    items = ",".join(["1"] * 4097)
+    yield _refused(
+        "many-items", "4,097 items in one list", put('"need":"sbom"', f'"more":[{items}],"need":"sbom"'), "too_large"
+    )
     yield _refused("byte-order-mark", "a byte order mark", b"\xef\xbb\xbf" + raw, "bad_unicode")
     yield _refused("wider", "UTF-16 without a mark", raw.decode().encode("utf-16-le"), "bad_unicode")
     not_utf8 = raw.replace(b'"need":"sbom"', b'"need":"sb\xc0\xafom"')

@@ -3,6 +3,8 @@ import { escaped, HireError } from './errors.js';
 
 export const MESSAGE_BYTES = 256 * 1024;
 const DEPTH = 16;
+/** Of one object and one list (page 10, section 10.4). */
+const [MEMBERS, FOREIGN_MEMBERS, ITEMS] = [256, 1024, 4096];
 /** Where a proof stands in a message. */
 const PROOFS = ['proof', 'document/proof', 'presentation/proof', 'contractProof'];
 const NONCHARACTER = /[\p{Noncharacter_Code_Point}]/u;
@@ -41,6 +43,7 @@ class Reader {
     this.at = 0;
     this.depth = depth;
     this.foreign = foreign;
+    this.members = foreign ? FOREIGN_MEMBERS : MEMBERS;
     /** @type {(string|number)[]} */
     this.path = [];
   }
@@ -100,12 +103,13 @@ class Reader {
     this.expect('{');
     this.space();
     if (this.text[this.at] === '}') { this.at += 1; return { ...found }; }
-    for (;;) {
+    for (let count = 1; ; count += 1) {
       this.space();
       if (this.text[this.at] !== '"') throw this.bad();
       const name = this.string();
       if (!this.foreign && /[^\x00-\x7f]/.test(name)) throw this.bad('bad_unicode', 'a name outside ASCII');
       if (name in found) throw this.bad('bad_json', 'a name twice');
+      if (count > this.members) throw this.bad('too_large', `more than ${this.members} members`);
       this.space();
       this.expect(':');
       this.path.push(name);
@@ -124,6 +128,7 @@ class Reader {
     this.space();
     if (this.text[this.at] === ']') { this.at += 1; return found; }
     for (;;) {
+      if (found.length === ITEMS) throw this.bad('too_large', `more than ${ITEMS} items`);
       this.path.push(found.length);
       found.push(this.value(depth));
       this.path.pop();
