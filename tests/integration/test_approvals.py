@@ -6,17 +6,17 @@ import asyncio
 import json
 import signal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 import pytest
 
-from integration.commands import UNDERSIGNED, Process, serving
+from integration.commands import UNDERSIGNED, Process, serving, undersigned
 from integration.hires import REPORT, assert_one_contract_or_none, did_of, two_homes
 from undersigned.contract import read_document
-from undersigned.encoding import decode_json
+from undersigned.encoding import JsonObject, decode_json
 from undersigned.ledger import open_ledger
-from undersigned.runtime import Home, SystemClock
+from undersigned.runtime import Home, SystemClock, sign_approval
 from undersigned.trust import Approvers, terms_digest, verify_approval
 from unit.cli.running import Ran, run
 
@@ -132,8 +132,12 @@ def test_two_people_approve_a_hire_that_was_killed_meanwhile(companies: Companie
     assert terms_digest(read_document(offer["document"]).terms) == one["terms"]
 
 
-def test_a_refusal_beside_a_serving_provider_ends_the_hire(companies: Companies) -> None:
-    """HIRE-APR-04: the hirer sees that a person is waited for, and then the no; nobody approves after it."""
+def test_a_refusal_beside_a_serving_provider_ends_the_hire(
+    companies: Companies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-APR-04: the hirer sees that a person is waited for, and then the no; nobody approves after it, nor is told
+    so who does at the same time.
+    """
     globex = companies.globex
     companies.asks(globex)
     with serving(globex.path) as served:
@@ -146,7 +150,16 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(companies: Companies)
         assert "approval_required [two_above] 4 EUR; would pass: at most 3.5, or two people's approval" in shown
         assert companies.says(globex, "approve", one["terms"], "alice").code == 7
         served.until("a person says: approve")
-        assert companies.says(globex, "refuse", one["terms"], "bob").code == 0
+        bob = ("refuse", one["terms"], "--as", companies.people["bob"], "--home", globex.path)
+
+        async def slowly(*given: Any) -> JsonObject:
+            await asyncio.to_thread(undersigned, "offer", *bob, folder=companies.folder)
+            return await sign_approval(*given)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("undersigned.cli.offer.sign_approval", slowly)
+            both = companies.says(globex, "approve", one["terms"], "alice")
+        assert (both.code, both.error["code"]) == (3, "policy_denied"), both
         ended = hire.end()
         assert (ended.code, ended.error["code"]) == (3, "policy_denied")
         served.until('"over"')

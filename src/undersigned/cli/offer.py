@@ -15,7 +15,7 @@ import msgspec
 
 from undersigned.contract import rebase, terms_card
 from undersigned.encoding import from_struct
-from undersigned.errors import ConfigurationError, FormatError, PolicyError
+from undersigned.errors import ConfigurationError, FormatError, PolicyError, UndersignedError
 from undersigned.runtime import (
     Home,
     SystemClock,
@@ -153,8 +153,12 @@ async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Pat
         raise ConfigurationError("bad_configuration", f"--note: {error.message}") from error
     signed = await sign_approval(Home(person), load_approvers(opened), document, now)
     said = drop_approval(opened, signed, now)
-    # A running peer may have gone on with it by now.
-    standing = weigh([*one.given, said], one.about, needed=one.asked.needed)
+    # Others may have said something meanwhile, and a running peer may have gone on with all of it by now.
+    waits = next((each for each in await _waiting(opened) if each.about == one.about), None)
+    standing = weigh([*(waits or one).given, said], one.about, needed=one.asked.needed)
+    over = await _over(opened, terms) if waits is None else None
+    if verdict == "approve" and (standing.state == "refused" or isinstance(over, PolicyError)):
+        raise over or PolicyError("policy_denied", f"{terms} is {standing.explain()}")
     named = {"change": one.about.change} if one.about.change else {}
     out.value({"terms": one.about.terms, **named, "verdict": verdict, "approval": said.digest, **from_struct(standing)})
     out.line(standing.explain(), style="yellow" if standing.state == "waits" else "bold green")
@@ -177,12 +181,16 @@ async def _named(home: Home, name: str, *, any_of_them: bool = False) -> Waiting
     except ConfigurationError as error:
         if error.code != "not_found":
             raise
-        ledger = await reading(home)
-        try:
-            over = await no_longer_waiting(ledger, home, name, SystemClock().now())
-        finally:
-            await ledger.close()
-        raise over or error from None
+        raise await _over(home, name) or error from None
+
+
+async def _over(home: Home, name: str) -> UndersignedError | None:
+    """What became of what waited under this name."""
+    ledger = await reading(home)
+    try:
+        return await no_longer_waiting(ledger, home, name, SystemClock().now())
+    finally:
+        await ledger.close()
 
 
 def waiting_as(name: str, waiting: Sequence[WaitingTerms], *, any_of_them: bool = False) -> WaitingTerms:
