@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from integration.hires import REPORT, two_homes, until
 from runtimes import World, folded, last, offices
@@ -19,7 +20,7 @@ from undersigned import Peer
 from undersigned.errors import PolicyError
 from undersigned.ledger import open_ledger
 from undersigned.messages import Withdraw
-from undersigned.protocol import Answer, Moment
+from undersigned.protocol import Answer, Concede, Moment
 
 
 class Hook:
@@ -89,6 +90,49 @@ def test_sc_115_a_hook_that_gives_no_answer_ends_its_own_negotiation(
         offers = {one.offered().terms.price.amount for one in (first, second)}
         assert offers == {"4"}, "what the other side signed"
         assert folded(world.provider, agreed.id).contract is not None
+    finally:
+        world.close()
+
+
+def test_a_side_that_concedes_goes_from_what_it_said_last(tmp_path: Path) -> None:
+    """It was shown what it said at first as what it said last, and said its first step until no round was left."""
+    seen: list[tuple[str, str, str]] = []
+
+    class Heard:
+        def __init__(self, strategy: Any) -> None:
+            self.strategy = strategy
+
+        def answer(self, moment: Moment) -> Answer:
+            prices = [terms.price.amount for terms in (moment.ours, moment.theirs)]
+            seen.append((moment.role, prices[0], prices[1]))
+            return self.strategy.answer(moment)
+
+    class Dear:
+        """Asks for more each time."""
+
+        def answer(self, moment: Moment) -> Answer:
+            amount = "7" if moment.ours.price.amount == "4" else str(int(moment.ours.price.amount) + 1)
+            price = structs.replace(moment.ours.price, amount=amount)
+            return Answer(act="counter", terms=structs.replace(moment.ours, price=price))
+
+    options = {"strategy": Heard(Concede(steps=("3", "4", "5")))}
+    world = World(offices(tmp_path), price="4 EUR", hirer_options=options, provider_options={"strategy": Heard(Dear())})
+    try:
+        name = world.begin(opening="2 EUR", price="5 EUR").id
+        world.settle(10)
+        assert folded(world.hirer, name).state == "withdrawn"
+        assert [(ours, theirs) for role, ours, theirs in seen if role == "hirer"] == [
+            ("2", "7"),
+            ("3", "8"),
+            ("4", "9"),
+            ("5", "10"),
+        ]
+        assert [(ours, theirs) for role, ours, theirs in seen if role == "provider"] == [
+            ("4", "2"),
+            ("7", "3"),
+            ("8", "4"),
+            ("9", "5"),
+        ]
     finally:
         world.close()
 

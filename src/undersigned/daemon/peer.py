@@ -9,6 +9,7 @@ import asyncio
 import gc
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -410,7 +411,8 @@ class Peer(Agent):
             Thread(target=load_sbom, name="undersigned-sbom", daemon=True).start()
         return Hire(
             self,
-            hire_order(
+            partial(
+                hire_order,
                 self,
                 provider,
                 task=task,

@@ -8,14 +8,14 @@ Source: protocol-spec/05-negotiation.md, section 5.4
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from undersigned.contract import Price, Terms
-from undersigned.encoding import Instant, compare_amounts
-from undersigned.errors import PolicyError
+from undersigned.encoding import Instant, compare_amounts, is_amount
+from undersigned.errors import FormatError, PolicyError
 from undersigned.messages import REASONS
 from undersigned.protocol.states import HIRER, Role
 
@@ -79,9 +79,18 @@ class Concede(Struct, frozen=True, kw_only=True):
     """Concede step by step: take what is no worse than the next step, else propose it; walk away after the last.
 
     `steps` are prices, our best first, in the currency of the terms. A hirer's rise, a provider's fall.
+
+    Raises:
+        FormatError: `schema_violation`: a step is no amount.
     """
 
     steps: Steps
+
+    def __post_init__(self) -> None:
+        given = cast("object", self.steps)
+        if not isinstance(given, tuple | list) or not all(map(is_amount, self.steps)):
+            text = f"steps: expected amounts in their only spelling, such as ('3', '3.5'), got {given!r:.80}"
+            raise FormatError("schema_violation", text)
 
     def answer(self, moment: Moment) -> Answer:
         """Accept, counter with the next step, or withdraw when there is none or no round is left for it."""

@@ -21,7 +21,16 @@ from traceback import walk_tb
 from types import FrameType
 from typing import Any, Final, TypeVar, cast
 
-__all__ = ["ApplicationEnded", "contained", "contained_call", "decided", "in_short", "place_of", "why_not_async"]
+__all__ = [
+    "ApplicationEnded",
+    "contained",
+    "contained_call",
+    "decided",
+    "in_short",
+    "place_of",
+    "takes_one",
+    "why_not_async",
+]
 
 T = TypeVar("T")
 
@@ -154,6 +163,19 @@ def why_not_async(given: object) -> str | None:
     if isinstance(function, type):
         return None
     return f"{name} is not `async def`"
+
+
+def takes_one(function: Callable[..., object]) -> bool:
+    """Whether it can be called with one argument, as far as it says what it takes: a wrapper's own word counts."""
+    try:
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def _makes_awaitables(function: Any) -> bool:

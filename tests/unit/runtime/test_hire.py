@@ -36,7 +36,7 @@ def hired(world: World, *, begin: Begin | None = None, **options: Any) -> tuple[
     async def order() -> Order:
         return wanted
 
-    hire = Hire(world.hirer, order(), None, begin=begin)
+    hire = Hire(world.hirer, order, None, begin=begin)
 
     async def result() -> HireResult:
         return await hire
@@ -184,7 +184,7 @@ def test_what_was_put_away_before_anybody_asked_is_not_waited_for(open_world: Op
         return wanted
 
     async def result() -> HireResult:
-        return await Hire(world.hirer, order(), None, begin=again)
+        return await Hire(world.hirer, order, None, begin=again)
 
     assert world.run(result(), 5).price == "4 EUR"
 
@@ -228,7 +228,7 @@ def test_what_is_given_up_has_ended_before_that_is_waited_for(open_world: Open) 
         states.append(conversation.engagement.state)
 
     async def result() -> HireResult:
-        return await Hire(world.hirer, order(), None, over=over)
+        return await Hire(world.hirer, order, None, over=over)
 
     task = world.loop.create_task(result())
     world.settle(31)
@@ -530,7 +530,7 @@ def test_a_hire_that_nobody_waits_for_ends_with_its_side_without_a_word(open_wor
         return wanted
 
     async def interrupted() -> asyncio.Task[Any]:
-        async for _ in Hire(world.hirer, order(), None):
+        async for _ in Hire(world.hirer, order, None):
             break
         (task,) = (one for one in asyncio.all_tasks() if one.get_name() == "hire")
         return task

@@ -43,6 +43,7 @@ from undersigned.errors import (
     UndersignedError,
 )
 from undersigned.messages import Delivery, Need
+from undersigned.protocol import Concede
 from undersigned.runtime import Home, Job, create_home, needed_text
 
 Open = Callable[..., World]
@@ -622,6 +623,36 @@ def test_what_is_no_result_is_not_saved(tmp_path: Path) -> None:
         save: Any = peer.save
         with pytest.raises(ConfigurationError, match=r"result: expected what peer.hire\(\) returned, got 3"):
             save(3, "summary.txt", tmp_path / "out.txt")
+
+
+@pytest.mark.parametrize("steps", [("3", "x"), ("3.00",), (3,), "34", 3])
+def test_steps_that_are_no_prices(steps: Any) -> None:
+    """Each negotiation was withdrawn from for it, one after the other."""
+    with refuses(FormatError, "schema_violation"):
+        Concede(steps=steps)
+
+
+def test_a_handler_that_takes_no_job(tmp_path: Path) -> None:
+    """The first who hired it heard that the work failed."""
+
+    async def handler() -> None: ...
+
+    peer: Any = Peer.open(a_home(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"offer x: expected a handler .*handler takes no job"):
+        peer.offers("x")(handler)
+
+
+def test_a_hire_that_nobody_can_start_is_told_as_that(tmp_path: Path) -> None:
+    """Part of a cycle, as what a traceback holds is, it was told of as a coroutine of ours that nobody awaited."""
+    peer = Peer.open(a_home(tmp_path))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        cycle: list[Any] = [peer.hire(PROVIDER, task="summary", price="5 EUR")]
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+    (warning,) = told
+    assert "neither awaited nor iterated over" in str(warning.message)
 
 
 async def test_a_membership_is_issued_in_a_folder_that_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -76,15 +76,15 @@ class Hire:
     def __init__(
         self,
         peer: Agent,
-        order: Awaitable[Order],
+        order: Callable[[], Awaitable[Order]],
         review: Reviewer | None,
         approve: Approves | None = None,
         *,
         begin: Begin | None = None,
         over: Callable[[Conversation], Awaitable[None]] | None = None,
     ) -> None:
-        """`begin` opens the engagement of the order, or gives the one that was opened for it before; the end is told
-        once `over`, if there is one, has returned.
+        """`order` is called once somebody waits. `begin` opens the engagement of the order, or gives the one that was
+        opened for it before; the end is told once `over`, if there is one, has returned.
         """
         self._peer = peer
         self._begin = begin or peer.begin
@@ -127,9 +127,7 @@ class Hire:
         """Why it was cancelled, if that was before its engagement was there."""
 
     def __del__(self) -> None:
-        order = self.__dict__.get("_order")
-        if self.__dict__.get("_task", order) is None and isinstance(order, Coroutine):
-            order.close()  # whose own warning would name a function that its reader never called
+        if self.__dict__.get("_task", self) is None:
             warnings.warn(
                 "a hire was neither awaited nor iterated over: nobody was asked", RuntimeWarning, stacklevel=2
             )
@@ -185,7 +183,7 @@ class Hire:
         peer = self._peer
         peer.waits.add(self._close)
         try:
-            order = await self._order
+            order = await self._order()
             if self._called_off is not None:
                 raise PolicyError("policy_denied", f"it was cancelled before anybody was asked: {self._called_off}")
             conversation = await self._begin(order, self._hear)

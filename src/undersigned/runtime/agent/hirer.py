@@ -187,6 +187,7 @@ class HirerSide:
         if seconds_between(now, live.valid_until) + live.terms.seal_grace_seconds > _longest_doubt(order):
             needed = (Need(code="too_long", member="/validUntil"),)
             return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
+        ours = msgspec.structs.replace(ours, price=said.terms.price)  # it goes on from what it said last
         answer = await agent.bargaining.answer(
             Concede(steps=(order.ceiling.amount,)),
             Moment(role="hirer", now=now, theirs=theirs, ours=ours, rounds_left=talks.rounds - talks.offers),

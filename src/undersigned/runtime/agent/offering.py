@@ -6,6 +6,7 @@ Source: protocol-spec/05-negotiation.md, section 5.6
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from undersigned.errors import ConfigurationError
 from undersigned.runtime.base import AgentBase
@@ -19,6 +20,8 @@ from undersigned.runtime.home.parsing import checked_name, parse_price
 from undersigned.scope import Limit
 
 __all__ = ["Offering"]
+
+Given = TypeVar("Given", bound=Handler)
 
 
 class Offering(AgentBase):
@@ -71,7 +74,7 @@ class Offering(AgentBase):
         capacity: int = 16,
         hold_seconds: int = HOLD_SECONDS,
         wait_seconds: int = WAIT_SECONDS,
-    ) -> Callable[[Handler], Handler]:
+    ) -> Callable[[Given], Given]:
         """Decorator: this `async` function does `task` for whoever hires us at `price` or more, and delivers
         `delivers`, one thing or several; in place of what the settings offer of that task, if they do. `media_type` is
         of each that `job.deliver` gives no other.
@@ -85,7 +88,7 @@ class Offering(AgentBase):
         # Said here: without the parentheses nothing would be decorated, and nothing offered.
         checked_name("offer: task", task)
 
-        def register(handler: Handler) -> Handler:
+        def register(handler: Given) -> Given:
             service = Service(
                 task=task,
                 handler=handler,

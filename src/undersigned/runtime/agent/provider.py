@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Terms
+from undersigned.contract import ContractDocument, Price, Terms
 from undersigned.credentials import MEMBERSHIP
 from undersigned.encoding import Did, Instant, base64url_encode, parse_duration, seconds_between, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
-from undersigned.messages import Inquiry, Need, Presentation
+from undersigned.messages import Inquiry, Need, Offer, Presentation
 from undersigned.proof import first_suite
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Offered, Owe, Role
 from undersigned.runtime.engagement.conversation import Conversation
@@ -160,7 +160,7 @@ class ProviderSide:
         if await agent.bookings.places.full(service.task):
             return await agent.bookings.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
-        ours = msgspec.structs.replace(theirs, price=service.price)
+        ours = msgspec.structs.replace(theirs, price=self._said(conversation) or service.price)
         answer = await agent.bargaining.answer(
             Concede(steps=()),
             Moment(
@@ -211,6 +211,13 @@ class ProviderSide:
     @staticmethod
     def _offered(conversation: Conversation) -> bool:
         return conversation.said("Offer", "provider")
+
+    def _said(self, conversation: Conversation) -> Price | None:
+        """The price that we named last; None before."""
+        if not self._offered(conversation):
+            return None
+        document = conversation.last("Offer", Offer, "provider").document
+        return document.terms.price if isinstance(document, ContractDocument) else None
 
 
 def _too_long(service: Service, terms: Terms, live: Offered, now: Instant) -> str | None:

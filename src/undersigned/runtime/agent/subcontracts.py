@@ -72,7 +72,7 @@ class Subcontracts:
         """See `Job.hire`."""
         return Hire(
             self._agent,
-            self._order(job, conversation, provider, review=review, **asked),
+            partial(self._order, job, conversation, provider, review=review, **asked),
             review,
             begin=partial(self._begin, conversation),
             over=self._over,

@@ -11,7 +11,7 @@ import msgspec
 from undersigned.contract import Deliverable, Price
 from undersigned.encoding import JsonObject, canonicalize, check_sayable, in_words
 from undersigned.errors import ConfigurationError, FormatError
-from undersigned.runtime.application import contained_call, in_short, why_not_async
+from undersigned.runtime.application import contained_call, in_short, takes_one, why_not_async
 from undersigned.runtime.home.configuration import HOLD_SECONDS, WAIT_SECONDS, OfferPart
 from undersigned.runtime.home.parsing import checked_name, parse_price
 
@@ -78,7 +78,10 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
         raise ConfigurationError("bad_configuration", f"{what}: {text}") from exc
     except FormatError as exc:
         raise ConfigurationError("bad_configuration", f"{what}{exc.path.replace('/', ': ')}: {exc.message}") from exc
-    if (why := why_not_async(service.handler)) is not None:
+    why = why_not_async(service.handler)
+    if why is None and not takes_one(service.handler):
+        why = f"{getattr(service.handler, '__qualname__', service.handler)!s:.80} takes no job, or more than that"
+    if why is not None:
         text = f"{what}: expected a handler that is awaited, `async def handler(job)`; {why}"
         raise ConfigurationError("bad_configuration", text)
     return service
