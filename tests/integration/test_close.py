@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import structlog
 from aiohttp import ClientSession
+from structlog.testing import capture_logs
 
 from integration.hires import REPORT, linger, two_homes, until
 from undersigned.daemon import Peer
+from undersigned.runtime import Job
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -48,3 +51,33 @@ async def test_who_reads_the_log_of_a_peer_that_closes_is_told_so(tmp_path: Path
                     statuses.append(answer.status)
     assert statuses == [500, 503]
     assert [one["event"] for one in logs].count("a request was not answered") == 1
+
+
+async def test_work_that_does_not_end_is_told_of_by_its_name(tmp_path: Path) -> None:
+    """A handler that catches its cancellation holds up the close, and nobody saw which one, or that it did."""
+    homes = await two_homes(tmp_path)
+    began, ends = asyncio.Event(), asyncio.Event()
+
+    async def goes_on(job: Job) -> None:
+        while not ends.is_set():
+            began.set()
+            with suppress(asyncio.CancelledError):
+                await ends.wait()
+
+    async with Peer.open(homes[1]) as globex:
+        acme = Peer.open(homes[0])
+        await acme.start()
+        acme.late_seconds = 0.0
+        acme.offers("wait")(goes_on)
+        hire = asyncio.ensure_future(globex.hire(acme.own.id, task="wait", price="5 EUR"))
+        await began.wait()
+        with capture_logs() as logs:
+            closing = asyncio.create_task(acme.close())
+            await until(lambda: bool(logs))
+            assert not closing.done()
+            ends.set()
+            await closing
+        hire.cancel()
+    told, *_ = [line for line in logs if line["event"] == "the close waits for what does not end"]
+    assert any(name.startswith("work ") for name in told["tasks"])
+    assert "CancelledError" in told["hint"]

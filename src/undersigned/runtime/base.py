@@ -79,6 +79,8 @@ class AgentBase:
         self._loop: asyncio.AbstractEventLoop | None = None
         """Where it runs, from its start to its end."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self.late_seconds = 5.0
+        """After which a close says in the log what it waits for."""
 
     @property
     def ledger(self) -> Ledger:
@@ -142,7 +144,16 @@ class AgentBase:
     async def _end_tasks(self) -> None:
         for task in tuple(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        late = asyncio.get_running_loop().call_later(self.late_seconds, self._tell_late)
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            late.cancel()
+
+    def _tell_late(self) -> None:
+        names = sorted(task.get_name() for task in self._tasks)
+        hint = "code of the application that catches CancelledError, as a bare except does, has to raise it again"
+        _log.warning("the close waits for what does not end", tasks=names, hint=hint)
 
     async def _close_ledger(self) -> None:
         if self._ledger is not None:
