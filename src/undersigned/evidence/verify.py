@@ -121,7 +121,11 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def verify_pack(
-    data: bytes, *, now: Instant, known: Iterable[DidDocument] = (), witnesses: Iterable[Verifier] = ()
+    data: bytes | bytearray | memoryview,
+    *,
+    now: Instant,
+    known: Iterable[DidDocument] = (),
+    witnesses: Iterable[Verifier] = (),
 ) -> Report:
     """The report on a pack; nothing is raised for what is in it. `now` is written `2026-11-28T09:00:00Z`.
 
@@ -141,7 +145,7 @@ def verify_pack(
     if not isinstance(now, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise FormatError("schema_violation", f"now: expected an instant as text, got {now!r:.80}")
     parse_instant(now)
-    return check_pack(data, now=now, known=known, witnesses=witnesses)[0]
+    return check_pack(bytes(data), now=now, known=known, witnesses=witnesses)[0]
 
 
 def check_pack(

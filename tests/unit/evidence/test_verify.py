@@ -94,6 +94,12 @@ def test_a_time_that_is_none_says_nothing_about_a_pack(pack: bytes) -> None:
         verify_pack(pack, now="yesterday")
 
 
+@pytest.mark.parametrize("view", [bytearray, memoryview])
+def test_a_buffer_is_a_pack_as_its_bytes_are(view: Callable[[bytes], Any], pack: bytes, hire: Hire) -> None:
+    """It was let in, and then one of Python's errors came out of the transcript."""
+    assert verify_pack(view(pack), now=hire.book.clock.now()).ok
+
+
 def remade(data: bytes, change: dict[str, bytes | None], **manifest: Any) -> bytes:
     """The pack as a forger makes it: members changed, added or dropped, and the manifest made to agree."""
     members = read_archive(data)
