@@ -324,6 +324,7 @@ def test_the_narrower_time_counts_also_later() -> None:
         ({"id": "data:application/vc+jwt;charset=utf-8,x.y.z"}, "schema_violation"),
         ({"id": "data:application/vp+jwt,x.y.z"}, "schema_violation"),
         ({"id": "data:application/vc+jwt;base64,eA"}, "schema_violation"),
+        ({"id": jwt()}, "schema_violation"),
     ],
 )
 def test_an_envelope_has_one_form(changes: dict[str, Any], code: str) -> None:
