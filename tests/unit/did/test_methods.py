@@ -106,6 +106,13 @@ def test_sc_05_hosts_that_are_addresses_or_local_names(host: str):
         assert code_of(document_from, f"did:web:{host}", {}) == "did_forbidden_address"
 
 
+def test_a_host_name_has_at_most_253_characters():
+    """As names in the DNS."""
+    host = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 61))
+    assert fetches(f"did:web:{host}") == (f"https://{host}/.well-known/did.json",)
+    assert code_of(fetches, f"did:web:{host}d") == "did_document_invalid"
+
+
 def test_local_mode_allows_localhost_with_a_port_and_nothing_else():
     """HIRE-DID-07."""
     assert fetches("did:web:localhost%3A8001", local=True) == ("http://localhost:8001/.well-known/did.json",)
