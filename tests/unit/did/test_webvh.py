@@ -197,6 +197,10 @@ def test_what_was_changed_afterwards_is_refused(change: Callable[[list[JsonObjec
          "to be a did:key"),
         (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [{"id": OTHER.did, "x": 2}]}),
          "its id and no more"),
+        (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [
+            {"id": OTHER.did}, {"id": KEY_1.did, "weight": 2}]}), "its id and no more"),
+        (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [
+            {"id": OTHER.did}, {"id": "did:web:globex.example"}]}), "to be a did:key"),
         (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [OTHER.did]}), "its id and no"),
         (lambda last: last["state"].update(id="did:web:globex.example"), "expected the document of a did:webvh"),
         (lambda last: last["state"].update(id=f"did:webvh:{UNNAMED}:globex.example"), "expected the document of a"),
