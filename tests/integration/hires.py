@@ -132,7 +132,7 @@ def soon_reviewed(hirer: Agent, provider: Did, time: str = "PT8S", **options: An
         made = await hire_order(hirer, provider, **options)
         return replace(made, timing=replace(made.timing, review=time))
 
-    return Hire(hirer, order(), options.get("review"))
+    return Hire(hirer, order, options.get("review"))
 
 
 async def moves(ledger: Ledger) -> dict[str, list[tuple[str, int, str, str]]]:

@@ -382,6 +382,8 @@ export class Conversation {
     if (message.type === 'Progress') this.sign(message);
     if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
     if (message.type === 'Problem') this.problem(message, text, evidence);
+    const inPlace = message.type === 'Receipt' && !message.of.length && !message.waiting; // of a side for which it is over (HIRE-SYN-02)
+    if (inPlace && this.own.length > this.acked) await this.repeat();
     if (message.type !== 'Sync') return;
     if (this.own.length > this.acked) await this.repeat(); // what it once had is not said again, whatever it says now (HIRE-CHN-13)
     else if (this.over) await this.tell('Receipt', { of: [], receivedAt: instant(this.heardAt) }); // it says no `Sync` of its own (HIRE-SYN-02)

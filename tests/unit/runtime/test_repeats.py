@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from runtimes import Node, folded, lingers, messages, moves
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import digest_bytes, parse_duration
 from undersigned.errors import ScopeError
 from undersigned.messages import Closing, Progress, recorded_message
 from undersigned.protocol import REPEAT_SECONDS, pending
@@ -307,6 +307,31 @@ def test_a_sync_of_what_is_over_here_hears_that_we_have_everything(open_world: O
     assert said == [(waits.did, "Sync"), (world.other(waits).did, "Receipt")]
     assert len(parcels[1].raw) < len(parcels[0].raw) + 32, "nobody is made to send more than he is sent"
     assert not live()
+    assert world.clock.now() == at
+
+
+def test_who_answers_for_what_it_put_away_gets_what_it_lacks(open_world: Open) -> None:
+    """HIRE-SYN-02: a side that put its books away before the other's came says no `Sync`, and its `Receipt` says as
+    much: what it lacks comes at once, and not with the next repeat.
+    """
+    world = open_world(held=True)
+    name = world.begun("closed", world.provider)
+    assert folded(world.hirer, name).state == "closing"
+    world.cut = True
+    offer = folded(world.hirer, name).offer
+    assert offer is not None
+    world.settle(parse_duration(offer.terms.deadlines.close) + 1)
+    world.hirer.conversations[name].put_away()
+    world.settle()
+    assert name not in world.hirer.conversations
+    world.cut, world.asked = False, len(world.network.sent)
+    count, at = len(world.network.sent), world.clock.now()
+    world.reconnect()
+    world.settle()
+    world.deliver_all()
+    said = [(one.sender, recorded_message(one.raw).message.type) for one in world.network.sent[count:]]
+    assert said[:3] == [(world.provider.did, "Sync"), (world.hirer.did, "Receipt"), (world.provider.did, "Closing")]
+    assert folded(world.hirer, name).state == "closed"
     assert world.clock.now() == at
 
 

@@ -169,6 +169,9 @@ class Receiver(Speaker):
             if again == 0 and (turn.over or not self.journal.live):
                 # What is over says no `Sync` of its own, and the peer would not hear what we have (HIRE-SYN-02).
                 await self._say(turn, Say("Receipt", {"of": (), "received_at": turn.now}))
+        if isinstance(body, Receipt) and not body.of and body.waiting is None and not turn.over and self.journal.live:
+            # Of a side for which it is over, in place of a `Sync`: nothing else shows what it lacks.
+            await self._say_again(turn)
         turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
         if freed := before.sent[len(turn.engagement.sent) :]:
             turn.freed.extend(freed)
