@@ -76,6 +76,15 @@ def test_sc_73_a_cycle_ends_and_each_edge_counts_once() -> None:
         assert len(asked) == len(set(asked)), "nobody is asked about twice"
 
 
+def test_of_edges_that_say_the_same_the_one_of_the_greatest_digest_is_named() -> None:
+    """HIRE-TRU-10: whichever came first."""
+    same = [edge("r", "t", kind, weight="0.5") for kind in ("endorsement", "performance", "membership", "supply")]
+    greatest = max(same, key=lambda one: one.digest)
+    for seed in range(20):
+        (path,) = answer(reputation(did("t"), "sbom", VIEW), Graph(shuffled(same, seed)).read).paths
+        assert path.edges == (greatest,)
+
+
 def test_sc_73_the_hash_seed_changes_nothing() -> None:
     """HIRE-TRU-10: other processes, in which sets have another order, give the same bytes."""
     program = "from security.test_trust import CYCLE, cycle_answers; print(cycle_answers(CYCLE))"

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 
 from undersigned.encoding import Did, Digest, digest_from_hex, digest_hex
-from undersigned.errors import FormatError
 
 __all__ = ["Part", "Predicate", "Resource", "Sha256", "digest_of_resource", "resource"]
 
@@ -60,12 +59,6 @@ def resource(digest: Digest, *, name: str | None = None, uri: str | None = None)
     return Resource(name=name, uri=uri, digest=Sha256(sha256=digest_hex(digest)))
 
 
-def digest_of_resource(described: Resource | None) -> Digest:
-    """The digest of a described thing, as our messages write it.
-
-    Raises:
-        FormatError: `schema_violation`: nothing is described.
-    """
-    if described is None:
-        raise FormatError("schema_violation", "expected a descriptor of the contract; came none")
+def digest_of_resource(described: Resource) -> Digest:
+    """The digest of a described thing, as our messages write it."""
     return digest_from_hex(described.digest.sha256)
