@@ -45,6 +45,13 @@ def test_a_type_checker_sees_no_name_that_a_module_does_not_have() -> None:
             assert getattr(node, "name", "") != "__getattr__", f"{file}: below `if not TYPE_CHECKING:`"
 
 
+def test_the_guide_has_every_public_name_once_and_no_other() -> None:
+    guide = (Path(__file__).parents[2] / "GUIDE.md").read_text()
+    table = guide.split("| names | for |", 1)[1].split("\n\n", 1)[0]
+    named = [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(undersigned.__all__)
+
+
 def test_all_public_names_are_listed_by_dir() -> None:
     assert set(undersigned.__all__) <= set(dir(undersigned))
 
