@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -624,6 +624,14 @@ def test_the_refused_are_told_when_there_is_room(open_world: Open) -> None:
     assert (need.code, need.capability, need.after) == ("capacity", "summary", shift(until, 1))
 
 
+def test_whose_places_are_taken_in_a_shared_file_is_full(open_world: Open, books: KeptLedger) -> None:
+    """HIRE-CAP-01: it asks nothing and bargains for nothing that it could not take."""
+    world = open_world(capacity=1, handler=lingers, provider_options={"books": "kept:"})
+    assert not world.run(world.provider.bookings.places.full("summary"))
+    world.until("working", world.begin().id)
+    assert world.run(world.provider.bookings.places.full("summary"))
+
+
 def test_what_a_killed_process_took_for_nothing_is_given_back_at_its_start(open_world: Open, books: KeptLedger) -> None:
     """HIRE-CAP-01: taken, and killed before the move was stored; what others took stays."""
     world = open_world(capacity=2, handler=lingers, provider_options={"books": "kept:"})
@@ -689,6 +697,37 @@ def test_what_is_taken_of_such_a_task_at_once_is_not_given_back(
     world.settle(5)
     assert len(world.run(books.open_reservations("capacity:summary"))) == 1
     assert not world.provider.bookings.pools._meanwhile
+
+
+def test_what_is_taken_while_the_books_are_read_is_not_given_back(
+    open_world: Open, books: KeptLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-CAP-01: it stands in the file, and in no engagement that was there when the reading began."""
+    world = open_world(capacity=2, handler=lingers, provider_options={"books": "kept:"})
+    read, taken, waiting = books.open_reservations, asyncio.Event(), list[str]()
+
+    async def late(pool: str, prefix: str = "") -> Sequence[Reservation]:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == "places of summary":
+            waiting.append(pool)
+            await taken.wait()
+        return await read(pool, prefix)
+
+    monkeypatch.setattr(books, "open_reservations", late)
+
+    async def offered() -> None:
+        world.provider.bookings.places.offered("summary")
+
+    world.run(offered(), 1)
+    world.until("working", world.begin().id)
+    assert waiting == ["capacity:summary"]
+
+    async def goes_on() -> None:
+        taken.set()
+
+    world.run(goes_on())
+    world.settle(5)
+    assert len(world.run(read("capacity:summary"))) == 1
 
 
 def test_a_contract_of_which_only_the_books_are_open_takes_no_place(open_world: Open) -> None:
