@@ -42,6 +42,7 @@ from undersigned.testing import (
     delivery,
     dispute,
     minutes,
+    offer,
     release,
     resume,
     review,
@@ -396,6 +397,17 @@ def test_a_breach_is_of_a_clause_that_there_is(role: str) -> None:
     for clause in ("read", "price", "mustStayValid"):
         side >> breach(clause=clause)
     playbook.agree("working")
+
+
+def test_a_member_that_the_terms_leave_out_is_no_clause() -> None:
+    """HIRE-LIF-20: the one that they may leave out names an arbiter."""
+    playbook = Playbook("ready")
+    playbook.hirer >> offer(terms=replace(terms_for(playbook.hirer.party), arbiter=None))
+    playbook.provider >> acceptance()
+    playbook.hirer >> seal()
+    playbook.refused("terms_mismatch", lambda: playbook.hirer >> breach(clause="arbiter"))
+    claim = playbook.hirer.forge(breach(clause="arbiter"))
+    playbook.refused("terms_mismatch", lambda: playbook.provider.party.take(claim))
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -160,6 +160,7 @@ MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/miles
         ([*DEADLINES, "notBefore"], "2026-11-25T12:10:00Z"),
         ([*DEADLINES, "finish"], "2026-11-25T12:10:00Z"),
         ([*DEADLINES, "until"], "2026-11-25T13:00:00Z"),
+        ([*DEADLINES, "heartbeat"], "PT1S"),
         (MILESTONES, [{"name": n, "percent": 50, "criteria": ["complete"]} for n in "ab"]),
         (["terms", "policies"], DIGESTS),
         (["terms", "arbiter"], STRANGER.did),

@@ -130,6 +130,17 @@ def test_the_document_is_of_this_place_and_negotiation() -> None:
         playbook.refused(code, lambda document=document: playbook.hirer >> offer(document=document))
 
 
+def test_a_parent_is_named_first_by_the_hirer() -> None:
+    """HIRE-SUB-01: a provider that opens offers no subcontract."""
+    playbook = Playbook("ready", first=inquiry(opens=PROVIDER))
+    provider = playbook.provider.party
+    made = replace(offer().message(provider).document, proof=None, parent=ARTIFACT)
+    document = provider.actor.prove_offer(made, provider.now)
+    playbook.refused("terms_mismatch", lambda: playbook.provider >> offer(document=document))
+    posed = forged(playbook.provider, offer(), document=document)
+    playbook.refused("terms_mismatch", lambda: playbook.hirer.party.take(posed))
+
+
 def test_a_counter_offer_names_the_live_one() -> None:
     """`inReplyTo` absent, or of an offer that is not live any more, is `stale_offer` (HIRE-NEG-06)."""
     playbook = Playbook("offered-by-hirer")

@@ -49,6 +49,7 @@ from undersigned.testing import (
     suspend,
     sync,
     terminate,
+    terms_for,
     withdraw,
 )
 
@@ -391,6 +392,30 @@ def test_an_acceptance_that_came_late_is_answered_with_that() -> None:
     playbook.advance(minutes(5, seconds=1))
     playbook.provider >> acceptance()
     assert [(one.moves, one.reason) for one in _of(playbook.hirer.party, Owe)] == [(("Withdraw",), "offer_expired")]
+
+
+@pytest.mark.parametrize(("after", "kept"), [(0, True), (1, False)])
+def test_what_was_offered_stays_reserved_if_it_was_accepted_in_time(after: int, kept: bool) -> None:
+    """HIRE-NEG-21, HIRE-NEG-17: whoever can still seal it has promised it, past `validUntil` too."""
+    playbook = Playbook("ready")
+    made = playbook.hirer >> offer(valid_for=minutes(5))
+    playbook.advance(minutes(5) + after)
+    playbook.provider >> acceptance()
+    playbook.advance(minutes(1))
+    of_offer = [one for one in _of(playbook.hirer.party, Reserve) if one.digest == made.digest]
+    assert bool(of_offer) is kept
+    assert bool(_of(playbook.hirer.party, Free)) is not kept
+
+
+def test_both_wake_when_work_may_begin() -> None:
+    """HIRE-LIF-04: no other instant need be near, and a hirer that sleeps past `start` has missed it."""
+    playbook = Playbook("ready")
+    opens, terms = shift(NOON, minutes(20)), terms_for(playbook.hirer.party)
+    playbook.hirer >> offer(terms=replace(terms, deadlines=replace(terms.deadlines, not_before=opens)))
+    playbook.provider >> acceptance()
+    playbook.hirer >> seal()
+    for party in playbook.parties.values():
+        assert wake_at(party.engagement, shift(opens, -1)) == opens
 
 
 def test_what_somebody_waited_for_is_over_with_the_next_move() -> None:

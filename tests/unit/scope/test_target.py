@@ -100,6 +100,7 @@ def test_what_has_two_readings_is_no_target(text: str) -> None:
         "https://acme.example/*a/b",
         "https://acme.example/a?b=*",
         "urn:*",
+        "urn:*/a",
         "*",
     ],
 )
