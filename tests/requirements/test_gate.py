@@ -13,7 +13,7 @@ import pytest
 from contracts import DEADLINES, document, terms
 from support import refuses
 from undersigned.encoding import Digest, Instant, digest_bytes, shift
-from undersigned.errors import LedgerUnavailable, ScopeError
+from undersigned.errors import LedgerUnavailable, ProofError, ScopeError
 from undersigned.ledger import Ledger, Reservation, open_ledger
 from undersigned.protocol import STATES
 from undersigned.runtime.clock import Clock
@@ -59,6 +59,19 @@ async def test_a_working_contract_permits_what_its_scope_lists(gate: Gate) -> No
     """HIRE-GAT-01: so the refusals below are for the reason they name."""
     permit = await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
     assert permit.decision.clause == "read-artifact"
+
+
+async def test_a_name_that_something_else_is_booked_under_books_nothing(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GTS-03: nor for a contract that was sealed while this gate ran, of which only nonces are looked at."""
+    gate = Gate(ledger, clock)
+    more = Action(READ.name, READ.target, {"bytes": "200"})
+    once: Any = {"until": DEADLINES.until, "name": "urn:x:once", "sealed_at": "2026-11-25T12:30:01Z"}
+    await gate.admit(CONTRACT, document(), "working", READ, **once)
+    used = await ledger.usage(CONTRACT)
+    with pytest.raises(ProofError) as refused:
+        await gate.admit(CONTRACT, document(), "working", more, **once)
+    assert refused.value.code == "replayed"
+    assert await ledger.usage(CONTRACT) == used
 
 
 @pytest.mark.parametrize("state", sorted(set(STATES) - {"working"}))
@@ -358,6 +371,17 @@ async def test_should_this_agent_see_my_customer_data(ledger: Ledger, clock: Han
     assert not await seen(gate, CUSTOMERS, dataClass="public")
     assert await seen(gate, CUSTOMERS, {"Data-Class": "internal"}), "the resource says so itself"
     assert not await seen(gate, "https://acme.example/press/1", {"Data-Class": "confidential"})
+
+
+async def test_labels_are_read_wherever_one_grant_asks_for_them(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-05: beside a grant that asks for none."""
+    grants = (
+        Grant("list", "data:list", "https://acme.example/*"),
+        Grant("read", "data:read", "https://acme.example/*", conditions={"dataClass": ["public"]}),
+    )
+    both = document(terms=terms(scope=Scope(grants=grants)))
+    press = Action("data:read", "https://acme.example/press/1")
+    assert (await Gate(ledger, clock, labels=LABELS).foresee(CONTRACT, both, press)).allowed
 
 
 async def test_what_the_application_knows_counts_too(ledger: Ledger, clock: HandClock) -> None:

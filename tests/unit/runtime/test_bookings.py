@@ -155,8 +155,8 @@ def test_a_price_without_a_budget_in_its_currency_is_not_offered(open_world: Ope
 
 
 def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None:
-    """HIRE-CAP-01: nor can a contract grow past it."""
-    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "6")))
+    """HIRE-CAP-01: nor can a contract grow past it; amended it is still one."""
+    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "6"), Limit("count", "1")))
     conversation = world.begin()
     world.until("working", conversation.id)
 
@@ -168,7 +168,7 @@ def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None
     with pytest.raises(PolicyError, match="limit of 6"):
         world.run(amend("7"), 5)
     world.run(amend("6"), 5)
-    assert spent(world) == {"EUR": "6"}
+    assert spent(world) == {"EUR": "6", "count": "1"}
 
 
 def test_a_release_beyond_the_budget_is_not_agreed_to(open_world: Open) -> None:
