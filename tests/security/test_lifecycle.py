@@ -651,6 +651,17 @@ def test_whether_a_deadline_passed_is_judged_by_who_ends(cause: str) -> None:
     assert playbook.provider.state == "closing"
 
 
+@pytest.mark.parametrize(("over", "said"), [(0, True), (1, False)])
+def test_an_arbiter_may_be_left_180_days_to_the_last(over: int, said: bool) -> None:
+    """HIRE-LIF-31."""
+    playbook = Playbook("delivered")
+    last = dispute(ruling_by=shift(playbook.clock.now(), 180 * 24 * 3600 + over))
+    if said:
+        playbook.hirer >> last
+    else:
+        playbook.refused("terms_mismatch", lambda: playbook.hirer >> last)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_an_arbiter_is_not_waited_for_until_the_end_of_time(role: str) -> None:
     """HIRE-LIF-31: a side may not say so, and one that is told so ends it after half a year."""
