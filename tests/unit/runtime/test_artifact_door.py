@@ -94,6 +94,25 @@ def at_work(open_world: Open) -> tuple[World, Digest]:
     return world, contract.digest
 
 
+def test_what_a_contract_lets_its_party_read_no_other_party_reads(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ART-02: nor learns that there is such a contract, whoever has its digest and an engagement of its own."""
+    world, contract = at_work(open_world)
+    owner, digest = world.hirer, digest_bytes(REPORT)
+    engagements = tuple(owner.conversations.of(world.provider.did))
+    monkeypatch.setattr(owner.conversations, "of", lambda _: engagements)  # the hirer stands for a party of another one
+    path = f"/artifacts/{digest}"
+
+    def asked_by(node: Node, named: Digest) -> tuple[int, str]:
+        headers = world.run(signed_headers(node.identity, "GET", f"{owner.base_url}{path}", named, world.clock.now()))
+        answer = world.run(owner.door.answer(ArtifactRequest(digest, "GET", path, headers, "memory")))
+        return answer.status, answer.code
+
+    assert asked_by(world.provider, contract) == (200, "")
+    assert asked_by(world.hirer, contract) == asked_by(world.hirer, NOTHING) == (403, "contract_expired")
+
+
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "damaged"])
 def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, lost: bool) -> None:
     """A hire shows no less: else whoever hires hears that the provider failed, and of its gate that it said no."""
