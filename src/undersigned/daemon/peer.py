@@ -401,7 +401,8 @@ class Peer(Agent):
             ConfigurationError: An argument is not usable; nobody was asked for anything.
             LocalProtocolError: `wrong_state`: this peer is not started; `connection_closed`: it was closed.
             PolicyError: `policy_denied` and others: one side said no, and `detail` has the digest of the `withdrawal`,
-                and what is `needed`; or the work was not done (`upstream_failed`), or nobody knows yet (`in_doubt`).
+                whether it is `ours` (as after `cancel`), and what is `needed`; or the work was not done
+                (`upstream_failed`), or nobody knows yet (`in_doubt`).
             VerificationError: `evidence_invalid` and others: the delivery was rejected, for what the message says.
             TransportError, ResolutionError: The provider was not reached.
 
