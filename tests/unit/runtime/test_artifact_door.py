@@ -113,6 +113,21 @@ def test_what_a_contract_lets_its_party_read_no_other_party_reads(
     assert asked_by(world.hirer, contract) == asked_by(world.hirer, NOTHING) == (403, "contract_expired")
 
 
+def test_only_what_was_delivered_is_handed_to_the_hirer(open_world: Open) -> None:
+    """HIRE-ART-02: not what else the provider's store has, nor what it has not delivered yet."""
+    world = open_world(handler=lambda _: asyncio.Event().wait())
+    begun = world.begin()
+    world.settle(5)
+    owner, contract = world.provider, folded(world.provider, begun.id).contract
+    assert contract is not None
+    digest = world.run(owner.artifacts.put(b"of another contract"))
+    path = f"/artifacts/{digest}"
+    url = f"{owner.base_url}{path}"
+    headers = world.run(signed_headers(world.hirer.identity, "GET", url, contract.digest, world.clock.now()))
+    answer = world.run(owner.door.answer(ArtifactRequest(digest, "GET", path, headers, "memory")))
+    assert (answer.status, answer.code) == (403, "scope_exceeded")
+
+
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "damaged"])
 def test_what_is_gone_from_our_own_store_is_an_error_of_ours(open_world: Open, lost: bool) -> None:
     """A hire shows no less: else whoever hires hears that the provider failed, and of its gate that it said no."""
