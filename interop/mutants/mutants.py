@@ -394,7 +394,7 @@ def _any_sender() -> None:
     intake.Intake._verified = verified
 
 
-@mutant("answers faults with faults", "HIRE-ERR-03", "text-fault-is-not-answered")
+@mutant("answers faults with faults", "HIRE-ERR-03", "text-fault-is-not-answered", "text-problem-is-not-answered")
 def _answers_faults() -> None:
     intake._refusal = lambda _: None
 

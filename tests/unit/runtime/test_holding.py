@@ -99,7 +99,7 @@ def test_a_hire_waits_for_the_answer_to_its_acceptance_as_long_as_anything_is_he
     async def order() -> Order:
         return wanted
 
-    hire = Hire(world.hirer, order(), None)
+    hire = Hire(world.hirer, order, None)
 
     async def result() -> HireResult:
         return await hire

@@ -59,7 +59,7 @@ def waiting(world: World, ours: Conversation) -> asyncio.Task[HireResult]:
         return ours
 
     async def result() -> HireResult:
-        return await Hire(world.hirer, order(), None, begin=begin)
+        return await Hire(world.hirer, order, None, begin=begin)
 
     waits = world.loop.create_task(result())
     world.settle()

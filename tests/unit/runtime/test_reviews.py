@@ -216,7 +216,7 @@ def hired(world: World, function: Any, **timing: Any) -> tuple[list[Event], asyn
     async def order() -> Order:
         return wanted
 
-    hire = Hire(world.hirer, order(), function)
+    hire = Hire(world.hirer, order, function)
 
     async def result() -> HireResult:
         async for event in hire:
