@@ -16,8 +16,9 @@ from integration.test_js_peer import PEER, node
 from properties.test_crossings import NOON, PUT_DOWN, QUIET, WORK_ONLY, Explorer, World
 from undersigned.errors import RemoteProtocolError, UndersignedError
 from undersigned.messages import VerifiedMessage
-from undersigned.protocol import HIRER, OTHER, ROLES, START, Noted, Received, Role, Sent, apply, basis
+from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, START, Noted, Received, Role, Sent, apply, basis
 from undersigned.testing import (
+    ARTIFACT,
     Playbook,
     Say,
     acceptance,
@@ -29,6 +30,7 @@ from undersigned.testing import (
     closing,
     delivery,
     dispute,
+    inquiry,
     offer,
     release,
     resume,
@@ -169,6 +171,20 @@ def test_it_refuses_the_same(document: Say | None) -> None:
                 held.append({"state": view.state, "lane": view.lane, "basis": basis(view)})
     assert len(held) > 500
     holds_the_same(taken, held)
+
+
+def test_it_refuses_a_subcontract_that_its_provider_offers_first() -> None:
+    """HIRE-SUB-01: with the same code."""
+    playbook = Playbook("ready", first=inquiry(opens=PROVIDER))
+    reader, provider = playbook.hirer.party, playbook.provider.party
+    made = replace(offer().message(provider).document, proof=None, parent=ARTIFACT)
+    said = offer()._replace(members={"document": provider.actor.prove_offer(made, provider.now)})
+    posed = playbook.provider.forge(said)
+    before = [_line(one.message, one.at) for one in reader.journal if not isinstance(one, Noted)]
+    with pytest.raises(RemoteProtocolError) as refused:
+        apply(reader.engagement, Received(posed, reader.now))
+    taken = {"view": reader.role, "lines": [*before, _line(posed, reader.now)]}
+    holds_the_same([taken], [{"refused": "Offer", "code": refused.value.code}])
 
 
 def holds_the_same(taken: list[Any], held: list[Any]) -> None:

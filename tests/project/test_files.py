@@ -20,6 +20,13 @@ FORBIDDEN = {
 }
 
 
+KINDS = {
+    *("", ".md", ".py", ".js", ".mjs", ".cjs", ".c", ".sql", ".html", ".css"),
+    *(".json", ".jsonld", ".toml", ".yml", ".typed", ".sha256", ".cedarschema"),
+}
+"""Of files here; another kind is most often what a run left behind."""
+
+
 def committed() -> list[Path]:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nothing says which files are committed")
@@ -37,6 +44,11 @@ def test_no_committed_file_holds(what: str) -> None:
             continue
         found += [f"{path.relative_to(ROOT)}: {match[0]!r}" for match in FORBIDDEN[what].finditer(text)]
     assert not found
+
+
+def test_what_is_committed_is_of_a_kind_that_belongs_here() -> None:
+    odd = [str(path.relative_to(ROOT)) for path in committed() if path.suffix not in KINDS]
+    assert not odd
 
 
 def test_links_between_pages_lead_somewhere() -> None:

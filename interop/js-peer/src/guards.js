@@ -79,7 +79,7 @@ export const rules = {
     check(message.document.type === 'Contract', 'terms_mismatch', 'a contract comes first');
     checkPlace(state, message, engagement);
     if (live) check(message.document.parent === live.document.parent, 'terms_mismatch', 'another parent');
-    if (message.document.parent !== undefined && !live) check(message.role === 'hirer', 'chain_invalid', 'the hirer offers first');
+    if (message.document.parent !== undefined && !live) check(message.role === 'hirer', 'terms_mismatch', 'the hirer offers first');
     return { live: offered(message, facts.ref), rounds: state.rounds + 1 };
   },
 
