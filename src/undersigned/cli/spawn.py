@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from undersigned.credentials import Ceiling
 from undersigned.encoding import seconds_between
 from undersigned.errors import ConfigurationError
-from undersigned.runtime import SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
+from undersigned.runtime import CONFIGURATION, SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
 
 from .interrupts import stop_signal
 from .options import FOLDER
 from .output import HOME_OPTION, Out, command, counted, typed
 
 __all__ = ["spawn"]
-
-SETTINGS: Final = "undersigned.toml"
-"""What makes a folder a state folder."""
 
 
 @click.command()
@@ -105,10 +102,10 @@ def _require_free(folder: Path, count: int) -> None:
     Raises:
         ConfigurationError: `bad_configuration`: it is one itself, or holds one of these names.
     """
-    if (folder / SETTINGS).exists():
+    if (folder / CONFIGURATION).exists():
         text = f"--out: {folder} is the state folder of an agent; expected one that holds those that are made"
         raise ConfigurationError("bad_configuration", text)
-    taken = {one.parent.name for one in folder.glob(f"*/{SETTINGS}")}.intersection(map(_name, range(count)))
+    taken = {one.parent.name for one in folder.glob(f"*/{CONFIGURATION}")}.intersection(map(_name, range(count)))
     if taken:
         raise ConfigurationError("bad_configuration", f"--out: {folder / min(taken)} is a state folder already")
 

@@ -72,6 +72,7 @@ from undersigned.runtime.fetching.status_keeper import StatusKeeper
 from undersigned.runtime.files import naming, open_file, read_file, whole_file, why, write_whole
 from undersigned.runtime.home.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.home.configuration import (
+    CONFIGURATION,
     Configuration,
     ListenPart,
     OfferPart,
@@ -116,6 +117,7 @@ from undersigned.runtime.unread import Unread
 __all__ = [
     "ABSENT",
     "ARTIFACT_READ",
+    "CONFIGURATION",
     "CONTROL_TOKEN",
     "GATE_TOKEN",
     "LIST_TTL_SECONDS",

@@ -17,6 +17,7 @@ from undersigned.transport.base import (
 )
 from undersigned.transport.budget import Allowance, Budget
 from undersigned.transport.connecting import TRANSPORTS, Dial, connect
+from undersigned.transport.daemon_thread import in_daemon
 from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
 from undersigned.transport.names import STRANGERS
 from undersigned.transport.ports import free_ports
@@ -54,6 +55,7 @@ __all__ = [
     "connect_websocket",
     "dial",
     "free_ports",
+    "in_daemon",
     "is_loopback_name",
     "is_odd_number",
     "listen_memory",

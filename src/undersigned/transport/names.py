@@ -9,14 +9,14 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.2
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections import Counter
-from contextlib import suppress
-from threading import Lock, Thread
+from functools import partial
+from threading import Lock
 from typing import Any, Final, TypeAlias
 
 from undersigned.errors import TransportError
+from undersigned.transport.daemon_thread import in_daemon
 
 __all__ = ["LOOKUPS", "LOOKUPS_FOR_ONE", "OWN_LOOKUPS", "STRANGERS", "STRANGERS_LOOKUPS", "look_up"]
 
@@ -45,31 +45,12 @@ async def look_up(host: str, port: int, whose: str = "") -> Found:
         TransportError: `unreachable`: it has none, or too many look-ups are under way.
     """
     _begin(host, whose)
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Found] = loop.create_future()
-
-    def told(found: Found | Exception) -> None:
-        if answer.done():
-            return  # nobody waits any more
-        if isinstance(found, Exception):
-            answer.set_exception(TransportError("unreachable", f"{host} has no address: {found}"))
-        else:
-            answer.set_result(found)
-
-    def work() -> None:
-        found = _asked(host, port)
-        _end(whose)
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(told, found)
-
-    # A daemon: a program that ends does not wait for the resolver.
-    thread = Thread(target=work, name="undersigned-name", daemon=True)
     try:
-        thread.start()
+        return await in_daemon("undersigned-name", partial(_asked, host, port), partial(_end, whose))
+    except (OSError, UnicodeError) as exc:
+        raise TransportError("unreachable", f"{host} has no address: {exc}") from exc
     except RuntimeError as exc:
-        _end(whose)
         raise TransportError("unreachable", f"{host} is not looked up: {exc}") from exc
-    return await answer
 
 
 def _begin(host: str, whose: str) -> None:
@@ -91,9 +72,6 @@ def _end(whose: str) -> None:
             del _under_way[whose]
 
 
-def _asked(host: str, port: int) -> Found | Exception:
-    try:
-        answers: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as exc:
-        return exc
+def _asked(host: str, port: int) -> Found:
+    answers: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [(family, str(where[0])) for family, _, _, _, where in answers]

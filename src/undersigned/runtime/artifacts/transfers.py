@@ -17,12 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import (
-    FormatError,
-    ScopeError,
-    TransportError,
-    VerificationError,
-)
+from undersigned.errors import FormatError, ScopeError, TransportError, VerificationError
 from undersigned.runtime.fetching.bodies import Body
 
 from .incoming import SMALL_BYTES, Incoming, too_large

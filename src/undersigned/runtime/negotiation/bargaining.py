@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from threading import Thread
 from typing import Final
 
 from undersigned.errors import PolicyError
 from undersigned.protocol import Answer, Bounds, Concede, Moment, Strategy, bounded
+from undersigned.transport import in_daemon
 
 __all__ = ["Bargaining"]
 
@@ -46,35 +46,18 @@ class Bargaining:
             raise PolicyError("decision_failed", f"no answer of the strategy in {self.seconds:g} s") from exc
 
     async def _thought(self, think: Callable[[], Answer]) -> Answer:
-        """What `think` returns or raises, in a thread. A daemon: a program that ends does not wait for a strategy."""
+        """What `think` returns or raises. Its place is free once it is over, and not when nobody waits any more."""
         free, loop = self._free, asyncio.get_running_loop()
         await free.acquire()
-        answer: asyncio.Future[Answer] = loop.create_future()
 
-        def told(given: Answer | None, error: BaseException | None) -> None:
-            free.release()
-            if answer.done():
-                return  # nobody waits any more
-            if given is not None:
-                answer.set_result(given)
-            elif error is not None:
-                answer.set_exception(error)
-
-        def work() -> None:
-            given, failed = None, None
-            try:
-                given = think()
-            except BaseException as exc:
-                failed = exc
+        def ended() -> None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(told, given, failed)
+                loop.call_soon_threadsafe(free.release)
 
         try:
-            Thread(target=work, name="undersigned-strategy", daemon=True).start()
+            return await in_daemon("undersigned-strategy", think, ended)
         except RuntimeError as exc:
-            free.release()
             raise PolicyError("decision_failed", f"the strategy is not asked: {exc}") from exc
-        return await answer
 
     def close(self) -> None:
         """What thinks now is not waited for, and takes no place from what is asked after another start."""
