@@ -78,7 +78,8 @@ Steps: TypeAlias = tuple[str, ...]
 class Concede(Struct, frozen=True, kw_only=True):
     """Concede step by step: take what is no worse than the next step, else propose it; walk away after the last.
 
-    `steps` are prices, our best first, in the currency of the terms. A hirer's rise, a provider's fall.
+    `steps` are prices, our best first, in the currency of the terms: a hirer's rise, a provider's fall. A peer that is
+    hired names its list price first and agrees to nothing below it, so it has no step to take.
 
     Raises:
         FormatError: `schema_violation`: a step is no amount.
