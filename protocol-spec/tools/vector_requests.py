@@ -13,7 +13,7 @@ from vector_parts import EcParty, Vector, signers
 
 from undersigned.bridges.http_answers import draft_answer
 from undersigned.bridges.http_messages import Component, Request, Response, signature_base, signature_input
-from undersigned.bridges.http_signatures import content_digest, draft_request
+from undersigned.bridges.http_signatures import content_digest, draft_request, tagged_signature
 from undersigned.encoding import digest_bytes, shift
 
 __all__ = ["request_vectors"]
@@ -101,6 +101,9 @@ def _good() -> Iterator[Vector]:
     beside = [["Signature-Input", 'proxy=("@method");tag="other"'], ["Signature", "proxy=:AAAA:"]]
     more = {**arrived, "headers": [*arrived["headers"], *beside]}
     yield _request("good-beside-another", "somebody else's signature beside it is left alone", more, signed=signed)
+    dated = [["Signature-Input", 'proxy=("@method");created=@1795608000;by=%"caf%c3%a9"'], beside[1]]
+    more = {**arrived, "headers": [*arrived["headers"], *dated]}
+    yield _request("good-beside-a-date", "the one beside it has a date and a display string", more, signed=signed)
     derived = ("@scheme", "@authority", "@path", "@query", "@request-target")
     more, of_more = _signing((*COVERED, *derived, "content-length"))
     yield _request("good-covers-more", "it covers more than it has to", more, signed=of_more)
@@ -308,6 +311,8 @@ def _answers() -> Iterator[Vector]:
     part = '"signature";req;key="hire"'
     turned, of_turned = _answer_anew(good, signed, part, '"signature";key="hire";req')
     yield _answered("good-parameters-turned", "parameters in another order", turned, signed=of_turned)
+    asked = Component("signature", (("key", "hire"), ("req", True)))
+    typed = Component("content-type", (("sf", True),))
     keyid = f';keyid="{HIRER.method}"'
     nameless, _ = _answer_anew(good, signed, keyid, "")
     strange, _ = _answer_anew(good, signed, keyid, ';keyid="5"')
@@ -343,6 +348,8 @@ def _answers() -> Iterator[Vector]:
             _answer_covering_less(good, signed.decode()),
             "proof_invalid",
         ),
+        ("covers-twice", "the request's signature is covered twice", _answer_covering(good, asked), "proof_invalid"),
+        ("covers-with-parameters", "a field is covered as a list", _answer_covering(good, typed), "proof_invalid"),
         ("tag", "a tag of requests", _edited(good, "hire-answer", "hire"), "proof_missing"),
         ("no-algorithm", "it names no algorithm", _edited(good, ';alg="ed25519"', ""), "suite_not_allowed"),
         ("stale", "made 61 seconds ago", late, "proof_expired"),
@@ -366,6 +373,18 @@ def _answer_covering_less(answer: dict[str, Any], signed: str) -> dict[str, Any]
     lines = [line for line in signed.splitlines() if not line.startswith(left_out.strip())]
     signature = base64.b64encode(HIRER.sign("\n".join(lines).replace(left_out, "").encode())).decode()
     return _with(_edited(answer, left_out, ""), "Signature", f"hire=:{signature}:")
+
+
+def _answer_covering(answer: dict[str, Any], more: Component) -> dict[str, Any]:
+    """The answer, signed by the hirer all the same, which covers this besides."""
+    asked, fields = answer["request"], tuple((name, value) for name, value in answer["headers"])
+    request = Request("POST", ORIGIN + PATH, tuple((name, value) for name, value in asked["headers"]), _sha(BODY))
+    response = Response(answer["status"], fields, request)
+    found = tagged_signature(response, "hire-answer")
+    covered = (*found.components, more)
+    signature = base64.b64encode(HIRER.sign(signature_base(response, covered, found.parameters))).decode()
+    changed = _with(answer, "Signature-Input", f"hire={signature_input(covered, found.parameters)}")
+    return _with(changed, "Signature", f"hire=:{signature}:")
 
 
 def _answer(

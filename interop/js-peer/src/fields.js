@@ -1,11 +1,13 @@
-/** HTTP fields that hold structured values (RFC 8941), as far as signatures need them. */
+/** HTTP fields that hold structured values (RFC 9651), as far as signatures need them. */
+import { isUtf8 } from 'node:buffer';
 import { check } from './errors.js';
 
-const ITEM = /"((?:[ !#-\[\]-~]|\\["\\])*)"|:([A-Za-z0-9+/]*={0,2}):|(-?[0-9]{1,12}\.[0-9]{1,3})(?![0-9])|(-?[0-9]{1,15})(?![0-9.])|(\?[01])|([A-Za-z*][A-Za-z0-9:/!#$%&'*+.^_`|~-]*)/y;
+const ITEM = /"((?:[ !#-\[\]-~]|\\["\\])*)"|:((?:(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,4}={0,2})?):|(-?[0-9]{1,12}\.[0-9]{1,3})(?![0-9])|(-?[0-9]{1,15})(?![0-9.])|(\?[01])|@(-?[0-9]{1,15})(?![0-9.])|%"((?:[ !#$&-~]|%[0-9a-f]{2})*)"|([A-Za-z*][A-Za-z0-9:/!#$%&'*+.^_`|~-]*)/y;
+const [FIRST_DATE, LAST_DATE] = [-62135596800, 253402300799]; // of the years 1 to 9999
 const KEY = /[a-z*][a-z0-9_.*-]*/y;
 
 /**
- * @typedef {string | number | Uint8Array | boolean | {other: string}} Bare text, whole number, bytes, boolean; a token or decimal as it is written
+ * @typedef {string | number | Uint8Array | boolean | {other: string}} Bare text, whole number, bytes, boolean; anything else as it is written
  * @typedef {{value: Bare, params: [string, Bare][]}} Item
  * @typedef {{items?: Item[], value?: Bare, params: [string, Bare][]}} Member
  */
@@ -25,11 +27,16 @@ export function readDictionary(text, code = 'proof_invalid') {
   };
   /** @returns {Bare} */
   const bare = () => {
-    const [, string, bytes, decimal, number, boolean, token] = take(ITEM);
+    const [, string, bytes, decimal, number, boolean, date, display, token] = take(ITEM);
     if (string !== undefined) return string.replace(/\\(["\\])/g, '$1');
     if (bytes !== undefined) return Buffer.from(bytes, 'base64');
     if (number !== undefined) return Number(number);
-    if (decimal !== undefined) return { other: decimal.replace(/^(-?)0+(?=[0-9])/, '$1').replace(/(\.[0-9]+?)0+$/, '$1') };
+    if (decimal !== undefined) return { other: decimal.replace(/^-(?=[0.]+$)/, '').replace(/^(-?)0+(?=[0-9])/, '$1').replace(/(\.[0-9]+?)0+$/, '$1') };
+    if (date !== undefined) {
+      bad(Number(date) >= FIRST_DATE && Number(date) <= LAST_DATE);
+      return { other: `@${BigInt(date)}` };
+    }
+    if (display !== undefined) return { other: displayText(display, bad) };
     return boolean !== undefined ? boolean === '?1' : { other: token };
   };
   /** @returns {[string, Bare][]} */
@@ -70,6 +77,14 @@ export function readDictionary(text, code = 'proof_invalid') {
   return members;
 }
 
+/** @param {string} coded what stands between the quotes of a display string @param {(holds: boolean) => void} bad */
+function displayText(coded, bad) {
+  const bytes = Buffer.from(coded.replace(/%(..)/g, (_, hex) => String.fromCharCode(parseInt(hex, 16))), 'latin1');
+  bad(isUtf8(bytes));
+  const written = bytes.toString('latin1').replace(/[^ !#$&-~]/g, (one) => `%${one.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return `%"${written}"`;
+}
+
 /** @param {Bare} value */
 function bareText(value) {
   if (typeof value === 'string') return `"${value.replace(/(["\\])/g, '\\$1')}"`;
@@ -87,6 +102,6 @@ export const listText = (items, params) => `(${items.map(itemText).join(' ')})${
 
 /** @param {[string, string][]} headers @param {string} name @returns {string | undefined} all lines of a field, joined */
 export function field(headers, name) {
-  const found = headers.filter(([one]) => one.toLowerCase() === name).map(([, value]) => value.trim());
+  const found = headers.filter(([one]) => one.toLowerCase() === name).map(([, value]) => value.replace(/^[ \t]+/, '').replace(/(?<![ \t])[ \t]+$/, ''));
   return found.length ? found.join(', ') : undefined;
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { check } from './errors.js';
 import { sha256 } from './encoding.js';
-import { field, itemText, listText, readDictionary } from './fields.js';
+import { field, itemText, listText, paramsText, readDictionary } from './fields.js';
 import { readKey, sign, verify } from './keys.js';
 
 /**
@@ -29,18 +29,22 @@ export function checkForm({ method, path, headers }) {
 
 /** @param {[string, string][]} headers @param {string} tag @returns {{label: string, input: import('./fields.js').Member, signature: Uint8Array}} */
 function signatureOf(headers, tag) {
-  const [inputs, values] = [field(headers, 'signature-input'), field(headers, 'signature')];
-  check(inputs !== undefined && values !== undefined, 'proof_missing', 'no signature');
-  const tagged = [...readDictionary(/** @type {string} */ (inputs))].filter(([, member]) => member.items && param(member, 'tag') === tag);
+  const [inputs, values] = ['signature-input', 'signature'].map((name) => {
+    const value = field(headers, name);
+    check(value !== undefined, 'proof_missing', `no ${name}`);
+    return readDictionary(/** @type {string} */ (value));
+  });
+  const tagged = [...inputs].filter(([, member]) => member.items && param(member, 'tag') === tag);
   check(tagged.length > 0, 'proof_missing', 'no signature with this tag');
   check(tagged.length === 1, 'proof_invalid', 'two signatures');
   const [[label, input]] = tagged;
-  const signature = readDictionary(/** @type {string} */ (values)).get(label)?.value;
+  const signature = values.get(label)?.value;
   check(signature instanceof Uint8Array, 'proof_missing', 'no signature bytes');
+  check(input.items?.every(({ value }) => typeof value === 'string') === true, 'proof_invalid', 'a component without a name');
   return { label, input, signature: /** @type {Uint8Array} */ (signature) };
 }
 
-/** @param {import('./fields.js').Member} member @param {string} name @returns {any} */
+/** @param {{params: [string, any][]}} member @param {string} name @returns {any} */
 const param = (member, name) => member.params.find(([one]) => one === name)?.[1];
 
 /** @param {import('./fields.js').Member} input @param {number} now */
@@ -59,7 +63,7 @@ function base(input, valueOf) {
   const items = /** @type {import('./fields.js').Item[]} */ (input.items);
   const lines = items.map((item) => {
     const value = valueOf(item);
-    check(value !== undefined, 'proof_invalid', `component ${item.value}`);
+    check(value !== undefined && /^[\t -~\x80-\xff]*$/.test(value), 'proof_invalid', `component ${item.value}`);
     return `${itemText(item)}: ${value}`;
   });
   return [...lines, `"@signature-params": ${listText(items, input.params)}`].join('\n');
@@ -109,7 +113,7 @@ export function verifyRequest(request, { origin, now, contract, provider, method
   const key = readKey(methods[keyid]);
   check(alg === ALGORITHMS[key.kind], 'suite_not_allowed', 'alg');
   const signed = base(input, requestPart(request, origin));
-  check(verify(key, signature, Buffer.from(signed)), 'proof_invalid', 'signature');
+  check(verify(key, signature, Buffer.from(signed, 'latin1')), 'proof_invalid', 'signature');
   check(!seen(keyid, nonce), 'replayed', 'nonce');
   return { keyid, nonce, signed };
 }
@@ -136,7 +140,7 @@ export function signRequest(request, { origin, contract, now }, key) {
   const params = [['created', created], ['expires', created + 60], ['nonce', randomBytes(18).toString('base64url')], ['keyid', key.method], ['alg', ALGORITHMS[key.kind]], ['tag', 'hire']];
   const text = listText(items, params);
   const signed = base({ items, params }, requestPart({ ...request, headers: [...request.headers, ...headers] }, origin));
-  const signature = Buffer.from(sign(key, Buffer.from(signed))).toString('base64');
+  const signature = Buffer.from(sign(key, Buffer.from(signed, 'latin1'))).toString('base64');
   return [...headers, ['Signature-Input', `hire=${text}`], ['Signature', `hire=:${signature}:`]];
 }
 
@@ -152,7 +156,9 @@ export function verifyAnswer(answer, { origin, now, hirer, methods }) {
     `"signature";req;key="${asked.label}"`];
   const named = /** @type {import('./fields.js').Item[]} */ (input.items);
   const covered = named.map(({ value, params }) => itemText({ value, params: [...params].sort(([a], [b]) => (a < b ? 1 : -1)) }));
-  check(wanted.every((one) => covered.includes(one)), 'proof_invalid', 'components');
+  check(wanted.every((one) => covered.includes(one)) && new Set(covered).size === covered.length, 'proof_invalid', 'components');
+  const plain = named.map(({ params }) => ['', ';req'].includes(paramsText(params)));
+  check(covered.every((one, at) => plain[at] || wanted.includes(one)), 'proof_invalid', 'parameters of a component');
   checkAge(input, now);
   const sent = field(answer.headers, 'content-digest');
   check(sent !== undefined, 'proof_missing', 'no digest');
@@ -162,16 +168,12 @@ export function verifyAnswer(answer, { origin, now, hirer, methods }) {
   check(keyid.split('#')[0] === hirer && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
   const key = readKey(methods[keyid]);
   check(alg === ALGORITHMS[key.kind], 'suite_not_allowed', 'alg');
-  check(new Set(covered).size === covered.length, 'proof_invalid', 'components');
   const ofRequest = requestPart(answer.request, origin);
   const signed = base(input, (item) => {
-    const params = Object.fromEntries(item.params);
-    // What else a parameter would make of a value is not known here, and the one member that is asked for is our signature.
-    if (Object.keys(params).some((name) => !['req', 'key'].includes(name))) return undefined;
-    if ('key' in params) return item.value === 'signature' && params.req === true && params.key === asked.label ? `:${Buffer.from(asked.signature).toString('base64')}:` : undefined;
-    if ('req' in params) return ofRequest(item);
+    if (param(item, 'key') !== undefined) return `:${Buffer.from(asked.signature).toString('base64')}:`; // the one that is wanted
+    if (param(item, 'req') === true) return ofRequest(item);
     return item.value === '@status' ? String(answer.status) : field(answer.headers, String(item.value));
   });
-  check(verify(key, signature, Buffer.from(signed)), 'proof_invalid', 'signature');
+  check(verify(key, signature, Buffer.from(signed, 'latin1')), 'proof_invalid', 'signature');
   return { keyid, signed };
 }

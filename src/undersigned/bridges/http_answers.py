@@ -38,6 +38,8 @@ __all__ = ["AnswerDraft", "VerifiedAnswer", "draft_answer", "verify_answer"]
 ANSWER_TAG: Final = "hire-answer"
 _METHOD: Final = re.compile("did:[^#]+#.+")
 _REQ: Final = (("req", True),)
+_PLAIN: Final = (frozenset[tuple[str, str]](), frozenset({("req", repr(True))}))
+"""Parameters that anything covered may have, as `_identity` gives them."""
 
 
 class AnswerDraft(msgspec.Struct, frozen=True):
@@ -107,9 +109,12 @@ def verify_answer(
     # Step 1: exactly one signature with the tag of answers.
     found = tagged_signature(response, ANSWER_TAG)
     # Step 2: it covers what matters, of the answer and of the request.
-    covered = {_identity(part) for part in found.components}
-    if missing := [part.name for part in _covered(response) if _identity(part) not in covered]:
+    needed = {_identity(part): part.name for part in _covered(response)}
+    covered = [_identity(part) for part in found.components]
+    if missing := [name for part, name in needed.items() if part not in covered]:
         raise ProofError("proof_invalid", f"the signature does not cover {', '.join(missing)}")
+    if len({*covered}) < len(covered) or not all(part in needed or part[1] in _PLAIN for part in covered):
+        raise ProofError("proof_invalid", "a covered component has parameters of its own, or stands there twice")
     # Step 3: made just now, by our clock.
     created = check_age(found.parameters, now)
     # Step 4: the body is the one whose digest is covered.
@@ -141,8 +146,9 @@ def _covered(response: Response) -> tuple[Component, ...]:
     return (*parts, Component("signature", (("req", True), ("key", label))))
 
 
-def _identity(part: Component) -> tuple[str, frozenset[tuple[str, str | bool]]]:
-    return part.name, frozenset(part.parameters)
+def _identity(part: Component) -> tuple[str, frozenset[tuple[str, str]]]:
+    """A component whatever the order of its parameters, of which 1 is another value than true."""
+    return part.name, frozenset((name, repr(value)) for name, value in part.parameters)
 
 
 def _field(headers: Headers, name: str) -> str | None:
