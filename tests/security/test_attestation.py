@@ -383,6 +383,7 @@ def test_sc_70_a_second_delivery_after_fulfilment() -> None:
     for state in ("closing", "closed"):
         playbook.agree(state)
         playbook.refused("already_fulfilled", lambda: playbook.provider >> delivery(artifacts=other))
+        playbook.refused("wrong_state", lambda: playbook.hirer >> delivery(artifacts=other))
         if state == "closing":
             playbook.expect(closing(), closing(), state="closed")
 

@@ -131,7 +131,7 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
             talks = changes.get("talks", engagement.talks)
             if talks is not None:
                 changes["talks"] = replace(talks, used=talks.used + len(move.raw))
-    elif engagement.contract is not None and not case.in_lane:
+    elif engagement.contract is not None:
         changes.update(void_facts(case))
     if engagement.contract is not None and (
         row is None or message.type not in LIMIT_EXEMPT or message.type == "Withdraw"

@@ -47,7 +47,7 @@ def owed(engagement: Engagement) -> Owed:
         return Owed((), (), None, f"ended: {engagement.ended or 'closed by both'}")
     who = holders(engagement)
     moves = answers(engagement, who[0]) if who else ()
-    by = due_by(engagement, who, waits(engagement))
+    by = due_by(engagement, waits(engagement))
     if state == f"accepted-by-{engagement.role}":
         return Owed(who, moves, by, "in doubt: our acceptance waits for its seal or withdrawal")
     pause = engagement.pause if contract is None else None  # under a contract it is about a document on the table
@@ -119,7 +119,7 @@ def answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
     return legal_by_state(engagement, role, _ENDED_RIGHTS if engagement.state == "closing" else _RIGHTS)
 
 
-def due_by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait, ...]) -> Instant | None:
+def due_by(engagement: Engagement, deadlines: tuple[Wait, ...]) -> Instant | None:
     """By when those who hold the move have to make it; `deadlines` are those of the state."""
     state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
     if engagement.contract is not None:
@@ -134,4 +134,4 @@ def due_by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait,
         return since  # at once
     # A sign of life is no answer: what is owed has its own deadline.
     apart = ("until", "cure", "heartbeat")
-    return min([wait.by for wait in deadlines if wait.waits not in who and wait.name not in apart], default=None)
+    return min([wait.by for wait in deadlines if wait.name not in apart], default=None)

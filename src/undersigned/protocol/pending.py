@@ -162,7 +162,7 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
     who = OWNERS.get(state) or holders(engagement)
     if role not in who:
         return None
-    by = due_by(engagement, who, deadlines)
+    by = due_by(engagement, deadlines)
     moves = answers(engagement, role)
     reason: str | None = None
     if engagement.accepted_late and state.startswith("accepted-by-"):

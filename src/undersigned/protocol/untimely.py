@@ -112,7 +112,7 @@ def _refused_at(engagement: Engagement, contract: Contract) -> Instant | None:
     ours = contract.round > 1 and contract.began == cause
     for one in contract.endings:
         ours = ours or (one.move == cause and one.basis == "review" and one.detail == "rejected")
-    return engagement.since if ours and engagement.role == HIRER else None
+    return engagement.since if ours else None
 
 
 def _deadlines(engagement: Engagement, contract: Contract, move: VerifiedMessage) -> Iterator[Instant]:

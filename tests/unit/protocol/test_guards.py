@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from undersigned.encoding import digest_of, from_struct, shift
 from undersigned.errors import RemoteProtocolError
 from undersigned.messages import Limits, Tender
-from undersigned.protocol import HIRER, PROVIDER, Owe, Received, apply, basis, legal, performance
+from undersigned.protocol import HIRER, PROVIDER, Owe, Received, apply, basis, fold, legal, performance
 from undersigned.protocol.deadlines import BREACH_SECONDS
 from undersigned.testing import (
     ARTIFACT,
@@ -394,6 +394,10 @@ def test_a_dispute_that_crossed_the_end_of_another_moves_nothing() -> None:
         playbook.provider >> ruling()
     playbook.agree("closing")
     assert {basis(party.engagement) for party in playbook.parties.values()} == {"ruling"}
+    playbook.hold()
+    knows_both = playbook.provider.forge(closing(basis="ruling"))
+    playbook.hirer >> closing(basis="ruling")
+    assert fold.state_of_sender(playbook.hirer.party.engagement, knows_both) == "closing"
 
 
 def test_a_ruling_that_crossed_a_closing_counts_for_who_had_seen_the_end() -> None:
