@@ -596,6 +596,7 @@ async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Pa
             await globex.changes.accept(parent, tabled.document)
         (error,) = refused
         assert "9 with this hire is more than the 8 of the contract" in error.message
+        assert error.detail["clause"] == "price"
         await globex.changes.revoke(parent)
         with pytest.raises(PolicyError):
             await hire
@@ -886,6 +887,33 @@ async def test_sc_58_a_child_that_said_nothing_has_used_all_that_it_might(tmp_pa
 
 async def _awaited(hire: Hire) -> HireResult:
     return await hire
+
+
+async def test_sc_58_a_child_that_ends_without_a_delivery_takes_what_it_says_as_it_closes(tmp_path: Path) -> None:
+    """HIRE-SUB-04: it used one of the two that it might, and the other is there again."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        below = part("repo:read", "https://git.acme.example/app/x", "2")
+        did = homes[2].configuration.did
+        with pytest.raises(PolicyError):
+            await job.hire(did, task="summary", inputs={"report": text}, price="8 EUR", scope=below)
+        await job.deliver("summary.txt", b"alone")
+
+    async with peers_of(homes, [None, handler, work]) as (acme, globex, initech):
+
+        async def one(_: str) -> tuple[Usage, ...]:
+            return (Usage(clause="part", unit="count", amount="1"),)
+
+        initech.gate.usage = one  # type: ignore[method-assign]
+        hire = asyncio.create_task(hired(acme, homes, scope=REPOSITORY))
+        await asyncio.wait_for(work.began.wait(), 30)
+        await globex.changes.revoke(the(globex, "hirer"))
+        result = await hire
+        await until(lambda: not globex.conversations, 40)
+        assert (await globex.ledger.usage(result.contract))["read-repo/count"] == "1"
 
 
 async def test_sc_58_what_another_process_books_is_counted(tmp_path: Path) -> None:
