@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -109,6 +110,23 @@ async def test_what_runs_it_wrongly_is_told_so(world: World) -> None:
         )
         assert (ran.returncode, "Traceback" in ran.stderr) == (code, False), ran
         assert says in ran.stderr, ran
+
+
+@pytest.mark.parametrize("output", ["answers.txt", os.devnull])
+async def test_a_file_as_its_standard_output_is_told(world: World, tmp_path: Path, output: str) -> None:
+    """A loop on which nothing is heard of a file (uvloop) ended the process there, without a word."""
+    with (tmp_path / output).open("wb") as file:
+        ran = await asyncio.to_thread(
+            subprocess.run,
+            world.gate(*SERVER),
+            input=b"",
+            stdout=file,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 2, ran
+    assert b"expected a pipe, socket or terminal" in ran.stderr, ran
 
 
 async def test_two_clients_at_once_get_no_more_than_the_limit(world: World) -> None:

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from selectors import EVENT_READ, DefaultSelector
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Final
 
 import msgspec
@@ -229,8 +229,11 @@ async def standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     """
     loop = asyncio.get_running_loop()
     try:
-        with DefaultSelector() as selector:  # the loop would find out later, and tell nobody but its log
+        with (
+            DefaultSelector() as selector
+        ):  # a loop would find out later, and tell its log, or end the process (uvloop)
             selector.register(sys.stdin.buffer, EVENT_READ)
+            selector.register(sys.stdout.buffer, EVENT_WRITE)
         reader = asyncio.StreamReader(limit=CLIENT_LIMITS.max_bytes)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
         transport, protocol = await loop.connect_write_pipe(
