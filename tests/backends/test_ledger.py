@@ -105,11 +105,13 @@ async def test_what_is_committed_is_read_back(ledger: Ledger, again: Again) -> N
     assert await ledger.rows(name) == rows
     assert await ledger.rows(name, 2) == (fact,)
     assert await ledger.rows(name, 3) == ()
+    assert await ledger.rows(name, 5) == ()
     assert await ledger.rows(name, verify=False) == rows
     assert await ledger.summary(name) == summary(name, (1, 1), state="ready")
     assert await ledger.summaries() == (summary(name, (1, 1), state="ready"),)
     assert await ledger.outbox(name) == first.rows
     assert (await ledger.check()).ok, "a fact is of no digest"
+    await ledger.commit(move(engagement("other"), 1, effects=("d3/start",)))
     assert await ledger.effects(name) == {"d1/start", "d2/reserve"}
     assert await ledger.evidence(name) == first.evidence
     assert await ledger.blob(digest_bytes(b"{}")) == b"{}"

@@ -16,7 +16,8 @@ from bills import cyclonedx, spdx
 from support import ROOT
 from undersigned.attestation.bills import check_bills, read_bill
 from undersigned.attestation.references import is_iri_reference
-from undersigned.errors import UndersignedError
+from undersigned.encoding import digest_bytes
+from undersigned.errors import UndersignedError, VerificationError
 
 APP, OTHER = b"the app", b"another"
 CYCLONEDX, SPDX = "CycloneDX 1.6", "SPDX 2.3"
@@ -65,6 +66,14 @@ def test_no_bill_of_the_format_is_none(format: str) -> None:
     assert code(format, {"app": APP}) == "digest_mismatch"
     assert code(format, {"app": APP, "bill": MAKE[other](APP)}, kind=TYPES[other]) == "digest_mismatch"
     assert code(format, {"app": APP, "bill": MAKE[other](APP)}) == "schema_violation"
+
+
+@BOTH
+def test_a_bill_whose_bytes_are_not_at_hand_describes_nothing(format: str) -> None:
+    """HIRE-ATT-09: its digest says nothing of what is in it."""
+    artifacts = {"app": APP, "bill": digest_bytes(MAKE[format](APP))}
+    with pytest.raises(VerificationError, match="the bill 'bill' is not at hand"):
+        check_bills(format, artifacts, {"app": "text/plain", "bill": TYPES[format]}, {})
 
 
 @BOTH

@@ -95,6 +95,11 @@ def test_a_stranger_is_named_and_a_broken_signature_is_broken() -> None:
     with pytest.raises(ProofError) as caught:
         verify_envelope(signed(BOB), keys=ALICE.keys)
     assert caught.value.code == "attester_not_trusted"
+    nameless = signed(BOB)
+    nameless["signatures"].append({"sig": nameless["signatures"][0]["sig"]})
+    with pytest.raises(ProofError) as caught:
+        verify_envelope(nameless, keys=ALICE.keys)
+    assert caught.value.code == "proof_invalid"  # of the second one nobody can say whose it is
     broken = signed(ALICE)
     broken["payload"] = signed(ALICE, payload=b'{"a":2}')["payload"]
     with pytest.raises(ProofError) as caught:

@@ -18,7 +18,7 @@ from undersigned.attestation import (
     verify_foreign_statement,
 )
 from undersigned.encoding import canonicalize, digest_bytes, digest_hex
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError, UndersignedError, VerificationError
 
 ARTIFACT = b"app"
 V1, V02 = "https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2"
@@ -117,6 +117,10 @@ def test_a_subject_is_found_by_its_digest() -> None:
     assert verify(signed(statement(subject=[other, right])))
     assert refused(signed(statement(subject=[other, other]))) == "digest_mismatch"
     assert refused(signed(statement(subject=[{"digest": {"sha1": "0" * 40}}]))) == "digest_mismatch"
+    for subjects, path in (([other], "/subject/0/digest/sha256"), ([other, other], "/subject")):
+        with pytest.raises(VerificationError) as caught:
+            verify(signed(statement(subject=subjects)))
+        assert caught.value.path == path
     for subjects in ([right], [other, right]):
         with pytest.raises(FormatError):
             read_foreign_statement(statement(_type="https://in-toto.io/Statement/v0.1", subject=subjects))

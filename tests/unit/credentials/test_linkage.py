@@ -100,6 +100,10 @@ def test_what_is_no_such_file(file: Any) -> None:
     assert refused(file) == "schema_violation"
 
 
+def test_a_file_says_nothing_beside() -> None:
+    assert refused(did_configuration([linkage()]) | {"more": 1}) == "unknown_term"
+
+
 @pytest.mark.parametrize(
     "entry",
     [

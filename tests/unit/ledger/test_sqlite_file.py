@@ -180,6 +180,25 @@ async def test_what_another_process_brought_up_to_date_is_not_done_again(
     await opened.close()
 
 
+async def test_a_step_that_could_be_done_twice_is_done_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often two processes find the same work at once: whoever comes second sees what is there by then."""
+    (path.parent / f"sqlite_{VERSION + 1:04d}.sql").write_text(
+        "CREATE TABLE IF NOT EXISTS done (at INTEGER); INSERT INTO done VALUES (1);"
+    )
+    create_empty(path)
+    bring_up_to_date(path)
+    monkeypatch.setattr(sqlite_file, "files", lambda _: path.parent)
+    monkeypatch.setattr(sqlite_file, "VERSION", VERSION + 1)
+    bring_up_to_date(path)
+    real, told = sqlite_file._version, [VERSION]  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(sqlite_file, "_version", lambda db: told.pop() if told else real(db))
+    bring_up_to_date(path)
+    assert told == []
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT count(*) FROM done").fetchone() == (1,)
+    db.close()
+
+
 async def test_another_programs_database_is_not_touched(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE mine (x)")

@@ -57,6 +57,29 @@ async def test_limits_are_the_same_from_memory_and_from_the_file(
     assert (await ledger.check()).ok
 
 
+@pytest.mark.parametrize("kept", [0, 2, 65_536])
+async def test_engagements_and_logs_are_the_same_from_memory_and_from_the_file(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """Only so many are in memory, whoever has been here; of the others the end is read again."""
+    monkeypatch.setattr(sqlite_group, "MAX_HEADS", kept)
+    logs = [f"did:web:{at}.example" for at in range(6)]
+    for number in (1, 2, 3):
+        for at, log in enumerate(logs):
+            seen = Stated(log=log, size=number, root=bytes([number]) * 32, at=AT, note=f"note {number}")
+            await ledger.commit(move(engagement(at), number, seen=(seen,), leaves=(b"%d" % at,)))
+    assert ledger._writer is not None
+    held = ledger._writer.held
+    assert max(len(held._heads), len(held._seen)) <= kept + 1
+    for at, log in enumerate(logs):
+        assert [row.sequence for row in await ledger.rows(engagement(at))] == [1, 2, 3]
+        found = await ledger.seen(log)
+        assert found is not None
+        assert [one.size for one in found.held] == [1, 2, 3]
+    assert (await ledger.head()).size == 6
+    assert (await ledger.check()).ok
+
+
 Booking = tuple[str, str, str, int, int, bool]
 bookings = st.lists(
     st.tuples(
