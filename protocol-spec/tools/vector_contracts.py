@@ -116,6 +116,13 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("seal-by-the-acceptor", "a Seal signed by the acceptor", "key_not_authorized", seal=forged)
     other = resigned(changed(acceptance, document=digest_bytes(b"other terms")))
     yield refused("acceptance-of-other-terms", "an Acceptance of other terms", "terms_mismatch", acceptance=other)
+    noted = resigned({**acceptance, "note": "More."})
+    now = digest_of(content_of(noted))
+    follows = {"acceptance": noted, "seal": resigned(changed(seal, acceptance=now, seen=now))}
+    says = "an Acceptance with a member that its schema lacks"
+    yield refused("acceptance-with-a-member-more", says, "unknown_term", **follows)
+    noted = resigned({**seal, "note": "More."})
+    yield refused("seal-with-a-member-more", "a Seal with a member that its schema lacks", "unknown_term", seal=noted)
     none = changed(seal, proof=...)
     yield refused("seal-without-proof", "a Seal that nobody signed", "proof_missing", seal=none)
 

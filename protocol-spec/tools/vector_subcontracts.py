@@ -11,7 +11,7 @@ from example_parties import HIRER, INPUT, PROVIDER, SCOPE, SUITE, Party, contrac
 from msgspec import convert, to_builtins
 from msgspec.structs import replace
 from vector_journals import as_json, journal, talk_after, up_to
-from vector_parts import Vector, changed, signers
+from vector_parts import Vector, changed, content_of, resigned, signers
 
 from undersigned.contract import ContractDocument, Methods, Place, Subcontracting, Terms, Transcript, build_document
 from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
@@ -399,6 +399,14 @@ def _chains() -> Iterator[Vector]:
     )
     unsealed = {**good, "seal": {name: value for name, value in good["seal"].items() if name != "proof"}}
     yield chain("unsealed", "a parent whose seal nobody signed", [unsealed], code="proof_missing")
+    noted = resigned({**good["acceptance"], "note": "More."}, HIRER)
+    now = digest_of(content_of(noted))
+    follows = {**good, "acceptance": noted, "seal": resigned(changed(good["seal"], acceptance=now, seen=now), ROOT)}
+    says = "a parent whose Acceptance has a member that its schema lacks"
+    yield chain("acceptance-with-a-member-more", says, [follows], code="unknown_term")
+    follows = {**good, "seal": resigned({**good["seal"], "note": "More."}, ROOT)}
+    says = "a parent whose Seal has a member that its schema lacks"
+    yield chain("seal-with-a-member-more", says, [follows], code="unknown_term")
     signed = good["document"]
     one = {**good, "document": {**signed, "proof": signed["proof"][0]}}
     yield chain("one-proof", "a parent that only its hirer signed", [one], code="proof_invalid")

@@ -8,17 +8,21 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from integration.hires import REPORT, did_of, free_ports, summarise, until
 from undersigned.contract import Price, Terms
 from undersigned.daemon import Peer
-from undersigned.encoding import canonicalize
+from undersigned.encoding import JsonObject, canonicalize
+from undersigned.errors import UndersignedError
 from undersigned.evidence import read_archive, write_archive
 from undersigned.keys import KeyKind
+from undersigned.proof import attach, prepare, proof_config
 from undersigned.protocol import Answer, Moment
 from undersigned.runtime import Clock, Handler, Home, Job, OfferPart, create_home, export_pack, issue_membership
+from undersigned.transport import Identity
 
 NAMES = ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Cyberdyne", "Tyrell")
 PRICES = ("", "9 EUR", "8 EUR", "7 EUR", "6 EUR", "5 EUR", "4 EUR")
@@ -128,3 +132,45 @@ async def under_an_amended_parent(folder: Path, *, accepts: bool = False) -> lis
             await export_pack(one.ledger, one.artifacts, one.identity.did, below.engagement)
             for one in (globex, initech)
         ]
+
+
+async def under_a_seal_with_a_member_more(folder: Path) -> tuple[list[bytes], UndersignedError | None]:
+    """The packs of both sides of a hire under a contract whose seal is shown with a member more than its schema has,
+    signed all the same; or, where the provider does not take that, none and what the hirer was told.
+    """
+    homes = await homes_of(folder, 3)
+    told: list[UndersignedError] = []
+
+    async def passes_on(job: Job) -> None:
+        did, text = homes[2].configuration.did, await job.read("report")
+        try:
+            made = await job.hire(did, task="summary", inputs={"report": text}, price="8 EUR")
+        except UndersignedError as error:
+            told.append(error)
+            made = {"summary.txt": text}
+        await job.deliver("summary.txt", made["summary.txt"])
+
+    async with peers_of(homes, [None, passes_on, summarise]) as (acme, globex, initech):
+        signers = {one.identity.did: one.identity for one in (acme, globex)}
+        shown = globex.above.shown
+
+        async def with_more(*given: Any) -> tuple[JsonObject, ...]:
+            return tuple([{**one, "seal": await _with_a_note(one["seal"], signers)} for one in await shown(*given)])
+
+        globex.above.shown = with_more  # type: ignore[method-assign]
+        did, inputs = homes[1].configuration.did, {"report": REPORT}
+        await acme.hire(did, task="summary", inputs=inputs, price="10 EUR", subcontracting=1, onward=True)
+        if told:
+            return [], told[0]
+        (below,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
+        sides = [(one.ledger, one.artifacts, one.identity.did) for one in (globex, initech)]
+        return [await export_pack(*side, below.engagement) for side in sides], None
+
+
+async def _with_a_note(seal: Any, signers: dict[str, Identity]) -> JsonObject:
+    content = {**{name: value for name, value in seal.items() if name != "proof"}, "note": "More."}
+    old, signer = seal["proof"], signers[seal["sender"]]
+    config = proof_config(
+        old["cryptosuite"], old["verificationMethod"], old["proofPurpose"], old["created"], old["expires"]
+    )
+    return attach(content, config, await signer.sign(prepare(content, config, signer.kind)))

@@ -20,7 +20,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
-from integration.chains import homes_of, peers_of, under_an_amended_parent, without_document
+from integration.chains import (
+    homes_of,
+    peers_of,
+    under_a_seal_with_a_member_more,
+    under_an_amended_parent,
+    without_document,
+)
 from integration.hires import REPORT, clear_of_an_hours_end, summarise, until
 from media import Authority, png
 from support import ROOT
@@ -404,6 +410,18 @@ async def test_what_lies_inside_a_parent_that_was_amended_meanwhile_is_shown_to_
         ("provider", "9.5"),
         ("hirer", "9.5"),
     ]
+
+
+async def test_a_parent_whose_seal_has_a_member_more_is_refused(tmp_path: Path) -> None:
+    """HIRE-CTR-10, HIRE-SUB-02: nothing of the offer is recorded that shows it, whoever signed the seal."""
+    packs, told = await under_a_seal_with_a_member_more(tmp_path)
+    assert packs == []
+    assert told is not None
+    assert "refused a message of ours (unknown_term)" in told.message
+    ledger = await open_ledger(Home(tmp_path / "initech").ledger_url, read_only=True)
+    (below,) = await ledger.summaries()
+    assert "Offer" not in {row.type for row in await ledger.rows(below.engagement)}
+    await ledger.close()
 
 
 async def test_a_provider_does_not_seal_what_lies_outside_what_it_was_shown(tmp_path: Path) -> None:

@@ -21,7 +21,13 @@ from msgspec.structs import replace
 import pack_cases
 import pack_credentials
 from browser import Tab, browser
-from integration.chains import homes_of, peers_of, under_an_amended_parent, without_document
+from integration.chains import (
+    homes_of,
+    peers_of,
+    under_a_seal_with_a_member_more,
+    under_an_amended_parent,
+    without_document,
+)
 from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
 from moments import MOMENTS
@@ -248,6 +254,19 @@ async def test_packs_of_a_hire_whose_parent_was_amended_meanwhile(page: Tab, fol
     for data in await under_an_amended_parent(tmp_path):
         expected = by_command(data, pack_cases.LATER)
         assert expected["ok"]
+        assert said(judged(page, folder, data, pack_cases.LATER)) == expected
+
+
+async def test_packs_of_a_hire_under_a_seal_with_a_member_more(
+    page: Tab, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-CTR-10, HIRE-SUB-10: of who took what the parent was shown with, which nobody is to."""
+    monkeypatch.setattr("undersigned.runtime.agent.above.check_sealing", lambda *_: None)
+    packs, _ = await under_a_seal_with_a_member_more(tmp_path)
+    assert len(packs) == 2
+    for data in packs:
+        expected = by_command(data, pack_cases.LATER)
+        assert next(code for *_, code in expected["steps"] if code) == "unknown_term", expected
         assert said(judged(page, folder, data, pack_cases.LATER)) == expected
 
 

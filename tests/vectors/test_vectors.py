@@ -31,7 +31,14 @@ from undersigned.bridges.gates import ContractKeys, check_body, request_of, veri
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
 from undersigned.bridges.http_messages import Request, Response
 from undersigned.bridges.http_signatures import VerifiedRequest
-from undersigned.contract import check_parents, read_contract, read_parents, verify_parents, verify_sealed
+from undersigned.contract import (
+    SealedContract,
+    check_parents,
+    read_contract,
+    read_parents,
+    verify_parents,
+    verify_sealed,
+)
 from undersigned.credentials import (
     StatusList,
     check_status,
@@ -59,7 +66,7 @@ from undersigned.errors import CODES, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.keys import public_key_from_multikey
 from undersigned.ledger import MemoryLedger
-from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
+from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, check_sealing, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, basis, begin, outcome
 from undersigned.runtime import read_multibase_note
 from undersigned.runtime.engagement.documents import require_names
@@ -230,6 +237,8 @@ def test_a_chain_of_contracts_verifies_up_to_its_root(folder: Path) -> None:
     def names() -> list[str]:
         above = read_parents(parents)
         check_parents(read_contract(given["document"]), above)  # type: ignore[arg-type]
+        for parent in above:
+            check_sealing(parent.acceptance, parent.seal)
         verify_parents(above, keys=key_of)
         return [parent.name for parent in above]
 
@@ -248,12 +257,16 @@ def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
     given = decode_json((folder / "input.json").read_bytes())
     assert isinstance(given, dict)
 
+    def verified() -> SealedContract:
+        check_sealing(given["acceptance"], given["seal"])  # type: ignore[arg-type]
+        return verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key_of)  # type: ignore[arg-type]
+
     if "code" in expected:
         with pytest.raises(UndersignedError) as refused:
-            verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key_of)
+            verified()
         assert refused.value.code == expected["code"]
         return
-    sealed = verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key_of)
+    sealed = verified()
     assert (sealed.digest, sealed.offerer) == (expected["digest"], expected["offerer"])
     assert (sealed.acceptance, sealed.seal) == (expected["acceptance"], expected["seal"])
     document = read(folder, "input.json")["document"]

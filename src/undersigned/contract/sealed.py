@@ -192,6 +192,7 @@ def verify_sealed(
 
     All three are JSON objects as decoded by the strict parser, proofs included. Whether their proofs were fresh was
     judged when they were received; here only what they say is checked, so this gives the same answer years later.
+    Acceptance and seal of who did not receive them as messages go through `messages.check_sealing` before.
 
     Raises:
         FormatError: As `read_document`.

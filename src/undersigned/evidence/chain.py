@@ -18,7 +18,7 @@ from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of, sealed_of
 from undersigned.evidence.pack import SUBCONTRACTS
 from undersigned.keys import PublicKey
-from undersigned.messages import Offer, Seal
+from undersigned.messages import Offer, Seal, check_sealing
 
 __all__ = ["Checked", "check_above", "check_below", "showing"]
 
@@ -50,6 +50,8 @@ def check_above(case: Case) -> Iterator[str]:
         return key_among(held.get(method.partition("#")[0], ()), method, purpose, at)
 
     try:
+        for parent in parents:
+            check_sealing(parent.acceptance, parent.seal)
         verify_parents(parents, keys=keys)
     except UndersignedError as exc:
         raise VerificationError(exc.code, f"a contract above: {exc.message}") from exc

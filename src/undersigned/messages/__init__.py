@@ -35,7 +35,7 @@ from undersigned.messages.base import (
     Role,
     check_member,
 )
-from undersigned.messages.codec import decode_message, recorded_message
+from undersigned.messages.codec import check_sealing, decode_message, recorded_message
 from undersigned.messages.conflict import Breach, Dispute, Ruling
 from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
 from undersigned.messages.drafts import Draft, draft
@@ -143,6 +143,7 @@ __all__ = [
     "Withdraw",
     "check_member",
     "check_recordable",
+    "check_sealing",
     "decode_message",
     "draft",
     "engagement_id",

@@ -11,7 +11,7 @@ Source: protocol-spec/04-envelope-and-digests.md, sections 4.1 and 4.2
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final, NoReturn, cast
 
@@ -44,7 +44,14 @@ from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import SignedMessage, VerifiedMessage
 from undersigned.scope import WireScope
 
-__all__ = ["MAX_MESSAGE_BYTES", "decode_message", "read_canonical", "read_message", "recorded_message"]
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "check_sealing",
+    "decode_message",
+    "read_canonical",
+    "read_message",
+    "recorded_message",
+]
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_NOTICE_BYTES: Final = 8 * 1024
@@ -199,6 +206,21 @@ def read_message(content: dict[str, Any], size: int) -> Message:
         return convert(content, of)
     except ValidationError as exc:
         _refuse(str(exc), content)
+
+
+def check_sealing(acceptance: Mapping[str, Any], seal: Mapping[str, Any]) -> None:
+    """Returns if both moves of a sealed contract are of the schemas of their types.
+
+    Those that a contract above is shown with come as JSON inside an offer, and `verify_sealed` looks at what makes a
+    contract of them and at no other member.
+
+    Raises:
+        FormatError, ProofError: As `decode_message`, steps 3 to 5.
+
+    Source: protocol-spec/07-contract.md, section 7.4
+    """
+    for move in (acceptance, seal):
+        read_message(dict(move), len(canonicalize(move)))
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

@@ -146,13 +146,7 @@ async function decodeMessage(raw) {
   if (!content.proof || (typeof content.proof === "object" && !Object.keys(content.proof).length)) {
     throw new Refused("proof_missing", "expected one Data Integrity proof; came none", "/proof");
   }
-  if (typeof content.version === "string" && content.version !== "1.0") {
-    throw new Refused("version_not_supported", `expected version 1.0; came ${shown(content.version)}`, "/version");
-  }
-  const kind = typeof content.type === "string" && has(DATA.types, content.type) ? DATA.types[content.type] : undefined;
-  if (!kind) throw new Refused("schema_violation", `expected a type of message; came ${shown(content.type)}`, "/type");
-  if (content["@context"] !== CONTEXT) throw new Refused("context_not_allowed", `expected exactly ${CONTEXT}`, "/@context");
-  if (!has(content, "version")) throw new Refused("schema_violation", "expected a version; came none", "/version");
+  const kind = kindOf(content);
   const most = content.type === "Problem" ? 2048 : kind.notice ? 8192 : 262144;
   if (raw.length > most) throw new Refused("too_large", `expected at most ${most} bytes; came ${raw.length}`);
   for (const [member, limit] of Object.entries(MEMBER_BYTES)) {
@@ -165,6 +159,18 @@ async function decodeMessage(raw) {
   checkUsage(content.usage ?? []);
   if (content.type === "Start") checkNames(content.inputs);
   return { content, raw, digest: await digestOf(content), ...kind };
+}
+
+/** What is said of a message's type, once its version, type and context are such as are taken. */
+function kindOf(content) {
+  if (typeof content.version === "string" && content.version !== "1.0") {
+    throw new Refused("version_not_supported", `expected version 1.0; came ${shown(content.version)}`, "/version");
+  }
+  const kind = typeof content.type === "string" && has(DATA.types, content.type) ? DATA.types[content.type] : undefined;
+  if (!kind) throw new Refused("schema_violation", `expected a type of message; came ${shown(content.type)}`, "/type");
+  if (content["@context"] !== CONTEXT) throw new Refused("context_not_allowed", `expected exactly ${CONTEXT}`, "/@context");
+  if (!has(content, "version")) throw new Refused("schema_violation", "expected a version; came none", "/version");
+  return kind;
 }
 
 const PROOF_PATHS = ["/proof", "/document/proof", "/presentation/proof", "/contractProof"];
@@ -346,6 +352,10 @@ function checkTerms(terms, wrong) {
 /** The contract or change, once document, acceptance and seal are known to belong together and to be signed. */
 async function verifySealed(document, acceptance, seal, keyFor) {
   checkDocument(document);
+  for (const move of [acceptance, seal]) {
+    kindOf(move);
+    checkMessage(move);
+  }
   const { role: offerer } = nameParts(document.id);
   const acceptor = otherRole(offerer);
   const parties = { hirer: document.hirer, provider: document.provider };

@@ -20,10 +20,10 @@ from undersigned.contract import (
     verify_parents,
 )
 from undersigned.encoding import Digest, Instant, JsonObject
-from undersigned.errors import ContractError, ScopeError
+from undersigned.errors import ContractError, ScopeError, UndersignedError
 from undersigned.evidence import sealed_documents, showing, transcribed
 from undersigned.ledger import Blob
-from undersigned.messages import Offer, recorded_message
+from undersigned.messages import Offer, check_sealing, recorded_message
 from undersigned.protocol import Engagement
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
@@ -61,7 +61,7 @@ class ContractsAbove:
         have replaced its key since (HIRE-KEY-07).
 
         Raises:
-            ContractError, ProofError, VerificationError: `scope_exceeded`, or they do not hold.
+            ContractError, FormatError, ProofError, VerificationError: `scope_exceeded`, or they do not hold.
             ResolutionError: A DID document could not be had.
         """
         document, agent = offer.document, self._agent
@@ -80,7 +80,13 @@ class ContractsAbove:
         # Whoever it names is looked up for the sake of who says it.
         with looked_up_for(agent.whose(engagement.id, engagement.peer)):
             documents = await agent.documents_of(sorted(dids), FRESH_SECONDS)
-        verify_parents(parents, keys=keys_of(*documents.values(), now=agent.clock.now()))
+        try:
+            for one in parents:
+                check_sealing(one.acceptance, one.seal)
+            verify_parents(parents, keys=keys_of(*documents.values(), now=agent.clock.now()))
+        except UndersignedError as error:
+            error.path = "/parents"  # it says where in one of them, and the peer is told where in its offer
+            raise
         return tuple(document_blob(one) for one in documents.values())
 
     async def _shown_to_us(self, engagement: Engagement) -> tuple[JsonObject, ...]:

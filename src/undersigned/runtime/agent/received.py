@@ -46,6 +46,8 @@ CARRIED: Final = {
     "Review": "/statement",
 }
 """Where a move carries what is verified by itself."""
+PARENTS: Final = "/parents"
+"""Where an offer carries what stands above its document."""
 AT_HAND: Final = frozenset({Inquiry, Profile, Offer, Acceptance, Seal, Start, Delivery, Closing, Receipt, Sync})
 """What is checked by what is at hand: it names nobody who would have to be looked up. An offer that does says so where
 that is read.
@@ -80,7 +82,7 @@ async def check_received(
     except UndersignedError as error:
         # Whoever checks a document says where in it; the peer is told where in its message.
         carried = CARRIED.get(message.message.type, "")
-        if carried and not error.path.startswith(carried):
+        if carried and not error.path.startswith((carried, PARENTS)):
             error.path = carried + error.path.removeprefix(SECOND_PROOF)
         raise
 
