@@ -203,6 +203,12 @@ def books() -> Iterator[Case]:
     ended = Hire().sealed()
     ended.book.hirer >> terminate("key_compromised")
     yield Case("ended", ended.closed().pack())
+    crossed = Hire().sealed().delivered()
+    with crossed.book.held():
+        crossed.book.provider >> terminate("key_compromised")
+        crossed.reviewed()
+    crossed.closed(settlement=Settled(amount="7", currency="EUR"))
+    yield Case("accepted, and ended meanwhile", crossed.pack("provider"))
     released = Hire().sealed()
     released.book.hirer >> release(amount="2")
     released.book.provider >> release(amount="3")

@@ -25,6 +25,7 @@ from pack_cases import (
 from packs import Hire, Log
 from undersigned.encoding import digest_bytes
 from undersigned.evidence import Report, verify_pack
+from undersigned.messages import Recorded
 
 LEDGER, REFUSED, DECISIONS = 8, 9, 10
 
@@ -202,3 +203,14 @@ def test_a_cosignature_of_another_history_counts_against_the_logs_owner() -> Non
     assert report.ok, report.steps
     said = report.steps[LEDGER - 1].detail
     assert f"{hire.hirer.actor.did} said of a log what does not hold (message 13, Closing, its cosignatures" in said
+
+
+@pytest.mark.parametrize(("kind", "step"), [("decision", DECISIONS), ("refusal", REFUSED)])
+def test_of_each_kind_as_many_are_asked_for_as_were_recorded_of_it(kind: str, step: int) -> None:
+    """HIRE-PCK-10: of which the other kind may have fewer, or none."""
+    of_it = {"decision": "decisions", "refusal": "refusals"}[kind]
+    counts = {"decisions": 0, "refusals": 0, of_it: 1}
+    hire = Hire().sealed().delivered().reviewed().closed(recorded=Recorded(**counts))
+    assert verify_pack(hire.logged().pack(proofs=hire.proofs()), now=LATER).steps[step - 1].code == "evidence_invalid"
+    none = Hire().sealed().delivered().reviewed().closed(recorded=Recorded(decisions=0, refusals=0))
+    assert verify_pack(none.logged().pack(proofs=none.proofs()), now=LATER).ok

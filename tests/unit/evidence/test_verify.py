@@ -575,6 +575,7 @@ def test_a_side_that_says_another_sum_than_is_owed_is_told_by_its_own_pack() -> 
         ("alone, partial, 12.5", "0 EUR"),
         ("alone, partial, 0", None),
         ("ended", "0 EUR"),
+        ("accepted, and ended meanwhile", "12.5 EUR"),
         ("released", "3 EUR"),
         ("ruled, ('3', '3')", "3 EUR"),
     ],
@@ -768,6 +769,10 @@ def test_a_proof_that_the_peer_sent_is_checked() -> None:
     hire = Hire()
     hire.sealed(proof=hire.logs["hirer"].proof(hire.places["hirer"]).__class__.of(bytes(32), 0, 1, ()))
     assert report_on(hire.pack(), hire).ok  # of another leaf: not about this contract
+    shown = Hire().sealed()
+    place = f"leaf {shown.places['hirer'] + 1} of 4 in the log of {shown.hirer.actor.did}"
+    report = report_on(shown.pack("provider", checkpoint=None, inclusion=None), shown)
+    assert place in report.steps[LEDGER - 1].detail
     wrong = Hire()
     right = wrong.logs["hirer"].proof(wrong.places["hirer"])
     wrong.sealed(proof=right.__class__(right.leaf, right.index - 1, right.size, right.path))
