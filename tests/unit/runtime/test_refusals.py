@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import ScopeError, UndersignedError
 from undersigned.evidence import verify_pack
-from undersigned.ledger import Commit, Committed
+from undersigned.ledger import Commit, Committed, Stated, saw
 from undersigned.messages import Inclusion, Inquiry, Offer, Seal, Terminate, Withdraw, draft, recorded_message
 from undersigned.runtime import Conversation, Say, equivocation_proof, export_pack, proved
 from undersigned.scope import Action
@@ -218,6 +219,27 @@ def test_equivocation_is_kept_as_proof_once(open_world: Open) -> None:
     ]
     blobs = [b for b in world.run(world.provider.ledger.evidence(name)) if b.kind == "equivocation"]
     assert [blob.raw for blob in blobs] == forged[:1]
+
+
+def test_two_histories_of_a_log_are_kept_as_proof_once(open_world: Open) -> None:
+    """HIRE-LOG-09: with the document of the key that signed the second, and more of the same fill nothing."""
+    world = open_world(held=True)
+    name = world.begun("ready", world.provider)
+    actor = world.hirer.office.actor
+    held = Stated(log=actor.did, size=2, root=bytes(32), at=world.clock.now(), note="a note")
+    world.run(world.provider.witness.update(actor.did, partial(saw, said=held)))
+    moved = folded(world.provider, name).sent[-1]
+    forged = [
+        forge(world, world.provider, name, sync(checkpoint=note_of(actor, *leaves)), seen=moved)
+        for leaves in ((b"0", b"1"), (b"0", b"2"))
+    ]
+    for raw in forged:
+        world.tell(raw, world.hirer.did, world.provider)
+    assert [event.code for event in world.provider.events if event.kind == "refused"] == ["ledger_diverged"] * 2
+    (fact,) = [digest for kind, digest in facts(world.provider, name) if kind == "fork"]
+    assert fact == recorded_message(forged[0]).digest
+    kept = world.run(world.provider.ledger.evidence(name))
+    assert [blob.raw for blob in kept if blob.kind == "fork"] == forged[:1]
 
 
 def test_what_contradicts_itself_otherwise_is_no_equivocation(open_world: Open) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,18 @@ from issuing import issued
 from runtimes import Home, Node, Office, PrivateKey, World, folded, last, lingers, messages, secret_of, vouch
 from undersigned.credentials import Accusation, Membership, claim_credential, credential_config, read_credential
 from undersigned.did import DidDocument, make_document
-from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
-from undersigned.ledger import Blob
+from undersigned.ledger import Blob, Stated, saw
 from undersigned.messages import Closing, Problem, Review, Withdraw, draft, recorded_message
 from undersigned.proof import attach, prepare
 from undersigned.runtime import bound_to_key, equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement import documents
 from undersigned.runtime.fetching.gather import Known
-from undersigned.testing import NOON, Actor, HandClock, withdraw
+from undersigned.testing import NOON, Actor, HandClock, sync, withdraw
+from undersigned.transparency import checkpoint_text, leaf_hash, signed_note
 from unit.runtime.stories import forge
 
 Open = Callable[..., World]
@@ -521,6 +523,32 @@ def test_an_equivocation_is_proved_by_the_keys_that_signed_it(
     with pytest.raises(UndersignedError) as refused:
         shown(b"[" + canonicalize(first) + b"," + unseen + b"]")
     assert refused.value.code == "key_not_authorized"
+
+
+def test_what_shows_two_histories_is_kept_with_the_document_of_its_key(
+    open_world: Open, published: tuple[Published, Published]
+) -> None:
+    """HIRE-LOG-09: of a refused message nothing else would keep it, and its sender may publish another tomorrow."""
+    world = open_world(*published, held=True)
+    resolve(world)
+    name = world.begun("ready", world.provider)
+    office, accused, moved = published[0], world.hirer.did, folded(world.provider, name).sent[-1]
+    before = Stated(log=accused, size=1, root=bytes(32), at=world.clock.now(), note="a note")
+    world.run(world.provider.witness.update(accused, partial(saw, said=before)))
+    office.rotate()
+    world.restart(world.hirer)
+    resolve(world)
+    world.reconnect()
+    own, text = world.hirer.identity, checkpoint_text(accused, 1, leaf_hash(b"another"))
+    signature = world.run(own.sign(text))
+    note = "u" + base64url_encode(signed_note(text, accused, office._keys["agent"].public_key, signature).encode())
+    forged = recorded_message(forge(world, world.provider, name, sync(checkpoint=note), seen=moved)).message
+    said = replace(forged, sender=accused, recipient=world.provider.did, proof=None)
+    unsigned = draft(said, own.method, own.suite, own.kind, now := world.clock.now(), shift(now, 600))
+    world.tell(unsigned.signed(world.run(own.sign(unsigned.to_sign))).raw, accused, world.provider)
+    kept = world.run(world.provider.ledger.evidence(name))
+    assert [blob.name for blob in kept if blob.kind == "fork"] == ["Sync"]
+    assert office.document().raw in [blob.raw for blob in kept if blob.kind == "did-document"]
 
 
 class Vouched(Office):
