@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from integration.hires import REPORT, two_homes
 from support import refuses
@@ -24,6 +25,7 @@ when {
   principal.getTag("EndorsementCredential").capabilities.contains("summary")
 };
 """
+MEET = 'action == Action::"meet"'
 CHEAP_WORK_IS_DECLINED = """
 permit (principal, action, resource);
 @id("dear") forbid (principal, action == Action::"sign", resource)
@@ -92,6 +94,22 @@ async def test_terms_that_cedar_forbids_are_not_signed(tmp_path: Path) -> None:
         assert (await recorded(provider))[0].outcome == "allow"
         (summary,) = await provider.ledger.summaries()
         assert (summary.state, summary.contract) == ("withdrawn", None)
+
+
+@pytest.mark.parametrize("outcome", ["", '@outcome("ask")'])
+async def test_whom_cedar_does_not_let_us_meet_is_not_hired(tmp_path: Path, outcome: str) -> None:
+    """HIRE-POL-02, HIRE-POL-03. A hirer asks as a provider and `check` do: a `sign` that is permitted is not enough."""
+    acme, globex = await two_homes(tmp_path)
+    with_policies(acme, f"permit (principal, action, resource); {outcome} forbid (principal, {MEET}, resource);")
+    did = globex.configuration.did
+    async with Peer.open(globex), Peer.open(Home(acme.path)) as hirer:
+        with refuses(UndersignedError, "policy_denied"):
+            await hirer.hire(did, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        (summary,) = await hirer.ledger.summaries()
+        rows = await hirer.ledger.rows(summary.engagement)
+        assert "Offer" not in {row.type for row in rows}
+        (decision,) = await recorded(hirer)
+    assert [reason.clause for reason in decision.reasons if reason.code != "met"] == ["cedar:policy1"]
 
 
 async def recorded(peer: Peer) -> list[Decision]:
