@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from undersigned.encoding import Instant, format_instant, parse_instant, seconds_between, shift
+from undersigned.errors import FormatError, LocalProtocolError
 from undersigned.proof import MAX_SKEW_SECONDS
 
 __all__ = ["LOOK_SECONDS", "Clock", "ClockHeld", "SystemClock", "sleep_until", "steady_seconds"]
@@ -62,6 +63,10 @@ async def sleep_until(clock: Clock, instant: Instant) -> None:
         await asyncio.sleep(min(left, LOOK_SECONDS))
 
 
+def _unset(moment: datetime) -> LocalProtocolError:
+    return LocalProtocolError("wrong_state", f"the clock of this machine says {moment:%Y-%m-%d}: set it")
+
+
 class ClockHeld(NamedTuple):
     """A clock that stands still because the machine's ran back by more than others forgive."""
 
@@ -97,7 +102,12 @@ class SystemClock:
         self._last: Instant = ""
 
     def now(self) -> Instant:
-        """The present instant, UTC; never earlier than one given before."""
+        """The present instant, UTC; never earlier than one given before.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: the machine has no time that anybody could date something by, as where it
+                begins at 1970 until somebody tells it.
+        """
         wall = self._read_wall()
         # It is asked for several times per message, and the text changes once a second.
         if self._second <= wall < self._until:
@@ -119,7 +129,11 @@ class SystemClock:
         self._wall, self._steady = wall, steady
         if int(wall) > self._second:
             self._second = int(wall)
-            self._last = max(self._last, format_instant(datetime.fromtimestamp(self._second, UTC)))
+            moment = datetime.fromtimestamp(self._second, UTC)
+            try:
+                self._last = max(self._last, format_instant(moment))
+            except FormatError as exc:
+                raise _unset(moment) from exc
         self._until = self._second + 1 if self._leapt_at is None else -1
         return self._last
 
@@ -133,5 +147,9 @@ class SystemClock:
 
         Up to there others take what is dated so; beyond it they answer nothing but `proof_from_future`.
         """
-        machine = format_instant(datetime.fromtimestamp(int(self._read_wall()), UTC))
+        moment = datetime.fromtimestamp(int(self._read_wall()), UTC)
+        try:
+            machine = format_instant(moment)
+        except FormatError as exc:
+            raise _unset(moment) from exc
         return ClockHeld(self._last, machine) if self._last > shift(machine, MAX_SKEW_SECONDS) else None

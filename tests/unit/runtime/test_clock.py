@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from undersigned.encoding import format_instant, seconds_between
+from undersigned.errors import LocalProtocolError
 from undersigned.runtime import clock as clock_module
 from undersigned.runtime.clock import CONFIRM_SECONDS, LEAP_SECONDS, ClockHeld, SystemClock
 
@@ -46,6 +47,15 @@ def test_it_shows_the_second(clock: SystemClock, machine: Machine) -> None:
     assert clock.now() == text(START)
     machine.pass_(0.2)
     assert clock.now() == text(START + 1)
+
+
+def test_a_machine_that_was_not_told_the_time_is_named(clock: SystemClock, machine: Machine) -> None:
+    """It is the clock's fault, and nothing that was read is: a message with such a time would be, and the peer's."""
+    machine.wall = 60.0
+    for asked in (SystemClock(wall=lambda: 60.0).now, clock.held):
+        with pytest.raises(LocalProtocolError, match="the clock of this machine says 1970-01-01: set it") as caught:
+            asked()
+        assert caught.value.code == "wrong_state"
 
 
 @pytest.mark.parametrize("back", [1, 60, 7200, 10_000_000])
