@@ -151,6 +151,7 @@ def bytes_to_sign(
     Raises:
         FormatError: `bad_request`: no manifest can be written into these media, or by this signer; `too_large`: they
             are more than 64 MiB with it.
+        Exception: Whatever `signer.sign` raises.
     """
     signed = _signed_by(about, keyid, bytes(_SIGNATURE_BYTES[kind]))
     return _signed_bytes(about, read_manifest(_embedded(data, media_type, signed, signer), media_type).binding)
@@ -291,14 +292,25 @@ def _embedded(data: bytes, media_type: str, about: ContractAssertion, signer: Me
     }
     out = io.BytesIO()
     settings = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_trust": False}}
+    failed: list[Exception] = []
+
+    def sign(to_sign: bytes) -> bytes:
+        try:
+            return signer.sign(to_sign)
+        except Exception as exc:
+            failed.append(exc)  # the library makes an invalid signature of it
+            raise
+
     try:
         with (
             c2pa.Context(c2pa.Settings.from_dict(settings)) as context,
             c2pa.Builder(json.dumps(manifest), context=context) as builder,
-            c2pa.Signer.from_callback(signer.sign, _ALGORITHMS[signer.algorithm], signer.certificates, None) as by,
+            c2pa.Signer.from_callback(sign, _ALGORITHMS[signer.algorithm], signer.certificates, None) as by,
         ):
             builder.sign(by, media_type, io.BytesIO(data), out)
     except c2pa.C2paError as exc:
+        if failed:
+            raise failed[0] from exc
         raise FormatError("bad_request", f"no manifest can be written: {str(exc)[:300]!a}") from exc
     return out.getvalue()
 

@@ -288,3 +288,13 @@ def test_what_cannot_carry_a_manifest_is_refused() -> None:
         bytes_to_sign(b"no picture", PNG, about(), SIGNER, **BY)
     with pytest.raises(FormatError):
         read_manifest(png(), "text/plain")
+
+
+def test_what_a_signer_raises_comes_out_as_it_is(picture: bytes) -> None:
+    """The library would tell of a signature that is invalid, and nobody would look at where the key is."""
+
+    def away(_data: bytes) -> bytes:
+        raise PermissionError("the key store is locked")
+
+    with pytest.raises(PermissionError, match="the key store is locked"):
+        bytes_to_sign(picture, PNG, about(), MediaSigner(SIGNER.certificates, away), **BY)
