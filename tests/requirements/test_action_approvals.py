@@ -34,6 +34,7 @@ class Buys:
         self.told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.done: list[str] = []
         self.jobs: list[Job] = []
+        self.left: list[dict[str, str]] = []
 
     async def __call__(self, job: Job) -> None:
         self.jobs.append(job)
@@ -44,7 +45,8 @@ class Buys:
     async def _do(self, job: Job, what: dict[str, Any]) -> None:
         amounts = {"EUR": what.pop("eur", "80")}
         try:
-            async with job.act("pay:order", SHOP, amounts, **what):
+            async with job.act("pay:order", SHOP, amounts, **what) as permit:
+                self.left.append(dict(permit.decision.remaining))
                 self.done.append("paid")
         except ScopeError as error:
             self.done.append(f"{error.code} {error.detail['clause']}")
@@ -112,6 +114,7 @@ def test_an_action_waits_for_a_persons_yes(shop: Shop) -> None:
     assert shop.answer(request) == ["paid"]
     used = shop.world.run(provider.ledger.usage(contract))
     assert used == {"pay/EUR": "80", f"pay/approval:{request}": "1"}
+    assert shop.buys.left == [{"EUR": "920"}], "an approval is no limit of the scope"
     assert [one.allowed for one in shop.buys.jobs[0].actions] == [True], "waiting is no refusal of the work"
 
 

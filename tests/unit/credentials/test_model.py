@@ -87,6 +87,7 @@ def test_one_type_may_be_written_as_text() -> None:
         (CREDENTIAL | {"issuer": {"id": None}}, "/issuer"),
         (CREDENTIAL | {"credentialSubject": {}}, "/credentialSubject"),
         (CREDENTIAL | {"credentialSubject": []}, "/credentialSubject"),
+        (CREDENTIAL | {"credentialSubject": [{}, {"id": "did:a:b"}]}, "/credentialSubject"),
         (CREDENTIAL | {"credentialSubject": "did:a:b"}, "/credentialSubject"),
         (CREDENTIAL | {"validFrom": "2026-11-01T00:00:00"}, "/validFrom"),
         (CREDENTIAL | {"validFrom": "2026-11-31T00:00:00Z"}, "/validFrom"),

@@ -731,6 +731,13 @@ def test_a_packer_who_closed_its_books_proves_its_log(hire: Hire) -> None:
         assert failing(report_on(hire.pack(**change), hire)) == (LEDGER, "log_proof_invalid")
 
 
+def test_a_proof_in_another_form_is_noticed(hire: Hire, pack: bytes) -> None:
+    """HIRE-PCK-02: two packs of the same are the same bytes."""
+    path = path_of(pack, "inclusion")
+    loose = json.dumps(json.loads(read_archive(pack)[path]), indent=1).encode()
+    assert failing(report_on(remade(pack, {path: loose}), hire)) == (LEDGER, "log_proof_invalid")
+
+
 def test_a_proof_under_another_size_is_noticed() -> None:
     hire = Hire().whole()
     older = hire.logs["hirer"].note()

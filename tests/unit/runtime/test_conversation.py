@@ -411,6 +411,24 @@ def test_who_asks_an_engagement_that_is_over_hears_so(open_world: Open) -> None:
     assert refused.value.code == "wrong_state"
 
 
+def test_for_who_does_not_wait_any_more_nothing_is_said(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that was cancelled before its turn came has changed its mind."""
+    world = open_world(held=True)
+    name = world.begun("offered-by-hirer", world.hirer)
+    conversation = world.hirer.the(name)
+    with monkeypatch.context() as asleep:
+        asleep.setattr(Conversation, "_rouse", lambda _: None)
+        body = {"reason": "changed", "offer": folded(world.hirer, name).sent[-1]}
+        asking = world.loop.create_task(conversation.ask(lambda _: Say("Withdraw", body)))
+        world.settle()
+        asking.cancel()
+        world.settle()
+    conversation._rouse()
+    world.settle(5)
+    assert folded(world.hirer, name).state == "offered-by-hirer"
+    world.until("closed", name)
+
+
 def test_who_asked_hears_when_the_process_closes(open_world: Open) -> None:
     world = open_world(held=True)
     conversation = world.begin()

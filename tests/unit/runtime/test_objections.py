@@ -19,6 +19,7 @@ from undersigned.protocol import HIRER, OTHER, PROVIDER, Role
 from undersigned.runtime import Conversation, Hire, HireResult, Order, came_early, export_pack, held_until
 from undersigned.runtime.engagement.turn import Hears
 from undersigned.runtime.execution.reviewers import Reviewed
+from undersigned.runtime.execution.settlement import Paid
 from undersigned.testing import ARBITER, HandClock, Party, Say, closing, dispute, terminate
 from unit.runtime.test_contract import amend, not_whole, unreviewed, working
 
@@ -143,6 +144,19 @@ def test_books_wait_while_the_arbiter_can_be_asked(open_world: Open) -> None:
     assert (ours.engagement.state, closed(world, world.hirer, ours.id)) == ("closing", [])
     world.settle(3600)
     (ours_,) = closed(world, world.hirer, ours.id)
+    assert "by our record not before" in (ours_.objection or "")
+
+
+def test_books_wait_no_longer_than_for_the_owners_word(open_world: Open) -> None:
+    """Who says what became of the payment lets it be: there is nothing that a dispute could be waited for."""
+    world, ours = reviewed_by_nobody(open_world, arbiter=True, method="manual")
+    lies(world, world.hirer, ours.id, books(world, world.provider))
+    assert held_until(ours.facts, ours.engagement) is not None
+    world.run(world.hirer.settlements.confirm(ours, Paid(paid=True, reference="transfer 7")), 1)
+    assert held_until(ours.facts, ours.engagement) is None
+    world.settle(5)
+    (ours_,) = closed(world, world.hirer, ours.id)
+    assert ours_.settlement.reference == "transfer 7"
     assert "by our record not before" in (ours_.objection or "")
 
 

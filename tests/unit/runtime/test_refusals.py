@@ -30,6 +30,7 @@ from undersigned.evidence import verify_pack
 from undersigned.ledger import Commit, Committed, Stated, saw
 from undersigned.messages import Inclusion, Inquiry, Offer, Seal, Terminate, Withdraw, draft, recorded_message
 from undersigned.runtime import Conversation, Say, equivocation_proof, export_pack, proved
+from undersigned.runtime.engagement.told import told_of_message
 from undersigned.scope import Action
 from undersigned.testing import Actor, acceptance, inquiry, offer, problem, receipt, start, sync, withdraw
 from undersigned.testing import Say as Move
@@ -538,3 +539,23 @@ def test_books_that_were_refused_for_the_log_wait_whatever_else_is_refused(open_
         )
         world.settle()
         assert conversation.distrusted
+
+
+@pytest.mark.parametrize(("code", "told"), [("domain_not_linked", "decision_failed"), ("wrong_state", "wrong_state")])
+def test_what_the_other_side_is_never_told_is_said_as_something_else(open_world: Open, code: str, told: str) -> None:
+    """HIRE-ERR-02: how we are set up is nobody else's business."""
+    world = open_world(held=True)
+    move = messages(world.provider, world.begun("ready", world.provider))[0]
+    (said,) = told_of_message(move, UndersignedError(code, "of our own"))
+    assert (said.type, said.body["code"]) == ("Problem", told)
+
+
+def test_a_move_that_was_refused_is_one_of_our_own(open_world: Open) -> None:
+    """Not the other side's of the same number."""
+    world = open_world(held=True)
+    name = world.begun("closing", world.hirer)
+    for node in world.nodes:
+        held = folded(node, name)
+        found = [node.the(name).move_of(digest) for digest in held.sent]
+        assert {move.role for move in found if move is not None} == {held.role}
+        assert node.the(name).move_of(held.got[-1]) is None
