@@ -625,6 +625,14 @@ def weak_keys() -> Iterator[Case]:
         yield Case(f"key {folder.name}", weak_pack((folder / "input.json").read_text().strip()))
     yield Case("key that is neutral", weak_pack(multibase_encode("z", b"\xed\x01" + NEUTRAL)))
     yield from keys_of_both()
+    provider = Named("provider")
+    said: Any = provider.document.json
+    name = f"{provider.did}?at=1#3"
+    key = {"type": "Multikey", "controller": provider.did, "publicKeyMultibase": ARBITER.public_key.multikey}
+    said["verificationMethod"].append({"id": name, **key})
+    said["assertionMethod"].append(name)
+    hire = Hire(actors=(Actor("hirer"), provider)).sealed().delivered().reviewed().closed()
+    yield Case("a key whose name has a query", hire.pack(documents=(canonicalize(said),)))
 
 
 LISTED: dict[str, dict[str, str]] = {

@@ -163,7 +163,7 @@ export class Resolver {
     const at = this.now();
     const bytes = await fetchBytes(webUrl(did, this.local));
     let document;
-    try { document = /** @type {any} */ (readJson(bytes, { limit: BYTES, depth: 64, foreign: true })); } catch (error) { throw new HireError('did_document_invalid', String(error)); }
+    try { document = /** @type {any} */ (readJson(bytes, { limit: BYTES, foreign: true })); } catch (error) { throw new HireError('did_document_invalid', String(error)); }
     checkForm(document, did);
     if (this.kept.size > 256) this.kept.clear();
     this.kept.set(did, { document, at });
@@ -176,7 +176,8 @@ export class Resolver {
 /** The methods of its own that a document lists under a relationship, by their whole names. @param {Document} document @param {Relationship} relationship @returns {Map<string, any>} */
 function listed(document, relationship) {
   const whole = (/** @type {any} */ name) => (typeof name === 'string' && name.startsWith('#') ? document.id + name : name);
-  const methods = (document.verificationMethod ?? []).concat((document[relationship] ?? []).filter((one) => typeof one === 'object'));
+  // One that stands in another relationship is a method of the document too, and this one may name it.
+  const methods = [document.verificationMethod, ...RELATIONSHIPS.map((name) => document[/** @type {Relationship} */ (name)])].flat().filter((one) => typeof one === 'object');
   const names = (document[relationship] ?? []).map((one) => whole(typeof one === 'string' ? one : one?.id));
   const found = methods.filter((one) => names.includes(whole(one?.id))).map((one) => /** @type {[string, any]} */ ([whole(one.id), one]));
   return new Map(found.filter(([name, one]) => one.controller === document.id && String(name).split('#')[0] === document.id && found.filter(([other]) => other === name).length === 1));
@@ -236,10 +237,11 @@ function keyOfJwk(jwk) {
     return found;
   };
   if (kty === 'OKP' && crv === 'Ed25519') return readKey(toBase58(Buffer.concat([Buffer.from([0xed, 0x01]), bytes(x)])));
-  const curve = { 'P-256': p256, 'P-384': p384 }[/** @type {string} */ (crv)];
-  check(kty === 'EC' && curve !== undefined, 'did_document_invalid', 'another kind of key');
-  const whole = Buffer.concat([Buffer.from([4]), bytes(x), bytes(y)]);
-  try { return { kind: crv, bytes: /** @type {any} */ (curve).Point.fromBytes(whole).toBytes(true) }; } catch { throw new HireError('did_document_invalid', 'not on the curve'); }
+  check(kty === 'EC' && (crv === 'P-256' || crv === 'P-384'), 'did_document_invalid', 'another kind of key');
+  const [curve, size] = crv === 'P-256' ? [p256, 32] : [p384, 48];
+  const coordinates = [x, y].map(bytes);
+  check(coordinates.every((one) => one.length === size), 'did_document_invalid', 'length of a coordinate');
+  try { return { kind: crv, bytes: curve.Point.fromBytes(Buffer.concat([Buffer.from([4]), ...coordinates])).toBytes(true) }; } catch { throw new HireError('did_document_invalid', 'not on the curve'); }
 }
 
 /** The keys of a kind that is used here which a document lists under a relationship, by name. @param {Document} document @param {Relationship} relationship @param {(method: any) => boolean} counts */

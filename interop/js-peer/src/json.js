@@ -2,7 +2,7 @@
 import { escaped, HireError } from './errors.js';
 
 export const MESSAGE_BYTES = 256 * 1024;
-const DEPTH = 16;
+const [DEPTH, FOREIGN_DEPTH] = [16, 32];
 /** Of one object and one list (page 10, section 10.4). */
 const [MEMBERS, FOREIGN_MEMBERS, ITEMS] = [256, 1024, 4096];
 /** Where a proof stands in a message. */
@@ -10,6 +10,7 @@ const PROOFS = ['proof', 'document/proof', 'presentation/proof', 'contractProof'
 const NONCHARACTER = /[\p{Noncharacter_Code_Point}]/u;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const NUMBER_LENGTH = 400;
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
 const SPACE = /[ \t\n\r]*/y;
 const ESCAPES = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
@@ -17,10 +18,10 @@ const ESCAPES = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: 
 /**
  * @param {Uint8Array} bytes
  * @param {{limit?: number, depth?: number, foreign?: boolean}} [options] `foreign`: a document that others define,
- *   where null, fractions, control characters but U+0000 and names outside ASCII are allowed
+ *   where null, fractions, control characters but U+0000, names outside ASCII and more containers are allowed
  * @returns {Record<string, any>}
  */
-export function readJson(bytes, { limit = MESSAGE_BYTES, depth = DEPTH, foreign = false } = {}) {
+export function readJson(bytes, { limit = MESSAGE_BYTES, foreign = false, depth = foreign ? FOREIGN_DEPTH : DEPTH } = {}) {
   if (bytes.length > limit) throw new HireError('too_large', `${bytes.length} bytes`);
   let text;
   try {
@@ -176,10 +177,10 @@ class Reader {
     if (!match || /[0-9.eE+-]/.test(this.text[NUMBER.lastIndex] ?? '')) throw this.bad();
     const text = match[0];
     this.at = NUMBER.lastIndex;
-    if (this.foreign && text.length <= 32) return Number(text);
-    if (/[.eE]/.test(text) || text === '-0' || text.length > 17) throw this.bad('number_out_of_range');
-    const value = Number(text);
-    if (!Number.isSafeInteger(value)) throw this.bad('number_out_of_range');
+    const whole = !/[.eE]/.test(text);
+    const value = text.length > (whole ? 17 : NUMBER_LENGTH) ? NaN : Number(text);
+    const exact = whole ? Number.isSafeInteger(value) : this.foreign && Number.isFinite(value);
+    if (!exact || Object.is(value, -0)) throw this.bad('number_out_of_range');
     return value;
   }
 }

@@ -17,7 +17,7 @@ const ALGORITHMS = { Ed25519: ['Ed25519', 'EdDSA'], 'P-256': ['ES256'], 'P-384':
 
 /** @param {Uint8Array} bytes the file @param {{did: string, origin: string, now: number, resolver: import('./did.js').Resolver}} of */
 export async function verifyLinkage(bytes, { did, origin, now, resolver }) {
-  const file = /** @type {any} */ (readJson(bytes, { limit: 65536, depth: 64, foreign: true }));
+  const file = /** @type {any} */ (readJson(bytes, { limit: 65536, foreign: true }));
   check(file['@context'] === DID_CONFIGURATION, 'schema_violation', 'context');
   const strange = Object.keys(file).find((name) => !['@context', 'linked_dids'].includes(name));
   check(strange === undefined, 'unknown_term', strange);
@@ -82,7 +82,7 @@ function readJwt(text, did) {
   try {
     const bytes = parts.map((part) => Buffer.from(part, 'base64url'));
     if (parts.length !== 3 || bytes.some((one, i) => one.toString('base64url') !== parts[i])) return undefined;
-    const [header, payload] = bytes.slice(0, 2).map((one) => /** @type {any} */ (readJson(one, { depth: 64, foreign: true })));
+    const [header, payload] = bytes.slice(0, 2).map((one) => /** @type {any} */ (readJson(one, { foreign: true })));
     const known = Object.keys(header).every((name) => HEADER.includes(name)) && header.typ === 'vc+jwt' && [undefined, 'vc'].includes(header.cty)
       && Object.values(ALGORITHMS).flat().includes(header.alg) && bytes[2].length === (header.alg === 'ES384' ? 96 : 64) && header.kid?.includes?.('#');
     checkShape(METHOD, header.kid);

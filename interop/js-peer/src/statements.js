@@ -108,7 +108,7 @@ function opened(envelope, { document, earlier = [], now, methods, strangersTo = 
   const not = strangersTo.flatMap((one) => [...signingKeys(one).values()]);
   check(envelope.payloadType === PAYLOAD, 'proof_invalid', 'payload type');
   check(!signers.every((key) => not.some((one) => sameKey(one, key))), 'attester_not_trusted', 'a key of the one whose work it judges'); // HIRE-ATT-06
-  const statement = /** @type {any} */ (readJson(payload, { limit: 131072, depth: 64, foreign: true }));
+  const statement = /** @type {any} */ (readJson(payload, { limit: 131072, foreign: true }));
   check(!Array.isArray(statement?.subject) || statement.subject.length <= 64, 'too_large', 'subjects');
   checkShape('Statement', statement);
   return statement;

@@ -71,7 +71,7 @@ async function fetchList(url, issuer, resolver, now, fetch) {
   let list;
   let said;
   try {
-    list = /** @type {any} */ (readJson(bytes, { limit: DOCUMENT, depth: 64, foreign: true }));
+    list = /** @type {any} */ (readJson(bytes, { limit: DOCUMENT, foreign: true }));
     said = readCredential(list, checkContexts, DOCUMENT);
   } catch (error) { throw new HireError('status_invalid', `${url}: ${/** @type {any} */ (error).message}`); }
   check(said.issuer === issuer, 'status_unavailable', 'issuer of the list');

@@ -145,7 +145,7 @@ kinds.presentation = async function presentation(input, of) {
   return coded(async () => {
     const resolver = new Resolver();
     const now = seconds(of.now);
-    const carried = { presentation: readJson(input, { depth: 64, foreign: true }), sender: of.holder, recipient: of.domain, engagement: of.engagement, answers: of.challenge };
+    const carried = { presentation: readJson(input, { foreign: true }), sender: of.holder, recipient: of.domain, engagement: of.engagement, answers: of.challenge };
     const credentials = await verifyPresentation(carried, resolver, now);
     const fetch = async (/** @type {URL} */ url) => {
       if (!of.lists?.[url.href]) throw new Error('not there');

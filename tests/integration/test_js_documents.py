@@ -1,0 +1,100 @@
+"""DID documents in odd spellings: the implementation in JavaScript has the keys of them that this one has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any, Final
+
+import pytest
+
+from integration.test_js_peer import PEER, node
+from undersigned.did import DidDocument
+from undersigned.encoding import base64url_decode, base64url_encode
+from undersigned.errors import VerificationError
+from undersigned.runtime.signers import generate_key
+
+DID: Final = "did:web:acme.example"
+NOW: Final = "2026-11-25T12:00:00Z"
+KEY: Final = generate_key().public_key
+JWK: Final = generate_key("P-256").public_key.jwk
+
+
+def method(name: str = "#a", **members: Any) -> dict[str, Any]:
+    return {"id": name, "type": "Multikey", "controller": DID, "publicKeyMultibase": KEY.multikey, **members}
+
+
+def listing(*methods: Any, **members: Any) -> str:
+    """A document that lists these for both purposes."""
+    names = [one if isinstance(one, str) else one["id"] for one in methods]
+    return json.dumps({"id": DID, "authentication": methods, "assertionMethod": names, **members})
+
+
+def with_jwk(**members: Any) -> str:
+    jwk = {**JWK, **members}
+    return listing({"id": "#a", "type": "JsonWebKey", "controller": DID, "publicKeyJwk": jwk})
+
+
+def divided(at: int) -> dict[str, str]:
+    """The coordinates of the same point, divided elsewhere than in the middle."""
+    whole = b"".join(base64url_decode(str(JWK[name])) for name in ("x", "y"))
+    return {"x": base64url_encode(whole[:at]), "y": base64url_encode(whole[at:])}
+
+
+def with_member(value: str) -> str:
+    """A document with a member of this JSON."""
+    return f'{listing(method())[:-1]},"more":{value}}}'
+
+
+DOCUMENTS: Final[dict[str, tuple[str, int | None]]] = {
+    "a method": (listing("#a", verificationMethod=[method()]), 2),
+    "a method embedded in the other relationship": (listing(method()), 2),
+    "a method embedded in a relationship that signs nothing": (listing("#a", keyAgreement=[method()]), 2),
+    "a reference to nothing": (listing("#b", verificationMethod=[method()]), 0),
+    "a name with a query": (listing(method(f"{DID}?at=1#a")), 0),
+    "a name with a path": (listing(method(f"{DID}/keys#a")), 0),
+    "a key of two coordinates": (with_jwk(), 2),
+    "coordinates that are divided elsewhere": (with_jwk(**divided(31)), 0),
+    "a curve in a list": (with_jwk(crv=["P-256"]), 0),
+    "a member beside": (with_member('{"a": 1.5e3}'), 2),
+    "32 containers": (with_member("[" * 31 + "]" * 31), 2),
+    "33 containers": (with_member("[" * 32 + "]" * 32), None),
+    "the greatest whole number": (with_member("9007199254740991"), 2),
+    "a whole number beyond": (with_member("9007199254740992"), None),
+    "a whole number of 30 digits": (with_member("1" * 30), None),
+    "minus zero": (with_member("-0"), None),
+    "a fraction of minus zero": (with_member("-0.0"), None),
+    "a number beyond all": (with_member("1e400"), None),
+    "a fraction of 40 digits": (with_member(f"0.{'1' * 40}"), 2),
+}
+"""With the number of keys that they give, for both purposes together; None: they are none."""
+
+
+@pytest.fixture(scope="module")
+def keys_there() -> dict[str, Any]:
+    """What the other implementation makes of all of them."""
+    given = [{"did": DID, "now": NOW, "document": text} for text, _ in DOCUMENTS.values()]
+    run = subprocess.run(
+        [node(), "support/documents.js"],
+        cwd=PEER,
+        input=json.dumps(given).encode(),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    return dict(zip(DOCUMENTS, json.loads(run.stdout), strict=True))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_gives_the_same_keys(name: str, keys_there: dict[str, Any]) -> None:
+    """HIRE-KEY-01, HIRE-KEY-03, HIRE-KEY-05."""
+    text, count = DOCUMENTS[name]
+    if count is None:
+        with pytest.raises(VerificationError) as refused:
+            DidDocument(DID, text.encode())
+        assert keys_there[name] == {"code": refused.value.code}
+        return
+    document, purposes = DidDocument(DID, text.encode()), ("authentication", "assertionMethod")
+    keys = {one: {url: key.multikey for url, key in document.keys(one, now=NOW).items()} for one in purposes}
+    assert sum(map(len, keys.values())) == count
+    assert keys_there[name] == keys
