@@ -36,7 +36,7 @@ from undersigned.daemon.door import ListenerLimits
 from undersigned.encoding import digest_bytes, seconds_between
 from undersigned.errors import UndersignedError
 from undersigned.evidence import STEPS, read_archive, verifier_page
-from undersigned.runtime import ABSENT, Home, SystemClock, hire_order
+from undersigned.runtime import ABSENT, Home, SystemClock, hire_order, issue_membership
 from undersigned.runtime.artifacts import store as artifacts
 from undersigned.testing import Actor
 from undersigned.transport import ChannelLimits, connect
@@ -796,6 +796,29 @@ def test_a_url_without_tls_elsewhere_is_refused_before_anything_is_stored(
         assert (told.code, told.error["code"]) == (2, "bad_configuration")
         assert "ws:// goes to localhost or 127.0.0.1 alone" in told.error["message"]
     assert files(home) == before, "nothing was begun"
+
+
+def test_a_membership_that_is_past_its_end_is_told_at_the_start(tmp_path: Path) -> None:
+    """Others say that nothing was shown to them, and what was there is not named anywhere."""
+    companies, hands = Companies(tmp_path), Hands()
+    home, named = ("--home", str(companies.acme)), "warning: the MembershipCredential by did:web:"
+
+    def started(*more: str) -> Ended:
+        serve = Process([*UNDERSIGNED, "serve", *home, *more], tmp_path)
+        serve.until('"ready"' if more else "stop it with Ctrl-C")
+        return serve.end(signal.SIGTERM)
+
+    assert named not in started().err
+    hands.ahead = -400 * 86_400
+    asyncio.run(issue_membership(companies.acme, clock=hands))
+    told = started()
+    assert (told.code, named in told.err, "have it issued anew" in told.err) == (0, True, True), told
+    (past,) = [one for one in started("--json").values if one["kind"] == "past"]
+    assert f"is past its end, {past['until']}, and is shown to nobody" in past["message"]
+    renewed = str(tmp_path / "member.json")
+    assert run("credentials", "issue", companies.hirer, *home, "--out", renewed).code == 0
+    assert run("credentials", "add", renewed, *home).code == 0
+    assert named not in started().err
 
 
 def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ __all__ = [
     "tell",
     "tell_gates",
     "tell_held",
+    "tell_past",
     "tell_unfinished",
 ]
 
@@ -288,6 +289,22 @@ def tell_held(out: Out, held: ClockHeld | None) -> None:
     if held is not None:
         out.value({"kind": "clock", **held._asdict(), "message": str(held)})
         out.alarm(str(held))
+
+
+def tell_past(out: Out, peer: Peer) -> None:
+    """What a peer that was just started has to show and shows nobody any more, on standard error: others answer that
+    they were shown nothing, and the end of what its organisation said of it is a year away when that is said.
+    """
+    held, now = peer.meeting.wallet.held(), peer.clock.now()
+    still = {(one.issuer, one.types) for one in held if one.valid_at(now)}
+    for one in held:
+        if one.valid_until is None or now <= one.valid_until or (one.issuer, one.types) in still:
+            continue
+        types, issuer = plain(", ".join(one.types), 200), plain(one.issuer, 200)
+        text = f"the {types} by {issuer} is past its end, {one.valid_until}, and is shown to nobody: have it issued"
+        text += " anew ('undersigned credentials issue'), and keep that ('undersigned credentials add')"
+        out.value({"kind": "past", "credential": one.digest, "until": one.valid_until, "message": text})
+        out.alarm(text)
 
 
 async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -> None:
