@@ -521,6 +521,35 @@ async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:
             await hire
 
 
+async def test_sc_58_a_child_costs_no_more_than_is_held_for_it(tmp_path: Path) -> None:
+    """HIRE-SUB-04, HIRE-SUB-08: whoever wants the change, though the contract above has room for it."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+
+    def costs(amount: str):
+        return lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
+
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(work.began.wait(), 30)
+        parent, child, below = the(globex, "provider"), the(globex, "hirer"), the(initech, "provider")
+        assert (parent.offered().terms.price.amount, child.offered().terms.price.amount) == ("9", "8")
+        with pytest.raises(ScopeError, match="more than is held for it in the contract above"):
+            await globex.changes.amend(child, costs("8.5"))
+        await initech.changes.amend(below, costs("8.5"))
+        await until(lambda: child.engagement.tabled is not None)
+        tabled = child.engagement.tabled
+        assert tabled is not None
+        with pytest.raises(ScopeError, match="more than is held for it in the contract above"):
+            await globex.changes.accept(child, tabled.document)
+        await globex.changes.decline(child)
+        await until(lambda: below.engagement.lane == "idle")
+        await globex.changes.amend(child, costs("7"))
+        await until(lambda: below.engagement.tabled is not None)
+        work.go_on.set()
+        await hire
+
+
 async def test_sc_58_an_amendment_leaves_room_for_all_children_together(tmp_path: Path) -> None:
     """HIRE-SUB-08: each of two would fit under it, and both would not."""
     homes = await homes_of(tmp_path, 3)

@@ -163,3 +163,15 @@ def test_each_type_says_by_its_member_what_it_attests() -> None:
         assert answers(one, Need(code="credential", credential=kind, capability="sbom"), NOW)
         assert not answers(one, Need(code="credential", credential=kind, capability="review"), NOW)
         assert not answers(one, Need(code="credential", capability="sbom"), NOW), "no type is none that is asked for"
+
+
+def test_a_member_that_says_a_capability_in_our_types_says_none_in_others() -> None:
+    """Whoever defined it may have meant something else; `capability` is what a `Need` names."""
+    times = {"valid_from": NOW, "valid_until": shift(NOW, DAY)}
+    for member, counts in (("capability", True), ("mayAttest", False), ("accreditedFor", False)):
+        subject = {"id": AGENT, member: "sbom"}
+        other = build_credential(id="urn:example:1", type=OTHERS, issuer=ISSUERS[0], subject=subject, **times)
+        need = Need(code="credential", credential=OTHERS, capability="sbom")
+        assert answers(read_credential(other), need, NOW) == counts
+    ours = claim_credential(claim(Authority.type, "sbom"), id="urn:example:2", issuer=ISSUERS[0], **times)
+    assert answers(read_credential(ours), Need(code="credential", credential=Authority.type, capability="sbom"), NOW)

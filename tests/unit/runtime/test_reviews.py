@@ -269,6 +269,21 @@ def test_with_the_hire_gone_its_function_is_asked_of_the_peer(open_world: Open) 
     assert reviews(world, name) == ["accepted"]
 
 
+def test_a_person_hears_what_keeps_us_from_looking(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is said of the work, which nobody looked at."""
+    world, ours = waiting(open_world, raises)
+
+    async def broken(*_: Any) -> None:
+        raise TypeError("a defect of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Inspection, "look", broken)
+        with pytest.raises(PolicyError, match="TypeError: a defect of ours") as refused:
+            world.run(world.hirer.changes.review(ours, {"whole": True}), 5)
+    assert refused.value.code == "decision_failed"
+    assert reviews(world, ours.id) == []
+
+
 @pytest.mark.parametrize(("met", "verdict"), [(True, "accepted"), (False, "rejected")])
 def test_where_the_program_is_gone_a_person_reviews(open_world: Open, met: bool, verdict: str) -> None:
     """Each criterion has to be said, and nothing else; nobody is asked twice."""
