@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
@@ -961,10 +961,18 @@ FALSE_WORDS: dict[str, tuple[Callable[[], Hire], str]] = {
 """What a hirer says of its log and does not hold: hires, and the code that refuses its own pack."""
 
 
+LINES_BY = ("witness.example", "\U0001fae9", "\u0378", "a\u200bb", "\U0001f600" * 600, "a\u2003b", "a\x85b", "a\u3000")
+"""Names of others in lines of a note: with characters of a later Unicode, of no width, many of them, and spaces."""
+
+
 def stated_logs() -> Iterator[Case]:
     """Hires that state and cosign logs at sealing and at closing."""
     yield Case("heads", _sealed_and_closed(_stating()).pack())
     yield Case("heads, by the provider", _sealed_and_closed(_stating()).pack("provider"))
+    for name in LINES_BY:
+        hire = Hire().sealed().delivered().reviewed()
+        line = f"\u2014 {name} {b64encode(bytes(68)).decode()}\n"
+        yield Case(f"a line by {name!a:.20}", hire.closed(hire.logs["hirer"].note() + line).pack())
     for name, (make, _) in WRONG_HEADS.items():
         yield Case(name, make().pack())
     for name, (make, _) in FALSE_WORDS.items():

@@ -96,7 +96,7 @@ function readNote(note) {
   return {
     text: whole.slice(0, at + 1),
     lines: lines.map((line) => {
-      const [, name, data] = /^\u2014 ([^+\s\p{C}\p{Z}]{1,1024}) ([^ ]+)$/u.exec(line) ?? [];
+      const [, name, data] = /^\u2014 ([^+\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]{1,1024}) ([^ ]+)$/u.exec(line) ?? [];
       check(name !== undefined, 'log_proof_invalid', 'signature line');
       const signed = fromBase64(data);
       check(signed.length >= 5, 'log_proof_invalid', 'signature line');

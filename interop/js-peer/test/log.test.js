@@ -85,7 +85,8 @@ test('a note has the form that others read, and no other (HIRE-LOG-04)', () => {
   const noted = (/** @type {string} */ text, /** @type {string[]} */ ...lines) => `${text}\n${line(text)}${lines.join('')}`;
   const other = `\u2014 witness.example ${Buffer.alloc(76, 1).toString('base64')}\n`;
   const read = (/** @type {string} */ note) => readCheckpoint(multibase(Buffer.from(note)), origin, [own]);
-  for (const note of [noted(states()), noted(states(), other), noted(states(), ...Array(31).fill(other)), noted(states('5', root, 'more\n')), noted(states('9007199254740991'))]) {
+  for (const note of [noted(states()), noted(states(), other), noted(states(), ...Array(31).fill(other)), noted(states('5', root, 'more\n')), noted(states('9007199254740991')),
+    ...['\u{1fae9}', '\u0378', '\u{1f600}'.repeat(600)].map((name) => noted(states(), other.replace('witness.example', name)))]) {
     assert.equal(read(note).root.toString('base64'), root);
   }
   const text = states();
@@ -95,6 +96,7 @@ test('a note has the form that others read, and no other (HIRE-LOG-04)', () => {
     ...[noted(text).slice(0, -1), `${noted(text)}\n`, `${text}\n\n${line(text)}`, `${text}\n`, '', noted(states('5', root, 'a\u0007b\n'))],
     ...['\u2014 x\n', 'garbage\n', `\u2014 a+b ${other.split(' ')[2]}`, `\u2014 witness.example ${Buffer.alloc(4).toString('base64')}\n`, line(text)].map((one) => noted(text, one)),
     noted(text, ...Array(32).fill(other)),
+    ...['a\u2003b', 'a\u0085', '\u200b', 'a\u202eb', '\u{1f600}'.repeat(1025)].map((name) => noted(text, other.replace('witness.example', name))),
     noted(text, `\u2014 witness.example ${Buffer.alloc(12300).toString('base64')}\n`),
     `${text}\n${line(text, origin, 'x')}`,
   ]) assert.throws(() => read(note), { code: 'log_proof_invalid' }, JSON.stringify(note).slice(0, 200));

@@ -192,12 +192,21 @@ def test_a_key_that_is_not_ed25519_signs_no_notes() -> None:
         verify_note(NOTE, key)
 
 
-@pytest.mark.parametrize("origin", ["", "two words", "a+b", "line\nbreak", "tab\t", "a\u202eb", "x" * 1025])
+@pytest.mark.parametrize(
+    "origin", ["", "two words", "a+b", "line\nbreak", "tab\t", "a\u202eb", "a\u2003b", "\u200b", "a\x85", "x" * 1025]
+)
 def test_a_name_that_no_line_can_carry_is_refused(origin: str) -> None:
     with pytest.raises(LogProofError):
         checkpoint_text(origin, 0, ROOT)
     with pytest.raises(LogProofError):
         signed_note(TEXT, origin, KEY, bytes(64))
+
+
+@pytest.mark.parametrize("name", ["é", "\U0001fae9", "\u0378", "\U0001f600" * 1024])
+def test_a_name_may_hold_what_a_later_unicode_gives_a_form(name: str) -> None:
+    """HIRE-LOG-04: or another reader takes a note, by the same log and with the same lines, that this one refuses."""
+    read = read_note(f"{NOTE}\u2014 {name} AAAAAAA=\n")
+    assert read.signatures[-1][0] == name
 
 
 def test_a_name_is_as_long_as_it_may_be() -> None:
