@@ -232,6 +232,18 @@ def test_what_can_succeed_later_does_not_fill_the_log(open_world: Open) -> None:
     assert [one["untold"] for one in logs if one["event"] == "message refused"] == [30]
 
 
+def test_strangers_of_one_address_do_not_fill_the_log_by_new_names(open_world: Open) -> None:
+    """HIRE-LIM-02: what is refused costs a name, and names cost nothing."""
+    world = open_world(held=True)
+    with capture_logs() as logs:
+        for number in range(30):
+            ours, _ = memory_pair()
+            ours.proved(Actor(f"stranger-{number}").did)
+            for _ in range(3):
+                world.run(world.provider.intake.read(ours, b'{"type":"Inquiry"}'))
+    assert [one["event"] for one in logs].count("message refused") == 20
+
+
 def test_a_proof_that_ends_while_its_message_waits_is_refused(open_world: Open) -> None:
     """HIRE-PRF-03, HIRE-PCK-01: a pack holds it against the time at which it was recorded. So who keeps our turn busy,
     and signs for two seconds, would leave us without evidence.

@@ -77,7 +77,7 @@ class Intake:
         self._agent = agent
         self._budget = Budget()
         self._told = Budget()
-        """Lines in the log for whoever has something refused: what can succeed later costs its sender nothing else."""
+        """Lines in the log for whoever has something refused; for strangers, those of one address together."""
         self._untold = 0
         """Refused messages since the last one that was logged."""
         self._bytes = Allowance(BYTES_A_MINUTE)
@@ -247,10 +247,10 @@ class Intake:
         costs = not error.row.retryable
         costs = costs or (error.code in LOOKED_UP and not self._agent.conversations.bound_to(peer))
         if refusal is not None:
-            self._log("the peer refused something", channel, peer, costs=costs, said=raw[:256])
+            self._log("the peer refused something", channel, peer, said=raw[:256])
             self._doubted(peer, refusal)
         else:
-            self._log("message refused", channel, peer, costs=costs, error=str(error))
+            self._log("message refused", channel, peer, error=str(error))
             self._unread(peer, members, error)
         if error.detail.get("close") or _is_no_text(raw):
             raise error
@@ -267,14 +267,15 @@ class Intake:
                 await channel.send(fault)
                 return
 
-    def _log(self, event: str, channel: Channel, peer: Did, *, costs: bool, **more: Any) -> None:
-        """A line for the operator; where it `costs` its sender nothing, not for each, or there would be any number."""
+    def _log(self, event: str, channel: Channel, peer: Did, **more: Any) -> None:
+        """A line for the operator; not for each, or there would be any number: some cost their sender nothing, and
+        others no more than a name.
+        """
         whose, at = self._whose(channel, peer, None), asyncio.get_running_loop().time()
-        if not costs and self._told.exhausted(whose, at):
+        if self._told.exhausted(whose, at):
             self._untold += 1
             return
-        if not costs:
-            self._told.count(whose, at)
+        self._told.count(whose, at)
         _log.warning(event, peer=peer, untold=self._untold, **more)
         self._untold = 0
 
