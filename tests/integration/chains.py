@@ -15,13 +15,27 @@ from msgspec.structs import replace
 from integration.hires import REPORT, did_of, free_ports, summarise, until
 from undersigned.contract import Price, Terms
 from undersigned.daemon import Peer
-from undersigned.encoding import JsonObject, canonicalize
+from undersigned.encoding import (
+    JsonObject,
+    canonicalize,
+    digest_bytes,
+)
 from undersigned.errors import UndersignedError
 from undersigned.evidence import read_archive, write_archive
 from undersigned.keys import KeyKind
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.protocol import Answer, Moment
-from undersigned.runtime import Clock, Handler, Home, Job, OfferPart, create_home, export_pack, issue_membership
+from undersigned.runtime import (
+    Clock,
+    Handler,
+    Home,
+    Job,
+    OfferPart,
+    create_home,
+    export_pack,
+    generate_key,
+    issue_membership,
+)
 from undersigned.transport import Identity
 
 NAMES = ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Cyberdyne", "Tyrell")
@@ -76,6 +90,24 @@ def without_document(pack: bytes, did: str) -> bytes:
     kept = {path: raw for path, raw in members.items() if path not in of_it}
     manifest["members"] = [one for one in manifest["members"] if one["path"] in kept]
     return write_archive({**kept, "manifest.json": canonicalize(manifest)})
+
+
+def with_other_keys(pack: bytes, did: str) -> bytes:
+    """The pack with a DID document of `did` that lists another key under each name."""
+    members = read_archive(pack)
+    manifest = json.loads(members["manifest.json"])
+    for item in manifest["members"]:
+        path = item["path"]
+        if path.startswith("did-doc") and (document := json.loads(members[path]))["id"] == did:
+            for method in document["verificationMethod"]:
+                method["publicKeyMultibase"] = generate_key("Ed25519").public_key.multikey
+            raw = canonicalize(document)
+            item["digest"] = digest_bytes(raw)
+            item["path"] = f"{path.rpartition('/')[0]}/{item['digest']}.json"
+            members[item["path"]] = raw
+            del members[path]
+    manifest["members"].sort(key=lambda item: item["path"])
+    return write_archive({**members, "manifest.json": canonicalize(manifest)})
 
 
 class Thinking:

@@ -25,6 +25,7 @@ from integration.chains import (
     peers_of,
     under_a_seal_with_a_member_more,
     under_an_amended_parent,
+    with_other_keys,
     without_document,
 )
 from integration.hires import REPORT, clear_of_an_hours_end, summarise, until
@@ -162,6 +163,11 @@ def check_packs(packs: list[bytes], parent: str, child: str, homes: list[Home]) 
         step = next(one for one in verify_pack(without_document(pack, root), now=now).steps if not one.ok)
         assert (step.number, step.code) == (5, "evidence_invalid")
         assert root in step.detail
+
+    # And by no other key of it: that somebody signed a contract above is shown, and not only said.
+    forged = verify_pack(with_other_keys(packs[1], root), now=now)
+    step = next(one for one in forged.steps if not one.ok)
+    assert (step.number, step.detail.partition(": ")[0]) == (5, "a contract above")
 
     def with_inside(data: bytes) -> Report:
         changed = {**members, inner: data}
