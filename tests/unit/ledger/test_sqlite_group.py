@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from backends.moves import AT, OWN, PEER, answer, engagement, move, reservation, summary
+from support import refuses
 from undersigned.encoding import digest_bytes, shift
-from undersigned.errors import LedgerError, ScopeError
-from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, Stated, open_ledger, sqlite_group
+from undersigned.errors import LedgerError, LedgerUnavailable, ScopeError
+from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, Stated, open_ledger, sqlite_group, sqlite_writer
 from undersigned.ledger.base import Row
 from undersigned.ledger.chain import link
+from undersigned.ledger.sqlite_file import Spare
 from undersigned.transparency import Frontier, leaf_hash, verify_consistency
 from unit.ledger.outside import NAME
 
@@ -247,6 +249,29 @@ async def test_what_is_no_commit_harms_nobody(ledger: SqliteLedger) -> None:
     refused = [item for item in done if isinstance(item, Exception)]
     assert [getattr(item, "code", item) for item in refused] == ["internal", "internal"]
     assert len(await ledger.summaries()) == 3
+    assert (await ledger.check()).ok
+
+
+async def test_while_there_is_no_room_only_what_is_urgent_is_written(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the spare room is held again all goes on, though nobody writes."""
+    writer = ledger._writer
+    assert writer is not None
+    monkeypatch.setattr(sqlite_writer, "PROBE_SECONDS", 0.01)
+    with monkeypatch.context() as full:
+        full.setattr(Spare, "hold", lambda _: False)
+        writer.trouble = LedgerUnavailable("store_full", "no room")
+        with refuses(LedgerUnavailable, "store_full"):
+            await ledger.commit(move(engagement("a"), 1))
+        await ledger.commit(move(engagement("b"), 1, urgent=True))
+        assert writer.trouble is not None
+    for _ in range(3000):
+        if writer.trouble is None:
+            break
+        await asyncio.sleep(0.01)
+    assert writer.trouble is None
+    await ledger.commit(move(engagement("a"), 1))
     assert (await ledger.check()).ok
 
 

@@ -539,6 +539,8 @@ def test_books_that_were_refused_for_the_log_wait_whatever_else_is_refused(open_
         )
         world.settle()
         assert conversation.distrusted
+    rows = world.run(world.hirer.ledger.rows(name))
+    assert {row.type for row in rows if conversation._is_held_back(row)} == {"Closing"}, "all else is said again"
 
 
 @pytest.mark.parametrize(("code", "told"), [("domain_not_linked", "decision_failed"), ("wrong_state", "wrong_state")])
