@@ -56,7 +56,7 @@ async def test_a_peer_hires_a_second_instance_of_itself(tmp_path: Path) -> None:
             role: {
                 line["text"]
                 for line in lines
-                if line["hire"] == one["id"] and line["kept_by"] == role and "text" in line
+                if line["hire"] == one["id"] and line["keptBy"] == role and "text" in line
             }
             for role in ("hirer", "provider")
         }
@@ -65,7 +65,7 @@ async def test_a_peer_hires_a_second_instance_of_itself(tmp_path: Path) -> None:
         }
         assert moves["hirer"] == moves["provider"]
         assert len(moves["hirer"]) == one["moves"]
-    told = {(line["hire"], line["kept_by"]): line["told"] for line in lines if "told" in line}
+    told = {(line["hire"], line["keptBy"]): line["told"] for line in lines if "told" in line}
     assert told.keys() == {(one["id"], role) for one in cell["hires"] for role in ("hirer", "provider")}
     for (hire, _), one in told.items():
         money = {name: one[name] for name in ("basis", "owed", "artifacts") if name in one}

@@ -180,7 +180,7 @@ async def ledger_audit(
             "leaves": report.leaves,
             "root": report.root.hex(),
             "compared": report.compared,
-            "leaves_per_second": rate,
+            "leavesPerSecond": rate,
             "defects": list(report.defects),
             "contradictions": contradictions,
         }

@@ -215,7 +215,7 @@ class _Pair:
         return {role for role, channel in self._at.items() if channel is not None}
 
     def _keep(self, order: Order, role: str, told: Mapping[str, Any]) -> None:
-        line: dict[str, Any] = {"hire": order.id, "kept_by": role}
+        line: dict[str, Any] = {"hire": order.id, "keptBy": role}
         self._transcript.append({**line, "told": {name: told[name] for name in told if name != "messages"}})
         self._transcript += [{**line, "text": text} for text in _texts(told)]
 
