@@ -12,7 +12,10 @@ import { specJson } from './spec.js';
 
 /** @typedef {{id: string, verificationMethod?: any[], authentication?: any[], assertionMethod?: any[], service?: any[]}} Document */
 
-const WEB = /^did:web:((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+|localhost)(?:%3A([1-9][0-9]{0,4}))?((?::[A-Za-z0-9._-]+)*)$/;
+const DID_WEB = /^did:web:(?:[A-Za-z0-9._:-]|%[0-9A-Fa-f]{2})*(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2})$/;
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const PORT = /^[1-9][0-9]{0,4}$/;
+const SEGMENT = /^(?!\.+$)[A-Za-z0-9._-]{1,255}$/;
 const INSTANT = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 const NAME = new RegExp(specJson('schemas/Offer.json').$defs.Proof.properties.verificationMethod.pattern, 'u');
 const RELATIONSHIPS = ['authentication', 'assertionMethod', 'keyAgreement', 'capabilityInvocation', 'capabilityDelegation'];
@@ -45,16 +48,20 @@ export function checkDid(did, local) {
 
 /** @param {string} did @param {boolean} local @returns {URL} */
 export function webUrl(did, local) {
-  const match = WEB.exec(did);
-  check(match !== null && Number(match[2] ?? 1) < 65536, 'did_document_invalid', 'spelling of did:web');
-  const [, host, port, path] = /** @type {RegExpExecArray} */ (match);
+  check(DID_WEB.test(did), 'did_document_invalid', 'spelling of a DID');
+  const [authority, ...segments] = did.slice('did:web:'.length).split(':');
+  const [host, port] = authority.split(/%3A(.*)/s);
+  const labels = host.split('.');
+  // A last label that is a number makes an address of the whole host, with a dot behind it as well.
+  const last = labels.at(-1) || labels.at(-2) || '';
   const isLocal = host === 'localhost';
+  check(!/%5B/i.test(host) && !/^(?:[0-9]+|0x.*)$/i.test(last), 'did_forbidden_address', 'an address');
+  check(isLocal || last.toLowerCase() !== 'localhost', 'did_forbidden_address', 'localhost');
+  check(host.length <= 253 && labels.every((one) => LABEL.test(one)), 'did_document_invalid', 'spelling of a host');
+  check(isLocal || labels.length > 1, 'did_forbidden_address', 'a name of this network');
+  check(port === undefined || (PORT.test(port) && Number(port) < 65536), 'did_document_invalid', 'spelling of a port');
+  check(segments.every((one) => SEGMENT.test(one)), 'did_document_invalid', 'spelling of a path');
   check(!isLocal || (local && port !== undefined), 'did_forbidden_address', 'localhost');
-  // A last label that is a number makes an address of the whole host.
-  check(!/(?:^|\.)(?:[0-9]+|0x[^.]*)$/.test(host), 'did_forbidden_address', 'an address');
-  check(isLocal || !host.endsWith('.localhost'), 'did_forbidden_address', 'localhost');
-  const segments = (path ?? '').split(':').slice(1);
-  check(host.length <= 253 && segments.every((one) => one.length <= 255 && !/^\.+$/.test(one)), 'did_document_invalid', 'spelling of did:web');
   try {
     return new URL(`${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}/${segments.join('/') || '.well-known'}/did.json`);
   } catch {

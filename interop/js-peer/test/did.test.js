@@ -44,7 +44,10 @@ test('a did:web has one spelling, and its host is no address', () => {
   for (const [did, code] of [
     ['did:web:a.example:..', 'did_document_invalid'], ['did:web:a.example:.:x', 'did_document_invalid'], [`did:web:a.example:${'x'.repeat(256)}`, 'did_document_invalid'],
     [`did:web:${'abc.'.repeat(64)}example`, 'did_document_invalid'], ['did:web:xn--a.example', 'did_document_invalid'],
-    ['did:web:a.123', 'did_forbidden_address'], ['did:web:a.0x1', 'did_forbidden_address'], ['did:web:a.localhost', 'did_forbidden_address'],
+    ['did:web:Acme', 'did_document_invalid'], ['did:web:a.example.', 'did_document_invalid'],
+    ...['a.123', 'a.0x1', 'a.0X1x', '0x7f000001', '127.0.0.1.%3A80', '%5B::1%5D', 'a.localhost', 'A.LOCALHOST', 'localhost', 'localhost:x', 'acme', 'acme%3A80'].map(
+      (host) => [`did:web:${host}`, 'did_forbidden_address'],
+    ),
   ]) assert.throws(() => webUrl(did, false), { code });
 });
 
