@@ -578,6 +578,19 @@ def untimely() -> Iterator[Case]:
             book.hirer >> review(verdict)
             book.advance(2 * hour + 1 - when)
             yield _lied(f"a silence after {verdict}, said at {when} s", book, PROVIDER, silence)
+    for by in (HIRER, PROVIDER):
+        book, posed = disputed_once_closed(by)
+        yield _lied(f"a dispute of the {by}, who has closed its books, that crossed a closing", book, by, posed)
+
+
+def disputed_once_closed(by: Role) -> tuple[Playbook, VerifiedMessage]:
+    """A `Dispute` by a side that has closed its books, which crosses the `Closing` of the other."""
+    book = Playbook("closing")
+    book.side(by) >> closing()
+    book.hold()
+    posed = book.side(by).forge(dispute())
+    book.side(HIRER if by == PROVIDER else PROVIDER) >> closing()
+    return book, posed
 
 
 def _lied(name: str, book: Playbook, by: Role, say: Say | VerifiedMessage, *, own: bool = False) -> Case:

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.test_js_peer import PEER, node
+from pack_cases import disputed_once_closed
 from properties.test_crossings import NOON, PUT_DOWN, QUIET, WORK_ONLY, Explorer, World
 from undersigned.errors import RemoteProtocolError, UndersignedError
 from undersigned.messages import VerifiedMessage
@@ -185,6 +186,18 @@ def test_it_refuses_a_subcontract_that_its_provider_offers_first() -> None:
         apply(reader.engagement, Received(posed, reader.now))
     taken = {"view": reader.role, "lines": [*before, _line(posed, reader.now)]}
     holds_the_same([taken], [{"refused": "Offer", "code": refused.value.code}])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_it_takes_no_dispute_of_who_has_closed_its_books(role: Role) -> None:
+    """HIRE-LIF-21: whatever it crosses; with the same code."""
+    playbook, posed = disputed_once_closed(role)
+    reader = playbook.parties[OTHER[role]]
+    before = [_line(one.message, one.at) for one in reader.journal if not isinstance(one, Noted)]
+    taken = {"view": reader.role, "lines": [*before, _line(posed, reader.now)]}
+    with pytest.raises(RemoteProtocolError) as refused:
+        apply(reader.engagement, Received(posed, reader.now))
+    holds_the_same([taken], [{"refused": "Dispute", "code": refused.value.code}])
 
 
 def holds_the_same(taken: list[Any], held: list[Any]) -> None:

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 from msgspec.structs import replace
 
+from pack_cases import disputed_once_closed
 from undersigned.contract import verify_ruling
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, ProofError, RemoteProtocolError, UndersignedError
@@ -20,6 +21,7 @@ from undersigned.protocol import (
     ROLES,
     Owe,
     Received,
+    Role,
     apply,
     basis,
     legal,
@@ -576,6 +578,13 @@ def test_who_has_closed_its_books_disputes_nothing(role: str) -> None:
     _disputes_nothing(playbook, role)
     playbook.side(OTHER[role]) >> dispute()
     playbook.agree("disputed")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_has_closed_its_books_disputes_nothing_whatever_it_crosses(role: Role) -> None:
+    """HIRE-LIF-21, HIRE-CHN-11: its own tables forbid it, so that our `Closing` crossed it excuses nothing."""
+    playbook, posed = disputed_once_closed(role)
+    playbook.refused("wrong_state", lambda: playbook.parties[OTHER[role]].take(posed))
 
 
 def _disputes_nothing(playbook: Playbook, role: str) -> None:

@@ -223,14 +223,14 @@ export class Engagement {
 
 /**
  * Whether the state that its sender was in had a row for a move, of what it could know itself: one dispute there is, one `Closing` of
- * each side, and `no_ruling` ends a dispute and nothing else (HIRE-CHN-09).
+ * each side, no dispute after it, and `no_ruling` ends a dispute and nothing else (HIRE-CHN-09).
  * @param {State} earlier @param {any} message @param {Engagement} engagement
  */
 function hadRow(earlier, message, engagement) {
   const { type, role, cause } = message;
   const disputes = [...earlier.disputes, ...engagement.state.disputes];
   if (type === 'Dispute' && disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return false;
-  if (type === 'Closing' && earlier.closings[role]) return false;
+  if (['Closing', 'Dispute'].includes(type) && earlier.closings[role]) return false;
   if (type === 'Terminate' && (cause === 'no_ruling') !== (earlier.main === 'disputed')) return false;
   return rowOf(earlier, message, engagement) !== undefined;
 }

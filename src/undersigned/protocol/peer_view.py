@@ -73,14 +73,14 @@ def goes_on(view: PeerView, step: Step) -> PeerView:
     state, kind, case = view.state, step.kind, step.case
     if case and kind in LANE_TYPES:
         return replace(view, state="closing" if case == "release" and state not in ENDED else state)
+    if kind in ("Dispute", "Closing") and step.role in view.closed_by:
+        return view
     if kind == "Dispute" and view.disputed:
         return view
     if kind == "Terminate":
         if (case == "no_ruling") != (state == "disputed"):
             return view
         case = ""
-    if kind == "Closing" and step.role in view.closed_by:
-        return view
     if kind == "Closing" and state == "closing":
         case = "last" if OTHER[step.role] in view.closed_by else "first"
     row = ROWS.get((state, kind, step.role, case))

@@ -254,13 +254,13 @@ function stepOf(content, lane) {
 function next(view, { kind, role, which }) {
   const { state } = view;
   if (LANE_TYPES.includes(kind) && which) return which === "release" && !ENDED.includes(state) ? "closing" : state;
+  if (["Dispute", "Closing"].includes(kind) && view.closedBy.includes(role)) return undefined;
   if (kind === "Dispute" && view.disputed) return undefined;
   let looked = which;
   if (kind === "Terminate") {
     if ((which === "no_ruling") !== (state === "disputed")) return undefined;
     looked = "";
   }
-  if (kind === "Closing" && view.closedBy.includes(role)) return undefined;
   if (kind === "Closing" && state === "closing") looked = view.closedBy.includes(otherRole(role)) ? "last" : "first";
   return rowOf(state, kind, role, looked)?.next;
 }
