@@ -37,15 +37,18 @@ def weigh_cedar(given: Given, terms: Terms | None) -> tuple[list[Weighed], tuple
         about = Rated(presented.holder, None if given.stake is None else given.stake.capability)
         found = given.answers.of_party(about)
         units, ratings = 0 if found is None else found.units, (rating_of(about, found),)
-    try:
-        asked = cedar_request(
-            presented.holder, presented.engagement, counting, given.now, terms=terms, reputation=units
-        )
-    except FormatError as exc:
-        refusal = no("cedar", exc.message, "terms that Cedar can be told exactly", member=exc.path or "/scope")
-        return [refusal], ratings
+    shown = presented.holder, presented.engagement, counting, given.now
+    findings = judge_by_cedar(policy.cedar, cedar_request(*shown, reputation=units))
+    if terms is not None:
+        # With whom it does not let us work at all nothing is signed, and nobody is asked: that is not about the terms.
+        findings = tuple([one._replace(code="policy_denied") for one in findings if one.code != "met"])
+        try:
+            findings = findings or judge_by_cedar(policy.cedar, cedar_request(*shown, terms=terms, reputation=units))
+        except FormatError as exc:
+            refusal = no("cedar", exc.message, "terms that Cedar can be told exactly", member=exc.path or "/scope")
+            return [refusal], ratings
     weighed: list[Weighed] = []
-    for finding in judge_by_cedar(policy.cedar, asked):
+    for finding in findings:
         need: Needed | None = None
         if finding.needs is not None:
             need = need_of(Demand(type=finding.needs), given.answers, policy.refuse)

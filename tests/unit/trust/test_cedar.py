@@ -46,6 +46,7 @@ ANCHORS = Anchors(anchors=(Anchor(issuer=ORGANISATION.did), Anchor(issuer=AUDITO
 MEMBER, AUDIT = "MembershipCredential", "AuditCredential"
 ANY = "permit (principal, action, resource);"
 SIGN = 'action == Action::"sign"'
+MEETS = '@id("meets") permit (principal, action == Action::"meet", resource);'
 
 
 def credential(type: str = MEMBER, by: Party = ORGANISATION, **changes: Any) -> Credential:
@@ -166,6 +167,7 @@ def test_cedar_narrows_and_never_widens(policy: dict[str, Any], amount: str, out
 # -- asking a person
 
 ASKS = f"""
+{MEETS}
 @id("small") permit (principal, {SIGN}, resource) when {{ context.terms.task == "sbom" }};
 @id("dear") @outcome("ask") @would_pass("at most 20 EUR")
 forbid (principal, {SIGN}, resource) when {{ context.terms.price.amount.greaterThan(decimal("20.0")) }};
@@ -193,6 +195,18 @@ def test_a_forbid_may_ask_a_person(changes: dict[str, Any], outcome: str, clause
     assert decided(decision) == (outcome, clauses)
     if outcome == "ask":
         assert decision.reasons[-1].would_pass == "at most 20 EUR, or a person's approval"
+
+
+@pytest.mark.parametrize("outcome", ["", '@outcome("ask")'])
+def test_terms_are_signed_with_nobody_whom_we_do_not_meet(outcome: str) -> None:
+    """HIRE-POL-02, HIRE-POL-03. Whoever judges terms asks about `meet` as well, and no person is asked about that."""
+    unmet = judged(f'{ANY} @id("no") {outcome} forbid (principal, action == Action::"meet", resource);', terms=terms())
+    assert decided(unmet) == ("deny", [("policy_denied", "cedar:no")])
+    assert "meeting" in unmet.reasons[-1].value
+    assert decided(judged(f"permit (principal, {SIGN}, resource);", terms=terms())) == (
+        "deny",
+        [("policy_denied", "cedar")],
+    )
 
 
 # -- what is told
@@ -270,7 +284,8 @@ def test_of_several_credentials_the_weakest_bounds_are_told() -> None:
 
 
 def test_all_terms_can_be_asked_about() -> None:
-    text = f"""permit (principal == Party::"{AGENT.did}", {SIGN}, resource == Engagement::"{ENGAGEMENT}") when {{
+    text = f"""{MEETS}
+    permit (principal == Party::"{AGENT.did}", {SIGN}, resource == Engagement::"{ENGAGEMENT}") when {{
         principal.did like "did:key:*" &&
         context.terms.task == "sbom" && context.terms.price.currency == "EUR" &&
         context.terms.price.amount.lessThanOrEqual(decimal("12.5")) &&
@@ -301,7 +316,7 @@ def test_all_terms_can_be_asked_about() -> None:
 
 def test_a_fee_and_an_arbiter_can_be_asked_about() -> None:
     """HIRE-POL-06, HIRE-POL-09: told if the terms have them, and a fee exactly or not at all."""
-    text = f"""permit (principal, {SIGN}, resource) when {{
+    text = f"""{MEETS} permit (principal, {SIGN}, resource) when {{
         (if context.terms has fee then context.terms.fee.lessThan(decimal("3.0")) else true) &&
         (if context.terms has arbiter then context.terms.arbiter == Party::"{AUDITOR.did}" else true)
     }};"""

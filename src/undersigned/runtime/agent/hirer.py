@@ -121,10 +121,6 @@ class HirerSide:
                         return declined(decision)
                     await agent.renewals.take(engagement, shown)
                     return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
-                if agent.meeting.policy.cedar is not None:
-                    unmet = await agent.meeting.unmet(engagement, shown, _stake(order))
-                    if unmet is not None:
-                        return declined(unmet)
                 terms = agent.approvals.put(conversation, engagement) or self._terms(conversation, order)
                 decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
                 await agent.renewals.take(engagement, shown)

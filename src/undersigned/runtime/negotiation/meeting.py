@@ -166,17 +166,6 @@ class Meeting:
         decision, _ = await self._evaluate(engagement, message, terms, stake, FRESH_SECONDS)
         return decision
 
-    async def unmet(self, engagement: Engagement, message: Presentation, stake: Stake | None) -> Decision | None:
-        """The decision by which Cedar does not let us work with the peer at all, whatever the terms; it is asked about
-        these by another name. All other clauses are weighed with the terms.
-
-        Raises:
-            VerificationError, ResolutionError, FormatError: As `evaluate`.
-        """
-        decision = await self.evaluate(engagement, message, stake=stake)
-        said = (one for one in decision.reasons if one.clause.partition(":")[0] == "cedar")
-        return decision if any(one.code != "met" for one in said) else None
-
     async def _evaluate(
         self,
         engagement: Engagement,
