@@ -78,10 +78,9 @@ class _Network:
 def largest_flow(
     arcs: Mapping[Arc, int], source: str, sink: str, *, most: int, max_steps: int
 ) -> tuple[int, list[tuple[list[str], int]]] | None:
-    """How much can flow from source to sink, up to `most`, and the ways it takes with what goes along each.
+    """How much can flow from source to sink, up to `most`, and three of the ways it takes with what goes along each.
 
-    Ways come shortest first, then by name, and their amounts add up to the flow. None if it would take more than
-    `max_steps` looks at arcs.
+    Ways come shortest first, then by name. None if it would take more than `max_steps` looks at arcs.
     """
     if source == sink:
         return most, []

@@ -72,6 +72,17 @@ def test_a_component_that_has_no_one_value_is_refused(component) -> None:
         signature_base(request, [component], {})
 
 
+def test_a_component_is_covered_once() -> None:
+    """RFC 9421, section 2.5."""
+    request = Request("GET", "https://example.com/", (("X", "a=1"),))
+    key = Component("x", (("key", "a"),))
+    signature_base(request, ["@method", "x", key], {})
+    for one in ("@method", "x", key):
+        with pytest.raises(FormatError, match="covered twice") as caught:
+            signature_base(request, [one, "@path", one], {})
+        assert caught.value.code == "schema_violation"
+
+
 @pytest.mark.parametrize(
     ("component", "message"),
     [

@@ -75,6 +75,18 @@ def test_a_body_is_covered_by_its_digest() -> None:
         verify_request(other, lambda _: key.public_key, now=NOW, fresh=always)
 
 
+def test_a_covered_digest_that_is_not_there_is_refused() -> None:
+    """HIRE-RQS-01: it was signed, so it was taken out."""
+    key = generate_key()
+    request = signed(key, Request("POST", URL, body_digest=hashlib.sha256(b"{}").digest()))
+    without = tuple((name, value) for name, value in request.headers if name != "Content-Digest")
+    with pytest.raises(ProofError, match="covered and is not there") as caught:
+        verify_request(
+            msgspec.structs.replace(request, headers=without), lambda _: key.public_key, now=NOW, fresh=always
+        )
+    assert caught.value.code == "proof_invalid"
+
+
 def test_a_body_without_a_covered_digest_is_refused() -> None:
     """Absent means refused: a body that the signature does not cover is anybody's (HIRE-RQS-01)."""
     key = generate_key()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from undersigned.bridges.mcp_rules import Rules
+from undersigned.bridges.mcp_rules import Argument, Rules
 from undersigned.errors import ConfigurationError, ScopeError
 
 RULES = """
@@ -128,6 +128,14 @@ def test_an_argument_outside_its_constraint_does_not_pass(changed: dict[str, Any
         asked("git_log", **LOG | changed)
     assert (refused.value.code, refused.value.detail["clause"]) == ("scope_exceeded", "rules")
     assert refused.value.detail["would_pass"]
+
+
+@pytest.mark.parametrize(("equals", "others"), [(1, [True, 1.0, "1"]), (True, [1, 1.0, "true"]), ("1", [1, True])])
+def test_what_equals_another_type_does_not_pass(equals: Any, others: list[Any]) -> None:
+    """HIRE-MCP-03: true is 1 to Python, and not to the server."""
+    for argument in (Argument(equals=equals), Argument(one_of=(equals,))):
+        assert argument.passes(equals)
+        assert [one for one in others if argument.passes(one)] == []
 
 
 def test_arguments_within_their_constraints_pass() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from undersigned.cli.options import checked_did, new_file, parse_allow, read_inputs, read_scope_options
 from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.runtime import checked_url, host_port
+from undersigned.runtime import LOCAL_ONLY, checked_url, host_port
 from undersigned.scope import Grant, Limit, Scope
 
 GRANT = b"[[scope.grant]]\nid = 'x'\naction = 'a:b'\ntarget = 'https://a.example/'\n"
@@ -198,6 +199,20 @@ def test_urls(url: str, local: bool) -> None:
 def test_urls_refused(url: str, local: bool) -> None:
     """HIRE-DID-07: http and ws are for local state alone."""
     with pytest.raises(ConfigurationError, match="--at"):
+        checked_url(url, local)
+
+
+@pytest.mark.parametrize(
+    ("url", "local", "hint"),
+    [
+        ("ws://localhost:8102/hire", False, LOCAL_ONLY),
+        ("ws://a.example/hire", True, "ws:// goes to localhost or 127.0.0.1 alone"),
+        ("https://a.example/hire", False, "expected wss in place of https"),
+        ("http://localhost:8102", True, "expected wss or ws in place of http"),
+    ],
+)
+def test_who_gives_another_url_is_told_what_is_wrong_with_it(url: str, local: bool, hint: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"; .*{re.escape(hint)}"):
         checked_url(url, local)
 
 

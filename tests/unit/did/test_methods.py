@@ -119,6 +119,7 @@ def test_local_mode_allows_localhost_with_a_port_and_nothing_else():
     assert fetches("did:web:localhost%3A8001:a", local=True) == ("http://localhost:8001/a/did.json",)
     for host in ("localhost", "LOCALHOST%3A80", "localhost.%3A80", "127.0.0.1%3A80", "a.localhost%3A80"):
         assert code_of(fetches, f"did:web:{host}", local=True) in {"did_forbidden_address", "did_document_invalid"}
+    assert code_of(fetches, "did:web:localhost%3A8001") == "did_forbidden_address"
 
 
 def test_evidence_of_a_local_document_can_be_read_without_local_mode():

@@ -18,7 +18,7 @@ from support import held_time
 from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key
 from undersigned.did.methods import webvh
-from undersigned.errors import UndersignedError, VerificationError
+from undersigned.errors import ResolutionError, UndersignedError, VerificationError
 from undersigned.runtime.fetching.fetcher import GathererLimits, looked_up_for, strangers
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import generate_key
@@ -527,6 +527,13 @@ async def test_a_deactivated_did_stays_so() -> None:
         clock.at += 400
         await refused(gatherer.document(log.did, 300), "did_document_invalid")
         await refused(gatherer.history(here.did), "did_unresolvable")
+
+
+async def test_a_method_without_a_history_has_none() -> None:
+    async with gathering() as gatherer:
+        with pytest.raises(ResolutionError, match="keeps no history") as caught:
+            await gatherer.history(did_key(generate_key().public_key))
+        assert caught.value.code == "did_unresolvable"
 
 
 async def test_a_did_that_moved_is_found_where_it_is_now() -> None:

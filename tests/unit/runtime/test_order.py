@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from runtimes import REPORT, World, last
 from support import refuses
 from undersigned.contract import Criterion, Deliverable
+from undersigned.contract.subcontract import MAX_DEPTH
 from undersigned.errors import ConfigurationError, LocalProtocolError
 from undersigned.messages import Inquiry, Withdraw
 from undersigned.proof import CRYPTOSUITES
@@ -80,6 +81,38 @@ def test_an_argument_that_is_not_usable_is_an_error_of_usage(options: dict[str, 
 def test_what_may_be_done_more_often_has_its_limits(name: str, more: int, open_world: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name}: expected 0 to [0-9]+.*, got {more}$"):
         open_world().order(**{name: more})
+
+
+@pytest.mark.parametrize("name", ["reworks", "subcontracting"])
+def test_what_may_be_done_most_often_may_be_ordered(name: str, open_world: Any) -> None:
+    open_world().order(**{name: 16 if name == "reworks" else MAX_DEPTH})
+
+
+@pytest.mark.parametrize("name", ["verifier", "arbiter"])
+@pytest.mark.parametrize(
+    ("third", "said"),
+    [
+        ("judge.example", "expected a DID"),
+        (5, "expected a DID"),
+        ("did:web:10.0.0.1", "10.0.0.1"),
+        ("did:key:zBroken", "expected an Ed25519, P-256 or P-384 key"),
+    ],
+)
+def test_a_third_whose_signature_nobody_could_check_is_not_ordered(
+    name: str, third: Any, said: str, open_world: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}: .*{said}") as refused:
+        open_world().order(**{name: third})
+    assert refused.value.code == "bad_configuration"
+
+
+@pytest.mark.parametrize("name", ["verifier", "arbiter"])
+def test_a_third_is_no_party_and_may_be_of_a_resolver(name: str, open_world: Any) -> None:
+    world: World = open_world()
+    for party in (world.hirer.did, world.provider.did):
+        with pytest.raises(ConfigurationError, match=f"the {name} is neither the hirer nor the provider"):
+            world.order(**{name: party})
+    world.order(**{name: "did:example:judge"})
 
 
 def test_an_inquiry_offers_every_suite_of_our_key_and_no_other(open_world: Any) -> None:

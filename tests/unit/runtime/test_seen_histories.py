@@ -73,6 +73,26 @@ async def test_so_many_are_remembered(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "seen").read_text().count("did:webvh:") == 2
 
 
+async def test_what_went_on_last_is_forgotten_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_histories, "MOST", 2)
+    seen = SeenHistories(tmp_path / "seen")
+    first, second = two_versions()
+    others = [history(Log(f"localhost%3A{port}", controller=OWNER, key=KEY)) for port in (1, 2)]
+    for one in (first, others[0], second, others[1]):
+        seen.keep([one])
+    with pytest.raises(VerificationError):
+        seen.require(first)
+
+
+async def test_without_a_file_nothing_is_remembered() -> None:
+    """As in a command that keeps nothing."""
+    first, second = two_versions()
+    seen = SeenHistories()
+    seen.keep([second])
+    await seen.written()
+    seen.require(first)
+
+
 def test_so_many_of_the_longest_names_are_read_again(tmp_path: Path) -> None:
     """Whom we hired chose them: a file that is too large to be read would keep our peer from its next start."""
     first, _ = two_versions()

@@ -496,6 +496,7 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
         ("permit (principal, action, resource) when { context has now" + " // a\n. now" * 5000 + " };", "too deep"),
         (f"permit (principal, action, resource) when {{ {'(' * 12_000}true{')' * 12_000} }};", "nested deeper"),
         (f"// {'}' * 12_000}\npermit (principal, action, resource) when {{ {'[' * 12_000} }};", "nested deeper"),
+        (f"permit (principal, action, resource) when {{ [{'[],' * 9_999}{'[' * 9_999} }};", "nested deeper"),
         (
             f'@would_pass("{")" * 999}") permit (principal, action, resource) when {{ {"{a:" * 9_999} }};',
             "nested deeper",

@@ -32,6 +32,7 @@ def test_every_clause_has_words_of_its_own() -> None:
         ({"actions": ()}, "actions", "a scope may grant no action"),
         ({"actions": ("repo:read",)}, "actions", "a scope may grant only: repo:read"),
         ({"max_duration": "PT8H"}, "max_duration", "authority ends at most PT8H from now"),
+        ({}, "allow_subcontracting", "the provider may be allowed to subcontract"),
         ({"allow_subcontracting": False}, "allow_subcontracting", "no subcontracting"),
         ({"currency": "EUR", "max_price": "5"}, "max_fee", "a fee for an end without cause is at most 5 EUR"),
         ({"currency": "EUR", "max_fee": "2"}, "max_fee", "a fee for an end without cause is at most 2 EUR"),

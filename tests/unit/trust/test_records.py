@@ -25,6 +25,7 @@ from undersigned.trust import (
     check_successor,
     latest_sets,
     record_config,
+    signers_of,
     verify_record,
     verify_set,
 )
@@ -244,6 +245,15 @@ def test_a_set_is_verified_by_the_document_that_was_signed_with_it() -> None:
     assert refused(web_record(None)) == "did_unresolvable"
     other = web_record(web_document(BODY))
     assert refused(other | {"document": web_document(EVE)}) == "proof_invalid", "it is under the proofs"
+
+
+def test_so_many_people_sign_a_record_and_no_more() -> None:
+    """Counted before a signature is looked at."""
+    proofs = [{"verificationMethod": f"did:web:p{number}.example#key-1"} for number in range(9)]
+    assert len(signers_of({"proof": proofs[:8]})) == 8
+    with pytest.raises(FormatError, match="at most 8 proofs; came 9") as caught:
+        signers_of({"proof": proofs})
+    assert (caught.value.code, caught.value.path) == ("schema_violation", "/proof")
 
 
 def test_a_document_that_follows_from_its_did_is_in_no_record() -> None:
