@@ -6,11 +6,13 @@ import hashlib
 
 import pytest
 
-from undersigned.bridges.gates import claimed_contract, refusal, request_of
+from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
 from undersigned.bridges.http_messages import Request
-from undersigned.bridges.http_signatures import content_digest
+from undersigned.bridges.http_signatures import content_digest, draft_request
+from undersigned.did import did_key
 from undersigned.encoding import digest_bytes
 from undersigned.errors import LedgerError, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
+from undersigned.runtime.signers import generate_key
 
 ORIGIN = "https://api.acme.example"
 CONTRACT = digest_bytes(b"contract")
@@ -72,6 +74,40 @@ def test_a_request_names_one_contract_by_its_digest(named: tuple[str, ...]) -> N
         claimed_contract(Request("GET", ORIGIN, tuple(("Hire-Contract", one) for one in named)))
     assert refused.value.code == "proof_missing"
     assert claimed_contract(Request("GET", ORIGIN, (("hire-contract", f" {CONTRACT}\t"),))) == CONTRACT
+
+
+def test_the_keys_of_one_contract_sign_nothing_under_another() -> None:
+    """HIRE-GTS-03: though one provider has both; and a contract that is not known is told from no other one."""
+    key, now = generate_key(), "2026-11-25T12:00:00Z"
+    did = did_key(key.public_key)
+    method = f"{did}#{key.public_key.multikey}"
+
+    def signed(contract: str) -> Request:
+        plain = Request("GET", f"{ORIGIN}/x")
+        draft = draft_request(plain, method, "Ed25519", contract=contract, now=now, nonce="0123456789abcdef")
+        return draft.signed(key.sign_now(draft.to_sign))
+
+    keys = ContractKeys(contract=CONTRACT, provider=did, keys={method: key.public_key.multikey})
+    assert verify_head(signed(CONTRACT), keys, now=now, fresh=lambda *_: True).contract == CONTRACT
+    for known, contract in ((keys, digest_bytes(b"other")), (None, CONTRACT)):
+        with pytest.raises(ProofError, match="no contract of this name is known here") as refused:
+            verify_head(signed(contract), known, now=now, fresh=lambda *_: True)
+        assert refused.value.code == "proof_invalid"
+
+
+def test_a_body_is_the_one_that_was_signed() -> None:
+    """HIRE-GTS-04: and where none was signed, there is none."""
+    nothing = hashlib.sha256(b"").digest()
+    check_body(Request("PUT", ORIGIN), nothing)
+    check_body(Request("PUT", ORIGIN, (), HASH), HASH)
+    for signed, came, code in (
+        (None, HASH, "proof_invalid"),
+        (HASH, nothing, "digest_mismatch"),
+        (nothing, HASH, "digest_mismatch"),
+    ):
+        with pytest.raises(ProofError) as refused:
+            check_body(Request("PUT", ORIGIN, (), signed), came)
+        assert refused.value.code == code
 
 
 @pytest.mark.parametrize(

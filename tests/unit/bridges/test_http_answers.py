@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from undersigned.bridges.http_answers import draft_answer, verify_answer
-from undersigned.bridges.http_messages import Request, Response
+from undersigned.bridges.http_messages import Component, Request, Response, signature_base, signature_input
 from undersigned.bridges.http_signatures import ALGORITHMS, content_digest, draft_request
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import digest_bytes, parse_instant, shift
 from undersigned.errors import ProofError
 from undersigned.runtime.signers import PrivateKey, generate_key
 
@@ -131,6 +131,39 @@ def test_a_changed_answer_or_one_to_another_request_is_refused(
     answer = answered(asked())
     assert code(answer) == "good"
     assert code(change(answer)) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("x-trace", "good"),
+        (Component("@path", (("req", True),)), "good"),
+        (Component("x-trace", (("bs", True),)), "proof_invalid"),
+        (Component("content-type", (("bs", True),)), "proof_invalid"),
+        (Component("x-trace", (("key", "a"),)), "proof_invalid"),
+    ],
+)
+def test_what_is_covered_beside_has_no_parameters_of_its_own(more: str | Component, expected: str) -> None:
+    """HIRE-GTS-15: whatever the hirer itself signed."""
+    response = Response(200, (TYPE, ("X-Trace", "a=1"), ("Content-Digest", content_digest(sha(BODY)))), asked())
+    covered = [
+        *("@status", "content-digest", "content-type"),
+        *(Component(name, (("req", True),)) for name in ("@method", "@target-uri", "hire-contract", "content-digest")),
+        Component("signature", (("req", True), ("key", "hire"))),
+        more,
+    ]
+    parameters = {
+        "created": int(parse_instant(NOW).timestamp()),
+        "keyid": METHOD,
+        "alg": "ed25519",
+        "tag": "hire-answer",
+    }
+    signature = KEY.sign_now(signature_base(response, covered, parameters))
+    signed = (
+        ("Signature-Input", f"hire-answer={signature_input(covered, parameters)}"),
+        ("Signature", f"hire-answer=:{base64.b64encode(signature).decode()}:"),
+    )
+    assert code(msgspec.structs.replace(response, headers=(*response.headers, *signed))) == expected
 
 
 def test_another_body_another_time_and_another_key_are_refused() -> None:

@@ -220,6 +220,18 @@ def test_an_offer_that_expires_meanwhile_is_answered_by_the_same_terms(worlds: W
     assert asked(world.provider, hire.id) == 1
 
 
+def test_an_offer_that_expires_meanwhile_in_the_last_round_is_let_go(worlds: Worlds) -> None:
+    """HIRE-NEG-10: there is no round left for an offer of our own."""
+    world = worlds(provider=ASKS)
+    hire = world.begin(replace(world.order(), rounds=1))
+    world.settle(400)
+    says(world.provider, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    assert last(world.provider, hire.id, Withdraw).reason == "offer_expired"
+    assert not {"Acceptance", "Offer"} & set(world.provider.said())
+
+
 @pytest.mark.parametrize("who", ["hirer", "provider"])
 @pytest.mark.parametrize("given", ["before", "meanwhile"])
 def test_a_restart_goes_on_with_what_waits(worlds: Worlds, who: str, given: str) -> None:

@@ -110,6 +110,18 @@ def test_who_hires_is_told_why_nothing_was_decided(open_world: Open) -> None:
     assert "the strategy failed: ValueError('no price list')" in error.message
 
 
+def test_who_hires_is_told_that_its_own_trust_graph_cannot_be_read(open_world: Open, tmp_path: Path) -> None:
+    """By a code that says what to mend, and not as a refusal of the terms."""
+    world = open_world(*offices(tmp_path))
+    world.hirer.home.trust.write_bytes(b"no database at all" * 100)  # once it runs: it would not start
+    _, result = hired(world)
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    assert error.code == "store_corrupt"
+    assert error.message.startswith("we withdrew, because we could not decide: ")
+    assert str(world.hirer.home.trust) in error.message
+
+
 def test_who_hires_is_told_what_would_have_been_enough(open_world: Open) -> None:
     """And what was to be paid: `declined` alone says of neither side why."""
     world = open_world()

@@ -139,6 +139,11 @@ def test_approvers_that_cannot_be_used_are_refused(table: dict[str, str]) -> Non
         Approvers.from_toml(table)
 
 
+def test_as_many_approvers_as_there_may_be_are_read() -> None:
+    """HIRE-APR-03."""
+    assert len(Approvers.from_toml({f"p{number}": Party(f"p{number}").did for number in range(64)}).people) == 64
+
+
 def test_a_statement_is_made_whole_or_not_at_all() -> None:
     with pytest.raises(FormatError):
         approval(id="1", verdict="approve", about=ABOUT, given=NOW)

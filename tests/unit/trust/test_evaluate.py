@@ -182,6 +182,7 @@ def test_a_refused_party_stays_refused() -> None:
         ({"currency": "EUR", "max_fee": "0"}, {"termination": fee("0.01")}, "deny", "max_fee"),
         ({"currency": "EUR", "max_price": "20"}, {"termination": fee("20.01")}, "deny", "max_fee"),
         ({"currency": "EUR", "max_price": "20", "max_fee": "30"}, {"termination": fee("20.01")}, "allow", ""),
+        ({"currency": "EUR", "ask_above": "20", "two_above": "20"}, {"termination": fee("20")}, "allow", ""),
         ({"currency": "EUR", "ask_above": "20"}, {"termination": fee("20.01")}, "ask", "ask_above"),
         ({"currency": "EUR", "two_above": "20"}, {"termination": fee("20.01")}, "ask", "two_above"),
         ({"currency": "EUR", "ask_above": "20", "max_fee": "3"}, {"termination": fee("20.01")}, "deny", "ask_above"),
