@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from msgspec.structs import replace
 
 from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
 from undersigned.bridges.http_messages import Request
@@ -78,7 +79,7 @@ def test_a_request_names_one_contract_by_its_digest(named: tuple[str, ...]) -> N
 
 def test_the_keys_of_one_contract_sign_nothing_under_another() -> None:
     """HIRE-GTS-03: though one provider has both; and a contract that is not known is told from no other one."""
-    key, now = generate_key(), "2026-11-25T12:00:00Z"
+    key, other, now = generate_key(), generate_key().public_key.multikey, "2026-11-25T12:00:00Z"
     did = did_key(key.public_key)
     method = f"{did}#{key.public_key.multikey}"
 
@@ -89,6 +90,9 @@ def test_the_keys_of_one_contract_sign_nothing_under_another() -> None:
 
     keys = ContractKeys(contract=CONTRACT, provider=did, keys={method: key.public_key.multikey})
     assert verify_head(signed(CONTRACT), keys, now=now, fresh=lambda *_: True).contract == CONTRACT
+    with pytest.raises(VerificationError) as refused:
+        verify_head(signed(CONTRACT), replace(keys, keys={f"{did}#other": other}), now=now, fresh=lambda *_: True)
+    assert refused.value.code == "key_not_authorized"
     for known, contract in ((keys, digest_bytes(b"other")), (None, CONTRACT)):
         with pytest.raises(ProofError, match="no contract of this name is known here") as refused:
             verify_head(signed(contract), known, now=now, fresh=lambda *_: True)

@@ -223,6 +223,19 @@ def test_sc_02_listed_but_not_for_this_relationship():
     assert code_of(document.key_for, f"{DID}#k1", "assertionMethod", now=None) == "key_not_authorized"
 
 
+def test_what_is_listed_and_not_there_is_no_key():
+    """HIRE-KEY-03."""
+    document = view(verificationMethod=[method()], authentication=[f"{DID}#k1", f"{DID}#k9"])
+    assert code_of(document.key_for, f"{DID}#k9", "authentication", now=None) == "key_not_authorized"
+    assert document.methods("authentication") == (f"{DID}#k1",)
+
+
+def test_a_key_that_cannot_be_used_is_none_of_its_keys():
+    odd = method("#k2", publicKeyMultibase="z6Mk")
+    document = view(verificationMethod=[method(), odd], authentication=[f"{DID}#k1", f"{DID}#k2"])
+    assert document.signing_keys() == {K1}
+
+
 def test_sc_03_foreign_controller():
     """Another controller, a method of another DID, a bare reference: not ours (HIRE-KEY-04, HIRE-KEY-05)."""
     theirs = {"id": f"{OTHER}#k1", "type": "Multikey", "controller": DID, "publicKeyMultibase": K1.multikey}

@@ -643,6 +643,20 @@ def test_a_move_names_where_it_comes_from(also: tuple[str, ...]) -> None:
     assert "under alsoKnownAs" in refused(log, latest)
 
 
+@pytest.mark.parametrize(
+    ("place", "said"), [("127.0.0.1", "address"), ("Globex.org", "host"), ("globex.org:..:a", "plain path segments")]
+)
+def test_a_log_was_never_at_a_place_that_is_none(place: str, said: str) -> None:
+    """HIRE-WVH-01: also if it moved on since."""
+    log = new_log(portable=True)
+    former, odd, latest = log.did, f"did:webvh:{log.scid}:{place}", f"did:webvh:{log.scid}:globex.org"
+    log.add(document_at(odd, KEY_2, also=(former,)), controller=CONTROLLER)
+    log.add(document_at(latest, KEY_2, also=(former, odd)), controller=CONTROLLER, now=THIRD)
+    with pytest.raises(UndersignedError, match=said) as caught:
+        history_of(log, latest)
+    assert caught.value.code in {"did_document_invalid", "did_forbidden_address"}
+
+
 def test_keys_of_others_are_not_renamed() -> None:
     """A method that another DID controls stays another's, also if it is listed under both names."""
     log, former, latest = moved(KEY_2, OTHER)

@@ -116,10 +116,11 @@ def test_a_credential_with_a_status_counts_if_it_was_looked_up_now() -> None:
     """HIRE-STA-06. The lists are an input by digest: another list is another decision."""
     one = credential(credentialStatus=status_entry("https://acme.example/status/1", 40))
     lists = [digest_bytes(b"one list"), digest_bytes(b"another")]
-    answers = [ClearStatus(credential=one.digest, lists=(name,), at=NOW) for name in lists]
+    answers = [ClearStatus(credential=one.digest, lists=(name,), at=NOW, verified=(NOW,)) for name in lists]
     decisions = [evaluate(presented(one), ANCHORS, Policy(), NOW, statuses=[answer]) for answer in answers]
     assert [decision.outcome for decision in decisions] == ["allow", "allow"]
     assert [decision.inputs.status_lists for decision in decisions] == [(lists[0],), (lists[1],)]
+    assert [decision.inputs.lists_verified for decision in decisions] == [(NOW,)] * 2
     assert decisions[0].digest != decisions[1].digest
     assert evaluate(presented(one), ANCHORS, Policy(), NOW, statuses=answers[:1]) == decisions[0]
     assert evaluate(presented(one), ANCHORS, Policy(), NOW).outcome == "deny"
@@ -267,6 +268,8 @@ def test_a_decision_explains_itself() -> None:
     decision = evaluate(presented(), ANCHORS, Policy(), NOW)
     said = f"by our own policy default/1: require no {MEMBER} (would pass: one by {ORGANISATION.did})"
     assert decision.refusal == said
+    dear = evaluate(SHOWN, ANCHORS, Policy(currency="EUR", max_price="12"), NOW, terms=terms())
+    assert dear.refusal == "by our own policy default/1: max_price 12.5 EUR (would pass: at most 12)", "no more"
     text = decision.explain()
     assert text.startswith(f"deny: {AGENT.did} by default/1 at {NOW}")
     assert f"policy_denied [require] no {MEMBER}; would pass: one by {ORGANISATION.did}" in text

@@ -148,6 +148,13 @@ def test_what_is_no_json_object(raw: bytes) -> None:
     assert caught.value.code == "registry_unavailable"
 
 
+def test_an_answer_has_at_most_16_kib() -> None:
+    """HIRE-REG-04."""
+    assert read_answer(said().ljust(16_384), ASK, NOW).edge is not None
+    with pytest.raises(CredentialError, match="expected at most 16384 bytes; came 16385"):
+        read_answer(said().ljust(16_385), ASK, NOW)
+
+
 def test_the_earliest_time_counts() -> None:
     """HIRE-REG-03."""
     found = read_answer(said(time_requested=shift(NOW, -200)), ASK, NOW)
