@@ -108,7 +108,7 @@ from undersigned.trust.reliance import Lost, OpenEngagement, Shown, losing_their
 from undersigned.trust.replay import Difference, Restored, answers_again, differences, replay
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
-from undersigned.trust.weighing import needs
+from undersigned.trust.weighing import lapsed, needs, weigh_party
 from undersigned.trust.written import canonical_bytes
 
 __all__ = [
@@ -216,6 +216,7 @@ __all__ = [
     "evaluate",
     "explain_policy",
     "is_establishment",
+    "lapsed",
     "latest_sets",
     "losing_their_path",
     "needs",
@@ -241,4 +242,5 @@ __all__ = [
     "verify_record",
     "verify_set",
     "weigh",
+    "weigh_party",
 ]

@@ -79,9 +79,12 @@ def evaluate(
     credentials, grounds = weigh_credentials(given)
     spoken, ratings = weigh_reputation(given)
     against, accusations = weigh_accusations(given)
-    weighed = [*weigh_party(given), *against, *credentials, *spoken]
+    weighed = [*weigh_party(presented, policy, stake), *against, *credentials, *spoken]
     if terms is not None:
         weighed += _terms(terms, policy, now)
+        if terms.evidence.verifier in policy.refuse:  # it says whether the work is accepted, and so paid
+            named = terms.evidence.verifier or ""
+            weighed.append(no("refuse", named, "another verifier, or none", member="/evidence/verifier"))
         weighed += _arbiter(terms, policy, presented)
         weighed += _limits(terms, presented)
     in_cedar, read_by_cedar = weigh_cedar(given, terms)

@@ -123,7 +123,7 @@ class Policy(
     """Whether a credential that its own holder issued counts, without being an anchor's."""
     refuse: Annotated[tuple[Did, ...], Meta(max_length=1024)] = ()
     """Who is refused, and whoever shows a credential that one of these issued; nor does a chain count that leads
-    through one.
+    through one, nor may terms name one as arbiter or verifier.
     """
     refuse_capabilities: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
     """Kinds of work that are never dealt in, for whatever price."""

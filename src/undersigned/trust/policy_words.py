@@ -42,7 +42,9 @@ CLAUSES: Final[Mapping[str, Says]] = MappingProxyType(
             else "what its holder issued itself counts for nothing"
         ),
         "accused": lambda _: "refused, whatever is shown: who is accused by somebody whose accusations count",
-        "refuse": lambda of: _each(of.refuse, "nobody is refused by name", "refused as party and as issuer: "),
+        "refuse": lambda of: _each(
+            of.refuse, "nobody is refused by name", "refused as party, issuer, arbiter and verifier: "
+        ),
         "refuse_capabilities": lambda of: _each(
             of.refuse_capabilities, "no work is refused by its kind", "refused, for whatever price: "
         ),

@@ -26,6 +26,7 @@ __all__ = [
     "asked",
     "counts",
     "denied",
+    "lapsed",
     "met",
     "need_of",
     "needs",
@@ -52,9 +53,8 @@ class Given(Struct, frozen=True):
     stake: Stake | None
 
 
-def weigh_party(given: Given) -> list[Weighed]:
+def weigh_party(presented: VerifiedPresentation, policy: Policy, stake: Stake | None) -> list[Weighed]:
     """Red lines: whom, and what, is never dealt with."""
-    policy, presented, stake = given.policy, given.presented, given.stake
     weighed: list[Weighed] = []
     if policy.refuse and (
         listed := {presented.holder, *(credential.issuer for credential in presented.credentials)} & set(policy.refuse)
@@ -161,16 +161,20 @@ def needs(policy: Policy, stake: Stake | None, answers: Answers) -> tuple[Needed
     return tuple(dict.fromkeys(wanted))
 
 
-def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authority | None) -> list[str]:
-    """Why a credential of the type is not what is demanded; nothing if it is."""
+def _flaws(
+    credential: Credential, demand: Demand, given: Given, answer: Authority | None, *, timed: bool = True
+) -> list[str]:
+    """Why a credential of the type is not what is demanded; nothing if it is. Unless `timed`, its times and its status
+    are left out.
+    """
     flaws: list[str] = []
-    if not (credential.valid_at(given.now) and cleared(credential, given.statuses, given.now)):
+    if timed and not (credential.valid_at(given.now) and cleared(credential, given.statuses, given.now)):
         flaws.append("not valid")
     if demand.capability is not None and shown_in(credential, demand.type).capability != demand.capability:
         flaws.append("about something else")
     if demand.issuers and credential.issuer not in demand.issuers:
         flaws.append("not one of the issuers asked for")
-    if demand.max_age is not None and credential.age_seconds(given.now) > parse_duration(demand.max_age):
+    if timed and demand.max_age is not None and credential.age_seconds(given.now) > parse_duration(demand.max_age):
         flaws.append(f"older than {demand.max_age}")
     # An anchor that vouches for itself is self-issued like anybody else.
     if credential.issuer == given.presented.holder:
@@ -190,6 +194,23 @@ def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authori
 
 def _passes(chain: tuple[Edge, ...], refused: Collection[Did]) -> bool:
     return any(edge.source in refused or edge.target in refused for edge in chain)
+
+
+def lapsed(presented: VerifiedPresentation, policy: Policy, answers: Answers, stake: Stake) -> str | None:
+    """The type of a credential that is demanded, and of which none that was shown is believed any more by these
+    answers; None if there is no such. Whether they are in their time and not withdrawn is not looked at.
+    """
+    given = Given(presented, policy, "", (), answers, stake)
+    for _, demand in policy.demands(stake):
+        for credential in presented.credentials:
+            if demand.type in credential.types:
+                own = credential.issuer == presented.holder
+                answer = None if own else answers.about(shown_in(credential, demand.type))
+                if not _flaws(credential, demand, given, answer, timed=False):
+                    break
+        else:
+            return demand.type
+    return None
 
 
 def counts(credential: Credential, demand: Demand, given: Given) -> bool:

@@ -15,12 +15,13 @@ from structlog.testing import capture_logs
 from approving import ALICE, BOB, TABLE, says, signed, told, waits
 from runtimes import Node, World, facts, last, lingers, offices
 from support import refuses
-from undersigned.contract import Document, Price, Terms
+from undersigned.contract import Document, Price, Settlement, Terms
+from undersigned.credentials import Credential
 from undersigned.encoding import Digest, shift
 from undersigned.errors import CredentialError, FormatError, LocalProtocolError, PolicyError, ScopeError
 from undersigned.messages import Withdraw
 from undersigned.protocol import owed
-from undersigned.runtime import Conversation, WaitingTerms, drop_approval, waiting_terms
+from undersigned.runtime import Conversation, WaitingTerms, drop_approval, issue_membership, waiting_terms
 from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import Limit
 from undersigned.trust import release_digest, terms_digest
@@ -636,6 +637,64 @@ def test_who_may_rule_and_for_what_fee_is_judged_in_an_amendment(worlds: Worlds,
         accepts(node)
     terms = other.the().offered().terms
     assert (terms.arbiter, terms.termination.convenience) == ("did:web:judge.example", "fee")
+
+
+@BOTH
+def test_no_amendment_is_agreed_to_by_whose_method_nobody_here_settles(worlds: Worlds, who: str) -> None:
+    """HIRE-PAY-02: under a contract too, whoever offers it."""
+    world = worlds()
+    working(world)
+    node = world.nodes[OF[who]]
+    other = world.other(node)
+
+    def barter(terms: Terms) -> Terms:
+        return replace(terms, settlement=Settlement(method="barter"))
+
+    with refuses(PolicyError, "policy_denied"):
+        world.run(node.changes.amend(node.the(), barter), 1)
+    other.settlements.methods["barter"] = None
+    world.run(other.changes.amend(other.the(), barter), 1)
+    world.settle()
+    with refuses(PolicyError, "policy_denied"):
+        accepts(node)
+    node.settlements.methods["barter"] = None
+    accepts(node)
+    assert node.the().offered().terms.settlement.method == "barter"
+
+
+@BOTH
+@pytest.mark.parametrize("amended", [False, True])
+def test_what_people_approved_needs_no_word_of_theirs_for_a_credential_issued_anew(
+    worlds: Worlds, who: str, amended: bool
+) -> None:
+    """HIRE-REN-01: they were asked about the terms, and those are the same. Nobody approved them for two to decide."""
+    table = ASKS if amended else ASKS.replace('ask_above = "5"', 'ask_above = "3"')
+    world = worlds(**{who: table})
+    hire, node = world.begin(), world.nodes[OF[who]]
+    other = world.other(node)
+    if not amended:
+        says(node, ALICE)
+    world.until("working", hire.id)
+    if amended:
+        amends(other)
+        asks(accepts, node)
+        says(node, ALICE)
+        world.settle(10)
+        assert price(node, hire.id) == "6"
+
+    def taken() -> tuple[Credential, ...]:
+        """What counts of the other side, once it has shown what its organisation issued anew."""
+        world.clock.ahead += 600
+        world.run(issue_membership(other.office, clock=world.clock), 1)
+        world.run(world.hirer.renewals.ask(world.hirer.the(hire.id), last=True), 5)
+        world.settle(20)
+        return node.meeting.relied(node.the(hire.id), other.the(hire.id).engagement.role)
+
+    policy, before = node.meeting.policy, node.meeting.relied(node.the(hire.id), other.the(hire.id).engagement.role)
+    node.meeting.policy = replace(policy, two_above="3")
+    assert taken() == before
+    node.meeting.policy = policy
+    assert taken() != before
 
 
 @pytest.mark.parametrize("word", ["no", 1, 0, "", ValueError("no database")])

@@ -14,7 +14,7 @@ from approving import TABLE
 from runtimes import Node, Office, World, lingers, offices
 from undersigned.contract import Price
 from undersigned.encoding import Digest
-from undersigned.errors import UndersignedError
+from undersigned.errors import ScopeError, UndersignedError
 from undersigned.runtime.engagement.turn import Say
 
 Worlds = Callable[..., World]
@@ -236,3 +236,46 @@ def test_what_changes_a_contract_is_judged_by_the_policy_of_now(worlds: Worlds, 
     elif verb != "seals":
         found = clauses(node, hire.id)
         assert clause in found, found
+
+
+MEMBER = 'rule = [{ name = "as before", credentials = [{ type = "MembershipCredential", MORE }] }]'
+STANDS = {
+    "none": "",
+    "members": MEMBER.replace("MORE", "max_links = 0"),
+    "refuse": RULES["refuse"][0],
+    "refuse its organisation": RULES["refuse its organisation"][0],
+    "red line": RULES["red line"][0],
+    "require": RULES["require"][0],
+    "issuers": MEMBER.replace("MORE", 'issuers = ["did:web:other.example"]'),
+    "capability": MEMBER.replace("MORE", 'capability = "sbom"'),
+}
+
+
+@pytest.mark.parametrize("rule", STANDS)
+@pytest.mark.parametrize("who", [HIRER, PROVIDER])
+def test_nobody_acts_under_a_contract_whom_the_policy_of_now_lets_do_nothing(
+    worlds: Worlds, who: int, rule: str
+) -> None:
+    """HIRE-TRU-19, HIRE-TRU-28: it ends nothing; the hirer suspends it, and it goes on once the policy lets it."""
+    world = worlds()
+    hire = world.begin()
+    world.until("working", hire.id)
+
+    def admitted(policy: str) -> tuple[str, str]:
+        node = judges_by(world, who, policy)
+        world.reconnect()
+        world.run(node.status_watch.look(node.the(hire.id)), 5)
+        world.settle(5)
+        contract = node.the(hire.id).engagement.contract
+        assert contract is not None
+        code = ""
+        try:
+            world.run(node.status_watch.require(contract.digest), 5)
+        except ScopeError as error:
+            code = error.code
+        return code, node.the(hire.id).engagement.state
+
+    refused = rule not in ("none", "members")
+    waits = "suspended" if refused and who == HIRER else "working"
+    assert admitted(STANDS[rule]) == ("policy_denied" if refused else "", waits)
+    assert admitted("") == ("", "working")

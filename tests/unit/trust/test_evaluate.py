@@ -221,6 +221,16 @@ def test_terms_are_held_against_the_policy(
         assert decision.needed[0].member
 
 
+def test_nobody_judges_the_work_whom_the_policy_refuses() -> None:
+    """HIRE-POL-09: what a verifier states decides what is paid, as an arbiter's ruling does."""
+    given, judge = terms(), "did:web:judge.example"
+    given = replace(given, evidence=replace(given.evidence, verifier=judge))
+    assert evaluate(SHOWN, ANCHORS, Policy(), NOW, terms=given).outcome == "allow"
+    decision = evaluate(SHOWN, ANCHORS, Policy(refuse=(judge,)), NOW, terms=given)
+    assert [(one.code, one.clause) for one in decision.reasons if one.code != "met"] == [("policy_denied", "refuse")]
+    assert [need.member for need in decision.needed] == ["/evidence/verifier"]
+
+
 def test_terms_that_are_over_are_refused() -> None:
     assert evaluate(SHOWN, ANCHORS, Policy(), "2026-11-25T14:00:00Z", terms=terms()).outcome == "allow"
     decision = evaluate(SHOWN, ANCHORS, Policy(), "2026-11-25T14:00:01Z", terms=terms())

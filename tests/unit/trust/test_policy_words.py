@@ -40,7 +40,7 @@ def test_every_clause_has_words_of_its_own() -> None:
         ({"arbiters": ()}, "arbiters", "nobody may be named to rule on disputes"),
         ({"arbiters": (ISSUER,)}, "arbiters", f"may be named to rule on disputes: {ISSUER}"),
         ({"ask": True}, "ask", "a person decides about every contract that is not refused"),
-        ({"refuse": (ISSUER,)}, "refuse", f"refused as party and as issuer: {ISSUER}"),
+        ({"refuse": (ISSUER,)}, "refuse", f"refused as party, issuer, arbiter and verifier: {ISSUER}"),
         ({"allow_self_issued": True}, "allow_self_issued", "what its holder issued itself counts"),
     ],
 )

@@ -295,6 +295,8 @@ class Changes(Moves):
             if not sealing and not offering and engagement.state == "delivered" and _criteria(terms) != _criteria(now):
                 # HIRE-LAN-06: it crossed what was delivered, which is judged by what it was made for.
                 raise PolicyError("policy_denied", "it changes the criteria of what waits for its review")
+            if not sealing and terms.settlement != now.settlement:
+                self._require_settles(terms)
             if not sealing:
                 own = await agent.gate.usage(contract_of(engagement).digest)
                 check_counted(now, terms, await used_so_far(conversation, agent.ledger, own))
@@ -317,6 +319,12 @@ class Changes(Moves):
                 await agent.bookings.budget.promise_more(conversation, at, terms.price, answers=answers)
             failed.pop_all()
         return recorded(decision)
+
+    def _require_settles(self, terms: Terms) -> None:
+        try:
+            self._agent.settlements.check(terms.settlement)
+        except UndersignedError as error:
+            raise PolicyError("policy_denied", f"its settlement: {error.message}") from error
 
     @staticmethod
     def leaf(conversation: Remembered, engagement: Engagement) -> bytes:

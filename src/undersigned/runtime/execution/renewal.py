@@ -105,7 +105,8 @@ class Renewals:
             return
         # Judged with the terms that were signed: our policy may ask for more where there is more at stake.
         decision = await meeting.evaluate(engagement, shown, conversation.offered().terms)
-        if decision.outcome != "allow":
+        approved = decision.outcome == "ask" and self._agent.approvals.cover(conversation, decision)
+        if decision.outcome != "allow" and not approved:
             _log.warning("what was shown anew does not do", engagement=conversation.id, decision=decision.explain())
             return
         text = msgspec.json.encode({"standIns": tuple(found.values())}).decode()

@@ -113,7 +113,7 @@ class StatusWatch:
         if error.code == "policy_denied" and "credential" not in error.detail:
             # It ends nothing, for what was shown is as good as ever; but nobody is to wait at a gate and not know it.
             await self._suspend(conversation, "policy_denied", ends=False)
-            if "accused" in error.detail:
+            if error.detail.keys() & {"accused", "refused"}:
                 return  # nothing that it could show would change that
         now = self._agent.clock.now()
         waited = seconds_between(self._failing.setdefault(conversation.id, now), now)

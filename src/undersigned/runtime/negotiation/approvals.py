@@ -28,7 +28,15 @@ from undersigned.protocol import Engagement, may_change
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.home.anchors import read_document
-from undersigned.trust import Decision, Standing, VerifiedApproval, approvals_needed, verify_approval, weigh
+from undersigned.trust import (
+    Decision,
+    Standing,
+    VerifiedApproval,
+    approvals_needed,
+    terms_digest,
+    verify_approval,
+    weigh,
+)
 
 from .asked import (
     ASKED,
@@ -154,6 +162,16 @@ class Approvals:
         if len(self.approvers.people) < needed:
             raise PolicyError("policy_denied", f"[approvers] names too few people; {decision.refusal}")
         raise ApprovalWanted(terms, decision, standing, change)
+
+    def cover(self, conversation: Conversation, decision: Decision) -> bool:
+        """Whether as many people as `decision` asks for have approved the terms in force: when they were negotiated, or
+        as a change.
+        """
+        terms, noted = terms_digest(conversation.offered().terms), self._noted(conversation)
+        put_to_them = {one.about for one in noted if one.about.terms == terms}
+        here = (one for one in put_to_them if one.engagement == conversation.id)
+        needed = approvals_needed(decision)
+        return any(weigh(noted, about, needed=needed).state == "approved" for about in here)
 
     def wait(self, conversation: Conversation, engagement: Engagement, wanted: ApprovalWanted) -> Say | None:
         """What is said and noted when something begins to wait; None if it waits already.

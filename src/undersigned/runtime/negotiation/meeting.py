@@ -47,9 +47,10 @@ from undersigned.trust import (
     asked_about,
     check_presented,
     evaluate,
+    lapsed,
     needs,
     parties_of,
-    shown_in,
+    weigh_party,
 )
 
 from .beliefs import Beliefs
@@ -287,23 +288,20 @@ class Meeting:
         Raises:
             CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end: `detail`
                 has the digest of the `credential`; without one: nobody entitles its issuer any more, or, with `accused`
-                in it, the other side is accused.
+                or `refused` in it, the other side is accused, or our policy refuses it.
         """
         engagement = conversation.engagement
         relied = self.relied(conversation, OTHER[engagement.role])
         stake = Stake.of(conversation.offered().terms)
         shown = VerifiedPresentation(holder=engagement.peer, engagement=engagement.id, credentials=relied, digest="")
+        policy = self.policy  # which may be another one since a restart
+        if (policy.refuse or policy.refuse_capabilities) and (red := weigh_party(shown, policy, stake)):
+            raise CredentialError("policy_denied", red[0][0].value, refused=True)
         asked = msgspec.structs.replace(asked_about(shown, self.policy, stake), entitled=(), reputation=())
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
         answers, _, unsure = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
         unsure = unsure or away
         unchecked = ""  # said last: what is withdrawn for sure is withdrawn whatever else cannot be looked up
-
-        def stands(credential: Credential, type: str) -> bool:
-            if credential.issuer == engagement.peer:
-                return self.policy.allow_self_issued
-            answer = answers.about(shown_in(credential, type))
-            return answer is not None and answer.entitled
 
         clear = {one.party for one in answers.accused if one.verdict == "no"}
         if not clear.issuperset(parties_of(shown)):
@@ -311,11 +309,10 @@ class Meeting:
                 text = f"{engagement.peer}, or its organisation, is accused now"
                 raise CredentialError("policy_denied", text, accused=True)
             unchecked = f"whether {engagement.peer}, or its organisation, is accused could not be looked up"
-        for _, demand in self.policy.demands(stake):
-            if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
-                if not unsure:
-                    raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
-                unchecked = f"who may say {demand.type} could not be looked up"
+        if (type := lapsed(shown, policy, answers, stake)) is not None:
+            if not unsure:
+                raise CredentialError("policy_denied", f"no {type} that was shown is believed any more")
+            unchecked = f"who may say {type} could not be looked up"
         credentials = relied if unchecked else self._counted(relied, engagement.peer)
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
