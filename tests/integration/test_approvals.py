@@ -168,3 +168,17 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(
         assert late.error["message"] == f"{one['terms']} was refused by a person, and that is for good"
     assert asyncio.run(assert_one_contract_or_none(companies.acme, globex)) == {None}
     assert asyncio.run(booked(globex, one["terms"])), "in the ledger, whatever becomes of the files"
+
+
+def test_who_hires_is_told_that_its_own_people_refused(companies: Companies) -> None:
+    """`policy_denied` alone could be any clause of the policy of either side."""
+    companies.asks(companies.acme)
+    with serving(companies.globex.path):
+        hire = companies.hire()
+        hire.until('"approval-asked"')
+        (one, _) = companies.offer(companies.acme, "list").values
+        assert companies.says(companies.acme, "refuse", one["terms"], "alice").code == 0
+        ended = hire.end()
+    assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+    why = f"the terms {one['terms']} were refused by a person, for good"
+    assert ended.error["message"] == f"we withdrew: policy_denied; {why}"

@@ -151,6 +151,22 @@ def test_who_hires_is_told_that_its_own_budget_said_no(open_world: Open) -> None
     assert error.message == f"we withdrew: capacity; {why}"
 
 
+def test_who_hires_is_told_what_was_withdrawn(open_world: Open) -> None:
+    """And by whom: a bare `revoked` leaves open whether it was the provider's word or our own."""
+    world = open_world()
+
+    async def gone(*_: Any, **__: Any) -> Any:
+        raise CredentialError("revoked", "revoked by did:web:guild.example: place 7 of its list")
+
+    world.hirer.statuses.lists = gone  # type: ignore[method-assign]
+    _, result = hired(world, opening="5 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    assert error.code == "revoked"
+    assert error.message.startswith("we withdrew: revoked; ")
+    assert "revoked by did:web:guild.example: place 7 of its list" in error.message
+
+
 async def all_of(hire: Hire) -> list[Event]:
     return [event async for event in hire]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from undersigned.contract import Price, Terms, read_ruling
 from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
-from undersigned.errors import LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
+from undersigned.errors import CODES, LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
 from undersigned.messages import Cancel, Closing, Delivery, Need, Problem, Profile, Review, Ruling, Withdraw
 from undersigned.protocol import Ending, owed
 from undersigned.runtime.artifacts.contents import Contents
@@ -108,13 +108,11 @@ async def hire_result(
     engagement = conversation.engagement
     contract = engagement.contract
     if contract is None:
-        last, told = undecided, ""
-        if last is not None and conversation.said("Withdraw", "hirer"):
-            told = last.detail.removeprefix(f"{last.code}: ")
-            if last.code == DIVERGED or last.code.startswith("store_"):
-                why = f"of its {last.type}" if last.message else "we could not decide"
-                raise PolicyError(last.code, f"we withdrew, because {why}: {told}", engagement=engagement.id)
-        raise _withdrawn(conversation, refused, told, decision)
+        last = undecided if conversation.said("Withdraw", "hirer") else None
+        if last is not None and (last.code == DIVERGED or last.code.startswith("store_")):
+            why = f"of its {last.type}" if last.message else "we could not decide"
+            raise PolicyError(last.code, f"we withdrew, because {why}: {_cause(last)}", engagement=engagement.id)
+        raise _withdrawn(conversation, refused, last, decision)
     cancelled = ""
     if conversation.said("Cancel", "hirer"):
         cancelled = f"we cancelled it: {conversation.last('Cancel', Cancel, 'hirer').reason}"
@@ -213,8 +211,22 @@ async def _refusals(peer: Agent, engagement: EngagementId) -> str:
     return f"; our own gate refused what it tried, by the clauses: {clauses}" if clauses else ""
 
 
+def _cause(undecided: Event) -> str:
+    return undecided.detail.removeprefix(f"{undecided.code}: ")
+
+
+def _explains(undecided: Event, reason: str) -> bool:
+    """Whether our `Withdraw` for this reason came of it. What is tried again ends a negotiation only as what could not
+    be looked up; what is not tried again ends it at once.
+    """
+    if reason in ("status_unavailable", "decision_failed"):
+        return True
+    code = CODES.get(undecided.code)
+    return reason in ("revoked", "policy_denied") and code is not None and not code.retryable
+
+
 def _withdrawn(
-    conversation: Conversation, refused: Problem | None, undecided: str, decision: Decision | None
+    conversation: Conversation, refused: Problem | None, undecided: Event | None, decision: Decision | None
 ) -> UndersignedError:
     for role in ("provider", "hirer"):
         if conversation.said("Withdraw", role):
@@ -243,8 +255,8 @@ def _withdrawn(
             ours = role == "hirer" and withdraw.reason == "policy_denied"
             if ours and decision is not None and decision.outcome == "deny":
                 asked += f"; {decision.refusal}"
-            if role == "hirer" and withdraw.reason in ("status_unavailable", "decision_failed") and undecided:
-                asked += f"; {undecided}"
+            elif role == "hirer" and undecided is not None and _explains(undecided, withdraw.reason):
+                asked += f"; {_cause(undecided)}"
             engagement = conversation.engagement
             return PolicyError(
                 code,

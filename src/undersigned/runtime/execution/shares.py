@@ -270,7 +270,8 @@ def fits_inside(terms: Terms, above: Terms, what: str = "") -> None:
         check_within(terms, above)
     except ContractError as error:
         clause = error.detail.get("clause") or error.path
-        raise ScopeError(error.code, f"{what}{error.message}", clause=clause) from error
+        where = f"{error.path}: " if error.path else ""  # in words, since a path is told to the other side
+        raise ScopeError(error.code, f"{what}{where}{error.message}", clause=clause) from error
 
 
 def _pairs(terms: Terms, above: Terms) -> list[tuple[str, Limit, str]]:
