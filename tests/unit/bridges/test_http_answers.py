@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -133,6 +133,40 @@ def test_a_changed_answer_or_one_to_another_request_is_refused(
     assert code(change(answer)) == expected
 
 
+COVERED: tuple[str | Component, ...] = (
+    *("@status", "content-digest", "content-type"),
+    *(Component(name, (("req", True),)) for name in ("@method", "@target-uri", "hire-contract", "content-digest")),
+    Component("signature", (("req", True), ("key", "hire"))),
+)
+
+
+def signed_over(covered: Sequence[str | Component]) -> Response:
+    """An answer whose signature holds, over whatever the hirer had it cover."""
+    response = Response(200, (TYPE, ("X-Trace", "a=1"), ("Content-Digest", content_digest(sha(BODY)))), asked())
+    parameters = {
+        "created": int(parse_instant(NOW).timestamp()),
+        "keyid": METHOD,
+        "alg": "ed25519",
+        "tag": "hire-answer",
+    }
+    signature = KEY.sign_now(signature_base(response, covered, parameters))
+    signed = (
+        ("Signature-Input", f"hire-answer={signature_input(covered, parameters)}"),
+        ("Signature", f"hire-answer=:{base64.b64encode(signature).decode()}:"),
+    )
+    return msgspec.structs.replace(response, headers=(*response.headers, *signed))
+
+
+@pytest.mark.parametrize("missing", COVERED, ids=str)
+def test_what_has_to_be_covered_is(missing: str | Component) -> None:
+    """HIRE-GTS-15."""
+    with pytest.raises(ProofError, match="the signature does not cover") as caught:
+        verify_answer(
+            signed_over([one for one in COVERED if one != missing]), sha(BODY), lambda _: KEY.public_key, now=NOW
+        )
+    assert caught.value.code == "proof_invalid"
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -145,25 +179,7 @@ def test_a_changed_answer_or_one_to_another_request_is_refused(
 )
 def test_what_is_covered_beside_has_no_parameters_of_its_own(more: str | Component, expected: str) -> None:
     """HIRE-GTS-15: whatever the hirer itself signed."""
-    response = Response(200, (TYPE, ("X-Trace", "a=1"), ("Content-Digest", content_digest(sha(BODY)))), asked())
-    covered = [
-        *("@status", "content-digest", "content-type"),
-        *(Component(name, (("req", True),)) for name in ("@method", "@target-uri", "hire-contract", "content-digest")),
-        Component("signature", (("req", True), ("key", "hire"))),
-        more,
-    ]
-    parameters = {
-        "created": int(parse_instant(NOW).timestamp()),
-        "keyid": METHOD,
-        "alg": "ed25519",
-        "tag": "hire-answer",
-    }
-    signature = KEY.sign_now(signature_base(response, covered, parameters))
-    signed = (
-        ("Signature-Input", f"hire-answer={signature_input(covered, parameters)}"),
-        ("Signature", f"hire-answer=:{base64.b64encode(signature).decode()}:"),
-    )
-    assert code(msgspec.structs.replace(response, headers=(*response.headers, *signed))) == expected
+    assert code(signed_over([*COVERED, more])) == expected
 
 
 def test_another_body_another_time_and_another_key_are_refused() -> None:

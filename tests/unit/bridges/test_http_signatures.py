@@ -167,6 +167,16 @@ def test_a_changed_request_is_refused(change, code) -> None:
         verify_request(change(signed(key)), lambda _: key.public_key, now=NOW, fresh=always)
 
 
+@pytest.mark.parametrize("contract", ["contract", CONTRACT[:-1], CONTRACT + "A"])
+def test_a_contract_is_named_by_its_digest(contract: str) -> None:
+    """HIRE-RQS-01: whoever signed it."""
+    key = generate_key()
+    draft = draft_request(PLAIN, METHOD, "Ed25519", contract=contract, now=NOW, nonce=NONCE)
+    with pytest.raises(ProofError, match="Hire-Contract is not a digest") as caught:
+        verify_request(draft.signed(key.sign_now(draft.to_sign)), lambda _: key.public_key, now=NOW, fresh=always)
+    assert caught.value.code == "proof_invalid"
+
+
 def test_another_key_is_refused() -> None:
     with refuses(ProofError, "proof_invalid"):
         verify_request(signed(generate_key()), lambda _: generate_key().public_key, now=NOW, fresh=always)
@@ -198,6 +208,22 @@ def test_the_age_is_bounded_on_both_sides_inclusively(later, code) -> None:
         return
     with refuses(ProofError, code):
         verify_request(request, lambda _: key.public_key, now=at(later), fresh=always)
+
+
+@pytest.mark.parametrize(
+    ("nonce", "good"),
+    [("x" * 15, False), ("x" * 16, True), ("!~" * 64, True), ("x" * 129, False), ("x" * 15 + " ", False)],
+)
+def test_a_nonce_is_16_to_128_visible_characters(nonce: str, good: bool) -> None:
+    """HIRE-RQS-01: it is remembered, so it has a length; and one that is too short could be another's."""
+    key = generate_key()
+    request = signed(key, nonce=nonce)
+    if good:
+        assert verify_request(request, lambda _: key.public_key, now=NOW, fresh=always).nonce == nonce
+        return
+    with pytest.raises(ProofError, match="the nonce is not 16 to 128") as caught:
+        verify_request(request, lambda _: key.public_key, now=NOW, fresh=always)
+    assert caught.value.code == "proof_invalid"
 
 
 def test_a_nonce_works_once() -> None:

@@ -40,6 +40,14 @@ def did_jwk(jwk: object) -> str:
     return "did:jwk:" + base64url_encode(json.dumps(jwk).encode())
 
 
+def test_did_key_has_one_spelling():
+    """Or one party had several names."""
+    own = KEY.multikey
+    raw = bytes([0xED, 0x01]) + KEY.raw
+    for specific in (f"z1{own[1:]}", f"u{base64url_encode(raw)}", own.upper(), f"{own}=", f"Z{own[1:]}"):
+        assert code_of(document_from, f"did:key:{specific}", {}) == "did_document_invalid", specific
+
+
 def test_did_jwk():
     did = did_jwk({**KEY.jwk, "kid": "mine", "alg": "EdDSA"})
     assert fetches(did) == ()
@@ -104,6 +112,11 @@ def test_sc_05_hosts_that_are_addresses_or_local_names(host: str):
     if not host.startswith("localhost"):
         assert code_of(fetches, f"did:web:{host}", local=True) == "did_forbidden_address"
         assert code_of(document_from, f"did:web:{host}", {}) == "did_forbidden_address"
+
+
+def test_a_port_is_one_of_65535():
+    assert fetches("did:web:acme.example%3A65535") == ("https://acme.example:65535/.well-known/did.json",)
+    assert code_of(fetches, "did:web:acme.example%3A65536") == "did_document_invalid"
 
 
 def test_a_host_name_has_at_most_253_characters():
