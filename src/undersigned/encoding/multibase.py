@@ -84,7 +84,7 @@ def multibase_encode(prefix: str, data: bytes) -> str:
         FormatError: `schema_violation`: no such base.
     """
     if prefix == "z":
-        return "z" + base58_encode(data)
+        return "z" + _write_number(data, _BASE58)
     if prefix == "u":
         return "u" + base64url_encode(data)
     base = _base(prefix, "".join(BASES))
