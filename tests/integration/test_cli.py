@@ -920,7 +920,8 @@ def test_a_check_says_that_what_was_shown_is_revoked(tmp_path: Path) -> None:
         assert ran.code == 3
         assert "what it showed does not hold: revoked" in ran.out
         value = run("check", companies.provider, "--home", companies.acme, "--json").values[0]
-        assert value["reasons"][0]["value"].startswith("what it showed does not hold: revoked")
+        assert value["reasons"][0]["value"].startswith("what it showed does not hold: revoked; revoked by did:web:")
+        assert f"place {member['statusIndex']} of {member['statusList']}" in value["reasons"][0]["value"]
 
 
 def test_who_is_declined_comes_back_with_what_was_needed(tmp_path: Path) -> None:

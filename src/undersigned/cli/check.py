@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from undersigned.daemon import Peer, unread, unresolved
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.messages import Presentation, Withdraw
-from undersigned.runtime import Conversation, DomainLink, checked_name, domain_links, given_up, hire_order
+from undersigned.runtime import Conversation, DomainLink, Event, checked_name, domain_links, given_up, hire_order
 
 from .options import AT_OPTION, DOCUMENTS_OPTION, VERBOSE_OPTION, WAIT_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, meeting, plain
@@ -97,12 +97,14 @@ async def check(
         queue = peer.watchers.listen(conversation.id)
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
         strange: UndersignedError | None = None
+        heard: list[Event] = []
         try:
             async with asyncio.timeout(wait) as limit:
                 with peer.links.heeding(did, partial(limit.reschedule, 0)):
                     while conversation.engagement.state != "withdrawn":
                         event = await queue.get()
                         strange = unread(event) or strange
+                        heard.append(event)
                         if (error := unresolved(event)) is not None:
                             await peer.cancel(conversation)
                             raise error
@@ -124,9 +126,11 @@ async def check(
         with suppress(TimeoutError):
             async with asyncio.timeout(CONFIRM_SECONDS):
                 while conversation.id in peer.conversations:
-                    await queue.get()
+                    heard.append(await queue.get())
+        while queue.qsize():
+            heard.append(queue.get_nowait())
         text = conversation.facts.get("decision")
-        why = _why_over(conversation)
+        why = _why_over(conversation, heard)
         links = await _domain_links(peer, conversation, did)
     domains = [msgspec.to_builtins(link) for found in links.values() for link in found]
     if text is None:
@@ -182,11 +186,14 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     return found
 
 
-def _why_over(conversation: Conversation) -> str:
-    """Who withdrew, and the reason given."""
-    theirs = conversation.said("Withdraw", "provider")
-    reason = conversation.last("Withdraw", Withdraw, "provider" if theirs else "hirer").reason
-    return f"{'it withdrew' if theirs else 'what it showed does not hold'}: {plain(reason)}"
+def _why_over(conversation: Conversation, heard: Sequence[Event]) -> str:
+    """Who withdrew, and the reason given; of ours what it came of: which list says so, and of whom."""
+    if conversation.said("Withdraw", "provider"):
+        return f"it withdrew: {plain(conversation.last('Withdraw', Withdraw, 'provider').reason)}"
+    reason = conversation.last("Withdraw", Withdraw, "hirer").reason
+    refused = next((event.detail for event in reversed(heard) if event.kind == "refused"), "")
+    told = refused.removeprefix(f"{reason}: ")
+    return f"what it showed does not hold: {plain(reason)}{f'; {plain(told)}' if told else ''}"
 
 
 def _tell_decision(out: Out, did: Did, task: str, decision: Mapping[str, Any]) -> None:
