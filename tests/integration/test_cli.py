@@ -489,6 +489,7 @@ def test_a_check_of_a_task_that_is_not_offered_says_no(companies: Companies) -> 
     ran = run("check", companies.provider, "--task", "painting", "--home", companies.acme, "--json")
     assert (ran.code, ran.values[0]["outcome"]) == (3, "deny")
     assert ran.values[0]["reasons"][0]["value"] == "it withdrew: not_offered"
+    assert (ran.values[0]["did"], ran.values[0]["task"]) == (companies.provider, "painting")
     told = run("check", companies.provider, "--task", "painting", "--home", companies.acme).out
     assert f"no: {companies.provider} for painting: it withdrew: not_offered\n" in told
     assert "'undersigned discover' shows what it does" in told

@@ -133,17 +133,18 @@ async def check(
         why = _why_over(conversation, heard)
         links = await _domain_links(peer, conversation, did)
     domains = [msgspec.to_builtins(link) for found in links.values() for link in found]
+    asked = {"did": did, "task": task}
     if text is None:
         allowed = False
         reasons = [{"code": "policy_denied", "value": why}]
-        out.value({"did": did, "outcome": "deny", "reasons": reasons, "domains": domains, "unfinished": unfinished})
+        out.value({**asked, "outcome": "deny", "reasons": reasons, "domains": domains, "unfinished": unfinished})
         out.line(f"no: {did} for {plain(task, 60)}: {why}", style="bold red")
         if why.endswith("not_offered"):
             out.line("'undersigned discover' shows what it does, and --task says which of it is asked for")
     else:
         decision = msgspec.json.decode(text)
         allowed = decision["outcome"] == "allow"
-        out.value({"did": did, **decision, "domains": domains, "unfinished": unfinished})
+        out.value({**asked, **decision, "domains": domains, "unfinished": unfinished})
         _tell_decision(out, did, task, decision)
     for line, style in domain_lines(links, 15):
         out.line(line, style=style)
