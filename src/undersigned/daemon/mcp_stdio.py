@@ -229,9 +229,8 @@ async def standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     """
     loop = asyncio.get_running_loop()
     try:
-        with (
-            DefaultSelector() as selector
-        ):  # a loop would find out later, and tell its log, or end the process (uvloop)
+        # A loop would find out later, and tell its log, or end the process (uvloop).
+        with DefaultSelector() as selector:
             selector.register(sys.stdin.buffer, EVENT_READ)
             selector.register(sys.stdout.buffer, EVENT_WRITE)
         reader = asyncio.StreamReader(limit=CLIENT_LIMITS.max_bytes)
