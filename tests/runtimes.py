@@ -15,7 +15,10 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
+from threading import enumerate as enumerate_threads
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.serving import ArtifactDoor, signed_headers
@@ -54,10 +57,14 @@ FIRST_LINE = REPORT.split(b"\n", 1)[0]
 # --- time
 
 
+DAEMON_SECONDS = 2.0
+
+
 class StillLoop(asyncio.SelectorEventLoop):
     """An event loop whose seconds pass only inside `run` and `settle`, and then at once.
 
-    Threads are waited for; while one works no time passes.
+    Threads are waited for; while one works no time passes. One that may never come back, as that of a strategy, has
+    `DAEMON_SECONDS` of real time.
     """
 
     def __init__(self) -> None:
@@ -121,9 +128,20 @@ class StillLoop(asyncio.SelectorEventLoop):
 class _Selector(selectors.DefaultSelector):
     loop: StillLoop
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._had_its_time: WeakSet[Thread] = WeakSet()
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
-        if found or timeout == 0 or self.loop.idle(timeout):
+        if found or timeout == 0:
+            return found
+        for thread in enumerate_threads():
+            if thread.name == "undersigned-strategy" and thread not in self._had_its_time:
+                self._had_its_time.add(thread)
+                thread.join(DAEMON_SECONDS)
+                return super().select(0)
+        if self.loop.idle(timeout):
             return found
         return super().select(None)  # a thread is at work: its end wakes the loop, whatever timer comes first
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -100,6 +101,7 @@ def test_who_hires_is_told_why_nothing_was_decided(open_world: Open) -> None:
 
     class Fails:
         def answer(self, _: Any) -> Any:
+            sleep(0.1)  # in a thread, of which the loop of these tests knows nothing
             raise ValueError("no price list")
 
     world = open_world(hirer_options={"strategy": Fails()})
