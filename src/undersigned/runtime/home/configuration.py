@@ -101,8 +101,8 @@ class OfferPart(_Part, frozen=True, kw_only=True):
     """Amount and currency."""
     summary: str = ""
     """What it is, for people."""
-    delivers: str | tuple[str, ...] = "result"
-    """Name of what the handler delivers, or a list of 1 to 64 names, unless the hirer names others."""
+    delivers: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=64)] = "result"
+    """Name of what the handler delivers, or a list of names, unless the hirer names others."""
     media_type: str = "application/octet-stream"
     capacity: Annotated[int, msgspec.Meta(ge=1)] = 16
     """How many contracts at a time."""
