@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from contextlib import suppress
 from itertools import product
 from random import Random
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from integration.test_js_peer import PEER, node
+from integration.test_js_peer import said_there
 from pack_cases import disputed_once_closed
 from properties.test_crossings import NOON, PUT_DOWN, QUIET, WORK_ONLY, Explorer, World
 from undersigned.errors import RemoteProtocolError, UndersignedError
@@ -201,14 +200,6 @@ def test_it_takes_no_dispute_of_who_has_closed_its_books(role: Role) -> None:
 
 
 def holds_the_same(taken: list[Any], held: list[Any]) -> None:
-    run = subprocess.run(
-        [node(), "support/fold.js"],
-        cwd=PEER,
-        input=json.dumps(taken).encode(),
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    for history, here, there in zip(taken, held, json.loads(run.stdout), strict=True):
+    for history, here, there in zip(taken, held, said_there("fold.js", taken), strict=True):
         story = [f"{line['role']} {line['type']}" for line, _ in history["lines"][10:]]
         assert there == here, f"as the {history['view']} sees {story}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any, Final
 
 import pytest
 
-from integration.test_js_peer import PEER, node
+from integration.test_js_peer import said_there
 from undersigned.did import DidDocument
 from undersigned.encoding import base64url_decode, base64url_encode
 from undersigned.errors import VerificationError
@@ -74,15 +73,7 @@ DOCUMENTS: Final[dict[str, tuple[str, int | None]]] = {
 def keys_there() -> dict[str, Any]:
     """What the other implementation makes of all of them."""
     given = [{"did": DID, "now": NOW, "document": text} for text, _ in DOCUMENTS.values()]
-    run = subprocess.run(
-        [node(), "support/documents.js"],
-        cwd=PEER,
-        input=json.dumps(given).encode(),
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    return dict(zip(DOCUMENTS, json.loads(run.stdout), strict=True))
+    return dict(zip(DOCUMENTS, said_there("documents.js", given), strict=True))
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

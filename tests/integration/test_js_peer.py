@@ -57,6 +57,19 @@ def node() -> str:
     return found
 
 
+def said_there(script: str, given: list[Any]) -> list[Any]:
+    """What a script of its `support` makes of each of these."""
+    run = subprocess.run(
+        [node(), f"support/{script}"],
+        cwd=PEER,
+        input=json.dumps(given).encode(),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(run.stdout)
+
+
 @pytest.mark.timeout(300)
 def test_its_own_tests() -> None:
     """The vectors of its class with the results that they state, and every example of a schema (HIRE-CLS-03)."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from base64 import b64encode
 from typing import Any, Final
 
 import pytest
 
-from integration.test_js_peer import PEER, node
+from integration.test_js_peer import said_there
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import verify_answer
 from undersigned.bridges.http_messages import Request, Response
@@ -138,15 +137,7 @@ def codes_there() -> dict[str, str]:
         **{("answer", name): (answered, ANSWER_CASE) for name, (answered, _) in ANSWERS.items()},
     }
     given = [{"kind": kind, "input": json.dumps(sent), "case": case} for (kind, _), (sent, case) in asked.items()]
-    run = subprocess.run(
-        [node(), "support/kinds.js"],
-        cwd=PEER,
-        input=json.dumps(given).encode(),
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    found = json.loads(run.stdout)
+    found = said_there("kinds.js", given)
     return {f"{kind} {name}": one.get("code", "good") for (kind, name), one in zip(asked, found, strict=True)}
 
 

@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from media import Authority, png
 from support import ROOT
 from undersigned.attestation import WorkPredicate
 from undersigned.attestation.media import read_manifest
-from undersigned.contract import Price, Subcontracting
+from undersigned.contract import Price, Subcontracting, Terms
 from undersigned.daemon import Hire, HireResult, Peer
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did, canonicalize, digest_bytes, shift
@@ -85,6 +85,11 @@ def deep(count: int, **options) -> dict[str, object]:
         "onward": True,
         **options,
     }
+
+
+def costs(amount: str) -> Callable[[Terms], Terms]:
+    """Terms with another price."""
+    return lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
 
 
 async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
@@ -450,9 +455,6 @@ async def test_what_was_shown_above_a_hire_stays_so_after_a_key_was_replaced(tmp
     homes = await homes_of(tmp_path, 3)
     work, above = Waiting(), homes[0].configuration.did
 
-    def costs(amount: str):
-        return lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
-
     async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
         hire = asyncio.create_task(hired(acme, homes))
         await asyncio.wait_for(work.began.wait(), 30)
@@ -495,9 +497,6 @@ async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:
     homes = await homes_of(tmp_path, 3)
     work = Waiting()
 
-    def costs(amount: str):
-        return lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
-
     async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, _):
         hire = asyncio.create_task(hired(acme, homes))
         await asyncio.wait_for(work.began.wait(), 30)
@@ -532,9 +531,6 @@ async def test_sc_58_a_child_costs_no_more_than_is_held_for_it(tmp_path: Path) -
     """HIRE-SUB-04, HIRE-SUB-08: whoever wants the change, though the contract above has room for it."""
     homes = await homes_of(tmp_path, 3)
     work = Waiting()
-
-    def costs(amount: str):
-        return lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
 
     async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
         hire = asyncio.create_task(hired(acme, homes))

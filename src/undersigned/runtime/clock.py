@@ -63,8 +63,13 @@ async def sleep_until(clock: Clock, instant: Instant) -> None:
         await asyncio.sleep(min(left, LOOK_SECONDS))
 
 
-def _unset(moment: datetime) -> LocalProtocolError:
-    return LocalProtocolError("wrong_state", f"the clock of this machine says {moment:%Y-%m-%d}: set it")
+def _instant(second: int) -> Instant:
+    """A second of the machine's clock; raises `wrong_state` for one that nobody could date something by."""
+    moment = datetime.fromtimestamp(second, UTC)
+    try:
+        return format_instant(moment)
+    except FormatError as exc:
+        raise LocalProtocolError("wrong_state", f"the clock of this machine says {moment:%Y-%m-%d}: set it") from exc
 
 
 class ClockHeld(NamedTuple):
@@ -129,11 +134,7 @@ class SystemClock:
         self._wall, self._steady = wall, steady
         if int(wall) > self._second:
             self._second = int(wall)
-            moment = datetime.fromtimestamp(self._second, UTC)
-            try:
-                self._last = max(self._last, format_instant(moment))
-            except FormatError as exc:
-                raise _unset(moment) from exc
+            self._last = max(self._last, _instant(self._second))
         self._until = self._second + 1 if self._leapt_at is None else -1
         return self._last
 
@@ -147,9 +148,5 @@ class SystemClock:
 
         Up to there others take what is dated so; beyond it they answer nothing but `proof_from_future`.
         """
-        moment = datetime.fromtimestamp(int(self._read_wall()), UTC)
-        try:
-            machine = format_instant(moment)
-        except FormatError as exc:
-            raise _unset(moment) from exc
+        machine = _instant(int(self._read_wall()))
         return ClockHeld(self._last, machine) if self._last > shift(machine, MAX_SKEW_SECONDS) else None
