@@ -1143,3 +1143,16 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
         # The path is thousands of characters long, and why it failed stands behind it.
         assert ran.error["message"].startswith(f"--out: {LONG} is not written: {str(out)[:120]}… (")
         assert "File name too long" in ran.error["message"]
+
+
+def test_whom_the_policy_refuses_is_not_asked(tmp_path: Path) -> None:
+    """Nor looked up: this one is nowhere."""
+    home, nobody = tmp_path / "acme", "did:web:nowhere.example"
+    assert run("init", home, "--local").code == 0
+    written = home / "undersigned.toml"
+    written.write_text(f'{written.read_text()}\nrefuse = ["{nobody}"]\n')
+    checked = run("check", nobody, "--home", home, "--json")
+    assert (checked.code, checked.values[0]["outcome"]) == (3, "deny")
+    assert checked.values[0]["reasons"][0]["value"].startswith(f"nobody is asked: refuse: {nobody} is on the list")
+    told = run("hire", nobody, "--task", "summary", "--price", "1 EUR", "--home", home)
+    assert (told.code, "policy_denied" in told.err) == (3, True)

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from undersigned.credentials import MEMBERSHIP, read_presentation
 from undersigned.daemon import Peer, unread, unresolved
 from undersigned.encoding import Did
-from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
+from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, UndersignedError
 from undersigned.messages import Presentation, Withdraw
 from undersigned.runtime import Conversation, DomainLink, Event, checked_name, domain_links, given_up, hire_order
 
@@ -93,7 +93,11 @@ async def check(
         for line in goes_on(status):
             out.line(line)
         order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
-        conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
+        try:
+            conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
+        except PolicyError as error:
+            _tell_no(out, did, task, error.message, domains=[], unfinished=unfinished)
+            return 3
         queue = peer.watchers.listen(conversation.id)
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
         strange: UndersignedError | None = None
@@ -133,18 +137,15 @@ async def check(
         why = _why_over(conversation, heard)
         links = await _domain_links(peer, conversation, did)
     domains = [msgspec.to_builtins(link) for found in links.values() for link in found]
-    asked = {"did": did, "task": task}
     if text is None:
         allowed = False
-        reasons = [{"code": "policy_denied", "value": why}]
-        out.value({**asked, "outcome": "deny", "reasons": reasons, "domains": domains, "unfinished": unfinished})
-        out.line(f"no: {did} for {plain(task, 60)}: {why}", style="bold red")
+        _tell_no(out, did, task, why, domains=domains, unfinished=unfinished)
         if why.endswith("not_offered"):
             out.line("'undersigned discover' shows what it does, and --task says which of it is asked for")
     else:
         decision = msgspec.json.decode(text)
         allowed = decision["outcome"] == "allow"
-        out.value({**asked, **decision, "domains": domains, "unfinished": unfinished})
+        out.value({"did": did, "task": task, **decision, "domains": domains, "unfinished": unfinished})
         _tell_decision(out, did, task, decision)
     for line, style in domain_lines(links, 15):
         out.line(line, style=style)
@@ -195,6 +196,22 @@ def _why_over(conversation: Conversation, heard: Sequence[Event]) -> str:
     refused = next((event.detail for event in reversed(heard) if event.kind == "refused"), "")
     told = refused.removeprefix(f"{reason}: ")
     return f"what it showed does not hold: {plain(reason)}{f'; {plain(told)}' if told else ''}"
+
+
+def _tell_no(out: Out, did: Did, task: str, why: str, *, domains: list[Any], unfinished: list[str]) -> None:
+    """Where nothing was judged that the agent showed."""
+    reasons = [{"code": "policy_denied", "value": why}]
+    out.value(
+        {
+            "did": did,
+            "task": task,
+            "outcome": "deny",
+            "reasons": reasons,
+            "domains": domains,
+            "unfinished": unfinished,
+        }
+    )
+    out.line(f"no: {did} for {plain(task, 60)}: {why}", style="bold red")
 
 
 def _tell_decision(out: Out, did: Did, task: str, decision: Mapping[str, Any]) -> None:

@@ -123,10 +123,10 @@ class Policy(
     """Whether a credential that its own holder issued counts, without being an anchor's."""
     refuse: Annotated[tuple[Did, ...], Meta(max_length=1024)] = ()
     """Who is refused, and whoever shows a credential that one of these issued; nor does a chain count that leads
-    through one, nor may terms name one as arbiter or verifier.
+    through one, nor may terms name one as arbiter or verifier. Nobody named here is asked for work, or shown anything.
     """
     refuse_capabilities: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
-    """Kinds of work that are never dealt in, for whatever price."""
+    """Kinds of work that are never dealt in, or asked for, for whatever price."""
     rule: Annotated[tuple[Rule, ...], Meta(max_length=64)] = ()
     """What has to be so beside, by capability and by amount at stake."""
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None

@@ -16,7 +16,7 @@ from runtimes import NOON, Office, World, facts, last, messages, offices
 from support import refuses
 from undersigned.credentials import AccreditedBy, Authority, Endorsement
 from undersigned.encoding import JsonObject, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, VerificationError
+from undersigned.errors import ConfigurationError, PolicyError, VerificationError
 from undersigned.ledger import TrustStore
 from undersigned.messages import Inquiry, Need, Presentation, Profile, Withdraw
 from undersigned.runtime import issue_membership
@@ -172,3 +172,12 @@ def test_a_red_line_of_either_side(open_world: Open, tmp_path: Path) -> None:
     world = open_world(*made)
     said = last(world.provider, world.begin().id, Withdraw)
     assert [need.member for need in said.needed or ()] == ["/task/kind"]
+
+
+@pytest.mark.parametrize("line", ['refuse = ["AGENT"]', 'refuse_capabilities = ["summary"]'])
+def test_who_is_refused_whatever_it_shows_is_shown_nothing(open_world: Open, tmp_path: Path, line: str) -> None:
+    """Nor asked for anything: a hirer shows who it is before it judges."""
+    world = open_world(*offices(tmp_path, hirer_policy=line.replace("AGENT", Actor("Globex").did)))
+    with refuses(PolicyError, "policy_denied"):
+        world.begin()
+    assert world.network.sent == []

@@ -290,6 +290,7 @@ class Agent(Offering):
             LocalProtocolError: `self_dealing`; `connection_closed`: this side is closing; `proof_from_future`: its
                 clock stands still, and nobody takes what is signed by it.
             LogProofError: `ledger_diverged`: the provider signed two histories of its log.
+            PolicyError: `policy_denied`: our policy refuses the provider, or the work, whatever it may show.
             VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """
         if isinstance(self.clock, SystemClock) and (held := self.clock.held()) is not None:

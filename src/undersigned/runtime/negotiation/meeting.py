@@ -43,6 +43,7 @@ from undersigned.trust import (
     Decision,
     Needed,
     Policy,
+    Reason,
     Stake,
     asked_about,
     check_presented,
@@ -97,8 +98,7 @@ class Meeting:
 
     async def request(self, stake: Stake) -> PresentationRequest:
         """What we ask to be shown: exactly what our policy demands where this is at stake."""
-        nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
-        asked = msgspec.structs.replace(self._asked(nobody, stake), reputation=(), accused=())
+        asked = msgspec.structs.replace(self._asked(_shows_nothing(), stake), reputation=(), accused=())
         answers = (await self.beliefs.settled(asked, max_age_seconds=FRESH_SECONDS)).answers
         return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
@@ -166,6 +166,11 @@ class Meeting:
         """
         decision, _ = await self._evaluate(engagement, message, terms, stake, FRESH_SECONDS)
         return decision
+
+    def red_line(self, peer: Did, stake: Stake) -> Reason | None:
+        """Why our policy refuses this peer, or this work, whatever the peer may show; None if it does not."""
+        red = weigh_party(_shows_nothing(peer), self.policy, stake)
+        return red[0][0] if red else None
 
     async def _evaluate(
         self,
@@ -452,6 +457,10 @@ class Meeting:
             if row.type == "Presentation" and row.sender == engagement.peer:
                 return row.at
         return None
+
+
+def _shows_nothing(holder: Did = "") -> VerifiedPresentation:
+    return VerifiedPresentation(holder=holder, engagement="", credentials=(), digest="")
 
 
 def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
