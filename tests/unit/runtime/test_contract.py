@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from undersigned.attestation import bills
 from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
-from undersigned.encoding import base64_decode, decode_json, digest_bytes
+from undersigned.encoding import base64_decode, decode_json, digest_bytes, parse_duration, shift
 from undersigned.errors import ConfigurationError, FormatError, LedgerError, LocalProtocolError, ScopeError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Acceptance, Approval, Cancel, Closing, Delivery, Offer, Review
@@ -388,6 +389,24 @@ def test_an_amendment_that_something_came_between_is_made_again(
     for node in world.nodes:
         assert node.the().engagement.lane == "offered-by-hirer"
     assert facts(hirer, ours.id).count(("done", "order:x")) == 1
+
+
+@pytest.mark.parametrize("said", ["Cancel", "Breach"])
+def test_the_least_time_that_the_terms_leave_is_enough(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """Also where a second begins between reckoning with it and signing it: one does at every look at this clock."""
+    world, ours = working(open_world)
+    hirer, terms = world.hirer, ours.offered().terms
+    still, looks = world.clock.now, count()
+    monkeypatch.setattr(world.clock, "now", lambda: shift(still(), next(looks)))
+    if said == "Cancel":
+        made = hirer.changes.cancel(ours)
+    else:
+        made = hirer.changes.claim_breach(ours, "price", seconds=parse_duration(terms.termination.cure))
+    world.run(made)
+    world.settle()
+    assert any(row.type == said for row in world.provider.kept.journal(ours.id))
 
 
 @pytest.mark.parametrize("act", ["amend", "release"])

@@ -323,8 +323,9 @@ class Agent(Offering):
             if contract is None:
                 return Say("Withdraw", {"reason": "changed", "offer": live.digest if live is not None else None})
             least = parse_duration(live.terms.deadlines.wind_down) if live is not None else 0
-            wind_down = shift(self.clock.now(), max(least, WIND_DOWN_SECONDS))
-            return Say("Cancel", {"contract": contract.digest, "reason": reason, "wind_down": wind_down})
+            now = self.clock.now()
+            wind_down = shift(now, max(least, WIND_DOWN_SECONDS))
+            return Say("Cancel", {"contract": contract.digest, "reason": reason, "wind_down": wind_down}, at=now)
 
         await conversation.ask(make)
 

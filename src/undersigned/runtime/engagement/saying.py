@@ -57,7 +57,7 @@ class Speaker(Remembered):
         Raises:
             LocalProtocolError: The tables do not allow it, or it cannot be signed.
         """
-        identity, now = self.shell.identity, self.shell.clock.now()
+        identity, now = self.shell.identity, said.at or self.shell.clock.now()
         if said.type == "":
             self._note(turn, said)
             return

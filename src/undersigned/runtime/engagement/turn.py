@@ -47,6 +47,8 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     evidence: tuple[Blob, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     """Facts noted before it, in the same transaction."""
+    at: Instant | None = None
+    """The time by which its body was reckoned: it is signed, and judged by us, as of then. None: by none."""
 
 
 class Declined(PolicyError):

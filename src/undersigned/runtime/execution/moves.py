@@ -56,9 +56,10 @@ class Moves:
 
         await conversation.ask(once)
 
-    def _at(self, engagement: Engagement) -> Instant:
-        """No earlier than what is said now is recorded: a clock that was set back leaves no less."""
-        return max(self._agent.clock.now(), engagement.last_at or "")
+    def _in(self, engagement: Engagement, seconds: int) -> tuple[Instant, Instant]:
+        """Now, and in `seconds`: so many after what is said now is recorded, though the clock was set back."""
+        now = self._agent.clock.now()
+        return now, shift(max(now, engagement.last_at or ""), seconds)
 
     async def suspend(self, conversation: Conversation, *, seconds: int, reason: str = "incident") -> None:
         """No authority for now; past `seconds` the provider may end the contract.
@@ -90,10 +91,10 @@ class Moves:
         """
 
         def make(engagement: Engagement) -> Say:
-            # By the time of this turn, so that the least that the terms allow is enough.
             least = parse_duration(conversation.offered(engagement).terms.deadlines.wind_down)
-            by = shift(self._at(engagement), least if seconds is None else seconds)
-            return Say("Cancel", {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by})
+            now, by = self._in(engagement, least if seconds is None else seconds)
+            body = {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by}
+            return Say("Cancel", body, at=now)
 
         await self._ask(conversation, make)
 
@@ -114,10 +115,9 @@ class Moves:
         """The claim that the other side broke a clause, to be cured in `seconds`; its digest. Raises as `suspend`."""
 
         def make(engagement: Engagement) -> Say:
-            # By the time of this turn, so that the least that the terms allow is enough.
-            by = shift(self._at(engagement), seconds)
+            now, by = self._in(engagement, seconds)
             contract = contract_of(engagement).digest
-            return Say("Breach", {"contract": contract, "clause": clause, "evidence": evidence, "cure_by": by})
+            return Say("Breach", {"contract": contract, "clause": clause, "evidence": evidence, "cure_by": by}, at=now)
 
         await self._ask(conversation, make)
         engagement = conversation.engagement
@@ -133,9 +133,9 @@ class Moves:
         def make(engagement: Engagement) -> Say:
             contract = contract_of(engagement)
             last = contract.endings[-1].move if contract.endings else contract.delivery or contract.digest
-            by = shift(self._at(engagement), seconds)
+            now, by = self._in(engagement, seconds)
             body = {"contract": contract.digest, "about": about or last, "claim": claim, "evidence": ()}
-            return Say("Dispute", {**body, "ruling_by": by})
+            return Say("Dispute", {**body, "ruling_by": by}, at=now)
 
         await self._ask(conversation, make)
         engagement = conversation.engagement
