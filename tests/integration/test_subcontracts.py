@@ -48,6 +48,7 @@ from undersigned.errors import (
 from undersigned.evidence import Report, read_archive, verify_pack, write_archive
 from undersigned.ledger import Draw, Reservation, open_books, open_ledger
 from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate, Usage
+from undersigned.protocol import Engagement
 from undersigned.runtime import (
     Conversation,
     Home,
@@ -652,6 +653,17 @@ async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Pa
             await hire
 
 
+async def _amended(acme: Peer, globex: Peer, change: Callable[[Terms], Terms]) -> None:
+    """The contract above gets these terms."""
+    ours, parent = the(acme, "hirer"), the(globex, "provider")
+    await acme.changes.amend(ours, change)
+    await until(lambda: parent.engagement.tabled is not None)
+    tabled = parent.engagement.tabled
+    assert tabled is not None
+    await globex.changes.accept(parent, tabled.document)
+    await until(lambda: parent.engagement.lane == "idle")
+
+
 async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_not_made(tmp_path: Path) -> None:
     """HIRE-SUB-03, HIRE-SUB-04: it would lie outside, and hold nothing of it."""
     homes = await homes_of(tmp_path, 3)
@@ -663,13 +675,7 @@ async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_
             said = await draw_up(*given, **how)
             if not changed.is_set():
                 changed.set()
-                ours, parent = the(acme, "hirer"), the(globex, "provider")
-                await acme.changes.amend(ours, lambda terms: replace(terms, subcontracting=none))
-                await until(lambda: parent.engagement.tabled is not None)
-                tabled = parent.engagement.tabled
-                assert tabled is not None
-                await globex.changes.accept(parent, tabled.document)
-                await until(lambda: parent.engagement.lane == "idle")
+                await _amended(acme, globex, lambda terms: replace(terms, subcontracting=none))
             return said
 
         globex.papers.offer = slow  # type: ignore[method-assign, assignment]
@@ -680,6 +686,35 @@ async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_
         said = [row.type for row in await globex.ledger.rows(child.engagement) if row.kind == "sent"]
         assert "Offer" not in said
         assert child.state == "withdrawn"
+
+
+async def test_sc_58_no_offer_is_accepted_after_the_contract_above_was_changed(tmp_path: Path) -> None:
+    """HIRE-SUB-03: nor is an acceptance signed. It would bind whoever signed it as soon as it is sealed, and its
+    provider had made the offer while it lay inside.
+    """
+    homes = await homes_of(tmp_path, 3)
+    handler = hiring(homes[2].configuration.did, opening="2 EUR")
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, _):
+        recheck, sign, judged, signed = globex.meeting.recheck, globex.papers.acceptance, list[str](), list[str]()
+
+        async def slow(conversation: Conversation, engagement: Engagement, *given: Any, **how: Any) -> Any:
+            decision = await recheck(conversation, engagement, *given, **how)
+            if engagement.state == "offered-by-provider" and not judged:
+                judged.append(engagement.id)
+                await _amended(acme, globex, costs("5"))
+            return decision
+
+        async def counted(engagement: Engagement, *given: Any) -> Any:
+            signed.append(engagement.id)
+            return await sign(engagement, *given)
+
+        globex.meeting.recheck = slow  # type: ignore[method-assign, assignment]
+        globex.papers.acceptance = counted  # type: ignore[method-assign, assignment]
+        with pytest.raises(PolicyError):
+            await hired(acme, homes)
+        (child,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
+        assert (judged, child.state) == ([child.engagement], "withdrawn")
+        assert child.engagement not in signed
 
 
 async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:

@@ -15,14 +15,21 @@ from structlog.testing import capture_logs
 
 from issuing import issued
 from runtimes import Home, Node, Office, PrivateKey, World, folded, last, lingers, messages, secret_of, vouch
-from undersigned.credentials import Accusation, Membership, claim_credential, credential_config, read_credential
+from undersigned.credentials import (
+    Accusation,
+    Endorsement,
+    Membership,
+    claim_credential,
+    credential_config,
+    read_credential,
+)
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob, Stated, saw
-from undersigned.messages import Closing, Problem, Review, Withdraw, draft, recorded_message
+from undersigned.messages import Closing, Presentation, Problem, Review, Withdraw, draft, recorded_message
 from undersigned.proof import attach, prepare
 from undersigned.runtime import bound_to_key, equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement import documents
@@ -136,6 +143,39 @@ def test_what_cannot_be_signed_again_ends(
     heard = [one.message.code for one in messages(world.hirer, name) if isinstance(one.message, Problem)]
     refused = [event.code for event in world.provider.events if event.kind == "refused"]
     assert heard[0] == refused[0] == "key_not_authorized"
+
+
+@pytest.mark.parametrize(("vouches", "state"), [(False, "closed"), (True, "withdrawn")])
+def test_what_a_holder_says_of_itself_is_held_against_its_keys_of_today(
+    open_world: Open, published: tuple[Published, Published], vouches: bool, state: str
+) -> None:
+    """HIRE-KEY-07: the answer to our challenge stays valid when its key is replaced; who has that key may go on writing
+    credentials with it, whatever others it shows beside them.
+    """
+    acme, globex = published
+    if vouches:
+        claim = Endorsement(id=acme.configuration.did, capability="summary")
+        document = claim_credential(
+            claim, id="urn:uuid:own", issuer=claim.id, valid_from=NOON, valid_until=shift(NOON, 9000)
+        )
+        config = credential_config("eddsa-jcs-2022", f"{claim.id}#agent-1", NOON)
+        signed = attach(document, config, asyncio.run(acme.key().sign(prepare(document, config, "Ed25519"))))
+        (acme.path / "credentials" / "own.json").write_bytes(canonicalize(signed))
+        settings = globex.path / "undersigned.toml"
+        needs = 'require = ["MembershipCredential", "EndorsementCredential"]\nallow_self_issued = true'
+        settings.write_text(settings.read_text().replace('require = ["MembershipCredential"]', needs))
+        Home.__init__(globex, globex.path)
+    world = open_world(*published, held=True)
+    resolve(world)
+    name = world.begun("ready", world.provider)
+    shown = last(world.hirer, name, Presentation).presentation["verifiableCredential"]
+    assert len(shown) == 1 + vouches
+    acme.rotate()
+    for node in (world.hirer, world.provider):
+        world.restart(node)
+    resolve(world)
+    world.reconnect()
+    world.until(state, name)
 
 
 @pytest.mark.parametrize("kind", ["Offer", "Acceptance"])
