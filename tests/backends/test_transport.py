@@ -23,7 +23,7 @@ from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.listener import ListenerLimits, PublicListener
 from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed, TransportError
-from undersigned.transport import TRANSPORTS, Channel, ChannelLimits, connect, listen_memory
+from undersigned.transport import TRANSPORTS, Channel, ChannelLimits, connect, listen_memory, memory_pair
 
 LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, queue_bytes=512 * 1024, close_seconds=0.5)
 
@@ -202,6 +202,20 @@ async def test_closing_ends_both(open_channel, closer) -> None:
             await channel.close()
 
 
+async def test_why_a_channel_ended_stays(open_channel) -> None:
+    """Whoever closes it again, as everybody does who is done with it, hides from nobody why it ended."""
+    async with open_channel() as ends:
+        waiting = asyncio.create_task(ends.accepted.receive())
+        await ends.dialled.close(1008, "rate_limited")
+        with refuses(Closed, "rate_limited"):
+            await waiting
+        for channel in (ends.dialled, ends.accepted):
+            await channel.close()
+        for channel in (ends.dialled, ends.accepted):
+            with refuses(Closed, "rate_limited"):
+                await channel.send(b"{}")
+
+
 async def test_a_reason_of_the_peer_that_is_no_code_is_not_believed(open_channel) -> None:
     async with open_channel() as ends:
         waiting = asyncio.create_task(ends.accepted.receive())
@@ -298,6 +312,20 @@ async def test_sc_81_what_many_say_at_once_is_bounded(open_channel, reader) -> N
         assert sender.closed
 
 
+async def test_in_memory_no_byte_past_the_limit_waits_and_no_sender_keeps_others_waiting() -> None:
+    ours, theirs = memory_pair(msgspec.structs.replace(LIMITS, queue_bytes=100))
+    others: list[str] = []
+    asyncio.get_running_loop().call_soon(others.append, "had their turn")
+    await ours.send(b"x" * 60)
+    assert others
+    await ours.send(b"x" * 40)
+    await theirs.receive()
+    await ours.send(b"x" * 60)
+    with refuses(Closed, "overloaded"):
+        await ours.send(b"x")
+    assert theirs.closed
+
+
 async def test_a_scheme_without_a_transport_is_refused() -> None:
     with refuses(TransportError, "bad_request"):
         await connect("gopher://localhost/")
@@ -323,6 +351,27 @@ async def test_a_name_in_memory_is_taken_once() -> None:
         listen_memory("once", accept)
     await listener.close()
     await listen_memory("once", accept).close()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_listener_in_memory_ends_what_it_took_with_itself(begun: bool) -> None:
+    """Also whoever dialled a moment ago: it would wait for ever."""
+    serves = asyncio.Event()
+
+    async def accept(channel: Channel) -> None:
+        serves.set()
+        await asyncio.Event().wait()
+
+    listener = listen_memory("there", accept)
+    dialled = await connect("memory://there")
+    async with asyncio.timeout(20):
+        if begun:
+            await serves.wait()
+        await listener.close()
+        with refuses(Closed, "connection_closed"):
+            await dialled.receive()
+    with refuses(TransportError, "unreachable"):
+        await connect("memory://there")
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:

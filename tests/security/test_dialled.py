@@ -14,11 +14,12 @@ from undersigned.errors import Closed, TransportError
 from undersigned.transport import ChannelLimits, connect
 
 
-async def test_sc_77_a_slow_server_is_not_waited_for_either() -> None:
-    """The same watch stands before what we dialled."""
+@pytest.mark.parametrize("cut", [None, 40, -2], ids=["whole", "in its head", "in its end"])
+async def test_sc_77_a_slow_server_is_not_waited_for_either(cut: int | None) -> None:
+    """The same watch stands before what we dialled, in however many pieces the server's answer came."""
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await answer_upgrade(reader, writer)
+        await answer_upgrade(reader, writer, cut=cut)
         writer.write(frame(b"x", length=60_000, mask=False))
         with suppress(ConnectionError):
             await reader.read(-1)
@@ -79,7 +80,9 @@ async def answer_upgrade(
     writer: asyncio.StreamWriter,
     *,
     protocol: bytes = b"Sec-WebSocket-Protocol: hire.v1\r\n",
+    cut: int | None = None,
 ) -> None:
+    """`cut`: where the answer is divided in two that arrive one after the other."""
     import base64
     import hashlib
 
@@ -88,10 +91,14 @@ async def answer_upgrade(
         line.partition(b": ")[2] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
     )
     accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    writer.write(
+    answer = (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept + b"\r\n" + protocol + b"\r\n"
     )
+    if cut is not None:
+        writer.write(answer[:cut])
+        await asyncio.sleep(0.02)
+    writer.write(answer[cut or 0 :])
 
 
 @asynccontextmanager
@@ -170,6 +177,23 @@ async def test_sc_82_an_answer_that_is_no_upgrade_ends_the_dial(answer, code) ->
         with refuses(TransportError, code):
             await connect(url, limits=LIMITS)
     assert visits == [1]
+
+
+async def test_sc_82_an_answer_whose_head_does_not_end_is_left() -> None:
+    """Line after line, each as long as a line may be: it is not kept until there are as many as a library takes."""
+    left = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n" + (b"X: " + b"x" * 4000 + b"\r\n") * 5)
+        with suppress(ConnectionError):
+            await reader.read(-1)
+        left.set()
+
+    async with serving_raw(handler) as url:
+        with refuses(TransportError, "unreachable"):
+            await connect(url, limits=LIMITS)
+        await asyncio.wait_for(left.wait(), 20)
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "rate_limited"), (503, "overloaded")])

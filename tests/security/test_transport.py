@@ -733,6 +733,21 @@ async def test_the_watch_reads_frames_however_they_are_cut() -> None:
         assert broken == [(1003, "bad_request")]
 
 
+async def test_what_comes_after_the_end_is_not_watched() -> None:
+    """Of who broke a rule nothing is parsed any more; of whom we close in good order the close frame still is."""
+    broken: list[tuple[int, str]] = []
+    for failed in (True, False):
+        watch = Watch(ChannelLimits(), lambda *why: broken.append(why), masked=True, paused_reading=lambda: False)
+        if failed:
+            assert not watch.received(frame(b"x", opcode=2))
+        else:
+            watch.end()
+        assert watch.received(frame(b"{}")) is not failed
+        assert watch.received(frame(b"x", opcode=2) + frame(b"a" * 10)[:5]) is not failed
+        assert watch._message_timer is None
+    assert broken == [(1003, "bad_request")]
+
+
 async def test_a_message_has_its_time_from_its_first_byte_to_its_last() -> None:
     """Neither its further parts nor pings give it more; the next one has its own, also where both come at once."""
     watch = Watch(ChannelLimits(), lambda *_: None, masked=True, paused_reading=lambda: False)

@@ -56,10 +56,10 @@ class MemoryChannel:
             raise TransportError("too_large", f"{len(data)} bytes are more than {self.limits.max_message_bytes}")
         other = self._other
         if len(data) > other.limits.max_message_bytes:
-            self._end(1009, "too_large")
+            self.end(1009, "too_large")
             raise Closed("too_large", f"the peer takes no more than {other.limits.max_message_bytes} bytes")
         if other._held + len(data) > self.limits.queue_bytes:
-            other._end(1008, "overloaded")
+            other.end(1008, "overloaded")
             raise Closed("overloaded", f"the peer has left {other._held} bytes unread")
         other._take(data)
         # A socket's sender yields now and then; without this a pair in memory could starve everybody else.
@@ -88,7 +88,7 @@ class MemoryChannel:
         self._held -= len(data)
         return data
 
-    def _end(self, code: int, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         """Closes both ends as if the other end had closed this one with `code`."""
         if self._why is None:
             self._why = closed_by_peer(code, reason)
@@ -99,7 +99,7 @@ class MemoryChannel:
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes both ends; see `Channel.close`."""
-        self._other._end(code, reason)
+        self._other.end(code, reason)
 
 
 def memory_pair(limits: ChannelLimits = DEFAULT_LIMITS, *, name: str = "pair") -> tuple[MemoryChannel, MemoryChannel]:
@@ -128,16 +128,18 @@ class MemoryListener:
         ours.limits = self._limits
         task = asyncio.get_running_loop().create_task(self._serve(ours))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def over(task: asyncio.Task[None]) -> None:  # also one that is ended before it began
+            self._tasks.discard(task)
+            theirs.end(1000, "")
+
+        task.add_done_callback(over)
         return theirs
 
     async def _serve(self, channel: MemoryChannel) -> None:
-        try:
-            # The end of a channel is not an accident here: the side that accepts hears of it by itself.
-            with suppress(TransportError):
-                await self._accept(channel)
-        finally:
-            await channel.close()
+        # The end of a channel is not an accident here: the side that accepts hears of it by itself.
+        with suppress(TransportError):
+            await self._accept(channel)
 
     async def close(self) -> None:
         """Takes no more connections and ends those there are."""

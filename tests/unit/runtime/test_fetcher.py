@@ -168,6 +168,12 @@ async def test_sc_05_of_several_addresses_only_those_that_may_be_dialled_are(mon
     assert await addresses_of("mixed.example", 443) == ((socket.AF_INET, "8.8.8.8"), (socket.AF_INET6, "2606:4700::1"))
 
 
+async def test_an_address_is_dialled_as_what_it_is() -> None:
+    """Brackets are of URLs, and what has colons is no IPv4."""
+    assert await addresses_of("[2606:4700::1]", 443) == ((socket.AF_INET6, "2606:4700::1"),)
+    assert await addresses_of("8.8.8.8", 443) == ((socket.AF_INET, "8.8.8.8"),)
+
+
 async def test_sc_05_a_name_is_asked_for_again_each_time(monkeypatch) -> None:
     """Rebinding: a first, harmless answer opens no door for a second one."""
     async with gathering(local=False) as gatherer:
