@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from integration.commands import UNDERSIGNED, Ended, Process, running, undersign
 from integration.hires import REPORT, free_ports, two_homes, until
 from integration.test_cross_witness import rewritten
 from integration.test_log import went_back
+from support import refuses
 from undersigned import Peer
 from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.daemon.witness import CONNECTIONS
@@ -28,6 +30,7 @@ from undersigned.ledger import open_ledger
 from undersigned.runtime import Gatherer, Home, PrivateKey, SystemClock, export_pack, rotate_key
 from undersigned.runtime.log.logbook import noted
 from undersigned.transparency import (
+    MAX_SUBMISSION_BYTES,
     SIZE_TYPE,
     Frontier,
     Verifier,
@@ -166,6 +169,32 @@ async def test_only_posts_to_its_path_are_answered(tmp_path: Path) -> None:
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
         async with session.post(f"{server.url}/other", data=b"") as answer:
             assert answer.status == 404
+
+
+async def test_of_what_is_longer_than_any_request_no_more_is_read(tmp_path: Path) -> None:
+    async with witness(tmp_path) as (server, _):
+        assert (await post(server, b"x" * MAX_SUBMISSION_BYTES))[0] == 400
+        assert (await post(server, b"x" * (MAX_SUBMISSION_BYTES + 1)))[0] == 413
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /add-checkpoint HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
+        writer.write(b"x" * (MAX_SUBMISSION_BYTES + 1))
+        assert (await reader.readline()).split()[1] == b"413", "and the rest was not waited for"
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("made", "tables"),
+    [("CREATE TABLE theirs (one)", ["theirs"]), ("PRAGMA application_id = 1", []), ("PRAGMA user_version = 1", [])],
+)
+async def test_a_file_of_somebody_else_is_no_book_of_a_witness(tmp_path: Path, made: str, tables: list[str]) -> None:
+    """Nor does it become one."""
+    file = tmp_path / "witness.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as theirs:
+        theirs.execute(made)
+    with refuses(LedgerError, "store_version"):
+        WitnessBook(file)
+    with closing(sqlite3.connect(file)) as theirs:
+        assert [name for (name,) in theirs.execute("SELECT name FROM sqlite_schema")] == tables
 
 
 def settings(home: Home, url: str, key: str) -> Home:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undersigned.transport import Proxies
+from undersigned.transport.proxies import MAX_SAID
 
 PROXY = "10.0.0.1"
 KNOWN = Proxies(["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"])
@@ -59,6 +60,8 @@ def test_a_field_that_is_longer_than_any_is_not_read() -> None:
     assert KNOWN.caller(PROXY, [f"{',' * 2000}203.0.113.7"]) == "203.0.113.7"
     assert KNOWN.caller(PROXY, [f"{',' * 3000}203.0.113.7"]) == PROXY
     assert KNOWN.caller(PROXY, ["203.0.113.7"], [f"{'x' * 3000};for=203.0.113.7"]) == PROXY
+    assert KNOWN.caller(PROXY, ["203.0.113.7".rjust(MAX_SAID)]) == "203.0.113.7"
+    assert KNOWN.caller(PROXY, ["203.0.113.7".rjust(MAX_SAID + 1)]) == PROXY
 
 
 def test_without_a_field_it_is_the_proxy_s_own() -> None:
@@ -93,6 +96,7 @@ def test_by_default_nothing_is_listed() -> None:
         (["for=unknown, for=203.0.113.7"], "203.0.113.7"),
         (["for=198.51.100.1", "for=203.0.113.7, for=10.0.0.2"], "203.0.113.7"),
         (['for=198.51.100.1;secret="a,b;c", for=203.0.113.7'], "203.0.113.7"),
+        (["for=198.51.100.1,for=203.0.113.7,for=10.0.0.2"], "203.0.113.7"),
         (['for=198.51.100.1;x="', "for=203.0.113.7"], PROXY),
     ],
 )
