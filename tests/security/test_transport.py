@@ -20,6 +20,7 @@ from security.raw_peer import (
     GET,
     LIMITS,
     LISTENING,
+    LONG,
     UPGRADE,
     asking,
     edge,
@@ -39,6 +40,7 @@ from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.daemon.near import NearListener
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
 from undersigned.transport import Allowance, Budget, Channel, ChannelLimits, Watch, admit, connect
+from undersigned.transport.websocket import AcceptedChannel
 
 HURRIED = ListenerLimits(channel=LIMITS, head_seconds=0.5)
 
@@ -708,6 +710,23 @@ def test_sc_105_a_budget_holds_a_bounded_number_of_keys() -> None:
         budget.spend("key 999", 1.0)
     assert not budget.exhausted("key 0", 1.0)
     assert len(budget._windows) == 10
+
+
+async def test_sc_81_who_takes_no_close_frame_is_let_go() -> None:
+    """What waits for it is thrown away `close_seconds` later, and its place is free."""
+    async with served() as serving:
+        _, writer = await upgraded(serving)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await settled(lambda: bool(serving.channels))
+        (channel,) = serving.channels
+        assert isinstance(channel, AcceptedChannel)
+        said: list[asyncio.Task[None]] = []
+        while not channel._transport.get_write_buffer_size():
+            said.append(asyncio.create_task(channel.send(LONG)))
+            await asyncio.sleep(0)
+        await channel.close()
+        await settled(lambda: serving.listener.door.connections == 0)
+        await asyncio.gather(*said, return_exceptions=True)
 
 
 # --- the watch alone ------------------------------------------------------------------------------------------------
