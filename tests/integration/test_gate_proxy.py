@@ -411,6 +411,31 @@ async def test_a_request_under_one_permit_is_sent_once(world: World, stays: bool
     assert (await world.used())["write/bytes"] == "3"
 
 
+async def test_a_request_whose_agent_left_is_told_of(world: World) -> None:
+    """The service has it, and may have acted: its operator reads of it as of any other."""
+    asked, told = asyncio.Event(), asyncio.Queue[dict[str, Any]]()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()  # until the proxy gives it up
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        world.desk() as desk,
+        GateProxy(RequestGate(desk, world.rules), upstream, told=told.put_nowait) as proxy,
+    ):
+        leaves = asyncio.create_task(world.ask(proxy.url, "GET", APP))
+        await asked.wait()
+        leaves.cancel()
+        said = await asyncio.wait_for(told.get(), 30)
+    assert (said["status"], said["method"], said["path"], said["clause"]) == (499, "GET", APP, "read-app")
+    assert (await world.used())["read-app/count"] == "1"
+
+
 async def test_what_a_service_sends_too_much_answers_nobody_else(world: World) -> None:
     """HIRE-GTS-09: it may be what another agent wrote, behind a length that was counted wrongly."""
     answered, late = asyncio.Event(), asyncio.Event()

@@ -56,7 +56,8 @@ async def gate(
     facts = { dataClass = "internal" }           # what we know of the target
     query = false                                # whether a query may come with it
 
-    It speaks http; others reach it through something that speaks https. With --json each request is a line.
+    It speaks http; others reach it through something that speaks https. With --json each request is a line. 499 is one
+    that the server may have done, and whose agent left before the answer.
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose)
     read = rules_in(rules, read_rules)

@@ -58,6 +58,8 @@ UPSTREAM_SECONDS: Final = 60.0
 MEMORY_BYTES: Final = 256 * 1024
 """Of one body; what is longer waits in a file."""
 CHUNK_BYTES: Final = 64 * 1024
+UNANSWERED: Final = 499
+"""Told in place of a status where who asked left before the answer was there; as proxies have it, and never sent."""
 
 FORWARDED: Final = frozenset(
     {
@@ -79,7 +81,8 @@ HOP_BY_HOP: Final = frozenset(
 class GateProxy(NearListener):
     """Listens at `host`:`port` (0 picks a free one) once started, and carries to `upstream` what `gate` allows.
 
-    `told` hears of each request: method, path, status, and what was granted or refused.
+    `told` hears of each request: method, path, status (`UNANSWERED` if who asked left), and what was granted or
+    refused.
     """
 
     def __init__(
@@ -151,6 +154,10 @@ class GateProxy(NearListener):
             refused = problem_response(status, problem)
             await sign_response(self._gate, knock, refused)
             return refused
+        except asyncio.CancelledError:
+            if granted is not None:  # the service may have acted
+                self._tell(request, UNANSWERED, granted, None)
+            raise
         self._tell(request, response.status, granted, None)
         return response
 
