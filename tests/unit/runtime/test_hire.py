@@ -169,6 +169,29 @@ def test_who_hires_is_told_what_was_withdrawn(open_world: Open) -> None:
     assert "revoked by did:web:guild.example: place 7 of its list" in error.message
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("revoked", "it finds what we showed, or a key of ours, withdrawn: have it issued anew"),
+        ("status_unavailable", "does the peer of whoever issued that run ('undersigned serve'), in reach of others?"),
+    ],
+)
+def test_who_hires_is_told_that_it_is_about_what_we_showed(code: str, says: str, open_world: Open) -> None:
+    """The provider looked it up, and who reads its word alone looks for the fault at the provider."""
+    world = open_world()
+
+    async def no(*_: Any, **__: Any) -> Any:
+        raise CredentialError(code, "it was looked up")
+
+    world.provider.statuses.lists = no  # type: ignore[method-assign]
+    _, result = hired(world, opening="5 EUR")
+    world.settle(500)
+    assert isinstance(error := result.exception(), PolicyError)
+    assert error.code == code
+    assert error.message.startswith(f"the provider withdrew: {code}; ")
+    assert says in error.message
+
+
 async def all_of(hire: Hire) -> list[Event]:
     return [event async for event in hire]
 

@@ -34,6 +34,12 @@ DIVERGED = "ledger_diverged"
 _OURS_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
 _ITS_WENT_BACK = "it does not have what it signed and we hold: was its state folder put back from an old copy?"
 _ONE_WENT_BACK = "one of the two state folders was put back from an old copy, this one or its"
+_OF_OURS = {
+    "revoked": "; it finds what we showed, or a key of ours, withdrawn: have it issued anew",
+    "status_unavailable": "; it could not look up whether what we showed is withdrawn: does the peer of whoever issued "
+    "that run ('undersigned serve'), in reach of others?",
+}
+"""What its reason says about us where a provider withdraws for what it looked up."""
 SHOWN_CLAUSES = 8
 """Clauses that are told of those that refused something, and bounds of those that may have been in the way."""
 
@@ -235,6 +241,8 @@ def _withdrawn(
             hint = f"; would change the answer: {needed}" if needed else ""
             if withdraw.reason == "not_offered" and role == "provider":
                 hint += "; 'undersigned discover' shows what it does"
+            if role == "provider":
+                hint += _OF_OURS.get(withdraw.reason, "")
             same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
             code = withdraw.reason if withdraw.reason in same else "policy_denied"
             if refused is not None and refused.code == DIVERGED:
