@@ -106,6 +106,8 @@ HELD_AT_LEAST = {
 
 
 VERDICT = "document.getElementById('verdict')"
+SIGNED = "[...document.querySelectorAll('ol.talk pre')].map((one) => one.textContent)"
+"""The messages, as they were signed."""
 TOLD = f"""new Promise(told => {{
     const look = () => {{
         if (['waits', 'busy'].includes({VERDICT}.className)) return;
@@ -603,7 +605,7 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
         *("Steps", "Contract", "What came of what", "Conversation", "Keys it was judged by"),
     ]
     talk = page.eval("document.querySelector('ol.talk').innerText")
-    signed = page.eval("[...document.querySelectorAll('ol.talk pre')].map((one) => one.textContent)")
+    signed = page.eval(SIGNED)
     (seal,) = [message for message in map(json.loads, signed) if message["type"] == "Seal"]
     assert f"it is leaf {seal['ledger']['index'] + 1} of its log" in talk, "people count from 1, as the command does"
     assert "12.5 EUR" in page.eval("document.querySelector('section[aria-label=Contract]').textContent")
@@ -614,6 +616,17 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
     assert page.eval("document.querySelectorAll('img').length") == 0
     assert "<img src=x onerror=alert(1)>" in page.eval("document.querySelector('ol.talk').textContent")
     assert "\u202e" not in page.eval("document.getElementById('found').innerText")
+
+
+def test_the_page_shows_what_was_disputed_and_why_it_was_ruled_so(page: Tab, folder: Path) -> None:
+    """As the command does; it told the outcome alone."""
+    ruled = next(case for case in pack_cases.hires() if case.name == "ruled")
+    judged(page, folder, ruled.data, pack_cases.LATER)
+    talk = page.eval("document.querySelector('ol.talk').textContent")
+    signed = [json.loads(one) for one in page.eval(SIGNED)]
+    (claim,) = [one["claim"] for one in signed if one["type"] == "Dispute"]
+    (reasons,) = [one["ruling"]["reasons"] for one in signed if one["type"] == "Ruling"]
+    assert (f": {claim}" in talk, f": {reasons}" in talk) == (True, True)
 
 
 def test_the_card_of_the_page_says_what_that_of_the_command_says(page: Tab, folder: Path) -> None:
