@@ -210,6 +210,7 @@ def test_what_was_not_read_is_not_used(open_world: Open) -> None:
         contract = folded(node, name).contract
         assert contract is not None
         assert [one.amount for one in world.run(node.gate.usage(contract.digest))] == ["1"]
+        assert world.run(node.ledger.open_reservations(contract.digest)) == (), "what was read is no more under way"
 
 
 def test_what_the_work_did_not_wait_for_is_not_used(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
