@@ -204,6 +204,51 @@ async def test_a_changed_acceptor_frame_is_refused(members, code) -> None:
     assert ours.peer is None
 
 
+@pytest.mark.parametrize("again", [True, False])
+async def test_an_acceptor_says_its_nonce_twice(again: bool) -> None:
+    """HIRE-CNX-06: what it signs is of the exchange that its challenge began."""
+    ours, theirs = memory_pair()
+    proving = asyncio.create_task(prove(ours, ACME, resolve, lambda: NOW, expect=GLOBEX.did))
+    first, other = fresh_nonce(), multibase_encode("u", bytes(32))
+    await theirs.send(canonicalize({"type": "Challenge", "subprotocol": "hire.v1", "nonce": first}))
+    asked = json.loads(await theirs.receive())
+    del asked["proof"]
+    answer = {**asked, "part": "acceptor", "sender": GLOBEX.did, "recipient": ACME.did, "version": "1.0"}
+    answer["nonce"] = first if again else other
+    until = shift(NOW, 60)
+    config = proof_config(
+        "eddsa-jcs-2022", GLOBEX.method, "authentication", NOW, until, challenge=asked["nonce"], domain=ACME.did
+    )
+    signature = await GLOBEX.sign(prepare(answer, config, GLOBEX.kind))
+    await theirs.send(canonicalize(attach(answer, config, signature)))
+    if again:
+        assert await proving == Proved(ACME.did, GLOBEX.did, "1.0")
+    else:
+        with refuses(ProofError, "challenge_mismatch"):
+            await proving
+        assert ours.peer is None
+
+
+async def test_nobody_is_looked_up_whose_key_did_not_sign() -> None:
+    """Who names a key of another than itself is refused by its bytes alone: looking up costs us more than asking."""
+    asked: list[str] = []
+
+    async def looks_up(did: str) -> DidDocument:
+        asked.append(did)
+        return await resolve(did)
+
+    def between(number: int, data: bytes) -> bytes:
+        if number != 1:
+            return data
+        document = json.loads(data)
+        document["proof"]["verificationMethod"] = MALLORY.method
+        return canonicalize(document)
+
+    _, accepted, _, _ = await met(between=between, resolving=looks_up)
+    assert code_of(accepted) == "key_not_authorized"
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"{", b"[]", b"null", b"\xff", b'{"type":"Challenge"}', b'{"nonce":1,"nonce":2}', b"[" * 5000, b" " * 9000],
