@@ -36,9 +36,7 @@ SUBPROTOCOL: Final = "hire.v1"
 MAX_FRAME_BYTES: Final = 8 * 1024
 """Size of a frame of the connection proof, and so of anything that a stranger may send."""
 
-_CLOSE_CODES: Final[Mapping[str, int]] = MappingProxyType(
-    {"bad_unicode": 1007, "bad_request": 1002, "too_large": 1009, "internal": 1011}
-)
+_CLOSE_CODES: Final[Mapping[str, int]] = MappingProxyType({"bad_unicode": 1007, "bad_request": 1002, "too_large": 1009})
 """WebSocket close code for each error code that has one of its own; every other refusal closes with 1008."""
 
 
