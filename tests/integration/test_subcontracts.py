@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
 from integration.chains import (
+    Thinking,
     homes_of,
     peers_of,
     under_a_seal_with_a_member_more,
@@ -686,6 +687,23 @@ async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_
         said = [row.type for row in await globex.ledger.rows(child.engagement) if row.kind == "sent"]
         assert "Offer" not in said
         assert child.state == "withdrawn"
+
+
+async def test_sc_58_an_offer_beyond_the_contract_above_is_refused(tmp_path: Path) -> None:
+    """HIRE-SUB-03: its provider hears so, and it is no part of what was said; that we would not accept it either way
+    comes after it was taken.
+    """
+    homes = await homes_of(tmp_path, 3)
+    asks = Thinking(Price(amount="9.5", currency="EUR"))
+    asks.go_on.set()
+    handler = hiring(homes[2].configuration.did, price="10 EUR", opening="2 EUR")
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+        initech.bargaining.strategy = asks
+        with pytest.raises(PolicyError):
+            await hired(acme, homes)
+        (child,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
+        came = [row.type for row in await globex.ledger.rows(child.engagement) if row.kind == "received"]
+        assert (child.state, "Offer" in came) == ("withdrawn", False)
 
 
 async def test_sc_58_no_offer_is_accepted_after_the_contract_above_was_changed(tmp_path: Path) -> None:
