@@ -495,6 +495,16 @@ def test_a_check_of_a_task_that_is_not_offered_says_no(companies: Companies) -> 
     assert "'undersigned discover' shows what it does" in told
 
 
+def test_a_check_of_who_does_not_believe_us_says_what_would_help(companies: Companies, tmp_path: Path) -> None:
+    """As a hire does: `policy_denied` alone leaves nothing to be done."""
+    stranger = tmp_path / "stranger"
+    assert run("init", stranger, "--local", "--trust", f"{companies.provider}:org").code == 0
+    ran = run("check", companies.provider, "--home", stranger, "--json")
+    (reason,) = ran.values[-1]["reasons"]
+    assert (ran.code, ran.values[-1]["outcome"], reason["code"]) == (3, "deny", "policy_denied")
+    assert "it withdrew: policy_denied; would change the answer: MembershipCredential from did:" in reason["value"]
+
+
 def test_work_may_take_as_long_as_is_said(companies: Companies) -> None:
     """An hour, otherwise."""
     for more, seconds in (((), 3600), (("--finish-within", 7 * 3600), 7 * 3600)):

@@ -18,7 +18,16 @@ from undersigned.daemon import Peer, unread, unresolved
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, UndersignedError
 from undersigned.messages import Presentation, Withdraw
-from undersigned.runtime import Conversation, DomainLink, Event, checked_name, domain_links, given_up, hire_order
+from undersigned.runtime import (
+    Conversation,
+    DomainLink,
+    Event,
+    checked_name,
+    domain_links,
+    given_up,
+    hint_of,
+    hire_order,
+)
 
 from .options import AT_OPTION, DOCUMENTS_OPTION, VERBOSE_OPTION, WAIT_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, meeting, plain
@@ -191,7 +200,8 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 def _why_over(conversation: Conversation, heard: Sequence[Event]) -> str:
     """Who withdrew, and the reason given; of ours what it came of: which list says so, and of whom."""
     if conversation.said("Withdraw", "provider"):
-        return f"it withdrew: {plain(conversation.last('Withdraw', Withdraw, 'provider').reason)}"
+        withdraw = conversation.last("Withdraw", Withdraw, "provider")
+        return f"it withdrew: {plain(withdraw.reason)}{plain(hint_of(withdraw), 2000)}"
     reason = conversation.last("Withdraw", Withdraw, "hirer").reason
     refused = next((event.detail for event in reversed(heard) if event.kind == "refused"), "")
     told = refused.removeprefix(f"{reason}: ")

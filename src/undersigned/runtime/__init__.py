@@ -21,7 +21,7 @@ from undersigned.runtime.agent.hire import Hire, unread, unresolved
 from undersigned.runtime.agent.hirer import asked_by, delivered_by
 from undersigned.runtime.agent.links import given_up
 from undersigned.runtime.agent.ordering import checked_demands, hire_order
-from undersigned.runtime.agent.outcome import HireResult, needed_text
+from undersigned.runtime.agent.outcome import HireResult, hint_of, needed_text
 from undersigned.runtime.agent.presence import lost_at
 from undersigned.runtime.agent.shell import Shell
 from undersigned.runtime.agent.whereabouts import LOCAL_ONLY, checked_url
@@ -243,6 +243,7 @@ __all__ = [
     "guard",
     "handler_named",
     "held_until",
+    "hint_of",
     "hire_order",
     "host_port",
     "import_establishment",

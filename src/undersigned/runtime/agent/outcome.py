@@ -28,7 +28,7 @@ from .hirer import asked_by
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["DIVERGED", "HireResult", "disputable", "hire_result", "needed_text", "unclosed_by"]
+__all__ = ["DIVERGED", "HireResult", "disputable", "hint_of", "hire_result", "needed_text", "unclosed_by"]
 
 DIVERGED = "ledger_diverged"
 _OURS_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
@@ -237,12 +237,9 @@ def _withdrawn(
     for role in ("provider", "hirer"):
         if conversation.said("Withdraw", role):
             withdraw = conversation.last("Withdraw", Withdraw, role)
-            needed = "; ".join(map(needed_text, withdraw.needed or ()))
-            hint = f"; would change the answer: {needed}" if needed else ""
+            hint = hint_of(withdraw)
             if withdraw.reason == "not_offered" and role == "provider":
                 hint += "; 'undersigned discover' shows what it does"
-            if role == "provider":
-                hint += _OF_OURS.get(withdraw.reason, "")
             same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
             code = withdraw.reason if withdraw.reason in same else "policy_denied"
             if refused is not None and refused.code == DIVERGED:
@@ -318,6 +315,13 @@ def _went_back(refused: Problem, conversation: Conversation) -> str:
         return _OURS_WENT_BACK
     move = conversation.move_of(refused.of)
     return _ONE_WENT_BACK if move is None or isinstance(move, OF_OUR_LOG) else _ITS_WENT_BACK
+
+
+def hint_of(withdraw: Withdraw) -> str:
+    """What to do about the no of the other side or of ours, to stand behind its reason; empty if that is not known."""
+    needed = "; ".join(map(needed_text, withdraw.needed or ()))
+    hint = f"; would change the answer: {needed}" if needed else ""
+    return hint + (_OF_OURS.get(withdraw.reason, "") if withdraw.role == "provider" else "")
 
 
 def needed_text(need: Need) -> str:
