@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from undersigned.encoding import from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, LocalProtocolError, UndersignedError
 from undersigned.ledger import surely_unwritten
-from undersigned.messages import CANCEL_REASONS, CAUSES, SUSPEND_REASONS
+from undersigned.messages import CANCEL_REASONS, CAUSES, CAUSES_NAMED, SUSPEND_REASONS
 from undersigned.protocol import ENDED
 from undersigned.runtime import (
     Answered,
@@ -193,6 +193,9 @@ async def contract_cancel(out: Out, contract: str, seconds: int | None, reason: 
 @command
 async def contract_revoke(out: Out, contract: str, cause: str, names: str | None, home: str | None) -> int:
     """End it at once, for a cause that it allows. In order: `cancel`. For now only: `suspend`."""
+    if names is None and cause in CAUSES_NAMED:
+        text = f"--cause {cause}: expected --names as well, with the digest that 'contract show' or 'ledger show' has"
+        raise ConfigurationError("bad_configuration", text)
     return await _order(out, home, contract, "revoke", {"cause": cause, **({"names": names} if names else {})})
 
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from undersigned.encoding import Amount, Digest, Instant, compare_amounts
 from undersigned.messages.base import MAX_ITEMS, Count, Digests, Move, Name, Note, Owed, Part, Purpose, Uri, violated
-from undersigned.messages.reasons import CancelReason, Cause, ResumeReason, SuspendReason
+from undersigned.messages.reasons import CAUSES_NAMED, CancelReason, Cause, ResumeReason, SuspendReason
 
 __all__ = [
     "Approval",
@@ -223,5 +223,5 @@ class Terminate(Move, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a cause that points at something without saying at what."""
         super().__post_init__()
-        if self.names is None and self.cause in ("breach", "revoked", "parent"):
+        if self.names is None and self.cause in CAUSES_NAMED:
             raise violated("/names", f"the digest that the cause {self.cause} points at", None)

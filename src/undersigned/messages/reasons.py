@@ -17,6 +17,7 @@ __all__ = [
     "BASES",
     "CANCEL_REASONS",
     "CAUSES",
+    "CAUSES_NAMED",
     "OUTCOMES",
     "REASONS",
     "RESUME_REASONS",
@@ -119,6 +120,8 @@ CAUSES: Final[Mapping[str, str]] = MappingProxyType(
         "unable": "the provider cannot do it; counts as failure",
     }
 )
+CAUSES_NAMED: Final = ("breach", "revoked", "parent")
+"""Those that point at something."""
 
 Outcome: TypeAlias = Literal["complete", "partial", "cancelled", "failed"]
 OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(

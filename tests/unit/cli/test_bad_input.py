@@ -132,6 +132,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("contract", "approve", DIGEST, "nonsense"), "bad_configuration"),
         (("contract", "accept", DIGEST, "nonsense"), "bad_configuration"),
         (("contract", "revoke", DIGEST, "--names", "nonsense"), "bad_configuration"),
+        (("contract", "revoke", DIGEST, "--cause", "breach"), "bad_configuration"),
         (("contract", "dispute", DIGEST), "bad_configuration"),
         (("contract", "dispute", DIGEST, "--claim", "x", "--ruling", __file__), "bad_configuration"),
         (("contract", "settle", DIGEST, "--reference", "x", "--not-paid", "y"), "bad_configuration"),
