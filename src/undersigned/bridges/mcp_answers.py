@@ -50,7 +50,7 @@ def told_refusal(error: ScopeError) -> dict[str, str]:
 def refusal_error(id: RequestId | None, number: int, message: str, error: ScopeError) -> bytes:
     """The JSON-RPC error of a refusal."""
     data = {REFUSAL: told_refusal(error)}
-    told = {"code": number, "message": f"{message}: {error.code}", "data": data}
+    told = {"code": number, "message": f"{message} ({error.code})", "data": data}
     return msgspec.json.encode({"jsonrpc": "2.0", "id": id, "error": told})
 
 

@@ -116,7 +116,7 @@ def test_a_method_that_rules_map_is_an_action(exchange: Exchange) -> None:
 def test_a_tool_that_is_not_under_contract_is_unknown(exchange: Exchange, tool: str) -> None:
     """HIRE-MCP-02: whether the server has it is not told."""
     error = error_of(exchange.from_client(request("tools/call", {"name": tool})))
-    assert (error["code"], error["message"]) == (-32602, "Unknown tool: scope_exceeded")
+    assert (error["code"], error["message"]) == (-32602, "Unknown tool (scope_exceeded)")
     assert error["data"][REFUSAL]["wouldPass"] == "tool git_log"
 
 
