@@ -530,7 +530,9 @@ async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:
 
 
 async def test_sc_58_a_child_costs_no_more_than_is_held_for_it(tmp_path: Path) -> None:
-    """HIRE-SUB-04, HIRE-SUB-08: whoever wants the change, though the contract above has room for it."""
+    """HIRE-SUB-04, HIRE-SUB-08: whoever wants the change, though the contract above has room for it. In all else it
+    lies inside that (HIRE-SUB-03).
+    """
     homes = await homes_of(tmp_path, 3)
     work = Waiting()
 
@@ -541,6 +543,10 @@ async def test_sc_58_a_child_costs_no_more_than_is_held_for_it(tmp_path: Path) -
         assert (parent.offered().terms.price.amount, child.offered().terms.price.amount) == ("9", "8")
         with pytest.raises(ScopeError, match="more than is held for it in the contract above"):
             await globex.changes.amend(child, costs("8.5"))
+        with pytest.raises(ScopeError, match="/terms/subcontracting"):
+            await globex.changes.amend(
+                child, lambda terms: replace(terms, subcontracting=Subcontracting(allowed=True, depth=1))
+            )
         await initech.changes.amend(below, costs("8.5"))
         await until(lambda: child.engagement.tabled is not None)
         tabled = child.engagement.tabled
