@@ -809,7 +809,7 @@ def test_a_url_without_tls_elsewhere_is_refused_before_anything_is_stored(
     assert files(home) == before, "nothing was begun"
 
 
-def test_a_membership_that_is_past_its_end_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_membership_that_is_past_its_end_or_soon_will_be_is_told_at_the_start(tmp_path: Path) -> None:
     """Others say that nothing was shown to them, and what was there is not named anywhere."""
     companies, hands = Companies(tmp_path), Hands()
     home, named = ("--home", str(companies.acme)), "warning: the MembershipCredential by did:web:"
@@ -820,12 +820,22 @@ def test_a_membership_that_is_past_its_end_is_told_at_the_start(tmp_path: Path) 
         return serve.end(signal.SIGTERM)
 
     assert named not in started().err
+    hands.ahead = -340 * 86_400
+    asyncio.run(issue_membership(companies.acme, clock=hands))
+    (soon,) = [one for one in started("--json").values if one["kind"] == "ends"]
+    assert f"ends at {soon['until']}: have it issued anew" in soon["message"]
     hands.ahead = -400 * 86_400
     asyncio.run(issue_membership(companies.acme, clock=hands))
     told = started()
     assert (told.code, named in told.err, "have it issued anew" in told.err) == (0, True, True), told
     (past,) = [one for one in started("--json").values if one["kind"] == "past"]
     assert f"is past its end, {past['until']}, and is shown to nobody" in past["message"]
+    days = "from undersigned.cli import main, serving; serving.DAY_SECONDS = 0.01; main()"
+    serve = Process([sys.executable, "-c", days, "serve", *home, "--json"], tmp_path)
+    while sum('"past"' in line for line in serve.lines) < 3:  # and on each day after
+        assert serve.runs
+        time.sleep(0.01)
+    assert serve.end(signal.SIGTERM).code == 0
     renewed = str(tmp_path / "member.json")
     assert run("credentials", "issue", companies.hirer, *home, "--out", renewed).code == 0
     assert run("credentials", "add", renewed, *home).code == 0

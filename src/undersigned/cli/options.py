@@ -44,7 +44,7 @@ from undersigned.scope import Grant, Scope, read_limit
 
 from .interrupts import ended_gently
 from .output import Out, plain
-from .telling import held_clock, tell_held, tell_past
+from .telling import held_clock, tell_ends, tell_held
 
 __all__ = [
     "AT_OPTION",
@@ -295,9 +295,9 @@ def parse_allow(number: int, text: str) -> Grant:
 
 @asynccontextmanager
 async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
-    """The peer while it runs. First it is told if its clock stands still, or if what it has to show is past its end; at
-    its end, which witnesses did not cosign what its log has grown to, and if one holds another history of that, also
-    what had gone wrong before.
+    """The peer while it runs. First it is told if its clock stands still, or if what it has to show is past its end or
+    soon will be; at its end, which witnesses did not cosign what its log has grown to, and if one holds another history
+    of that, also what had gone wrong before.
 
     Raises:
         LedgerError: `ledger_diverged`, as `Agent.close`.
@@ -306,7 +306,7 @@ async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
         with ended_gently():
             async with peer:
                 tell_held(out, held_clock(peer))
-                tell_past(out, peer)
+                tell_ends(out, peer)
                 yield peer
     except LedgerError as error:
         if error.code == "ledger_diverged" and isinstance(error.__context__, UndersignedError):

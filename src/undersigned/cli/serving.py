@@ -18,10 +18,12 @@ from .interrupts import stop_signal
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, tell_waits, typed
 from .state import waits_of
-from .telling import noted, row_line, summary_of, tell, tell_gates, tell_unfinished
+from .telling import noted, row_line, summary_of, tell, tell_ends, tell_gates, tell_unfinished
 
 __all__ = ["serve", "watch"]
 
+DAY_SECONDS: Final = 86_400.0
+"""Between two looks at what ends of what is shown: who serves may not start again for years."""
 LOOK_SECONDS: Final = 0.3
 """Between two looks into the ledger."""
 QUIET_SECONDS: Final = 10.0
@@ -95,16 +97,19 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
 async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
     """Tells all that happens until `stop`; each line begins with the engagement it is of."""
     queue = peer.watchers.listen()
-    waiting = asyncio.create_task(stop.wait())
+    getting, waiting = asyncio.create_task(queue.get()), asyncio.create_task(stop.wait())
+    a_day = asyncio.create_task(asyncio.sleep(DAY_SECONDS))
     introduced: set[str] = set()
     try:
         while not stop.is_set():
-            getting = asyncio.create_task(queue.get())
-            done, _ = await asyncio.wait({getting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({getting, waiting, a_day}, return_when=asyncio.FIRST_COMPLETED)
+            if a_day in done:
+                tell_ends(out, peer)
+                a_day = asyncio.create_task(asyncio.sleep(DAY_SECONDS))
             if getting not in done:
-                getting.cancel()
                 continue
             event = getting.result()
+            getting = asyncio.create_task(queue.get())
             name = event.engagement.rpartition(":")[2][4:12]
             conversation = peer.conversations.get(event.engagement)
             if event.engagement not in introduced and conversation is not None:
@@ -115,7 +120,8 @@ async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
             if event.kind == "over":
                 introduced.discard(event.engagement)
     finally:
-        waiting.cancel()
+        for task in (getting, waiting, a_day):
+            task.cancel()
         peer.watchers.unlisten(queue)
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from undersigned.contract import ReleaseDocument
+from undersigned.credentials import Credential
 from undersigned.credentials.envelope import is_enveloped, open_envelope
 from undersigned.credentials.jws import CREDENTIAL_JWT
 from undersigned.daemon import Peer, needed_text
-from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, Instant, decode_json, seconds_between
 from undersigned.errors import UndersignedError
 from undersigned.messages import (
     Acceptance,
@@ -73,11 +74,13 @@ __all__ = [
     "row_line",
     "summary_of",
     "tell",
+    "tell_ends",
     "tell_gates",
     "tell_held",
-    "tell_past",
     "tell_unfinished",
 ]
+
+MONTH_SECONDS: Final = 30 * 86_400
 
 
 def summary_of(message: Message) -> str:
@@ -291,20 +294,34 @@ def tell_held(out: Out, held: ClockHeld | None) -> None:
         out.alarm(str(held))
 
 
-def tell_past(out: Out, peer: Peer) -> None:
-    """What a peer that was just started has to show and shows nobody any more, on standard error: others answer that
-    they were shown nothing, and the end of what its organisation said of it is a year away when that is said.
+def tell_ends(out: Out, peer: Peer) -> None:
+    """What a running peer has to show and shows nobody any more, or soon will not, on standard error: others answer
+    that they were shown nothing, and the end of what its organisation said of it is a year away when that is said.
     """
-    held, now = peer.meeting.wallet.held(), peer.clock.now()
-    still = {(one.issuer, one.types) for one in held if one.valid_at(now)}
-    for one in held:
-        if one.valid_until is None or now <= one.valid_until or (one.issuer, one.types) in still:
+    newest: dict[tuple[str, tuple[str, ...]], Credential] = {}
+    for one in peer.meeting.wallet.held():
+        known = newest.setdefault((one.issuer, one.types), one)
+        if known.last_instant is not None and (one.last_instant is None or one.last_instant > known.last_instant):
+            newest[one.issuer, one.types] = one
+    now = peer.clock.now()
+    for one in newest.values():
+        end = one.last_instant
+        if end is None or not (now > end or _ends_soon(one, end, now)):
             continue
-        types, issuer = plain(", ".join(one.types), 200), plain(one.issuer, 200)
-        text = f"the {types} by {issuer} is past its end, {one.valid_until}, and is shown to nobody: have it issued"
-        text += " anew ('undersigned credentials issue'), and keep that ('undersigned credentials add')"
-        out.value({"kind": "past", "credential": one.digest, "until": one.valid_until, "message": text})
+        is_past = now > end
+        when = f"is past its end, {end}, and is shown to nobody" if is_past else f"ends at {end}"
+        text = f"the {plain(', '.join(one.types), 200)} by {plain(one.issuer, 200)} {when}: have it issued anew"
+        text += " ('undersigned credentials issue'), and keep that ('undersigned credentials add')"
+        out.value({"kind": "past" if is_past else "ends", "credential": one.digest, "until": end, "message": text})
         out.alarm(text)
+
+
+def _ends_soon(one: Credential, end: Instant, now: Instant) -> bool:
+    """Whether a month is left, or less, and no more than a tenth of its time; not of what is good for days, which
+    programs issue anew.
+    """
+    left, age = seconds_between(now, end), one.age_seconds(now)
+    return 0 <= left <= MONTH_SECONDS <= left + age and 9 * left <= age
 
 
 async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -> None:
