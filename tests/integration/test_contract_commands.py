@@ -479,6 +479,8 @@ def test_an_arbiter_rules_by_commands_alone(hired: Hire) -> None:
         "attester_not_trusted",
     )
     assert ruled("-1 EUR").code == 2
+    for slip in ("35 EUR", "3.5 USD"):
+        assert ruled(slip).error["code"] == "policy_denied", "what is more than the price is mostly a slip, and binds"
     assert ruled("3.5 EUR").values[0]["dispute"] == put["move"]
     first = (folder / "ruling.json").read_bytes()
     packed(acme)
@@ -486,6 +488,8 @@ def test_an_arbiter_rules_by_commands_alone(hired: Hire) -> None:
     assert (folder / "ruling.json").read_bytes() == first, "the same is said again by the same bytes"
     assert ruled("0 EUR").error["code"] == "conflicting_message"
     assert (folder / "ruling.json").read_bytes() == first
+    assert ruled("35 EUR", "--again", "--beyond").values[0]["amount"] == "35"
+    assert ruled("3.5 EUR", "--again").code == 0
     carried = hired.on(globex, "dispute", "--ruling", folder / "ruling.json")
     assert carried.values[0]["state"] in ("closing", "closed")
     hired.hire.end()

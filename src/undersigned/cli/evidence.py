@@ -81,6 +81,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     is_flag=True,
     help="Sign it although this folder has ruled otherwise on the same contract: each side could carry one.",
 )
+@click.option("--beyond", is_flag=True, help="Sign it although it is more than the price, or in another currency.")
 @HOME_OPTION
 @command
 async def rule(
@@ -92,6 +93,7 @@ async def rule(
     file: Path,
     force: bool,
     again: bool,
+    beyond: bool,
     home: str | None,
 ) -> None:
     """Rule, as the arbiter that a contract names, on the dispute about it: who is right, and what is owed.
@@ -104,7 +106,9 @@ async def rule(
     due = parse_price(owed, "--owed")
     opened = out.home(home)
     with about(pack):
-        ruling = await rule_on_pack(opened, data, outcome=outcome, owed=due, reasons=reasons, now=now, again=again)
+        ruling = await rule_on_pack(
+            opened, data, outcome=outcome, owed=due, reasons=reasons, now=now, again=again, beyond=beyond
+        )
     written = canonicalize(ruling)
     write_new(file, written, force=force)
     out.value({"ruling": str(file), "digest": digest_bytes(written), **{name: ruling[name] for name in _OF_A_RULING}})

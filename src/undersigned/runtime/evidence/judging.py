@@ -17,7 +17,16 @@ from uuid import uuid4
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae, payload_digests
 from undersigned.contract import Price, Ruled, read_ruling, ruling_config
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, Instant, JsonObject, canonicalize, decode_json
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Did,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    compare_amounts,
+    decode_json,
+)
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import Case, Report, arbiters_at, check_pack, sealed_of, terms_at
 from undersigned.ledger import Lock
@@ -75,16 +84,25 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
 
 
 async def rule_on_pack(
-    home: Home, pack: bytes, *, outcome: Ruled, owed: Price, reasons: str, now: Instant, again: bool = False
+    home: Home,
+    pack: bytes,
+    *,
+    outcome: Ruled,
+    owed: Price,
+    reasons: str,
+    now: Instant,
+    again: bool = False,
+    beyond: bool = False,
 ) -> JsonObject:
     """The signed ruling of the owner of `home` on the dispute in this pack: who is right, and what the hirer owes, all
     told. It is kept, so that no other is signed on the same contract unless `again` says so: each side could carry one.
+    What is more than the price is signed only if `beyond` says so: it binds both sides, and a slip does as well.
 
     Raises:
         VerificationError: The pack does not hold; with the code and the step that says so.
         LocalProtocolError: `conflicting_message`: another ruling on this contract was signed before.
         PolicyError: `attester_not_trusted`: the terms in force name another arbiter; `wrong_state`: nothing in it waits
-            for a ruling.
+            for a ruling; `policy_denied`: it is more than the price, or in another currency.
         FormatError: `schema_violation`: no ruling can say that.
         ConfigurationError: `key_unavailable`.
         LedgerUnavailable: `store_unavailable`: another verdict or ruling of this folder is being signed.
@@ -96,6 +114,10 @@ async def rule_on_pack(
         raise PolicyError("wrong_state", f"no dispute waits for a ruling in state {report.state or '-'}")
     dispute = found[0]
     _, method, key = _named(home, arbiters_at(case, _end(case)), "arbiter", now)
+    price = terms_at(case, _end(case)).price
+    if not beyond and (owed.currency != price.currency or compare_amounts(owed.amount, price.amount) > 0):
+        text = f"expected at most the price, {price.amount} {price.currency}; came {owed.amount} {owed.currency}"
+        raise PolicyError("policy_denied", f"{text}, which is signed only as beyond it")
     said: JsonObject = {
         "contract": sealed_of(case).digest,
         "dispute": dispute,
