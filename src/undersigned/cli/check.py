@@ -210,17 +210,8 @@ def _why_over(conversation: Conversation, heard: Sequence[Event]) -> str:
 
 def _tell_no(out: Out, did: Did, task: str, why: str, *, domains: list[Any], unfinished: list[str]) -> None:
     """Where nothing was judged that the agent showed."""
-    reasons = [{"code": "policy_denied", "value": why}]
-    out.value(
-        {
-            "did": did,
-            "task": task,
-            "outcome": "deny",
-            "reasons": reasons,
-            "domains": domains,
-            "unfinished": unfinished,
-        }
-    )
+    decided = {"outcome": "deny", "reasons": [{"code": "policy_denied", "value": why}]}
+    out.value({"did": did, "task": task, **decided, "domains": domains, "unfinished": unfinished})
     out.line(f"no: {did} for {plain(task, 60)}: {why}", style="bold red")
 
 
