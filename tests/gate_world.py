@@ -182,7 +182,7 @@ async def at_work(
         Peer.open(globex, clock=clock, handlers={"summary": work}) as provider,
         ClientSession() as session,
     ):
-        hiring = asyncio.create_task(_hire(hirer, provider, scope))
+        hiring = asyncio.create_task(hire(hirer, provider, scope))
         await begun.wait()
         await until(lambda: any(c.engagement.state == "working" for c in hirer.conversations.values()))
         rules = read_rules(tomllib.loads(RULES))
@@ -193,7 +193,8 @@ async def at_work(
             await asyncio.gather(hiring, return_exceptions=True)
 
 
-async def _hire(hirer: Peer, provider: Peer, scope: Scope) -> Any:
+async def hire(hirer: Peer, provider: Peer, scope: Scope) -> Any:
+    """Returns when the work is done, at the end of the world."""
     return await hirer.hire(
         did_of(provider.home.configuration.listen.port),
         task="summary",

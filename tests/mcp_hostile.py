@@ -34,6 +34,9 @@ def main(how: str, seen: str) -> None:
         if how == "leaves-children":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             log.write(json.dumps({"pids": [os.getpid(), child.pid]}) + "\n")
+        if how == "left":  # only who holds its output is still there
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdin=subprocess.DEVNULL)
+            return
         if how == "hides-children":
             there, here = os.pipe()
             if not os.fork():

@@ -60,6 +60,7 @@ from undersigned.runtime import (
     generate_key,
     load_engagement,
 )
+from undersigned.runtime.agent import subcontracts
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.scope import Action, Grant, Limit, Scope
 from unit.cli.running import run
@@ -1082,6 +1083,33 @@ async def test_what_a_child_delivered_before_a_restart_is_reviewed_after_it(tmp_
             rows = await globex.ledger.rows(child.engagement)
             assert not [row for row in rows if row.type == "review-failed"]
     assert reviewed == 2
+
+
+async def test_a_child_of_work_that_was_delivered_waits_for_no_reviewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun again, the work did without it, and nobody says any more how to check it: that is put to people."""
+    monkeypatch.setattr(subcontracts, "RETRY_SECONDS", 0.02)
+    homes, began = await homes_of(tmp_path, 3), asyncio.Event()
+
+    async def reviews(_: Reviewed) -> dict[str, bool]:
+        began.set()
+        return await asyncio.Event().wait() or {}
+
+    async def alone(job: Job) -> None:
+        await job.deliver("summary.txt", FIRST_LINE)
+
+    review: dict[str, object] = {"criteria": {"short": "is one line"}, "review": reviews}
+    hires = hiring(homes[2].configuration.did, **review)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[2], handlers={"summary": summarise}):
+        async with Peer.open(homes[1], handlers={"summary": hires}):
+            hire = asyncio.create_task(hired(acme, homes, **review))
+            await asyncio.wait_for(began.wait(), 30)
+        async with Peer.open(homes[1], handlers={"summary": alone}) as globex:
+            await until(lambda: "review-failed" in the(globex, "hirer").facts)
+            assert the(globex, "provider").engagement.state == "delivered"
+        hire.cancel()
+        await asyncio.gather(hire, return_exceptions=True)
 
 
 async def test_a_store_that_cannot_be_read_as_a_child_ends_loses_no_delivery(tmp_path: Path) -> None:

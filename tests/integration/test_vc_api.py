@@ -319,7 +319,10 @@ async def test_options_take_no_check_away(api: Control, options: Any) -> None:
     config = credential_config("eddsa-jcs-2022", party.method, now)
     expired = party.prove(of(party, validUntil=shift(now, -1)), config)
     body = {"verifiableCredential": expired, "options": {"checks": ["proof"]}}
-    assert (await api.post("/credentials/verify", body)).code == "policy_denied"
+    heard = await api.post("/credentials/verify", body)
+    assert heard.code == "policy_denied"
+    (told,) = heard.body["problemDetails"]
+    assert told["type"] == "https://w3id.org/hire/v1/errors/policy_denied", "no standard has a name for it"
     good = party.prove(of(party), config)
     heard = await api.post("/credentials/verify", {"verifiableCredential": good, "options": options})
     assert (heard.status, heard.headers["Content-Type"]) == (400, "application/problem+json")

@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession, TCPConnector, web
 
-from gate_world import ORIGIN, at_work, serving
+from gate_world import ORIGIN, SCOPE, at_work, hire, serving
 from integration.hires import until
 from security.raw_peer import Streams
-from undersigned.daemon import Ask, GateProxy, RequestGate
+from undersigned.daemon import Ask, GateProxy, RequestGate, gate_remote
 from undersigned.daemon.gate_desk import Signed
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
 from undersigned.daemon.gating import UNDER_WAY
@@ -109,6 +110,21 @@ async def test_who_leaves_gives_its_place_back(tmp_path: Path) -> None:
             await asyncio.gather(asked, return_exceptions=True)
         assert not desk._shares
         assert await desk.keys(world.contract) is not None
+
+
+async def test_of_contracts_a_bounded_number_is_known_at_a_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider of the one that was asked for longest ago is asked for again."""
+    monkeypatch.setattr(gate_remote, "PROVIDERS", 1)
+    async with at_work(tmp_path) as world, world.desk() as desk:
+        other = asyncio.create_task(hire(world.hirer, world.provider, SCOPE))
+        await until(lambda: len(world.jobs) == 2)
+        for job in (*world.jobs, *world.jobs):
+            assert await desk.keys(job.contract) is not None
+            assert list(desk._providers) == [job.contract]
+        world.finish.set()
+        await other
 
 
 async def test_some_providers_together_keep_no_other_out() -> None:

@@ -232,9 +232,9 @@ class Talk:
         self.process.stdin.write(sent(message) + b"\n")
         await self.process.stdin.drain()
 
-    async def hear(self) -> dict[str, Any]:
+    async def hear(self, seconds: float = 60) -> dict[str, Any]:
         assert self.process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(seconds):
             return json.loads(await self.process.stdout.readline())
 
     async def end(self) -> tuple[int, str]:
@@ -369,6 +369,24 @@ async def test_what_is_not_answered_stays_booked(world: World, tmp_path: Path) -
     async with talking(world, tmp_path, "silent") as talk:
         await talk.say(status(world))
         assert (await talk.hear())["result"]["_meta"][REFUSAL]["clause"] == "see-status"
+
+
+async def test_what_a_server_that_has_ended_was_asked_is_given_back(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-06: its output is held by a child of its own, so nobody hears of its end there."""
+    before = (await world.used()).get("read-log/commits", "0")
+    async with talking(world, tmp_path, "left") as talk:
+        heard: dict[str, Any] = {}
+        for id in count(1):  # what was written before its end was seen is answered by nobody
+            await talk.say({"jsonrpc": "2.0", "id": id, "method": "ping"})
+            with suppress(TimeoutError):
+                heard = await talk.hear(0.1)
+                break
+        assert heard["error"]["data"]["code"] == "upstream_failed"
+        await talk.say(call("git_log", 0, repo_path=world.app, max_count=1))
+        while heard["id"] != 0:
+            heard = await talk.hear()
+        assert heard["error"]["data"]["code"] == "upstream_failed"
+    assert (await world.used())["read-log/commits"] == before
 
 
 # ---------------------------------------------------------------------- over HTTP

@@ -405,17 +405,23 @@ def test_what_is_learned_while_its_suspension_is_written_keeps_its_key(
         assert store._db.execute("SELECT count(*) FROM signer").fetchone() == (1,)
 
 
-def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, strangers: tuple[Office, Office]) -> None:
-    """HIRE-TRU-19, HIRE-TRU-28."""
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_a_contract_whose_path_is_gone_stops_at_the_gate(
+    open_world: Open, strangers: tuple[Office, Office], how: str
+) -> None:
+    """HIRE-TRU-12, HIRE-TRU-19, HIRE-TRU-28."""
 
     acme, globex = strangers
-    edge = grant(globex.organisation.did)
+    edge = grant(globex.organisation.did, valid_until=shift(NOON, 600))
     admit(acme, edge)
     world = open_world(acme, globex, handler=lingers)
     conversation = world.begin()
     world.run(world.hirer.meeting.stands(conversation))
-    with TrustStore(acme.trust) as store:
-        store.set_status(edge.edge.digest, "revoked")
+    if how == "expired":
+        world.clock.ahead += 601 - int(world.loop.time())
+    else:
+        with TrustStore(acme.trust) as store:
+            store.set_status(edge.edge.digest, "revoked")
     with pytest.raises(CredentialError, match="believed any more") as caught:
         world.run(world.hirer.meeting.stands(conversation))
     assert caught.value.code == "policy_denied"

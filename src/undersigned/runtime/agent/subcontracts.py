@@ -256,7 +256,7 @@ class Subcontracts:
         return not waits
 
     def _said(self, parent: Conversation, child: Conversation, engagement: Engagement, effect: Cascade) -> Say | None:
-        state, contract, above = engagement.state, engagement.contract, parent.engagement.contract
+        state, contract, above = engagement.state, engagement.contract, contract_of(parent.engagement)
         if contract is None:
             ends = effect.move in ("Cancel", "Terminate") and "Withdraw" in legal(engagement, "hirer")
             live = engagement.offer
@@ -266,13 +266,12 @@ class Subcontracts:
         now = self._agent.clock.now()
         match effect.move:
             case "Suspend" if state == "working":
-                until = above.suspended_until if above is not None else None
-                return Say("Suspend", {**body, "until": until or shift(now, 60)})
+                return Say("Suspend", {**body, "until": above.suspended_until})
             case "Resume" if state == "suspended" and child.last("Suspend", Suspend).reason == "parent":
                 return Say("Resume", body)
             case "Cancel" if state in ("sealed", "working", "suspended"):
                 least = parse_duration(child.offered().terms.deadlines.wind_down)
-                due = above.due if above is not None else None
+                due = above.due
                 return Say("Cancel", {**body, "wind_down": max(shift(now, least), shift(due, -1) if due else "")})
             case "Terminate" if state in PERFORMED:
                 ending = {"contract": contract.digest, "cause": "parent", "names": effect.names, "evidence": ()}
