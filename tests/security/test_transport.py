@@ -558,6 +558,21 @@ async def test_each_failed_handshake_is_one_line_and_there_are_not_any_number() 
     assert told[1]["reason"] == ("not theirs" * 100)[:256]
 
 
+async def test_what_ends_the_channel_of_who_is_proved_is_no_failed_handshake() -> None:
+    async def accept(channel: Channel) -> None:
+        channel.peer = "did:web:globex.example"
+        raise ProofError("proof_invalid", "not theirs")
+
+    with capture_logs() as logs:
+        async with served() as serving:
+            serving.listener._accept = accept
+            reader, _ = await upgraded(serving)
+            assert await close_of(reader) == (1008, b"proof_invalid")
+    events = [line["event"] for line in logs]
+    assert "channel ended" in events
+    assert "handshake failed" not in events
+
+
 # --- frames that are not ours (SC-18 and rule 5) --------------------------------------------------------------------
 
 

@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 
 from runtimes import NOON, Office, World, facts, folded, last, lingers, offices
 from support import file_size_limit, no_descriptor
-from undersigned.encoding import digest_bytes, shift
+from undersigned.credentials import read_credential
+from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Suspend, Withdraw
@@ -29,7 +30,7 @@ from undersigned.runtime.negotiation import learned
 from undersigned.runtime.negotiation.beliefs import INLINE_EDGES
 from undersigned.runtime.negotiation.learned import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
-from undersigned.trust import Anchor, Anchors, Decision, Edge, Graph, Shown, Stake, anchor_record
+from undersigned.trust import Anchor, Anchors, Asked, Decision, Edge, Graph, Shown, Stake, anchor_record
 
 Open = Callable[..., World]
 MEMBER = "MembershipCredential"
@@ -213,6 +214,33 @@ def test_who_is_accused_while_a_contract_runs_may_not_act_and_is_not_terminated(
     world.run(world.hirer.status_watch.look(conversation))
     world.settle(5)
     assert [folded(node, conversation.id).state for node in (world.hirer, world.provider)] == ["working"] * 2
+
+
+def test_who_is_accused_is_so_whatever_else_cannot_be_looked_up(
+    open_world: Open, strangers: tuple[Office, Office]
+) -> None:
+    """HIRE-TRU-28: another path has a link whose list is away, and takes nothing from an accusation that stands."""
+    acme, globex = strangers
+    admit(acme, grant(globex.organisation.did))
+    world = open_world(acme, globex, handler=lingers)
+    conversation = world.begin()
+    place = {"type": "BitstringStatusListEntry", "statusPurpose": "revocation", "statusListIndex": "7"}
+    entitles = {
+        "@context": ["https://www.w3.org/ns/credentials/v2"],
+        "type": ["VerifiableCredential", "AuthorityCredential"],
+        "issuer": BODY.did,
+        "credentialSubject": {"id": globex.organisation.did},
+        "credentialStatus": {**place, "statusListCredential": "https://10.0.0.1/status/1"},
+    }
+    link = Edge(read_credential(entitles).digest, BODY.did, globex.organisation.did, "authority", MEMBER)
+    admit(acme, Admitted(link, BODY.public_key, canonicalize(entitles)))
+    beliefs, accused = world.hirer.meeting.beliefs, Edge(digest_bytes(b"it"), BODY.did, globex.actor.did, "accusation")
+    asked = Asked((Shown(globex.organisation.did, MEMBER),), (), (), ())
+    assert world.run(beliefs.settled(asked, max_age_seconds=0.0), 5).away
+    world.run(world.hirer.meeting.stands(conversation), 5)
+    admit(acme, Admitted(accused, BODY.public_key))
+    with pytest.raises(CredentialError, match="accused now"):
+        world.run(world.hirer.meeting.stands(conversation), 5)
 
 
 def test_what_was_shown_is_learned_and_a_withdrawal_is_final(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -232,8 +233,10 @@ def test_a_dispute_that_is_ended_at_once_leaves_time_for_the_ruling(open_world: 
     assert (books_.basis, books_.settlement.amount, books_.objection) == ("ruling", "2", None)
 
 
-def rejected(open_world: Open, *, arbiter: bool = True) -> tuple[World, Conversation, asyncio.Task[HireResult]]:
-    """Work that the provider calls whole, and the hirer does not."""
+def rejected(
+    open_world: Open, *, arbiter: bool = True, heard: bool = True
+) -> tuple[World, Conversation, asyncio.Task[HireResult]]:
+    """Work that the provider calls whole, and the hirer does not; `heard`: and it hears of that."""
     look = asyncio.Event()
 
     async def not_whole(_: Reviewed) -> dict[str, bool]:
@@ -247,7 +250,8 @@ def rejected(open_world: Open, *, arbiter: bool = True) -> tuple[World, Conversa
     world.until("delivered", ours.id)
     waits = waiting(world, ours)
     look.set()
-    world.settle(5)
+    with nullcontext() if heard else world.silence():
+        world.settle(5)
     return world, ours, waits
 
 
@@ -289,6 +293,16 @@ def test_who_lets_a_rejection_be_closes_in_time(open_world: Open) -> None:
 def test_without_an_arbiter_a_rejection_is_closed_at_once(open_world: Open) -> None:
     _, ours, waits = rejected(open_world, arbiter=False)
     assert ours.engagement.state == "closed"
+    assert "arbiter" not in str(waits.exception())
+
+
+def test_without_an_arbiter_who_hired_waits_for_the_books_of_the_other_side(open_world: Open) -> None:
+    """They are owed at once, and nobody has to think of anything."""
+    world, ours, waits = rejected(open_world, arbiter=False, heard=False)
+    assert closed(world, world.hirer, ours.id) != []
+    assert not waits.done()
+    world.reconnect()
+    world.settle(5)
     assert "arbiter" not in str(waits.exception())
 
 
