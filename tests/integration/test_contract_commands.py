@@ -147,6 +147,7 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
     assert hired.on(acme, "resume").values[0]["state"] == "working"
 
     before = hired.shown(acme)["terms"]["deadlines"]
+    assert hired.on(globex, "amend").error["message"].startswith("nothing would be changed")
     offered = hired.on(globex, "amend", "--price", "4.50 EUR", "--extend", 3600)
     assert (offered.code, offered.values[0]["lane"]) == (0, "offered-by-provider"), offered
     hired.hire.until('"Amendment"')

@@ -46,6 +46,11 @@ def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> R
     """
     if peer is not None:
         checked_peer_url("--peer", peer)
+    part = home.configuration.gates if home is not None else None
+    if peer is None and part is not None and part.port:
+        peer = part.url
+    if peer is None:
+        raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
     if token_file is not None:
         if not token_file.exists():
             raise ConfigurationError(
@@ -56,11 +61,6 @@ def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> R
         token = home.gate_token()
     else:
         raise ConfigurationError("bad_configuration", "say --token-file FILE, or --home of a state folder")
-    part = home.configuration.gates if home is not None else None
-    if peer is None and part is not None and part.port:
-        peer = part.url
-    if peer is None:
-        raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
     return RemoteDesk(peer, token)
 
 

@@ -142,12 +142,16 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("watch", "urn:hire:engagement:nothing"), "not_found"),
         (("watch",), "not_found"),
         (("export", "--out", "/proc/nothing/pack.zip"), "not_found"),
+        (("export", "--equivocation", "--out", "proof.json"), "bad_configuration"),
         (("ledger", "show", "nothing"), "not_found"),
         (("ledger", "audit", ""), "bad_configuration"),
         (("ledger", "audit", "--at", "http://localhost:1/ledger"), "bad_configuration"),
         (("ledger", "audit", PEER, "--at", ""), "bad_configuration"),
         (("ledger", "forks", ""), "bad_configuration"),
         (("ledger", "forks", "acme"), "bad_configuration"),
+        (("ledger", "forks", "--out", "forks.json"), "bad_configuration"),
+        (("ledger", "forks", "--did-document", "APP"), "bad_configuration"),
+        (("ledger", "decide", PEER, "--keep", "--reason", "put back"), "not_found"),
         (("ledger", "show", "\x1b[2J"), "not_found"),
     ],
     ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, tuple) else "",
@@ -359,6 +363,13 @@ def test_a_did_that_only_the_resolver_knows_is_one_to_each_command(
 def test_a_hire_says_where_gates_ask(home: Path) -> None:
     ran = run("hire", PEER, "--task", "x", "--gates", "127.0.0.1:0", "--wait", "0.1", "--home", home)
     assert f", with the token in {home / 'gate.token'}\n" in ran.out
+
+
+def test_a_gate_is_told_where_its_peer_may_be_named(home: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('origin = "https://api.acme.example"\n[[rule]]\nmethod = ["GET"]\npath = "/*"\naction = "a:b"\n')
+    ran = refused(home, "gate", "--upstream", "http://127.0.0.1:1", "--rules", rules)
+    assert ran.error["message"].startswith("say --peer URL")
 
 
 def test_a_check_names_all_options_of_its_other_form(home: Path, template: Path) -> None:

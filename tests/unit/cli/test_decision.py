@@ -31,6 +31,8 @@ def test_a_damaged_verdict_is_told_beside_the_others(tmp_path: Path) -> None:
 
     files = {one: asyncio.run(book.put(verdict(one), [])) for one in ("build", "sbom", "scan")}
     assert len(run("decision", "list", "--home", home, "--json").values) == 3
+    in_force = run("decision", "replay", files["scan"].stem, "--in-force", "--home", home, "--json")
+    assert in_force.error["message"].startswith("--in-force: ")
     files["sbom"].write_bytes(files["sbom"].read_bytes() + b" ")
     listed = run("decision", "list", "--home", home, "--json")
     assert listed.code == 8

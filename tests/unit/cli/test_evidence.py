@@ -137,7 +137,9 @@ def test_the_keys_are_shown_and_compared_with_known_documents(pack: Path, tmp_pa
     stranger = tmp_path / "stranger.json"
     stranger.write_bytes(canonicalize({**other, "id": "did:web:stranger.example"}))
     more = ("--did-document", stranger)
-    assert run("verify", pack, *options[2:], *more).code == 2, "what is compared with nothing does not look compared"
+    strange = run("verify", pack, *options[2:], *more, "--json")
+    assert strange.code == 2, "what is compared with nothing does not look compared"
+    assert strange.error["message"] == "--did-document: nothing in it is of did:web:stranger.example"
     assert run("verify", pack, *options, *more).code == 4, "that it does not hold is said first"
     for bad in (b"{}", b"[]", b"not JSON", b'{"id": 1}', b'{"id": "did:web:x"}'):
         files[0].write_bytes(bad)
