@@ -365,6 +365,28 @@ def test_a_hire_says_where_gates_ask(home: Path) -> None:
     assert f", with the token in {home / 'gate.token'}\n" in ran.out
 
 
+SERVER = ("--", "server")
+UPSTREAM = ("--upstream", "http://127.0.0.1:1/mcp")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "expected either --upstream URL or"),
+        (("--contract", DIGEST, *UPSTREAM, *SERVER), "expected either --upstream URL or"),
+        (SERVER, "--contract goes with a COMMAND"),
+        (("--contract", DIGEST, *UPSTREAM), "--contract goes with a COMMAND"),
+        (("--contract", DIGEST, "--sign-answers", *SERVER), "--sign-answers goes with --upstream"),
+    ],
+)
+def test_an_mcp_gate_speaks_to_one_client_or_listens(options: tuple[str, ...], says: str, home: Path) -> None:
+    before = files(home)
+    ran = run("mcp-gate", "--rules", __file__, "--home", home, "--json", *options)
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert ran.error["message"].startswith(says)
+    assert files(home) == before
+
+
 def test_a_gate_is_told_where_its_peer_may_be_named(home: Path, tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text('origin = "https://api.acme.example"\n[[rule]]\nmethod = ["GET"]\npath = "/*"\naction = "a:b"\n')

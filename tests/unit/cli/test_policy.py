@@ -132,7 +132,6 @@ def test_a_hypothetical_without_terms_is_only_met(folder: Path) -> None:
         ("test", "--action", "a:b"),
         ("test", "--price", "many"),
         ("test", "--price", "1 EUR", "--action", "no action"),
-        ("test", "cases.toml", "--price", "1 EUR"),
         ("test", "missing.toml"),
         ("explain", "--home", "somewhere"),
     ],
@@ -141,6 +140,21 @@ def test_a_command_line_that_cannot_be_meant_is_refused(folder: Path, arguments:
     ran = policy(folder, *arguments, "--json")
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
     assert policy(folder, *arguments).err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--credential", f"MembershipCredential={ORGANISATION}"),
+        ("--anchor", ORGANISATION),
+        ("--price", "1 EUR"),
+        ("--action", "a:b"),
+        ("--task", "sbom"),
+    ],
+)
+def test_beside_a_file_of_cases_nothing_is_supposed(folder: Path, more: tuple[str, ...]) -> None:
+    ran = policy(folder, "test", folder / "cases.toml", *more, "--json")
+    assert (ran.code, ran.error["message"]) == (2, "a file of cases says all that is supposed")
 
 
 def test_the_policy_of_a_state_folder_is_explained_and_tried_out(folder: Path) -> None:

@@ -155,6 +155,18 @@ def test_json_that_is_nothing_of_these_is_told_what_is_taken(text: str, tmp_path
     assert ("'some', 'thing'" if "some" in text else "a JSON object with") in value["detail"]
 
 
+def test_what_is_checked_elsewhere_or_by_other_keys_is_told_so(signer: Signer, tmp_path: Path) -> None:
+    file = tmp_path / "proof.json"
+    for text, more, says in (
+        ('{"contradiction": {}}', (), "it is checked by 'ledger forks --check FILE'"),
+        ('{"checkpoint": ""}', ("--key", signer.file), "--key is for statements"),
+    ):
+        file.write_text(text)
+        ran = run("verify", file, *more, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+        assert says in ran.error["message"]
+
+
 @pytest.mark.parametrize("text", ["hello", "[1]"])
 def test_a_file_that_is_no_pack_is_told_what_is_taken(text: str, tmp_path: Path) -> None:
     file = tmp_path / "some.txt"
