@@ -223,21 +223,37 @@ async def make_ledger(home: Home) -> None:
     await ledger.close()
 
 
-def test_of_several_engagements_the_newest_is_watched_and_the_others_are_told(home: Path) -> None:
-    """Whoever named none has not said which is meant."""
+def begin(home: Path, *names: str) -> None:
+    """Engagements of these names in the ledger."""
 
-    async def begin(*names: str) -> None:
+    async def commit() -> None:
         ledger = await open_ledger(Home(home).ledger_url)
         for name in names:
             said = Row(name, 1, "noted", AT, OWN, None, "connection", "", b"there")
             await ledger.commit(Commit(name, None, (0, 0), (said,), summary(name, (0, 0))))
         await ledger.close()
 
-    asyncio.run(begin(engagement("a")))
+    asyncio.run(commit())
+
+
+def test_of_several_engagements_the_newest_is_watched_and_the_others_are_told(home: Path) -> None:
+    """Whoever named none has not said which is meant."""
+
+    begin(home, engagement("a"))
     assert "not over" not in run("watch", "--no-follow", "--home", home).out
-    asyncio.run(begin(engagement("b"), engagement("c")))
+    begin(home, engagement("b"), engagement("c"))
     assert "the newest; 2 others not over: see 'ledger list'" in run("watch", "--no-follow", "--home", home).out
     assert "not over" not in run("watch", engagement("a"), "--no-follow", "--home", home).out
+
+
+def test_what_is_a_part_of_two_names_is_neither(home: Path) -> None:
+    names = engagement(43), engagement(84)
+    begin(home, *names)
+    part = "uEiBEy"
+    assert all(part in name for name in names)
+    ran = refused(home, "watch", "--no-follow", part)
+    assert (ran.code, ran.error["code"]) == (2, "not_found")
+    assert "names 2 engagements" in ran.error["message"]
 
 
 def test_an_order_that_nobody_runs_to_carry_out_is_told_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
