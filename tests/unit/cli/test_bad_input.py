@@ -164,6 +164,26 @@ def test_on_the_command_line(arguments: tuple[str, ...], code: str, home: Path, 
     assert refused(home, *given).error["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("trust", "add"), "name a DID to believe, or --record FILE to sign"),
+        (("trust", "add", PEER, "--evidence", "met", "--record", "JSON"), "name a DID to believe, or --record"),
+        (("trust", "add", PEER), "--evidence is needed"),
+        (("witness", "ask", "--url", "http://localhost:1"), "--url and --key go together"),
+        (("witness", "ask"), "the settings name no [[witness]]"),
+        (("trace", DIGEST, "--pack", "JSON"), "no evidence pack; 'verify' reads statements"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_named(
+    arguments: tuple[str, ...], says: str, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "some.json").write_text("{}")
+    ran = refused(home, *(str(tmp_path / "some.json") if one == "JSON" else one for one in arguments))
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert says in ran.error["message"]
+
+
 def test_what_is_said_of_an_option_names_that_option(home: Path) -> None:
     ran = refused(home, "serve", "--gates", "192.0.2.1:9")
     assert ran.error["message"].startswith("--gates: ")
