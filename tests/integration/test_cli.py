@@ -1173,6 +1173,7 @@ def test_whom_the_policy_refuses_is_not_asked(tmp_path: Path) -> None:
     written.write_text(f'{written.read_text()}\nrefuse = ["{nobody}"]\n')
     checked = run("check", nobody, "--home", home, "--json")
     assert (checked.code, checked.values[0]["outcome"]) == (3, "deny")
-    assert checked.values[0]["reasons"][0]["value"].startswith(f"nobody is asked: refuse: {nobody} is on the list")
+    (reason,) = checked.values[0]["reasons"]
+    assert reason["value"].startswith(f"nothing is asked of it, or shown to it: refuse: {nobody} is on the list")
     told = run("hire", nobody, "--task", "summary", "--price", "1 EUR", "--home", home)
     assert (told.code, "policy_denied" in told.err) == (3, True)

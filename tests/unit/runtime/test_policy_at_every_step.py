@@ -174,6 +174,21 @@ def test_what_is_about_to_bind_is_judged_by_the_policy_of_now(worlds: Worlds, wa
         assert clause in clauses(node, hire.id)
 
 
+@pytest.mark.parametrize("rule", ["refuse", "red line"])
+def test_whom_the_policy_of_now_refuses_whatever_it_shows_is_shown_nothing(worlds: Worlds, rule: str) -> None:
+    """Its `Profile` is on its way when the policy is changed; a hirer shows first."""
+    world = worlds(held=True)
+    world.begin()
+    deliver_until(world, world.hirer, "Profile")
+    since = len(world.network.sent)
+    node = judges_by(world, HIRER, RULES[rule][0])
+    for _ in range(20):
+        world.deliver_all()
+        world.settle(30)
+    said = said_since(world, node, since)
+    assert ("Withdraw" in said, "Presentation" in said) == (True, False)
+
+
 CHANGES = ["amends", "accepts an amendment", "agrees to an amendment", "seals an amendment"]
 RELEASES = ["releases", "accepts a release", "agrees to a release", "seals a release"]
 

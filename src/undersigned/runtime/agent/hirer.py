@@ -13,7 +13,7 @@ import msgspec
 
 from undersigned.contract import ContractDocument, Deadlines, Deliverable, Price, Terms, same_terms
 from undersigned.encoding import EngagementId, base64url_encode, seconds_between, shift
-from undersigned.errors import LocalProtocolError, PolicyError
+from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Input, Limits, Need, Offer, Presentation, Profile, engagement_id
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
@@ -49,14 +49,12 @@ class HirerSide:
 
         Raises:
             ConfigurationError: `bad_configuration`: no contract can be made of it.
-            PolicyError: `policy_denied`: our policy refuses this provider, or this work, whatever it may show.
+            Declined: As `Meeting.require_dealings`.
             VerificationError: `wrong_negotiation`: what it continues is no withdrawal of these two.
         """
         agent = self._agent
         order.check(agent.clock.now())
-        if (red := agent.meeting.red_line(order.provider, _stake(order))) is not None:
-            # Whoever is asked is shown who we are before it is judged.
-            raise PolicyError("policy_denied", f"nobody is asked: {red.clause}: {red.value}", clause=red.clause)
+        agent.meeting.require_dealings(order.provider, _stake(order))
         earlier = ()
         if order.continues is not None:
             earlier = (await continued(agent.ledger, order.continues, order.provider),)
@@ -107,6 +105,7 @@ class HirerSide:
         match engagement.state:
             case "profiled":
                 profile = conversation.last("Profile", Profile, "provider")
+                agent.meeting.require_dealings(engagement.peer, _stake(order))  # a start may bring another policy
                 return Say(
                     "Presentation",
                     {

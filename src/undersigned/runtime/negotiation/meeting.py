@@ -43,7 +43,6 @@ from undersigned.trust import (
     Decision,
     Needed,
     Policy,
-    Reason,
     Stake,
     asked_about,
     check_presented,
@@ -167,10 +166,15 @@ class Meeting:
         decision, _ = await self._evaluate(engagement, message, terms, stake, FRESH_SECONDS)
         return decision
 
-    def red_line(self, peer: Did, stake: Stake) -> Reason | None:
-        """Why our policy refuses this peer, or this work, whatever the peer may show; None if it does not."""
-        red = weigh_party(_shows_nothing(peer), self.policy, stake)
-        return red[0][0] if red else None
+    def require_dealings(self, peer: Did, stake: Stake) -> None:
+        """Returns unless our policy refuses this peer, or this work, whatever the peer may show.
+
+        Raises:
+            Declined: It does: nothing is asked of it then, and nothing shown.
+        """
+        for reason, need in weigh_party(_shows_nothing(peer), self.policy, stake):
+            text = f"nothing is asked of it, or shown to it: {reason.clause}: {reason.value}"
+            raise Declined(text, needed=(_need(need),) if need is not None else None, facts=(), retryable=False)
 
     async def _evaluate(
         self,
