@@ -149,13 +149,13 @@ class Floor:
     """Plays a tape. Enter it, run `hires` as often as wanted, leave it."""
 
     def __init__(
-        self, ops: Sequence[Op], often: Mapping[str, float], syncs: float, folder: Path, *, keep_alive: bool
+        self, ops: Sequence[Op], often: Mapping[str, float], per_sync: float, folder: Path, *, keep_alive: bool
     ) -> None:
         """`ops` is what one hire did. `often` says how often a hire does each kind where many are under way, who do
-        some of it together: as often it is done here, and in about as many `syncs`. `keep_alive`: HTTP requests share
-        connections, as the product's do.
+        some of it together: as often it is done here. So many writes share a sync on average, `per_sync`. `keep_alive`:
+        HTTP requests share connections, as the product's do.
         """
-        self._per_sync = often["write"] / syncs
+        self._per_sync = per_sync
         _, self._secret = crypto_sign_seed_keypair(os.urandom(32))
         self._folder = folder
         self._keep_alive = keep_alive

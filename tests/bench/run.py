@@ -292,10 +292,10 @@ async def beside_floors(
     rounds: dict[str, list[dict[str, float]]] = {"hire": [], "floor": [], "least": []}
     hires, before = max(at_once, MANY), synced(pair)
     await pair.hires(hires, at_once)
-    syncs = (synced(pair) - before) / hires
+    per_sync = counts.done["write"] * hires / (synced(pair) - before)
     async with (
-        Floor(tape.ops, counts.done, syncs, folders["floor"], keep_alive=True) as floor,
-        Floor(tape.needed_ops(), counts.needed, syncs, folders["least"], keep_alive=True) as least,
+        Floor(tape.ops, counts.done, per_sync, folders["floor"], keep_alive=True) as floor,
+        Floor(tape.needed_ops(), counts.needed, per_sync, folders["least"], keep_alive=True) as least,
     ):
         loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
         for load in loads.values():
