@@ -149,8 +149,6 @@ async def check(
     if text is None:
         allowed = False
         _tell_no(out, did, task, why, domains=domains, unfinished=unfinished)
-        if why.endswith("not_offered"):
-            out.line("'undersigned discover' shows what it does, and --task says which of it is asked for")
     else:
         decision = msgspec.json.decode(text)
         allowed = decision["outcome"] == "allow"

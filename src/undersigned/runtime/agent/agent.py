@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, EngagementId, parse_duration, shift
+from undersigned.encoding import Did, EngagementId, parse_duration
 from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import LEDGERS, Opener, open_ledger
 from undersigned.protocol import Engagement, Strategy, begin, owed
@@ -323,9 +323,7 @@ class Agent(Offering):
             if contract is None:
                 return Say("Withdraw", {"reason": "changed", "offer": live.digest if live is not None else None})
             least = parse_duration(live.terms.deadlines.wind_down) if live is not None else 0
-            now = self.clock.now()
-            wind_down = shift(now, max(least, WIND_DOWN_SECONDS))
-            return Say("Cancel", {"contract": contract.digest, "reason": reason, "wind_down": wind_down}, at=now)
+            return self.changes.cancelling(engagement, max(least, WIND_DOWN_SECONDS), reason)
 
         await conversation.ask(make)
 

@@ -24,7 +24,7 @@ from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.home.configuration import HOLD_SECONDS
 from undersigned.runtime.negotiation.continuing import continued
-from undersigned.runtime.negotiation.meeting import declined, recorded
+from undersigned.runtime.negotiation.decided import declined, recorded
 from undersigned.runtime.negotiation.order import Order, read_order
 from undersigned.runtime.negotiation.sealing import seal
 from undersigned.trust import Decision, Stake

@@ -34,12 +34,13 @@ DIVERGED = "ledger_diverged"
 _OURS_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
 _ITS_WENT_BACK = "it does not have what it signed and we hold: was its state folder put back from an old copy?"
 _ONE_WENT_BACK = "one of the two state folders was put back from an old copy, this one or its"
-_OF_OURS = {
+_HINTS = {
+    "not_offered": "; 'undersigned discover' shows what it does",
     "revoked": "; it finds what we showed, or a key of ours, withdrawn: have it issued anew",
     "status_unavailable": "; it could not look up whether what we showed is withdrawn: does the peer of whoever issued "
     "that run ('undersigned serve'), in reach of others?",
 }
-"""What its reason says about us where a provider withdraws for what it looked up."""
+"""What to do where a provider withdraws for this reason; of what it looked up, that it is about us."""
 SHOWN_CLAUSES = 8
 """Clauses that are told of those that refused something, and bounds of those that may have been in the way."""
 
@@ -238,8 +239,6 @@ def _withdrawn(
         if conversation.said("Withdraw", role):
             withdraw = conversation.last("Withdraw", Withdraw, role)
             hint = hint_of(withdraw)
-            if withdraw.reason == "not_offered" and role == "provider":
-                hint += "; 'undersigned discover' shows what it does"
             same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
             code = withdraw.reason if withdraw.reason in same else "policy_denied"
             if refused is not None and refused.code == DIVERGED:
@@ -321,7 +320,7 @@ def hint_of(withdraw: Withdraw) -> str:
     """What to do about the no of the other side or of ours, to stand behind its reason; empty if that is not known."""
     needed = "; ".join(map(needed_text, withdraw.needed or ()))
     hint = f"; would change the answer: {needed}" if needed else ""
-    return hint + (_OF_OURS.get(withdraw.reason, "") if withdraw.role == "provider" else "")
+    return hint + (_HINTS.get(withdraw.reason, "") if withdraw.role == "provider" else "")
 
 
 def needed_text(need: Need) -> str:

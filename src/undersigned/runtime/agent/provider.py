@@ -24,7 +24,7 @@ from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.services import Service
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.fetching.fetcher import looked_up_for
-from undersigned.runtime.negotiation.meeting import declined, recorded
+from undersigned.runtime.negotiation.decided import declined, recorded
 from undersigned.runtime.negotiation.sealing import seal
 from undersigned.trust import Decision, Stake
 

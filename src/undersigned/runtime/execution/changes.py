@@ -45,7 +45,7 @@ from undersigned.runtime.negotiation.asked import (
     tabled_change,
     waiting_change,
 )
-from undersigned.runtime.negotiation.meeting import recorded
+from undersigned.runtime.negotiation.decided import recorded
 from undersigned.transparency import contract_leaf
 
 from .counted import check_counted, used_so_far

@@ -92,11 +92,15 @@ class Moves:
 
         def make(engagement: Engagement) -> Say:
             least = parse_duration(conversation.offered(engagement).terms.deadlines.wind_down)
-            now, by = self._in(engagement, least if seconds is None else seconds)
-            body = {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by}
-            return Say("Cancel", body, at=now)
+            return self.cancelling(engagement, least if seconds is None else seconds, reason)
 
         await self._ask(conversation, make)
+
+    def cancelling(self, engagement: Engagement, seconds: int, reason: str) -> Say:
+        """The `Cancel` that leaves the provider so many seconds."""
+        now, by = self._in(engagement, seconds)
+        body = {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by}
+        return Say("Cancel", body, at=now)
 
     async def revoke(
         self,

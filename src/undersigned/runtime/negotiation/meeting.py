@@ -28,12 +28,12 @@ from undersigned.credentials import (
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift, write_canonical
 from undersigned.errors import CredentialError
-from undersigned.messages import Need, Presentation, PresentationRequest
+from undersigned.messages import Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.stand_ins import stand_ins, standing
-from undersigned.runtime.engagement.turn import Declined, Say
+from undersigned.runtime.engagement.turn import Declined
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.home.wallet import Wallet
@@ -41,7 +41,6 @@ from undersigned.runtime.names import fresh_urn
 from undersigned.trust import (
     Asked,
     Decision,
-    Needed,
     Policy,
     Stake,
     asked_about,
@@ -54,6 +53,7 @@ from undersigned.trust import (
 )
 
 from .beliefs import Beliefs
+from .decided import need_of, recorded
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from .approvals import Approvals
     from .asked import Change
 
-__all__ = ["Meeting", "declined", "recorded"]
+__all__ = ["Meeting"]
 
 PRESENTATION_SECONDS = 600
 MAX_TTL_SECONDS = 86_400.0
@@ -99,7 +99,7 @@ class Meeting:
         """What we ask to be shown: exactly what our policy demands where this is at stake."""
         asked = msgspec.structs.replace(self._asked(_shows_nothing(), stake), reputation=(), accused=())
         answers = (await self.beliefs.settled(asked, max_age_seconds=FRESH_SECONDS)).answers
-        return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
+        return PresentationRequest(needs=tuple(map(need_of, needs(self.policy, stake, answers))))
 
     def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Asked:
         """What the graph is asked. Registries answer about an issuer and list none, so whoever is not listed may do."""
@@ -174,7 +174,7 @@ class Meeting:
         """
         for reason, need in weigh_party(_shows_nothing(peer), self.policy, stake):
             text = f"nothing is asked of it, or shown to it: {reason.clause}: {reason.value}"
-            raise Declined(text, needed=(_need(need),) if need is not None else None, facts=(), retryable=False)
+            raise Declined(text, needed=(need_of(need),) if need is not None else None, facts=(), retryable=False)
 
     async def _evaluate(
         self,
@@ -275,7 +275,7 @@ class Meeting:
         if decision.outcome == "ask":
             await self._approvals.require(conversation, engagement, terms, decision, change)
         elif decision.outcome != "allow":
-            needed = tuple(map(_need, decision.needed)) or None
+            needed = tuple(map(need_of, decision.needed)) or None
             later = away and _may_turn(decision)
             refusal = decision.refusal + _renewed(conversation)
             raise Declined(f"denied {refusal}", needed=needed, facts=recorded(decision), retryable=later)
@@ -467,20 +467,6 @@ def _shows_nothing(holder: Did = "") -> VerifiedPresentation:
     return VerifiedPresentation(holder=holder, engagement="", credentials=(), digest="")
 
 
-def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
-    """The decision as a fact of the journal."""
-    return (("decision", msgspec.json.encode(decision).decode()),)
-
-
-def declined(decision: Decision, offer: Digest | None = None) -> Say:
-    """The `Withdraw` of a decision that is not a yes, with what would change it."""
-    return Say(
-        "Withdraw",
-        {"reason": "policy_denied", "needed": tuple(map(_need, decision.needed)) or None, "offer": offer},
-        facts=recorded(decision),
-    )
-
-
 def _renewed(conversation: Conversation) -> str:
     """What is said beside a no where something stands in the place of what was shown when a contract was made."""
     return "; what was issued anew since carries no other terms" if stand_ins(conversation) else ""
@@ -490,14 +476,3 @@ def _may_turn(decision: Decision) -> bool:
     """Whether a no can become a yes by what is looked up later; where it has another reason, it stays one."""
     needed = {need.code for need in decision.needed}
     return bool(needed) and not decision.accusations and needed.issubset(_LOOKED_UP)
-
-
-def _need(need: Needed) -> Need:
-    return Need(
-        code=need.code,
-        credential=need.credential,
-        issuers=need.issuers,
-        capability=need.capability,
-        max_age=need.max_age,
-        member=need.member,
-    )

@@ -19,7 +19,7 @@ from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say
 from undersigned.transparency import contract_leaf
 
-from .meeting import recorded
+from .decided import recorded
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
