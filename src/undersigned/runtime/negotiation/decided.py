@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from undersigned.encoding import Digest
 from undersigned.messages import Need
 from undersigned.runtime.engagement.turn import Say
 from undersigned.trust import Decision, Needed
@@ -20,13 +19,10 @@ def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
     return (("decision", msgspec.json.encode(decision).decode()),)
 
 
-def declined(decision: Decision, offer: Digest | None = None) -> Say:
+def declined(decision: Decision) -> Say:
     """The `Withdraw` of a decision that is not a yes, with what would change it."""
-    return Say(
-        "Withdraw",
-        {"reason": "policy_denied", "needed": tuple(map(need_of, decision.needed)) or None, "offer": offer},
-        facts=recorded(decision),
-    )
+    needed = tuple(map(need_of, decision.needed)) or None
+    return Say("Withdraw", {"reason": "policy_denied", "needed": needed}, facts=recorded(decision))
 
 
 def need_of(need: Needed) -> Need:
