@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,10 @@ import pytest
 from integration.commands import UNDERSIGNED, Process, serving, undersigned
 from integration.hires import REPORT, assert_one_contract_or_none, did_of, two_homes
 from undersigned.contract import read_document
-from undersigned.encoding import JsonObject, decode_json
+from undersigned.encoding import JsonObject, decode_json, shift
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Home, SystemClock, sign_approval
+from undersigned.testing import HandClock
 from undersigned.trust import Approvers, terms_digest, verify_approval
 from unit.cli.running import Ran, run
 
@@ -82,7 +84,9 @@ async def booked(home: Home, terms: str) -> bool:
         await ledger.close()
 
 
-def test_two_people_approve_a_hire_that_was_killed_meanwhile(companies: Companies) -> None:
+def test_two_people_approve_a_hire_that_was_killed_meanwhile(
+    companies: Companies, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SC-112, HIRE-APR-01, HIRE-APR-06: beside `hire`, and after SIGKILL while nothing runs; `serve` goes on."""
     acme = companies.acme
     companies.asks(acme)
@@ -104,6 +108,15 @@ def test_two_people_approve_a_hire_that_was_killed_meanwhile(companies: Companie
         ended = hire.end(signal.SIGKILL)
         assert ended.code == -signal.SIGKILL
         assert companies.says(acme, "approve", one["terms"], companies.globex).error["code"] == "key_not_authorized"
+        # What would be said after its time, or after a no: on a copy, which nobody runs.
+        copy = Home(shutil.copytree(acme.path, companies.folder / "copy"))
+        with monkeypatch.context() as patched:
+            patched.setattr("undersigned.cli.offer.SystemClock", lambda: HandClock(shift(one["until"], 1)))
+            late = companies.says(copy, "approve", one["terms"], "bob")
+        assert (late.code, f"waited until {one['until']}" in late.error["message"]) == (3, True)
+        assert companies.says(copy, "refuse", one["terms"], "bob").code == 0
+        late = companies.says(copy, "refuse", one["terms"], "alice")
+        assert (late.code, late.error["message"]) == (3, f"{one['terms']} is refused by bob, for good")
         ran = companies.says(acme, "approve", one["terms"], "bob")
         assert (ran.code, ran.values[0]["state"], ran.values[0]["approved"]) == (0, "approved", ["alice", "bob"])
         with serving(acme.path) as again:

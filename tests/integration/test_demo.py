@@ -6,8 +6,10 @@ import bz2
 import gzip
 import json
 import lzma
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -20,6 +22,7 @@ from integration.commands import Ended, undersigned
 from undersigned.daemon.sbom import bill_of_materials, check_bill
 from undersigned.errors import FormatError
 from undersigned.evidence import read_archive, tamper, write_archive
+from undersigned.testing import free_ports
 from unit.cli.running import run
 
 PHASES = ["discover", "present", "evaluate", "contract", "execute", "attest"]
@@ -164,6 +167,19 @@ def test_what_is_no_archive_is_said_before_anything_is_made(what: str, tmp_path:
     assert "file.whl" in ran.error["message"]
     assert "\\n" not in ran.error["message"]
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize(("taken", "says"), [("acme", "the hire failed: "), ("globex", "")])
+def test_a_company_that_cannot_start_ends_the_demo_with_why(
+    taken: str, says: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In processes of their own, which takes its time: by no code alone is it seen what went wrong there."""
+    ports = dict(zip(("acme", "globex"), free_ports(2), strict=True))
+    monkeypatch.setattr("undersigned.cli.demo.free_ports", lambda _: tuple(ports.values()))
+    with closing(socket.create_server(("127.0.0.1", ports[taken]))):
+        ran = run("demo", "--artifact", make_wheel(tmp_path), "--dir", tmp_path / "demo", "--json")
+    assert ran.code == 2, ran
+    assert ran.error["message"].startswith(f"{says}cannot listen")
 
 
 def test_an_artifact_that_is_not_there(tmp_path: Path) -> None:
