@@ -160,6 +160,12 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(
         listed, shown = (run("offer", *what, "--home", globex.path).out for what in (["list"], ["show", one["terms"]]))
         assert "summary for 4 EUR" in listed
         assert "hires us; 0 of 2 approvals; until" in listed
+        unsealed, ordered = (
+            run("contract", word, one["engagement"], "--home", globex.path, "--json").error
+            for word in ("show", "suspend")
+        )
+        assert (unsealed["code"], unsealed["message"]) == ("not_found", f"{one['engagement']} has no contract")
+        assert (ordered["code"], "in whole" in ordered["message"]) == ("bad_configuration", False)
         assert "approval_required [two_above] 4 EUR; would pass: at most 3.5, or two people's approval" in shown
         assert companies.says(globex, "approve", one["terms"], "alice").code == 7
         served.until("a person says: approve")

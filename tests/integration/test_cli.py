@@ -177,6 +177,8 @@ def test_what_is_withheld_is_counted_and_still_proved(side: str, companies: Comp
         assert (slip.code, slip.error["code"]) == (2, "not_found"), pattern
         assert f"decisions/ ({len(decisions)})" in slip.error["message"]
     assert not (tmp_path / "no.zip").exists(), "what was to be hidden is not written"
+    nowhere = run(*export, "--out", tmp_path / "no" / "pack.zip", "--json")
+    assert nowhere.error["message"] == f"--out: there is no folder {tmp_path / 'no'}"
 
 
 @pytest.mark.parametrize("what", ["damaged", "missing", "large", "unavailable"])

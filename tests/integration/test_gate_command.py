@@ -84,6 +84,17 @@ async def test_a_gate_that_would_let_in_nobody_says_so(world: World, tmp_path: P
             f"nothing passes yet: the peer at http://127.0.0.1:{port} was not reached: Connection refused"
         )
 
+    named = ("--rules", tools, "--home", mine, "--peer", world.hirer.gates_url, "--json")
+    unknown = Process(
+        [*UNDERSIGNED, "mcp-gate", "--contract", f"uEi{'A' * 44}", *map(str, named), "--", "true"], tmp_path
+    )
+    ended = await asyncio.to_thread(unknown.end)
+    assert (ended.code, ended.error["code"], "gave no contract" in ended.error["message"]) == (
+        3,
+        "contract_expired",
+        True,
+    )
+
 
 async def test_a_gate_tells_that_its_peer_is_reached(tmp_path: Path) -> None:
     """Once, when it runs: it went on to say that nothing passes. Of one that runs with another folder it tells that."""

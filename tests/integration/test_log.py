@@ -58,6 +58,11 @@ async def test_what_binds_and_what_decided_has_a_leaf_on_both_sides(tmp_path: Pa
     acme, globex, engagement = await hired(tmp_path)
     for home in (acme, globex):
         found = proofs(home, engagement)
+        of = found[0]["digest"]
+        one = ("ledger", "prove", engagement, "--home", home.path, "--json", "--of")
+        ((shown,), nothing) = (undersigned(*one, digest, folder=home.path).values for digest in (of, of[:-4] + "AAAA"))
+        assert {**shown, "checkpoint": ""} == {**found[0], "checkpoint": ""}
+        assert "nothing of digest" in nothing[0]["error"]["message"]
         assert [one["what"] for one in found if one["what"] != "decision"] == LOGGED
         assert sorted(one["index"] for one in found) == list(range(len(found))), "and nothing else has one"
         store = await open_ledger(home.ledger_url, read_only=True)

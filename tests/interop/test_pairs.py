@@ -16,6 +16,7 @@ from support import ROOT
 from undersigned.errors import ConfigurationError
 from undersigned.interop import HIRES, Entry, read_peers, started
 from undersigned.protocol import NOTICES
+from unit.cli.running import run
 
 OURS = ROOT / "interop" / "ours.py"
 
@@ -143,6 +144,13 @@ async def test_what_cannot_be_started_or_reached_is_a_red_cell(tmp_path: Path) -
 def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         read_peers(peers(tmp_path, text))
+
+
+def test_only_a_peer_of_the_file_is_named(tmp_path: Path) -> None:
+    """Else nothing was judged, and nothing failed."""
+    file = peers(tmp_path, ours("ours"))
+    ran = run("interop", "--peers", file, "--only", "ours", "--only", "theirs", "--json")
+    assert (ran.code, "names no theirs" in ran.error["message"]) == (2, True)
 
 
 def test_the_peers_of_this_repository_can_be_read() -> None:

@@ -63,6 +63,7 @@ def refused(home: Path, *arguments: object, **env: str | None) -> Ran:
 # ---------------------------------------------------------------- the command line
 
 DIGEST = "uEiAtcRZCtyawRAFifKn7rDL1yFMPsZA8xNsCJYcXkhpIgQ"
+WITNESS = "did:web:witness.example+0e4f532c+BO1JKMYo0cLG6ukDOJBZlWEpWSc6XGP5NjbBRhSshzfR"
 HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
 
 
@@ -153,6 +154,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("ledger", "forks", "--did-document", "APP"), "bad_configuration"),
         (("ledger", "decide", PEER, "--keep", "--reason", "put back"), "not_found"),
         (("ledger", "show", "\x1b[2J"), "not_found"),
+        (("witness", "show"), "not_found"),
     ],
     ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, tuple) else "",
 )
@@ -173,6 +175,7 @@ def test_on_the_command_line(arguments: tuple[str, ...], code: str, home: Path, 
         (("witness", "ask", "--url", "http://localhost:1"), "--url and --key go together"),
         (("witness", "ask"), "the settings name no [[witness]]"),
         (("trace", DIGEST, "--pack", "JSON"), "no evidence pack; 'verify' reads statements"),
+        (("witness", "serve", "--log", WITNESS), "is the key of a witness"),
     ],
 )
 def test_what_is_missing_or_too_much_is_named(
@@ -223,7 +226,8 @@ def test_a_folder_that_was_made_for_a_hire_and_got_nothing_is_taken_away(home: P
     """What was there before, and what has something in it, stays."""
     (tmp_path / "there").mkdir()
     for folder in (tmp_path / "new" / "below", tmp_path / "there" / "below"):
-        assert run("hire", PEER, "--task", "x", "--out", folder, "--wait", "0.1", "--home", home).code == 6
+        onward = ("--onward", "--subcontracting", 1)
+        assert run("hire", PEER, "--task", "x", *onward, "--out", folder, "--wait", "0.1", "--home", home).code == 6
         assert not folder.exists()
     assert (tmp_path / "there").is_dir()
     assert not (tmp_path / "new").exists()

@@ -187,6 +187,21 @@ def test_a_reader_that_leaves_ends_the_command_quietly(command: tuple[str, ...])
     assert (ran.returncode, ran.stderr) == (130, b"")
 
 
+def test_a_terminal_that_was_closed_is_a_reader_that_left() -> None:
+    """What the system calls it is a fault of the device."""
+    other, terminal = os.openpty()
+    os.close(other)
+    with os.fdopen(terminal, "wb") as closed:
+        ran = subprocess.run(
+            [sys.executable, "-m", "undersigned.cli", "discover", DID],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (130, b"")
+
+
 @pytest.mark.parametrize(
     ("command", "code", "error"),
     [

@@ -119,12 +119,13 @@ def test_a_hypothetical_without_terms_is_only_met(folder: Path) -> None:
     assert policy(folder, "test").code == 3
     ran = policy(folder, "test", "--credential", f"MembershipCredential={ORGANISATION}", "--anchor", ORGANISATION)
     assert (ran.code, "permits meeting" in ran.out) == (0, True)
+    ran = policy(folder, "test", "--credential", "MembershipCredential")
+    assert "--credential: expected TYPE=ISSUER" in ran.err
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("test", "--credential", "MembershipCredential"),
         ("test", "--credential", "MembershipCredential=nobody"),
         ("test", "--anchor", "nobody"),
         ("test", "--peer", "nobody"),

@@ -82,6 +82,7 @@ def test_a_statement_of_others_is_told_and_held_against_a_key_that_is_named(sign
     ran, value = said(file)
     assert (ran.code, value["code"], value["claimed"]) == (4, "attester_not_trusted", ["a-name-of-theirs"])
     assert value["statement"]["subjects"][0]["name"] == "app.whl"
+    assert "no key of a signer is known here" in value["detail"]
     assert "NOT shown to be so: attester_not_trusted" in run("verify", file).out
     other = Signer(tmp_path, "other")
     assert said(file, "--key", other.file)[0].code == 4

@@ -138,6 +138,9 @@ def test_a_home_without_a_domain_is_its_key(tmp_path: Path) -> None:
         assert made["port"] == listen.port > 0
         assert run("keys", "rotate", "--home", tmp_path / name).code == 2
     real = ("--home", tmp_path / "real", "--json")
+    (named,) = run("init", *real[:1], tmp_path / "named", "--json").values
+    assert named["home"] == str(tmp_path / "named"), "where an option names the folder"
+    assert run("init", tmp_path / "both", "--home", tmp_path / "both").code == 0
     plain = run("check", made["did"], "--at", "ws://localhost:8102/hire", *real)
     assert (plain.code, plain.error["code"]) == (2, "bad_configuration")
     forbidden = run("check", "did:web:localhost%3A8102", *real)
@@ -373,6 +376,7 @@ def test_init_names_the_option_that_it_refuses(tmp_path: Path) -> None:
         (("--handler", "os"), "--handler: expected package.module:function"),
         (("--handler", "acme.tasks:summarise"), "--handler does what --offer offers"),
         (("--max-price", ""), "--max-price: expected a price such as '4.50 EUR', got ''"),
+        (("--offer", "=4 EUR", "--handler", "a:b"), "--offer: expected TASK[=PRICE]"),
     ):
         assert run("init", tmp_path / "new", *LOCAL, *arguments, "--json").error["message"].startswith(said)
 
