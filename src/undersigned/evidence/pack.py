@@ -51,7 +51,7 @@ from undersigned.encoding import (
     to_struct,
 )
 from undersigned.errors import FormatError, UndersignedError, VerificationError
-from undersigned.evidence.archive import check_name, read_archive, write_archive
+from undersigned.evidence.archive import read_archive, write_archive
 from undersigned.messages import Acceptance, Delivery, Message, Offer, Review, Seal, SignedMessage, decode_message
 from undersigned.transparency import InclusionProof
 
@@ -275,7 +275,6 @@ def read_pack(data: bytes) -> Pack:
         )
     transcript: list[Transcribed] = []
     for item in manifest.members:
-        check_name(item.path)
         if digest_bytes(members[item.path]) != item.digest:
             raise VerificationError("evidence_invalid", f"{item.path} was changed", path=item.path)
         _check_kind(item)

@@ -136,6 +136,9 @@ def test_a_member_twice_is_refused() -> None:
 def test_too_many_members_are_refused() -> None:
     with refuses(FormatError, "too_large"):
         write_archive({f"m{at}": b"" for at in range(10_001)})
+    half = bytes(MAX_PACK_BYTES // 2)
+    with refuses(FormatError, "too_large"):
+        write_archive({"a": half, "b": half, "c": b"1"})
     local = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, 0, 0, 0, 33, 0, 0, 0, 5, 0)
     with refuses(FormatError, "too_large"):
         read_archive(b"".join(local + b"%05d" % at for at in range(10_001)))

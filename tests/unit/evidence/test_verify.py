@@ -40,7 +40,7 @@ from packs import (
     wanting,
 )
 from undersigned.attestation import SubcontractLine, accepted
-from undersigned.contract import Terms
+from undersigned.contract import MAX_DEPTH, Terms
 from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
@@ -296,7 +296,8 @@ def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> No
     less = write_archive({path: data for path, data in members.items() if path != "contract.json"})
     none = write_archive({path: data for path, data in members.items() if path != "manifest.json"})
     loose = write_archive({**members, "manifest.json": members["manifest.json"] + b"\n"})
-    for data in (more, less, none, loose, b"", pack[:-1]):
+    silent = remade(pack, {path: None for path in members if path.startswith("transcript/")})
+    for data in (more, less, none, loose, silent, b"", pack[:-1]):
         assert failing(report_on(data, hire)) == (ARCHIVE, "evidence_invalid")
 
 
@@ -305,6 +306,7 @@ def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> No
     [
         ("did-documents/{}.json", DOCUMENTS),
         ("artifacts/{}", STATEMENTS),
+        ("refusals/{}.json", 9),
         *((f"{folder}/{{}}.json", 10) for folder in ("decisions", "credentials", "status", "policies")),
     ],
 )
@@ -663,6 +665,14 @@ def test_what_was_hired_under_no_contract_has_no_pack() -> None:
     assert report.ok, report.steps
 
 
+def test_packs_within_packs_are_looked_at_as_deep_as_a_chain_goes(hire: Hire, pack: bytes) -> None:
+    """What is in one is judged before it is known whether it is of a child: no pack may lead down without end."""
+    for _ in range(MAX_DEPTH + 1):
+        pack = hire.pack(subcontracts={digest_bytes(pack): pack})
+    assert failing(report_on(pack, hire)) == (CONTRACT, "evidence_invalid")
+    assert report_on(pack, hire).steps[CONTRACT - 1].detail.endswith("lies deeper than a chain goes")
+
+
 def test_an_artifact_in_the_pack_is_the_one_delivered(hire: Hire, pack: bytes) -> None:
     """SC-65."""
     path = f"artifacts/{digest_bytes(MADE)}"
@@ -729,6 +739,10 @@ def test_a_packer_who_closed_its_books_proves_its_log(hire: Hire) -> None:
         {"inclusion": hire.logs["provider"].proof(hire.places["provider"])},
     ):
         assert failing(report_on(hire.pack(**change), hire)) == (LEDGER, "log_proof_invalid")
+    # Where no seal promised a place, a proof of another leaf would say that the contract stands there.
+    place, log = hire.places["provider"], hire.logs["provider"]
+    other = hire.pack("provider", inclusion=log.proof(place - 1 if place else place + 1))
+    assert failing(report_on(other, hire)) == (LEDGER, "log_proof_invalid")
 
 
 def test_a_proof_in_another_form_is_noticed(hire: Hire, pack: bytes) -> None:
