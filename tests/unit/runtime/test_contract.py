@@ -517,6 +517,36 @@ def test_the_provenance_names_no_clause_by_which_something_was_refused(open_worl
     assert made["buildDefinition"]["externalParameters"]["clauses"] == ["read-1"]
 
 
+@pytest.mark.parametrize(
+    ("action", "target"),
+    [
+        ("mail:send", "https://acme.example/" + "x" * 3000),
+        ("mail:send", ""),
+        ("", "https://acme.example/payroll"),
+        ("x" * 300, "https://acme.example/payroll"),
+        ("\ud800", "https://acme.example/\ud800"),
+    ],
+    ids=["a-long-target", "no-target", "no-action", "a-long-action", "no-text"],
+)
+def test_what_no_grant_could_name_is_refused_and_spoils_no_delivery(open_world: Open, action: str, target: str) -> None:
+    """Its statement was rejected by the hirer, or could not be made: the work was lost over what was refused."""
+
+    async def tries(job: Job) -> None:
+        with pytest.raises(ScopeError):
+            async with job.act(action, target):
+                pass
+        await job.deliver("summary.txt", await job.read("report"))
+
+    world = open_world(handler=tries)
+    name = world.begun("closed")
+    assert last(world.hirer, name, Review).verdict == "accepted"
+    said: Any = decode_json(base64_decode(last(world.hirer, name, Delivery).statements[0]["payload"]))
+    refused, read = said["predicate"]["actions"]
+    assert (refused["allowed"], read["allowed"]) == (False, True)
+    assert 1 <= len(refused["action"]) <= 256
+    assert 1 <= len(refused["target"]) <= 2048
+
+
 @pytest.mark.parametrize("taken", [False, True], ids=["left", "taken-before-a-restart"])
 def test_of_two_reviews_of_one_contract_the_last_one_is_made_last(
     open_world: Open, monkeypatch: pytest.MonkeyPatch, taken: bool

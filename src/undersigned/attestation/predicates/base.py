@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from undersigned.encoding import Did, Digest, digest_from_hex, digest_hex
 
-__all__ = ["Part", "Predicate", "Resource", "Sha256", "digest_of_resource", "resource"]
+__all__ = ["Part", "Predicate", "Resource", "Sha256", "digest_of_resource", "plain", "resource"]
 
 Uri = Annotated[str, Meta(min_length=1, max_length=2048)]
 
@@ -62,3 +62,9 @@ def resource(digest: Digest, *, name: str | None = None, uri: str | None = None)
 def digest_of_resource(described: Resource) -> Digest:
     """The digest of a described thing, as our messages write it."""
     return digest_from_hex(described.digest.sha256)
+
+
+def plain(text: str, limit: int) -> str:
+    """What somebody asked for, as a statement can hold it: what is not printable ASCII is escaped, what is long cut."""
+    text = text[:limit]
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1][:limit]

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
-from undersigned.attestation.predicates.base import Predicate
+from undersigned.attestation.predicates.base import Predicate, plain
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.scope import Action
 
@@ -78,22 +78,17 @@ def refusal(
         engagement=engagement,
         gate=gate,
         at=at,
-        action=_plain(action.name, 256) or "-",
-        target=_plain(action.target, 2048),
+        action=plain(action.name, 256) or "-",
+        target=plain(action.target, 2048) or "-",
         amounts=_pairs(action.amounts),
         facts=_pairs(action.facts),
         code=code,
-        clause=_plain(clause, 256) or "scope",
-        reason=_plain(reason, 2048),
-        would_pass=_plain(would_pass, 2048) or None,
+        clause=plain(clause, 256) or "scope",
+        reason=plain(reason, 2048),
+        would_pass=plain(would_pass, 2048) or None,
         repeated=repeated,
     )
 
 
 def _pairs(given: Mapping[str, str]) -> dict[str, str]:
-    return {_plain(name, 64): _plain(str(given[name]), 128) for name in sorted(given)[:MAX_PAIRS]}
-
-
-def _plain(text: str, limit: int) -> str:
-    text = text[:limit]
-    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1][:limit]
+    return {plain(name, 64): plain(str(given[name]), 128) for name in sorted(given)[:MAX_PAIRS]}

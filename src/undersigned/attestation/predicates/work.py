@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
-from undersigned.attestation.predicates.base import Part, Predicate
+from undersigned.attestation.predicates.base import Part, Predicate, plain
 from undersigned.encoding import Amount, Did, Digest, EngagementId, Instant
 from undersigned.errors import FormatError
 from undersigned.scope import GateDecision
@@ -44,13 +44,20 @@ class ActionTaken(Part, frozen=True, kw_only=True):
     @classmethod
     def of(cls, decision: GateDecision, at: Instant) -> ActionTaken:
         """The line for a decision of the gate."""
+        if not decision.allowed:
+            return cls.refused(decision.action, decision.target, clause=decision.clause, at=at, reason=decision.reason)
+        return cls(at=at, action=decision.action, target=decision.target, clause=decision.clause, allowed=True)
+
+    @classmethod
+    def refused(cls, action: str, target: str, *, clause: str, at: Instant, reason: str) -> ActionTaken:
+        """The line for what was asked in vain, whatever that was: no grant has bounded it. As `refusal` states it."""
         return cls(
             at=at,
-            action=decision.action,
-            target=decision.target,
-            clause=decision.clause,
-            allowed=decision.allowed,
-            reason=None if decision.allowed else decision.reason,
+            action=plain(action, 256) or "-",
+            target=plain(target, 2048) or "-",
+            clause=plain(clause, 256) or "scope",
+            allowed=False,
+            reason=plain(reason, 2048),
         )
 
 

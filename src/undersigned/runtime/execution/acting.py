@@ -172,12 +172,6 @@ class Admission:
 
     def refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
         """For the statement about the work; the gate has recorded it already."""
-        taken = ActionTaken(
-            action=asked.name,
-            target=asked.target,
-            allowed=False,
-            clause=str(error.detail.get("clause") or "scope"),
-            at=at,
-            reason=error.message,
-        )
+        clause = str(error.detail.get("clause") or "scope")
+        taken = ActionTaken.refused(asked.name, asked.target, clause=clause, at=at, reason=error.message)
         self.actions.append(taken)

@@ -344,12 +344,8 @@ class Job:
                 return incoming.whole()
         except UndersignedError as error:
             now = self._agent.clock.now()
-            clause = str(error.detail.get("clause") or "")
-            self.actions.append(
-                ActionTaken(
-                    action=ARTIFACT_READ, target=target, allowed=False, clause=clause, at=now, reason=error.code
-                )
-            )
+            clause = str(error.detail.get("clause") or "scope")
+            self.actions.append(ActionTaken.refused(ARTIFACT_READ, target, clause=clause, at=now, reason=error.code))
             raise
 
     async def progress(self, *, percent: int | None = None, note: str | None = None, cursor: str | None = None) -> None:
