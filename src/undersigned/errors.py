@@ -10,6 +10,7 @@ Source: protocol-spec/09-errors.md
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "TransportError",
     "UndersignedError",
     "VerificationError",
+    "text_of",
 ]
 
 Told = Literal["at once", "proved", "never"]
@@ -266,3 +268,11 @@ class Closed(TransportError):
 
 class TimedOut(TransportError):
     """A deadline passed."""
+
+
+def text_of(given: object, form: Callable[[object], str] = str) -> str:
+    """`form` of what the application's code raised or answered. Whatever that does then, somebody has to be told."""
+    try:
+        return form(given)
+    except Exception as exc:
+        return f"a {type(given).__name__}, whose text is not to be had: {type(exc).__name__}"

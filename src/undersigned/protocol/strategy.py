@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from undersigned.contract import Price, Terms
 from undersigned.encoding import Instant, compare_amounts, is_amount
-from undersigned.errors import FormatError, PolicyError
+from undersigned.errors import FormatError, PolicyError, text_of
 from undersigned.messages import REASONS
 from undersigned.protocol.states import HIRER, Role
 
@@ -122,12 +122,10 @@ def bounded(strategy: Strategy, moment: Moment, bounds: Bounds) -> Answer:
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # `SystemExit` too: it would end the process with every other negotiation
-        raise PolicyError("decision_failed", f"the strategy failed: {exc!r}") from exc
+        raise PolicyError("decision_failed", f"the strategy failed: {text_of(exc, repr)}") from exc
     if not _is_answer(answer):
-        raise PolicyError(
-            "decision_failed",
-            f"expected an Answer, with terms exactly in a counter, and a reason of the list: came {answer!r:.500}",
-        )
+        wanted = "expected an Answer, with terms exactly in a counter, and a reason of the list"
+        raise PolicyError("decision_failed", f"{wanted}: came {text_of(answer, repr):.500}")
     agreed = moment.theirs if answer.act == "accept" else answer.terms
     if agreed is not None and not bounds.allow(agreed):
         return Answer(act="withdraw", reason="policy_denied")

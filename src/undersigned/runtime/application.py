@@ -21,6 +21,8 @@ from traceback import walk_tb
 from types import FrameType
 from typing import Any, Final, TypeVar, cast
 
+from undersigned.errors import text_of
+
 __all__ = [
     "ApplicationEnded",
     "contained",
@@ -62,9 +64,9 @@ async def contained(call: Callable[[], Awaitable[T]]) -> T:
     except GeneratorExit as exc:
         if not _runs(task):
             raise  # nobody awaits this any more: it is thrown away
-        raise ApplicationEnded(repr(exc)) from exc
+        raise ApplicationEnded(text_of(exc, repr)) from exc
     except BaseException as exc:
-        raise ApplicationEnded(repr(exc)) from exc
+        raise ApplicationEnded(text_of(exc, repr)) from exc
 
 
 def contained_call(call: Callable[[], T]) -> T:
@@ -74,7 +76,7 @@ def contained_call(call: Callable[[], T]) -> T:
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as exc:
-        raise ApplicationEnded(repr(exc)) from exc
+        raise ApplicationEnded(text_of(exc, repr)) from exc
 
 
 def decided(word: object, by: str) -> bool | None:
@@ -93,7 +95,7 @@ def in_short(error: Exception) -> str:
     raised = _first((error.__cause__ or error) if isinstance(error, ApplicationEnded) else error)
     if isinstance(raised, asyncio.CancelledError):
         return str(error)
-    return f"{type(raised).__name__}: {raised}"
+    return f"{type(raised).__name__}: {text_of(raised)}"
 
 
 def place_of(error: BaseException) -> str | None:

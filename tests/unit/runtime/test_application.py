@@ -31,6 +31,19 @@ class Odd(BaseException):
     """No `Exception`, and nothing that the loop knows."""
 
 
+class Mute(ValueError):
+    """As a class of a library is, whose text is made of what it was not given."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+    __repr__ = __str__
+
+
+async def mute(_: Job) -> None:
+    raise Mute
+
+
 async def exits(_: Job) -> None:
     sys.exit(3)
 
@@ -66,7 +79,7 @@ async def odd(_: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    "handler", [exits, exits_in_a_thread, exits_behind_a_guard, leaves_behind_a_guard, leaves, odd]
+    "handler", [exits, exits_in_a_thread, exits_behind_a_guard, leaves_behind_a_guard, leaves, odd, mute]
 )
 def test_whatever_a_handler_raises_its_delivery_is_failed_and_others_go_on(open_world: Open, handler: Any) -> None:
     """Not the process, with the work for everybody else."""
@@ -77,7 +90,7 @@ def test_whatever_a_handler_raises_its_delivery_is_failed_and_others_go_on(open_
     assert last(world.hirer, failed, Delivery).outcome == "failed"
     (told,) = [one for one in logs if one["event"] == "work failed"]
     assert "the handler of summary failed: " in told["error"]
-    assert any(name in told["error"] for name in ("SystemExit: 3", "GeneratorExit", "Odd"))
+    assert any(name in told["error"] for name in ("SystemExit: 3", "GeneratorExit", "Odd", "Mute: "))
     world.handler = summarise
     done = world.begin().id
     world.settle(10)
@@ -209,12 +222,24 @@ def test_what_is_thrown_away_while_it_waits_just_ends() -> None:
     asyncio.run(begun()).close()
 
 
-def test_a_strategy_in_its_thread_ends_its_own_negotiation_alone(open_world: Open) -> None:
-    class Exits:
-        def answer(self, moment: Moment) -> Answer:
-            sys.exit(1)
+class Exits:
+    def answer(self, moment: Moment) -> Answer:
+        sys.exit(1)
 
-    world = open_world(hirer_options={"strategy": Exits()})
+
+class Raises:
+    def answer(self, moment: Moment) -> Answer:
+        raise Mute
+
+
+class Answers:
+    def answer(self, moment: Moment) -> Any:
+        return Mute()
+
+
+@pytest.mark.parametrize("strategy", [Exits(), Raises(), Answers()])
+def test_a_strategy_in_its_thread_ends_its_own_negotiation_alone(open_world: Open, strategy: Any) -> None:
+    world = open_world(hirer_options={"strategy": strategy})
     name = world.begin(opening="2 EUR", price="5 EUR").id
     world.settle(10)
     assert folded(world.hirer, name).state == "withdrawn"

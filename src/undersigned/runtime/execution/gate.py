@@ -17,7 +17,7 @@ import structlog
 
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Digest, Instant, add_amounts, shift, subtract_amounts
-from undersigned.errors import LedgerConflict, ProofError, ScopeError, UndersignedError
+from undersigned.errors import LedgerConflict, ProofError, ScopeError, UndersignedError, text_of
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement
 from undersigned.messages import Usage
 from undersigned.runtime.application import contained
@@ -248,7 +248,7 @@ class Gate:
                 said = await contained(partial(self.resolve, action.target))
             except Exception as exc:
                 # What cannot be looked up is not known, whatever a rule says.
-                _log.warning("a target has no labels", target=action.target[:200], error=repr(exc))
+                _log.warning("a target has no labels", target=action.target[:200], error=text_of(exc, repr))
                 return msgspec.structs.replace(action, facts=labels.unlabelled)
         return msgspec.structs.replace(action, facts=labels.facts(action.target, headers, said))
 
