@@ -189,9 +189,18 @@ class UndersignedError(Exception):
         """Exit code of the command when this error ends it."""
         return self.row.exit_code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For who pickles or copies it, as a pool of processes does, which ends with an error that it cannot read."""
+        return _made_again, (type(self), self.args), self.__dict__
+
     def __str__(self) -> str:
         where = f" at {self.path}" if self.path else ""
         return f"{self.code}{where}: {self.message}"
+
+
+def _made_again(kind: type[UndersignedError], args: tuple[object, ...]) -> UndersignedError:
+    """Not by `kind` itself, whose arguments are others; what they became is set afterwards."""
+    return kind.__new__(kind, *args)
 
 
 class ConfigurationError(UndersignedError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import pickle
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -48,6 +50,13 @@ from undersigned.runtime import Home, Job, create_home, needed_text
 
 Open = Callable[..., World]
 PROVIDER = "did:web:globex.example"
+
+
+class Odd(FormatError):
+    """Made of something else, as some of ours are."""
+
+    def __init__(self, *_: object, **detail: object) -> None:
+        super().__init__("schema_violation", "odd", **detail)
 
 
 @pytest.fixture(autouse=True)
@@ -675,3 +684,18 @@ async def test_what_was_not_delivered_names_what_was(tmp_path: Path) -> None:
                 get()
         with pytest.raises(KeyError, match=r"no 'sumary\.txt' was delivered"):
             await result.artifacts.save("sumary.txt", tmp_path / "out.txt")
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+@pytest.mark.parametrize("kind", [UndersignedError, ConfigurationError, ScopeError, Odd])
+def test_an_error_goes_from_one_process_to_another(
+    kind: Callable[..., UndersignedError], again: Callable[[UndersignedError], UndersignedError]
+) -> None:
+    """A pool of processes that cannot read one ends, with all that it does."""
+    error = kind("scope_exceeded", "no grant", path="/a", clause="read-1")
+    error.message += "; nobody did"
+    error.add_note("in the third attempt")
+    read = again(error)
+    assert type(read) is type(error)
+    assert (str(read), read.args, vars(read)) == (str(error), error.args, vars(error))
+    assert read.exit_code == error.exit_code
