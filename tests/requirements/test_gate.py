@@ -396,3 +396,15 @@ async def test_what_the_application_knows_counts_too(ledger: Ledger, clock: Hand
     assert not await seen(gate, "https://acme.example/press/1")
     assert not await seen(gate, "https://acme.example/press/2"), "the look-up raised"
     assert not await seen(gate, "https://acme.example/press/3"), "and would have ended the process"
+
+
+@pytest.mark.parametrize("said", ["public", 3, ["public"], {"region": ["eu"]}])
+async def test_what_the_application_says_in_no_form_of_labels_is_not_known(
+    ledger: Ledger, clock: HandClock, said: Any
+) -> None:
+    """HIRE-GAT-05: it came out of the gate as an error of whoever asked, with no record of the refusal."""
+
+    async def resolve(_: str) -> Mapping[str, str]:
+        return said
+
+    assert not await seen(Gate(ledger, clock, labels=LABELS, resolve=resolve), "https://acme.example/press/1")

@@ -243,14 +243,15 @@ class Gate:
             return action
         labels = self.labels or Labels()
         said: Mapping[str, str] = {}
-        if self.resolve is not None:
-            try:
+        try:
+            if self.resolve is not None:
                 said = await contained(partial(self.resolve, action.target))
-            except Exception as exc:
-                # What cannot be looked up is not known, whatever a rule says.
-                _log.warning("a target has no labels", target=action.target[:200], error=text_of(exc, repr))
-                return msgspec.structs.replace(action, facts=labels.unlabelled)
-        return msgspec.structs.replace(action, facts=labels.facts(action.target, headers, said))
+            facts = labels.facts(action.target, headers, said)
+        except Exception as exc:
+            # What cannot be looked up is not known, whatever a rule says; what comes may be of any kind.
+            _log.warning("a target has no labels", target=action.target[:200], error=text_of(exc, repr))
+            facts = labels.unlabelled
+        return msgspec.structs.replace(action, facts=facts)
 
     async def _book(
         self, contract: Digest, decision: GateDecision, until: Instant, now: Instant, name: str | None
