@@ -144,6 +144,9 @@ async def test_arguments_of_another_shape(tmp_path: Path) -> None:
     async def whole(_: Any) -> dict[str, bool]:
         return {}
 
+    async def empty() -> dict[str, bool]:
+        return {}
+
     home, _ = await two_homes(tmp_path)
     async with Peer.open(home) as peer:
         hire: Any = peer.hire
@@ -155,7 +158,12 @@ async def test_arguments_of_another_shape(tmp_path: Path) -> None:
             ("review", {"review": whole}),
             ("review", {"review": lambda: None, "criteria": {}}),
             ("review", {"review": print, "criteria": {"whole": "all of it"}}),
+            ("review: .*empty takes no argument", {"review": empty, "criteria": {"whole": "all of it"}}),
+            ("criteria: 'All of it': expected a name", {"criteria": {"All of it": "x"}, "review": whole}),
+            ("criteria: 3: expected a name", {"criteria": {3: "x"}, "review": whole}),
+            ("criteria: 'whole': Expected `str`", {"criteria": {"whole": 3}, "review": whole}),
             ("approve", {"approve": "yes"}),
+            ("approve: .*takes no argument", {"approve": lambda: True}),
             ("price", {"price": 5}),
             ("opening", {"opening": "4"}),
             ("scope", {"scope": {"grants": []}}),

@@ -15,7 +15,7 @@ from undersigned.contract import MAX_DEPTH, MAX_REWORKS, Criterion, Deliverable,
 from undersigned.did import fetches, parse_did
 from undersigned.encoding import Did, Digest, compare_amounts, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.runtime.application import why_not_async
+from undersigned.runtime.application import takes_one, why_not_async
 from undersigned.runtime.files import read_file, why
 from undersigned.runtime.home.parsing import checked_name, parse_price
 from undersigned.runtime.negotiation.continuing import named_withdrawal
@@ -91,9 +91,7 @@ async def hire_order(
         raise ConfigurationError("bad_configuration", f"{provider} is this agent itself, and nobody hires itself")
     checked_name("task", task)
     for name, function in (("review", review), ("approve", approve)):
-        if function is not None and (why := why_not_async(function)) is not None:
-            text = f"{name}: expected a function that is awaited, such as `async def {name}(...)`; {why}"
-            raise ConfigurationError("bad_configuration", text)
+        _check_function(name, function)
     for name, given in (("inputs", inputs), ("criteria", criteria)):
         if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
             what = "a path or bytes" if name == "inputs" else "a text"
@@ -147,6 +145,8 @@ async def hire_order(
         # Nobody would find them met, and the provider would go without its pay.
         text = "criteria are met if somebody says so, and nobody does: give review, or a verifier that judges it"
         raise ConfigurationError("bad_configuration", text)
+    for key, text in criteria.items():
+        _check_criterion(key, text)
     agreed, named = settlement or Settlement(method="none"), _named(deliverable, known, criteria)
     _check_members(agreed)
     try:
@@ -230,6 +230,26 @@ def _check_kind(name: str, given: object, kind: type, what: str, *, optional: bo
         return
     if not isinstance(given, kind) or isinstance(given, bool):
         raise ConfigurationError("bad_configuration", f"{name}: expected {what}, got {given!r:.60}")
+
+
+def _check_function(name: str, given: object) -> None:
+    """Returns if it can be called with one argument and awaited: what nobody can call is known before it is asked."""
+    if given is None:
+        return
+    why = why_not_async(given)
+    if why is None and callable(given) and not takes_one(given):
+        why = f"{getattr(given, '__qualname__', given)!s:.80} takes no argument, or more than that"
+    if why is not None:
+        text = f"{name}: expected a function that is awaited, such as `async def {name}(...)`; {why}"
+        raise ConfigurationError("bad_configuration", text)
+
+
+def _check_criterion(key: object, text: object) -> None:
+    try:
+        to_struct({"id": key, "text": text}, Criterion)
+    except FormatError as exc:
+        what = exc.message if exc.path == "/text" else "expected a name of a-z, 0-9 and -, such as 'lists-every-file'"
+        raise ConfigurationError("bad_configuration", f"criteria: {key!r:.80}: {what}") from exc
 
 
 def _check_members(settlement: Settlement) -> None:
