@@ -277,7 +277,7 @@ class Peer(Agent):
         """
         if not self._has_listened:
             return
-        self._require_loop()
+        self.require_loop()
         self._open.clear()  # whoever comes back now waits, and hears the end
         try:
             await super().close()

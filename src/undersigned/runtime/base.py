@@ -98,9 +98,9 @@ class AgentBase:
         if self._ledger is None:
             hint = "the peer is not started: async with Peer.open(...) as peer, and use it inside"
             raise closing_error() if self.closing else LocalProtocolError("wrong_state", hint)
-        self._require_loop()
+        self.require_loop()
 
-    def _require_loop(self) -> None:
+    def require_loop(self) -> None:
         """Returns if it was started in the event loop that runs here, or in none.
 
         Raises:

@@ -21,6 +21,8 @@ from support import refuses
 from undersigned import (
     AsgiGate,
     Grant,
+    Hire,
+    HireResult,
     Limit,
     Milestone,
     Peer,
@@ -326,6 +328,34 @@ def test_a_peer_in_another_event_loop(tmp_path: Path) -> None:
             with pytest.raises(LocalProtocolError, match="another event loop") as refused:
                 asyncio.run(use())
             assert refused.value.code == "wrong_state"
+
+
+async def test_a_hire_under_way_is_waited_for_where_its_peer_is(tmp_path: Path) -> None:
+    """Who waited elsewhere was woken by nobody; what there is in the end anybody may have."""
+    goes_on = asyncio.Event()
+
+    async def works(job: Job) -> None:
+        await goes_on.wait()
+        await summarise(job)
+
+    async def iterates(hire: Hire) -> list[str]:
+        return [event.kind async for event in hire]
+
+    async def waits(hire: Hire) -> HireResult:
+        return await hire
+
+    provides, hires = await two_homes(tmp_path)
+    async with Peer.open(provides) as provider, Peer.open(hires) as hirer:
+        provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(works)
+        hire = hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        waiting = asyncio.ensure_future(hire)
+        await asyncio.sleep(0)  # it begins
+        for use in (waits, iterates):
+            with refuses(LocalProtocolError, "wrong_state"):
+                await asyncio.to_thread(lambda use=use: asyncio.run(asyncio.wait_for(use(hire), 30)))
+        goes_on.set()
+        result = await waiting
+        assert await asyncio.to_thread(lambda: asyncio.run(waits(hire))) is result
 
 
 async def test_what_was_delivered_is_found_by_its_name(tmp_path: Path) -> None:

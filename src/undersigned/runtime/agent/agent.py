@@ -218,7 +218,7 @@ class Agent(Offering):
                 start will be refused.
             LocalProtocolError: `wrong_state`: it was started in another event loop, and goes on there.
         """
-        self._require_loop()
+        self.require_loop()
         self.closing = True
         async with AsyncExitStack() as rest:  # asked twice to end, it still puts all away
             rest.callback(self._forget_loop)

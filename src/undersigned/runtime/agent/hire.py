@@ -142,7 +142,8 @@ class Hire:
 
     async def _waited(self) -> HireResult:
         task = self._started()
-        await asyncio.wait([task])  # which leaves it alone when whoever waits is cancelled
+        if not task.done():
+            await asyncio.wait([task])  # which leaves it alone when whoever waits is cancelled
         return task.result()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
@@ -177,6 +178,8 @@ class Hire:
             self._task = asyncio.create_task(self._run(), name="hire")
             # Its end is told, and stands in the ledger: who iterates need not await it too, nor who waits no longer.
             self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        elif not self._task.done():
+            self._peer.require_loop()  # nobody would wake who waits in another one
         return self._task
 
     async def _run(self) -> HireResult:
