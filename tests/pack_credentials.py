@@ -459,6 +459,18 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "revoked and allowed": (lambda: packed(credential, lists=(status_list(places=(9,)),)), "revoked"),
     "revoked and denied": (lambda: packed(credential, lists=(status_list(places=(9,)),), outcome="deny"), ""),
     "another revoked": (lambda: packed(credential, lists=(status_list(places=(8, 10)),)), ""),
+    "revoked in a list that was not looked at": (
+        lambda: packed(credential, beside={"statuses": (status_list(places=(9,)),)}),
+        "",
+    ),
+    "revoked, and looked up by nobody": (lambda: packed(credential, lists=(status_list(places=(9,)),), looked=0), ""),
+    "no place, of a member that no decision names": (
+        lambda: packed(
+            lists=(status_list(),),
+            beside={"credentials": (canonicalize(credential(Hire(), credentialStatus=place(statusListIndex="x"))),)},
+        ),
+        "status_invalid",
+    ),
     "a list of another issuer": (lambda: packed(credential, lists=(status_list(TWO),)), "status_unavailable"),
     "a list that is signed by another": (
         lambda: packed(credential, lists=(status_list(TWO, issuer=ONE.did),)),

@@ -58,7 +58,8 @@ async def test_it_says_of_a_class_that_it_does_not_play_what_shows_it() -> None:
 async def test_it_writes_a_signed_report_and_holds_expectations_to_what_is(tmp_path: Path) -> None:
     home = await peer_home(tmp_path / "globex")
     subject, expected, folder = subject_of(home), tmp_path / "expected.toml", tmp_path / "report"
-    expected.write_text('[[expected]]\nid = "happy-probe"\nreason = "long mended"\n')
+    more = next(one.id for one in chosen("provider", every=True) if one.more)
+    expected.write_text("".join(f'[[expected]]\nid = "{id}"\nreason = "long mended"\n' for id in ("happy-probe", more)))
     options = ("--local", "--only", "happy-probe", "--report", str(folder), "--name", "Globex", "--release", "1")
     signing = ("--sign", "--home", str(home.path))
     async with Peer.open(home):
@@ -141,7 +142,8 @@ async def test_the_report_of_a_run_verifies(tmp_path: Path) -> None:
     assert "(not compared: there is none here)" in (await typed(*known))[1]
     document.write_bytes(home.document().raw)
     file.write_text(json.dumps(report))
-    assert (await typed(*known))[0] == 4, "another's document"
+    code, _, err = await typed(*known)
+    assert (code, f"signed by {signer.id}, and not by {home.document().id}" in err) == (4, True), "another's document"
 
 
 async def test_a_report_says_whether_it_is_of_the_scenarios_and_vectors_that_are_here(tmp_path: Path) -> None:
@@ -203,10 +205,13 @@ def test_it_lists_without_asking_anybody() -> None:
     ran = run("conform", "wss://nobody.example/hire", "--list", "--only", "replay")
     assert ran.code == 0
     assert len(ran.out.splitlines()) == 9
+    every = run("conform", "wss://nobody.example/hire", "--list", "--all")
+    assert len(every.out.splitlines()) == EVERY, "by which alone it conforms"
 
 
-def test_what_is_wrong_on_the_line_is_told_at_once() -> None:
-    there = "wss://nobody.example/hire"
+def test_what_is_wrong_on_the_line_is_told_at_once(tmp_path: Path) -> None:
+    there, binary = "wss://nobody.example/hire", tmp_path / "binary"
+    binary.write_bytes(b"\xff")
     for words in (
         ("ws://localhost:1/hire",),
         (there, "--only", "nothing"),
@@ -214,9 +219,24 @@ def test_what_is_wrong_on_the_line_is_told_at_once() -> None:
         (there, "--listen", "localhost"),
         (there, "--listen", "localhost:99999"),
         (there, "--reached-at", "localhost"),
+        (there, "--reached-at", "ws://localhost:1"),
+        (there, "--reached-at", "http://"),
+        (),
+        (there, "--role", "hirer"),
+        (there, "--role", "hirer", "--hook", "localhost:1"),
+        (there, "--role", "hirer", "--hook", "ws://localhost:1"),
+        (there, "--role", "hirer", "--hook", "http://"),
+        (there, "--input", f"={__file__}"),
+        (there, "--input", f"report={binary}"),
     ):
         ran = run("conform", *words, "--json")
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
+    (tmp_path / "expected.toml").write_text('[[expected]]\nid = "nothing"\nreason = "x"\n')
+    ran = run("conform", there, "--expected", tmp_path / "expected.toml", "--json")
+    assert (ran.code, ran.error["message"]) == (2, "expected failures of no scenario: nothing")
+    assert len(ran.values) == 1, "and nothing was played"
+    ran = run("conform", there, "--input", __file__, "--json")
+    assert ran.error["message"] == f"--input: expected NAME=FILE, got {__file__!r}"
 
 
 @pytest.mark.parametrize("did", ["did:web:localhost%3A9", Actor("somebody").did], ids=["not-found", "not-reached"])

@@ -13,10 +13,11 @@ import pytest
 
 from integration.hires import did_of, free_ports
 from interop.test_command import typed
-from interop.worlds import adapter, peer_home, stage_at, subject_of
+from interop.worlds import adapter, peer_home, subject_of
 from undersigned.daemon import Peer
-from undersigned.interop import chosen, passes, play_all, run
+from undersigned.interop import run
 from undersigned.runtime import Job
+from unit.cli.running import run as command
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -55,11 +56,16 @@ async def test_a_defect_of_the_harness_ends_one_scenario(tmp_path: Path, monkeyp
         await real(playing)
 
     monkeypatch.setattr(run, "play_steps", breaking)
-    async with stage_at(tmp_path) as stage:
-        results = await play_all(stage, chosen("provider", only=("happy-probe", "happy-rejected")))
-    assert {one.scenario.id: one.outcome for one in results} == {"happy-probe": "defect", "happy-rejected": "passed"}
-    assert any("test_set_up.py" in one.detail and "defect of ours" in one.detail for one in results)
-    assert not passes(results), "nobody is said to conform by a run of which a part was not judged"
+    home = await peer_home(tmp_path / "globex")
+    words = (subject_of(home).url, "--local", "--json", "--only", "happy-probe", "--only", "happy-rejected")
+    async with Peer.open(home):
+        ran = await asyncio.to_thread(command, "conform", *words)
+    results = told(ran.out, "result")
+    assert {one["id"]: one["outcome"] for one in results} == {"happy-probe": "defect", "happy-rejected": "passed"}
+    assert any("test_set_up.py" in one["detail"] and "defect of ours" in one["detail"] for one in results)
+    (end,) = told(ran.out, "end")
+    said = "nobody is said to conform, or not to, by a run of which a part was not judged"
+    assert (ran.code, end["conforms"], end["verdict"]) == (1, False, "not judged to the end"), said
 
 
 async def test_a_provider_with_as_few_places_as_are_played_at_a_time_is_judged(tmp_path: Path) -> None:
@@ -131,7 +137,7 @@ async def test_ctrl_c_tells_what_was_judged(tmp_path: Path) -> None:
         out, err = await process.communicate()
     assert (process.returncode, err) == (130, b"")
     (end,) = told(out.decode(), "end")
-    assert (end["interrupted"], end["conforms"]) == (True, False)
+    assert (end["interrupted"], end["conforms"], end["verdict"]) == (True, False, "not judged to the end")
     report = json.loads((folder / "compatibility.json").read_text())
     assert (report["interrupted"], report["conforms"]) == (True, False)
     assert 3 <= len(report["results"]) == sum(report["counts"].values())

@@ -266,6 +266,8 @@ async def conform(
         raise ConfigurationError("bad_configuration", "say where the implementation listens: conform URL")
     checked_url(url, local, "URL")
     known_to_fail: Mapping[str, str] = read_expected(expected_file) if expected_file is not None else {}
+    ids = [one.id for one in chosen(role, every=True)]
+    judged((), known_to_fail, ids)  # an entry that names nothing is told before anything is played
     manifest = manifest_of(vectors) if vectors is not None else None
     signer = out.home(home) if sign else None
     given, content = _content(work_on)
@@ -315,7 +317,7 @@ async def conform(
             # Ctrl-C: what was judged until now is told, and nothing else is played.
             interrupted = True
             played = tuple(finished[one.id] for one in scenarios if one.id in finished)
-    results = judged(played, known_to_fail, [one.id for one in chosen(role, every=True)])
+    results = judged(played, known_to_fail, ids)
     run = Run(
         implementation=name or subject.did,
         version=release,
@@ -394,13 +396,13 @@ def _content(work_on: str | None) -> tuple[str, bytes]:
     if work_on is None:
         return "report", b"A report of one line.\n"
     name, equals, path = work_on.partition("=")
+    if not equals or not name:
+        raise ConfigurationError("bad_configuration", f"--input: expected NAME=FILE, got {work_on!r}")
     try:
         content = read_file(Path(path), MAX_INPUT)
         content.decode()
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError("bad_configuration", f"--input: {exc}") from exc
-    if not equals or not name:
-        raise ConfigurationError("bad_configuration", f"--input: expected NAME=FILE, got {work_on!r}")
     return name, content
 
 

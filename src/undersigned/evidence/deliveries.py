@@ -128,10 +128,6 @@ def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) ->
     if len(artifacts) < len(delivery.artifacts):
         raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
     _check_whole(case, number, digest, delivery)
-    for item in delivery.artifacts:
-        given = artifacts[item.name]
-        if isinstance(given, bytes) and digest_bytes(given) != item.digest:
-            raise VerificationError("digest_mismatch", f"the artifact {item.name!a:.200} is not the one delivered")
     # HIRE-ATT-02: only keys that the contract lists speak for the provider.
     named = {method for one in _documents_of(case, number, digest) for method in one.methods.provider}
     keys = {

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from parties import Party
+from support import refuses
 from undersigned.attestation import PAYLOAD_TYPE, envelope, pae, verify_envelope
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import public_key_from_raw
@@ -71,6 +72,8 @@ def test_a_threshold_counts_keys_and_not_signatures() -> None:
         verify_envelope(twice, keys=ALICE.keys, threshold=2)
     with pytest.raises(ProofError):
         verify_envelope(twice, keys={"one": ALICE.key, "two": ALICE.key}, threshold=2)
+    with refuses(ProofError, "proof_missing"):
+        verify_envelope(twice, keys=BOB.keys, threshold=0)
     assert len(verify_envelope(signed(ALICE, BOB), keys=ALICE.keys | BOB.keys, threshold=2).signers) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha512
 from typing import Any
 
 import pytest
@@ -117,6 +118,9 @@ def test_a_subject_is_found_by_its_digest() -> None:
     assert verify(signed(statement(subject=[other, right])))
     assert refused(signed(statement(subject=[other, other]))) == "digest_mismatch"
     assert refused(signed(statement(subject=[{"digest": {"sha1": "0" * 40}}]))) == "digest_mismatch"
+    longer = signed(statement(subject=[{"digest": {"sha512": sha512(ARTIFACT).hexdigest()}}]))
+    assert verify(longer)
+    assert refused(longer, artifact=digest_bytes(ARTIFACT)) == "digest_mismatch", "nothing is held against nothing"
     for subjects, path in (([other], "/subject/0/digest/sha256"), ([other, other], "/subject")):
         with pytest.raises(VerificationError) as caught:
             verify(signed(statement(subject=subjects)))

@@ -202,6 +202,8 @@ def test_a_delivery_has_each_required_statement_about_each_artifact() -> None:
 
     assert len(deliver(both)) == 2
     assert deliver([], []) == ()
+    with refuses(FormatError, "too_large"):
+        deliver(both * 33)
     partial = PROVIDER.seal_statement(make_statement(ARTIFACTS, built()))
     for statements in ([], both[:1], [both[0], partial]):
         with refuses(VerificationError, "digest_mismatch"):

@@ -296,8 +296,16 @@ def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> No
     less = write_archive({path: data for path, data in members.items() if path != "contract.json"})
     none = write_archive({path: data for path, data in members.items() if path != "manifest.json"})
     loose = write_archive({**members, "manifest.json": members["manifest.json"] + b"\n"})
+    said = json.loads(members["manifest.json"])
+    swapped, twice = (
+        write_archive({**members, "manifest.json": canonicalize({**said, "members": listed})})
+        for listed in (
+            [said["members"][1], said["members"][0], *said["members"][2:]],
+            [*said["members"][:1], *said["members"]],
+        )
+    )
     silent = remade(pack, {path: None for path in members if path.startswith("transcript/")})
-    for data in (more, less, none, loose, silent, b"", pack[:-1]):
+    for data in (more, less, none, loose, swapped, twice, silent, b"", pack[:-1]):
         assert failing(report_on(data, hire)) == (ARCHIVE, "evidence_invalid")
 
 
@@ -320,7 +328,12 @@ def test_what_is_named_by_its_digest_has_no_other_name(hire: Hire, pack: bytes, 
 
 def test_a_message_under_another_name_is_refused(hire: Hire, pack: bytes) -> None:
     """A name says number, direction and type; none of the three may lie."""
-    for old, new in (("0005-sent", "0005-received"), ("0007-sent-Seal", "0007-sent-Offer"), ("0013-", "0099-")):
+    for old, new in (
+        ("0005-sent", "0005-received"),
+        ("0006-received", "0006-taken"),
+        ("0007-sent-Seal", "0007-sent-Offer"),
+        ("0013-", "0099-"),
+    ):
         path = path_of(pack, old)
         members = read_archive(pack)
         said = json.loads(members["manifest.json"])
@@ -739,6 +752,9 @@ def test_a_packer_who_closed_its_books_proves_its_log(hire: Hire) -> None:
         {"inclusion": hire.logs["provider"].proof(hire.places["provider"])},
     ):
         assert failing(report_on(hire.pack(**change), hire)) == (LEDGER, "log_proof_invalid")
+    for change in ({"checkpoint": None}, {"inclusion": None}):
+        early = Hire().sealed().pack(**change)
+        assert failing(report_on(early, hire)) == (LEDGER, "log_proof_invalid"), "of whom no proof is asked for yet"
     # Where no seal promised a place, a proof of another leaf would say that the contract stands there.
     place, log = hire.places["provider"], hire.logs["provider"]
     other = hire.pack("provider", inclusion=log.proof(place - 1 if place else place + 1))
