@@ -14,6 +14,7 @@ from undersigned.encoding import base64url_encode, digest_bytes
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Acceptance, Closing, Settled, Terminate, Usage
 from undersigned.runtime import Conversation, Differs, Job, books_differ
+from undersigned.runtime.engagement.conversation import HEARING_SECONDS
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.testing import Say, closing
 from unit.runtime.test_contract import working
@@ -150,7 +151,7 @@ def test_a_delivery_that_crossed_a_termination_makes_no_books_differ(open_world:
     ours = world.hirer.the(id)
     assert ours.engagement.state == "working"
     world.clock.ahead += 900
-    world.settle(60)
+    world.settle(60 + HEARING_SECONDS)
     assert ours.last("Terminate", Terminate).cause == "deadline"
     world.reconnect()
     world.until("closed", id)

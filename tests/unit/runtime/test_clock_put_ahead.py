@@ -13,6 +13,7 @@ from undersigned.contract import Settlement
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, Delivery, Terminate
 from undersigned.runtime import Job, export_pack
+from undersigned.runtime.engagement.conversation import HEARING_SECONDS
 from undersigned.runtime.execution.settlement import Manual
 from unit.runtime.test_presence import waits
 
@@ -32,7 +33,7 @@ def test_the_hirer_ends_what_is_overdue(tmp_path: Path) -> None:
         with world.silence():
             world.settle(BETWEEN)
             world.clock.ahead += DAY * 30
-            world.settle(LOOKED)
+            world.settle(LOOKED + HEARING_SECONDS)
             assert world.hirer.the(id).last("Terminate", Terminate).cause == "deadline"
     finally:
         world.close()
@@ -50,7 +51,7 @@ def test_the_provider_closes_what_nobody_reviewed(tmp_path: Path) -> None:
         id = world.begun("delivered", world.provider)
         world.settle(BETWEEN)
         world.clock.ahead += DAY * 30
-        world.settle(LOOKED)
+        world.settle(LOOKED + HEARING_SECONDS)
         assert world.provider.the(id).last("Closing", Closing, "provider").basis == "silence"
     finally:
         world.close()

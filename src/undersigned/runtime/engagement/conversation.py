@@ -55,6 +55,12 @@ _log = structlog.get_logger()
 
 LATE_SECONDS = 5
 """So much later than it should a turn begins only where this side stood still: its store, its machine or its clock."""
+HEARING_SECONDS = 60
+"""So long a side that was not there to hear waits for what the other said in time: twice the longest pause between two
+attempts to dial.
+"""
+BY_THE_CLOCK = frozenset(("deadline", "silence"))
+"""Why a contract ends because nothing came in time. A ruling that comes late counts all the same."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 LOOK_SECONDS = 10
@@ -64,11 +70,13 @@ LOOK_SECONDS = 10
 class Conversation(Wakeful):
     """One engagement and its task."""
 
-    __slots__ = ("_mute", "_untaken", "full")
+    __slots__ = ("_hears_until", "_mute", "_untaken", "full")
 
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         """An engagement of which nothing is stored yet."""
         super().__init__(shell, engagement)
+        self._hears_until: Instant = ""
+        """Until when what was said while this side was not there to hear may still be under way; empty if it was."""
         self._mute = False
         """Whether the operator was told that nothing can be signed in this engagement."""
         self.full = ""
@@ -85,6 +93,7 @@ class Conversation(Wakeful):
         """
         conversation = cls(shell, begin("hirer", shell.identity.did, summary.peer, summary.engagement))
         await conversation._load(summary)
+        conversation._hears_until = shift(shell.clock.now(), HEARING_SECONDS)
         return conversation
 
     async def _load(self, summary: Summary) -> None:
@@ -258,6 +267,8 @@ class Conversation(Wakeful):
             if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
             match effect:
+                case Owe() if self._listens(turn, effect):
+                    self._alarm.put_off(self._hears_until, effect.key)
                 case Owe():
                     try:
                         await self._do_owed(turn, effect)
@@ -295,14 +306,22 @@ class Conversation(Wakeful):
         return turn
 
     def _note_absence(self, turn: Turn) -> None:
-        """After a start, or when nothing was done here for a while, what the provider said meanwhile may still be under
-        way: only from now on does silence count (HIRE-LIF-24).
+        """After a start, or when nothing was done here for a while, what the other side said meanwhile may still be
+        under way: only from now on does a provider's silence count (HIRE-LIF-24), and nothing ends at once for a time
+        that passed.
         """
         rings_at = self._alarm.rings_at
         away = not rings_at or turn.now > shift(rings_at, LATE_SECONDS)
+        if away and rings_at:
+            self._hears_until = shift(turn.now, HEARING_SECONDS)
         beat = missed_since(turn.engagement) if away else None
         if beat is not None and turn.now >= beat[1]:
             turn.fact(self.shell.identity.did, "listening", turn.now)
+
+    def _listens(self, turn: Turn, owed: Owe) -> bool:
+        """Whether it ends something because nothing came in time, and what did may still be under way."""
+        ends = owed.reason in BY_THE_CLOCK and turn.engagement.state != "closing"
+        return ends and turn.now < self._hears_until
 
     async def _say_asked(self, turn: Turn, item: Asked) -> None:
         if item.done.done():
