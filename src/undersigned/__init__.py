@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from undersigned.errors import UndersignedError
     from undersigned.evidence import verify_pack
     from undersigned.runtime import (
+        Event,
+        Home,
         Job,
         Organisation,
         Reviewed,
@@ -46,9 +48,11 @@ __all__ = [
     "AsgiGate",
     "Ceiling",
     "Decision",
+    "Event",
     "Grant",
     "Hire",
     "HireResult",
+    "Home",
     "Job",
     "Limit",
     "Milestone",
@@ -95,6 +99,8 @@ _WHERE = {
     "undersigned.errors": ("UndersignedError",),
     "undersigned.evidence": ("verify_pack",),
     "undersigned.runtime": (
+        "Event",
+        "Home",
         "Job",
         "Organisation",
         "Reviewed",

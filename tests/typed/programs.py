@@ -7,7 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_type
 
-from undersigned import Hire, HireResult, Job, Peer, Reviewed, SyncPeer, create_home, current_job, guard
+from undersigned import (
+    Event,
+    Hire,
+    HireResult,
+    Home,
+    Job,
+    Organisation,
+    Peer,
+    Reviewed,
+    SyncPeer,
+    create_home,
+    current_job,
+    guard,
+)
 from undersigned.protocol import Concede
 
 
@@ -22,6 +35,9 @@ async def review(done: Reviewed) -> Mapping[str, bool]:
 
 async def provider(folder: Path) -> None:
     home = create_home(folder, name="globex", local=True, port=8102, anchors=["did:web:localhost%3A8101:org"])
+    assert_type(home, Home)
+    with Organisation(folder) as organisation:
+        assert_type(organisation.did, str)
     async with Peer.open(home, strategy=Concede(steps=("5", "4.5"))) as peer:
 
         @peer.offers("summary", price="4.00 EUR", delivers=["summary.txt", "words.csv"])
@@ -52,6 +68,7 @@ async def hirer(peer: Peer) -> None:
     )
     assert_type(hire, Hire)
     async for event in hire:
+        assert_type(event, Event)
         assert_type(event.kind, str)
     result = await hire
     assert_type(result, HireResult)

@@ -43,6 +43,16 @@ def acme(home: Home) -> Iterator[Organisation]:
         yield opened
 
 
+def test_it_is_opened_by_its_folder_as_a_peer_is(home: Home) -> None:
+    with Organisation(home) as acme:
+        issuer = acme.did
+    for folder in (home.path, str(home.path)):
+        with Organisation(folder) as acme:
+            assert acme.did == issuer
+    with pytest.raises(ConfigurationError, match="the state folder: expected its path, got 3"):
+        Organisation(3)  # type: ignore[arg-type]
+
+
 @contextmanager
 def statements(acme: Organisation) -> Iterator[list[str]]:
     """The first words of each statement that the register's store runs."""

@@ -1,6 +1,6 @@
 """An organisation that gives its processes identities: each a key, a `did:key`, and a membership of minutes.
 
-    with Organisation(Home(path)) as acme:
+    with Organisation("acme") as acme:
         with acme.spawn(200, minutes=10, ceiling=Ceiling(amount="5", currency="EUR")) as swarm:
             for number, one in enumerate(swarm.identities):
                 swarm.write(one, folder / f"{number:04}")
@@ -59,11 +59,11 @@ class Organisation:
     """The organisation of a state folder, with its key and the register of what it issued; `close` it at the end.
 
     Raises:
-        ConfigurationError: When made. `bad_configuration`: the folder has no organisation.
+        ConfigurationError: When made. `bad_configuration`: the folder has no organisation; or as `Home`.
     """
 
-    def __init__(self, home: Home, *, clock: Clock | None = None) -> None:
-        self.home = home
+    def __init__(self, home: Home | Path | str, *, clock: Clock | None = None) -> None:
+        self.home = home = home if isinstance(home, Home) else Home(home)
         self.clock: Clock = clock or SystemClock()
         self.register: StatusRegister = home.register()
 
