@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import pickle
+import re
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -253,6 +254,57 @@ async def test_a_port_that_the_did_does_not_name_is_told(tmp_path: Path) -> None
                 pass
         told += [(one["looked_for"], one["listens"]) for one in logs if "elsewhere" in one["event"]]
     assert told == [(named, other)]
+
+
+URL = "https://acme.example/note"
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda job: job.act(3, URL), "action: expected text, got 3"),
+        (lambda job: job.act("a:b", Path("x")), "target: expected text, got "),
+        (lambda job: job.act("a:b", URL, ["EUR"]), "amounts: expected amounts by their units"),
+        (lambda job: job.act("a:b", URL, reason=3), "reason: expected text"),
+        (lambda job: job.act("a:b", URL, approval_seconds="60"), "approval_seconds: expected a whole number"),
+        (lambda job: job.act("a:b", URL, dataClass=["public"]), "dataClass: expected text"),
+        (lambda job: job.act("a:b", URL, data_class="public"), "data_class: no such argument, and no fact among data"),
+        (lambda job: job.fetch(3, "a:b"), "url: expected text"),
+        (lambda job: job.fetch(URL, "a:b", json={"a": 1}), "json: no such argument, and no fact"),
+        (lambda job: job.fetch(URL, "a:b", timeout=3), "timeout: no such argument, and no fact"),
+        (lambda job: job.fetch(URL, "a:b", target=3), "target: expected text"),
+        (lambda job: job.fetch(URL, "a:b", method=3), "method: expected text such as GET"),
+        (lambda job: job.fetch(URL, "a:b", body="text"), "body: expected bytes, into which a text has to be encoded"),
+        (lambda job: job.fetch(URL, "a:b", headers=[("a", "b")]), "headers: expected values by the names"),
+        (lambda job: job.fetch(URL, "a:b", headers={"a": 1}), "headers: expected text for a, got 1"),
+        (lambda job: job.fetch(URL, "a:b", headers={1: "a"}), "headers: expected a field's name as text, got 1"),
+        (lambda job: job.fetch(URL, "a:b", max_bytes="1"), "max_bytes: expected a whole number"),
+        (lambda job: job.sign("GET", 3), "url: expected text"),
+        (lambda job: job.sign("POST", URL, {"a": 1}), "body: expected bytes"),
+    ],
+)
+def test_what_a_job_is_asked_for_in_another_kind(open_world: Open, call: Callable[[Any], Any], expected: str) -> None:
+    """Python's own error named nothing of it, and came when the action had been booked; of an argument that is no fact
+    nobody heard.
+    """
+    refused: list[str] = []
+
+    async def handler(job: Job) -> None:
+        try:
+            made = call(job)
+            async with made if hasattr(made, "__aenter__") else await made:
+                pass
+        except FormatError as error:
+            refused.append(error.message)
+        await job.deliver("summary.txt", b"x")
+
+    scope = Scope(grants=(Grant("notes", "a:b", "https://acme.example/*", limits=(Limit("count", "3"),)),))
+    world = open_world(handler=handler)
+    name = world.begin(scope=scope).id
+    world.settle(10)
+    assert last(world.hirer, name, Delivery).usage == ()
+    assert len(refused) == 1
+    assert re.match(expected, refused[0]), refused
 
 
 def test_an_action_that_nobody_was_asked_about(open_world: Open) -> None:
@@ -630,6 +682,10 @@ def test_a_value_of_another_kind(make: Any, expected: str) -> None:
         (lambda: guard("a:b", target="https://acme.example/{}")(a_home), "names '', which is no argument"),
         (lambda: guard("repo:read", target="https://acme.example/")(3), "@guard: expected a function, got 3"),
         (lambda: guard(3, target="https://acme.example/")(print), "expected an action such as"),
+        (
+            lambda: guard("repo:read", target=PROVIDER, timeout="3")(a_home),
+            "timeout: no such argument, and no fact among",
+        ),
         (lambda: guard("repo:read", target=3)(a_home), "expected a text or a function of its arguments, got 3"),
         (lambda: guard("repo:read", target="https://acme.example/", amounts=3)(a_home), "amounts: .*got 3"),
     ],

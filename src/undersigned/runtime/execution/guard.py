@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 from urllib.parse import quote
 
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
-from undersigned.scope import ACTION_PATTERN, parse_target
+from undersigned.scope import ACTION_PATTERN, CONDITIONS, parse_target
 
 if TYPE_CHECKING:
     from .job import Job
@@ -93,6 +93,8 @@ def guard(
             raise _unusable(function, f"expected an action such as `artifact:read`, got {action!r:.80}")
         if amounts is not None and not isinstance(amounts, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
             raise _unusable(function, f"amounts: expected what is used by its unit, got {amounts!r:.80}")
+        if odd := sorted(set(facts) - set(CONDITIONS)):
+            raise _unusable(function, f"{odd[0]}: no such argument, and no fact among {', '.join(CONDITIONS)}")
         for one in (target, *(amounts or {}).values()):
             _check(one, function, signature)
         if isinstance(target, str) and not _whole(target):

@@ -32,7 +32,7 @@ from undersigned.runtime.fetching.other_side import Fields, Sent, refusal_of
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action, Scope
 
-from .acting import APPROVAL_SECONDS, Acting, Admission, Unasked
+from .acting import APPROVAL_SECONDS, Acting, Admission, Unasked, checked_action, of_kind
 from .guard import working_on
 from .reading import Reading
 from .signs_of_life import SignsOfLife
@@ -142,13 +142,18 @@ class Job:
         Where the clause needs a person's yes, the hirer is asked, once, with `reason`, and has `approval_seconds` to
         answer; with 0 nobody is asked. Of `reason` that person reads one line, of 1,024 characters at most.
 
-        Work that ends while one was not entered fails (`wrong_state`): nobody was asked.
+        Work that ends while one was not entered fails (`wrong_state`): nobody was asked. `facts` are what is known of
+        the target, by the names of conditions: `dataClass="public"`.
 
+        Raises, when called:
+            FormatError: `schema_violation`: an argument is of another kind, or there is no such fact.
         Raises, when entered:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
                 is recorded. `approval_required`: no person agreed.
         """
-        asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
+        asked = checked_action(action, target, amounts, facts)
+        of_kind("reason", reason, str, "text")
+        of_kind("approval_seconds", approval_seconds, int, "a whole number")
         return Acting(action, self._admission.acting(asked, reason, approval_seconds), self._unasked)
 
     def require_asked(self) -> None:
@@ -259,9 +264,13 @@ class Job:
             async with job.act("order:place", url, {"EUR": "0.5"}):
                 await session.post(url, data=body, headers=await job.sign("POST", url, body))
 
+        Raises:
+            FormatError: `schema_violation`: an argument is of another kind, or nothing that can be signed.
+
         Source: protocol-spec/03-connection.md, section 3.7
         """
         self._admission.goes_on()
+        _check_request(method, url, body)
         return await self._agent.other_side.sign(method, url, self.contract, body)
 
     async def check_answer(self, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
@@ -303,11 +312,18 @@ class Job:
             TransportError: Not reached, or the answer is longer than `max_bytes` or encoded.
             ResolutionError: `did_forbidden_address`.
             VerificationError: The answer is signed, and not as the hirer's to this request.
-            FormatError: `schema_violation`: `headers` holds a field that the signature writes.
+            FormatError: `schema_violation`: `headers` holds a field that the signature writes; an argument is of
+                another kind, or there is none of its name. Nothing is booked then.
 
         Source: protocol-spec/14-gates.md, section 14.5
         """
+        _check_request(method, url, body)
+        of_kind("max_bytes", max_bytes, int, "a whole number")
+        of_kind("headers", headers or {}, Mapping, "values by the names of their fields")
         given = tuple((headers or {}).items())
+        for name, value in given:
+            of_kind("headers", name, str, "a field's name as text")
+            of_kind("headers", value, str, f"text for {name}")
         if written := [name for name, _ in given if name.lower() in SIGNED_FIELDS]:
             raise FormatError("schema_violation", f"{written[0]} is written with the signature")
         target = target or url
@@ -444,6 +460,12 @@ class Job:
         """The handler has returned: what it left running may do no more in the contract's name."""
         self._admission.over = True
         self._signs.end()  # the delivery says more
+
+
+def _check_request(method: str, url: str, body: bytes | None) -> None:
+    of_kind("method", method, str, "text such as GET")
+    of_kind("url", url, str, "text")
+    of_kind("body", body or b"", (bytes, bytearray, memoryview), "bytes, into which a text has to be encoded")
 
 
 async def run_handler(handler: Handler, job: Job) -> None:
