@@ -410,6 +410,38 @@ async def test_a_hire_under_way_is_waited_for_where_its_peer_is(tmp_path: Path) 
         assert await asyncio.to_thread(lambda: asyncio.run(waits(hire))) is result
 
 
+async def test_a_job_is_used_in_the_event_loop_of_its_peer(tmp_path: Path) -> None:
+    """From a thread it delivered beside the handler, and a read ended in an error of asyncio's."""
+    refused: list[str] = []
+
+    async def works(job: Job) -> None:
+        def elsewhere(use: Any) -> None:
+            with refuses(LocalProtocolError, "wrong_state"):
+                asyncio.run(use())
+            refused.append(use.__name__)
+
+        async def acts() -> None:
+            async with job.act("artifact:read", str(job.input("report").uri)):
+                pass
+
+        async def delivers() -> None:
+            await job.deliver("summary.txt", b"")
+
+        async def reads() -> None:
+            await job.read("report")
+
+        for use in (acts, delivers, reads):
+            await asyncio.to_thread(elsewhere, use)
+        await summarise(job)
+
+    provides, hires = await two_homes(tmp_path)
+    async with Peer.open(provides) as provider, Peer.open(hires) as hirer:
+        provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(works)
+        result = await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+    assert result["summary.txt"]
+    assert refused == ["acts", "delivers", "reads"]
+
+
 async def test_what_was_delivered_is_found_by_its_name(tmp_path: Path) -> None:
     provides, hires = await two_homes(tmp_path)
     async with Peer.open(provides) as provider, Peer.open(hires) as hirer:

@@ -197,14 +197,17 @@ class Admission:
             _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
             return False
 
-    def goes_on(self) -> None:
-        """Returns if the work has not ended.
+    def goes_on(self, *, anywhere: bool = False) -> None:
+        """Returns if the work has not ended, and, but for what waits for nothing, the peer's event loop runs here.
 
         Raises:
             ScopeError: `contract_expired`.
+            LocalProtocolError: `wrong_state`.
         """
         if self.over:
             raise ScopeError("contract_expired", "the work of this job has ended", clause="job")
+        if not anywhere:
+            self._agent.require_loop()
 
     def refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
         """For the statement about the work; the gate has recorded it already."""

@@ -57,7 +57,7 @@ SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature
 
 
 class Job:
-    """One contract at work. Given to the handler; valid until the handler returns.
+    """One contract at work. Given to the handler; valid until the handler returns, in the event loop that it runs in.
 
     `contract` is its digest, and `document` what it says: `document.hirer`, `document.terms.price` and so on. `task` is
     the kind of task. `inputs` are what the hirer gave, each with `name` and `digest`. `cursor` is what an earlier
@@ -233,7 +233,7 @@ class Job:
 
         Source: protocol-spec/16-subcontracts.md, sections 16.2 and 16.3
         """
-        self._admission.goes_on()
+        self._admission.goes_on(anywhere=True)
         return self._agent.subcontracts.hire(
             self,
             self._conversation,
