@@ -263,6 +263,8 @@ class Peer(Agent):
 
     def _near(self, name: str, given: ControlPart | str | None, configured: ControlPart | None) -> ControlPart | None:
         """Where to listen, once it is known that a local state folder is not spoken to from elsewhere."""
+        if not isinstance(given, ControlPart | str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("bad_configuration", f"{name}: expected text, HOST:PORT, got {given!r:.60}")
         part = control_at(given, configured, name) if isinstance(given, str) else given or configured
         if part is not None and self.home.configuration.local and not part.loopback:
             raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -81,6 +81,12 @@ class AgentBase:
         self._tasks: set[asyncio.Task[None]] = set()
         self.late_seconds = 5.0
         """After which a close says in the log what it waits for."""
+
+    def __reduce__(self) -> NoReturn:
+        """It has keys, a ledger and connections, which go to no other process."""
+        raise TypeError(
+            "a peer is not pickled or copied: whoever needs one opens the state folder in a process of its own"
+        )
 
     @property
     def ledger(self) -> Ledger:

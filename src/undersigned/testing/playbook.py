@@ -79,7 +79,9 @@ PATHS: Final[dict[str, _Path]] = {
 
 
 class Side:
-    """One party as a playbook writes it: `side >> move` says it."""
+    """One party as a playbook writes it: `side >> move` says it. Where a type checker asks for the use of each result,
+    `playbook.say(side.party, move)` does the same.
+    """
 
     def __init__(self, playbook: Playbook, party: Party) -> None:
         self._playbook = playbook

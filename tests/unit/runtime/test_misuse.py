@@ -825,3 +825,24 @@ def test_an_error_goes_from_one_process_to_another(
     assert type(read) is type(error)
     assert (str(read), read.args, vars(read)) == (str(error), error.args, vars(error))
     assert read.exit_code == error.exit_code
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_peer_goes_to_no_other_process(tmp_path: Path, again: Callable[[Any], Any]) -> None:
+    """The error was about a key, and a copy shared the ledger."""
+    home = a_home(tmp_path)
+    peer = Peer.open(home)
+    with pytest.raises(TypeError, match="opens the state folder in a process of its own"):
+        again(peer)
+    if again is not copy.copy:
+        with pytest.raises(TypeError, match="opens the state folder"):
+            again(Peer.open_sync(home))
+
+
+@pytest.mark.parametrize("name", ["gates", "control"])
+async def test_what_is_no_address_to_listen_on(tmp_path: Path, name: str) -> None:
+    home, _ = await two_homes(tmp_path)
+    peer = Peer.open(home)
+    setattr(peer, name, 9000)
+    with pytest.raises(ConfigurationError, match=f"{name}: expected text, HOST:PORT, got 9000"):
+        await peer.start()
