@@ -38,6 +38,7 @@ async def test_it_plays_and_tells(tmp_path: Path) -> None:
         code, out, err = await typed(subject.url, "--local", "--only", "connection-no-json", "--json", "--seed", "two")
     told = [json.loads(line) for line in out.splitlines()]
     assert [one["kind"] for one in told] == ["run", "result", "end"]
+    assert told[0]["seed"] == "two"
     assert told[1]["outcome"] == "passed"
     assert told[2] == {
         **{"kind": "end", "conforms": False, "verdict": "passed what was asked"},
@@ -61,17 +62,23 @@ async def test_it_writes_a_signed_report_and_holds_expectations_to_what_is(tmp_p
     more = next(one.id for one in chosen("provider", every=True) if one.more)
     expected.write_text("".join(f'[[expected]]\nid = "{id}"\nreason = "long mended"\n' for id in ("happy-probe", more)))
     options = ("--local", "--only", "happy-probe", "--report", str(folder), "--name", "Globex", "--release", "1")
+    manifest = tmp_path / "MANIFEST.sha256"
+    manifest.write_text(f"{'0' * 64}  a/case.json\n")
     signing = ("--sign", "--home", str(home.path))
     async with Peer.open(home):
         code, out, err = await typed(subject.url, *options, *signing)
         assert (code, err) == (0, "")
-        stale, out, _ = await typed(subject.url, *options, "--expected", str(expected))
+        more = ("--vectors", str(manifest), "--faults", "pieces")
+        stale, out, _ = await typed(subject.url, *options, *more, "--expected", str(expected))
         untold = await typed(subject.url, *options[:3], "--expected", str(expected))
     assert stale == 5
     assert "--report FOLDER" not in out, "it was written"
     assert "what was sent and what came is written with --report FOLDER" in untold[1].splitlines()[-1]
     assert "expected to fail (long mended), and does not" in out
-    assert json.loads((folder / "compatibility.json").read_text())["counts"]["stale"] == 1
+    report = json.loads((folder / "compatibility.json").read_text())
+    assert report["counts"]["stale"] == 1
+    assert report["implementation"] == {"name": "Globex", "version": "1", "did": subject.did}
+    assert (report["vectors"], report["faults"]) == (digest_bytes(manifest.read_bytes()), "pieces")
     assert {"sent", "received"} <= {json.loads(line)["what"] for line in (folder / "transcript.jsonl").open()}
 
 

@@ -30,6 +30,7 @@ from packs import (
     OTHER_ENGAGEMENT,
     Hire,
     Line,
+    Log,
     Posing,
     coded,
     fewer_statements,
@@ -150,6 +151,13 @@ def test_a_hire_under_way_verifies_as_far_as_it_went(made: Callable[[], Hire], s
         report = report_on(hire.pack(**change), hire)
         assert report.ok, report.steps
         assert report.state == state
+
+
+def test_a_refusal_is_an_envelope_under_a_contract(pack: bytes, hire: Hire) -> None:
+    bare = Hire().pack(checkpoint=None, inclusion=None)
+    for of, content in ((pack, b"[]"), (bare, b"{}")):
+        report = report_on(remade(of, {f"refusals/{digest_bytes(content)}.json": content}), hire)
+        assert failing(report) == (9, "evidence_invalid")
 
 
 @pytest.mark.parametrize("state", ["inquired", "ready", "offered-by-provider", "accepted-by-provider", "withdrawn"])
@@ -304,8 +312,12 @@ def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> No
             [*said["members"][:1], *said["members"]],
         )
     )
+    last = said["members"][-1]
+    assert last["kind"] == "message"
+    unsaid = {**said, "members": [*said["members"][:-1], {k: v for k, v in last.items() if k != "recordedAt"}]}
+    hidden = write_archive({**members, "manifest.json": canonicalize(unsaid)})
     silent = remade(pack, {path: None for path in members if path.startswith("transcript/")})
-    for data in (more, less, none, loose, swapped, twice, silent, b"", pack[:-1]):
+    for data in (more, less, none, loose, swapped, twice, hidden, silent, b"", pack[:-1]):
         assert failing(report_on(data, hire)) == (ARCHIVE, "evidence_invalid")
 
 
@@ -766,6 +778,17 @@ def test_a_proof_in_another_form_is_noticed(hire: Hire, pack: bytes) -> None:
     path = path_of(pack, "inclusion")
     loose = json.dumps(json.loads(read_archive(pack)[path]), indent=1).encode()
     assert failing(report_on(remade(pack, {path: loose}), hire)) == (LEDGER, "log_proof_invalid")
+
+
+def test_a_checkpoint_of_as_many_other_leaves_is_noticed(hire: Hire) -> None:
+    """HIRE-LOG-05: the contract stands in that tree as well, and the books were closed under another."""
+    log, place = Log(hire.hirer.actor, 2), hire.places["hirer"]
+    log.append(b"other")
+    assert log.append(hire.leaf) == place
+    proof = {"label": "contract", "commitment": digest_bytes(canonicalize(hire.document)), "index": place}
+    proofs = {"size": log.frontier.size, "proofs": [proof | {"path": list(log.proof(place).path)}]}
+    forked = hire.pack(checkpoint=log.note(), inclusion=log.proof(place), proofs=canonicalize(proofs))
+    assert failing(report_on(forked, hire)) == (LEDGER, "ledger_diverged")
 
 
 def test_a_proof_under_another_size_is_noticed() -> None:
