@@ -243,7 +243,11 @@ class Rewriter(Carrier):
 
 
 class Mischief(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a `Meddler` does what, each from 0 to 1. By default nothing."""
+    """How often a `Meddler` does what, each from 0 to 1. By default nothing.
+
+    Raises:
+        ValueError: One is not.
+    """
 
     drop: float = 0.0
     repeat: float = 0.0
@@ -253,6 +257,12 @@ class Mischief(msgspec.Struct, frozen=True, kw_only=True):
     replay: float = 0.0
     """Something old goes out again, in its direction: of this connection or of one before."""
     hold_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("drop", "repeat", "hold", "replay"):
+            share = getattr(self, name)
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ValueError(f"{name}: expected how often, from 0 to 1; got {share!r}")
 
 
 class Meddler(Carrier):

@@ -5,7 +5,7 @@ Source: protocol-spec/10-security.md, section 10.2
 
 from __future__ import annotations
 
-from undersigned.encoding import Instant, seconds_between, shift
+from undersigned.encoding import Instant, parse_instant, seconds_between, shift
 
 __all__ = ["NOON", "HandClock", "minutes"]
 
@@ -19,10 +19,14 @@ def minutes(count: int, *, seconds: int = 0) -> int:
 
 
 class HandClock:
-    """The time as a test sets it, to the second. `skewed` gives a second clock that is off by so many seconds."""
+    """The time as a test sets it, to the second. `skewed` gives a second clock that is off by so many seconds.
+
+    Raises:
+        FormatError: `schema_violation`: a time that it is set to is no instant.
+    """
 
     def __init__(self, start: Instant = NOON) -> None:
-        self._now = start
+        self.set(start)
 
     def now(self) -> Instant:
         """The present instant, UTC."""
@@ -35,6 +39,7 @@ class HandClock:
 
     def set(self, instant: Instant) -> None:
         """Move to an instant, also an earlier one."""
+        parse_instant(instant)
         self._now = instant
 
     def skewed(self, seconds: int) -> SkewedClock:

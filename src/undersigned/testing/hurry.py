@@ -38,10 +38,23 @@ class HurriedClock:
 def hurry(main: Callable[[HurriedClock], Coroutine[Any, Any, T]], *, factor: float = 10.0) -> T:
     """What `main` returns, run on a loop of its own; give its peers the clock that it is called with.
 
-    Not to be called from a running event loop.
+    Raises:
+        RuntimeError: An event loop runs here: it is for a test that is not `async` itself.
+        ValueError: `factor` is not more than 0.
     """
+    if not factor > 0:
+        raise ValueError(f"factor: expected more than 0, got {factor!r}")
+    _require_no_loop()
     with asyncio.Runner(loop_factory=lambda: _HurriedLoop(factor)) as runner:
         return runner.run(main(HurriedClock(runner.get_loop())))
+
+
+def _require_no_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("an event loop runs here: hurry() is for a test that is not async itself")
 
 
 class _Selector(selectors.DefaultSelector):

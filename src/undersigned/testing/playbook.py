@@ -120,8 +120,10 @@ class Playbook:
         """`actors` are the hirer and the provider, where they are to be others than two by `did:key`.
 
         Raises:
-            ValueError: No path leads to `at`.
+            ValueError: No path leads to `at`, or there is no such side.
         """
+        for role in skew or {}:
+            _require_role(role)
         if at not in PATHS:
             raise ValueError(f"no path leads to {at!r}; there are {', '.join(PATHS)}")
         self.clock = clock or HandClock()
@@ -142,7 +144,12 @@ class Playbook:
             self.say(self.parties[role], first if first is not None and number == 0 else recipe())
 
     def side(self, role: str) -> Side:
-        """The side of this role."""
+        """The side of this role.
+
+        Raises:
+            ValueError: There is none.
+        """
+        _require_role(role)
         return self.hirer if role == HIRER else self.provider
 
     def say(self, party: Party, say: Say) -> VerifiedMessage:
@@ -262,3 +269,8 @@ class Playbook:
 def _same(came: object, expected: object, what: str) -> None:
     if came != expected:
         raise AssertionError(f"{what}: expected {expected!r}, came {came!r}")
+
+
+def _require_role(role: str) -> None:
+    if role not in (HIRER, PROVIDER):
+        raise ValueError(f"expected {HIRER} or {PROVIDER}, got {role!r}")

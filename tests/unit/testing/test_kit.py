@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from undersigned.encoding import Instant
+from undersigned.errors import FormatError
 from undersigned.protocol import HIRER, PROVIDER
 from undersigned.testing import (
     NOON,
     PATHS,
     Actor,
     HandClock,
+    HurriedClock,
+    Mischief,
     Network,
     Playbook,
     Say,
@@ -20,6 +26,7 @@ from undersigned.testing import (
     breach,
     cancel,
     dispute,
+    hurry,
     minutes,
     offer,
     seal,
@@ -32,6 +39,38 @@ def test_one_seed_gives_the_same_bytes() -> None:
     one, two, other = Playbook("closed"), Playbook("closed"), Playbook("closed", seed=1)
     assert [parcel.raw for parcel in one.network.sent] == [parcel.raw for parcel in two.network.sent]
     assert not {parcel.raw for parcel in one.network.sent} & {parcel.raw for parcel in other.network.sent}
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "expected"),
+    [
+        (lambda: HandClock("noon"), FormatError, "got 'noon'"),
+        (lambda: HandClock().set("2026-13-01T00:00:00Z"), FormatError, "got '2026-13-01T00:00:00Z'"),
+        (lambda: Mischief(drop=30), ValueError, "drop: expected how often, from 0 to 1; got 30"),
+        (lambda: Mischief(repeat="often"), ValueError, "repeat: expected how often"),  # type: ignore[arg-type]
+        (lambda: Playbook("ready", skew={"alice": 3}), ValueError, "expected hirer or provider, got 'alice'"),  # type: ignore[dict-item]
+        (lambda: Playbook("ready").side("alice"), ValueError, "expected hirer or provider, got 'alice'"),
+        (lambda: hurry(nothing, factor=0), ValueError, "factor: expected more than 0"),
+    ],
+)
+def test_what_no_test_means_is_refused_where_it_is_written(
+    make: Callable[[], Any], kind: type[Exception], expected: str
+) -> None:
+    """It went on: a network that lost all, a clock that nobody could read, the other side of an engagement."""
+    with pytest.raises(kind, match=expected):
+        make()
+
+
+async def nothing(_: HurriedClock) -> None:
+    """Takes no time."""
+
+
+async def test_hurried_time_is_for_who_has_no_loop() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeError, match="an event loop runs here"):
+            hurry(nothing)
+        gc.collect()
 
 
 @pytest.mark.parametrize("state", PATHS)
