@@ -10,6 +10,7 @@ from time import sleep
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from runtimes import World, lingers, offices
 from undersigned.cli.telling import event_json, event_line
@@ -22,6 +23,7 @@ from undersigned.errors import (
     TransportError,
     UndersignedError,
 )
+from undersigned.protocol import Answer, Moment
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, Reviewed
 from undersigned.runtime.agent.hire import Begin
 from undersigned.runtime.engagement.turn import Hears
@@ -132,6 +134,21 @@ def test_who_hires_is_told_what_would_have_been_enough(open_world: Open) -> None
     assert isinstance(error := result.exception(), PolicyError)
     asked = "its last offer was 4 EUR, and 3 EUR is the most that was to be paid"
     assert error.message == f"we withdrew: declined; {asked}"
+
+
+def test_who_bargains_too_hard_is_told_what_was_asked_for(open_world: Open) -> None:
+    """A provider names its price once, and says no to less: `declined` alone told a strategy's author nothing."""
+
+    class Haggles:
+        def answer(self, moment: Moment) -> Answer:
+            price = replace(moment.ours.price, amount="3")
+            return Answer(act="counter", terms=replace(moment.ours, price=price))
+
+    world = open_world(hirer_options={"strategy": Haggles()})
+    _, result = hired(world, opening="2 EUR", price="5 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    assert error.message == "the provider withdrew: declined; it asks for 4 EUR"
 
 
 def test_who_hires_is_told_which_limit_of_its_own_policy_said_no(open_world: Open, tmp_path: Path) -> None:

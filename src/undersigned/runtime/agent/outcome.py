@@ -254,7 +254,7 @@ def _withdrawn(
                 most = read_order(conversation.facts["order"]).ceiling if "order" in conversation.facts else price
                 if withdraw.reason == "declined" and most != price:
                     asked += f", and {most.amount} {most.currency} is the most that was to be paid"
-            if role == "provider" and (price := _other_money(conversation)) is not None:
+            if role == "provider" and (price := _asked_more(conversation, withdraw.reason)) is not None:
                 asked += f"; it asks for {price.amount} {price.currency}"
             ours = role == "hirer" and withdraw.reason == "policy_denied"
             if ours and decision is not None and decision.outcome == "deny":
@@ -279,14 +279,20 @@ def _withdrawn(
     return PolicyError("policy_denied", "the negotiation ended without a contract")
 
 
-def _other_money(conversation: Conversation) -> Price | None:
-    """What the provider asks for, if our offer was in another currency: it has no answer to that but no."""
+def _asked_more(conversation: Conversation, reason: str) -> Price | None:
+    """What the provider asks for, if our offer was in another currency, to which it has no answer but no, or less than
+    that, and it says so in the same way.
+    """
     if not conversation.said("Offer", "hirer"):
         return None
     terms = conversation.offered().terms
     for capability in conversation.last("Profile", Profile, "provider").capabilities:
         asked = asked_by(capability) if capability.get("task") == terms.task.kind else None
-        if asked is not None and asked.currency != terms.price.currency:
+        if asked is None:
+            continue
+        if asked.currency != terms.price.currency:
+            return asked
+        if reason == "declined" and compare_amounts(terms.price.amount, asked.amount) < 0:
             return asked
     return None
 
