@@ -608,7 +608,10 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
     signed = page.eval(SIGNED)
     (seal,) = [message for message in map(json.loads, signed) if message["type"] == "Seal"]
     assert f"it is leaf {seal['ledger']['index'] + 1} of its log" in talk, "people count from 1, as the command does"
-    assert "12.5 EUR" in page.eval("document.querySelector('section[aria-label=Contract]').textContent")
+    card = page.eval("document.querySelector('section[aria-label=Contract]').textContent")
+    assert "12.5 EUR" in card
+    came = ("Deliveredcomplete: ", "Reviewedaccepted", "Booksof the hirer: 12.5 EUR owed", "Booksof the provider: ")
+    assert [one for one in came if one not in card] == [], "what came of it stands with the contract"
     assert page.eval("document.querySelectorAll('svg[role=img] g').length") >= 9
     assert page.eval("document.activeElement.id") == "verdict", "who uses a screen reader hears the verdict"
     hostile = Hire().sealed().delivered(name="<img src=x onerror=alert(1)>\u202e")
@@ -627,6 +630,8 @@ def test_the_page_shows_what_was_disputed_and_why_it_was_ruled_so(page: Tab, fol
     (claim,) = [one["claim"] for one in signed if one["type"] == "Dispute"]
     (reasons,) = [one["ruling"]["reasons"] for one in signed if one["type"] == "Ruling"]
     assert (f": {claim}" in talk, f": {reasons}" in talk) == (True, True)
+    card = page.eval("document.querySelector('section[aria-label=Contract]').innerText")
+    assert (f"who says: {claim}" in card, f"all told: {reasons}" in card) == (True, True)
 
 
 def test_the_card_of_the_page_says_what_that_of_the_command_says(page: Tab, folder: Path) -> None:

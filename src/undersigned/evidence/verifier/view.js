@@ -59,7 +59,7 @@ function dataInWords(data) {
 }
 
 /** The contract as a card for people: what both signed. */
-function card(document, digest, state) {
+function card(document, digest, state, came = []) {
   const { terms, organisations = {} } = document;
   // In letters that are told apart: I and l are one picture in others, and names that look alike are had for nothing.
   const name = (did) => make("code", {}, plain(did, 2048));
@@ -91,8 +91,13 @@ function card(document, digest, state) {
     ["Data", dataInWords(terms.dataHandling)],
     ["Under", document.parent],
     ["State", state],
+    ...came,
   ]);
 }
+
+/** What a Closing says is owed, and of it. */
+const owed = ({ settlement, objection }) =>
+  [`${settlement.amount} ${settlement.currency} owed`, settlement.reference && `paid as ${settlement.reference}`, objection].filter(Boolean).join("; ");
 
 const GIST = {
   Inquiry: (m) => `needs ${m.need}; the ${m.opens} makes the first offer`,
@@ -106,7 +111,7 @@ const GIST = {
   Progress: (m) => [m.percent === undefined ? "" : `${m.percent} %`, m.note].filter(Boolean).join(" ") || "still at work",
   Delivery: (m) => `delivers (${m.outcome}): ${m.artifacts.map((one) => one.name).join(", ") || "nothing"}`,
   Review: (m) => `${m.verdict}: ${m.criteria.map((one) => `${one.id} ${one.met === false ? "not met" : "met"}`).join(", ")}`,
-  Closing: (m) => [`closes its books, by ${m.basis}: ${m.settlement.amount} ${m.settlement.currency} owed`, m.settlement.reference && `paid as ${m.settlement.reference}`, m.objection].filter(Boolean).join("; "),
+  Closing: (m) => `closes its books, by ${m.basis}: ${owed(m)}`,
   Terminate: (m) => `ends it: ${m.cause}`,
   Cancel: (m) => `cancels: ${m.reason}`,
   Suspend: (m) => `suspends it until ${m.until}: ${m.reason}`,
@@ -118,6 +123,20 @@ const GIST = {
   Approval: (m) => (m.granted ? "says yes" : "says no"),
   Problem: (m) => `a problem: ${m.code}`,
 };
+
+/** What came of the contract, as `undersigned contract show` tells it; of deliveries and reviews the last. */
+function became({ transcript }) {
+  const said = (type) => transcript.map((one) => one.content).filter((content) => content.type === type);
+  return [
+    ...said("Delivery").slice(-1).map((one) => ["Delivered", `${one.outcome}: ${one.artifacts.map(({ name }) => name).join(", ") || "nothing"}`]),
+    ...said("Review").slice(-1).map((one) => ["Reviewed", GIST.Review(one)]),
+    ...said("Terminate").map((one) => ["Ended by", `the ${one.role}: ${one.cause}`]),
+    ...said("Breach").map((one) => ["Breach", `of ${one.clause}, claimed by the ${one.role}, to be cured by ${one.cureBy}`]),
+    ...said("Dispute").map((one) => ["Disputed", `by the ${one.role}, who says: ${one.claim}`]),
+    ...said("Ruling").map(({ ruling }) => ["Ruled", `${ruling.outcome}, ${ruling.amount} ${ruling.currency} owed, all told: ${ruling.reasons}`]),
+    ...said("Closing").map((one) => ["Books", `of the ${one.role}: ${owed(one)}`]),
+  ];
+}
 
 function conversation(the) {
   const items = the.transcript.map(({ number, at: when, content }) =>
@@ -163,7 +182,7 @@ function show({ report, the }, name, isZip) {
   if (the.transcript) {
     if (!sound) parts.push(make("p", { class: "unverified" }, "What follows is what the pack says. It was not verified."));
     const contract = the.sealed ?? null;
-    if (contract) parts.push(section("Contract", card(contract.document, contract.digest, report.state)));
+    if (contract) parts.push(section("Contract", card(contract.document, contract.digest, report.state, became(the))));
     for (const [number, change] of the.amended) parts.push(section(`Amendment, message ${number}`, card(change, change.contract, "in force from its seal")));
     if (the.early.length) parts.push(earlyOf(the.early));
     if (report.books) parts.push(booksDiffer(report.books));
