@@ -15,7 +15,7 @@ from undersigned.daemon import Peer
 from undersigned.errors import UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, recorded_message
-from undersigned.runtime import HireResult, Home, Job, export_pack, rotate_key
+from undersigned.runtime import HireResult, Home, Job, export_pack, rotate_key, rotate_organisation_key
 from undersigned.testing import free_ports
 
 pytestmark = pytest.mark.timeout(90)
@@ -92,6 +92,23 @@ async def test_work_that_goes_on_with_a_new_key_reads_its_input(tmp_path: Path) 
         async with Peer.open(Home(globex.path), handlers={"summary": work}):
             assert await asyncio.wait_for(read, 30) == REPORT
         hire.cancel()
+
+
+async def test_companies_whose_keys_were_replaced_hire_each_other(tmp_path: Path) -> None:
+    """The one with what the key before signed, the other with what was signed anew when that was taken out."""
+    asked: dict[str, Any] = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR"}
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as hirer, Peer.open(globex) as provider:
+        await hirer.hire(provider.own.id, **asked)  # each has seen the documents of before
+    rotate_organisation_key(acme)
+    rotate_organisation_key(globex, drop=True)
+    async with Peer.open(Home(acme.path)) as hirer, Peer.open(Home(globex.path)) as provider:
+        result = await hirer.hire(provider.own.id, **asked)
+        assert result["summary.txt"] == REPORT.splitlines()[0]
+        for peer in (hirer, provider):
+            pack = await export_pack(peer.ledger, peer.artifacts, peer.own.id, result.engagement)
+            report = verify_pack(pack, now=peer.clock.now())
+            assert report.ok, report.steps
 
 
 async def test_the_other_implementation_takes_the_review_and_the_closing(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from undersigned.runtime import (
     load_engagement,
     parse_price,
     rotate_key,
+    rotate_organisation_key,
 )
 
 from .listing import CommandGroup
@@ -293,23 +294,40 @@ async def keys_show(out: Out, name: str, home: str | None) -> None:
 
 
 @keys.command("rotate")
+@click.argument("name", type=click.Choice(["agent", "organisation"]), default="agent")
 @click.option(
     "--force",
     is_flag=True,
-    help="Also while work is owed, or terms wait, that only the key of now can sign.",
+    help="Of the agent: also while work is owed, or terms wait, that only the key of now can sign.",
+)
+@click.option(
+    "--drop",
+    is_flag=True,
+    help="Of the organisation: take out its former keys, for one that others know. What was issued and holds is signed "
+    "anew, and has to be handed over again.",
 )
 @HOME_OPTION
 @command
-async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
-    """A new key for the agent: the DID stays, the old key is retired. Not possible for did:key.
+async def keys_rotate(out: Out, name: str, force: bool, drop: bool, home: str | None) -> None:
+    """A new key for the agent, or its organisation: the DID stays, the old key is retired. Not possible for did:key.
 
-    What the old key signed stays valid. A running peer uses the new key after a restart. A contract under which we work
-    names the key that its delivery must be signed with, so while there is one `--force` is needed, and such work is
-    rejected: rotate by force a key that is lost or known to others, and any other once the work is over. The same where
-    a change of the terms that this key has signed waits for the other side: it is refused then, and what is said after
-    it, such as a review, may not arrive any more.
+    What the old key signed stays valid. A running peer uses the agent's new key after a restart. A contract under which
+    we work names the key that its delivery must be signed with, so while there is one `--force` is needed, and such
+    work is rejected: rotate by force a key that is lost or known to others, and any other once the work is over. The
+    same where a change of the terms that this key has signed waits for the other side: it is refused then, and what is
+    said after it, such as a review, may not arrive any more.
+
+    The organisation's key is replaced while no peer runs. The ones before stay published, so that what they signed
+    holds; with `--drop` nothing does that was not signed anew.
     """
     opened = out.home(home)
+    if name == "organisation":
+        if force:
+            raise ConfigurationError("bad_configuration", "--force is for the agent's key; expected --drop, or neither")
+        _rotate_organisation(out, opened, drop=drop)
+        return
+    if drop:
+        raise ConfigurationError("bad_configuration", "--drop is for the organisation's key: keys rotate organisation")
     if not force:
         await _require_nothing_by_its_key(opened)
     method = rotate_key(opened)
@@ -320,6 +338,18 @@ async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
     if left is not None and left <= FEW_ROTATIONS:
         text = "the log of this DID takes"
         out.alarm(f"{text} {left or 'no'} more of them, and then the key stays: another one needs another DID")
+
+
+def _rotate_organisation(out: Out, home: Home, *, drop: bool) -> None:
+    method, anew = rotate_organisation_key(home, drop=drop)
+    out.value({"did": method.partition("#")[0], "method": method, "dropped": drop, "signedAnew": list(anew)})
+    out.line(f"new key {method}; it signs what is issued from now on")
+    if drop:
+        out.line(f"the keys before are taken out: what they signed holds no more, but for {len(anew)} signed anew")
+    others = [one for one in anew if anew[one] != home.configuration.did]
+    if others:
+        text = f"{len(others)} of them others have to be given again:"
+        out.line(f"{text} {typed('credentials list --home {}', home.path)}, and of each 'credentials show'")
 
 
 async def _require_nothing_by_its_key(home: Home) -> None:

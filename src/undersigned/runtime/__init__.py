@@ -92,12 +92,13 @@ from undersigned.runtime.home.control import (
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.issuing import issue_claims, issue_membership
 from undersigned.runtime.home.linkage import DomainLink, LinkageDesk, domain_links
-from undersigned.runtime.home.new_home import claimed, create_home, rotate_key
+from undersigned.runtime.home.new_home import claimed, create_home
 from undersigned.runtime.home.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.home.parsing import MAX_NAME, checked_name, checked_text, checked_words, parse_price
 from undersigned.runtime.home.policy_file import read_policy, read_toml
 from undersigned.runtime.home.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.home.registry_part import RegistryPart, read_token
+from undersigned.runtime.home.rotation import rotate_key, rotate_organisation_key
 from undersigned.runtime.home.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
 from undersigned.runtime.home.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.log.logbook import beside, read_multibase_note
@@ -281,6 +282,7 @@ __all__ = [
     "recorded_decisions",
     "replay_decision",
     "rotate_key",
+    "rotate_organisation_key",
     "rule_on_pack",
     "seal_key",
     "sign_approval",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from undersigned.did.methods import webvh_log
+from undersigned.ledger import Lock
 from undersigned.runtime import Home
 from unit.cli.running import files, run
 
@@ -166,6 +167,29 @@ def test_a_home_with_a_history(tmp_path: Path) -> None:
     assert log is not None
     assert log.count(b"\n") == 2
     assert run("init", tmp_path / "other", "--method", "webvh").code == 2
+
+
+def test_the_key_of_an_organisation(tmp_path: Path) -> None:
+    """A peer has to be ended first; what others have to be handed again is said."""
+    home, did = tmp_path / "acme", "did:web:acme.example:org"
+    assert run("init", home, "--domain", "acme.example").code == 0
+    rotate = ("keys", "rotate", "organisation", "--home", home)
+    (rotated,) = run(*rotate, "--json").values
+    assert rotated == {"did": did, "method": f"{did}#office-2", "dropped": False, "signedAnew": []}
+    names = [one["method"] for one in run("keys", "list", "--home", home, "--json").values]
+    assert names == ["did:web:acme.example#agent", f"{did}#office-2", f"{did}#office"]
+    assert run("credentials", "issue", "did:web:other.example", "--home", home, "--out", tmp_path / "other").code == 0
+    ran = run(*rotate, "--drop")
+    assert (ran.code, "but for 2 signed anew" in ran.out, "1 of them others have" in ran.out) == (0, True, True), ran
+    assert [one["method"] for one in run("keys", "list", "--home", home, "--json").values][1:] == [f"{did}#office-3"]
+    for wrong, told in (((*rotate, "--force"), "--force is for"), (("keys", "rotate", "--drop"), "--drop is for")):
+        ran = run(*wrong, "--json", UNDERSIGNED_HOME=str(home))
+        assert (ran.code, told in ran.error["message"]) == (2, True), ran
+    running = Lock(home / "ledger.db.lock")
+    assert run(*rotate).code == 8
+    running.release()
+    assert run("init", tmp_path / "small").code == 0
+    assert run("keys", "rotate", "organisation", "--home", tmp_path / "small").code == 2
 
 
 def test_a_history_that_is_nearly_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,31 @@
-"""A rotation of the agent's key that is cut short: by a kill at any step, by a full disk, by another one."""
+"""A rotation of a key that is cut short: by a kill at any step, by a full disk, by another one."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from support import file_size_limit
+from undersigned.credentials import verify_issued
 from undersigned.errors import LedgerUnavailable
 from undersigned.keys import PublicKey
 from undersigned.ledger import Lock
-from undersigned.runtime import Home, create_home, open_key, rotate_key
+from undersigned.runtime import (
+    Home,
+    SystemClock,
+    create_home,
+    issue_membership,
+    open_key,
+    rotate_key,
+    rotate_organisation_key,
+)
 
 STEPS = frozenset({"open", "os.mkdir", "os.remove", "os.rename"})
 """What Python announces before it is done, and a state folder is changed by."""
@@ -23,7 +35,7 @@ def made(folder: Path, *, history: bool) -> Home:
     return create_home(folder, name="Acme", local=True, port=18080, history=history)
 
 
-def rotate_until(home: Home, step: int) -> bool:
+def rotate_until(home: Home, step: int, rotate: Callable[[Home], object] = rotate_key) -> bool:
     """Rotates in a process that is killed before it takes one step in the folder; whether there were so many."""
     child = os.fork()
     if child == 0:
@@ -35,7 +47,7 @@ def rotate_until(home: Home, step: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(kill)
-        rotate_key(home)
+        rotate(home)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert status in (0, signal.SIGKILL)
@@ -74,7 +86,28 @@ def test_a_rotation_killed_at_any_step_leaves_the_old_key_or_the_new_one(folder:
     retired = sorted((folder / "keys" / "retired").iterdir(), key=lambda one: int(one.stem.partition("-")[2]))
     assert [open_key(one, passphrase).public_key for one in retired] == had[:-1]
     assert home.document().methods("authentication") == (f"{home.configuration.did}#agent-{len(had)}",)
-    assert not home.next_key.exists()
+    assert not home.next_key().exists()
+
+
+def test_one_of_the_organisation_killed_at_any_step_leaves_a_key_that_it_publishes(folder: Path) -> None:
+    """And what it signed before holds until all of it is signed anew; none that was published is lost."""
+    home, step = made(folder, history=False), 0
+    asyncio.run(issue_membership(home))
+    rotate = partial(rotate_organisation_key, drop=True)
+    had = {home.key("organisation").public_key}
+    while rotate_until(home, step, rotate):
+        step += 1
+        document, opened = home.organisation_document(), home.key("organisation").public_key
+        assert document is not None
+        first, *_ = document.methods("assertionMethod")
+        assert document.key_for(first, "authentication", now=None) == opened
+        (shown,) = home.credentials()
+        verify_issued(shown, documents={document.id: document}, now=SystemClock().now())
+        had.add(opened)
+    assert {home.key("organisation").public_key, *home.former_keys("organisation")} >= had
+    document = home.organisation_document()
+    assert document is not None
+    assert len(document.methods("assertionMethod")) == 1
 
 
 @pytest.mark.parametrize("history", [False, True])

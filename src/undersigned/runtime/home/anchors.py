@@ -205,21 +205,25 @@ class AnchorBook:
             return None
 
     def _recorded(self, document: Mapping[str, Any]) -> VerifiedRecord | None:
-        """As `checked`, of what lies in the folder: also by a key that the agent had when it signed. Nothing new is
-        taken by one (HIRE-KEY-07).
+        """As `checked`, of what lies in the folder: also by a key that the agent, or the organisation, had when it
+        signed. Nothing new is taken by one (HIRE-KEY-07).
         """
         try:
             return self.checked(document)
         except VerificationError as error:
-            own = self._home.configuration.did
-            method = _signed_as(document, own)
-            if error.code != "key_not_authorized" or method is None:
+            if error.code != "key_not_authorized":
                 raise
-            for key in self._home.former_keys():
-                with suppress(VerificationError):
-                    keys = {method.partition("#")[2]: key}
-                    raw = canonicalize(make_document(own, authentication={}, assertion_method=keys))
-                    return self._checked(document, {**self._documents, own: DidDocument(own, raw)})
+            part = self._home.configuration.organisation
+            owners = {"agent": self._home.configuration.did, **({"organisation": part.did} if part else {})}
+            for name, did in owners.items():
+                method = _signed_as(document, did)
+                if method is None:
+                    continue
+                for key in self._home.former_keys(name):
+                    with suppress(VerificationError):
+                        keys = {method.partition("#")[2]: key}
+                        raw = canonicalize(make_document(did, authentication={}, assertion_method=keys))
+                        return self._checked(document, {**self._documents, did: DidDocument(did, raw)})
             raise
 
     def _kept(self, file: Path) -> KeptRecord:

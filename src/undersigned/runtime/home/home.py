@@ -3,7 +3,7 @@
     undersigned.toml              configuration, read strictly: an unknown name is an error
     keys/agent.json               private key of the agent, sealed; keys/organisation.json likewise
     keys/agent-next.json          a key that a rotation is about to put, or did not come to put, in place of the agent's
-    keys/retired/agent-*.json     keys that the agent had before
+    keys/retired/agent-*.json     keys that the agent had before; the same of the organisation
     keys/log.json                 the same of the key that signs checkpoints, if the agent's is not Ed25519
     keys/passphrase               what seals them, unless UNDERSIGNED_PASSPHRASE says another (mode 0600)
     did.json, organisation.json   the DID documents that are published
@@ -62,6 +62,8 @@ from .status_register import StatusRegister
 
 __all__ = ["Home", "named_passphrase", "passphrase_of"]
 
+ROTATED: Final = ("agent", "organisation")
+"""Keys that a rotation replaces."""
 _CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96 * 1024, max_string=96 * 1024)
 """An enveloped credential of 64 KiB is a text of a third more."""
 
@@ -260,37 +262,37 @@ class Home:
             raise ConfigurationError(
                 "key_unavailable", f"{text} was said since, or it proves two histories (GUIDE, Copies)"
             )
-        if name == "agent" and self.has_published_next_key():
-            file = self.next_key
+        if name in ROTATED and self.has_published_next_key(name):
+            file = self.next_key(name)
         return open_key(file, passphrase_of(self.path))
 
-    def former_keys(self) -> tuple[PublicKey, ...]:
-        """The keys that the agent had before, newest first, as the files of them say.
+    def former_keys(self, name: str = "agent") -> tuple[PublicKey, ...]:
+        """The keys that the agent had before, or the organisation, newest first, as the files of them say.
 
         Raises:
             ConfigurationError: `key_unavailable`: one cannot be read.
         """
         keys = self.path / "keys"
-        files = sorted((keys / "retired").glob("agent-*.json"), key=lambda file: (len(file.name), file.name))
-        if self.has_published_next_key():  # it makes room at the next rotation
-            files.append(keys / "agent.json")
+        files = sorted((keys / "retired").glob(f"{name}-*.json"), key=lambda file: (len(file.name), file.name))
+        if self.has_published_next_key(name):  # it makes room at the next rotation
+            files.append(keys / f"{name}.json")
         return tuple(named_key(file) for file in reversed(files))
 
-    @property
-    def next_key(self) -> Path:
-        """Where a rotation seals the agent's new key until the one before has made room for it."""
-        return self.path / "keys" / "agent-next.json"
+    def next_key(self, name: str = "agent") -> Path:
+        """Where a rotation seals a new key until the one before has made room for it."""
+        return self.path / "keys" / f"{name}-next.json"
 
-    def has_published_next_key(self) -> bool:
+    def has_published_next_key(self, name: str = "agent") -> bool:
         """Whether a rotation was cut short after it had published its key, which counts from then on.
 
         Raises:
             ConfigurationError: `key_unavailable`; and as `document`.
         """
-        if not self.next_key.exists():
+        if not self.next_key(name).exists():
             return False
-        published = self.document().keys("authentication", now=SystemClock().now())
-        return named_key(self.next_key) in published.values()
+        document = self.document() if name == "agent" else self.organisation_document()
+        published = {} if document is None else document.keys("authentication", now=SystemClock().now())
+        return named_key(self.next_key(name)) in published.values()
 
     def log_key(self) -> PrivateKey:
         """The private key that signs checkpoints of the log: the agent's, if it is Ed25519, else one of its own.

@@ -1,4 +1,4 @@
-"""How a state folder is made: its keys, its DIDs and its configuration. And how its agent gets another key.
+"""How a state folder is made: its keys, its DIDs and its configuration.
 
 Source: protocol-spec/02-identity-and-keys.md
 """
@@ -17,23 +17,22 @@ from typing import Final, cast
 from urllib.parse import quote
 
 from undersigned.contract import Price
-from undersigned.did import DidDocument, did_key, is_derived, keeps_history, make_document
+from undersigned.did import did_key, make_document
 from undersigned.encoding import JsonObject, canonicalize
-from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.keys import KeyKind
-from undersigned.ledger import Lock
+from undersigned.errors import ConfigurationError
+from undersigned.keys import KeyKind, PublicKey
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.files import naming, sync_folder, write_whole
-from undersigned.runtime.signers import PrivateKey, Sealer, generate_key, seal_key
+from undersigned.runtime.files import naming, write_whole
+from undersigned.runtime.signers import PrivateKey, Sealer, generate_key
 from undersigned.transport import free_ports
 from undersigned.trust import Policy
 
 from .configuration import CONFIGURATION, OfferPart, distinct_offers
 from .home import Home, passphrase_of
-from .own_log import LOG, begin_log, continue_log, latest_names
+from .own_log import LOG, begin_log
 from .parsing import check_plug, checked_dids, checked_folder, checked_name, parse_price
 
-__all__ = ["claimed", "create_home", "rotate_key"]
+__all__ = ["claimed", "create_home", "published_document"]
 
 _MADE: Final = (
     *(CONFIGURATION, "did.json", "organisation.json", LOG),
@@ -43,7 +42,6 @@ _MADE: Final = (
 """What `create_home` and `issue_membership` write beside the keys; a folder after what is in it."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
 MAX_PORT: Final = 65535
-_NUMBERED: Final = re.compile("agent-([1-9][0-9]{0,8})", re.ASCII)
 _ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
 
 
@@ -136,6 +134,7 @@ def create_home(
     rules = _policy_lines(policy, parse_price(max_price, "max_price") if max_price is not None else None)
     agent, office_key = generate_key(kind), generate_key("Ed25519") if office else None
     log = None if kind == "Ed25519" else generate_key("Ed25519")
+    beside = None if log is None else {"log": log.public_key}
     public = f"https://{domain}" if domain else url
     published: dict[str, bytes] = {}
     services: tuple[tuple[str, str], ...] = ()
@@ -147,9 +146,11 @@ def create_home(
         linked = ("LinkedDomains", origin)
         services = (("HireService", f"{scheme}://{authority}/hire"), linked)
         if not history:
-            published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
+            published["did.json"] = canonicalize(published_document(did, "agent", agent, services, beside))
         if office_key is not None:
-            published["organisation.json"] = canonicalize(_published(office_did, "office", office_key, (linked,)))
+            published["organisation.json"] = canonicalize(
+                published_document(office_did, "office", office_key, (linked,))
+            )
     else:
         did, office_did = did_key(agent.public_key), did_key(office_key.public_key) if office_key is not None else ""
     lines = [
@@ -185,7 +186,7 @@ def create_home(
         did = begin_log(
             path,
             quote(authority, safe=""),
-            lambda unnamed: _published(unnamed, "agent", agent, services, log),
+            lambda unnamed: published_document(unnamed, "agent", agent, services, beside),
             passphrase=passphrase,
             now=(clock or SystemClock()).now(),
         )
@@ -271,105 +272,19 @@ def _seal_keys(path: Path, sealed: Mapping[str, PrivateKey | None]) -> str:
     return passphrase
 
 
-def _published(
-    did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...], log: PrivateKey | None = None
+def published_document(
+    did: str,
+    fragment: str,
+    key: PrivateKey,
+    services: tuple[tuple[str, str], ...],
+    asserting: Mapping[str, PublicKey] | None = None,
 ) -> JsonObject:
-    """The DID document of a DID with a domain. The log's own key asserts, and authenticates nobody."""
-    keys = {fragment: key.public_key}
-    asserting = keys if log is None else {**keys, "log": log.public_key}
-    return make_document(did, authentication=keys, assertion_method=asserting, services=services)
-
-
-def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
-    """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
-
-    The key that is published is the one that counts: until it is the new one, a rotation that is cut short was none,
-    and from then on it is done, whether or not the files of the keys have found their places.
-
-    What is under way is not looked at: `contracts_to_deliver` and `bound_to_key` say what needs the old key.
-
-    Raises:
-        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate, or its log cannot grow;
-            `key_unavailable`, also where the log of the DID is older than its keys.
-        LedgerUnavailable: `store_unavailable`, another process is at it; `store_full`.
-        OSError: A file cannot be written.
+    """The DID document of a DID with a domain. More keys, by fragment, may assert beside its own, and authenticate
+    nobody.
     """
-    did = home.configuration.did
-    if is_derived(did):
-        raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
-    home.key("agent")  # or nothing is written
-    lock = Lock(home.path / "keys" / "rotation.lock", "rotates the key of this state folder")
-    try:
-        return _rotated(home, did, clock or SystemClock())
-    finally:
-        lock.release()
-
-
-def _rotated(home: Home, did: str, clock: Clock) -> str:
-    if home.has_published_next_key():
-        _put_in_place(home)
-    else:
-        home.next_key.unlink(missing_ok=True)  # of a rotation that was none
-    old = home.document()
-    if keeps_history(did) and home.key("agent").public_key not in old.signing_keys():
-        text = f"{home.path / LOG} is older than the keys, which it does not name: put the newest one in its place"
-        raise ConfigurationError(
-            "key_unavailable", f"{text}. Another entry where that has one is a second history, which nobody takes"
-        )
-    # What opens the old keys seals the new one, so that one passphrase opens them all.
-    kind, log = home.key("agent").public_key.kind, home.log_key()
-    passphrase = passphrase_of(home.path)
-    key = generate_key(kind)
-    retired = _retired(home)
-    retired.parent.mkdir(mode=0o700, exist_ok=True)
-    # Of the files some may have been taken away, and a name that is published stays that of its key (HIRE-KEY-08).
-    fragment = f"agent-{1 + max(map(_number, (retired.stem, *_fragments(old))))}"
-    services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
-    latest, known_as = latest_names(home.path) if keeps_history(did) else (did, {})
-    published = {**_published(latest, fragment, key, services, log if kind != "Ed25519" else None), **known_as}
-    seal_key(home.next_key, key, passphrase)
-    try:
-        if keeps_history(did):
-            continue_log(home.path, published, passphrase=passphrase, now=clock.now())
-        else:
-            write_whole(home.path / "did.json", canonicalize(published))
-    except BaseException:
-        with suppress(OSError, UndersignedError):  # what is left over is taken away by the next one
-            if not home.has_published_next_key():
-                home.next_key.unlink()
-        raise
-    _put_in_place(home)
-    return f"{did}#{fragment}"
-
-
-def _put_in_place(home: Home) -> None:
-    """Retires the agent's key, if that is not done, and puts the published one in its place."""
-    current = home.path / "keys" / "agent.json"
-    if current.exists():
-        retired = _retired(home)
-        current.rename(retired)
-        for folder in (retired.parent, current.parent):
-            sync_folder(folder)  # else the old key could be lost under the new one
-    home.next_key.rename(current)
-    sync_folder(current.parent)
-
-
-def _retired(home: Home) -> Path:
-    """Where the key of now goes once it is retired: behind all that are there, over none of them."""
-    retired = home.path / "keys" / "retired"
-    return retired / f"agent-{1 + max((_number(file.stem) for file in retired.glob('agent-*.json')), default=0)}.json"
-
-
-def _number(name: str) -> int:
-    """Which key of the agent a name is that of; 0: of none that a rotation made."""
-    found = _NUMBERED.fullmatch(name)
-    return int(found[1]) if found else 0
-
-
-def _fragments(document: DidDocument) -> list[str]:
-    """The names of the keys in a document."""
-    listed = (*document.methods("authentication"), *document.methods("assertionMethod"))
-    return [method.partition("#")[2] for method in listed]
+    keys = {fragment: key.public_key}
+    asserting = {**keys, **(asserting or {})}
+    return make_document(did, authentication=keys, assertion_method=asserting, services=services)
 
 
 def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:

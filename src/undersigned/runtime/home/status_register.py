@@ -31,6 +31,7 @@ from undersigned.credentials import (
     credential_jwt,
     enveloped_credential,
     read_credential,
+    signed_document,
     status_entry,
 )
 from undersigned.did import DidDocument, fetches
@@ -38,7 +39,7 @@ from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
 from undersigned.errors import NO_ROOM, ConfigurationError, CredentialError, LedgerError, LedgerUnavailable
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.ledger import open_database
-from undersigned.proof import JCS_SUITE_OF, MAX_SKEW_SECONDS, attach, prepare
+from undersigned.proof import JCS_SUITE_OF, MAX_SKEW_SECONDS, attach, lone_proof, prepare
 from undersigned.runtime.signers import PrivateKey
 
 __all__ = ["LIST_TTL_SECONDS", "Issued", "Said", "StatusRegister"]
@@ -221,6 +222,27 @@ class StatusRegister:
             if number is not None and self._current(store, number, now) is None:
                 self._sign_list(store, number, now)
         return signed
+
+    def sign_again(self, now: Instant, contexts: Contexts = CONTEXTS) -> dict[str, JsonObject]:
+        """Signs anew, by the key of now, all that is neither withdrawn nor over, under its id and at its place; by id.
+        So are lists, when they are asked for next.
+
+        Raises:
+            ConfigurationError, LedgerError, FormatError, ProofError: As `secure`; then nothing is signed.
+            CredentialError: What is in the register cannot be read.
+        """
+        made: dict[str, JsonObject] = {}
+        with self._writing() as store:
+            rows = store.execute("SELECT id, raw FROM issued WHERE revoked IS NULL AND until >= ?", (now,)).fetchall()
+            for id, raw in rows:
+                held = read_credential(signed_document(raw), contexts=contexts)
+                unsigned = {name: value for name, value in held.json.items() if name not in ("proof", "iat")}
+                suite = str(lone_proof(held.json).get("cryptosuite"))
+                enveloped = held.jws is not None
+                made[id] = self._enveloped(unsigned, now) if enveloped else self._signed(unsigned, now, suite, contexts)
+                store.execute("UPDATE issued SET raw = ? WHERE id = ?", (canonicalize(made[id]), id))
+            store.execute("DELETE FROM lists")
+        return made
 
     def issued(self) -> tuple[Issued, ...]:
         """Everything that was issued, oldest first."""
