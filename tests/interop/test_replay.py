@@ -25,11 +25,16 @@ def outcomes(out: str) -> Mapping[str, tuple[str, str]]:
 
 
 async def test_a_whole_run_of_a_provider_comes_out_the_same(tmp_path: Path) -> None:
-    """In a process of its own, with binary frames and text that is no UTF-8 in it."""
+    """In a process of its own, with binary frames and text that is no UTF-8 in it. It passes in each scenario.
+
+    HIRE-CLS-01, HIRE-LIF-23 (a contract that is cancelled before its work began is delivered all the same).
+    """
     home = await peer_home(tmp_path / "globex")
     async with Peer.open(home):
         code, out, err = await typed(subject_of(home).url, "--local", "--json", "--report", str(tmp_path))
     assert (code, err) == (0, ""), [line for line in out.splitlines() if '"outcome":"passed"' not in line]
+    assert {outcome for outcome, _ in outcomes(out).values()} == {"passed"}
+    assert outcomes(out).keys() == {one.id for one in chosen("provider")}
     file = tmp_path / "transcript.jsonl"
     entries = [json.loads(line) for line in file.open()]
     assert any("binary" in one for one in entries)

@@ -66,14 +66,6 @@ def test_scenarios_are_chosen_by_id_or_group() -> None:
         chosen("provider", only=("no-such",))
 
 
-@pytest.mark.timeout(120)
-async def test_our_own_peer_passes(tmp_path: Path) -> None:
-    """HIRE-CLS-01, HIRE-LIF-23 (a contract that is cancelled before its work began is delivered all the same)."""
-    async with stage_at(tmp_path / "globex") as stage:
-        results = await play_all(stage, chosen("provider"))
-    assert [(one.scenario.id, one.outcome, one.detail) for one in results if one.outcome != "passed"] == []
-
-
 async def test_a_seed_is_used_again_before_the_same_peer(tmp_path: Path) -> None:
     """As other parties: whoever came before has a log there that goes on."""
     home = await peer_home(tmp_path / "globex")
