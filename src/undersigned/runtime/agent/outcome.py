@@ -141,7 +141,8 @@ async def hire_result(
     delivery = conversation.last("Delivery", Delivery, "provider")
     if cancelled and delivery.outcome != "complete":
         price = owed_price(conversation, engagement)
-        text = f"{cancelled}; the delivery is {delivery.outcome}, owed {price.amount} {price.currency}"
+        kept = "; what was handed over is in 'contract show'" if delivery.artifacts else ""
+        text = f"{cancelled}; the delivery is {delivery.outcome}, owed {price.amount} {price.currency}{kept}"
         raise PolicyError("policy_denied", text)
     if delivery.outcome != "complete":
         told = f"the provider did not finish the work: the delivery is {delivery.outcome}"

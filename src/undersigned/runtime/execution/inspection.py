@@ -5,9 +5,10 @@ Source: protocol-spec/08-attestation-and-evidence.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Inspection"]
 
 _log = structlog.get_logger()
+
+HANDED_OVER_SECONDS: Final = 300
+"""How long one thing may take to come that was handed over by who did not finish."""
 
 
 class Inspection:
@@ -70,9 +74,13 @@ class Inspection:
             NoVerdict, Again: As `said_by_function` and `Patience.had`.
         """
         self.by, self.statements, self.met = (), (), None
-        artifacts = await self._held(now)
-        met = met if met is not None else word_of(self.conversation.facts, self.delivery.round)
-        self.met = met if met is not None else await self._asked(artifacts)
+        artifacts, outcome = await self._held(now), self.delivery.outcome
+        # Of what was not finished only what a part of the price is owed for is asked about.
+        if outcome == "complete" or self.conversation.offered().terms.settlement.milestones:
+            met = met if met is not None else word_of(self.conversation.facts, self.delivery.round)
+            self.met = met if met is not None else await self._asked(artifacts)
+        if outcome != "complete":
+            raise _unfinished(outcome)
 
     async def _held(self, now: Instant) -> Contents:
         """What was delivered, once it holds by one of the documents that it is held against. The first that fails
@@ -117,10 +125,10 @@ class Inspection:
             usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
         )
         self.statements = tuple(one.digest for one in verified)
-        if asked.sbom is not None:
+        if asked.sbom is not None and delivery.outcome == "complete":
             given = agent.hirer.order(conversation).inputs
             await check_bills(asked.sbom, delivery, artifacts, {item.name: item.digest for item in given})
-        if asked.c2pa:
+        if asked.c2pa and delivery.outcome == "complete":
             await check_media(document, delivery, artifacts, keys, agent.artifacts)
         return artifacts
 
@@ -138,7 +146,8 @@ class Inspection:
         return self._said
 
     async def _fetched(self, document: ContractDocument) -> Contents:
-        """What was delivered, in our store, once it is whole and what this document asks for.
+        """What was delivered, in our store, once it is whole and what this document asks for; of work that was not
+        finished, what there is of that.
 
         Raises:
             PolicyError, VerificationError: It is not.
@@ -147,11 +156,12 @@ class Inspection:
         peer = conversation.engagement.peer
         wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
         delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
-        if delivery.outcome != "complete":
-            raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
+        complete = delivery.outcome == "complete"
+        if not complete and not delivered:
+            raise _unfinished(delivery.outcome)
         if len(delivered) < len(delivery.artifacts):
             raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
-        if missing := wanted.keys() - delivered.keys():
+        if complete and (missing := wanted.keys() - delivered.keys()):
             raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
         if unasked := delivered.keys() - wanted.keys():
             # No contract bounds how much they are (SC-69), so none of it is fetched.
@@ -160,6 +170,32 @@ class Inspection:
         for artifact in delivery.artifacts:
             most = wanted[artifact.name] or agent.max_artifact_bytes
             tell = agent.watchers.tells(conversation, artifact.name, artifact.digest)
-            await self.patience.had(self.transfers.fetch(peer, artifact.uri, artifact.digest, most, tell))
+            fetching = self.transfers.fetch(peer, artifact.uri, artifact.digest, most, tell)
+            await (self.patience.had(fetching) if complete else _had_once(fetching, delivery.outcome))
             _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
         return await Contents.of(agent.artifacts, delivered)
+
+
+def _unfinished(outcome: str, why: str = "") -> PolicyError:
+    return PolicyError("upstream_failed", f"the provider did not finish: the delivery is {outcome}{why}")
+
+
+async def _had_once(fetching: Awaitable[None], outcome: str) -> None:
+    """Returns once it came. What was not finished is rejected in any case, so nobody waits long for what there is.
+
+    Raises:
+        PolicyError: It did not come.
+        LedgerUnavailable: A store of ours failed.
+    """
+    limit = asyncio.timeout(HANDED_OVER_SECONDS)
+    try:
+        async with limit:
+            await fetching
+    except TimeoutError as exc:
+        if not limit.expired():
+            raise
+        raise _unfinished(outcome, ", and what there is of it did not come in time") from exc
+    except UndersignedError as error:
+        if of_store(error):
+            raise
+        raise _unfinished(outcome, f", and what there is of it was not had: {error}") from error
