@@ -36,11 +36,19 @@ from parties import Party
 from support import ROOT, examples
 from undersigned.attestation import PAYLOAD_TYPE, ActionTaken, SubcontractLine, accepted, envelope, pae
 from undersigned.attestation.predicates.base import resource
-from undersigned.contract import Milestone, Price, Terms
-from undersigned.did import DidDocument
-from undersigned.encoding import base64_encode, canonicalize, digest_bytes, multibase_encode, parse_instant, shift
-from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
-from undersigned.evidence.pack import PLACES
+from undersigned.contract import Methods, Milestone, Price, Subcontracting, Terms
+from undersigned.did import DidDocument, make_document
+from undersigned.encoding import (
+    JsonObject,
+    base64_encode,
+    canonicalize,
+    digest_bytes,
+    multibase_encode,
+    parse_instant,
+    shift,
+)
+from undersigned.evidence import TAMPERINGS, read_archive, read_pack, tamper, write_archive, write_pack
+from undersigned.evidence.pack import PLACES, sealed_documents
 from undersigned.messages import Consistency, CriterionVerdict, LogHead, Recorded, Settled, Usage, VerifiedMessage
 from undersigned.protocol import HIRER, PROVIDER, Role, Sent
 from undersigned.testing import (
@@ -56,6 +64,7 @@ from undersigned.testing import (
     delivery,
     dispute,
     minutes,
+    offer,
     release,
     resume,
     review,
@@ -754,6 +763,112 @@ def hire_with_subcontract() -> Hire:
     hire = Hire().sealed()
     hired = SubcontractLine(provider=TWO.did, task="summary", contract=BELOW, outcome="review accepted")
     return hire.delivered(hire.claims(subcontracts=(hired,))).reviewed().closed()
+
+
+def _wide(terms: Terms) -> Terms:
+    """Terms under which somebody may be hired for 20 EUR."""
+    later = {name: shift(getattr(terms.deadlines, name), minutes(60 * 24)) for name in ("finish", "until")}
+    return replace(
+        terms,
+        price=replace(terms.price, amount="20"),
+        deadlines=replace(terms.deadlines, **later),
+        subcontracting=Subcontracting(allowed=True, depth=1),
+        data_handling=replace(terms.data_handling, onward=True),
+    )
+
+
+def _hired_under(above: Hire, shown: JsonObject, *prices: str) -> bytes:
+    """The pack of a hire under this contract, which is `shown` as far as it went; the second price is asked for in
+    answer to the first.
+    """
+
+    def under(say: Say, **parents: Any) -> Say:
+        def write(party: Any) -> dict[str, Any]:
+            move = dict(say.write(party))
+            document = replace(move["document"], parent=above.contract, proof=None)
+            return {**move, **parents, "document": party.actor.prove_offer(document, party.now)}
+
+        return say._replace(write=write)
+
+    book = Playbook("ready", actors=(above.provider.actor, Actor("below")))
+    book.hirer >> under(offer(price=prices[0]), parents=(shown,))
+    for price in prices[1:]:
+        book.provider >> under(offer(price=price))
+    answering, sealing = (book.hirer, book.provider) if prices[1:] else (book.provider, book.hirer)
+    answering >> acceptance()
+    sealing >> seal()
+    return _talk(book)
+
+
+def hired_under() -> dict[str, tuple[bytes, str]]:
+    """Packs of hires under a contract of 20 EUR, later of 30 EUR, and of who hired with such a pack in it; and the code
+    if one does not hold.
+    """
+    above = Hire(changing=_wide).sealed()
+    shown = json.loads(read_archive(above.pack())["contract.json"])
+    found = {
+        "inside": (_hired_under(above, shown, "12.5"), ""),
+        "inside by its answer": (_hired_under(above, shown, "12.5", "15"), ""),
+        "beyond by its answer": (_hired_under(above, shown, "12.5", "25"), "scope_exceeded"),
+    }
+    early, terms = above.lines("provider"), above.hirer.offered().terms
+    above.book.hirer >> amendment(terms=replace(terms, price=replace(terms.price, amount="30")))
+    above.book.provider >> acceptance()
+    above.book.hirer >> seal()
+    of = {"checkpoint": None, "inclusion": None}
+    _, (document, accepting, sealing) = sealed_documents(read_pack(above.pack(**of)).transcript)[1]
+    below = _hired_under(above, {"document": document, "acceptance": accepting, "seal": sealing}, "25")
+    of["subcontracts"] = {read_pack(below).manifest.contract: below}
+    return found | {
+        "under the amendment": (below, ""),
+        "in the pack of its hirer": (above.pack("provider", **of), ""),
+        "in the pack of its hirer from before the amendment": (
+            above.pack("provider", lines=early, **of),
+            "scope_exceeded",
+        ),
+    }
+
+
+def chains() -> Iterator[Case]:
+    """Packs of hires under a contract, and of parties that share a key."""
+    yield from (Case(name, data) for name, (data, _) in hired_under().items())
+    for claims, verdict in ((True, False), (False, True), (True, True)):
+        yield Case(f"a shared key, {claims}, {verdict}", by_a_shared_key(claims=claims, verdict=verdict))
+
+
+class Sharing(Actor):
+    """A party whose document lists, for statements alone, a key that another's lists as well."""
+
+    shared = Actor("shared")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.did = f"did:web:{name}.example"
+        own = {"own": self.public_key}
+        both = own | {"shared": self.shared.public_key}
+        document = make_document(self.did, authentication=own, assertion_method=both)
+        self.document = DidDocument(self.did, canonicalize(document))
+        self.method = f"{self.did}#own"
+
+    def prove_offer(self, document: Any, now: str) -> Any:
+        dids = {"hirer": document.hirer, "provider": document.provider}
+        methods = {role: (f"{did}#own", f"{did}#shared") for role, did in dids.items()}
+        return super().prove_offer(replace(document, methods=Methods(**methods)), now)
+
+    def by_it(self) -> Any:
+        """Itself, as it signs with the shared key."""
+        other = copy(self)
+        other.method, other._key, other.public_key = f"{self.did}#shared", self.shared._key, self.shared.public_key
+        return other
+
+
+def by_a_shared_key(*, claims: bool, verdict: bool) -> bytes:
+    """The pack of a hire between two that share a key, with which the work is claimed, or accepted."""
+    hirer, provider = Sharing("acme"), Sharing("globex")
+    hire = Hire(actors=(hirer, provider), changing=lambda terms: terms).sealed()
+    hire.delivered(hire.claims(by=provider.by_it() if claims else None))
+    hire.reviewed("accepted", hire.verdict(by=hirer.by_it() if verdict else None)).closed()
+    return hire.pack(documents=(hirer.document.raw, provider.document.raw))
 
 
 def withheld(*things: tuple[str, bytes]) -> bytes:

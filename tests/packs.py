@@ -195,7 +195,7 @@ class Hire:
         fields: dict[str, Any] = {"log": self.hirer.actor.did, "index": self.places["hirer"]}
         return LedgerPlace(**{**fields, "leaf": leaf_digest(self.leaf), **change})
 
-    def claims(self, *, name: str = NAME, **change: Any) -> JsonObject:
+    def claims(self, *, by: Actor | None = None, name: str = NAME, **change: Any) -> JsonObject:
         """The provider's statement of its work."""
         fields: dict[str, Any] = {
             "contract": self.contract,
@@ -208,7 +208,7 @@ class Hire:
             "started_on": self.book.clock.now(),
             "finished_on": self.book.clock.now(),
         }
-        return stated(self.provider.actor, {name: digest_bytes(MADE)}, work(**{**fields, **change}))
+        return stated(by or self.provider.actor, {name: digest_bytes(MADE)}, work(**{**fields, **change}))
 
     def verdict(
         self, *, by: Actor | Posing | None = None, passed: bool = True, name: str = NAME, **change: Any

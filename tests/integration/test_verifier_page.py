@@ -77,6 +77,7 @@ CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "spoiled": pack_cases.spoiled,
     "archives": pack_cases.archives,
     "untimely": pack_cases.untimely,
+    "chains": pack_cases.chains,
 }
 FAILED_AT_LEAST = {
     "tampered": 2 * len(TAMPERINGS),

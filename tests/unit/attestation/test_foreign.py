@@ -121,6 +121,8 @@ def test_a_subject_is_found_by_its_digest() -> None:
     longer = signed(statement(subject=[{"digest": {"sha512": sha512(ARTIFACT).hexdigest()}}]))
     assert verify(longer)
     assert refused(longer, artifact=digest_bytes(ARTIFACT)) == "digest_mismatch", "nothing is held against nothing"
+    beside = [{"digest": {**right["digest"], "sha512": "G" * 128}}]
+    assert refused(signed(statement(subject=beside)), artifact=digest_bytes(ARTIFACT)) == "digest_mismatch"
     for subjects, path in (([other], "/subject/0/digest/sha256"), ([other, other], "/subject")):
         with pytest.raises(VerificationError) as caught:
             verify(signed(statement(subject=subjects)))

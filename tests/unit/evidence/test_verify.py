@@ -16,6 +16,8 @@ from pack_cases import (
     LATER,
     REPLACED,
     books,
+    by_a_shared_key,
+    hired_under,
     no_json,
     older_than_a_change,
     older_than_a_release,
@@ -690,6 +692,13 @@ def test_what_was_hired_under_no_contract_has_no_pack() -> None:
     assert report.ok, report.steps
 
 
+def test_a_contract_lies_inside_the_one_above_it() -> None:
+    """HIRE-SUB-10: as it was sealed, whatever was offered first, and in terms that the pack around it has."""
+    for name, (data, code) in hired_under().items():
+        report = verify_pack(data, now=LATER)
+        assert report.ok if not code else failing(report) == (CONTRACT, code), (name, report.steps)
+
+
 def test_packs_within_packs_are_looked_at_as_deep_as_a_chain_goes(hire: Hire, pack: bytes) -> None:
     """What is in one is judged before it is known whether it is of a child: no pack may lead down without end."""
     for _ in range(MAX_DEPTH + 1):
@@ -938,6 +947,14 @@ def test_who_judges_is_whom_the_contract_names() -> None:
         posing = Posing(Actor(role))
         assert judged(posing.did, posing) == refused
     assert judged("did:web:judge.example", judge) == "acceptance of the work: evidence_invalid"
+
+
+@pytest.mark.parametrize("claims", [True, False])
+@pytest.mark.parametrize("verdict", [True, False])
+def test_nobody_accepts_what_was_claimed_with_one_key(claims: bool, verdict: bool) -> None:
+    """HIRE-ATT-06: two names have it, and sign their messages with others."""
+    report = verify_pack(by_a_shared_key(claims=claims, verdict=verdict), now=LATER)
+    assert report.ok if not (claims and verdict) else failing(report) == (ACCEPTANCE, "attester_not_trusted")
 
 
 def test_documents_without_end_cost_no_more_than_their_keys() -> None:
