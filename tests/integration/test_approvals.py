@@ -167,7 +167,8 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(
         assert (unsealed["code"], unsealed["message"]) == ("not_found", f"{one['engagement']} has no contract")
         assert (ordered["code"], "in whole" in ordered["message"]) == ("bad_configuration", False)
         assert "approval_required [two_above] 4 EUR; would pass: at most 3.5, or two people's approval" in shown
-        assert companies.says(globex, "approve", one["terms"], "alice").code == 7
+        said = run("offer", "approve", one["terms"], "--as", companies.people["alice"], "--home", globex.path)
+        assert (said.code, said.out) == (7, "local | 1 of 2 approvals by alice\n"), "nobody goes on with it yet"
         served.until("a person says: approve")
         bob = ("refuse", one["terms"], "--as", companies.people["bob"], "--home", globex.path)
 

@@ -357,6 +357,7 @@ def test_show_and_watch_tell_an_offline_side_from_one_that_is_there(tmp_path: Pa
             back = hire.until(acme, lambda shown: shown["presence"]["word"] == "here")
             assert back["state"] == "working"
             watched = run("watch", "--no-follow", "--home", acme.path).out
+            assert "order:" not in watched, "what was ordered has a line of its own, and no key"
             assert "offline since" in watched
             assert "there again" in watched
 

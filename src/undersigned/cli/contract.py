@@ -409,6 +409,13 @@ def _said(out: Out, act: str, said: Answered, told: str) -> int:
         ours = act in ("amend", "release") and said.code == "wrong_party"
         raise UndersignedError(said.code if said.code in CODES else "internal", said.message + (hint if ours else ""))
     out.value({"act": act, "ok": True, "state": said.state, "lane": said.lane, "move": said.move})
-    lane = f", documents {said.lane}" if said.lane != "idle" else ""
-    out.line(f"{told}: the contract is {said.state}{lane}", style="bold green")
+    out.line(f"{told}: the contract is {said.state}{lane_told(said.lane)}", style="bold green")
     return 0
+
+
+def lane_told(lane: str) -> str:
+    """What is on the table, behind the contract's state; empty if nothing is."""
+    what, _, role = lane.partition("-by-")
+    if what == "offered":
+        return f"; what the {role} offers is on the table, see 'contract show'"
+    return f"; what the {role} accepted waits for the other side's seal" if what == "accepted" else ""

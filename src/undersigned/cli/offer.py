@@ -162,8 +162,10 @@ async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Pat
     named = {"change": one.about.change} if one.about.change else {}
     out.value({"terms": one.about.terms, **named, "verdict": verdict, "approval": said.digest, **from_struct(standing)})
     out.line(standing.explain(), style="yellow" if standing.state == "waits" else "bold green")
+    if standing.state == "waits":
+        return WAITS
     out.line("a peer that runs goes on with it at once, else at its next start")
-    return WAITS if standing.state == "waits" else 0
+    return 0
 
 
 async def _waiting(home: Home) -> list[WaitingTerms]:

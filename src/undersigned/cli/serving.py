@@ -164,7 +164,8 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
                 else:
                     said = summary_of(recorded_message(row.raw).message)
                 out.value({"place": row.place, "at": row.at, "kind": row.kind, "type": row.type, "summary": said})
-                out.line(row_line(row.at, row.kind, row.type, said))
+                if (row.kind, row.type) != ("noted", "done"):  # a key for programs; what was done has a line of its own
+                    out.line(row_line(row.at, row.kind, row.type, said))
             # An ended one may be live for long: its last move waits until the other side confirms it.
             if not follow or not summary.live or summary.state in ENDED:
                 out.value({"engagement": engagement, "state": summary.state, "live": summary.live})

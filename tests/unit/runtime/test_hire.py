@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from runtimes import World, lingers, offices
 from undersigned.cli.telling import event_json, event_line
+from undersigned.contract import Milestone, Settlement
 from undersigned.errors import (
     CredentialError,
     LedgerUnavailable,
@@ -612,3 +613,17 @@ def test_a_hire_that_nobody_waits_for_ends_with_its_side_without_a_word(open_wor
     del task
     gc.collect()
     assert told == []
+
+
+async def is_begun(_: Reviewed) -> dict[str, bool]:
+    return {"begun": True, "whole": False}
+
+
+def test_what_is_owed_for_a_rejected_delivery_is_told(open_world: Open) -> None:
+    """A milestone was reached: whoever waits would think that nothing is owed."""
+    world = open_world()
+    world.hirer.reviewers["summary"] = is_begun
+    half = Settlement(method="none", milestones=(Milestone(name="half", percent=50, criteria=("begun",)),))
+    _, task = hired(world, criteria={"begun": "a half", "whole": "all of it"}, settlement=half)
+    world.settle(60)
+    assert str(task.exception()) == "evidence_invalid: the delivery was rejected: not met: whole; owed 2 EUR"

@@ -149,6 +149,7 @@ async def hire_result(
         hints = await _refusals(peer, engagement.id) + _bounds(conversation.offered().terms, delivery)
         raise PolicyError("upstream_failed", told + (hints or "; why, only whoever runs it can say"))
     criteria = {criterion.id: criterion.met for criterion in review.criteria}
+    price = owed_price(conversation, engagement)
     if review.verdict != "accepted":
         notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
         missed = ", ".join(name for name, met in criteria.items() if not met)
@@ -162,8 +163,8 @@ async def hire_result(
         later = ""
         if engagement.state == "closing" and disputable(conversation):
             later = f"; its provider may put that before the arbiter until {owed(engagement).by}: keep a peer running"
-        raise VerificationError(code, f"the delivery was rejected: {found}{later}")
-    price = owed_price(conversation, engagement)
+        owed_all_the_same = f"; owed {price.amount} {price.currency}" if price.amount != "0" else ""
+        raise VerificationError(code, f"the delivery was rejected: {found}{owed_all_the_same}{later}")
     return HireResult(
         engagement=engagement.id,
         provider=engagement.peer,
