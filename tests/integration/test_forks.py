@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.commands import Ended, undersigned
-from integration.hires import REPORT, Hands, much_later, two_homes, until
+from integration.hires import REPORT, Hands, much_later, summarise, two_homes, until
 from integration.test_cross_witness import a_second_later, put_back, rewritten
 from issuing import issued
 from undersigned import Peer
@@ -23,10 +23,13 @@ from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, digest_from_hex
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Fork, contradicted, decided, open_ledger
-from undersigned.runtime import Home, SystemClock, create_home, rotate_key
+from undersigned.protocol import ENDED
+from undersigned.runtime import Event, Home, Job, SystemClock, create_home, rotate_key
+from undersigned.runtime.agent.hire import Hire
 from undersigned.runtime.log.forks import check_fork
 from undersigned.testing import Actor
 from undersigned.transparency import checkpoint_text, signed_note
+from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
@@ -209,6 +212,50 @@ async def test_what_a_witness_shows_is_checked_alike(tmp_path: Path) -> None:
             assert refused.value.code in ("evidence_invalid", "log_proof_invalid")
 
 
+async def test_a_hire_whose_books_are_refused_ends_with_the_work_and_with_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LOG-09: also where the provider's own closing came first, by which the contract is closed on this side: who
+    goes by the exit code was told that all is well.
+    """
+    acme, home = await two_homes(tmp_path)
+    await hire((acme, home))
+    (tmp_path / "report.txt").write_bytes(REPORT)
+    running: list[Peer] = []
+    early: list[Event] = []
+    heard = Hire._hear
+
+    async def goes_back(job: Job) -> None:
+        await of_two_histories(running[0], acme.configuration.did)
+        await summarise(job)
+
+    def closing_first(one: Hire, event: Event) -> None:
+        if event.kind == "problem" and event.state not in ENDED:
+            early.append(event)
+            return
+        heard(one, event)
+        while event.state in ENDED and early:
+            heard(one, early.pop())
+
+    monkeypatch.setattr(Hire, "_hear", closing_first)
+    monkeypatch.setattr("undersigned.runtime.agent.hire.LAST_RECEIPT_SECONDS", 60.0)
+    async with Peer.open(home, handlers={"summary": goes_back}) as globex:
+        running.append(globex)
+        options = ("--task", "summary", "--input", f"report={tmp_path / 'report.txt'}", "--price", "5 EUR", "--json")
+        ended = await asyncio.to_thread(run, "hire", globex.own.id, *options, "--home", acme.path)
+    assert [one.get("kind") for one in ended.values[-2:]] == ["result", None]
+    assert (ended.code, ended.error["code"]) == (4, "ledger_diverged")
+
+
+async def of_two_histories(peer: Peer, did: str) -> None:
+    """What this peer saw of that log contradicts itself."""
+    seen = await peer.witness.seen(did)
+    assert seen is not None
+    assert seen.agreed is not None
+    fork = Fork(held=seen.agreed, came=replace(seen.agreed, root=bytes(32)))
+    await peer.witness.update(did, partial(contradicted, fork=fork))
+
+
 async def test_a_hirer_whose_books_are_refused_is_told_and_goes_on(tmp_path: Path) -> None:
     """HIRE-LOG-09: it was put back while the work went on, say. The hire ends with the work and why; its closing is not
     said again before the next start, when the other side's operator may have decided.
@@ -221,12 +268,7 @@ async def test_a_hirer_whose_books_are_refused_is_told_and_goes_on(tmp_path: Pat
         heard = globex.watchers.listen(None)
         async for event in under_way:
             if event.type == "Start":
-                seen = await globex.witness.seen(acme.own.id)
-                assert seen is not None
-                assert seen.agreed is not None
-                other = replace(seen.agreed, root=bytes(32))
-                fork = Fork(held=seen.agreed, came=other)
-                await globex.witness.update(acme.own.id, partial(contradicted, fork=fork))
+                await of_two_histories(globex, acme.own.id)
         result = await under_way
         assert list(result.artifacts) == ["summary.txt"]
         assert result.unclosed is not None

@@ -282,6 +282,8 @@ class Hire:
                 # What led to it is still told; and a last receipt under way spares the next start from waiting.
                 self._ends = True
                 self._set_timer(LAST_RECEIPT_SECONDS, self._ended.set)
+        elif event.kind == "problem":
+            self._hear_unclosed(event)  # it may come after the closing of who does not take ours
 
     def _hear_trouble(self, event: Event) -> None:
         self._unread = unread(event) or self._unread
@@ -296,7 +298,12 @@ class Hire:
             if self._stuck is None:
                 self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
             self._stuck = found
-        self._unclosed = self._unclosed or unclosed_by(event, conversation)
+        self._hear_unclosed(event)
+
+    def _hear_unclosed(self, event: Event) -> None:
+        conversation = self._peer.conversations.get(event.engagement)
+        if conversation is not None:
+            self._unclosed = self._unclosed or unclosed_by(event, conversation)
         if self._unclosed is not None:
             self._ended.set()
 
