@@ -171,6 +171,15 @@ def test_who_hires_is_told_that_its_own_budget_said_no(open_world: Open) -> None
     assert error.message == f"we withdrew: capacity; {why}"
 
 
+def test_who_hires_is_told_when_its_own_budget_begins_anew(open_world: Open) -> None:
+    world = open_world(hirer_options={"budget": (Limit("EUR", "3", "P1D"),)})
+    _, result = hired(world, price="5 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    why = "EUR per P1D, anew at 2026-03-03T00:00:00Z: 0 used and 0 held; 4 more is above the limit of 3"
+    assert error.message == f"we withdrew: capacity; by our own budget: {why}"
+
+
 def test_who_hires_is_told_what_was_withdrawn(open_world: Open) -> None:
     """And by whom: a bare `revoked` leaves open whether it was the provider's word or our own."""
     world = open_world()
