@@ -242,6 +242,8 @@ def test_what_is_wrong_on_the_line_is_told_at_once(tmp_path: Path) -> None:
     ran = run("conform", there, "--expected", tmp_path / "expected.toml", "--json")
     assert (ran.code, ran.error["message"]) == (2, "expected failures of no scenario: nothing")
     assert len(ran.values) == 1, "and nothing was played"
+    ran = run("conform", there, "--listen", ":0", "--json")
+    assert ran.error["message"] == "--listen: expected HOST:PORT, got ':0'", "and not everywhere"
     ran = run("conform", there, "--input", __file__, "--json")
     assert ran.error["message"] == f"--input: expected NAME=FILE, got {__file__!r}"
 
