@@ -182,12 +182,7 @@ async def contract_cancel(out: Out, contract: str, seconds: int | None, reason: 
 
 @contract.command("revoke")
 @CONTRACT
-@click.option(
-    "--cause",
-    type=click.Choice(list(CAUSES)),
-    default="key_compromised",
-    help="What allows it. Default key_compromised.",
-)
+@click.option("--cause", type=click.Choice(list(CAUSES)), required=True, help="What allows it, as the contract has it.")
 @click.option("--names", metavar="DIGEST", help="The breach, or the evidence of a revocation.")
 @HOME_OPTION
 @command

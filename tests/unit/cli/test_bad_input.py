@@ -133,7 +133,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("contract", "approve", "zzz", "x"), "bad_configuration"),
         (("contract", "approve", DIGEST, "nonsense"), "bad_configuration"),
         (("contract", "accept", DIGEST, "nonsense"), "bad_configuration"),
-        (("contract", "revoke", DIGEST, "--names", "nonsense"), "bad_configuration"),
+        (("contract", "revoke", DIGEST, "--cause", "revoked", "--names", "nonsense"), "bad_configuration"),
         (("contract", "revoke", DIGEST, "--cause", "breach"), "bad_configuration"),
         (("contract", "dispute", DIGEST), "bad_configuration"),
         (("contract", "dispute", DIGEST, "--claim", "x", "--ruling", __file__), "bad_configuration"),

@@ -139,6 +139,7 @@ def test_version() -> None:
         (("keys", "--nonsense"), "No such option"),
         (("keys", "show", "nobody"), "is not one of"),
         (("contract", "suspend", "X", "--reason", "nonsense"), "is not one of 'revoked', "),
+        (("contract", "revoke", "X"), "Missing option '--cause'"),  # by default it accused the other side of a lost key
         (("contract", "revoke", "X", "--cause", "nonsense"), "is not one of 'breach', "),
         (("hire", "X", "--task", "x", "--settlement", "nonsense"), "is not one of 'none', 'invoice', 'manual', "),
         (("ledger", "show"), "Missing argument 'ENGAGEMENT'"),
