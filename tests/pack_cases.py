@@ -871,6 +871,11 @@ def by_a_shared_key(*, claims: bool, verdict: bool) -> bytes:
     return hire.pack(documents=(hirer.document.raw, provider.document.raw))
 
 
+def _turned(listed: bytes) -> bytes:
+    """The list of what is withheld, its last first."""
+    return canonicalize({"withheld": json.loads(listed)["withheld"][::-1]})
+
+
 def withheld(*things: tuple[str, bytes]) -> bytes:
     listed = [{"kind": kind, "commitment": digest_bytes(data)} for kind, data in things]
     return canonicalize({"withheld": sorted(listed, key=lambda one: (one["kind"], one["commitment"]))})
@@ -938,6 +943,10 @@ WRONG_PROOFS: dict[str, tuple[Callable[[Hire], dict[str, Any]], tuple[int, str]]
     ),
     "withheld twice": (
         lambda hire: {"withheld": withheld(("artifact", b"a"), ("artifact", b"a"))},
+        (DECISIONS, "evidence_invalid"),
+    ),
+    "withheld in another order": (
+        lambda hire: {"withheld": _turned(withheld(("artifact", b"a"), ("policy", b"a")))},
         (DECISIONS, "evidence_invalid"),
     ),
     "withheld of no kind": (lambda hire: {"withheld": withheld(("message", b"a"))}, (LEDGER, "evidence_invalid")),
