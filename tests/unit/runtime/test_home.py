@@ -42,7 +42,7 @@ from undersigned.runtime import (
     open_key,
     rotate_key,
 )
-from undersigned.testing import NOON, HandClock
+from undersigned.testing import NOON, Actor, HandClock
 from undersigned.trust import Policy
 
 MINIMAL = 'did = "did:key:z6MkoVNKbBqcyxASmBuHMfyKY2oro2aiqb42u88HsXC2UtSN"\nname = "Acme"\n'
@@ -562,6 +562,15 @@ credentials = [{ type = "AccreditedByCredential", capability = "sbom" }]
     )
     assert made.configuration.policy == Policy.from_toml(tomllib.loads(rules)["policy"])
     assert [offer.task for offer in made.configuration.offer] == ["sbom"]
+
+
+def test_a_policy_that_asks_people_is_written_with_them(folder: Path) -> None:
+    """No folder was made with one: it asked people, and none could be named."""
+    ann = Actor("ann").did
+    rules = f'[policy]\nask_above = "20"\ncurrency = "EUR"\n\n[approvers]\nann = "{ann}"\n'
+    made = create_home(folder, name="Acme", policy=rules)
+    assert made.configuration.policy.ask_above == "20"
+    assert made.configuration.approvers == {"ann": ann}
 
 
 def served_list(register: StatusRegister, url: str, issuer: DidDocument) -> StatusList:

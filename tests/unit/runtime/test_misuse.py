@@ -50,9 +50,13 @@ from undersigned.errors import (
 from undersigned.messages import Delivery, Need
 from undersigned.protocol import Concede
 from undersigned.runtime import Home, Job, create_home, needed_text
+from undersigned.testing import Actor
 
 Open = Callable[..., World]
 PROVIDER = "did:web:globex.example"
+
+ASKS = '[policy]\nask_above = "3"\ncurrency = "EUR"\n'
+PEOPLE = f'[approvers]\nann = "{Actor("ann").did}"\n'
 
 
 class Odd(FormatError):
@@ -739,6 +743,12 @@ def test_an_argument_of_another_kind(make: Any, expected: str) -> None:
         ({"offers": ["sbom=4 EUR"]}, "offers: expected a list of offers"),
         ({"domain": 3, "local": False}, "domain: expected text, got 3"),
         ({"policy": 3}, "policy: expected text, got 3"),
+        ({"policy": ASKS}, r"policy puts terms to a person, and \[approvers\] has none"),
+        ({"policy": ASKS.replace("ask_above", "two_above") + PEOPLE}, "two_above takes two people"),
+        ({"policy": f"{ASKS}[approvers]\nann = 3"}, r"\[approvers\]: Expected `str`"),
+        ({"policy": f"{ASKS}[approvers]\nann = 'ann'"}, "ann"),
+        ({"policy": f"{ASKS}{PEOPLE}[listen]"}, r"expected a table \[policy\]"),
+        ({"policy": PEOPLE}, r"expected a table \[policy\]"),
         ({"clock": 3}, r"clock: expected an object with now\(\), got 3"),
     ],
 )

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Any, Final
@@ -50,7 +51,7 @@ from undersigned.runtime.log.witnesses import witnesses_of
 from undersigned.runtime.signers import PrivateKey, named_key, open_key
 from undersigned.scope import Labels, read_limit
 from undersigned.transport import Proxies
-from undersigned.trust import Approvers, Registry
+from undersigned.trust import Approvers, Policy, Registry
 
 from .configuration import CONFIGURATION, Configuration, distinct_offers, misplaced
 from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
@@ -60,12 +61,26 @@ from .policy_file import with_cedar
 from .registry_part import read_token, registries_of
 from .status_register import StatusRegister
 
-__all__ = ["Home", "named_passphrase", "passphrase_of"]
+__all__ = ["Home", "approvers_of", "named_passphrase", "passphrase_of"]
 
 ROTATED: Final = ("agent", "organisation")
 """Keys that a rotation replaces."""
 _CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96 * 1024, max_string=96 * 1024)
 """An enveloped credential of 64 KiB is a text of a third more."""
+
+
+def approvers_of(policy: Policy, table: Mapping[str, str]) -> Approvers:
+    """Those in a parsed `[approvers]` table, as many as the policy asks.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, they are not, or one is nobody.
+    """
+    approvers = Approvers.from_toml(table)
+    if policy.two_above is not None and len(approvers.people) < 2:
+        raise ConfigurationError("bad_configuration", "policy two_above takes two people in [approvers]")
+    if policy.asks and not approvers.people:
+        raise ConfigurationError("bad_configuration", "policy puts terms to a person, and [approvers] has none")
+    return approvers
 
 
 class Home:
@@ -108,11 +123,7 @@ class Home:
             checked_dids("[organisation] did", () if part is None else (part.did,))
             checked_dids("[trust] anchors", trust.anchors)
             checked_dids("[trust] people", trust.people)
-            self.approvers = Approvers.from_toml(self.configuration.approvers)
-            if self.configuration.policy.two_above is not None and len(self.approvers.people) < 2:
-                raise ValueError("policy two_above takes two people in [approvers]")
-            if self.configuration.policy.asks and not self.approvers.people:
-                raise ValueError("policy puts terms to a person, and [approvers] has none")
+            self.approvers = approvers_of(self.configuration.policy, self.configuration.approvers)
             for did in (*self.configuration.moved, *self.configuration.moved.values()):
                 if not keeps_history(did):
                     raise ValueError(f"{did} keeps no history, so it cannot move")

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final, cast
 from urllib.parse import quote
 
+import msgspec
+
 from undersigned.contract import Price
 from undersigned.did import did_key, make_document
 from undersigned.encoding import JsonObject, canonicalize
@@ -28,7 +30,7 @@ from undersigned.transport import free_ports
 from undersigned.trust import Policy
 
 from .configuration import CONFIGURATION, OfferPart, distinct_offers
-from .home import Home, passphrase_of
+from .home import Home, approvers_of, passphrase_of
 from .own_log import LOG, begin_log
 from .parsing import check_plug, checked_dids, checked_folder, checked_name, parse_price
 
@@ -114,7 +116,8 @@ def create_home(
 
     `kind` is that of the agent's key; the organisation, by default of the same `name`, has an Ed25519 key, and there is
     none without `office`. `anchors` are DIDs of issuers that are believed, `offers` the tasks done for others. `policy`
-    is TOML, a table `[policy]`; else who shows a membership passes, up to `max_price`, such as `5.00 EUR`.
+    is TOML, a table `[policy]`, and `[approvers]` if it asks people; else who shows a membership passes, up to
+    `max_price`, such as `5.00 EUR`.
 
     Raises:
         ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
@@ -288,10 +291,11 @@ def published_document(
 
 
 def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:
-    """The table [policy] of a new configuration.
+    """The table [policy] of a new configuration, and [approvers] if there are any.
 
     Raises:
-        ConfigurationError: `bad_configuration`: it is no policy, or limits the price a second time.
+        ConfigurationError: `bad_configuration`: it is no policy, limits the price a second time, or asks people who are
+            not named.
     """
     if policy is None:
         lines = ["[policy]", 'require = ["MembershipCredential"]']
@@ -300,12 +304,18 @@ def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:
         tables = tomllib.loads(policy)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationError("bad_configuration", f"policy: {exc}") from exc
-    if tables.keys() != {"policy"} or limit is not None:
-        raise ConfigurationError(
-            "bad_configuration", "expected a table [policy] and nothing else, which says itself how much is paid"
-        )
-    Policy.from_toml(tables["policy"])
+    if not {"policy"} <= tables.keys() <= {"policy", "approvers"} or limit is not None:
+        what = "expected a table [policy], which says itself how much is paid, [approvers], and nothing else"
+        raise ConfigurationError("bad_configuration", what)
+    approvers_of(Policy.from_toml(tables["policy"]), _people(tables.get("approvers", {})))
     return policy.strip().splitlines()
+
+
+def _people(table: object) -> Mapping[str, str]:
+    try:
+        return msgspec.convert(table, dict[str, str])
+    except msgspec.ValidationError as exc:
+        raise ConfigurationError("bad_configuration", f"[approvers]: {exc}") from exc
 
 
 def _tomls(texts: Iterable[str]) -> str:
