@@ -26,6 +26,7 @@ from undersigned.encoding import Digest
 from undersigned.errors import UndersignedError
 from undersigned.runtime import configure_logs
 from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope
+from undersigned.testing import free_ports
 
 try:
     import httpx2
@@ -225,8 +226,7 @@ def repository(folder: Path, commits: int) -> None:
 
 
 async def two_peers(folder: Path) -> tuple[Peer, Peer]:
-    with free_socket() as one, free_socket() as other:
-        ports = {"acme": one.getsockname()[1], "globex": other.getsockname()[1]}
+    ports = dict(zip(("acme", "globex"), free_ports(2), strict=True))
     dids = {name: f"did:web:{quote(f'localhost:{port}', safe='')}:org" for name, port in ports.items()}
     peers: list[Peer] = []
     for name, other_name in (("acme", "globex"), ("globex", "acme")):

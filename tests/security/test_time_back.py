@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from integration.hires import Hands, until
@@ -16,6 +17,7 @@ from undersigned.errors import ScopeError
 from undersigned.messages import Delivery
 from undersigned.protocol import Noted, apply, passed, pending, rights
 from undersigned.runtime import ControlPart
+from undersigned.runtime.engagement import conversation
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action
 
@@ -70,8 +72,9 @@ async def test_sc_59_the_fold_and_the_gate_of_a_provider(tmp_path: Path) -> None
                 )
 
 
-async def test_sc_59_the_gate_server_of_a_hirer(tmp_path: Path) -> None:
+async def test_sc_59_the_gate_server_of_a_hirer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its runtime ended it at `until`; under the earlier clock it stays ended, and servers are told so."""
+    monkeypatch.setattr(conversation, "HEARING_SECONDS", 0)  # or it would listen for a minute, by a clock that stands
     clock = Hands()
     async with working(tmp_path, heartbeat="PT9H", clock=clock) as pair:
         home, id = pair.hirer.home, pair.ours.id
