@@ -130,6 +130,21 @@ def test_taken_out_it_signs_nothing_that_holds(home: Home) -> None:
     }
 
 
+def test_a_list_that_the_key_taken_out_signed_since_is_not_served(home: Home) -> None:
+    """By who has the register open: `spawn` withdraws at its end what it gave out."""
+    before, gone = issued(home), issued(home)
+    spawning = home.register()
+    spawning.revoke(str(issued(home)["id"]), NOON)  # its key is open
+    rotate_organisation_key(home, drop=True, clock=LATER)
+    spawning.revoke(str(gone["id"]), LATER.now())
+    spawning.close()
+    register = home.register()
+    anew = {one.id: decode_json(one.raw) for one in register.issued()}
+    register.close()
+    seen = [anew[str(one["id"])] for one in (before, gone)]
+    assert [look(home, one) for one in seen if isinstance(one, dict)] == ["clear", "revoked"]
+
+
 def test_what_is_over_is_not_signed_anew(home: Home) -> None:
     credential = issued(home)
     _, anew = rotate_organisation_key(home, drop=True, clock=HandClock(shift(UNTIL, 1)))

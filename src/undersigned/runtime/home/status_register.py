@@ -225,7 +225,6 @@ class StatusRegister:
 
     def sign_again(self, now: Instant, contexts: Contexts = CONTEXTS) -> dict[str, JsonObject]:
         """Signs anew, by the key of now, all that is neither withdrawn nor over, under its id and at its place; by id.
-        So are lists, when they are asked for next.
 
         Raises:
             ConfigurationError, LedgerError, FormatError, ProofError: As `secure`; then nothing is signed.
@@ -241,7 +240,6 @@ class StatusRegister:
                 enveloped = held.jws is not None
                 made[id] = self._enveloped(unsigned, now) if enveloped else self._signed(unsigned, now, suite, contexts)
                 store.execute("UPDATE issued SET raw = ? WHERE id = ?", (canonicalize(made[id]), id))
-            store.execute("DELETE FROM lists")
         return made
 
     def issued(self) -> tuple[Issued, ...]:
@@ -330,7 +328,9 @@ class StatusRegister:
     # ------------------------------------------------------------------
 
     def _current(self, store: sqlite3.Connection, number: int, now: Instant) -> bytes | None:
-        """The list as it was signed last, if nothing was withdrawn since and most of its time is left."""
+        """The list as it was signed last, by a key that is published, if nothing was withdrawn since and most of its
+        time is left. Who opened the register before that key was replaced may have signed it since.
+        """
         row = store.execute(
             "SELECT signed, raw FROM lists WHERE number = ?"
             " AND revoked = (SELECT count(*) FROM issued WHERE list = number AND revoked IS NOT NULL)",
@@ -339,7 +339,9 @@ class StatusRegister:
         if row is None:
             return None
         signed, raw = row
-        return raw if signed <= now <= shift(signed, LIST_SECONDS // 2) else None
+        methods = self._document.methods("assertionMethod")
+        published = any(f'"verificationMethod":"{method}"'.encode() in raw for method in methods)
+        return raw if published and signed <= now <= shift(signed, LIST_SECONDS // 2) else None
 
     def _sign_list(self, store: sqlite3.Connection, number: int, now: Instant) -> bytes:
         bits = bytearray(MIN_LIST_BITS // 8)
