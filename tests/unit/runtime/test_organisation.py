@@ -57,7 +57,7 @@ def test_it_is_opened_by_its_folder_as_a_peer_is(home: Home) -> None:
 def statements(acme: Organisation) -> Iterator[list[str]]:
     """The first words of each statement that the register's store runs."""
     seen: list[str] = []
-    store = acme.register._connected()
+    store = acme.register._store._connected()
     store.set_trace_callback(lambda text: seen.append(" ".join(text.split()[:2])))
     try:
         yield seen

@@ -259,7 +259,7 @@ def test_a_register_that_cannot_be_used_is_an_error(home: Home) -> None:
 
 def test_a_register_that_finds_no_room_says_so(home: Home, register: StatusRegister) -> None:
     issue(register)
-    register._connected().execute("PRAGMA max_page_count = 1")  # as many as there are: SQLite takes no more
+    register._store._connected().execute("PRAGMA max_page_count = 1")  # as many as there are: SQLite takes no more
 
     def more() -> None:
         for _ in range(100):

@@ -124,7 +124,7 @@ const GIST = {
   Problem: (m) => `a problem: ${m.code}`,
 };
 
-/** What came of the contract, as `undersigned contract show` tells it; of deliveries and reviews the last. */
+/** What came of the contract; of deliveries and reviews the last. */
 function became({ transcript }) {
   const said = (type) => transcript.map((one) => one.content).filter((content) => content.type === type);
   return [

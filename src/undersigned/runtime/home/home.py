@@ -63,8 +63,6 @@ from .status_register import StatusRegister
 
 __all__ = ["Home", "approvers_of", "named_passphrase", "passphrase_of"]
 
-ROTATED: Final = ("agent", "organisation")
-"""Keys that a rotation replaces."""
 _CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96 * 1024, max_string=96 * 1024)
 """An enveloped credential of 64 KiB is a text of a third more."""
 
@@ -273,7 +271,7 @@ class Home:
             raise ConfigurationError(
                 "key_unavailable", f"{text} was said since, or it proves two histories (GUIDE, Copies)"
             )
-        if name in ROTATED and self.has_published_next_key(name):
+        if self.has_published_next_key(name):
             file = self.next_key(name)
         return open_key(file, passphrase_of(self.path))
 

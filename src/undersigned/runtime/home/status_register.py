@@ -36,11 +36,12 @@ from undersigned.credentials import (
 )
 from undersigned.did import DidDocument, fetches
 from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
-from undersigned.errors import NO_ROOM, ConfigurationError, CredentialError, LedgerError, LedgerUnavailable
+from undersigned.errors import ConfigurationError, CredentialError, LedgerError
 from undersigned.jsonld import CONTEXTS, Contexts
-from undersigned.ledger import open_database
 from undersigned.proof import JCS_SUITE_OF, MAX_SKEW_SECONDS, attach, lone_proof, prepare
 from undersigned.runtime.signers import PrivateKey
+
+from .status_store import RegisterStore
 
 __all__ = ["LIST_TTL_SECONDS", "Issued", "Said", "StatusRegister"]
 
@@ -55,17 +56,6 @@ MOST_PLACES: Final = MIN_LIST_BITS // 2
 NO_END: Final = "2999-12-31T23:59:59Z"
 """Written down for a credential that does not end."""
 _PATH: Final = re.compile(r"/status/([1-9][0-9]{0,8})")
-_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE issued (
-    id TEXT PRIMARY KEY, type TEXT NOT NULL, subject TEXT NOT NULL, issued TEXT NOT NULL, until TEXT NOT NULL,
-    list INTEGER, place INTEGER, revoked TEXT, raw BLOB NOT NULL, UNIQUE (list, place)
-) STRICT;
-CREATE INDEX withdrawn ON issued (list, place) WHERE revoked IS NOT NULL;
-CREATE TABLE lists (
-    number INTEGER PRIMARY KEY, revoked INTEGER NOT NULL, signed TEXT NOT NULL, raw BLOB NOT NULL
-) STRICT;
-"""
 
 
 def _seen_from(now: Instant) -> Instant:
@@ -105,11 +95,10 @@ class StatusRegister:
 
     def __init__(self, path: Path, document: DidDocument, key: Callable[[], PrivateKey], *, local: bool) -> None:
         self.issuer = document.id
-        self._path = path
         self._document = document
         self._open_key = key
         self._key: PrivateKey | None = None
-        self._store: sqlite3.Connection | None = None
+        self._store = RegisterStore(path)
         self._base: str | None = None
         for url in fetches(document.id, local=local):
             parts = urlsplit(url)
@@ -144,7 +133,7 @@ class StatusRegister:
         """
         made: list[JsonObject] = []
         lists: set[int] = set()
-        with self._writing() as store:
+        with self._store.writing() as store:
             free = self._free(store)
             for type, subject, claims in said:
                 number = place = status = None
@@ -195,7 +184,7 @@ class StatusRegister:
             LedgerError: The register was not written.
         """
         named = credential.json.get("id") or known_as or f"urn:uuid:{uuid4()}"
-        with self._writing() as store:
+        with self._store.writing() as store:
             row = store.execute("SELECT list, place, revoked FROM issued WHERE id = ?", (named,)).fetchone()
             if row is not None and row[2] is not None:
                 raise CredentialError("revoked", f"{named} was withdrawn at {row[2]} and is not issued again")
@@ -231,7 +220,7 @@ class StatusRegister:
             CredentialError: What is in the register cannot be read.
         """
         made: dict[str, JsonObject] = {}
-        with self._writing() as store:
+        with self._store.writing() as store:
             rows = store.execute("SELECT id, raw FROM issued WHERE revoked IS NULL AND until >= ?", (now,)).fetchall()
             for id, raw in rows:
                 held = read_credential(signed_document(raw), contexts=contexts)
@@ -273,7 +262,7 @@ class StatusRegister:
                 f"{id} has no status, so it cannot be withdrawn: {self._document.id} has no domain to serve a list at; "
                 f"it ends at {found.until}",
             )
-        with self._writing() as store:
+        with self._store.writing() as store:
             store.execute("UPDATE issued SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, id))
         with _withdrawn_already(id):
             self.served(urlsplit(found.url).path, now)
@@ -289,7 +278,7 @@ class StatusRegister:
         """
         lists: set[int] = set()
         withdrawn = 0
-        with self._writing() as store:
+        with self._store.writing() as store:
             for id in ids:
                 row = store.execute("SELECT list, revoked FROM issued WHERE id = ?", (id,)).fetchone()
                 if row is None or row[0] is None:
@@ -313,15 +302,15 @@ class StatusRegister:
             LedgerError: The register cannot be read.
         """
         named = _PATH.fullmatch(path)
-        if named is None or self._base is None or not self._path.exists():
+        if named is None or self._base is None or not self._store.exists():
             return None
         number = int(named[1])
-        with self._reading() as store:
+        with self._store.reading() as store:
             if (raw := self._current(store, number, now)) is not None:
                 return raw
             if store.execute("SELECT 1 FROM issued WHERE list = ? LIMIT 1", (number,)).fetchone() is None:
                 return None
-        with self._writing() as store:
+        with self._store.writing() as store:
             # Another process may have signed it in the meantime.
             return self._current(store, number, now) or self._sign_list(store, number, now)
 
@@ -399,9 +388,9 @@ class StatusRegister:
         return self._key
 
     def _found(self, only: str | None) -> tuple[Issued, ...]:
-        if not self._path.exists():
+        if not self._store.exists():
             return ()
-        with self._reading() as store:
+        with self._store.reading() as store:
             rows = store.execute(
                 "SELECT id, type, subject, issued, until, list, place, revoked, raw FROM issued "
                 "WHERE ?1 IS NULL OR id = ?1 ORDER BY issued, rowid",
@@ -422,63 +411,17 @@ class StatusRegister:
             for id, type, subject, issued, until, number, place, revoked, raw in rows
         )
 
-    @contextmanager
-    def _reading(self) -> Generator[sqlite3.Connection]:
-        try:
-            yield self._connected()
-        except (sqlite3.Error, OSError) as exc:
-            raise _failed(self._path, exc) from exc
-
-    @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        """One transaction: all of it is on disk afterwards, or nothing is."""
-        with self._reading() as store:
-            store.execute("BEGIN IMMEDIATE")
-            try:
-                yield store
-                store.execute("COMMIT")
-            except BaseException:
-                store.rollback()
-                raise
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._store is None:
-            store = open_database(self._path, making=True)
-            try:
-                # What was withdrawn stays withdrawn, whatever happens to the machine a moment later.
-                store.execute("PRAGMA synchronous = EXTRA")
-                store.execute("BEGIN IMMEDIATE")
-                (version,) = store.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    for statement in _SCHEMA.split(";"):
-                        store.execute(statement)
-                    store.execute(f"PRAGMA user_version = {_VERSION}")
-                elif version != _VERSION:
-                    raise LedgerError("store_version", f"{self._path} has version {version}; expected {_VERSION}")
-                store.execute("COMMIT")
-            except BaseException:
-                store.close()
-                raise
-            self._store = store
-        return self._store
-
     def check(self) -> None:
         """Returns if the register can be read, all of it; so does one that is not there yet.
 
         Raises:
             LedgerError: `store_corrupt`, `store_unavailable`, `store_version`.
         """
-        if self._path.exists():
-            with self._reading() as store:
-                found = store.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                raise LedgerError("store_corrupt", f"{self._path} is damaged: {found}")
+        self._store.check()
 
     def close(self) -> None:
         """Closes the store; it is opened again when it is used again."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        self._store.close()
 
 
 @contextmanager
@@ -493,11 +436,3 @@ def _withdrawn_already(*ids: str) -> Generator[None]:
             f"{what} withdrawn; the list cannot be signed now, and none is served until it is: {error.message}"
         )
         raise
-
-
-def _failed(path: Path, exc: sqlite3.Error | OSError) -> LedgerError:
-    full = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL or getattr(exc, "errno", 0) in NO_ROOM
-    if full:
-        return LedgerUnavailable("store_full", f"{path}: {exc}")
-    damaged = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
-    return LedgerError("store_corrupt" if damaged else "store_unavailable", f"{path}: {exc}")

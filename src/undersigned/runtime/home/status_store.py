@@ -1,0 +1,109 @@
+"""The file of a register of what was issued: opened on first use, by several processes at a time, and whole or not
+written.
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.12
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from undersigned.errors import NO_ROOM, LedgerError, LedgerUnavailable
+from undersigned.ledger import open_database
+
+__all__ = ["RegisterStore"]
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE issued (
+    id TEXT PRIMARY KEY, type TEXT NOT NULL, subject TEXT NOT NULL, issued TEXT NOT NULL, until TEXT NOT NULL,
+    list INTEGER, place INTEGER, revoked TEXT, raw BLOB NOT NULL, UNIQUE (list, place)
+) STRICT;
+CREATE INDEX withdrawn ON issued (list, place) WHERE revoked IS NOT NULL;
+CREATE TABLE lists (
+    number INTEGER PRIMARY KEY, revoked INTEGER NOT NULL, signed TEXT NOT NULL, raw BLOB NOT NULL
+) STRICT;
+"""
+
+
+class RegisterStore:
+    """One file; `close` it at the end.
+
+    Raises:
+        LedgerError: When used. `store_corrupt`, `store_unavailable`, `store_version`, `store_full`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+
+    def exists(self) -> bool:
+        """Whether anything was ever written."""
+        return self._path.exists()
+
+    @contextmanager
+    def reading(self) -> Generator[sqlite3.Connection]:
+        """The open database."""
+        try:
+            yield self._connected()
+        except (sqlite3.Error, OSError) as exc:
+            raise _failed(self._path, exc) from exc
+
+    @contextmanager
+    def writing(self) -> Generator[sqlite3.Connection]:
+        """One transaction: all of it is on disk afterwards, or nothing is."""
+        with self.reading() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                db.rollback()
+                raise
+
+    def check(self) -> None:
+        """Returns if all of it can be read; so does one that is not there yet."""
+        if self.exists():
+            with self.reading() as db:
+                found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise LedgerError("store_corrupt", f"{self._path} is damaged: {found}")
+
+    def close(self) -> None:
+        """Closes it; it is opened again when it is used again."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._db is None:
+            db = open_database(self._path, making=True)
+            try:
+                # What was withdrawn stays withdrawn, whatever happens to the machine a moment later.
+                db.execute("PRAGMA synchronous = EXTRA")
+                db.execute("BEGIN IMMEDIATE")
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {_VERSION}")
+                elif version != _VERSION:
+                    raise LedgerError("store_version", f"{self._path} has version {version}; expected {_VERSION}")
+                db.execute("COMMIT")
+            except BaseException:
+                db.close()
+                raise
+            self._db = db
+        return self._db
+
+
+def _failed(path: Path, exc: sqlite3.Error | OSError) -> LedgerError:
+    full = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL or getattr(exc, "errno", 0) in NO_ROOM
+    if full:
+        return LedgerUnavailable("store_full", f"{path}: {exc}")
+    damaged = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
+    return LedgerError("store_corrupt" if damaged else "store_unavailable", f"{path}: {exc}")
