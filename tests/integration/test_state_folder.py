@@ -265,7 +265,7 @@ async def _refused(made: Path) -> None:
             with pytest.raises(ConfigurationError, match=f"cannot listen {what}"):
                 await peer.start()
             assert peer._register is not None
-            assert peer._register._store is None, part
+            assert peer._register._store._db is None, part
 
 
 async def _written(path: Path) -> None:
