@@ -81,7 +81,7 @@ class ContractAssertion(_Part, frozen=True, kw_only=True):
     """Name of the contract document."""
     task: Text
     agent: Did
-    certificate: Annotated[str, Meta(pattern=r"^[0-9]{1,64}(?!\\n)$")]
+    certificate: Annotated[str, Meta(pattern=r"^[0-9]{1,64}(?!\n)$")]
     """Serial number of the signing certificate, in decimal."""
     signature: Signature | None = None
 

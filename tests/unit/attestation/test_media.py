@@ -27,7 +27,7 @@ from undersigned.attestation.media import (
     read_manifest,
 )
 from undersigned.encoding import digest_bytes
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError, UndersignedError, VerificationError
 
 CONTRACT = digest_bytes(b"contract")
 ROOT = Authority()
@@ -166,6 +166,10 @@ def test_media_that_were_changed_are_other_media(picture: bytes) -> None:
     assert code(b"no picture") == "digest_mismatch"
     place = picture.index(PROVIDER.did.encode()) + 12
     assert code(picture[:place] + b"X" + picture[place + 1 :]) in ("proof_invalid", "digest_mismatch")
+    # A binding may lack the hash of the whole where it has hashes of parts, and nobody signed by those.
+    video = made(samples()["video/mp4"], kind="video/mp4").replace(b"dhashX", b"dhasgX", 1)
+    with pytest.raises(VerificationError, match="a manifest with a hard binding"):
+        read_manifest(video, "video/mp4")
 
 
 def test_a_certificate_of_no_anchor_is_nobodys(picture: bytes) -> None:
@@ -258,6 +262,9 @@ def test_a_manifest_without_our_assertion_proves_nothing() -> None:
     assert code(manifest(png(), [unsigned])) == "proof_missing"
     strange = {"label": LABEL, "data": {**unsigned["data"], "more": 1}}
     assert code(manifest(png(), [strange])) == "unknown_term"
+    spelled = {"label": LABEL, "data": {**unsigned["data"], "certificate": f"{SIGNER.serial}\n"}}
+    for several in ([spelled], [unsigned, unsigned]):
+        assert code(manifest(png(), several)) == "schema_violation"
 
 
 def test_ingredients_are_walked(picture: bytes) -> None:
