@@ -224,11 +224,13 @@ REFERENCES = {
         *("", "a", "a/b", "http://a", "http://a:80/x?y#z", "//a/b", "///x", "./a:b", "a%41", "\u00e9", "x?\ue000"),
         *("http://\u00e9.example/\u00fc", "http://u:p@h/", "http://h@/", "mailto:x@y", "urn:x:y", "#", "?", "a?b?c"),
         *("http://", "http:", "http:a", "http://a//b", "http://a:/", "http://[v1.a:b]/", "pkg:pypi/x@1?y=z#q"),
+        "//[1:2:3:4:5:6:7:8]:80",
     ],
     False: [
         *("http://a:x/", "http://[::1", "http://[1.2.3.4]/", "a:b c", "1:b", ":a", "a b", "a%4", "%zz", "x#\ue000"),
         *("a\\b", "a|b", "<a>", "http://u@p@h/", "a#b#c", "\0", "a\n", "http://a:80:80/", "[", "a[b]", "\ufdd0"),
         *("http://[::1%25eth0]/", "a^b", "a`b", "{a}", '"a"', "?a[b]", "http://a%zz/", "http://a[b]/"),
+        "//[1:2:3:4:5:6:7:8]80",
     ],
 }
 

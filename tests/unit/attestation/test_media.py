@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
+from ssl import DER_cert_to_PEM_cert
 from typing import Any
 
 import c2pa
@@ -215,8 +216,10 @@ def test_certificate_and_did_are_tied(picture: bytes) -> None:
     assert code(other) == "proof_invalid"
 
 
-def manifest(data: bytes, assertions: list[Any], ingredient: bytes | None = None) -> bytes:
-    """A manifest that another tool writes by the same certificate."""
+def manifest(
+    data: bytes, assertions: list[Any], ingredient: bytes | None = None, trusting: Authority | None = None
+) -> bytes:
+    """A manifest that another tool writes by the same certificate; it trusts the signers of one root."""
     action = "c2pa.created" if ingredient is None else "c2pa.opened"
     source = {"digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"}
     actions = {"actions": [{"action": action, **(source if ingredient is None else {})}]}
@@ -232,7 +235,11 @@ def manifest(data: bytes, assertions: list[Any], ingredient: bytes | None = None
     )
     out = io.BytesIO()
     settings = c2pa.Settings.from_dict(
-        {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
+        {
+            "builder": {"thumbnail": {"enabled": False}},
+            "verify": {"verify_after_sign": False},
+            **({"trust": {"trust_anchors": DER_cert_to_PEM_cert(trusting.der)}} if trusting else {}),
+        }
     )
     with c2pa.Context(settings) as context, c2pa.Builder(text, context=context) as builder:
         if ingredient is not None:
@@ -276,6 +283,17 @@ def test_ingredients_are_walked(picture: bytes) -> None:
     made_of = manifest(png(), [], ingredient=broken)
     assert "assertion.dataHash.mismatch" in read_manifest(made_of, PNG, [ROOT.der]).failures
     assert code(made_of) == "digest_mismatch"
+    # Where it came to differ once the picture's manifest was signed.
+    place = whole.index(PROVIDER.did.encode()) + 12
+    later = _summed(whole[:place] + b"X" + whole[place + 1 :])
+    assert "ingredient.manifest.mismatch" in read_manifest(later, PNG, [ROOT.der]).failures
+
+
+def test_an_ingredient_need_not_come_from_our_anchors() -> None:
+    other = Authority("Other")
+    of = made(png(), signer=other.signer())
+    for trusting in (None, other):
+        assert read_manifest(manifest(of, [], of, trusting), PNG, [ROOT.der]).failures == ()
 
 
 def test_media_that_are_too_large_are_not_read() -> None:

@@ -218,6 +218,11 @@ def test_every_algorithm_is_checked_against_bytes() -> None:
     assert verify(document, artifacts={"sbom.cdx.json": ARTIFACT}).unchecked == ()
     # With its digest alone, that by sha256 is held against it, and of the other it is said that it was not.
     assert verify(document).unchecked == ("sha512 of 'sbom.cdx.json'",)
+    # With its digests by each algorithm all are held against them, and one that is not among them proves nothing.
+    assert verify(document, artifacts={"sbom.cdx.json": digests}).unchecked == ()
+    for known in ({"sha256": digests["sha256"]}, digests | {"sha512": sha512(b"x").hexdigest()}):
+        with refuses(VerificationError, "digest_mismatch"):
+            verify(document, artifacts={"sbom.cdx.json": known})
     alone = edited(payload, "subject", 0, "digest", value={"sha512": digests["sha512"]})
     for artifacts in (ARTIFACTS, {"sbom.cdx.json": ARTIFACT}):
         with pytest.raises(VerificationError, match="expected a digest by sha256"):
@@ -257,13 +262,18 @@ def test_what_is_told_of_the_contract_is_as_the_contract_has_it() -> None:
             **(fields | agreed),
         )
 
+    used = [UsageLine(clause=clause, unit="count", amount="1") for clause in ("read", "write")]
+    told = [("write", "count", "1"), ("read", "count", "1")]
     assert len(deliver(claim(), built())) == 2
+    assert len(deliver(claim(usage=used), usage=told)) == 1
     for claims, agreed in (
         ([claim(engagement=f"urn:hire:engagement:{digest_bytes(b'other')}")], {}),
         ([claim(task="other")], {}),
         ([built(task="other")], {}),
         ([claim(inputs={"more": digest_bytes(b"more")})], {}),
         ([claim()], {"inputs": []}),
+        ([claim(usage=used)], {"usage": told[:1]}),
+        ([claim(usage=used[:1] * 2)], {"usage": told[1:]}),
     ):
         with refuses(VerificationError, "attestation_binding"):
             deliver(*claims, **agreed)
