@@ -1,6 +1,6 @@
 """What a provider made and how, in signed statements, and the verdict on it."""
 
-from undersigned.attestation.dsse import PAYLOAD_TYPE, Envelope, VerifiedPayload, envelope, pae, verify_envelope
+from undersigned.attestation.dsse import PAYLOAD_TYPE, Envelope, envelope, pae, verify_envelope
 from undersigned.attestation.foreign import (
     BuiltBy,
     ForeignProvenance,
@@ -12,12 +12,9 @@ from undersigned.attestation.foreign import (
     verify_foreign_statement,
 )
 from undersigned.attestation.predicates import (
-    OF_WORK,
     PREDICATES,
-    VERDICTS,
     AcceptancePredicate,
     ActionTaken,
-    Input,
     Predicate,
     ProvenancePredicate,
     RefusalPredicate,
@@ -32,9 +29,7 @@ from undersigned.attestation.predicates import (
 )
 from undersigned.attestation.statement import (
     STATEMENT_TYPE,
-    Artifact,
     Statement,
-    Subject,
     VerifiedStatement,
     algorithms_named,
     make_statement,
@@ -45,29 +40,23 @@ from undersigned.attestation.statement import (
 )
 
 __all__ = [
-    "OF_WORK",
     "PAYLOAD_TYPE",
     "PREDICATES",
     "STATEMENT_TYPE",
-    "VERDICTS",
     "AcceptancePredicate",
     "ActionTaken",
-    "Artifact",
     "BuiltBy",
     "Envelope",
     "ForeignProvenance",
     "ForeignStatement",
     "ForeignSubject",
-    "Input",
     "Predicate",
     "ProvenancePredicate",
     "RefusalPredicate",
     "Resource",
     "Statement",
     "SubcontractLine",
-    "Subject",
     "UsageLine",
-    "VerifiedPayload",
     "VerifiedStatement",
     "WorkPredicate",
     "accepted",

@@ -34,7 +34,7 @@ from undersigned.credentials.issue import (
     presentation_jwt,
     read_unsigned,
 )
-from undersigned.credentials.jws import CREDENTIAL_JWT, LIST_JWT, PRESENTATION_JWT, DraftJws, Jws, JwsKind
+from undersigned.credentials.jws import CREDENTIAL_JWT, LIST_JWT, PRESENTATION_JWT, Jws, JwsKind
 from undersigned.credentials.linkage import (
     MAX_CONFIGURATION_BYTES,
     build_linkage,
@@ -47,7 +47,6 @@ from undersigned.credentials.linkage import (
 from undersigned.credentials.model import (
     CREDENTIALS_CONTEXT,
     MAX_CREDENTIAL_BYTES,
-    MAX_CREDENTIALS,
     Credential,
     check_credential_claims,
     own_context,
@@ -64,13 +63,12 @@ from undersigned.credentials.presentation import (
 )
 from undersigned.credentials.renewal import renews
 from undersigned.credentials.schemas import SCHEMAS, schema_id
-from undersigned.credentials.select import Wanted, answers, select
+from undersigned.credentials.select import answers, select
 from undersigned.credentials.status_list import (
     MAX_ENTRIES,
     MAX_LIST_BYTES,
     MIN_LIST_BITS,
     ClearStatus,
-    StatusEntry,
     StatusList,
     build_status_list,
     check_last_known,
@@ -98,7 +96,6 @@ __all__ = [
     "CREDENTIAL_JWT",
     "LIST_JWT",
     "MAX_CONFIGURATION_BYTES",
-    "MAX_CREDENTIALS",
     "MAX_CREDENTIAL_BYTES",
     "MAX_ENTRIES",
     "MAX_LIST_BYTES",
@@ -114,7 +111,6 @@ __all__ = [
     "Claim",
     "ClearStatus",
     "Credential",
-    "DraftJws",
     "Endorsement",
     "Jws",
     "JwsKind",
@@ -122,11 +118,9 @@ __all__ = [
     "PartOf",
     "Performance",
     "ShownPresentation",
-    "StatusEntry",
     "StatusList",
     "SuppliesTo",
     "VerifiedPresentation",
-    "Wanted",
     "answers",
     "build_credential",
     "build_linkage",

@@ -4,7 +4,7 @@ from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse, Docume
 from undersigned.daemon.door import more_files
 from undersigned.daemon.gate_aiohttp import GRANTED, aiohttp_gate
 from undersigned.daemon.gate_asgi import AsgiGate
-from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, Signed, Turned, Visit
+from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted
 from undersigned.daemon.gate_proxy import GateProxy
 from undersigned.daemon.gate_remote import RemoteDesk, checked_peer_url
 from undersigned.daemon.gating import Gatekeeper, RequestGate
@@ -16,7 +16,7 @@ from undersigned.daemon.peer import Peer
 from undersigned.daemon.registry import RegistryServer
 from undersigned.daemon.serving import signed_headers
 from undersigned.daemon.sync_peer import SyncPeer
-from undersigned.daemon.witness import Contradiction, WitnessBook, Witnessed, WitnessServer
+from undersigned.daemon.witness import WitnessBook, WitnessServer
 from undersigned.runtime import Hire, HireResult, needed_text, unread, unresolved
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "ArtifactResponse",
     "AsgiGate",
     "Ask",
-    "Contradiction",
     "Desk",
     "Document",
     "GateDesk",
@@ -43,14 +42,10 @@ __all__ = [
     "RegistryServer",
     "RemoteDesk",
     "RequestGate",
-    "Signed",
     "StdioGate",
     "SyncPeer",
-    "Turned",
-    "Visit",
     "WitnessBook",
     "WitnessServer",
-    "Witnessed",
     "aiohttp_gate",
     "checked_peer_url",
     "more_files",

@@ -1,7 +1,7 @@
 """DIDs: their URLs, their documents, and the methods that lead from one to the other."""
 
-from undersigned.did.document import RELATIONSHIPS, DidDocument, keys_of, make_document
-from undersigned.did.history import DidHistory, DidVersion
+from undersigned.did.document import DidDocument, keys_of, make_document
+from undersigned.did.history import DidHistory
 from undersigned.did.methods.key import did_key
 from undersigned.did.methods.webvh_log import entries_left
 from undersigned.did.methods.webvh_write import UNNAMED, entry_proof, first_entry, log_line, next_entry, next_key_hash
@@ -19,12 +19,10 @@ from undersigned.did.url import ParsedDidUrl, parse_did, parse_did_url
 
 __all__ = [
     "DID_METHODS",
-    "RELATIONSHIPS",
     "UNNAMED",
     "DidDocument",
     "DidHistory",
     "DidMethod",
-    "DidVersion",
     "ParsedDidUrl",
     "did_key",
     "document_from",

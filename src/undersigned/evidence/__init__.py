@@ -1,31 +1,27 @@
 """Evidence packs: one file that proves an engagement to somebody who asks nobody, and its offline verifier."""
 
 from undersigned.evidence.archive import MAX_ARCHIVE_BYTES, MAX_PACK_BYTES, read_archive, write_archive
-from undersigned.evidence.case import Case, engagement_of, key_among, pack_of, sealed_of
+from undersigned.evidence.case import Case, engagement_of, pack_of, sealed_of
 from undersigned.evidence.chain import showing
 from undersigned.evidence.changes import arbiters_at, document_at, terms_at
 from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
 from undersigned.evidence.pack import (
     CHECKPOINT,
-    FORMAT,
     MANIFEST,
-    Line,
     Manifest,
     Member,
     Pack,
-    Transcribed,
     read_pack,
     sealed_documents,
     transcribed,
     write_pack,
 )
 from undersigned.evidence.page import verifier_page
-from undersigned.evidence.tamper import TAMPERINGS, Tampering, tamper
-from undersigned.evidence.verify import MAX_DOCUMENTS, STEPS, ListedKey, Report, Step, check_pack, verify_pack
+from undersigned.evidence.tamper import TAMPERINGS, tamper
+from undersigned.evidence.verify import MAX_DOCUMENTS, STEPS, Report, Step, check_pack, verify_pack
 
 __all__ = [
     "CHECKPOINT",
-    "FORMAT",
     "MANIFEST",
     "MAX_ARCHIVE_BYTES",
     "MAX_DOCUMENTS",
@@ -33,8 +29,6 @@ __all__ = [
     "STEPS",
     "TAMPERINGS",
     "Case",
-    "Line",
-    "ListedKey",
     "LogProof",
     "LogProofs",
     "Manifest",
@@ -42,15 +36,12 @@ __all__ = [
     "Pack",
     "Report",
     "Step",
-    "Tampering",
-    "Transcribed",
     "Withheld",
     "WithheldList",
     "arbiters_at",
     "check_pack",
     "document_at",
     "engagement_of",
-    "key_among",
     "pack_of",
     "read_archive",
     "read_pack",

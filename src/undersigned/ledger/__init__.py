@@ -4,23 +4,10 @@
 limits beside the process that writes it.
 """
 
-from undersigned.ledger.base import (
-    Blob,
-    CheckReport,
-    Commit,
-    Committed,
-    Counters,
-    Defect,
-    Draw,
-    Ledger,
-    Reservation,
-    Row,
-    Settlement,
-    Summary,
-)
+from undersigned.ledger.base import Blob, Commit, Committed, Defect, Draw, Ledger, Reservation, Row, Settlement, Summary
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
-from undersigned.ledger.seen import Decided, Fork, Head, Seen, Stated, connected, contradicted, decided, saw
+from undersigned.ledger.seen import Fork, Head, Seen, Stated, connected, contradicted, decided, saw
 from undersigned.ledger.sqlite import SqliteLedger
 from undersigned.ledger.sqlite_copy import BESIDE_DATABASE, copy_database
 from undersigned.ledger.sqlite_file import Lock, connect, open_database, translated
@@ -32,11 +19,8 @@ __all__ = [
     "LEDGERS",
     "Admitted",
     "Blob",
-    "CheckReport",
     "Commit",
     "Committed",
-    "Counters",
-    "Decided",
     "Defect",
     "Draw",
     "Fork",

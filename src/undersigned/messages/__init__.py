@@ -20,25 +20,11 @@ from undersigned.messages.attestation import (
     Served,
     Settled,
 )
-from undersigned.messages.base import (
-    VERSIONS,
-    Consistency,
-    Message,
-    Move,
-    Name,
-    Need,
-    Note,
-    Notice,
-    Percent,
-    Proof,
-    Purpose,
-    Role,
-    check_member,
-)
+from undersigned.messages.base import VERSIONS, Consistency, Message, Name, Need, Note, Percent, Proof, check_member
 from undersigned.messages.codec import check_sealing, decode_message, recorded_message
 from undersigned.messages.conflict import Breach, Dispute, Ruling
 from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
-from undersigned.messages.drafts import Draft, draft
+from undersigned.messages.drafts import draft
 from undersigned.messages.execution import (
     Approval,
     ApprovalRequest,
@@ -54,38 +40,19 @@ from undersigned.messages.execution import (
 from undersigned.messages.negotiation import Acceptance, Bid, LedgerPlace, LogHead, Offer, Seal, Withdraw
 from undersigned.messages.presentation import Presentation, PresentationRequest
 from undersigned.messages.problem import Inclusion, Problem, Progress, Receipt, Sync, Waiting
-from undersigned.messages.reasons import (
-    BASES,
-    CANCEL_REASONS,
-    CAUSES,
-    CAUSES_NAMED,
-    OUTCOMES,
-    REASONS,
-    RESUME_REASONS,
-    RULINGS,
-    SUSPEND_REASONS,
-    VERDICTS,
-    WAITING_FOR,
-    SuspendReason,
-)
+from undersigned.messages.reasons import CANCEL_REASONS, CAUSES, CAUSES_NAMED, REASONS, SUSPEND_REASONS, SuspendReason
 from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
 from undersigned.messages.verify import check_recordable, problem_code_told, problem_path_told, verify_message
 
 __all__ = [
-    "BASES",
     "CANCEL_REASONS",
     "CAUSES",
     "CAUSES_NAMED",
     "MESSAGE_TYPES",
-    "OUTCOMES",
     "REASONS",
-    "RESUME_REASONS",
-    "RULINGS",
     "SUSPEND_REASONS",
-    "VERDICTS",
     "VERSIONS",
-    "WAITING_FOR",
     "Acceptance",
     "Approval",
     "ApprovalRequest",
@@ -99,7 +66,6 @@ __all__ = [
     "Delivery",
     "Details",
     "Dispute",
-    "Draft",
     "Handled",
     "Inclusion",
     "Input",
@@ -108,11 +74,9 @@ __all__ = [
     "Limits",
     "LogHead",
     "Message",
-    "Move",
     "Name",
     "Need",
     "Note",
-    "Notice",
     "Offer",
     "Percent",
     "Presentation",
@@ -121,12 +85,10 @@ __all__ = [
     "Profile",
     "Progress",
     "Proof",
-    "Purpose",
     "Receipt",
     "Recorded",
     "Resume",
     "Review",
-    "Role",
     "Ruling",
     "Seal",
     "Served",

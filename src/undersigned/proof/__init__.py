@@ -1,6 +1,6 @@
 """Data Integrity proofs and their cryptosuites. Private keys stay with the shell: it signs the bytes given here."""
 
-from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document
+from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite
 from undersigned.proof.data_integrity import (
     KeyLookup,
     attach,
@@ -26,7 +26,6 @@ __all__ = [
     "MAX_SKEW_SECONDS",
     "SIGNATURE_BYTES",
     "Cryptosuite",
-    "Document",
     "KeyLookup",
     "Purpose",
     "attach",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from undersigned.protocol.deadlines import Wait, passed, review_ends, waits
+from undersigned.protocol.deadlines import passed, review_ends, waits
 from undersigned.protocol.effects import (
     REPEAT_SECONDS,
     Acknowledge,
@@ -35,19 +35,18 @@ from undersigned.protocol.engagement import (
     Ending,
     Engagement,
     Offered,
-    Pause,
     Tabled,
     Talks,
     begin,
     position,
 )
-from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
+from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, arbiters, judge, outcome, verifiers
 from undersigned.protocol.lane import may_change
 from undersigned.protocol.legal import legal
-from undersigned.protocol.owed import Owed, basis, owed
+from undersigned.protocol.owed import basis, owed
 from undersigned.protocol.pending import pending
-from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights
+from undersigned.protocol.presence import Presence, missed_since, presence, rights
 from undersigned.protocol.put_away import PUT_AWAY
 from undersigned.protocol.states import (
     ENDED,
@@ -66,7 +65,6 @@ from undersigned.protocol.states import (
     STATES,
     TABLES,
     Role,
-    Row,
 )
 from undersigned.protocol.strategy import Answer, Bounds, Concede, Moment, Strategy, bounded
 from undersigned.protocol.untimely import Early, early
@@ -77,7 +75,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDED",
-    "FACTS",
     "HIRER",
     "IDLE",
     "LANE",
@@ -115,20 +112,15 @@ __all__ = [
     "Offered",
     "Outcome",
     "Owe",
-    "Owed",
-    "Pause",
     "Presence",
     "Received",
     "Repeat",
     "Reserve",
-    "Right",
     "Role",
-    "Row",
     "Sent",
     "Strategy",
     "Tabled",
     "Talks",
-    "Wait",
     "Work",
     "apply",
     "arbiters",

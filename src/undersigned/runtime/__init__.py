@@ -26,12 +26,12 @@ from undersigned.runtime.agent.presence import lost_at
 from undersigned.runtime.agent.shell import Shell
 from undersigned.runtime.agent.whereabouts import LOCAL_ONLY, checked_url
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES, Contents
-from undersigned.runtime.artifacts.incoming import SMALL_BYTES, Stored
+from undersigned.runtime.artifacts.incoming import SMALL_BYTES
 from undersigned.runtime.artifacts.objects import ObjectArtifacts
 from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 from undersigned.runtime.artifacts.transfers import Meter
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock, steady_seconds
-from undersigned.runtime.engagement.conversation import Arrived, Conversation
+from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.outgoing import bound_to_key, cannot_sign
 from undersigned.runtime.engagement.turn import Event, Say, Transfer, load_engagement
 from undersigned.runtime.evidence.accusations import equivocation_proof, keep_evidence, proved
@@ -44,16 +44,15 @@ from undersigned.runtime.evidence.decisions import (
     replay_decision,
 )
 from undersigned.runtime.evidence.delivered import ABSENT, Absent
-from undersigned.runtime.evidence.establishments import Imported, import_establishment
+from undersigned.runtime.evidence.establishments import import_establishment
 from undersigned.runtime.evidence.export import export_pack
 from undersigned.runtime.evidence.judging import judge_pack, rule_on_pack
 from undersigned.runtime.evidence.reliance import open_engagements
 from undersigned.runtime.evidence.tracing import OwnEvidence, gather_evidence, verified_pack
-from undersigned.runtime.evidence.verdict_book import ReplayedVerdict, VerdictBook
+from undersigned.runtime.evidence.verdict_book import VerdictBook
 from undersigned.runtime.evidence.verdicts import judge_artifact
 from undersigned.runtime.evidence.withholding import left_out
 from undersigned.runtime.execution.books import Differs, books_differ
-from undersigned.runtime.execution.changes import Changes
 from undersigned.runtime.execution.contract_orders import Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.execution.gate import Gate, Permit, Refusal, Resolver, used_of
 from undersigned.runtime.execution.guard import current_job, guard
@@ -71,15 +70,7 @@ from undersigned.runtime.fetching.other_side import Fields, Sent
 from undersigned.runtime.fetching.status_keeper import StatusKeeper
 from undersigned.runtime.files import naming, open_file, read_file, whole_file, why, write_whole
 from undersigned.runtime.home.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
-from undersigned.runtime.home.configuration import (
-    CONFIGURATION,
-    Configuration,
-    ListenPart,
-    OfferPart,
-    OrganisationPart,
-    TrustPart,
-    distinct_offers,
-)
+from undersigned.runtime.home.configuration import CONFIGURATION, Configuration, ListenPart, OfferPart, distinct_offers
 from undersigned.runtime.home.control import (
     CONTROL_TOKEN,
     GATE_TOKEN,
@@ -96,19 +87,19 @@ from undersigned.runtime.home.new_home import claimed, create_home
 from undersigned.runtime.home.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.home.parsing import MAX_NAME, checked_name, checked_text, checked_words, parse_price
 from undersigned.runtime.home.policy_file import read_policy, read_toml
-from undersigned.runtime.home.registries import RegistryKeeper, RegistryWord
-from undersigned.runtime.home.registry_part import RegistryPart, read_token
+from undersigned.runtime.home.registries import RegistryKeeper
+from undersigned.runtime.home.registry_part import read_token
 from undersigned.runtime.home.rotation import rotate_key, rotate_organisation_key
-from undersigned.runtime.home.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
+from undersigned.runtime.home.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
 from undersigned.runtime.home.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.log.logbook import beside, read_multibase_note
 from undersigned.runtime.log.proofs import LogProofLine
 from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.runtime.logs import configure_logs
-from undersigned.runtime.negotiation.beliefs import Beliefs, viewpoint
+from undersigned.runtime.negotiation.beliefs import viewpoint
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.negotiation.learned import admission, withdrawn_as
-from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, OrderInput, Timing, bytes_limits
+from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, bytes_limits
 from undersigned.runtime.negotiation.papers import keys_of
 from undersigned.runtime.negotiation.statements import drop_approval, load_approvers, sign_approval
 from undersigned.runtime.negotiation.waiting import WaitingTerms, no_longer_waiting, waiting_terms
@@ -135,11 +126,8 @@ __all__ = [
     "Answer",
     "Answered",
     "Approves",
-    "Arrived",
     "ArtifactStore",
-    "Beliefs",
     "Body",
-    "Changes",
     "Clock",
     "ClockHeld",
     "Configuration",
@@ -159,7 +147,6 @@ __all__ = [
     "Hire",
     "HireResult",
     "Home",
-    "Imported",
     "InForce",
     "Issued",
     "Job",
@@ -171,23 +158,17 @@ __all__ = [
     "ObjectArtifacts",
     "OfferPart",
     "Order",
-    "OrderInput",
     "Organisation",
-    "OrganisationPart",
     "OwnEvidence",
     "Permit",
     "PrivateKey",
     "RecordedDecision",
     "Refusal",
     "RegistryKeeper",
-    "RegistryPart",
-    "RegistryWord",
     "Replayed",
-    "ReplayedVerdict",
     "Resolver",
     "Reviewed",
     "Reviewer",
-    "Said",
     "Say",
     "Sent",
     "Service",
@@ -196,12 +177,9 @@ __all__ = [
     "Spawned",
     "StatusKeeper",
     "StatusRegister",
-    "Stored",
     "Swarm",
     "SystemClock",
-    "Timing",
     "Transfer",
-    "TrustPart",
     "Unread",
     "VerdictBook",
     "WaitingTerms",

@@ -8,13 +8,12 @@ from undersigned.scope.decision import (
     Approved,
     Charge,
     GateDecision,
-    Usage,
     arguments_of,
     counter,
     permits,
     stated,
 )
-from undersigned.scope.labels import CLASSES, Label, Labels
+from undersigned.scope.labels import Label, Labels
 from undersigned.scope.model import (
     CONDITIONS,
     Grant,
@@ -40,7 +39,6 @@ from undersigned.scope.wire import (
 __all__ = [
     "ACTION_PATTERN",
     "APPROVAL",
-    "CLASSES",
     "CONDITIONS",
     "OBTAIN_CONSENT",
     "SKETCH_BASE",
@@ -56,7 +54,6 @@ __all__ = [
     "Prohibition",
     "Scope",
     "Target",
-    "Usage",
     "Window",
     "WireConstraint",
     "WireDuty",

@@ -1,25 +1,14 @@
 """Where an artifact is from, and whether it can be trusted: a walk through evidence that was verified."""
 
-from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, Made, Said, held_in
-from undersigned.trace.history import LINES, History, Line, LineKind, history, history_steps
+from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, held_in
+from undersigned.trace.history import LINES, Line, history, history_steps
 from undersigned.trace.judge import judge
 from undersigned.trace.picture import draw_trace
 from undersigned.trace.prov import TYPES, name_of, prov_document
 from undersigned.trace.speakers import AskedAbout, asked_about, memberships, wanting
 from undersigned.trace.status import SeenList
 from undersigned.trace.step import KINDS, Kind, State, Step
-from undersigned.trace.verdict import (
-    ASKS,
-    CLAUSES,
-    EarlierUsed,
-    Heard,
-    Judged,
-    LastKnown,
-    ListUsed,
-    MadeFrom,
-    Missing,
-    Verdict,
-)
+from undersigned.trace.verdict import ASKS, CLAUSES, EarlierUsed, Heard, LastKnown, ListUsed, MadeFrom, Missing, Verdict
 from undersigned.trace.walk import trace
 
 __all__ = [
@@ -35,17 +24,12 @@ __all__ = [
     "Evidence",
     "Heard",
     "Held",
-    "History",
-    "Judged",
     "Kind",
     "LastKnown",
     "Line",
-    "LineKind",
     "ListUsed",
-    "Made",
     "MadeFrom",
     "Missing",
-    "Said",
     "SeenList",
     "State",
     "Step",

@@ -6,8 +6,6 @@ Pure: hashes, proofs and texts as values. The store is `undersigned.ledger`, the
 from undersigned.transparency.checkpoint import (
     MAX_NOTE_BYTES,
     Checkpoint,
-    Note,
-    NoteKey,
     checkpoint_text,
     key_hash,
     key_hint,
@@ -81,8 +79,6 @@ __all__ = [
     "Frontier",
     "InclusionProof",
     "NodeSource",
-    "Note",
-    "NoteKey",
     "Submission",
     "Tile",
     "Verifier",

@@ -11,17 +11,15 @@ from undersigned.transport.base import (
     Channel,
     ChannelLimits,
     closed_by_peer,
-    closed_by_us,
     closing,
-    told_code,
 )
 from undersigned.transport.budget import Allowance, Budget
-from undersigned.transport.connecting import TRANSPORTS, Dial, connect
+from undersigned.transport.connecting import TRANSPORTS, connect
 from undersigned.transport.daemon_thread import in_daemon
-from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
+from undersigned.transport.memory import listen_memory, memory_pair
 from undersigned.transport.names import STRANGERS
 from undersigned.transport.ports import free_ports
-from undersigned.transport.proving import PROTOCOL_VERSIONS, Identity, Proved, Resolve, admit, prove
+from undersigned.transport.proving import Identity, Proved, Resolve, admit, prove
 from undersigned.transport.proxies import NO_PROXIES, Proxies
 from undersigned.transport.watch import Watch
 from undersigned.transport.websocket import AcceptedChannel, connect_websocket
@@ -30,7 +28,6 @@ __all__ = [
     "DEFAULT_LIMITS",
     "MAX_FRAME_BYTES",
     "NO_PROXIES",
-    "PROTOCOL_VERSIONS",
     "STRANGERS",
     "SUBPROTOCOL",
     "TRANSPORTS",
@@ -39,9 +36,7 @@ __all__ = [
     "Budget",
     "Channel",
     "ChannelLimits",
-    "Dial",
     "Identity",
-    "MemoryListener",
     "Proved",
     "Proxies",
     "Resolve",
@@ -49,7 +44,6 @@ __all__ = [
     "addresses_of",
     "admit",
     "closed_by_peer",
-    "closed_by_us",
     "closing",
     "connect",
     "connect_websocket",
@@ -62,5 +56,4 @@ __all__ = [
     "may_dial",
     "memory_pair",
     "prove",
-    "told_code",
 ]

@@ -12,20 +12,8 @@ from undersigned.trust.anchor_sets import (
     verify_set,
 )
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.answers import (
-    Answer,
-    Answers,
-    Asked,
-    Claimed,
-    Rated,
-    Subject,
-    Suspected,
-    asked_about,
-    parties_of,
-    question_of,
-)
+from undersigned.trust.answers import Answer, Answers, Asked, Rated, Subject, asked_about, parties_of, question_of
 from undersigned.trust.approval import (
-    Approver,
     Approvers,
     Put,
     Standing,
@@ -38,8 +26,8 @@ from undersigned.trust.approval import (
     verify_approval,
     weigh,
 )
-from undersigned.trust.authority import Authority, Entitled, authority, entitled
-from undersigned.trust.cedar import CedarPolicy, cedar_schema, read_cedar
+from undersigned.trust.authority import Authority, authority, entitled
+from undersigned.trust.cedar import cedar_schema, read_cedar
 from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Outcome, Rating, Reason
 from undersigned.trust.drawing import draw_paths, drawn_text
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
@@ -54,24 +42,11 @@ from undersigned.trust.establishment import (
     verify_establishment,
 )
 from undersigned.trust.evaluate import evaluate
-from undersigned.trust.graph import (
-    Graph,
-    Link,
-    Path,
-    Question,
-    Read,
-    Reader,
-    Wanted,
-    Work,
-    answer,
-    beside,
-    check_presented,
-)
+from undersigned.trust.graph import Graph, Link, Path, Question, Read, Reader, Wanted, answer, beside, check_presented
 from undersigned.trust.policy import Demand, Policy, Rule, Stake
 from undersigned.trust.policy_cases import (
     Case,
     CaseResult,
-    Expected,
     Hypothetical,
     SupposedCredential,
     SupposedEdge,
@@ -79,7 +54,7 @@ from undersigned.trust.policy_cases import (
     read_cases,
     run_case,
 )
-from undersigned.trust.policy_words import Clause, explain_policy
+from undersigned.trust.policy_words import explain_policy
 from undersigned.trust.records import (
     AddingRule,
     RecordContent,
@@ -126,24 +101,18 @@ __all__ = [
     "Anchors",
     "Answer",
     "Answers",
-    "Approver",
     "Approvers",
     "Asked",
     "Authority",
     "AuthorityStatement",
     "Case",
     "CaseResult",
-    "CedarPolicy",
-    "Claimed",
-    "Clause",
     "Decision",
     "Demand",
     "Difference",
     "Edge",
-    "Entitled",
     "Established",
     "Establishment",
-    "Expected",
     "Fetched",
     "Graph",
     "Ground",
@@ -180,13 +149,11 @@ __all__ = [
     "Subject",
     "SupposedCredential",
     "SupposedEdge",
-    "Suspected",
     "Verdict",
     "VerifiedApproval",
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
-    "Work",
     "accused",
     "adoption",
     "anchor_changes",
