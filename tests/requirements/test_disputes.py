@@ -23,6 +23,7 @@ from undersigned.ledger import TrustStore
 from undersigned.messages import Closing
 from undersigned.protocol import Early
 from undersigned.runtime import Conversation, Say, held_until, proved
+from undersigned.runtime.engagement import conversation
 from undersigned.runtime.engagement.turn import EARLY
 from undersigned.testing import ARBITER, ARTIFACT, Actor
 from unit.cli.running import run
@@ -85,9 +86,12 @@ async def test_a_ruling_is_what_both_close_their_books_by(
         assert not pair.ours.said("Delivery", "provider")
 
 
-async def test_without_a_ruling_in_time_the_dispute_ends_with_nothing(tmp_path: Path) -> None:
+async def test_without_a_ruling_in_time_the_dispute_ends_with_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """HIRE-LIF-09: past `rulingBy` a runtime ends it by itself, with no_ruling; a ruling after that is refused."""
     clock = Hands()
+    monkeypatch.setattr(conversation, "HEARING_SECONDS", 0)  # or it would listen for a minute after the leap
     async with disputed(tmp_path, clock=clock) as (pair, dispute):
         late = ruled(pair, dispute, "for_provider", "4")
         clock.ahead = 86_390

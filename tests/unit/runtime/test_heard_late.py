@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from runtimes import Node, World, facts, folded, moves, offices
+from runtimes import Node, World, facts, folded, last, moves, offices
 from undersigned.encoding import parse_duration, seconds_between
+from undersigned.messages import Closing, Dispute
+from undersigned.protocol import basis
 from undersigned.runtime import Job, Reviewed
 from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import HEARING_SECONDS
+from undersigned.testing import ARBITER
+
+DAY = 86400
 
 
 @contextmanager
@@ -105,3 +110,23 @@ def test_who_is_not_heard_then_is_waited_for_no_longer(tmp_path: Path, absence: 
         assert folded(world.hirer, id).state == "closing"
         ended = next(row.at for row in moves(world.hirer, id) if row.type == "Terminate")
         assert seconds_between(back, ended) <= HEARING_SECONDS + LOOK_SECONDS
+
+
+@pytest.mark.parametrize("absence", ["down", "asleep"])
+def test_a_ruling_is_carried_though_its_carrier_was_away_when_its_time_passed(tmp_path: Path, absence: str) -> None:
+    """HIRE-LIF-09, HIRE-LIF-33: it closed its books in the first second of its start, and nobody took the ruling."""
+    with until_told(tmp_path) as (world, *_):
+        id = world.begun("working", order=world.order(arbiter=ARBITER.did))
+        world.run(world.provider.changes.dispute(world.provider.the(id), "It was well done.", seconds=DAY), 1)
+        world.until("disputed", id)
+        (disputed,) = folded(world.provider, id).contract.disputes  # type: ignore[union-attr]
+        said = last(world.provider, id, Dispute)
+        ruling = ARBITER.rule(said.contract, disputed.digest, world.clock.now(), amount="2")
+        with away(world, world.provider, absence, DAY):
+            pass
+        world.run(world.provider.changes.rule(world.provider.the(id), ruling), 1)
+        world.reconnect()
+        world.until("closed", id)
+        for node in world.nodes:
+            assert basis(folded(node, id)) == "ruling"
+            assert last(node, id, Closing).settlement.amount == "2"

@@ -59,8 +59,8 @@ HEARING_SECONDS = 60
 """So long a side that was not there to hear waits for what the other said in time: twice the longest pause between two
 attempts to dial.
 """
-BY_THE_CLOCK = frozenset(("deadline", "silence"))
-"""Why a contract ends because nothing came in time. A ruling that comes late counts all the same."""
+BY_THE_CLOCK = frozenset(("deadline", "silence", "no_ruling"))
+"""Why a contract, or its dispute, ends because nothing came in time."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 LOOK_SECONDS = 10
