@@ -21,6 +21,7 @@ from undersigned.encoding import (
     canonicalize,
     digest_bytes,
     multibase_encode,
+    parse_instant,
 )
 from undersigned.evidence import tamper
 from undersigned.messages import Presentation
@@ -145,6 +146,21 @@ def _flipped(document: JsonObject) -> JsonObject:
 def _just(hire: Hire) -> str:
     """The least after the second in which credentials of this hire are judged that is told from it."""
     return hire.book.clock.now().replace("Z", ".000001Z")
+
+
+def _spelled(document: JsonObject) -> bytes:
+    """The same, as another program writes it."""
+    return json.dumps(document, indent=1).encode()
+
+
+def _without_times(hire: Hire) -> JsonObject:
+    signed = credential(hire)
+    return ONE.issue({name: signed[name] for name in signed if name not in ("proof", "validFrom", "validUntil")}, FROM)
+
+
+def _seconds(hire: Hire) -> int:
+    """The second in which credentials of this hire are judged, as texts say it."""
+    return int(parse_instant(hire.book.clock.now()).timestamp())
 
 
 def _with_comma(data: bytes) -> bytes:
@@ -312,6 +328,21 @@ SUITE_OF_OTHERS: dict[str, Any] = {"type": "DataIntegrityProof", "cryptosuite": 
 CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "shown, clear and allowed": (lambda: packed(credential, lists=(status_list(),)), ""),
     "looked up": (lambda: packed(looked_up=_bytes(credential), lists=(status_list(),)), ""),
+    "looked up, to its last second": (
+        lambda: packed(
+            looked_up=_bytes(lambda hire: credential(hire, validUntil=hire.book.clock.now())), lists=(status_list(),)
+        ),
+        "",
+    ),
+    "looked up, at no time": (lambda: packed(looked_up=_bytes(credential), lists=(status_list(),), at="today"), ""),
+    "looked up, in another form, revoked and allowed": (
+        lambda: packed(looked_up=lambda hire: (_spelled(credential(hire)),), lists=(status_list(places=(9,)),)),
+        "revoked",
+    ),
+    "looked up, revoked by a list in another form": (
+        lambda: packed(looked_up=_bytes(credential), lists=(_spelled(json.loads(status_list(places=(9,)))),)),
+        "revoked",
+    ),
     "an issuer under a name": (lambda: packed(_by_web(TWO), documents=(web_document(TWO),)), ""),
     "an issuer whose document is not here": (lambda: packed(_by_web(TWO)), ""),
     **{
@@ -393,6 +424,14 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "",
     ),
+    "nothing came of it but a yes without it, another signature": (
+        lambda: packed(lambda hire: _flipped(credential(hire)), sealed=False, inputs={}),
+        "",
+    ),
+    "a contract came of it, another signature": (
+        lambda: packed(lambda hire: _flipped(credential(hire)), outcome="deny"),
+        "proof_invalid",
+    ),
     "nothing came of it but a yes, another signature": (
         lambda: packed(lambda hire: _flipped(credential(hire)), sealed=False),
         "proof_invalid",
@@ -433,6 +472,11 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "holder_mismatch",
     ),
+    "subjects in a list": (
+        lambda: packed(lambda hire: credential(hire, credentialSubject=[{"id": hire.provider.actor.did}] * 2)),
+        "",
+    ),
+    "no times": (lambda: packed(lambda hire: _without_times(hire)), ""),
     "about nobody": (lambda: packed(lambda hire: credential(hire, credentialSubject="all")), "holder_mismatch"),
     "no time": (lambda: packed(lambda hire: credential(hire, validUntil="some day")), "schema_violation"),
     "no issuer": (lambda: packed(lambda hire: credential(hire, issuer=[])), "evidence_invalid"),
@@ -784,6 +828,10 @@ TEXTS: dict[str, tuple[Callable[[], bytes], str]] = {
         "bad_json",
     ),
     "past by exp": (lambda: packed(_text(exp=SECONDS + 1)), ""),
+    "to its last second, which is its first": (
+        lambda: packed(lambda hire: text(hire, nbf=_seconds(hire), exp=_seconds(hire) + 1)),
+        "",
+    ),
     "not yet by nbf": (lambda: packed(_text(nbf=FAR)), ""),
     "past by validUntil": (lambda: packed(_text(validUntil=FROM, exp=FAR)), ""),
     "an issuer whose document is not here": (lambda: packed(_by_web_text), ""),

@@ -11,6 +11,10 @@ from undersigned.evidence import verify_pack
 SAID = {
     "shown, clear and allowed": "2 presentations are by their holders; 1 credential holds; 1 status list holds",
     "looked up": "1 credential holds; 1 status list holds",
+    "looked up, to its last second": "1 credential holds; 1 status list holds",
+    "looked up, at no time": "1 credential holds; 1 status list holds",
+    "subjects in a list": "1 credential holds",
+    "no times": "1 credential holds",
     "not valid any more": "1 credential was not valid then",
     "not valid yet": "1 credential was not valid then",
     "a validity beyond our instants": "1 credential holds; 1 status list holds",
@@ -28,6 +32,7 @@ SAID = {
     "a proof in a list": "1 credential holds",
     "nothing came of it": "2 presentations are by their holders; 1 credential holds",
     "nothing came of it, another signature": "1 presentation does not hold, and nothing rests on it: proof_invalid",
+    "nothing came of it but a yes without it, another signature": "1 presentation does not hold, and nothing rests",
     "nothing came of it, about another": "1 presentation does not hold, and nothing rests on it: holder_mismatch",
     "nothing came of it, another challenge": "1 presentation does not hold, and nothing rests on it: challenge_mis",
     **{
@@ -62,6 +67,7 @@ SAID_OF_TEXTS = {
     "a validity beyond our instants": "1 credential holds",
     "past by exp": "1 credential was not valid then",
     "not yet by nbf": "1 credential was not valid then",
+    "to its last second, which is its first": "1 credential holds",
     "past by validUntil": "1 credential was not valid then",
     "an issuer whose document is not here": "not checked: what is signed by 'did:web:witness.example'",
     "an issuer under a name": "1 credential holds",
