@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from undersigned.attestation.media import MediaSigner
 
@@ -123,10 +123,10 @@ class Authority:
         self.der = self._root.public_bytes(Encoding.DER)
         """What a contract names as an anchor."""
 
-    def signer(self, name: str = "Globex") -> MediaSigner:
+    def signer(self, name: str = "Globex", **said: Any) -> MediaSigner:
         """A new certificate, with what signs by its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return MediaSigner(_pem(self._issue(name, key, ca=False), self._root), _signing(key))
+        return MediaSigner(_pem(self._issue(name, key, ca=False, **said), self._root), _signing(key))
 
     def posing(self, **wrong: Any) -> tuple[MediaSigner, bytes, bytes]:
         """A signer whose certificate is good while media are made, its DER, and that of another one of the same length,
@@ -154,6 +154,7 @@ class Authority:
         usages: tuple[str, ...] = ("digital_signature",),
         purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.EMAIL_PROTECTION,
         by: ec.EllipticCurvePrivateKey | None = None,
+        asked_at: str = "",
     ) -> x509.Certificate:
         now, usage = datetime.now(UTC), dict.fromkeys(_USAGES, False)
         usage |= dict.fromkeys(("key_cert_sign", "crl_sign") if ca else usages, True)
@@ -172,6 +173,9 @@ class Authority:
         )
         if not ca:
             made = made.add_extension(x509.ExtendedKeyUsage([purpose]), False)
+        if asked_at:  # whether it was revoked, by OCSP
+            where = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(asked_at))
+            made = made.add_extension(x509.AuthorityInformationAccess([where]), False)
         return made.sign(by or self._key, SHA256())
 
 

@@ -26,7 +26,7 @@ MAKE = {CYCLONEDX: cyclonedx, SPDX: spdx}
 BOTH = pytest.mark.parametrize("format", [CYCLONEDX, SPDX])
 
 
-def code(format: str, artifacts: dict[str, bytes], inputs: dict[str, bytes] | None = None, kind: str = "") -> str:
+def code(format: str, artifacts: dict[str, Any], inputs: dict[str, bytes] | None = None, kind: str = "") -> str:
     types = {name: kind or TYPES[format] if name.startswith("bill") else "text/plain" for name in artifacts}
     try:
         check_bills(format, artifacts, types, inputs or {})
@@ -42,10 +42,21 @@ def test_what_a_bill_says_is_read(format: str) -> None:
     assert read.files == {"app/main.py": sha256(b"main").hexdigest()}
 
 
+def test_files_are_those_whose_digest_is_there() -> None:
+    components = json.loads(cyclonedx(APP))["components"]
+    components += [components[0] | {"type": "library", "name": "a library"}, {"type": "file", "name": "no digest"}]
+    files = json.loads(spdx(APP))["files"]
+    checksums = [{"algorithm": "SHA1", "checksumValue": "0" * 40}]
+    files += [files[0] | {"SPDXID": "SPDXRef-other", "fileName": "./no-digest", "checksums": checksums}]
+    for format, bill in ((CYCLONEDX, cyclonedx(APP, components=components)), (SPDX, spdx(APP, files=files))):
+        assert list(read_bill(bill, format).files) == ["app/main.py"]
+
+
 @BOTH
 def test_every_artifact_is_described(format: str) -> None:
     make = MAKE[format]
     assert code(format, {"app": APP, "bill": make(APP)}) == ""
+    assert code(format, {"app": digest_bytes(APP), "bill": make(APP)}) == ""
     assert code(format, {"app": APP, "bill": make(OTHER)}) == "digest_mismatch"
     assert code(format, {"app": APP[:-1], "bill": make(APP)}) == "digest_mismatch"
     assert code(format, {"app": APP, "other": OTHER, "bill": make(APP)}) == "digest_mismatch"
@@ -186,6 +197,8 @@ def test_items_that_have_to_differ_are_not_held_each_against_each(monkeypatch: p
     same = [{"type": "file", "name": "one"} | one for one in evidence]
     assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, components=same[1:])}) == ""
     assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, components=same[:2])}) == "schema_violation"
+    turned = [dict(reversed(same[0].items())), same[0]]
+    assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, components=turned)}) == "schema_violation"
 
 
 def test_a_bill_is_checked_without_grammars_that_nobody_needs_and_the_library_stays_whole() -> None:
@@ -229,7 +242,17 @@ REFERENCES = {
     False: [
         *("http://a:x/", "http://[::1", "http://[1.2.3.4]/", "a:b c", "1:b", ":a", "a b", "a%4", "%zz", "x#\ue000"),
         *("a\\b", "a|b", "<a>", "http://u@p@h/", "a#b#c", "\0", "a\n", "http://a:80:80/", "[", "a[b]", "\ufdd0"),
-        *("http://[::1%25eth0]/", "a^b", "a`b", "{a}", '"a"', "?a[b]", "http://a%zz/", "http://a[b]/"),
+        *(
+            "http://a:\u0663/",
+            "http://[::1%25eth0]/",
+            "a^b",
+            "a`b",
+            "{a}",
+            '"a"',
+            "?a[b]",
+            "http://a%zz/",
+            "http://a[b]/",
+        ),
         "//[1:2:3:4:5:6:7:8]80",
     ],
 }

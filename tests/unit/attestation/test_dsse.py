@@ -72,6 +72,9 @@ def test_a_threshold_counts_keys_and_not_signatures() -> None:
         verify_envelope(twice, keys=ALICE.keys, threshold=2)
     with pytest.raises(ProofError):
         verify_envelope(twice, keys={"one": ALICE.key, "two": ALICE.key}, threshold=2)
+    named = {**twice, "signatures": [{**twice["signatures"][0], "keyid": name} for name in ("one", "two")]}
+    with pytest.raises(ProofError):
+        verify_envelope(named, keys={"one": ALICE.key, "two": ALICE.key}, threshold=2)
     with refuses(ProofError, "proof_missing"):
         verify_envelope(twice, keys=BOB.keys, threshold=0)
     assert len(verify_envelope(signed(ALICE, BOB), keys=ALICE.keys | BOB.keys, threshold=2).signers) == 2

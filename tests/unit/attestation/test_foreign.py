@@ -111,6 +111,12 @@ def test_a_build_is_the_one_that_was_asked_for(other: dict[str, Any]) -> None:
     assert refused(signed(statement()), built_by=replace(ASKED, **other)) == "attester_not_trusted"
 
 
+def test_what_is_null_is_absent() -> None:
+    said = {"a": None, "b": [{"c": None, "d": 1}]}
+    assert read_foreign_statement(statement(predicate=said)).predicate == {"b": [{"d": 1}]}
+    assert read_foreign_statement(statement(predicate=None)).predicate == {}
+
+
 def test_a_subject_is_found_by_its_digest() -> None:
     """Any name, or none in v1; one of several; and weak digests find nothing (HIRE-ATT-03)."""
     right = {"digest": {"sha256": digest_hex(digest_bytes(ARTIFACT))}}

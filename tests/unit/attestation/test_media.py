@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import zlib
+from contextlib import suppress
 from ssl import DER_cert_to_PEM_cert
+from threading import Thread
 from typing import Any
 
 import c2pa
@@ -217,9 +220,15 @@ def test_certificate_and_did_are_tied(picture: bytes) -> None:
 
 
 def manifest(
-    data: bytes, assertions: list[Any], ingredient: bytes | None = None, trusting: Authority | None = None
+    data: bytes,
+    assertions: list[Any],
+    ingredient: bytes | None = None,
+    trusting: Authority | None = None,
+    elsewhere: str = "",
 ) -> bytes:
-    """A manifest that another tool writes by the same certificate; it trusts the signers of one root."""
+    """A manifest that another tool writes by the same certificate; it trusts the signers of one root. Of one that lies
+    `elsewhere` the media have the address alone.
+    """
     action = "c2pa.created" if ingredient is None else "c2pa.opened"
     source = {"digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"}
     actions = {"actions": [{"action": action, **(source if ingredient is None else {})}]}
@@ -242,6 +251,9 @@ def manifest(
         }
     )
     with c2pa.Context(settings) as context, c2pa.Builder(text, context=context) as builder:
+        if elsewhere:
+            builder.set_no_embed()
+            builder.set_remote_url(elsewhere)
         if ingredient is not None:
             builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
             builder.add_ingredient({"title": "before", "relationship": "parentOf"}, PNG, io.BytesIO(ingredient))
@@ -294,6 +306,32 @@ def test_an_ingredient_need_not_come_from_our_anchors() -> None:
     of = made(png(), signer=other.signer())
     for trusting in (None, other):
         assert read_manifest(manifest(of, [], of, trusting), PNG, [ROOT.der]).failures == ()
+
+
+def test_nothing_is_fetched() -> None:
+    """What media name, a manifest elsewhere or who knows of a certificate, does not decide whom we call."""
+    called: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    called.append(connection.recv(4096))
+                    connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                    connection.close()
+
+        thread = Thread(target=answer)
+        thread.start()
+        at = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        away = manifest(png(), [], elsewhere=at)
+        assert at.encode() in away
+        assert code(away) == "digest_mismatch"
+        signer = ROOT.signer(asked_at=at)
+        assert code(made(away, signer=signer)) == ""
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert called == []
 
 
 def test_media_that_are_too_large_are_not_read() -> None:

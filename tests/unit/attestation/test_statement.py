@@ -1,3 +1,4 @@
+import json
 from hashlib import sha1, sha256, sha512
 from typing import Any
 
@@ -18,6 +19,7 @@ from undersigned.attestation import (
     pae,
     payload_digests,
     provenance,
+    refusal,
     verify_acceptance,
     verify_delivery,
     verify_statement,
@@ -25,7 +27,7 @@ from undersigned.attestation import (
 )
 from undersigned.encoding import canonicalize, decode_json, digest_bytes
 from undersigned.errors import FormatError, UndersignedError, VerificationError
-from undersigned.scope import Action, Scope, permits
+from undersigned.scope import Action, Grant, Scope, permits
 
 ARTIFACT = b"the bill of materials"
 ARTIFACTS = {"sbom.cdx.json": digest_bytes(ARTIFACT)}
@@ -147,6 +149,39 @@ def test_refused_actions_are_told_too() -> None:
     ]
 
 
+def test_what_was_asked_is_told_as_it_was_answered() -> None:
+    """What strangers wrote is escaped and cut, and has a place also where it is nothing."""
+    scope = Scope(grants=(Grant("read", "artifact:read", "https://acme.example/*"),))
+    allowed = permits(scope, {}, Action("artifact:read", "https://acme.example/a"), NOW)
+    assert ActionTaken.of(allowed, NOW) == ActionTaken(
+        at=NOW, action="artifact:read", target="https://acme.example/a", clause="read", allowed=True
+    )
+    odd = ActionTaken.refused("", "C:\\\u00e9" + "x" * 3000, clause="", at=NOW, reason="a\nb")
+    assert (odd.action, odd.target[:8], len(odd.target)) == ("-", "C:\\\\\\xe9", 2048)
+    assert (odd.clause, odd.allowed, odd.reason) == ("scope", False, "a\\nb")
+    assert ActionTaken.refused("x", "", clause="read", at=NOW, reason="C:\\").target == "-"
+    gate = {"contract": CONTRACT, "engagement": ENGAGEMENT, "gate": HIRER.did, "at": NOW, "code": "scope_exceeded"}
+    asked = Action("pay:order", "https://shop.example/", {str(number): "1" for number in range(16, -1, -1)})
+    stated = refusal(asked, clause="pay", reason="C:\\", would_pass="less", **gate)
+    assert (stated.action, stated.target, stated.clause) == ("pay:order", "https://shop.example/", "pay")
+    assert (stated.reason, stated.would_pass, stated.facts) == ("C:\\", "less", {})
+    assert list(stated.amounts) == sorted(map(str, range(17)))[:16]
+    bare = refusal(Action("", ""), clause="", reason="", **gate)
+    assert (bare.action, bare.target, bare.clause, bare.would_pass) == ("-", "-", "scope", None)
+
+
+def test_what_a_task_is_made_from_is_told_once_and_in_order() -> None:
+    digests = {name: digest_bytes(name.encode()) for name in ("wheel", "source")}
+    made = built(clauses=["write", "read", "read"], inputs=digests).build_definition
+    assert made.external_parameters.clauses == ("read", "write")
+    assert [one.name for one in made.resolved_dependencies] == ["source", "wheel"]
+    assert [one.name for one in claim(inputs=digests).inputs] == ["source", "wheel"]
+    about: Any = decode_json(make_statement(digests, claim()))
+    assert [one["name"] for one in about["subject"]] == ["source", "wheel"]
+    with refuses(FormatError, "schema_violation"):
+        make_statement({}, claim())
+
+
 def test_more_actions_than_fit_are_counted() -> None:
     predicate = claim(actions=[ActionTaken.of(REFUSED, NOW)] * 300)
     assert (len(predicate.actions), predicate.actions_omitted) == (256, 44)
@@ -203,7 +238,7 @@ def test_a_delivery_has_each_required_statement_about_each_artifact() -> None:
     assert len(deliver(both)) == 2
     assert deliver([], []) == ()
     with refuses(FormatError, "too_large"):
-        deliver(both * 33)
+        deliver([*both * 32, both[0]])
     partial = PROVIDER.seal_statement(make_statement(ARTIFACTS, built()))
     for statements in ([], both[:1], [both[0], partial]):
         with refuses(VerificationError, "digest_mismatch"):
@@ -223,6 +258,10 @@ def test_every_algorithm_is_checked_against_bytes() -> None:
     for known in ({"sha256": digests["sha256"]}, digests | {"sha512": sha512(b"x").hexdigest()}):
         with refuses(VerificationError, "digest_mismatch"):
             verify(document, artifacts={"sbom.cdx.json": known})
+    said: Any = decode_json(payload)
+    said["subject"][0]["digest"] = {"sha512": digests["sha512"], "sha256": "0" * 64}
+    with refuses(VerificationError, "digest_mismatch"):
+        verify(PROVIDER.seal_statement(json.dumps(said).encode()))
     alone = edited(payload, "subject", 0, "digest", value={"sha512": digests["sha512"]})
     for artifacts in (ARTIFACTS, {"sbom.cdx.json": ARTIFACT}):
         with pytest.raises(VerificationError, match="expected a digest by sha256"):
@@ -262,7 +301,7 @@ def test_what_is_told_of_the_contract_is_as_the_contract_has_it() -> None:
             **(fields | agreed),
         )
 
-    used = [UsageLine(clause=clause, unit="count", amount="1") for clause in ("read", "write")]
+    used = [UsageLine(clause=clause, unit="count", amount="1") for clause in ("write", "read")]
     told = [("write", "count", "1"), ("read", "count", "1")]
     assert len(deliver(claim(), built())) == 2
     assert len(deliver(claim(usage=used), usage=told)) == 1
