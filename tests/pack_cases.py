@@ -7,6 +7,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from copy import copy
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ from undersigned.encoding import (
     base64_encode,
     canonicalize,
     digest_bytes,
+    from_struct,
     multibase_encode,
     parse_instant,
     shift,
@@ -274,6 +276,8 @@ def keys_that_end() -> Iterator[Case]:
         peer = hire.book.side(other.name)
         peer >> closing(checkpoint=coded(hire.logs[other.name].note()))
         yield Case(f"the key of the {role} had its end since", hire.pack(other.name, documents=(one.document.raw,)))
+    for name, make in ENDED_MEANWHILE.items():
+        yield Case(name, make())
     one = Named("provider")
     hire = Hire(actors=(Actor("hirer"), one)).sealed()
     one.changes_key()
@@ -283,6 +287,31 @@ def keys_that_end() -> Iterator[Case]:
     hire.delivered().reviewed().closed()
     yield Case("another key that an amendment names", hire.pack(documents=(one.document.raw,)))
 
+
+def _ended_meanwhile(role: Role) -> bytes:
+    """Accepted after a key of one side had its end, by which it signed the contract: the hirer before that. Of
+    all else it signs by its other one.
+    """
+    one = Named(role, shift(Playbook("-").clock.now(), minutes(4)))
+
+    def stating(hire: Hire, name: str) -> dict[str, Any]:
+        if name != "Acceptance":
+            return {}
+        hire.book.advance(minutes(6))
+        proof = hire.provider.actor.prove_acceptance(from_struct(hire.provider.offered()), hire.provider.now)
+        one.changes_key()
+        return {"contract_proof": proof}
+
+    other = Actor("provider" if role == HIRER else "hirer")
+    hire = Hire(actors=(one, other) if role == HIRER else (other, one), stating=stating).sealed()
+    return hire.pack(documents=(one.document.raw,))
+
+
+ENDED_MEANWHILE: dict[str, Callable[[], bytes]] = {
+    f"a contract by the key of the {role}, which had its end before it was accepted": partial(_ended_meanwhile, role)
+    for role in (HIRER, PROVIDER)
+}
+"""The first holds, and the second does not."""
 
 REPLACED = {
     "a verdict by the key before": ("1", ""),

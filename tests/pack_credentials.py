@@ -580,6 +580,15 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "revoked",
     ),
+    "a place in another list, and one that is set": (
+        lambda: packed(
+            lambda hire: credential(
+                hire, credentialStatus=[place(statusListCredential=f"{LIST}2"), "no place", place()]
+            ),
+            lists=(status_list(places=(9,)),),
+        ),
+        "revoked",
+    ),
     "a place of one bit": (
         lambda: packed(
             looked_up=_bytes(lambda hire: credential(hire, credentialStatus=place(statusSize=1))),

@@ -53,6 +53,7 @@ def test_credentials_are_judged(what: str) -> None:
     assert failed == ((CHECKED, code) if code else (0, ""))
     assert SAID.get(what, "") in report.steps[CHECKED - 1].detail
     if "not checked" in SAID.get(what, "") and "nobody looked up" not in what:
+        assert "credential was not valid then" not in report.steps[CHECKED - 1].detail
         assert "1 credential holds" not in report.steps[CHECKED - 1].detail or "list" in what + SAID[what]
 
 

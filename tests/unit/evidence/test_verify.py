@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from pack_cases import (
+    ENDED_MEANWHILE,
     FALSE_WORDS,
     LATER,
     REPLACED,
@@ -690,6 +691,13 @@ def test_what_was_hired_under_no_contract_has_no_pack() -> None:
     hire.delivered(hire.claims(subcontracts=(hired,))).reviewed().closed()
     report = report_on(hire.pack("provider"), hire)
     assert report.ok, report.steps
+
+
+def test_a_contract_is_by_keys_of_the_time_of_each_signature() -> None:
+    """HIRE-PCK-01, step 5: of the offer, and of the acceptance."""
+    by_hirer, by_provider = (verify_pack(make(), now=LATER) for make in ENDED_MEANWHILE.values())
+    assert by_hirer.ok, by_hirer.steps
+    assert failing(by_provider) == (CONTRACT, "key_not_authorized")
 
 
 def test_a_contract_lies_inside_the_one_above_it() -> None:
