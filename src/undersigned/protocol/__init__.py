@@ -5,7 +5,7 @@
     for effect in pending(engagement, now): ...
     wake_at(engagement)
 
-`machine` compiles and draws the tables; it needs `transitions`, and is imported when `draw` or `figures` is first used.
+`machine` compiles and draws the tables; it needs `transitions`, and is imported when `figures` is first used.
 
 Source: protocol-spec/05-negotiation.md and 07-contract.md
 """
@@ -71,7 +71,7 @@ from undersigned.protocol.untimely import Early, early
 from undersigned.protocol.wake import wake_at
 
 if TYPE_CHECKING:
-    from undersigned.protocol.machine import draw, figures
+    from undersigned.protocol.machine import figures
 
 __all__ = [
     "ENDED",
@@ -127,7 +127,6 @@ __all__ = [
     "basis",
     "begin",
     "bounded",
-    "draw",
     "early",
     "figures",
     "judge",
@@ -151,8 +150,8 @@ __all__ = [
 if not TYPE_CHECKING:  # or to a type checker each misspelt name would be one that this package has
 
     def __getattr__(name: str) -> Any:
-        if name in ("draw", "figures"):
-            from undersigned.protocol import machine
+        if name == "figures":
+            from undersigned.protocol.machine import figures
 
-            return getattr(machine, name)
+            return figures
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
