@@ -133,7 +133,7 @@ async def _over_stdio(
     reader, writer = await standard_streams()
     keeper = Gatekeeper(desk)
     passage = Passage(keeper, keys, rules)
-    running = asyncio.create_task(StdioGate(passage, command_line, reader, writer, limits, alone=True).run())
+    running = asyncio.create_task(StdioGate(passage, command_line, reader, writer, limits).run())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

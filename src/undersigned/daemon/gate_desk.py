@@ -190,12 +190,11 @@ class Desk(Protocol):
 
 class GateDesk:
     """The desk of a peer, which is the hirer. A key that the provider took out of its DID document counts for at most
-    `keys_seconds`, and no longer than the peer has read the new document for any other reason.
+    `KEYS_SECONDS`, and no longer than the peer has read the new document for any other reason.
     """
 
-    def __init__(self, agent: Agent, keys_seconds: float = KEYS_SECONDS) -> None:
+    def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._keys_seconds = keys_seconds
         self._nonces = NonceWindows()
         self._open: OrderedDict[str, tuple[Conversation, Permit]] = OrderedDict()
         self._open_of: Counter[EngagementId] = Counter()
@@ -292,7 +291,7 @@ class GateDesk:
         return found if found is not None and found.engagement.role == "hirer" else None
 
     async def _keys(self, provider: Did) -> dict[DidUrl, PublicKey]:
-        document = await self._agent.document_of(provider, self._keys_seconds)
+        document = await self._agent.document_of(provider, KEYS_SECONDS)
         return document.keys("authentication", now=self._agent.clock.now())
 
     async def _party(self, visit: Visit) -> Conversation:

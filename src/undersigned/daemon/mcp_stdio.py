@@ -58,18 +58,15 @@ class StdioGate:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         limits: GateLimits | None = None,
-        *,
-        alone: bool = False,
     ) -> None:
-        """`reader` has a limit of `CLIENT_LIMITS.max_bytes`. `alone`: this process has no other child than the server,
-        so whoever the server left behind in a session of its own is found, and ended as well (on Linux).
+        """`reader` has a limit of `CLIENT_LIMITS.max_bytes`. This process must have no other child than the server:
+        whoever the server left behind in a session of its own is found, and ended as well (on Linux).
         """
         self._passage = passage
         self._command = command
         self._reader = reader
         self._writer = writer
         self._limits = limits or GateLimits()
-        self._alone = alone
         self._timers: dict[RequestId, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,8 +78,7 @@ class StdioGate:
             TransportError: `connection_closed`, the server ended first; `too_large`, a line without end.
         """
         loop = asyncio.get_running_loop()
-        if self._alone:
-            adopt()
+        adopt()
         try:
             # As `create_subprocess_exec` does it, but the transport is ours to close.
             transport, protocol = await loop.subprocess_exec(
@@ -98,17 +94,15 @@ class StdioGate:
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{self._command[0]} cannot be run: {why(exc)}") from exc
         process = asyncio.subprocess.Process(transport, protocol, loop)
-        burying = loop.create_task(self._bury(process.pid)) if self._alone else None
+        burying = loop.create_task(self._bury(process.pid))
         try:
             await self._between(process)
         finally:
-            if burying is not None:
-                burying.cancel()
+            burying.cancel()
             for timer in self._timers.values():
                 timer.cancel()
             await self._end(process)
-            if self._alone:
-                await end_adopted(self._limits.end_seconds)
+            await end_adopted(self._limits.end_seconds)
             transport.close()
             await asyncio.sleep(0)  # its pipes are closed in the next turn of the loop
 

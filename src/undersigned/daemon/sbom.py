@@ -380,7 +380,7 @@ def _license(text: str) -> dict[str, Any]:
     return {"license": {"name": text} if known is None else {"id": known}}
 
 
-def check_bill(bill: bytes, artifact: bytes, format: str = "CycloneDX 1.6") -> dict[str, bool]:
+def check_bill(bill: bytes, artifact: bytes) -> dict[str, bool]:
     """Which of the criteria of the task `sbom` hold: `schema-valid`, `describes-artifact`, `lists-every-file`.
 
     What cannot be checked does not hold.
@@ -390,7 +390,7 @@ def check_bill(bill: bytes, artifact: bytes, format: str = "CycloneDX 1.6") -> d
     """
     verdict = {"schema-valid": False, "describes-artifact": False, "lists-every-file": False}
     try:
-        read = read_bill(bill, format)
+        read = read_bill(bill, "CycloneDX 1.6")
         verdict["schema-valid"] = True
         verdict["describes-artifact"] = sha256(artifact).hexdigest() in read.describes
         verdict["lists-every-file"] = read.files == dict(read_distribution(artifact).files)

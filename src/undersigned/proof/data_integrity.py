@@ -63,7 +63,6 @@ def prepare(
     kind: KeyKind,
     *,
     jcs: bytes | None = None,
-    jcs_sha256: bytes | None = None,
     strict: bool = False,
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
@@ -71,9 +70,8 @@ def prepare(
     """The bytes to be signed for a proof with these options on `document`.
 
     Proofs the document has already are left out, but those that `previousProof` names: they are signed too.
-    `jcs` is the canonical JSON of the document without proofs, if the caller has it, and `jcs_sha256` the SHA-256 of
-    that. `strict` says that the document is as a reader of messages gives it, so that its form with those proofs is
-    written without a second look.
+    `jcs` is the canonical JSON of the document without proofs, if the caller has it. `strict` says that the document is
+    as a reader of messages gives it, so that its form with those proofs is written without a second look.
 
     Raises:
         ProofError: `suite_not_allowed`: no such suite, or not for this kind of key; `proof_invalid`: `previousProof`
@@ -87,8 +85,8 @@ def prepare(
     carried = suite.carries_context and "@context" in document
     options = {**config, "@context": document["@context"]} if carried else config
     if previous:
-        jcs, jcs_sha256 = write_canonical(content) if strict else None, None
-    return suite.hash(content, options, kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
+        jcs = write_canonical(content) if strict else None
+    return suite.hash(content, options, kind, jcs=jcs, contexts=contexts)
 
 
 def suite_for(name: str, kind: KeyKind, *, registry: Registry = CRYPTOSUITES) -> Cryptosuite:

@@ -9,16 +9,14 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from msgspec import Struct
 
 from undersigned.encoding import Instant
 from undersigned.messages import VerifiedMessage
 
-__all__ = ["FACTS", "Entry", "Noted", "Received", "Sent"]
+__all__ = ["Entry", "Noted", "Received", "Sent"]
 
 
 class Sent(Struct, frozen=True, gc=False):
@@ -39,7 +37,7 @@ class Received(Struct, frozen=True, gc=False):
 
 
 class Noted(Struct, frozen=True, gc=False):
-    """A fact this side noted. `FACTS` lists the names that the fold uses; any other is kept and changes nothing."""
+    """A fact this side noted. The fold uses a few names; any other is kept and changes nothing."""
 
     name: str
     value: str
@@ -47,14 +45,3 @@ class Noted(Struct, frozen=True, gc=False):
 
 
 Entry: TypeAlias = Sent | Received | Noted
-
-FACTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "child": "a hire that was begun under the contract, as JSON; again once it is over, with its `outcome`",
-        "cursor": "where the provider's work can resume, in its own words",
-        "done": "key of an effect that need not be asked for again",
-        "freed": "digest under which a reservation was given back",
-        "waived": "name of a deadline, missed by the peer, that is forgiven",
-    }
-)
-"""Names of facts that the fold uses, and what their value is."""
