@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
-from undersigned.trust import Accused, Authority, Outcome, Reason, canonical_bytes
+from undersigned.trust import Accused, Authority, Outcome, Reason, Written
 
 __all__ = [
     "ASKS",
@@ -75,16 +75,11 @@ ASKS: Final = frozenset({"approval_required", "did_last_known", "in_doubt", "sta
 """Codes by which a person is asked; any other that is not `met` denies."""
 
 
-class Heard(Struct, frozen=True, omit_defaults=True):
+class Heard(Written, frozen=True, omit_defaults=True):
     """What the trust graph answered."""
 
     authority: tuple[Authority, ...] = ()
     accused: tuple[Accused, ...] = ()
-
-    @property
-    def digest(self) -> Digest:
-        """Names it in a verdict."""
-        return digest_bytes(canonical_bytes(self))
 
     def entitled(self, issuer: Did, predicate: str, at: Instant) -> Authority | None:
         """The answer about somebody at a time."""

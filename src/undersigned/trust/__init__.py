@@ -84,7 +84,7 @@ from undersigned.trust.replay import Difference, Restored, answers_again, differ
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 from undersigned.trust.weighing import lapsed, needs, weigh_party
-from undersigned.trust.written import canonical_bytes
+from undersigned.trust.written import Written
 
 __all__ = [
     "ANY",
@@ -154,6 +154,7 @@ __all__ = [
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
+    "Written",
     "accused",
     "adoption",
     "anchor_changes",
@@ -167,7 +168,6 @@ __all__ = [
     "asked_about",
     "authority",
     "beside",
-    "canonical_bytes",
     "cedar_schema",
     "check_newer",
     "check_presented",

@@ -6,15 +6,14 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-tru
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from undersigned.encoding import Did, Digest, Instant, digest_bytes, to_struct, write_canonical
+from undersigned.encoding import Did, Instant, to_struct, write_canonical
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.edge import MAX_DEPTH
-from undersigned.trust.written import canonical_bytes
+from undersigned.trust.written import Written
 
 __all__ = ["ANY", "Anchor", "Anchors"]
 
@@ -51,7 +50,7 @@ class Anchor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return self.depth if self.types and self.capabilities else ANY
 
 
-class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+class Anchors(Written, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All anchors; nobody else is believed about anything without a chain from one of them."""
 
     anchors: tuple[Anchor, ...] = ()
@@ -72,16 +71,6 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dic
             return cls(anchors=tuple(to_struct(dict(entry), Anchor) for entry in entries))
         except FormatError as exc:
             raise ConfigurationError("bad_configuration", f"anchor{exc.path}: {exc.message}") from exc
-
-    @cached_property
-    def canonical(self) -> bytes:
-        """Canonical JSON. Every decision that is made before it is stored keeps it."""
-        return canonical_bytes(self)
-
-    @cached_property
-    def digest(self) -> Digest:
-        """Names these anchors in decisions that were made by them."""
-        return digest_bytes(self.canonical)
 
     def with_anchors(self, more: Iterable[Anchor]) -> Anchors:
         """These and `more`, each once, in an order that does not depend on how they came."""

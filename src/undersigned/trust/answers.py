@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from undersigned.credentials import MEMBERSHIP, VerifiedPresentation
-from undersigned.encoding import Did, Digest, Instant, digest_bytes
+from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.accused import Accused, accused
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
@@ -28,7 +28,7 @@ from undersigned.trust.policy import Demand, Policy, Stake
 from undersigned.trust.reliance import Shown, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
-from undersigned.trust.written import canonical_bytes
+from undersigned.trust.written import Written
 
 __all__ = [
     "Answer",
@@ -90,7 +90,7 @@ class Asked(Struct, frozen=True):
     """The party itself, and the organisations that it says it belongs to."""
 
 
-class Answers(Struct, frozen=True, kw_only=True, dict=True):
+class Answers(Written, frozen=True, kw_only=True):
     """The answers, in any order. What is not among them was not answered, and counts as no."""
 
     authority: tuple[Authority, ...] = ()
@@ -112,16 +112,6 @@ class Answers(Struct, frozen=True, kw_only=True, dict=True):
             reputation=tuple(map(ask, asked.reputation)),
             accused=tuple(map(ask, asked.accused)),
         )
-
-    @cached_property
-    def canonical(self) -> bytes:
-        """Canonical JSON. Every decision that is made before it is stored keeps it."""
-        return canonical_bytes(self)
-
-    @cached_property
-    def digest(self) -> Digest:
-        """Names these answers in decisions that were made by them."""
-        return digest_bytes(self.canonical)
 
     @cached_property
     def _span(self) -> tuple[frozenset[Digest], Instant, Instant | None]:

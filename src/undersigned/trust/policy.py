@@ -20,7 +20,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-tru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -31,17 +31,15 @@ from undersigned.encoding import (
     FOREIGN_LIMITS,
     Amount,
     Did,
-    Digest,
     Duration,
     compare_amounts,
     decode_json,
-    digest_bytes,
     to_struct,
 )
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.cedar import CedarPolicy, read_cedar
 from undersigned.trust.edge import MAX_DEPTH
-from undersigned.trust.written import canonical_bytes
+from undersigned.trust.written import Written
 
 __all__ = ["Demand", "Policy", "Rule", "Stake"]
 
@@ -110,9 +108,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         return compare_amounts(price.amount, self.above) > 0
 
 
-class Policy(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True, dict=True
-):
+class Policy(Written, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True):
     """What has to be so; each field is one clause, and decisions name it."""
 
     name: Name = "default"
@@ -166,7 +162,7 @@ class Policy(
         try:
             policy = to_struct(dict(table), cls)
             # Packs show it, and nobody reads one with a text that JSON leaves out.
-            decode_json(canonical_bytes(policy), _SHOWN)
+            decode_json(policy.canonical, _SHOWN)
         except FormatError as exc:
             raise ConfigurationError("bad_configuration", f"policy{exc.path}: {exc.message}") from exc
         return policy.checked()
@@ -222,16 +218,6 @@ class Policy(
     def asks(self) -> bool:
         """Whether there are terms that it puts to people."""
         return self.ask or self.ask_above is not None or self.two_above is not None
-
-    @cached_property
-    def canonical(self) -> bytes:
-        """Canonical JSON. Every decision that is made before it is stored keeps it."""
-        return canonical_bytes(self)
-
-    @cached_property
-    def digest(self) -> Digest:
-        """Names this policy in contracts and decisions."""
-        return digest_bytes(self.canonical)
 
 
 # All this is asked several times in each negotiation.

@@ -6,15 +6,29 @@ would have two digests.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields, replace
 
-from undersigned.encoding import write_canonical
+from undersigned.encoding import Digest, digest_bytes, write_canonical
 
-__all__ = ["canonical_bytes"]
+__all__ = ["Written", "canonical_bytes"]
+
+
+class Written(Struct, frozen=True, dict=True):
+    """What a decision is made by: kept with it, and named in it by its digest."""
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """Canonical JSON. Every decision that is made before it is stored keeps it."""
+        return canonical_bytes(self)
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Names it in decisions."""
+        return digest_bytes(self.canonical)
 
 
 def canonical_bytes(value: Struct) -> bytes:

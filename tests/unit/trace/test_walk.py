@@ -17,7 +17,7 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import verified_pack
 from undersigned.testing import ARTIFACT, acceptance, amendment, minutes, seal
 from undersigned.trace import KINDS, Evidence, Held, Step, history, trace
-from undersigned.trust import Decision, Inputs, Policy, canonical_bytes
+from undersigned.trust import Decision, Inputs, Policy
 
 DIGEST = digest_bytes(MADE)
 
@@ -159,7 +159,7 @@ def test_a_packs_decision_is_the_word_of_its_packer(hire: Hire) -> None:
         needed=(),
         inputs=Inputs(policy=Policy().digest, anchors=digest_bytes(b"a")),
     )
-    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision), b"{}"], policies=[canonical_bytes(Policy())]))
+    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision), b"{}"], policies=[Policy().canonical]))
     told = [(step.state, step.by, step.text.partition(" ")[0]) for step in of_kind(tree, "decision")]
     hirer, provider = hire.hirer.actor.did, hire.provider.actor.did
     assert told == [("stated", (hirer,), "allow"), ("missing", (provider,), "whether")]

@@ -38,7 +38,7 @@ from undersigned.trace import (
     held_in,
     judge,
 )
-from undersigned.trust import Anchors, Difference, Policy, canonical_bytes, differences
+from undersigned.trust import Anchors, Difference, Policy, differences
 
 from .decisions import kept_document
 from .last_known import Before
@@ -247,7 +247,9 @@ class Given(NamedTuple):
         """The bytes of all that `named` names of it."""
         lists = [one for one in self.lists.values() if one.by is not None] + [one.list for one in self.known]
         return [
-            *(canonical_bytes(self.policy), canonical_bytes(self.anchors), canonical_bytes(self.heard)),
+            self.policy.canonical,
+            self.anchors.canonical,
+            self.heard.canonical,
             *map(signed_bytes, self.links),
             *(signed_bytes(one.credential) for one in lists),
             *(one.by.raw for one in lists if one.by is not None),
