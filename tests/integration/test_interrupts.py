@@ -33,7 +33,7 @@ getattr(import_module(module), function)()
 """
 
 
-@pytest.mark.parametrize("loads", ["undersigned.cli", "click", "undersigned.cli.state", "undersigned.runtime"])
+@pytest.mark.parametrize("loads", ["undersigned.cli", "click", "undersigned.cli.ledger", "undersigned.runtime"])
 def test_ctrl_c_while_a_command_is_loaded_is_no_traceback(loads: str, tmp_path: Path) -> None:
     """What is loaded before there is a command took the first tenths of a second, and nobody heard it there."""
     script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["undersigned"]

@@ -107,9 +107,7 @@ def test_what_an_init_that_fails_takes_away_is_its_own(tmp_path: Path) -> None:
 def test_an_init_that_was_killed_before_the_credential_says_how_to_go_on(tmp_path: Path) -> None:
     """Its folder is one, but nobody would deal with an agent that shows nothing."""
     made, file = tmp_path / "made", tmp_path / "file.json"
-    killed = (
-        "from os import _exit; import undersigned.cli.state as state; state.issue_membership = lambda _: _exit(9)\n"
-    )
+    killed = "from os import _exit; import undersigned.cli.init as init; init.issue_membership = lambda _: _exit(9)\n"
     killed += "from undersigned.cli import main; main()"
     ran = subprocess.run(
         [sys.executable, "-c", killed, "init", str(made)],

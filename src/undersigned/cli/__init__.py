@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "demo": ("demo", "demo", "Two companies, two processes, one hire: from the first message to the evidence."),
-    "init": ("state", "init", "Make a state folder: keys, DIDs, a membership credential, configuration."),
+    "init": ("init", "init", "Make a state folder: keys, DIDs, a membership credential, configuration."),
     "serve": ("serving", "serve", "Run the peer: listen, answer, work, go on with what is unfinished."),
     "discover": ("discovery", "discover", "What a DID publishes: its keys, where it listens, what it does."),
     "check": ("check", "check", "Would our policy let us work with this agent, for this task, now?"),
@@ -58,7 +58,7 @@ _COMMANDS = {
     "judge": ("evidence", "judge", "State, as the verifier that a contract names, whether the work is accepted."),
     "rule": ("evidence", "rule", "Rule, as the arbiter that a contract names, on a dispute: what is owed."),
     "tamper": ("evidence", "tamper", "Make a pack that must not verify, to try out a verifier."),
-    "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
+    "keys": ("keys", "keys", "Show and rotate the keys of the state folder."),
     "credentials": (
         "credentials",
         "credentials",

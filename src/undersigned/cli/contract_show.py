@@ -48,8 +48,8 @@ from undersigned.runtime import (
 from undersigned.scope import amount_in_words, read_scope
 from undersigned.trust import Difference, differences
 
+from .ledger import mute_in
 from .output import Out, counted, engagement_named, plain, reading, typed
-from .state import mute_in
 
 __all__ = ["became", "diverged_by", "diverged_lines", "load_contract", "show", "table_answer"]
 

@@ -42,9 +42,9 @@ from undersigned.runtime.log.logbook import (
 from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read_checkpoint, read_note
 
 from .interrupts import ended_gently
+from .ledger import ledger
 from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, reading_own
-from .state import ledger
 
 __all__ = ["ledger"]
 

@@ -15,9 +15,9 @@ from undersigned.protocol import ENDED
 from undersigned.runtime import CONTROL_TOKEN, Home, control_at
 
 from .interrupts import stop_signal
+from .ledger import waits_of
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, tell_waits, typed
-from .state import waits_of
 from .telling import noted, row_line, summary_of, tell, tell_ends, tell_gates, tell_unfinished
 
 __all__ = ["serve", "watch"]

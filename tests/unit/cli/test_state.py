@@ -52,7 +52,7 @@ def test_init_says_what_is_done_and_what_is_delivered(tmp_path: Path) -> None:
 
 def test_init_offers_no_work_that_needs_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only `serve` said so, once all was set up."""
-    monkeypatch.setattr("undersigned.cli.state.find_spec", lambda name: None if name == "cyclonedx" else name)
+    monkeypatch.setattr("undersigned.cli.init.find_spec", lambda name: None if name == "cyclonedx" else name)
     offer = ("--offer", "sbom=4.00 EUR")
     refused = run("init", tmp_path / "one", *LOCAL, *offer, "--json")
     assert (refused.code, refused.error["code"]) == (2, "missing_extra")

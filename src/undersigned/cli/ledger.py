@@ -1,0 +1,119 @@
+"""The group `ledger`, and its commands about engagements, `list` and `show`; `log` and `forks` add others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from undersigned.errors import ConfigurationError
+from undersigned.ledger import Ledger, Summary
+from undersigned.protocol import ENDED, Engagement, owed
+from undersigned.runtime import Home, SystemClock, cannot_sign, load_engagement
+
+from .listing import CommandGroup
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, owed_in_words, plain, reading
+
+__all__ = ["ledger", "mute_in", "waits_of"]
+
+
+@click.group(cls=CommandGroup)
+@JSON_OPTION
+def ledger(as_json: bool) -> None:
+    """Look at the ledger: engagements, their journals, the log, its checks."""
+
+
+@ledger.command("list")
+@click.option("--live", is_flag=True, help="Only those that are not over.")
+@HOME_OPTION
+@command
+async def ledger_list(out: Out, live: bool, home: str | None) -> None:
+    """The engagements of this peer: their state, and who owes what by when."""
+    opened = out.home(home)
+    store = await reading(opened)
+    try:
+        found = await store.summaries(live_only=live)
+        waits = {row.engagement: await waits_of(store, row, opened) for row in found if row.live}
+    finally:
+        await store.close()
+    for row in found:
+        wait = waits.get(row.engagement)
+        out.value(
+            {
+                "engagement": row.engagement,
+                "role": row.role,
+                "peer": row.peer,
+                "state": row.state,
+                "contract": row.contract,
+                "updated": row.updated,
+                "live": row.live,
+                "owed": wait,
+            }
+        )
+        out.line(f"{row.updated}  {row.role:8} {row.state:12} {plain(row.peer, 60)}  {row.engagement}")
+        if row.contract is not None:
+            out.line(f"{'':20}  contract {row.contract}")
+        if wait is not None:
+            out.line(f"{'':20}  {wait['text']}", style="yellow")
+    if not found:
+        out.line("no live engagements" if live else "no engagements yet")
+
+
+async def waits_of(store: Ledger, summary: Summary, home: Home) -> dict[str, Any]:
+    """Who owes what by when in an engagement that is not over, and why we could not say it, if so."""
+    engagement = (await load_engagement(store, summary, home.configuration.did)).engagement
+    due, mute = owed(engagement), mute_in(home, engagement)
+    text = "ended here; the other side has not confirmed that it knows"
+    if due.who:
+        text = owed_in_words(due.moves, due.who, due.by, due.why)
+    return {
+        "who": list(due.who),
+        "moves": list(due.moves),
+        "by": due.by,
+        "why": due.why,
+        "mute": mute,
+        "text": f"{text}; {mute}" if mute is not None else text,
+    }
+
+
+def mute_in(home: Home, engagement: Engagement) -> str | None:
+    """Why the key of this state folder can sign nothing in an engagement that is not over; None if it can, or has to
+    sign nothing any more.
+    """
+    if engagement.state in ENDED:
+        return None
+    try:
+        own = home.document()
+    except ConfigurationError:
+        return None  # whoever starts a peer here is told of that first
+    method = next(iter(own.methods("assertionMethod")), "")
+    key = own.keys("assertionMethod", now=SystemClock().now()).get(method)
+    return cannot_sign(key.kind, engagement.talks) if key is not None else None
+
+
+@ledger.command("show")
+@click.argument("engagement")
+@HOME_OPTION
+@command
+async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
+    """The journal of one engagement, entry by entry."""
+    store = await reading(out.home(home))
+    try:
+        rows = await store.rows(await engagement_named(store, engagement))
+    finally:
+        await store.close()
+    for row in rows:
+        # A message that was refused stands in no place, and what was noted about it names it.
+        digest = row.raw.decode() if row.kind == "noted" and row.type in ("fork", "equivocation") else row.digest
+        out.value(
+            {
+                "place": row.place,
+                "kind": row.kind,
+                "at": row.at,
+                "type": row.type,
+                "sender": row.sender,
+                "sequence": row.sequence,
+                "digest": digest,
+            }
+        )
+        out.line(f"{row.place:4} {row.at} {row.kind:8} {plain(row.type, 24):24} {plain(digest, 200)}")
