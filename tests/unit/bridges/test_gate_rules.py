@@ -145,6 +145,39 @@ method = ["GET", "POST"]
 path = "/*"
 action = "any:read"
 query = true
+
+[[rule]]
+method = "PUT"
+path = "/{place}"
+action = "place:write"
+
+[[rule]]
+method = "PUT"
+path = "/*"
+action = "any:write"
+query = true
+
+[[rule]]
+method = "DELETE"
+path = "/repos/*"
+action = "repo:delete"
+
+[[rule]]
+method = "DELETE"
+path = "/*"
+action = "any:delete"
+query = true
+
+[[rule]]
+method = "PATCH"
+path = "/*"
+action = "any:patch"
+
+[[rule]]
+method = "PATCH"
+path = "/repos/*"
+action = "repo:patch"
+query = true
 """
 
 
@@ -172,9 +205,22 @@ def test_no_spelling_gets_past_the_rule_that_is_meant(path: str) -> None:
     assert refused.value.detail["clause"] == "rules"
 
 
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/app/"), ("PUT", "/app?v=1"), ("DELETE", "/repos;v=1/app")])
+def test_no_spelling_gets_past_a_rule_for_a_deeper_one(method: str, path: str) -> None:
+    """HIRE-GTS-06: that maps more than the earlier one is about, though each of its segments could be any."""
+    with pytest.raises(ScopeError) as refused:
+        read_rules(tomllib.loads(EVADED)).action_of(method, ORIGIN + path, 0)
+    assert refused.value.detail["clause"] == "rules"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "action"),
     [
+        ("PUT", "/app", "place:write"),
+        ("PUT", "/app/more", "any:write"),
+        ("DELETE", "/repos/app", "repo:delete"),
+        ("DELETE", "/repositories/app", "any:delete"),
+        ("PATCH", "/repos/app?v=1", "repo:patch"),
         ("GET", "/repos/secret", "secret:read"),
         ("GET", "/repos/app", "repo:read"),
         ("GET", "/repos/app;v=1", "repo:read"),
@@ -214,6 +260,7 @@ def test_a_segment_is_not_read_as_a_hole(rules: GateRules) -> None:
         {"target": "https://git.acme.example/{other}"},
         {"target": "https://git.acme.example/x-{repo}"},
         {"target": "https://{repo}/x"},
+        {"target": "https://git.acme.example/a/../{repo}"},
         {"target": "/{repo}"},
         {"amounts": {"EUR": "-1"}},
         {"amounts": {"EUR": "much"}},

@@ -62,6 +62,8 @@ def test_a_call_becomes_an_action() -> None:
     assert (action.name, action.target) == ("repo:log", "https://git.acme.example/srv/git/app")
     assert (action.amounts, action.facts) == ({"commits": "5"}, {"dataClass": "internal"})
     assert asked("git_log", **LOG | {"repo_path": "/srv/git/my app"}).target.endswith("/srv/git/my%20app")
+    fixed = rules(RULES.replace('"{max_count}"', '"2"')).tools["git_log"].action_of({"repo_path": "/srv/git/app"})
+    assert fixed.amounts == {"commits": "2"}
     read = rules().methods["resources/read"].action_of({"uri": "https://docs.acme.example/a/b"})
     assert read.target == "https://docs.acme.example/a/b"
 
@@ -136,6 +138,20 @@ def test_what_equals_another_type_does_not_pass(equals: Any, others: list[Any]) 
     for argument in (Argument(equals=equals), Argument(one_of=(equals,))):
         assert argument.passes(equals)
         assert [one for one in others if argument.passes(one)] == []
+        assert not argument.passes(type(equals)())
+
+
+def test_what_would_pass_is_said() -> None:
+    for argument, said in (
+        (Argument(equals="rent"), "exactly 'rent'"),
+        (Argument(one_of=("main", 1)), "'main' or 1"),
+        (Argument(pattern="/srv/git/*"), "within /srv/git/*"),
+        (Argument(min=3), "a whole number from 3"),
+        (Argument(max=5), "a whole number from 0 to 5"),
+        (Argument(max_length=5), "text of at most 5 characters, a number or a boolean"),
+    ):
+        assert argument.wanted() == said
+    assert Argument(any=True, max_length=5).passes("as long as it likes")
 
 
 def test_arguments_within_their_constraints_pass() -> None:
@@ -203,6 +219,7 @@ def test_one_argument_is_one_segment(account: Any) -> None:
         ("https://git.acme.example/{+repo_path}", "{+repo_path}"),
         ("https://git.acme.example/{+repo_path}", "/{+repo_path}"),
         ('"{max_count}"', '"many"'),
+        ("https://git.acme.example/{+repo_path}", "https://git.acme.example/../{+repo_path}"),
         ("commits =", "Commits ="),
         ("max = 50", "maximum = 50"),
         ("max = 50", 'max = "50"'),
