@@ -46,6 +46,10 @@ def test_a_grant_allows_and_says_what_to_reserve() -> None:
     assert decision.allowed
     assert decision.clause == "read"
     assert decision.require() is decision
+    write = Grant("also", "artifact:write", "https://acme.example/artifacts/*")
+    assert permits(Scope(grants=(write, *SCOPE.grants)), {}, read(), NOW).clause == "read"
+    with pytest.raises(FormatError):
+        permits(PAY, {}, pay("5"), "soon")
     assert decision.charges == (
         Charge("read", "bytes", "100", "1000", "bytes"),
         Charge("read", "count", "1", "10", "count"),
@@ -248,6 +252,7 @@ def test_an_approval_lets_this_action_through_so_often() -> None:
 def test_an_approval_of_something_else_is_none(wrong: Approved) -> None:
     """HIRE-SCO-13."""
     assert permits(PAY, {}, pay("80"), NOW, (wrong,)).answer == "ask"
+    assert permits(PAY, {}, pay("80"), NOW, (wrong, agreed())).answer == "yes"
 
 
 def test_arguments_have_one_name_however_the_target_is_spelled() -> None:
@@ -284,6 +289,8 @@ def test_an_integer_is_an_amount_and_nothing_else_that_is_no_text() -> None:
         action = Action("a:buy", "https://acme.example/a", {"EUR": given})  # type: ignore[dict-item]
         assert action.amounts == {"EUR": kept}
         assert permits(plain, {}, action, NOW).allowed is allowed
+    both = Action("a:buy", "https://acme.example/a", {"EUR": "5", "count": 1})  # type: ignore[dict-item]
+    assert both.amounts == {"EUR": "5", "count": "1"}
 
 
 def test_a_window_without_an_end_has_none() -> None:
