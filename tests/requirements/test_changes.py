@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.hires import REPORT, Hands, clear_of_an_hours_end, did_of, moves, two_homes, until
-from undersigned.contract import Deadlines, Price, Terms
+from undersigned.contract import Criterion, Deadlines, Price, Terms
 from undersigned.daemon import Peer
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, seconds_between, shift
@@ -23,7 +23,8 @@ from undersigned.runtime import Clock, Conversation, Job, Say, lost_at, rotate_k
 from undersigned.runtime.agent.ordering import hire_order
 from undersigned.runtime.execution import changes
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
-from undersigned.scope import Action, Limit, compile_scope, read_scope
+from undersigned.scope import Action, Grant, Limit, compile_scope, read_scope
+from unit.cli.running import run
 
 
 class Works:
@@ -103,6 +104,33 @@ async def working(folder: Path, *, heartbeat: str = "PT1M", clock: Clock | None 
         ours = await hirer.begin(order)
         await until(lambda: works.job is not None)
         yield Pair(hirer, provider, works, ours)
+
+
+async def test_what_an_amendment_changes_is_shown_by_clause(tmp_path: Path) -> None:
+    """A grant in front of another one was told as a change of both, by their places and by the names of the wire."""
+
+    def wider(terms: Terms) -> Terms:
+        scope, base = read_scope(terms.scope), terms.scope.id.removesuffix("#scope")
+        (reads,) = scope.grants
+        less = replace(reads, limits=(Limit("count", "3"),))
+        scope = replace(scope, grants=(Grant("mail", "mail:read", "https://mail.example/*"), less))
+        criteria = (Criterion(id="first", text="it is short"), *terms.deliverables[0].criteria)
+        deliverable = replace(terms.deliverables[0], criteria=criteria)
+        return replace(terms, scope=compile_scope(scope, base), deliverables=(deliverable,))
+
+    async with working(tmp_path) as pair:
+        await pair.provider.changes.amend(pair.theirs, wider)
+        await until(lambda: pair.ours.engagement.tabled is not None)
+        contract = pair.ours.engagement.contract
+        assert contract is not None
+        shown = await asyncio.to_thread(run, "contract", "show", contract.digest, "--home", pair.hirer.home.path)
+        reads = f"artifact:read on {pair.works.job.input('report').uri}"  # type: ignore[union-attr]
+        _, *told = shown.out.split("On the table")[1].strip().splitlines()
+        assert [line.removeprefix("local |").strip() for line in told] == [
+            'deliverables summary.txt criteria first: {"id":"first","text":"it is short"} (in force: nothing)',
+            f"May [read-1]: {reads}, at most 3 times (in force: {reads}, at most 4 times)",
+            "May [mail]: mail:read on https://mail.example/* (in force: nothing)",
+        ]
 
 
 async def test_a_suspended_contract_gives_no_authority_and_goes_on(tmp_path: Path) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from undersigned.contract import (
     AmendmentDocument,
     ContractDocument,
     ReleaseDocument,
+    Terms,
     contract_card,
     read_parents,
     read_ruling,
     rebase,
 )
-from undersigned.encoding import Digest, from_struct
+from undersigned.encoding import Digest, canonicalize, from_struct
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger import Row, surely_unwritten
 from undersigned.messages import (
@@ -45,13 +48,13 @@ from undersigned.runtime import (
     used_of,
     word_of,
 )
-from undersigned.scope import amount_in_words, read_scope
+from undersigned.scope import SKETCH_BASE, WireScope, amount_in_words, read_scope
 from undersigned.trust import Difference, differences
 
 from .ledger import mute_in
 from .output import Out, counted, engagement_named, plain, reading, typed
 
-__all__ = ["became", "diverged_by", "diverged_lines", "load_contract", "show", "table_answer"]
+__all__ = ["became", "changed_terms", "diverged_by", "diverged_lines", "load_contract", "show", "table_answer"]
 
 _OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 
@@ -140,9 +143,28 @@ def _on_the_table(tabled: Tabled | None, moves: Iterable[Message], in_force: Con
         document = move.document
         if isinstance(document, ReleaseDocument):
             return _Table(document, ())
-        before, after = (rebase(one.terms, in_force.id) for one in (in_force, document))
-        return _Table(document, differences("", before, after))
+        return _Table(document, changed_terms(in_force.terms, document.terms))
     return None
+
+
+def changed_terms(before: Terms, after: Terms) -> tuple[Difference, ...]:
+    """Where other terms say something else than those before: of the scope by clause, in the words of the card."""
+    old, new = (rebase(one, SKETCH_BASE) for one in (before, after))
+    clauses = [_clauses(one.scope) for one in (old, new)]
+    named = dict.fromkeys(name for one in clauses for name in one)
+    told = [Difference(name, *(one.get(name, "nothing") for one in clauses)) for name in named]
+    rest = differences("", old, replace(new, scope=old.scope))
+    return (*rest, *(one for one in told if one.recorded != one.now))
+
+
+def _clauses(wire: WireScope) -> dict[str, str]:
+    """What a scope says, by what each clause is and its name: `May [notes]`."""
+    scope = read_scope(wire, understood=wire.critical or ())
+    lines = [(label, *text.split(" ", 1)) for label, text in scope.lines() if label != "Also"]
+    said = {f"{label} {name}": words for label, name, words in lines}
+    for uri, value in scope.extensions.items():
+        said[f"Also {uri}"] = f"{canonicalize(value).decode()}{', critical' if uri in scope.critical else ''}"
+    return said
 
 
 async def show(out: Out, opened: Home, contract: str) -> None:

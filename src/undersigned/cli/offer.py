@@ -13,7 +13,7 @@ from uuid import uuid4
 import click
 import msgspec
 
-from undersigned.contract import rebase, terms_card
+from undersigned.contract import terms_card
 from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError, FormatError, PolicyError, UndersignedError
 from undersigned.runtime import (
@@ -26,9 +26,9 @@ from undersigned.runtime import (
     sign_approval,
     waiting_terms,
 )
-from undersigned.scope import SKETCH_BASE
-from undersigned.trust import Decision, Difference, Verdict, approval, differences, weigh
+from undersigned.trust import Decision, Difference, Verdict, approval, weigh
 
+from .contract_show import changed_terms
 from .listing import CommandGroup
 from .options import FOLDER
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
@@ -230,9 +230,7 @@ def _what(one: WaitingTerms) -> str:
 
 def _changes(one: WaitingTerms) -> tuple[Difference, ...]:
     """Where what is put says something else than what is in force."""
-    if one.in_force is None:
-        return ()
-    return differences("", *[rebase(terms, SKETCH_BASE) for terms in (one.in_force, one.asked.terms)])
+    return () if one.in_force is None else changed_terms(one.in_force, one.asked.terms)
 
 
 def _json(one: WaitingTerms) -> dict[str, object]:

@@ -236,14 +236,29 @@ def _different(what: str, recorded: Any, now: Any) -> Iterator[Difference]:
             yield from _different(f"{what} {name}", old.get(name), new.get(name))
     elif isinstance(recorded, list) and isinstance(now, list):
         before, after = cast("list[Any]", recorded), cast("list[Any]", now)
-        for place in range(max(len(before), len(after))):
-            yield from _different(
-                f"{what} {place + 1}",
-                before[place] if place < len(before) else None,
-                after[place] if place < len(after) else None,
-            )
+        yield from _different(what, *(_by_name(before, after) or (_by_place(before), _by_place(after))))
     else:
         yield Difference(what, _word(recorded), _word(now))
+
+
+def _by_name(before: list[Any], after: list[Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Two lists of objects by the name or id that each of them has: by place, a new one in front is a change of all
+    behind it. None if one has none, or what is in both stands in another order.
+    """
+    for key in ("name", "id"):
+        old, new = (_named(each, key) for each in (before, after))
+        if (len(old), len(new)) == (len(before), len(after)):
+            return (old, new) if [one for one in old if one in new] == [one for one in new if one in old] else None
+    return None
+
+
+def _named(values: list[Any], key: str) -> dict[str, Any]:
+    objects = [cast("JsonObject", one) for one in values if isinstance(one, dict)]
+    return {str(one[key]): one for one in objects if key in one}
+
+
+def _by_place(values: list[Any]) -> dict[str, Any]:
+    return {str(place): one for place, one in enumerate(values, 1)}
 
 
 def _word(value: Any) -> str:

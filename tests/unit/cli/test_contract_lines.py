@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from contracts import SCOPE, terms
 from undersigned.cli.contract import lane_told
-from undersigned.cli.contract_show import table_answer
+from undersigned.cli.contract_show import changed_terms, table_answer
+from undersigned.contract import Criterion
 from undersigned.testing import Playbook, Say, acceptance, amendment, delivery
 
 
@@ -45,3 +48,24 @@ def test_what_is_on_the_table_is_told_behind_the_state(says: tuple[Say, ...], to
     for party, say in zip((playbook.hirer, playbook.provider), says, strict=False):
         party >> say
     assert {lane_told(party.engagement.lane) for party in playbook.parties.values()} == {told}
+
+
+def test_what_no_clause_says_is_told_as_well() -> None:
+    """An extension by what it holds, and another order by place."""
+    last = Criterion(id="short", text="of one page")
+    (item,) = terms().deliverables
+    either = [replace(item, criteria=both) for both in ((*item.criteria, last), (last, *item.criteria))]
+    scopes = [replace(SCOPE, extensions={"https://acme.example/x": held}, critical=()) for held in ({"most": 1}, [])]
+    before, after = (terms(deliverables=(one,), scope=scope) for one, scope in zip(either, scopes, strict=True))
+    told = {one.what.strip(): (one.recorded, one.now) for one in changed_terms(before, after)}
+    where = f"deliverables {item.name} criteria"
+    assert told == {
+        f"{where} 1 id": ("complete", "short"),
+        f"{where} 1 text": ("names every component", "of one page"),
+        f"{where} 2 id": ("short", "complete"),
+        f"{where} 2 text": ("of one page", "names every component"),
+        "Also https://acme.example/x": ('{"most":1}', "[]"),
+    }
+    critical = terms(scope=replace(scopes[1], critical=("https://acme.example/x",)))
+    (one,) = changed_terms(terms(scope=scopes[1]), critical)
+    assert (one.what, one.recorded, one.now) == ("Also https://acme.example/x", "[]", "[], critical")
