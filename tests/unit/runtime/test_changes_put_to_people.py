@@ -662,6 +662,39 @@ def test_no_amendment_is_agreed_to_by_whose_method_nobody_here_settles(worlds: W
     assert node.the().offered().terms.settlement.method == "barter"
 
 
+def test_no_amendment_of_a_provider_makes_its_organisation_the_judge_of_its_work(worlds: Worlds) -> None:
+    """HIRE-POL-09: neither where somebody accepts it, nor where a program does; who hires may offer it."""
+    world = worlds()
+    working(world)
+    hirer, provider = world.nodes
+    judge = provider.office.organisation.did
+
+    def judged(terms: Terms) -> Terms:
+        return replace(terms, evidence=replace(terms.evidence, verifier=judge))
+
+    world.run(provider.changes.amend(provider.the(), judged), 1)
+    world.settle()
+    with refuses(PolicyError, "policy_denied"):
+        accepts(hirer)
+
+    async def consents(_: Conversation, __: Document) -> bool:
+        return True
+
+    hirer.changes.consents = consents
+    world.run(provider.changes.decline(provider.the()), 1)
+    world.run(provider.changes.amend(provider.the(), judged), 1)
+    world.settle(5)
+    assert hirer.the().engagement.lane == "idle"
+    assert hirer.the().offered().terms.evidence.verifier is None
+    world.run(hirer.changes.amend(hirer.the(), judged), 1)
+    world.settle()
+    accepts(provider)
+    assert hirer.the().offered().terms.evidence.verifier == judge
+    amends(provider)  # which leaves it as both have it
+    world.settle(5)
+    assert hirer.the().offered().terms.price == SIX
+
+
 @BOTH
 @pytest.mark.parametrize("amended", [False, True])
 def test_what_people_approved_needs_no_word_of_theirs_for_a_credential_issued_anew(

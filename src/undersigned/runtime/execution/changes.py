@@ -26,7 +26,8 @@ from undersigned.contract import (
     check_terms,
     countersigned,
 )
-from undersigned.encoding import Digest, compare_amounts, digest_bytes
+from undersigned.credentials import MEMBERSHIP
+from undersigned.encoding import Did, Digest, compare_amounts, digest_bytes
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError
 from undersigned.messages import Acceptance, Note, check_member
 from undersigned.protocol import HIRER, OTHER, Engagement, Owe, position
@@ -300,6 +301,8 @@ class Changes(Moves):
             if not sealing:
                 own = await agent.gate.usage(contract_of(engagement).digest)
                 check_counted(now, terms, await used_so_far(conversation, agent.ledger, own))
+            if not sealing and not offering and terms.evidence.verifier != now.evidence.verifier:
+                self._require_another_judge(conversation, terms.evidence.verifier)
         else:
             owed = what[0]
             more = owed.currency != now.price.currency or compare_amounts(owed.amount, now.price.amount) > 0
@@ -319,6 +322,16 @@ class Changes(Moves):
                 await agent.bookings.budget.promise_more(conversation, at, terms.price, answers=answers)
             failed.pop_all()
         return recorded(decision)
+
+    def _require_another_judge(self, conversation: Conversation, verifier: Did | None) -> None:
+        """Returns unless we hire, and the other side would say itself whether its work is accepted (HIRE-POL-09)."""
+        engagement = conversation.engagement
+        if engagement.role != HIRER or verifier is None:
+            return
+        relied = self._agent.meeting.relied(conversation, OTHER[engagement.role])
+        if verifier in (one.issuer for one in relied if MEMBERSHIP in one.types):
+            text = f"its verifier, {verifier}, is of the other side, and would judge its own work"
+            raise PolicyError("policy_denied", text)
 
     def _require_settles(self, terms: Terms) -> None:
         try:
