@@ -395,10 +395,15 @@ def test_questions_for_approval_are_answered(hired: Hire) -> None:
         assert (said.code, said.out) == (0, f"local | {told}: the contract is working\n")
         hired.until(globex, lambda shown: not shown["requests"])
         assert hired.on(acme, "approve", asked[-1]).error["code"] == "wrong_state"
+    (globex.path / "ask").touch()
+    (wanted,) = hired.until(acme, lambda shown: len(shown["requests"]) == 1)["requests"]
+    (no,) = hired.on(acme, "approve", wanted["move"], "--refuse").values
+    assert no["act"] == "refuse", "and not the name of the command, which says yes"
     answers = [json.loads(row.raw) for row in asyncio.run(_rows(globex, "Approval"))]
     assert [(one["request"], one["granted"], one["uses"]) for one in answers] == [
         (asked[0], True, 3),
         (asked[1], False, 0),
+        (wanted["move"], False, 0),
     ]
     assert hired.shown(globex)["state"] == "working"
 

@@ -316,7 +316,10 @@ _TEXTS: Final = {
 async def _order(
     out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any], told: str | None = None
 ) -> int:
-    """Leaves an order and waits for what becomes of it; `told` is what people are told was done, by default `act`."""
+    """Leaves an order and waits for what becomes of it; `told` is what people are told was done, by default `act`.
+    Programs are told of the act by its name, and of an approval's no by a name of its own.
+    """
+    named = "refuse" if body.get("granted") is False else act
     for name in ("request", "document", "names"):
         if name in body:
             checked_digest(body[name])
@@ -327,7 +330,7 @@ async def _order(
     opened = out.home(home)
     await _named_in_whole(opened, contract)
     if surely_unwritten(opened.ledger_url):
-        return await _nobody(out, opened, act, contract)
+        return await _nobody(out, opened, named, contract)
     name = uuid4().hex
     answer = leave_order(opened.orders, name, ContractOrder(act=act, contract=contract, body=body))
     ends = time.monotonic() + WAIT_SECONDS
@@ -337,12 +340,12 @@ async def _order(
             answer.unlink()
             if said.code == "not_found":
                 await _in_progress(opened, contract)
-            return _said(out, act, said, told or act)
+            return _said(out, named, said, told or act)
         await asyncio.sleep(LOOK_SECONDS)
     if take_back(answer):
-        return await _nobody(out, opened, act, contract)
+        return await _nobody(out, opened, named, contract)
     text = "the peer has taken it and not answered: it is carried out once, see 'contract show'"
-    return _unanswered(out, act, contract, text, taken=True)
+    return _unanswered(out, named, contract, text, taken=True)
 
 
 async def _named_in_whole(home: Home, contract: str) -> None:

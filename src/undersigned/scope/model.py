@@ -75,7 +75,11 @@ class Limit(Struct, frozen=True, gc=False):
         if self.unit == "count" and "." in self.max:
             raise _wrong(f"limit of count: expected a whole number, got {self.max}")
         if self.per is not None:
-            seconds = parse_duration(self.per)
+            try:
+                seconds = parse_duration(self.per)
+            except FormatError as exc:
+                text = f"limit of {self.unit}: per: expected days, hours, minutes or seconds, such as P30D or PT1H"
+                raise _wrong(f"{text}, got {self.per!r:.80}") from exc
             if seconds == 0:
                 raise _wrong(f"limit of {self.unit}: expected a period longer than nothing, got {self.per}")
             force_setattr(self, "per", format_duration(seconds))

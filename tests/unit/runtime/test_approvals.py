@@ -165,10 +165,12 @@ def test_a_refusal_ends_it_on_both_sides(worlds: Worlds, who: str) -> None:
     hire = world.begin()
     node = world.nodes[OF[who]]
     says(node, ALICE)
-    says(node, BOB, "refuse")
-    world.settle(5)
+    with capture_logs() as logged:
+        says(node, BOB, "refuse")
+        world.settle(5)
     assert ended(world, hire.id) == ("withdrawn", "withdrawn")
     assert last(world.other(node), hire.id, Withdraw).reason == "policy_denied"
+    assert [one for one in logged if one["log_level"] != "info"] == [], "as if something were wrong with the peer"
 
 
 @pytest.mark.parametrize("given", ["2999-12-31T23:59:59Z", "2001-01-01T00:00:00Z"])

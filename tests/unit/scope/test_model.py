@@ -92,6 +92,13 @@ def test_what_cannot_be_meant_is_refused_as_configuration(old: str, new: str) ->
         Scope.from_toml(tomllib.loads(TOML.replace(old, new)))
 
 
+def test_a_period_of_months_is_refused_with_its_member_and_what_is_taken() -> None:
+    """A budget of a month was refused with the spelling of a duration, and whoever wrote it sought where it stood."""
+    told = "limit of EUR: per: expected days, hours, minutes or seconds, such as P30D or PT1H, got 'P1M'"
+    with pytest.raises(FormatError, match=told):
+        Limit("EUR", "100", "P1M")
+
+
 def test_an_integer_is_taken_as_toml_takes_it() -> None:
     assert Limit("count", 11) == Limit("count", "11")  # type: ignore[arg-type]
 

@@ -362,9 +362,10 @@ class Conversation(Wakeful):
         live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
         again = self._later(owed, live, error)
         if error.retryable or not isinstance(error, Declined):  # else it was decided, and is a no
-            _log.warning(
-                "nothing could be decided", engagement=self.id, moves=owed.moves, error=str(error), again=again
-            )
+            if "person" not in error.detail:  # who decided as well
+                _log.warning(
+                    "nothing could be decided", engagement=self.id, moves=owed.moves, error=str(error), again=again
+                )
             turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
         if again is not None:
             self._alarm.put_off(again, owed.key)

@@ -156,7 +156,9 @@ class Approvals:
         about, needed = put(engagement, terms, change), approvals_needed(decision)
         standing = weigh(self._noted(conversation), about, needed=needed)
         if standing.state == "refused" or await refused(self._agent.ledger, about.terms):
-            raise PolicyError("policy_denied", f"the terms {about.terms} were refused by a person, for good")
+            raise PolicyError(
+                "policy_denied", f"the terms {about.terms} were refused by a person, for good", person=True
+            )
         if standing.state == "approved":
             return
         if len(self.approvers.people) < needed:
