@@ -177,6 +177,7 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
             shift(before[name], 3600) for name in ("finish", "until")
         ]
         assert later["start"] == before["start"]
+        assert hired.told(home).startswith(f"local | Contract {hired.contract} "), "the name that every command takes"
     hired.ends()
     assert hired.hire.end().result()["price"] == "4.5 EUR"
     (delivered,) = hired.shown(acme)["delivered"]

@@ -301,10 +301,12 @@ def became(engagement: Engagement, moves: Sequence[Message], places: Mapping[str
     for one in (read_ruling(move.ruling) for move in moves if isinstance(move, Ruling)):
         reasons = f": {plain(one.reasons, 1000)}" if one.reasons else ""
         yield f"Ruled         {one.outcome.replace('_', ' ')}, {one.amount} {one.currency} owed, all told{reasons}"
-    for one in moves:
-        if isinstance(one, Closing):
-            said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
-            yield f"Books         of the {one.role}: {one.settlement.amount} {one.settlement.currency} owed{said}"
+    closings = [one for one in moves if isinstance(one, Closing)]
+    last = {one.role: one for one in closings}
+    for one in closings:
+        said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
+        of = one.role if one is last[one.role] else f"{one.role}, before the dispute"
+        yield f"Books         of the {of}: {one.settlement.amount} {one.settlement.currency} owed{said}"
 
 
 def _delivered(moves: Sequence[Message]) -> tuple[Artifact, ...]:

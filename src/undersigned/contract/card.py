@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from undersigned.contract.check import DocumentName, read_contract
+from undersigned.contract.document import AmendmentDocument
 from undersigned.contract.terms import Evidence, Terms
 from undersigned.encoding import digest_of
 from undersigned.scope import read_scope
@@ -39,7 +40,8 @@ def contract_card(
     """The contract in a few lines; with its `seal` it says so, without it says what is missing. `state` is what the
     engagement has come to since.
 
-    Nothing is verified here beyond the document's shape: show what `verify_sealed` gave.
+    An amendment has the name of its contract, by which commands know it. Nothing is verified here beyond the document's
+    shape: show what `verify_sealed` gave.
 
     Raises:
         FormatError: As `read_contract`.
@@ -54,7 +56,7 @@ def contract_card(
         read.terms,
         hirer=_party(read.hirer, organisations and organisations.hirer),
         provider=_party(read.provider, organisations and organisations.provider),
-        title=("Contract", digest_of(document)),
+        title=("Contract", read.contract if isinstance(read, AmendmentDocument) else digest_of(document)),
         state=state or made,
     )
 

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from contracts import SCOPE, terms
 from undersigned.cli.contract import lane_told
-from undersigned.cli.contract_show import changed_terms, table_answer
+from undersigned.cli.contract_show import became, changed_terms, table_answer
 from undersigned.contract import Criterion
-from undersigned.testing import Playbook, Say, acceptance, amendment, delivery
+from undersigned.messages import Settled
+from undersigned.testing import Playbook, Say, acceptance, amendment, closing, delivery, dispute, review, ruling
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,19 @@ def test_what_no_clause_says_is_told_as_well() -> None:
     critical = terms(scope=replace(scopes[1], critical=("https://acme.example/x",)))
     (one,) = changed_terms(terms(scope=scopes[1]), critical)
     assert (one.what, one.recorded, one.now) == ("Also https://acme.example/x", "[]", "[], critical")
+
+
+def test_books_of_before_a_dispute_are_told_from_those_that_count() -> None:
+    """Both sums stood there, and which of them is owed only the order told."""
+    playbook = Playbook("delivered")
+    playbook.hirer >> review()
+    playbook.hirer >> closing()
+    playbook.provider >> dispute()
+    playbook.hirer >> ruling()
+    playbook.hirer >> closing(basis="ruling", settlement=Settled(amount="6", currency="EUR"))
+    party = playbook.parties["hirer"]
+    moves = [one.message for one in party.stored.values()]
+    assert [line for line in became(party.engagement, moves, {}) if line.startswith("Books")] == [
+        "Books         of the hirer, before the dispute: 12.5 EUR owed",
+        "Books         of the hirer: 6 EUR owed",
+    ]

@@ -127,6 +127,8 @@ const GIST = {
 /** What came of the contract; of deliveries and reviews the last. */
 function became({ transcript }) {
   const said = (type) => transcript.map((one) => one.content).filter((content) => content.type === type);
+  const last = Object.fromEntries(said("Closing").map((one) => [one.role, one]));
+  const of = (one) => (one === last[one.role] ? one.role : `${one.role}, before the dispute`);
   return [
     ...said("Delivery").slice(-1).map((one) => ["Delivered", `${one.outcome}: ${one.artifacts.map(({ name }) => name).join(", ") || "nothing"}`]),
     ...said("Review").slice(-1).map((one) => ["Reviewed", GIST.Review(one)]),
@@ -134,7 +136,7 @@ function became({ transcript }) {
     ...said("Breach").map((one) => ["Breach", `of ${one.clause}, claimed by the ${one.role}, to be cured by ${one.cureBy}`]),
     ...said("Dispute").map((one) => ["Disputed", `by the ${one.role}, who says: ${one.claim}`]),
     ...said("Ruling").map(({ ruling }) => ["Ruled", `${ruling.outcome}, ${ruling.amount} ${ruling.currency} owed, all told: ${ruling.reasons}`]),
-    ...said("Closing").map((one) => ["Books", `of the ${one.role}: ${owed(one)}`]),
+    ...said("Closing").map((one) => ["Books", `of the ${of(one)}: ${owed(one)}`]),
   ];
 }
 
