@@ -29,10 +29,11 @@ from undersigned.runtime import (
     hire_order,
 )
 
+from .discovery import domain_lines
 from .options import AT_OPTION, DOCUMENTS_OPTION, VERBOSE_OPTION, WAIT_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, meeting, plain
 from .reaching import checked_peer, hint_at, tell_if_not_reached
-from .telling import domain_lines, goes_on
+from .starting import goes_on
 from .trace import PACK_OPTION, check_artifact
 
 __all__ = ["check"]

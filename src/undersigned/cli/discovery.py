@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import click
 from msgspec import to_builtins
 
-from undersigned.encoding import FOREIGN_LIMITS, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json
 from undersigned.errors import FormatError, UndersignedError
-from undersigned.runtime import Gatherer, SystemClock, beside, checked_url, domain_links
+from undersigned.runtime import DomainLink, Gatherer, SystemClock, beside, checked_url, domain_links
 
 from .options import AT_OPTION, checked_did, open_gatherer
 from .output import HOME_OPTION, Out, home_path, meeting, plain
-from .telling import domain_lines
 
-__all__ = ["discover"]
+__all__ = ["discover", "domain_lines"]
 
 NOT_THERE = 404
 MOST_TOLD = 50
@@ -115,3 +114,18 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
     elif without is not None:
         out.line(f"  what it does is not known, without its agent card: {plain(without.message)}", style="yellow")
     return 0
+
+
+def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]], width: int) -> Iterator[tuple[str, str]]:
+    """What ties each DID to the domains that it names: lines with their styles, of whose first column `width` is."""
+    label = f"  {'domain':<{width}}"
+    for did, found in links.items():
+        who = plain(did, 200)
+        for link in found:
+            domain = plain(link.origin, 120) or "a domain"
+            if link.linked:
+                yield f"{label}{who} and {domain} are tied by proof", "green"
+            else:
+                yield f"{label}{who} is not tied to {domain}: {plain(link.reason)}", "yellow"
+        if not found:
+            yield f"{label}{who} names no domain", "dim"

@@ -44,7 +44,8 @@ from .options import (
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, typed
 from .reaching import checked_peer, hint_at, tell_if_not_reached, tell_whose_turn
-from .telling import tell, tell_gates, tell_unfinished
+from .starting import tell_gates, tell_unfinished
+from .telling import tell
 from .terms import check_prices, read_criteria, read_milestone, read_settlement
 
 __all__ = ["hire"]

@@ -44,7 +44,7 @@ from undersigned.scope import Grant, Scope, read_limit
 
 from .interrupts import ended_gently
 from .output import Out, plain
-from .telling import held_clock, tell_ends, tell_held
+from .starting import held_clock, tell_ends, tell_held
 
 __all__ = [
     "AT_OPTION",

@@ -18,7 +18,8 @@ from .interrupts import stop_signal
 from .ledger import waits_of
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, tell_waits, typed
-from .telling import noted, row_line, summary_of, tell, tell_ends, tell_gates, tell_unfinished
+from .starting import tell_ends, tell_gates, tell_unfinished
+from .telling import noted, row_line, summary_of, tell
 
 __all__ = ["serve", "watch"]
 

@@ -8,17 +8,15 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import msgspec
 
 from undersigned.contract import ReleaseDocument
-from undersigned.credentials import Credential
 from undersigned.credentials.envelope import is_enveloped, open_envelope
 from undersigned.credentials.jws import CREDENTIAL_JWT
-from undersigned.daemon import Peer, needed_text
-from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, Instant, decode_json, seconds_between
+from undersigned.daemon import needed_text
+from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json
 from undersigned.errors import UndersignedError
 from undersigned.messages import (
     Acceptance,
@@ -48,39 +46,25 @@ from undersigned.messages import (
     Terminate,
     Withdraw,
 )
-from undersigned.protocol import ENDED
 from undersigned.runtime import (
-    GATE_TOKEN,
-    ClockHeld,
-    DomainLink,
     Event,
-    SystemClock,
     Transfer,
     books_differ,
     came_early,
-    load_engagement,
 )
 
-from .output import Out, bytes_in_words, counted, owed_in_words, plain
+from .output import Out, bytes_in_words, counted, plain
 
 __all__ = [
     "event_json",
     "event_line",
-    "goes_on",
-    "held_clock",
     "moved",
     "noted",
     "quiet",
     "row_line",
     "summary_of",
     "tell",
-    "tell_ends",
-    "tell_gates",
-    "tell_held",
-    "tell_unfinished",
 ]
-
-MONTH_SECONDS: Final = 30 * 86_400
 
 
 def summary_of(message: Message) -> str:
@@ -274,114 +258,6 @@ def tell(out: Out, event: Event, before: str = "") -> None:
         out.progress(f"{before}{event_line(event)}")
     elif not quiet(event):
         out.line(f"{before}{event_line(event)}")
-
-
-def tell_gates(out: Out, peer: Peer) -> None:
-    """Where the gates of our servers ask, if they may ask this peer."""
-    if peer.gates_url:
-        out.line(f"gates ask at {peer.gates_url}, with the token in {peer.home.path / GATE_TOKEN}")
-
-
-def held_clock(peer: Peer) -> ClockHeld | None:
-    """Where a peer's clock stands still, as `SystemClock.held`."""
-    return peer.clock.held() if isinstance(peer.clock, SystemClock) else None
-
-
-def tell_held(out: Out, held: ClockHeld | None) -> None:
-    """That a clock stands still, and what that means, on standard error; nothing if it does not."""
-    if held is not None:
-        out.value({"kind": "clock", **held._asdict(), "message": str(held)})
-        out.alarm(str(held))
-
-
-def tell_ends(out: Out, peer: Peer) -> None:
-    """What a running peer has to show and shows nobody any more, or soon will not, on standard error: others answer
-    that they were shown nothing, and the end of what its organisation said of it is a year away when that is said.
-    """
-    newest: dict[tuple[str, tuple[str, ...]], Credential] = {}
-    for one in peer.meeting.wallet.held():
-        known = newest.setdefault((one.issuer, one.types), one)
-        if known.last_instant is not None and (one.last_instant is None or one.last_instant > known.last_instant):
-            newest[one.issuer, one.types] = one
-    now = peer.clock.now()
-    for one in newest.values():
-        end = one.last_instant
-        if end is None or not (now > end or _ends_soon(one, end, now)):
-            continue
-        is_past = now > end
-        when = f"is past its end, {end}, and is shown to nobody" if is_past else f"ends at {end}"
-        text = f"the {plain(', '.join(one.types), 200)} by {plain(one.issuer, 200)} {when}: have it issued anew"
-        text += " ('undersigned credentials issue'), and keep that ('undersigned credentials add')"
-        out.value({"kind": "past" if is_past else "ends", "credential": one.digest, "until": end, "message": text})
-        out.alarm(text)
-
-
-def _ends_soon(one: Credential, end: Instant, now: Instant) -> bool:
-    """Whether a month is left, or less, and no more than a tenth of its time; not of what is good for days, which
-    programs issue anew.
-    """
-    left, age = seconds_between(now, end), one.age_seconds(now)
-    return 0 <= left <= MONTH_SECONDS <= left + age and 9 * left <= age
-
-
-async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -> None:
-    """What a peer that was just started goes on with; and which of it is a hire of the agent `did` for `task`, by us.
-
-    Raises:
-        LedgerError: A journal cannot be read.
-    """
-    unfinished = peer.status()
-    for line in goes_on(unfinished):
-        out.line(line)
-    for one in unfinished:
-        again = one["role"] == "hirer" and one["peer"] == did and one["state"] not in (*ENDED, "closing")
-        again = again and await _is_hire_for(peer, one["engagement"], task)
-        out.value({"kind": "unfinished", **one, "again": again})
-        if again:
-            named = one["engagement"]
-            out.line(f"{named} hires this agent for {plain(task, 60)}, too: now it is hired again", "yellow")
-
-
-def goes_on(unfinished: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """What a start goes on with, as `Peer.status` has it: a line each, and one of all that is over."""
-    over: list[Mapping[str, Any]] = []
-    for one in unfinished:
-        if one["state"] in ENDED:
-            over.append(one)
-        else:
-            owed = owed_in_words(one["moves"], one["owes"], one["by"], one["why"]) if one["owes"] else one["why"]
-            yield f"goes on with {one['engagement']}: {one['state']}; {owed}"
-    again = "has not confirmed: it is told again, for a day at most, or eight minutes if it never said anything"
-    if len(over) == 1:
-        (one,) = over
-        yield f"{one['engagement']} is {one['state']}, which {one['peer']} {again}"
-    elif over:
-        yield f"{len(over)} engagements are over, which the other side {again}"
-
-
-async def _is_hire_for(peer: Peer, engagement: EngagementId, task: str) -> bool:
-    """Whether the order of an engagement asks for `task` to be done, and not only what policy says."""
-    summary = await peer.ledger.summary(engagement)
-    if summary is None:
-        return False
-    facts = (await load_engagement(peer.ledger, summary, peer.own.id)).facts
-    order = msgspec.json.decode(facts.get("order", "{}"), type=dict[str, Any])
-    return order.get("task") == task and not order.get("probe")
-
-
-def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]], width: int) -> Iterator[tuple[str, str]]:
-    """What ties each DID to the domains that it names: lines with their styles, of whose first column `width` is."""
-    label = f"  {'domain':<{width}}"
-    for did, found in links.items():
-        who = plain(did, 200)
-        for link in found:
-            domain = plain(link.origin, 120) or "a domain"
-            if link.linked:
-                yield f"{label}{who} and {domain} are tied by proof", "green"
-            else:
-                yield f"{label}{who} is not tied to {domain}: {plain(link.reason)}", "yellow"
-        if not found:
-            yield f"{label}{who} names no domain", "dim"
 
 
 def noted(name: str, text: str) -> str:

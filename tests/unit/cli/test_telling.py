@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from message_examples import conversation
-from undersigned.cli.telling import event_json, event_line, goes_on, noted, quiet, row_line, summary_of
+from undersigned.cli.starting import goes_on
+from undersigned.cli.telling import event_json, event_line, noted, quiet, row_line, summary_of
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
 from undersigned.messages import MESSAGE_TYPES, ApprovalRequest, CriterionVerdict, Delivery, Presentation, Review
