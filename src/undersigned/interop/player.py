@@ -39,6 +39,7 @@ from undersigned.encoding import (
     JsonObject,
     canonicalize,
     digest_bytes,
+    digest_of,
     from_struct,
 )
 from undersigned.errors import LogProofError, ProofError, UndersignedError
@@ -334,7 +335,7 @@ class Player(ABC):
         return countersigned(document, cast(Acceptance, self._acceptance_of(document).message).contract_proof)
 
     def _acceptance_of(self, document: JsonObject) -> VerifiedMessage:
-        name = digest_bytes(canonicalize({name: value for name, value in document.items() if name != "proof"}))
+        name = digest_of(document)
         for one in (*self.got, *self.said):
             if isinstance(one.message, Acceptance) and one.message.document == name:
                 return one

@@ -181,16 +181,11 @@ class Verdict(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     def explain(self) -> str:
         """The verdict for a person, one line per reason."""
         lines = [f"{self.outcome}: {self.artifact} for {self.purpose} by {self.policy} at {self.at}"]
-        lines += [_line(reason) for reason in self.reasons]
+        lines += [f"  {reason.explain()}" for reason in self.reasons]
         for one in self.judged:
             lines.append(f"  {one.outcome}: delivered by {one.signer} under {one.contract}, {one.at}")
-            lines += [f"  {_line(reason)}" for reason in one.reasons]
+            lines += [f"    {reason.explain()}" for reason in one.reasons]
         return "\n".join(lines)
-
-
-def _line(reason: Reason) -> str:
-    hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
-    return f"  {reason.code} [{reason.clause}] {reason.value}{hint}"
 
 
 def yes(clause: str, value: str) -> Reason:

@@ -11,17 +11,17 @@ Source: protocol-spec/12-trust.md, section 12.7
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from undersigned.credentials import signer_keys
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, DidUrl, Instant, JsonObject, MessageId, canonicalize, from_struct, to_struct
-from undersigned.errors import CredentialError, FormatError
-from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.encoding import Did, DidUrl, Instant, JsonObject, MessageId, canonicalize, from_struct
+from undersigned.errors import CredentialError
 from undersigned.proof import JCS_SUITES, proof_config, verify_proof
 from undersigned.trust.anchors import Anchor
+from undersigned.trust.signed import read_signed, write_signed
 
 __all__ = [
     "AnchorChanges",
@@ -32,14 +32,9 @@ __all__ = [
     "check_issuer",
     "check_successor",
     "latest_sets",
-    "read_signed",
     "record_config",
     "verify_set",
-    "write_signed",
 ]
-
-MAX_RECORD_BYTES: Final = 256 * 1024
-"""Records are JSON of our own and in no JSON-LD vocabulary, so only the suites that sign JSON itself cover them."""
 
 
 class Signed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
@@ -172,26 +167,6 @@ def anchor_changes(old: Iterable[Anchor], new: Iterable[Anchor]) -> AnchorChange
 def record_config(suite: str, method: DidUrl, created: Instant) -> JsonObject:
     """Options of a proof on a record or set."""
     return proof_config(suite, method, "assertionMethod", created)
-
-
-def write_signed(type: str, of: Any, **members: Any) -> JsonObject:
-    """The document with these members, without proofs, once `read_signed` reads it."""
-    document: JsonObject = {"@context": HIRE_CONTEXT, "type": type, "version": "1.0", **members}
-    read_signed(document, type, of)
-    return document
-
-
-def read_signed(document: Mapping[str, Any], type: str, of: Any) -> Any:
-    """The members as a struct. Type and context make sure that a proof for something else is none for this."""
-    canonical = canonicalize(document)
-    if len(canonical) > MAX_RECORD_BYTES:
-        raise FormatError("too_large", f"expected at most {MAX_RECORD_BYTES} bytes; came {len(canonical)}")
-    for name, expected in (("@context", HIRE_CONTEXT), ("type", type)):
-        if document.get(name) != expected:
-            raise FormatError(
-                "schema_violation", f"expected {expected}; came {document.get(name)!a:.120}", path=f"/{name}"
-            )
-    return to_struct({name: value for name, value in document.items() if name not in ("@context", "type", "proof")}, of)
 
 
 def _ending(anchor: Anchor, until: Instant | None) -> Anchor:

@@ -31,15 +31,14 @@ from undersigned.encoding import (
     canonicalize,
     digest_bytes,
     from_struct,
-    to_struct,
     write_canonical,
 )
-from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
-from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.proof import JCS_SUITES, proofs_of, verify_proof
 from undersigned.scope import SKETCH_BASE
 from undersigned.trust.decision import Decision
+from undersigned.trust.signed import read_signed, write_signed
 
 __all__ = [
     "Approver",
@@ -58,7 +57,6 @@ __all__ = [
 
 MAX_APPROVAL_BYTES: Final = 16 * 1024
 MAX_APPROVERS: Final = 64
-"""An approval is JSON of our own and in no JSON-LD vocabulary, so only the suites that sign JSON itself cover it."""
 TYPE: Final = "Approval"
 
 Verdict = Literal["approve", "refuse"]
@@ -194,24 +192,20 @@ def approval(*, id: str, verdict: Verdict, about: Put, given: Instant, note: str
     Raises:
         FormatError: `schema_violation`: a part has another shape.
     """
-    document: JsonObject = {
-        "@context": HIRE_CONTEXT,
-        "type": TYPE,
-        "version": "1.0",
-        "id": id,
-        "verdict": verdict,
-        "terms": about.terms,
-        "engagement": about.engagement,
-        "hirer": about.hirer,
-        "provider": about.provider,
-        "given": given,
-    }
-    if about.change is not None:
-        document["change"] = about.change
-    if note is not None:
-        document["note"] = note
-    _read(document)
-    return document
+    optional = {name: value for name, value in (("change", about.change), ("note", note)) if value is not None}
+    return write_signed(
+        TYPE,
+        _Statement,
+        MAX_APPROVAL_BYTES,
+        id=id,
+        verdict=verdict,
+        terms=about.terms,
+        engagement=about.engagement,
+        hirer=about.hirer,
+        provider=about.provider,
+        given=given,
+        **optional,
+    )
 
 
 def verify_approval(document: Mapping[str, Any], approvers: Approvers, *, now: Instant) -> VerifiedApproval:
@@ -225,7 +219,7 @@ def verify_approval(document: Mapping[str, Any], approvers: Approvers, *, now: I
     Source: protocol-spec/12-trust.md, section 12.10
     """
     # Step 1: the shape, and one proof.
-    said = _read(document)
+    said: _Statement = read_signed(document, TYPE, _Statement, max_bytes=MAX_APPROVAL_BYTES)
     # Step 2: by one of the people, with that person's key. Nobody is named in the text, so nobody is who did not sign.
     proofs = proofs_of(document)
     first: object = proofs[0]
@@ -283,17 +277,3 @@ def _approver(name: str, text: str) -> Approver:
         raise ConfigurationError(
             "bad_configuration", f"[approvers] {name}: expected a did:key, did:jwk or public key; came {text[:200]!a}"
         ) from exc
-
-
-def _read(document: Mapping[str, Any]) -> _Statement:
-    """The members as a struct. Type and context make sure that a proof for something else is none for this."""
-    size = len(canonicalize(dict(document)))
-    if size > MAX_APPROVAL_BYTES:
-        raise FormatError("too_large", f"expected at most {MAX_APPROVAL_BYTES} bytes; came {size}")
-    for name, expected in (("@context", HIRE_CONTEXT), ("type", TYPE)):
-        if document.get(name) != expected:
-            raise FormatError(
-                "schema_violation", f"expected {expected}; came {document.get(name)!a:.120}", path=f"/{name}"
-            )
-    members = {name: value for name, value in document.items() if name not in ("@context", "type", "proof")}
-    return to_struct(members, _Statement)

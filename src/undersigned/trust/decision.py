@@ -33,6 +33,11 @@ class Reason(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     would_pass: str = ""
     """What would have passed; empty if it did."""
 
+    def explain(self) -> str:
+        """It on one line, for a person."""
+        hint = f"; would pass: {self.would_pass}" if self.would_pass else ""
+        return f"{self.code} [{self.clause}] {self.value}{hint}"
+
 
 class Needed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """One thing that would change the answer, as `Withdraw` sends it (`need` of the message bodies)."""
@@ -150,9 +155,7 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     def explain(self) -> str:
         """The decision for a person, one line per reason."""
         lines = [f"{self.outcome}: {self.peer} by {self.policy} at {self.at}"]
-        for reason in self.reasons:
-            hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
-            lines.append(f"  {reason.code} [{reason.clause}] {reason.value}{hint}")
+        lines += [f"  {reason.explain()}" for reason in self.reasons]
         lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in self.accusations]
         for ground in self.grounds:
             for path in ground.paths:

@@ -21,8 +21,9 @@ from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct
 from undersigned.errors import CredentialError, FormatError, VerificationError
 from undersigned.proof import JCS_SUITES, proofs_of, verify_proof_set
-from undersigned.trust.anchor_sets import AnchorSet, Signed, check_issuer, read_signed, write_signed
+from undersigned.trust.anchor_sets import AnchorSet, Signed, check_issuer
 from undersigned.trust.anchors import ANY, Anchor
+from undersigned.trust.signed import read_signed, write_signed
 
 __all__ = [
     "AddingRule",
