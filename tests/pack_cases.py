@@ -278,6 +278,7 @@ def keys_that_end() -> Iterator[Case]:
         yield Case(f"the key of the {role} had its end since", hire.pack(other.name, documents=(one.document.raw,)))
     for name, make in ENDED_MEANWHILE.items():
         yield Case(name, make())
+    yield Case("claims by a key that the contract does not name", claimed_by(named=False))
     one = Named("provider")
     hire = Hire(actors=(Actor("hirer"), one)).sealed()
     one.changes_key()
@@ -312,6 +313,17 @@ ENDED_MEANWHILE: dict[str, Callable[[], bytes]] = {
     for role in (HIRER, PROVIDER)
 }
 """The first holds, and the second does not."""
+
+
+def claimed_by(*, named: bool) -> bytes:
+    """Claims of a provider with two keys by the one that the contract names, or by the other one."""
+    provider = Named("provider")
+    hire = Hire(actors=(Actor("hirer"), provider)).sealed()
+    by = copy(provider)
+    if not named:
+        by.changes_key()
+    return hire.delivered(hire.claims(by=by)).reviewed().closed().pack(documents=(provider.document.raw,))
+
 
 REPLACED = {
     "a verdict by the key before": ("1", ""),
@@ -1292,6 +1304,10 @@ WITNESSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a witness that signed another root": (
         lambda: witnessed_pack(lambda log: Log(log.actor, 2).witnessed(ONE)),
+        "log_proof_invalid",
+    ),
+    "a witness that signed another root, behind one of whom nothing is known": (
+        lambda: witnessed_pack(lambda log: log.witnessed(TWO, name=WEB) + Log(log.actor, 2).witnessed(ONE)),
         "log_proof_invalid",
     ),
     "by another's key": (

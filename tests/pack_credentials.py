@@ -589,6 +589,13 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "revoked",
     ),
+    "a place that is set, and one that is not": (
+        lambda: packed(
+            lambda hire: credential(hire, credentialStatus=[place(), place(statusListIndex="8")]),
+            lists=(status_list(places=(9,)),),
+        ),
+        "revoked",
+    ),
     "a place of one bit": (
         lambda: packed(
             looked_up=_bytes(lambda hire: credential(hire, credentialStatus=place(statusSize=1))),

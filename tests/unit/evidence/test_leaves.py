@@ -161,6 +161,7 @@ def test_witnesses_that_the_verifier_names_must_have_cosigned(what: str) -> None
     if not code:
         said = report.steps[LEDGER - 1].detail
         assert all(f"{one.name} cosigned " in said for one in named)
+        assert said.count(" cosigned ") == len(named)
 
 
 def test_cosignatures_of_closings_are_checked() -> None:

@@ -16,8 +16,10 @@ from pack_cases import (
     FALSE_WORDS,
     LATER,
     REPLACED,
+    Named,
     books,
     by_a_shared_key,
+    claimed_by,
     hired_under,
     no_json,
     older_than_a_change,
@@ -43,7 +45,7 @@ from packs import (
     stated,
     wanting,
 )
-from undersigned.attestation import SubcontractLine, accepted
+from undersigned.attestation import SubcontractLine, WorkPredicate, accepted
 from undersigned.contract import MAX_DEPTH, Terms
 from undersigned.did import DidDocument, document_from, make_document
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
@@ -214,7 +216,9 @@ def test_a_pack_of_nothing_is_not_made(hire: Hire) -> None:
 
 
 def test_a_member_of_a_later_version_is_kept_and_not_judged(hire: Hire, pack: bytes) -> None:
-    assert report_on(remade(pack, {"later/one.json": b"{}"}), hire).ok
+    report = report_on(remade(pack, {"later/one.json": b"{}"}), hire)
+    assert report.ok
+    assert report.not_judged == ("later/one.json",)
 
 
 def test_the_artifact_may_stay_away(hire: Hire) -> None:
@@ -547,6 +551,43 @@ def test_what_was_refused_in_one_round_is_not_accepted_in_the_next() -> None:
     report = report_on(hire.pack(), hire)
     assert report.ok, report.steps
     assert "round 1: attestation_binding, and it was not accepted" in report.steps[STATEMENTS - 1].detail
+
+
+def test_what_was_refused_is_held_against_no_terms_of_after_that() -> None:
+    """HIRE-PCK-12: a delivery is looked at by the terms from then until its own review."""
+    hire = fewer_statements(amended=False, reviewed=False).reviewed("rework")
+    evidence = replace(hire.hirer.offered().terms.evidence, predicates=(WorkPredicate.PREDICATE_TYPE,))
+    hire.book.hirer >> amendment(terms=replace(hire.hirer.offered().terms, evidence=evidence))
+    hire.book.provider >> acceptance()
+    hire.book.hirer >> seal()
+    hire.delivered().reviewed().closed()
+    report = report_on(hire.pack(), hire)
+    assert report.ok, report.steps
+    assert "round 1: digest_mismatch, and it was not accepted" in report.steps[STATEMENTS - 1].detail
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_only_keys_that_the_contract_names_make_claims(named: bool) -> None:
+    """HIRE-ATT-02: another one of the provider's, which its document lists for claims, does not."""
+    report = verify_pack(claimed_by(named=named), now=LATER)
+    assert report.ok if named else failing(report) == (STATEMENTS, "attester_not_trusted")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_keys_by_which_a_pack_was_judged_are_told(known: bool) -> None:
+    """Those of the parties, and whether the pack alone says so."""
+    provider = Named("provider")
+    hire = Hire(actors=(Actor("hirer"), provider)).whole()
+    report = report_on(hire.pack(documents=(provider.document.raw,)), hire, known=(provider.document,) if known else ())
+    assert report.ok, report.steps
+    hirer = hire.hirer.actor
+    assert [(one.method, one.key, one.known) for one in report.keys] == [
+        (hirer.method, hirer.public_key, True),
+        (provider.method, provider.public_key, known),
+        (f"{provider.did}#2", provider.other.public_key, known),
+    ]
+    taken = "all follow from their DIDs or are known" if known else f"taken from the pack: {provider.did}"
+    assert report.steps[DOCUMENTS - 1].detail == taken
 
 
 def misnamed(hire: Hire, outcome: str) -> Hire:
