@@ -181,9 +181,8 @@ def _tell_replayed(
 
 
 def _in_force(home: Home) -> InForce:
-    part = home.configuration.organisation
     return InForce(
         policy=home.configuration.policy,
         anchors=load_anchors(home, SystemClock().now()),
-        own=(home.configuration.did, *([part.did] if part else [])),
+        own=home.configuration.own,
     )

@@ -69,7 +69,14 @@ from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.fetching.other_side import Fields, Sent
 from undersigned.runtime.fetching.status_keeper import StatusKeeper
 from undersigned.runtime.files import naming, open_file, read_file, whole_file, why, write_whole
-from undersigned.runtime.home.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
+from undersigned.runtime.home.anchors import (
+    AnchorBook,
+    KeptRecord,
+    load_anchors,
+    read_document,
+    sign_record,
+    viewpoint,
+)
 from undersigned.runtime.home.configuration import CONFIGURATION, Configuration, ListenPart, OfferPart, distinct_offers
 from undersigned.runtime.home.control import (
     CONTROL_TOKEN,
@@ -96,7 +103,6 @@ from undersigned.runtime.log.logbook import beside, read_multibase_note
 from undersigned.runtime.log.proofs import LogProofLine
 from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.runtime.logs import configure_logs
-from undersigned.runtime.negotiation.beliefs import viewpoint
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.negotiation.learned import admission, withdrawn_as
 from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, bytes_limits

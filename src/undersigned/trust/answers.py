@@ -11,11 +11,12 @@ Source: protocol-spec/12-trust.md, section 12.8
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from undersigned.credentials import MEMBERSHIP, VerifiedPresentation
 from undersigned.encoding import Did, Digest, Instant
@@ -136,6 +137,18 @@ class Answers(Written, frozen=True, kw_only=True):
             reputation=tuple(filter(stands, self.reputation)),
             accused=tuple(filter(stands, self.accused)),
         )
+
+    @property
+    def accusations(self) -> set[Digest]:
+        """Those that are heard in them."""
+        led = (*self.authority, *self.entitled, *self.reputation, *self.accused)
+        return {edge.digest for one in led for edge in one.dissent}
+
+    def not_knowing(self, unknown: Iterable[str]) -> Answers:
+        """The same answers, of which those that are no yes say what could not be looked up."""
+        missing = tuple(sorted(unknown))[:3]
+        told = [one if one.entitled else replace(one, missing=(*one.missing, *missing)) for one in self.authority]
+        return replace(self, authority=tuple(told))
 
     def about(self, shown: Shown) -> Authority | None:
         """Whether the issuer of a claim is entitled to it; None: not answered."""

@@ -92,9 +92,7 @@ async def judge_artifact(
         before = [*await documents_in_ledger(ledger, dids), *await book.documents(dids)]
         evidence = msgspec.structs.replace(evidence, earlier=_earlier(before, documents, now))
     anchors, policy = load_anchors(home, now), home.configuration.policy
-    part = home.configuration.organisation
-    ours = (home.configuration.did, *([part.did] if part else []))
-    heard, links = _heard(home, asked_about(artifact, evidence), purpose, anchors, ours, now)
+    heard, links = _heard(home, asked_about(artifact, evidence), purpose, anchors, home.configuration.own, now)
     relied = [one for made in evidence.made(artifact) for one in memberships(made, evidence)]
     lists, missed = await _lists([*relied, *links], gatherer, clock)
     theirs = [held for _, held in all_held[len(own.packs) :]]

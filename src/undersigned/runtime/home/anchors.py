@@ -45,6 +45,7 @@ from undersigned.trust import (
     AnchorSet,
     RecordContent,
     VerifiedRecord,
+    Viewpoint,
     check_successor,
     latest_sets,
     read_record,
@@ -55,7 +56,7 @@ from undersigned.trust import (
 from .configuration import CONFIGURATION
 from .home import Home
 
-__all__ = ["AnchorBook", "FollowedAnchors", "KeptRecord", "load_anchors", "read_document", "sign_record"]
+__all__ = ["AnchorBook", "FollowedAnchors", "KeptRecord", "load_anchors", "read_document", "sign_record", "viewpoint"]
 
 _log = structlog.get_logger()
 
@@ -257,6 +258,13 @@ def load_anchors(home: Home, now: Instant) -> Anchors:
         ConfigurationError: As `AnchorBook`.
     """
     return AnchorBook(home, now).anchors
+
+
+def viewpoint(home: Home, now: Instant) -> Viewpoint:
+    """Whose questions a state folder asks: its agent's and its organisation's, by its anchors."""
+    settings = home.configuration
+    refused = frozenset(settings.policy.refuse)
+    return Viewpoint(anchors=load_anchors(home, now), own=settings.own, now=now, refused=refused)
 
 
 class FollowedAnchors:

@@ -162,6 +162,11 @@ class Configuration(_Part, frozen=True, kw_only=True):
     witness: tuple[WitnessPart, ...] = ()
     """Who cosigns our log as it grows, and notices if it goes back."""
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The DIDs of the agent and, if it has one, of its organisation."""
+        return (self.did,) if self.organisation is None else (self.did, self.organisation.did)
+
 
 def distinct_offers(tasks: Iterable[str], what: str = "offer") -> None:
     """Returns if each can be the name of a task, and none is offered twice: only one of the two would be. `what` is

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
 from undersigned.credentials import ClearStatus, Credential, StatusList, check_status, read_credential
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError
 from undersigned.ledger import TrustStore
 from undersigned.runtime.files import in_thread
-from undersigned.runtime.home.anchors import FollowedAnchors, load_anchors
-from undersigned.runtime.home.home import Home
+from undersigned.runtime.home.anchors import FollowedAnchors
 from undersigned.runtime.home.registries import RegistryKeeper
 from undersigned.runtime.negotiation.learned import Learned, withdrawn_as
 from undersigned.trust import (
@@ -51,7 +49,7 @@ from undersigned.trust import (
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["Beliefs", "viewpoint"]
+__all__ = ["Beliefs"]
 
 _log = structlog.get_logger()
 
@@ -62,18 +60,6 @@ MAX_KEPT: Final = 4096
 INLINE_EDGES: Final = 1000
 """A question that reads more of the graph is answered in a thread: it takes up to a second."""
 POSITIVE_TYPES: Final = frozenset(of.claim.type for of in KINDS.values() if of.weight)
-
-
-def viewpoint(home: Home, now: Instant, **more: Any) -> Viewpoint:
-    """Whose questions a state folder asks: its agent's and its organisation's, by its anchors."""
-    refused = frozenset(home.configuration.policy.refuse)
-    return Viewpoint(anchors=load_anchors(home, now), own=own_names(home), now=now, refused=refused, **more)
-
-
-def own_names(home: Home) -> tuple[Did, ...]:
-    """The DIDs of a state folder's agent and, if it has one, of its organisation."""
-    part = home.configuration.organisation
-    return (home.configuration.did, *([part.did] if part else []))
 
 
 class _Large(Exception):
@@ -110,7 +96,7 @@ class Beliefs:
         self._at = agent.clock.now()
         """When the anchors and the graph were looked at last."""
         self._followed = FollowedAnchors(agent.home, self._at)
-        self._own = own_names(agent.home)
+        self._own = agent.home.configuration.own
         self._refused = frozenset(agent.home.configuration.policy.refuse)
         self._store: TrustStore | None = None
         self._state = 0
@@ -177,7 +163,7 @@ class Beliefs:
             self._follow_in_round()
             without = {*unknown, *suspended}
             answers = Answers.given(asked, partial(self._answer, without=without) if without else self._answer)
-            against = _against(answers)
+            against = answers.accusations
             links = self._links(answers, against)
             open_ = [one for one in links if one.digest not in clear and one.digest not in heard]
             if not open_:
@@ -185,7 +171,8 @@ class Beliefs:
                     if len(self._settled) >= MAX_KEPT:
                         self._forget()
                     self._settled[asked] = Settled(answers)
-                return Settled(_explained(answers, unknown) if unknown else answers, tuple(clear.values()), away)
+                told = answers.not_knowing(unknown.values()) if unknown else answers
+                return Settled(told, tuple(clear.values()), away)
             lists = await asyncio.gather(
                 *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
                 return_exceptions=True,
@@ -478,16 +465,3 @@ def _within(question: Question[Answer], most: int) -> Question[Answer]:
             wanted = question.send(found)
     except StopIteration as done:
         return done.value
-
-
-def _against(answers: Answers) -> set[Digest]:
-    """The accusations that are heard in these answers."""
-    led = (*answers.authority, *answers.entitled, *answers.reputation, *answers.accused)
-    return {edge.digest for one in led for edge in one.dissent}
-
-
-def _explained(answers: Answers, unknown: Mapping[Digest, str]) -> Answers:
-    """The same answers, of which those that are no yes say what could not be looked up."""
-    missing = tuple(sorted(unknown.values()))[:3]
-    told = [one if one.entitled else replace(one, missing=(*one.missing, *missing)) for one in answers.authority]
-    return replace(answers, authority=tuple(told))
