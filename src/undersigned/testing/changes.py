@@ -11,21 +11,16 @@ from typing import Any, Final
 from undersigned.contract import (
     AmendmentDocument,
     ContractDocument,
-    Methods,
-    Place,
     Price,
     ReleaseDocument,
     Terms,
-    Transcript,
     build_amendment,
-    build_document,
     build_release,
 )
 from undersigned.encoding import Digest, shift
-from undersigned.protocol import HIRER, OTHER
 from undersigned.testing.actors import Actor
 from undersigned.testing.clock import minutes
-from undersigned.testing.moves import ARBITER, ARTIFACT, Say, contract_of, last_of, terms_for
+from undersigned.testing.moves import ARBITER, ARTIFACT, Say, contract_document, contract_of, offered_at, terms_for
 from undersigned.testing.party import Party
 
 __all__ = [
@@ -163,24 +158,9 @@ def release(*, valid_for: int = minutes(10), amount: str = "3", currency: str = 
 
 def _offered(party: Party, valid_for: int, build: Callable[..., AmendmentDocument | ReleaseDocument]) -> dict[str, Any]:
     engagement = party.engagement
-    own = Place(sequence=max(1, len(engagement.sent)), digest=last_of(engagement.sent))
-    theirs = Place(sequence=max(1, len(engagement.got)), digest=last_of(engagement.got))
-    hirer, provider = (own, theirs) if party.role == HIRER else (theirs, own)
-    methods = Methods(**{party.role: (party.actor.method,), OTHER[party.role]: (party.peer.method,)})
-    transcript, sequence = Transcript(hirer=hirer, provider=provider), len(engagement.sent) + 1
-    of = build_document(
-        engagement=engagement.id,
-        role=party.role,
-        sequence=sequence,
-        hirer=engagement.hirer,
-        provider=engagement.provider,
-        methods=methods,
-        transcript=transcript,
-        terms=terms_for(party),
-    )
     contract = engagement.contract
     under = {"contract": contract.digest, "amends": contract.in_force} if contract else NO_CONTRACT
-    document = build(of, role=party.role, sequence=sequence, methods=methods, transcript=transcript, **under)
+    document = build(contract_document(party, terms_for(party)), **offered_at(party), **under)
     return {
         "document": party.actor.prove_offer(document, party.now),
         "valid_until": shift(party.now, valid_for),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from undersigned.contract import (
+    ContractDocument,
     Criterion,
     Deadlines,
     Deliverable,
@@ -56,11 +57,13 @@ __all__ = [
     "bid",
     "cancel",
     "closing",
+    "contract_document",
     "contract_of",
     "delivery",
     "inquiry",
     "last_of",
     "offer",
+    "offered_at",
     "presentation",
     "problem",
     "profile",
@@ -223,20 +226,7 @@ def offer(
     def write(party: Party) -> dict[str, Any]:
         engagement = party.engagement
         said = terms or terms_for(party, price=price, reworks=reworks, seal_grace=seal_grace)
-        own = Place(sequence=max(1, len(engagement.sent)), digest=last_of(engagement.sent))
-        theirs = Place(sequence=max(1, len(engagement.got)), digest=last_of(engagement.got))
-        hirer, provider = (own, theirs) if party.role == HIRER else (theirs, own)
-        methods = {party.role: (party.actor.method,), OTHER[party.role]: (party.peer.method,)}
-        document = build_document(
-            engagement=engagement.id,
-            role=party.role,
-            sequence=len(engagement.sent) + 1,
-            hirer=engagement.hirer,
-            provider=engagement.provider,
-            methods=Methods(**methods),
-            transcript=Transcript(hirer=hirer, provider=provider),
-            terms=said,
-        )
+        document = contract_document(party, said)
         live = engagement.offer if engagement.state.startswith("offered-by-") else None
         return {
             "document": party.actor.prove_offer(document, party.now),
@@ -245,6 +235,28 @@ def offer(
         }
 
     return Say("Offer", write, members)
+
+
+def contract_document(party: Party, terms: Terms) -> ContractDocument:
+    """The document of `terms` that this party would offer next."""
+    engagement = party.engagement
+    return build_document(
+        engagement=engagement.id, hirer=engagement.hirer, provider=engagement.provider, terms=terms, **offered_at(party)
+    )
+
+
+def offered_at(party: Party) -> dict[str, Any]:
+    """What a document that this party offers next says of its place in the conversation and of both parties' keys."""
+    engagement = party.engagement
+    own = Place(sequence=max(1, len(engagement.sent)), digest=last_of(engagement.sent))
+    theirs = Place(sequence=max(1, len(engagement.got)), digest=last_of(engagement.got))
+    hirer, provider = (own, theirs) if party.role == HIRER else (theirs, own)
+    return {
+        "role": party.role,
+        "sequence": len(engagement.sent) + 1,
+        "methods": Methods(**{party.role: (party.actor.method,), OTHER[party.role]: (party.peer.method,)}),
+        "transcript": Transcript(hirer=hirer, provider=provider),
+    }
 
 
 def acceptance(**members: Any) -> Say:
