@@ -13,10 +13,11 @@ from undersigned.ledger import Ledger
 from undersigned.runtime import OwnEvidence, SystemClock, verified_pack
 from undersigned.trace import Evidence, Held, history, history_steps, prov_document
 
+from .bar import bar
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, checked_did
 from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
-from .trace import PACK_OPTION, bar, opened_home, read_packs
+from .trace import PACK_OPTION, opened_home, read_packs
 
 __all__ = ["history_"]
 

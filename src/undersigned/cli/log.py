@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -14,8 +13,6 @@ from pathlib import Path
 
 import click
 from msgspec.structs import replace
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, Instant, JsonObject
@@ -41,6 +38,7 @@ from undersigned.runtime.log.logbook import (
 )
 from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read_checkpoint, read_note
 
+from .bar import bar
 from .interrupts import ended_gently
 from .ledger import ledger
 from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, write_new
@@ -226,12 +224,9 @@ async def _shown(
     promised: Mapping[int, tuple[Digest, str]],
 ) -> Audited:
     """The audit, with a bar on a terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    quiet = out.as_json or not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task(counted(head.size, "leaf", "leaves"), total=head.size)
+    with bar(out, counted(head.size, "leaf", "leaves")) as told:
         async with aclosing(leaves) as each:
-            return await audited(head, each, held, promised, lambda done: bar.update(task, completed=done))
+            return await audited(head, each, held, promised, lambda done: told(done, head.size))
 
 
 def _kept(path: Path, document: DidDocument, now: Instant) -> Held:
@@ -296,15 +291,12 @@ async def ledger_backup(out: Out, folder: Path, home: str | None) -> None:
     in the GUIDE when the two may come together again.
     """
     opened, stopped = out.home(home), threading.Event()
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    quiet = out.as_json or not sys.stderr.isatty()
-    with ended_gently(), Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task("bytes", total=None)
+    with ended_gently(), bar(out, "bytes") as told:
 
         def tell(done: int, total: int) -> None:
             if stopped.is_set():
                 raise _Stopped
-            bar.update(task, completed=done, total=total)
+            told(done, total)
 
         try:
             found = await asyncio.to_thread(back_up, opened, folder, tell)

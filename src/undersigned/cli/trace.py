@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from hashlib import file_digest
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, cast
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from undersigned.encoding import Digest, digest_from_hex, digest_hex, from_struct
 from undersigned.errors import ConfigurationError, UndersignedError
@@ -32,13 +28,13 @@ from undersigned.runtime import (
 )
 from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
 
+from .bar import bar
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, NamedPath, open_gatherer, out_option, write_new
 from .output import CHECK_FAILED, HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
 
 __all__ = [
     "PACK_OPTION",
-    "bar",
     "check_artifact",
     "opened_home",
     "read_packs",
@@ -84,16 +80,6 @@ def digest_named(text: str) -> tuple[Digest, str]:
         raise ConfigurationError(
             "bad_configuration", f"{plain(text, 200)!r}: no such file, and not a digest (uEi… or 64 hex digits)"
         ) from error
-
-
-@contextmanager
-def bar(out: Out, what: str) -> Generator[Callable[[int, int], None]]:
-    """Told how many of how many, it shows people on a terminal how far it is."""
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    quiet = out.as_json or not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as shown:
-        task = shown.add_task(what)
-        yield lambda at, of: shown.update(task, completed=at, total=of)
 
 
 def read_packs(files: tuple[Path, ...]) -> dict[str, bytes]:
