@@ -89,8 +89,7 @@ async def show(out: Out, id: str, home: str | None) -> None:
     opened = out.home(home)
     if (verdict := VerdictBook(opened).named(id)) is not None:
         out.value(_verdict(verdict))
-        tell_verdict(out, verdict)
-        out.line(f"make it again:  {typed('decision replay {} --home {}', verdict.digest, opened.path)}")
+        tell_verdict(out, verdict, opened)
         return
     store = await reading(opened)
     try:

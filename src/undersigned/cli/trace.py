@@ -192,19 +192,19 @@ async def check_artifact(
         if gatherer is not None:
             await gatherer.close()
     out.value({"id": verdict.digest, "file": str(path), "verdict": from_struct(verdict)})
-    tell_verdict(out, verdict)
-    out.line(f"make it again:  {typed('decision replay {} --home {}', verdict.digest, opened.path)}")
+    tell_verdict(out, verdict, opened)
     return {"allow": 0, "deny": 3, "ask": WAITS}[verdict.outcome]
 
 
-def tell_verdict(out: Out, verdict: Verdict) -> None:
-    """Tells a verdict to people."""
+def tell_verdict(out: Out, verdict: Verdict, home: Home) -> None:
+    """Tells a verdict to people, and how it is made again."""
     first, *rest = verdict.explain().splitlines()
     out.line(
         plain(first, 2000), style={"allow": "bold green", "deny": "bold red", "ask": "bold yellow"}[verdict.outcome]
     )
     for line in rest:
         out.line(plain(line, 2000))
+    out.line(f"make it again:  {typed('decision replay {} --home {}', verdict.digest, home.path)}")
 
 
 def tell_steps(out: Out, tree: Step, depth: int | None = None) -> None:

@@ -3,7 +3,7 @@
 Source: protocol-spec/03-connection.md
 """
 
-from undersigned.transport.addresses import addresses_of, dial, is_loopback_name, is_odd_number, may_dial
+from undersigned.transport.addresses import addresses_of, dial, is_https_base, is_loopback_name, is_odd_number, may_dial
 from undersigned.transport.base import (
     DEFAULT_LIMITS,
     MAX_FRAME_BYTES,
@@ -50,6 +50,7 @@ __all__ = [
     "dial",
     "free_ports",
     "in_daemon",
+    "is_https_base",
     "is_loopback_name",
     "is_odd_number",
     "listen_memory",

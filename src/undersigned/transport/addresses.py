@@ -14,12 +14,13 @@ import ipaddress
 import re
 import socket
 from typing import Final
+from urllib.parse import urlsplit
 
 from undersigned.errors import ResolutionError, TimedOut, TransportError
 
 from .names import look_up
 
-__all__ = ["addresses_of", "dial", "is_loopback_name", "is_odd_number", "may_dial"]
+__all__ = ["addresses_of", "dial", "is_https_base", "is_loopback_name", "is_odd_number", "may_dial"]
 
 _MAX_ADDRESSES: Final = 4
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1"})
@@ -39,6 +40,17 @@ _EMBEDDING: Final = tuple(
 def is_loopback_name(host: str) -> bool:
     """Whether `host` is one of the two spellings of this machine that local state may use."""
     return host.lower() in _LOCAL_NAMES
+
+
+def is_https_base(url: str, local: bool) -> bool:
+    """Whether other URLs can stand below this one: https, or http to loopback where `local`, and no query or fragment.
+
+    Raises:
+        ValueError: It is no URL.
+    """
+    parts = urlsplit(url)
+    plain = local and parts.scheme == "http" and is_loopback_name(parts.hostname or "")
+    return (parts.scheme == "https" or plain) and bool(parts.hostname) and not (parts.query or parts.fragment)
 
 
 def may_dial(address: str) -> bool:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +16,7 @@ from undersigned.did import parse_did
 from undersigned.encoding import parse_duration
 from undersigned.errors import ConfigurationError
 from undersigned.runtime.files import read_file, why
+from undersigned.transport import is_https_base
 from undersigned.trust import MAX_AUTHORITIES, Registry
 
 __all__ = ["RegistryPart", "read_token", "registries_of"]
@@ -50,9 +50,7 @@ class RegistryPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         seconds = parse_duration(self.max_age)
         if not 1 <= seconds <= 86_400:
             raise ValueError(f"registry {self.url}: expected a max_age of one second to a day, got {self.max_age}")
-        parts = urlsplit(self.url)
-        plain = local and parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
-        if not (parts.scheme == "https" or plain) or not parts.hostname or parts.query or parts.fragment:
+        if not is_https_base(self.url, local):
             raise ValueError(f"registry {self.url}: expected https://host, with no query")
         for did in self.authorities:
             parse_did(did)

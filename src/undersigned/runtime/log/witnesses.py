@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -38,6 +37,7 @@ from undersigned.transparency import (
     submission,
     verify_cosignature,
 )
+from undersigned.transport import is_https_base
 
 from .logbook import noted
 
@@ -76,9 +76,7 @@ class WitnessPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             ValueError: What is wrong, and of which witness.
         """
-        parts = urlsplit(self.url)
-        plain = local and parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
-        if not (parts.scheme == "https" or plain) or not parts.hostname or parts.query or parts.fragment:
+        if not is_https_base(self.url, local):
             raise ValueError(f"witness {self.url}: expected https://host, with no query")
         try:
             verifier = read_verifier(self.key)
