@@ -145,7 +145,10 @@ def test_a_member_of_the_file_among_people_is_told_where_it_stands(member: str, 
             "[organisation]\ndid = 'x'\nname = 'X'\n",
             "[organisation] did: expected a DID such as did:web:agents.example.com, got 'x'",
         ),
-        ("budget = [{ unit = 'EUR', max = '5', per = 'P1X' }]\n", "expected a duration PnDTnHnMnS, got 'P1X'"),
+        (
+            "budget = [{ unit = 'EUR', max = '5', per = 'P1X' }]\n",
+            "limit of EUR: per: expected days, hours, minutes or seconds, such as P30D or PT1H, got 'P1X'",
+        ),
         (
             "[policy]\ncurrency = 'EUR'\nmax_price = '-1'\n",
             "policy: expected a limit of a price, 0 or more; got -1",
