@@ -74,6 +74,36 @@ def test_a_person_says_it_where_no_program_does(open_world: Open) -> None:
     assert last(world.hirer, id, Closing).settlement.amount == "2"
 
 
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_a_milestone_that_was_reached_is_owed_also_where_rework_comes_to_nothing(open_world: Open, end: str) -> None:
+    """HIRE-PAY-03: the review of nothing said that nothing was met, and took back what the one before had found."""
+    again, go = asyncio.Event(), asyncio.Event()
+
+    async def halves(job: Job) -> None:
+        if job.review is None:
+            await job.deliver("summary.txt", HALF)
+            return
+        again.set()
+        await go.wait()
+        raise RuntimeError("the second half is too hard")
+
+    world = open_world(handler=halves)
+    world.hirer.reviewers["summary"] = finds_a_half
+    criteria = {"begun": "a half", "whole": "all of it"}
+    id = world.begun("working", criteria=criteria, settlement=IN_HALVES, reworks=1)
+    world.run(again.wait(), 5)
+    if end == "cancelled":
+        world.run(world.hirer.cancel(world.hirer.the(id)), 1)
+    go.set()
+    world.until("closed", id)
+    delivery, review = (last(world.hirer, id, kind) for kind in (Delivery, Review))
+    assert (delivery.outcome, delivery.round, review.verdict) == (end, 2, "rejected")
+    assert {one.id: one.met for one in review.criteria} == {"begun": True, "whole": False}
+    for node in world.nodes:
+        books = [one.message for one in messages(node, id) if isinstance(one.message, Closing)]
+        assert [one.settlement.amount for one in books] == ["2", "2"]
+
+
 @pytest.mark.parametrize("settlement", [Settlement(method="none"), IN_HALVES], ids=["none", "milestones"])
 def test_one_that_does_not_come_is_not_waited_for(open_world: Open, settlement: Settlement) -> None:
     """Who cancels would else wait, with its money, for as long as the review may take."""

@@ -17,7 +17,8 @@ from undersigned.contract import ContractDocument
 from undersigned.encoding import Digest, Instant
 from undersigned.errors import FormatError, PolicyError, UndersignedError, VerificationError
 from undersigned.ledger import Blob
-from undersigned.messages import Delivery, Start
+from undersigned.messages import Delivery, Review, Start
+from undersigned.protocol import HIRER
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.artifacts.delivered_evidence import check_bills, check_media
 from undersigned.runtime.artifacts.store import of_store
@@ -73,7 +74,7 @@ class Inspection:
             UndersignedError: It does not hold, or that cannot be seen now (`retryable`).
             NoVerdict, Again: As `said_by_function` and `Patience.had`.
         """
-        self.by, self.statements, self.met = (), (), None
+        self.by, self.statements, self.met = (), (), self._met_before()
         artifacts, outcome = await self._held(now), self.delivery.outcome
         # Of what was not finished only what a part of the price is owed for is asked about.
         if outcome == "complete" or self.conversation.offered().terms.settlement.milestones:
@@ -81,6 +82,14 @@ class Inspection:
             self.met = met if met is not None else await self._asked(artifacts)
         if outcome != "complete":
             raise _unfinished(outcome)
+
+    def _met_before(self) -> Mapping[str, bool] | None:
+        """What we found met before we asked for rework, where nothing came of that: by this milestones are owed, as if
+        the time for it had passed (HIRE-PAY-03). None of what is looked at now, and of what nobody looked at.
+        """
+        if self.delivery.artifacts or not self.conversation.said("Review", HIRER):
+            return None
+        return {one.id: one.met for one in self.conversation.last("Review", Review, HIRER).criteria}
 
     async def _held(self, now: Instant) -> Contents:
         """What was delivered, once it holds by one of the documents that it is held against. The first that fails
