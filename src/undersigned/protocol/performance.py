@@ -248,7 +248,9 @@ def rules_after_all(case: Case) -> None:
     contract, role = contract_of(case), case.move.message.role
     decided = {ending.move for ending in contract.endings if ending.basis in ("ruling", "release")}
     known = knows(case, tuple([mark for mark in contract.resolved if mark.digest in decided]))
-    if not contract.disputes or known or role in contract.closed_by:
+    if known and contract.disputes:
+        raise Refused("wrong_state", f"{role} sent Ruling: the dispute has ended, by a ruling or a release")
+    if known or not contract.disputes or role in contract.closed_by:
         raise Refused("wrong_state", f"{role} sent Ruling: no dispute of before its Closing ended for want of one")
     rules_on_dispute(case)
 

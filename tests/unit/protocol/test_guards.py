@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from undersigned.encoding import digest_of, from_struct, shift
-from undersigned.errors import RemoteProtocolError
+from undersigned.errors import LocalProtocolError, RemoteProtocolError
 from undersigned.messages import Limits, Tender
 from undersigned.protocol import HIRER, PROVIDER, Owe, Received, apply, basis, fold, legal, performance
 from undersigned.protocol.deadlines import BREACH_SECONDS
@@ -501,3 +501,15 @@ def test_any_move_of_the_provider_is_a_sign_of_life(say: Callable[[], Say]) -> N
     contract = playbook.hirer.party.engagement.contract
     assert contract is not None
     assert contract.heard_at == playbook.hirer.party.now
+
+
+@pytest.mark.parametrize("ends", [ruling, release], ids=["ruling", "release"])
+def test_who_carries_a_ruling_that_is_there_already_is_told_so(ends: Callable[[], Say]) -> None:
+    """It was told that no dispute ended for want of one."""
+    playbook = Playbook("disputed")
+    playbook.hirer >> ends()
+    if ends is release:
+        playbook.provider >> acceptance()
+        playbook.hirer >> seal()
+    with pytest.raises(LocalProtocolError, match="the dispute has ended, by a ruling or a release"):
+        playbook.provider >> ruling()
