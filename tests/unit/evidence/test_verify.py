@@ -743,9 +743,15 @@ def test_a_contract_is_by_keys_of_the_time_of_each_signature() -> None:
 
 def test_a_contract_lies_inside_the_one_above_it() -> None:
     """HIRE-SUB-10: as it was sealed, whatever was offered first, and in terms that the pack around it has."""
-    for name, (data, code) in hired_under().items():
+    packs = hired_under()
+    for name, (data, code) in packs.items():
         report = verify_pack(data, now=LATER)
         assert report.ok if not code else failing(report) == (CONTRACT, code), (name, report.steps)
+    # Nor do documents in a pack within another count against those that the verifier knows.
+    below = Actor("below").did
+    other = canonicalize({**document_from(below, {}).json, "alsoKnownAs": ["https://elsewhere.example/"]})
+    report = verify_pack(packs["in the pack of its hirer"][0], now=LATER, known=[DidDocument(below, other)])
+    assert failing(report) == (CONTRACT, "evidence_invalid")
 
 
 def test_packs_within_packs_are_looked_at_as_deep_as_a_chain_goes(hire: Hire, pack: bytes) -> None:
