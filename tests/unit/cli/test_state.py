@@ -190,6 +190,10 @@ def test_the_key_of_an_organisation(tmp_path: Path) -> None:
     running.release()
     assert run("init", tmp_path / "small").code == 0
     assert run("keys", "rotate", "organisation", "--home", tmp_path / "small").code == 2
+    settings = tmp_path / "small" / "undersigned.toml"
+    before, _, after = settings.read_text().partition("[organisation]")
+    settings.write_text(before + after[after.index("[") :])
+    assert run("keys", "show", "organisation", "--home", tmp_path / "small", "--json").error["code"] == "not_found"
 
 
 def test_a_history_that_is_nearly_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
