@@ -201,6 +201,10 @@ def _refusals(name: str) -> dict[str, tuple[Commit, str]]:
     return {
         "evidence of another digest": (move(name, 2, evidence=(Blob(digest_bytes(b"a"), b"b"),)), "digest_mismatch"),
         "outbox without row": (move(name, 2, outbox=(digest_bytes(b"?"),), **more), "not_found"),
+        "outbox of what came": (
+            answer(name, 1, own=1, outbox=(row(name, 2, own=False, sequence=1).digest,)),
+            "not_found",
+        ),
         "rows lead elsewhere": (move(name, 2, position=(3, 0), **more), "internal"),
         "rows lead elsewhere than all say": (
             move(name, 2, position=(3, 0), summary=summary(name, (3, 0)), **more),

@@ -78,13 +78,25 @@ def test_a_status_takes_an_edge_out_and_revoked_is_for_ever(store: TrustStore) -
     store.admit(stored(last))
     assert score(store) == "0", "who shows it again does not bring it back"
     assert store.version > before
+    assert (store.revoked(last.digest), store.revoked(first.digest)) == (True, False)
     assert not store.set_status(edge("x", "y").digest, "revoked")
     assert store.forget(last.digest)
     assert not store.forget(last.digest)
 
 
+def test_edges_are_admitted_in_place_of_others_and_with_what_became_of_some(store: TrustStore) -> None:
+    first, last, other = edge("r", "a", weight="0.2"), edge("a", "t"), edge("r", "a", weight="0.5")
+    store.admit(stored(first, last))
+    assert store.admit(stored(other), forgetting=[first.digest]) == 1
+    assert {one.digest for one in store.edges()} == {last.digest, other.digest}
+    assert score(store) == "0.5"
+    assert store.admit([], {last.digest: "suspended"}) == 0
+    assert score(store) == "0"
+
+
 def test_who_shares_a_key_is_known_by_signatures_alone(store: TrustStore) -> None:
     """HIRE-TRU-14: the store is told the key of a proof that verified, and nothing of what a document lists."""
+    store.proved(did("c"), KEYS["b"])
     store.admit([Admitted(edge("r", "a"), KEYS["r"]), Admitted(edge("b", "a"), KEYS["b"])])
     assert score(store, "a") == "1"
     store.admit([Admitted(edge("r", "b", weight="0.5"), KEYS["r"])])
@@ -93,6 +105,8 @@ def test_who_shares_a_key_is_known_by_signatures_alone(store: TrustStore) -> Non
     assert score(store, "a") == "1", "no key in common"
     store.proved(did("a"), KEYS["b"])
     assert score(store, "a") == "0", "a has signed with the key that b signs with"
+    store.admit([Admitted(edge("r", "c"), KEYS["r"])])
+    assert score(store, "c") == "0", "so has c, before there was an edge of it"
 
 
 def test_one_process_writes(tmp_path: Path, store: TrustStore) -> None:
