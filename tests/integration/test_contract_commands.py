@@ -183,6 +183,13 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
     (delivered,) = hired.shown(acme)["delivered"]
     assert delivered["name"] == "summary.txt"
     assert digest_bytes(Path(delivered["file"]).read_bytes()) == delivered["digest"]
+    asked = ("history", globex.configuration.did, "--home", acme.path)
+    (whole,), (end,) = (run(*asked, *last, "--json").values for last in ((), ("--last", 2)))
+    assert end["lines"] == whole["lines"][-2:]
+    counts = f"{len(whole['lines'])} lines under 1 contract, of which these are the last 2"
+    assert counts in run(*asked, "--last", 2).out
+    assert "the last" not in run(*asked, "--last", len(whole["lines"])).out
+    assert run(*asked, "--last", 2, "--prov", "--json").error["code"] == "bad_configuration"
 
 
 def test_a_key_that_work_is_owed_with_is_rotated_by_force_alone_and_the_work_is_rejected(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError
@@ -28,17 +29,26 @@ STYLES = {"refusal": "yellow", "statement": "bold"}
 @click.argument("did")
 @PACK_OPTION
 @DOCUMENTS_OPTION
+@click.option("--last", type=click.IntRange(1), metavar="LINES", help="Only so many lines, the latest.")
 @click.option("--prov", is_flag=True, help="Write W3C PROV-O as JSON-LD to standard output, and nothing else.")
 @HOME_OPTION
 @command
 async def history_(
-    out: Out, did: str, packs: tuple[Path, ...], documents: tuple[Path, ...], prov: bool, home: str | None
+    out: Out,
+    did: str,
+    packs: tuple[Path, ...],
+    documents: tuple[Path, ...],
+    last: int | None,
+    prov: bool,
+    home: str | None,
 ) -> None:
     """What did an agent do? Artifacts that it worked on and delivered, statements that it signed and what came of them,
     policies in force, refusals: in contracts of our ledger, and of packs.
 
     Verdicts are as of the last message in the evidence; nobody is asked. Exit code 2 if nothing is known of it.
     """
+    if prov and last is not None:
+        raise ConfigurationError("bad_configuration", "--last is about lines, and with --prov there are none")
     known = [read_document_file(file) for file in documents]
     given, opened, now = read_packs(packs), opened_home(out, home, packs), SystemClock().now()
     local = opened is not None and opened.configuration.local
@@ -64,18 +74,20 @@ async def history_(
     if prov:
         click.echo(json.dumps(prov_document(history_steps(did, evidence))))
         return
-    out.value(from_struct(found))
-    for line in found.lines:
+    shown = found.lines if last is None else found.lines[-last:]
+    out.value(from_struct(replace(found, lines=shown)))
+    for line in shown:
         verdict = f"  {plain(line.verdict, 120)}" if line.verdict else ""
         out.line(
             f"{line.at}  {line.kind:10} {plain(line.text, 120)}{verdict}  {plain(line.name, 60)}",
             style=STYLES.get(line.kind, ""),
         )
     contracts = len({line.contract for line in found.lines})
-    out.line(f"{counted(len(found.lines), 'line')} under {counted(contracts, 'contract')}")
-    last = max((line.as_of for line in found.lines if line.as_of is not None), default=None)
-    if last is not None:
+    before = "" if len(shown) == len(found.lines) else f", of which these are the last {len(shown)}"
+    out.line(f"{counted(len(found.lines), 'line')} under {counted(contracts, 'contract')}{before}")
+    as_of = max((line.as_of for line in found.lines if line.as_of is not None), default=None)
+    if as_of is not None:
         out.line(
-            f"Verdicts as the evidence has them, the latest as of {last}; whether anything was withdrawn since was not "
-            f"looked up: {typed('check ARTIFACT --for PURPOSE')}"
+            f"Verdicts as the evidence has them, the latest as of {as_of}; whether anything was withdrawn since was "
+            f"not looked up: {typed('check ARTIFACT --for PURPOSE')}"
         )
