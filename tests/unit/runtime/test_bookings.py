@@ -171,6 +171,18 @@ def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None
     assert spent(world) == {"EUR": "6", "count": "1"}
 
 
+def test_who_amends_beyond_a_budget_per_period_is_told_when_that_begins_anew(open_world: Open) -> None:
+    """It read the name under which it is counted."""
+    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "6", "P1D")))
+    conversation = world.begin()
+    world.until("working", conversation.id)
+    amends = world.hirer.changes.amend
+    price = Price(amount="7", currency="EUR")
+    why = "a change to 7 EUR, by our own budget: EUR per P1D, anew at 2026-03-03T00:00:00Z: 0 used and 4 held; 3 more"
+    with pytest.raises(PolicyError, match=why):
+        world.run(amends(conversation, lambda terms: replace(terms, price=price)), 5)
+
+
 def test_a_release_beyond_the_budget_is_not_agreed_to(open_world: Open) -> None:
     """HIRE-APR-08: nor is it spent by letting each other go, whoever of the two offers it; what is, is counted."""
     world = open_world(handler=lingers, **budget(Limit("EUR", "6"), Limit("USD", "3")))

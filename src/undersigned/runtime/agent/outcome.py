@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undersigned.contract import Price, Terms, read_ruling
-from undersigned.encoding import Did, Digest, EngagementId, compare_amounts, parse_duration, shift
+from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
 from undersigned.errors import CODES, LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
 from undersigned.messages import Cancel, Closing, Delivery, Need, Problem, Profile, Review, Ruling, Withdraw
 from undersigned.protocol import Ending, owed
@@ -17,6 +17,7 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.receiving import OF_OUR_LOG
 from undersigned.runtime.engagement.turn import EARLY, Event
 from undersigned.runtime.execution.books import Differs, books_differ
+from undersigned.runtime.execution.budget import in_its_time
 from undersigned.runtime.execution.review import REVIEW_FAILED
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.negotiation.order import read_order
@@ -250,7 +251,7 @@ def _withdrawn(
                 after = "after refusing" if role == "provider" else "after the provider refused"
                 told = f" {after} a message of ours ({refused.code})"
             full = conversation.facts.get("budget")
-            asked = f"; by our own budget: {_in_its_time(full)}" if full is not None else ""
+            asked = f"; by our own budget: {in_its_time(full)}" if full is not None else ""
             if role == "hirer" and conversation.said("Offer", "provider"):
                 price = conversation.offered().terms.price
                 asked += f"; its last offer was {price.amount} {price.currency}"
@@ -280,14 +281,6 @@ def _withdrawn(
         text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
         return PolicyError(refused.code, text)
     return PolicyError("policy_denied", "the negotiation ended without a contract")
-
-
-def _in_its_time(full: str) -> str:
-    """What a budget has no room for; of one per period, when that begins anew, and not its counter."""
-    name, _, why = full.partition(": ")
-    limit, _, began = name.partition("@")
-    unit, _, per = limit.partition(".")
-    return f"{unit} per {per}, anew at {shift(began, parse_duration(per))}: {why}" if began else full
 
 
 def _asked_more(conversation: Conversation, reason: str) -> Price | None:

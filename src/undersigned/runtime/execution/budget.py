@@ -17,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import Price, ReleaseDocument
-from undersigned.encoding import EngagementId, compare_amounts, subtract_amounts
+from undersigned.encoding import EngagementId, compare_amounts, parse_duration, shift, subtract_amounts
 from undersigned.errors import LedgerError, PolicyError, ScopeError
 from undersigned.ledger import Draw, Reservation, Settlement
 from undersigned.protocol import Engagement, Reserve, position
@@ -32,7 +32,7 @@ from .settlement import owed_price
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["MONEY", "Budget", "is_signed", "passed"]
+__all__ = ["MONEY", "Budget", "in_its_time", "is_signed", "passed"]
 
 MONEY: Final = "budget"
 """Under this name all budgets are booked."""
@@ -166,7 +166,8 @@ class Budget:
                 wanted = Reservation(MONEY, name, draws, ALWAYS, self._agent.clock.now(), "capacity")
                 await self._pools.books.reserve(wanted)
             except ScopeError as error:
-                raise PolicyError("policy_denied", f"a change to {price.amount} {price.currency}: {error}") from error
+                text = f"a change to {price.amount} {price.currency}, by our own budget: {in_its_time(error.message)}"
+                raise PolicyError("policy_denied", text) from error
 
     async def spend(self, conversation: Conversation, engagement: Engagement) -> Booked:
         """What is owed at the end was spent; without a contract nothing is, and there may not even be an offer."""
@@ -242,6 +243,14 @@ def is_signed(one: Reservation) -> bool:
 def _taken(one: Reservation) -> set[tuple[str, str]]:
     """How much of each unit: the limits on it may be others since a start."""
     return {(_unit(draw), draw.amount) for draw in one.draws}
+
+
+def in_its_time(full: str) -> str:
+    """What a budget has no room for; of one per period, when that begins anew, and not its counter."""
+    name, _, why = full.partition(": ")
+    limit, _, began = name.partition("@")
+    unit, _, per = limit.partition(".")
+    return f"{unit} per {per}, anew at {shift(began, parse_duration(per))}: {why}" if began else full
 
 
 def passed(engagement: Engagement, at: tuple[int, int]) -> bool:
