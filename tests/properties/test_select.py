@@ -168,8 +168,13 @@ def test_each_type_says_by_its_member_what_it_attests() -> None:
 def test_a_member_that_says_a_capability_in_our_types_says_none_in_others() -> None:
     """Whoever defined it may have meant something else; `capability` is what a `Need` names."""
     times = {"valid_from": NOW, "valid_until": shift(NOW, DAY)}
-    for member, counts in (("capability", True), ("mayAttest", False), ("accreditedFor", False)):
-        subject = {"id": AGENT, member: "sbom"}
+    for member, said, counts in (
+        ("capability", "sbom", True),
+        ("capability", ["sbom"], False),
+        ("mayAttest", "sbom", False),
+        ("accreditedFor", "sbom", False),
+    ):
+        subject = {"id": AGENT, member: said}
         other = build_credential(id="urn:example:1", type=OTHERS, issuer=ISSUERS[0], subject=subject, **times)
         need = Need(code="credential", credential=OTHERS, capability="sbom")
         assert answers(read_credential(other), need, NOW) == counts

@@ -57,6 +57,7 @@ def refused(file: Any, *services: JsonObject) -> str:
         ([DOMAINS | {"serviceEndpoint": {"origins": ["https://b.example", ORIGIN]}}], ("https://b.example", ORIGIN)),
         ([DOMAINS | {"serviceEndpoint": [ORIGIN, "https://b.example"]}], (ORIGIN, "https://b.example")),
         ([DOMAINS, DOMAINS | {"id": f"{DID}#again"}], (ORIGIN,)),
+        ([DOMAINS | {"id": f"{DID}#other", "type": "Other"}, DOMAINS], (ORIGIN,)),
         ([], ()),
     ],
 )

@@ -212,6 +212,8 @@ def test_a_list_is_its_issuers() -> None:
         {"subject": {"encodedList": "u"}},
         {"subject": {"statusPurpose": []}},
         {"subject": {"statusPurpose": 1}},
+        {"subject": {"statusPurpose": ["revocation", 1]}},
+        {"subject": {"statusPurpose": ["revocation", ""]}},
         {"subject": {"ttl": "300000"}},
         {"subject": {"ttl": -1}},
         {"subject": {"ttl": True}},
