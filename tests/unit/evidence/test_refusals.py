@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from packs import Hire, refused_action, stated
-from undersigned.attestation import RefusalPredicate, refusal
+from undersigned.attestation import ActionTaken, RefusalPredicate, refusal
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.evidence import STEPS, Step, verify_pack
 from undersigned.scope import Action
@@ -32,6 +32,17 @@ def test_refusals_of_the_packer_hold(hire: Hire) -> None:
     assert found.ok
     assert found.detail == f"2 refused actions are stated by {hire.hirer.actor.did}"
     assert step(hire).detail == "none in this pack"
+    assert step(hire, refused_action(hire, at=shift(hire.book.clock.now(), 60))).ok
+
+
+def test_what_the_work_statements_name_beside_is_told() -> None:
+    """The refused actions of them, of which the pack states none."""
+    hire = Hire().sealed()
+    line = {"at": hire.book.clock.now(), "action": "artifact:read", "target": "https://acme.example/a"}
+    taken = [ActionTaken(**line, clause="read", allowed=allowed) for allowed in (True, False)]
+    hire.delivered(hire.claims(actions=taken)).reviewed().closed()
+    told = "none in this pack; the work statements name 1, 1 of which are not stated here"
+    assert step(hire).detail == told
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from runtimes import Node, World, facts, folded, last, messages
 from undersigned.contract import Terms
-from undersigned.encoding import EngagementId, base64url_encode, shift
+from undersigned.encoding import EngagementId, base64url_encode, from_struct, shift
 from undersigned.errors import PolicyError, VerificationError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Closing, Dispute
@@ -95,7 +95,9 @@ def test_a_review_that_is_cut_short_is_objected_to(open_world: Open) -> None:
     assert ours_.objection == wrong.explain()
     assert (ours_.basis, ours_.settlement.amount) == ("silence", ours.offered().terms.price.amount)
     pack = world.run(export_pack(world.hirer.ledger, world.hirer.artifacts, world.hirer.did, ours.id), 5)
-    assert verify_pack(pack, now=world.clock.now()).early == (wrong,)
+    report = verify_pack(pack, now=world.clock.now())
+    assert report.early == (wrong,)
+    assert report.document()["early"] == [from_struct(wrong)]
     again = world.restart(world.hirer)
     assert came_early(dict(facts(again, ours.id))) == (wrong,)
 
