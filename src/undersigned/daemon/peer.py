@@ -13,7 +13,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -44,7 +44,7 @@ from .gate_desk import GateDesk
 from .listener import ListenerLimits, PublicListener
 from .log_files import LogFiles
 from .own_port import compare_port, otherwise, require_alone
-from .published import Published, card_of, check_card
+from .published import Published, check_card
 from .sbom_loading import load_sbom, review_sbom
 from .serving import ArtifactDoor, SignedRequests
 from .vc_api import VcApi
@@ -455,7 +455,3 @@ class Peer(Agent):
             ConfigurationError: `bad_configuration`, it is not started.
         """
         return await self.other_side.sign(method, url, contract, body)
-
-    def agent_card(self) -> dict[str, Any]:
-        """What is published about this agent: who it is, where it listens, what it does."""
-        return card_of(self)
