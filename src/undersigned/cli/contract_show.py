@@ -310,7 +310,8 @@ def became(engagement: Engagement, moves: Sequence[Message], places: Mapping[str
 
 
 def _delivered(moves: Sequence[Message]) -> tuple[Artifact, ...]:
-    return next((one.artifacts for one in reversed(moves) if isinstance(one, Delivery)), ())
+    """What came last: rework that comes to nothing takes nothing back."""
+    return next((one.artifacts for one in reversed(moves) if isinstance(one, Delivery) and one.artifacts), ())
 
 
 async def _kept(home: Home, delivered: Iterable[Artifact]) -> dict[str, str]:

@@ -86,3 +86,13 @@ def test_books_of_before_a_dispute_are_told_from_those_that_count() -> None:
         "Books         of the hirer, before the dispute: 12.5 EUR owed",
         "Books         of the hirer: 6 EUR owed",
     ]
+
+
+def test_what_was_delivered_is_told_also_where_rework_comes_to_nothing() -> None:
+    """A part of the price may be owed for it."""
+    playbook = Playbook("delivered")
+    playbook.hirer >> review("rework")
+    playbook.provider >> delivery("failed", artifacts=())
+    party = playbook.parties["provider"]
+    moves = [one.message for one in party.stored.values()]
+    assert next(became(party.engagement, moves, {})).startswith("Delivered ")
