@@ -1,4 +1,4 @@
-"""The group `ledger`, and its commands about engagements, `list` and `show`; `log` and `forks` add others."""
+"""The group `ledger`, and `list`, `show` and `budget` of its commands; `log` and `forks` add others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from undersigned.errors import ConfigurationError
-from undersigned.ledger import Ledger, Summary
+from undersigned.ledger import Ledger, Summary, open_ledger
 from undersigned.protocol import ENDED, Engagement, owed
-from undersigned.runtime import Home, SystemClock, cannot_sign, load_engagement
+from undersigned.runtime import Home, SystemClock, cannot_sign, load_engagement, room_in
 
 from .listing import CommandGroup
 from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, owed_in_words, plain, reading
@@ -89,6 +89,36 @@ def mute_in(home: Home, engagement: Engagement) -> str | None:
     method = next(iter(own.methods("assertionMethod")), "")
     key = own.keys("assertionMethod", now=SystemClock().now()).get(method)
     return cannot_sign(key.kind, engagement.talks) if key is not None else None
+
+
+@ledger.command("budget")
+@HOME_OPTION
+@command
+async def ledger_budget(out: Out, home: str | None) -> None:
+    """What is left of the budget of the settings: of each limit what was spent, and what hires that go on hold."""
+    opened = out.home(home)
+    books = await _books(opened)
+    try:
+        found = await room_in(opened.budget, books, SystemClock().now())
+    finally:
+        await books.close()
+    for one in found:
+        limit = one.limit
+        amounts = {"spent": one.spent, "held": one.held, "left": one.left, "max": limit.max}
+        out.value({"unit": limit.unit, "per": limit.per, **amounts, "anew": one.anew})
+        told = f"{one.spent} spent, {one.held} held, {one.left} left of {limit.max}"
+        name = limit.unit if limit.per is None else f"{limit.unit} per {limit.per}"
+        out.line(f"{name:16} {told}{'' if one.anew is None else f', anew at {one.anew}'}")
+    if not found:
+        out.line("the settings have no budget: a hire costs at most what is said with it")
+
+
+async def _books(home: Home) -> Ledger:
+    """Where the budget is counted, for reading; empty books if nothing was counted yet."""
+    name = home.configuration.books
+    if name is None or home.books_url is None:
+        return await reading(home)
+    return await open_ledger(home.books_url if (home.path / name).exists() else "memory:", read_only=True)
 
 
 @ledger.command("show")

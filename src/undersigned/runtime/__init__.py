@@ -53,6 +53,7 @@ from undersigned.runtime.evidence.verdict_book import VerdictBook
 from undersigned.runtime.evidence.verdicts import judge_artifact
 from undersigned.runtime.evidence.withholding import left_out
 from undersigned.runtime.execution.books import Differs, books_differ
+from undersigned.runtime.execution.budget import room_in
 from undersigned.runtime.execution.contract_orders import Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.execution.gate import Gate, Permit, Refusal, Resolver, used_of
 from undersigned.runtime.execution.guard import current_job, guard
@@ -265,6 +266,7 @@ __all__ = [
     "read_toml",
     "recorded_decisions",
     "replay_decision",
+    "room_in",
     "rotate_key",
     "rotate_organisation_key",
     "rule_on_pack",

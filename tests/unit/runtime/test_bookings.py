@@ -16,7 +16,7 @@ from undersigned.encoding import EngagementId, shift
 from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, PolicyError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
-from undersigned.runtime import Conversation, Home, Job
+from undersigned.runtime import Conversation, Home, Job, room_in
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit
@@ -69,8 +69,17 @@ def test_money_is_promised_once_to_two_hires_at_once(open_world: Open) -> None:
 @pytest.mark.parametrize("restart", [False, True])
 def test_what_is_owed_at_the_end_is_spent_and_the_next_period_begins_anew(open_world: Open, restart: bool) -> None:
     """HIRE-CAP-01: committed at the seal, spent at the end; a day later there is as much again."""
-    world = open_world(held=True, **budget(Limit("EUR", "5", "P1D"), Limit("count", "10")))
+    limits = (Limit("EUR", "5", "P1D"), Limit("count", "10"))
+    world = open_world(held=True, **budget(*limits))
+
+    def room() -> list[tuple[str, str, str]]:
+        found = world.run(room_in(limits, world.hirer.kept, world.clock.now()))
+        assert [one.anew for one in found] == [shift(f"{world.clock.now()[:10]}T00:00:00Z", 24 * 3600), None]
+        return [(one.spent, one.held, one.left) for one in found]
+
+    assert room() == [("0", "0", "5"), ("0", "0", "10")]
     first = world.begun("working", world.hirer)
+    assert room() == [("0", "4", "1"), ("0", "1", "9")]
     if restart:
         world.restart(world.hirer)
         world.reconnect()
@@ -81,6 +90,7 @@ def test_what_is_owed_at_the_end_is_spent_and_the_next_period_begins_anew(open_w
     day = f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z"
     assert spent(world) == {day: "4", "count": "1"}
     assert world.run(world.hirer.kept.open_reservations("budget")) == ()
+    assert room() == [("4", "0", "1"), ("1", "0", "9")]
     second = world.begin().id
     world.deliver_all()
     assert folded(world.hirer, second).state == "withdrawn"

@@ -11,15 +11,24 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 from msgspec.structs import replace
 
 from undersigned.contract import Price, ReleaseDocument
-from undersigned.encoding import EngagementId, compare_amounts, parse_duration, shift, subtract_amounts
+from undersigned.encoding import (
+    Amount,
+    EngagementId,
+    Instant,
+    add_amounts,
+    compare_amounts,
+    parse_duration,
+    shift,
+    subtract_amounts,
+)
 from undersigned.errors import LedgerError, PolicyError, ScopeError
-from undersigned.ledger import Draw, Reservation, Settlement
+from undersigned.ledger import Draw, Ledger, Reservation, Settlement
 from undersigned.protocol import Engagement, Reserve, position
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Booked
@@ -32,7 +41,7 @@ from .settlement import owed_price
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["MONEY", "Budget", "in_its_time", "is_signed", "passed"]
+__all__ = ["MONEY", "Budget", "Room", "in_its_time", "is_signed", "passed", "room_in"]
 
 MONEY: Final = "budget"
 """Under this name all budgets are booked."""
@@ -251,6 +260,41 @@ def in_its_time(full: str) -> str:
     limit, _, began = name.partition("@")
     unit, _, per = limit.partition(".")
     return f"{unit} per {per}, anew at {shift(began, parse_duration(per))}: {why}" if began else full
+
+
+class Room(NamedTuple):
+    """How much there is left of one limit of a budget."""
+
+    limit: Limit
+    spent: Amount
+    held: Amount
+    """Promised in offers that stand, and committed to contracts whose books are not closed."""
+    left: Amount
+    """Below 0 where an arbiter ruled for more."""
+    anew: Instant | None
+    """When its period begins again."""
+
+
+async def room_in(limits: Iterable[Limit], books: Ledger, now: Instant) -> tuple[Room, ...]:
+    """How much there is left of a budget that is counted in these books.
+
+    Raises:
+        LedgerError: They cannot be read.
+    """
+    while True:  # a peer may book between one look and the next
+        taken = await books.usage(MONEY, now)
+        stands = [one for one in await books.open_reservations(MONEY) if one.kind == "action" or one.until >= now]
+        if await books.usage(MONEY, now) == taken:
+            break
+    found: list[Room] = []
+    for limit in limits:
+        key = counter(limit, now)
+        held = add_amounts(*(draw.amount for one in stands for draw in one.draws if draw.key == key))
+        both = taken.get(key, "0")
+        anew = None if limit.per is None else shift(key.partition("@")[2], parse_duration(limit.per))
+        left = subtract_amounts(limit.max, both)
+        found.append(Room(limit, spent=subtract_amounts(both, held), held=held, left=left, anew=anew))
+    return tuple(found)
 
 
 def passed(engagement: Engagement, at: tuple[int, int]) -> bool:
