@@ -148,7 +148,10 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
 
     before = hired.shown(acme)["terms"]["deadlines"]
     assert hired.on(globex, "amend").error["message"].startswith("nothing would be changed")
-    offered = hired.on(globex, "amend", "--price", "4.50 EUR", "--extend", 3600)
+    unknown = hired.on(globex, "amend", "--drop", "nothing").error["message"]
+    assert unknown == "--drop: expected a grant, read-1; got 'nothing'"
+    notes = "notes:write=https://acme.example/notes/*;count<=2"
+    offered = hired.on(globex, "amend", "--price", "4.50 EUR", "--extend", 3600, "--allow", notes)
     assert (offered.code, offered.values[0]["lane"]) == (0, "offered-by-provider"), offered
     hired.hire.until('"Amendment"')
     table = hired.shown(acme)["onTheTable"]
@@ -158,6 +161,7 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
         "price amount": ("4", "4.5"),
         "deadlines finish": (before["finish"], later),
         "deadlines until": (before["until"], shift(before["until"], 3600)),
+        "May [allow-1]": ("nothing", "notes:write on https://acme.example/notes/*, at most 2 times"),
     }
     assert table["terms"]["price"]["amount"] == "4.5"
     told = hired.told(acme)
@@ -178,6 +182,12 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
         ]
         assert later["start"] == before["start"]
         assert hired.told(home).startswith(f"local | Contract {hired.contract} "), "the name that every command takes"
+    assert hired.on(acme, "amend", "--drop", "allow-1").code == 0
+    less = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
+    assert [(one["what"], one["proposed"]) for one in less["changes"]] == [("May [allow-1]", "nothing")]
+    assert hired.on(globex, "accept", less["document"]).code == 0
+    hired.until(acme, lambda shown: shown["inForce"] == less["document"])
+    assert "May [allow-1]" not in hired.told(acme)
     hired.ends()
     assert hired.hire.end().result()["price"] == "4.5 EUR"
     (delivered,) = hired.shown(acme)["delivered"]

@@ -33,10 +33,11 @@ from undersigned.runtime import (
     read_document,
     take_back,
 )
+from undersigned.scope import compile_scope, read_scope
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup
-from .options import NamedPath, checked_digest
+from .options import NamedPath, checked_digest, with_grants
 from .output import HOME_OPTION, WAITS, Out, command, plain
 
 __all__ = ["contract"]
@@ -91,6 +92,8 @@ async def contract_resume(out: Out, contract: str, home: str | None) -> int:
 @click.option("--extend", type=click.IntRange(60), metavar="SECONDS", help="More time, for finish and all authority.")
 @click.option("--reworks", type=click.IntRange(0, 16), metavar="TIMES", help="How often rework may be asked for.")
 @click.option("--arbiter", metavar="DID", help="Who rules on disputes.")
+@click.option("--allow", multiple=True, metavar="ACTION=TARGET", help="Something more it may do, as with 'hire'.")
+@click.option("--drop", multiple=True, metavar="CLAUSE", help="A grant that is taken out, as 'show' names it.")
 @FOR_OPTION
 @HOME_OPTION
 @command
@@ -101,6 +104,8 @@ async def contract_amend(
     extend: int | None,
     reworks: int | None,
     arbiter: str | None,
+    allow: tuple[str, ...],
+    drop: tuple[str, ...],
     seconds: int,
     home: str | None,
 ) -> int:
@@ -120,6 +125,10 @@ async def contract_amend(
         parties = (document.hirer, document.provider)
         await checked_demands(parties, verifier=None, arbiter=arbiter, sbom=None, c2pa=None, mark="--")
         terms = replace(terms, arbiter=arbiter)
+    if allow or drop:
+        scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+        base = terms.scope.id.removesuffix("#scope")
+        terms = replace(terms, scope=compile_scope(with_grants(scope, allow, drop), base))
     if terms == document.terms:
         raise ConfigurationError("bad_configuration", "nothing would be changed: name --price, --extend or another")
     return await _order(out, home, contract, "amend", {"terms": from_struct(terms), "seconds": seconds})

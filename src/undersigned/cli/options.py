@@ -10,11 +10,13 @@ import sys
 import tomllib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from math import isnan
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import click
+from msgspec.structs import replace
 
 from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
@@ -74,6 +76,7 @@ __all__ = [
     "read_scope_options",
     "rules_in",
     "running",
+    "with_grants",
     "write_new",
 ]
 
@@ -392,6 +395,27 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
         extensions=written.extensions,
         critical=written.critical,
     )
+
+
+def with_grants(scope: Scope, allow: tuple[str, ...], drop: tuple[str, ...]) -> Scope:
+    """A scope without the grants that `--drop` names, and with those of `--allow`, each under a name that nothing had:
+    what was used under another is not counted for it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: there is no such grant, or no scope can hold them.
+    """
+    named = [grant.id for grant in scope.grants]
+    for name in drop:
+        if name not in named:
+            there = ", ".join(named) or "there are none"
+            raise ConfigurationError("bad_configuration", f"--drop: expected a grant, {there}; got {plain(name, 80)!r}")
+    taken = {clause.id for clause in (*scope.grants, *scope.prohibitions, *scope.obligations)}
+    free = (number for number in count(1) if f"allow-{number}" not in taken)
+    kept = [grant for grant in scope.grants if grant.id not in drop]
+    try:
+        return replace(scope, grants=(*kept, *[parse_allow(next(free), text) for text in allow]))
+    except FormatError as error:
+        raise ConfigurationError("bad_configuration", error.message) from error
 
 
 def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:

@@ -10,10 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undersigned.cli.options import checked_did, new_file, parse_allow, read_inputs, read_scope_options
+from undersigned.cli.options import (
+    checked_did,
+    new_file,
+    parse_allow,
+    read_inputs,
+    read_scope_options,
+    with_grants,
+)
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import LOCAL_ONLY, checked_url, host_port
-from undersigned.scope import Grant, Limit, Scope
+from undersigned.scope import Grant, Limit, Prohibition, Scope
 
 GRANT = b"[[scope.grant]]\nid = 'x'\naction = 'a:b'\ntarget = 'https://a.example/'\n"
 DID_KEY = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
@@ -34,6 +41,21 @@ def test_allow_is_an_action_a_target_and_limits() -> None:
     assert parse_allow(2, f"repo:read={target}; count <= 100;EUR<=2.50") == Grant(
         "allow-2", "repo:read", target, limits=(Limit("count", "100"), Limit("EUR", "2.5"))
     )
+
+
+def test_a_grant_that_is_added_has_a_name_that_nothing_had() -> None:
+    """Not even one that is taken out at the same time: what was used under that is not counted for it."""
+    target = "https://git.example/app/*"
+    grants = (Grant("allow-1", "repo:read", target), Grant("read-1", "artifact:read", target))
+    scope = Scope(grants=grants, prohibitions=(Prohibition("allow-2", "repo:write", target),))
+    other = with_grants(scope, ("a:b=https://a.example/", "c:d=https://a.example/"), ("allow-1",))
+    assert [one.id for one in other.grants] == ["allow-3", "allow-4", "read-1"]
+    assert other.prohibitions == scope.prohibitions
+    assert with_grants(other, (), ("allow-3", "allow-4")).grants == grants[1:]
+    with pytest.raises(ConfigurationError, match=r"--drop: expected a grant, allow-1, read-1; got 'allow-2'"):
+        with_grants(scope, (), ("allow-2",))
+    with pytest.raises(ConfigurationError, match="at most 64 grants, got 66"):
+        with_grants(scope, ("a:b=https://a.example/",) * 64, ())
 
 
 @pytest.mark.parametrize(
