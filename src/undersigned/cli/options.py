@@ -398,8 +398,8 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
 
 
 def with_grants(scope: Scope, allow: tuple[str, ...], drop: tuple[str, ...]) -> Scope:
-    """A scope without the grants that `--drop` names, and with those of `--allow`, each under a name that nothing had:
-    what was used under another is not counted for it.
+    """A scope without the grants that `--drop` names, and with those of `--allow`, each under a name that no clause of
+    the scope has, not even one that is dropped: what was used under that is not counted for it.
 
     Raises:
         ConfigurationError: `bad_configuration`: there is no such grant, or no scope can hold them.

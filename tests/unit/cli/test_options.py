@@ -43,7 +43,7 @@ def test_allow_is_an_action_a_target_and_limits() -> None:
     )
 
 
-def test_a_grant_that_is_added_has_a_name_that_nothing_had() -> None:
+def test_a_grant_that_is_added_has_a_name_that_no_clause_has() -> None:
     """Not even one that is taken out at the same time: what was used under that is not counted for it."""
     target = "https://git.example/app/*"
     grants = (Grant("allow-1", "repo:read", target), Grant("read-1", "artifact:read", target))
