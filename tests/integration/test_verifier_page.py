@@ -57,7 +57,7 @@ from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
 from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import parse_pattern
-from undersigned.testing import Actor
+from undersigned.testing import Actor, delivery
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
@@ -615,6 +615,12 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
     assert [one for one in came if one not in card] == [], "what came of it stands with the contract"
     assert page.eval("document.querySelectorAll('svg[role=img] g').length") >= 9
     assert page.eval("document.activeElement.id") == "verdict", "who uses a screen reader hears the verdict"
+    reworked = Hire(changing=lambda terms: replace(terms, reworks=1)).sealed().delivered().reviewed("rework")
+    reworked.book.provider >> delivery("failed", artifacts=(), statements=())
+    judged(page, folder, reworked.pack(), pack_cases.LATER)
+    card = page.eval("document.querySelector('section[aria-label=Contract]').textContent")
+    told = "Deliveredcomplete: sbom.jsonDeliveredfailed: nothing"
+    assert told in card, "rework that comes to nothing takes nothing back"
     hostile = Hire().sealed().delivered(name="<img src=x onerror=alert(1)>\u202e")
     judged(page, folder, hostile.pack(), pack_cases.LATER)
     assert page.eval("document.querySelectorAll('img').length") == 0

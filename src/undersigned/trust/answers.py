@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from undersigned.credentials import MEMBERSHIP, VerifiedPresentation
+from undersigned.credentials import MEMBERSHIP, Credential, VerifiedPresentation
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.accused import Accused, accused
 from undersigned.trust.anchors import Anchors
@@ -213,7 +213,7 @@ def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | 
         authority=tuple(shown),
         entitled=claims,
         reputation=(Rated(presented.holder, None if stake is None else stake.capability),) if rated else (),
-        accused=tuple(map(Suspected, parties_of(presented))),
+        accused=tuple(map(Suspected, parties_of(presented.holder, presented.credentials))),
     )
 
 
@@ -227,10 +227,12 @@ def _sought(policy: Policy, stake: Stake | None) -> tuple[tuple[Demand, ...], tu
     return demands, tuple(dict.fromkeys(one for one in claims if one.listable)), policy.rates(stake)
 
 
-def parties_of(presented: VerifiedPresentation) -> tuple[Did, ...]:
-    """The party, and the organisations that it says it belongs to: whose accusation is one of the party."""
-    parties = {presented.holder: None}
-    for one in presented.credentials:
+def parties_of(holder: Did, credentials: Iterable[Credential]) -> tuple[Did, ...]:
+    """The party, and the organisations that it says by these credentials it belongs to: whose accusation is one of the
+    party, and who is of its side.
+    """
+    parties = {holder: None}
+    for one in credentials:
         if MEMBERSHIP in one.types:
             parties[one.issuer] = None
     return tuple(parties)

@@ -195,7 +195,7 @@ def _arbiter(terms: Terms, policy: Policy, presented: VerifiedPresentation) -> l
         return []
     if arbiter in policy.refuse:
         return [no("refuse", arbiter, "another arbiter, or none", member="/arbiter")]
-    if arbiter in parties_of(presented):
+    if arbiter in parties_of(presented.holder, presented.credentials):
         return [no("arbiters", f"{arbiter}, which is of the other side", "another arbiter, or none", member="/arbiter")]
     if policy.arbiters is not None and arbiter not in policy.arbiters:
         return [no("arbiters", arbiter, " or ".join(policy.arbiters) or "no arbiter", member="/arbiter")]

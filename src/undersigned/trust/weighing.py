@@ -72,7 +72,7 @@ def weigh_accusations(given: Given) -> tuple[list[Weighed], tuple[Edge, ...]]:
     heard: dict[Edge, None] = {}
     told_of: set[Did] = set()
     need = Needed(code="not_accused")  # by whom, and of what, is not told to whoever is accused
-    for party in parties_of(given.presented):
+    for party in parties_of(given.presented.holder, given.presented.credentials):
         found = given.answers.against(party)
         if party in told_of or (found is not None and found.verdict == "no"):
             continue

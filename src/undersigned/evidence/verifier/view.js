@@ -124,13 +124,15 @@ const GIST = {
   Problem: (m) => `a problem: ${m.code}`,
 };
 
-/** What came of the contract; of deliveries and reviews the last. */
+/** What came of the contract: of reviews the last, and of deliveries, with the one before it that held something if it holds nothing. */
 function became({ transcript }) {
   const said = (type) => transcript.map((one) => one.content).filter((content) => content.type === type);
+  const deliveries = said("Delivery");
+  const handed = deliveries.findLast(({ artifacts }) => artifacts.length);
   const last = Object.fromEntries(said("Closing").map((one) => [one.role, one]));
   const of = (one) => (one === last[one.role] ? one.role : `${one.role}, before the dispute`);
   return [
-    ...said("Delivery").slice(-1).map((one) => ["Delivered", `${one.outcome}: ${one.artifacts.map(({ name }) => name).join(", ") || "nothing"}`]),
+    ...deliveries.filter((one, place) => one === handed || place === deliveries.length - 1).map((one) => ["Delivered", `${one.outcome}: ${one.artifacts.map(({ name }) => name).join(", ") || "nothing"}`]),
     ...said("Review").slice(-1).map((one) => ["Reviewed", GIST.Review(one)]),
     ...said("Terminate").map((one) => ["Ended by", `the ${one.role}: ${one.cause}`]),
     ...said("Breach").map((one) => ["Breach", `of ${one.clause}, claimed by the ${one.role}, to be cured by ${one.cureBy}`]),

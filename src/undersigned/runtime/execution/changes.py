@@ -26,7 +26,6 @@ from undersigned.contract import (
     check_terms,
     countersigned,
 )
-from undersigned.credentials import MEMBERSHIP
 from undersigned.encoding import Did, Digest, compare_amounts, digest_bytes
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError
 from undersigned.messages import Acceptance, Note, check_member
@@ -48,6 +47,7 @@ from undersigned.runtime.negotiation.asked import (
 )
 from undersigned.runtime.negotiation.decided import recorded
 from undersigned.transparency import contract_leaf
+from undersigned.trust import parties_of
 
 from .counted import check_counted, used_so_far
 from .moves import Moves
@@ -329,7 +329,7 @@ class Changes(Moves):
         if engagement.role != HIRER or verifier is None:
             return
         relied = self._agent.meeting.relied(conversation, OTHER[engagement.role])
-        if verifier in (one.issuer for one in relied if MEMBERSHIP in one.types):
+        if verifier in parties_of(engagement.peer, relied):
             text = f"its verifier, {verifier}, is of the other side, and would judge its own work"
             raise PolicyError("policy_denied", text)
 

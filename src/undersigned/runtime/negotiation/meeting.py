@@ -313,7 +313,7 @@ class Meeting:
         unchecked = ""  # said last: what is withdrawn for sure is withdrawn whatever else cannot be looked up
 
         clear = {one.party for one in answers.accused if one.verdict == "no"}
-        if not clear.issuperset(parties_of(shown)):
+        if not clear.issuperset(parties_of(engagement.peer, relied)):
             if not unsure or any(one.dissent for one in answers.accused):
                 text = f"{engagement.peer}, or its organisation, is accused now"
                 raise CredentialError("policy_denied", text, accused=True)
