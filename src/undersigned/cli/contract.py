@@ -33,7 +33,7 @@ from undersigned.runtime import (
     read_document,
     take_back,
 )
-from undersigned.scope import compile_scope, read_scope
+from undersigned.scope import compile_scope, whole_scope
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup
@@ -126,7 +126,7 @@ async def contract_amend(
         await checked_demands(parties, verifier=None, arbiter=arbiter, sbom=None, c2pa=None, mark="--")
         terms = replace(terms, arbiter=arbiter)
     if allow or drop:
-        scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+        scope = whole_scope(terms.scope)
         base = terms.scope.id.removesuffix("#scope")
         terms = replace(terms, scope=compile_scope(with_grants(scope, allow, drop), base))
     if terms == document.terms:

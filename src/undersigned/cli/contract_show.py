@@ -48,7 +48,7 @@ from undersigned.runtime import (
     used_of,
     word_of,
 )
-from undersigned.scope import SKETCH_BASE, WireScope, amount_in_words, read_scope
+from undersigned.scope import SKETCH_BASE, WireScope, amount_in_words, whole_scope
 from undersigned.trust import Difference, differences
 
 from .ledger import mute_in
@@ -159,7 +159,7 @@ def changed_terms(before: Terms, after: Terms) -> tuple[Difference, ...]:
 
 def _clauses(wire: WireScope) -> dict[str, str]:
     """What a scope says, by what each clause is and its name: `May [notes]`."""
-    scope = read_scope(wire, understood=wire.critical or ())
+    scope = whole_scope(wire)
     lines = [(label, *text.split(" ", 1)) for label, text in scope.lines() if label != "Also"]
     said = {f"{label} {name}": words for label, name, words in lines}
     for uri, value in scope.extensions.items():
@@ -348,7 +348,7 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
 
 def _used_lines(document: ContractDocument, used: Iterable[Usage]) -> Iterator[str]:
     """How much of each grant was used, and of how much where the whole of it is limited."""
-    scope = read_scope(document.terms.scope, understood=document.terms.scope.critical or ())
+    scope = whole_scope(document.terms.scope)
     most = {(grant.id, limit.name): limit.max for grant in scope.grants for limit in grant.limits}
     for one in used:
         limit = most.get((one.clause, one.unit))

@@ -36,7 +36,7 @@ from undersigned.contract.terms import (
 )
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.jsonld import HIRE_CONTEXT
-from undersigned.scope import SKETCH_BASE, Scope, WireScope, compile_scope, read_scope
+from undersigned.scope import SKETCH_BASE, Scope, WireScope, compile_scope, whole_scope
 
 __all__ = ["build_amendment", "build_document", "build_release", "draft_terms", "rebase", "same_terms"]
 
@@ -200,7 +200,7 @@ def rebase(terms: Terms, base_id: str) -> Terms:
     Raises:
         FormatError: `schema_violation`: the scope is not in the form that compiling gives.
     """
-    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    scope = whole_scope(terms.scope)
     if terms.id == f"{base_id}#terms" and terms.scope.id == f"{base_id}#scope":
         return terms  # what can be read is what compiling it gives
     return replace(terms, id=f"{base_id}#terms", scope=compile_scope(scope, base_id))

@@ -16,7 +16,7 @@ from undersigned.contract.check import DocumentName, read_contract
 from undersigned.contract.document import AmendmentDocument
 from undersigned.contract.terms import Evidence, Terms
 from undersigned.encoding import digest_of
-from undersigned.scope import read_scope
+from undersigned.scope import whole_scope
 
 __all__ = ["contract_card", "plain", "terms_card"]
 
@@ -67,7 +67,7 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
     Raises:
         FormatError: The scope is not well-formed.
     """
-    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    scope = whole_scope(terms.scope)
     lines = [
         title,
         ("Hirer", hirer),

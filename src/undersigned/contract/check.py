@@ -44,7 +44,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import ContractError, FormatError
 from undersigned.jsonld import HIRE_CONTEXT
-from undersigned.scope import read_scope
+from undersigned.scope import whole_scope
 
 __all__ = [
     "MAX_DOCUMENT_BYTES",
@@ -322,7 +322,7 @@ def _check_terms(terms: Terms) -> None:
     _once(terms.evidence.predicates, "/terms/evidence/predicates")
     _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
     _sorted_set(terms.policies, "/terms/policies")
-    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    scope = whole_scope(terms.scope)
     # What is agreed here has to be answered there, in one list of one message: who could not would lose by silence.
     limits = len([limit for grant in scope.grants for limit in grant.limits if limit.per is None])
     bills = 1 if terms.evidence.sbom is not None else 0

@@ -23,7 +23,7 @@ from undersigned.contract.terms import Price, Terms
 from undersigned.encoding import Digest, JsonObject, compare_amounts, parse_duration, shift
 from undersigned.errors import ContractError, FormatError, ScopeError
 from undersigned.proof import KeyLookup
-from undersigned.scope import draws, parse_pattern, read_scope
+from undersigned.scope import draws, parse_pattern, whole_scope
 
 __all__ = [
     "INPUT_READ",
@@ -142,8 +142,8 @@ def drawn(own: Terms, above: Terms) -> dict[str, str]:
         ContractError: `scope_exceeded`: the child's scope does not lie inside the parent's.
     """
     # An extension that must be understood is compared as it is.
-    wide = read_scope(above.scope, above.scope.critical or ())
-    narrow = read_scope(own.scope, own.scope.critical or ())
+    wide = whole_scope(above.scope)
+    narrow = whole_scope(own.scope)
     grants = tuple(grant for grant in narrow.grants if not hands_over(grant.action, grant.target, own.task.inputs))
     try:
         return draws(wide, replace(narrow, grants=grants))

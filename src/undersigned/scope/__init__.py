@@ -1,6 +1,6 @@
 """What the provider may do: written by people, signed in its ODRL form, decided by one pure function."""
 
-from undersigned.scope.compiled import compile_scope, read_scope, sketch
+from undersigned.scope.compiled import compile_scope, read_scope, sketch, whole_scope
 from undersigned.scope.contain import attenuate, contains, draws
 from undersigned.scope.decision import (
     APPROVAL,
@@ -76,4 +76,5 @@ __all__ = [
     "read_scope",
     "sketch",
     "stated",
+    "whole_scope",
 ]

@@ -9,7 +9,7 @@ Source: protocol-spec/06-scope.md, section 6.2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final, Literal
@@ -18,7 +18,7 @@ from undersigned.errors import FormatError
 from undersigned.scope.model import Grant, Limit, Obligation, Prohibition, Scope, Window
 from undersigned.scope.wire import OBTAIN_CONSENT, SKETCH_BASE, WireConstraint, WireDuty, WireRule, WireScope
 
-__all__ = ["compile_scope", "read_scope", "sketch"]
+__all__ = ["compile_scope", "read_scope", "sketch", "whole_scope"]
 
 MAX_READ: Final = 512
 """Scopes that are remembered."""
@@ -57,17 +57,27 @@ def sketch(scope: Scope) -> WireScope:
     return wire
 
 
-def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
-    """The scope that was compiled into `wire`; `understood` are the URIs of extensions that the caller enforces.
+def read_scope(wire: WireScope) -> Scope:
+    """The scope that was compiled into `wire`, for who decides by it.
 
     Raises:
-        FormatError: `schema_violation`: a critical extension is not understood, or compiling writes it otherwise
-            (an id that is not the derived one, a set out of order, a target or constraint that is not known).
+        FormatError: `schema_violation`: it has a critical extension, and none is understood here; or as `whole_scope`.
 
     Source: protocol-spec/06-scope.md, section 6.2
     """
-    if wire.critical and (unknown := sorted(set(wire.critical) - set(understood))):
-        raise FormatError("schema_violation", f"scope: critical extension {unknown[0]!r:.200} is not understood here")
+    if wire.critical:
+        text = f"scope: critical extension {min(wire.critical)!r:.200} is not understood here"
+        raise FormatError("schema_violation", text)
+    return whole_scope(wire)
+
+
+def whole_scope(wire: WireScope) -> Scope:
+    """The same with its critical extensions, for who compares, counts or shows it, and allows nothing by it.
+
+    Raises:
+        FormatError: `schema_violation`: compiling writes it otherwise (an id that is not the derived one, a set out of
+            order, a target or constraint that is not known).
+    """
     return _read_again(wire) if wire.extensions is None else _read(wire)
 
 

@@ -32,7 +32,7 @@ from undersigned.encoding import (
 from undersigned.evidence import Case, sealed_of, terms_at
 from undersigned.messages import Delivery, Message, Review, VerifiedMessage
 from undersigned.proof import MAX_SKEW_SECONDS
-from undersigned.scope import Action, Scope, permits, read_scope
+from undersigned.scope import Action, Scope, permits, whole_scope
 from undersigned.trust import Decision
 
 __all__ = ["Decided", "Earlier", "Evidence", "Held", "Made", "Said", "held_in"]
@@ -160,7 +160,7 @@ class Held(Struct, frozen=True, eq=False):
         found: dict[str, dict[str, Amount | None]] = {}
         for place in places:
             terms = self.terms(place)
-            for grant in read_scope(terms.scope, terms.scope.critical or ()).grants:
+            for grant in whole_scope(terms.scope).grants:
                 most: dict[str, Amount | None] = {one.unit: one.max for one in grant.limits if one.per is None}
                 known = found.setdefault(grant.id, most)
                 for unit in known.keys() | most.keys():
@@ -308,7 +308,7 @@ def held_in(case: Case, source: str) -> Iterator[Held]:
 
 
 def _outside(terms: Terms, action: Action, at: Instant) -> str:
-    scope = read_scope(terms.scope, terms.scope.critical or ())
+    scope = whole_scope(terms.scope)
     bare = tuple(type(grant)(grant.id, grant.action, grant.target, window=grant.window) for grant in scope.grants)
     found = permits(Scope(grants=bare, prohibitions=scope.prohibitions), {}, action, at)
     return "" if found.allowed else f"[{found.clause}] {found.reason}"

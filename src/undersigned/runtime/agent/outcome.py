@@ -21,7 +21,7 @@ from undersigned.runtime.execution.budget import in_its_time
 from undersigned.runtime.execution.review import REVIEW_FAILED
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.negotiation.order import read_order
-from undersigned.scope import read_scope
+from undersigned.scope import whole_scope
 from undersigned.trust import Decision
 
 from .hirer import asked_by
@@ -194,7 +194,7 @@ def _bounds(terms: Terms, delivery: Delivery) -> str:
     told = [f"{item.name} has at most {item.max_bytes} bytes" for item in terms.deliverables if item.max_bytes]
     told += [
         f"{grant.id} is used up, {limit.explain()}"
-        for grant in read_scope(terms.scope, understood=terms.scope.critical or ()).grants
+        for grant in whole_scope(terms.scope).grants
         for limit in grant.limits
         if limit.per is None and compare_amounts(used.get((grant.id, limit.unit), "0"), limit.max) >= 0
     ]

@@ -31,7 +31,7 @@ from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
 from undersigned.runtime.negotiation.order import Order, Within
 from undersigned.runtime.untaken import Untaken
-from undersigned.scope import Scope, read_scope
+from undersigned.scope import Scope, whole_scope
 
 from .hire import Hire
 from .ordering import hire_order
@@ -91,7 +91,7 @@ class Subcontracts:
     ) -> Order:
         agent, parent = self._agent, conversation.offered()
         above = parent.terms
-        wide = read_scope(above.scope, above.scope.critical or ())
+        wide = whole_scope(above.scope)
         order = await hire_order(
             agent, provider, inputs=inputs, scope=_carrying(wide, scope or Scope()), review=review, **asked
         )

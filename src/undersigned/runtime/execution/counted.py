@@ -13,9 +13,9 @@ from undersigned.errors import PolicyError
 from undersigned.ledger import Ledger
 from undersigned.messages import Delivery, Progress, Usage, recorded_message
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.scope import Grant, read_scope
+from undersigned.scope import Grant, whole_scope
 
-__all__ = ["check_counted", "used_so_far"]
+__all__ = ["check_counted", "grants_of", "used_so_far"]
 
 
 def check_counted(now: Terms, terms: Terms, used: Mapping[tuple[str, str], Amount]) -> None:
@@ -25,7 +25,7 @@ def check_counted(now: Terms, terms: Terms, used: Mapping[tuple[str, str], Amoun
     Raises:
         PolicyError: `policy_denied`.
     """
-    before, after = _grants(now), _grants(terms)
+    before, after = grants_of(now), grants_of(terms)
     for grant in after.values():
         for limit in grant.limits:
             spent = used.get((grant.id, limit.unit))
@@ -75,9 +75,9 @@ async def used_so_far(
     return used
 
 
-def _grants(terms: Terms) -> dict[str, Grant]:
-    """The grants by id."""
-    return {grant.id: grant for grant in read_scope(terms.scope, understood=terms.scope.critical or ()).grants}
+def grants_of(terms: Terms) -> dict[str, Grant]:
+    """The grants of a contract, by id."""
+    return {grant.id: grant for grant in whole_scope(terms.scope).grants}
 
 
 def _goes_on(grant: Grant, other: Mapping[str, Grant]) -> bool:
@@ -88,4 +88,4 @@ def _goes_on(grant: Grant, other: Mapping[str, Grant]) -> bool:
 
 def _counted(terms: Terms) -> set[tuple[str, str]]:
     """Clause and unit of each limit without a period: a line each of what is stated as used."""
-    return {(one.id, limit.unit) for one in _grants(terms).values() for limit in one.limits if limit.per is None}
+    return {(one.id, limit.unit) for one in grants_of(terms).values() for limit in one.limits if limit.per is None}

@@ -25,9 +25,10 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
 from undersigned.runtime.negotiation.order import Within, read_order
-from undersigned.scope import Limit, counter, read_scope
+from undersigned.scope import Limit, counter, whole_scope
 
 from .budget import passed
+from .counted import grants_of
 from .gate import CHILDREN
 from .pools import ALWAYS
 from .settlement import owed_price
@@ -227,7 +228,7 @@ class Shares:
         back, so that nobody takes it in between. `known` is what an interrupted attempt left.
         """
         now, ledger = self._agent.clock.now(), self._agent.ledger
-        wides = read_scope(above.scope, above.scope.critical or ()).grants
+        wides = whole_scope(above.scope).grants
         own = {_key(g.id, limit): f"{g.id}/{counter(limit, now)}" for g in wides for limit in g.limits if limit.per}
         draws = tuple(Draw(own[draw.key], draw.amount) for draw in held.draws if draw.key in own)
         if not draws:
@@ -276,8 +277,7 @@ def fits_inside(terms: Terms, above: Terms, what: str = "") -> None:
 
 def _pairs(terms: Terms, above: Terms) -> list[tuple[str, Limit, str]]:
     """(grant of the child, its limit, key in the books of the contract above) for each limit that is drawn on."""
-    grants = {grant.id: grant for grant in read_scope(terms.scope, terms.scope.critical or ()).grants}
-    wides = {grant.id: grant for grant in read_scope(above.scope, above.scope.critical or ()).grants}
+    grants, wides = grants_of(terms), grants_of(above)
     found: list[tuple[str, Limit, str]] = []
     for own, wide in drawn(terms, above).items():
         limits = {limit.name: limit for limit in grants[own].limits}
@@ -292,7 +292,7 @@ def draws_on(terms: Terms, above: Terms, now: Instant) -> tuple[Draw, ...]:
     Raises:
         ContractError: `scope_exceeded`: it does not lie inside it.
     """
-    wides = read_scope(above.scope, above.scope.critical or ()).grants
+    wides = whole_scope(above.scope).grants
     most = {_key(grant.id, limit): (limit, grant.id) for grant in wides for limit in grant.limits}
     totals: dict[str, Amount] = {}
     for _, limit, key in _pairs(terms, above):
@@ -310,7 +310,7 @@ def draws_on(terms: Terms, above: Terms, now: Instant) -> tuple[Draw, ...]:
 def _limits(terms: Terms) -> dict[str, Amount]:
     """What terms allow of each limit, and the price, by the keys in the books."""
     limits = {f"/{terms.price.currency}@{CHILDREN}": terms.price.amount}
-    for grant in read_scope(terms.scope, terms.scope.critical or ()).grants:
+    for grant in whole_scope(terms.scope).grants:
         limits |= {_key(grant.id, limit): limit.max for limit in grant.limits}
     return limits
 
