@@ -5,6 +5,7 @@ Source: protocol-spec/05-negotiation.md, 07-contract.md and 08-attestation-and-e
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from undersigned.did import DidDocument
@@ -18,12 +19,10 @@ from undersigned.messages import (
     Inquiry,
     Offer,
     Presentation,
-    Profile,
     Receipt,
     Review,
     Ruling,
     Seal,
-    Start,
     Sync,
     VerifiedMessage,
 )
@@ -48,7 +47,7 @@ CARRIED: Final = {
 """Where a move carries what is verified by itself."""
 PARENTS: Final = "/parents"
 """Where an offer carries what stands above its document."""
-AT_HAND: Final = frozenset({Inquiry, Profile, Offer, Acceptance, Seal, Start, Delivery, Closing, Receipt, Sync})
+AT_HAND: Final = frozenset({Inquiry, Offer, Acceptance, Seal, Closing, Receipt, Sync})
 """What is checked by what is at hand: it names nobody who would have to be looked up. An offer that does says so where
 that is read.
 """
@@ -73,11 +72,12 @@ async def check_received(
     Raises:
         UndersignedError: It does not hold; its path says where in the message.
     """
+    if message.message.type in BARE:
+        return None, ()
+    at_hand = type(message.message) in AT_HAND
     try:
-        if type(message.message) in AT_HAND:
-            return await _checked(agent, conversation, engagement, message, document, now)
         # Whoever it names is looked up for the sake of who says it.
-        with looked_up_for(agent.whose(engagement.id, engagement.peer)):
+        with nullcontext() if at_hand else looked_up_for(agent.whose(engagement.id, engagement.peer)):
             return await _checked(agent, conversation, engagement, message, document, now)
     except UndersignedError as error:
         # Whoever checks a document says where in it; the peer is told where in its message.
@@ -97,8 +97,6 @@ async def _checked(
 ) -> tuple[bytes | None, tuple[Blob, ...]]:
     """As `check_received`; a path is that in what is carried."""
     body = message.message
-    if body.type in BARE:
-        return None, ()
     match body:  # what comes most often first: what a message is not takes longer to find out than what it is
         case Offer():
             agent.papers.check_offer(engagement, body, document)

@@ -140,14 +140,15 @@ class CrossWitness:
         except LogProofError as exc:
             exc.path = "/consistency" if isinstance(message, Closing) else "/head/consistency"
             raise
-        line = self._line.get(peer.id) or deque[Head](maxlen=LINE)
-        if seen is not None and seen.agreed is not None and seen.agreed.head in said.continues:
-            said = replace(said, continues=(seen.agreed.head, *line))
+        line, head = self._line.get(peer.id) or deque[Head](maxlen=LINE), said.head
+        agreed = seen.agreed.head if seen is not None and seen.agreed is not None else None
+        if agreed is not None and agreed in said.continues:
+            said = replace(said, continues=(agreed, *line))
         after = saw(seen, said)
         if after is not seen:
             keep(self._seen, peer.id, after)
-            if after.agreed is not None and after.agreed.head == said.head:
-                line.appendleft(said.head)
+            if after.agreed is not None and after.agreed.head == head:
+                line.appendleft(head)
                 keep(self._line, peer.id, line)
         return said
 

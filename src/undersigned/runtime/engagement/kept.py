@@ -98,7 +98,7 @@ class KeptInputs:
         """These are on disk."""
         if len(self._stored) > MAX_STORED:
             self._stored.clear()
-        self._stored.update(blob.digest for blob in blobs)
+        self._stored |= {blob.digest for blob in blobs}
 
 
 def signed_bytes(credential: Credential) -> bytes:

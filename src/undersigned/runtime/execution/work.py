@@ -283,7 +283,8 @@ class Worker:
 
     async def _delivery(self, engagement: Engagement, job: Job, outcome: str) -> Say:
         agent, now = self._agent, self._agent.clock.now()
-        usage, document, task = await agent.gate.usage(job.contract), job.document, job.task
+        usage, document = await agent.gate.usage(job.contract), job.document
+        task = document.terms.task.kind
         artifacts = {artifact.name: artifact.digest for artifact in job.artifacts}
         inputs = {item.name: item.digest for item in job.inputs}
         statements: list[JsonObject] = []

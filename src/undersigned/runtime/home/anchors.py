@@ -328,8 +328,8 @@ def _is_of_the_system(error: BaseException) -> bool:
 
 def _just_now(seen: tuple[int, ...]) -> bool:
     """Whether it was changed so short ago that another change since would not show."""
-    now = time.time_ns()
-    return any(0 <= now - changed < TICK_NANOSECONDS for changed in seen[::2])
+    now, (settings, _, records, _) = time.time_ns(), seen
+    return 0 <= now - settings < TICK_NANOSECONDS or 0 <= now - records < TICK_NANOSECONDS
 
 
 def read_document(file: Path) -> JsonObject:

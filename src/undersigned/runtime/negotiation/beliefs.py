@@ -98,6 +98,8 @@ class Beliefs:
         self._followed = FollowedAnchors(agent.home, self._at)
         self._own = agent.home.configuration.own
         self._refused = frozenset(agent.home.configuration.policy.refuse)
+        self._graph = agent.home.trust
+        """Its file, whether there is one or not."""
         self._store: TrustStore | None = None
         self._state = 0
         """The state of the graph that the kept answers are of."""
@@ -223,15 +225,10 @@ class Beliefs:
         self._follow_in_round()
         if self._standing(about) is not None:
             return  # somebody who waited for the same has it
-        question, more, without, path = (
-            self._question(about),
-            self._more(about),
-            self.learned.bad(),
-            self._agent.home.trust,
-        )
+        question, more, without = self._question(about), self._more(about), self.learned.bad()
 
         def ask() -> Answer:
-            with TrustStore(path, read_only=True) as store:
+            with TrustStore(self._graph, read_only=True) as store:
                 return store.ask(question, without=without, more=more)
 
         forgotten = self._forgotten
@@ -410,11 +407,11 @@ class Beliefs:
             self._statusful.clear()
         try:
             if self._store is None:
-                if not self._agent.home.trust.exists():
+                if not self._graph.exists():
                     return
                 with suppress(LedgerUnavailable):  # somebody writes it, and has done this
-                    TrustStore(self._agent.home.trust).close()  # a file of an earlier release is brought up to date
-                self._store = TrustStore(self._agent.home.trust, read_only=True)
+                    TrustStore(self._graph).close()  # a file of an earlier release is brought up to date
+                self._store = TrustStore(self._graph, read_only=True)
                 self._forget()
             state = self._store.state
         except LedgerError as error:
@@ -437,7 +434,7 @@ class Beliefs:
 
     def _unreadable(self, error: LedgerError) -> LocalProtocolError:
         # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
-        file = str(self._agent.home.trust)
+        file = str(self._graph)
         named = error.message if file in error.message else f"{file} cannot be read: {error.message}"
         return LocalProtocolError(error.code, named)
 
