@@ -118,6 +118,15 @@ async def test_a_key_that_was_replaced_since_takes_nothing_back(tmp_path: Path) 
     assert (await ran(globex, *given)).code == 0, "nor does a document that is served no more"
 
 
+async def test_who_asks_whom_that_deals_with_us_no_more_is_told_why(tmp_path: Path) -> None:
+    """It refuses the first message, so there is nothing to withdraw, and nothing to wait for."""
+    acme, globex = await went_back(tmp_path)
+    async with Peer.open(globex) as provider:
+        checked = await ran(acme, "check", provider.own.id, "--wait", "86400")
+    assert (checked.code, checked.error["code"]) == (4, "ledger_diverged")
+    assert "refused the inquiry: ledger_diverged" in checked.error["message"]
+
+
 async def test_an_operator_decides_and_it_is_kept(tmp_path: Path) -> None:
     """HIRE-LOG-09: nothing is agreed before; with the decision stand its reason and what it was about."""
     homes = await went_back(tmp_path)

@@ -17,7 +17,7 @@ from undersigned.credentials import MEMBERSHIP, read_presentation
 from undersigned.daemon import Peer, unread, unresolved
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, UndersignedError
-from undersigned.messages import Presentation, Withdraw
+from undersigned.messages import Presentation, Problem, Withdraw
 from undersigned.runtime import (
     Conversation,
     DomainLink,
@@ -27,6 +27,7 @@ from undersigned.runtime import (
     given_up,
     hint_of,
     hire_order,
+    not_hired,
 )
 
 from .discovery import domain_lines
@@ -111,12 +112,16 @@ async def check(
         queue = peer.watchers.listen(conversation.id)
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
         strange: UndersignedError | None = None
+        refused: Problem | None = None
+        over = False
         heard: list[Event] = []
         try:
             async with asyncio.timeout(wait) as limit:
                 with peer.links.heeding(did, partial(limit.reschedule, 0)):
-                    while conversation.engagement.state != "withdrawn":
+                    while not over and conversation.engagement.state != "withdrawn":
                         event = await queue.get()
+                        over = event.kind == "over"
+                        refused = event.message if isinstance(event.message, Problem) else refused
                         strange = unread(event) or strange
                         heard.append(event)
                         if (error := unresolved(event)) is not None:
@@ -137,6 +142,8 @@ async def check(
             raise
         finally:
             impatient.cancel()
+        if conversation.engagement.state != "withdrawn":  # it took nothing of us, not even that
+            raise not_hired(conversation, refused)
         with suppress(TimeoutError):
             async with asyncio.timeout(CONFIRM_SECONDS):
                 while conversation.id in peer.conversations:

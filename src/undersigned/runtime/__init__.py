@@ -21,7 +21,7 @@ from undersigned.runtime.agent.hire import Hire, unread, unresolved
 from undersigned.runtime.agent.hirer import asked_by, delivered_by
 from undersigned.runtime.agent.links import given_up
 from undersigned.runtime.agent.ordering import checked_demands, hire_order
-from undersigned.runtime.agent.outcome import HireResult, hint_of, needed_text
+from undersigned.runtime.agent.outcome import HireResult, hint_of, needed_text, not_hired
 from undersigned.runtime.agent.presence import lost_at
 from undersigned.runtime.agent.shell import Shell
 from undersigned.runtime.agent.whereabouts import LOCAL_ONLY, checked_url
@@ -250,6 +250,7 @@ __all__ = [
     "naming",
     "needed_text",
     "no_longer_waiting",
+    "not_hired",
     "of_store",
     "open_engagements",
     "open_file",

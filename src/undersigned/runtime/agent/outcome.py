@@ -29,7 +29,7 @@ from .hirer import asked_by
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["DIVERGED", "HireResult", "disputable", "hint_of", "hire_result", "needed_text", "unclosed_by"]
+__all__ = ["DIVERGED", "HireResult", "disputable", "hint_of", "hire_result", "needed_text", "not_hired", "unclosed_by"]
 
 DIVERGED = "ledger_diverged"
 _OURS_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
@@ -120,7 +120,7 @@ async def hire_result(
         if last is not None and (last.code == DIVERGED or last.code.startswith("store_")):
             why = f"of its {last.type}" if last.message else "we could not decide"
             raise PolicyError(last.code, f"we withdrew, because {why}: {_cause(last)}", engagement=engagement.id)
-        raise _withdrawn(conversation, refused, last, decision)
+        raise not_hired(conversation, refused, last, decision)
     cancelled = ""
     if conversation.said("Cancel", "hirer"):
         cancelled = f"we cancelled it: {conversation.last('Cancel', Cancel, 'hirer').reason}"
@@ -235,9 +235,13 @@ def _explains(undecided: Event, reason: str) -> bool:
     return reason in ("revoked", "policy_denied") and code is not None and not code.retryable
 
 
-def _withdrawn(
-    conversation: Conversation, refused: Problem | None, undecided: Event | None, decision: Decision | None
+def not_hired(
+    conversation: Conversation,
+    refused: Problem | None,
+    undecided: Event | None = None,
+    decision: Decision | None = None,
 ) -> UndersignedError:
+    """Why an engagement ended before a contract."""
     for role in ("provider", "hirer"):
         if conversation.said("Withdraw", role):
             withdraw = conversation.last("Withdraw", Withdraw, role)
@@ -277,7 +281,7 @@ def _withdrawn(
             )
     if refused is not None:
         hint = f"; {_went_back(refused, conversation)}" if refused.code == DIVERGED else ""
-        what = "the inquiry" if len(conversation.engagement.sent) == 1 else "a message of ours"
+        what = "the inquiry" if len(conversation.engagement.sent) <= 1 else "a message of ours"
         text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
         return PolicyError(refused.code, text)
     return PolicyError("policy_denied", "the negotiation ended without a contract")
