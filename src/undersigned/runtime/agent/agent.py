@@ -308,7 +308,7 @@ class Agent(Offering):
             self.watchers.follow(engagement_id, hears)
         conversation = Conversation(self.shell, begin("hirer", self.identity.did, order.provider, engagement_id))
         self._keep(conversation)
-        await conversation.ask(lambda _: inquiry)
+        await conversation.say(inquiry)
         return conversation
 
     async def cancel(self, conversation: Conversation, reason: str = "no_longer_needed") -> None:

@@ -17,7 +17,7 @@ from undersigned.encoding import Did, Instant
 from undersigned.errors import LocalProtocolError
 from undersigned.protocol import ENDED, Engagement
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, noting
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -83,7 +83,7 @@ class Presences:
 
         def make(_: Engagement) -> Say | None:
             noted = conversation.facts.get(FACT, "").partition(" ")[0]
-            return None if noted == what else Say("", {}, facts=((FACT, value),))
+            return None if noted == what else noting((FACT, value))
 
         try:
             await conversation.ask(make)

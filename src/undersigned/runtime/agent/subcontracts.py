@@ -25,7 +25,7 @@ from undersigned.messages import Suspend
 from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, basis, legal, pending
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
-from undersigned.runtime.engagement.turn import Hears, Say
+from undersigned.runtime.engagement.turn import Hears, Say, noting
 from undersigned.runtime.execution.job import Job
 from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
@@ -169,7 +169,7 @@ class Subcontracts:
                     raise ScopeError("contract_expired", f"no hires in {engagement.state}", clause="state")
                 if len(children) >= MAX_CHILDREN:
                     raise PolicyError("rate_limited", f"{MAX_CHILDREN} hires under one contract, and no more")
-            return Say("", {}, facts=(("child", msgspec.json.encode(child).decode()),))
+            return noting(("child", msgspec.json.encode(child).decode()))
 
         await parent.ask(make)
 
@@ -231,7 +231,7 @@ class Subcontracts:
         finally:
             self._agent.watchers.unlisten(events)
         if not parent.over:  # it may be put away while the child is in doubt, and asks for nothing any more
-            await parent.ask(lambda _: Say("", {}, facts=(("done", effect.key),)))
+            await parent.say(noting(("done", effect.key)))
 
     async def _told(self, parent: Conversation, effect: Cascade) -> bool:
         child = self._agent.conversations.get(effect.child)
@@ -247,7 +247,7 @@ class Subcontracts:
 
         try:
             if effect.move == "Resume" and child.engagement.state == "sealed":
-                await child.reconsider(Say("", {}))  # its start had to wait
+                await child.reconsider(noting())  # its start had to wait
             else:
                 await child.ask(make)
         except LocalProtocolError as error:

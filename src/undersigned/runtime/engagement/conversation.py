@@ -43,7 +43,7 @@ from .inbox import Arrived, Asked, fail
 from .outgoing import require_suite
 from .receiving import STATING
 from .told import told_of_decision
-from .turn import Declined, Say, Turn, load_engagement
+from .turn import Declined, Say, Turn, load_engagement, noting
 from .waking import Wakeful
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ class Conversation(Wakeful):
                     await self._repeat(turn, digest)
                 case Missed(since=since):
                     if self.facts.get("missed-heartbeat") != since:  # after a restart it is asked for again
-                        await self._say(turn, Say("", {}, facts=(("missed-heartbeat", since),)))
+                        await self._say(turn, noting(("missed-heartbeat", since)))
                 case Cascade():
                     self.shell.cascade(self, effect)
         return turn

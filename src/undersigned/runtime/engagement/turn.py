@@ -34,6 +34,7 @@ __all__ = [
     "Turn",
     "entry_of",
     "load_engagement",
+    "noting",
 ]
 
 
@@ -41,6 +42,7 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     """A move or notice to make: its type and the fields of its body."""
 
     type: str
+    """Empty of facts that are noted alone (`noting`)."""
     body: dict[str, Any]
     leaf: bytes | None = None
     """Leaf to be appended to the log with it."""
@@ -49,6 +51,11 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     """Facts noted before it, in the same transaction."""
     at: Instant | None = None
     """The time by which its body was reckoned: it is signed, and judged by us, as of then. None: by none."""
+
+
+def noting(*facts: tuple[str, str], evidence: tuple[Blob, ...] = ()) -> Say:
+    """Facts that this side notes while it says nothing."""
+    return Say("", {}, evidence=evidence, facts=facts)
 
 
 class Declined(PolicyError):

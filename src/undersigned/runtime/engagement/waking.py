@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from undersigned.encoding import Instant, shift
@@ -20,7 +20,7 @@ from .alarm import NOTHING, Alarm
 from .inbox import Arrived, Asked, Inbox
 from .pace import progress_seconds
 from .receiving import Receiver
-from .turn import Say
+from .turn import Say, noting
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.shell import Shell
@@ -110,6 +110,10 @@ class Wakeful(Receiver, ABC):
         self.post(Asked(make, done))
         await done
 
+    def say(self, said: Say) -> Awaitable[None]:
+        """As `ask`, of what is said wherever the engagement stands."""
+        return self.ask(lambda _: said)
+
     async def settled(self) -> None:
         """Returns once the turn that is under way is stored, and all that came before.
 
@@ -141,7 +145,7 @@ class Wakeful(Receiver, ABC):
         """Asks for no receipt of its end any more; what is owed to the other side stands in the ledger."""
         done: asyncio.Future[None] = self._loop.create_future()
         done.add_done_callback(lambda _: done.cancelled() or done.exception())  # it may be over by then
-        self.post(Asked(lambda _: Say("", {}, facts=(("done", PUT_AWAY),)), done))
+        self.post(Asked(lambda _: noting(("done", PUT_AWAY)), done))
 
     async def stop(self) -> None:
         """Ends the task, once what was being committed is; nothing else is said. Whoever asked hears so."""

@@ -20,7 +20,7 @@ from undersigned.protocol import PROVIDER, Early, Engagement, basis, legal, owed
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
-from undersigned.runtime.engagement.turn import EARLY, Say
+from undersigned.runtime.engagement.turn import EARLY, noting
 
 from .settlement import MARGIN_SECONDS, said_of_payment
 
@@ -93,4 +93,4 @@ class Objections:
         if self._waits.get(conversation.id) == until:
             del self._waits[conversation.id]
             if not conversation.over:
-                await conversation.reconsider(Say("", {}))
+                await conversation.reconsider(noting())

@@ -13,7 +13,7 @@ from undersigned.attestation import refusal as statement_of
 from undersigned.encoding import Digest, canonicalize, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
 from undersigned.ledger import Blob
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import noting
 
 from .gate import MAX_REFUSALS, Refusal
 
@@ -61,4 +61,4 @@ class Refusals:
         signed = canonicalize(await self._papers.stated({"contract": contract}, predicate))
         kept = Blob(digest_bytes(signed), signed, kind="refusal", name=predicate.clause)
         fact = ("refused-action", canonicalize(from_struct(predicate)).decode())
-        await conversation.ask(lambda _: Say("", {}, evidence=(kept,), facts=(fact,)))
+        await conversation.say(noting(fact, evidence=(kept,)))

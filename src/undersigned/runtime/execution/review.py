@@ -37,7 +37,7 @@ from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob, recorded_documents
 from undersigned.runtime.engagement.receiving import Receiver
-from undersigned.runtime.engagement.turn import Event, Say
+from undersigned.runtime.engagement.turn import Event, Say, noting
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
@@ -108,7 +108,7 @@ class Reviews:
                 try:
                     said = await self._review(seen)
                     if said is not None:
-                        await conversation.ask(lambda _, said=said: said)
+                        await conversation.say(said)
                     return
                 except Again as again:
                     if not _waits(conversation.engagement, delivery):
@@ -167,7 +167,7 @@ class Reviews:
             except NoVerdict as error:
                 raise PolicyError("decision_failed", str(error)) from error
         word = msgspec.json.encode(Word(delivery.round, met)).decode()
-        return review or Say("", {}, facts=((REVIEW_WORD, word),))
+        return review or noting((REVIEW_WORD, word))
 
     async def _told_of(self, conversation: Conversation, error: Exception) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
@@ -178,7 +178,7 @@ class Reviews:
         _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=cause)
         if conversation.facts.get(REVIEW_FAILED) != why:
             try:
-                await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_FAILED, why),)))
+                await conversation.say(noting((REVIEW_FAILED, why)))
             except LocalProtocolError:
                 return False  # it is over, or this side is closing
             except UndersignedError as exc:
@@ -208,7 +208,7 @@ class Reviews:
             return
         told.add(kind)
         try:
-            await conversation.ask(lambda _: Say("", {}, facts=((REVIEW_WAITS, plain(str(error), MAX_WHY)),)))
+            await conversation.say(noting((REVIEW_WAITS, plain(str(error), MAX_WHY))))
         except UndersignedError as exc:
             _log.warning("what a review waits for was not noted", engagement=conversation.id, error=str(exc))
 
@@ -253,8 +253,7 @@ class Reviews:
                 round=delivery.round, met=seen.met, error=failed, raised=why, by=seen.by
             )
             if before is None or before.round != delivery.round:
-                awaited = (("verdict-awaited", document.terms.evidence.verifier),)
-                await conversation.ask(lambda _: Say("", {}, facts=awaited))
+                await conversation.say(noting(("verdict-awaited", document.terms.evidence.verifier)))
         if again is not None:
             raise again
         if raised is not None:

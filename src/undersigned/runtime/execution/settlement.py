@@ -30,7 +30,7 @@ from undersigned.runtime.application import contained, contained_call, in_short,
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, noting
 from undersigned.runtime.home.parsing import checked_words
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Settlements:
         self._wait(conversation, _Wait(owed.by, due.amount, due.currency), partial(one.due, due) if asks else None)
         noted = _noted_due(conversation.facts)
         known = noted is not None and (noted.amount, noted.currency) == (due.amount, due.currency)
-        return None if known else Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),))
+        return None if known else noting((DUE, msgspec.json.encode(due).decode()))
 
     async def confirm(self, conversation: Conversation, word: Paid, *, facts: tuple[tuple[str, str], ...] = ()) -> None:
         """Our owner's word, which our `Closing` then says.
@@ -254,7 +254,7 @@ class Settlements:
         about = _Word(**msgspec.structs.asdict(word), amount=due.amount, currency=due.currency)
         self._saying.add(conversation.id)  # until the first is stored or failed, there is no second
         try:
-            await conversation.reconsider(Say("", {}, facts=(*facts, (PAID, msgspec.json.encode(about).decode()))))
+            await conversation.reconsider(noting(*facts, (PAID, msgspec.json.encode(about).decode())))
         finally:
             self._saying.discard(conversation.id)
         _, wait = self._waits.pop(conversation.id, (None, None))

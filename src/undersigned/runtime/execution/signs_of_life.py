@@ -15,7 +15,7 @@ from undersigned.messages import Name, Note, Percent, check_member
 from undersigned.protocol import Engagement
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.pace import progress_seconds
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, noting
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -55,7 +55,7 @@ class SignsOfLife:
             await self._tell()
             return
         if cursor is not None:
-            await self._conversation.ask(lambda _: Say("", {}, facts=(("cursor", cursor),)))
+            await self._conversation.say(noting(("cursor", cursor)))
         if self._untold and self._telling is None:
             self._telling = self._agent.spawn(self._tell_later(wait), f"progress of {self._conversation.id[-8:]}")
 

@@ -120,7 +120,7 @@ class Worker:
                     break
                 await asyncio.wait({changed}, timeout=max(seconds_between(now, held), 0.05))
             said = await self._nothing(engagement.contract)
-            await conversation.ask(lambda _: said)
+            await conversation.say(said)
         except LocalProtocolError as error:
             _log.warning("a delivery was not sent", engagement=conversation.id, error=str(error))
         finally:
@@ -186,7 +186,7 @@ class Worker:
         while True:
             try:
                 said = await self._delivery(conversation.engagement, job, outcome)
-                await conversation.ask(lambda _, said=said: said)
+                await conversation.say(said)
                 return
             except Exception as error:
                 state = conversation.engagement.state

@@ -26,7 +26,7 @@ from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, Unde
 from undersigned.messages import Waiting
 from undersigned.protocol import Engagement, may_change
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, noting
 from undersigned.runtime.home.anchors import read_document
 from undersigned.trust import (
     Decision,
@@ -208,7 +208,7 @@ class Approvals:
             if change is not None:
                 asked = AskedChange(**asdict(asked), change=change, decision=decision)
                 name = OURS if opens else THEIRS
-            said = Say("", {}, facts=(("decision", decision), noted(name, asked)))
+            said = noting(("decision", decision), noted(name, asked))
             if change is None or not opens:  # of a draft the other side knows nothing, and waits for nothing
                 waiting = Waiting(for_="person", until=asked.until)
                 body = {"of": engagement.got[-1:], "received_at": now, "waiting": waiting}
@@ -304,7 +304,7 @@ class Approvals:
                 waits.tries_at = ""
             given = [*waits.given, *came]
             facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
-            await conversation.reconsider(Say("", {}, evidence=tuple(map(evidence_of, came)), facts=facts))
+            await conversation.reconsider(noting(*facts, evidence=tuple(map(evidence_of, came))))
             said = {(one.by, one.verdict, one.about) for one in verified(came, self.approvers, now)}
             for other, one in self._waiting.items():
                 if other[0] == key[0]:
@@ -376,6 +376,6 @@ class Approvals:
             if last.change.dropped or was_offered(conversation.facts, last.change):
                 return None
             _log.warning("a change is not offered", engagement=conversation.id, change=last.change.name, why=why)
-            return Say("", {}, facts=(*facts, noted(OURS, dropped)))
+            return noting(*facts, noted(OURS, dropped))
 
         await conversation.ask(make)
