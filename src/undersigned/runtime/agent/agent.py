@@ -22,7 +22,8 @@ from undersigned.ledger import LEDGERS, Opener, open_ledger
 from undersigned.protocol import Engagement, Strategy, begin, owed
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Hears, Say
+from undersigned.runtime.engagement.remembered import contract_of
+from undersigned.runtime.engagement.turn import Hears, Say, withdrawal
 from undersigned.runtime.engagement.waking import closing_error
 from undersigned.runtime.execution.changes import Changes
 from undersigned.runtime.execution.contract_orders import ContractOrders
@@ -319,9 +320,9 @@ class Agent(Offering):
         """
 
         def make(engagement: Engagement) -> Say:
-            live, contract = engagement.offer, engagement.contract
-            if contract is None:
-                return Say("Withdraw", {"reason": "changed", "offer": live.digest if live is not None else None})
+            live = engagement.offer
+            if engagement.contract is None:
+                return withdrawal(engagement, "changed")
             least = parse_duration(live.terms.deadlines.wind_down) if live is not None else 0
             return self.changes.cancelling(engagement, max(least, WIND_DOWN_SECONDS), reason)
 
@@ -346,9 +347,7 @@ class Agent(Offering):
             LocalProtocolError: `wrong_state`: there is no contract.
         """
         engagement = conversation.engagement
-        contract, document = engagement.contract, conversation.offered()
-        if contract is None:
-            raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
+        contract, document = contract_of(engagement), conversation.offered()
         permit = await self.gate.admit(
             contract.digest,
             document,

@@ -19,7 +19,7 @@ from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, withdrawal
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.home.configuration import HOLD_SECONDS
@@ -110,9 +110,7 @@ class HirerSide:
                     "Presentation",
                     {
                         "answers": engagement.got[-1],
-                        "presentation": await agent.meeting.present(
-                            engagement, profile.request, challenge=engagement.got[-1]
-                        ),
+                        "presentation": await agent.meeting.present(engagement, profile.request),
                         "request": await agent.meeting.request(_stake(order)),
                     },
                 )
@@ -184,12 +182,11 @@ class HirerSide:
         theirs, ours = document.terms, self._terms(conversation, order)
         said = conversation.last("Offer", Offer, "hirer").document
         if not isinstance(said, ContractDocument) or not _only_price_differs(theirs, ours, said.terms.deadlines):
-            return Say("Withdraw", {"reason": "declined", "offer": live.digest})
+            return withdrawal(engagement, "declined")
         if document.organisations != said.organisations:  # whom either speaks for is nothing that the other may write
-            return Say("Withdraw", {"reason": "declined", "offer": live.digest})
+            return withdrawal(engagement, "declined")
         if seconds_between(now, live.valid_until) + live.terms.seal_grace_seconds > _longest_doubt(order):
-            needed = (Need(code="too_long", member="/validUntil"),)
-            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
+            return withdrawal(engagement, "declined", needed=(Need(code="too_long", member="/validUntil"),))
         ours = msgspec.structs.replace(ours, price=said.terms.price)  # it goes on from what it said last
         answer = await agent.bargaining.answer(
             Concede(steps=(order.ceiling.amount,)),
@@ -203,7 +200,7 @@ class HirerSide:
                 # Too late to accept, while people decided, or nobody could tell that it lies inside the contract above,
                 # which was amended since: the same terms as our own offer (HIRE-NEG-10, HIRE-SUB-03).
                 if talks.offers >= talks.rounds:
-                    return Say("Withdraw", {"reason": "offer_expired" if late else "round_limit", "offer": live.digest})
+                    return withdrawal(engagement, "offer_expired" if late else "round_limit")
                 return await self._offer(conversation, engagement, order, theirs, decision)
             agent.subcontracts.shares.require(conversation, theirs)
             said = await agent.papers.acceptance(
@@ -215,7 +212,7 @@ class HirerSide:
         if answer.act == "counter" and answer.terms is not None:
             decision = await agent.meeting.recheck(conversation, engagement, answer.terms, offering=True)
             return await self._offer(conversation, engagement, order, answer.terms, decision)
-        return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
+        return withdrawal(engagement, answer.reason)
 
     def _terms(self, conversation: Conversation, order: Order) -> Terms:
         """What we would offer now, for what the provider says that it delivers."""

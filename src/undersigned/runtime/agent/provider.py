@@ -19,7 +19,7 @@ from undersigned.messages import Inquiry, Need, Offer, Presentation
 from undersigned.proof import first_suite
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Offered, Owe, Role
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, withdrawal
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.services import Service
 from undersigned.runtime.execution.settlement import owed_price
@@ -61,9 +61,7 @@ class ProviderSide:
                     "Presentation",
                     {
                         "answers": engagement.got[-1],
-                        "presentation": await agent.meeting.present(
-                            engagement, shown.request, challenge=engagement.got[-1]
-                        ),
+                        "presentation": await agent.meeting.present(engagement, shown.request),
                     },
                     facts=recorded(decision),
                 )
@@ -146,17 +144,15 @@ class ProviderSide:
         try:
             agent.settlements.check(theirs.settlement)
         except UndersignedError:
-            needed = (Need(code="settlement", member="/terms/settlement"),)
-            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
+            return withdrawal(engagement, "declined", needed=(Need(code="settlement", member="/terms/settlement"),))
         if not self._vouched(conversation, engagement):
             needed = (Need(code="terms_mismatch", member="/document/organisations"),)
-            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
+            return withdrawal(engagement, "declined", needed=needed)
         service = self._services.get(theirs.task.kind)
         if service is None:
-            return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
+            return withdrawal(engagement, "not_offered")
         if (member := _too_long(service, theirs, live, agent.clock.now())) is not None:
-            needed = (Need(code="too_long", member=member),)
-            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
+            return withdrawal(engagement, "declined", needed=(Need(code="too_long", member=member),))
         if await agent.bookings.places.full(service.task):
             return await agent.bookings.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
@@ -177,7 +173,7 @@ class ProviderSide:
             if agent.clock.now() > live.valid_until:
                 # Too late to accept, while people decided: the same terms as our own offer (HIRE-NEG-10).
                 if talks.offers >= talks.rounds:
-                    return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
+                    return withdrawal(engagement, "offer_expired")
                 return await self._offer(engagement, theirs, decision)
             said = await agent.papers.acceptance(
                 engagement,
@@ -186,11 +182,11 @@ class ProviderSide:
             )
             return msgspec.structs.replace(said, facts=recorded(decision))
         terms = answer.terms
-        if answer.act == "withdraw" and engagement.talks is not None and not self._offered(conversation):
+        if answer.act == "withdraw" and not conversation.said("Offer", "provider"):
             # Our price was not named yet; say it once before giving up.
             terms = ours if theirs.price.currency == ours.price.currency else None
         if terms is None:
-            return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
+            return withdrawal(engagement, answer.reason)
         decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
         return await self._offer(engagement, terms, decision)
 
@@ -209,12 +205,9 @@ class ProviderSide:
         return vouches(named.hirer, "hirer") and vouches(named.provider, "provider")
 
     @staticmethod
-    def _offered(conversation: Conversation) -> bool:
-        return conversation.said("Offer", "provider")
-
-    def _said(self, conversation: Conversation) -> Price | None:
+    def _said(conversation: Conversation) -> Price | None:
         """The price that we named last; None before."""
-        if not self._offered(conversation):
+        if not conversation.said("Offer", "provider"):
             return None
         document = conversation.last("Offer", Offer, "provider").document
         return document.terms.price if isinstance(document, ContractDocument) else None

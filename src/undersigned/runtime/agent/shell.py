@@ -19,7 +19,7 @@ from undersigned.messages import Closing
 from undersigned.protocol import ENDED, Cascade, Engagement, Finished, Free, Owe, Reserve
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered
-from undersigned.runtime.engagement.turn import Booked, Declined, Event, Say
+from undersigned.runtime.engagement.turn import Booked, Declined, Event, Say, withdrawal
 from undersigned.runtime.execution.books import compared
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
 from undersigned.transport import Allowance
@@ -71,12 +71,10 @@ class Shell:
 
     # ------------------------------------------------------------------ sending
 
-    async def deliver(self, peer: Did, raw: bytes) -> bool:
+    async def deliver(self, peer: Did, raw: bytes) -> None:
         """Sends bytes to a proved connection of `peer`; without one it makes sure that one is being opened."""
-        if await self._agent.links.send(peer, raw):
-            return True
-        self.dial(peer)
-        return False
+        if not await self._agent.links.send(peer, raw):
+            self.dial(peer)
 
     def dial(self, peer: Did) -> None:
         """Has a connection to `peer` kept, if this side is to come to it for anything."""
@@ -234,9 +232,9 @@ class Shell:
 
 def _must(engagement: Engagement, move: str, reason: str) -> Say | None:
     """What is owed when there is only one thing to say."""
-    live, contract = engagement.offer, engagement.contract
+    contract = engagement.contract
     if move == "Withdraw":
-        return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
+        return withdrawal(engagement, reason)
     if move == "Terminate" and contract is not None:
         return Say("Terminate", {"contract": contract.digest, "cause": reason, "evidence": ()})
     return None

@@ -25,7 +25,7 @@ from undersigned.messages import Suspend
 from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, basis, legal, pending
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
-from undersigned.runtime.engagement.turn import Hears, Say, noting
+from undersigned.runtime.engagement.turn import Hears, Say, noting, withdrawal
 from undersigned.runtime.execution.job import Job
 from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
@@ -259,9 +259,7 @@ class Subcontracts:
         state, contract, above = engagement.state, engagement.contract, contract_of(parent.engagement)
         if contract is None:
             ends = effect.move in ("Cancel", "Terminate") and "Withdraw" in legal(engagement, "hirer")
-            live = engagement.offer
-            offer = live.digest if live is not None else None
-            return Say("Withdraw", {"reason": "changed", "offer": offer}) if ends else None
+            return withdrawal(engagement, "changed") if ends else None
         body: dict[str, Any] = {"contract": contract.digest, "reason": "parent"}
         now = self._agent.clock.now()
         match effect.move:

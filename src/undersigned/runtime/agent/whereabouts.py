@@ -10,13 +10,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import ConfigurationError, ResolutionError, TransportError, UndersignedError
 from undersigned.protocol import Engagement
 from undersigned.runtime.log.logbook import beside, log_url
-from undersigned.runtime.negotiation.order import Order
+from undersigned.runtime.negotiation.order import read_order
 from undersigned.transport import is_loopback_name
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class Whereabouts:
         """The same of the order that an engagement was begun with, if it was by us."""
         order = conversation.facts.get("order")
         if order is not None:
-            self.note(conversation.id, msgspec.json.decode(order, type=Order).url)
+            self.note(conversation.id, read_order(order).url)
 
     def forget(self, engagement: EngagementId) -> None:
         """Lets go of what the order of an engagement that is over said."""

@@ -14,7 +14,7 @@ from undersigned.transport import Identity
 
 from .turn import Loaded, load_engagement
 
-__all__ = ["bound_to_key", "cannot_sign", "renew_proof", "require_suite", "sign_message"]
+__all__ = ["agreed_suite", "bound_to_key", "cannot_sign", "renew_proof", "require_suite", "sign_message"]
 
 PROOF_SECONDS: Final = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
@@ -85,6 +85,11 @@ def require_suite(identity: Identity, talks: Talks | None) -> None:
     why = cannot_sign(identity.kind, talks)
     if why is not None:
         raise LocalProtocolError("suite_not_allowed", why)
+
+
+def agreed_suite(identity: Identity, talks: Talks | None) -> str:
+    """By which what a message carries is signed: the one that was agreed on; before that, our own."""
+    return talks.suite if talks is not None and talks.suite else identity.suite
 
 
 async def sign_message(message: Message, identity: Identity, talks: Talks | None, now: Instant) -> VerifiedMessage:

@@ -22,7 +22,7 @@ from undersigned.runtime.names import fresh_urn
 from .documents import Documents
 from .outgoing import renew_proof, sign_message
 from .remembered import Remembered
-from .turn import Say, Turn
+from .turn import Say, Turn, withdrawal
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.shell import Shell
@@ -139,9 +139,7 @@ class Speaker(Remembered):
         if engagement.contract is not None:
             return  # what is on the table is there as before: whoever has to answer it decides anew
         if "Withdraw" in legal(engagement, engagement.role):
-            live = engagement.offer
-            body = {"reason": "changed", "refused": refused, "offer": live.digest if live is not None else None}
-            await self._say(turn, Say("Withdraw", body))
+            await self._say(turn, withdrawal(engagement, "changed", refused=refused))
         elif engagement.state == START:
             turn.over = True  # it was the inquiry, so nothing was ever opened
 

@@ -35,6 +35,7 @@ __all__ = [
     "entry_of",
     "load_engagement",
     "noting",
+    "withdrawal",
 ]
 
 
@@ -56,6 +57,12 @@ class Say(msgspec.Struct, frozen=True, gc=False):
 def noting(*facts: tuple[str, str], evidence: tuple[Blob, ...] = ()) -> Say:
     """Facts that this side notes while it says nothing."""
     return Say("", {}, evidence=evidence, facts=facts)
+
+
+def withdrawal(engagement: Engagement, reason: str, **more: Any) -> Say:
+    """The `Withdraw` from a negotiation, of the offer that is open, if one is."""
+    live = engagement.offer
+    return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None, **more})
 
 
 class Declined(PolicyError):

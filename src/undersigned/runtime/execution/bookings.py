@@ -9,11 +9,13 @@ Source: protocol-spec/05-negotiation.md, section 5.6
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from undersigned.protocol import Engagement, Finished, Free, Reserve
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked, Say
+from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked, Say, withdrawal
 from undersigned.scope import Limit
 
 from .budget import MONEY, Budget, is_signed
@@ -87,9 +89,7 @@ class Bookings:
 
     async def no_room(self, conversation: Conversation, engagement: Engagement, task: str | None = None) -> Say:
         """The `Withdraw` of a side that has no room, or no money. A hirer's budget is nobody else's business."""
-        live = engagement.offer
-        body: dict[str, Any] = {"reason": "capacity", "offer": live.digest if live is not None else None}
         if engagement.role == "hirer":
-            return Say("Withdraw", body, facts=(("budget", conversation.full),))
+            return replace(withdrawal(engagement, "capacity"), facts=(("budget", conversation.full),))
         task = task or conversation.offered(engagement).terms.task.kind
-        return Say("Withdraw", {**body, "needed": await self.places.needed(task)})
+        return withdrawal(engagement, "capacity", needed=await self.places.needed(task))

@@ -12,11 +12,10 @@ import msgspec
 
 from undersigned.contract import Price, plain
 from undersigned.encoding import parse_duration, shift
-from undersigned.errors import LocalProtocolError
 from undersigned.messages import Handled, Profile, Served, Start
 from undersigned.protocol import Engagement, Owe
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
 
 from .objections import objects
@@ -32,9 +31,7 @@ async def close_books(
     agent: Agent, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price
 ) -> Say | None:
     """The `Closing` of this side; None while it waits for a word about the payment, or for who may decide otherwise."""
-    contract = engagement.contract
-    if contract is None:
-        raise LocalProtocolError("wrong_state", "there is no contract to close")
+    contract = contract_of(engagement)
     if conversation.distrusted:
         return None  # another one would be refused as well, and so on
     objection = objects(conversation.facts, engagement)

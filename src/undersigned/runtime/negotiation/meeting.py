@@ -32,6 +32,7 @@ from undersigned.messages import Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.outgoing import agreed_suite
 from undersigned.runtime.engagement.stand_ins import stand_ins, standing
 from undersigned.runtime.engagement.turn import Declined
 from undersigned.runtime.fetching.fetcher import looked_up_for
@@ -106,8 +107,8 @@ class Meeting:
         asked = asked_about(shown, self.policy, stake)
         return msgspec.structs.replace(asked, entitled=()) if self.beliefs.asks_registries else asked
 
-    async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
-        """A presentation that answers `asked` with the fewest credentials that do."""
+    async def present(self, engagement: Engagement, asked: PresentationRequest) -> JsonObject:
+        """A presentation that answers `asked`, in the move that came last, with the fewest credentials that do."""
         agent, identity = self._agent, self._agent.identity
         now = agent.clock.now()
         chosen = select(asked.needs, self.wallet.held(), now)
@@ -118,13 +119,11 @@ class Meeting:
             engagement=engagement.id,
             credentials=[credential.shown for credential in chosen],
         )
-        talks = engagement.talks
-        suite = talks.suite if talks is not None and talks.suite else identity.suite
         config = presentation_config(
-            suite.replace("rdfc", "jcs"),
+            agreed_suite(identity, engagement.talks).replace("rdfc", "jcs"),
             identity.method,
             now,
-            challenge=challenge,
+            challenge=engagement.got[-1],
             domain=engagement.peer,
             expires=shift(now, PRESENTATION_SECONDS),
         )

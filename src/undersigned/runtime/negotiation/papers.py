@@ -66,6 +66,8 @@ from undersigned.messages import (
 from undersigned.proof import make_proof, prepare, signs_json
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.runtime.clock import Clock
+from undersigned.runtime.engagement.outgoing import agreed_suite
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import Say
 from undersigned.runtime.log.logbook import noted
 from undersigned.runtime.names import fresh_urn
@@ -135,9 +137,7 @@ class Papers:
         parents: tuple[JsonObject, ...] = (),
     ) -> Say:
         """An `Offer` of other terms, or of a release (what is owed, and why), in place of `of`, which is in force."""
-        contract = engagement.contract
-        if contract is None:
-            raise LocalProtocolError("wrong_state", "there is no contract to change")
+        contract = contract_of(engagement)
         where: dict[str, Any] = self._place(engagement, peer)
         where |= {"contract": contract.digest, "amends": contract.in_force}
         if not isinstance(what, Terms):
@@ -247,9 +247,7 @@ class Papers:
 
         Of two, the one with the later `checkpointAt` is never of fewer leaves.
         """
-        contract = engagement.contract
-        if contract is None:
-            raise LocalProtocolError("wrong_state", "there is no contract to close")
+        contract = contract_of(engagement)
         head = await self._ledger.head()
         at = self._clock.now()
         note = await self.checkpoint(head)
@@ -282,8 +280,7 @@ class Papers:
         return await noted(self._ledger, self._own.id, self._log, head)
 
     def _suite(self, engagement: Engagement) -> str:
-        talks = engagement.talks
-        return talks.suite if talks is not None and talks.suite else self._identity.suite
+        return agreed_suite(self._identity, engagement.talks)
 
     # ------------------------------------------------------------------ checked
 
