@@ -7,7 +7,7 @@ import json
 import click
 
 from undersigned.did import entries_left
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, LocalProtocolError
 from undersigned.runtime import (
     Home,
     SystemClock,
@@ -130,7 +130,7 @@ async def _require_nothing_by_its_key(home: Home) -> None:
     can have signed.
 
     Raises:
-        ConfigurationError: `bad_configuration`, naming them.
+        LocalProtocolError: `wrong_state`, naming them.
     """
     store = await reading(home)
     try:
@@ -141,15 +141,15 @@ async def _require_nothing_by_its_key(home: Home) -> None:
     finally:
         await store.close()
     if named:
-        raise ConfigurationError(
-            "bad_configuration",
+        raise LocalProtocolError(
+            "wrong_state",
             f"work is owed under {', '.join(named)}, whose delivery must be signed by the key of now: rotate when it "
             "is over, or with --force if the key is lost or known to others; that work is rejected then",
         )
     if bound:
         moves = ", ".join(f"{move.type} in {move.engagement} to {move.recipient}" for move in bound)
-        raise ConfigurationError(
-            "bad_configuration",
+        raise LocalProtocolError(
+            "wrong_state",
             f"what only the key of now can have signed waits for the other side: {moves}. Run `serve` until that has "
             "it, and has answered it or it is taken back (`contract decline`), and rotate then, or with --force if the "
             "key is lost or known to others; it is refused then, and nothing more that is said there may arrive",
