@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -84,6 +85,40 @@ def test_a_provider_that_is_gone_is_let_go_by_the_runtime(tmp_path: Path) -> Non
         endings = folded(world.provider, conversation.id).contract.endings  # type: ignore[union-attr]
         assert [(one.basis, one.role, one.detail) for one in endings] == [("terminate", "hirer", "deadline")]
         assert noted(world.hirer, "missed-heartbeat", conversation.id) == [heard]
+
+
+def test_a_provider_that_was_down_is_heard_as_soon_as_it_works_again(tmp_path: Path) -> None:
+    """HIRE-LIF-24: its first sign of life came half a heartbeat after its start, and one that was back in time was let
+    go all the same.
+    """
+    with working(tmp_path) as (world, conversation):
+        world.settle(BEAT)
+        heard = conversation.engagement.contract.heard_at  # type: ignore[union-attr]
+        assert heard is not None
+        with world.silence():
+            world.run(world.provider.close(), 1)
+            world.settle(seconds_between(world.clock.now(), shift(heard, 3 * BEAT - 15)))
+        world.restart(world.provider)
+        world.reconnect()
+        world.settle(BEAT)
+        assert conversation.engagement.state == "working"
+
+
+def test_work_that_is_suspended_is_not_looked_at_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It owes no sign of life. Once one would have been due, it was looked for twenty times a second."""
+    with working(tmp_path) as (world, conversation):
+        world.run(world.hirer.changes.suspend(conversation, seconds=3600), 1)
+        world.settle(BEAT)
+        timers, set_timer = 0, world.loop.call_at
+
+        def counted(*given: Any, **named: Any) -> asyncio.TimerHandle:
+            nonlocal timers
+            timers += 1
+            return set_timer(*given, **named)
+
+        monkeypatch.setattr(world.loop, "call_at", counted)
+        world.settle(10 * BEAT)
+        assert timers < 10 * BEAT
 
 
 def test_a_restart_in_the_silence_notes_nothing_twice_and_still_ends_it(tmp_path: Path) -> None:

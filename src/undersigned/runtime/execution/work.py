@@ -24,6 +24,7 @@ from undersigned.protocol import PERFORMED, Contract, Engagement, Work
 from undersigned.runtime.application import in_short, place_of
 from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.journal import heard_at
 from undersigned.runtime.engagement.pace import progress_seconds
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say, load_engagement
@@ -210,7 +211,9 @@ class Worker:
         agent, running = self._agent, asyncio.ensure_future(work)
         events = agent.watchers.listen(conversation.id)
         loop = asyncio.get_running_loop()
-        beaten, beaten_at = loop.time(), agent.clock.now()
+        # Work that goes on after a restart may owe one at once: its hirer counts from the last that it heard.
+        beaten_at = heard_at(conversation.engagement) or agent.clock.now()
+        beaten = loop.time() - max(0.0, seconds_between(beaten_at, agent.clock.now()))
         held: Instant | None = None
         stops = False
         try:
@@ -235,8 +238,9 @@ class Worker:
                 # By the terms in force: an amendment may ask for more.
                 beat = parse_duration(conversation.offered(engagement).terms.deadlines.heartbeat) / 2
                 next_beat = beaten + max(1.0, beat)
-                wait = min(max(0.05, next_beat - loop.time()), LOOK_SECONDS)
-                wait = min(wait, max(left, 0.05)) if engagement.state == "working" else wait
+                wait = LOOK_SECONDS
+                if engagement.state == "working":
+                    wait = max(0.05, min(wait, next_beat - loop.time(), left))
                 if held is not None:
                     wait = min(wait, max(seconds_between(agent.clock.now(), held), 0.05))
                 awaited = {changed} if stops or running.done() else {running, changed}
