@@ -242,7 +242,7 @@ def test_a_key_whose_terms_are_on_their_way_is_rotated_once_they_are_answered(tm
         assert acme.document().methods("authentication") == (before,)
         with serving(globex.path):
             hired.until(globex, lambda shown: shown["onTheTable"] is not None)
-            assert run(*rotate).code == 2, "who accepts it has it refused"
+            assert run(*rotate).code == 4, "who accepts it has it refused"
             assert hired.on(globex, "decline").code == 0
             ends = time.monotonic() + SECONDS
             while (ran := run(*rotate)).code != 0:
