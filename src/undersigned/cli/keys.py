@@ -43,13 +43,16 @@ async def keys_list(out: Out, home: str | None) -> None:
         if document is None:
             continue
         good = document.keys("assertionMethod", now=SystemClock().now())
-        for method in document.methods("assertionMethod"):
+        for place, method in enumerate(document.methods("assertionMethod")):
+            # An agent's second one signs its log.
+            former = place > 0 and name == "organisation"
             if (public := good.get(method)) is None:
                 out.value({"name": name, "method": method, "over": True})
                 out.line(f"{name:13} {'over':8} {method}  (past its end, revoked, or none that can be used)")
                 continue
-            out.value({"name": name, "method": method, "kind": public.kind, "publicKeyMultibase": public.multikey})
-            out.line(f"{name:13} {public.kind:8} {method}")
+            kind, multikey = public.kind, public.multikey
+            out.value({"name": name, "method": method, "kind": kind, "publicKeyMultibase": multikey, "former": former})
+            out.line(f"{name:13} {kind:8} {method}{'  (former: what it signed holds)' if former else ''}")
 
 
 @keys.command("show")

@@ -176,8 +176,10 @@ def test_the_key_of_an_organisation(tmp_path: Path) -> None:
     rotate = ("keys", "rotate", "organisation", "--home", home)
     (rotated,) = run(*rotate, "--json").values
     assert rotated == {"did": did, "method": f"{did}#office-2", "dropped": False, "signedAnew": []}
-    names = [one["method"] for one in run("keys", "list", "--home", home, "--json").values]
-    assert names == ["did:web:acme.example#agent", f"{did}#office-2", f"{did}#office"]
+    listed = [(one["method"], one["former"]) for one in run("keys", "list", "--home", home, "--json").values]
+    expected = [("did:web:acme.example#agent", False), (f"{did}#office-2", False), (f"{did}#office", True)]
+    assert listed == expected, "the former signs nothing any more"
+    assert f"{did}#office  (former" in run("keys", "list", "--home", home).out
     assert run("credentials", "issue", "did:web:other.example", "--home", home, "--out", tmp_path / "other").code == 0
     ran = run(*rotate, "--drop")
     assert (ran.code, "but for 2 signed anew" in ran.out, "1 of them others have" in ran.out) == (0, True, True), ran
