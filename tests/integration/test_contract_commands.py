@@ -380,6 +380,26 @@ def test_show_and_watch_tell_an_offline_side_from_one_that_is_there(tmp_path: Pa
             assert "there again" in watched
 
 
+def test_what_binds_waits_until_the_other_side_can_be_looked_up(tmp_path: Path) -> None:
+    """Its lists are where it is: what is said while it is away says nothing, tells so, and may be said again."""
+    acme, globex = _homes(tmp_path)
+    serve = [*UNDERSIGNED, "serve", "--home", str(globex.path), "--json"]
+    first = Process(serve, tmp_path)
+    first.until('"ready"')
+    with _hiring(tmp_path, acme, globex) as hire:
+        assert hire.on(globex, "amend", "--extend", 600).code == 0
+        document = hire.until(acme, lambda shown: shown["onTheTable"] is not None)["onTheTable"]["document"]
+        first.end(signal.SIGKILL)
+        away = hire.on(acme, "accept", document)
+        assert (away.code, away.error["code"]) == (3, "status_unavailable")
+        assert away.error["message"].endswith("; nothing was said: say it again once this can be had")
+        assert not hire.shown(acme)["onTheTable"]["accepted"]
+        with serving(globex.path):
+            assert hire.on(acme, "accept", document).code == 0
+            for home in (acme, globex):
+                hire.until(home, lambda shown: shown["inForce"] == document)
+
+
 def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
     """Declined by the side that did not offer it: the contract is as it was."""
     dear = hired.on(hired.acme, "amend", "--price", "500 EUR").error
@@ -394,7 +414,8 @@ def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
     for home in (hired.acme, hired.globex):
         shown = hired.until(home, lambda shown: shown["onTheTable"] is None)
         assert shown["inForce"] == hired.contract
-    assert hired.on(hired.globex, "decline").error["code"] == "stale_offer"
+    nothing = hired.on(hired.globex, "decline")
+    assert (nothing.code, nothing.error["code"]) == (4, "wrong_state")
 
 
 def test_questions_for_approval_are_answered(hired: Hire) -> None:

@@ -322,6 +322,10 @@ _TEXTS: Final = {
 """What is said in words, by the options that give it, and how many characters of it both sides are told."""
 
 
+_LOOKED_UP: Final = frozenset({"did_unresolvable", "registry_unavailable", "status_unavailable"})
+"""What says that something has to be looked up before we bind ourselves, and cannot be had: a party is away, mostly."""
+
+
 async def _order(
     out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any], told: str | None = None
 ) -> int:
@@ -412,9 +416,12 @@ async def _in_progress(home: Home, contract: str) -> None:
 def _said(out: Out, act: str, said: Answered, told: str) -> int:
     if not said.ok:
         # What we put on the table ourselves stands there until it is answered.
-        hint = "; first take it from the table: 'contract decline'"
-        ours = act in ("amend", "release") and said.code == "wrong_party"
-        raise UndersignedError(said.code if said.code in CODES else "internal", said.message + (hint if ours else ""))
+        hint = ""
+        if act in ("amend", "release") and said.code == "wrong_party":
+            hint = "; first take it from the table: 'contract decline'"
+        elif said.code in _LOOKED_UP:
+            hint = "; nothing was said: say it again once this can be had"
+        raise UndersignedError(said.code if said.code in CODES else "internal", said.message + hint)
     out.value({"act": act, "ok": True, "state": said.state, "lane": said.lane, "move": said.move})
     out.line(f"{told}: the contract is {said.state}{lane_told(said.lane)}", style="bold green")
     return 0

@@ -194,7 +194,10 @@ class Changes(Moves):
 
     async def decline(self, conversation: Conversation) -> None:
         """Takes the change from the table, ours or the other side's, while nobody accepted it; with none there, takes
-        back what we would offer once people approve it. Raises as `accept`.
+        back what we would offer once people approve it.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: there is none.
         """
         if self._key in conversation.engagement.done:
             return  # what is there now is not what it was said of
@@ -204,7 +207,7 @@ class Changes(Moves):
 
         def make(engagement: Engagement) -> Say:
             if engagement.tabled is None:
-                raise LocalProtocolError("stale_offer", "no document is on the table")
+                raise LocalProtocolError("wrong_state", "no document is on the table")
             return Say("Withdraw", {"reason": "declined", "offer": engagement.tabled.digest})
 
         await self._ask(conversation, make)
