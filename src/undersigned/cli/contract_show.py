@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from undersigned.contract import (
-    AmendmentDocument,
     ContractDocument,
+    Document,
     ReleaseDocument,
     Terms,
     contract_card,
@@ -62,7 +62,7 @@ _OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 class _Table(NamedTuple):
     """The document on the table."""
 
-    document: ContractDocument | AmendmentDocument | ReleaseDocument
+    document: Document
     changes: tuple[Difference, ...]
     """Of an amendment: where its terms are others than those in force."""
 
@@ -73,6 +73,8 @@ class _Found(NamedTuple):
     engagement: Engagement
     document: ContractDocument
     """The one in force."""
+    tabled: Document | None
+    """The one on the table."""
     facts: Mapping[str, str]
     """What this side noted."""
     moves: list[Message]
@@ -95,23 +97,17 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
         summary = await ledger.summary(await engagement_named(ledger, contract))
         assert summary is not None  # noqa: S101  (it was just found there)
         loaded = await load_engagement(ledger, summary, home.configuration.did)
-        engagement = loaded.engagement
-        under, live = engagement.contract, engagement.offer
-        place = under.in_force_by if under is not None else None
-        if place is None and live is not None:
-            place = live.owner, live.sequence
-        for move in loaded.moves:
-            if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
-                continue
-            if (move.role, move.sequence) == place:
-                rows = await ledger.rows(summary.engagement)
-                wanted = open_requests(engagement, rows, SystemClock().now())
-                used = used_of(await ledger.usage(under.digest)) if under is not None else ()
-                diverged = diverged_by(engagement, rows)
-                return _Found(engagement, move.document, loaded.facts, loaded.moves, wanted, used, diverged)
+        engagement, document = loaded.engagement, loaded.offered()
+        if document is None:
+            text = f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'"
+            raise ConfigurationError("not_found", text)
+        under, rows = engagement.contract, await ledger.rows(summary.engagement)
+        wanted = open_requests(engagement, rows, SystemClock().now())
+        used = used_of(await ledger.usage(under.digest)) if under is not None else ()
+        diverged = diverged_by(engagement, rows)
+        return _Found(engagement, document, loaded.tabled(), loaded.facts, loaded.moves, wanted, used, diverged)
     finally:
         await ledger.close()
-    raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")
 
 
 def diverged_by(engagement: Engagement, rows: Iterable[Row]) -> tuple[str, ...]:
@@ -135,16 +131,9 @@ def diverged_lines(by: Sequence[str]) -> Iterator[str]:
         yield "              this one or the other. Whoever did so puts the newest copy in place again"
 
 
-def _on_the_table(tabled: Tabled | None, moves: Iterable[Message], in_force: ContractDocument) -> _Table | None:
-    place = (tabled.owner, tabled.sequence) if tabled is not None else None
-    for move in moves:
-        if not isinstance(move, Offer) or (move.role, move.sequence) != place:
-            continue
-        document = move.document
-        if isinstance(document, ReleaseDocument):
-            return _Table(document, ())
-        return _Table(document, changed_terms(in_force.terms, document.terms))
-    return None
+def _table(document: Document, in_force: ContractDocument) -> _Table:
+    changes = () if isinstance(document, ReleaseDocument) else changed_terms(in_force.terms, document.terms)
+    return _Table(document, changes)
 
 
 def changed_terms(before: Terms, after: Terms) -> tuple[Difference, ...]:
@@ -173,10 +162,10 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     Raises:
         ConfigurationError: As `load_contract`.
     """
-    engagement, document, facts, moves, wanted, used, diverged = await load_contract(opened, contract)
+    engagement, document, tabled, facts, moves, wanted, used, diverged = await load_contract(opened, contract)
     closings = [one for one in moves if isinstance(one, Closing)]
     delivered = _delivered(moves)
-    table = _on_the_table(None if engagement.state in ENDED else engagement.tabled, moves, document)
+    table = None if tabled is None or engagement.state in ENDED else _table(tabled, document)
     disputes = [one for one in moves if isinstance(one, Dispute)]
     rulings = [read_ruling(one.ruling) for one in moves if isinstance(one, Ruling)]
     files = await _kept(opened, delivered)

@@ -15,13 +15,27 @@ from structlog.testing import capture_logs
 from approving import ALICE, BOB, TABLE, says, signed, told, waits
 from runtimes import Node, World, facts, last, lingers, offices
 from support import refuses
-from undersigned.contract import Document, Price, Settlement, Terms
+from undersigned.contract import AmendmentDocument, Document, Price, Settlement, Terms
 from undersigned.credentials import Credential
 from undersigned.encoding import Digest, shift
-from undersigned.errors import CredentialError, FormatError, LocalProtocolError, PolicyError, ScopeError
+from undersigned.errors import (
+    CredentialError,
+    FormatError,
+    LocalProtocolError,
+    PolicyError,
+    ScopeError,
+    VerificationError,
+)
 from undersigned.messages import Withdraw
 from undersigned.protocol import owed
-from undersigned.runtime import Conversation, WaitingTerms, drop_approval, issue_membership, waiting_terms
+from undersigned.runtime import (
+    Conversation,
+    WaitingTerms,
+    drop_approval,
+    issue_membership,
+    load_engagement,
+    waiting_terms,
+)
 from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import Limit
 from undersigned.trust import release_digest, terms_digest
@@ -171,6 +185,33 @@ def test_a_refused_amendment_is_withdrawn_and_the_contract_goes_on(worlds: World
         with refuses(PolicyError, "policy_denied"):
             again()
     assert nothing_waits(node)
+
+
+def test_what_is_in_force_is_not_what_was_refused_in_its_place(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-NEG-19: a refused offer gives up its place, where the one stands that was sealed; its row stays."""
+    world = worlds(hirer=ASKS)
+    working(world)
+    node, other = world.nodes
+    failing = VerificationError("key_not_authorized", "not by this key", path="/document")
+
+    def refuses_it(*_: object) -> None:
+        raise failing
+
+    with monkeypatch.context() as once:
+        once.setattr(other.papers, "check_offer", refuses_it)
+        amends(node, Price(amount="4.5", currency="EUR"))
+    assert node.the().engagement.tabled is None
+    amends(node, Price(amount="5", currency="EUR"))
+    (summary,) = world.run(node.kept.summaries())
+    on_the_table = world.run(load_engagement(node.kept, summary, node.did)).tabled()
+    assert isinstance(on_the_table, AmendmentDocument)
+    assert on_the_table.terms.price.amount == "5"
+    accepts(other)
+    assert [price(one) for one in world.nodes] == ["5", "5"]
+    asks(amends, node)
+    in_force = waits(node).in_force
+    assert in_force is not None
+    assert in_force.price.amount == "5"
 
 
 @BOTH

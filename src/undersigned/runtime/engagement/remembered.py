@@ -10,7 +10,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Message, Offer, Recorded, VerifiedMessage
 from undersigned.protocol import Contract, Engagement
 
-__all__ = ["PACKED", "Kept", "Remembered", "contract_of", "counts"]
+__all__ = ["PACKED", "Kept", "Remembered", "contract_of", "counts", "place_in_force"]
 
 M = TypeVar("M", bound=Message)
 
@@ -90,7 +90,7 @@ class Remembered:
         asked, found = engagement or self.engagement, self._found
         if found is not None and found[0] is asked and found[1] is self._offers:
             return found[2]
-        place = _in_force(asked)
+        place = place_in_force(asked)
         document = self._offers.get(place) if place is not None else None
         if not isinstance(document, ContractDocument):
             raise self._no_offer()
@@ -175,7 +175,7 @@ class Remembered:
         """All that is remembered now is stored; of documents, what the engagement as it is now may be asked for."""
         if len(self._offers) > 1:
             tabled, contract = self.engagement.tabled, self.engagement.contract
-            kept = {_in_force(self.engagement), (tabled.owner, tabled.sequence) if tabled is not None else None}
+            kept = {place_in_force(self.engagement), (tabled.owner, tabled.sequence) if tabled is not None else None}
             if contract is not None:
                 kept |= {*contract.delivered_under, contract.were.offered if contract.were is not None else None}
             released = contract is not None and contract.released
@@ -224,7 +224,7 @@ def counts(move: VerifiedMessage, engagement: Engagement) -> bool:
     return move.digest == (tabled.acceptance if tabled is not None else engagement.acceptance)
 
 
-def _in_force(engagement: Engagement) -> tuple[str, int] | None:
+def place_in_force(engagement: Engagement) -> tuple[str, int] | None:
     """Side and place of the live offer; after the seal, of the one whose document is in force."""
     contract, live = engagement.contract, engagement.offer
     if contract is not None and contract.in_force_by is not None:

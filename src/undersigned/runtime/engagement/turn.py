@@ -11,15 +11,16 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from undersigned.contract import ContractDocument, Document
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
 from undersigned.errors import LedgerError, PolicyError, UndersignedError
 from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Stated, Summary
-from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
+from undersigned.messages import Message, Need, Offer, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
 
-from .remembered import PACKED, Kept, counts
+from .remembered import PACKED, Kept, counts, place_in_force
 
 __all__ = [
     "EARLY",
@@ -327,6 +328,21 @@ class Loaded(NamedTuple):
     """Moves of both sides, in the order of the journal."""
     notices: set[Digest]
     """Notices of the peer that were recorded."""
+
+    def offered(self) -> ContractDocument | None:
+        """The document of the live offer; after the seal, what is in force; None if there is none."""
+        document = self._document(place_in_force(self.engagement))
+        return document if isinstance(document, ContractDocument) else None
+
+    def tabled(self) -> Document | None:
+        """The amendment or release that is on the table, if one is."""
+        tabled = self.engagement.tabled
+        return self._document((tabled.owner, tabled.sequence)) if tabled is not None else None
+
+    def _document(self, place: tuple[str, int] | None) -> Document | None:
+        """Of the offer in a place: of two the first was refused, and gave it up (rule N9)."""
+        offers = (move for move in reversed(self.moves) if isinstance(move, Offer))
+        return next((move.document for move in offers if (move.role, move.sequence) == place), None)
 
 
 async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:

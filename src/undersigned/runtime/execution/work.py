@@ -26,7 +26,6 @@ from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.journal import heard_at
 from undersigned.runtime.engagement.pace import progress_seconds
-from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import Say, load_engagement
 
 from .job import Job, run_handler
@@ -58,10 +57,8 @@ async def contracts_to_deliver(ledger: Ledger, own: Did, method: str) -> tuple[D
         if summary.role != "provider" or summary.state not in _BOUND:
             continue
         loaded = await load_engagement(ledger, summary, own)
-        held = Remembered(loaded.engagement)
-        held.recall(loaded.moves, loaded.facts, loaded.packed)
-        offer = loaded.engagement.offer
-        if offer is not None and method in held.offered().methods.provider:
+        offer, document = loaded.engagement.offer, loaded.offered()
+        if offer is not None and document is not None and method in document.methods.provider:
             found.append(summary.contract or offer.document)
     return tuple(found)
 

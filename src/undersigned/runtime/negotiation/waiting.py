@@ -5,18 +5,16 @@ Source: protocol-spec/12-trust.md, section 12.10
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from undersigned.contract import ReleaseDocument, Terms
+from undersigned.contract import Terms
 from undersigned.encoding import Did, Instant, digest_hash
 from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError
 from undersigned.ledger import Ledger
-from undersigned.messages import Message, Offer
-from undersigned.protocol import ENDED, Engagement
+from undersigned.protocol import ENDED
 from undersigned.runtime.engagement.turn import Loaded, load_engagement
 from undersigned.runtime.home.home import Home
 from undersigned.trust import Put, Standing, VerifiedApproval, weigh
@@ -61,7 +59,7 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
         if summary.state in ENDED:
             continue
         loaded = await load_engagement(ledger, summary, own)
-        engagement = loaded.engagement
+        engagement, in_force = loaded.engagement, loaded.offered()
         for asked in _asked(loaded):
             about = asked.about(engagement)
             documents = [*given_in(loaded.facts), *dropped(home.approvals / about.terms)]
@@ -78,7 +76,7 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
                     decision=asked.decision if isinstance(asked, AskedChange) else loaded.facts.get("decision", "{}"),
                     given=given,
                     standing=standing,
-                    in_force=_in_force(engagement, loaded.moves) if isinstance(asked, AskedChange) else None,
+                    in_force=in_force.terms if in_force is not None and isinstance(asked, AskedChange) else None,
                 )
             )
     return found
@@ -116,15 +114,3 @@ def _asked(loaded: Loaded) -> tuple[Asked, ...]:
         return waiting_changes(loaded.facts, loaded.engagement)
     asked = asked_in(loaded.facts, loaded.engagement)
     return (asked,) if asked is not None else ()
-
-
-def _in_force(engagement: Engagement, moves: Iterable[Message]) -> Terms | None:
-    """The terms of the contract, or of what amends it."""
-    contract, offer = engagement.contract, engagement.offer
-    if contract is None or offer is None:
-        return None
-    place = contract.in_force_by or (offer.owner, offer.sequence)
-    for move in moves:
-        if isinstance(move, Offer) and (move.role, move.sequence) == place:
-            return None if isinstance(move.document, ReleaseDocument) else move.document.terms
-    return None
