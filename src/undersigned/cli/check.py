@@ -121,7 +121,8 @@ async def check(
                     while not over and conversation.engagement.state != "withdrawn":
                         event = await queue.get()
                         over = event.kind == "over"
-                        refused = event.message if isinstance(event.message, Problem) else refused
+                        if event.kind == "problem" and isinstance(event.message, Problem):
+                            refused = event.message
                         strange = unread(event) or strange
                         heard.append(event)
                         if (error := unresolved(event)) is not None:

@@ -402,9 +402,9 @@ class Peer(Agent):
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
             LocalProtocolError: `wrong_state`: this peer is not started; `connection_closed`: it was closed.
-            PolicyError: `policy_denied` and others: one side said no, and `detail` has the digest of the `withdrawal`,
-                whether it is `ours` (as after `cancel`), and what is `needed`; or the work was not done
-                (`upstream_failed`), or nobody knows yet (`in_doubt`).
+            PolicyError: `policy_denied` and others: one side said no, and where it withdrew, before a contract,
+                `detail` has the digest of the `withdrawal`, whether it is `ours` (as after `cancel`), and what is
+                `needed`; or the work was not done (`upstream_failed`), or nobody knows yet (`in_doubt`).
             VerificationError: `evidence_invalid` and others: the delivery was rejected, for what the message says.
             TransportError, ResolutionError: The provider was not reached.
 
