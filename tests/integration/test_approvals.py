@@ -202,3 +202,29 @@ def test_who_hires_is_told_that_its_own_people_refused(companies: Companies) -> 
     assert (ended.code, ended.error["code"]) == (3, "policy_denied")
     why = f"the terms {one['terms']} were refused by a person, for good"
     assert ended.error["message"] == f"we withdrew: policy_denied; {why}"
+
+
+def test_who_does_not_want_to_wait_for_the_people_of_the_other_side_withdraws(companies: Companies) -> None:
+    """No command ended such a negotiation: the one that hires said alone that it is not over."""
+    acme = companies.acme
+    companies.asks(companies.globex)
+    with serving(companies.globex.path) as globex:
+        hire = companies.hire()
+        globex.until('"approval-asked"')
+        (one, _) = companies.offer(companies.globex, "list").values
+        engagement = one["engagement"]
+        told = run("contract", "cancel", engagement, "--home", acme.path, "--json").error
+        assert told["message"].endswith(f"; there is no contract, and 'offer withdraw {engagement}' ends a negotiation")
+        part = companies.offer(acme, "withdraw", engagement[-12:])
+        assert (part.code, part.error["message"].endswith(f"in whole: {engagement}")) == (2, True)
+        assert hire.end(signal.SIGINT).code == 130
+        nobody = companies.offer(acme, "withdraw", engagement)
+        assert (nobody.code, nobody.values[0]["taken"]) == (7, False), "it goes on once a peer runs"
+        with serving(acme.path):
+            (done,) = companies.offer(acme, "withdraw", engagement).values
+            assert (done["act"], done["state"]) == ("withdraw", "withdrawn")
+            again = companies.offer(acme, "withdraw", engagement)
+            assert (again.code, again.error["code"]) == (4, "wrong_state")
+            assert '"changed"' in globex.until('"Withdraw"')
+    assert companies.offer(companies.globex, "list").values == [{"count": 0, "local": True}]
+    assert asyncio.run(assert_one_contract_or_none(acme, companies.globex)) == {None}

@@ -402,6 +402,9 @@ def test_what_binds_waits_until_the_other_side_can_be_looked_up(tmp_path: Path) 
 
 def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
     """Declined by the side that did not offer it: the contract is as it was."""
+    engagement = hired.shown(hired.acme)["engagement"]
+    ended = run("offer", "withdraw", engagement, "--home", hired.acme.path, "--json")
+    assert (ended.code, ended.error["message"]) == (4, f"there is a contract: {hired.contract}")
     dear = hired.on(hired.acme, "amend", "--price", "500 EUR").error
     assert dear["message"] == "denied by our own policy default/1: max_price 500 EUR (would pass: at most 10)"
     assert hired.on(hired.acme, "amend", "--extend", 7200).code == 0

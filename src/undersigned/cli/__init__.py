@@ -34,7 +34,7 @@ _COMMANDS = {
         "contract",
         "A contract while it is performed: show, suspend, resume, amend, release, revoke, dispute and more.",
     ),
-    "offer": ("offer", "offer", "Terms and changes that wait for people: list, show, approve, refuse."),
+    "offer": ("offer", "offer", "Terms and changes that wait for people: list, show, approve, refuse, withdraw."),
     "gate": ("gate", "gate", "A gate in front of a server of ours: only what a contract allows gets through."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
     "mcp-gate": ("mcp_gate", "mcp_gate", "Let hired agents use an MCP server, as far as their contracts go."),

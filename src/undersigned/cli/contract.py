@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 
 from undersigned.encoding import from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, LocalProtocolError, UndersignedError
-from undersigned.ledger import surely_unwritten
+from undersigned.ledger import Summary, surely_unwritten
 from undersigned.messages import CANCEL_REASONS, CAUSES, CAUSES_NAMED, SUSPEND_REASONS
 from undersigned.protocol import ENDED
 from undersigned.runtime import (
@@ -38,9 +39,9 @@ from undersigned.scope import compile_scope, whole_scope
 from .contract_show import load_contract, show
 from .listing import CommandGroup
 from .options import NamedPath, checked_digest, with_grants
-from .output import HOME_OPTION, WAITS, Out, command, plain
+from .output import HOME_OPTION, WAITS, Out, command, engagement_named, plain, reading
 
-__all__ = ["contract"]
+__all__ = ["contract", "ordered", "require_done", "require_whole"]
 
 WAIT_SECONDS = 10.0
 """How long the running peer may take."""
@@ -342,23 +343,32 @@ async def _order(
             raise ConfigurationError("bad_configuration", text)
     opened = out.home(home)
     await _named_in_whole(opened, contract)
-    if surely_unwritten(opened.ledger_url):
-        return await _nobody(out, opened, named, contract)
-    name = uuid4().hex
-    answer = leave_order(opened.orders, name, ContractOrder(act=act, contract=contract, body=body))
+    order = ContractOrder(act=act, contract=contract, body=body)
+    return await ordered(out, opened, contract, order, partial(_said, out, named, told or act), named)
+
+
+async def ordered(
+    out: Out, home: Home, name: str, order: ContractOrder, said: Callable[[Answered], int], act: str
+) -> int:
+    """Leaves an order about the contract, or negotiation, of this `name` and waits for what becomes of it, which `said`
+    tells. Programs know what was ordered as `act`.
+    """
+    if surely_unwritten(home.ledger_url):
+        return await _nobody(out, home, act, name)
+    answer = leave_order(home.orders, uuid4().hex, order)
     ends = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < ends:
         if answer.exists():
-            said = msgspec.json.decode(answer.read_bytes(), type=Answered)
+            answered = msgspec.json.decode(answer.read_bytes(), type=Answered)
             answer.unlink()
-            if said.code == "not_found":
-                await _in_progress(opened, contract)
-            return _said(out, named, said, told or act)
+            if answered.code == "not_found":
+                await _in_progress(home, name)
+            return said(answered)
         await asyncio.sleep(LOOK_SECONDS)
     if take_back(answer):
-        return await _nobody(out, opened, named, contract)
+        return await _nobody(out, home, act, name)
     text = "the peer has taken it and not answered: it is carried out once, see 'contract show'"
-    return _unanswered(out, named, contract, text, taken=True)
+    return _unanswered(out, act, name, text, taken=True)
 
 
 async def _named_in_whole(home: Home, contract: str) -> None:
@@ -371,20 +381,47 @@ async def _named_in_whole(home: Home, contract: str) -> None:
         checked_digest(contract)
     except ConfigurationError as error:
         try:
-            under = (await load_contract(home, contract)).engagement.contract
+            found = await _found(home, contract)
         except ConfigurationError:
             raise error from None
-        if under is None:
-            raise
-        text = f"{error.message}; who orders something names the contract in whole: {under.digest}"
-        raise ConfigurationError(error.code, text) from error
+        text = f"who orders something names the contract in whole: {found.contract}"
+        if found.contract is None:
+            text = f"there is no contract, and 'offer withdraw {found.engagement}' ends a negotiation"
+        raise ConfigurationError(error.code, f"{error.message}; {text}") from error
+
+
+async def require_whole(home: Home, engagement: str) -> None:
+    """Returns if it is the id of an engagement in the ledger, in whole.
+
+    Raises:
+        ConfigurationError: `not_found`; `bad_configuration`: it is a part, or a contract's.
+    """
+    found = await _found(home, engagement)
+    if engagement != found.engagement:
+        text = f"who ends a negotiation names it in whole: {found.engagement}"
+        raise ConfigurationError("bad_configuration", text)
+
+
+async def _found(home: Home, name: str) -> Summary:
+    """The engagement of this name, as the ledger has it.
+
+    Raises:
+        ConfigurationError: `not_found`.
+    """
+    ledger = await reading(home)
+    try:
+        found = await ledger.summary(await engagement_named(ledger, name))
+        assert found is not None  # noqa: S101  (it was just found there)
+        return found
+    finally:
+        await ledger.close()
 
 
 async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
     """What is said where no peer runs; that it should be started only if it could then do something.
 
     Raises:
-        ConfigurationError: `not_found`: there is no such contract.
+        ConfigurationError: `not_found`: there is no such contract or negotiation.
         LocalProtocolError: `wrong_state`: it is over.
     """
     await _in_progress(home, contract)
@@ -401,30 +438,39 @@ def _unanswered(out: Out, act: str, contract: str, text: str, *, taken: bool) ->
 
 
 async def _in_progress(home: Home, contract: str) -> None:
-    """Returns if there is such a contract, and it is not over.
+    """Returns if there is such a contract, or negotiation, and it is not over.
 
     Raises:
         ConfigurationError: `not_found`.
         LocalProtocolError: `wrong_state`.
     """
-    state = (await load_contract(home, contract)).engagement.state
+    state = (await _found(home, contract)).state
     if state in ENDED:
         text = f"{plain(contract, 100)} is {state}: nothing of it is left to be done, see 'contract show'"
         raise LocalProtocolError("wrong_state", text)
 
 
-def _said(out: Out, act: str, said: Answered, told: str) -> int:
-    if not said.ok:
-        # What we put on the table ourselves stands there until it is answered.
-        hint = ""
-        if act in ("amend", "release") and said.code == "wrong_party":
-            hint = "; first take it from the table: 'contract decline'"
-        elif said.code in _LOOKED_UP:
-            hint = "; nothing was said: say it again once this can be had"
-        raise UndersignedError(said.code if said.code in CODES else "internal", said.message + hint)
+def _said(out: Out, act: str, told: str, said: Answered) -> int:
+    # What we put on the table ourselves stands there until it is answered.
+    hint = ""
+    if act in ("amend", "release") and said.code == "wrong_party":
+        hint = "; first take it from the table: 'contract decline'"
+    elif said.code in _LOOKED_UP:
+        hint = "; nothing was said: say it again once this can be had"
+    require_done(said, hint)
     out.value({"act": act, "ok": True, "state": said.state, "lane": said.lane, "move": said.move})
     out.line(f"{told}: the contract is {said.state}{lane_told(said.lane)}", style="bold green")
     return 0
+
+
+def require_done(said: Answered, hint: str = "") -> None:
+    """Returns if an order was carried out.
+
+    Raises:
+        UndersignedError: It was not; `hint` is told as well.
+    """
+    if not said.ok:
+        raise UndersignedError(said.code if said.code in CODES else "internal", said.message + hint)
 
 
 def lane_told(lane: str) -> str:

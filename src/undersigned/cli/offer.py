@@ -1,7 +1,7 @@
-"""Commands for what waits for people, terms or a change of a contract: `offer list|show|approve|refuse`.
+"""Commands for what waits for people, terms or a change of a contract: `offer list|show|approve|refuse|withdraw`.
 
 They read the ledger, and leave what a person signed in the state folder, where a running peer finds it. So they work
-beside `serve` or `hire`, and as well while nothing runs.
+beside `serve` or `hire`, and as well while nothing runs; but for `withdraw`, which a peer that runs carries out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from undersigned.contract import terms_card
 from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError, FormatError, PolicyError, UndersignedError
 from undersigned.runtime import (
+    Answered,
+    ContractOrder,
     Home,
     SystemClock,
     WaitingTerms,
@@ -28,6 +30,7 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Decision, Difference, Verdict, approval, weigh
 
+from .contract import ordered, require_done, require_whole
 from .contract_show import changed_terms
 from .listing import CommandGroup
 from .options import FOLDER
@@ -48,7 +51,9 @@ NOTE_OPTION = click.option("--note", metavar="TEXT", help="Why, in your words; s
 
 @click.group(cls=CommandGroup)
 def offer() -> None:
-    """Terms, and changes of contracts, that wait for people: what is put to them, and their answer."""
+    """Terms, and changes of contracts, that wait for people: what is put to them, and their answer; and the end of a
+    negotiation.
+    """
 
 
 @offer.command("list")
@@ -135,6 +140,29 @@ async def offer_approve(out: Out, terms: str, person: Path, note: str | None, ho
 async def offer_refuse(out: Out, terms: str, person: Path, note: str | None, home: str | None) -> int:
     """Refuse exactly these terms, for good: nobody can approve them afterwards. Other terms are another question."""
     return await _say(out, out.home(home), terms, "refuse", person, note)
+
+
+@offer.command("withdraw")
+@click.argument("engagement", metavar="ENGAGEMENT")
+@HOME_OPTION
+@command
+async def offer_withdraw(out: Out, engagement: str, home: str | None) -> int:
+    """End a negotiation, whoever has to say something now: no contract comes of it. ENGAGEMENT is its id, see 'ledger
+    list'.
+
+    Not while an acceptance waits for its answer. A contract is ended by 'contract cancel', or 'contract revoke'.
+    """
+    opened = out.home(home)
+    await require_whole(opened, engagement)
+
+    def said(answer: Answered) -> int:
+        require_done(answer)
+        out.value({"act": "withdraw", "ok": True, "state": answer.state, "move": answer.move})
+        out.line(f"the negotiation is {answer.state}", style="bold green")
+        return 0
+
+    order = ContractOrder(act="withdraw", engagement=engagement)
+    return await ordered(out, opened, engagement, order, said, "withdraw")
 
 
 # -- what several of them do

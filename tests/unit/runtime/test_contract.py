@@ -427,6 +427,26 @@ def test_an_order_without_a_member_is_answered_and_not_tried_again(open_world: O
     assert ours.engagement.state == "working"
 
 
+def test_a_contract_is_named_by_its_digest_in_all_that_is_ordered_about_it(open_world: Open) -> None:
+    """The engagement is named to withdraw from a negotiation alone, of which there is no contract."""
+    world, ours = working(open_world)
+    orders = (
+        ContractOrder(act="suspend", engagement=ours.id),
+        ContractOrder(act="withdraw", contract=contract_of(ours).digest),
+        ContractOrder(act="withdraw", engagement=ours.id),
+        ContractOrder(act="withdraw", engagement=f"urn:hire:engagement:{digest_bytes(b'')}"),
+        ContractOrder(act="withdraw"),
+    )
+    answers = [leave_order(world.hirer.home.orders, f"o{n}", order) for n, order in enumerate(orders)]
+    looks = world.loop.create_task(world.hirer.orders.run())
+    world.settle(30)
+    looks.cancel()
+    told = [decode_json(answer.read_bytes()) for answer in answers]
+    codes = [one["code"] for one in told if isinstance(one, dict)]
+    assert codes == ["bad_configuration", "wrong_state", "wrong_state", "not_found", "bad_configuration"]
+    assert ours.engagement.state == "working"
+
+
 def test_an_order_over_a_damaged_store_is_answered_and_not_tried_again(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ import structlog
 from msgspec import MsgspecError, Struct, convert
 
 from undersigned.contract import Price, Terms
-from undersigned.encoding import Digest, JsonObject, canonicalize, in_words
+from undersigned.encoding import Digest, EngagementId, JsonObject, canonicalize, in_words
 from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
 from undersigned.ledger import Row
 from undersigned.runtime.engagement.conversation import Conversation
@@ -47,14 +47,17 @@ ENDING_SECONDS: Final = 1.0
 """An order that is being carried out when the peer ends may take so long for its answer."""
 MAX_FILES: Final = 64
 """Orders that are looked at in one look."""
+WITHDRAW: Final = "withdraw"
 
 
 class ContractOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be done about one contract."""
+    """What is to be done about one contract, or about a negotiation, of which there is none yet."""
 
     act: str
     """One of `ACTS`."""
-    contract: Digest
+    contract: Digest | None = None
+    engagement: EngagementId | None = None
+    """Of a negotiation, in place of its contract."""
     body: Mapping[str, Any] = {}
     """Arguments of the method of `Changes`."""
 
@@ -97,16 +100,18 @@ ACTS: Final[Mapping[str, Callable[..., Awaitable[object]]]] = MappingProxyType(
         "accept": Changes.accept,
         "settle": Changes.settle,
         "decline": Changes.decline,
+        WITHDRAW: Changes.withdraw,
     }
 )
-"""What can be ordered, by name."""
+"""What can be ordered, by name; all but the last about a contract."""
 
 
 def leave_order(folder: Path, name: str, order: ContractOrder) -> Path:
     """Puts an order where the running peer finds it; the path at which its answer will be."""
     # As closed as the keys are: a state folder that its owner made may let others of a group in.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    body: JsonObject = {"act": order.act, "contract": order.contract, "body": dict(order.body)}
+    named = {"contract": order.contract} if order.engagement is None else {"engagement": order.engagement}
+    body: JsonObject = {"act": order.act, **named, "body": dict(order.body)}
     write_whole(folder / f"{name}.json", canonicalize(body))
     return folder / f"{name}.answer"
 
@@ -152,7 +157,7 @@ class ContractOrders:
         self._folder = agent.home.orders
         self._under_way: set[str] = set()
         """Names of those that are being carried out."""
-        self._turns: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         """Of what is said about one contract more than once, the last word is the one that was said last."""
         self.look_seconds = LOOK_SECONDS
 
@@ -218,24 +223,34 @@ class ContractOrders:
         said = {name: value for name in answer.__struct_fields__ if (value := getattr(answer, name)) is not None}
         _answer(file, canonicalize(said))
 
-    async def _once(self, name: str, order: ContractOrder) -> Answered:
+    async def _once(self, file: str, order: ContractOrder) -> Answered:
         """Carries it out, unless the journal says that it was."""
-        act, key = ACTS.get(order.act), f"order:{name}"
+        act, key = ACTS.get(order.act), f"order:{file}"
         if act is None:
             raise ConfigurationError("bad_configuration", f"no such order: {order.act[:40]!a}")
-        async with self._turns.setdefault((order.act, order.contract), asyncio.Lock()):
-            if (before := await self._before(key, order.contract)) is not None:
+        name, conversation = self._named(order)
+        async with self._turns.setdefault((order.act, name), asyncio.Lock()):
+            if (before := await self._before(key, name)) is not None:
                 return before
-            conversation = self._agent.conversations.contracts.get(order.contract)
             if conversation is None:
-                raise ConfigurationError("not_found", f"no contract {order.contract} is performed here")
+                what = f"contract {name} is performed" if order.contract else f"negotiation {name} goes on"
+                raise ConfigurationError("not_found", f"no {what} here")
             await act(self._changes.noting(key), conversation, **order.body)
-            return await self._before(key, order.contract) or Answered(ok=True)
+            return await self._before(key, name) or Answered(ok=True)
 
-    async def _before(self, key: str, contract: Digest) -> Answered | None:
+    def _named(self, order: ContractOrder) -> tuple[str, Conversation | None]:
+        """What the order names, and the conversation that it is about; None if that is over, or there is none."""
+        conversations = self._agent.conversations
+        if order.act == WITHDRAW and order.engagement is not None:
+            return order.engagement, conversations.get(order.engagement)
+        if order.contract is None:
+            raise ConfigurationError("bad_configuration", f"an order to {order.act} names a contract")
+        return order.contract, conversations.contracts.get(order.contract)
+
+    async def _before(self, key: str, name: str) -> Answered | None:
         """What came of it, by the journal: the move behind the key; None if it was not carried out."""
         for summary in await self._agent.ledger.summaries():
-            if summary.contract == contract:
+            if name in (summary.contract, summary.engagement):
                 rows = await self._agent.ledger.rows(summary.engagement)
                 place = next((n for n, row in enumerate(rows) if _notes(row, key)), None)
                 if place is None:

@@ -21,7 +21,7 @@ from undersigned.protocol import Engagement, arbiters
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob
 from undersigned.runtime.engagement.remembered import contract_of
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, withdrawal
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .requests import Answers
@@ -101,6 +101,20 @@ class Moves:
         now, by = self._in(engagement, seconds)
         body = {"contract": contract_of(engagement).digest, "reason": reason, "wind_down": by}
         return Say("Cancel", body, at=now)
+
+    async def withdraw(self, conversation: Conversation) -> None:
+        """Ends a negotiation, of which no contract comes then.
+
+        Raises:
+            LocalProtocolError: It cannot be ended so now: there is a contract, or an acceptance waits for its answer.
+        """
+
+        def make(engagement: Engagement) -> Say:
+            if engagement.contract is not None:
+                raise LocalProtocolError("wrong_state", f"there is a contract: {engagement.contract.digest}")
+            return withdrawal(engagement, "changed")
+
+        await self._ask(conversation, make)
 
     async def revoke(
         self,
