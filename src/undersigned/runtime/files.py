@@ -36,6 +36,7 @@ __all__ = [
     "whole_file",
     "why",
     "write_all",
+    "write_new",
     "write_whole",
 ]
 
@@ -240,6 +241,16 @@ def write_all(file: BinaryIO, data: bytes | bytearray) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Writes a file that is not there yet, and that only this user may read.
+
+    Raises:
+        OSError: What the system says, with the name of the file; `FileExistsError`: it is there.
+    """
+    with naming(path), open(path, "xb", opener=private_opener) as file:
+        file.write(data)
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:

@@ -23,6 +23,7 @@ from undersigned.messages import SuspendReason
 from undersigned.protocol import Engagement
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.kept import signed_bytes
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.stand_ins import origin_of
 from undersigned.runtime.engagement.turn import Say
 
@@ -132,7 +133,7 @@ class StatusWatch:
 
     async def _suspend(self, conversation: Conversation, reason: SuspendReason, *, ends: bool) -> None:
         """Says, as the hirer, that the contract waits: until we end it, or for as long as there is a contract."""
-        if not self._may(conversation, "working"):
+        if not _may(conversation.engagement, "working"):
             return
         self._resumed.pop(conversation.id, None)
         terms = conversation.offered().terms
@@ -141,17 +142,16 @@ class StatusWatch:
         until = min(over, terms.deadlines.until) if ends else terms.deadlines.until
 
         def make(engagement: Engagement) -> Say | None:
-            contract = engagement.contract
-            if contract is None or engagement.role != "hirer" or engagement.state != "working":
+            if not _may(engagement, "working"):
                 return None
-            body = {"contract": contract.digest, "reason": reason, "until": until}
+            body = {"contract": contract_of(engagement).digest, "reason": reason, "until": until}
             return Say("Suspend", body, facts=((SUSPENDED, until),))
 
         await self._say(conversation, make)
 
     async def _resume(self, conversation: Conversation) -> None:
         """Says that it goes on, if it was suspended for what holds again now."""
-        if not self._may(conversation, "suspended") or not self._agent.above.working(conversation):
+        if not _may(conversation.engagement, "suspended") or not self._agent.above.working(conversation):
             return  # most looks find nothing to say, and take no turn
         now = self._agent.clock.now()
         again, pause = self._resumed.get(conversation.id, (now, int(WATCH_SECONDS)))
@@ -160,18 +160,14 @@ class StatusWatch:
         self._resumed[conversation.id] = shift(now, pause), 2 * pause
 
         def make(engagement: Engagement) -> Say | None:
-            contract = engagement.contract
-            if contract is None or engagement.role != "hirer" or engagement.state != "suspended":
+            if not _may(engagement, "suspended"):
                 return None
+            contract = contract_of(engagement)
             if contract.suspended_until != conversation.facts.get(SUSPENDED):
                 return None
             return Say("Resume", {"contract": contract.digest, "reason": "resolved"})
 
         await self._say(conversation, make)
-
-    @staticmethod
-    def _may(conversation: Conversation, state: str) -> bool:
-        return (conversation.engagement.role, conversation.engagement.state) == ("hirer", state)
 
     async def _say(self, conversation: Conversation, make: Callable[[Engagement], Say | None]) -> None:
         try:
@@ -200,6 +196,10 @@ class StatusWatch:
             return Say("Terminate", body, evidence=blobs)
 
         await self._say(conversation, make)
+
+
+def _may(engagement: Engagement, state: str) -> bool:
+    return (engagement.role, engagement.state) == ("hirer", state)
 
 
 def _kept(credential: Credential) -> Blob:

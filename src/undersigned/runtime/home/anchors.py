@@ -365,10 +365,7 @@ async def sign_record(home: Home, document: Mapping[str, Any], now: Instant) -> 
 
 
 def _documents(home: Home, people: tuple[Did, ...]) -> dict[Did, DidDocument]:
-    office = home.organisation_document()
-    found = {home.configuration.did: home.document()}
-    if office is not None:
-        found[office.id] = office
+    found = {one.id: one for one in home.documents()}
     for did in people:
         if did not in found:
             try:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +20,7 @@ import msgspec
 from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
-from undersigned.runtime.files import naming, open_file, read_file, why
+from undersigned.runtime.files import open_file, read_file, whole_file, why
 
 __all__ = [
     "CONTROL_TOKEN",
@@ -137,7 +138,9 @@ def control_token(path: Path) -> str:
     """
     try:
         if not path.exists():
-            _make(path)
+            # Who comes second at the same moment takes the first one's.
+            with suppress(FileExistsError), whole_file(path, private=True, new=True) as made:
+                made.write(f"{secrets.token_urlsafe(32)}\n".encode())
         with open_file(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(1024).decode("ascii", "replace").strip()
@@ -148,21 +151,6 @@ def control_token(path: Path) -> str:
     if not _TOKEN.fullmatch(text):
         raise ConfigurationError("bad_configuration", f"{path} holds no token: remove it, and another one is made")
     return text
-
-
-def _make(path: Path) -> None:
-    """Writes a fresh token; who comes second at the same moment takes the first one's."""
-    whole = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with naming(path), os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-        try:
-            os.link(whole, path)
-        except FileExistsError:
-            return
-    finally:
-        whole.unlink()
 
 
 def named_contexts(folder: Path, part: ControlPart) -> Contexts:

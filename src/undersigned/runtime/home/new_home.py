@@ -24,7 +24,7 @@ from undersigned.encoding import JsonObject, canonicalize
 from undersigned.errors import ConfigurationError
 from undersigned.keys import KeyKind, PublicKey
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.files import naming, write_whole
+from undersigned.runtime.files import naming, write_new, write_whole
 from undersigned.runtime.signers import PrivateKey, Sealer, generate_key
 from undersigned.transport import free_ports
 from undersigned.trust import Policy
@@ -264,9 +264,7 @@ def _seal_keys(path: Path, sealed: Mapping[str, PrivateKey | None]) -> str:
     keys = path / "keys"
     keys.mkdir(mode=0o700, exist_ok=True)
     if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
-        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with naming(keys / "passphrase"), os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
+        write_new(keys / "passphrase", f"{secrets.token_urlsafe(24)}\n".encode())
     passphrase = passphrase_of(path)
     sealer = Sealer(passphrase)  # one for all: what scrypt makes of the passphrase is most of what a new folder costs
     for name, key in sealed.items():

@@ -16,7 +16,6 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.16
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ from undersigned.did import did_key
 from undersigned.encoding import Did, Instant, JsonObject, canonicalize, compare_amounts, from_struct, shift, to_struct
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.files import files_of, naming, read_file
+from undersigned.runtime.files import files_of, read_file, write_new
 from undersigned.runtime.signers import PrivateKey, Sealer, generate_key
 
 from .configuration import CONFIGURATION
@@ -216,11 +215,13 @@ class _Template:
         (folder / "credentials").mkdir(parents=True, exist_ok=True)
         self._sealer.seal(folder / "keys" / "agent.json", one.key)
         for name, data in self._files.items():
-            _write(folder / name, data)
-        _write(folder / "credentials" / "membership.json", canonicalize(one.membership))
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_new(path, data)
+        write_new(folder / "credentials" / "membership.json", canonicalize(one.membership))
         lines = [f"{name} = {toml_value(value)}" for name, value in {"did": one.did, **self._settings}.items()]
         # The configuration makes it a state folder, so it comes last.
-        _write(folder / CONFIGURATION, "\n".join([*lines, ""]).encode())
+        write_new(folder / CONFIGURATION, "\n".join([*lines, ""]).encode())
 
 
 def _absolute(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -273,11 +274,3 @@ def toml_value(value: object) -> str:
             return f"{{ {', '.join(f'{toml_value(name)} = {toml_value(one)}' for name, one in pairs)} }}"
         case _:
             raise ConfigurationError("bad_configuration", f"expected no {type(value).__name__} in a configuration")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """A new file that its owner alone may read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with naming(path), os.fdopen(descriptor, "wb") as file:
-        file.write(data)

@@ -49,8 +49,8 @@ def load_approvers(home: Home) -> Approvers:
         ConfigurationError: `bad_configuration`: one of them has the key of the agent or its organisation. What runs
             here could approve to itself.
     """
-    approvers, office = home.approvers, home.organisation_document()
-    for document in (home.document(), *([office] if office else [])) if approvers.people else ():
+    approvers = home.approvers
+    for document in home.documents() if approvers.people else ():
         for person in approvers.people:
             if document.signs_by(person.key):
                 raise ConfigurationError(
