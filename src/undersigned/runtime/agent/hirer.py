@@ -19,7 +19,7 @@ from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Say, withdrawal
+from undersigned.runtime.engagement.turn import Say, fact, withdrawal
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.home.configuration import HOLD_SECONDS
@@ -84,7 +84,7 @@ class HirerSide:
                 "continues": order.continues,
             },
             evidence=earlier,
-            facts=(("order", msgspec.json.encode(order).decode()),),
+            facts=(fact("order", order),),
         )
 
     @staticmethod

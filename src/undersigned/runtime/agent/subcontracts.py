@@ -25,7 +25,7 @@ from undersigned.messages import Suspend
 from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, basis, legal, pending
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
-from undersigned.runtime.engagement.turn import Hears, Say, noting, withdrawal
+from undersigned.runtime.engagement.turn import Hears, Say, fact, noting, withdrawal
 from undersigned.runtime.execution.job import Job
 from undersigned.runtime.execution.reviewers import Reviewer
 from undersigned.runtime.execution.shares import Shares, draws_on, fits_inside
@@ -169,7 +169,7 @@ class Subcontracts:
                     raise ScopeError("contract_expired", f"no hires in {engagement.state}", clause="state")
                 if len(children) >= MAX_CHILDREN:
                     raise PolicyError("rate_limited", f"{MAX_CHILDREN} hires under one contract, and no more")
-            return noting(("child", msgspec.json.encode(child).decode()))
+            return noting(fact("child", child))
 
         await parent.ask(make)
 

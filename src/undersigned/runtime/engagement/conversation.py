@@ -100,7 +100,7 @@ class Conversation(Wakeful):
         loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
         self.engagement = loaded.engagement
         self.journal.read(loaded, live=summary.live)
-        self.recall(loaded.moves, loaded.facts, loaded.packed)
+        self.recall(loaded)
 
     @property
     def untaken(self) -> LedgerError | None:

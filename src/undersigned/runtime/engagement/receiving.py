@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias, cast, get_args
 
-import msgspec
 import structlog
 
 from undersigned.did import DidDocument
@@ -38,7 +37,7 @@ from .journal import Journal, heard_at
 from .remembered import counts
 from .saying import Speaker, tells
 from .told import told_of_message
-from .turn import EARLY, Say, Turn, load_engagement
+from .turn import EARLY, Say, Turn, fact, load_engagement, value_in
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.shell import Shell
@@ -179,8 +178,8 @@ class Receiver(Speaker):
 
     def _note_early(self, turn: Turn, found: Early) -> None:
         """It is taken, and our books will not be silent about it."""
-        others = msgspec.json.decode(self.facts.get(EARLY, "[]"), type=tuple[Early, ...])
-        said = msgspec.json.encode((*others, found)).decode()
+        others = value_in(self.facts, EARLY, tuple[Early, ...]) or ()
+        _, said = fact(EARLY, (*others, found))
         _log.warning("before its time", engagement=self.id, type=found.type, error=found.explain())
         turn.fact(self.shell.identity.did, EARLY, said)
         self.note(EARLY, said)
@@ -272,7 +271,7 @@ class Receiver(Speaker):
         summary = await ledger.summary(self.id)
         if summary is not None:
             loaded = await load_engagement(ledger, summary, self.shell.identity.did)
-            self.recall(loaded.moves, loaded.facts, loaded.packed)
+            self.recall(loaded)
         else:
             self.forgot = False
 

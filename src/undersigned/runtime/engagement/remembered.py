@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Message, Offer, Recorded, VerifiedMessage
 from undersigned.protocol import Contract, Engagement
+
+if TYPE_CHECKING:
+    from .turn import Loaded
 
 __all__ = ["PACKED", "Kept", "Remembered", "contract_of", "counts", "place_in_force"]
 
@@ -162,11 +165,11 @@ class Remembered:
         self.forgot = True
         self.mark()
 
-    def recall(self, moves: list[Message], facts: dict[str, str], packed: Kept) -> None:
+    def recall(self, loaded: Loaded) -> None:
         """What the journal holds, instead of what was remembered before."""
         self.forget()
-        self.facts, self.packed = facts, packed
-        for move in moves:
+        self.facts, self.packed = loaded.facts, loaded.packed
+        for move in loaded.moves:
             self.remember(move)
         self.forgot = False
         self.mark()

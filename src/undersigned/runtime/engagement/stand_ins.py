@@ -13,6 +13,7 @@ from undersigned.credentials import Credential, read_credential
 from undersigned.encoding import Digest, EngagementId
 
 from .conversation import Conversation
+from .turn import value_in
 
 __all__ = ["RENEWED", "StandIn", "origin_of", "stand_ins", "standing"]
 
@@ -34,8 +35,8 @@ class StandIn(msgspec.Struct, frozen=True, kw_only=True):
 
 def stand_ins(conversation: Conversation) -> tuple[StandIn, ...]:
     """Those of the other side, as this contract's journal has them."""
-    text = conversation.facts.get(RENEWED)
-    return () if text is None else msgspec.json.decode(text, type=dict[str, tuple[StandIn, ...]])["standIns"]
+    noted = value_in(conversation.facts, RENEWED, dict[str, tuple[StandIn, ...]])
+    return noted["standIns"] if noted is not None else ()
 
 
 def standing(conversation: Conversation, shown: tuple[Credential, ...]) -> tuple[Credential, ...]:

@@ -6,8 +6,8 @@ Source: protocol-spec/10-security.md, "Order of storing and sending"
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -34,10 +34,14 @@ __all__ = [
     "Transfer",
     "Turn",
     "entry_of",
+    "fact",
     "load_engagement",
     "noting",
+    "value_in",
     "withdrawal",
 ]
+
+T = TypeVar("T")
 
 
 class Say(msgspec.Struct, frozen=True, gc=False):
@@ -53,6 +57,17 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     """Facts noted before it, in the same transaction."""
     at: Instant | None = None
     """The time by which its body was reckoned: it is signed, and judged by us, as of then. None: by none."""
+
+
+def fact(name: str, value: object) -> tuple[str, str]:
+    """A fact that holds a value as JSON."""
+    return name, msgspec.json.encode(value).decode()
+
+
+def value_in(facts: Mapping[str, str], name: str, kind: type[T]) -> T | None:
+    """The value that such a fact holds; None if none of this name was noted."""
+    text = facts.get(name)
+    return None if text is None else msgspec.json.decode(text, type=kind)
 
 
 def noting(*facts: tuple[str, str], evidence: tuple[Blob, ...] = ()) -> Say:

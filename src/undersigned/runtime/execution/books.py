@@ -19,6 +19,7 @@ from undersigned.encoding import compare_amounts
 from undersigned.messages import Closing, Usage
 from undersigned.protocol import HIRER, Engagement, basis
 from undersigned.runtime.engagement.remembered import Remembered
+from undersigned.runtime.engagement.turn import fact, value_in
 
 from .settlement import owed_price
 
@@ -45,8 +46,7 @@ class Differs(msgspec.Struct, frozen=True, gc=False):
 
 def books_differ(facts: Mapping[str, str]) -> tuple[Differs, ...]:
     """What the other side's `Closing` says otherwise, as it was noted."""
-    noted = facts.get(BOOKS)
-    return msgspec.json.decode(noted, type=tuple[Differs, ...]) if noted is not None else ()
+    return value_in(facts, BOOKS, tuple[Differs, ...]) or ()
 
 
 def compared(
@@ -56,13 +56,13 @@ def compared(
     found = tuple(_differences(conversation, engagement, theirs, usage))
     if not found and BOOKS not in conversation.facts:
         return ()
-    said = msgspec.json.encode(found).decode()
-    if said == conversation.facts.get(BOOKS):
+    noted = fact(BOOKS, found)
+    if noted in conversation.facts.items():
         return ()
     if found:
         told = "; ".join(one.explain() for one in found)
         _log.warning("the books of the other side differ", engagement=engagement.id, error=told)
-    return ((BOOKS, said),)
+    return (noted,)
 
 
 def _differences(

@@ -33,7 +33,7 @@ from undersigned.protocol import HIRER, OTHER, Engagement, Owe, position
 from undersigned.runtime.application import contained, decided, in_short
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, fact
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
 from undersigned.runtime.negotiation.asked import (
@@ -41,7 +41,6 @@ from undersigned.runtime.negotiation.asked import (
     AskedChange,
     Change,
     drafted,
-    noted,
     tabled_change,
     waiting_change,
 )
@@ -368,4 +367,4 @@ def _offered(conversation: Conversation, change: Change, said: Say) -> Facts:
     if asked is None:
         return ()
     document = digest_bytes(canonical_document(said.body["document"]))
-    return (noted(OFFERED, replace(asked, change=replace(change, document=document))),)
+    return (fact(OFFERED, replace(asked, change=replace(change, document=document))),)

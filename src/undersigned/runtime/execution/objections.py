@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from undersigned.encoding import EngagementId, Instant, shift
 from undersigned.protocol import PROVIDER, Early, Engagement, basis, legal, owed
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
-from undersigned.runtime.engagement.turn import EARLY, noting
+from undersigned.runtime.engagement.turn import EARLY, noting, value_in
 
 from .settlement import MARGIN_SECONDS, said_of_payment
 
@@ -32,8 +30,7 @@ __all__ = ["Objections", "came_early", "held_until", "objects"]
 
 def came_early(facts: Mapping[str, str]) -> tuple[Early, ...]:
     """What of the other side came before its time, as it was noted."""
-    noted = facts.get(EARLY)
-    return msgspec.json.decode(noted, type=tuple[Early, ...]) if noted is not None else ()
+    return value_in(facts, EARLY, tuple[Early, ...]) or ()
 
 
 def objects(facts: Mapping[str, str], engagement: Engagement) -> str | None:

@@ -22,7 +22,7 @@ from undersigned.messages import Presentation
 from undersigned.protocol import OTHER, Engagement
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.stand_ins import RENEWED, StandIn, origin_of, stand_ins
-from undersigned.runtime.engagement.turn import noting
+from undersigned.runtime.engagement.turn import fact, noting
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -109,8 +109,7 @@ class Renewals:
         if decision.outcome != "allow" and not approved:
             _log.warning("what was shown anew does not do", engagement=conversation.id, decision=decision.explain())
             return
-        text = msgspec.json.encode({"standIns": tuple(found.values())}).decode()
-        await conversation.say(noting((RENEWED, text)))
+        await conversation.say(noting(fact(RENEWED, {"standIns": tuple(found.values())})))
         self._pauses.pop(engagement.peer, None)
         meeting.renewed(conversation)
         self._agent.status_watch.forget(conversation.id)  # what is wanted next is wanted anew

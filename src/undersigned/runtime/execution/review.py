@@ -37,7 +37,7 @@ from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob, recorded_documents
 from undersigned.runtime.engagement.receiving import Receiver
-from undersigned.runtime.engagement.turn import Event, Say, noting
+from undersigned.runtime.engagement.turn import Event, Say, fact, noting
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
@@ -166,8 +166,7 @@ class Reviews:
                 raise again.error from again
             except NoVerdict as error:
                 raise PolicyError("decision_failed", str(error)) from error
-        word = msgspec.json.encode(Word(delivery.round, met)).decode()
-        return review or noting((REVIEW_WORD, word))
+        return review or noting(fact(REVIEW_WORD, Word(delivery.round, met)))
 
     async def _told_of(self, conversation: Conversation, error: Exception) -> bool:
         """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""

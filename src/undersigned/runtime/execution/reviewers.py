@@ -18,6 +18,7 @@ from undersigned.runtime.application import contained, in_short
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.turn import value_in
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -143,6 +144,5 @@ def _said(given: object, criteria: Sequence[str]) -> Mapping[str, bool]:
 
 def word_of(facts: Mapping[str, str], round: int) -> Mapping[str, bool] | None:
     """What a person said of this round, criterion by criterion, if that is noted."""
-    text = facts.get(REVIEW_WORD)
-    word = msgspec.json.decode(text, type=Word) if text is not None else None
+    word = value_in(facts, REVIEW_WORD, Word)
     return word.met if word is not None and word.round == round else None

@@ -30,7 +30,7 @@ from undersigned.runtime.application import contained, contained_call, in_short,
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
-from undersigned.runtime.engagement.turn import Say, noting
+from undersigned.runtime.engagement.turn import Say, fact, noting, value_in
 from undersigned.runtime.home.parsing import checked_words
 
 if TYPE_CHECKING:
@@ -153,18 +153,16 @@ def said_of_payment(facts: Mapping[str, str], due: Due | None = None) -> Paid | 
     """Our owner's word about what is due, by default as it was noted last; None if there is none, or if it was about
     another amount.
     """
-    noted, due = facts.get(PAID), due or _noted_due(facts)
-    if noted is None:
+    said, due = value_in(facts, PAID, _Word), due or _noted_due(facts)
+    if said is None:
         return None
-    said = msgspec.json.decode(noted, type=_Word)
     if said.amount is not None and due is not None and (said.amount, said.currency) != (due.amount, due.currency):
         return None
     return Paid(paid=said.paid, reference=said.reference, note=said.note)
 
 
 def _noted_due(facts: Mapping[str, str]) -> Due | None:
-    noted = facts.get(DUE)
-    return msgspec.json.decode(noted, type=Due) if noted is not None else None
+    return value_in(facts, DUE, Due)
 
 
 class Settlements:
@@ -237,7 +235,7 @@ class Settlements:
         self._wait(conversation, _Wait(owed.by, due.amount, due.currency), partial(one.due, due) if asks else None)
         noted = _noted_due(conversation.facts)
         known = noted is not None and (noted.amount, noted.currency) == (due.amount, due.currency)
-        return None if known else noting((DUE, msgspec.json.encode(due).decode()))
+        return None if known else noting(fact(DUE, due))
 
     async def confirm(self, conversation: Conversation, word: Paid, *, facts: tuple[tuple[str, str], ...] = ()) -> None:
         """Our owner's word, which our `Closing` then says.
@@ -254,7 +252,7 @@ class Settlements:
         about = _Word(**msgspec.structs.asdict(word), amount=due.amount, currency=due.currency)
         self._saying.add(conversation.id)  # until the first is stored or failed, there is no second
         try:
-            await conversation.reconsider(noting(*facts, (PAID, msgspec.json.encode(about).decode())))
+            await conversation.reconsider(noting(*facts, fact(PAID, about)))
         finally:
             self._saying.discard(conversation.id)
         _, wait = self._waits.pop(conversation.id, (None, None))

@@ -26,7 +26,7 @@ from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, Unde
 from undersigned.messages import Waiting
 from undersigned.protocol import Engagement, may_change
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.turn import Say, noting
+from undersigned.runtime.engagement.turn import Say, fact, noting
 from undersigned.runtime.home.anchors import read_document
 from undersigned.trust import (
     Decision,
@@ -49,7 +49,6 @@ from .asked import (
     asked_in,
     change_in,
     given_in,
-    noted,
     put,
     time_for,
     waiting_change,
@@ -208,7 +207,7 @@ class Approvals:
             if change is not None:
                 asked = AskedChange(**asdict(asked), change=change, decision=decision)
                 name = OURS if opens else THEIRS
-            said = noting(("decision", decision), noted(name, asked))
+            said = noting(("decision", decision), fact(name, asked))
             if change is None or not opens:  # of a draft the other side knows nothing, and waits for nothing
                 waiting = Waiting(for_="person", until=asked.until)
                 body = {"of": engagement.got[-1:], "received_at": now, "waiting": waiting}
@@ -376,6 +375,6 @@ class Approvals:
             if last.change.dropped or was_offered(conversation.facts, last.change):
                 return None
             _log.warning("a change is not offered", engagement=conversation.id, change=last.change.name, why=why)
-            return noting(*facts, noted(OURS, dropped))
+            return noting(*facts, fact(OURS, dropped))
 
         await conversation.ask(make)

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from undersigned.contract import Price, ReleaseDocument, Terms, same_terms
 from undersigned.encoding import Digest, Instant, JsonObject, canonicalize, digest_bytes, from_struct, shift
 from undersigned.protocol import Engagement, may_change
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.turn import value_in
 from undersigned.runtime.names import fresh_urn
 from undersigned.trust import Put, release_digest, terms_digest
 
@@ -35,7 +35,6 @@ __all__ = [
     "change_in",
     "drafted",
     "given_in",
-    "noted",
     "put",
     "tabled_change",
     "time_for",
@@ -123,26 +122,18 @@ def put(engagement: Engagement, terms: Terms, change: Change | None = None) -> P
 
 def asked_in(facts: Mapping[str, str], engagement: Engagement) -> Asked | None:
     """The terms that people are asked about where the negotiation is now."""
-    text = facts.get(ASKED)
-    asked = None if text is None else msgspec.json.decode(text, type=Asked)
+    asked = value_in(facts, ASKED, Asked)
     return asked if asked is not None and asked.cause == engagement.cause else None
 
 
 def change_in(facts: Mapping[str, str], name: str) -> AskedChange | None:
     """What the fact of this name holds: `THEIRS`, `OURS` or `OFFERED`."""
-    text = facts.get(name)
-    return None if text is None else msgspec.json.decode(text, type=AskedChange)
+    return value_in(facts, name, AskedChange)
 
 
 def given_in(facts: Mapping[str, str]) -> list[JsonObject]:
     """What people said about anything of the engagement, as far as it is noted."""
-    text = facts.get(GIVEN)
-    return [] if text is None else msgspec.json.decode(text, type=list[dict[str, Any]])
-
-
-def noted(name: str, asked: Asked) -> tuple[str, str]:
-    """The fact."""
-    return name, msgspec.json.encode(asked).decode()
+    return value_in(facts, GIVEN, list[dict[str, Any]]) or []
 
 
 def waiting_changes(facts: Mapping[str, str], engagement: Engagement) -> tuple[AskedChange, ...]:

@@ -5,10 +5,8 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8
 
 from __future__ import annotations
 
-import msgspec
-
 from undersigned.messages import Need
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, fact
 from undersigned.trust import Decision, Needed
 
 __all__ = ["declined", "need_of", "recorded"]
@@ -16,7 +14,7 @@ __all__ = ["declined", "need_of", "recorded"]
 
 def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
     """The decision as a fact of the journal."""
-    return (("decision", msgspec.json.encode(decision).decode()),)
+    return (fact("decision", decision),)
 
 
 def declined(decision: Decision) -> Say:
