@@ -74,7 +74,7 @@ class CrossWitness:
 
     def __init__(self, agent: AgentBase, locate: Callable[[Did], Awaitable[str]]) -> None:
         """`locate` says where a party serves its log."""
-        self._agent, self._key, self._locate = agent, agent.log_key, locate
+        self._agent, self._ledger, self._key, self._locate = agent, agent.ledger, agent.log_key, locate
         self._seen: OrderedDict[Did, Seen | None] = OrderedDict()
         """What was seen of each log, what is not stored yet too."""
         self._line: OrderedDict[Did, deque[Head]] = OrderedDict()
@@ -93,14 +93,14 @@ class CrossWitness:
     async def seen(self, peer: Did) -> Seen | None:
         """What was seen of the log of `peer`."""
         if peer not in self._seen:
-            keep(self._seen, peer, await self._agent.ledger.seen(peer))
+            keep(self._seen, peer, await self._ledger.seen(peer))
         return self._seen[peer]
 
     async def update(self, peer: Did, change: Callable[[Seen | None], Seen]) -> None:
         """Changes what is kept of the log of `peer`, here and in the ledger."""
         keep(self._seen, peer, change(await self.seen(peer)))
         self._line.pop(peer, None)  # it may be another one
-        await self._agent.ledger.update_seen(peer, change)
+        await self._ledger.update_seen(peer, change)
 
     async def require(self, peer: Did) -> Seen | None:
         """What was seen of the log of `peer`, unless it signed two histories of it.
@@ -220,7 +220,7 @@ class CrossWitness:
         try:
             return verified(peer)
         except LogProofError:
-            for recorded in await recorded_documents(self._agent.ledger, engagement, peer.id):
+            for recorded in await recorded_documents(self._ledger, engagement, peer.id):
                 with suppress(LogProofError):
                     return verified(recorded)
             raise
@@ -244,12 +244,11 @@ class CrossWitness:
             raise
 
     async def _was_ours(self, head: Checkpoint, peer: Did) -> bool:
-        ledger = self._agent.ledger
         if head.origin != self._agent.own.id:
             return False
         if self._told.get(peer) == Head(head.size, head.root):
             return True  # what we said ourselves needs no look at the tree
-        return head.size <= await ledger.tree_size() and head.root == await ledger.root(head.size)
+        return head.size <= await self._ledger.tree_size() and head.root == await self._ledger.root(head.size)
 
     def follow(self, peer: Did, engagement: EngagementId) -> None:
         """Has the log of `peer`, which said something in an engagement, looked at, soon and not too often, if heads of
@@ -271,12 +270,12 @@ class CrossWitness:
 
     async def _look(self, peer: Did) -> None:
         agent = self._agent
-        seen, stored = await self.seen(peer) or Seen(), await agent.ledger.seen(peer) or Seen()
+        seen, stored = await self.seen(peer) or Seen(), await self._ledger.seen(peer) or Seen()
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
                 base = await self._locate(peer)
                 # What did not find room is in the journals.
-                others = (*seen.held, *stored.held, *(await stated_heads(agent.ledger, peer) if stored.missed else ()))
+                others = (*seen.held, *stored.held, *(await stated_heads(self._ledger, peer) if stored.missed else ()))
                 newest = max(others, key=lambda one: one.size)
                 fork = await fork_of(agent.gatherer, base, newest, others)
         except (UndersignedError, TimeoutError) as error:
@@ -306,7 +305,7 @@ class CrossWitness:
 
     async def head(self, peer: Did) -> LogHead:
         """Our log as it stands, and that it continues what `peer` was told before."""
-        head = await self._agent.ledger.head()
+        head = await self._ledger.head()
         at = self._agent.clock.now()  # at once: of what is stated later, none is smaller
         consistency = await self.told(peer, head)
         return LogHead(at=at, size=head.size, root=digest_from_hash(head.root), consistency=consistency)
@@ -318,7 +317,7 @@ class CrossWitness:
             keep(self._told, peer, head)
         if old is None or not 0 < old.size < head.size:
             return None
-        path = await self._agent.ledger.consistency(old.size, head.size)
+        path = await self._ledger.consistency(old.size, head.size)
         return Consistency(size=old.size, path=tuple(map(digest_from_hash, path)))
 
 

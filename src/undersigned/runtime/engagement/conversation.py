@@ -267,7 +267,7 @@ class Conversation(Wakeful):
             if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
             match effect:
-                case Owe() if self._listens(turn, effect):
+                case Owe() if self._hears_until and self._listens(turn, effect):
                     self._alarm.put_off(self._hears_until, effect.key)
                 case Owe():
                     try:

@@ -173,7 +173,7 @@ class Papers:
     ) -> Say:
         """The `Offer` of a document with our signature, in answer to what is `live`."""
         identity, now = self._identity, self._clock.now()
-        jcs, suite = canonical_document(document), self._suite(engagement)
+        jcs, suite = canonical_document(document), agreed_suite(self._identity, engagement.talks)
         # A suite that signs canonical JSON needs no more than that.
         unsigned: JsonObject = {"@context": document.context} if signs_json(suite) else decode(jcs)
         config = offer_config(suite, identity.method, now, fresh_urn())
@@ -191,7 +191,9 @@ class Papers:
     async def acceptance(self, engagement: Engagement, document: JsonObject, cosignatures: tuple[str, ...] = ()) -> Say:
         """An `Acceptance` of the live offer, whose `document` it is, with the second signature."""
         identity, live = self._identity, _live(engagement)
-        config = acceptance_config(document, self._suite(engagement), identity.method, self._clock.now())
+        config = acceptance_config(
+            document, agreed_suite(self._identity, engagement.talks), identity.method, self._clock.now()
+        )
         signature = await identity.sign(prepare(document, config, identity.kind, strict=True))
         return Say(
             "Acceptance",
@@ -279,9 +281,6 @@ class Papers:
         """A signed note of the log at `head`, or as it stands."""
         return await noted(self._ledger, self._own.id, self._log, head)
 
-    def _suite(self, engagement: Engagement) -> str:
-        return agreed_suite(self._identity, engagement.talks)
-
     # ------------------------------------------------------------------ checked
 
     def check_offer(self, engagement: Engagement, offer: Offer, peer: DidDocument) -> Document:
@@ -299,7 +298,7 @@ class Papers:
             else from_struct(document),
             keys=keys_of(peer, now=now),
             now=now,
-            suites=(self._suite(engagement),),
+            suites=(agreed_suite(self._identity, engagement.talks),),
             jcs=canonical_document(document),
             read=document,
         )
@@ -326,7 +325,7 @@ class Papers:
             document,
             keys=keys_of(self._own, peer, now=now),
             now=now,
-            suites=(self._suite(engagement),),
+            suites=(agreed_suite(self._identity, engagement.talks),),
             jcs=canonical_document(read),
             read=read,
             strict=True,
