@@ -48,6 +48,7 @@ __all__ = [
     "Replayed",
     "decision_named",
     "kept_document",
+    "names",
     "recorded_decisions",
     "replay_decision",
 ]
@@ -113,7 +114,7 @@ async def decision_named(ledger: Ledger, text: str) -> RecordedDecision:
         LedgerError: `store_corrupt`.
     """
     every = {one.id: one for one in await recorded_decisions(ledger)}
-    found = [one for id, one in every.items() if id == text or (len(text) >= SHORTEST_PART and text in id)]
+    found = [one for id, one in every.items() if names(text, id)]
     if not found:
         raise ConfigurationError("not_found", f"no decision {text[:100]!a} in this ledger")
     if len(found) > 1:
@@ -155,6 +156,11 @@ async def replay_decision(
         return Replayed(again, changed)
     found = differences("decision", recorded.decision, again)
     return Replayed(again, (*changed, *found) or (Difference("bytes", "other bytes", "the same members"),))
+
+
+def names(text: str, digest: Digest) -> bool:
+    """Whether `text` is a digest, or a part of it that is long enough to name it."""
+    return text == digest or (len(text) >= SHORTEST_PART and text in digest)
 
 
 class Gathering:

@@ -16,7 +16,7 @@ from undersigned.runtime.engagement.turn import load_engagement
 from undersigned.runtime.home.home import Home
 from undersigned.trust import OpenEngagement, shown_in
 
-__all__ = ["open_engagements"]
+__all__ = ["open_engagements", "readable_credentials"]
 
 
 async def open_engagements(ledger: Ledger, home: Home) -> list[OpenEngagement]:
@@ -26,7 +26,7 @@ async def open_engagements(ledger: Ledger, home: Home) -> list[OpenEngagement]:
     for row in await ledger.summaries(live_only=True):
         loaded = await load_engagement(ledger, row, home.configuration.did)
         shown = [move for move in loaded.moves if isinstance(move, Presentation) and move.sender == row.peer]
-        credentials = _credentials(shown[-1]) if shown else []
+        credentials = readable_credentials(shown[-1]) if shown else []
         found.append(
             OpenEngagement(
                 engagement=row.engagement,
@@ -38,7 +38,8 @@ async def open_engagements(ledger: Ledger, home: Home) -> list[OpenEngagement]:
     return found
 
 
-def _credentials(shown: Presentation) -> list[Credential]:
+def readable_credentials(shown: Presentation) -> list[Credential]:
+    """What somebody showed, as far as it is a credential at all."""
     found: list[Credential] = []
     for document in cast("list[JsonObject]", shown.presentation.get("verifiableCredential", [])):
         try:

@@ -40,14 +40,13 @@ from undersigned.trace import (
 )
 from undersigned.trust import Anchors, Difference, Policy, differences
 
-from .decisions import kept_document
+from .decisions import kept_document, names
 from .last_known import Before
 from .tracing import verified_pack
 
 __all__ = ["Given", "ReplayedVerdict", "VerdictBook", "by_did", "evidence_of", "grouped", "held_alone"]
 
 MAX_VERDICT_BYTES: Final = 4 * 1024 * 1024
-SHORTEST_PART: Final = 6
 
 
 class ReplayedVerdict(NamedTuple):
@@ -98,11 +97,7 @@ class VerdictBook:
             ConfigurationError: `not_found`, more than one is named.
             LedgerError: `store_corrupt`.
         """
-        paths = [
-            path
-            for path in files_of(self._folder, "uEi*.json")
-            if path.stem == text or (len(text) >= SHORTEST_PART and text in path.stem)
-        ]
+        paths = [path for path in files_of(self._folder, "uEi*.json") if names(text, path.stem)]
         if len(paths) > 1:
             raise ConfigurationError("not_found", f"{text[:100]!a} names {len(paths)} verdicts: write more of the id")
         return _read(paths[0]) if paths else None

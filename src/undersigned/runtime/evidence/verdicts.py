@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -43,6 +43,7 @@ from undersigned.trust import Accused, Anchors, Authority, Graph, Viewpoint, acc
 
 from .decisions import kept_document
 from .last_known import before_in_ledger, before_in_packs, documents_in_ledger, newest
+from .reliance import readable_credentials
 from .tracing import OwnEvidence
 from .verdict_book import Given, VerdictBook, by_did, evidence_of, grouped, held_alone
 
@@ -185,12 +186,7 @@ def _dids(held: Held) -> set[Did]:
     found |= {terms.evidence.verifier for terms in (document.terms,) if terms.evidence.verifier}
     for said in held.said:
         if isinstance(said.message, Presentation):
-            shown = cast("list[Any]", said.message.presentation.get("verifiableCredential", []))
-            for one in shown:
-                try:
-                    found.add(read_credential(one).issuer)
-                except UndersignedError:
-                    continue  # it counted for nothing when it was shown, either
+            found |= {one.issuer for one in readable_credentials(said.message)}
     return found
 
 
