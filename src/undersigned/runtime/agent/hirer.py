@@ -22,6 +22,7 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say, fact, withdrawal
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.settlement import owed_price
+from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.home.configuration import HOLD_SECONDS
 from undersigned.runtime.negotiation.continuing import continued
 from undersigned.runtime.negotiation.decided import declined, recorded
@@ -161,7 +162,7 @@ class HirerSide:
         said = await agent.papers.offer(
             engagement,
             terms,
-            await agent.document_of(engagement.peer, max_age_seconds=300),
+            await agent.document_of(engagement.peer, FRESH_SECONDS),
             valid_seconds=order.timing.offer_seconds,
             parent=within.contract if within is not None else None,
             parents=await agent.above.shown(conversation),

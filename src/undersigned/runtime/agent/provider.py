@@ -24,6 +24,7 @@ from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.services import Service
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.fetching.fetcher import looked_up_for
+from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.decided import declined, recorded
 from undersigned.runtime.negotiation.sealing import seal
 from undersigned.trust import Decision, Stake
@@ -125,7 +126,7 @@ class ProviderSide:
         """These terms as our offer, once it was decided that we bind ourselves to them."""
         agent = self._agent
         with looked_up_for(agent.whose(engagement.id, engagement.peer)):
-            peer = await agent.document_of(engagement.peer, max_age_seconds=300)
+            peer = await agent.document_of(engagement.peer, FRESH_SECONDS)
         said = await agent.papers.offer(
             engagement,
             terms,

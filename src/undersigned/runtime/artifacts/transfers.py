@@ -25,9 +25,9 @@ from .incoming import SMALL_BYTES, Incoming, too_large
 if TYPE_CHECKING:
     from .store import ArtifactStore
 
-__all__ = ["Fetcher", "Meter", "Tell", "Transfers", "transfer", "untold"]
+__all__ = ["Asks", "Meter", "Tell", "Transfers", "transfer", "untold"]
 
-Fetcher: TypeAlias = Callable[[str, Digest, int, int], Awaitable[AbstractAsyncContextManager[Body]]]
+Asks: TypeAlias = Callable[[str, Digest, int, int], Awaitable[AbstractAsyncContextManager[Body]]]
 """Asks for an artifact: URL, contract, first byte wanted, and the most bytes that it may have in all."""
 
 Tell: TypeAlias = Callable[[int, int | None], None]
@@ -67,7 +67,7 @@ class Meter:
         self._tell(done, total)
 
 
-async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incoming, tell: Tell = untold) -> None:
+async def transfer(ask: Asks, url: str, contract: Digest, incoming: Incoming, tell: Tell = untold) -> None:
     """Fetches what `incoming` lacks, and tells how far it is.
 
     Raises:
@@ -81,7 +81,7 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
     while True:
         before = incoming.size
         try:
-            async with await fetcher(url, contract, before, incoming.max_bytes) as body:
+            async with await ask(url, contract, before, incoming.max_bytes) as body:
                 if body.start != before:
                     await incoming.restart()
                 async for chunk in body.chunks:
@@ -109,7 +109,7 @@ class Transfers:
     def __init__(
         self,
         store: ArtifactStore,
-        ask: Fetcher,
+        ask: Asks,
         locate: Callable[[Did, Digest], Awaitable[str]],
         engagement: EngagementId,
         contract: Digest,

@@ -25,7 +25,8 @@ from .seen_histories import SeenHistories
 __all__ = ["FRESH_SECONDS", "USUAL_SECONDS", "Gatherer"]
 
 FRESH_SECONDS: Final = 300
-"""How old a DID document may be for what binds: an acceptance, a seal, an offer, what an issuer said of a party."""
+"""How old a DID document may be for what binds: an acceptance, a seal, an offer, what an issuer said of a party or
+serves as a list of it."""
 USUAL_SECONDS: Final = 3600
 """How old it may be for all else."""
 LEAST_SECONDS: Final = 10
@@ -90,7 +91,7 @@ class Gatherer(Fetcher):
         self._under_way: dict[tuple[str, Did], asyncio.Task[Known]] = {}
         """By who asked, too: nobody waits behind what another one asked for."""
 
-    async def document(self, did: Did, max_age_seconds: float = 3600.0) -> DidDocument:
+    async def document(self, did: Did, max_age_seconds: float = USUAL_SECONDS) -> DidDocument:
         """The DID document of `did`, fetched at most `max_age_seconds` ago.
 
         Many callers at once cause one fetch, or one for each peer that they ask for. A failure is not remembered, nor
@@ -105,7 +106,7 @@ class Gatherer(Fetcher):
         known = self.remembered(did, max_age_seconds) or await self._fetched(did)
         return known.document or known.current()
 
-    async def history(self, did: Did, max_age_seconds: float = 3600.0) -> DidHistory:
+    async def history(self, did: Did, max_age_seconds: float = USUAL_SECONDS) -> DidHistory:
         """All versions of the document of `did`, fetched at most `max_age_seconds` ago; of a deactivated one, too.
 
         Raises:
@@ -154,7 +155,7 @@ class Gatherer(Fetcher):
         # A caller that gives up must not take the answer from the others.
         return await asyncio.shield(under_way)
 
-    async def documents(self, dids: Iterable[Did], max_age_seconds: float = 3600.0) -> dict[Did, DidDocument]:
+    async def documents(self, dids: Iterable[Did], max_age_seconds: float = USUAL_SECONDS) -> dict[Did, DidDocument]:
         """The DID documents of `dids`, all or none, as `document`; together they lead to at most `hosts` hosts.
 
         Raises:

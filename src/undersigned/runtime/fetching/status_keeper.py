@@ -22,14 +22,12 @@ from undersigned.errors import CredentialError, FormatError, UndersignedError
 from undersigned.runtime.clock import Clock, steady_seconds
 
 from .fetcher import asker, parse_url
-from .gather import Gatherer
+from .gather import FRESH_SECONDS, Gatherer
 
 __all__ = ["StatusKeeper"]
 
 ENDED_SECONDS: Final = 10.0
 """So long a list that is past its own end is not asked for again."""
-DOCUMENT_SECONDS: Final = 300.0
-"""How old the DID document of a list's issuer may be, as for the issuer of a credential."""
 INLINE_BYTES: Final = 32 * 1024
 """A longer list is read and verified in a thread: it takes milliseconds."""
 _WHITE: Final = b" \t\r\n"
@@ -197,7 +195,7 @@ class StatusKeeper:
     async def _fetch(self, url: str, issuer: Did, since: float) -> _Kept:
         try:
             raw = await self._gatherer.fetch(url, max_bytes=LIST_JWT.max_text, headers=_HEADERS)
-            document = await self._resolve(issuer, DOCUMENT_SECONDS)
+            document = await self._resolve(issuer, FRESH_SECONDS)
         except UndersignedError as exc:
             code = "status_invalid" if exc.detail.get("unfit") else "status_unavailable"
             raise CredentialError(code, f"the status list {url} was not had: {exc.message}") from exc

@@ -27,7 +27,7 @@ from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
 from undersigned.errors import CredentialError, ResolutionError, UndersignedError
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
 from undersigned.runtime.clock import Clock
-from undersigned.runtime.fetching.gather import Gatherer
+from undersigned.runtime.fetching.gather import FRESH_SECONDS, Gatherer
 from undersigned.runtime.signers import PrivateKey
 
 from .home import Home
@@ -38,7 +38,6 @@ LINKAGE_SECONDS: Final = 30 * 86_400
 """Validity of what is signed here; it is signed again when half of it is over."""
 SKEW_SECONDS: Final = 60
 """It is valid since then, for those whose clock is behind ours."""
-DOCUMENT_SECONDS: Final = 300.0
 
 
 class DomainLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +57,7 @@ async def domain_links(gatherer: Gatherer, did: Did, clock: Clock) -> tuple[Doma
     Raises:
         ResolutionError, VerificationError: The DID did not resolve.
     """
-    document = await gatherer.document(did, DOCUMENT_SECONDS)
+    document = await gatherer.document(did, FRESH_SECONDS)
     origins = linked_origins(document)
     # The DID's document chooses whom we call: as many as one gathering may lead to, the rest is not looked at.
     looked, rest = origins[: gatherer.limits.hosts], origins[gatherer.limits.hosts :]

@@ -21,6 +21,7 @@ from undersigned.encoding import Did, Digest, Instant, canonicalize
 from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.proof import proofs_of
+from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.trust import Status, edge_of
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _log = structlog.get_logger()
 
 WRITE_SECONDS: Final = 1.0
 """From the first edge that is learned to the write of all that came by then."""
-DOCUMENT_SECONDS: Final = 300.0
-"""How old the DID document may be by which the key is known that signed a credential."""
 MAX_WAITING: Final = 16_384
 """Edges that wait to be written, twice that where they are withdrawn, and credentials of which it is remembered that
 theirs were."""
@@ -107,7 +106,7 @@ class Learned:
             if max(len(self._waiting), len(self._statuses)) >= MAX_WAITING:
                 break  # nothing could be written for long: it is learned when it is shown again
             try:
-                document = await self._agent.document_of(one.issuer, DOCUMENT_SECONDS)
+                document = await self._agent.document_of(one.issuer, FRESH_SECONDS)
                 self._waiting[one.digest] = admission(one, document, self._agent.clock.now())
             except UndersignedError as error:
                 # Most often it is of no type that makes one.
