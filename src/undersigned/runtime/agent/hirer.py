@@ -27,7 +27,7 @@ from undersigned.runtime.home.configuration import HOLD_SECONDS
 from undersigned.runtime.negotiation.continuing import continued
 from undersigned.runtime.negotiation.decided import declined, recorded
 from undersigned.runtime.negotiation.order import Order, read_order
-from undersigned.runtime.negotiation.sealing import seal
+from undersigned.runtime.negotiation.sealing import accept, seal
 from undersigned.trust import Decision, Stake
 
 if TYPE_CHECKING:
@@ -204,12 +204,7 @@ class HirerSide:
                     return withdrawal(engagement, "offer_expired" if late else "round_limit")
                 return await self._offer(conversation, engagement, order, theirs, decision)
             agent.subcontracts.shares.require(conversation, theirs)
-            said = await agent.papers.acceptance(
-                engagement,
-                conversation.offered_json(engagement),
-                await agent.witness.cosignatures(engagement.peer),
-            )
-            return msgspec.structs.replace(said, facts=recorded(decision))
+            return await accept(agent, conversation, engagement, recorded(decision))
         if answer.act == "counter" and answer.terms is not None:
             decision = await agent.meeting.recheck(conversation, engagement, answer.terms, offering=True)
             return await self._offer(conversation, engagement, order, answer.terms, decision)

@@ -26,7 +26,7 @@ from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.decided import declined, recorded
-from undersigned.runtime.negotiation.sealing import seal
+from undersigned.runtime.negotiation.sealing import accept, seal
 from undersigned.trust import Decision, Stake
 
 if TYPE_CHECKING:
@@ -176,12 +176,7 @@ class ProviderSide:
                 if talks.offers >= talks.rounds:
                     return withdrawal(engagement, "offer_expired")
                 return await self._offer(engagement, theirs, decision)
-            said = await agent.papers.acceptance(
-                engagement,
-                conversation.offered_json(engagement),
-                await agent.witness.cosignatures(engagement.peer),
-            )
-            return msgspec.structs.replace(said, facts=recorded(decision))
+            return await accept(agent, conversation, engagement, recorded(decision))
         terms = answer.terms
         if answer.act == "withdraw" and not conversation.said("Offer", "provider"):
             # Our price was not named yet; say it once before giving up.

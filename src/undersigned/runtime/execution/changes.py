@@ -45,6 +45,7 @@ from undersigned.runtime.negotiation.asked import (
     waiting_change,
 )
 from undersigned.runtime.negotiation.decided import recorded
+from undersigned.runtime.negotiation.sealing import accept
 from undersigned.transparency import contract_leaf
 from undersigned.trust import parties_of
 
@@ -245,12 +246,7 @@ class Changes(Moves):
         self, conversation: Conversation, engagement: Engagement, weighed: ExitStack | None = None
     ) -> Say:
         facts = await self._judge_tabled(conversation, engagement, weighed)
-        said = await self._agent.papers.acceptance(
-            engagement,
-            conversation.tabled_json(engagement),
-            await self._agent.witness.cosignatures(engagement.peer),
-        )
-        return replace(said, facts=facts)
+        return await accept(self._agent, conversation, engagement, facts)
 
     async def _seal(self, conversation: Conversation, engagement: Engagement) -> Say:
         await self._agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)

@@ -188,7 +188,7 @@ class Papers:
             },
         )
 
-    async def acceptance(self, engagement: Engagement, document: JsonObject, cosignatures: tuple[str, ...] = ()) -> Say:
+    async def acceptance(self, engagement: Engagement, document: JsonObject, cosignatures: tuple[str, ...]) -> Say:
         """An `Acceptance` of the live offer, whose `document` it is, with the second signature."""
         identity, live = self._identity, _live(engagement)
         config = acceptance_config(

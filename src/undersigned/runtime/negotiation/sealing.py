@@ -1,4 +1,4 @@
-"""The `Seal` of this side: the acceptance, made a contract.
+"""The signatures that bind this side: its `Acceptance`, and the `Seal` that makes an acceptance a contract.
 
 Source: protocol-spec/07-contract.md
 """
@@ -24,7 +24,18 @@ from .decided import recorded
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
-__all__ = ["contract_leaf_of", "seal"]
+__all__ = ["accept", "contract_leaf_of", "seal"]
+
+
+async def accept(
+    agent: Agent, conversation: Conversation, engagement: Engagement, facts: tuple[tuple[str, str], ...]
+) -> Say:
+    """The `Acceptance` of what is on the table, an offer or a change of a contract. `facts` are of the decision."""
+    tabled = engagement.tabled is not None
+    document = conversation.tabled_json(engagement) if tabled else conversation.offered_json(engagement)
+    cosignatures = await agent.witness.cosignatures(engagement.peer)
+    said = await agent.papers.acceptance(engagement, document, cosignatures)
+    return msgspec.structs.replace(said, facts=facts)
 
 
 async def seal(agent: Agent, conversation: Conversation, engagement: Engagement) -> Say:
