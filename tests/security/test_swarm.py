@@ -5,6 +5,7 @@ Acme's peer serves the list; each identity has a state folder and a peer of its 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -14,15 +15,16 @@ from typing import Any
 
 import pytest
 
-from integration.hires import REPORT
+from integration.hires import REPORT, until
 from security.wire_attacker import quiet_logs
 from security.wire_world import World, world_in
+from undersigned.contract import Price
 from undersigned.credentials import Ceiling
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import shift
 from undersigned.errors import PolicyError, UndersignedError
 from undersigned.messages import recorded_message
-from undersigned.runtime import Home, Organisation, Swarm
+from undersigned.runtime import Conversation, Home, Job, Organisation, Swarm
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(90)]
 
@@ -64,6 +66,13 @@ async def said(world: World, home: Home) -> list[tuple[str, Any]]:
         rows = await world.globex.ledger.rows(one.engagement) if one.peer == home.configuration.did else ()
         found += [(row.type, recorded_message(row.raw).message) for row in rows if row.kind == "sent"]
     return found
+
+
+def lift(home: Home) -> Home:
+    """The folder of an identity without the rules that it was given."""
+    file = home.path / "undersigned.toml"
+    file.write_text(re.sub(r"policy = .*", 'policy = { "require" = ["MembershipCredential"] }', file.read_text()))
+    return Home(home.path)
 
 
 def spawned(world: World, **options: Any) -> tuple[Organisation, Swarm]:
@@ -135,10 +144,43 @@ async def test_a_contract_above_the_ceiling_is_refused_by_the_peer(tmp_path: Pat
                 narrow.write(narrow.identities[0], tmp_path / "narrow"),
             ]
             for home in lifted:
-                file = home.path / "undersigned.toml"
-                file.write_text(
-                    re.sub(r"policy = .*", 'policy = { "require" = ["MembershipCredential"] }', file.read_text())
-                )
-                assert await refused(world, Home(home.path)) == "policy_denied"
+                assert await refused(world, lift(home)) == "policy_denied"
                 kind, move = (await said(world, home))[-1]
                 assert (kind, move.reason) == ("Withdraw", "policy_denied")
+
+
+async def test_a_release_above_the_ceiling_is_refused_by_the_peer(tmp_path: Path) -> None:
+    """HIRE-APR-08, HIRE-CRD-09: a contract within the ceiling is not ended for more. Within it, it is."""
+
+    async def lingers(_: Job) -> None:
+        await asyncio.Event().wait()
+
+    async with world_in(tmp_path) as world:
+        world.globex.offers("vigil", price="1 EUR")(lingers)
+        acme, swarm = spawned(world, ceiling=CEILING)
+        with acme, swarm:
+            async with worker(world, lift(swarm.write(swarm.identities[0], tmp_path / "worker"))) as peer:
+                hired = peer.hire(world.globex.identity.did, task="vigil", price="1 EUR")
+                async for event in hired:
+                    if event.state == "working":
+                        break
+                ours, theirs = (one.conversations[event.engagement] for one in (peer, world.globex))
+                for amount in ("4.01", "4"):
+                    await peer.changes.release(ours, Price(amount=amount, currency="EUR"), "That will do.")
+                    offered = ours.engagement.tabled
+                    assert offered is not None
+                    await until(lambda name=offered.document: tabled(theirs) == name)
+                    accepting = world.globex.changes.accept(theirs, offered.document)
+                    if amount == "4":
+                        await accepting
+                    else:
+                        with pytest.raises(PolicyError, match="at most 4, as"):
+                            await accepting
+                        await peer.changes.decline(ours)
+                with pytest.raises(PolicyError, match="owed by it: 4 EUR"):
+                    await hired
+
+
+def tabled(conversation: Conversation) -> str | None:
+    found = conversation.engagement.tabled
+    return found.document if found is not None else None

@@ -1,5 +1,5 @@
 /** What both roles write: offers, acceptances, seals, closings. */
-import { CONTEXT, duration, instant, jcs, seconds } from './encoding.js';
+import { CONTEXT, amount, duration, instant, jcs, seconds } from './encoding.js';
 import { countersigned, covered, other } from './contract.js';
 import { methodsOf } from './did.js';
 import { usageOf } from './gate.js';
@@ -50,11 +50,19 @@ export function declined({ engagement: { state: { live } } }, { reason, needed }
   return { type: 'Withdraw', body: { reason, ...(live ? { offer: live.digest } : {}), ...(needed?.length ? { needed } : {}) }, decisions: [decision] };
 }
 
+/** What a document is judged as: a release by which more is owed, as an amendment to that price (HIRE-APR-08). @param {any} document @param {any} inForce */
+export function judgedAs({ terms, settlement }, inForce) {
+  if (terms) return terms;
+  const { price } = inForce;
+  const more = settlement.currency !== price.currency || amount(settlement.amount) > amount(price.amount);
+  return more && settlement.amount !== '0' ? { ...inForce, price: settlement } : inForce;
+}
+
 /** The answer to an offer that suits, or a `Withdraw` where something stands against it. @param {Conversation} conversation @returns {Promise<Said>} */
 export async function acceptance(conversation) {
   const { engagement, peer } = conversation;
   const { live, profile, contract, terms: inForce } = engagement.state;
-  const terms = live.document.terms ?? inForce;
+  const terms = judgedAs(live.document, inForce);
   const { decision, no } = await judge(conversation, terms);
   if (no) return declined(conversation, no, decision);
   if (!live.document.methods[conversation.role].includes(peer.key.method)) return declined(conversation, { reason: 'declined', needed: [{ code: 'methods', member: '/methods' }] }, decision);
@@ -73,7 +81,7 @@ export async function seal(conversation) {
   if (['closing', 'closed'].includes(main) || (main === 'disputed' && live.document.type !== 'Release')) return takesBack('ended');
   if (accepted.overtaken) return takesBack('overtaken');
   if (accepted.at > seconds(live.validUntil)) return takesBack('offer_expired');
-  const { decision, no } = await judge(conversation, live.document.terms ?? terms);
+  const { decision, no } = await judge(conversation, judgedAs(live.document, terms));
   if (no) return { ...takesBack(no.reason === 'status_unavailable' ? 'status_unavailable' : 'revoked'), decisions: [decision] };
   return { type: 'Seal', body: { offer: live.digest, document: live.name, acceptance: accepted.digest }, sealed: countersigned(live.document, accepted.proof), decisions: [decision] };
 }

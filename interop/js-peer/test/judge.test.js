@@ -2,6 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { checkLimits } from '../src/judge.js';
+import { judgedAs } from '../src/papers.js';
 import { two, until } from '../support/peers.js';
 
 const terms = { price: { amount: '5', currency: 'EUR' }, scope: { grants: [{ action: 'artifact:read' }] } };
@@ -22,6 +23,13 @@ test('terms are within the limits of every membership, and limits that cannot be
     assert.throws(() => checkLimits([limited(limits)], terms), refused);
     assert.throws(() => checkLimits([limited({}), limited(limits)], terms), refused);
   }
+});
+
+test('a release by which more is owed is judged as terms with that price, and any other as those in force', () => {
+  const judged = (/** @type {string} */ amount, currency = 'EUR') => judgedAs({ type: 'Release', settlement: { amount, currency } }, terms).price;
+  for (const [amount, currency] of [['5.01', 'EUR'], ['1', 'USD']]) assert.deepEqual(judged(amount, currency), { amount, currency });
+  for (const [amount, currency] of [['5', 'EUR'], ['4.99', 'EUR'], ['0', 'USD']]) assert.deepEqual(judged(amount, currency), terms.price);
+  assert.equal(judgedAs({ type: 'Amendment', terms: 'other terms' }, terms), 'other terms');
 });
 
 test('who is not vouched for is denied, and why is recorded before it hears so', async (t) => {

@@ -282,8 +282,9 @@ class Changes(Moves):
         Until `weighed` ends, what is hired under the contract lies inside the new terms too; None in a turn, which says
         at once what follows.
 
-        A release by which we owe more than the price is judged as an amendment to that price would be (HIRE-APR-08):
-        else it is a way around policy, people and budget. Without that there is nothing to be judged of it.
+        A release by which more is owed than the price is judged as an amendment to that price would be (HIRE-APR-08):
+        else it is a way around policy, people, budget, and what an organisation lets its agent owe. Without that there
+        is nothing to be judged of it.
 
         Raises:
             PolicyError, ScopeError, VerificationError: As `amend` and `Meeting.recheck`.
@@ -304,7 +305,7 @@ class Changes(Moves):
         else:
             owed = what[0]
             more = owed.currency != now.price.currency or compare_amounts(owed.amount, now.price.amount) > 0
-            if engagement.role != HIRER or not more or owed.amount == "0":
+            if not more or owed.amount == "0":
                 return ()
             terms = replace(now, price=owed)
         answers = weighed is None
