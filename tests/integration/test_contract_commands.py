@@ -182,9 +182,12 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
         ]
         assert later["start"] == before["start"]
         assert hired.told(home).startswith(f"local | Contract {hired.contract} "), "the name that every command takes"
-    assert hired.on(acme, "amend", "--drop", "allow-1").code == 0
+    assert hired.on(acme, "amend", "--drop", "allow-1", "--limit", "read-1;count<=9").code == 0
     less = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
-    assert [(one["what"], one["proposed"]) for one in less["changes"]] == [("May [allow-1]", "nothing")]
+    assert [(one["what"], one["proposed"].rpartition(", ")[2]) for one in less["changes"]] == [
+        ("May [allow-1]", "nothing"),
+        ("May [read-1]", "at most 9 times"),
+    ]
     assert hired.on(globex, "accept", less["document"]).code == 0
     hired.until(acme, lambda shown: shown["inForce"] == less["document"])
     assert "May [allow-1]" not in hired.told(acme)

@@ -95,6 +95,9 @@ async def contract_resume(out: Out, contract: str, home: str | None) -> int:
 @click.option("--arbiter", metavar="DID", help="Who rules on disputes.")
 @click.option("--allow", multiple=True, metavar="ACTION=TARGET", help="Something more it may do, as with 'hire'.")
 @click.option("--drop", multiple=True, metavar="CLAUSE", help="A grant that is taken out, as 'show' names it.")
+@click.option(
+    "--limit", multiple=True, metavar="CLAUSE;UNIT<=MAX", help="How much may be used under a grant, all told."
+)
 @FOR_OPTION
 @HOME_OPTION
 @command
@@ -107,6 +110,7 @@ async def contract_amend(
     arbiter: str | None,
     allow: tuple[str, ...],
     drop: tuple[str, ...],
+    limit: tuple[str, ...],
     seconds: int,
     home: str | None,
 ) -> int:
@@ -126,10 +130,10 @@ async def contract_amend(
         parties = (document.hirer, document.provider)
         await checked_demands(parties, verifier=None, arbiter=arbiter, sbom=None, c2pa=None, mark="--")
         terms = replace(terms, arbiter=arbiter)
-    if allow or drop:
+    if allow or drop or limit:
         scope = whole_scope(terms.scope)
         base = terms.scope.id.removesuffix("#scope")
-        terms = replace(terms, scope=compile_scope(with_grants(scope, allow, drop), base))
+        terms = replace(terms, scope=compile_scope(with_grants(scope, allow, drop, limit), base))
     if terms == document.terms:
         raise ConfigurationError("bad_configuration", "nothing would be changed: name --price, --extend or another")
     return await _order(out, home, contract, "amend", {"terms": from_struct(terms), "seconds": seconds})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from math import isnan
@@ -42,7 +42,7 @@ from undersigned.runtime import (
     why,
 )
 from undersigned.runtime.fetching.seen_histories import SeenHistories
-from undersigned.scope import Grant, Scope, read_limit
+from undersigned.scope import Grant, Limit, Scope, read_limit
 
 from .interrupts import ended_gently
 from .output import Out, plain
@@ -283,17 +283,22 @@ def parse_allow(number: int, text: str) -> Grant:
     """
     head, *limits = text.split(";")
     action, equals, target = head.partition("=")
-    parts = [limit.partition("<=") for limit in limits]
-    if not equals or not all(mark for _, mark, _ in parts):
+    if not equals or not all("<=" in limit for limit in limits):
         example = "repo:read=https://git.example/app/*;count<=100"
         raise ConfigurationError(
             "bad_configuration", f"--allow: expected ACTION=TARGET[;UNIT<=MAX], such as {example}, got {text!r}"
         )
     try:
-        parsed = tuple(read_limit({"unit": unit.strip(), "max": most.strip()}) for unit, _, most in parts)
+        parsed = _limits(limits)
         return Grant(f"allow-{number}", action.strip(), target.strip(), limits=parsed)
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"--allow {text!r}: {error.message}") from error
+
+
+def _limits(texts: Iterable[str]) -> tuple[Limit, ...]:
+    """The limits in `UNIT<=MAX`, each."""
+    parts = [text.partition("<=") for text in texts]
+    return tuple(read_limit({"unit": unit.strip(), "max": most.strip()}) for unit, _, most in parts)
 
 
 @asynccontextmanager
@@ -397,25 +402,43 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
     )
 
 
-def with_grants(scope: Scope, allow: tuple[str, ...], drop: tuple[str, ...]) -> Scope:
-    """A scope without the grants that `--drop` names, and with those of `--allow`, each under a name that no clause of
-    the scope has, not even one that is dropped: what was used under that is not counted for it.
+def with_grants(scope: Scope, allow: tuple[str, ...], drop: tuple[str, ...], limit: tuple[str, ...] = ()) -> Scope:
+    """A scope without the grants that `--drop` names, with other limits for those of `--limit`, and with those of
+    `--allow`, each under a name that no clause of the scope has, not even one that is dropped: what was used under that
+    is not counted for it.
 
     Raises:
         ConfigurationError: `bad_configuration`: there is no such grant, or no scope can hold them.
     """
-    named = [grant.id for grant in scope.grants]
-    for name in drop:
-        if name not in named:
-            there = ", ".join(named) or "there are none"
-            raise ConfigurationError("bad_configuration", f"--drop: expected a grant, {there}; got {plain(name, 80)!r}")
     taken = {clause.id for clause in (*scope.grants, *scope.prohibitions, *scope.obligations)}
     free = (number for number in count(1) if f"allow-{number}" not in taken)
-    kept = [grant for grant in scope.grants if grant.id not in drop]
+    kept = {grant.id: grant for grant in scope.grants}
+    for name in drop:
+        _require_grant("--drop", name, [grant.id for grant in scope.grants])
+        kept.pop(name, None)
     try:
-        return replace(scope, grants=(*kept, *[parse_allow(next(free), text) for text in allow]))
+        for text in limit:
+            name, *limits = text.split(";")
+            _require_grant("--limit", name, kept)
+            if not limits or not all("<=" in one for one in limits):
+                said = f"--limit: expected CLAUSE;UNIT<=MAX, such as read-1;count<=10, got {text!r}"
+                raise ConfigurationError("bad_configuration", said)
+            kept[name] = _limited(kept[name], _limits(limits))
+        return replace(scope, grants=(*kept.values(), *[parse_allow(next(free), text) for text in allow]))
     except FormatError as error:
         raise ConfigurationError("bad_configuration", error.message) from error
+
+
+def _require_grant(option: str, name: str, named: Collection[str]) -> None:
+    if name not in named:
+        there = ", ".join(named) or "there are none"
+        raise ConfigurationError("bad_configuration", f"{option}: expected a grant, {there}; got {plain(name, 80)!r}")
+
+
+def _limited(grant: Grant, limits: tuple[Limit, ...]) -> Grant:
+    """The grant with these limits in place of those of the same unit, in all."""
+    named = {one.name for one in limits}
+    return replace(grant, limits=(*(one for one in grant.limits if one.name not in named), *limits))
 
 
 def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:

@@ -58,6 +58,20 @@ def test_a_grant_that_is_added_has_a_name_that_no_clause_has() -> None:
         with_grants(scope, ("a:b=https://a.example/",) * 64, ())
 
 
+def test_a_grant_gets_another_limit_in_the_place_of_its_own() -> None:
+    """What was used under a clause keeps it: it stays, with a limit of that."""
+    a_day = Limit("count", "5", per="P1D")
+    scope = Scope(grants=(Grant("notes", "note:read", "https://a.example/*", limits=(a_day, Limit("count", "10"))),))
+    (less,) = with_grants(scope, (), (), ("notes;count<=3;EUR<=2.50",)).grants
+    assert set(less.limits) == {a_day, Limit("count", "3"), Limit("EUR", "2.5")}
+    assert less.id == "notes"
+    for wrong in ("other;count<=3", "notes", "notes;count", "notes;count<=many", "notes;<=3"):
+        with pytest.raises(ConfigurationError, match="expected"):
+            with_grants(scope, (), (), (wrong,))
+    with pytest.raises(ConfigurationError, match="--limit: expected a grant, there are none"):
+        with_grants(scope, (), ("notes",), ("notes;count<=3",))
+
+
 @pytest.mark.parametrize(
     "text",
     [
