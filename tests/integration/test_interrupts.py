@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import time
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from integration.commands import LOADED_ANEW, Ended, Process, undersigned
-from integration.hires import did_of, free_ports
+from integration.commands import LOADED_ANEW, UNDERSIGNED, Ended, Process, undersigned
+from integration.hires import did_of, free_ports, two_homes
 from support import ROOT
+from undersigned import Job
 
 SEEN = {"hire": ("not reached yet", "interrupted, but not over"), "serve": ("stop it with Ctrl-C", "stopped; ")}
 """By command: what it says once it runs, and what it says when it is about to end."""
@@ -86,3 +89,29 @@ def test_a_server_that_ends_says_whether_anything_goes_on(tmp_path: Path) -> Non
     assert ended("serve") == "local | stopped; nothing is unfinished"
     ended("hire", did_of(ports[1]), "--task", "x")
     assert ended("serve") == "local | stopped; what is unfinished goes on at the next start"
+
+
+async def never_ends(_: Job) -> None:
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_asked_again_waits_for_no_work(first: signal.Signals, tmp_path: Path) -> None:
+    """It waits for a handler that cannot be cancelled, and says so; who asks a second time does not want to."""
+    acme, globex = asyncio.run(two_homes(tmp_path, handler="integration.test_interrupts:never_ends"))
+    server = Process([*UNDERSIGNED, "serve", "--home", str(globex.path)], tmp_path)
+    server.until("stop it with Ctrl-C")
+    asked = ("hire", globex.configuration.did, "--task", "summary", "--price", "5 EUR", "--home", str(acme.path))
+    hire = Process([*UNDERSIGNED, *asked], tmp_path)
+    try:
+        server.until("<- Start")
+        server.signal(first)
+        while not any("the close waits for what does not end" in line for line in server.errors):
+            assert server.runs
+            time.sleep(0.02)
+        assert server.end(signal.SIGINT).code == 130
+    finally:
+        hire.end(signal.SIGKILL)
+        server.end(signal.SIGKILL)

@@ -34,6 +34,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.times = 0
+        self.patience = PATIENCE
+        """As often it is asked to end in order."""
         self._task: asyncio.Task[Any] | None = None
         self._over = False
 
@@ -70,7 +72,7 @@ class Interrupts:
     def asked(self, *_: object) -> None:
         """Ends the command as Ctrl-C does, in order or at once."""
         self.times += 1
-        if self._over or self.times > PATIENCE:
+        if self._over or self.times > self.patience:
             _end_now()
         if self._task is None:
             return
@@ -102,19 +104,22 @@ def ended_gently() -> Generator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def stop_signal() -> asyncio.Event:
+def stop_signal(*, works: bool = False) -> asyncio.Event:
     """What the first Ctrl-C, SIGTERM or SIGHUP sets; afterwards each does what it did before: whoever asks twice does
     not want to wait. SIGHUP that was ignored stays so, as `nohup` wants it. For a command that runs on a loop.
+
+    One that `works` has handlers, which may catch whatever cancels them: asked again it ends as a crash ends it.
     """
     import asyncio
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    stop, loop, interrupts = asyncio.Event(), asyncio.get_running_loop(), _of_command.get()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
     if (hangup := getattr(signal, "SIGHUP", None)) is not None and before[hangup] is signal.SIG_IGN:
         del before[hangup]
 
     def stopping() -> None:
         stop.set()
+        interrupts.patience = 0 if works else PATIENCE
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)

@@ -56,7 +56,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
         peer.control = control_at(control, opened.configuration.control, "--control")
     if gates is not None:
         peer.gates = control_at(gates, opened.configuration.gates, "--gates")
-    stop = stop_signal()
+    stop = stop_signal(works=True)
     more_files()  # here and not in `Peer`: how much an application may have open is for it to say
     try:
         async with running(out, peer):
