@@ -274,6 +274,38 @@ async def test_sc_58_the_sum_of_children_never_exceeds_the_parent(tmp_path: Path
         assert usage.get("read-repo/count", "0") == "0"  # it was held and not used
 
 
+async def test_who_hires_side_by_side_for_more_than_there_is_hears_that(tmp_path: Path) -> None:
+    """HIRE-SUB-04: what no hire takes alone, two ask for at once; the money of the contract above has no period."""
+    homes = await homes_of(tmp_path, 3)
+    did, refused, one_is = homes[2].configuration.did, list[UndersignedError](), asyncio.Event()
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+
+        async def hires(number: bytes) -> None:
+            try:
+                await job.hire(did, task="summary", inputs={"report": text, "number": number}, price="5 EUR")
+            except UndersignedError as error:
+                refused.append(error)
+                one_is.set()
+
+        await asyncio.gather(hires(b"1"), hires(b"2"))
+        await job.deliver("summary.txt", b"together")
+
+    async def waits(job: Job) -> None:
+        await one_is.wait()
+        await summarise(job)
+
+    async with peers_of(homes, [None, handler, summarise]) as (acme, _, initech):
+        initech.offers("summary", price="5 EUR", delivers="summary.txt")(waits)
+        await acme.hire(homes[1].configuration.did, **deep(1))
+        (error,) = refused
+        why = "by the contract above: EUR: 0 used and 5 held; 5 more is above the limit of 9"
+        # Where one was offered before the other was ordered, that is not even ordered.
+        early = "EUR: 10 with this hire is more than the 9 of the contract"
+        assert error.message in (f"we withdrew: capacity; {why}", early)
+
+
 async def test_a_picture_is_demanded_of_the_whole_and_not_of_each_part(tmp_path: Path) -> None:
     """HIRE-ATT-10: what is hired below for a caption delivers no media; the parent's delivery has to have some."""
     homes, root = await homes_of(tmp_path, 3), Authority()

@@ -18,6 +18,7 @@ from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
 from undersigned.runtime import Conversation, Home, Job, room_in
 from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.execution.budget import no_room_in
 from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit
 from undersigned.testing import ARBITER, closing
@@ -865,3 +866,16 @@ def test_budget_and_books_stand_in_the_settings(companies: tuple[Home, Home], tm
     (tmp_path / "undersigned.toml").write_text(f'budget = [{{ unit = "EUR" }}]\n{settings}')
     with pytest.raises(ConfigurationError):
         Home(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("full", "told"),
+    [
+        ("EUR: 4 more", "our own budget: EUR: 4 more"),
+        ("EUR.P1D@2026-03-02T00:00:00Z: 4 more", "our own budget: EUR per P1D, anew at 2026-03-03T00:00:00Z: 4 more"),
+        ("/EUR@children: 4 more", "the contract above: EUR: 4 more"),
+        ("read-1/count.PT1M@children: 4 more", "the contract above: read-1/count.PT1M: 4 more"),
+    ],
+)
+def test_whose_room_is_not_there_is_told(full: str, told: str) -> None:
+    assert no_room_in(full) == told

@@ -17,7 +17,7 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.receiving import OF_OUR_LOG
 from undersigned.runtime.engagement.turn import EARLY, Event
 from undersigned.runtime.execution.books import Differs, books_differ
-from undersigned.runtime.execution.budget import in_its_time
+from undersigned.runtime.execution.budget import no_room_in
 from undersigned.runtime.execution.review import REVIEW_FAILED
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.negotiation.order import read_order
@@ -255,7 +255,7 @@ def not_hired(
                 after = "after refusing" if role == "provider" else "after the provider refused"
                 told = f" {after} a message of ours ({refused.code})"
             full = conversation.facts.get("budget")
-            asked = f"; by our own budget: {in_its_time(full)}" if full is not None else ""
+            asked = f"; by {no_room_in(full)}" if full is not None else ""
             if role == "hirer" and conversation.said("Offer", "provider"):
                 price = conversation.offered().terms.price
                 asked += f"; its last offer was {price.amount} {price.currency}"

@@ -41,7 +41,7 @@ from .settlement import owed_price
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["MONEY", "Budget", "Room", "in_its_time", "is_signed", "passed", "room_in"]
+__all__ = ["MONEY", "Budget", "Room", "is_signed", "no_room_in", "passed", "room_in"]
 
 MONEY: Final = "budget"
 """Under this name all budgets are booked."""
@@ -260,6 +260,14 @@ def in_its_time(full: str) -> str:
     limit, _, began = name.partition("@")
     unit, _, per = limit.partition(".")
     return f"{unit} per {per}, anew at {shift(began, parse_duration(per))}: {why}" if began else full
+
+
+def no_room_in(full: str) -> str:
+    """What has no room, and why: our own budget, or the contract above, whose counters are named by their clause."""
+    name, _, why = full.partition(": ")
+    if "/" in name:
+        return f"the contract above: {name.partition('@')[0].lstrip('/')}: {why}"
+    return f"our own budget: {in_its_time(full)}"
 
 
 class Room(NamedTuple):
