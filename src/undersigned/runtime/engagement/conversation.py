@@ -39,7 +39,7 @@ from undersigned.protocol import (
 )
 from undersigned.runtime.untaken import Untaken
 
-from .inbox import Arrived, Asked, fail
+from .inbox import Arrived, Item, Wish, fail
 from .outgoing import require_suite
 from .receiving import STATING
 from .told import told_of_decision
@@ -170,13 +170,13 @@ class Conversation(Wakeful):
         self._alarm.cancel()  # or it would hold all this until it rings
         inbox.fail(self._ended())
 
-    def _undo(self, items: list[Arrived | Asked], greets: bool) -> None:
+    def _undo(self, items: list[Item], greets: bool) -> None:
         """Goes back to what is stored; `items` are looked at again."""
         self.go_back()
         self.inbox.put_back(items)
         self._reconnected = self._reconnected or greets
 
-    async def _look_again(self, items: list[Arrived | Asked]) -> None:
+    async def _look_again(self, items: list[Item]) -> None:
         """After a sync error nobody knows whether the commit stands. If it does, nothing of it is done twice."""
         try:
             stands = await self.journal.stands(self.id, self.shell.ledger)
@@ -205,7 +205,7 @@ class Conversation(Wakeful):
 
     # ------------------------------------------------------------------ a turn
 
-    async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
+    async def _turn(self, items: list[Item], greets: bool) -> None:
         turn = self.journal.turn(self.engagement, self.shell.clock.now())
         turn.over = self.over  # what came during the last turn opens nothing again
         self._unsaid = None
@@ -220,7 +220,7 @@ class Conversation(Wakeful):
             if isinstance(item, Arrived):
                 await self._receive(turn, item)
             else:
-                await self._say_asked(turn, item)
+                await self._say_wished(turn, item)
         if turn.now > alarm.rings_at:
             self._note_absence(turn)
         turn = await self._do_pending(turn)
@@ -323,7 +323,7 @@ class Conversation(Wakeful):
         ends = owed.reason in BY_THE_CLOCK and turn.engagement.state != "closing"
         return ends and turn.now < self._hears_until
 
-    async def _say_asked(self, turn: Turn, item: Asked) -> None:
+    async def _say_wished(self, turn: Turn, item: Wish) -> None:
         if item.done.done():
             return
         try:

@@ -15,7 +15,7 @@ from undersigned.protocol import Engagement
 
 from .turn import Say
 
-__all__ = ["Arrived", "Asked", "Inbox", "fail"]
+__all__ = ["Arrived", "Inbox", "Item", "Wish", "fail"]
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Arrived(msgspec.Struct, frozen=True):
     document: DidDocument
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Wish(msgspec.Struct, frozen=True):
     """Something this side's application wants: a move, or facts to note."""
 
     make: Callable[[Engagement], Say | None]
@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
     done: asyncio.Future[None]
 
 
-Item: TypeAlias = Arrived | Asked
+Item: TypeAlias = Arrived | Wish
 
 
 class Inbox:
@@ -75,7 +75,7 @@ class Inbox:
         """The turn is stored, and so is what was asked of it; who joined it while it went on waits for no more."""
         self._taken = None
         for item in items:
-            if isinstance(item, Asked) and not item.done.done():
+            if isinstance(item, Wish) and not item.done.done():
                 item.done.set_result(None)
 
     def join(self) -> asyncio.Future[None] | None:
@@ -83,7 +83,7 @@ class Inbox:
         if self._taken is None or self.items:
             return None
         done: asyncio.Future[None] = self._loop.create_future()
-        self._taken.append(Asked(lambda _: None, done))
+        self._taken.append(Wish(lambda _: None, done))
         return done
 
     def fail(self, error: UndersignedError) -> None:
@@ -105,7 +105,7 @@ class Inbox:
 def fail(items: Iterable[Item], error: UndersignedError) -> None:
     """Tells whoever asked for something why it did not come to that."""
     for item in items:
-        if isinstance(item, Asked) and not item.done.done():
+        if isinstance(item, Wish) and not item.done.done():
             item.done.set_exception(error)
 
 

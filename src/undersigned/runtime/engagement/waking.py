@@ -17,7 +17,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.protocol import PUT_AWAY, Engagement, pending, wake_at
 
 from .alarm import NOTHING, Alarm
-from .inbox import Arrived, Asked, Inbox
+from .inbox import Arrived, Inbox, Item, Wish
 from .pace import progress_seconds
 from .receiving import Receiver
 from .turn import Say, noting
@@ -83,7 +83,7 @@ class Wakeful(Receiver, ABC):
         if self._task is None:
             self._task = self._loop.create_task(self._run(), name=f"engagement {self.id[-8:]}")
 
-    def post(self, item: Arrived | Asked) -> None:
+    def post(self, item: Item) -> None:
         """Puts something into the inbox."""
         if isinstance(item, Arrived) and item.message.message.type == "Progress":
             self._signs_up_to = max(self._signs_up_to, self._loop.time()) + progress_seconds(self.engagement)
@@ -107,7 +107,7 @@ class Wakeful(Receiver, ABC):
         if self._stopped:
             raise closing_error()
         done: asyncio.Future[None] = self._loop.create_future()
-        self.post(Asked(make, done))
+        self.post(Wish(make, done))
         await done
 
     def say(self, said: Say) -> Awaitable[None]:
@@ -145,7 +145,7 @@ class Wakeful(Receiver, ABC):
         """Asks for no receipt of its end any more; what is owed to the other side stands in the ledger."""
         done: asyncio.Future[None] = self._loop.create_future()
         done.add_done_callback(lambda _: done.cancelled() or done.exception())  # it may be over by then
-        self.post(Asked(lambda _: noting(("done", PUT_AWAY)), done))
+        self.post(Wish(lambda _: noting(("done", PUT_AWAY)), done))
 
     async def stop(self) -> None:
         """Ends the task, once what was being committed is; nothing else is said. Whoever asked hears so."""
