@@ -283,12 +283,12 @@ async def test_packs_of_real_hires_with_jwts(
         await as_jwt(home)
     with_proof = Meeting.present
 
-    async def as_text(self: Meeting, engagement: Engagement, asked: Any, *, challenge: str) -> JsonObject:
+    async def as_text(self: Meeting, engagement: Engagement, asked: Any) -> JsonObject:
         """A peer that presents by a text as other implementations may."""
         identity, now = self._agent.identity, self._agent.clock.now()
-        made = await with_proof(self, engagement, asked, challenge=challenge)
+        made = await with_proof(self, engagement, asked)
         unsigned = {name: value for name, value in made.items() if name != "proof"}
-        where = {"challenge": challenge, "domain": engagement.peer}
+        where = {"challenge": engagement.got[-1], "domain": engagement.peer}
         draft = presentation_jwt(unsigned, identity.method, identity.kind, now, **where, expires=shift(now, 600))
         return enveloped_presentation(draft.signed(await identity.sign(draft.to_sign)))
 
