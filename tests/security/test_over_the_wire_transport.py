@@ -15,7 +15,7 @@ import resource
 import socket
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,15 @@ UPGRADE = (
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Protocol: hire.v1\r\n\r\n"
 )
+
+
+@pytest.fixture(autouse=True)
+def files_for_strangers() -> Iterator[None]:
+    """Both ends of each connection are files of this process, which mostly may open 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def attacks(folder: Path, attack: Callable[[World], Awaitable[None]], *, factor: float = 1.0) -> None:
@@ -326,8 +335,6 @@ def test_sc_80_a_flood_of_connections(tmp_path: Path) -> None:
 
     A hire that was under way ends meanwhile; descriptors and memory stay under what `ListenerLimits` documents.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
     begun, go_on = asyncio.Event(), asyncio.Event()
     knocking: list[socket.socket] = []
 
@@ -385,7 +392,6 @@ def test_sc_80_a_flood_of_connections(tmp_path: Path) -> None:
     finally:
         for one in knocking:
             one.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_sc_81_a_peer_that_stops_reading(tmp_path: Path) -> None:
