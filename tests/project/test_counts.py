@@ -11,6 +11,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -54,11 +56,11 @@ REPEATED = {
 MOST_WRITES = 20
 """Durable transactions of both sides: the turns of a hire, and the bookings of two reads of an artifact."""
 
-MOST_CALLS = {"eddsa-jcs-2022": 7_090, "eddsa-rdfc-2022": 9_250}
-"""Functions of the library that a hire enters on the event loop of both sides, and coroutines that go on: what the
-least of twelve took where four others had the machine (7,010 and 9,140; a hire that sees more seconds pass reads more
-times), and a hundredth. Each is little, and their sum is most of what a hire takes above the work that is counted
-beside: it grew by an eighth in seven hundred changes that added a few each. To be lowered, not raised.
+MOST_CALLS = {"eddsa-jcs-2022": 7_010, "eddsa-rdfc-2022": 9_120}
+"""Functions of the library that a hire enters on the event loop of both sides, and coroutines that go on: of each
+the fewest calls in twelve hires (6,947 and 9,030 where four others had the machine), and a hundredth. Each is little,
+and their sum is most of what a hire takes above the work that is counted beside: it grew by an eighth in seven hundred
+changes that added a few each. To be lowered, not raised.
 """
 CALLS_OF_A_NOTICE = 500
 """Of both sides, for each message beyond the 14 that a hire takes where nothing is late."""
@@ -102,22 +104,26 @@ def suite(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def counted(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Counted:
-    """One hire on an open connection, between parties that have met before: of three the one that took least. At one
-    the trust graph may just have learned something, and what decisions rest on is asked and written anew. Where the
-    machine is busy others wait for each other more often, with a hundred calls more: then nine more at most are seen.
+    """One hire on an open connection, between parties that have met before: of three the one that took least, and of
+    each function the fewest calls of the three. At one the trust graph may just have learned something, and what
+    decisions rest on is asked and written anew; at each, seconds pass and others are waited for in other places. Where
+    the machine is busy there is more of that: then nine more at most are seen.
     """
 
-    async def hired() -> list[Counted]:
+    async def hired() -> Counted:
         found: list[Counted] = []
         async with two_peers(tmp_path_factory.mktemp("hire"), suite) as pair:
             await pair.hires(1, 1)
-            while len(found) < 3 or (len(found) < 12 and not any(one.keeps(suite) for one in found)):
+            while True:
                 with counting() as tape, calls_of_the_library() as calls:
                     await pair.hires(1, 1)
                 found.append(Counted(tape, calls))
-        return found
+                least = min(found, key=lambda one: one.calls.total())
+                least = least._replace(calls=reduce(and_, [one.calls for one in found]))
+                if len(found) >= 3 and (least.keeps(suite) or len(found) == 12):
+                    return least
 
-    return min(asyncio.run(hired()), key=lambda one: one.calls.total())
+    return asyncio.run(hired())
 
 
 @pytest.fixture
