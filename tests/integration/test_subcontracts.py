@@ -630,6 +630,32 @@ async def test_sc_58_an_amendment_leaves_room_for_all_children_together(tmp_path
             await hire
 
 
+async def test_sc_58_an_amendment_leaves_room_for_what_a_child_cost_that_is_over(tmp_path: Path) -> None:
+    """HIRE-SUB-04, HIRE-SUB-08: it was paid for out of the contract above, which is worth no less from then on."""
+    homes = await homes_of(tmp_path, 3)
+    below = hiring(homes[2].configuration.did, price="4 EUR")
+    made, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(job: Job) -> None:
+        await below(job)
+        made.set()
+        await go_on.wait()
+
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+        initech.offers("summary", price="4 EUR", delivers="summary.txt")(summarise)
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(made.wait(), 30)
+        parent = the(globex, "provider")
+        contract = parent.engagement.contract
+        assert contract is not None
+        assert not contract.live_children()
+        with pytest.raises(ScopeError, match="4 are used or held for hires, it allows 3"):
+            await globex.changes.amend(parent, costs("3"))
+        await globex.changes.amend(parent, costs("4"))
+        go_on.set()
+        await hire
+
+
 @pytest.mark.parametrize("when", ["accepted", "while it is weighed"])
 async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Path, when: str) -> None:
     """HIRE-SUB-08: a hirer that holds back the seal of an amendment has no more hired meanwhile than it allows; nor is

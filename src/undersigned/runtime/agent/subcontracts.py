@@ -191,13 +191,13 @@ class Subcontracts:
                 if compare_amounts(draw.amount, held.get(draw.key, "0")) > 0:
                     raise ScopeError("scope_exceeded", f"more than is held for it in the contract above: {draw.key}")
             return
-        live = self._live(conversation)
-        for child in live:
+        for child in self._live(conversation):
             found = self._agent.conversations.get(child.engagement)
             if found is not None and found.engagement.offer is not None:
                 fits_inside(found.offered().terms, terms, f"the hire of {child.provider} for {child.task}: ")
-        if live:
-            await self.shares.sums_fit(contract_of(conversation.engagement).digest, terms)
+        contract = contract_of(conversation.engagement)
+        if contract.children:  # those that are over cost what they cost
+            await self.shares.sums_fit(contract.digest, terms)
 
     # ------------------------------------------------------------------ what ends with what
 
