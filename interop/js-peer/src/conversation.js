@@ -110,7 +110,8 @@ export class Conversation {
     const ended = (since ?? this.heardAt) + close;
     if (this.working || this.waiting > 0 || !(this.over || (close > 0 && now > ended))) return false;
     const settled = this.own.length === this.acked && !this.receipt && lane !== `accepted-by-${this.role}`;
-    return (settled && (!contract || now > this.heardAt + QUIET)) || now > ended + REPEATED;
+    const said = Math.max(ended, this.own.at(-1)?.at ?? 0); // books may be closed late
+    return (settled && (!contract || now > this.heardAt + QUIET)) || now > said + REPEATED;
   }
 
   get own() { return this.engagement.moves[this.role]; }

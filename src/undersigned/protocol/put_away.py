@@ -13,7 +13,7 @@ from undersigned.protocol.engagement import Engagement, leads
 from undersigned.protocol.receipts import settled
 from undersigned.protocol.states import ENDED
 
-__all__ = ["PUT_AWAY", "asks_for", "finished", "nothing_left"]
+__all__ = ["PUT_AWAY", "asks_until", "finished", "nothing_left"]
 
 PUT_AWAY_SECONDS: Final = 24 * 3600
 """How long after its end an engagement still asks for a receipt that does not come. The peer may be gone for good, and
@@ -36,7 +36,7 @@ def finished(engagement: Engagement, at: Instant) -> Finished | None:
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
     if not over:
         return None
-    gone = PUT_AWAY in engagement.done or (since is not None and at > shift(since, asks_for(engagement)))
+    gone = PUT_AWAY in engagement.done or (since is not None and at > asks_until(engagement, since))
     if gone or nothing_left(engagement):
         return Finished(key=effect_key("finished", engagement.cause))
     return None
@@ -50,8 +50,10 @@ def nothing_left(engagement: Engagement) -> bool:
     return settled(engagement) and not doubt and not leads(engagement)
 
 
-def asks_for(engagement: Engagement) -> int:
-    """Seconds for which a receipt is asked for after the end."""
+def asks_until(engagement: Engagement, since: Instant) -> Instant:
+    """Until when a receipt is asked for after the end, which was `since`."""
     # A receipt is no move, and whoever sent one has what it names: it is there, and waits for us.
     heard = engagement.got or len(engagement.unreceipted) < len(engagement.sent)
-    return PUT_AWAY_SECONDS if heard else UNHEARD_SECONDS
+    # The books may be closed late, by somebody who was away: they are no less to be heard of.
+    said = max((since, *engagement.unreceipted[-1:]))
+    return shift(said, PUT_AWAY_SECONDS if heard else UNHEARD_SECONDS)

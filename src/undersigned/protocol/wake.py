@@ -10,7 +10,7 @@ from undersigned.protocol.deadlines import lane_ends, silent_until, waits
 from undersigned.protocol.effects import REPEAT_SECONDS
 from undersigned.protocol.engagement import Contract, Engagement
 from undersigned.protocol.presence import missed_since
-from undersigned.protocol.put_away import asks_for, nothing_left
+from undersigned.protocol.put_away import asks_until, nothing_left
 from undersigned.protocol.receipts import next_repeat, receipt_due, sent_again
 from undersigned.protocol.states import ENDED, HIRER, PERFORMED, PROVIDER
 
@@ -54,7 +54,7 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
         if talks.tender is not None:
             found.append(shift(talks.tender.bids_close, 1))
     if (state in ENDED or state == "closing") and since is not None and not nothing_left(engagement):
-        found.append(shift(since, asks_for(engagement) + 1))
+        found.append(shift(asks_until(engagement, since), 1))
     if offer is None or state in ENDED:
         return found
     if contract is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from undersigned.encoding import shift
+from undersigned.encoding import parse_duration, shift
 from undersigned.messages import Tender
 from undersigned.protocol import (
     HIRER,
@@ -245,6 +245,27 @@ def test_a_receipt_that_never_comes_is_waited_for_a_day(state: str) -> None:
     assert [type(effect) for effect in before if not hasattr(effect, "name")] == [Repeat]
     assert wake_at(engagement, a_day) == shift(a_day, 1)
     assert Finished in [type(effect) for effect in pending(engagement, shift(a_day, 1))]
+
+
+def test_books_that_are_closed_late_are_asked_about_for_a_day_too() -> None:
+    """HIRE-CHN-12: both were away for days, and each put its books away in the second in which it closed them: neither
+    ever had the other's.
+    """
+    playbook = Playbook("closing")
+    hirer = playbook.hirer.party
+    for side in (playbook.hirer, playbook.provider):
+        side >> sync()
+    assert hirer.engagement.offer is not None
+    playbook.advance(parse_duration(hirer.engagement.offer.terms.deadlines.close) + 2 * PUT_AWAY_SECONDS)
+    playbook.hirer >> closing()
+    (said,) = hirer.engagement.unreceipted
+    a_day = shift(said, PUT_AWAY_SECONDS)
+    assert wake_at(hirer.engagement, said) == shift(said, REPEAT_SECONDS[0])
+    assert Finished not in [type(effect) for effect in pending(hirer.engagement, a_day)]
+    assert wake_at(hirer.engagement, a_day) == shift(a_day, 1)
+    assert Finished in [type(effect) for effect in pending(hirer.engagement, shift(a_day, 1))]
+    playbook.provider >> closing()
+    assert hirer.engagement.state == "closed"
 
 
 def test_who_never_said_anything_is_told_of_the_end_until_the_pauses_grow_no_more() -> None:
