@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shlex
 import signal
@@ -11,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -79,13 +81,19 @@ def free(port: str) -> bool:
         return sock.connect_ex(("127.0.0.1", int(port))) != 0
 
 
-def ours_alone(file: BinaryIO) -> bool:
-    """Whether no other run of these tests on this machine has it, from here on until it is closed."""
+@contextmanager
+def ours_alone() -> Iterator[bool]:
+    """Whether no other run of these tests on this machine, whoever started it, has the ports that the pages name."""
+    shared = os.open(tempfile.gettempdir(), os.O_RDONLY)  # a file in there would be its maker's
+    alone = True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        alone = False
+    try:
+        yield alone
+    finally:
+        os.close(shared)
 
 
 class Run(NamedTuple):
@@ -104,8 +112,8 @@ class Run(NamedTuple):
 def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("readme")
     make_wheel(folder).rename(folder / "app.whl")
-    with (Path(tempfile.gettempdir()) / "undersigned-readme-ports").open("wb") as ports:
-        named = ours_alone(ports) and all(map(free, PORTS))
+    with ours_alone() as alone:
+        named = alone and all(map(free, PORTS))
         return told(folder, PORTS if named else tuple(map(str, free_ports(2))))
 
 
