@@ -1126,7 +1126,7 @@ def _late_acceptance() -> None:
     unguarded("opens_bargaining", "names_live_offer")
 
     async def answer(self: Any, conversation_: Any, engagement: Any) -> Any:
-        return await self._agent.papers.acceptance(engagement, conversation_.offered_json(engagement))
+        return await self._agent.papers.acceptance(engagement, conversation_.offered_json(engagement), ())
 
     provider.ProviderSide._answer = answer
 
@@ -1442,7 +1442,7 @@ def _not_critical() -> None:
 
 def _accepts_any_offer() -> None:
     async def answer(self: Any, conversation_: Any, engagement: Any) -> Any:
-        return await self._agent.papers.acceptance(engagement, conversation_.offered_json(engagement))
+        return await self._agent.papers.acceptance(engagement, conversation_.offered_json(engagement), ())
 
     provider.ProviderSide._answer = answer
 
