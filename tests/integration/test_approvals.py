@@ -220,6 +220,8 @@ def test_who_does_not_want_to_wait_for_the_people_of_the_other_side_withdraws(co
         assert hire.end(signal.SIGINT).code == 130
         nobody = companies.offer(acme, "withdraw", engagement)
         assert (nobody.code, nobody.values[0]["taken"]) == (7, False), "it goes on once a peer runs"
+        assert nobody.values[0]["engagement"] == engagement
+        assert "contract" not in nobody.values[0], "there is none"
         with serving(acme.path):
             (done,) = companies.offer(acme, "withdraw", engagement).values
             assert (done["act"], done["state"]) == ("withdraw", "withdrawn")

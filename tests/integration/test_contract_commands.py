@@ -624,8 +624,8 @@ def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(
 
     answers = [run("contract", "suspend", goes_on, "--home", acme.path, "--json")]
     (acme.path / "ledger.db.lock").write_text("1\n")
-    monkeypatch.setattr("undersigned.cli.contract.WAIT_SECONDS", 0.0)
-    monkeypatch.setattr("undersigned.cli.contract.leave_order", taken)
+    monkeypatch.setattr("undersigned.cli.orders.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("undersigned.cli.orders.leave_order", taken)
     answers.append(run("contract", "suspend", goes_on, "--home", acme.path, "--json"))
     assert [one.code for one in answers] == [7, 7]
     assert [one.values[0]["taken"] for one in answers] == [False, True]

@@ -6,46 +6,35 @@ beside `serve` or `hire`.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import click
-import msgspec
 from msgspec.structs import replace
 
 from undersigned.encoding import from_struct, shift
-from undersigned.errors import CODES, ConfigurationError, LocalProtocolError, UndersignedError
-from undersigned.ledger import Summary, surely_unwritten
+from undersigned.errors import ConfigurationError
 from undersigned.messages import CANCEL_REASONS, CAUSES, CAUSES_NAMED, SUSPEND_REASONS
-from undersigned.protocol import ENDED
 from undersigned.runtime import (
     Answered,
     ContractOrder,
     Home,
     checked_demands,
     checked_words,
-    leave_order,
     parse_price,
     read_document,
-    take_back,
 )
 from undersigned.scope import compile_scope, whole_scope
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup
 from .options import NamedPath, checked_digest, with_grants
-from .output import HOME_OPTION, WAITS, Out, command, engagement_named, plain, reading
+from .orders import named_in, ordered, require_done
+from .output import HOME_OPTION, Out, command
 
-__all__ = ["contract", "ordered", "require_done", "require_whole"]
-
-WAIT_SECONDS = 10.0
-"""How long the running peer may take."""
-LOOK_SECONDS = 0.05
+__all__ = ["contract"]
 
 CONTRACT = click.argument("contract", metavar="CONTRACT")
 FOR_OPTION = click.option(
@@ -348,31 +337,7 @@ async def _order(
     opened = out.home(home)
     await _named_in_whole(opened, contract)
     order = ContractOrder(act=act, contract=contract, body=body)
-    return await ordered(out, opened, contract, order, partial(_said, out, named, told or act), named)
-
-
-async def ordered(
-    out: Out, home: Home, name: str, order: ContractOrder, said: Callable[[Answered], int], act: str
-) -> int:
-    """Leaves an order about the contract, or negotiation, of this `name` and waits for what becomes of it, which `said`
-    tells. Programs know what was ordered as `act`.
-    """
-    if surely_unwritten(home.ledger_url):
-        return await _nobody(out, home, act, name)
-    answer = leave_order(home.orders, uuid4().hex, order)
-    ends = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < ends:
-        if answer.exists():
-            answered = msgspec.json.decode(answer.read_bytes(), type=Answered)
-            answer.unlink()
-            if answered.code == "not_found":
-                await _in_progress(home, name)
-            return said(answered)
-        await asyncio.sleep(LOOK_SECONDS)
-    if take_back(answer):
-        return await _nobody(out, home, act, name)
-    text = "the peer has taken it and not answered: it is carried out once, see 'contract show'"
-    return _unanswered(out, act, name, text, taken=True)
+    return await ordered(out, opened, order, named, partial(_said, out, named, told or act))
 
 
 async def _named_in_whole(home: Home, contract: str) -> None:
@@ -385,73 +350,13 @@ async def _named_in_whole(home: Home, contract: str) -> None:
         checked_digest(contract)
     except ConfigurationError as error:
         try:
-            found = await _found(home, contract)
+            found = await named_in(home, contract)
         except ConfigurationError:
             raise error from None
         text = f"who orders something names the contract in whole: {found.contract}"
         if found.contract is None:
             text = f"there is no contract, and 'offer withdraw {found.engagement}' ends a negotiation"
         raise ConfigurationError(error.code, f"{error.message}; {text}") from error
-
-
-async def require_whole(home: Home, engagement: str) -> None:
-    """Returns if it is the id of an engagement in the ledger, in whole.
-
-    Raises:
-        ConfigurationError: `not_found`; `bad_configuration`: it is a part, or a contract's.
-    """
-    found = await _found(home, engagement)
-    if engagement != found.engagement:
-        text = f"who ends a negotiation names it in whole: {found.engagement}"
-        raise ConfigurationError("bad_configuration", text)
-
-
-async def _found(home: Home, name: str) -> Summary:
-    """The engagement of this name, as the ledger has it.
-
-    Raises:
-        ConfigurationError: `not_found`.
-    """
-    ledger = await reading(home)
-    try:
-        found = await ledger.summary(await engagement_named(ledger, name))
-        assert found is not None  # noqa: S101  (it was just found there)
-        return found
-    finally:
-        await ledger.close()
-
-
-async def _nobody(out: Out, home: Home, act: str, contract: str) -> int:
-    """What is said where no peer runs; that it should be started only if it could then do something.
-
-    Raises:
-        ConfigurationError: `not_found`: there is no such contract or negotiation.
-        LocalProtocolError: `wrong_state`: it is over.
-    """
-    await _in_progress(home, contract)
-    text = "no peer runs here that could carry it out: start 'serve', then say it again"
-    return _unanswered(out, act, contract, text, taken=False)
-
-
-def _unanswered(out: Out, act: str, contract: str, text: str, *, taken: bool) -> int:
-    """What a peer has `taken` is not to be said again."""
-    said = {"act": act, "contract": contract, "ok": False, "code": "timeout", "taken": taken, "message": text}
-    out.value(said)
-    out.line(text, style="yellow")
-    return WAITS
-
-
-async def _in_progress(home: Home, contract: str) -> None:
-    """Returns if there is such a contract, or negotiation, and it is not over.
-
-    Raises:
-        ConfigurationError: `not_found`.
-        LocalProtocolError: `wrong_state`.
-    """
-    state = (await _found(home, contract)).state
-    if state in ENDED:
-        text = f"{plain(contract, 100)} is {state}: nothing of it is left to be done, see 'contract show'"
-        raise LocalProtocolError("wrong_state", text)
 
 
 def _said(out: Out, act: str, told: str, said: Answered) -> int:
@@ -465,16 +370,6 @@ def _said(out: Out, act: str, told: str, said: Answered) -> int:
     out.value({"act": act, "ok": True, "state": said.state, "lane": said.lane, "move": said.move})
     out.line(f"{told}: the contract is {said.state}{lane_told(said.lane)}", style="bold green")
     return 0
-
-
-def require_done(said: Answered, hint: str = "") -> None:
-    """Returns if an order was carried out.
-
-    Raises:
-        UndersignedError: It was not; `hint` is told as well.
-    """
-    if not said.ok:
-        raise UndersignedError(said.code if said.code in CODES else "internal", said.message + hint)
 
 
 def lane_told(lane: str) -> str:

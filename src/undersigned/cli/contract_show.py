@@ -52,7 +52,7 @@ from undersigned.scope import SKETCH_BASE, WireScope, amount_in_words, whole_sco
 from undersigned.trust import Difference, differences
 
 from .ledger import mute_in
-from .output import Out, counted, engagement_named, plain, reading, typed
+from .output import Out, counted, plain, reading, summary_named, typed
 
 __all__ = ["became", "changed_terms", "diverged_by", "diverged_lines", "load_contract", "show", "table_answer"]
 
@@ -94,8 +94,7 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
     """
     ledger = await reading(home)
     try:
-        summary = await ledger.summary(await engagement_named(ledger, contract))
-        assert summary is not None  # noqa: S101  (it was just found there)
+        summary = await summary_named(ledger, contract)
         loaded = await load_engagement(ledger, summary, home.configuration.did)
         engagement, document = loaded.engagement, loaded.offered()
         if document is None:

@@ -30,10 +30,10 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Decision, Difference, Verdict, approval, weigh
 
-from .contract import ordered, require_done, require_whole
 from .contract_show import changed_terms
 from .listing import CommandGroup
 from .options import FOLDER
+from .orders import ordered, require_done, require_whole
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
 
 __all__ = ["offer"]
@@ -162,7 +162,7 @@ async def offer_withdraw(out: Out, engagement: str, home: str | None) -> int:
         return 0
 
     order = ContractOrder(act="withdraw", engagement=engagement)
-    return await ordered(out, opened, engagement, order, said, "withdraw")
+    return await ordered(out, opened, order, order.act, said)
 
 
 # -- what several of them do

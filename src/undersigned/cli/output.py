@@ -30,7 +30,7 @@ from rich.text import Text
 
 from undersigned.encoding import EngagementId
 from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable, UndersignedError
-from undersigned.ledger import Ledger, open_ledger
+from undersigned.ledger import Ledger, Summary, open_ledger
 from undersigned.runtime import Home, why
 from undersigned.runtime.log.logbook import require_own
 
@@ -54,6 +54,7 @@ __all__ = [
     "reading",
     "reading_own",
     "refused",
+    "summary_named",
     "tell_waits",
     "told",
     "typed",
@@ -268,7 +269,7 @@ async def reading_own(home: Home) -> Ledger:
     return store
 
 
-async def engagement_named(store: Ledger, text: str) -> EngagementId:
+async def summary_named(store: Ledger, text: str) -> Summary:
     """The engagement that `text` names: its whole id, its contract's digest, or a part of either that no other has, as
     what is told of an engagement shows them.
 
@@ -276,21 +277,24 @@ async def engagement_named(store: Ledger, text: str) -> EngagementId:
         ConfigurationError: `not_found`, none is named, or more than one.
     """
     summaries = await store.summaries()
-    names = [summary.engagement for summary in summaries]
-    if text in names:
-        return text
+    for one in summaries:
+        if one.engagement == text:
+            return one
     part = text.removesuffix("…")
     if len(part) < SHORTEST_PART:
         told = f"{text!r} is too short for a name: write {SHORTEST_PART} characters of one, see 'ledger list'"
         raise ConfigurationError("not_found", told)
-    found = [
-        one.engagement for one in summaries if part in one.engagement.rpartition(":")[2] or part in (one.contract or "")
-    ]
+    found = [one for one in summaries if part in one.engagement.rpartition(":")[2] or part in (one.contract or "")]
     if len(found) > 1:
         raise ConfigurationError("not_found", f"{plain(text, 60)} names {len(found)} engagements: write more of the id")
     if not found:
         raise ConfigurationError("not_found", f"no engagement and no contract {plain(text, 100)}: see 'ledger list'")
     return found[0]
+
+
+async def engagement_named(store: Ledger, text: str) -> EngagementId:
+    """The id of the engagement that `text` names, as `summary_named`."""
+    return (await summary_named(store, text)).engagement
 
 
 def pass_out(function: Callable[..., R]) -> Callable[..., R]:

@@ -282,14 +282,14 @@ def test_what_is_a_part_of_two_names_is_neither(home: Path) -> None:
 
 def test_an_order_that_nobody_runs_to_carry_out_is_told_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer lets go of its lock when it ends. If it was killed that cannot be seen, and the order waits a while."""
-    monkeypatch.setattr("undersigned.cli.contract.WAIT_SECONDS", 3600.0)
+    monkeypatch.setattr("undersigned.cli.orders.WAIT_SECONDS", 3600.0)
     before = files(home)
     ran = run("contract", "suspend", DIGEST, "--home", home, "--json")
     assert (ran.code, ran.error["code"]) == (2, "not_found"), "a peer that is started for it would not know it either"
     assert files(home) == before
     asyncio.run(make_ledger(Home(home)))
     (home / "ledger.db.lock").write_text("1\n")
-    monkeypatch.setattr("undersigned.cli.contract.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("undersigned.cli.orders.WAIT_SECONDS", 0.0)
     assert run("contract", "suspend", DIGEST, "--home", home).code == 2
     assert (home / "orders").is_dir()
 
