@@ -168,12 +168,8 @@ async def test_a_command_beside_the_peer_knows_how_far_a_history_went(tmp_path: 
     known = acme.histories.read_bytes()
 
     async def fetched() -> int:
-        gatherer = open_gatherer(Home(acme.path))
-        try:
-            async with Peer.open(Home(globex.path)):
-                return len((await gatherer.history(globex.configuration.did)).versions)
-        finally:
-            await gatherer.close()
+        async with open_gatherer(Home(acme.path)) as gatherer, Peer.open(Home(globex.path)):
+            return len((await gatherer.history(globex.configuration.did)).versions)
 
     rotate_key(globex)
     assert await fetched() == 3

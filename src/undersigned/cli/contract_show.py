@@ -92,8 +92,7 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
     Raises:
         ConfigurationError: `not_found`.
     """
-    ledger = await reading(home)
-    try:
+    async with reading(home) as ledger:
         summary = await summary_named(ledger, contract)
         loaded = await load_engagement(ledger, summary, home.configuration.did)
         engagement, document = loaded.engagement, loaded.offered()
@@ -105,8 +104,6 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
         used = used_of(await ledger.usage(under.digest)) if under is not None else ()
         diverged = diverged_by(engagement, rows)
         return _Found(engagement, document, loaded.tabled(), loaded.facts, loaded.moves, wanted, used, diverged)
-    finally:
-        await ledger.close()
 
 
 def diverged_by(engagement: Engagement, rows: Iterable[Row]) -> tuple[str, ...]:
@@ -313,8 +310,7 @@ async def _kept(home: Home, delivered: Iterable[Artifact]) -> dict[str, str]:
 
 async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What the contract stands under, the direct parent first, and what was hired under it."""
-    ledger = await reading(home)
-    try:
+    async with reading(home) as ledger:
         above: list[dict[str, Any]] = []
         for row in await ledger.rows(engagement.id):
             offer = recorded_message(row.raw).message if row.kind != "noted" and row.type == "Offer" else None
@@ -330,8 +326,6 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
             state = child.outcome or (summary.state if summary is not None else "not begun")
             hired.append({**known, "state": state, "contract": summary.contract if summary is not None else None})
         return above, hired
-    finally:
-        await ledger.close()
 
 
 def _used_lines(document: ContractDocument, used: Iterable[Usage]) -> Iterator[str]:

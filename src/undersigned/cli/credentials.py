@@ -4,8 +4,7 @@ this agent shows.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_j
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
-    Home,
     Issued,
-    StatusRegister,
     SystemClock,
     Wallet,
     read_file,
@@ -41,15 +38,6 @@ def credentials() -> None:
     """Issue, list, show and withdraw what this folder's organisation says; keep and list what others say about this
     agent.
     """
-
-
-@contextmanager
-def _register(home: Home) -> Generator[StatusRegister]:
-    register = home.register()
-    try:
-        yield register
-    finally:
-        register.close()
 
 
 def _require_ruling(evidence: bytes) -> None:
@@ -161,7 +149,7 @@ async def issue(
             _require_ruling(evidence)
         said["evidence"] = digest_bytes(evidence)
     opened_file = new_file(file, force=force) if file is not None else nullcontext()
-    with _register(opened) as register, opened_file as written:
+    with closing(opened.register()) as register, opened_file as written:
         claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})
         claims = {name: value for name, value in from_struct(claim).items() if name != "id"}
         signed = register.issue(claim.type, claim.id, claims, now=now, until=shift(now, days * 86_400), as_jwt=jwt)
@@ -190,12 +178,9 @@ async def add(out: Out, file: Path, home: str | None) -> None:
     state folder shows the new one from then on; it need not be started again.
     """
     opened, clock = out.home(home), SystemClock()
-    gatherer = open_gatherer(opened)
-    try:
+    async with open_gatherer(opened) as gatherer:
         with about(file):
             verified = await verify_handed(opened, read_handed(read_file(file)), gatherer, clock)
-    finally:
-        await gatherer.close()
     kept = Wallet(opened).keep(verified)
     out.value(
         {
@@ -255,7 +240,7 @@ async def held(out: Out, home: str | None) -> None:
 async def list_(out: Out, home: str | None) -> None:
     """What was issued by this folder's organisation, and what of it still holds; 'held' lists what its agent shows."""
     opened, now = out.home(home), SystemClock().now()
-    with _register(opened) as register:
+    with closing(opened.register()) as register:
         found = register.issued()
     for one in found:
         out.value(_value(one, now))
@@ -277,7 +262,7 @@ async def revoke(out: Out, credential: str, home: str | None) -> None:
     Doing it again changes nothing.
     """
     opened, now = out.home(home), SystemClock().now()
-    with _register(opened) as register:
+    with closing(opened.register()) as register:
         one = register.revoke(credential, now)
     out.value(_value(one, now))
     out.line(f"withdrawn since {one.revoked}: {_said(one)}")
@@ -294,7 +279,7 @@ async def revoke(out: Out, credential: str, home: str | None) -> None:
 async def show(out: Out, credential: str, home: str | None) -> None:
     """CREDENTIAL (its id) as it was issued."""
     opened, now = out.home(home), SystemClock().now()
-    with _register(opened) as register:
+    with closing(opened.register()) as register:
         one = register.find(credential)
     document = decode_json(one.raw, FOREIGN_LIMITS)
     out.value({**_value(one, now), "credential": document})

@@ -52,12 +52,9 @@ async def list_(out: Out, engagement: str | None, home: str | None) -> int:
     Exit code 8 if one is damaged; the others are shown all the same.
     """
     opened = out.home(home)
-    store = await reading(opened)
-    try:
+    async with reading(opened) as store:
         named = None if engagement is None else await engagement_named(store, engagement)
         found = await recorded_decisions(store, named)
-    finally:
-        await store.close()
     verdicts, damaged = VerdictBook(opened).listed() if engagement is None else ([], [])
     for verdict in verdicts:
         out.value(_verdict(verdict))
@@ -91,11 +88,8 @@ async def show(out: Out, id: str, home: str | None) -> None:
         out.value(_verdict(verdict))
         tell_verdict(out, verdict, opened)
         return
-    store = await reading(opened)
-    try:
+    async with reading(opened) as store:
         one = await decision_named(store, id)
-    finally:
-        await store.close()
     out.value(_value(one))
     for line in one.decision.explain().splitlines():
         out.line(plain(line, 2000))
@@ -139,12 +133,9 @@ async def replay(out: Out, id: str, today: bool, home: str | None) -> int:
         made = await book.replay(verdict)
         return _tell_replayed(out, verdict.digest, verdict, made.verdict, made.differences)
     in_force = _in_force(opened) if today else None
-    store = await reading(opened)
-    try:
+    async with reading(opened) as store:
         one = await decision_named(store, id)
         replayed = await replay_decision(store, opened.configuration.did, one, in_force)
-    finally:
-        await store.close()
     return _tell_replayed(out, one.id, one.decision, replayed.decision, replayed.differences)
 
 

@@ -81,10 +81,9 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
     out.local = out.local or local
     checked_did(did, out.local, opened.configuration.resolver if opened is not None else None)
     checked_url(at, out.local)
-    gatherer = open_gatherer(opened) if opened is not None else Gatherer(local=out.local)
     card: dict[str, Any] | None = None
     without: UndersignedError | None = None
-    try:
+    async with open_gatherer(opened) if opened is not None else Gatherer(local=out.local) as gatherer:
         document = await gatherer.document(did)
         endpoints = [at] if at else list(document.services("HireService"))
         try:
@@ -92,8 +91,6 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
         except UndersignedError as error:
             without = error  # nothing rests on it: the rest is told all the same
         domains = await domain_links(gatherer, did, SystemClock())
-    finally:
-        await gatherer.close()
     known = document.keys("authentication", now=SystemClock().now())
     keys = {method: key.kind for method, key in known.items()}
     told = [to_builtins(link) for link in domains]

@@ -47,15 +47,12 @@ async def export_to(
         ConfigurationError: `not_found`, there is no such engagement; `bad_configuration`, it is not written there.
         VerificationError: What is recorded makes no pack that holds; with the code and the step that says so.
     """
-    store = await reading(home)
-    try:
+    async with reading(home) as store:
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
         kept = home.open_artifacts()
         data = await export_pack(
             store, kept, home.configuration.did, engagement, withhold=withhold, ours=home.documents(), absent=absent
         )
-    finally:
-        await store.close()
     # Whoever needs evidence years later must not learn then that it never held.
     for step in verify_pack(data, now=SystemClock().now()).steps:
         if not step.ok:
@@ -75,11 +72,8 @@ async def export_to(
 async def _export_equivocation(out: Out, home: Home, named: str | None, file: Path | None, *, force: bool) -> None:
     if named is None or file is None:
         raise ConfigurationError("bad_configuration", "--equivocation: name the engagement, and a file with --out")
-    store = await reading(home)
-    try:
+    async with reading(home) as store:
         data = await equivocation_proof(store, await engagement_named(store, named))
-    finally:
-        await store.close()
     write_new(file, data, force=force)
     out.value({"file": str(file), "evidence": digest_bytes(data)})
     out.line(f"{file}: {digest_bytes(data)}")

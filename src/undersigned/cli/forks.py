@@ -9,14 +9,14 @@ import click
 
 from undersigned.encoding import Did, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, ResolutionError, UndersignedError
-from undersigned.ledger import Fork, Ledger, decided, open_ledger
+from undersigned.ledger import Fork, Ledger, decided
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.runtime.log.forks import check_fork, fork_document, words
 
 from .did_documents import brought_first, read_document_file
 from .log import ledger
 from .options import FILE, FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
+from .output import HOME_OPTION, Out, command, counted, ledger_at, plain, reading, typed
 
 __all__ = ["ledger"]
 
@@ -58,14 +58,11 @@ async def forks(
     opened = out.home(home)
     if did is not None:
         checked_did(did, opened.configuration.local, opened.configuration.resolver)
-    store = await reading(opened)
-    try:
+    async with reading(opened) as store:
         found = [(log, seen) for log, seen in await store.logs_seen() if did in (None, log)]
         forked = [(log, seen.fork) for log, seen in found if seen.fork is not None]
         for log, fork in forked:
             await _show(out, store, log, fork, file if did is not None else None, force=force)
-    finally:
-        await store.close()
     for log, seen in found:
         waiting = len(seen.open) + seen.missed
         if waiting and seen.fork is None:
@@ -108,18 +105,15 @@ async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str |
         raw = read_file(proof, MAX_PROOF_BYTES)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"--check {proof}: {why(exc)}") from exc
-    gatherer = open_gatherer(opened)
-    documents_of = brought_first(known, gatherer)
     try:
-        log, what = await check_fork(raw, documents_of, now=SystemClock().now())
+        async with open_gatherer(opened) as gatherer:
+            log, what = await check_fork(raw, brought_first(known, gatherer), now=SystemClock().now())
     except ResolutionError as error:
         error.message += "; a document of it that you kept is named by --did-document"
         raise
     except FormatError as error:
         error.message = f"--check {proof}: expected a proof as 'ledger forks --out' writes it: {error.message}"
         raise
-    finally:
-        await gatherer.close()
     out.value({"contradiction": log, "proved": True, "what": what, "digest": digest_bytes(raw)})
     out.line(f"proved: {plain(log, 200)} signed {what}", style="bold")
     return 0
@@ -146,16 +140,13 @@ async def decide(out: Out, did: str, anew: bool | None, reason: str, home: str |
         raise ConfigurationError("bad_configuration", "--reason: expected some text")
     if not opened.ledger.exists():
         raise ConfigurationError("not_found", f"nothing was seen of the log of {did}")
-    store = await open_ledger(opened.ledger_url)
-    try:
+    async with ledger_at(opened.ledger_url) as store:
         seen = await store.seen(did)
         if seen is None or seen.one_history:
             raise ConfigurationError("not_found", f"nothing speaks against the log of {did}")
         change = partial(decided, at=SystemClock().now(), anew=anew, reason=reason.strip()[:1000])
         await store.update_seen(did, change)
         after = await store.seen(did)
-    finally:
-        await store.close()
     agreed = after.agreed.size if after is not None and after.agreed is not None else 0
     out.value({"decided": did, "anew": anew, "agreed": agreed})
     out.line(f"{plain(did, 200)}: " + ("begins anew" if anew else f"goes on from {counted(agreed, 'leaf', 'leaves')}"))

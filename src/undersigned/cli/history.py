@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError
-from undersigned.ledger import Ledger
 from undersigned.runtime import OwnEvidence, SystemClock, verified_pack
 from undersigned.trace import Evidence, Held, history, history_steps, prov_document
 
@@ -59,13 +58,10 @@ async def history_(
     ]
     decisions = {}
     if opened is not None:
-        ledger: Ledger = await reading(opened)
-        try:
+        async with reading(opened) as ledger:
             own = OwnEvidence(ledger, opened, now, bare=True)
             with bar(out, "engagements") as told:
                 await own.of(did, told)
-        finally:
-            await ledger.close()
         held, decisions = [*own.held.values(), *held], own.decisions
     evidence = Evidence.of(held, decisions)
     found = history(did, evidence)

@@ -135,14 +135,11 @@ async def _require_nothing_by_its_key(home: Home) -> None:
     Raises:
         LocalProtocolError: `wrong_state`, naming them.
     """
-    store = await reading(home)
-    try:
+    async with reading(home) as store:
         own = home.configuration.did
         methods = home.document().methods("authentication")
         named = {one: None for method in methods for one in await contracts_to_deliver(store, own, method)}
         bound = [move for method in methods for move in await bound_to_key(store, own, method)]
-    finally:
-        await store.close()
     if named:
         raise LocalProtocolError(
             "wrong_state",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import click
 
 from undersigned.errors import ConfigurationError
-from undersigned.ledger import Ledger, Summary, open_ledger
+from undersigned.ledger import Ledger, Summary
 from undersigned.protocol import ENDED, Engagement, owed
 from undersigned.runtime import Home, SystemClock, cannot_sign, load_engagement, room_in
 
 from .listing import CommandGroup
-from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, owed_in_words, plain, reading
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, ledger_at, owed_in_words, plain, reading
 
 __all__ = ["ledger", "mute_in", "waits_of"]
 
@@ -30,12 +31,9 @@ def ledger(as_json: bool) -> None:
 async def ledger_list(out: Out, live: bool, home: str | None) -> None:
     """The engagements of this peer: their state, and who owes what by when."""
     opened = out.home(home)
-    store = await reading(opened)
-    try:
+    async with reading(opened) as store:
         found = await store.summaries(live_only=live)
         waits = {row.engagement: await waits_of(store, row, opened) for row in found if row.live}
-    finally:
-        await store.close()
     for row in found:
         wait = waits.get(row.engagement)
         out.value(
@@ -97,11 +95,8 @@ def mute_in(home: Home, engagement: Engagement) -> str | None:
 async def ledger_budget(out: Out, home: str | None) -> None:
     """What is left of the budget of the settings: of each limit what was spent, and what hires that go on hold."""
     opened = out.home(home)
-    books = await _books(opened)
-    try:
+    async with _books(opened) as books:
         found = await room_in(opened.budget, books, SystemClock().now())
-    finally:
-        await books.close()
     for one in found:
         limit = one.limit
         amounts = {"spent": one.spent, "held": one.held, "left": one.left, "max": limit.max}
@@ -113,12 +108,12 @@ async def ledger_budget(out: Out, home: str | None) -> None:
         out.line("the settings have no budget: a hire costs at most what is said with it")
 
 
-async def _books(home: Home) -> Ledger:
+def _books(home: Home) -> AbstractAsyncContextManager[Ledger]:
     """Where the budget is counted, for reading; empty books if nothing was counted yet."""
     name = home.configuration.books
     if name is None or home.books_url is None:
-        return await reading(home)
-    return await open_ledger(home.books_url if (home.path / name).exists() else "memory:", read_only=True)
+        return reading(home)
+    return ledger_at(home.books_url if (home.path / name).exists() else "memory:", read_only=True)
 
 
 @ledger.command("show")
@@ -127,11 +122,8 @@ async def _books(home: Home) -> Ledger:
 @command
 async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
     """The journal of one engagement, entry by entry."""
-    store = await reading(out.home(home))
-    try:
+    async with reading(out.home(home)) as store:
         rows = await store.rows(await engagement_named(store, engagement))
-    finally:
-        await store.close()
     for row in rows:
         # A message that was refused stands in no place, and what was noted about it names it.
         digest = row.raw.decode() if row.kind == "noted" and row.type in ("fork", "equivocation") else row.digest

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, Instant, JsonObject
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError
-from undersigned.ledger import Defect, Ledger, Stated, open_ledger
+from undersigned.ledger import Defect, Ledger, Stated
 from undersigned.runtime import Gatherer, Home, SystemClock, read_file, why
 from undersigned.runtime.home.backup import back_up
 from undersigned.runtime.log.forks import fork_document, fork_of
@@ -42,7 +42,18 @@ from .bar import bar
 from .interrupts import ended_gently
 from .ledger import ledger
 from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, write_new
-from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, reading_own
+from .output import (
+    HOME_OPTION,
+    Out,
+    command,
+    counted,
+    engagement_named,
+    ledger_at,
+    meeting,
+    plain,
+    reading,
+    reading_own,
+)
 
 __all__ = ["ledger"]
 
@@ -55,11 +66,8 @@ __all__ = ["ledger"]
 async def ledger_checkpoint(out: Out, file: Path | None, force: bool, home: str | None) -> None:
     """The log's size and root in a note that its key signs, to be kept by whoever should notice if it changes."""
     opened = out.home(home)
-    store = await reading_own(opened)
-    try:
+    async with reading_own(opened) as store:
         note = await noted(store, opened.configuration.did, opened.log_key())
-    finally:
-        await store.close()
     if file is not None:
         write_new(file, note.encode(), force=force)
     head = read_checkpoint(read_note(note).text)
@@ -81,8 +89,7 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
     that with the file of what --json wrote.
     """
     opened = out.home(home)
-    store = await reading_own(opened)
-    try:
+    async with reading_own(opened) as store:
         head = await store.head()
         note = await noted(store, opened.configuration.did, opened.log_key(), head)
         shown = 0
@@ -98,8 +105,6 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
         if not shown and digest is not None:
             raise ConfigurationError("not_found", f"nothing of digest {digest[:100]!a} stands in the log")
         out.line(f"under {counted(head.size, 'leaf', 'leaves')}, root {head.root.hex()}", style="dim")
-    finally:
-        await store.close()
 
 
 @ledger.command("audit")
@@ -137,11 +142,10 @@ async def ledger_audit(
     if at == "":
         raise ConfigurationError("bad_configuration", "--at: expected https://…/ledger, got ''")
     opened = out.home(home)
-    gatherer = open_gatherer(opened)
-    store = await (reading_own if did is None else reading)(opened)
     came: Stated | None = None
     base, contradictions = "", list[JsonObject]()
-    try:
+    read = reading_own if did is None else reading
+    async with open_gatherer(opened) as gatherer, read(opened) as store:
         now = SystemClock().now()
         owner = opened.configuration.did if did is None else did
         checked_did(owner, opened.configuration.local, opened.configuration.resolver)
@@ -167,9 +171,6 @@ async def ledger_audit(
         if came is not None:
             contradictions, unshown = await _contradictions(store, gatherer, base, came, found=bool(report.defects))
             report = replace(report, defects=(*report.defects, *unshown))
-    finally:
-        await store.close()
-        await gatherer.close()
     rate = round(report.leaves / seconds)
     out.value(
         {
@@ -266,11 +267,8 @@ async def ledger_upgrade(out: Out, home: str | None) -> None:
     opened = out.home(home)
     if not opened.ledger.exists():
         raise ConfigurationError("not_found", f"nothing was ever written to {opened.ledger}")
-    store = await open_ledger(opened.ledger_url)
-    try:
+    async with ledger_at(opened.ledger_url) as store:
         size = await store.tree_size()
-    finally:
-        await store.close()
     out.value({"ledger": str(opened.ledger), "leaves": size})
     out.line(f"{opened.ledger} is up to date: {counted(size, 'leaf', 'leaves')}")
 
@@ -321,13 +319,10 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
     of another agent.
     """
     opened = out.home(home)
-    store = await reading(opened)
-    try:
+    async with reading(opened) as store:
         report = await store.check()
         last = await store.last_at() if report.ok else None
         another = await _of_another(store, opened) if report.ok else ()
-    finally:
-        await store.close()
     clock = SystemClock()
     clock.hold(last or clock.now())
     held = clock.held()

@@ -197,11 +197,8 @@ async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Pat
 
 
 async def _waiting(home: Home) -> list[WaitingTerms]:
-    ledger = await reading(home)
-    try:
+    async with reading(home) as ledger:
         return await waiting_terms(ledger, home, SystemClock().now())
-    finally:
-        await ledger.close()
 
 
 async def _named(home: Home, name: str, *, any_of_them: bool = False) -> WaitingTerms:
@@ -216,11 +213,8 @@ async def _named(home: Home, name: str, *, any_of_them: bool = False) -> Waiting
 
 async def _over(home: Home, name: str) -> UndersignedError | None:
     """What became of what waited under this name."""
-    ledger = await reading(home)
-    try:
+    async with reading(home) as ledger:
         return await no_longer_waiting(ledger, home, name, SystemClock().now())
-    finally:
-        await ledger.close()
 
 
 def waiting_as(name: str, waiting: Sequence[WaitingTerms], *, any_of_them: bool = False) -> WaitingTerms:

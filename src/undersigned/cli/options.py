@@ -247,7 +247,7 @@ def checked_digest(text: str, option: str = "") -> str:
 
 
 def open_gatherer(home: Home) -> Gatherer:
-    """What fetches as the peer of a state folder would; whoever opens it closes it.
+    """What fetches as the peer of a state folder would, until the block ends.
 
     Raises:
         ConfigurationError: The certificate authorities that the folder names, or what it knows of histories, cannot be

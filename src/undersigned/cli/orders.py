@@ -76,11 +76,8 @@ async def named_in(home: Home, name: str) -> Summary:
     Raises:
         ConfigurationError: `not_found`.
     """
-    ledger = await reading(home)
-    try:
+    async with reading(home) as ledger:
         return await summary_named(ledger, name)
-    finally:
-        await ledger.close()
 
 
 async def _nobody(out: Out, home: Home, order: ContractOrder, act: str) -> int:

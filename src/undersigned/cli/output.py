@@ -18,8 +18,8 @@ import shlex
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -48,6 +48,7 @@ __all__ = [
     "engagement_named",
     "help_refused",
     "home_path",
+    "ledger_at",
     "meeting",
     "owed_in_words",
     "plain",
@@ -241,8 +242,22 @@ def home_path(home: str | None) -> Path:
     return path
 
 
-async def reading(home: Home) -> Ledger:
-    """The ledger of a state folder, for reading; an empty one if nothing was ever written there.
+@asynccontextmanager
+async def ledger_at(url: str, *, read_only: bool = False) -> AsyncGenerator[Ledger]:
+    """The ledger at a URL, until the block ends.
+
+    Raises:
+        LedgerError: As `open_ledger`.
+    """
+    store = await open_ledger(url, read_only=read_only)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def reading(home: Home) -> AbstractAsyncContextManager[Ledger]:
+    """The ledger of a state folder, for reading, until the block ends; an empty one if nothing was ever written there.
 
     Raises:
         LedgerError: It is damaged, of another release, gone, or cannot be read.
@@ -250,23 +265,20 @@ async def reading(home: Home) -> Ledger:
     # A start takes the lock before it makes a database, for which there may have been no room.
     lock = f"{home.ledger.name}.lock"
     written = any(found.name != lock for found in home.path.glob(f"{home.ledger.name}*"))
-    return await open_ledger(home.ledger_url if written else "memory:", read_only=True)
+    return ledger_at(home.ledger_url if written else "memory:", read_only=True)
 
 
-async def reading_own(home: Home) -> Ledger:
+@asynccontextmanager
+async def reading_own(home: Home) -> AsyncGenerator[Ledger]:
     """As `reading`, for what is signed of the ledger, or held against what was: a copy of another agent's is refused.
 
     Raises:
         ConfigurationError: As `require_own`.
         LedgerError: As `reading`.
     """
-    store = await reading(home)
-    try:
+    async with reading(home) as store:
         await require_own(store, home.configuration.did, home.ledger_url)
-    except BaseException:
-        await store.close()
-        raise
-    return store
+        yield store
 
 
 async def summary_named(store: Ledger, text: str) -> Summary:

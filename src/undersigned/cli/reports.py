@@ -95,11 +95,8 @@ async def _signed_by(file: Path, known: DidDocument | None, local: bool) -> tupl
         raise VerificationError("proof_missing", f"{file} is no report that somebody signed")
     signer = checked_did(method.partition("#")[0], local)
     if known is None:
-        gatherer = Gatherer(local=local)
-        try:
+        async with Gatherer(local=local) as gatherer:
             known = await gatherer.document(signer)
-        finally:
-            await gatherer.close()
     if known.id != signer:
         raise VerificationError("proof_invalid", f"it is signed by {signer}, and not by {known.id}")
     verify_report(report, known, now=SystemClock().now())

@@ -137,8 +137,7 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
     '->' was sent, '<-' was received, the rest was noted on this side alone.
     """
     opened = out.home(home)
-    store = await reading(opened)
-    try:
+    async with reading(opened) as store:
         others = 0
         if engagement is None:
             found = await store.summaries()
@@ -175,8 +174,6 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             if quiet >= QUIET_SECONDS:
                 told, quiet = await tell_who_is_waited_for(out, opened, store, summary, told), 0.0
             await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        await store.close()
 
 
 async def tell_who_is_waited_for(out: Out, home: Home, store: Ledger, summary: Summary, told: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from hashlib import file_digest
 from itertools import accumulate
 from pathlib import Path
@@ -15,7 +16,6 @@ import click
 from undersigned.encoding import Digest, digest_from_hex, digest_hex, from_struct
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.evidence import MAX_ARCHIVE_BYTES
-from undersigned.ledger import Ledger
 from undersigned.runtime import (
     Home,
     OwnEvidence,
@@ -142,16 +142,10 @@ async def trace_(
     digest, why = digest_named(artifact)
     known = [read_document_file(file) for file in documents]
     given, opened, now = read_packs(packs), opened_home(out, home, packs), SystemClock().now()
-    ledger: Ledger | None = await reading(opened) if opened is not None else None
-    try:
-        own = None
-        if ledger is not None and opened is not None:
-            own = OwnEvidence(ledger, opened, now)
+    async with reading(opened) if opened is not None else nullcontext() as ledger:
+        own = OwnEvidence(ledger, opened, now) if ledger is not None and opened is not None else None
         with bar(out, "engagements") as told:
             evidence = await gather_evidence(digest, own=own, packs=given, now=now, known=known, told=told)
-    finally:
-        if ledger is not None:
-            await ledger.close()
     if not evidence.made(digest):
         where = " or ".join(["this ledger"] * (own is not None) + ["these packs"] * bool(given))
         raise ConfigurationError("not_found", f"no delivery of {digest} in {where}")
@@ -182,15 +176,10 @@ async def check_artifact(
     checked_name("--for", purpose)
     digest, _ = digest_named(artifact)
     known, given, opened = [read_document_file(file) for file in documents], read_packs(packs), out.home(home)
-    ledger, gatherer = await reading(opened), None if offline else open_gatherer(opened)
-    try:
+    async with reading(opened) as ledger, nullcontext() if offline else open_gatherer(opened) as gatherer:
         verdict, path = await judge_artifact(
             opened, ledger, digest, purpose, packs=given, known=known, gatherer=gatherer, clock=SystemClock()
         )
-    finally:
-        await ledger.close()
-        if gatherer is not None:
-            await gatherer.close()
     out.value({"id": verdict.digest, "file": str(path), "verdict": from_struct(verdict)})
     tell_verdict(out, verdict, opened)
     return {"allow": 0, "deny": 3, "ask": WAITS}[verdict.outcome]

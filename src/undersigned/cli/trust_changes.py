@@ -109,11 +109,8 @@ def tell_anchors(out: Out, mark: str, anchors: Iterable[Anchor]) -> None:
 async def told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: Instant) -> tuple[Lost, ...]:
     """The open engagements that lose their path by a change of anchors; told as they are found."""
     old, new = (replace(viewpoint(home, now), anchors=anchors) for anchors in (before, after))
-    ledger = await reading(home)
-    try:
+    async with reading(home) as ledger:
         open_now = await open_engagements(ledger, home)
-    finally:
-        await ledger.close()
     if home.trust.exists():
         with TrustStore(home.trust, read_only=True) as store:
             lost = losing_their_path(open_now, old, new, store.read)
@@ -170,8 +167,5 @@ async def document_of(home: Home, did: str) -> DidDocument:
     Raises:
         ConfigurationError, ResolutionError, VerificationError: As `did_here` and `Gatherer.document`.
     """
-    gatherer = open_gatherer(home)
-    try:
+    async with open_gatherer(home) as gatherer:
         return await gatherer.document(did_here(home, did))
-    finally:
-        await gatherer.close()

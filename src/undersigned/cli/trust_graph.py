@@ -153,11 +153,8 @@ async def _authority(
     question = authority(did, credential_type, capability, view)
     if not home.registries:
         return _ask(home, question), {}
-    gatherer = open_gatherer(home)
-    try:
+    async with open_gatherer(home) as gatherer:
         word = await RegistryKeeper(home, gatherer, SystemClock()).word(did, credential_type, capability)
-    finally:
-        await gatherer.close()
     for failure in word.failures:
         out.line(f"no answer: {plain(failure.message, 400)}", style="yellow")
     said = [

@@ -143,15 +143,14 @@ def _accuses(document: JsonObject) -> bool:
 async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None, known: _Known) -> int:
     """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
     read = read_credential(document)
-    gatherer = open_gatherer(home)
-    keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
-    try:
+    async with open_gatherer(home) as gatherer:
         issuer = await gatherer.document(did_here(home, read.issuer))
-        # Whoever imports it has chosen it, so its list may be asked for before it is verified.
-        lists = await keeper.lists([read], max_age_seconds=0.0)
-    finally:
-        await keeper.close()
-        await gatherer.close()
+        keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
+        try:
+            # Whoever imports it has chosen it, so its list may be asked for before it is verified.
+            lists = await keeper.lists([read], max_age_seconds=0.0)
+        finally:
+            await keeper.close()
     try:
         credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
     except CredentialError as error:
@@ -184,20 +183,15 @@ def _evidence(named: str | None) -> bytes | None:
 
 async def _proved(home: Home, credential: Credential, evidence: bytes | None, known: _Known) -> frozenset[Digest]:
     """What `edge_of` is told of the evidence of an accusation."""
-    gatherer = open_gatherer(home)
-    documents_of, ledger = brought_first(known, gatherer), await reading(home)
-    try:
+    async with open_gatherer(home) as gatherer, reading(home) as ledger:
         return await proved(
             credential,
             evidence,
             ledger=ledger,
             own=home.configuration.did,
-            documents_of=documents_of,
+            documents_of=brought_first(known, gatherer),
             now=SystemClock().now(),
         )
-    finally:
-        await ledger.close()
-        await gatherer.close()
 
 
 async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
@@ -229,11 +223,8 @@ async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -
 
 async def _contracts(home: Home) -> set[str]:
     """The contracts in the ledger that both parties signed."""
-    ledger = await reading(home)
-    try:
+    async with reading(home) as ledger:
         return {row.contract for row in await ledger.summaries() if row.contract}
-    finally:
-        await ledger.close()
 
 
 async def _written(home: Home, write: Callable[[TrustStore], int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -60,22 +61,18 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     dids, keys = _named(logs, local, opened.configuration.resolver)
     stop = stop_signal()
     more_files()
-    gatherer = open_gatherer(opened)
-    book = WitnessBook(opened.path / BOOK)
-    try:
-        own = opened.configuration.did
-        async with WitnessServer(
-            book, own, opened.log_key(), gatherer, logs=dids, keys=keys, host=host, port=port
-        ) as server:
+    own, log_key = opened.configuration.did, opened.log_key()
+    with closing(WitnessBook(opened.path / BOOK)) as book:
+        async with (
+            open_gatherer(opened) as gatherer,
+            WitnessServer(book, own, log_key, gatherer, logs=dids, keys=keys, host=host, port=port) as server,
+        ):
             key = verifier_text(server.verifier)
             out.value({"kind": "ready", "url": server.url, "key": key, "logs": [*dids, *(one.name for one in keys)]})
             out.line(f"watching {counted(len(logs), 'log')} at {server.url}")
             out.line(f"key {key}")
             out.line("stop it with Ctrl-C")
             await stop.wait()
-    finally:
-        book.close()
-        await gatherer.close()
     return 0
 
 
@@ -108,11 +105,8 @@ async def show(out: Out, home: str | None) -> int:
     path = out.home(home).path / BOOK
     if not path.exists():
         raise ConfigurationError("not_found", f"{path} is not there: nothing was ever cosigned here")
-    book = WitnessBook(path)
-    try:
+    with closing(WitnessBook(path)) as book:
         logs, doubled = book.logs(), book.contradictions()
-    finally:
-        book.close()
     for log in logs:
         out.value({"origin": log.origin, "size": log.size, "root": log.root.hex(), "note": log.note})
         out.line(f"{log.size:10}  {plain(log.origin, 200)}")
@@ -141,17 +135,12 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, for
     """
     quiet_logs(verbose=False)
     opened = out.home(home)
-    gatherer = open_gatherer(opened)
-    store = await reading_own(opened)
-    try:
+    async with open_gatherer(opened) as gatherer, reading_own(opened) as store:
         asked = Witnesses(
             _asked(opened, url, key), store, opened.configuration.did, opened.log_key(), gatherer, SystemClock()
         )
         found = await asked.ask()
         note = asked.newest
-    finally:
-        await store.close()
-        await gatherer.close()
     code = 0
     for one in found:
         name, error = one.witness.verifier.name, one.error
