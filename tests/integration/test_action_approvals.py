@@ -39,6 +39,8 @@ class Ordering:
     def __init__(self, world: World, url: str) -> None:
         self.world, self.url = world, url
         self.conversation = next(iter(world.hirer.conversations.values()))
+        self.no = ""
+        """What the last order was told by its own gate."""
 
     async def order(self, amounts: dict[str, str] | None = None, **options: Any) -> int:
         """The server's answer, or 0 if the own gate says no."""
@@ -46,6 +48,7 @@ class Ordering:
             async with self.world.job.act("order:place", ORDERS, amounts or HALF, **options):
                 return (await self.world.ask(self.url, "POST", "/orders", b"")).status
         except ScopeError as error:
+            self.no = error.message
             return 0 if (error.code, error.detail["clause"]) == ("approval_required", "orders") else -1
 
     async def requests(self, count: int = 1) -> list[Digest]:
@@ -89,6 +92,7 @@ async def test_an_answer_for_other_arguments_opens_nothing(tmp_path: Path) -> No
         await work.world.hirer.changes.approve(work.conversation, request, granted=True, uses=5)
         assert await waiting == 403
         assert await work.order(approval_seconds=0) == 0
+        assert work.no == "a person of the hirer has to agree to it first", "nobody was asked"
 
 
 async def test_a_no_is_heard(tmp_path: Path) -> None:
@@ -98,6 +102,7 @@ async def test_a_no_is_heard(tmp_path: Path) -> None:
         (request,) = await work.requests()
         await work.world.hirer.changes.approve(work.conversation, request, granted=False, reason="Not this year.")
         assert await waiting == 0
+        assert work.no == "a person of the hirer has to agree to it first; the hirer said no"
         theirs = next(iter(work.world.provider.conversations.values()))
         assert theirs.last("Approval", Approval).reason == "Not this year."
 

@@ -156,8 +156,13 @@ def counter(limit: Limit, now: str) -> str:
     """
     if limit.per is None:
         return limit.unit
-    elapsed = int(parse_instant(now).timestamp()) % parse_duration(limit.per)
-    return f"{limit.name}@{shift(now, -elapsed)}"
+    return f"{limit.name}@{_period(limit.per, now)}"
+
+
+def _period(per: str, now: str, ahead: int = 0) -> Instant:
+    """When the period of this length began that it is now, or the one that is so many `ahead`."""
+    seconds = parse_duration(per)
+    return shift(now, ahead * seconds - int(parse_instant(now).timestamp()) % seconds)
 
 
 def arguments_of(action: Action) -> Digest:
@@ -259,7 +264,7 @@ def _weigh(
                 action,
                 grant.id,
                 f"{amount} {limit.unit} is more than what is left of {limit.explain()}",
-                words if compare_amounts(room, "0") > 0 else "",
+                " or ".join([words] * (compare_amounts(room, "0") > 0) + _later(grant, limit, amount, now)),
                 left,
             )
         charges.append(Charge(grant.id, names[limit.name], amount, limit.max, limit.name))
@@ -325,6 +330,15 @@ def _amounts(action: Action) -> dict[str, str]:
     if "." in amounts["count"] or amounts["count"] == "0":
         raise FormatError("schema_violation", f"count: expected a whole number from 1, got {amounts['count']}")
     return amounts
+
+
+def _later(grant: Grant, limit: Limit, amount: str, now: str) -> list[str]:
+    """When so much passes that does not now: once the next period has begun, if the grant lasts until then."""
+    if limit.per is None or compare_amounts(amount, limit.max) > 0:
+        return []
+    begins = _period(limit.per, now, 1)
+    ends = grant.window.until if grant.window is not None else None
+    return [f"as much from {begins}"] if ends is None or begins <= ends else []
 
 
 def _no(

@@ -1,6 +1,6 @@
 import pytest
 
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import Instant, digest_bytes
 from undersigned.errors import FormatError, ScopeError
 from undersigned.scope import (
     Action,
@@ -100,7 +100,7 @@ def test_a_window_is_inclusive(now: str, allowed: bool, would_pass: str) -> None
         ({"bytes": "1000"}, "1", False, ""),
         ({"count": "9"}, "1", True, ""),
         ({"count": "10"}, "1", False, ""),
-        ({"count.PT1M@2026-11-25T12:00:00Z": "2"}, "1", False, ""),
+        ({"count.PT1M@2026-11-25T12:00:00Z": "2"}, "1", False, "as much from 2026-11-25T12:01:00Z"),
         ({"count.PT1M@2026-11-25T11:59:00Z": "2"}, "1", True, ""),
     ],
 )
@@ -173,6 +173,27 @@ def test_every_answer_says_what_is_left() -> None:
     with pytest.raises(ScopeError) as caught:
         no.require()
     assert caught.value.detail["remaining"] == no.remaining
+
+
+@pytest.mark.parametrize(
+    ("asked", "until", "passes"),
+    [
+        ("1", None, "as much from 2026-11-25T12:01:00Z"),
+        ("2", "2026-11-25T12:01:00Z", "as much from 2026-11-25T12:01:00Z"),
+        ("2", "2026-11-25T12:00:59Z", ""),
+        ("3", None, ""),
+    ],
+)
+def test_what_is_used_up_for_now_says_when_it_passes(asked: str, until: Instant | None, passes: str) -> None:
+    target = "https://acme.example/query"
+    window = Window(until=until) if until is not None else None
+    grant = Grant("ask", "a:b", target, limits=(Limit("count", "2", "PT1M"),), window=window)
+    action = Action("a:b", target, {"count": asked})
+    no = permits(Scope(grants=(grant,)), {"ask": {"count.PT1M@2026-11-25T12:00:00Z": "2"}}, action, NOW)
+    assert (no.allowed, no.would_pass) == (False, passes)
+    if asked != "1":
+        some = permits(Scope(grants=(grant,)), {"ask": {"count.PT1M@2026-11-25T12:00:00Z": "1"}}, action, NOW)
+        assert some.would_pass == f"count up to 1 per PT1M{passes and f' or {passes}'}"
 
 
 @pytest.mark.parametrize("asked", ["0", "1"])

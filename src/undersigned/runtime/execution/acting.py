@@ -13,8 +13,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import structlog
-
 from undersigned.attestation import ActionTaken
 from undersigned.contract import plain
 from undersigned.encoding import Digest, Instant
@@ -49,8 +47,6 @@ MAX_REASON = 1024
 NO_REASON = "The contract asks for it."
 SUSPENDING_CLAUSE = "mustStayValid"
 """Clause of our own gate, of the hirer's credentials."""
-
-_log = structlog.get_logger()
 
 
 def of_kind(name: str, given: object, kind: type | tuple[type, ...], what: str) -> None:
@@ -171,11 +167,11 @@ class Admission:
                 return await self._agent.admit(self._conversation, asked)
             except ScopeError as error:
                 if error.code == "approval_required" and may_ask:
-                    agreed = await self._approved(asked, error, reason, approval_seconds, known)
-                    may_ask = agreed is None
-                    if agreed is not False:
+                    try:
+                        may_ask = not await self._approved(asked, error, reason, approval_seconds, known)
                         continue
-                    error.message += "; nobody did"
+                    except ScopeError as no:
+                        error.message += f"; {no.message}"
                 # It may have been resumed since it was asked.
                 states = (state, self._conversation.engagement.state)
                 suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or "suspended" in states
@@ -189,13 +185,9 @@ class Admission:
 
     async def _approved(
         self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]
-    ) -> bool | None:
+    ) -> bool:
         clause, why = str(error.detail["clause"]), " ".join(plain(reason, MAX_REASON).split())
-        try:
-            return await self._requests.ask(clause, asked, reason=why or NO_REASON, seconds=seconds, known=known)
-        except ScopeError as refused:
-            _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
-            return False
+        return await self._requests.ask(clause, asked, reason=why or NO_REASON, seconds=seconds, known=known)
 
     def goes_on(self, *, anywhere: bool = False) -> None:
         """Returns if the work has not ended, and, but for what waits for nothing, the peer's event loop runs here.

@@ -113,16 +113,14 @@ class Requests:
         contract = self._conversation.engagement.contract
         return frozenset(one.move for one in contract.asked if one.uses is not None) if contract else frozenset()
 
-    async def ask(
-        self, clause: str, action: Action, *, reason: str, seconds: int, known: frozenset[Digest]
-    ) -> bool | None:
-        """Whether a person of the hirer agrees to `action` under `clause`; silence for `seconds` is no.
+    async def ask(self, clause: str, action: Action, *, reason: str, seconds: int, known: frozenset[Digest]) -> bool:
+        """True once a person of the hirer has agreed to `action` under `clause`; silence for `seconds` is no.
 
         `known` are the requests that had an answer when the gate said no. A yes that came since is not asked for once
-        more: None, and the gate has to be asked again.
+        more: False, and the gate has to be asked again.
 
         Raises:
-            ScopeError: `approval_required`: it cannot be asked for now.
+            ScopeError: `approval_required`: nobody has agreed, or it cannot be asked for now.
         """
         target, amounts = stated(action)
         arguments, details = arguments_of(action), Details(action=action.name, target=target, amounts=amounts)
@@ -153,24 +151,32 @@ class Requests:
         contract = self._conversation.engagement.contract
         request = fits(contract) if contract is not None else None
         if request is None:
-            return None if contract is not None and any(since(contract)) else False
+            if contract is not None and any(since(contract)):
+                return False
+            raise ScopeError("approval_required", "nobody can be asked any more", clause=clause)
         self._awaited.add(request)
         try:
-            return await self._answer(request)
+            no = await self._refusal(request)
         finally:
             self._awaited.discard(request)
+        if no:
+            raise ScopeError("approval_required", no, clause=clause)
+        return True
 
-    async def _answer(self, request: Digest) -> bool:
+    async def _refusal(self, request: Digest) -> str:
+        """Waits for the answer: empty if it is yes, else what became of the question."""
         events = self._agent.watchers.listen(self._conversation.id)
         try:
             while True:
                 contract = self._conversation.engagement.contract
                 asked = next((one for one in contract.asked if one.move == request), None) if contract else None
-                if asked is None or asked.uses is not None:
-                    return asked is not None
+                if asked is None:
+                    return "the hirer said no"
+                if asked.uses is not None:
+                    return ""
                 left = seconds_between(self._agent.clock.now(), asked.answer_by)
                 if left < 0:
-                    return False
+                    return "nobody did in time"
                 # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with an event.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left + 1.0, LOOK_SECONDS)):
