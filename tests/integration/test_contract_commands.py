@@ -58,6 +58,7 @@ class Hire:
     def __init__(self, folder: Path, acme: Home, globex: Home, hire: Process) -> None:
         self.folder, self.acme, self.globex, self.hire = folder, acme, globex, hire
         self.contract = asyncio.run(_contract(acme))
+        assert asyncio.run(_contract(globex)) == self.contract
 
     def on(self, home: Home, *words: object) -> Ran:
         verb, *more = words
@@ -82,11 +83,15 @@ class Hire:
 
 
 async def _contract(home: Home) -> str:
+    """The contract, once this side has it too."""
     ledger = await open_ledger(home.ledger_url, read_only=True)
     try:
-        (summary,) = await ledger.summaries()
-        assert summary.contract is not None
-        return summary.contract
+        async with asyncio.timeout(SECONDS):
+            while True:
+                for one in await ledger.summaries():
+                    if one.contract is not None:
+                        return one.contract
+                await asyncio.sleep(0.01)
     finally:
         await ledger.close()
 
