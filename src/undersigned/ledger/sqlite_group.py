@@ -219,6 +219,9 @@ class Held:
             head = EngagementHead(self._next_engagement + stage.new, 0, 0, 0, first_link(name), 0, (), {}, True)
         else:
             check_commit(commit, head.own, head.peer, head.length)
+        seen: dict[str, Seen] = {}
+        for one in commit.seen:
+            seen[one.log] = saw(seen.get(one.log) or self._seen_of(db, stage, one.log), one)
         if commit.reserve or commit.settle or commit.release:
             book = StagedBook(SqliteBook(db), self._limits, stage.limits)
             limits.book(book, commit)
@@ -227,9 +230,6 @@ class Held:
             book.keep()
         elif commit.freed:
             _free(db, head.id, commit)
-        seen: dict[str, Seen] = {}
-        for one in commit.seen:
-            seen[one.log] = saw(seen.get(one.log) or self._seen_of(db, stage, one.log), one)
         # From here on nothing is refused but by the database's keys.
         stage.seen |= seen
         id, at = head.id, head.link

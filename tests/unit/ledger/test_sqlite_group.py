@@ -17,7 +17,17 @@ from backends.moves import AT, OWN, PEER, answer, engagement, move, reservation,
 from support import refuses
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import LedgerError, LedgerUnavailable, ScopeError
-from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, Stated, open_ledger, sqlite_group, sqlite_writer
+from undersigned.ledger import (
+    Blob,
+    Commit,
+    Head,
+    Ledger,
+    SqliteLedger,
+    Stated,
+    open_ledger,
+    sqlite_group,
+    sqlite_writer,
+)
 from undersigned.ledger.base import Row
 from undersigned.ledger.chain import link
 from undersigned.ledger.sqlite_file import Spare
@@ -158,6 +168,32 @@ async def test_what_a_group_saw_of_a_log_follows_on_itself(ledger: SqliteLedger)
     assert found is not None
     assert [one.size for one in found.held] == [5, 6]
     assert ledger.counters.groups == 1
+
+
+async def test_a_commit_that_a_damaged_row_refuses_is_no_part_of_its_group(path: Path) -> None:
+    """HIRE-CHN-07: what it books, and the places that it gives up, are not written with the others."""
+    seen = Stated(log=PEER, size=3, root=bytes(32), at=AT, note="a note")
+    first = move(NAME, 1, seen=(seen,))
+    ledger = SqliteLedger(path)
+    await ledger.open()
+    await ledger.commit(first)
+    await ledger.close()
+    db = sqlite3.connect(path)
+    db.execute("UPDATE seen_log SET seal = zeroblob(32)")
+    db.commit()
+    ledger = SqliteLedger(path)
+    await ledger.open()
+    freed = (first.rows[0].digest,)
+    more = {"reserve": (reservation("r", "1", "5"),), "seen": (replace(seen, size=4),)}
+    refused = Commit(NAME, (1, 0), (0, 0), (), summary(NAME, (0, 0)), freed=freed, **more)
+    done = await asyncio.gather(
+        ledger.commit(refused), ledger.commit(move(engagement("other"), 1)), return_exceptions=True
+    )
+    assert [getattr(item, "code", "") for item in done] == ["store_corrupt", ""]
+    assert await ledger.usage("uEiContract") == {}
+    assert db.execute("SELECT count(*) FROM journal WHERE freed").fetchone() == (0,)
+    db.close()
+    await ledger.close()
 
 
 async def test_a_checkpoint_is_of_what_its_group_writes(ledger: SqliteLedger) -> None:
