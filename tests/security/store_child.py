@@ -11,6 +11,7 @@ import ctypes
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,27 @@ async def found_done(path: str, _: int) -> None:
 
 def stated(size: int) -> Stated:
     return Stated(log=PEER, size=size, root=bytes([size] * 32), at=AT, note="a note")
+
+
+async def another_in_its_place(path: str, older: int) -> None:
+    """The volume is gone and a sync fails; where it was there is nothing, or an older copy, until it is back."""
+    folder = Path(path.removeprefix("sqlite://")).parent
+    ledger = await open_ledger(path)
+    await ledger.commit(move(NAME, 1))
+    if older:
+        await ledger.close()
+        shutil.copytree(folder, folder.with_name("older"))
+        ledger = await open_ledger(path)
+    await ledger.commit(move(NAME, 2, leaves=(b"leaf",)))
+    folder.rename(folder.with_name("gone"))
+    folder.with_name("older").rename(folder) if older else folder.mkdir()
+    faults().fault_fail(0, 1, errno.EIO)
+    refused = [await code_of(ledger, move(engagement(at), 1, urgent=True)) for at in range(2)]
+    made = (folder / "ledger.db").exists()
+    shutil.rmtree(folder)
+    folder.with_name("gone").rename(folder)
+    say(refused=refused, made=made, after=await code_of(ledger, move(engagement("after"), 1)))
+    await ledger.close()
 
 
 async def sync_errors_for_long(path: str, _: int) -> None:

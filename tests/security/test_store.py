@@ -157,6 +157,17 @@ def test_sc86_what_a_commit_saw_of_a_log_is_kept_when_it_is_found_done(tmp_path:
     assert found == {"refused": "store_unavailable", "follow": "written", "stored": 2, "heads": [1, 2, 3]}
 
 
+@pytest.mark.parametrize("older", [0, 1])
+def test_sc86_what_is_opened_again_is_the_same_ledger(tmp_path: Path, faults: Path, older: int) -> None:
+    """Another would contradict what this one signed: none is begun where the volume of it was."""
+    (tmp_path / "state").mkdir()
+    _, (found,) = child("another_in_its_place", tmp_path / "state" / "ledger.db", older, preload=faults)
+    if older:
+        assert found == {"refused": ["store_unavailable", "ledger_diverged"], "made": True, "after": "ledger_diverged"}
+    else:
+        assert found == {"refused": ["store_unavailable"] * 2, "made": False, "after": "written"}
+
+
 def test_sc86_a_disk_that_stays_broken_acknowledges_nothing(tmp_path: Path, faults: Path) -> None:
     """Reads go on meanwhile, and readiness comes back without a restart once the disk works."""
     _, (broken, healed) = child("sync_errors_for_long", tmp_path / "ledger.db", preload=faults)

@@ -151,8 +151,8 @@ class Held:
         self._head_file = head_file
 
     def read(self, db: sqlite3.Connection, *, beside: bool) -> None:
-        """Begins with what a database holds that was opened now; `beside` the process that writes its journals, with
-        limits alone.
+        """Begins with what a database holds that was opened now, and again holds no less of the tree than it did;
+        `beside` the process that writes its journals, with limits alone.
 
         Raises:
             LedgerError: `store_corrupt`, `ledger_diverged`: as `load_tree`.
@@ -162,7 +162,7 @@ class Held:
             return
         self._heads, self._seen, self.nodes = {}, {}, {}
         self._next_engagement = 1 + db.execute("SELECT ifnull(max(id), 0) FROM engagement").fetchone()[0]
-        known = self._head_file.at_opening()
+        known = self.head or self._head_file.at_opening()
         self._frontier = load_tree(db, known)
         if known is None and self._frontier.size:
             hint = "so it is in a copy, and after a power cut; if it was taken away, a ledger that was cut looks whole"

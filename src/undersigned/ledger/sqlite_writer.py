@@ -170,8 +170,9 @@ class Writer(threading.Thread):
     # opening, and opening again
 
     def _open(self) -> None:
-        if self._beside and not self._path.exists():
-            raise LedgerUnavailable("store_unavailable", f"there is no ledger {self._path} to book in")
+        if not self._path.exists():
+            # Opened again, it is not begun anew: its volume may be gone, and this is where that was.
+            raise LedgerUnavailable("store_unavailable", f"there is no ledger {self._path}")
         db = connect(self._path, writing=True)
         try:
             prepare(db, self._path, writing=not self._beside)
