@@ -32,7 +32,7 @@ from undersigned.runtime import (
 
 from .discovery import domain_lines
 from .options import AT_OPTION, DOCUMENTS_OPTION, VERBOSE_OPTION, WAIT_OPTION, open_peer, quiet_logs, running
-from .output import HOME_OPTION, Out, meeting, plain
+from .output import ANSWER_NO, HOME_OPTION, Out, meeting, plain
 from .reaching import checked_peer, hint_at, tell_if_not_reached
 from .starting import goes_on
 from .trace import PACK_OPTION, check_artifact
@@ -108,7 +108,7 @@ async def check(
             conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
         except PolicyError as error:
             _tell_no(out, did, task, error.message, domains=[], unfinished=unfinished)
-            return 3
+            return ANSWER_NO
         queue = peer.watchers.listen(conversation.id)
         impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
         strange: UndersignedError | None = None
@@ -165,7 +165,7 @@ async def check(
         _tell_decision(out, did, task, decision)
     for line, style in domain_lines(links, 15):
         out.line(line, style=style)
-    return 0 if allowed else 3
+    return 0 if allowed else ANSWER_NO
 
 
 def _require_form(subject: str) -> None:

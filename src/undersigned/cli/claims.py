@@ -27,7 +27,7 @@ from undersigned.encoding import Did, to_struct
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.trust import KINDS, Kind
 
-from .output import counted, plain
+from .output import checking, counted, plain
 
 __all__ = ["OPTIONS", "claim_of", "told"]
 
@@ -65,10 +65,8 @@ def claim_of(kind: str, subject: Did, issuer: Did, given: Mapping[str, Any]) -> 
         ConfigurationError: `bad_configuration`: no DID, an option that the kind has not, one that it lacks, or a value
             of another shape.
     """
-    try:
+    with checking("SUBJECT"):
         parse_did(subject)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"SUBJECT: {error.message}") from error
     of = KINDS[cast("Kind", kind)].claim
     members: dict[str, Any] = {"id": subject}
     taken: dict[str, str] = {}  # option by member

@@ -43,12 +43,12 @@ from undersigned.runtime import SystemClock, checked_url, parse_price, read_file
 from undersigned.testing import GUILD
 
 from .options import FILE, FOLDER, Seconds, checked_did, quiet_logs
-from .output import HOME_OPTION, INTERRUPTED, Out, counted, meeting, plain
+from .output import HOME_OPTION, INTERRUPTED, PEER_BROKE, UNREACHABLE, Out, counted, meeting, plain
 from .reports import MAX_INPUT, MAX_TRANSCRIPT, manifest_of, text_of, verified
 
 __all__ = ["conform"]
 
-DEFECT, BROKE, GIVEN_UP = 1, 5, 6
+DEFECT = 1
 BAD, ODD = "bold red", "yellow"
 STYLES = {
     "passed": "green",
@@ -339,7 +339,7 @@ async def conform(
         write_reports(folder, report, results, whole)
         out.line(f"report in {folder}")
     code = _end(out, results, interrupted=interrupted, of=len(scenarios))
-    if folder is None and code == BROKE:
+    if folder is None and code == PEER_BROKE:
         out.line("what was sent and what came is written with --report FOLDER; --only ID plays one scenario again")
     return code
 
@@ -456,7 +456,7 @@ def _end(out: Out, results: tuple[Result, ...], *, interrupted: bool = False, of
     if counts["defect"]:
         return DEFECT
     if why is not None:
-        return GIVEN_UP
+        return UNREACHABLE
     if all(one.outcome == "not applicable" for one in results):
         raise ConfigurationError("bad_configuration", "nothing was judged: no scenario of these is applicable")
-    return 0 if good else BROKE
+    return 0 if good else PEER_BROKE

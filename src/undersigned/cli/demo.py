@@ -39,13 +39,12 @@ from undersigned.runtime import (
     create_home,
     issue_membership,
     read_file,
-    why,
 )
 from undersigned.transport import free_ports
 
 from .export import export_to
 from .options import FILE, FOLDER
-from .output import Out, counted, meeting, plain, typed
+from .output import CHECK_FAILED, Out, checking, counted, meeting, plain, typed
 
 __all__ = ["demo"]
 
@@ -228,10 +227,8 @@ def _artifact(artifact: Path | None) -> tuple[str, bytes, str]:
     if artifact is None:
         name, data = _default_artifact()
     else:
-        try:
+        with checking(str(artifact)):
             name, data = artifact.name, read_file(artifact, MAX_WHOLE_BYTES)
-        except OSError as exc:
-            raise ConfigurationError("bad_configuration", f"{artifact}: {why(exc)}") from exc
     try:
         from undersigned.daemon.sbom import read_distribution
 
@@ -413,4 +410,4 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
             "delivered": result["written"],
         }
     )
-    return 0 if held else 4
+    return 0 if held else CHECK_FAILED

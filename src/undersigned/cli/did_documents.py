@@ -8,8 +8,10 @@ from typing import Final
 
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError
 from undersigned.runtime import Gatherer, read_file
+
+from .output import checking
 
 __all__ = ["brought_first", "read_document_file"]
 
@@ -23,15 +25,13 @@ def read_document_file(path: Path) -> DidDocument:
     Raises:
         ConfigurationError: `bad_configuration`, there is none.
     """
-    raw = read_file(path, MAX_DOCUMENT_BYTES)
-    try:
+    raw, option = read_file(path, MAX_DOCUMENT_BYTES), f"--did-document {path}"
+    with checking(option):
         value = decode_json(raw, FOREIGN_LIMITS)
         did = value.get("id") if isinstance(value, dict) else None
         if isinstance(did, str):
             return DidDocument(did, raw)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"--did-document {path}: {error.message}") from error
-    raise ConfigurationError("bad_configuration", f"--did-document {path}: it is no DID document")
+    raise ConfigurationError("bad_configuration", f"{option}: it is no DID document")
 
 
 def brought_first(

@@ -11,7 +11,7 @@ import click
 
 from undersigned.contract import Ruled, contract_card
 from undersigned.encoding import Did, canonicalize, digest_bytes, from_struct
-from undersigned.errors import ConfigurationError, LogProofError
+from undersigned.errors import ConfigurationError
 from undersigned.evidence import (
     MANIFEST,
     MAX_ARCHIVE_BYTES,
@@ -32,7 +32,7 @@ from undersigned.transparency import Verifier, read_verifier
 from .contract_show import became
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, NamedPath, about, instant_at, out_option, write_new
-from .output import HOME_OPTION, Out, command, plain, typed
+from .output import CHECK_FAILED, HOME_OPTION, Out, checking, command, plain, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
 __all__ = ["judge", "rule", "tamper", "verify"]
@@ -283,7 +283,7 @@ async def verify(
             out.line(f"{pack} is none of the files that are judged: expected {KINDS}")
         first = next(step for step in report.steps if not step.ok)
         out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
-    return 0 if report.ok else 4
+    return 0 if report.ok else CHECK_FAILED
 
 
 def _told(case: Case) -> Iterator[str]:
@@ -298,14 +298,11 @@ def _told(case: Case) -> Iterator[str]:
 
 
 def _witness_named(text: str) -> Verifier:
-    try:
+    option = f"--witness {plain(text, 200)}"
+    with checking(option):
         verifier = read_verifier(text)
-    except LogProofError as error:
-        raise ConfigurationError("bad_configuration", f"--witness {plain(text, 200)}: {error.message}") from error
     if not verifier.cosigns:
-        raise ConfigurationError(
-            "bad_configuration", f"--witness {plain(text, 200)}: the key of a log, not of a witness"
-        )
+        raise ConfigurationError("bad_configuration", f"{option}: the key of a log, not of a witness")
     return verifier
 
 

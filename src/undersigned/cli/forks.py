@@ -10,13 +10,13 @@ import click
 from undersigned.encoding import Did, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, ResolutionError, UndersignedError
 from undersigned.ledger import Fork, Ledger, decided
-from undersigned.runtime import SystemClock, read_file, why
+from undersigned.runtime import SystemClock, read_file
 from undersigned.runtime.log.forks import check_fork, fork_document, words
 
 from .did_documents import brought_first, read_document_file
 from .log import ledger
-from .options import FILE, FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, Out, command, counted, ledger_at, plain, reading, typed
+from .options import FILE, FORCE_OPTION, did_here, documents_option, open_gatherer, out_option, write_new
+from .output import CHECK_FAILED, HOME_OPTION, Out, checking, command, counted, ledger_at, plain, reading, typed
 
 __all__ = ["ledger"]
 
@@ -57,7 +57,7 @@ async def forks(
         raise ConfigurationError("bad_configuration", "--out: name the DID whose log it is about")
     opened = out.home(home)
     if did is not None:
-        checked_did(did, opened.configuration.local, opened.configuration.resolver)
+        did_here(opened, did)
     async with reading(opened) as store:
         found = [(log, seen) for log, seen in await store.logs_seen() if did in (None, log)]
         forked = [(log, seen.fork) for log, seen in found if seen.fork is not None]
@@ -78,7 +78,7 @@ async def forks(
         out.line("nobody signed two histories" if did is None else f"{did} signed no two histories, as far as is known")
         if file is not None:
             raise ConfigurationError("not_found", f"nothing shows two histories of the log of {did}")
-    return 4 if forked else 0
+    return CHECK_FAILED if forked else 0
 
 
 async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None, *, force: bool) -> None:
@@ -101,10 +101,8 @@ async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None
 
 async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str | None) -> int:
     known, opened = [read_document_file(file) for file in documents], out.home(home)
-    try:
+    with checking(f"--check {proof}"):
         raw = read_file(proof, MAX_PROOF_BYTES)
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"--check {proof}: {why(exc)}") from exc
     try:
         async with open_gatherer(opened) as gatherer:
             log, what = await check_fork(raw, brought_first(known, gatherer), now=SystemClock().now())
@@ -133,7 +131,7 @@ async def decide(out: Out, did: str, anew: bool | None, reason: str, home: str |
     another one: it lost the old one, and says so. The proof of what it signed is kept. Not beside 'undersigned serve'.
     """
     opened = out.home(home)
-    checked_did(did, opened.configuration.local, opened.configuration.resolver)
+    did_here(opened, did)
     if anew is None:
         raise ConfigurationError("bad_configuration", "say --keep or --anew")
     if not reason.strip():

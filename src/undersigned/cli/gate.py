@@ -13,7 +13,7 @@ from undersigned.runtime import host_port
 
 from .desk import desk_options, open_desk, told_when_reached, unheard
 from .interrupts import stop_signal
-from .options import FILE, VERBOSE_OPTION, quiet_logs, rules_in
+from .options import FILE, VERBOSE_OPTION, quiet_logs, read_toml_as
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]
@@ -60,7 +60,7 @@ async def gate(
     that the server may have done, and whose agent left before the answer.
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose)
-    read = rules_in(rules, read_rules)
+    read = read_toml_as(rules, read_rules)
     desk = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     host, port = host_port("--listen", listen)
     stop = stop_signal()

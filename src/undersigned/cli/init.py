@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from undersigned.did import parse_did
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError
 from undersigned.runtime import (
     MAX_NAME,
     Home,
@@ -24,7 +24,7 @@ from undersigned.runtime import (
     parse_price,
 )
 
-from .output import HOME_OPTION, Out, command, home_path, typed
+from .output import HOME_OPTION, Out, checking, command, home_path, typed
 
 __all__ = ["init"]
 
@@ -129,10 +129,8 @@ async def init(
     if folder and home and Path(folder) != Path(home):
         raise ConfigurationError("bad_configuration", f"two state folders are named: {folder} and {home}")
     for anchor in anchors:
-        try:
+        with checking("--trust"):
             parse_did(anchor)
-        except UndersignedError as error:
-            raise ConfigurationError("bad_configuration", f"--trust: {error.message}") from error
     if max_price is not None:
         parse_price(max_price, "--max-price")
     if handler is not None:

@@ -12,11 +12,10 @@ from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_pee
 from undersigned.runtime import SystemClock, checked_url, sign_record
 
 from .options import FILE, FOLDER, Seconds, quiet_logs
-from .output import HOME_OPTION, Out, counted, meeting, plain
+from .output import HOME_OPTION, PEER_BROKE, UNREACHABLE, Out, counted, meeting, plain
 
 __all__ = ["interop"]
 
-BROKE, UNREACHABLE = 5, 6
 STYLES = {"passed": "green", "failed": "bold red", "left out": "yellow"}
 
 
@@ -105,7 +104,7 @@ async def interop(
     out.line(f"{counted(failed, 'pair')} of {len(cells)} failed" if failed else "every pair passed")
     if any(one.trouble for one in instances):
         return UNREACHABLE
-    return BROKE if failed else 0
+    return PEER_BROKE if failed else 0
 
 
 def _tell(out: Out, cell: Cell) -> None:

@@ -18,7 +18,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Digest, Instant, JsonObject
 from undersigned.errors import ConfigurationError, LogProofError, UndersignedError
 from undersigned.ledger import Defect, Ledger, Stated
-from undersigned.runtime import Gatherer, Home, SystemClock, read_file, why
+from undersigned.runtime import Gatherer, Home, SystemClock, read_file
 from undersigned.runtime.home.backup import back_up
 from undersigned.runtime.log.forks import fork_document, fork_of
 from undersigned.runtime.log.logbook import (
@@ -41,10 +41,12 @@ from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read
 from .bar import bar
 from .interrupts import ended_gently
 from .ledger import ledger
-from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, write_new
+from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, did_here, open_gatherer, write_new
 from .output import (
+    CHECK_FAILED,
     HOME_OPTION,
     Out,
+    checking,
     command,
     counted,
     engagement_named,
@@ -147,8 +149,7 @@ async def ledger_audit(
     read = reading_own if did is None else reading
     async with open_gatherer(opened) as gatherer, read(opened) as store:
         now = SystemClock().now()
-        owner = opened.configuration.did if did is None else did
-        checked_did(owner, opened.configuration.local, opened.configuration.resolver)
+        owner = did_here(opened, opened.configuration.did if did is None else did)
         document = opened.document() if did is None else await gatherer.document(did)
         held, promised = await held_heads(store, owner)
         kept = [_kept(path, document, now) for path in notes]
@@ -195,7 +196,7 @@ async def ledger_audit(
         f"{counted(report.compared, 'signed head or promise', 'signed heads and promises')}; {rate} leaves per second",
         style="bold red" if diverged else "green",
     )
-    return 4 if diverged else 0
+    return CHECK_FAILED if diverged else 0
 
 
 async def _contradictions(
@@ -237,17 +238,12 @@ def _kept(path: Path, document: DidDocument, now: Instant) -> Held:
         ConfigurationError: The file cannot be read.
         LogProofError: It is no checkpoint that the log's owner signed.
     """
+    with checking(f"--since {path}"):
+        raw = read_file(path, MAX_NOTE_BYTES)
     try:
-        return Held(verified_note(_read(path), document, now), str(path))
+        return Held(verified_note(_note(raw), document, now), str(path))
     except LogProofError as error:
         raise LogProofError(error.code, f"--since {path}: {error.message}") from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return _note(read_file(path, MAX_NOTE_BYTES))
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"--since {path}: {why(exc)}") from exc
 
 
 def _note(raw: bytes) -> str:
@@ -348,7 +344,7 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
         out.line(text, style="yellow")
     if held is not None:
         out.alarm(str(held))  # no damage: it holds what was written, whenever that says it was
-    return 4 if defects else 0
+    return CHECK_FAILED if defects else 0
 
 
 async def _of_another(store: Ledger, opened: Home) -> tuple[Defect, ...]:

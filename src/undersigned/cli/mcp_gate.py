@@ -24,7 +24,7 @@ from undersigned.runtime import configure_logs, host_port
 
 from .desk import desk_options, open_desk, told_when_reached, unheard
 from .interrupts import stop_signal
-from .options import FILE, Seconds, checked_digest, rules_in
+from .options import FILE, Seconds, checked_digest, read_toml_as
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
@@ -90,7 +90,7 @@ async def mcp_gate(
         raise ConfigurationError("bad_configuration", "--sign-answers goes with --upstream")
     if contract is not None:
         checked_digest(contract, "--contract")
-    rules = rules_in(rules_file, Rules.from_toml)
+    rules = read_toml_as(rules_file, Rules.from_toml)
     asked = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     # Standard output is the client's, if there is a COMMAND.
     configure_logs(LOG_LEVEL, force=True)

@@ -15,7 +15,7 @@ import msgspec
 
 from undersigned.contract import terms_card
 from undersigned.encoding import from_struct
-from undersigned.errors import ConfigurationError, FormatError, PolicyError, UndersignedError
+from undersigned.errors import ConfigurationError, PolicyError, UndersignedError
 from undersigned.runtime import (
     Answered,
     ContractOrder,
@@ -34,7 +34,7 @@ from .contract_show import changed_terms
 from .listing import CommandGroup
 from .options import FOLDER
 from .orders import ordered, require_done, require_whole
-from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading, typed
+from .output import HOME_OPTION, WAITS, Out, checking, command, counted, plain, reading, typed
 
 __all__ = ["offer"]
 
@@ -46,7 +46,7 @@ AS_OPTION = click.option(
     metavar="FOLDER",
     help="Your own state folder: its key signs. Its passphrase is in UNDERSIGNED_PASSPHRASE or in the folder.",
 )
-NOTE_OPTION = click.option("--note", metavar="TEXT", help="Why, in your words; signed along.")
+WORDS_OPTION = click.option("--note", metavar="TEXT", help="Why, in your words; signed along.")
 
 
 @click.group(cls=CommandGroup)
@@ -119,7 +119,7 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
 @offer.command("approve")
 @click.argument("terms", metavar="TERMS")
 @AS_OPTION
-@NOTE_OPTION
+@WORDS_OPTION
 @HOME_OPTION
 @command
 async def offer_approve(out: Out, terms: str, person: Path, note: str | None, home: str | None) -> int:
@@ -134,7 +134,7 @@ async def offer_approve(out: Out, terms: str, person: Path, note: str | None, ho
 @offer.command("refuse")
 @click.argument("terms", metavar="TERMS")
 @AS_OPTION
-@NOTE_OPTION
+@WORDS_OPTION
 @HOME_OPTION
 @command
 async def offer_refuse(out: Out, terms: str, person: Path, note: str | None, home: str | None) -> int:
@@ -175,10 +175,8 @@ async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Pat
     now = SystemClock().now()
     if now > one.asked.until:
         raise PolicyError("policy_denied", f"{terms} waited until {one.asked.until}; it is {now}")
-    try:
+    with checking("--note"):
         document = approval(id=f"urn:uuid:{uuid4()}", verdict=verdict, about=one.about, given=now, note=note)
-    except FormatError as error:
-        raise ConfigurationError("bad_configuration", f"--note: {error.message}") from error
     signed = await sign_approval(Home(person), load_approvers(opened), document, now)
     said = drop_approval(opened, signed, now)
     # Others may have said something meanwhile, and a running peer may have gone on with all of it by now.

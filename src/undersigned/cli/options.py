@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
-from undersigned.encoding import Instant, digest_hex, parse_instant
+from undersigned.encoding import Did, Instant, digest_hex, parse_instant
 from undersigned.errors import (
     ConfigurationError,
     FormatError,
@@ -45,7 +45,7 @@ from undersigned.runtime.fetching.seen_histories import SeenHistories
 from undersigned.scope import Grant, Limit, Scope, read_limit
 
 from .interrupts import ended_gently
-from .output import Out, plain
+from .output import Out, checking, plain
 from .starting import held_clock, tell_ends, tell_held
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "about",
     "checked_did",
     "checked_digest",
+    "did_here",
     "documents_option",
     "instant_at",
     "new_file",
@@ -74,7 +75,7 @@ __all__ = [
     "quiet_logs",
     "read_inputs",
     "read_scope_options",
-    "rules_in",
+    "read_toml_as",
     "running",
     "with_grants",
     "write_new",
@@ -219,7 +220,12 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
     return text
 
 
-def rules_in(file: Path, read: Callable[[dict[str, Any]], T]) -> T:
+def did_here(home: Home, text: str) -> Did:
+    """`text`, once it is a DID that this state folder could resolve, as `checked_did`."""
+    return checked_did(text, home.configuration.local, home.configuration.resolver)
+
+
+def read_toml_as(file: Path, read: Callable[[dict[str, Any]], T]) -> T:
     """What `read` makes of the TOML in a file; of what is wrong it is said in which.
 
     Raises:
@@ -288,11 +294,8 @@ def parse_allow(number: int, text: str) -> Grant:
         raise ConfigurationError(
             "bad_configuration", f"--allow: expected ACTION=TARGET[;UNIT<=MAX], such as {example}, got {text!r}"
         )
-    try:
-        parsed = _limits(limits)
-        return Grant(f"allow-{number}", action.strip(), target.strip(), limits=parsed)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"--allow {text!r}: {error.message}") from error
+    with checking(f"--allow {text!r}"):
+        return Grant(f"allow-{number}", action.strip(), target.strip(), limits=_limits(limits))
 
 
 def _limits(texts: Iterable[str]) -> tuple[Limit, ...]:
@@ -371,10 +374,8 @@ def instant_at(text: str) -> Instant:
     Raises:
         ConfigurationError: `bad_configuration`, it is none.
     """
-    try:
+    with checking("--at"):
         parse_instant(text)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"--at: {error.message}") from error
     return text
 
 
@@ -384,13 +385,10 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
     if scope_file is None:
         return Scope(grants=grants)
     try:
-        written = Scope.from_toml(tomllib.loads(read_file(scope_file).decode()))
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{scope_file}: {why(exc)}") from exc
+        with checking(str(scope_file)):
+            written = Scope.from_toml(tomllib.loads(read_file(scope_file).decode()))
     except ValueError as exc:  # or not even text
         raise ConfigurationError("bad_configuration", f"{scope_file}: not TOML: {exc}") from exc
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"{scope_file}: {error.message}") from error
     if written == Scope():  # of a file that is not written yet, what it was to forbid would be allowed
         raise ConfigurationError("bad_configuration", f"{scope_file}: no scope: it grants, forbids and asks nothing")
     return Scope(

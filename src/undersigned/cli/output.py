@@ -38,11 +38,16 @@ from .brief import brief
 from .interrupts import INTERRUPTED, Interrupts
 
 __all__ = [
+    "ANSWER_NO",
     "CHECK_FAILED",
     "HOME_OPTION",
     "JSON_OPTION",
+    "OUTCOMES",
+    "PEER_BROKE",
+    "UNREACHABLE",
     "WAITS",
     "Out",
+    "checking",
     "command",
     "counted",
     "engagement_named",
@@ -63,12 +68,10 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-CHECK_FAILED: Final = 4
 LOOP_DESCRIPTORS: Final = 12
 """What a loop opens for itself, and a few for the command."""
 NO_THREADS: Final = "can't start new thread"
 """How Python says it, in a `RuntimeError`."""
-PEER_BROKE: Final = 5
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """What a byte of the command line becomes that is no UTF-8."""
 SHORTEST_PART: Final = 6
@@ -76,8 +79,15 @@ SHORTEST_PART: Final = 6
 LOCAL: Final = "local | "
 """Begins each line that is about a local state folder."""
 
-WAITS = 7
+ANSWER_NO: Final = 3
+"""Exit code: the answer is no."""
+CHECK_FAILED: Final = 4
+PEER_BROKE: Final = 5
+UNREACHABLE: Final = 6
+WAITS: Final = 7
 """Exit code: somebody has to do something first, a person or a peer that runs."""
+OUTCOMES: Final = {"allow": 0, "deny": ANSWER_NO, "ask": WAITS}
+"""Exit codes of what a policy says."""
 HOME_OPTION = click.option(
     "--home", metavar="FOLDER", help="State folder; by default UNDERSIGNED_HOME, else the user's data folder."
 )
@@ -224,6 +234,21 @@ class Out:
         mark = LOCAL if self.local and text else ""
         with _terminal("standard error" if console is self._errors else "standard output"):
             console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))
+
+
+@contextmanager
+def checking(what: str) -> Generator[None]:
+    """Around a look at what an option or argument says, or names: what is wrong with that is told behind `what`.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    try:
+        yield
+    except UndersignedError as error:
+        raise ConfigurationError("bad_configuration", f"{what}: {error.message}") from error
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{what}: {why(exc)}") from exc
 
 
 def home_path(home: str | None) -> Path:

@@ -9,11 +9,10 @@ import click
 
 from undersigned.did import parse_did
 from undersigned.encoding import Did, from_struct
-from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.runtime import AnchorBook, SystemClock, parse_price, read_policy, read_toml
+from undersigned.errors import ConfigurationError
+from undersigned.runtime import AnchorBook, SystemClock, parse_price, read_policy
 from undersigned.trust import (
     Anchors,
-    Case,
     CaseResult,
     Hypothetical,
     Policy,
@@ -25,15 +24,13 @@ from undersigned.trust import (
 )
 
 from .listing import CommandGroup
-from .options import FILE
-from .output import HOME_OPTION, Out, command, counted, plain
+from .options import FILE, read_toml_as
+from .output import HOME_OPTION, OUTCOMES, Out, checking, command, counted, plain
 
 __all__ = ["policy"]
 
 FAILED = 1
 """Exit code: a case did not come as expected."""
-OUTCOMES = {"allow": 0, "deny": 3, "ask": 7}
-"""Exit codes of a hypothetical."""
 POLICY_OPTION = click.option(
     "--file", "file", type=FILE, help="The policy in this TOML file, instead of that of a state folder."
 )
@@ -92,7 +89,7 @@ async def test(
     if cases is not None:
         if credentials or anchors or price or actions or task:
             raise ConfigurationError("bad_configuration", "a file of cases says all that is supposed")
-        return _tell([run_case(case, found) for case in _cases(cases)], out)
+        return _tell([run_case(case, found) for case in read_toml_as(cases, read_cases)], out)
     if (actions or task) and price is None:
         raise ConfigurationError(
             "bad_configuration", "--action and --task are terms: give their --price, such as '0 EUR'"
@@ -122,19 +119,9 @@ def _policy(out: Out, file: Path | None, home: str | None) -> tuple[Policy, Anch
 
 
 def _did(text: str, option: str) -> Did:
-    try:
+    with checking(option):
         parse_did(text)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"{option}: {error.message}") from error
     return text
-
-
-def _cases(file: Path) -> tuple[Case, ...]:
-    given = read_toml(file)
-    try:
-        return read_cases(given)
-    except ConfigurationError as error:
-        raise ConfigurationError(error.code, f"{file}: {error.message}") from error
 
 
 def _tell(results: list[CaseResult], out: Out) -> int:

@@ -26,7 +26,7 @@ from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_pem
 from undersigned.runtime import LogProofLine, read_file
 
-from .output import CHECK_FAILED, Out, counted, plain
+from .output import CHECK_FAILED, Out, checking, counted, plain
 
 __all__ = ["KINDS", "Against", "key_named", "verify_file"]
 
@@ -60,10 +60,8 @@ def key_named(text: str) -> PublicKey:
         ConfigurationError: `bad_configuration`, it is neither.
     """
     path = Path(text)
-    try:
+    with checking(f"--key {plain(text, 200)}"):
         return public_key_from_pem(read_file(path)) if path.is_file() else public_key_from_multikey(text)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"--key {plain(text, 200)}: {error.message}") from error
 
 
 def _require_envelope(document: JsonObject) -> None:

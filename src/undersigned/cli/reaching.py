@@ -8,16 +8,15 @@ from contextlib import suppress
 from undersigned.daemon import Hire, Peer
 from undersigned.did import is_derived
 from undersigned.encoding import Did
-from undersigned.errors import CODES, ConfigurationError, CredentialError, RemoteProtocolError, UndersignedError
+from undersigned.errors import ConfigurationError, CredentialError, RemoteProtocolError, UndersignedError
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import Home, checked_url
 
-from .options import checked_did
-from .output import Out, owed_in_words, plain, tell_waits
+from .options import did_here
+from .output import UNREACHABLE, Out, owed_in_words, plain, tell_waits
 
 __all__ = ["checked_peer", "hint_at", "tell_if_not_reached", "tell_whose_turn"]
 
-UNREACHABLE = CODES["unreachable"].exit_code
 PATIENCE_SECONDS = 2.0
 """After so long without a connection people are told why."""
 QUIET_SECONDS = 10.0
@@ -29,11 +28,10 @@ def checked_peer(did: str, at: str | None, home: Home) -> None:
 
     Raises:
         ConfigurationError: `bad_configuration`.
-        ResolutionError: As `checked_did`.
+        ResolutionError: As `did_here`.
     """
-    local = home.configuration.local
-    checked_did(did, local, home.configuration.resolver)
-    checked_url(at, local)
+    did_here(home, did)
+    checked_url(at, home.configuration.local)
     if did == home.configuration.did:
         raise ConfigurationError("bad_configuration", f"{did} is this agent itself, and nobody hires itself")
     if at is None and is_derived(did):

@@ -18,7 +18,7 @@ from undersigned.runtime import Gatherer, SystemClock, read_file, why
 
 from .did_documents import read_document_file
 from .options import about, checked_did
-from .output import Out, plain
+from .output import CHECK_FAILED, Out, plain
 
 __all__ = ["MAX_INPUT", "MAX_TRANSCRIPT", "manifest_of", "text_of", "verified"]
 
@@ -40,7 +40,7 @@ async def verified(out: Out, file: Path, document: Path | None, local: bool, man
         told = _shown(report, _compared(report, file, manifest))
     except (FormatError, ProofError, VerificationError) as error:
         out.error(error)
-        return 4
+        return CHECK_FAILED
     out.value({"kind": "report", "signer": signer, **told})
     out.line(f"signed by {signer}")
     for name, value in told.items():

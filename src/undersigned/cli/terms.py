@@ -9,7 +9,7 @@ from undersigned.encoding import compare_amounts, to_struct
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.runtime import checked_text, parse_price
 
-from .output import plain
+from .output import checking, plain
 
 __all__ = ["check_prices", "read_criteria", "read_milestone", "read_settlement"]
 
@@ -36,17 +36,13 @@ def read_settlement(
     Raises:
         ConfigurationError: `bad_configuration`.
     """
-    try:
-        if method in PAYMENTS:
+    if method in PAYMENTS:
+        with checking("--hook"):
             read_payment(method, hook)
-        elif hook is not None:
-            raise ConfigurationError("bad_configuration", f"--hook goes with --settlement {' or '.join(PAYMENTS)}")
-    except FormatError as error:
-        raise ConfigurationError("bad_configuration", f"--hook: {error.message}") from error
-    try:
+    elif hook is not None:
+        raise ConfigurationError("bad_configuration", f"--hook goes with --settlement {' or '.join(PAYMENTS)}")
+    with checking("--milestone"):
         check_milestones(milestones, criteria)
-    except FormatError as error:
-        raise ConfigurationError("bad_configuration", f"--milestone: {error.message}") from error
     return Settlement(method=method, hook=hook, milestones=milestones)
 
 

@@ -31,7 +31,7 @@ from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, t
 from .bar import bar
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, NamedPath, open_gatherer, out_option, write_new
-from .output import CHECK_FAILED, HOME_OPTION, WAITS, Out, command, counted, home_path, plain, reading, typed
+from .output import CHECK_FAILED, HOME_OPTION, OUTCOMES, Out, command, counted, home_path, plain, reading, typed
 
 __all__ = [
     "PACK_OPTION",
@@ -182,7 +182,7 @@ async def check_artifact(
         )
     out.value({"id": verdict.digest, "file": str(path), "verdict": from_struct(verdict)})
     tell_verdict(out, verdict, opened)
-    return {"allow": 0, "deny": 3, "ask": WAITS}[verdict.outcome]
+    return OUTCOMES[verdict.outcome]
 
 
 def tell_verdict(out: Out, verdict: Verdict, home: Home) -> None:

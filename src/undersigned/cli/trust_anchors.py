@@ -14,11 +14,11 @@ from undersigned.runtime import AnchorBook, KeptRecord, SystemClock, read_docume
 from undersigned.trust import MAX_DEPTH, Anchor, Anchors, AnchorSet, anchor_changes, anchor_record
 
 from .listing import CommandGroup
-from .options import FILE, about
+from .options import FILE, about, did_here
 from .output import HOME_OPTION, Out, command, counted, plain
-from .trust_changes import compare, did_here, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
+from .trust_changes import compare, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
 
-__all__ = ["FILE", "YES_OPTION", "trust"]
+__all__ = ["YES_OPTION", "trust"]
 
 YES_OPTION = click.option("--yes", is_flag=True, help="Go on although open engagements lose their path.")
 

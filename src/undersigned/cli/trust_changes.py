@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 from msgspec.structs import replace
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Instant, JsonObject, digest_of, from_struct
+from undersigned.encoding import Instant, JsonObject, digest_of, from_struct
 from undersigned.ledger import TrustStore
 from undersigned.runtime import AnchorBook, Home, KeptRecord, open_engagements, sign_record, viewpoint
 from undersigned.trust import (
@@ -26,13 +26,12 @@ from undersigned.trust import (
     verify_set,
 )
 
-from .options import checked_did, open_gatherer
+from .options import did_here, open_gatherer
 from .output import WAITS, Out, plain, reading, typed
 
 __all__ = [
     "Compared",
     "compare",
-    "did_here",
     "document_of",
     "sign_and_put",
     "tell_anchors",
@@ -154,11 +153,6 @@ async def sign_and_put(out: Out, home: Home, book: AnchorBook, document: JsonObj
         return WAITS
     out.line(f"{path}: counts, in the next decision of a running peer too")
     return 0
-
-
-def did_here(home: Home, text: str) -> Did:
-    """`text`, once it is a DID that this folder could resolve."""
-    return checked_did(text, home.configuration.local, home.configuration.resolver)
 
 
 async def document_of(home: Home, did: str) -> DidDocument:

@@ -14,10 +14,9 @@ from undersigned.runtime import Home, RegistryKeeper, SystemClock, viewpoint
 from undersigned.trust import Authority, Edge, Graph, Question, Viewpoint, answer, authority, draw_paths, reputation
 from undersigned.trust import Path as TrustPath
 
-from .options import FORCE_OPTION, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, Out, command, counted, plain
+from .options import FORCE_OPTION, did_here, open_gatherer, out_option, write_new
+from .output import ANSWER_NO, HOME_OPTION, Out, command, counted, plain
 from .trust_anchors import trust
-from .trust_changes import did_here
 
 __all__ = ["trust"]
 
@@ -46,7 +45,7 @@ async def trust_path(out: Out, did: str, credential_type: str, capability: str |
         }
     )
     _tell_lines(out, found.explain())
-    return 0 if found.entitled else 3
+    return 0 if found.entitled else ANSWER_NO
 
 
 @trust.command("explain")
@@ -69,7 +68,7 @@ async def trust_explain(out: Out, did: str, capability: str | None, home: str | 
         }
     )
     _tell_lines(out, found.explain())
-    return 0 if found.units else 3
+    return 0 if found.units else ANSWER_NO
 
 
 @trust.command("graph")

@@ -28,7 +28,6 @@ from undersigned.runtime import (
     read_file,
     read_handed,
     sign_record,
-    why,
     withdrawn_as,
 )
 from undersigned.trust import (
@@ -43,10 +42,10 @@ from undersigned.trust import (
 )
 
 from .did_documents import brought_first, read_document_file
-from .options import FORCE_OPTION, about, documents_option, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, Out, command, counted, plain, reading
-from .trust_anchors import FILE, YES_OPTION
-from .trust_changes import compare, did_here, document_of, sign_and_put, tell_changes, told_lost, waits_for_yes
+from .options import FILE, FORCE_OPTION, about, did_here, documents_option, open_gatherer, out_option, write_new
+from .output import HOME_OPTION, Out, checking, command, counted, plain, reading
+from .trust_anchors import YES_OPTION
+from .trust_changes import compare, document_of, sign_and_put, tell_changes, told_lost, waits_for_yes
 from .trust_graph import trust
 
 __all__ = ["trust"]
@@ -175,10 +174,8 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evide
 
 
 def _evidence(named: str | None) -> bytes | None:
-    try:
+    with checking(f"--evidence: {plain(named, 200)}"):
         return read_file(Path(named)) if named is not None else None
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"--evidence: {plain(named, 200)}: {why(exc)}") from exc
 
 
 async def _proved(home: Home, credential: Credential, evidence: bytes | None, known: _Known) -> frozenset[Digest]:

@@ -10,14 +10,14 @@ import click
 
 from undersigned.daemon import WitnessBook, WitnessServer, more_files
 from undersigned.encoding import Did
-from undersigned.errors import ConfigurationError, LogProofError
+from undersigned.errors import ConfigurationError
 from undersigned.runtime import Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 from .interrupts import stop_signal
 from .listing import CommandGroup
-from .options import FORCE_OPTION, NOTE_OPTION, checked_did, open_gatherer, quiet_logs, write_new
-from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading_own
+from .options import FORCE_OPTION, NOTE_OPTION, did_here, open_gatherer, quiet_logs, write_new
+from .output import CHECK_FAILED, HOME_OPTION, UNREACHABLE, Out, checking, command, counted, meeting, plain, reading_own
 
 __all__ = ["witness"]
 
@@ -57,8 +57,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose=False, warnings=True)
     opened = out.home(home)
-    local = opened.configuration.local
-    dids, keys = _named(logs, local, opened.configuration.resolver)
+    dids, keys = _named(opened, logs)
     stop = stop_signal()
     more_files()
     own, log_key = opened.configuration.did, opened.log_key()
@@ -76,21 +75,18 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     return 0
 
 
-def _named(logs: Sequence[str], local: bool, resolver: str | None) -> tuple[list[Did], list[Verifier]]:
+def _named(home: Home, logs: Sequence[str]) -> tuple[list[Did], list[Verifier]]:
     dids: list[Did] = []
     keys: list[Verifier] = []
     for one in logs:
         if "+" in one:
-            try:
+            with checking(f"--log {one[:200]}"):
                 verifier = read_verifier(one)
-            except LogProofError as exc:
-                raise ConfigurationError("bad_configuration", f"--log {one[:200]}: {exc.message}") from exc
             if verifier.cosigns:
                 raise ConfigurationError("bad_configuration", f"--log {one[:200]} is the key of a witness")
             keys.append(verifier)
         else:
-            checked_did(one, local, resolver)
-            dids.append(one)
+            dids.append(did_here(home, one))
     return dids, keys
 
 
@@ -117,7 +113,7 @@ async def show(out: Out, home: str | None) -> int:
         )
     if not logs:
         out.line("nothing was cosigned yet")
-    return 4 if doubled else 0
+    return CHECK_FAILED if doubled else 0
 
 
 @witness.command("ask")
@@ -155,10 +151,10 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, for
         if error is None:
             out.line(f"cosigned at {one.at} by {plain(name, 200)}")
         else:
-            code = code or 6
+            code = UNREACHABLE
             out.line(f"{plain(name, 200)}: {plain(str(error), 1000)}", style="red")
     if any(one.error is not None and one.error.code == "ledger_diverged" for one in found):
-        code = 4
+        code = CHECK_FAILED
     if note is not None and any(one.line for one in found):
         out.value({"note": note})
         if file is not None:
