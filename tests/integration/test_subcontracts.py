@@ -63,7 +63,7 @@ from undersigned.runtime import (
 from undersigned.runtime.agent import subcontracts
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.scope import Action, Grant, Limit, Scope
-from unit.cli.running import run
+from unit.cli.running import Ran, run
 
 FIRST_LINE = REPORT.split(b"\n", 1)[0]
 
@@ -243,10 +243,22 @@ async def test_sc_58_a_hire_beyond_the_contract_asks_nobody(
 async def test_sc_58_the_sum_of_children_never_exceeds_the_parent(tmp_path: Path) -> None:
     """HIRE-SUB-04: four hires at a time for 2 EUR and 2 uses each, where 9 EUR and 5 uses are there: two are made."""
     homes = await homes_of(tmp_path, 3)
-    did, ended = homes[2].configuration.did, list[object]()
+    did, ended, above, told = homes[2].configuration.did, list[object](), list[str](), list[Ran]()
+    one_by_one = asyncio.Lock()
+
+    async def shown(*more: str) -> None:
+        show = ("contract", "show", *above, "--home", homes[1].path, *more)
+        async with one_by_one:
+            told.append(await asyncio.to_thread(run, *show))
+
+    async def looks(job: Job) -> None:
+        await shown()
+        await shown("--json")
+        await summarise(job)
 
     async def handler(job: Job) -> None:
         text = await job.read("report")
+        above[:] = [job.contract]
         asked = [
             job.hire(
                 did,
@@ -261,7 +273,7 @@ async def test_sc_58_the_sum_of_children_never_exceeds_the_parent(tmp_path: Path
         await job.deliver("summary.txt", b"together")
 
     async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
-        initech.offers("summary", price="2 EUR", delivers="summary.txt")(summarise)
+        initech.offers("summary", price="2 EUR", delivers="summary.txt")(looks)
         result = await acme.hire(homes[1].configuration.did, **deep(1, scope=REPOSITORY))
         refused = [one for one in ended if isinstance(one, UndersignedError)]
         assert len(refused) == 2
@@ -272,6 +284,14 @@ async def test_sc_58_the_sum_of_children_never_exceeds_the_parent(tmp_path: Path
         usage = await globex.ledger.usage(result.contract)
         assert usage["/EUR@children"] == "4"
         assert usage.get("read-repo/count", "0") == "0"  # it was held and not used
+        await shown()
+        said = [re.findall(r"Used +\[read-repo\] (.*)", ran.out) for ran in told if not ran.out.startswith("{")]
+        assert (len(said), said.pop()) == (3, []), "and nothing once it was given back"
+        assert {line for (line,) in said} <= {f"0 times of at most 5; {n} held for hires" for n in "24"}
+        held = [ran.values[0]["held"] for ran in told if ran.out.startswith("{")]
+        assert {(one["clause"], one["unit"], one["amount"]) for (one,) in held} <= {
+            ("read-repo", "count", amount) for amount in "24"
+        }
 
 
 async def test_who_hires_side_by_side_for_more_than_there_is_hears_that(tmp_path: Path) -> None:

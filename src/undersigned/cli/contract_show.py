@@ -17,9 +17,9 @@ from undersigned.contract import (
     read_ruling,
     rebase,
 )
-from undersigned.encoding import Digest, canonicalize, from_struct
+from undersigned.encoding import Amount, Digest, add_amounts, canonicalize, from_struct, subtract_amounts
 from undersigned.errors import ConfigurationError, LedgerUnavailable
-from undersigned.ledger import Row, surely_unwritten
+from undersigned.ledger import Ledger, Row, surely_unwritten
 from undersigned.messages import (
     Artifact,
     Closing,
@@ -82,6 +82,8 @@ class _Found(NamedTuple):
     """Requests that wait for an answer."""
     used: tuple[Usage, ...]
     """What was used of each grant, by the count of our gates."""
+    held: Mapping[tuple[str, str], Amount]
+    """What is held of it for hires under the contract, by clause and unit: it may be used, or be given back."""
     diverged: tuple[str, ...]
     """Sides that refused a message of the other for a history that they do not have."""
 
@@ -101,9 +103,24 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
             raise ConfigurationError("not_found", text)
         under, rows = engagement.contract, await ledger.rows(summary.engagement)
         wanted = open_requests(engagement, rows, SystemClock().now())
-        used = used_of(await ledger.usage(under.digest)) if under is not None else ()
+        used, held = await _counted(ledger, under.digest) if under is not None else ((), {})
         diverged = diverged_by(engagement, rows)
-        return _Found(engagement, document, loaded.tabled(), loaded.facts, loaded.moves, wanted, used, diverged)
+        return _Found(engagement, document, loaded.tabled(), loaded.facts, loaded.moves, wanted, used, held, diverged)
+
+
+async def _counted(ledger: Ledger, contract: Digest) -> tuple[tuple[Usage, ...], dict[tuple[str, str], Amount]]:
+    """What was used, and what is held for hires: a capacity is promised to a contract below, an action is under way."""
+    while True:  # a peer may book between one look and the next
+        both = dict(await ledger.usage(contract))
+        stands = await ledger.open_reservations(contract)
+        if await ledger.usage(contract) == both:
+            break
+    held: dict[str, Amount] = {}
+    for draw in (draw for one in stands if one.kind == "capacity" for draw in one.draws):
+        held[draw.key] = add_amounts(held.get(draw.key, "0"), draw.amount)
+    for key, amount in held.items():
+        both[key] = subtract_amounts(both.get(key, "0"), amount)
+    return used_of(both), {(one.clause, one.unit): one.amount for one in used_of(held)}
 
 
 def diverged_by(engagement: Engagement, rows: Iterable[Row]) -> tuple[str, ...]:
@@ -158,7 +175,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     Raises:
         ConfigurationError: As `load_contract`.
     """
-    engagement, document, tabled, facts, moves, wanted, used, diverged = await load_contract(opened, contract)
+    engagement, document, tabled, facts, moves, wanted, used, held, diverged = await load_contract(opened, contract)
     closings = [one for one in moves if isinstance(one, Closing)]
     delivered = _delivered(moves)
     table = None if tabled is None or engagement.state in ENDED else _table(tabled, document)
@@ -204,6 +221,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
             "terms": from_struct(document.terms),
             "used": [from_struct(one) for one in used],
+            "held": [{"clause": clause, "unit": unit, "amount": amount} for (clause, unit), amount in held.items()],
             "above": above,
             "hired": hired,
             "payment": {
@@ -224,7 +242,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
         out.line(line)
     if mute is not None:
         out.line(f"Mute          {mute}")
-    for line in _used_lines(document, used):
+    for line in _used_lines(document, used, held):
         out.line(line)
     if engagement.state not in ENDED:
         out.line(f"Other side    {_presence(seen) if seen is not None else 'not known: no peer of ours runs here'}")
@@ -328,14 +346,19 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
         return above, hired
 
 
-def _used_lines(document: ContractDocument, used: Iterable[Usage]) -> Iterator[str]:
-    """How much of each grant was used, and of how much where the whole of it is limited."""
+def _used_lines(
+    document: ContractDocument, used: Iterable[Usage], held: Mapping[tuple[str, str], Amount]
+) -> Iterator[str]:
+    """How much of each grant was used, of how much where the whole of it is limited, and what is held of that."""
     scope = whole_scope(document.terms.scope)
     most = {(grant.id, limit.name): limit.max for grant in scope.grants for limit in grant.limits}
-    for one in used:
-        limit = most.get((one.clause, one.unit))
+    spent = {(one.clause, one.unit): one.amount for one in used}
+    for clause, unit in sorted({*spent, *held}):
+        limit, kept = most.get((clause, unit)), held.get((clause, unit))
         of = f" of at most {limit}" if limit is not None else ""
-        yield f"Used          [{plain(one.clause, 100)}] {amount_in_words(one.amount, one.unit)}{of}"
+        beside = f"; {kept} held for hires" if kept is not None else ""
+        amount = amount_in_words(spent.get((clause, unit), "0"), unit)
+        yield f"Used          [{plain(clause, 100)}] {amount}{of}{beside}"
 
 
 def _word(closing: Closing) -> str:
