@@ -316,10 +316,12 @@ async def test_a_conflict_fails_alone(ledger: Ledger, again: Again) -> None:
 
 async def test_a_cancelled_task_does_not_take_its_commit_back(ledger: Ledger) -> None:
     name = engagement()
-    task = asyncio.ensure_future(ledger.commit(move(name, 1)))
+    task, other = (asyncio.ensure_future(ledger.commit(move(one, 1))) for one in (name, engagement("other")))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.timeout(10):
+        await other  # what was written with it is answered
     await ledger.commit(move(name, 2))
     assert len(await ledger.rows(name)) == 2
 

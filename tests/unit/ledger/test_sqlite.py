@@ -17,10 +17,10 @@ from backends.moves import AT, OWN, PEER, engagement, move, summary
 from support import refuses
 from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable
-from undersigned.ledger import Blob, SqliteLedger, Stated, decided, open_ledger, sqlite_writer
+from undersigned.ledger import Blob, Head, SqliteLedger, Stated, decided, open_ledger, sqlite_writer
 from undersigned.ledger.base import Row
 from undersigned.ledger.seen import MAX_OPEN
-from undersigned.ledger.sqlite_file import connect, require
+from undersigned.ledger.sqlite_file import HeadFile, connect, require
 from undersigned.testing import Actor
 from undersigned.transparency import checkpoint_text
 from unit.ledger.outside import NAME, elsewhere
@@ -28,7 +28,7 @@ from unit.ledger.outside import NAME, elsewhere
 # file
 
 
-@pytest.mark.parametrize("url", ["sqlite:", "sqlite://", "sqlite://host/ledger.db", "sqlite:///l.db?mode=ro"])
+@pytest.mark.parametrize("url", ["sqlite:", "sqlite://", "sqlite://host/ledger.db", "sqlite:///l.db?mode=ro", "sqlite:///l.db#x"])
 async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with refuses(ConfigurationError, "bad_configuration"):
         await open_ledger(url)
@@ -156,16 +156,24 @@ async def test_a_database_that_became_empty_is_not_begun_anew(path: Path) -> Non
         assert (path.parent / path.name).stat().st_size == 0
 
 
-async def test_a_head_that_is_damaged_is_found_by_who_checks(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "code", "where"),
+    [(b"another text\n", "store_corrupt", "head file"), (Head(2, bytes(32)), "ledger_diverged", "tree")],
+)
+async def test_a_head_of_another_ledger_is_found_by_who_only_reads(
+    path: Path, head: bytes | Head, code: str, where: str
+) -> None:
     """The next start is refused for it."""
     ledger = await open_ledger(f"sqlite://{path}")
     await ledger.commit(move(NAME, 1, leaves=(b"leaf",)))
     await ledger.close()
-    path.with_name(f"{path.name}.head").write_bytes(b"another text\n")
+    beside = path.with_name(f"{path.name}.head")
+    HeadFile(beside).write(head) if isinstance(head, Head) else beside.write_bytes(head)
     reader = await open_ledger(f"sqlite://{path}", read_only=True)
     found = await reader.check()
     await reader.close()
-    assert [(defect.code, defect.where) for defect in found.defects] == [("store_corrupt", "head file")]
+    assert [(defect.code, defect.where) for defect in found.defects] == [(code, where)]
+    assert found.missing == ""
 
 
 def says(size: int) -> dict[str, Any]:

@@ -166,6 +166,16 @@ async def test_a_ledger_is_made_where_a_file_has_one_name_only(path: Path, monke
     assert [file.name for file in path.parent.iterdir() if file.name.startswith(".")] == []
 
 
+def test_a_ledger_whose_name_finds_no_room_is_not_made(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.link", full)
+    with refuses(LedgerUnavailable, "store_full"):
+        create_empty(path)
+    assert list(path.parent.iterdir()) == []
+
+
 async def test_what_another_process_brought_up_to_date_is_not_done_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +188,16 @@ async def test_what_another_process_brought_up_to_date_is_not_done_again(
     opened = await open_ledger(f"sqlite://{path}")
     assert (await opened.check()).ok
     await opened.close()
+
+
+async def test_a_step_that_fails_is_not_taken_for_done(path: Path) -> None:
+    create_empty(path)
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {VERSION - 1}")
+    with refuses(LedgerError, "internal"):
+        await open_ledger(f"sqlite://{path}")
+    assert db.execute("PRAGMA user_version").fetchone() == (VERSION - 1,)
+    db.close()
 
 
 async def test_a_step_that_could_be_done_twice_is_done_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,6 +341,11 @@ async def test_a_dead_writer_leaves_no_lock(path: Path) -> None:
 
 
 def test_a_lock_is_released_once(tmp_path: Path) -> None:
+    holder = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    sqlite_file._lock(holder)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(LedgerUnavailable, match="another process writes this ledger"):
+        Lock(tmp_path / "lock")
+    os.close(holder)
     lock = Lock(tmp_path / "lock")
     lock.release()
     lock.release()
