@@ -272,6 +272,20 @@ async def test_a_place_refused_for_good_is_taken_again(ledger: Ledger, again: Ag
         await ledger.commit(move(name, 2, place=4, rows=(row(name, 4, sequence=1, text="third"),), outbox=()))
 
 
+async def test_of_places_none_is_given_up_if_one_is_not_held(ledger: Ledger, again: Again) -> None:
+    name = engagement()
+    one, two = move(name, 1), move(name, 2)
+    await ledger.commit(one)
+    await ledger.commit(two)
+    freed = (two.rows[0].digest, digest_bytes(b"of no move"))
+    with refuses(LedgerError, "not_found"):
+        await ledger.commit(Commit(name, (2, 0), (0, 0), (), summary(name, (0, 0)), freed=freed))
+    ledger = await again(ledger)
+    assert (await ledger.check()).ok
+    await ledger.commit(move(name, 3))
+    assert await ledger.outbox(name) == (*one.rows, *two.rows, *move(name, 3).rows)
+
+
 @pytest.mark.parametrize("booked", [{}, {"release": ("r",)}, {"reserve": (reservation("s", "1", "5"),)}])
 async def test_a_place_is_given_up_and_taken_in_one_commit(ledger: Ledger, again: Again, booked: Any) -> None:
     """HIRE-NEG-19: the answer to the refusal stands where the refused move stood."""
@@ -894,6 +908,8 @@ async def test_commits_are_counted(ledger: Ledger) -> None:
     for number in (1, 2, 3):
         await ledger.commit(move(engagement(), number))
     assert (ledger.counters.commits, ledger.counters.groups) == (3, 3)
+    await ledger.reserve(reservation("r", "1", None))
+    assert ledger.counters.conflicts == 0
 
 
 async def test_an_unknown_scheme_is_refused() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from backends.moves import engagement, move, reservation
 from undersigned.errors import ConfigurationError, LedgerConflict, LedgerUnavailable, ScopeError
-from undersigned.ledger import Head, Ledger, Seen, open_books, open_ledger
+from undersigned.ledger import Head, Ledger, Seen, SqliteLedger, open_books, open_ledger
 from undersigned.transparency import EMPTY_ROOT
 
 C = "uEiContract"
@@ -47,6 +47,24 @@ async def test_all_count_together(three: tuple[Ledger, ...]) -> None:
         assert await ledger.usage(C) == {"read/EUR": "4.5"}
     with pytest.raises(LedgerConflict):
         await three[0].settle("r0", {"read/EUR": "1"})
+
+
+async def test_what_is_kept_back_on_a_full_disk_is_the_writers(three: tuple[Ledger, ...], tmp_path: Path) -> None:
+    """HIRE-GAT-04: who books beside it may not use that up, and needs none to go on."""
+    beside = three[1]
+    assert isinstance(beside, SqliteLedger)
+    assert beside._writer is not None
+    assert beside._writer._db is not None
+    beside._writer._db.execute("PRAGMA max_page_count = 1")  # no more than there are
+    some = [beside.reserve(reservation(f"r{number}", "1", None)) for number in range(300)]
+    with pytest.raises(LedgerUnavailable) as full:
+        await asyncio.gather(*some)
+    assert (full.value.code, "it goes on once" in full.value.message) == ("store_full", False)
+    assert (tmp_path / "ledger.db.spare").exists()
+    beside._writer._db.execute("PRAGMA max_page_count = 1000000")
+    (tmp_path / "ledger.db.spare").unlink()
+    await beside.reserve(reservation("r", "1", None))
+    assert not (tmp_path / "ledger.db.spare").exists()
 
 
 async def test_at_once_they_get_what_fits(three: tuple[Ledger, ...]) -> None:

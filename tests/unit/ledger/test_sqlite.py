@@ -28,7 +28,9 @@ from unit.ledger.outside import NAME, elsewhere
 # file
 
 
-@pytest.mark.parametrize("url", ["sqlite:", "sqlite://", "sqlite://host/ledger.db", "sqlite:///l.db?mode=ro", "sqlite:///l.db#x"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:", "sqlite://", "sqlite://host/ledger.db", "sqlite:///l.db?mode=ro", "sqlite:///l.db#x"]
+)
 async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with refuses(ConfigurationError, "bad_configuration"):
         await open_ledger(url)
@@ -36,9 +38,9 @@ async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
 
 async def test_a_relative_url_is_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    ledger = await open_ledger("sqlite:state/ledger.db")
+    ledger = await open_ledger("sqlite:of/state/ledger.db")
     await ledger.close()
-    assert (tmp_path / "state" / "ledger.db").exists()
+    assert (tmp_path / "of" / "state" / "ledger.db").exists()
 
 
 @pytest.mark.parametrize("busy", ["reader", "writer"])

@@ -22,9 +22,11 @@ from undersigned.ledger import (
     Seen,
     SqliteLedger,
     Stated,
+    copy_database,
     open_books,
     open_ledger,
     require_unwritten,
+    sqlite_copy,
     sqlite_file,
     surely_unwritten,
 )
@@ -58,8 +60,9 @@ async def test_a_newer_ledger_is_not_opened(ledger: SqliteLedger, path: Path) ->
     db.close()
     before = content_of(path)
     for read_only in (False, True):
-        with refuses(LedgerError, "store_version"):
+        with pytest.raises(LedgerError) as refused:
             await open_ledger(f"sqlite://{path}", read_only=read_only)
+        assert (refused.value.code, "upgrade" in refused.value.message) == ("store_version", False)
     assert content_of(path) == before
 
 
@@ -219,6 +222,27 @@ async def test_a_step_that_could_be_done_twice_is_done_once(path: Path, monkeypa
     db.close()
 
 
+def test_a_copy_is_of_the_moment_when_it_began(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed meanwhile is no part of it, and does not make it begin anew."""
+    monkeypatch.setattr(sqlite_copy, "PAGES", 1)
+    create_empty(path)
+    db, told = sqlite3.connect(path), list[int]()
+
+    def tell(copied: int) -> None:
+        told.append(copied)
+        if len(told) <= 3:
+            db.execute(f"CREATE TABLE later_{len(told)} (x)")
+
+    copy_database(path, path.with_name("copy"), tell)
+    assert told == sorted(set(told))
+    assert len(told) > 3
+    db.close()
+    db = sqlite3.connect(path.with_name("copy"))
+    assert db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'later%'").fetchall() == []
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    db.close()
+
+
 async def test_another_programs_database_is_not_touched(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE mine (x)")
@@ -295,6 +319,7 @@ async def test_a_log_that_cannot_be_written_back_is_not_gone_on_with(
     await ledger.close()
     with pytest.raises(LedgerUnavailable, match="busy"):
         await open_ledger(f"sqlite://{path}")
+    await (await open_books(f"sqlite://{path}")).close()  # which leaves the log to who writes
     reader.execute("COMMIT")
     reader.close()
     again = await open_ledger(f"sqlite://{path}")

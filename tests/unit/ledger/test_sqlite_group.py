@@ -210,6 +210,17 @@ async def test_a_checkpoint_is_of_what_its_group_writes(ledger: SqliteLedger) ->
     assert (await ledger.check()).ok
 
 
+async def test_a_tree_whose_row_was_changed_is_not_sealed_again(ledger: SqliteLedger, path: Path) -> None:
+    """HIRE-SEC-03: a checkpoint beside it would make it look whole."""
+    db = sqlite3.connect(path)
+    db.execute("UPDATE tree SET secret = zeroblob(32)")
+    db.commit()
+    db.close()
+    with refuses(LedgerError, "store_corrupt"):
+        await ledger.put_checkpoint(await ledger.head(), "a note")
+    assert not (await ledger.check()).ok
+
+
 async def test_a_commit_is_as_long_as_it_is(ledger: SqliteLedger, path: Path) -> None:
     """Rows are written many at once, of each kind: none is left out, whatever their number."""
     for count in (1, 31, 32, 33, 70):
