@@ -115,6 +115,10 @@ async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
         ]
         delivery = next(move for move in parent.moves if isinstance(move, Delivery))
     check_packs(packs, result.contract, known.contract or "", homes)
+    (tmp_path / "above.zip").write_bytes(packs[0])
+    told = await asyncio.to_thread(run, "verify", tmp_path / "above.zip", "--explain")
+    hired = f"Hired         {known.provider} for summary: closed, contract {known.contract}, its pack holds"
+    assert hired in told.out
     (line,) = work_of(delivery).subcontracts
     assert (line.provider, line.contract, line.outcome) == (known.provider, known.contract, "review accepted")
     shown = await asyncio.to_thread(run, "contract", "show", result.contract, "--home", str(homes[1].path))

@@ -22,6 +22,7 @@ from undersigned.evidence import (
     engagement_of,
     pack_of,
     read_archive,
+    sealed_of,
     verifier_page,
 )
 from undersigned.evidence import tamper as tampered
@@ -295,6 +296,17 @@ def _told(case: Case) -> Iterator[str]:
     artifacts = [item for one in moves if isinstance(one, Delivery) for item in one.artifacts]
     places = {one.name: f"{one.digest}, {'in' if one.digest in packed else 'not in'} the pack" for one in artifacts}
     yield from became(engagement, moves, places)
+    yield from _hired(case)
+
+
+def _hired(case: Case, above: str = "") -> Iterator[str]:
+    """Whose packs lie in it, of what was hired under the contract, and under that."""
+    for below in case.below:
+        sealed = sealed_of(below)
+        document, state = sealed.document, engagement_of(below).state
+        hired = f"{document.provider} for {document.terms.task.kind}"
+        yield f"Hired         {hired}{above}: {state}, contract {sealed.digest}, its pack holds"
+        yield from _hired(below, f" by {document.provider}")
 
 
 def _witness_named(text: str) -> Verifier:
