@@ -23,7 +23,7 @@ from aiohttp import web
 
 from undersigned.errors import ConfigurationError, TransportError, UndersignedError
 from undersigned.runtime import why
-from undersigned.transport import NO_PROXIES, SUBPROTOCOL, AcceptedChannel, Budget, Channel, Proxies, closing
+from undersigned.transport import NO_PROXIES, SUBPROTOCOL, AcceptedChannel, Channel, LogBudget, Proxies, closing
 
 from .answers import (
     ArtifactRequest,
@@ -96,10 +96,8 @@ class PublicListener:
         self._loops: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._channels: set[AcceptedChannel] = set()
-        self._told = Budget(TOLD, TOLD_SECONDS)
-        self._untold = 0
-        """Failed handshakes since the last one that was logged."""
-        self._told_closed = Budget(TOLD, TOLD_SECONDS)
+        self._told = LogBudget(TOLD, TOLD_SECONDS)
+        self._told_closed = LogBudget(TOLD, TOLD_SECONDS)
         self._server: web.Server | None = None
         self._door: Door | None = None
 
@@ -248,20 +246,15 @@ class PublicListener:
     def _closed(self, remote: str) -> None:
         """A line of its own: the failures that closed the door have used up what is told of failures."""
         at = asyncio.get_running_loop().time()
-        if not self._told_closed.exhausted("", at):
-            self._told_closed.count("", at)
+        if self._told_closed.take(at) is not None:
             seconds = self.limits.failure_seconds
             _log.warning("closed to an address", remote=remote, seconds=seconds, hint=self._hint(remote))
 
     def _failed(self, remote: str, code: str, **more: str) -> None:
         """One line for the operator about a handshake that came to nothing; strangers cause them, so not any number."""
         at = asyncio.get_running_loop().time()
-        if self._told.exhausted("", at):
-            self._untold += 1
-            return
-        self._told.count("", at)
-        _log.warning("handshake failed", code=code, remote=remote, untold=self._untold, **more)
-        self._untold = 0
+        if (untold := self._told.take(at)) is not None:
+            _log.warning("handshake failed", code=code, remote=remote, untold=untold, **more)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         edge = request.protocol

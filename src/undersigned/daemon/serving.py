@@ -12,15 +12,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 
 import msgspec
 import structlog
 
 from undersigned.bridges.http_answers import verify_answer
 from undersigned.bridges.http_messages import Request, Response
-from undersigned.bridges.http_signatures import VerifiedRequest, claimed_key, draft_request, verify_request
+from undersigned.bridges.http_signatures import claimed_key, draft_request, verify_request
 from undersigned.bridges.nonces import NonceWindows
 from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
@@ -41,7 +42,7 @@ from undersigned.runtime import (
     of_store,
 )
 from undersigned.scope import Action, Scope
-from undersigned.transport import Budget, Identity
+from undersigned.transport import Budget, Identity, LogBudget
 
 from .answers import ArtifactRequest, ArtifactResponse
 from .listener import TOLD, TOLD_SECONDS
@@ -108,9 +109,14 @@ class SignedRequests:
         verify_answer(
             Response(status, tuple(fields), request=Request(method, url, tuple(signed))),
             hashlib.sha256(body).digest(),
-            lambda method: document.key_for(method, "authentication", now=now),
+            _authenticating(document, now),
             now=now,
         )
+
+
+def _authenticating(document: DidDocument, now: Instant) -> Callable[[DidUrl], PublicKey]:
+    """The key of each method by which the owner of a document signs requests and answers."""
+    return partial(document.key_for, relationship="authentication", now=now)
 
 
 def _named(conversation: Conversation) -> Iterator[tuple[str, Digest]]:
@@ -127,9 +133,8 @@ class ArtifactDoor:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._nonces = NonceWindows(TIDIED)
-        self._told = Budget(TOLD, TOLD_SECONDS)
+        self._told = LogBudget(TOLD, TOLD_SECONDS)
         self._look_ups = Budget(LOOK_UPS, LOOK_UP_SECONDS)
-        self._untold = 0
 
     async def answer(self, asked: ArtifactRequest) -> ArtifactResponse:
         """The artifact, or a status and the code that the requester may hear."""
@@ -142,7 +147,7 @@ class ArtifactDoor:
             signer = keyid.partition("#")[0]
             document = await self._known(signer, keyid)
             now = agent.clock.now()
-            verified = verify_request(request, self._keys(document, now), now=now, fresh=_later)
+            verified = verify_request(request, _authenticating(document, now), now=now, fresh=_later)
         except UndersignedError as error:
             return self._unsigned(asked, error)
         try:
@@ -150,7 +155,7 @@ class ArtifactDoor:
             if conversation is None or conversation.engagement.peer != signer:
                 # Whoever is no party does not learn whether the contract exists.
                 raise ScopeError("contract_expired", "no contract in force of this name and party", clause="contract")
-            if not self._first(verified):
+            if not self._nonces.first(verified.contract, verified.keyid, verified.nonce, agent.clock.now()):
                 error = ProofError("replayed", f"the nonce {verified.nonce!r} of {verified.keyid} was used before")
                 return self._unsigned(asked, error)
             return await self._allowed(conversation, asked, request.url, (verified.keyid, verified.nonce))
@@ -231,17 +236,6 @@ class ArtifactDoor:
         with looked_up_for(signer if agent.conversations.bound_to(signer) else agent.whose(one.id, signer)):
             return await agent.document_of(signer, 0.0)
 
-    @staticmethod
-    def _keys(document: DidDocument, now: Instant):
-        def key(method: DidUrl) -> PublicKey:
-            return document.key_for(method, "authentication", now=now)
-
-        return key
-
-    def _first(self, verified: VerifiedRequest) -> bool:
-        """Whether it is the first with its nonce under its contract."""
-        return self._nonces.first(verified.contract, verified.keyid, verified.nonce, self._agent.clock.now())
-
     def _unsigned(self, asked: ArtifactRequest, error: UndersignedError) -> ArtifactResponse:
         self._refused(asked, error)
         if error.retryable:
@@ -252,14 +246,11 @@ class ArtifactDoor:
     def _refused(self, asked: ArtifactRequest, error: UndersignedError, **more: str) -> None:
         """One line for the operator; anybody may ask, and as often and at what length it likes."""
         at = asyncio.get_running_loop().time()
-        if self._told.exhausted("", at):
-            self._untold += 1
-            return
-        self._told.count("", at)
-        # What is gone or damaged here is nobody else's doing, and its owner hears no other reason for the work to fail.
-        tell = _log.error if of_store(error) else _log.warning
-        tell("artifact refused", digest=asked.digest, error=str(error)[:MAX_TOLD], untold=self._untold, **more)
-        self._untold = 0
+        if (untold := self._told.take(at)) is not None:
+            # What is gone or damaged here is nobody else's doing, and its owner hears no other reason for the work to
+            # fail.
+            tell = _log.error if of_store(error) else _log.warning
+            tell("artifact refused", digest=asked.digest, error=str(error)[:MAX_TOLD], untold=untold, **more)
 
 
 def _later(_method: DidUrl, _nonce: str) -> bool:

@@ -13,7 +13,7 @@ from undersigned.transport.base import (
     closed_by_peer,
     closing,
 )
-from undersigned.transport.budget import Allowance, Budget
+from undersigned.transport.budget import Allowance, Budget, LogBudget
 from undersigned.transport.connecting import TRANSPORTS, connect
 from undersigned.transport.daemon_thread import in_daemon
 from undersigned.transport.memory import listen_memory, memory_pair
@@ -37,6 +37,7 @@ __all__ = [
     "Channel",
     "ChannelLimits",
     "Identity",
+    "LogBudget",
     "Proved",
     "Proxies",
     "Resolve",

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from undersigned.errors import TransportError
 
-__all__ = ["Allowance", "Budget"]
+__all__ = ["Allowance", "Budget", "LogBudget"]
 
 
 class Budget:
@@ -52,6 +52,25 @@ class Budget:
         """
         if self.count(key, at):
             raise TransportError("rate_limited", f"{key} caused {self.failures} failures in {self.window_seconds:g} s")
+
+
+class LogBudget:
+    """How often our log has a line of what others may cause as often as they like, as a `Budget` counts. Each says how
+    many before it were not written.
+    """
+
+    def __init__(self, lines: int = 20, window_seconds: float = 60.0) -> None:
+        self._budget = Budget(lines, window_seconds)
+        self._untold = 0
+
+    def take(self, at: float, key: str = "") -> int | None:
+        """For one line about `key`: how many were not written since the last one that was. None: nor is this one."""
+        if self._budget.exhausted(key, at):
+            self._untold += 1
+            return None
+        self._budget.count(key, at)
+        untold, self._untold = self._untold, 0
+        return untold
 
 
 class Allowance:

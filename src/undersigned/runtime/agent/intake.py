@@ -32,7 +32,7 @@ from undersigned.runtime.engagement.inbox import Arrived
 from undersigned.runtime.engagement.turn import Event
 from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
 from undersigned.runtime.fetching.gather import FRESH_SECONDS, USUAL_SECONDS
-from undersigned.transport import Allowance, Budget, Channel
+from undersigned.transport import Allowance, Budget, Channel, LogBudget
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -76,10 +76,8 @@ class Intake:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._budget = Budget()
-        self._told = Budget()
+        self._told = LogBudget()
         """Lines in the log for whoever has something refused; for strangers, those of one address together."""
-        self._untold = 0
-        """Refused messages since the last one that was logged."""
         self._bytes = Allowance(BYTES_A_MINUTE)
         self._lines = Allowance(LINES_A_MINUTE)
 
@@ -272,12 +270,8 @@ class Intake:
         others no more than a name.
         """
         whose, at = self._whose(channel, peer, None), asyncio.get_running_loop().time()
-        if self._told.exhausted(whose, at):
-            self._untold += 1
-            return
-        self._told.count(whose, at)
-        _log.warning(event, peer=peer, untold=self._untold, **more)
-        self._untold = 0
+        if (untold := self._told.take(at, whose)) is not None:
+            _log.warning(event, peer=peer, untold=untold, **more)
 
     def _doubted(self, peer: Did, code: str) -> None:
         """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
