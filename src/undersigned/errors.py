@@ -250,6 +250,16 @@ class RemoteProtocolError(ProtocolError):
 class ScopeError(UndersignedError):
     """An action outside the scope of authority; `detail["clause"]` names the clause that decided."""
 
+    @property
+    def clause(self) -> str:
+        """The clause that decided; empty if none is named."""
+        return str(self.detail.get("clause") or "")
+
+    @property
+    def would_pass(self) -> str:
+        """What would have passed, in words; empty if that is not said."""
+        return str(self.detail.get("would_pass") or "")
+
 
 class PolicyError(UndersignedError):
     """A policy, strategy or decision hook gave no usable answer."""

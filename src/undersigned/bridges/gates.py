@@ -190,7 +190,6 @@ def refusal(error: UndersignedError) -> tuple[int, dict[str, Any]]:
         code, status = "status_unavailable", 503
     told: dict[str, Any] = {"type": _PROBLEMS + code, "title": CODES[code].meaning, "status": status, "code": code}
     if isinstance(error, ScopeError):
-        for member, name in (("clause", "clause"), ("wouldPass", "would_pass")):
-            if value := error.detail.get(name):
-                told[member] = str(value)
+        said = {"clause": error.clause, "wouldPass": error.would_pass}
+        told |= {name: value for name, value in said.items() if value}
     return status, told

@@ -39,12 +39,7 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR =
 
 def told_refusal(error: ScopeError) -> dict[str, str]:
     """What the client is told of a refusal: what the contract that it signed says, and nothing of our reasons."""
-    detail = error.detail
-    return {
-        "code": error.code,
-        "clause": str(detail.get("clause") or ""),
-        "wouldPass": str(detail.get("would_pass") or ""),
-    }
+    return {"code": error.code, "clause": error.clause, "wouldPass": error.would_pass}
 
 
 def refusal_error(id: RequestId | None, number: int, message: str, error: ScopeError) -> bytes:

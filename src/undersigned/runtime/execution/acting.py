@@ -186,7 +186,7 @@ class Admission:
     async def _approved(
         self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]
     ) -> bool:
-        clause, why = str(error.detail["clause"]), " ".join(plain(reason, MAX_REASON).split())
+        clause, why = error.clause, " ".join(plain(reason, MAX_REASON).split())
         return await self._requests.ask(clause, asked, reason=why or NO_REASON, seconds=seconds, known=known)
 
     def goes_on(self, *, anywhere: bool = False) -> None:
@@ -203,6 +203,6 @@ class Admission:
 
     def refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
         """For the statement about the work; the gate has recorded it already."""
-        clause = str(error.detail.get("clause") or "scope")
+        clause = error.clause or "scope"
         taken = ActionTaken.refused(asked.name, asked.target, clause=clause, at=at, reason=error.message)
         self.actions.append(taken)

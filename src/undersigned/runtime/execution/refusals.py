@@ -53,9 +53,9 @@ class Refusals:
             gate=agent.identity.did,
             at=refusal.at,
             code=error.code,
-            clause=str(error.detail.get("clause") or "scope"),
+            clause=error.clause or "scope",
             reason=error.message,
-            would_pass=str(error.detail.get("would_pass") or ""),
+            would_pass=error.would_pass,
             repeated=refusal.repeated,
         )
         signed = canonicalize(await self._papers.stated({"contract": contract}, predicate))
