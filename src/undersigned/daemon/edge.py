@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
-from aiohttp import web
+from aiohttp import ClientError, StreamReader, web
 
+from undersigned.errors import TimedOut, TransportError
 from undersigned.transport import MAX_FRAME_BYTES, Watch
 
 from .door import ListenerLimits, Refused, Ticket
 
-__all__ = ["Edge", "Full", "end_server", "error_response", "json_response", "problem_response"]
+__all__ = [
+    "Edge",
+    "Full",
+    "arriving",
+    "end_server",
+    "error_response",
+    "json_response",
+    "problem_response",
+    "read_at_most",
+]
 
 _quiet: Final = logging.getLogger("undersigned.daemon.http")
 _quiet.addHandler(logging.NullHandler())
@@ -37,6 +48,31 @@ def json_response(status: int, body: bytes, media_type: str = "application/json"
         content_type=media_type,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "hire"},
     )
+
+
+@asynccontextmanager
+async def arriving(seconds: float | None = None) -> AsyncGenerator[None]:
+    """Around the reading of a request's body, which has so many seconds.
+
+    Raises:
+        TimedOut: `timeout`.
+        TransportError: `bad_request`: it did not come whole.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as exc:
+        raise TimedOut("timeout", "the body did not arrive in time") from exc
+    except (ClientError, web.RequestPayloadError, OSError) as exc:
+        raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
+
+
+async def read_at_most(stream: StreamReader, most: int) -> bytes:
+    """All that comes; of what is longer than `most`, a beginning that is longer, too."""
+    read = b""
+    while len(read) <= most and (more := await stream.read(most + 1)):
+        read += more
+    return read
 
 
 async def end_server(server: web.Server, seconds: float) -> None:

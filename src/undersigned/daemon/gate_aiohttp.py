@@ -14,14 +14,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from aiohttp import ClientError, web
+from aiohttp import web
 
 from undersigned.errors import FormatError, TransportError, UndersignedError
 
-from .edge import problem_response
+from .edge import arriving, problem_response
 from .gate_answers import sign_response
 from .gate_desk import Granted
-from .gating import Knock, RequestGate, require_gate
+from .gating import Knock, RequestGate, require_gate, text_fields
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -46,18 +46,17 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
     async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:
         knock: Knock | None = None
         try:
-            fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
+            fields = text_fields(request.raw_headers)
             knock = await gate.head(request.method, request.raw_path, fields)
             gate.check_length(request.content_length or 0)
             if encoding := request.headers.get("Content-Encoding"):
                 text = f"expected a body without a content encoding; came {encoding[:40]!a}"
                 raise TransportError("bad_request", text)
             try:
-                body = await request.read()
+                async with arriving():
+                    body = await request.read()
             except web.HTTPRequestEntityTooLarge as exc:
                 raise FormatError("too_large", exc.text or "the body is too long") from exc
-            except (ClientError, web.RequestPayloadError, OSError) as exc:
-                raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
             gate.check_length(len(body))
             granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
         except UndersignedError as error:

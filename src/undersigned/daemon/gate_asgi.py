@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from undersigned.errors import TransportError, UndersignedError
 
 from .gate_answers import OWN_FIELDS, bodiless
-from .gating import Knock, RequestGate, require_gate
+from .gating import Knock, RequestGate, require_gate, text_fields
 
 __all__ = ["AsgiGate"]
 
@@ -61,7 +61,7 @@ class AsgiGate:
         method, path = str(scope["method"]), _path(scope)
         knock: Knock | None = None
         try:
-            headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+            headers = text_fields(scope["headers"])
             knock = await self._gate.head(method, path, headers)
             body = await self._body(receive)
             granted = await self._gate.admit(knock, hashlib.sha256(body).digest(), len(body))

@@ -64,6 +64,18 @@ class Ask(Visit, frozen=True, kw_only=True):
     amounts: Mapping[str, Amount] = {}
     facts: Mapping[str, str] = {}
 
+    @classmethod
+    def of(cls, contract: Digest, signed: Signed | None, action: Action) -> Ask:
+        """Asks for `action` under `contract`."""
+        return cls(
+            contract=contract,
+            signed=signed,
+            action=action.name,
+            target=action.target,
+            amounts=action.amounts,
+            facts=action.facts,
+        )
+
 
 class Turned(Visit, frozen=True, kw_only=True):
     """What a gate refused by its own rules."""
@@ -83,8 +95,8 @@ class Turned(Visit, frozen=True, kw_only=True):
             target=visit.target,
             code=error.code,
             message=error.message,
-            clause=str(error.detail.get("clause") or ""),
-            would_pass=str(error.detail.get("would_pass") or ""),
+            clause=error.clause,
+            would_pass=error.would_pass,
         )
 
 

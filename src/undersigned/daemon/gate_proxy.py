@@ -35,13 +35,13 @@ from aiohttp import (
 )
 from yarl import URL
 
-from undersigned.errors import FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.errors import FormatError, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .edge import problem_response
+from .edge import arriving, problem_response
 from .gate_answers import OWN_FIELDS, bodiless, sign_response
 from .gate_desk import Granted
-from .gating import Knock, RequestGate
+from .gating import Knock, RequestGate, text_fields
 from .near import NearListener, checked_server
 
 __all__ = ["GateProxy"]
@@ -142,7 +142,7 @@ class GateProxy(NearListener):
         knock: Knock | None = None
         granted: Granted | None = None
         try:
-            fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
+            fields = text_fields(request.raw_headers)
             knock = await self._gate.head(request.method, request.raw_path, fields)
             self.welcome(request, knock.keys.provider)
             with self._gate.turn(knock), _spooled() as body:
@@ -167,17 +167,12 @@ class GateProxy(NearListener):
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         digest, length = hashlib.sha256(), 0
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                async for chunk in request.content.iter_chunked(CHUNK_BYTES):
-                    length += len(chunk)
-                    self._gate.check_length(length)
-                    digest.update(chunk)
-                    await _write(body, chunk, length, "overloaded")
-        except TimeoutError as exc:
-            raise TimedOut("timeout", "the body did not arrive in time") from exc
-        except (ClientError, web.RequestPayloadError, OSError) as exc:
-            raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
+        async with arriving(self._body_seconds):
+            async for chunk in request.content.iter_chunked(CHUNK_BYTES):
+                length += len(chunk)
+                self._gate.check_length(length)
+                digest.update(chunk)
+                await _write(body, chunk, length, "overloaded")
         with _our_disk("overloaded"):
             body.seek(0)
         return await self._gate.admit(knock, digest.digest(), length), length

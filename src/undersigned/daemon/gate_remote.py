@@ -32,6 +32,7 @@ from undersigned.errors import (
 )
 from undersigned.runtime import FinalAnswer
 
+from .edge import read_at_most
 from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
 
 __all__ = ["RemoteDesk", "checked_peer_url"]
@@ -181,9 +182,7 @@ class RemoteDesk:
                     allow_redirects=False,
                 ) as answer,
             ):
-                raw = await answer.content.read(MAX_ANSWER_BYTES + 1)
-                while len(raw) <= MAX_ANSWER_BYTES and (more := await answer.content.read(MAX_ANSWER_BYTES)):
-                    raw += more
+                raw = await read_at_most(answer.content, MAX_ANSWER_BYTES)
         except (ClientError, OSError) as exc:
             raise TransportError("unreachable", f"the peer at {self.url} was not reached: {_why(exc)}") from exc
         if answer.status == 401:

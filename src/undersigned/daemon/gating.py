@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, NamedTuple
@@ -32,7 +32,7 @@ from undersigned.scope import Action
 
 from .gate_desk import Ask, Desk, Granted, Heard, Signed, Turned, Visit
 
-__all__ = ["Gatekeeper", "Knock", "RequestGate", "require_gate"]
+__all__ = ["Gatekeeper", "Knock", "RequestGate", "require_gate", "text_fields"]
 
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
@@ -41,6 +41,11 @@ UNDER_WAY: Final = 64
 """Requests of one provider that a gate has under way: each holds connections, as long as its sender likes."""
 _SIGNED_FIELDS: Final = frozenset({"hire-contract", "content-digest", "signature-input", "signature"})
 _log: Final = structlog.get_logger("undersigned.gates")
+
+
+def text_fields(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The fields of a request as text, whatever bytes they are: what is signed covers each of them."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
 class Knock(NamedTuple):
@@ -235,16 +240,7 @@ class RequestGate(Gatekeeper):
         """
         check_body(knock.request, digest)
         action = await self._asked(knock, length)
-        return await self.desk.admit(
-            Ask(
-                contract=knock.verified.contract,
-                signed=knock.signed,
-                action=action.name,
-                target=action.target,
-                amounts=action.amounts,
-                facts=action.facts,
-            )
-        )
+        return await self.desk.admit(Ask.of(knock.verified.contract, knock.signed, action))
 
     async def _asked(self, knock: Knock, length: int) -> Action:
         request = knock.request

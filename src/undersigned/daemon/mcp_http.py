@@ -9,7 +9,6 @@ Source: protocol-spec/15-mcp-gate.md, section 15.5; Model Context Protocol, tran
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -32,13 +31,13 @@ from aiohttp import (
 from undersigned.bridges.gates import check_body
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, VERSIONS, Dropped, ToClient, ToServer
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.errors import FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.errors import FormatError, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .edge import error_response, json_response, problem_response
+from .edge import arriving, error_response, json_response, problem_response
 from .gate_answers import sign_response
 from .gate_desk import Desk, Visit
-from .gating import Gatekeeper, Knock
+from .gating import Gatekeeper, Knock, text_fields
 from .mcp_passage import Passage
 from .mcp_sessions import Owner, Sessions
 from .mcp_stdio import GateLimits
@@ -130,7 +129,7 @@ class HttpGate:
         if any(version not in VERSIONS for version in request.headers.getall(VERSION, [])):
             raise TransportError("version_not_supported", "a revision that is not spoken here")
         # Step 2: who signed it, and for which contract. Our own URL, never the Host field.
-        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
+        fields = text_fields(request.raw_headers)
         knock = await self._keeper.knock(f"{url.scheme}://{url.netloc}", request.method, request.raw_path, fields)
         self._near.welcome(request, knock.keys.provider)
         try:
@@ -164,16 +163,11 @@ class HttpGate:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise TransportError("bad_request", "the body is encoded")
         found = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                async for chunk in request.content.iter_any():
-                    found += chunk
-                    if len(found) > CLIENT_LIMITS.max_bytes:
-                        raise FormatError("too_large", f"expected at most {CLIENT_LIMITS.max_bytes} bytes")
-        except TimeoutError as exc:
-            raise TimedOut("timeout", "the body did not arrive in time") from exc
-        except (ClientError, web.RequestPayloadError, OSError) as exc:
-            raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
+        async with arriving(self._limits.body_seconds):
+            async for chunk in request.content.iter_any():
+                found += chunk
+                if len(found) > CLIENT_LIMITS.max_bytes:
+                    raise FormatError("too_large", f"expected at most {CLIENT_LIMITS.max_bytes} bytes")
         return bytes(found)
 
     async def _passed(

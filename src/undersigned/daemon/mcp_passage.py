@@ -56,16 +56,7 @@ class Passage:
                 await self._keeper.desk.enter(self._visit(step.method))
                 self._exchange.let_in(step)
                 return step
-            granted = await self._keeper.desk.admit(
-                Ask(
-                    contract=self._contract,
-                    signed=self._signed,
-                    action=step.asks.name,
-                    target=step.asks.target,
-                    amounts=step.asks.amounts,
-                    facts=step.asks.facts,
-                )
-            )
+            granted = await self._keeper.desk.admit(Ask.of(self._contract, self._signed, step.asks))
         except ScopeError as error:
             # The peer has recorded it.
             return self._exchange.refuse(step, error)

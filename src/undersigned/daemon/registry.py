@@ -23,6 +23,7 @@ from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.trust import QueryKind, StatementFile, answer_query
 
+from .edge import read_at_most
 from .near import NearListener
 
 __all__ = ["RegistryServer"]
@@ -108,11 +109,9 @@ class RegistryServer(NearListener):
         if self._token is not None:
             self.welcome(request)
         kind = cast("QueryKind", request.path.strip("/"))
-        body = b""
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                while len(body) <= MAX_QUERY_BYTES and (more := await request.content.read(MAX_QUERY_BYTES)):
-                    body += more
+                body = await read_at_most(request.content, MAX_QUERY_BYTES)
         except TimeoutError:
             return _problem(408)
         if len(body) > MAX_QUERY_BYTES:

@@ -43,6 +43,7 @@ from undersigned.transparency import (
     verify_note,
 )
 
+from .edge import read_at_most
 from .near import NearListener
 
 __all__ = ["Contradiction", "WitnessBook", "WitnessServer", "Witnessed"]
@@ -217,9 +218,7 @@ class WitnessServer(NearListener):
             return _said(405, "expected POST")
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await request.content.read(MAX_SUBMISSION_BYTES + 1)
-                while len(body) <= MAX_SUBMISSION_BYTES and (more := await request.content.read(MAX_SUBMISSION_BYTES)):
-                    body += more
+                body = await read_at_most(request.content, MAX_SUBMISSION_BYTES)
         except TimeoutError:
             return _said(408, "the request did not arrive in time")
         if len(body) > MAX_SUBMISSION_BYTES:
