@@ -327,6 +327,7 @@ def test_jwk_coordinates(name: str):
     changed = base64url_encode((y ^ 1).to_bytes(size, "big"))
     for more in ({"y": changed}, {"x": jwk["y"], "y": jwk["x"]}, {"y": jwk["y"][:-4]}, {"x": "AAAA" + jwk["x"]}):
         assert refusal(public_key_from_jwk, {**jwk, **more}) == "did_document_invalid"
+    assert refusal(public_key_from_jwk, {**jwk, "y": "AAAA" + jwk["y"]}) == "did_document_invalid"
     zero = base64url_encode(bytes(size))
     assert refusal(public_key_from_jwk, {**jwk, "x": zero, "y": zero}) == "did_document_invalid"
 

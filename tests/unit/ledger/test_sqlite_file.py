@@ -234,6 +234,9 @@ def test_a_copy_is_of_the_moment_when_it_began(path: Path, monkeypatch: pytest.M
             db.execute(f"CREATE TABLE later_{len(told)} (x)")
 
     copy_database(path, path.with_name("copy"), tell)
+    with refuses(LedgerUnavailable, "store_unavailable"):
+        copy_database(path.with_name("none"), path.with_name("other"), tell)
+    assert not path.with_name("none").exists()
     assert told == sorted(set(told))
     assert len(told) > 3
     db.close()
@@ -403,6 +406,12 @@ async def test_a_disk_too_full_to_open_a_ledger_is_told_as_full(path: Path) -> N
 
 async def test_a_refused_opening_leaves_no_lock(path: Path) -> None:
     fill(path, b"x" * 4096)
+    opening = asyncio.create_task(SqliteLedger(path).open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.wait({opening})
+    assert opening.cancelled(), "who gives up hears the end of it, too"
     for _ in range(2):
         with refuses(LedgerError, "store_corrupt"):
             await open_ledger(f"sqlite://{path}")
@@ -416,6 +425,9 @@ def test_the_spare_room_is_taken_and_given_up(tmp_path: Path) -> None:
     spare.give_up()
     spare.give_up()
     assert not (tmp_path / "spare").exists()
+    with file_size_limit(1 << 19):
+        assert not spare.hold()
+    assert not (tmp_path / "spare").exists(), "half of it is of no use, and takes room"
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,7 @@ async def test_what_is_no_commit_harms_nobody(ledger: SqliteLedger) -> None:
     done = await asyncio.gather(*work, move_later(ledger), return_exceptions=True)
     refused = [item for item in done if isinstance(item, Exception)]
     assert [getattr(item, "code", item) for item in refused] == ["internal", "internal"]
+    assert ledger.counters.conflicts == 0
     assert len(await ledger.summaries()) == 3
     assert (await ledger.check()).ok
 
@@ -311,6 +312,8 @@ async def test_while_there_is_no_room_only_what_is_urgent_is_written(
         writer.trouble = LedgerUnavailable("store_full", "no room")
         with refuses(LedgerUnavailable, "store_full"):
             await ledger.commit(move(engagement("a"), 1))
+        with refuses(LedgerUnavailable, "store_full"):
+            await ledger.reserve(reservation("r", "1", None))
         await ledger.commit(move(engagement("b"), 1, urgent=True))
         assert writer.trouble is not None
     for _ in range(3000):
