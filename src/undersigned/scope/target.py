@@ -156,7 +156,7 @@ def _parse(text: str, *, pattern: bool) -> Target:
         raise _refused(text, "something after the scheme")
     if len(segments) > MAX_SEGMENTS:
         raise _refused(text, f"at most {MAX_SEGMENTS} path segments")
-    if "" in segments[:-1] or segments == ("",):
+    if "" in segments[:-1]:
         raise _refused(text, "no empty path segments")
     # A query is compared whole and never split, so an encoded slash in it can mislead nobody.
     query = None if query is None else _ESCAPE.sub(lambda part: _unescape(part, text, _CONTROL), query)

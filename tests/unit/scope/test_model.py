@@ -108,6 +108,7 @@ def test_an_integer_is_taken_as_toml_takes_it() -> None:
     [
         lambda: Limit("EUR", 0.5),  # type: ignore[arg-type]
         lambda: Limit("count", True),
+        lambda: Limit("count", 10**5000),  # type: ignore[arg-type]
         lambda: Limit("count", None),  # type: ignore[arg-type]
         lambda: Limit(5, "1"),  # type: ignore[arg-type]
         lambda: Limit("count", "1", 60),  # type: ignore[arg-type]
@@ -132,6 +133,7 @@ def test_what_is_no_text_is_an_error_of_ours(make: Callable[[], object]) -> None
     [
         ("grant = 5", "grant: expected a list, as [[grant]] begins one, got 5"),
         ("prohibition = {id = 'x'}", "prohibition: expected a list"),
+        ("scope.grant = []\nprohibition = []", "scope: expected nothing beside it, got `prohibition`"),
         ("[[grant]]\nid='a'\naction='a:b'\ntarget='c:d'\nlimits=5", "limits: expected a list"),
         (
             "[[grant]]\nid='a'\naction='a:b'\ntarget='c:d'\nwindow={until=2026-12-01T00:00:00Z}",
