@@ -35,6 +35,15 @@ _EMBEDDING: Final = tuple(
         "::/96",  # IPv4-compatible, unused for long
     )
 )
+_UNLISTED: Final = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        "192.0.0.0/24",  # for protocols of a network itself; metadata of machines was served there
+        "192.88.99.0/24",  # relays of 6to4
+        "3fff::/20",  # documentation
+    )
+)
+"""Not public either, and the standard library of some of the Python versions that we run on takes them for it."""
 
 
 def is_loopback_name(host: str) -> bool:
@@ -68,6 +77,8 @@ def may_dial(address: str) -> bool:
             return may_dial(str(parsed.ipv4_mapped))
         if any(parsed in net for net in _EMBEDDING) or parsed.is_site_local:
             return False
+    if any(parsed in net for net in _UNLISTED):
+        return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
