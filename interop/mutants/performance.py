@@ -302,14 +302,14 @@ def _unapproved() -> None:
 def _no_is_yes() -> None:
     from undersigned.runtime.execution import requests
 
-    real = requests.Requests._answer
+    real = requests.Requests._refusal
 
-    async def answer(self: Any, request: Any) -> bool:
+    async def refusal(self: Any, request: Any) -> str:
         await real(self, request)
         _unapproved()
-        return True
+        return ""
 
-    requests.Requests._answer = answer
+    requests.Requests._refusal = refusal
 
 
 @mutant("does what it does not state an amount of", "HIRE-SCO-09", "scope-amount-not-stated")
