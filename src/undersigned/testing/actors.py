@@ -65,7 +65,9 @@ class Actor:
     """A party with an Ed25519 key, known by its `did:key`. Two actors of one name and seed are one."""
 
     suite: str = SUITE
-    """Of its proofs on presentations, credentials and rulings."""
+    """Of its proofs."""
+    kind: Any = KIND
+    """Of its key."""
 
     def __init__(self, name: str, *, seed: int = 0) -> None:
         self.name = name
@@ -90,7 +92,7 @@ class Actor:
 
     def sign(self, message: Message, now: Instant, *, lifetime_seconds: int = 3600) -> VerifiedMessage:
         """The message with this actor's proof, made at `now`."""
-        unsigned = draft(message, self.method, SUITE, KIND, now, shift(now, lifetime_seconds))
+        unsigned = draft(message, self.method, self.suite, self.kind, now, shift(now, lifetime_seconds))
         return unsigned.signed(self.signature(unsigned.to_sign))
 
     def verify(self, raw: bytes, sender: Counterpart, now: Instant) -> VerifiedMessage:
@@ -104,13 +106,13 @@ class Actor:
 
     def prove_offer(self, document: D, now: Instant) -> D:
         """The document with this actor's proof, the first."""
-        config = offer_config(SUITE, self.method, now, self.message_id())
+        config = offer_config(self.suite, self.method, now, self.message_id())
         bare = from_struct(document)
         return to_struct({**bare, "proof": self._proof(bare, config)}, type(document))
 
     def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
         """The proof of this actor on a document that carries the offerer's; it names that one."""
-        return self._proof(document, acceptance_config(document, SUITE, self.method, now))
+        return self._proof(document, acceptance_config(document, self.suite, self.method, now))
 
     def present(
         self,
@@ -150,7 +152,7 @@ class Actor:
         return {**document, "proof": self._proof(document, ruling_config(self.suite, self.method, now))}
 
     def _proof(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
-        return make_proof(document, config, self.signature(prepare(document, config, KIND)))
+        return make_proof(document, config, self.signature(prepare(document, config, self.kind)))
 
     def signature(self, data: bytes) -> bytes:
         """The signature of this actor's key."""

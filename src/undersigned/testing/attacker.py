@@ -26,10 +26,10 @@ from undersigned.credentials import (
     presentation_jwt,
 )
 from undersigned.did import DidDocument, did_key, document_from
-from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, from_struct, shift, to_struct
+from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, shift
 from undersigned.errors import Closed
-from undersigned.messages import MESSAGE_TYPES, Message, VerifiedMessage, draft
-from undersigned.proof import JCS_SUITE_OF, attach, make_proof, prepare, proof_config
+from undersigned.messages import MESSAGE_TYPES
+from undersigned.proof import JCS_SUITE_OF, attach, prepare, proof_config
 from undersigned.runtime import PrivateKey
 from undersigned.testing.actors import Actor
 from undersigned.testing.party import Party
@@ -82,24 +82,6 @@ class Attacker(Actor):
     def signature(self, data: bytes) -> bytes:
         """The signature of this attacker's key."""
         return self.key.sign_now(data)
-
-    def sign(self, message: Message, now: Instant, *, lifetime_seconds: int = 3600) -> VerifiedMessage:
-        """As `Actor.sign`, by the key and suite of this attacker."""
-        unsigned = draft(message, self.method, self.suite, self.kind, now, shift(now, lifetime_seconds))
-        return unsigned.signed(self.key.sign_now(unsigned.to_sign))
-
-    def prove_offer(self, document: D, now: Instant) -> D:
-        """As `Actor.prove_offer`."""
-        bare = from_struct(document)
-        config = document_config(self.suite, self.method, now, self.message_id())
-        return to_struct({**bare, "proof": self._proof(bare, config)}, type(document))
-
-    def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
-        """As `Actor.prove_acceptance`."""
-        return self._proof(document, acceptance_config(document, self.suite, self.method, now))
-
-    def _proof(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
-        return make_proof(document, config, self.key.sign_now(prepare(document, config, self.kind)))
 
     # ------------------------------------------------------------------ anything, signed
 

@@ -61,7 +61,6 @@ __all__ = [
     "contract_of",
     "delivery",
     "inquiry",
-    "last_of",
     "offer",
     "offered_at",
     "presentation",
