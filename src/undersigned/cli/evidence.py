@@ -219,10 +219,7 @@ async def verify(
             "engagement": report.engagement,
             "contract": report.contract,
             "state": report.state,
-            "steps": [
-                {"number": s.number, "name": s.name, "ok": s.ok, "code": s.code, "detail": s.detail}
-                for s in report.steps
-            ],
+            "steps": [from_struct(one) for one in report.steps],
             "keys": [
                 {
                     "method": one.method,

@@ -26,7 +26,7 @@ from undersigned.errors import LedgerError, LogProofError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger import connect, translated
 from undersigned.runtime import Gatherer, Signer, SystemClock
-from undersigned.runtime.log.logbook import by_one_of, log_keys
+from undersigned.runtime.log.logbook import log_keys
 from undersigned.transparency import (
     EMPTY_ROOT,
     MAX_SUBMISSION_BYTES,
@@ -34,6 +34,7 @@ from undersigned.transparency import (
     Checkpoint,
     Submission,
     Verifier,
+    by_one_of,
     cosignature_line,
     cosigned_text,
     read_checkpoint,

@@ -14,7 +14,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
@@ -96,8 +96,7 @@ class _Signed(Struct, frozen=True):
     @property
     def subjects(self) -> list[JsonObject]:
         """What it is about; what is no object is about nobody."""
-        subjects: Any = self.document.get("credentialSubject")
-        listed = cast("list[Any]", subjects) if isinstance(subjects, list) else [subjects]
+        listed = _many(self.document.get("credentialSubject"))
         return [cast("JsonObject", one) if isinstance(one, dict) else {} for one in listed]
 
 
@@ -209,8 +208,7 @@ def _presented(found: _Found, message: Presentation, at: Instant) -> None:
     asked = _Asked(message.answers, message.recipient)
     if _is_signed(found, content, jws, message.sender, "authentication", at, asked):
         found.shown += 1
-    listed: Any = content.get("verifiableCredential", [])
-    for place, credential in enumerate(cast("list[Any]", listed if isinstance(listed, list) else [listed])):
+    for place, credential in enumerate(_many(content.get("verifiableCredential", []))):
         path = f"/verifiableCredential/{place}"
         if not isinstance(credential, dict):
             raise invalid("not a credential", path)
@@ -295,7 +293,7 @@ def _as_read(one: _Signed) -> Credential:
     return Credential(
         json=one.document,
         digest=one.digest,
-        types=tuple(name for name in _types(one.document) if isinstance(name, str)),
+        types=tuple(name for name in _many(one.document.get("type")) if isinstance(name, str)),
         issuer=one.issuer,
         subjects=tuple(one.subjects),
         valid_from=None,
@@ -426,14 +424,13 @@ def _keys(case: Case, signer: Did, at: Instant) -> Callable[[DidUrl, str], Publi
     return lookup
 
 
-def _types(document: Mapping[str, Any]) -> list[Any]:
-    types: Any = document.get("type")
-    return cast("list[Any]", types) if isinstance(types, list) else [types]
+def _many(value: Any) -> list[Any]:
+    """The values of a member that may also have one alone."""
+    return cast("list[Any]", value) if isinstance(value, list) else [value]
 
 
 def _entries(document: JsonObject) -> list[JsonObject]:
-    entries: Any = document.get("credentialStatus", [])
-    listed = cast("list[Any]", entries if isinstance(entries, list) else [entries])
+    listed = _many(document.get("credentialStatus", []))
     return [cast("JsonObject", one) for one in listed if isinstance(one, dict)]
 
 

@@ -5,9 +5,11 @@ Source: protocol-spec/08-attestation-and-evidence.md, sections 8.3 and 8.6
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from itertools import chain
 from sys import maxsize
+from typing import TypeVar
 
 from undersigned.attestation import VerifiedStatement, WorkPredicate, verify_acceptance, verify_delivery
 from undersigned.contract import ContractDocument, Terms
@@ -31,6 +33,9 @@ from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, Start, VerifiedMessage
 
 __all__ = ["check_acceptance", "check_statements"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def check_statements(case: Case) -> str:
@@ -138,25 +143,40 @@ def _of_delivery(case: Case, number: int, digest: Digest, delivery: Delivery) ->
     complete = delivery.outcome == "complete"
     starts = [body for _, one in case.verified if isinstance(body := one.message, Start)]
     in_force = [one.terms for one in _documents_of(case, number, digest)]
+
+    def held(asked: tuple[str, tuple[str, ...] | None]) -> tuple[VerifiedStatement, ...]:
+        task, predicates = asked
+        return verify_delivery(
+            delivery.statements,
+            attester=document.provider,
+            keys=keys,
+            contract=sealed.digest,
+            # What was not done is told of the contract itself.
+            artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
+            required=(predicates or (WorkPredicate.PREDICATE_TYPE,)) if complete else (),
+            engagement=document.engagement,
+            task=task,
+            inputs=[given.digest for start in starts for given in start.inputs],
+            usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
+        )
+
+    return _by_one_of(((one.task.kind, one.evidence.predicates) for one in in_force), held)
+
+
+def _by_one_of(known: Iterable[T], held: Callable[[T], R]) -> R:
+    """What is `held` by the first of these that it holds by; they come from documents that may have been in force, of
+    which there is one at least.
+
+    Raises:
+        UndersignedError: It holds by none; as by the first.
+    """
     failure: UndersignedError | None = None
-    for task, predicates in dict.fromkeys((one.task.kind, one.evidence.predicates) for one in in_force):
+    for one in dict.fromkeys(known):
         try:
-            return verify_delivery(
-                delivery.statements,
-                attester=document.provider,
-                keys=keys,
-                contract=sealed.digest,
-                # What was not done is told of the contract itself.
-                artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
-                required=(predicates or (WorkPredicate.PREDICATE_TYPE,)) if complete else (),
-                engagement=document.engagement,
-                task=task,
-                inputs=[given.digest for start in starts for given in start.inputs],
-                usage=[(one.clause, one.unit, one.amount) for one in delivery.usage],
-            )
+            return held(one)
         except UndersignedError as exc:
             failure = failure or exc
-    assert failure is not None  # noqa: S101  (one document at least was in force)
+    assert failure is not None  # noqa: S101
     raise failure
 
 
@@ -219,14 +239,8 @@ def check_acceptance(case: Case) -> str:
 
 
 def _of_review(case: Case, one: Transcribed, review: Review, delivery: Delivery) -> VerifiedStatement:
-    failure: UndersignedError | None = None
-    for named in dict.fromkeys(known.terms.evidence.verifier for known in documents_known(case, one)):
-        try:
-            return _of_verdict(case, one, review, delivery, named)
-        except UndersignedError as exc:
-            failure = failure or exc
-    assert failure is not None  # noqa: S101  (one document at least was in force)
-    raise failure
+    named = (known.terms.evidence.verifier for known in documents_known(case, one))
+    return _by_one_of(named, partial(_of_verdict, case, one, review, delivery))
 
 
 def _of_verdict(

@@ -47,6 +47,7 @@ from undersigned.transparency import (
     COSIGNATURE,
     Checkpoint,
     InclusionProof,
+    by_one_of,
     contract_leaf,
     key_hint,
     leaf_digest,
@@ -328,15 +329,7 @@ def _note(case: Case, note: str, signer: Did) -> Checkpoint:
 
 def _by_a_key(case: Case, signer: Did, verified: Callable[[PublicKey], Checkpoint]) -> Checkpoint:
     """What `verified` gives for the first key of the signer's with which it does not raise."""
-    failure: LogProofError | None = None
-    for key in assertion_keys(case, signer).values():
-        if key.kind != "Ed25519":
-            continue
-        try:
-            return verified(key)
-        except LogProofError as exc:
-            failure = exc
-    raise failure or LogProofError("log_proof_invalid", f"{signer} has no key that signs checkpoints")
+    return by_one_of((key for key in assertion_keys(case, signer).values() if key.kind == "Ed25519"), verified, signer)
 
 
 def _text(multibase: str) -> str:

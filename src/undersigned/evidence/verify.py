@@ -107,10 +107,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
     def document(self) -> JsonObject:
         """The report as JSON."""
-        steps: list[JsonObject] = [
-            {"number": one.number, "name": one.name, "ok": one.ok, "code": one.code, "detail": one.detail}
-            for one in self.steps
-        ]
+        steps = [from_struct(one) for one in self.steps]
         found = {"engagement": self.engagement, "state": self.state, "contract": self.contract}
         known: JsonObject = {name: value for name, value in found.items() if value is not None}
         if self.early:

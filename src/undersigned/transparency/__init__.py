@@ -6,6 +6,7 @@ Pure: hashes, proofs and texts as values. The store is `undersigned.ledger`, the
 from undersigned.transparency.checkpoint import (
     MAX_NOTE_BYTES,
     Checkpoint,
+    by_one_of,
     checkpoint_text,
     key_hash,
     key_hint,
@@ -83,6 +84,7 @@ __all__ = [
     "Tile",
     "Verifier",
     "bundle",
+    "by_one_of",
     "checkpoint_text",
     "committed_leaf",
     "consistency_path",

@@ -12,14 +12,16 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final, TypeVar
 
 import msgspec
 
 from undersigned.encoding import base64_decode, base64_encode
 from undersigned.errors import FormatError, LogProofError, ProofError
+from undersigned.keys import PublicKey
 
 from .merkle import EMPTY_ROOT
 
@@ -27,7 +29,7 @@ __all__ = [
     "MAX_NOTE_BYTES",
     "Checkpoint",
     "Note",
-    "NoteKey",
+    "by_one_of",
     "check_name",
     "checkpoint_text",
     "key_hash",
@@ -52,22 +54,7 @@ _NAME: Final = re.compile(
 _NEVER: Final = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
-class NoteKey(Protocol):
-    """What a note is checked with; `undersigned.keys.PublicKey` is one."""
-
-    @property
-    def kind(self) -> str:
-        """Key type, of which only `Ed25519` signs notes."""
-        ...
-
-    @property
-    def raw(self) -> bytes:
-        """Public key, 32 bytes for Ed25519."""
-        ...
-
-    def verify(self, signature: bytes, data: bytes) -> None:
-        """Raises ProofError unless `signature` is this key's over `data`."""
-        ...
+T = TypeVar("T")
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -129,7 +116,7 @@ def _check_empty(size: int, root: bytes) -> None:
         raise LogProofError("log_proof_invalid", "a log without leaves has the root of the empty tree")
 
 
-def key_hash(name: str, key: NoteKey) -> bytes:
+def key_hash(name: str, key: PublicKey) -> bytes:
     """The 4 bytes by which a signature line names `key` (signed-note: SHA-256 of name, newline, type and key).
 
     Raises:
@@ -146,7 +133,7 @@ def key_hint(name: str, algorithm: bytes, raw: bytes) -> bytes:
     return sha256(name.encode() + b"\n" + algorithm + raw).digest()[:4]
 
 
-def signed_note(text: bytes, name: str, key: NoteKey, signature: bytes) -> str:
+def signed_note(text: bytes, name: str, key: PublicKey, signature: bytes) -> str:
     """The note: `text` with the one signature that `key` made over exactly `text`.
 
     Raises:
@@ -185,7 +172,7 @@ def read_note(note: str) -> Note:
     return Note(text.encode(), tuple([_signature_line(line) for line in lines]))
 
 
-def verify_note(note: str, key: NoteKey, name: str | None = None) -> Checkpoint:
+def verify_note(note: str, key: PublicKey, name: str | None = None) -> Checkpoint:
     """The checkpoint in `note`, once `key` is known to have signed it.
 
     The signature is looked for under `name`, by default the checkpoint's own origin: a log signs its own notes.
@@ -207,6 +194,21 @@ def verify_note(note: str, key: NoteKey, name: str | None = None) -> Checkpoint:
     except ProofError as exc:
         raise LogProofError("log_proof_invalid", f"the note's signature by {signer} does not verify") from exc
     return checkpoint
+
+
+def by_one_of(keys: Iterable[PublicKey], verified: Callable[[PublicKey], T], owner: str) -> T:
+    """What `verified` gives for the first key with which it does not raise.
+
+    Raises:
+        LogProofError: What it raised for the last one; or `owner` has none.
+    """
+    failure: LogProofError | None = None
+    for key in keys:
+        try:
+            return verified(key)
+        except LogProofError as exc:
+            failure = exc
+    raise failure or LogProofError("log_proof_invalid", f"{owner} has no key that signs notes")
 
 
 def _signature_line(line: str) -> tuple[str, bytes, bytes]:

@@ -12,7 +12,8 @@ from typing import Final
 
 from undersigned.encoding import base64_encode
 from undersigned.errors import LogProofError, ProofError
-from undersigned.transparency.checkpoint import Checkpoint, NoteKey, key_hint, read_checkpoint, read_note
+from undersigned.keys import PublicKey
+from undersigned.transparency.checkpoint import Checkpoint, key_hint, read_checkpoint, read_note
 
 __all__ = ["COSIGNATURE", "cosignature_line", "cosigned_note", "cosigned_text", "cosigned_until", "verify_cosignature"]
 
@@ -27,7 +28,7 @@ def cosigned_text(text: bytes, seconds: int) -> bytes:
     return b"cosignature/v1\ntime %d\n" % seconds + text
 
 
-def cosignature_line(name: str, key: NoteKey, seconds: int, signature: bytes) -> str:
+def cosignature_line(name: str, key: PublicKey, seconds: int, signature: bytes) -> str:
     """The line that is added to a note, with its newline.
 
     Raises:
@@ -39,7 +40,7 @@ def cosignature_line(name: str, key: NoteKey, seconds: int, signature: bytes) ->
     return f"\u2014 {name} {line}\n"
 
 
-def cosigned_note(text: bytes, name: str, key: NoteKey, seconds: int, signature: bytes) -> str:
+def cosigned_note(text: bytes, name: str, key: PublicKey, seconds: int, signature: bytes) -> str:
     """A note of the checkpoint with this one cosignature.
 
     Raises:
@@ -65,7 +66,7 @@ def cosigned_until(note: str, seconds: int) -> str:
     return f"{text}\n{''.join(kept)}"
 
 
-def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, int]:
+def verify_cosignature(note: str, name: str, key: PublicKey) -> tuple[Checkpoint, int]:
     """The checkpoint, and when `name` saw it, in seconds since 1970, once its cosignature by `key` verifies.
 
     Raises:
@@ -86,7 +87,7 @@ def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, 
     return read_checkpoint(parsed.text), seconds
 
 
-def _key_hash(name: str, key: NoteKey) -> bytes:
+def _key_hash(name: str, key: PublicKey) -> bytes:
     if key.kind != "Ed25519":
         raise LogProofError("log_proof_invalid", f"a checkpoint is cosigned with an Ed25519 key, not {key.kind}")
     return key_hint(name, COSIGNATURE, key.raw)

@@ -33,7 +33,6 @@ from undersigned.runtime.engagement.receiving import Stating
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.log.forks import contradict, fork_of, words
 from undersigned.runtime.log.logbook import (
-    by_one_of,
     log_keys,
     read_multibase_note,
     stated_heads,
@@ -43,6 +42,7 @@ from undersigned.runtime.log.logbook import (
 from undersigned.transparency import (
     Checkpoint,
     InclusionProof,
+    by_one_of,
     checkpoint_text,
     cosigned_note,
     cosigned_text,

@@ -9,7 +9,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, sections 8.4 and 8.7
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -38,6 +38,7 @@ from undersigned.transparency import (
     Checkpoint,
     Frontier,
     Tile,
+    by_one_of,
     checkpoint_text,
     contract_leaf,
     decision_leaf,
@@ -59,7 +60,6 @@ __all__ = [
     "Logged",
     "audited",
     "beside",
-    "by_one_of",
     "fetched_leaves",
     "held_heads",
     "kept_leaves",
@@ -75,7 +75,6 @@ __all__ = [
     "verified_note",
 ]
 
-T = TypeVar("T")
 
 MAX_BUNDLE_BYTES: Final = TILE_WIDTH * 65_537
 
@@ -232,21 +231,6 @@ async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapp
 def log_keys(document: DidDocument, now: Instant) -> tuple[PublicKey, ...]:
     """The keys of a document that sign notes of its owner's log."""
     return tuple([key for key in document.keys("assertionMethod", now=now).values() if key.kind == "Ed25519"])
-
-
-def by_one_of(keys: Iterable[PublicKey], verified: Callable[[PublicKey], T], owner: str) -> T:
-    """What `verified` gives for the first key with which it does not raise.
-
-    Raises:
-        LogProofError: What it raised for the last one; or `owner` has none.
-    """
-    failure: LogProofError | None = None
-    for key in keys:
-        try:
-            return verified(key)
-        except LogProofError as exc:
-            failure = exc
-    raise failure or LogProofError("log_proof_invalid", f"{owner} has no key that signs notes")
 
 
 def verified_note(note: str, document: DidDocument, now: Instant) -> Checkpoint:
