@@ -54,7 +54,7 @@ from undersigned.trust import Difference, differences
 from .ledger import mute_in
 from .output import Out, counted, plain, reading, summary_named, typed
 
-__all__ = ["became", "changed_terms", "diverged_by", "diverged_lines", "load_contract", "show", "table_answer"]
+__all__ = ["became", "changed_terms", "diverged_by", "load_contract", "show", "table_answer"]
 
 _OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 

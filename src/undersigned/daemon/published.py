@@ -13,7 +13,7 @@ from undersigned.runtime import LIST_TTL_SECONDS, Agent, GathererLimits, Linkage
 
 from .answers import Document
 
-__all__ = ["Published", "card_of", "check_card"]
+__all__ = ["Published", "check_card"]
 
 
 class Published:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from undersigned.credentials import signer_keys
 from undersigned.did import DidDocument
@@ -105,7 +106,8 @@ def verify_set(document: Mapping[str, Any], *, documents: Mapping[Did, DidDocume
 
 
 def check_issuer(document: Mapping[str, Any], issuer: Did, documents: Mapping[Did, DidDocument], now: Instant) -> None:
-    """Returns if the issuer of a set has signed it, by its document in `documents`.
+    """Returns if the issuer of a set, or the author of what else is published, has signed it, by its document in
+    `documents`.
 
     Raises:
         CredentialError: `did_unresolvable`: it has none there.
@@ -171,10 +173,4 @@ def record_config(suite: str, method: DidUrl, created: Instant) -> JsonObject:
 
 def _ending(anchor: Anchor, until: Instant | None) -> Anchor:
     ends = [one for one in (anchor.until, until) if one is not None]
-    return Anchor(
-        issuer=anchor.issuer,
-        types=anchor.types,
-        capabilities=anchor.capabilities,
-        depth=anchor.depth,
-        until=min(ends, default=None),
-    )
+    return replace(anchor, until=min(ends, default=None))

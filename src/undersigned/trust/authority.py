@@ -63,7 +63,7 @@ class Authority(Struct, frozen=True, kw_only=True):
             for number, edge in enumerate(path.edges):
                 head = "anchor " if number == 0 else "  then "
                 lines.append(f"  {head}{edge.source} lets {edge.target} attest {edge.capability}, depth {edge.depth}")
-        lines += [f"  against: {edge.source} accuses {edge.target} of {edge.says}" for edge in self.dissent]
+        lines += [f"  against: {edge.accusation}" for edge in self.dissent]
         lines += [f"  missing: {text}" for text in self.missing]
         return "\n".join([*lines, f"  by anchors {self.anchors}"])
 

@@ -156,17 +156,17 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
         """The decision for a person, one line per reason."""
         lines = [f"{self.outcome}: {self.peer} by {self.policy} at {self.at}"]
         lines += [f"  {reason.explain()}" for reason in self.reasons]
-        lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in self.accusations]
+        lines += [f"    against: {edge.accusation}" for edge in self.accusations]
         for ground in self.grounds:
             for path in ground.paths:
                 chain = " -> ".join([edge.source for edge in path] + [ground.issuer])
                 lines.append(f"    {ground.credential_type} by {chain}")
-            lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in ground.dissent]
+            lines += [f"    against: {edge.accusation}" for edge in ground.dissent]
             lines += [f"    missing: {text}" for text in ground.missing]
         for rating in self.ratings:
             for path in rating.paths:
                 chain = " -> ".join([edge.source for edge in path] + [rating.party])
                 lines.append(f"    spoken of: {chain}")
-            lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in rating.dissent]
+            lines += [f"    against: {edge.accusation}" for edge in rating.dissent]
             lines += [f"    missing: {text}" for text in rating.missing]
         return "\n".join(lines)

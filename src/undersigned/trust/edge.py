@@ -114,6 +114,11 @@ class Edge(Struct, frozen=True, omit_defaults=True, rename="camel", gc=False):
     says: str = ""
     """Of an accusation its kind, of a performance its outcome."""
 
+    @property
+    def accusation(self) -> str:
+        """What it says, if it accuses, for a person."""
+        return f"{self.source} accuses {self.target} of {self.says}"
+
     def counts(self, now: Instant) -> bool:
         """Whether it stands at `now`: both ends inclusive, neither suspended nor revoked."""
         return (

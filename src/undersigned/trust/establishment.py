@@ -20,11 +20,11 @@ from typing import Annotated, Any, Final, NamedTuple, cast
 from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
 
-from undersigned.credentials import SCHEMAS, own_context, read_credential, signer_keys
+from undersigned.credentials import SCHEMAS, own_context, read_credential
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_of, to_struct
 from undersigned.errors import CredentialError, FormatError, UndersignedError
-from undersigned.proof import JCS_SUITES, verify_proof
+from undersigned.trust.anchor_sets import check_issuer
 from undersigned.trust.edge import Edge, edge_of
 
 __all__ = [
@@ -118,8 +118,7 @@ def verify_establishment(
     if found.valid_until is not None and datetime.fromisoformat(found.valid_until) < datetime.fromisoformat(now):
         raise CredentialError("policy_denied", f"it ended at {found.valid_until}; it is {now}", path="/validUntil")
     if "proof" in document:
-        lookup = signer_keys((found.author,), documents, now)
-        verify_proof(document, key=lookup, purpose="assertionMethod", now=now, suites=JCS_SUITES)
+        check_issuer(document, found.author, documents, now)
         return found
     if found.digest not in pinned:
         text = f"it has no proof, and no record of an anchor {found.author} names its digest {found.digest} as evidence"

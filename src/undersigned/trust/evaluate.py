@@ -9,11 +9,12 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-tru
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from undersigned.contract import Terms
 from undersigned.credentials import MEMBERSHIP, ClearStatus, Membership, VerifiedPresentation, read_claim
 from undersigned.encoding import (
+    Amount,
     Digest,
     Instant,
     compare_amounts,
@@ -142,11 +143,7 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
             weighed.append(no("max_price", price, f"at most {policy.max_price}", member="/price/amount"))
         if policy.min_price is not None and compare_amounts(amount, policy.min_price) < 0:
             weighed.append(no("min_price", price, f"at least {policy.min_price}", member="/price/amount"))
-        if policy.ask_above is not None and compare_amounts(amount, policy.ask_above) > 0:
-            weighed.append((asked("ask_above", price, f"at most {policy.ask_above}, or a person's approval"), None))
-        if policy.two_above is not None and compare_amounts(amount, policy.two_above) > 0:
-            weighed.append((asked("two_above", price, f"at most {policy.two_above}, or two people's approval"), None))
-        weighed += _fee(terms, policy)
+        weighed += [*_people(amount, price, policy), *_fee(terms, policy)]
     try:
         scope = read_scope(terms.scope)
     except FormatError as exc:
@@ -169,6 +166,16 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
     return weighed
 
 
+def _people(amount: Amount, told: str, policy: Policy) -> Iterator[Weighed]:
+    """Who has to agree to an amount, which is `told` so."""
+    for clause, above, whose in (
+        ("ask_above", policy.ask_above, "a person's"),
+        ("two_above", policy.two_above, "two people's"),
+    ):
+        if above is not None and compare_amounts(amount, above) > 0:
+            yield asked(clause, told, f"at most {above}, or {whose} approval"), None
+
+
 def _fee(terms: Terms, policy: Policy) -> list[Weighed]:
     """Whoever signs a fee may owe it, so what limits a price limits it as well; it has the currency of the price."""
     fee = terms.termination.fee
@@ -179,13 +186,7 @@ def _fee(terms: Terms, policy: Policy) -> list[Weighed]:
     weighed: list[Weighed] = []
     if most is not None and compare_amounts(fee.amount, most) > 0:
         weighed.append(no("max_fee", text, f"at most {most}", member="/termination/fee"))
-    for clause, above, who in (
-        ("ask_above", policy.ask_above, "a person's"),
-        ("two_above", policy.two_above, "two people's"),
-    ):
-        if above is not None and compare_amounts(fee.amount, above) > 0:
-            weighed.append((asked(clause, text, f"at most {above}, or {who} approval"), None))
-    return weighed
+    return [*weighed, *_people(fee.amount, text, policy)]
 
 
 def _arbiter(terms: Terms, policy: Policy, presented: VerifiedPresentation) -> list[Weighed]:

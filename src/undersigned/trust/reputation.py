@@ -76,7 +76,7 @@ class Reputation(Struct, frozen=True, kw_only=True):
                 f"    {edge.source} -> {edge.target}: {edge.kind}, at most {written(edge.weight)}"
                 for edge in path.edges
             ]
-        lines += [f"  against: {edge.source} accuses {edge.target} of {edge.says}" for edge in self.dissent]
+        lines += [f"  against: {edge.accusation}" for edge in self.dissent]
         lines += [f"  missing: {text}" for text in self.missing]
         return "\n".join([*lines, f"  by anchors {self.anchors}"])
 

@@ -80,7 +80,7 @@ def weigh_accusations(given: Given) -> tuple[list[Weighed], tuple[Edge, ...]]:
             value = f"whether {party} is accused could not be found out"
         else:
             heard.update(dict.fromkeys(found.dissent))
-            told = "; ".join(f"{one.source} accuses {one.target} of {one.says}" for one in found.dissent[:3])
+            told = "; ".join(one.accusation for one in found.dissent[:3])
             accused = {one.target for one in found.dissent}
             organisations = {one.source for one in found.members}
             told_of |= organisations
@@ -202,23 +202,18 @@ def lapsed(presented: VerifiedPresentation, policy: Policy, answers: Answers, st
     """
     given = Given(presented, policy, "", (), answers, stake)
     for _, demand in policy.demands(stake):
-        for credential in presented.credentials:
-            if demand.type in credential.types:
-                own = credential.issuer == presented.holder
-                answer = None if own else answers.about(shown_in(credential, demand.type))
-                if not _flaws(credential, demand, given, answer, timed=False):
-                    break
-        else:
+        shown = (one for one in presented.credentials if demand.type in one.types)
+        if not any(counts(one, demand, given, timed=False) for one in shown):
             return demand.type
     return None
 
 
-def counts(credential: Credential, demand: Demand, given: Given) -> bool:
-    """Whether a credential of the type is all that is demanded."""
+def counts(credential: Credential, demand: Demand, given: Given, *, timed: bool = True) -> bool:
+    """Whether a credential of the type is all that is demanded; unless `timed`, but for its times and its status."""
     answer = None
     if credential.issuer != given.presented.holder:
         answer = given.answers.about(shown_in(credential, demand.type))
-    return not _flaws(credential, demand, given, answer)
+    return not _flaws(credential, demand, given, answer, timed=timed)
 
 
 def need_of(demand: Demand, answers: Answers, refused: Collection[Did]) -> Needed:

@@ -14,7 +14,7 @@ from msgspec.structs import fields, replace
 
 from undersigned.encoding import Digest, digest_bytes, write_canonical
 
-__all__ = ["Written", "canonical_bytes"]
+__all__ = ["Written"]
 
 
 class Written(Struct, frozen=True, dict=True):
@@ -22,18 +22,13 @@ class Written(Struct, frozen=True, dict=True):
 
     @cached_property
     def canonical(self) -> bytes:
-        """Canonical JSON. Every decision that is made before it is stored keeps it."""
-        return canonical_bytes(self)
+        """Canonical JSON; equal values give equal bytes. Every decision that is made before it is stored keeps it."""
+        return write_canonical(_plain(self))
 
     @cached_property
     def digest(self) -> Digest:
         """Names it in decisions."""
         return digest_bytes(self.canonical)
-
-
-def canonical_bytes(value: Struct) -> bytes:
-    """The canonical JSON of a value; equal values give equal bytes."""
-    return write_canonical(_plain(value))
 
 
 @cache
