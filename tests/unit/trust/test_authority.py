@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from trust_graphs import LATER, NOW, PAST, anchored, did, edge, view
+from trust_graphs import LATER, NOW, PAST, anchored, did, edge, shuffled, view
 from undersigned.trust import (
     Anchor,
     Anchors,
@@ -139,6 +141,29 @@ def test_every_answer_names_the_version_of_the_anchors() -> None:
     for by in (view("r"), view("r", "q"), anchored(Anchor(issuer=did("r"), until=LATER))):
         assert answer(authority(did("t"), TYPE, "sbom", by), Graph().read).anchors == by.anchors.digest
         assert answer(reputation(did("t"), "sbom", by), Graph().read).anchors == by.anchors.digest
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_is_spammed_from_one_side_is_seen_from_the_other(seed: int) -> None:
+    """HIRE-TRU-11: of more edges than a side may read none is used, for which of them came depends on their order."""
+    chain = [edge("r", "a"), edge("a", "b"), edge("b", "t")]
+    spam = [edge("r", f"x{i}") for i in range(150)] + [edge(f"y{i}", "t") for i in range(20)]
+    found = answer(reputation(did("t"), "sbom", view("r", limit=200)), Graph(shuffled(chain + spam, seed)).read)
+    assert (found.verdict, found.score) == ("known", "1")
+
+
+@pytest.mark.parametrize(
+    ("named", "score"),
+    [
+        ({"types": (TYPE,), "capabilities": ("sbom",)}, "1"),
+        ({"types": ("PerformanceCredential",)}, "0"),
+        ({"capabilities": ("translation",)}, "0"),
+    ],
+)
+def test_the_word_of_an_anchor_counts_in_a_score_for_what_it_is_believed_about(named: Any, score: str) -> None:
+    """HIRE-TRU-04."""
+    by = anchored(Anchor(issuer=did("r"), **named))
+    assert answer(reputation(did("t"), "sbom", by), Graph([edge("r", "t")]).read).score == score
 
 
 @pytest.mark.parametrize(("until", "stands"), [(None, None), (LATER, LATER), (NOW, NOW), (PAST, None)])
