@@ -12,14 +12,16 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, put_down, says, signed, told, waits
-from runtimes import Node, World, facts, last, messages, moves, offices
-from undersigned.contract import same_terms
+from runtimes import Node, World, facts, last, lingers, messages, moves, offices
+from undersigned.contract import Price, same_terms
 from undersigned.encoding import Instant, shift
 from undersigned.errors import ConfigurationError, CredentialError
+from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Offer, Withdraw
 from undersigned.runtime import Home, load_approvers, waiting_terms
 from undersigned.runtime.negotiation.beliefs import Beliefs
 from undersigned.runtime.negotiation.meeting import Meeting
+from undersigned.scope import Limit
 from undersigned.trust import Authority, terms_digest
 
 Worlds = Callable[..., World]
@@ -281,6 +283,39 @@ def test_the_offerer_knows_after_a_restart_that_a_person_is_waited_for(worlds: W
     says(world.provider, ALICE)
     world.settle(LONG)
     assert ended(world, hire.id) == ("closed", "closed")
+
+
+@pytest.mark.parametrize(("limit", "asks"), [("EUR 7", False), ("EUR 8", True), ("USD 9", False)])
+def test_people_are_not_asked_for_what_could_not_be_paid(worlds: Worlds, limit: str, asks: bool) -> None:
+    """HIRE-CAP-01: a first hire for 4 EUR lies within the budget; of a second they would be asked in vain."""
+    unit, most = limit.split()
+    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit(unit, most),)}, handler=lingers)
+    first = world.begin()
+    if unit == "EUR":
+        says(world.hirer, ALICE)
+        world.settle(60)
+        assert ended(world, first.id) == ("working", "working")
+    hire = world.begin() if unit == "EUR" else first
+    world.settle(5)
+    assert asked(world.hirer, hire.id) == asks
+    assert "withdrawn" not in ended(world, hire.id) if asks else ended(world, hire.id) == ("withdrawn", "withdrawn")
+    if not asks:
+        assert last(world.provider, hire.id, Withdraw).reason == "capacity"
+
+
+def test_what_an_offer_took_that_never_left_is_there_for_the_next(worlds: Worlds) -> None:
+    """HIRE-NEG-21: killed between the shared books and its own, a peer finds what it took for this negotiation."""
+    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", "5"),)})
+    hire, node = world.begin(), world.hirer
+    engagement, until, now = hire.engagement, shift(node.clock.now(), LONG), node.clock.now()
+    budget = node.bookings.budget
+    for id, lacking in ((node.bookings.pools.id(engagement, "uEi"), ""), ("another's", "EUR: 3 used and held; 4 more")):
+        drawn = Draw("EUR", "3", "5")
+        world.run(node.kept.reserve(Reservation("budget", id, (drawn,), until, now, "capacity")))
+        found = world.run(budget.lacking(engagement, Price(amount="4", currency="EUR")))
+        assert found.startswith(lacking), found
+        assert bool(found) == bool(lacking)
+        world.run(node.kept.release(id))
 
 
 def test_an_approval_changes_no_rule(worlds: Worlds) -> None:

@@ -113,7 +113,7 @@ class Shell:
             except ApprovalWanted as wanted:
                 if "Seal" in owed.moves:
                     raise  # whoever accepted is in doubt and cannot be kept waiting
-                said = agent.approvals.wait(conversation, engagement, wanted)
+                said = await self._ask_people(conversation, engagement, wanted, owed)
             except LedgerError:
                 raise
             except UndersignedError as error:
@@ -128,6 +128,18 @@ class Shell:
             raise
         finally:
             agent.kept_inputs.drop(conversation.id)
+
+    async def _ask_people(
+        self, conversation: Conversation, engagement: Engagement, wanted: ApprovalWanted, owed: Owe
+    ) -> Say | None:
+        """Has it wait for people, unless there is no money now for what they would say yes to."""
+        negotiates = engagement.contract is None and "Withdraw" in owed.moves
+        if engagement.role == "hirer" and negotiates:
+            full = await self.bookings.budget.lacking(engagement, wanted.terms.price)
+            if full:
+                conversation.full = full
+                return await self.bookings.no_room(conversation, engagement)
+        return self._agent.approvals.wait(conversation, engagement, wanted)
 
     async def book(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished

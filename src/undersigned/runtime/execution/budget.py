@@ -94,6 +94,30 @@ class Budget:
             release=() if signed and _bound(engagement) else tuple(one.id for one in promised),
         )
 
+    async def lacking(self, engagement: Engagement, price: Price) -> str:
+        """What of a price there is no room for now, beside what others hold; empty if there is room.
+
+        Nothing is taken: it is asked before people are, whose yes would come to nothing.
+
+        Raises:
+            LedgerError: The books cannot be read.
+        """
+        try:
+            self._require_budget(price)
+        except ScopeError as error:
+            return error.message
+        if not self.limits:
+            return ""
+        taken = await self._pools.books.usage(MONEY, self._agent.clock.now())
+        # What a turn that was not stored took is given back by the next.
+        own = [draw for one in await self._pools.taken(MONEY, self._pools.id(engagement, "")) for draw in one.draws]
+        for draw in self._draws(price):
+            promised = add_amounts(*(one.amount for one in own if one.key == draw.key))
+            others = subtract_amounts(taken.get(draw.key, "0"), promised)
+            if draw.max is not None and compare_amounts(add_amounts(others, draw.amount), draw.max) > 0:
+                return f"{draw.key}: {others} used and held; {draw.amount} more is above the limit of {draw.max}"
+        return ""
+
     @asynccontextmanager
     async def changing(self, conversation: Conversation) -> AsyncGenerator[None]:
         """While a change is judged and said, what it promises is not taken for what came to nothing; if it was not
