@@ -147,6 +147,8 @@ async def test_an_engagement_that_ends_leaves_the_live_list(ledger: Ledger) -> N
     await ledger.commit(move(name, 1))
     await ledger.commit(move(name, 2, summary=summary(name, (2, 0), live=False, wake_at=None)))
     assert await ledger.summaries(live_only=True) == ()
+    await ledger.commit(move(name, 3))  # what is written of it afterwards follows on that
+    assert len(await ledger.summaries(live_only=True)) == 1
 
 
 def _conflicts(name: str) -> dict[str, Commit]:

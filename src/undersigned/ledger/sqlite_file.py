@@ -386,7 +386,7 @@ class Spare:
     def give_up(self) -> None:
         """Give the room back to the disk. If that cannot be done, whoever needs it hears so from what it writes."""
         with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            self._path.unlink()
 
 
 class HeadFile:
