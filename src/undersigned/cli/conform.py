@@ -126,7 +126,7 @@ def web_did(url: str) -> str:
 )
 @click.option("--all", "every", is_flag=True, help="Play every scenario, not only the small set.")
 @click.option(
-    "--only", multiple=True, metavar="ID", help="Scenarios whose id begins so, or of a group; may be repeated."
+    "--only", multiple=True, metavar="ID", help="Scenarios whose id begins so, or of a group. May be repeated."
 )
 @click.option(
     "--seed",

@@ -38,7 +38,7 @@ __all__ = ["contract"]
 
 CONTRACT = click.argument("contract", metavar="CONTRACT")
 FOR_OPTION = click.option(
-    "--for", "seconds", type=click.IntRange(60), metavar="SECONDS", default=3600, help="How long. Default 3600."
+    "--for", "seconds", type=click.IntRange(60), metavar="SECONDS", default=3600, show_default=True, help="How long."
 )
 
 
@@ -59,7 +59,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
 @contract.command("suspend")
 @CONTRACT
 @FOR_OPTION
-@click.option("--reason", type=click.Choice(list(SUSPEND_REASONS)), default="incident", help="Why. Default incident.")
+@click.option("--reason", type=click.Choice(list(SUSPEND_REASONS)), default="incident", show_default=True, help="Why.")
 @HOME_OPTION
 @command
 async def contract_suspend(out: Out, contract: str, seconds: int, reason: str, home: str | None) -> int:
@@ -82,10 +82,17 @@ async def contract_resume(out: Out, contract: str, home: str | None) -> int:
 @click.option("--extend", type=click.IntRange(60), metavar="SECONDS", help="More time, for finish and all authority.")
 @click.option("--reworks", type=click.IntRange(0, 16), metavar="TIMES", help="How often rework may be asked for.")
 @click.option("--arbiter", metavar="DID", help="Who rules on disputes.")
-@click.option("--allow", multiple=True, metavar="ACTION=TARGET", help="Something more it may do, as with 'hire'.")
-@click.option("--drop", multiple=True, metavar="CLAUSE", help="A grant that is taken out, as 'show' names it.")
 @click.option(
-    "--limit", multiple=True, metavar="CLAUSE;UNIT<=MAX", help="How much may be used under a grant, all told."
+    "--allow", multiple=True, metavar="ACTION=TARGET", help="Something more it may do, as with 'hire'. May be repeated."
+)
+@click.option(
+    "--drop", multiple=True, metavar="CLAUSE", help="A grant that is taken out, as 'show' names it. May be repeated."
+)
+@click.option(
+    "--limit",
+    multiple=True,
+    metavar="CLAUSE;UNIT<=MAX",
+    help="How much may be used under a grant, all told. May be repeated.",
 )
 @FOR_OPTION
 @HOME_OPTION
@@ -173,7 +180,8 @@ async def contract_decline(out: Out, contract: str, home: str | None) -> int:
     "--reason",
     type=click.Choice(list(CANCEL_REASONS)),
     default="no_longer_needed",
-    help="Why. Default no_longer_needed.",
+    show_default=True,
+    help="Why.",
 )
 @HOME_OPTION
 @command
@@ -222,7 +230,8 @@ async def contract_breach(out: Out, contract: str, clause: str, seconds: int, ho
     type=click.IntRange(24 * 3600),
     metavar="SECONDS",
     default=7 * 24 * 3600,
-    help="How long the arbiter has. Default 604800, a week.",
+    show_default=True,
+    help="How long the arbiter has; by default a week.",
 )
 @HOME_OPTION
 @command
@@ -239,8 +248,8 @@ async def contract_dispute(
 
 @contract.command("review")
 @CONTRACT
-@click.option("--met", multiple=True, metavar="CRITERION", help="Id of one that is met. Can be repeated.")
-@click.option("--not-met", multiple=True, metavar="CRITERION", help="Id of one that is not. Can be repeated.")
+@click.option("--met", multiple=True, metavar="CRITERION", help="Id of one that is met. May be repeated.")
+@click.option("--not-met", multiple=True, metavar="CRITERION", help="Id of one that is not. May be repeated.")
 @HOME_OPTION
 @command
 async def contract_review(
@@ -292,7 +301,9 @@ async def contract_settle(
 @CONTRACT
 @click.argument("request", metavar="REQUEST")
 @click.option("--refuse", is_flag=True, help="The answer is no.")
-@click.option("--uses", type=click.IntRange(1), metavar="TIMES", default=1, help="How often it may be done. Default 1.")
+@click.option(
+    "--uses", type=click.IntRange(1), metavar="TIMES", default=1, show_default=True, help="How often it may be done."
+)
 @FOR_OPTION
 @HOME_OPTION
 @command

@@ -105,7 +105,7 @@ async def _newest(store: Ledger) -> EngagementId:
     metavar="PATTERN",
     help="Leave out all of a folder, such as 'decisions', or some of it, such as 'artifacts/uEi*', and list "
     "commitments in place of them: the rest still verifies. For approvals, artifacts, credentials, decisions, "
-    "policies, refusals and status; may be repeated. What names nothing is an error.",
+    "policies, refusals and status. May be repeated. What names nothing is an error.",
 )
 @out_option(
     "Write a page beside it, for people: the verifier for browsers with the pack in it.", option="--page", name="page"

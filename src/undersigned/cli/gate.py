@@ -22,7 +22,13 @@ __all__ = ["gate"]
 @click.command()
 @click.option("--upstream", metavar="URL", required=True, help="The server that is guarded; only we should reach it.")
 @click.option("--rules", metavar="FILE", type=FILE, required=True, help="TOML: which request asks for which action.")
-@click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", help="Where to listen; port 0 picks a free one.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:0",
+    show_default=True,
+    help="Where to listen; port 0 picks a free one.",
+)
 @desk_options
 @click.option("--sign-answers", is_flag=True, help="Sign answers as the hirer's; each is held until it is whole.")
 @HOME_OPTION

@@ -61,13 +61,13 @@ __all__ = ["hire"]
     multiple=True,
     type=click.Path(),  # like the name of every file, that after the = may be any bytes
     metavar="NAME=FILE",
-    help="A file to work on; it may be read.",
+    help="A file to work on; it may be read. May be repeated.",
 )
 @click.option(
     "--allow",
     multiple=True,
     metavar="ACTION=TARGET",
-    help="Something more it may do, such as 'repo:read=https://git.example/app/*;count<=10'.",
+    help="Something more it may do, such as 'repo:read=https://git.example/app/*;count<=10'. May be repeated.",
 )
 @click.option(
     "--scope",
@@ -128,14 +128,14 @@ __all__ = ["hire"]
     "milestones",
     multiple=True,
     metavar="NAME=PERCENT:CRITERION,...",
-    help="A part of the price that is owed once these criteria are met, whatever becomes of the rest; may be repeated.",
+    help="A part of the price that is owed once these criteria are met, whatever becomes of the rest. May be repeated.",
 )
 @click.option(
     "--criterion",
     "criteria",
     multiple=True,
     metavar="ID=TEXT",
-    help="What the work is held to. Whether it is met says the --verifier, or you, by 'contract review'; may be "
+    help="What the work is held to. Whether it is met says the --verifier, or you, by 'contract review'. May be "
     "repeated.",
 )
 @click.option(
@@ -161,7 +161,8 @@ __all__ = ["hire"]
     multiple=True,
     type=NamedPath(path_type=Path),
     metavar="FILE",
-    help="Media have to carry a C2PA manifest of this contract, by a certificate that comes from one in FILE (PEM).",
+    help="Media have to carry a C2PA manifest of this contract, by a certificate that comes from one in FILE (PEM). "
+    "May be repeated.",
 )
 @click.option("--verifier", metavar="DID", help="A third party that judges the work; see 'contract judge'.")
 @click.option("--arbiter", metavar="DID", help="A third party that rules on disputes; see 'contract dispute'.")

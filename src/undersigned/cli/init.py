@@ -85,9 +85,19 @@ def _own(home: Home) -> dict[str, Any]:
     show_default=True,
     help="Kind of the agent's key.",
 )
-@click.option("--trust", "anchors", multiple=True, metavar="DID", help="An issuer whose credentials are believed.")
 @click.option(
-    "--offer", "offers", multiple=True, metavar="TASK[=PRICE]", help="A task done for others, such as 'sbom=4.00 EUR'."
+    "--trust",
+    "anchors",
+    multiple=True,
+    metavar="DID",
+    help="An issuer whose credentials are believed. May be repeated.",
+)
+@click.option(
+    "--offer",
+    "offers",
+    multiple=True,
+    metavar="TASK[=PRICE]",
+    help="A task done for others, such as 'sbom=4.00 EUR'. May be repeated.",
 )
 @click.option("--handler", metavar="MODULE:FUNCTION", help="What does the offered tasks; 'sbom' has one built in.")
 @click.option(

@@ -34,7 +34,7 @@ STYLES = {"passed": "green", "failed": "bold red", "left out": "yellow"}
     help="Folder to write interop.json, interop.html and the transcript of each pair into, over those of an earlier "
     "run.",
 )
-@click.option("--only", multiple=True, metavar="NAME", help="Implementations of the file; may be repeated.")
+@click.option("--only", multiple=True, metavar="NAME", help="Implementations of the file. May be repeated.")
 @click.option(
     "--wait",
     type=Seconds(1, 600),

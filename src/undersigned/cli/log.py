@@ -127,7 +127,8 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
     type=click.IntRange(1),
     metavar="LEAVES",
     default=1_000_000,
-    help="With DID: read no log of more leaves. Default 1000000.",
+    show_default=True,
+    help="With DID: read no log of more leaves.",
 )
 @HOME_OPTION
 @meeting

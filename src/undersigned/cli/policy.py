@@ -60,11 +60,19 @@ async def explain(out: Out, file: Path | None, home: str | None) -> None:
 @POLICY_OPTION
 @click.option("--peer", metavar="DID", default="did:web:peer.example", help="Who might come.", show_default=True)
 @click.option(
-    "--credential", "credentials", multiple=True, metavar="TYPE=ISSUER", help="What it would show; may be repeated."
+    "--credential", "credentials", multiple=True, metavar="TYPE=ISSUER", help="What it would show. May be repeated."
 )
-@click.option("--anchor", "anchors", multiple=True, metavar="DID", help="Whom we believe, beside the folder's anchors.")
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="DID",
+    help="Whom we believe, beside the folder's anchors. May be repeated.",
+)
 @click.option("--price", metavar="PRICE", help="What it would cost, such as '4.00 EUR'; else only meeting is judged.")
-@click.option("--action", "actions", multiple=True, metavar="ACTION", help="What the scope would grant.")
+@click.option(
+    "--action", "actions", multiple=True, metavar="ACTION", help="What the scope would grant. May be repeated."
+)
 @click.option("--task", metavar="TASK", help="What the work would be.")
 @HOME_OPTION
 @command

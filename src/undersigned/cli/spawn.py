@@ -34,7 +34,11 @@ __all__ = ["spawn"]
 )
 @click.option("--max-price", metavar="PRICE", help="Ceiling: highest price of one contract, such as '5.00 EUR'.")
 @click.option(
-    "--action", "actions", multiple=True, metavar="NAME", help="Ceiling: only these actions in a scope. Repeatable."
+    "--action",
+    "actions",
+    multiple=True,
+    metavar="NAME",
+    help="Ceiling: only these actions in a scope. May be repeated.",
 )
 @click.option(
     "--out",

@@ -61,8 +61,20 @@ async def trust_list(out: Out, home: str | None) -> None:
 
 @trust.command("add")
 @click.argument("did", required=False)
-@click.option("--type", "types", multiple=True, metavar="TYPE", help="Of credentials it is believed about; else any.")
-@click.option("--capability", "capabilities", multiple=True, metavar="NAME", help="It is believed about; else any.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    help="Of credentials it is believed about; else any. May be repeated.",
+)
+@click.option(
+    "--capability",
+    "capabilities",
+    multiple=True,
+    metavar="NAME",
+    help="It is believed about; else any. May be repeated.",
+)
 @click.option(
     "--depth",
     type=click.IntRange(0, MAX_DEPTH),

@@ -76,7 +76,9 @@ async def trust_explain(out: Out, did: str, capability: str | None, home: str | 
 @CAPABILITY_OPTION
 @click.option("--type", "credential_type", metavar="TYPE", help="Draw authority to attest this type, not reputation.")
 @click.option("--svg", is_flag=True, help="Write a drawing.")
-@click.option("--name", "names", multiple=True, metavar="DID=NAME", help="Draw a party under a name of your own.")
+@click.option(
+    "--name", "names", multiple=True, metavar="DID=NAME", help="Draw a party under a name of your own. May be repeated."
+)
 @out_option("File to write the drawing to; by default standard output.")
 @FORCE_OPTION
 @HOME_OPTION
