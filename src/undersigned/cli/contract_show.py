@@ -54,7 +54,7 @@ from undersigned.trust import Difference, differences
 from .ledger import mute_in
 from .output import Out, counted, plain, reading, summary_named, typed
 
-__all__ = ["became", "changed_terms", "diverged_by", "load_contract", "show", "table_answer"]
+__all__ = ["became", "changed_terms", "changes_json", "diverged_by", "load_contract", "show", "table_answer"]
 
 _OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
 
@@ -159,6 +159,11 @@ def changed_terms(before: Terms, after: Terms) -> tuple[Difference, ...]:
     return (*rest, *(one for one in told if one.recorded != one.now))
 
 
+def changes_json(changes: Iterable[Difference]) -> list[dict[str, str]]:
+    """Changes of terms, for programs."""
+    return [{"what": one.what.strip(), "inForce": one.recorded, "proposed": one.now} for one in changes]
+
+
 def _clauses(wire: WireScope) -> dict[str, str]:
     """What a scope says, by what each clause is and its name: `May [notes]`."""
     scope = whole_scope(wire)
@@ -236,8 +241,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "mute": mute,
         }
     )
-    for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
-        out.line(plain(line, 1000))
+    out.lines(contract_card(from_struct(document), {}, state=_state(engagement)), 1000)
     for line in diverged_lines(diverged):
         out.line(line)
     if mute is not None:
@@ -403,8 +407,7 @@ def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] |
     document = table.document
     if isinstance(document, ReleaseDocument):
         return {**said, "settlement": from_struct(document.settlement), "reason": document.reason}
-    changes = [{"what": one.what.strip(), "inForce": one.recorded, "proposed": one.now} for one in table.changes]
-    return {**said, "terms": from_struct(document.terms), "changes": changes}
+    return {**said, "terms": from_struct(document.terms), "changes": changes_json(table.changes)}
 
 
 def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:

@@ -91,8 +91,7 @@ async def show(out: Out, id: str, home: str | None) -> None:
     async with reading(opened) as store:
         one = await decision_named(store, id)
     out.value(_value(one))
-    for line in one.decision.explain().splitlines():
-        out.line(plain(line, 2000))
+    out.lines(one.decision.explain())
     out.line("made from")
     inputs = one.decision.inputs
     for name, digests in (

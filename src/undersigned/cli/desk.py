@@ -12,7 +12,7 @@ import click
 
 from undersigned.daemon import RemoteDesk, checked_peer_url
 from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.runtime import Home, control_token
+from undersigned.runtime import control_token
 
 from .options import FILE
 from .output import Out
@@ -38,29 +38,28 @@ def desk_options(run: Command) -> Command:
     return peer(token(run))
 
 
-def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> RemoteDesk:
-    """The peer that gates ask, as the options say, else as the state folder does; whoever opens it closes it.
+def open_desk(out: Out, named: str | None, peer: str | None, token_file: Path | None) -> RemoteDesk:
+    """The peer that gates ask, as the options say, else as the state folder that is `named`, which is not looked for
+    where both are given. Whoever opens it closes it.
 
     Raises:
         ConfigurationError: Neither says it, or the token cannot be read.
     """
     if peer is not None:
         checked_peer_url("--peer", peer)
-    part = home.configuration.gates if home is not None else None
-    if peer is None and part is not None and part.port:
-        peer = part.url
-    if peer is None:
-        raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
+    token: str | None = None
     if token_file is not None:
-        if not token_file.exists():
-            raise ConfigurationError(
-                "bad_configuration", f"--token-file: there is no {token_file}"
-            )  # none is made here
+        if not token_file.exists():  # none is made here
+            raise ConfigurationError("bad_configuration", f"--token-file: there is no {token_file}")
         token = control_token(token_file)
-    elif home is not None:
-        token = home.gate_token()
-    else:
-        raise ConfigurationError("bad_configuration", "say --token-file FILE, or --home of a state folder")
+    if peer is None or token is None:
+        home = out.home(named)
+        if peer is None:
+            part = home.configuration.gates
+            if part is None or not part.port:
+                raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
+            peer = part.url
+        token = home.gate_token() if token is None else token
     return RemoteDesk(peer, token)
 
 

@@ -67,7 +67,7 @@ async def gate(
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose)
     read = read_toml_as(rules, read_rules)
-    desk = open_desk(None if peer and token_file else out.home(home), peer, token_file)
+    desk = open_desk(out, home, peer, token_file)
     host, port = host_port("--listen", listen)
     stop = stop_signal()
     more_files()

@@ -97,7 +97,7 @@ async def mcp_gate(
     if contract is not None:
         checked_digest(contract, "--contract")
     rules = read_toml_as(rules_file, Rules.from_toml)
-    asked = open_desk(None if peer and token_file else out.home(home), peer, token_file)
+    asked = open_desk(out, home, peer, token_file)
     # Standard output is the client's, if there is a COMMAND.
     configure_logs(LOG_LEVEL, force=True)
     limits = GateLimits(answer_seconds=answer_seconds)

@@ -30,7 +30,7 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Decision, Difference, Verdict, approval, weigh
 
-from .contract_show import changed_terms
+from .contract_show import changed_terms, changes_json
 from .listing import CommandGroup
 from .options import FOLDER
 from .orders import ordered, require_done, require_whole
@@ -95,12 +95,11 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
             **_json(one),
             "card": card,
             "clauses": from_struct(one.asked.terms),
-            "changes": [{"what": one.what.strip(), "inForce": one.recorded, "proposed": one.now} for one in changes],
+            "changes": changes_json(changes),
             "decision": from_struct(decision) if decision is not None else None,
         }
     )
-    for line in card.splitlines():
-        out.line(plain(line, 1000))
+    out.lines(card, 1000)
     if change is not None and change.owed is not None and one.in_force is not None:
         instead = f"instead of {one.in_force.price.amount} {one.in_force.price.currency}"
         said = f"{change.owed.amount} {change.owed.currency} {instead}; {change.reason!r}"
@@ -109,8 +108,8 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
         for each in changes:
             out.line(plain(f"Changes       {each.what.strip()}: {each.now} (in force: {each.recorded})", 1000))
     out.line()
-    for line in decision.explain().splitlines() if decision is not None else ():
-        out.line(plain(line, 1000))
+    if decision is not None:
+        out.lines(decision.explain(), 1000)
     out.line()
     name = one.about.change or one.about.terms
     out.line(typed("offer approve|refuse {} --as FOLDER --home {}", name, opened.path))

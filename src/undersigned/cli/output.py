@@ -194,6 +194,11 @@ class Out:
         if not self.as_json:
             self._write(self._console, text, style)
 
+    def lines(self, text: str, most: int = 2000) -> None:
+        """A text of several lines, each of at most so many characters."""
+        for line in text.splitlines():
+            self.line(plain(line, most))
+
     def file(self, text: str) -> None:
         """What is a file for others, on standard output as it is, to be kept; nothing with `--json`. That it is of a
         local state folder stands on standard error.

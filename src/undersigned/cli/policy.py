@@ -111,8 +111,7 @@ async def test(
     )
     decision = decide(supposed, found)
     out.value({"decision": from_struct(decision)})
-    for line in decision.explain().splitlines():
-        out.line(plain(line, 2000))
+    out.lines(decision.explain())
     return OUTCOMES[decision.outcome]
 
 

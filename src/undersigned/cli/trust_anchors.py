@@ -16,7 +16,7 @@ from undersigned.trust import MAX_DEPTH, Anchor, Anchors, AnchorSet, anchor_chan
 from .listing import CommandGroup
 from .options import FILE, about, did_here
 from .output import HOME_OPTION, Out, command, counted, plain
-from .trust_changes import compare, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
+from .trust_changes import anchor_line, compare, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
 
 __all__ = ["YES_OPTION", "trust"]
 
@@ -215,11 +215,8 @@ def _tell_anchor(out: Out, anchor: Anchor, now: Instant, more: dict[str, Any]) -
         "reach": anchor.reach,
     }
     out.value({**said, "state": "ended" if ended else "good", **more})
-    about = f"{' or '.join(anchor.types) or 'any type'}, {' or '.join(anchor.capabilities) or 'any capability'}"
     end = f", {'ended' if ended else 'until'} {anchor.until}" if anchor.until else ""
-    out.line(
-        f"{plain(anchor.issuer, 200)}  {plain(about, 300)}, depth {anchor.depth}{end}", style="dim" if ended else ""
-    )
+    out.line(f"{anchor_line(anchor)}{end}", style="dim" if ended else "")
     why = f": {plain(more['evidence'], 300)}" if "evidence" in more else ""
     out.line(f"    by {plain(' and '.join(more['by']), 300)}{why}")
     if "record" in more:

@@ -31,6 +31,7 @@ from .output import WAITS, Out, plain, reading, typed
 
 __all__ = [
     "Compared",
+    "anchor_line",
     "compare",
     "document_of",
     "sign_and_put",
@@ -100,9 +101,13 @@ def tell_changes(out: Out, compared: Compared) -> None:
 def tell_anchors(out: Out, mark: str, anchors: Iterable[Anchor]) -> None:
     """Tells each on a line that begins with `mark`."""
     for one in anchors:
-        about = f"{' or '.join(one.types) or 'any type'}, {' or '.join(one.capabilities) or 'any capability'}"
-        end = f", until {one.until}" if one.until else ""
-        out.line(f"  {mark} {plain(one.issuer, 200)}  {plain(about, 300)}, depth {one.depth}{end}")
+        out.line(f"  {mark} {anchor_line(one)}{f', until {one.until}' if one.until else ''}")
+
+
+def anchor_line(anchor: Anchor) -> str:
+    """Who is believed about what, and how far; until when stands behind it."""
+    about = f"{' or '.join(anchor.types) or 'any type'}, {' or '.join(anchor.capabilities) or 'any capability'}"
+    return f"{plain(anchor.issuer, 200)}  {plain(about, 300)}, depth {anchor.depth}"
 
 
 async def told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: Instant) -> tuple[Lost, ...]:

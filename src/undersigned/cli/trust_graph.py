@@ -18,7 +18,7 @@ from .options import FORCE_OPTION, did_here, open_gatherer, out_option, write_ne
 from .output import ANSWER_NO, HOME_OPTION, Out, command, counted, plain
 from .trust_anchors import trust
 
-__all__ = ["trust"]
+__all__ = ["edge_line", "trust"]
 
 CAPABILITY_OPTION = click.option("--capability", metavar="NAME", help="Only about this capability.")
 
@@ -44,7 +44,7 @@ async def trust_path(out: Out, did: str, credential_type: str, capability: str |
             **told,
         }
     )
-    _tell_lines(out, found.explain())
+    out.lines(found.explain())
     return 0 if found.entitled else ANSWER_NO
 
 
@@ -67,7 +67,7 @@ async def trust_explain(out: Out, did: str, capability: str | None, home: str | 
             **_common(found),
         }
     )
-    _tell_lines(out, found.explain())
+    out.lines(found.explain())
     return 0 if found.units else ANSWER_NO
 
 
@@ -120,11 +120,16 @@ async def trust_graph(
     edges = {edge.digest: edge for path in found.paths for edge in path.edges}
     for edge in [*edges.values(), *found.dissent]:
         out.value(from_struct(edge))
-        out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}")
+        out.line(edge_line(edge))
     if found.verdict == "indeterminate":  # more than is read: nobody knows whether there is one
         out.line(f"{found.verdict}: expected {' and '.join(found.missing)}", style="yellow")
     elif not edges and not found.dissent:
         out.line("no path")
+
+
+def edge_line(edge: Edge) -> str:
+    """An edge for people: who says what of whom."""
+    return f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}"
 
 
 def _named(option: str) -> tuple[str, str]:
@@ -180,8 +185,3 @@ def _common(found: Any) -> dict[str, Any]:
 
 def _path(path: TrustPath) -> dict[str, Any]:
     return {"edges": [from_struct(edge) for edge in path.edges], "amount": path.amount}
-
-
-def _tell_lines(out: Out, text: str) -> None:
-    for line in text.splitlines():
-        out.line(plain(line, 2000))

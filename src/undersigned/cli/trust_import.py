@@ -46,7 +46,7 @@ from .options import FILE, FORCE_OPTION, about, did_here, documents_option, open
 from .output import HOME_OPTION, Out, checking, command, counted, plain, reading
 from .trust_anchors import YES_OPTION
 from .trust_changes import compare, document_of, sign_and_put, tell_changes, told_lost, waits_for_yes
-from .trust_graph import trust
+from .trust_graph import edge_line, trust
 
 __all__ = ["trust"]
 
@@ -169,7 +169,7 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evide
     clear: dict[Digest, Status] = {edge.digest: "good"} if credential.has_status else {}
     new = await _written(home, lambda store: store.admit([admitted], clear))
     out.value({"edge": from_struct(edge), "new": bool(new)})
-    out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
+    out.line(f"{edge_line(edge)}{'' if new else ' (known already)'}")
     return 0
 
 
@@ -211,7 +211,7 @@ async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -
     )
     out.line(f"version {found.version} of {plain(found.id, 200)} by {plain(found.author, 200)}: {found.digest}")
     for edge in said.edges:
-        out.line(f"  {plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}")
+        out.line(f"  {edge_line(edge)}")
     for uri in said.skipped:
         out.line(f"  no edge: {plain(uri, 200)} is no schema of ours", style="dim")
     out.line(f"{counted(made.new, 'new edge')}, {made.gone} of older versions taken out")
