@@ -215,7 +215,7 @@ def test_who_does_not_want_to_wait_for_the_people_of_the_other_side_withdraws(co
         engagement = one["engagement"]
         told = run("contract", "cancel", engagement, "--home", acme.path, "--json").error
         assert told["message"].endswith(f"; there is no contract, and 'offer withdraw {engagement}' ends a negotiation")
-        part = companies.offer(acme, "withdraw", engagement[-12:])
+        part = companies.offer(acme, "withdraw", engagement[-12:].lstrip("-"))
         assert (part.code, part.error["message"].endswith(f"in whole: {engagement}")) == (2, True)
         assert hire.end(signal.SIGINT).code == 130
         nobody = companies.offer(acme, "withdraw", engagement)

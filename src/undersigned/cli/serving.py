@@ -19,7 +19,7 @@ from .ledger import waits_of
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, tell_waits, typed
 from .starting import tell_ends, tell_gates, tell_unfinished
-from .telling import noted, row_line, summary_of, tell
+from .telling import noted, part_of, row_line, summary_of, tell
 
 __all__ = ["serve", "watch"]
 
@@ -111,7 +111,7 @@ async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
                 continue
             event = getting.result()
             getting = asyncio.create_task(queue.get())
-            name = event.engagement.rpartition(":")[2][4:12]
+            name = part_of(event.engagement.rpartition(":")[2])
             conversation = peer.conversations.get(event.engagement)
             if event.engagement not in introduced and conversation is not None:
                 introduced.add(event.engagement)

@@ -60,6 +60,7 @@ __all__ = [
     "event_line",
     "moved",
     "noted",
+    "part_of",
     "quiet",
     "row_line",
     "summary_of",
@@ -347,5 +348,10 @@ def _needs(needs: Any) -> str:
     return ", ".join(plain(need.credential or need.member or need.code, 60) for need in needs or ()) or "nothing"
 
 
+def part_of(digest: str) -> str:
+    """Eight characters in which a digest differs from others; nine where they would look like an option."""
+    return digest[3 if digest[4:5] == "-" else 4 : 12]
+
+
 def _short(digest: str) -> str:
-    return f"{digest[4:12]}…"
+    return f"{part_of(digest)}…"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from message_examples import conversation
 from undersigned.cli.starting import goes_on
-from undersigned.cli.telling import event_json, event_line, noted, quiet, row_line, summary_of
+from undersigned.cli.telling import event_json, event_line, noted, part_of, quiet, row_line, summary_of
 from undersigned.credentials.envelope import enveloped_credential
 from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
 from undersigned.messages import MESSAGE_TYPES, ApprovalRequest, CriterionVerdict, Delivery, Presentation, Review
@@ -213,3 +213,16 @@ def test_what_is_over_does_not_go_on() -> None:
 def test_people_are_spared_the_keys_of_what_is_not_done_twice() -> None:
     assert quiet(event("noted", "done", detail="order:71a20d7b8bc347a4af2a3c7c28cc9cf7"))
     assert not quiet(event("noted", "decision", detail="{}"))
+
+
+@pytest.mark.parametrize(
+    ("digest", "part"),
+    [
+        ("uEiBG9UKvCPVp9DvN21xI", "G9UKvCPV"),
+        ("uEiB-9UKvCPVp9DvN21xI", "B-9UKvCPV"),
+        ("uEiB_9UKvCPVp9DvN21xI", "_9UKvCPV"),
+    ],
+)
+def test_what_is_told_of_a_digest_can_be_typed_back(digest: str, part: str) -> None:
+    """A name that begins with `-` is read as an option."""
+    assert part_of(digest) == part
