@@ -553,7 +553,7 @@ async def test_the_token_of_a_gate_is_shown_to_the_hirer_s_peer_and_nobody_else(
 
 async def test_a_peer_that_says_neither_yes_nor_no_lets_nobody_in(world: World) -> None:
     """HIRE-GTS-11: nor does what is no answer of ours, or a no of a code that is not known here."""
-    service = Service()
+    service, status = Service(), 200
     said: list[bytes] = [
         b"{}",
         b'{"granted": {}}',
@@ -563,7 +563,7 @@ async def test_a_peer_that_says_neither_yes_nor_no_lets_nobody_in(world: World) 
     ]
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(body=said[0])
+        return web.Response(body=said[0], status=status)
 
     service.answer = answer
     ask = Ask(contract=world.contract, action="customer:read", target=f"{ORIGIN}/customers/a")
@@ -572,6 +572,9 @@ async def test_a_peer_that_says_neither_yes_nor_no_lets_nobody_in(world: World) 
             with refuses(TransportError, "unreachable"):
                 await desk.admit(ask)
             said.pop(0)
+        status, said = 500, [b"{}"]
+        with refuses(TransportError, "unreachable"):
+            await desk.enter(ask)  # to which that would be a yes
 
 
 async def test_an_answer_that_is_encoded_goes_on_as_it_is(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from trust_graphs import LATER, NOW, PAST, anchored, did, edge, shuffled, view
 from undersigned.trust import (
@@ -143,11 +144,12 @@ def test_every_answer_names_the_version_of_the_anchors() -> None:
         assert answer(reputation(did("t"), "sbom", by), Graph().read).anchors == by.anchors.digest
 
 
+@pytest.mark.parametrize(("from_root", "to_party"), [(150, 20), (20, 150)])
 @pytest.mark.parametrize("seed", range(3))
-def test_who_is_spammed_from_one_side_is_seen_from_the_other(seed: int) -> None:
+def test_who_is_spammed_from_one_side_is_seen_from_the_other(seed: int, from_root: int, to_party: int) -> None:
     """HIRE-TRU-11: of more edges than a side may read none is used, for which of them came depends on their order."""
     chain = [edge("r", "a"), edge("a", "b"), edge("b", "t")]
-    spam = [edge("r", f"x{i}") for i in range(150)] + [edge(f"y{i}", "t") for i in range(20)]
+    spam = [edge("r", f"x{i}") for i in range(from_root)] + [edge(f"y{i}", "t") for i in range(to_party)]
     found = answer(reputation(did("t"), "sbom", view("r", limit=200)), Graph(shuffled(chain + spam, seed)).read)
     assert (found.verdict, found.score) == ("known", "1")
 
@@ -188,9 +190,10 @@ def test_which_open_engagements_lose_their_path() -> None:
         engaged("b", linked, other),
         engaged("a", linked, stranger),
         engaged("e", direct),
+        engaged("f", linked, replace(other, credential_type="PerformanceCredential")),
     ]
     lost = losing_their_path(open_now, view("r", "q"), view("q"), Graph([grant("r", "t")]).read)
-    assert [(one.engagement, one.claims) for one in lost] == [("a", (linked,)), ("e", (direct,))]
+    assert [(one.engagement, one.claims) for one in lost] == [("a", (linked,)), ("e", (direct,)), ("f", (linked,))]
     assert losing_their_path(open_now, view("r"), view("r"), Graph([grant("r", "t")]).read) == ()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from undersigned.trust.flow import largest_flow
 
 
@@ -14,6 +16,11 @@ def test_all_of_it_counts_and_three_ways_are_told() -> None:
 def test_no_more_flows_than_is_asked_for() -> None:
     found = largest_flow({("root", "party"): 7}, "root", "party", most=4, max_steps=1000)
     assert found == (4, [(["root", "party"], 4)])
+
+
+def test_what_the_shortest_way_takes_is_given_back_where_more_flows_without_it() -> None:
+    arcs = {(one, other): 1 for way in ("rabt", "rczbt", "raxyt") for one, other in pairwise(way)}
+    assert largest_flow(arcs, "r", "t", most=9, max_steps=1000) == (2, [([*"raxyt"], 1), ([*"rczbt"], 1)])
 
 
 def test_what_takes_too_long_is_given_up() -> None:
