@@ -42,6 +42,14 @@ async def test_what_queues_up_shares_a_sync(ledger: SqliteLedger) -> None:
     assert ledger.counters.groups <= 25
 
 
+async def test_more_than_a_group_takes_is_written_too(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_writer, "MAX_GROUP", 4)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(ledger.commit(move(engagement(at), 1)) for at in range(20)))
+        await ledger.commit(move(engagement(20), 1))
+    assert ledger.counters.commits == 21
+
+
 async def test_a_group_holds_commits_that_follow_each_other(ledger: SqliteLedger) -> None:
     """Moves of one engagement, queued without waiting, are written in order."""
     work = [ledger.commit(move(NAME, number)) for number in range(1, 30)]

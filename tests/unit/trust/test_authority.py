@@ -137,6 +137,16 @@ def test_more_work_than_the_limit_is_no() -> None:
     assert "indeterminate" in found.explain()
 
 
+def test_who_shares_a_key_with_more_than_may_be_read_is_no() -> None:
+    """HIRE-TRU-11: one of those that were left out may be accused."""
+    holders = {did(name): ["k"] for name in ("t", *(f"a{i}" for i in range(30)))}
+    read = Graph([grant("r", "t"), edge("r", "t")], holders).read
+    for limit, verdict in ((20, "indeterminate"), (200, "known")):
+        by = view("r", limit=limit)
+        assert answer(reputation(did("t"), "sbom", by), read).verdict == verdict
+        assert answer(authority(did("t"), TYPE, "sbom", by), read).entitled == (verdict == "known")
+
+
 def test_every_answer_names_the_version_of_the_anchors() -> None:
     """HIRE-ANC-04."""
     for by in (view("r"), view("r", "q"), anchored(Anchor(issuer=did("r"), until=LATER))):
