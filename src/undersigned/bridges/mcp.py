@@ -15,7 +15,7 @@ Source: protocol-spec/15-mcp-gate.md; Model Context Protocol, revisions 2024-11-
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 import msgspec
 
@@ -206,13 +206,13 @@ class Exchange:
             return Dropped(f"a notification that does not pass: {method!a:.80}", refused)
         if method == "notifications/cancelled":
             cancelled = params.get("requestId")
-            if not _usable(cancelled) or (type(cancelled), cancelled) not in self._open:
+            if not _usable(cancelled) or _key(cancelled) not in self._open:
                 return Dropped("takes back a request that is not open")
             return ToServer(notification(method, {"requestId": cancelled}), method)
         return ToServer(notification(method, {}), method)
 
     def _requested(self, id: RequestId, method: str, params: JsonObject) -> ToServer | ToClient:
-        key = (type(id), id)
+        key = _key(id)
         if key in self._open or key in self._owed:
             # Two answers to one id, and nobody could say which call was done.
             raise _Unfit(id, INVALID_REQUEST, "a request with this id is open")
@@ -268,7 +268,7 @@ class Exchange:
 
     def let_in(self, step: ToServer, permit: str | None = None) -> None:
         """`step` goes on to the server; if the gate booked what it asks for, the answer to it will name the permit."""
-        opened = self._open.get((type(step.id), cast(RequestId, step.id)))
+        opened = self._open.get(_key(step.id)) if step.id is not None else None
         if opened is not None:
             opened.sent, opened.permit = True, permit
 
@@ -276,7 +276,7 @@ class Exchange:
         """The gate said no: the answer to the client in the server's place, and the request is over."""
         if step.id is None:
             return Dropped(f"{step.method} is not let in", error)
-        self._open.pop((type(step.id), step.id), None)
+        self._open.pop(_key(step.id), None)
         return _refusal(step, error)
 
     def fail(self, id: RequestId, code: str) -> ToClient | None:
@@ -284,7 +284,7 @@ class Exchange:
 
         Its permit is not in the answer: nobody knows how far the server came, so it stays booked.
         """
-        key = (type(id), id)
+        key = _key(id)
         if self._open.pop(key, None) is None:
             return None
         if code == "timeout":
@@ -296,7 +296,7 @@ class Exchange:
 
     def permit(self, id: RequestId) -> str | None:
         """The permit of an open request."""
-        opened = self._open.get((type(id), id))
+        opened = self._open.get(_key(id))
         return opened.permit if opened is not None else None
 
     @property
@@ -321,20 +321,18 @@ class Exchange:
         if "method" in message:
             return self._asked_or_told(message)
         id = message.get("id")
-        opened = self._open.get((type(id), id)) if _usable(id) else None  # pyright: ignore[reportArgumentType]
-        if opened is None or not opened.sent:
-            self._came_late(id)
+        opened = self._answered(id)
+        if opened is None:
             return Dropped("the answer to a request that is not open")
-        id = cast(RequestId, id)
-        del self._open[type(id), id]
         error, result = message.get("error"), message.get("result")
         if ("error" in message) == ("result" in message) or not isinstance(error if result is None else result, dict):
-            answer: JsonObject = {"error": {"code": INTERNAL_ERROR, "message": "the server's answer cannot be given"}}
+            answer = _instead("the server's answer cannot be given")
         elif isinstance(error, dict):
             answer = {"error": _ASKED if error.get("code") == ELICITS else error}
         else:
             answer = self._result(opened.method, cast(JsonObject, result))
-        return ToClient(msgspec.json.encode({"jsonrpc": "2.0", "id": id, **answer}), answers=id, permit=opened.permit)
+        raw = msgspec.json.encode({"jsonrpc": "2.0", "id": id, **answer})
+        return ToClient(raw, answers=cast(RequestId, id), permit=opened.permit)
 
     def _unreadable(self, raw: bytes, why: FormatError) -> ToClient:
         """Its caller hears at once of an answer that cannot be read, if it can be told whose it is."""
@@ -342,18 +340,24 @@ class Exchange:
             id = msgspec.json.decode(raw, type=_Named).id
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise why from None
-        opened = self._open.get((type(id), id))
-        if opened is None or not opened.sent:
-            self._came_late(id)
+        opened = self._answered(id)
+        if opened is None:
             raise why
-        del self._open[type(id), id]
         answer = error_answer(id, INTERNAL_ERROR, "the server's answer cannot be given", why.code)
         return ToClient(answer, answers=id, permit=opened.permit)
 
-    def _came_late(self, id: JsonValue) -> None:
-        """What was answered after it was given up is owed no more, and its id may be used again."""
-        if _usable(id):
-            self._owed.pop((type(id), cast(RequestId, id)), None)
+    def _answered(self, id: JsonValue) -> _Open | None:
+        """The request that is over with its answer; None if none is. What comes after it was given up is owed no more,
+        and its id may be used again.
+        """
+        if not _usable(id):
+            return None
+        key = _key(id)
+        opened = self._open.get(key)
+        if opened is None or not opened.sent:
+            self._owed.pop(key, None)
+            return None
+        return self._open.pop(key)
 
     def _asked_or_told(self, message: JsonObject) -> ToClient | ToServer | Dropped:
         method = message.get("method")
@@ -374,15 +378,12 @@ class Exchange:
 
     def _result(self, method: str, result: JsonObject) -> JsonObject:
         """What a result becomes; in place of one that must not pass, an error."""
-        why = ""
         if result.get("resultType", "complete") != "complete":
             return {"error": _ASKED}
-        elif method == "initialize" and not _spoken(result.get("protocolVersion")):
-            why = "the server speaks a revision that is not spoken here"
-        elif method == "tools/list":
+        if method == "initialize" and not _spoken(result.get("protocolVersion")):
+            return _instead("the server speaks a revision that is not spoken here")
+        if method == "tools/list":
             return self._listed(result)
-        if why:
-            return {"error": {"code": INTERNAL_ERROR, "message": why}}
         if method in ("initialize", "server/discover"):
             given = result.get("capabilities")
             families = {"tools"} | {_FAMILY[name.partition("/")[0]] for name in self._methods}
@@ -397,7 +398,7 @@ class Exchange:
         names = [name for one in tools if isinstance(name := one.get("name"), str) and name in self._tools]
         if len(set(names)) < len(names):
             # Two descriptions of one tool: which of them the server means, nobody can tell.
-            return {"error": {"code": INTERNAL_ERROR, "message": "the server lists a tool twice"}}
+            return _instead("the server lists a tool twice")
         return {"result": _private({**result, "tools": [one for one in tools if one.get("name") in names]})}
 
 
@@ -407,7 +408,16 @@ def _refusal(step: ToServer, error: ScopeError) -> ToClient:
     return ToClient(raw, answers=id, refused=error, asked=f"{step.method} {step.tool}".strip())
 
 
-def _usable(id: JsonValue) -> bool:
+def _instead(message: str) -> JsonObject:
+    """The error in place of an answer that must not pass."""
+    return {"error": {"code": INTERNAL_ERROR, "message": message}}
+
+
+def _key(id: RequestId) -> _Key:
+    return type(id), id
+
+
+def _usable(id: JsonValue) -> TypeGuard[RequestId]:
     """Whether this is an id by which one request is told from another in every language."""
     return (type(id) is str and len(id) <= 128) or type(id) is int
 
