@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from undersigned.attestation import RefusalPredicate, VerifiedStatement
 from undersigned.contract import AmendmentDocument, SealedContract
 from undersigned.did import DidDocument, document_from, is_derived, keys_of
-from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject
+from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, digest_bytes
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.pack import Pack, Transcribed
 from undersigned.keys import PublicKey
@@ -32,6 +32,7 @@ __all__ = [
     "invalid",
     "key_among",
     "lookup_in",
+    "named_by_digest",
     "pack_of",
     "sealed_of",
     "sealing_keys",
@@ -120,7 +121,7 @@ def key_among(documents: Iterable[DidDocument], method: DidUrl, purpose: str, at
 
 
 def sealing_keys(case: Case, acceptance: JsonObject, seal: JsonObject) -> Callable[[DidUrl, str], PublicKey]:
-    """The same for a document with both proofs: each as it was when the move with that proof was recorded. A key may
+    """Keys for a document with both proofs: each as it was when the move with that proof was recorded. A key may
     have had its end since; whoever relied on it then has the evidence of it.
     """
     times = {message.digest: one.at for one, message in case.verified}
@@ -151,6 +152,18 @@ def documents_of(case: Case, did: Did) -> Sequence[DidDocument]:
 def signs_notes(case: Case, did: Did) -> bool:
     """Whether a DID has a key that signs checkpoints."""
     return any(key.kind == "Ed25519" for key in assertion_keys(case, did).values())
+
+
+def named_by_digest(path: str, data: bytes, ending: str = ".json") -> Digest:
+    """The digest of a member that has its name in its folder from it.
+
+    Raises:
+        VerificationError: `evidence_invalid`: it has another name.
+    """
+    digest = digest_bytes(data)
+    if path != f"{path.partition('/')[0]}/{digest}{ending}":
+        raise invalid(f"{path} is not named by its digest")
+    return digest
 
 
 def counted(count: int, one: str, more: str) -> str:

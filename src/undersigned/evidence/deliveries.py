@@ -14,7 +14,7 @@ from typing import TypeVar
 from undersigned.attestation import VerifiedStatement, WorkPredicate, verify_acceptance, verify_delivery
 from undersigned.contract import ContractDocument, Terms
 from undersigned.did import keys_of
-from undersigned.encoding import Did, DidUrl, Digest, Instant, digest_bytes
+from undersigned.encoding import Did, DidUrl, Digest, Instant
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence.case import (
     ASSERTION,
@@ -24,6 +24,7 @@ from undersigned.evidence.case import (
     documents_of,
     invalid,
     lookup_in,
+    named_by_digest,
     pack_of,
     sealed_of,
 )
@@ -204,10 +205,7 @@ def _check_whole(case: Case, number: int, digest: Digest, delivery: Delivery) ->
 
 def _check_artifacts(pack: Pack, delivered: Collection[Digest]) -> None:
     for path, data in pack.of_kind("artifact"):
-        digest = digest_bytes(data)
-        if path != f"artifacts/{digest}":
-            raise invalid(f"{path} is not named by its digest")
-        if digest not in delivered:
+        if named_by_digest(path, data, "") not in delivered:
             raise invalid(f"{path} was not delivered here")
 
 

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from undersigned.contract import accepted_by
 from undersigned.encoding import Digest, base64url_decode, canonicalize, decode_json, digest_bytes, to_struct
 from undersigned.errors import LogProofError, UndersignedError
-from undersigned.evidence.case import Case, counted, invalid, pack_of, signs_notes
+from undersigned.evidence.case import Case, counted, invalid, named_by_digest, pack_of, signs_notes
 from undersigned.evidence.pack import MANIFEST_LIMITS, Pack
 from undersigned.messages import Acceptance, Closing
 from undersigned.transparency import LOGGED_MOVES, Checkpoint, InclusionProof, committed_leaf, leaf_digest
@@ -114,17 +114,13 @@ def check_decisions(case: Case) -> str:
     """
     pack = pack_of(case)
     found: list[str] = []
-    for kind, folder, one, more, words in (
-        ("decision", "decisions", "decision", "decisions", "as recorded"),
-        ("credential", "credentials", "credential", "credentials", "as looked up"),
-        ("status", "status", "status list", "status lists", "as consulted"),
-        ("policy", "policies", "policy", "policies", "that they name"),
+    for kind, one, more, words in (
+        ("decision", "decision", "decisions", "as recorded"),
+        ("credential", "credential", "credentials", "as looked up"),
+        ("status", "status list", "status lists", "as consulted"),
+        ("policy", "policy", "policies", "that they name"),
     ):
-        count = 0
-        for path, data in pack.of_kind(kind):
-            if path != f"{folder}/{digest_bytes(data)}.json":
-                raise invalid(f"{path} is not named by its digest")
-            count += 1
+        count = len([named_by_digest(path, data) for path, data in pack.of_kind(kind)])
         if kind == "decision":
             check_recorded(case, kind)
         if count:

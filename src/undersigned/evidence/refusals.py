@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from undersigned.attestation import ActionTaken, RefusalPredicate, WorkPredicate, verify_statement
-from undersigned.encoding import FOREIGN_LIMITS, decode_json, digest_bytes, shift
+from undersigned.encoding import FOREIGN_LIMITS, decode_json, shift
 from undersigned.errors import VerificationError
-from undersigned.evidence.case import Case, assertion_keys, counted, invalid, pack_of, sealed_of
+from undersigned.evidence.case import Case, assertion_keys, counted, invalid, named_by_digest, pack_of, sealed_of
 from undersigned.evidence.leaves import check_recorded, withheld_in
 from undersigned.proof import MAX_SKEW_SECONDS
 
@@ -28,8 +28,7 @@ def check_refusals(case: Case) -> str:
     pack = pack_of(case)
     count = 0
     for path, data in pack.of_kind("refusal"):
-        if path != f"refusals/{digest_bytes(data)}.json":
-            raise invalid(f"{path} is not named by its digest")
+        named_by_digest(path, data)
         sealed, own = sealed_of(case), pack.manifest.own
         document = decode_json(data, FOREIGN_LIMITS)
         if not isinstance(document, dict):

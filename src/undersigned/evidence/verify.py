@@ -28,14 +28,22 @@ from undersigned.encoding import (
     JsonObject,
     canonicalize,
     decode_json,
-    digest_bytes,
     from_struct,
     parse_instant,
     shift,
 )
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence.books import books_of
-from undersigned.evidence.case import Case, assertion_keys, counted, engagement_of, invalid, pack_of, sealing_keys
+from undersigned.evidence.case import (
+    Case,
+    assertion_keys,
+    counted,
+    engagement_of,
+    invalid,
+    named_by_digest,
+    pack_of,
+    sealing_keys,
+)
 from undersigned.evidence.chain import Checked, check_above, check_below
 from undersigned.evidence.changes import check_changes
 from undersigned.evidence.credentials import check_credentials
@@ -228,8 +236,7 @@ def _documents(case: Case) -> str:
     for path, data in pack.of_kind("did-document"):
         did = _id_of(data, path)
         document = DidDocument(did, data)
-        if path != f"did-documents/{digest_bytes(data)}.json":
-            raise invalid(f"{path} is not named by its digest")
+        named_by_digest(path, data)
         if is_derived(did) and document.raw != document_from(did, {}).raw:
             raise invalid(f"{path} is not the document that follows from {did}")
         if did in case.known and document not in case.known[did]:
