@@ -50,7 +50,7 @@ Outbox: TypeAlias = tuple[tuple[int, str], ...]
 def engagement_seal(
     name: str, own: int, peer: int, length: int, head: bytes, live: int, summary: bytes, outbox: bytes
 ) -> bytes:
-    """The same for the row of an engagement, over two JSON texts and a hash of fixed length."""
+    """Seals the row of an engagement, as `seal` does others, over two JSON texts and a hash of fixed length."""
     return sha256(msgspec.json.encode((name, own, peer, length, live)) + head + summary + outbox).digest()
 
 
@@ -58,7 +58,7 @@ _OF_TREE: Final = "secret, checkpoint_size, checkpoint_root, checkpoint, unseen"
 
 
 def tree_seal(db: sqlite3.Connection) -> bytes:
-    """The same for what of the tree's row does not follow from its leaves."""
+    """Seals what of the tree's row does not follow from its leaves."""
     return seal(*db.execute(f"SELECT {_OF_TREE} FROM tree").fetchone())  # noqa: S608 - columns of ours
 
 

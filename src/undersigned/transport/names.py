@@ -16,7 +16,8 @@ from threading import Lock
 from typing import Any, Final, TypeAlias
 
 from undersigned.errors import TransportError
-from undersigned.transport.daemon_thread import in_daemon
+
+from .daemon_thread import in_daemon
 
 __all__ = ["LOOKUPS", "LOOKUPS_FOR_ONE", "OWN_LOOKUPS", "STRANGERS", "STRANGERS_LOOKUPS", "look_up"]
 

@@ -38,6 +38,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -57,7 +58,6 @@ from undersigned.encoding import (
 )
 from undersigned.errors import FormatError, ProofError, TimedOut, TransportError, UndersignedError
 from undersigned.jsonld import HIRE_CONTEXT
-from undersigned.keys import PublicKey
 from undersigned.proof import JCS_SUITE_OF, JCS_SUITES, attach, prepare, proof_config, verify_proof
 
 from .base import MAX_FRAME_BYTES, SUBPROTOCOL, Channel, closing
@@ -309,16 +309,12 @@ async def _verify(
         raise ProofError("key_not_authorized", f"{method} is no verification method of {frame.sender}")
     resolved = await resolve(frame.sender)
     moment = now()
-
-    def key(url: DidUrl, purpose: str) -> PublicKey:
-        return resolved.key_for(url, purpose, now=moment)
-
     # Step 3: the proof. Its document is read again from the bytes, so that what is verified is what came.
     document = decode_json(raw, _FRAME_LIMITS)
     assert isinstance(document, dict)  # noqa: S101 - `_read` saw it as an object
     verify_proof(
         document,
-        key=key,
+        key=partial(resolved.key_for, now=moment),
         purpose="authentication",
         now=moment,
         challenge=own_nonce,

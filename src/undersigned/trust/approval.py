@@ -14,6 +14,7 @@ Source: protocol-spec/12-trust.md, section 12.10
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final, Literal, cast
 
 from msgspec import Meta, Struct
@@ -227,11 +228,8 @@ def verify_approval(document: Mapping[str, Any], approvers: Approvers, *, now: I
     signer = next((person for person in approvers.people if person.method == named), None)
     if signer is None:
         raise VerificationError("key_not_authorized", f"{named[:160]!a} is of nobody in [approvers]", path="/proof")
-
-    def key(method: DidUrl, purpose: str) -> PublicKey:
-        return signer.document.key_for(method, purpose, now=now)
-
     # Step 3: the signature, over all of it.
+    key = partial(signer.document.key_for, now=now)
     verify_proof(document, key=key, purpose="assertionMethod", now=now, suites=JCS_SUITES)
     return VerifiedApproval(
         digest=digest_bytes(canonicalize(dict(document))),
