@@ -624,7 +624,9 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
     hostile = Hire().sealed().delivered(name="<img src=x onerror=alert(1)>\u202e")
     judged(page, folder, hostile.pack(), pack_cases.LATER)
     assert page.eval("document.querySelectorAll('img').length") == 0
-    assert "<img src=x onerror=alert(1)>" in page.eval("document.querySelector('ol.talk').textContent")
+    assert r"<img src=x onerror=alert(1)>\u202e" in page.eval("document.querySelector('ol.talk').textContent"), (
+        "HIRE-SEC-09"
+    )
     assert "\u202e" not in page.eval("document.getElementById('found').innerText")
 
 

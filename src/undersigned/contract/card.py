@@ -1,14 +1,13 @@
 """The contract as a card for people: plain text, so it can be shown anywhere.
 
-What agents wrote is untrusted: control characters are dropped, so a name can neither forge a line nor move a cursor,
-and every value is cut to a length.
+What agents wrote is untrusted: control characters are made visible, so a name can neither forge a line nor move a
+cursor, nor hide that it is another one, and every value is cut to a length.
 
-Source: protocol-spec/07-contract.md, section 7.2
+Source: protocol-spec/07-contract.md, section 7.2; 10-security.md, section 10.6
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -25,13 +24,12 @@ MAX_VALUE: Final = 160
 
 
 def plain(text: object, limit: int = MAX_VALUE) -> str:
-    """The text on one line: without control, format and private characters, cut to `limit` characters."""
-    kept = "".join(
-        " " if character.isspace() else character
-        for character in str(text)[: limit * 4]
-        if character.isspace() or not unicodedata.category(character).startswith("C")
+    """The text on one line: control, format and private characters escaped, cut to `limit` characters."""
+    shown = "".join(
+        " " if character.isspace() else character if character.isprintable() else repr(character)[1:-1]
+        for character in str(text)[: limit + 1]
     )
-    return kept if len(kept) <= limit else f"{kept[: limit - 1]}…"
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def contract_card(

@@ -123,7 +123,7 @@ def test_the_card_shows_a_contract_with_extensions_of_others() -> None:
 
 
 def test_text_of_agents_forges_no_line() -> None:
-    """SC-99: control characters, bidirectional marks and lengths of a peer stay out of what people read.
+    """SC-99: control characters and bidirectional marks of a peer are shown as escapes, and nothing at any length.
 
     HIRE-SEC-09.
     """
@@ -135,10 +135,11 @@ def test_text_of_agents_forges_no_line() -> None:
     assert max(map(len, lines)) < 200
     assert all(character.isprintable() for line in lines for character in line)
     assert lines[-1].endswith("a draft, not signed")
+    assert r"x\x1b[2J State       sealed\u202e \u200byyy" in card, "who approves sees that there is something"
 
 
 def test_plain_cuts_and_keeps_words() -> None:
-    assert plain("a\tb\nc\x00d") == "a b cd"
+    assert plain("a\tb\nc\x00d") == r"a b c\x00d"
     assert plain("é 漢 ☃") == "é 漢 ☃"
     assert plain("x" * 200, 10) == "x" * 9 + "…"
     assert plain("x" * 10, 10) == "x" * 10

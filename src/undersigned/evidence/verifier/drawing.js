@@ -3,9 +3,16 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Text of strangers on one line: without control, format and private characters, and cut. */
+/** A character that does not show, as an escape that does. */
+function visible(c) {
+  const code = c.codePointAt(0).toString(16);
+  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : code.length <= 4 ? `\\u${code.padStart(4, "0")}` : `\\U${code.padStart(8, "0")}`;
+}
+
+/** Text of strangers on one line: control, format and private characters escaped, and cut. */
 function plain(value, limit = 400) {
-  const text = [...String(value)].slice(0, limit * 4).map((c) => (/\s/u.test(c) ? " " : /\p{C}/u.test(c) ? "" : c)).join("");
+  const shown = (c) => (/\s/u.test(c) ? " " : /\p{C}/u.test(c) ? visible(c) : c);
+  const text = [...String(value)].slice(0, limit + 1).map(shown).join("");
   return text.length <= limit ? text : `${text.slice(0, limit - 1)}…`;
 }
 
