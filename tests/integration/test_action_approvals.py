@@ -30,6 +30,8 @@ from unit.cli.running import Ran, run
 ORDERS = f"{ORIGIN}/orders"
 SCOPE = Scope(grants=(Grant("orders", "order:place", ORDERS, limits=(Limit("EUR", "100"),), approval=True),))
 HALF = {"EUR": "0.5"}
+FAR = f"{ORDERS}/{'a' * 1500}"
+"""A target behind which an amount is easily overlooked."""
 """What an order takes, by the rules of the guarded server."""
 
 
@@ -213,7 +215,7 @@ def _identity(key: PrivateKey) -> Identity:
 
 async def pays(job: Job) -> None:
     """Work that pays once it may, and says in a file how often it did."""
-    async with job.act("order:place", ORDERS, HALF, reason="Paper is out."):
+    async with job.act("order:place", FAR, HALF, reason="Paper is out."):
         with (Path(job._agent.home.path) / "paid").open("a") as file:
             file.write("paid\n")
     await job.deliver("summary.txt", b"done", media_type="text/plain")
@@ -236,7 +238,7 @@ def test_a_request_and_its_answer_outlive_kills(tmp_path: Path) -> None:
     acme, globex = asyncio.run(two_homes(tmp_path, handler="integration.test_action_approvals:pays"))
     report, scope = tmp_path / "report.txt", tmp_path / "scope.toml"
     report.write_bytes(REPORT)
-    scope.write_text(f'[[scope.grant]]\nid = "orders"\naction = "order:place"\ntarget = "{ORDERS}"\napproval = true\n')
+    scope.write_text(f'[[scope.grant]]\nid = "orders"\naction = "order:place"\ntarget = "{FAR}"\napproval = true\n')
     provider = did_of(globex.configuration.listen.port)
     hiring = ("hire", provider, "--home", acme.path, "--task", "summary", "--input", f"report={report}")
     with (
@@ -246,9 +248,9 @@ def test_a_request_and_its_answer_outlive_kills(tmp_path: Path) -> None:
         contract = asyncio.run(_contract(acme))
     shown = on(acme, contract, "show")
     (wanted,) = shown.values[0]["requests"]
-    assert wanted["details"] == {"action": "order:place", "target": ORDERS, "amounts": {**HALF, "count": "1"}}
+    assert wanted["details"] == {"action": "order:place", "target": FAR, "amounts": {**HALF, "count": "1"}}
     people = run("contract", "show", contract, "--home", acme.path).out
-    assert f"order:place on {ORDERS} (0.5 EUR, 1 count)" in " ".join(people.split()), people
+    assert f"order:place on {FAR} (0.5 EUR, 1 count)" in " ".join(people.split()), people
     assert "'Paper is out.'" in people
 
     with process("serve", "--home", acme.path, folder=tmp_path, ready='"ready"'):

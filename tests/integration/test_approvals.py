@@ -46,13 +46,13 @@ class Companies(NamedTuple):
         table = "".join(f'{name} = "{did}"\n' for name, did in self.approvers.items())
         file.write_text("\n".join([*lines[:at], TWO, *lines[at:], "[approvers]", table]))
 
-    def hire(self) -> Process:
+    def hire(self, *more: str) -> Process:
         """Acme's hire, in a process of its own."""
         report = self.folder / "report.txt"
         report.write_bytes(REPORT)
         provider = did_of(self.globex.configuration.listen.port)
         options = ("--task", "summary", "--input", f"report={report}", "--price", "5 EUR", "--json")
-        return Process([*UNDERSIGNED, "hire", provider, "--home", str(self.acme.path), *options], self.folder)
+        return Process([*UNDERSIGNED, "hire", provider, "--home", str(self.acme.path), *options, *more], self.folder)
 
     def offer(self, home: Home, *arguments: object) -> Ran:
         return run("offer", *arguments, "--home", home.path, "--json")
@@ -154,11 +154,12 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(
     globex = companies.globex
     companies.asks(globex)
     with serving(globex.path) as served:
-        hire = companies.hire()
+        hire = companies.hire("--allow", f"report:send=https://acme.example/{'a' * 1500};count<=7")
         hire.until('"waiting": {"for": "person"')
         one = companies.offer(globex, "list").values[0]
         listed, shown = (run("offer", *what, "--home", globex.path).out for what in (["list"], ["show", one["terms"]]))
         assert "summary for 4 EUR" in listed
+        assert "aaa, at most 7 times" in shown, "all of what is put to people"
         assert "hires us; 0 of 2 approvals; until" in listed
         unsealed, ordered = (
             run("contract", word, one["engagement"], "--home", globex.path, "--json").error

@@ -185,7 +185,9 @@ async def test_sc_112_the_document_of_an_issuer_is_not_taken_from_the_first_who_
 def test_sc_112_what_a_record_adds_is_shown_before_it_is_signed(alone: Path, tmp_path: Path) -> None:
     """HIRE-ANC-07."""
     adopt = signed_by(record_of(published(1, GOOD)), alone)
-    alone_too = anchor_record(id=RECORD_ID.format(3), anchor=Anchor(issuer=BAD.did), evidence="a rumour", added=NOW)
+    many = tuple(f"work-{number}-{'x' * 90}" for number in range(30))
+    far = Anchor(issuer=BAD.did, types=("AuditedByCredential",), capabilities=many)
+    alone_too = anchor_record(id=RECORD_ID.format(3), anchor=far, evidence="a rumour", added=NOW)
     for document, party in ((adopt, GOOD), (alone_too, BAD)):
         file = written(tmp_path / "record.json", document)
         compared = trust(alone, "diff", file)
@@ -193,6 +195,7 @@ def test_sc_112_what_a_record_adds_is_shown_before_it_is_signed(alone: Path, tmp
         spoken = run("trust", "add", "--record", file, "--home", alone)
         shown, _, signed = spoken.out.partition(": counts,")
         assert f"+ {party.did}" in shown
+        assert party is GOOD or many[-1] in shown, "to the last of it"
         assert f"on the evidence: {document['evidence']}" in shown
         assert signed
         assert trust(alone, "add", "--record", file).values[0]["added"] == [], "it counts already"

@@ -52,7 +52,7 @@ from undersigned.scope import SKETCH_BASE, WireScope, amount_in_words, whole_sco
 from undersigned.trust import Difference, differences
 
 from .ledger import mute_in
-from .output import Out, counted, plain, reading, summary_named, typed
+from .output import WHOLE, Out, counted, plain, reading, summary_named, typed
 
 __all__ = ["became", "changed_terms", "changes_json", "diverged_by", "load_contract", "show", "table_answer"]
 
@@ -241,7 +241,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "mute": mute,
         }
     )
-    out.lines(contract_card(from_struct(document), {}, state=_state(engagement)), 1000)
+    out.lines(contract_card(from_struct(document), {}, state=_state(engagement), most=WHOLE), WHOLE)
     for line in diverged_lines(diverged):
         out.line(line)
     if mute is not None:
@@ -274,7 +274,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     for line in _table_lines(engagement.tabled, table):
         out.line(line)
     for one in wanted:
-        out.line(f"Asked for     {plain(one.explain(), 1000)}")
+        out.line(f"Asked for     {plain(one.explain(), WHOLE)}")
         out.line(f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}")
         if engagement.role == HIRER:
             answer = typed("contract approve {} {} --home {}", under.digest, one.move, opened.path)
@@ -418,9 +418,9 @@ def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:
     document = table.document
     if isinstance(document, ReleaseDocument):
         owed = document.settlement
-        yield f"              {owed.amount} {owed.currency} owed, all told; {plain(document.reason, 1000)!r}"
+        yield f"              {owed.amount} {owed.currency} owed, all told; {plain(document.reason, WHOLE)!r}"
     for one in table.changes:
-        what, now, before = plain(one.what.strip(), 200), plain(one.now, 1000), plain(one.recorded, 1000)
+        what, now, before = plain(one.what.strip(), 200), plain(one.now, WHOLE), plain(one.recorded, WHOLE)
         yield f"              {what}: {now} (in force: {before})"
 
 

@@ -34,7 +34,7 @@ from .contract_show import changed_terms, changes_json
 from .listing import CommandGroup
 from .options import FOLDER
 from .orders import ordered, require_done, require_whole
-from .output import HOME_OPTION, WAITS, Out, checking, command, counted, plain, reading, typed
+from .output import HOME_OPTION, WAITS, WHOLE, Out, checking, command, counted, plain, reading, typed
 
 __all__ = ["offer"]
 
@@ -89,6 +89,7 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
         provider=one.about.provider,
         title=("Terms", one.about.terms) if change is None else (change.kind, change.name),
         state=f"put to people until {one.asked.until}: {one.standing.explain()}",
+        most=WHOLE,
     )
     out.value(
         {
@@ -99,14 +100,14 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
             "decision": from_struct(decision) if decision is not None else None,
         }
     )
-    out.lines(card, 1000)
+    out.lines(card, WHOLE)
     if change is not None and change.owed is not None and one.in_force is not None:
         instead = f"instead of {one.in_force.price.amount} {one.in_force.price.currency}"
         said = f"{change.owed.amount} {change.owed.currency} {instead}; {change.reason!r}"
-        out.line(plain(f"Owed all told {said}", 1000))
+        out.line(plain(f"Owed all told {said}", WHOLE))
     else:
         for each in changes:
-            out.line(plain(f"Changes       {each.what.strip()}: {each.now} (in force: {each.recorded})", 1000))
+            out.line(plain(f"Changes       {each.what.strip()}: {each.now} (in force: {each.recorded})", WHOLE))
     out.line()
     if decision is not None:
         out.lines(decision.explain(), 1000)

@@ -94,6 +94,11 @@ HOME_OPTION = click.option(
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Write JSON, one value per line.")
 
 
+WHOLE: Final = 2**20
+"""Characters: more than a message has with each of them escaped. What people decide by is not cut, or who writes it
+puts what matters behind the cut."""
+
+
 def plain(text: object, limit: int = 400) -> str:
     """`text` on one line, control characters escaped, at most `limit` characters."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -27,7 +27,7 @@ from undersigned.trust import (
 )
 
 from .options import did_here, open_gatherer
-from .output import WAITS, Out, plain, reading, typed
+from .output import WAITS, WHOLE, Out, plain, reading, typed
 
 __all__ = [
     "Compared",
@@ -91,7 +91,7 @@ def tell_changes(out: Out, compared: Compared) -> None:
     if found is not None:
         out.line(f"number {found.number} of the set {found.id} by {plain(found.issuer, 200)}")
     if compared.evidence is not None:
-        out.line(f"on the evidence: {plain(compared.evidence, 1024)}")
+        out.line(f"on the evidence: {plain(compared.evidence, WHOLE)}")
     tell_anchors(out, "+", changes.added)
     tell_anchors(out, "-", changes.removed)
     if not changes:
@@ -107,7 +107,7 @@ def tell_anchors(out: Out, mark: str, anchors: Iterable[Anchor]) -> None:
 def anchor_line(anchor: Anchor) -> str:
     """Who is believed about what, and how far; until when stands behind it."""
     about = f"{' or '.join(anchor.types) or 'any type'}, {' or '.join(anchor.capabilities) or 'any capability'}"
-    return f"{plain(anchor.issuer, 200)}  {plain(about, 300)}, depth {anchor.depth}"
+    return f"{plain(anchor.issuer, WHOLE)}  {plain(about, WHOLE)}, depth {anchor.depth}"
 
 
 async def told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: Instant) -> tuple[Lost, ...]:

@@ -33,10 +33,14 @@ def plain(text: object, limit: int = MAX_VALUE) -> str:
 
 
 def contract_card(
-    document: Mapping[str, Any], seal: Mapping[str, Any] | None = None, *, state: str | None = None
+    document: Mapping[str, Any],
+    seal: Mapping[str, Any] | None = None,
+    *,
+    state: str | None = None,
+    most: int = MAX_VALUE,
 ) -> str:
-    """The contract in a few lines; with its `seal` it says so, without it says what is missing. `state` is what the
-    engagement has come to since.
+    """The contract in a few lines, of which each says at most so many characters; with its `seal` it says so, without
+    it says what is missing. `state` is what the engagement has come to since.
 
     An amendment has the name of its contract, by which commands know it. Nothing is verified here beyond the document's
     shape: show what `verify_sealed` gave.
@@ -56,10 +60,13 @@ def contract_card(
         provider=_party(read.provider, organisations and organisations.provider),
         title=("Contract", read.contract if isinstance(read, AmendmentDocument) else digest_of(document)),
         state=state or made,
+        most=most,
     )
 
 
-def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str], state: str) -> str:
+def terms_card(
+    terms: Terms, *, hirer: str, provider: str, title: tuple[str, str], state: str, most: int = MAX_VALUE
+) -> str:
     """The same lines for terms that may be in no document yet; `title` is a label and what the terms are named by.
 
     Raises:
@@ -74,8 +81,8 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
     ]
     for deliverable in terms.deliverables:
         criteria = "; ".join(criterion.text for criterion in deliverable.criteria)
-        most = f", {deliverable.max_bytes} bytes at most" if deliverable.max_bytes is not None else ""
-        about = f"{deliverable.name} ({deliverable.media_type}{most})"
+        bound = f", {deliverable.max_bytes} bytes at most" if deliverable.max_bytes is not None else ""
+        about = f"{deliverable.name} ({deliverable.media_type}{bound})"
         lines.append(("Delivers", f"{about}{': ' if criteria else ''}{criteria}"))
     lines += scope.lines()
     lines += [
@@ -91,7 +98,7 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
     ]
     lines.append(("State", state))
     width = max(len(label) for label, _ in lines)
-    return "\n".join(f"{label.ljust(max(width, WIDTH))}  {plain(value)}" for label, value in lines)
+    return "\n".join(f"{label.ljust(max(width, WIDTH))}  {plain(value, most)}" for label, value in lines)
 
 
 def _evidence(evidence: Evidence) -> Iterator[str]:

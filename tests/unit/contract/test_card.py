@@ -14,7 +14,7 @@ from undersigned.contract import (
     plain,
 )
 from undersigned.encoding import digest_of, from_struct
-from undersigned.scope import Scope
+from undersigned.scope import Grant, Limit, Scope
 
 CRITERION = Criterion(id="complete", text="names every component")
 
@@ -136,6 +136,13 @@ def test_text_of_agents_forges_no_line() -> None:
     assert all(character.isprintable() for line in lines for character in line)
     assert lines[-1].endswith("a draft, not signed")
     assert r"x\x1b[2J State       sealed\u202e \u200byyy" in card, "who approves sees that there is something"
+
+
+def test_the_card_that_people_decide_by_hides_nothing_behind_a_long_target() -> None:
+    grant = Grant("order", "pay:order", f"https://shop.example/{'a' * 1500}/*", limits=(Limit("EUR", "9000"),))
+    made = from_struct(document(terms=terms(scope=Scope(grants=(grant,)))))
+    assert "at most 9000 EUR" in contract_card(made, most=10_000)
+    assert max(map(len, contract_card(made).splitlines())) < 200
 
 
 def test_plain_cuts_and_keeps_words() -> None:
