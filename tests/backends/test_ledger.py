@@ -31,7 +31,7 @@ from undersigned.ledger import (
     Ledger,
     Reservation,
     Row,
-    Settlement,
+    Spent,
     Stated,
     connected,
     contradicted,
@@ -216,7 +216,7 @@ def _refusals(name: str) -> dict[str, tuple[Commit, str]]:
         "summary of another": (move(name, 2, summary=summary(engagement("b"), (2, 0)), **more), "internal"),
         "row of another": (move(name, 2, rows=(row(engagement("b"), 2, sequence=2),), outbox=(), **more), "internal"),
         "a fact with a place": (Commit(name, (1, 0), (2, 0), (fact,), summary(name, (2, 0)), **more), "internal"),
-        "settles what is not reserved": (move(name, 2, settle=(Settlement("none", {}),), **more), "not_found"),
+        "settles what is not reserved": (move(name, 2, settle=(Spent("none", {}),), **more), "not_found"),
         "over a limit": (move(name, 2, reserve=(reservation("r", "6", "5"),), **more), "scope_exceeded"),
         "second reservation over": (
             move(name, 2, reserve=(reservation("r", "3", "5"), reservation("s", "3", "5")), **more),
@@ -632,7 +632,7 @@ async def test_limits_change_with_the_commit(ledger: Ledger) -> None:
     """What a move reserves, settles and releases is written with it."""
     name = engagement()
     await ledger.commit(move(name, 1, reserve=(reservation("r", "2", "5"), reservation("s", "1", "5"))))
-    await ledger.commit(move(name, 2, settle=(Settlement("r", {"read/EUR": "1"}),), release=("s",)))
+    await ledger.commit(move(name, 2, settle=(Spent("r", {"read/EUR": "1"}),), release=("s",)))
     assert await ledger.usage(C) == {"read/EUR": "1"}
     await ledger.commit(move(name, 3, reserve=(reservation("t", "2", "5"),)))
     await ledger.commit(move(name, 4, release=("t",)))

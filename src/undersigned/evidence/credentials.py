@@ -67,7 +67,7 @@ LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_string=8 
 """Of decisions."""
 
 
-class _Asked(NamedTuple):
+class _Challenge(NamedTuple):
     """What a presentation answers."""
 
     challenge: Digest
@@ -205,7 +205,7 @@ def _presented(found: _Found, message: Presentation, at: Instant) -> None:
         raise CredentialError("holder_mismatch", f"a presentation of {content.get('holder')!a:.200}", path="/holder")
     if content.get("engagement") != message.engagement:
         raise CredentialError("wrong_negotiation", "a presentation for another engagement", path="/engagement")
-    asked = _Asked(message.answers, message.recipient)
+    asked = _Challenge(message.answers, message.recipient)
     if _is_signed(found, content, jws, message.sender, "authentication", at, asked):
         found.shown += 1
     for place, credential in enumerate(_many(content.get("verifiableCredential", []))):
@@ -381,7 +381,7 @@ def _is_signed(
     signer: Did,
     purpose: str,
     at: Instant,
-    asked: _Asked | None = None,
+    asked: _Challenge | None = None,
 ) -> bool:
     """Whether the signer's proof, or its signature of the text, could be judged; it holds then."""
     case = found.case

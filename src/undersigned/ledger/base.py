@@ -34,7 +34,7 @@ __all__ = [
     "Reservation",
     "Row",
     "Seen",
-    "Settlement",
+    "Spent",
     "Stated",
     "Summary",
 ]
@@ -107,7 +107,7 @@ class Reservation(Struct, frozen=True):
     kind: Literal["action", "capacity"] = "action"
 
 
-class Settlement(Struct, frozen=True):
+class Spent(Struct, frozen=True):
     """What a reserved action really used, for each key drawn on; a key left out used nothing.
 
     More than was reserved is recorded as it is, since it happened; what is left under the limit is then less, or none.
@@ -159,7 +159,7 @@ class Commit(Struct, frozen=True):
     leaves: tuple[bytes, ...] = ()
     """Leaf data for the tree, in order. One that is in the tree already keeps its place."""
     reserve: tuple[Reservation, ...] = ()
-    settle: tuple[Settlement, ...] = ()
+    settle: tuple[Spent, ...] = ()
     release: tuple[str, ...] = ()
     urgent: bool = False
     """May use the room kept back for refusals, revocations and endings when the disk is full."""

@@ -21,7 +21,7 @@ from undersigned.ledger.base import (
     Defect,
     Reservation,
     Row,
-    Settlement,
+    Spent,
     Summary,
 )
 from undersigned.ledger.chain import check_commit, content_defect
@@ -217,7 +217,7 @@ class MemoryLedger:
         """See `Ledger.settle`."""
         self._open()
         with self._book.transaction():
-            limits.settle(self._book, Settlement(id, amounts))
+            limits.settle(self._book, Spent(id, amounts))
 
     async def release(self, id: str) -> None:
         """See `Ledger.release`."""

@@ -27,7 +27,7 @@ from undersigned.ledger.base import (
     Counters,
     Reservation,
     Row,
-    Settlement,
+    Spent,
     Summary,
 )
 from undersigned.ledger.seen import Head, Seen
@@ -116,7 +116,7 @@ class SqliteLedger:
 
     async def settle(self, id: str, amounts: Mapping[str, Amount]) -> None:
         """See `Ledger.settle`."""
-        await self._submit(Settlement(id, amounts))
+        await self._submit(Spent(id, amounts))
 
     async def release(self, id: str) -> None:
         """See `Ledger.release`."""

@@ -16,7 +16,7 @@ import structlog
 from undersigned.encoding import Amount
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.ledger import usage as limits
-from undersigned.ledger.base import Commit, Committed, Reservation, Settlement
+from undersigned.ledger.base import Commit, Committed, Reservation, Spent
 from undersigned.ledger.chain import check_commit, first_link, link
 from undersigned.ledger.seen import Head, Seen, saw
 from undersigned.ledger.sqlite_file import HeadFile
@@ -24,7 +24,7 @@ from undersigned.ledger.sqlite_rows import (
     RESERVATION,
     USAGE,
     Insert,
-    Limits,
+    LimitRows,
     Outbox,
     SqliteBook,
     StagedBook,
@@ -72,7 +72,7 @@ class SeenChange(msgspec.Struct, frozen=True):
     change: Callable[[Seen | None], Seen]
 
 
-Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead | SeenChange
+Write: TypeAlias = Commit | Reservation | Spent | Release | SignedHead | SeenChange
 Outcome: TypeAlias = Committed | Mapping[str, Amount] | UndersignedError | None
 
 
@@ -128,7 +128,7 @@ class Stage:
         """What is added to the leaves of engagements."""
         self.leaves: list[tuple[int, int, bytes, bytes, bytes]] = []
         self.nodes: dict[tuple[int, int], bytes] = {}
-        self.limits = Limits()
+        self.limits = LimitRows()
 
 
 class Held:
@@ -141,7 +141,7 @@ class Held:
         """Complete nodes that are on disk, by level and place, as far as they are in memory; any thread may read it."""
         self._heads: dict[str, EngagementHead] = {}
         self._seen: dict[str, Seen] = {}
-        self._limits = Limits()
+        self._limits = LimitRows()
         self._others: int | None = None
         """SQLite's count of what other connections wrote, as of our last transaction."""
         self._nameless = False
@@ -157,7 +157,7 @@ class Held:
         Raises:
             LedgerError: `store_corrupt`, `ledger_diverged`: as `load_tree`.
         """
-        self._others, self._limits = None, Limits()
+        self._others, self._limits = None, LimitRows()
         if beside:
             return
         self._heads, self._seen, self.nodes = {}, {}, {}
@@ -182,7 +182,7 @@ class Held:
         others = db.execute("PRAGMA data_version").fetchone()[0]
         if others != self._others:
             # Another process booked since: what is in memory of limits may be less than what is used.
-            self._others, self._limits = others, Limits()
+            self._others, self._limits = others, LimitRows()
         return Stage()
 
     def apply(self, db: sqlite3.Connection, stage: Stage, write: Write) -> Outcome:
@@ -203,7 +203,7 @@ class Held:
         totals: Mapping[str, Amount] | None = None
         if isinstance(write, Reservation):
             totals = limits.reserve(book, write)
-        elif isinstance(write, Settlement):
+        elif isinstance(write, Spent):
             limits.settle(book, write)
         else:
             limits.release(book, write.id)
@@ -353,7 +353,7 @@ class Held:
             self._seen.clear()
         self._seen.update(stage.seen)
         if len(self._limits.entries) > MAX_LIMITS or len(self._limits.totals) > MAX_LIMITS:
-            self._limits = Limits()
+            self._limits = LimitRows()
         self._limits.update(stage.limits)
         if stage.frontier is not None:
             self._frontier = stage.frontier

@@ -24,7 +24,7 @@ __all__ = [
     "RESERVATION",
     "USAGE",
     "Insert",
-    "Limits",
+    "LimitRows",
     "Outbox",
     "SqliteBook",
     "StagedBook",
@@ -240,7 +240,7 @@ class SqliteBook:
         return [read_entry(row) for row in found]
 
 
-class Limits:
+class LimitRows:
     """Rows of `reservation` and `usage` in memory: what a group changes, or what the tables are known to hold."""
 
     __slots__ = ("entries", "promised", "totals")
@@ -251,7 +251,7 @@ class Limits:
         """Those of capacity."""
         self.totals: dict[tuple[str, str], tuple[Amount, Amount]] = {}
 
-    def update(self, later: Limits) -> None:
+    def update(self, later: LimitRows) -> None:
         """Takes over what `later` holds."""
         self.entries.update(later.entries)
         self.promised.update(later.promised)
@@ -261,12 +261,12 @@ class Limits:
 class StagedBook:
     """A `Book` for one write: changes stay in it until they are kept, and reach the tables with their group."""
 
-    def __init__(self, stored: SqliteBook, known: Limits, group: Limits) -> None:
+    def __init__(self, stored: SqliteBook, known: LimitRows, group: LimitRows) -> None:
         """`known` is what `stored` need not be asked for, `group` what the group has changed; `keep` adds to that."""
         self._stored = stored
         self._known = known
         self._group = group
-        self._own = Limits()
+        self._own = LimitRows()
 
     def keep(self) -> None:
         """Adds the changes to those of the group; without this they are forgotten."""

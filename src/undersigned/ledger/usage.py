@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from undersigned.encoding import Amount, Instant, add_amounts, compare_amounts, subtract_amounts
 from undersigned.errors import LedgerConflict, LedgerError, ScopeError
-from undersigned.ledger.base import Commit, Reservation, Settlement
+from undersigned.ledger.base import Commit, Reservation, Spent
 
 __all__ = ["Book", "Entry", "book", "counted", "recounted", "release", "reserve", "settle"]
 
@@ -93,22 +93,20 @@ def reserve(book: Book, wanted: Reservation) -> dict[str, Amount]:
     return {key: add_amounts(used, held) for key, (used, held) in taken.items()}
 
 
-def settle(book: Book, settlement: Settlement) -> None:
+def settle(book: Book, spent: Spent) -> None:
     """Replace what was held by what was used, or raise and change nothing (see `Ledger.settle`)."""
-    entry = book.find(settlement.id)
+    entry = book.find(spent.id)
     if entry is None:
-        raise LedgerError("not_found", f"no reservation {settlement.id}")
-    actual = dict(settlement.amounts)
+        raise LedgerError("not_found", f"no reservation {spent.id}")
+    actual = dict(spent.amounts)
     if entry.state == "settled" and dict(entry.actual) == actual:
         return
     if entry.state != "open":
-        raise LedgerConflict("store_conflict", f"reservation {settlement.id} is {entry.state} already")
+        raise LedgerConflict("store_conflict", f"reservation {spent.id} is {entry.state} already")
     drawn = {draw.key for draw in entry.reservation.draws}
     for key, amount in actual.items():
         if key not in drawn or compare_amounts(amount, "0") < 0:
-            raise LedgerError(
-                "not_found", f"reservation {settlement.id} holds nothing of {key} that {amount} can settle"
-            )
+            raise LedgerError("not_found", f"reservation {spent.id} holds nothing of {key} that {amount} can settle")
     contract = entry.reservation.contract
     _unhold(book, entry)
     for key, amount in actual.items():
@@ -135,8 +133,8 @@ def book(book: Book, commit: Commit) -> None:
         release(book, id)
     for reservation in commit.reserve:
         reserve(book, reservation)
-    for settlement in commit.settle:
-        settle(book, settlement)
+    for spent in commit.settle:
+        settle(book, spent)
 
 
 def counted(totals: Mapping[str, tuple[Amount, Amount]], lapsed: Iterable[Entry]) -> dict[str, Amount]:

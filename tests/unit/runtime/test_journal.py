@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from runtimes import World
 from undersigned.errors import LedgerConflict, LedgerError, ScopeError
-from undersigned.ledger import Draw, MemoryLedger, Reservation, Row, Settlement
+from undersigned.ledger import Draw, MemoryLedger, Reservation, Row, Spent
 from undersigned.protocol import Engagement, begin
 from undersigned.runtime.engagement.journal import Journal
 from undersigned.runtime.engagement.turn import Booked, Turn, load_engagement
@@ -39,7 +39,7 @@ async def test_what_an_action_used_is_booked_though_the_turn_beside_it_finds_no_
     """The action happened; without this it would stay spent at the most that it might have used."""
     ledger, journal = MemoryLedger(), Journal()
     await ledger.reserve(reservation("action", "6"))
-    journal.settle(Settlement("action", {"EUR": "1"}))
+    journal.settle(Spent("action", {"EUR": "1"}))
     turn = noting(journal, engagement, "first")
     turn.book(Booked(reserve=(reservation("too much", "20"),)))
     with pytest.raises(ScopeError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from undersigned.encoding import Digest, EngagementId, Instant
 from undersigned.errors import LedgerError, ScopeError
-from undersigned.ledger import Ledger, Row, Settlement
+from undersigned.ledger import Ledger, Row, Spent
 from undersigned.protocol import Engagement, position
 
 from .alarm import NOTHING
@@ -54,7 +54,7 @@ class Journal:
         """What waits for the next commit."""
         self._receipts: list[Digest] = []
         """What the peer has of ours, as far as that is kept back."""
-        self._settled: list[Settlement] = []
+        self._settled: list[Spent] = []
         self._trying = b""
         """The first row of the commit that is under way, or failed last."""
 
@@ -71,9 +71,9 @@ class Journal:
         """Nothing is tried any more."""
         self._trying = b""
 
-    def settle(self, settlement: Settlement) -> None:
+    def settle(self, spent: Spent) -> None:
         """Books what an action used, with the next turn that is stored."""
-        self._settled.append(settlement)
+        self._settled.append(spent)
 
     def turn(self, engagement: Engagement, now: Instant) -> Turn:
         """A turn whose rows come behind all that there are."""

@@ -15,7 +15,7 @@ from undersigned.contract import ContractDocument, Document
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
 from undersigned.errors import LedgerError, PolicyError, UndersignedError
-from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Stated, Summary
+from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Spent, Stated, Summary
 from undersigned.messages import Message, Need, Offer, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
@@ -140,7 +140,7 @@ class Booked(msgspec.Struct, frozen=True, gc=False):
     """What one effect changes in what this side promises."""
 
     reserve: tuple[Reservation, ...] = ()
-    settle: tuple[Settlement, ...] = ()
+    settle: tuple[Spent, ...] = ()
     release: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
     """To be given back in a file shared with others, once the turn is stored."""
@@ -278,7 +278,7 @@ class Turn(msgspec.Struct):
             )
         )
 
-    def commit(self, carried: list[Row], receipted: list[Digest], settle: list[Settlement], secret: bytes) -> Commit:
+    def commit(self, carried: list[Row], receipted: list[Digest], settle: list[Spent], secret: bytes) -> Commit:
         """The transaction, with the rows carried over from turns before; `secret` salts the leaves of decisions."""
         engagement = self.engagement
         here = position(engagement)

@@ -28,7 +28,7 @@ from undersigned.encoding import (
     subtract_amounts,
 )
 from undersigned.errors import LedgerError, PolicyError, ScopeError
-from undersigned.ledger import Draw, Ledger, Reservation, Settlement
+from undersigned.ledger import Draw, Ledger, Reservation, Spent
 from undersigned.protocol import Engagement, Reserve, position
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Booked
@@ -209,13 +209,13 @@ class Budget:
         if engagement.contract is None:
             return Booked(release=tuple(one.id for one in taken))
         owed = owed_price(conversation, engagement)
-        used, counted, settle = {owed.currency: owed.amount, "count": "1"}, set[str](), list[Settlement]()
+        used, counted, settle = {owed.currency: owed.amount, "count": "1"}, set[str](), list[Spent]()
         ruled = f"{self._pools.id(engagement, engagement.offer.digest)} {SIGNED} owed" if engagement.offer else ""
         for one in taken:
             if is_signed(one) and one.id != ruled:
                 # Each limit counts it once, in the window in which it was committed first.
                 new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) in used]
-                settle.append(Settlement(one.id, {draw.key: used[_unit(draw)] for draw in new}))
+                settle.append(Spent(one.id, {draw.key: used[_unit(draw)] for draw in new}))
                 counted |= {_limit(draw) for draw in new}
         # What the price counts in was committed at the seal: if it is not open any more, it was settled before a kill.
         price = conversation.offered(engagement).terms.price
@@ -224,7 +224,7 @@ class Budget:
             # Of a release in another currency nothing was committed, only promised.
             if not is_signed(one) and any(_unit(draw) == owed.currency for draw in one.draws):
                 new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) == owed.currency]
-                settle.append(Settlement(one.id, {draw.key: owed.amount for draw in new}))
+                settle.append(Spent(one.id, {draw.key: owed.amount for draw in new}))
                 counted |= {_limit(draw) for draw in new}
         reserve = list[Reservation]()
         if not (committed or engagement.contract.released) and ruled:
@@ -238,7 +238,7 @@ class Budget:
                 if any(draw.amount != "0" for draw in draws) or (draws and self._pools.shared is not None):
                     reserve.append(found)
             if reserve or found in taken:
-                settle.append(Settlement(ruled, {draw.key: draw.amount for draw in found.draws}))
+                settle.append(Spent(ruled, {draw.key: draw.amount for draw in found.draws}))
         done = {one.id for one in settle}
         # What counts comes last: after a kill in between it is there to count again.
         return Booked(

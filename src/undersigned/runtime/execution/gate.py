@@ -18,7 +18,7 @@ import structlog
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Digest, Instant, add_amounts, shift, subtract_amounts
 from undersigned.errors import LedgerConflict, ProofError, ScopeError, UndersignedError, text_of
-from undersigned.ledger import Draw, Ledger, Reservation, Settlement
+from undersigned.ledger import Draw, Ledger, Reservation, Spent
 from undersigned.messages import Usage
 from undersigned.runtime.application import contained
 from undersigned.runtime.clock import Clock
@@ -57,10 +57,10 @@ class Permit(msgspec.Struct, frozen=True):
     id: str
     decision: GateDecision
 
-    def used(self, amounts: Mapping[str, Amount] | None = None) -> Settlement:
+    def used(self, amounts: Mapping[str, Amount] | None = None) -> Spent:
         """What was really used, in place of what was reserved, by unit; one left out is taken as reserved."""
         given = amounts or {}
-        return Settlement(
+        return Spent(
             self.id,
             {
                 # Of a limit per period as of one in all.
@@ -330,8 +330,8 @@ class Gate:
 
     async def settle(self, permit: Permit, amounts: Mapping[str, Amount] | None = None) -> None:
         """Books what was really used, at once; where there is a conversation, it does so with what it stores next."""
-        settlement = permit.used(amounts)
-        await self._ledger.settle(settlement.id, settlement.amounts)
+        spent = permit.used(amounts)
+        await self._ledger.settle(spent.id, spent.amounts)
 
     async def release(self, permit: Permit) -> None:
         """Gives back what was reserved: the action is known not to have happened."""
