@@ -191,7 +191,11 @@ def test_a_chain_through_somebody_who_is_refused_does_not_count() -> None:
     via = edge_of(read_credential(issued(BODY, Authority(id=OTHER.did, may_attest="sbom", depth=1), NOW)))
     then = edge_of(read_credential(issued(OTHER, Authority(id=LAB.did, may_attest="sbom", depth=0), NOW)))
     policy = ruled(max_links=4)
-    assert judged(accredited(LAB), policy=policy, edges=(via, then)).outcome == "allow"
+    led = judged(accredited(LAB), policy=policy, edges=(via, then))
+    assert led.outcome == "allow"
+    assert f"    {ACCREDITED} by {BODY.did} -> {OTHER.did} -> {LAB.did}" in led.explain().splitlines()
+    lone = judged(accredited(LAB), policy=policy, edges=())
+    assert f"    missing: {lone.grounds[0].missing[0]}" in lone.explain().splitlines()
     policy = replace(policy, refuse=(OTHER.did,))
     decision = judged(accredited(LAB), policy=policy, edges=(via, then))
     assert "entitled only through somebody who is refused" in decision.reasons[-1].value
@@ -239,6 +243,7 @@ def test_a_rule_may_ask_for_a_reputation() -> None:
     enough = judged(policy=policy, edges=(spoken("0.25"),))
     assert (enough.outcome, enough.reasons[0].value) == ("allow", "reputation 0.25 for sbom")
     assert [rating.paths for rating in enough.ratings] == [((spoken_edge(enough),),)]
+    assert f"    spoken of: {BODY.did} -> {AGENT.did}" in enough.explain().splitlines()
     less = judged(policy=policy, edges=(spoken("0.249999999"),))
     assert (less.outcome, less.reasons[0].would_pass) == ("deny", "at least 0.25")
     need = Needed(code="reputation", credential="EndorsementCredential", capability="sbom")
