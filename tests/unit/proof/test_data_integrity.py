@@ -157,7 +157,13 @@ def test_a_registry_of_ones_own() -> None:
 def test_what_is_remembered_to_have_held_has_a_bound_and_says_nothing_of_another_rule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The higher form of s, which a credential may have and a message may not; and another registry."""
+    """The higher form of s, which a credential may have and a message may not; another registry, other contexts."""
+
+    class Salted(type(CRYPTOSUITES["ecdsa-jcs-2019"])):
+        def hash(self, *args: Any, **more: Any) -> bytes:
+            return b"salt" + super().hash(*args, **more)
+
+    salted = Salted("ecdsa-jcs-2019", ("P-256",))
     signed = P256.signed(credential(), "ecdsa-jcs-2019")
     signature = multibase_decode(signed["proof"]["proofValue"])
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -167,13 +173,17 @@ def test_what_is_remembered_to_have_held_has_a_bound_and_says_nothing_of_another
     of: dict[str, Any] = {"key": key_of, "purpose": PURPOSE, "digest": "uEi-of-this-one"}
     for _ in range(2):
         assert verify_proof(signed, **of, foreign=True) == signed
-        for other in ({}, {"foreign": True, "registry": {}}):
+        for other in ({}, {"foreign": True, "registry": {}}, {"foreign": True, "registry": {salted.name: salted}}):
             with pytest.raises(ProofError):
                 verify_proof(signed, **of | other)
     monkeypatch.setattr(data_integrity, "MAX_HELD", 3)
     for number in range(8):
         verify_proof(signed, **of | {"digest": str(number)}, foreign=True)
         assert len(data_integrity._held) <= 3
+    quads = P256.signed(credential(), "ecdsa-rdfc-2019")
+    verify_proof(quads, **of)
+    with refuses(FormatError, "context_not_allowed"):
+        verify_proof(quads, **of, contexts={})
 
 
 @pytest.mark.parametrize(("suite", "key"), SUITES)
