@@ -540,6 +540,7 @@ def test_an_arbiter_rules_by_commands_alone(hired: Hire) -> None:
         assert ruled(slip).error["code"] == "policy_denied", "what is more than the price is mostly a slip, and binds"
     assert ruled("3.5 EUR").values[0]["dispute"] == put["move"]
     first = (folder / "ruling.json").read_bytes()
+    judges_ruling(folder, acme, {"contract": hired.contract, "dispute": put["move"]}, made["did"])
     packed(acme)
     assert ruled("3.5 EUR").code == 0
     assert (folder / "ruling.json").read_bytes() == first, "the same is said again by the same bytes"
@@ -553,6 +554,33 @@ def test_an_arbiter_rules_by_commands_alone(hired: Hire) -> None:
     assert [(one["basis"], one["settlement"]["amount"]) for one in _closings(acme)] == [("ruling", "3.5")] * 2
     packed(acme)
     assert ruled("0 EUR", "--again").error["code"] == "wrong_state", "the books are closed"
+
+
+def judges_ruling(folder: Path, acme: Home, about: dict[str, str], arbiter: str) -> None:
+    """`verify` says of a ruling what it decides, and whether its arbiter signed it."""
+    ruling, strange = folder / "ruling.json", ("--did-document", acme.path / "did.json")
+    held = run("verify", ruling, "--json")
+    assert (held.code, held.values[0]["ok"], held.values[0]["arbiter"]) == (0, True, arbiter)
+    decided = {"outcome": "for_provider", "amount": "3.5", "currency": "EUR", "reasons": "It was never asked for."}
+    assert held.values[0]["ruling"] == about | decided
+    told = " ".join(run("verify", ruling).out.split())
+    assert "ruling for_provider, 3.5 EUR owed, all told" in told
+    assert f"it holds: signed by {arbiter}" in told
+    assert (run("verify", ruling, *strange).code, "did_unresolvable" in run("verify", ruling, *strange).out) == (
+        4,
+        True,
+    )
+    assert run("verify", ruling, "--of", ruling).code == 2
+    signed = json.loads(ruling.read_bytes())
+    other = folder / "other.json"
+    for changed, code in (
+        ({**signed, "amount": "35"}, "proof_invalid"),
+        ({**signed, "amount": "-1"}, "schema_violation"),
+        ({name: value for name, value in signed.items() if name != "proof"}, "proof_missing"),
+    ):
+        other.write_text(json.dumps(changed))
+        ran = run("verify", other, "--json")
+        assert (ran.code, ran.values[0]["ok"], ran.values[0]["code"]) == (4, False, code)
 
 
 @pytest.mark.parametrize("killed_at", ["answering", "taken"])

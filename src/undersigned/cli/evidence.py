@@ -173,9 +173,9 @@ async def verify(
 ) -> int:
     """Check an evidence pack: no network, no state folder, no key.
 
-    PACK may also be what 'ledger prove --json' wrote, or a statement that anybody signed (in-toto in DSSE, alone or in
-    a Sigstore bundle): then it is told what it says, and whether it holds by the keys that you name; if you name none,
-    by those that follow from the DIDs of its signers.
+    PACK may also be what 'ledger prove --json' wrote, an arbiter's ruling, or a statement that anybody signed (in-toto
+    in DSSE, alone or in a Sigstore bundle): then it is told what it says, and whether it holds by the keys that you
+    name; if you name none, by those that follow from the DIDs of its signers.
 
     Exit code 0 if everything holds, 4 if anything does not or could not be checked. What is never judged here is
     not checked, as --explain says: bills of materials and manifests in media, which the hirer looks at, and what is

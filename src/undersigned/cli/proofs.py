@@ -1,6 +1,7 @@
-"""What `verify` says of a file that is no pack: an envelope that somebody signed, or what `ledger prove --json` wrote.
+"""What `verify` says of a file that is no pack: an envelope that somebody signed, what `ledger prove --json` wrote, or
+an arbiter's ruling.
 
-Neither is believed for what came along with it: a key counts if whoever asks names it, or if it follows from a DID.
+None is believed for what came along with it: a key counts if whoever asks names it, or if it follows from a DID.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from undersigned.attestation import (
     read_foreign_statement,
     verify_foreign_statement,
 )
+from undersigned.contract import read_ruling, verify_ruling
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, decode_json, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
+from undersigned.evidence.case import key_among
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_pem
 from undersigned.runtime import LogProofLine, read_file
 
@@ -31,8 +34,8 @@ from .output import CHECK_FAILED, Out, checking, counted, plain
 __all__ = ["KINDS", "Against", "key_named", "verify_file"]
 
 KINDS: Final = (
-    "an evidence pack (a zip, as 'export' writes it), proofs as 'ledger prove --json' writes them, or a signed"
-    " statement (in-toto in DSSE, alone or in a Sigstore bundle)"
+    "an evidence pack (a zip, as 'export' writes it), proofs as 'ledger prove --json' writes them, an arbiter's ruling,"
+    " or a signed statement (in-toto in DSSE, alone or in a Sigstore bundle)"
 )
 """Of files that are judged."""
 MOST_LINES: Final = 24
@@ -95,6 +98,12 @@ def verify_file(out: Out, data: bytes, against: Against, *, explain: bool) -> in
         if against.keys:
             raise ConfigurationError("bad_configuration", "--key is for statements; a log's key is in a DID document")
         return _proofs(out, data, against)
+    if isinstance(first, dict) and first.get("type") == "ArbiterRuling":
+        if against.keys or against.things:
+            raise ConfigurationError(
+                "bad_configuration", "--key and --of are for statements and proofs, not for rulings"
+            )
+        return _ruling(out, data, against)
     return _envelope(out, data, against, explain=explain)
 
 
@@ -154,6 +163,39 @@ def _documents(did: Did, against: Against) -> Iterator[DidDocument]:
             said = f"whoever asks has to say which keys are those of {did}: --did-document FILE"
             raise VerificationError("did_unresolvable", said)
         yield document_from(did, {})
+
+
+# -- what an arbiter ruled
+
+
+def _ruling(out: Out, data: bytes, against: Against) -> int:
+    code, detail, arbiter, read = "", "", "", None
+    try:
+        document = _object(data)
+        read = read_ruling(document)
+        arbiter = str((read.proof or {}).get("verificationMethod", "")).partition("#")[0]
+        known = tuple(_documents(arbiter, against)) if arbiter else ()  # without a proof it is not asked for a key
+        verify_ruling(
+            document, arbiter=arbiter, keys=lambda method, purpose: key_among(known, method, purpose, against.now)
+        )
+    except UndersignedError as error:
+        code, detail = error.code, error.message
+    said = from_struct(read) if read is not None else {}
+    named = ("contract", "dispute", "outcome", "amount", "currency", "reasons")
+    ruling = {name: said[name] for name in named} if said else None
+    out.value({"ok": not code, "code": code, "detail": detail, "arbiter": arbiter, "ruling": ruling})
+    if read is not None:
+        out.line(f"ruling     {read.outcome}, {read.amount} {read.currency} owed, all told")
+        out.line(f"contract   {read.contract}")
+        out.line(f"dispute    {read.dispute}")
+        out.line(f"reasons    {plain(read.reasons, 1000)}")
+    if code:
+        by = f"; signed, as it says, by {arbiter}" if arbiter else ""
+        out.line(f"NOT shown to be so: {plain(code, 40)}: {plain(detail + by, 1000)}", style="bold red")
+        return CHECK_FAILED
+    out.line(f"it holds: signed by {plain(arbiter, 300)}", style="bold green")
+    out.line("whether it counts the contract says, which names its arbiter: 'contract show'")
+    return 0
 
 
 # -- statements of somebody
