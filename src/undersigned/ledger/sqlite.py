@@ -32,7 +32,7 @@ from undersigned.ledger.base import (
 )
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
-from undersigned.ledger.sqlite_file import HeadFile
+from undersigned.ledger.sqlite_file import HeadFile, next_to
 from undersigned.ledger.sqlite_group import Release, SeenChange, SignedHead, Write
 from undersigned.ledger.sqlite_journal import (
     COLUMNS,
@@ -355,7 +355,7 @@ class SqliteLedger:
 
     async def check(self) -> CheckReport:
         """See `Ledger.check`."""
-        head = HeadFile(self._path.with_name(self._path.name + ".head"))
+        head = HeadFile(next_to(self._path, ".head"))
         report = await self._reader.read(lambda db: check_database(db, head))
         if report.defects and self._writer is not None:
             first = report.defects[0]

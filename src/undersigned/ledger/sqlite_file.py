@@ -35,6 +35,7 @@ __all__ = [
     "connect",
     "create_empty",
     "disk_trouble",
+    "next_to",
     "open_database",
     "prepare",
     "require",
@@ -51,6 +52,11 @@ STATEMENTS: Final = 512
 _OPENING: Final = threading.Lock()
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a file system says on which a file has one name only."""
+
+
+def next_to(path: Path, ending: str) -> Path:
+    """The file beside a database that has its name and this ending."""
+    return path.with_name(path.name + ending)
 
 
 def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
@@ -81,7 +87,7 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
 
 
 def _require_not_gone(path: Path) -> None:
-    head = path.with_name(path.name + ".head")
+    head = next_to(path, ".head")
     if not head.exists():
         return
     try:

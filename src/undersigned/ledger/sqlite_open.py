@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger.base import Ledger
 from undersigned.ledger.sqlite import SqliteLedger
-from undersigned.ledger.sqlite_file import Lock, bring_up_to_date, create_empty
+from undersigned.ledger.sqlite_file import Lock, bring_up_to_date, create_empty, next_to
 
 __all__ = ["open_beside", "open_sqlite", "require_unwritten", "surely_unwritten"]
 
@@ -50,8 +50,7 @@ def require_unwritten(url: str) -> None:
     """
     if not url.startswith("sqlite:"):
         return
-    path = _path(url)
-    file = path.with_name(path.name + ".lock")
+    file = next_to(_path(url), ".lock")
     if file.exists():  # none is made
         try:
             Lock(file).release()
@@ -68,9 +67,9 @@ def surely_unwritten(url: str) -> bool:
     """
     if not url.startswith("sqlite:"):
         return False
-    path = _path(url)
+    file = next_to(_path(url), ".lock")
     try:
-        return path.with_name(path.name + ".lock").stat().st_size == 0
+        return file.stat().st_size == 0
     except FileNotFoundError:
         return True
     except OSError:

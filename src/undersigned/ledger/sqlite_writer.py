@@ -37,6 +37,7 @@ from undersigned.ledger.sqlite_file import (
     connect,
     create_empty,
     disk_trouble,
+    next_to,
     prepare,
     translated,
 )
@@ -68,13 +69,13 @@ class Writer(threading.Thread):
         """Why the last attempt to write failed; None while all is well."""
         self.damage: LedgerError | None = None
         """Why this ledger is not written any more."""
-        self.held = Held(HeadFile(path.with_name(path.name + ".head")))
+        self.held = Held(HeadFile(next_to(path, ".head")))
         self._loop = loop
         self._path = path
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._gathered: list[Item] = []
         self._db: sqlite3.Connection | None = None
-        self._spare = Spare(path.with_name(path.name + ".spare"))
+        self._spare = Spare(next_to(path, ".spare"))
 
     def submit(self, write: Write) -> asyncio.Future[Any]:
         """Queue a write; the future is done once it is durable or refused.
@@ -112,7 +113,7 @@ class Writer(threading.Thread):
         lock = None
         try:
             if not self._beside:
-                lock = Lock(self._path.with_name(self._path.name + ".lock"))
+                lock = Lock(next_to(self._path, ".lock"))
                 if not self._path.exists():
                     create_empty(self._path)  # whole or not at all, also where the disk is full
             self._open()

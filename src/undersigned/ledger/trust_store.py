@@ -28,7 +28,7 @@ import msgspec
 from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.ledger.sqlite_file import Lock, connect, translated
+from undersigned.ledger.sqlite_file import Lock, connect, next_to, translated
 from undersigned.ledger.trust_names import LISTED, Names, listed
 from undersigned.trust import KINDS, Edge, Link, Question, Read, Reader, Status, Wanted, answer, beside
 
@@ -95,7 +95,7 @@ class TrustStore:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._lock = None if read_only else Lock(path.with_name(path.name + ".lock"))
+        self._lock = None if read_only else Lock(next_to(path, ".lock"))
         try:
             with _translating(path):
                 if not read_only and not path.exists():
@@ -378,7 +378,7 @@ def _prepare(db: sqlite3.Connection, path: Path, *, writing: bool) -> None:
 def _create(path: Path) -> None:
     """Makes the file beside its place and moves it there: whoever finds it can read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = path.with_name(path.name + ".new")
+    made = next_to(path, ".new")
     made.unlink(missing_ok=True)
     file = os.open(made, os.O_RDWR | os.O_CREAT, 0o600)
     try:
