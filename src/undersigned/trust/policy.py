@@ -82,6 +82,12 @@ class Demand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     max_links: Annotated[int, Meta(ge=0, le=MAX_DEPTH)] = MAX_DEPTH
     """How far from an anchor its issuer may be; with 0 only an anchor's own credential will do."""
 
+    @property
+    def bounds(self) -> list[str]:
+        """How old, and how far from an anchor, it may be, in words; neither, if it may be any."""
+        age = [f"no older than {self.max_age}"] if self.max_age is not None else []
+        return [*age, *([f"at most {self.max_links} links from an anchor"] if self.max_links < MAX_DEPTH else [])]
+
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What has to be so beside the rest, where these capabilities and such amounts are at stake."""

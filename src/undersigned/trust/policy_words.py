@@ -14,7 +14,7 @@ from undersigned.credentials import CLAIMS
 from undersigned.encoding import Instant, from_struct
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.cedar import CedarPolicy, read_cedar
-from undersigned.trust.edge import KINDS, MAX_DEPTH, units_of
+from undersigned.trust.edge import KINDS, units_of
 from undersigned.trust.policy import Demand, Policy, Rule
 
 __all__ = ["CLAUSES", "Clause", "explain_policy"]
@@ -170,11 +170,7 @@ def _demand(demand: Demand) -> str:
         parts.append(f"about {demand.capability}")
     if demand.issuers:
         parts.append(f"by {' or '.join(demand.issuers)}")
-    if demand.max_age is not None:
-        parts.append(f"no older than {demand.max_age}")
-    if demand.max_links < MAX_DEPTH:
-        parts.append(f"at most {demand.max_links} links from an anchor")
-    return " ".join(parts)
+    return " ".join([*parts, *demand.bounds])
 
 
 def _cedar(policy: CedarPolicy) -> str:

@@ -15,7 +15,7 @@ from undersigned.encoding import Did, Instant, parse_duration
 from undersigned.trust.answers import Answers, Claimed, Rated, parties_of
 from undersigned.trust.authority import Authority
 from undersigned.trust.decision import Ground, Needed, Rating, Reason
-from undersigned.trust.edge import MAX_DEPTH, Edge, units_of, written
+from undersigned.trust.edge import Edge, units_of, written
 from undersigned.trust.policy import Demand, Policy, Stake
 from undersigned.trust.reliance import Shown, shown_in
 from undersigned.trust.reputation import Reputation
@@ -241,14 +241,8 @@ def _wanted(demand: Demand, need: Needed, answers: Answers) -> str:
     who = answers.who(Claimed(demand.type, demand.capability, demand.max_links))
     listed = bool(demand.issuers) or (who is not None and who.issuers is not None)
     by = "nobody" if listed else "an issuer that our anchors entitle"
-    text = f"one by {' or '.join(need.issuers) if need.issuers else by}"
-    if demand.capability is not None:
-        text += f", about {demand.capability}"
-    if demand.max_age is not None:
-        text += f", no older than {demand.max_age}"
-    if demand.max_links < MAX_DEPTH:
-        text += f", at most {demand.max_links} links from an anchor"
-    return text
+    about = [f"about {demand.capability}"] if demand.capability is not None else []
+    return ", ".join([f"one by {' or '.join(need.issuers) if need.issuers else by}", *about, *demand.bounds])
 
 
 def _spoken_of(about: Rated) -> Needed:
