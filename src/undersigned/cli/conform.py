@@ -374,22 +374,24 @@ def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
     host, port = split_port("--listen", where)
     if not host:
         raise ConfigurationError("bad_configuration", f"--listen: expected HOST:PORT, got {where!r}")
-    if reached_at is not None and (
-        urlsplit(reached_at).scheme not in ("http", "https") or not urlsplit(reached_at).hostname
-    ):
-        raise ConfigurationError(
-            "bad_configuration", f"--reached-at: expected an http or https URL, got {reached_at!r}"
-        )
+    if reached_at is not None:
+        _require_http("--reached-at", reached_at)
     return host, port
 
 
-def _hook(url: str | None, role: Role) -> str | None:
-    if url is None and role == "hirer":
-        raise ConfigurationError("bad_configuration", "say --hook URL: a hirer has to be told to hire")
-    parts = urlsplit(url or "http://localhost")
+def _require_http(option: str, url: str) -> None:
+    parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("bad_configuration", f"--hook: expected an http or https URL, got {url!r}")
-    return url.rstrip("/") if url is not None else None
+        raise ConfigurationError("bad_configuration", f"{option}: expected an http or https URL, got {url!r}")
+
+
+def _hook(url: str | None, role: Role) -> str | None:
+    if url is None:
+        if role == "hirer":
+            raise ConfigurationError("bad_configuration", "say --hook URL: a hirer has to be told to hire")
+        return None
+    _require_http("--hook", url)
+    return url.rstrip("/")
 
 
 def _content(work_on: str | None) -> tuple[str, bytes]:
