@@ -104,6 +104,18 @@ async def replayed(home: Home, *, in_force: InForce | None = None) -> list[tuple
         await ledger.close()
 
 
+async def restored(home: Home, one: RecordedDecision) -> Restored:
+    """What a decision was made from."""
+    ledger = await opened(home)
+    try:
+        rows = await ledger.rows(one.engagement)
+        given = await Gathering(ledger, one.decision).given(home.configuration.did, one, rows)
+    finally:
+        await ledger.close()
+    assert given is not None
+    return given
+
+
 def in_force(home: Home) -> InForce:
     """What the state folder says now."""
     again = Home(home.path)
@@ -143,6 +155,30 @@ async def test_every_decision_of_both_sides_comes_out_the_same(hired: Hired, tmp
         assert [bool(one.decision.inputs.terms) for one, _ in found] == with_terms
 
 
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"verified": None}, "does not say when its inputs were verified"),
+        ({"lists_verified": ()}, "does not say when its inputs were verified"),
+        ({"status_lists": (), "lists_verified": ()}, "no list is named for"),
+    ],
+)
+async def test_a_decision_that_does_not_name_all_it_is_made_from_is_not_made_again(
+    hired: Hired, tmp_path: Path, inputs: dict[str, Any], said: str
+) -> None:
+    """HIRE-RPL-02."""
+    acme, _ = hired.homes(tmp_path)
+    ledger = await opened(acme)
+    try:
+        one, *_ = await recorded_decisions(ledger)
+        less = replace(one.decision, inputs=replace(one.decision.inputs, **inputs))
+        again = await replay_decision(ledger, acme.configuration.did, replace(one, decision=less))
+    finally:
+        await ledger.close()
+    assert again.decision is None
+    assert said in again.differences[-1].now
+
+
 async def test_what_was_kept_is_kept_once(hired: Hired, tmp_path: Path) -> None:
     """HIRE-RPL-03: eight decisions, by one policy, one set of anchors and one document of the other's organisation."""
     for home in hired.homes(tmp_path):
@@ -169,6 +205,10 @@ async def test_decisions_by_histories_hold_their_logs(tmp_path: Path) -> None:
             assert again.same, again.differences
             assert {file.did for file in one.decision.inputs.logs} >= {other.configuration.did}
         (one, *_) = await decisions(home)
+        given = await restored(home, one)
+        others = tuple(DidDocument(document.id, document.raw + b" ") for document in given.documents)
+        with pytest.raises(UndersignedError, match="gives another document"):
+            replay(one.decision, replace(given, documents=others))
         (file, *_) = one.decision.inputs.logs
         assert spoil(home, "UPDATE blob SET raw = CAST(raw || x'20' AS BLOB) WHERE digest = ?", file.digest) == 1
         (_, again), *_ = await replayed(home)
@@ -410,10 +450,7 @@ async def test_any_one_input_that_changes_shows(what: str, hired: Hired, tmp_pat
     """HIRE-RPL-01, HIRE-RPL-04: nothing in a decision can be another without the decision being another, or none."""
     acme, _ = hired.homes(tmp_path)
     (_, one, *_) = await decisions(acme)
-    ledger = await opened(acme)
-    given = await Gathering(ledger, one.decision).given(acme.configuration.did, one, await ledger.rows(one.engagement))
-    await ledger.close()
-    assert given is not None
+    given = await restored(acme, one)
     assert msgspec.json.encode(replay(one.decision, given)) == one.raw, "the control"
     change, shows = CHANGED[what]
     given, recorded = change(given, one.decision)
