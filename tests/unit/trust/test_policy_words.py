@@ -42,6 +42,11 @@ def test_every_clause_has_words_of_its_own() -> None:
         ({"ask": True}, "ask", "a person decides about every contract that is not refused"),
         ({"refuse": (ISSUER,)}, "refuse", f"refused as party, issuer, arbiter and verifier: {ISSUER}"),
         ({"allow_self_issued": True}, "allow_self_issued", "what its holder issued itself counts"),
+        ({}, "allow_self_issued", "what its holder issued itself counts for nothing"),
+        ({}, "currency", "prices are in any currency"),
+        ({"currency": "EUR"}, "currency", "prices are in EUR"),
+        ({}, "max_duration", "authority may last any time"),
+        ({}, "ask", "a person is asked only where a clause says so"),
     ],
 )
 def test_a_clause_says_what_it_demands(policy: dict[str, Any], clause: str, says: str) -> None:

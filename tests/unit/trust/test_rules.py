@@ -12,23 +12,33 @@ from contracts import ENGAGEMENT, terms
 from issuing import issued
 from parties import NOW
 from undersigned.contract import Price
-from undersigned.credentials import AccreditedBy, Authority, Endorsement, VerifiedPresentation, read_credential
+from undersigned.credentials import (
+    AccreditedBy,
+    Authority,
+    Endorsement,
+    Membership,
+    VerifiedPresentation,
+    read_credential,
+)
 from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import ConfigurationError
 from undersigned.testing import Actor
 from undersigned.trust import (
     Anchors,
     Answers,
+    Asked,
     Decision,
     Edge,
     Graph,
     Needed,
     Policy,
+    Rated,
     Stake,
     Viewpoint,
     asked_about,
     edge_of,
     evaluate,
+    lapsed,
     needs,
 )
 
@@ -66,12 +76,16 @@ def accredited(by: Actor = BODY, capability: str = "sbom", **more: Any) -> Any:
     return read_credential(issued(by, AccreditedBy(id=AGENT.did, accredited_for=capability), NOW, **more))
 
 
+def showing(*shown: Any) -> VerifiedPresentation:
+    return VerifiedPresentation(
+        holder=AGENT.did, engagement=ENGAGEMENT, credentials=shown, digest=digest_bytes(b"shown")
+    )
+
+
 def judged(
     *shown: Any, policy: Policy = POLICY, stake: Stake | None = LARGE, edges: tuple[Edge, ...] = (LINK,), **more: Any
 ) -> Decision:
-    presented = VerifiedPresentation(
-        holder=AGENT.did, engagement=ENGAGEMENT, credentials=shown, digest=digest_bytes(b"shown")
-    )
+    presented = showing(*shown)
     about = Stake.of(more["terms"]) if "terms" in more else stake
     answers = Answers.of(asked_about(presented, policy, about), VIEW, Graph(edges).read)
     return evaluate(presented, ANCHORS, policy, NOW, stake=stake, answers=answers, **more)
@@ -180,6 +194,17 @@ def test_nobody_is_asked_for_a_credential_by_whom_the_policy_refuses() -> None:
         assert denied.would_pass.startswith("one by nobody")
 
 
+def test_one_that_is_valid_stands_in_for_none_of_another_type() -> None:
+    policy = Policy(require=("MembershipCredential",))
+    member = Membership(id=AGENT.did, member_of=BODY.did)
+    valid, ended = (read_credential(issued(BODY, member, NOW, seconds=left)) for left in (60, -30))
+    assert judged(valid, policy=policy).outcome == "allow"
+    assert judged(ended, accredited(), policy=policy).outcome == "deny"
+    given = Answers.of(asked_about(showing(valid, accredited()), policy), VIEW, Graph((LINK,)).read)
+    assert lapsed(showing(accredited()), policy, given, LARGE) == "MembershipCredential"
+    assert lapsed(showing(accredited(), valid), policy, given, LARGE) is None
+
+
 def test_a_credential_is_too_old_after_its_age_and_not_at_it() -> None:
     """HIRE-TRU-22."""
     for seconds, outcome in ((90 * 86_400, "allow"), (90 * 86_400 + 1, "deny")):
@@ -257,6 +282,14 @@ def test_a_rule_may_ask_for_a_reputation() -> None:
     presented = replace(NOBODY)
     unasked = evaluate(presented, ANCHORS, policy, NOW, stake=LARGE)
     assert (unasked.outcome, unasked.ratings[0].missing) == ("deny", ("an answer that stands",))
+    about = Endorsement(id=AGENT.did, capability="translation", weight="1")
+    asked, praise = (
+        Asked((), (), (Rated(AGENT.did, "translation"),), ()),
+        edge_of(read_credential(issued(BODY, about, NOW))),
+    )
+    other = Answers.of(asked, VIEW, Graph((praise,)).read)
+    assert other.reputation[0].score == "1"
+    assert evaluate(presented, ANCHORS, policy, NOW, stake=LARGE, answers=other).ratings == unasked.ratings
 
 
 def spoken_edge(decision: Decision) -> Edge:
