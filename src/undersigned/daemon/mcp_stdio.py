@@ -1,8 +1,8 @@
 """The gate between a client and an MCP server that both speak over standard input and output.
 
-The server is a process of the gate's own: it ends when the gate does, with what it started, and what it writes to
-standard error is the operator's to read. Lines are bounded on both sides; a longer one ends the gate, for nobody can
-tell what it was.
+The server is a process of the gate's own: it ends when the gate does, with what it started, unless the gate is killed,
+by which the server only loses its input; and what it writes to standard error is the operator's to read. Lines are
+bounded on both sides; a longer one ends the gate, for nobody can tell what it was.
 
 Source: protocol-spec/15-mcp-gate.md, section 15.5; Model Context Protocol, transport stdio
 """
