@@ -149,6 +149,11 @@ def stated(actor: Actor | Posing, artifacts: Mapping[str, Digest], predicate: Pr
     return envelope(payload, [(actor.method, sign(actor, pae(PAYLOAD_TYPE, payload)))])
 
 
+def far_behind(terms: Terms) -> Terms:
+    """Terms with something behind so much text that one may overlook it."""
+    return replace(terms, task=replace(terms.task, summary=f"{'x' * 3000}, and what matters"))
+
+
 Stating = Callable[["Hire", str], dict[str, Any]]
 
 

@@ -31,7 +31,7 @@ from integration.chains import (
 from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
 from moments import MOMENTS
-from packs import Hire
+from packs import Hire, far_behind
 from support import examples
 from undersigned.contract import Subcontracting, Terms, contract_card
 from undersigned.credentials import enveloped_presentation, presentation_jwt
@@ -621,6 +621,8 @@ def test_the_page_shows_the_hire(page: Tab, folder: Path) -> None:
     card = page.eval("document.querySelector('section[aria-label=Contract]').textContent")
     told = "Deliveredcomplete: sbom.jsonDeliveredfailed: nothing"
     assert told in card, "rework that comes to nothing takes nothing back"
+    judged(page, folder, Hire(changing=far_behind).sealed().pack(), pack_cases.LATER)
+    assert "x, and what matters" in page.eval("document.querySelector('section[aria-label=Contract]').textContent")
     hostile = Hire().sealed().delivered(name="<img src=x onerror=alert(1)>\u202e")
     judged(page, folder, hostile.pack(), pack_cases.LATER)
     assert page.eval("document.querySelectorAll('img').length") == 0

@@ -33,7 +33,7 @@ from undersigned.transparency import Verifier, read_verifier
 from .contract_show import became
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, NamedPath, about, instant_at, out_option, write_new
-from .output import CHECK_FAILED, HOME_OPTION, Out, checking, command, plain, typed
+from .output import CHECK_FAILED, HOME_OPTION, WHOLE, Out, checking, command, plain, typed
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
 
 __all__ = ["judge", "rule", "tamper", "verify"]
@@ -258,7 +258,7 @@ async def verify(
             out.line(f"     -      {plain(path, 300)}: of a kind that is not judged here, only unchanged", style="dim")
         if report.ok and case.sealed is not None:
             for line in _told(case):
-                out.line(plain(line, 1000))
+                out.line(plain(line, WHOLE))
     if report.ok:
         as_of = f" as of {now}" if at is not None else ""
         more = "" if explain else "; --explain shows them"
@@ -289,7 +289,7 @@ def _told(case: Case) -> Iterator[str]:
     engagement, moves = engagement_of(case), [one.message for _, one in case.verified]
     packed = {digest for name in pack_of(case).members if (digest := name.removeprefix("artifacts/")) != name}
     document = document_at(case, maxsize)
-    yield from contract_card(from_struct(document), {}, state=engagement.state).splitlines()
+    yield from contract_card(from_struct(document), {}, state=engagement.state, most=WHOLE).splitlines()
     artifacts = [item for one in moves if isinstance(one, Delivery) for item in one.artifacts]
     places = {one.name: f"{one.digest}, {'in' if one.digest in packed else 'not in'} the pack" for one in artifacts}
     yield from became(engagement, moves, places)

@@ -77,8 +77,8 @@ async def offer_list(out: Out, home: str | None) -> None:
 @HOME_OPTION
 @command
 async def offer_show(out: Out, terms: str, home: str | None) -> None:
-    """All of what is put to people: the terms clause by clause, of a change what it would change, the decision that
-    asks, who has answered.
+    """What is put to people, nothing of it cut: the terms clause by clause, of a change what it would change, the
+    decision that asks, who has answered. With --json every member of the terms.
     """
     opened = out.home(home)
     one = await _named(opened, terms)

@@ -89,7 +89,7 @@ def tell_changes(out: Out, compared: Compared) -> None:
         }
     )
     if found is not None:
-        out.line(f"number {found.number} of the set {found.id} by {plain(found.issuer, 200)}")
+        out.line(f"number {found.number} of the set {found.id} by {plain(found.issuer, WHOLE)}")
     if compared.evidence is not None:
         out.line(f"on the evidence: {plain(compared.evidence, WHOLE)}")
     tell_anchors(out, "+", changes.added)

@@ -87,6 +87,7 @@ def terms_card(
     lines += scope.lines()
     lines += [
         ("Price", f"{terms.price.amount} {terms.price.currency}, settled by {terms.settlement.method}"),
+        *((("Paid by", terms.settlement.hook),) if terms.settlement.hook is not None else ()),
         *(
             ("Milestone", f"{one.percent} % of it for {one.name}, once met: {', '.join(one.criteria)}")
             for one in terms.settlement.milestones

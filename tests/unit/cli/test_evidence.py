@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pack_cases import ONE, TWO, WEB, Named, web_document, witnessed_pack
-from packs import Hire
+from packs import Hire, far_behind
 from support import file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.evidence import MAX_ARCHIVE_BYTES, STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
@@ -36,6 +36,12 @@ def remade(data: bytes, name: str, content: bytes) -> bytes:
         if item["path"] == name:
             item["digest"] = digest_bytes(content)
     return write_archive({**members, name: content, "manifest.json": canonicalize(manifest)})
+
+
+def test_nothing_of_what_was_agreed_is_cut(tmp_path: Path) -> None:
+    file = tmp_path / "hire.zip"
+    file.write_bytes(Hire(changing=far_behind).whole().pack())
+    assert "x, and what matters" in run("verify", file, "--explain").out
 
 
 def test_a_pack_may_have_any_name(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,9 @@ def test_the_card_says_who_judges_and_what_is_demanded() -> None:
         deliverables=(deliverable, replace(deliverable, name="b", max_bytes=None, criteria=(CRITERION,))),
         evidence=Evidence(predicates=("urn:a", "urn:b"), c2pa=False, verifier="did:web:judge.example"),
         settlement=Settlement(
-            method="manual", milestones=(Milestone(name="first", percent=40, criteria=("complete",)),)
+            method="x402",
+            hook="https://pay.example/to/globex",
+            milestones=(Milestone(name="first", percent=40, criteria=("complete",)),),
         ),
     )
     vouching = Organisations(provider="did:web:globex.example")
@@ -69,6 +71,7 @@ def test_the_card_says_who_judges_and_what_is_demanded() -> None:
         "Delivers      b (text/plain): names every component",
         "Evidence      urn:a, urn:b",
         "Judged by     did:web:judge.example",
+        "Paid by       https://pay.example/to/globex",
         "Milestone     40 % of it for first, once met: complete",
     ):
         assert text in card.splitlines()

@@ -3,6 +3,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** More than a message has with each character escaped: what was agreed is not cut, or what matters is put behind the cut. */
+const WHOLE = 2 ** 20;
+
 /** A character that does not show, as an escape that does. */
 function visible(c) {
   const code = c.codePointAt(0).toString(16);

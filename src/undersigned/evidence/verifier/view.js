@@ -36,7 +36,7 @@ function stepsOf(report) {
 
 function pairs(list) {
   const shownPairs = list.filter(([, value]) => value !== undefined && value !== "");
-  return make("dl", {}, ...shownPairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value instanceof Node ? value : plain(value, 600))]));
+  return make("dl", {}, ...shownPairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value instanceof Node ? value : plain(value, WHOLE))]));
 }
 
 /** A constraint of a clause in words. */
@@ -65,7 +65,7 @@ function card(document, digest, state, came = []) {
   const name = (did) => make("code", {}, plain(did, 2048));
   const party = (role) => make("span", {}, name(document[role]), ...(organisations[role] ? [" of ", name(organisations[role])] : []));
   const rules = (name) => (terms.scope[name] ?? []).map((rule) => {
-    return plain([`${rule.action} on ${rule.target}`, ...(rule.constraint ?? []).map(inWords), rule.duty ? "each time with a person's yes" : ""].filter(Boolean).join("; "), 600);
+    return plain([`${rule.action} on ${rule.target}`, ...(rule.constraint ?? []).map(inWords), rule.duty ? "each time with a person's yes" : ""].filter(Boolean).join("; "), WHOLE);
   });
   const list = (items) => (items.length ? make("ul", {}, ...items.map((item) => make("li", {}, item))) : undefined);
   return pairs([
@@ -78,6 +78,7 @@ function card(document, digest, state, came = []) {
     ["Never", list(rules("prohibitions"))],
     ["Must", list(rules("obligations"))],
     ["Price", `${terms.price.amount} ${terms.price.currency}, settled by ${terms.settlement.method}`],
+    ["Paid by", terms.settlement.hook],
     ...(terms.settlement.milestones ?? []).map((one) => ["Milestone", `${one.percent} % of it for ${one.name}, once met: ${one.criteria.join(", ")}`]),
     ["Start by", terms.deadlines.start],
     ["Finish by", `${terms.deadlines.finish}; authority until ${terms.deadlines.until}`],
