@@ -288,6 +288,14 @@ async def test_what_was_changed_there_is_not_given(change: Any, data: bytes, bac
     assert await backend.again().get(digest) == data
 
 
+async def test_what_is_put_again_is_there_whatever_became_of_it(backend: Backend) -> None:
+    """The process that has put it has it in memory still."""
+    digest = await backend.store.put(DATA)
+    backend.write(digest, DATA[:-1])
+    assert await backend.store.put(DATA) == digest
+    assert await backend.again().get(digest) == DATA
+
+
 async def test_what_is_not_there_is_not_found(backend: Backend, tmp_path: Path) -> None:
     digest = digest_bytes(b"never")
     store = backend.store

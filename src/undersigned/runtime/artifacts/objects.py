@@ -114,15 +114,7 @@ class ObjectArtifacts(ArtifactStore):
         """
         await self.size(digest_bytes(b""))
 
-    async def size(self, digest: Digest) -> int | None:
-        """How many bytes `digest` has, or None if it is not here.
-
-        Raises:
-            LedgerUnavailable: `store_unavailable`: that could not be looked up.
-        """
-        recent = self._recent.get(digest)
-        if recent is not None:
-            return len(recent)
+    async def _size_kept(self, digest: Digest) -> int | None:
         with self._told():
             try:
                 return int((await self._lib.head_async(self._store, checked_digest(digest)))["size"])

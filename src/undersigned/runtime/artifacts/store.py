@@ -73,7 +73,8 @@ class ArtifactStore:
             LedgerUnavailable: `store_full`, `store_unavailable`.
         """
         digest = digest or digest_bytes(data)
-        if digest not in self._recent or under is not None:
+        # What is in memory may be gone where it is kept: somebody made room there, or a bucket let it expire.
+        if digest not in self._recent or under is not None or await self._size_kept(digest) != len(data):
             await self._keep(digest, data, under)
         self._remember(digest, data)
         return digest
@@ -156,8 +157,10 @@ class ArtifactStore:
             LedgerUnavailable: `store_unavailable`: that could not be looked up.
         """
         recent = self._recent.get(digest)
-        if recent is not None:
-            return len(recent)
+        return len(recent) if recent is not None else await self._size_kept(digest)
+
+    async def _size_kept(self, digest: Digest) -> int | None:
+        """As `size`, whatever is in memory."""
         try:
             found = os.lstat(self._files.path(digest))
         except OSError as exc:
