@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,7 +14,8 @@ from undersigned.contract import Price
 from undersigned.encoding import base64url_encode, digest_bytes
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Acceptance, Closing, Settled, Terminate, Usage
-from undersigned.runtime import Conversation, Differs, Job, books_differ
+from undersigned.runtime import ArtifactStore, Contents, Conversation, Differs, HireResult, Job, books_differ
+from undersigned.runtime.artifacts.incoming import Stored
 from undersigned.runtime.engagement.conversation import HEARING_SECONDS
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.testing import Say, closing
@@ -130,6 +132,20 @@ def test_who_hires_hears_of_it_with_the_result(open_world: Open) -> None:
     assert hired.price == "4 EUR"
     assert [one.theirs for one in hired.books if one.what == "owed"] == ["400 EUR"]
     assert "the books differ: owed: 400 EUR by the other side, 4 EUR by ours" in hired.explain()
+
+
+def test_a_result_tells_names_of_others_as_text() -> None:
+    """HIRE-SEC-09: a provider names what it delivers, and programs print what they are told."""
+    here = Contents(ArtifactStore(Path("artifacts")), {"x\u202etxt.exe": Stored(digest_bytes(b""), 7)}, {})
+    result = HireResult(
+        engagement="",
+        provider="",
+        contract=digest_bytes(b""),
+        artifacts=here,
+        price="4 EUR",
+        criteria={"c\u2066": True},
+    )
+    assert result.explain().splitlines()[2:] == [r"artifact x\u202etxt.exe: 7 bytes", r"criterion c\u2066: met"]
 
 
 def settled(ours: Conversation) -> Settled:

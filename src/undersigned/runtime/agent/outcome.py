@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Price, Terms, read_ruling
+from undersigned.contract import Price, Terms, plain, read_ruling
 from undersigned.encoding import Did, Digest, EngagementId, compare_amounts
 from undersigned.errors import CODES, LedgerError, LogProofError, PolicyError, UndersignedError, VerificationError
 from undersigned.messages import Cancel, Closing, Delivery, Need, Problem, Profile, Review, Ruling, Withdraw
@@ -86,8 +86,8 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
         """The result in a few lines."""
         lines = [f"contract {self.contract} with {self.provider}", f"owed {self.price}"]
         lines += [f"the books differ: {one.explain()}" for one in self.books]
-        lines += [f"artifact {name}: {self.artifacts.size(name)} bytes" for name in self.artifacts]
-        lines += [f"criterion {name}: {'met' if met else 'not met'}" for name, met in self.criteria.items()]
+        lines += [f"artifact {plain(name)}: {self.artifacts.size(name)} bytes" for name in self.artifacts]
+        lines += [f"criterion {plain(name)}: {'met' if met else 'not met'}" for name, met in self.criteria.items()]
         return "\n".join(lines)
 
 
