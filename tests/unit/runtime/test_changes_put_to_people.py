@@ -631,6 +631,25 @@ def test_what_waits_holds_no_budget_and_is_a_no_without_it(worlds: Worlds, opens
     assert (price(node, id), nothing_waits(node)) == ("4", True)
 
 
+@pytest.mark.parametrize(("most", "opens"), [("5.9", True), ("5.9", False), ("6", True), ("6", False)])
+def test_people_are_not_asked_about_what_the_budget_does_not_carry(worlds: Worlds, most: str, opens: bool) -> None:
+    """HIRE-CAP-01: 4 EUR are committed, and the change is to 6."""
+    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", max=most),)})
+    id, node = working(world), world.hirer
+    if not opens:
+        amends(world.provider)
+    work = amends if opens else accepts
+    if most == "6":
+        asks(work, node)
+        assert waits(node).about.engagement == id
+    else:
+        why = "a change to 6 EUR, by our own budget: EUR: 4 used and held; 2 more is above the limit of 5.9"
+        with pytest.raises(PolicyError, match=why):
+            work(node)
+        assert nothing_waits(node)
+    assert dict(world.run(node.kept.usage("budget"))) == {"EUR": "4"}
+
+
 def test_the_end_of_the_contract_ends_the_question(worlds: Worlds) -> None:
     world = worlds(hirer=ASKS)
     id, node = working(world), world.hirer

@@ -133,8 +133,7 @@ class Shell:
         self, conversation: Conversation, engagement: Engagement, wanted: ApprovalWanted, owed: Owe
     ) -> Say | None:
         """Has it wait for people, unless there is no money now for what they would say yes to."""
-        negotiates = engagement.contract is None and "Withdraw" in owed.moves
-        if engagement.role == "hirer" and negotiates:
+        if engagement.contract is None and "Withdraw" in owed.moves:
             full = await self.bookings.budget.lacking(engagement, wanted.terms.price)
             if full:
                 conversation.full = full

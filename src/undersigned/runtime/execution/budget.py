@@ -41,7 +41,7 @@ from .settlement import owed_price
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["MONEY", "Budget", "Room", "is_signed", "no_room_in", "passed", "room_in"]
+__all__ = ["MONEY", "Budget", "Room", "is_signed", "no_budget", "no_room_in", "passed", "room_in"]
 
 MONEY: Final = "budget"
 """Under this name all budgets are booked."""
@@ -95,25 +95,30 @@ class Budget:
         )
 
     async def lacking(self, engagement: Engagement, price: Price) -> str:
-        """What of a price there is no room for now, beside what others hold; empty if there is room.
+        """What of a price there is no room for now, beside what others hold; empty if there is room. Under a contract
+        the price is of a change to it.
 
         Nothing is taken: it is asked before people are, whose yes would come to nothing.
 
         Raises:
             LedgerError: The books cannot be read.
         """
-        try:
-            self._require_budget(price)
-        except ScopeError as error:
-            return error.message
-        if not self.limits:
+        if not self.limits or engagement.role != "hirer":
             return ""
         taken = await self._pools.books.usage(MONEY, self._agent.clock.now())
-        # What a turn that was not stored took is given back by the next.
-        own = [draw for one in await self._pools.taken(MONEY, self._pools.id(engagement, "")) for draw in one.draws]
-        for draw in self._draws(price):
-            promised = add_amounts(*(one.amount for one in own if one.key == draw.key))
-            others = subtract_amounts(taken.get(draw.key, "0"), promised)
+        mine = await self._pools.taken(MONEY, self._pools.id(engagement, ""))
+        signed = [one for one in mine if is_signed(one)]
+        wanted = _more(price, signed) if signed else price
+        try:
+            self._require_budget(wanted)
+        except ScopeError as error:
+            return error.message
+        # What a turn that was not stored promised, or a change that came to nothing, is given back by the next.
+        promised = [draw for one in mine if not is_signed(one) for draw in one.draws]
+        for draw in self._draws(wanted, contracts=0 if signed else 1):
+            others = subtract_amounts(
+                taken.get(draw.key, "0"), add_amounts(*(one.amount for one in promised if one.key == draw.key))
+            )
             if draw.max is not None and compare_amounts(add_amounts(others, draw.amount), draw.max) > 0:
                 return f"{draw.key}: {others} used and held; {draw.amount} more is above the limit of {draw.max}"
         return ""
@@ -199,8 +204,7 @@ class Budget:
                 wanted = Reservation(MONEY, name, draws, ALWAYS, self._agent.clock.now(), "capacity")
                 await self._pools.books.reserve(wanted)
             except ScopeError as error:
-                text = f"a change to {price.amount} {price.currency}, by our own budget: {in_its_time(error.message)}"
-                raise PolicyError("policy_denied", text) from error
+                raise no_budget(price, error.message) from error
 
     async def spend(self, conversation: Conversation, engagement: Engagement) -> Booked:
         """What is owed at the end was spent; without a contract nothing is, and there may not even be an offer."""
@@ -284,6 +288,12 @@ def in_its_time(full: str) -> str:
     limit, _, began = name.partition("@")
     unit, _, per = limit.partition(".")
     return f"{unit} per {per}, anew at {shift(began, parse_duration(per))}: {why}" if began else full
+
+
+def no_budget(price: Price, full: str) -> PolicyError:
+    """That a budget does not carry a change."""
+    text = f"a change to {price.amount} {price.currency}, by our own budget: {in_its_time(full)}"
+    return PolicyError("policy_denied", text)
 
 
 def no_room_in(full: str) -> str:

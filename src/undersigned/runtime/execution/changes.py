@@ -49,6 +49,7 @@ from undersigned.runtime.negotiation.sealing import accept
 from undersigned.transparency import contract_leaf
 from undersigned.trust import parties_of
 
+from .budget import no_budget
 from .counted import check_counted, used_so_far
 from .moves import Moves
 
@@ -127,6 +128,8 @@ class Changes(Moves):
 
     async def _wait(self, conversation: Conversation, wanted: ApprovalWanted) -> None:
         agent = self._agent
+        if full := await agent.bookings.budget.lacking(conversation.engagement, wanted.terms.price):
+            raise no_budget(wanted.terms.price, full)
 
         def make(engagement: Engagement) -> Say | None:
             said = agent.approvals.wait(conversation, engagement, wanted)
