@@ -14,6 +14,7 @@ from parties import NOW
 from undersigned.contract import Price
 from undersigned.credentials import (
     AccreditedBy,
+    Accusation,
     Authority,
     Endorsement,
     Membership,
@@ -277,17 +278,18 @@ def test_a_rule_may_ask_for_a_reputation() -> None:
     assert needs(policy, None, Answers()) == (), "for which capability is not known yet"
     nobody = judged(policy=policy, edges=())
     assert (nobody.outcome, nobody.ratings[0].score) == ("deny", "0")
-    assert nobody.ratings[0].missing
+    assert nobody.ratings[0].missing == (f"a chain of at most 4 links from an anchor to {AGENT.did}",)
     assert "missing: " in nobody.explain()
+    breach = Accusation(id=AGENT.did, kind="breach", evidence=digest_bytes(b"a ruling"))
+    said = edge_of(read_credential(issued(BODY, breach, NOW)), evidence=(breach.evidence,))
+    accused = judged(policy=policy, edges=(spoken("1"), said))
+    assert (accused.outcome, [rating.dissent for rating in accused.ratings]) == ("deny", [(said,)])
     presented = replace(NOBODY)
     unasked = evaluate(presented, ANCHORS, policy, NOW, stake=LARGE)
     assert (unasked.outcome, unasked.ratings[0].missing) == ("deny", ("an answer that stands",))
     about = Endorsement(id=AGENT.did, capability="translation", weight="1")
-    asked, praise = (
-        Asked((), (), (Rated(AGENT.did, "translation"),), ()),
-        edge_of(read_credential(issued(BODY, about, NOW))),
-    )
-    other = Answers.of(asked, VIEW, Graph((praise,)).read)
+    praise = Graph((edge_of(read_credential(issued(BODY, about, NOW))),))
+    other = Answers.of(Asked((), (), (Rated(AGENT.did, "translation"),), ()), VIEW, praise.read)
     assert other.reputation[0].score == "1"
     assert evaluate(presented, ANCHORS, policy, NOW, stake=LARGE, answers=other).ratings == unasked.ratings
 
