@@ -204,6 +204,12 @@ def test_a_proof_may_travel_apart(suite: str, key: Key) -> None:
     ):
         with refuses(ProofError, code):
             verify_detached(wrong, given, key=key_of, purpose=PURPOSE)
+    bound = key.proof(document, suite, domain="acme.example", challenge="of today")
+    asked = {"domain": "acme.example", "challenge": "of today", "now": CREATED}
+    assert verify_detached(document, bound, key=key_of, purpose=PURPOSE, **asked) == document
+    for other in ({"domain": "globex.example"}, {"challenge": "of old"}, {"now": "2020-01-01T00:00:00Z"}):
+        with pytest.raises(ProofError):
+            verify_detached(document, bound, key=key_of, purpose=PURPOSE, **asked | other)
 
 
 def test_proofs_that_belong_together_do_not_travel_apart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -154,11 +155,19 @@ def test_every_answer_names_the_version_of_the_anchors() -> None:
         assert answer(reputation(did("t"), "sbom", by), Graph().read).anchors == by.anchors.digest
 
 
+@pytest.mark.parametrize("chain", ["rt", "rat", "rabt", "rabct"])
+def test_a_chain_counts_however_many_speak_for_its_end(chain: str) -> None:
+    """HIRE-TRU-08: of the middle of a long one no more is read than leads from one side to the other."""
+    edges = [edge(*both) for both in pairwise(chain)] + [edge(f"y{i}", "t") for i in range(40)]
+    assert answer(reputation(did("t"), "sbom", view("r")), Graph(edges).read).score == "1"
+    assert answer(reputation(did("t"), "sbom", view("r")), Graph(edges[1:]).read).score == "0"
+
+
 @pytest.mark.parametrize(("from_root", "to_party"), [(150, 20), (20, 150)])
 @pytest.mark.parametrize("seed", range(3))
 def test_who_is_spammed_from_one_side_is_seen_from_the_other(seed: int, from_root: int, to_party: int) -> None:
     """HIRE-TRU-11: of more edges than a side may read none is used, for which of them came depends on their order."""
-    chain = [edge("r", "a"), edge("a", "b"), edge("b", "t")]
+    chain = [edge(*both) for both in pairwise("rabct")]
     spam = [edge("r", f"x{i}") for i in range(from_root)] + [edge(f"y{i}", "t") for i in range(to_party)]
     found = answer(reputation(did("t"), "sbom", view("r", limit=200)), Graph(shuffled(chain + spam, seed)).read)
     assert (found.verdict, found.score) == ("known", "1")
@@ -240,6 +249,15 @@ DEEP = [grant("r", "b", 4), grant("b", "a", 4), grant("a", "t")]
         # Nobody is on a chain twice.
         ([grant("r", "a", 4), grant("a", "b", 4), grant("b", "a", 4), grant("a", "t")], view("r"), ["rat"], "abrt"),
         ([grant("r", "a", 4), grant("a", "r", 4), grant("a", "t")], view("r"), ["rat"], "art"),
+        (
+            [grant("r", "t"), grant("q", "a")],
+            anchored(
+                Anchor(issuer=did("q"), types=("sbom",), capabilities=(TYPE,)),
+                Anchor(issuer=did("r"), types=(TYPE,), capabilities=("sbom",)),
+            ),
+            ["rt"],
+            "rt",
+        ),
     ],
 )
 def test_each_chain_has_its_own_depth(edges: list[Edge], by: Viewpoint, chains: list[str], all_of_them: str) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from histories import document_at
 from parties import LATER, NOW, Party, documents
 from support import refuses
 from undersigned.did import DidDocument
-from undersigned.encoding import JsonObject, canonicalize
+from undersigned.encoding import JsonObject, canonicalize, shift
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.trust import (
     AddingRule,
@@ -151,6 +152,9 @@ def test_a_set_is_its_issuers_and_is_adopted_whole() -> None:
     adopted = verified(signed(document, ANN))
     assert adopted.set == found
     assert [anchor.until for anchor in adopted.anchors] == [LATER], "all of it ends with the set"
+    longer, shorter = (replace(NARROW, until=until) for until in (shift(LATER, 60), NOW))
+    mixed = verify_set(signed(published(anchors=(longer, shorter), until=LATER), BODY), documents=KNOWN, now=NOW)
+    assert [anchor.until for anchor in mixed.lasting] == [LATER, NOW], "or before it"
     # Its reach is that of its widest anchor, and nothing in it can be exchanged afterwards.
     wide = signed(published(anchors=(NARROW, WIDE)), BODY)
     taken = adoption(id=ID, signed_set=wide, document=BODY.document, evidence="we are members", added=NOW)
