@@ -147,6 +147,15 @@ def test_toml_of_another_shape_is_told_in_its_own_words(toml: str, said: str) ->
     assert caught.value.message.startswith(said)
 
 
+def test_extensions_are_written_in_toml_with_those_that_must_be_understood() -> None:
+    toml = 'critical = ["https://acme.example/quota"]\n[extensions]\n"https://acme.example/quota" = {most = 3}'
+    scope = Scope.from_toml(tomllib.loads(toml))
+    assert (scope.extensions, scope.critical) == (
+        {"https://acme.example/quota": {"most": 3}},
+        ("https://acme.example/quota",),
+    )
+
+
 def test_a_scope_explains_itself_in_plain_words() -> None:
     scope = Scope.from_toml(tomllib.loads(TOML))
     assert scope.explain().splitlines() == [

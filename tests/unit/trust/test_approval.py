@@ -67,6 +67,11 @@ def of_another_type() -> JsonObject:
     return signed(ALICE, ABOUT, NOW, changes={"type": "AnchorRecord"})
 
 
+def otherwise_proved(**options: str) -> JsonObject:
+    made = signed(ALICE, ABOUT, NOW)
+    return made | {"proof": made["proof"] | options}
+
+
 def by_two() -> JsonObject:
     one, two = signed(ALICE, ABOUT, NOW), signed(BOB, ABOUT, NOW)
     return one | {"proof": [one["proof"], two["proof"]]}
@@ -79,6 +84,7 @@ def by_two() -> JsonObject:
         (signed(ALICE, ABOUT, NOW) | {"proof": signed(BOB, ABOUT, NOW)["proof"]}, "proof_invalid"),
         (by_two(), "proof_invalid"),
         (signed(ALICE, ABOUT, "2026-11-25T13:01:01Z"), "proof_from_future"),
+        (otherwise_proved(cryptosuite="eddsa-rdfc-2022"), "suite_not_allowed"),
         (UNSIGNED, "proof_missing"),
         (of_another_type(), "schema_violation"),
         (signed(ALICE, ABOUT, NOW, changes={"approver": "bob"}), "unknown_term"),
@@ -86,7 +92,19 @@ def by_two() -> JsonObject:
         (signed(ALICE, ABOUT, NOW, changes={"note": "x" * 20_000}), "too_large"),
         (signed(ALICE, ABOUT, NOW) | {"proof": [3]}, "key_not_authorized"),
     ],
-    ids=["stranger", "another's proof", "two", "future", "none", "type", "member", "verdict", "large", "no proof"],
+    ids=[
+        "stranger",
+        "another's proof",
+        "two",
+        "future",
+        "suite",
+        "none",
+        "type",
+        "member",
+        "verdict",
+        "large",
+        "no proof",
+    ],
 )
 def test_what_is_no_statement_of_an_approver_is_refused(document: JsonObject, code: str) -> None:
     """HIRE-APR-02."""

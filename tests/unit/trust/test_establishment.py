@@ -140,6 +140,12 @@ def test_who_said_it() -> None:
     other["proof"] = [other["proof"], signed(made, MALLORY)["proof"]]
     assert refused(other) == "proof_invalid"
     assert refused(signed(made | {"author": MALLORY.did})) == "key_not_authorized"
+    for options, code in (
+        ({"cryptosuite": "eddsa-rdfc-2022"}, "suite_not_allowed"),
+        ({"created": "2030-01-01T00:00:00Z"}, "proof_from_future"),
+    ):
+        proof = signed(made)["proof"] | options
+        assert refused(made | {"proof": proof}) == code
 
 
 @pytest.mark.parametrize(

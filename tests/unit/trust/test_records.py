@@ -143,6 +143,20 @@ def test_a_record_of_nothing_is_no_record() -> None:
     assert refused(record(NARROW, ANN, set=signed(published(), BODY))) == "schema_violation", "nor is one of two things"
 
 
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"cryptosuite": "eddsa-rdfc-2022"}, "suite_not_allowed"),
+        ({"created": "2030-01-01T00:00:00Z"}, "proof_from_future"),
+    ],
+)
+def test_records_and_sets_are_signed_by_now_and_as_their_json(options: dict[str, str], code: str) -> None:
+    one, whole = record(NARROW, ANN), signed(published(), BODY)
+    assert refused(one | {"proof": one["proof"] | options}) == code
+    with refuses(UndersignedError, code):
+        verify_set(whole | {"proof": whole["proof"] | options}, documents=KNOWN, now=NOW)
+
+
 def test_a_set_is_its_issuers_and_is_adopted_whole() -> None:
     """HIRE-ANC-03."""
     whole = signed(published(until=LATER), BODY)
