@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from undersigned.contract import plain
 from undersigned.encoding import Did, Digest, Duration, Instant, digest_bytes, write_canonical
 from undersigned.trust.edge import Edge
 from undersigned.trust.policy import Stake
@@ -19,6 +20,8 @@ Outcome = Literal["allow", "deny", "ask"]
 
 TOLD_REASONS: Final = 8
 """Of a refusal that is told in one line."""
+MAX_REASON: Final = 4096
+"""Characters of one."""
 
 
 class Reason(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -34,9 +37,9 @@ class Reason(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     """What would have passed; empty if it did."""
 
     def explain(self) -> str:
-        """It on one line, for a person."""
+        """It on one line, for a person: what the other side named its work is in it."""
         hint = f"; would pass: {self.would_pass}" if self.would_pass else ""
-        return f"{self.code} [{self.clause}] {self.value}{hint}"
+        return plain(f"{self.code} [{self.clause}] {self.value}{hint}", MAX_REASON)
 
 
 class Needed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -150,7 +153,7 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
             else f"{one.clause} {one.value}"
             for one in missed
         ]
-        return f"by our own policy {self.policy}: {', '.join(told)}"
+        return plain(f"by our own policy {self.policy}: {', '.join(told)}", TOLD_REASONS * MAX_REASON)
 
     def explain(self) -> str:
         """The decision for a person, one line per reason."""

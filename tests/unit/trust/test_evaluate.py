@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from contracts import ENGAGEMENT, terms
 from parties import NOW, Party
-from undersigned.contract import Price, Subcontracting, Termination
+from undersigned.contract import Price, Subcontracting, Task, Termination
 from undersigned.credentials import (
     Ceiling,
     ClearStatus,
@@ -29,6 +29,7 @@ from undersigned.trust import (
     Fetched,
     Graph,
     Policy,
+    Rule,
     Viewpoint,
     approvals_needed,
     asked_about,
@@ -283,6 +284,14 @@ def test_a_decision_explains_itself() -> None:
     text = decision.explain()
     assert text.startswith(f"deny: {AGENT.did} by default/1 at {NOW}")
     assert f"policy_denied [require] no {MEMBER}; would pass: one by {ORGANISATION.did}" in text
+
+
+def test_what_the_other_side_named_is_told_as_text() -> None:
+    """HIRE-SEC-09: programs print their decisions."""
+    work = terms(task=Task(kind="sbom\u202e", summary="", inputs=()))
+    decision = evaluate(SHOWN, ANCHORS, Policy(rule=(Rule(name="known", min_reputation="0.5"),)), NOW, terms=work)
+    told = r"reputation 0 for sbom\u202e"
+    assert (told in decision.explain(), told in decision.refusal) == (True, True), decision
 
 
 def test_policy_and_anchors_are_written_in_toml() -> None:
