@@ -182,6 +182,28 @@ async def test_a_body_that_no_field_announces_reaches_nothing(world: World) -> N
     assert not seen.bodies
 
 
+async def test_an_asgi_application_hears_a_body_once_and_then_that_who_asked_has_left(world: World) -> None:
+    """One that answers for long waits for that, and would take the same request for another."""
+    fields = [(name.lower().encode(), value.encode()) for name, value in await world.signed("GET", APP)]
+    scope = {"type": "http", "method": "GET", "path": APP, "raw_path": APP.encode(), "headers": fields}
+    comes, heard = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}], list[str]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        heard.extend([(await receive())["type"], (await receive())["type"]])
+
+    async def receive() -> dict[str, Any]:
+        return comes.pop(0)
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules)
+        await AsgiGate(app, gate)(scope, receive, send)
+        await gate.close()
+    assert heard == ["http.request", "http.disconnect"]
+
+
 async def test_what_is_no_whole_request_reaches_no_asgi_application(world: World) -> None:
     """HIRE-GTS-02, HIRE-GTS-04: a WebSocket, of which only the handshake is signed; a path of which it is not known how
     it was sent; a sender who left before its body was there, for whom nothing is booked.
