@@ -394,10 +394,10 @@ class Peer(Agent):
         `sbom` is a bill of materials that has to come with the work, `CycloneDX 1.6` or `SPDX 2.3`, valid and
         describing each artifact. `verifier` is a third party that judges the work: its statement is carried with
         `undersigned contract judge`. `arbiter` is one that rules on disputes. With `c2pa`, media have to carry a C2PA
-        manifest of this contract, whose signer comes from these certificates (PEM; none: the provider's own proof is
-        enough). `max_bytes` are the most that each thing delivered may have (default: what `[artifacts]` of the
-        settings says, and not in the contract). `continues` names an earlier withdrawal that said what was needed, by
-        its digest or its engagement.
+        manifest of this contract, whose signer comes from these certificates (PEM files, or what is in them; none: the
+        provider's own proof is enough). `max_bytes` are the most that each thing delivered may have (default: what
+        `[artifacts]` of the settings says, and not in the contract). `continues` names an earlier withdrawal that said
+        what was needed, by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.

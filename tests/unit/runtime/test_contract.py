@@ -954,6 +954,9 @@ def test_anchors_are_certificates(open_world: Open) -> None:
     world = open_world()
     with pytest.raises(ConfigurationError, match="certificates in PEM"):
         world.order(c2pa=[b"no certificate"])
+    pem = x509.load_der_x509_certificate(ROOT.der).public_bytes(Encoding.PEM)
+    anchors = [world.order(c2pa=[given]).anchors for given in (pem, pem.decode())]
+    assert anchors == [(digest_bytes(ROOT.der),)] * 2, "text of that form is no name of a file"
 
 
 def test_orders_lie_where_nobody_else_leaves_any(tmp_path: Path) -> None:

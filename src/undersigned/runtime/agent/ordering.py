@@ -307,6 +307,8 @@ async def _anchors(given: Sequence[Path | bytes | str], what: str) -> list[bytes
     """Certificates in DER."""
     found: list[bytes] = []
     for one in given:
+        if isinstance(one, str) and "-----BEGIN" in one:
+            one = one.encode()  # what is in a file, and not its name
         data = one if isinstance(one, bytes) else await _read(Path(one), what)
         try:
             found += [each.public_bytes(Encoding.DER) for each in load_pem_x509_certificates(data)]
