@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from nacl.bindings import crypto_core_ed25519_add
+from nacl.bindings import crypto_core_ed25519_add, crypto_core_ed25519_is_valid_point
 from nacl.signing import SigningKey
 
 from support import refuses
@@ -75,6 +75,26 @@ def test_sc_08_every_unreduced_y(excess: int):
         for way in everywhere((P + excess + sign).to_bytes(32, "little")):
             with refuses(VerificationError, "key_weak"):
                 way()
+
+
+def test_sc_08_what_is_no_point_is_told_from_one_of_mixed_order():
+    """As libsodium has it, which adds to any point of the curve and to nothing else."""
+    told: set[str | None] = set()
+    for number in range(2, 66):
+        raw = number.to_bytes(32, "little")
+        try:
+            crypto_core_ed25519_add(raw, GOOD)
+            code = None if crypto_core_ed25519_is_valid_point(raw) else "key_weak"
+        except RuntimeError:
+            code = "did_document_invalid"
+        told.add(code)
+        try:
+            ed25519.check_point(raw)
+            found = None
+        except VerificationError as exc:
+            found = exc.code
+        assert found == code, number
+    assert told == {None, "key_weak", "did_document_invalid"}
 
 
 PREFIXES = {
