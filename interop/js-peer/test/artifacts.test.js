@@ -11,7 +11,7 @@ test('nothing is asked of addresses that are not of the open network, however th
   const digest = digestOfBytes(Buffer.from('x'));
   for (const local of [true, false]) {
     const peer = /** @type {any} */ ({ local, key, now: () => 1_800_000_000 });
-    const hosts = ['10.0.0.1', '169.254.169.254', '[::ffff:10.0.0.1]', '[fe80::1]', '[fec0::1]', '[64:ff9b:1::a00:1]', '[2001:0:a00:1::1]', '[2002:a00:1::1]', ...(local ? [] : ['localhost', '127.0.0.1', '0x7f.1', '2130706433', '[::1]'])];
+    const hosts = ['10.0.0.1', '169.254.169.254', '[::ffff:10.0.0.1]', '[fe80::1]', '[fec0::1]', '[64:ff9b:1::a00:1]', '[2001:0:a00:1::1]', '[2002:a00:1::1]', '192.0.2.1', '192.88.99.1', '198.51.100.1', '203.0.113.1', '[100::1]', '[2001:db8::1]', '[3fff::1]', ...(local ? [] : ['localhost', '127.0.0.1', '0x7f.1', '2130706433', '[::1]'])];
     for (const host of hosts) await assert.rejects(fetchArtifact(peer, `https://${host}/artifacts/${digest}`, digest, digest), { code: 'did_forbidden_address' }, host);
     await assert.rejects(fetchArtifact(peer, `http://example.org/artifacts/${digest}`, digest, digest), { code: 'did_forbidden_address' });
   }
