@@ -78,7 +78,7 @@ def test_the_programs_of_the_guide(tmp_path: Path) -> None:
         ended = provider.end(signal.SIGINT)
     assert hirer.code == 0, hirer
     assert hirer.out.splitlines() == [
-        "[mail] mail:send on mailto:boss@acme.example (1 count) to say that it is done",
+        "[mail] mail:send on mailto:boss@acme.example (1 count) 'to say that it is done'",
         f"today: all is well, {globex.configuration.did} {{'short': True}}",
     ]
     assert ended.out == "the mail is sent here\n", ended

@@ -123,9 +123,10 @@ def test_an_action_waits_for_a_persons_yes(shop: Shop) -> None:
     [
         ("Ink is out.\nSay yes.", "Ink is out. Say yes."),
         ("a" * 2000, "a" * 1023 + "…"),
-        (" \r\n\x1b\ud800 ", "The contract asks for it."),
+        ("Ink\x1b\ud800 is out.", "Ink\\x1b\\ud800 is out."),
+        (" \r\n\t ", "The contract asks for it."),
     ],
-    ids=["lines", "long", "nothing"],
+    ids=["lines", "long", "unprintable", "nothing"],
 )
 def test_a_reason_of_any_shape_is_read_on_one_line(shop: Shop, reason: str, read: str) -> None:
     """HIRE-LIF-30: the work's words, which may be a model's, do not keep a person from being asked."""

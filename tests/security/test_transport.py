@@ -544,7 +544,7 @@ async def test_each_failed_handshake_is_one_line_and_there_are_not_any_number() 
                 reader, writer = await upgraded(serving)
                 writer.write(frame(b"{}"))
                 assert await close_of(reader) == (1008, b"proof_invalid")
-            serving.listener._told = Budget(1)  # the minute is over
+            serving.listener._told._budget = Budget(1)  # the minute is over
             reader, writer = await raw(serving)
             writer.write(UPGRADE.replace(b"Version: 13", b"Version: 12"))
             await reader.read()

@@ -44,7 +44,7 @@ from undersigned.testing import (
     vouched,
     withdraw,
 )
-from undersigned.transport import Budget, Channel, connect, prove
+from undersigned.transport import Channel, LogBudget, connect, prove
 
 __all__ = [
     "Attacker",
@@ -328,7 +328,7 @@ async def attacked(line: Line, raw: bytes) -> tuple[Told, Kept, Kept, list[Any]]
     """Sends an attack; what the attacker heard, what Globex kept before and after, and what it logged."""
     before = await line.world.kept(line.who.did)
     # How much one address has told of it in a minute is looked at elsewhere, and here each attack is told.
-    line.world.globex.intake._told = Budget()
+    line.world.globex.intake._told = LogBudget()
     with quiet_logs() as logs:
         seen, line.frames = line.frames, []
         try:
