@@ -303,6 +303,25 @@ def test_people_are_not_asked_for_what_could_not_be_paid(worlds: Worlds, limit: 
         assert last(world.provider, hire.id, Withdraw).reason == "capacity"
 
 
+def test_who_is_asked_has_the_time_whatever_is_spent_meanwhile(worlds: Worlds) -> None:
+    """HIRE-APR-05: decided again, as after a restart, it waits on; the money is looked for at the yes."""
+    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", "4"),)})
+    hire, node = world.begin(), world.hirer
+    about, engagement = waits(node).about, hire.engagement
+    until, now = shift(node.clock.now(), 60), node.clock.now()
+    world.run(node.kept.reserve(Reservation("budget", "another's", (Draw("EUR", "3", "4"),), until, now, "capacity")))
+    assert world.run(node.bookings.budget.lacking(engagement, Price(amount="4", currency="EUR")))
+    node = world.restart(node)
+    world.reconnect()
+    world.settle(20)
+    assert "withdrawn" not in ended(world, hire.id)
+    assert asked(node, hire.id) == 1
+    world.settle(60)
+    says(node, ALICE, about=about)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+
+
 def test_what_an_offer_took_that_never_left_is_there_for_the_next(worlds: Worlds) -> None:
     """HIRE-NEG-21: killed between the shared books and its own, a peer finds what it took for this negotiation."""
     world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", "5"),)})

@@ -132,13 +132,17 @@ class Shell:
     async def _ask_people(
         self, conversation: Conversation, engagement: Engagement, wanted: ApprovalWanted, owed: Owe
     ) -> Say | None:
-        """Has it wait for people, unless there is no money now for what they would say yes to."""
-        if engagement.contract is None and "Withdraw" in owed.moves:
+        """Has it wait for people, unless there is no money now for what they would say yes to. Once they are asked they
+        have their time: what is spent meanwhile may be free again by then.
+        """
+        approvals = self._agent.approvals
+        negotiates = engagement.contract is None and "Withdraw" in owed.moves
+        if negotiates and not approvals.asks(conversation, engagement):
             full = await self.bookings.budget.lacking(engagement, wanted.terms.price)
             if full:
                 conversation.full = full
                 return await self.bookings.no_room(conversation, engagement)
-        return self._agent.approvals.wait(conversation, engagement, wanted)
+        return approvals.wait(conversation, engagement, wanted)
 
     async def book(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished

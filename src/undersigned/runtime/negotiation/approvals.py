@@ -218,6 +218,10 @@ class Approvals:
         self._watch_for(conversation, engagement, asked)
         return said
 
+    def asks(self, conversation: Conversation, engagement: Engagement) -> bool:
+        """Whether people are asked about terms already, where the negotiation is."""
+        return asked_in(conversation.facts, engagement) is not None
+
     def put(self, conversation: Conversation, engagement: Engagement) -> Terms | None:
         """Terms of our own that people were asked about at this place: they, and no newer ones, are to be offered."""
         asked = asked_in(conversation.facts, engagement)
