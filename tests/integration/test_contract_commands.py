@@ -562,7 +562,7 @@ def judges_ruling(folder: Path, acme: Home, about: dict[str, str], arbiter: str)
     held = run("verify", ruling, "--json")
     assert (held.code, held.values[0]["ok"], held.values[0]["arbiter"]) == (0, True, arbiter)
     decided = {"outcome": "for_provider", "amount": "3.5", "currency": "EUR", "reasons": "It was never asked for."}
-    assert held.values[0]["ruling"] == about | decided
+    assert (about | decided).items() <= held.values[0]["ruling"].items()
     told = " ".join(run("verify", ruling).out.split())
     assert "ruling for_provider, 3.5 EUR owed, all told" in told
     assert f"it holds: signed by {arbiter}" in told
@@ -573,6 +573,8 @@ def judges_ruling(folder: Path, acme: Home, about: dict[str, str], arbiter: str)
     assert run("verify", ruling, "--of", ruling).code == 2
     signed = json.loads(ruling.read_bytes())
     other = folder / "other.json"
+    other.write_text(json.dumps(signed, indent=2))
+    assert run("verify", other).code == 0, "it is signed as what it says, and not as how it is laid out"
     for changed, code in (
         ({**signed, "amount": "35"}, "proof_invalid"),
         ({**signed, "amount": "-1"}, "schema_violation"),

@@ -19,7 +19,7 @@ from undersigned.contract import (
 )
 from undersigned.encoding import Amount, Digest, add_amounts, canonicalize, from_struct, subtract_amounts
 from undersigned.errors import ConfigurationError, LedgerUnavailable
-from undersigned.ledger import Ledger, Row, surely_unwritten
+from undersigned.ledger import Ledger, Row, booked, surely_unwritten
 from undersigned.messages import (
     Artifact,
     Closing,
@@ -82,8 +82,8 @@ class _Found(NamedTuple):
     """Requests that wait for an answer."""
     used: tuple[Usage, ...]
     """What was used of each grant, by the count of our gates."""
-    held: Mapping[tuple[str, str], Amount]
-    """What is held of it for hires under the contract, by clause and unit: it may be used, or be given back."""
+    held: tuple[Usage, ...]
+    """What is held of it for hires under the contract: it may be used, or be given back."""
     diverged: tuple[str, ...]
     """Sides that refused a message of the other for a history that they do not have."""
 
@@ -103,24 +103,18 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
             raise ConfigurationError("not_found", text)
         under, rows = engagement.contract, await ledger.rows(summary.engagement)
         wanted = open_requests(engagement, rows, SystemClock().now())
-        used, held = await _counted(ledger, under.digest) if under is not None else ((), {})
+        used, held = await _counted(ledger, under.digest) if under is not None else ((), ())
         diverged = diverged_by(engagement, rows)
         return _Found(engagement, document, loaded.tabled(), loaded.facts, loaded.moves, wanted, used, held, diverged)
 
 
-async def _counted(ledger: Ledger, contract: Digest) -> tuple[tuple[Usage, ...], dict[tuple[str, str], Amount]]:
+async def _counted(ledger: Ledger, contract: Digest) -> tuple[tuple[Usage, ...], tuple[Usage, ...]]:
     """What was used, and what is held for hires: a capacity is promised to a contract below, an action is under way."""
-    while True:  # a peer may book between one look and the next
-        both = dict(await ledger.usage(contract))
-        stands = await ledger.open_reservations(contract)
-        if await ledger.usage(contract) == both:
-            break
+    both, stands = await booked(ledger, contract)
     held: dict[str, Amount] = {}
     for draw in (draw for one in stands if one.kind == "capacity" for draw in one.draws):
         held[draw.key] = add_amounts(held.get(draw.key, "0"), draw.amount)
-    for key, amount in held.items():
-        both[key] = subtract_amounts(both.get(key, "0"), amount)
-    return used_of(both), {(one.clause, one.unit): one.amount for one in used_of(held)}
+    return used_of({key: subtract_amounts(amount, held.get(key, "0")) for key, amount in both.items()}), used_of(held)
 
 
 def diverged_by(engagement: Engagement, rows: Iterable[Row]) -> tuple[str, ...]:
@@ -226,7 +220,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
             "terms": from_struct(document.terms),
             "used": [from_struct(one) for one in used],
-            "held": [{"clause": clause, "unit": unit, "amount": amount} for (clause, unit), amount in held.items()],
+            "held": [from_struct(one) for one in held],
             "above": above,
             "hired": hired,
             "payment": {
@@ -350,17 +344,15 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
         return above, hired
 
 
-def _used_lines(
-    document: ContractDocument, used: Iterable[Usage], held: Mapping[tuple[str, str], Amount]
-) -> Iterator[str]:
+def _used_lines(document: ContractDocument, used: Iterable[Usage], held: Iterable[Usage]) -> Iterator[str]:
     """How much of each grant was used, of how much where the whole of it is limited, and what is held of that."""
     scope = whole_scope(document.terms.scope)
     most = {(grant.id, limit.name): limit.max for grant in scope.grants for limit in grant.limits}
-    spent = {(one.clause, one.unit): one.amount for one in used}
-    for clause, unit in sorted({*spent, *held}):
-        limit, kept = most.get((clause, unit)), held.get((clause, unit))
+    spent, kept = ({(one.clause, one.unit): one.amount for one in each} for each in (used, held))
+    for clause, unit in sorted({*spent, *kept}):
+        limit, promised = most.get((clause, unit)), kept.get((clause, unit))
         of = f" of at most {limit}" if limit is not None else ""
-        beside = f"; {kept} held for hires" if kept is not None else ""
+        beside = f"; {promised} held for hires" if promised is not None else ""
         amount = amount_in_words(spent.get((clause, unit), "0"), unit)
         yield f"Used          [{plain(clause, 100)}] {amount}{of}{beside}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +30,7 @@ from undersigned.evidence.case import key_among
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_pem
 from undersigned.runtime import LogProofLine, read_file
 
-from .output import CHECK_FAILED, Out, checking, counted, plain
+from .output import CHECK_FAILED, WHOLE, Out, checking, counted, plain
 
 __all__ = ["KINDS", "Against", "key_named", "verify_file"]
 
@@ -98,13 +99,20 @@ def verify_file(out: Out, data: bytes, against: Against, *, explain: bool) -> in
         if against.keys:
             raise ConfigurationError("bad_configuration", "--key is for statements; a log's key is in a DID document")
         return _proofs(out, data, against)
-    if isinstance(first, dict) and first.get("type") == "ArbiterRuling":
+    if _is_ruling(data):
         if against.keys or against.things:
             raise ConfigurationError(
                 "bad_configuration", "--key and --of are for statements and proofs, not for rulings"
             )
         return _ruling(out, data, against)
     return _envelope(out, data, against, explain=explain)
+
+
+def _is_ruling(data: bytes) -> bool:
+    """Whether the whole of it says that it is one: its signature holds however somebody has laid it out."""
+    with suppress(UndersignedError):
+        return _object(data).get("type") == "ArbiterRuling"
+    return False
 
 
 def _object(data: bytes) -> JsonObject:
@@ -170,25 +178,20 @@ def _documents(did: Did, against: Against) -> Iterator[DidDocument]:
 
 def _ruling(out: Out, data: bytes, against: Against) -> int:
     code, detail, arbiter, read = "", "", "", None
+    document = _object(data)
     try:
-        document = _object(data)
         read = read_ruling(document)
         arbiter = str((read.proof or {}).get("verificationMethod", "")).partition("#")[0]
         known = tuple(_documents(arbiter, against)) if arbiter else ()  # without a proof it is not asked for a key
-        verify_ruling(
-            document, arbiter=arbiter, keys=lambda method, purpose: key_among(known, method, purpose, against.now)
-        )
+        verify_ruling(document, arbiter=arbiter, keys=partial(key_among, known, at=against.now))
     except UndersignedError as error:
         code, detail = error.code, error.message
-    said = from_struct(read) if read is not None else {}
-    named = ("contract", "dispute", "outcome", "amount", "currency", "reasons")
-    ruling = {name: said[name] for name in named} if said else None
-    out.value({"ok": not code, "code": code, "detail": detail, "arbiter": arbiter, "ruling": ruling})
+    out.value({"ok": not code, "code": code, "detail": detail, "arbiter": arbiter, "ruling": document})
     if read is not None:
         out.line(f"ruling     {read.outcome}, {read.amount} {read.currency} owed, all told")
         out.line(f"contract   {read.contract}")
         out.line(f"dispute    {read.dispute}")
-        out.line(f"reasons    {plain(read.reasons, 1000)}")
+        out.line(f"reasons    {plain(read.reasons, WHOLE)}")
     if code:
         by = f"; signed, as it says, by {arbiter}" if arbiter else ""
         out.line(f"NOT shown to be so: {plain(code, 40)}: {plain(detail + by, 1000)}", style="bold red")

@@ -4,7 +4,19 @@
 limits beside the process that writes it.
 """
 
-from undersigned.ledger.base import Blob, Commit, Committed, Defect, Draw, Ledger, Reservation, Row, Spent, Summary
+from undersigned.ledger.base import (
+    Blob,
+    Commit,
+    Committed,
+    Defect,
+    Draw,
+    Ledger,
+    Reservation,
+    Row,
+    Spent,
+    Summary,
+    booked,
+)
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
 from undersigned.ledger.seen import Fork, Head, Seen, Stated, connected, contradicted, decided, saw
@@ -37,6 +49,7 @@ __all__ = [
     "Stated",
     "Summary",
     "TrustStore",
+    "booked",
     "connect",
     "connected",
     "contradicted",

@@ -37,6 +37,7 @@ __all__ = [
     "Spent",
     "Stated",
     "Summary",
+    "booked",
 ]
 
 RowKind: TypeAlias = Literal["sent", "received", "noted"]
@@ -413,3 +414,18 @@ class Ledger(Protocol):
     async def close(self) -> None:
         """Finish what is queued and let go of the store; doing it twice changes nothing."""
         ...
+
+
+async def booked(
+    ledger: Ledger, contract: str, now: Instant | None = None
+) -> tuple[Mapping[str, Amount], tuple[Reservation, ...]]:
+    """What is used and held, as `Ledger.usage` counts it, and what is open of it, both as of one moment: others may
+    book between one look and the next.
+
+    Raises:
+        LedgerError: It cannot be read.
+    """
+    while True:
+        taken, stands = await ledger.usage(contract, now), await ledger.open_reservations(contract)
+        if await ledger.usage(contract, now) == taken:
+            return taken, stands

@@ -37,6 +37,7 @@ __all__ = [
     "Charge",
     "GateDecision",
     "Usage",
+    "anew",
     "arguments_of",
     "counter",
     "permits",
@@ -156,13 +157,16 @@ def counter(limit: Limit, now: str) -> str:
     """
     if limit.per is None:
         return limit.unit
-    return f"{limit.name}@{_period(limit.per, now)}"
+    return f"{limit.name}@{_began(limit.per, now)}"
 
 
-def _period(per: str, now: str, ahead: int = 0) -> Instant:
-    """When the period of this length began that it is now, or the one that is so many `ahead`."""
-    seconds = parse_duration(per)
-    return shift(now, ahead * seconds - int(parse_instant(now).timestamp()) % seconds)
+def anew(limit: Limit, now: str) -> Instant | None:
+    """When the next period of a limit begins, in which it is counted anew; None: it has none."""
+    return None if limit.per is None else shift(_began(limit.per, now), parse_duration(limit.per))
+
+
+def _began(per: str, now: str) -> Instant:
+    return shift(now, -(int(parse_instant(now).timestamp()) % parse_duration(per)))
 
 
 def arguments_of(action: Action) -> Digest:
@@ -334,9 +338,9 @@ def _amounts(action: Action) -> dict[str, str]:
 
 def _later(grant: Grant, limit: Limit, amount: str, now: str) -> list[str]:
     """When so much passes that does not now: once the next period has begun, if the grant lasts until then."""
-    if limit.per is None or compare_amounts(amount, limit.max) > 0:
+    begins = anew(limit, now)
+    if begins is None or compare_amounts(amount, limit.max) > 0:
         return []
-    begins = _period(limit.per, now, 1)
     ends = grant.window.until if grant.window is not None else None
     return [f"as much from {begins}"] if ends is None or begins <= ends else []
 

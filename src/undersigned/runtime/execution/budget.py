@@ -28,12 +28,12 @@ from undersigned.encoding import (
     subtract_amounts,
 )
 from undersigned.errors import LedgerError, PolicyError, ScopeError
-from undersigned.ledger import Draw, Ledger, Reservation, Spent
+from undersigned.ledger import Draw, Ledger, Reservation, Spent, booked
 from undersigned.protocol import Engagement, Reserve, position
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Booked
 from undersigned.runtime.home.parsing import budget_limits
-from undersigned.scope import Limit, counter
+from undersigned.scope import Limit, anew, counter
 
 from .pools import ALWAYS, Pools
 from .settlement import owed_price
@@ -323,19 +323,15 @@ async def room_in(limits: Iterable[Limit], books: Ledger, now: Instant) -> tuple
     Raises:
         LedgerError: They cannot be read.
     """
-    while True:  # a peer may book between one look and the next
-        taken = await books.usage(MONEY, now)
-        stands = [one for one in await books.open_reservations(MONEY) if one.kind == "action" or one.until >= now]
-        if await books.usage(MONEY, now) == taken:
-            break
+    taken, open_ = await booked(books, MONEY, now)
+    stands = [one for one in open_ if one.kind == "action" or one.until >= now]
     found: list[Room] = []
     for limit in limits:
         key = counter(limit, now)
         held = add_amounts(*(draw.amount for one in stands for draw in one.draws if draw.key == key))
         both = taken.get(key, "0")
-        anew = None if limit.per is None else shift(key.partition("@")[2], parse_duration(limit.per))
         left = subtract_amounts(limit.max, both)
-        found.append(Room(limit, spent=subtract_amounts(both, held), held=held, left=left, anew=anew))
+        found.append(Room(limit, spent=subtract_amounts(both, held), held=held, left=left, anew=anew(limit, now)))
     return tuple(found)
 
 
