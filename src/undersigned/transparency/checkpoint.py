@@ -26,6 +26,7 @@ from undersigned.keys import PublicKey
 from .merkle import EMPTY_ROOT
 
 __all__ = [
+    "LOG",
     "MAX_NOTE_BYTES",
     "Checkpoint",
     "Note",
@@ -37,6 +38,7 @@ __all__ = [
     "read_base64",
     "read_checkpoint",
     "read_note",
+    "signature_line",
     "signed_note",
     "verify_note",
 ]
@@ -46,7 +48,8 @@ MAX_SIGNATURES: Final = 32
 MAX_SIZE: Final = 2**53 - 1
 """Leaves of a log, as of any integer of ours: above it readers in floats take two for one, and stores overflow."""
 _DASH: Final = "\u2014 "
-_ED25519: Final = b"\x01"
+LOG: Final = b"\x01"
+"""Type of a log's key in signature lines and verifier keys."""
 _NAME: Final = re.compile(
     r"[^+\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ud800-\udfff]{1,1024}"
 )
@@ -116,7 +119,7 @@ def _check_empty(size: int, root: bytes) -> None:
         raise LogProofError("log_proof_invalid", "a log without leaves has the root of the empty tree")
 
 
-def key_hash(name: str, key: PublicKey) -> bytes:
+def key_hash(name: str, key: PublicKey, kind: bytes = LOG) -> bytes:
     """The 4 bytes by which a signature line names `key` (signed-note: SHA-256 of name, newline, type and key).
 
     Raises:
@@ -124,13 +127,13 @@ def key_hash(name: str, key: PublicKey) -> bytes:
     """
     if key.kind != "Ed25519":
         raise LogProofError("log_proof_invalid", f"a note is signed with an Ed25519 key, not {key.kind}")
-    return key_hint(name, _ED25519, key.raw)
+    return key_hint(name, kind, key.raw)
 
 
 @lru_cache(maxsize=1024)
-def key_hint(name: str, algorithm: bytes, raw: bytes) -> bytes:
-    """The same for any type of signature; the few keys that sign logs are named again in every note."""
-    return sha256(name.encode() + b"\n" + algorithm + raw).digest()[:4]
+def key_hint(name: str, kind: bytes, raw: bytes) -> bytes:
+    """The same of bytes that need be no key; the few keys that sign logs are named again in every note."""
+    return sha256(name.encode() + b"\n" + kind + raw).digest()[:4]
 
 
 def signed_note(text: bytes, name: str, key: PublicKey, signature: bytes) -> str:
@@ -143,10 +146,18 @@ def signed_note(text: bytes, name: str, key: PublicKey, signature: bytes) -> str
     decoded = _decode(text)
     if not decoded.endswith("\n"):
         raise LogProofError("log_proof_invalid", "the text of a note ends with a newline")
+    return f"{decoded}\n{signature_line(name, key, signature)}"
+
+
+def signature_line(name: str, key: PublicKey, signature: bytes, kind: bytes = LOG, before: bytes = b"") -> str:
+    """The line that is added to a note, with its newline: `before` stands in it before the signature.
+
+    Raises:
+        LogProofError: The key is not Ed25519, or the signature of another length.
+    """
     if len(signature) != 64:
         raise LogProofError("log_proof_invalid", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
-    line = base64_encode(key_hash(name, key) + signature)
-    return f"{decoded}\n{_DASH}{name} {line}\n"
+    return f"{_DASH}{name} {base64_encode(key_hash(name, key, kind) + before + signature)}\n"
 
 
 def read_note(note: str) -> Note:
@@ -169,7 +180,7 @@ def read_note(note: str) -> Note:
     if len(lines) > MAX_SIGNATURES:
         raise LogProofError("log_proof_invalid", f"a note has at most {MAX_SIGNATURES} signatures")
     _check_characters(note)
-    return Note(text.encode(), tuple([_signature_line(line) for line in lines]))
+    return Note(text.encode(), tuple([_read_signature(line) for line in lines]))
 
 
 def verify_note(note: str, key: PublicKey, name: str | None = None) -> Checkpoint:
@@ -211,7 +222,7 @@ def by_one_of(keys: Iterable[PublicKey], verified: Callable[[PublicKey], T], own
     raise failure or LogProofError("log_proof_invalid", f"{owner} has no key that signs notes")
 
 
-def _signature_line(line: str) -> tuple[str, bytes, bytes]:
+def _read_signature(line: str) -> tuple[str, bytes, bytes]:
     parts = line[len(_DASH) :].split(" ")
     if not line.startswith(_DASH) or len(parts) != 2:
         raise LogProofError("log_proof_invalid", "a signature line is a dash, a key name and a signature")

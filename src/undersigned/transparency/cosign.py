@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from undersigned.encoding import base64_encode
 from undersigned.errors import LogProofError, ProofError
 from undersigned.keys import PublicKey
-from undersigned.transparency.checkpoint import Checkpoint, key_hint, read_checkpoint, read_note
+from undersigned.transparency.checkpoint import Checkpoint, key_hash, read_checkpoint, read_note, signature_line
 
 __all__ = ["COSIGNATURE", "cosignature_line", "cosigned_note", "cosigned_text", "cosigned_until", "verify_cosignature"]
 
@@ -34,10 +33,7 @@ def cosignature_line(name: str, key: PublicKey, seconds: int, signature: bytes) 
     Raises:
         LogProofError: The key is not Ed25519, or the signature of another length.
     """
-    if len(signature) != 64:
-        raise LogProofError("log_proof_invalid", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
-    line = base64_encode(_key_hash(name, key) + seconds.to_bytes(8, "big") + signature)
-    return f"\u2014 {name} {line}\n"
+    return signature_line(name, key, signature, COSIGNATURE, seconds.to_bytes(8, "big"))
 
 
 def cosigned_note(text: bytes, name: str, key: PublicKey, seconds: int, signature: bytes) -> str:
@@ -73,7 +69,7 @@ def verify_cosignature(note: str, name: str, key: PublicKey) -> tuple[Checkpoint
         LogProofError: Malformed, none or several by this name and key, or it does not verify.
     """
     parsed = read_note(note)
-    wanted = _key_hash(name, key)
+    wanted = key_hash(name, key, COSIGNATURE)
     found = [data for who, hint, data in parsed.signatures if who == name and hint == wanted]
     if len(found) != 1:
         raise LogProofError("log_proof_invalid", f"the note carries {len(found)} cosignatures by {name}, not one")
@@ -85,9 +81,3 @@ def verify_cosignature(note: str, name: str, key: PublicKey) -> tuple[Checkpoint
     except ProofError as exc:
         raise LogProofError("log_proof_invalid", f"the cosignature by {name} does not verify") from exc
     return read_checkpoint(parsed.text), seconds
-
-
-def _key_hash(name: str, key: PublicKey) -> bytes:
-    if key.kind != "Ed25519":
-        raise LogProofError("log_proof_invalid", f"a checkpoint is cosigned with an Ed25519 key, not {key.kind}")
-    return key_hint(name, COSIGNATURE, key.raw)

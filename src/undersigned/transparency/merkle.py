@@ -93,7 +93,7 @@ class Frontier:
 
 def root_at(size: int, node: NodeSource) -> bytes:
     """Root of the first `size` leaves."""
-    return _range_root(0, size, node) if size else EMPTY_ROOT
+    return _range_root(0, size, node)
 
 
 def inclusion_path(index: int, size: int, node: NodeSource) -> tuple[bytes, ...]:

@@ -17,13 +17,13 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5; C2SP tlog-wit
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from undersigned.encoding import base64_encode
 from undersigned.errors import LogProofError, VerificationError
 from undersigned.keys import PublicKey
-from undersigned.transparency.checkpoint import check_name, key_hint, read_base64
+from undersigned.transparency.checkpoint import LOG, check_name, key_hash, key_hint, read_base64
 from undersigned.transparency.cosign import COSIGNATURE
 
 __all__ = [
@@ -42,7 +42,6 @@ MAX_PATH: Final = 63
 MAX_SUBMISSION_BYTES: Final = 32 * 1024
 SIZE_TYPE: Final = "text/x.tlog.size"
 """Media type of the answer that says only how many leaves the witness saw last."""
-_SIGNS: Final = {b"\x01": "log", COSIGNATURE: "witness"}
 
 
 class Verifier(NamedTuple):
@@ -71,11 +70,9 @@ def verifier_text(verifier: Verifier) -> str:
         LogProofError: The name cannot stand in a note, or the key is not Ed25519.
     """
     check_name(verifier.name)
-    if verifier.key.kind != "Ed25519":
-        raise LogProofError("log_proof_invalid", f"a note is signed with an Ed25519 key, not {verifier.key.kind}")
-    kind = COSIGNATURE if verifier.cosigns else b"\x01"
-    hint = key_hint(verifier.name, kind, verifier.key.raw)
-    return f"{verifier.name}+{hint.hex()}+{base64.b64encode(kind + verifier.key.raw).decode()}"
+    kind = COSIGNATURE if verifier.cosigns else LOG
+    hint = key_hash(verifier.name, verifier.key, kind)
+    return f"{verifier.name}+{hint.hex()}+{base64_encode(kind + verifier.key.raw)}"
 
 
 def read_verifier(text: str) -> Verifier:
@@ -90,7 +87,7 @@ def read_verifier(text: str) -> Verifier:
     check_name(name)
     data = read_base64(encoded)
     kind, raw = data[:1], data[1:]
-    if kind not in _SIGNS:
+    if kind not in (LOG, COSIGNATURE):
         raise LogProofError("log_proof_invalid", f"expected an Ed25519 key of a log or witness; came {text[:200]!a}")
     if hint != key_hint(name, kind, raw).hex():
         raise LogProofError("log_proof_invalid", f"the hash in {text[:200]!a} is of another name or key")
@@ -102,7 +99,7 @@ def read_verifier(text: str) -> Verifier:
 
 def submission(old: int, path: Sequence[bytes], note: str) -> bytes:
     """The body of a request to cosign `note`."""
-    lines = [f"old {old}", *(base64.b64encode(value).decode() for value in path), ""]
+    lines = [f"old {old}", *map(base64_encode, path), ""]
     return "".join(f"{line}\n" for line in lines).encode() + note.encode()
 
 
