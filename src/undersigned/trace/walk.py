@@ -8,12 +8,18 @@ Source: protocol-spec/19-trace.md, section 19.2
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import cast
 
 from msgspec.structs import replace
 
-from undersigned.attestation import ActionTaken, ProvenancePredicate, RefusalPredicate, VerifiedStatement, WorkPredicate
+from undersigned.attestation import (
+    ActionTaken,
+    ProvenancePredicate,
+    RefusalPredicate,
+    SubcontractLine,
+    VerifiedStatement,
+    WorkPredicate,
+)
 from undersigned.contract import Parent, read_parents
 from undersigned.credentials import Credential, read_presentation, verify_issued
 from undersigned.did import DidDocument, document_from, is_derived
@@ -63,9 +69,7 @@ class _Walk:
         if not made:
             nothing = "no delivery of it is in the evidence"
             if kind == "input":
-                nothing = (
-                    f"no delivery of it is in the evidence: {by} gave it, and where it had it from is not known here"
-                )
+                nothing += f": {by} gave it, and where it had it from is not known here"
             return Step(kind=kind, name=digest, text=text, state="missing", why=nothing, by=whose)
         if not self._first("artifact", digest):
             return Step(kind=kind, name=digest, text=text, state="verified", why="told above", told=True, by=whose)
@@ -108,7 +112,7 @@ class _Walk:
             text = f"{predicate.task}: what was done for it"
             begun, at = predicate.started_on, predicate.finished_on
         if isinstance(predicate, WorkPredicate) and not told:
-            steps += [self._action(made, action) for action in predicate.actions]
+            steps += [_action(made, action) for action in predicate.actions]
             if predicate.actions_omitted:
                 more = f"{predicate.actions_omitted} more actions than the statement holds"
                 steps.append(
@@ -116,10 +120,7 @@ class _Walk:
                 )
             hirer = sealed_of(made.held.case).document.hirer
             steps += [self.artifact(item.digest, kind="input", name=item.name, by=hirer) for item in predicate.inputs]
-            steps += [
-                self._subcontract(made.held, line.provider, line.task, line.contract, line.outcome)
-                for line in predicate.subcontracts
-            ]
+            steps += [self._subcontract(made.held, line) for line in predicate.subcontracts]
         if isinstance(predicate, ProvenancePredicate):
             metadata = predicate.run_details.metadata
             text = f"{predicate.build_definition.external_parameters.task}: where it is from, as SLSA says it"
@@ -137,48 +138,25 @@ class _Walk:
             steps=tuple(steps),
         )
 
-    def _action(self, made: Made, action: ActionTaken) -> Step:
-        provider = sealed_of(made.held.case).document.provider
-        said = f"allowed by [{action.clause}]" if action.allowed else f"refused by [{action.clause}]"
-        text = f"{action.action} on {action.target}: {said}"
-        if not action.allowed:
-            why = "the provider's word: its gate said no"
-            return Step(
-                kind="action", name=action.action, text=text, state="stated", why=why, by=(provider,), at=action.at
-            )
-        beyond = made.held.outside(made.said.number, Action(action.action, action.target), action.at)
-        return Step(
-            kind="action",
-            name=action.action,
-            text=text,
-            state="failed" if beyond else "stated",
-            why=f"outside the scope of the contract: {beyond}"
-            if beyond
-            else "the provider's word; inside the scope of the contract",
-            by=(provider,),
-            at=action.at,
-        )
-
-    def _subcontract(self, above: Held, provider: Did, task: str, contract: Digest | None, outcome: str) -> Step:
+    def _subcontract(self, above: Held, line: SubcontractLine) -> Step:
         hirer = sealed_of(above.case).document.provider
-        text = f"{task} by {provider}: {outcome}"
         step = Step(
             kind="subcontract",
-            name=contract or "",
-            text=text,
+            name=line.contract or "",
+            text=f"{line.task} by {line.provider}: {line.outcome}",
             state="stated",
             why=f"the word of {hirer}: no contract was made",
             by=(hirer,),
-            of=(provider,),
+            of=(line.provider,),
         )
-        if contract is None:
+        if line.contract is None:
             return step
-        held = self._evidence.under(contract)
+        held = self._evidence.under(line.contract)
         if held is None:
             nothing = f"the evidence of it is not here; the pack of {hirer} holds it"
             return replace(step, state="missing", why=nothing)
         document = sealed_of(held.case).document
-        if document.parent != above.contract or document.provider != provider:
+        if document.parent != above.contract or document.provider != line.provider:
             return replace(step, state="failed", why="the contract of this name is no such hire under this contract")
         found = {
             item.digest: None
@@ -238,24 +216,13 @@ class _Walk:
         )
         if not self._first("contract", held.contract):
             return replace(step, why="told above", told=True)
-        steps = [self._amended(held, number, name) for number, name in _amendments(held)]
+        steps = list(_amended(held))
         steps += [_refused(one) for one in held.case.refusals]
         steps += [_ended(said) for said in held.said if isinstance(said.message, _ENDINGS)]
         steps += [step for decider in parties for step in self._decisions(held, decider)]
         if document.parent is not None:
             steps.append(self._parent(held))
         return replace(step, steps=tuple(steps))
-
-    def _amended(self, held: Held, number: int, name: Digest) -> Step:
-        document = sealed_of(held.case).document
-        return Step(
-            kind="amendment",
-            name=name,
-            text=f"amended, with message {number}",
-            state="verified",
-            why="both proofs, the acceptance and the seal hold",
-            by=(document.hirer, document.provider),
-        )
 
     def _parent(self, held: Held) -> Step:
         document = sealed_of(held.case).document
@@ -281,8 +248,12 @@ class _Walk:
     def _decisions(self, held: Held, decider: Did) -> Iterator[Step]:
         document = sealed_of(held.case).document
         other = document.provider if decider == document.hirer else document.hirer
-        by = partial(_documents, self._evidence, held)
-        shown = {one.digest: (one, step) for one, step in shown_credentials(held, other, by)}
+
+        def documents(did: Did) -> tuple[DidDocument, ...]:
+            # Those that are known beside the packs first.
+            return (*self._evidence.documents.get(did, ()), *held.case.documents.get(did, ()))
+
+        shown = {one.digest: step for one, step in shown_credentials(held, other, documents)}
         found = [one for one in self._evidence.decisions.get(held.engagement, ()) if one.by == decider]
         if not found:
             why = f"it is not in the evidence; {decider} has it"
@@ -294,27 +265,24 @@ class _Walk:
                 why=why,
                 by=(decider,),
                 of=(other,),
-                steps=tuple(step for _, step in shown.values()),
+                steps=tuple(shown.values()),
             )
         for one in found:
             yield self._decision(one, shown)
 
-    def _decision(self, one: Decided, shown: dict[Digest, tuple[Credential, Step]]) -> Step:
+    def _decision(self, one: Decided, shown: dict[Digest, Step]) -> Step:
         decision = one.decision
         about = "on terms" if decision.inputs.terms else "at the meeting"
         steps: list[Step] = []
         for ground in decision.grounds:
-            _, step = shown.get(ground.credential) or (None, None)
-            if step is None:
-                missing = "what was shown is not in the evidence"
-                step = Step(
-                    kind="credential",
-                    name=ground.credential,
-                    text=f"{ground.credential_type} by {ground.issuer}",
-                    state="missing",
-                    why=missing,
-                    by=(ground.issuer,),
-                )
+            step = shown.get(ground.credential) or Step(
+                kind="credential",
+                name=ground.credential,
+                text=f"{ground.credential_type} by {ground.issuer}",
+                state="missing",
+                why="what was shown is not in the evidence",
+                by=(ground.issuer,),
+            )
             steps.append(replace(step, steps=tuple(_believed(ground, one))))
         return Step(
             kind="decision",
@@ -411,6 +379,24 @@ def _link(edge: Edge, state: State, why: str, above: Step) -> Step:
     )
 
 
+def _action(made: Made, action: ActionTaken) -> Step:
+    state: State = "stated"
+    why = "the provider's word; inside the scope of the contract"
+    if not action.allowed:
+        why = "the provider's word: its gate said no"
+    elif beyond := made.held.outside(made.said.number, Action(action.action, action.target), action.at):
+        state, why = "failed", f"outside the scope of the contract: {beyond}"
+    return Step(
+        kind="action",
+        name=action.action,
+        text=f"{action.action} on {action.target}: {'allowed' if action.allowed else 'refused'} by [{action.clause}]",
+        state=state,
+        why=why,
+        by=(sealed_of(made.held.case).document.provider,),
+        at=action.at,
+    )
+
+
 _ENDINGS = (Terminate, Breach, Dispute, Ruling)
 
 
@@ -440,10 +426,18 @@ def _carries(held: Held, artifact: Digest) -> bool:
     return held.case.pack is not None and f"artifacts/{artifact}" in held.case.pack.members
 
 
-def _amendments(held: Held) -> Iterator[tuple[int, Digest]]:
+def _amended(held: Held) -> Iterator[Step]:
+    document = sealed_of(held.case).document
     for number, _ in held.case.amended:
         said = next(one for one in held.said if one.number == number)
-        yield number, said.verified.digest
+        yield Step(
+            kind="amendment",
+            name=said.verified.digest,
+            text=f"amended, with message {number}",
+            state="verified",
+            why="both proofs, the acceptance and the seal hold",
+            by=(document.hirer, document.provider),
+        )
 
 
 def _shown_parents(held: Held) -> tuple[Parent, ...]:
@@ -451,11 +445,6 @@ def _shown_parents(held: Held) -> tuple[Parent, ...]:
     offers = {said.verified.digest: offer for said in held.said if isinstance(offer := said.message, Offer)}
     offer = showing(offers, seal.offer)
     return read_parents(cast("tuple[JsonObject, ...]", (offer.parents if offer is not None else None) or ()))
-
-
-def _documents(evidence: Evidence, held: Held, did: Did) -> tuple[DidDocument, ...]:
-    """DID documents of somebody, those that are known beside the packs first."""
-    return (*evidence.documents.get(did, ()), *held.case.documents.get(did, ())) or _derived(did)
 
 
 def _derived(did: Did) -> tuple[DidDocument, ...]:
