@@ -194,7 +194,7 @@ def said_of(who: Attacker, issuer: str, now: str) -> Any:
         valid_from=shift(now, -60),
         valid_until=shift(now, 86400),
     )
-    signed: Any = who.vouches(made, now)
+    signed: Any = who.issue(made, now)
     signed["proof"]["verificationMethod"] = f"{issuer}#key-1"
     return signed
 

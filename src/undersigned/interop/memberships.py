@@ -54,13 +54,13 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
             return (vouched({**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}, now),)
         case "past and signed by another":
             over = {**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}
-            return (play.actor("stranger").vouches(over, now),)
+            return (play.actor("stranger").issue(over, now),)
         case "not yet":
             return (vouched({**own, "validFrom": shift(now, 3600)}, now),)
         case "unsigned":
             return (own,)
         case "signed by another":
-            return (play.actor("stranger").vouches(own, now),)
+            return (play.actor("stranger").issue(own, now),)
         case "seventeen":
             return tuple(who.member(now) for _ in range(17))
         case "of 64 KiB and more":
@@ -69,7 +69,7 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
             return tuple(_padded(own, 45_000, now) for _ in range(3))
         case "nine issuers":
             many = [play.actor(f"issuer {place}") for place in range(9)]
-            return tuple(one.vouches(_by(one.did, own), now) for one in many)
+            return tuple(one.issue(_by(one.did, own), now) for one in many)
         case "other context":
             return (vouched({**own, "@context": [*own["@context"], "https://nobody.example/v1"]}, now),)
         case "many nodes":
@@ -80,7 +80,7 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
         case "by nobody":
             stranger = play.actor("stranger")
             status = stage.status_at("clear", play.scenario.id)
-            return (stranger.vouches({**_by(stranger.did, own), "credentialStatus": status}, now),)
+            return (stranger.issue({**_by(stranger.did, own), "credentialStatus": status}, now),)
         case _:
             raise Failure(f"the scenario shows {word!r}, which is no membership")
 

@@ -133,7 +133,7 @@ class Actor:
         return {**unsigned, "proof": self._proof(unsigned, config)}
 
     def issue(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
-        """The credential with this actor's proof as its issuer."""
+        """The credential with this actor's proof as its issuer, whoever is named as that."""
         return {**document, "proof": self._proof(document, credential_config(self.suite, self.method, now))}
 
     def rule(self, contract: Digest, dispute: Digest, now: Instant, **members: Any) -> JsonObject:

@@ -99,8 +99,7 @@ class Attacker(Actor):
             "created": now,
             "expires": shift(options.get("created", now), 600),
         }
-        config = proof_config(**given | options)
-        return attach(bare, config, self.key.sign_now(prepare(bare, config, self.kind)))
+        return {**bare, "proof": self._proof(bare, proof_config(**given | options))}
 
     def first(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
         """Any document with a first proof that holds, whether a contract could be made of it or not."""
@@ -128,11 +127,6 @@ class Attacker(Actor):
             status=status,
         )
         return vouched(unsigned, now, suite=suite)
-
-    def vouches(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
-        """Any credential with a proof of this attacker's, whoever its issuer is."""
-        config = credential_config(self.suite, self.method, now)
-        return attach(document, config, self.key.sign_now(prepare(document, config, self.kind)))
 
     def shown(
         self,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
+from undersigned.encoding import Did
 from undersigned.errors import UndersignedError
 from undersigned.messages import VerifiedMessage, engagement_id
 from undersigned.protocol import HIRER, PROVIDER, Owe, Role
@@ -163,13 +164,12 @@ class Playbook:
         if self._held is not None:
             self._held.append(parcel)
         else:
-            self._hand_over(parcel)
+            self._hand_over(parcel.recipient, parcel.raw)
         return signed
 
     def repeat(self, message: VerifiedMessage) -> str:
         """Deliver a message again, to whom it is for; what became of it."""
-        receiver = next(p for p in self.parties.values() if p.actor.did == message.message.recipient)
-        return receiver.receive(message.raw)
+        return self._hand_over(message.message.recipient, message.raw)
 
     @contextmanager
     def held(self) -> Generator[None]:
@@ -186,7 +186,7 @@ class Playbook:
         """Hand over what was held back, and hold nothing back any more."""
         held, self._held = self._held or [], None
         for parcel in held:
-            self._hand_over(parcel)
+            self._hand_over(parcel.recipient, parcel.raw)
 
     def lose(self) -> None:
         """Forget what was held back, as a cut connection does; the outboxes still have it."""
@@ -197,7 +197,7 @@ class Playbook:
         for party in self.parties.values():
             for digest in party.engagement.outbox:
                 parcel = self.network.send(party.actor.did, party.peer.did, party.stored[digest].raw)
-                self._hand_over(parcel)
+                self._hand_over(parcel.recipient, parcel.raw)
 
     def advance(self, seconds: int) -> None:
         """Let time go by on both clocks."""
@@ -261,9 +261,8 @@ class Playbook:
                         return party, effect
         raise AssertionError(f"nobody owes {move.type}; owed: {seen}")
 
-    def _hand_over(self, parcel: Parcel) -> None:
-        receiver = next(p for p in self.parties.values() if p.actor.did == parcel.recipient)
-        receiver.receive(parcel.raw)
+    def _hand_over(self, recipient: Did, raw: bytes) -> str:
+        return next(p for p in self.parties.values() if p.actor.did == recipient).receive(raw)
 
 
 def _same(came: object, expected: object, what: str) -> None:
