@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from undersigned.errors import NO_ROOM, LedgerError, LedgerUnavailable
-from undersigned.ledger import open_database
+from undersigned.errors import LedgerError
+from undersigned.ledger import open_database, translated
 
 __all__ = ["RegisterStore"]
 
@@ -51,7 +51,7 @@ class RegisterStore:
         try:
             yield self._connected()
         except (sqlite3.Error, OSError) as exc:
-            raise _failed(self._path, exc) from exc
+            raise translated(exc, self._path, "what was issued") from exc
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
@@ -99,11 +99,3 @@ class RegisterStore:
                 raise
             self._db = db
         return self._db
-
-
-def _failed(path: Path, exc: sqlite3.Error | OSError) -> LedgerError:
-    full = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL or getattr(exc, "errno", 0) in NO_ROOM
-    if full:
-        return LedgerUnavailable("store_full", f"{path}: {exc}")
-    damaged = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
-    return LedgerError("store_corrupt" if damaged else "store_unavailable", f"{path}: {exc}")
