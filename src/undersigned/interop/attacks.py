@@ -22,9 +22,10 @@ from .lines import SceneLine
 from .memberships import shown_credentials
 from .play import Play
 from .player import Player
+from .pointers import replaced
 from .recipes import RECIPES
 from .scenario import Forge, Raw, Refused, Spend
-from .values import filled, replaced
+from .values import filled
 from .weak import ORDER
 
 FAULT: Final = frozenset({"type", "code", "of", "path"})
@@ -80,11 +81,7 @@ async def forge(play: Play, step: Forge) -> None:
 
 
 def _written(player: Player, move: str) -> dict[str, Any]:
-    said = player.honest(move)
-    if said is None:
-        if move == "next":
-            raise Failure(f"nothing of ours is due in {player.state}")
-        said = _recipe(player, move)
+    said = player.owed() if move == "next" else player.honest(move) or _recipe(player, move)
     unsigned = said.message(player.party)
     return cast("dict[str, Any]", json.loads(player.who.sign(unsigned, player.party.now).raw))
 
@@ -157,10 +154,10 @@ async def refused(play: Play, step: Refused) -> None:
             )
         _consume(play, line, told.raw)
         return
-    for player in play.players.values():
-        player.forged |= play.sent
+    if play.begun is not None:
+        play.begun.forged |= play.sent
     play.lines.pop(play.over, None)
-    if play.over == "first" and "first" in play.players:
+    if play.over == "first" and play.begun is not None:
         await go_on(play)
         play.returned = True
 
@@ -185,8 +182,8 @@ async def _told(play: Play, step: Refused) -> tuple[SceneLine, Told]:
         if told.how != "close" or told.close_code not in ORDERLY or play.comes_back is None or play.over != "first":
             return line, told
         await play.comes_back()
-        for player in play.players.values():
-            player.forged |= play.sent  # what it said before may come, too
+        if play.begun is not None:
+            play.begun.forged |= play.sent  # what it said before may come, too
         line = await play.line()
         play.heard_from = line.mark()
         await (line.send_binary(play.sent_raw) if play.sent_binary else line.send(play.sent_raw))
@@ -198,8 +195,8 @@ def _check_problem(play: Play, raw: bytes) -> None:
     Raises:
         Failure: It is not.
     """
-    player = play.players.get(play.over)
-    if player is None:
+    player = play.begun
+    if player is None or play.over != "first":
         return
     try:
         player.who.verify(raw, play.scene.stage.known, player.party.now)

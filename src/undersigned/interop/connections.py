@@ -18,14 +18,14 @@ from websockets.typing import Subprotocol
 from undersigned.did import did_key
 from undersigned.encoding import canonicalize, shift
 from undersigned.errors import Closed
-from undersigned.testing import moves
+from undersigned.testing import Attacker, moves
 from undersigned.transport import SUBPROTOCOL, Channel
 
 from .failures import Failure, Silent, shown
 from .play import Play
+from .pointers import replaced
 from .published import Published
 from .scenario import ClosedWith, ComeBack, Drop, Knock, Meet, Publish, Resynced, Rotate, Upgrade
-from .values import replaced
 from .weak import Weak
 
 ENDED_SECONDS = 1.0
@@ -60,9 +60,14 @@ async def publish(play: Play, step: Publish) -> None:
         raise Failure("only a document that is published can be served otherwise")
     if step.host:
         who.moved(step.host)
-    own = did_key(who.public_key)
-    words = {"$stranger": play.actor("stranger").did, "$key": f"{own}#{own.removeprefix('did:key:')}"}
+    words = _words(play, who)
     who.serve({name: _worded(value, words) for name, value in step.members.items()}, step.answer)
+
+
+def _words(play: Play, who: Attacker) -> Mapping[str, str]:
+    """Words of steps that know of no engagement."""
+    own = did_key(who.public_key)
+    return {"$stranger": play.actor("stranger").did, "$key": f"{own}#{own.removeprefix('did:key:')}"}
 
 
 def _worded(value: Any, words: Mapping[str, str]) -> Any:
@@ -122,9 +127,7 @@ async def knock(play: Play, step: Knock) -> None:
             raise Failure(f"the first frame is no challenge: {shown(canonicalize(challenge))}")
         now, recipient = stage.now(), stage.subject.did
         frame = _connection("dialer", who.did, recipient, who.nonce(), ["1.0"])
-        stranger = play.actor("stranger").did
-        own = did_key(who.public_key)
-        words = {"$stranger": stranger, "$key": f"{own}#{own.removeprefix('did:key:')}"}
+        words = _words(play, who)
         said = {name: _worded(value, words) for name, value in step.members.items()}
         options: dict[str, Any] = {"challenge": challenge["nonce"], "domain": recipient, "expires": shift(now, 60)}
         for name, value in step.proof.items():
@@ -218,7 +221,7 @@ def _answered(play: Play, step: Meet, asked: bytes, nonce: str) -> bytes:
     return canonicalize(signed)
 
 
-async def _frame(play: Play, channel: Any) -> bytes:
+async def _frame(play: Play, channel: Channel) -> bytes:
     try:
         async with asyncio.timeout(play.scene.stage.limits.answer):
             return await channel.receive()

@@ -118,7 +118,7 @@ class Hiring(Player):
         """The digest of reading the input once: what an `ApprovalRequest` names (HIRE-SCO-13)."""
         return arguments_of(Action(name=ARTIFACT_READ, target=self._input_url))
 
-    def terms(self, *, low: bool = False, grace: str = "PT2M") -> Terms:
+    def terms(self, *, low: bool = False) -> Terms:
         """Terms that start from what the `Profile` says, at the price that it asks or at less."""
         subject, now = self.scene.stage.subject, self.party.now
         profile = next((one.message for one in self.got if isinstance(one.message, Profile)), None)
@@ -144,7 +144,7 @@ class Hiring(Player):
                 close="PT1H",
                 until=shift(now, minutes(240)),
             ),
-            seal_grace=grace,
+            seal_grace="PT2M",
             data_handling=DataHandling(
                 purpose="this task only", classes=(), retention="PT0S", onward=False, training=False
             ),

@@ -87,17 +87,8 @@ async def send(play: Play, step: Send) -> None:
 
 def _kept(player: Player, proof: Mapping[str, Any]) -> bytes:
     """The honest next move, kept as ours; its text, with these options of its proof."""
-    message = player.keep(_due(player))
-    if not proof:
-        return message.raw
-    return proved(player, message.raw, proof)
-
-
-def _due(player: Player) -> moves.Say:
-    due = player.honest("next")
-    if due is None:
-        raise Failure(f"nothing of ours is due in {player.state}")
-    return due
+    message = player.keep(player.owed())
+    return proved(player, message.raw, proof) if proof else message.raw
 
 
 async def show(play: Play, step: Show) -> None:
@@ -118,7 +109,7 @@ async def judge(play: Play, step: Judge) -> None:
 async def again(play: Play, step: Again) -> None:
     """See `Again`."""
     player = await play.player()
-    message = player.keep(_due(player))
+    message = player.keep(player.owed())
     await play.attack("first", proved(player, message.raw, step.first))
     await refused(play, Refused(codes=step.codes))
     await player.line.send(message.raw)
@@ -127,12 +118,7 @@ async def again(play: Play, step: Again) -> None:
 async def turned(play: Play, step: Turned) -> None:
     """See `Turned`."""
     player = await play.player()
-    pair: list[bytes] = []
-    for move in step.moves:
-        due = player.honest(move)
-        if due is None:
-            raise Failure(f"{move} is not due in {player.state}")
-        pair.append(player.keep(due).raw)
+    pair = [player.keep(player.owed(move)).raw for move in step.moves]
     await play.attack("first", pair[1])
     await refused(play, Refused(codes=("out_of_order",), how=("Problem",)))
     for raw in pair:
@@ -286,17 +272,14 @@ async def allow(play: Play, _: Allow) -> None:
 
 async def anew(play: Play, _: Anew) -> None:
     """See `Anew`."""
-    play.players.pop("first")
+    play.begun = None
     await play.player()
 
 
 async def lose(play: Play, step: Lose) -> None:
     """See `Lose`."""
     player = await play.player()
-    due = player.honest(step.move)
-    if due is None:
-        raise Failure(f"{step.move} is not due in {player.state}")
-    player.keep(due)
+    player.keep(player.owed(step.move))
 
 
 async def told(play: Play, step: Told) -> None:

@@ -32,7 +32,8 @@ class Play:
     def __init__(self, scene: Scene, scenario: Scenario) -> None:
         self.scene = scene
         self.scenario = scenario
-        self.players: dict[str, Player] = {}
+        self.begun: Player | None = None
+        """Our engagement, once it is begun."""
         self.log = ContractLog()
         """The log of our counterparty."""
         self.lines: dict[str, SceneLine] = {}
@@ -82,17 +83,15 @@ class Play:
 
     async def player(self) -> Player:
         """Our engagement, begun on first use."""
-        if "first" not in self.players:
+        if self.begun is None:
             if self.scenario.role == "provider":
-                line = await self.line()
-                self.players["first"] = Hiring(
-                    self.scene, line.who, line, arbiter=self.scenario.arbiter, approval=self.scenario.approval
-                )
+                line, asks = await self.line(), {"arbiter": self.scenario.arbiter, "approval": self.scenario.approval}
+                self.begun = Hiring(self.scene, line.who, line, **asks)
             else:
-                self.players["first"] = await self._hired()
-            self.players["first"].comes_back = self.comes_back
-            self.players["first"].log = self.log
-        return self.players["first"]
+                self.begun = await self._hired()
+            self.begun.comes_back = self.comes_back
+            self.begun.log = self.log
+        return self.begun
 
     async def _hired(self) -> Player:
         """Our side of an engagement that the implementation opens, because it is told to."""
@@ -120,7 +119,7 @@ class Play:
     async def attack(self, over: str, raw: bytes, *, binary: bool = False) -> None:
         """Sends what has to be refused."""
         line = await self.line(over)
-        if over in self.players and line.closed is not None and self.comes_back is not None:
+        if over == "first" and self.begun is not None and line.closed is not None and self.comes_back is not None:
             await self.comes_back()  # else its end, which came before, would be taken for the refusal
             line = await self.line(over)
         self.returned = False

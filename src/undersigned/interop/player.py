@@ -57,7 +57,7 @@ from undersigned.messages import (
     VerifiedMessage,
     Withdraw,
 )
-from undersigned.protocol import Role
+from undersigned.protocol import ENDED, Role
 from undersigned.runtime import Answer, keys_of, read_multibase_note
 from undersigned.testing import Attacker, Party, Say, closing, seal
 from undersigned.transparency import contract_leaf, leaf_digest, verify_note
@@ -160,7 +160,7 @@ class Player(ABC):
             self.allow()
         while self.state != state:
             move = self.due(low)
-            if self.state in ("withdrawn", "closed"):
+            if self.state in ENDED:
                 ended = f"it ended {self.state} where {state} was to be reached: {self.reason()}"
                 raise NotApplicable(ended) if optional else Failure(ended)
             if self.UNMET.get(state) == self.state:
@@ -282,6 +282,17 @@ class Player(ABC):
         """The next move, if it is of this type and ours."""
         said = self.due()
         return said if said is not None and move in ("next", said.type) else None
+
+    def owed(self, move: str = "next") -> Say:
+        """As `honest`, where it has to be ours.
+
+        Raises:
+            Failure: It is not.
+        """
+        said = self.honest(move)
+        if said is None:
+            raise Failure(f"no {'move' if move == 'next' else move} of ours is due in {self.state}")
+        return said
 
     def closing(self) -> Say:
         """Our books, with a checkpoint of our log."""

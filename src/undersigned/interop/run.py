@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.protocol import Role
+from undersigned.protocol import ENDED, Role
 from undersigned.testing import GUILD
 
 from .connections import go_on
@@ -36,7 +36,6 @@ CONTACT = "first-contact"
 """What the first connection is called in the transcript."""
 ENDING: Final = 3.0
 """Seconds in which what was left open has to come to its end."""
-OVER: Final = ("withdrawn", "closed")
 SET_UP: Final[Mapping[str, str]] = {
     "policy_denied": "it does not believe us (policy_denied): an instance that is tested has to trust {guild}, which "
     "issues the memberships that we show",
@@ -159,7 +158,7 @@ async def play(
         except NotReady as end:
             outcome, detail = "given up", str(end)
         except Failure as end:
-            outcome, detail, silent = "failed", str(end), isinstance(end, Silent) and not playing.players
+            outcome, detail, silent = "failed", str(end), isinstance(end, Silent) and playing.begun is None
         except UndersignedError as error:
             outcome, detail = "failed", f"this cannot be played: {error}"
         except TimeoutError:
@@ -181,8 +180,8 @@ async def _end(playing: Play) -> None:
     """Ends what we began and left open, so that it takes up no place of the implementation. The scenario is over:
     whatever goes wrong here, or lasts too long, is no matter.
     """
-    player = playing.players.get("first")
-    if not isinstance(player, Hiring) or player.state in ("-", *OVER):
+    player = playing.begun
+    if not isinstance(player, Hiring) or player.state in ("-", *ENDED):
         return
     with suppress(Exception):
         async with asyncio.timeout(min(ENDING, playing.scene.stage.limits.answer)):
@@ -191,7 +190,7 @@ async def _end(playing: Play) -> None:
             for move in ("Withdraw", "Cancel"):
                 with suppress(Failure):  # the one that has no row in this state is not sent
                     await player.say(RECIPES[move]())
-            while player.state not in OVER:
+            while player.state not in ENDED:
                 due = player.review("rejected") if player.state == "delivered" else player.due()
                 if due is not None:
                     await player.say(due)

@@ -1,4 +1,4 @@
-"""Words that steps use for values known only while they are played, and how members of a message are replaced.
+"""Words that steps use for values known only while they are played.
 
 | word | stands for |
 | --- | --- |
@@ -30,9 +30,9 @@ from undersigned.encoding import add_amounts, shift
 from .failures import Failure
 from .hiring import NEVER, Hiring
 from .player import Player
-from .pointers import ABSENT, replaced
+from .pointers import ABSENT
 
-__all__ = ["filled", "replaced"]
+__all__ = ["filled"]
 
 
 def filled(value: Any, player: Player) -> Any:
