@@ -174,6 +174,8 @@ def test_an_anchor_that_is_not_believed_about_accusations_accuses_nobody() -> No
         ]
     )
     assert judged(accusing(AGENT), anchors=anchors).outcome == "allow"
+    heard = anchors.with_anchors([Anchor(issuer=BODY.did, types=("AccusationCredential",))])
+    assert judged(accusing(AGENT), anchors=heard).outcome == "deny"
 
 
 def test_what_could_not_be_found_out_is_no() -> None:

@@ -17,8 +17,10 @@ from undersigned.trust import (
     Edge,
     Graph,
     OpenEngagement,
+    Read,
     Shown,
     Viewpoint,
+    Wanted,
     answer,
     answers_again,
     authority,
@@ -136,6 +138,14 @@ def test_more_work_than_the_limit_is_no() -> None:
     assert (found.verdict, found.entitled, found.work.edges) == ("indeterminate", False, 29)
     assert found.missing == ("an answer within 29 edges",)
     assert "indeterminate" in found.explain()
+    further, most = Graph([grant("r", "a", 1), *(grant("a", f"b{i}") for i in range(30))]), list[int]()
+
+    def read(wanted: Wanted) -> Read:
+        most.append(wanted.most)
+        return further.read(wanted)
+
+    assert answer(authority(did("t"), TYPE, "sbom", view("r", limit=29)), read).verdict == "indeterminate"
+    assert most == [29, 28], "no store reads more than what is left"
 
 
 def test_who_shares_a_key_with_more_than_may_be_read_is_no() -> None:
@@ -171,6 +181,21 @@ def test_who_is_spammed_from_one_side_is_seen_from_the_other(seed: int, from_roo
     spam = [edge("r", f"x{i}") for i in range(from_root)] + [edge(f"y{i}", "t") for i in range(to_party)]
     found = answer(reputation(did("t"), "sbom", view("r", limit=200)), Graph(shuffled(chain + spam, seed)).read)
     assert (found.verdict, found.score) == ("known", "1")
+
+
+def test_what_a_side_read_before_it_was_given_up_makes_no_chain_longer() -> None:
+    """HIRE-TRU-08: a chain of five links is none beside a short one, also where each of them was read."""
+    chain = [*(edge(*both) for both in pairwise("rabcdt")), *(edge(*both, weight="0.1") for both in pairwise("rxyd"))]
+    graph, read = Graph(chain + [edge(f"y{i}", "c") for i in range(101)]), set[object]()
+
+    def reader(wanted: Wanted) -> Read:
+        found = graph.read(wanted)
+        read.update(link[0] for link in found)
+        return found
+
+    found = answer(reputation(did("t"), "sbom", view("r", limit=200)), reader)
+    assert read >= {one.digest for one in chain}
+    assert (found.verdict, found.score) == ("known", "0.1")
 
 
 @pytest.mark.parametrize(
@@ -246,6 +271,13 @@ DEEP = [grant("r", "b", 4), grant("b", "a", 4), grant("a", "t")]
         (DEEP, anchored(Anchor(issuer=did("r"), depth=2)), [], "abr"),
         (DEEP, anchored(Anchor(issuer=did("r"), depth=1)), [], "br"),
         (DEEP, anchored(Anchor(issuer=did("r"), depth=0)), [], "r"),
+        # Of the many that lead to somebody the one that leads furthest is kept.
+        (
+            [edge for one in "abcd" for edge in (grant("r", one, 2), grant(one, "e", one == "d"))] + [grant("e", "t")],
+            view("r"),
+            ["rdet"],
+            "abcdert",
+        ),
         # Nobody is on a chain twice.
         ([grant("r", "a", 4), grant("a", "b", 4), grant("b", "a", 4), grant("a", "t")], view("r"), ["rat"], "abrt"),
         ([grant("r", "a", 4), grant("a", "r", 4), grant("a", "t")], view("r"), ["rat"], "art"),
@@ -281,6 +313,12 @@ def test_who_is_accused_is_on_no_chain_and_not_listed() -> None:
     for accused, chains, all_of_them in (("a", ["qt"], "qrt"), ("t", [], "aqr"), ("q", ["rat"], "art")):
         against = [*edges, edge("r", accused, "accusation")]
         assert (steps(against, by), listed(against, by)) == (chains, all_of_them)
+        told = f"  against: {did('r')} accuses {did(accused)} of breach"
+        read = Graph([*against, edge("r", accused), edge(accused, "t")]).read
+        for asked in (authority(did("t"), TYPE, "sbom", by), reputation(did("t"), "sbom", by)):
+            assert told in answer(asked, read).explain().splitlines()
+    apart = Graph([edge("r", "t"), edge("a", "t"), edge("r", "a", "accusation")])
+    assert answer(reputation(did("t"), "sbom", by), apart.read).dissent == (), "of whom no root speaks"
     spoken = [edge("q", "t"), edge("r", "q", "accusation")]
     assert answer(reputation(did("t"), "sbom", by), Graph(spoken[:1]).read).score == "1"
     assert answer(reputation(did("t"), "sbom", by), Graph(spoken).read).score == "0"

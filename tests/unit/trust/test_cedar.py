@@ -291,7 +291,7 @@ def test_all_terms_can_be_asked_about() -> None:
         context.terms.price.amount.lessThanOrEqual(decimal("12.5")) &&
         ["artifact:read", "artifact:write"].containsAll(context.terms.actions) &&
         context.terms.until.durationSince(context.now) <= duration("2h") &&
-        context.terms.subcontracting < 2 && !context.terms.onward && !context.terms.training &&
+        context.terms.subcontracting == 0 && !context.terms.onward && !context.terms.training &&
         ["public"].containsAll(context.terms.dataClasses)
     }};"""
     data = terms().data_handling
@@ -301,7 +301,7 @@ def test_all_terms_can_be_asked_about() -> None:
         {"price": Price(amount="12.5", currency="USD")},
         {"task": Task(kind="audit", summary="", inputs=())},
         {"scope": Scope.from_toml({"grant": [{"id": "a", "action": "repo:push", "target": "https://a.example/"}]})},
-        {"subcontracting": Subcontracting(allowed=True, depth=2)},
+        {"subcontracting": Subcontracting(allowed=True, depth=1)},
         {
             "data_handling": DataHandling(
                 purpose="", classes=("secret",), retention="PT0S", onward=False, training=False

@@ -142,6 +142,7 @@ def test_an_accusation_needs_its_evidence() -> None:
     [
         ({"validFrom": NOW, "validUntil": NOW}, True),
         ({"validFrom": "2026-11-25T12:00:00.000001Z"}, False),
+        ({"validFrom": "2026-11-25T11:59:59.000001Z"}, True),
         ({"validUntil": "2026-11-25T11:59:59.999Z"}, False),
         ({"validUntil": "2026-11-25T12:00:00.5Z"}, True),
         ({"validFrom": "2026-11-25T13:00:00+01:00"}, True),

@@ -222,6 +222,28 @@ def test_terms_are_held_against_the_policy(
         assert decision.needed[0].member
 
 
+@pytest.mark.parametrize(
+    ("policy", "changes", "came", "would_pass"),
+    [
+        ({"currency": "USD"}, {}, "12.5 EUR", "USD"),
+        ({"actions": ("net:connect",)}, {}, "artifact:read", "net:connect"),
+        (
+            {"allow_subcontracting": False},
+            {"subcontracting": Subcontracting(allowed=True, depth=1)},
+            "allowed",
+            "not allowed",
+        ),
+        ({"refuse": (JUDGE,)}, {"arbiter": JUDGE}, JUDGE, "another arbiter, or none"),
+        ({"ask": True}, {}, "every contract is put to a person", "a person's approval"),
+    ],
+)
+def test_what_would_pass_is_told_beside_what_came(
+    policy: dict[str, Any], changes: dict[str, Any], came: str, would_pass: str
+) -> None:
+    decision = evaluate(SHOWN, ANCHORS, Policy(**policy), NOW, terms=terms(**changes))
+    assert [(one.value, one.would_pass) for one in decision.reasons if one.code != "met"] == [(came, would_pass)]
+
+
 def test_nobody_judges_the_work_whom_the_policy_refuses() -> None:
     """HIRE-POL-09: what a verifier states decides what is paid, as an arbiter's ruling does."""
     given, judge = terms(), "did:web:judge.example"

@@ -222,6 +222,11 @@ def test_a_chain_through_somebody_who_is_refused_does_not_count() -> None:
     assert f"    {ACCREDITED} by {BODY.did} -> {OTHER.did} -> {LAB.did}" in led.explain().splitlines()
     lone = judged(accredited(LAB), policy=policy, edges=())
     assert f"    missing: {lone.grounds[0].missing[0]}" in lone.explain().splitlines()
+    breach = Accusation(id=OTHER.did, kind="breach", evidence=digest_bytes(b"a ruling"))
+    said = edge_of(read_credential(issued(BODY, breach, NOW)), evidence=(breach.evidence,))
+    barred = judged(accredited(LAB), policy=policy, edges=(via, then, said))
+    assert (barred.outcome, barred.grounds[0].dissent) == ("deny", (said,))
+    assert f"    against: {said.accusation}" in barred.explain().splitlines()
     policy = replace(policy, refuse=(OTHER.did,))
     decision = judged(accredited(LAB), policy=policy, edges=(via, then))
     assert "entitled only through somebody who is refused" in decision.reasons[-1].value
@@ -285,6 +290,7 @@ def test_a_rule_may_ask_for_a_reputation() -> None:
     said = edge_of(read_credential(issued(BODY, breach, NOW)), evidence=(breach.evidence,))
     accused = judged(policy=policy, edges=(spoken("1"), said))
     assert (accused.outcome, [rating.dissent for rating in accused.ratings]) == ("deny", [(said,)])
+    assert accused.explain().splitlines().count(f"    against: {said.accusation}") == 2, "also of whom it rates"
     presented = replace(NOBODY)
     unasked = evaluate(presented, ANCHORS, policy, NOW, stake=LARGE)
     assert (unasked.outcome, unasked.ratings[0].missing) == ("deny", ("an answer that stands",))
