@@ -11,7 +11,7 @@ from contracts import terms
 from parties import LATER, NOW, Party
 from support import refuses
 from undersigned.contract import Price, rebase
-from undersigned.encoding import JsonObject
+from undersigned.encoding import JsonObject, canonicalize
 from undersigned.errors import ConfigurationError, FormatError, ProofError, UndersignedError
 from undersigned.trust import Approvers, Put, Standing, VerifiedApproval, approval, terms_digest, verify_approval, weigh
 
@@ -110,6 +110,14 @@ def test_what_is_no_statement_of_an_approver_is_refused(document: JsonObject, co
     """HIRE-APR-02."""
     with refuses(UndersignedError, code):
         verified(document)
+
+
+def test_a_statement_is_measured_to_the_byte() -> None:
+    padded = signed(ALICE, ABOUT, NOW) | {"note": ""}
+    room = 16 * 1024 - len(canonicalize(padded))
+    for more, code in ((0, "schema_violation"), (1, "too_large")):
+        with refuses(FormatError, code):
+            verified(padded | {"note": "x" * (room + more)})
 
 
 def test_each_person_counts_once() -> None:

@@ -88,6 +88,8 @@ def test_a_wide_reach_takes_two_people() -> None:
     )
     for half in ({"types": ("X",)}, {"capabilities": ("c",)}):
         assert refused(record(Anchor(issuer=EVE.did, depth=0, **half), ANN)) == "approval_required"
+        deep = record(Anchor(issuer=EVE.did, **half), ANN)
+        assert refused(deep, AddingRule(people=RULE.people, reach_of_one=4)) == "approval_required"
     assert verified(record(WIDE, ANN, BOB)).anchors == (WIDE,)
     assert refused(record(NARROW, ANN), AddingRule(people=RULE.people, reach_of_one=-1)) == "approval_required"
 
@@ -133,6 +135,13 @@ def test_every_member_is_under_the_proof(change: dict[str, Any]) -> None:
 )
 def test_another_shape_is_no_record(change: dict[str, Any], code: str) -> None:
     assert refused(record(NARROW, ANN) | change) == code
+
+
+def test_a_record_is_measured_to_the_byte() -> None:
+    padded = record(NARROW, ANN) | {"note": ""}
+    room = 256 * 1024 - len(canonicalize(padded))
+    for more, code in ((0, "unknown_term"), (1, "too_large")):
+        assert refused(padded | {"note": "x" * (room + more)}) == code
 
 
 def test_a_record_of_nothing_is_no_record() -> None:
