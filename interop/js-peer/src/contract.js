@@ -13,7 +13,7 @@ const DOCUMENTS = new Set(['Contract', 'Amendment', 'Release']);
 const proofsOf = (/** @type {any} */ document) => (Array.isArray(document.proof) ? document.proof : [document.proof]);
 
 /** Who the document is between, and who may not stand in for whom in it. @param {any} document */
-export function checkParties({ hirer, provider, methods, terms }) {
+function checkParties({ hirer, provider, methods, terms }) {
   check(hirer !== provider, 'self_dealing', 'one party');
   check(!methods.hirer.some((/** @type {string} */ method) => methods.provider.includes(method)), 'self_dealing', 'a method of both');
   for (const [role, did] of [['hirer', hirer], ['provider', provider]]) check(methods[role].every((/** @type {string} */ one) => one.split('#')[0] === did), 'schema_violation', 'a method of another', `/document/methods/${role}`);

@@ -216,7 +216,7 @@ const ENCODINGS = ['publicKeyMultibase', 'publicKeyJwk', 'publicKeyBase58', 'pub
 const PRIVATE = ['secretKeyMultibase', 'secretKeyJwk', 'privateKeyMultibase', 'privateKeyJwk', 'privateKeyBase58'];
 
 /** @param {any} method @returns {import('./keys.js').PublicKey} */
-export function keyOfMethod(method) {
+function keyOfMethod(method) {
   check(PRIVATE.every((name) => method[name] === undefined), 'did_document_invalid', 'private parts');
   const given = ENCODINGS.filter((name) => method[name] !== undefined);
   check(given.length === 1, 'did_document_invalid', 'one encoding of a key');

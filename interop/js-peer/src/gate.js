@@ -7,7 +7,7 @@ import { refusalStatement } from './statements.js';
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 
 /** What was booked so far, by clause and by the name it is booked under. @param {Conversation} conversation */
-export function usedBy(conversation) {
+function usedBy(conversation) {
   /** @type {Record<string, Record<string, string>>} */ const used = {};
   for (const { clause, charges } of conversation.bookings.values()) {
     const of = (used[clause] ??= {});

@@ -51,7 +51,7 @@ async function begin(peer, wanted) {
 }
 
 /** @param {import('./conversation.js').Conversation} conversation */
-export function stateOf(conversation) {
+function stateOf(conversation) {
   const { state } = conversation.engagement;
   const delivery = conversation.last('Delivery', 'provider');
   const artifacts = Object.fromEntries((delivery?.artifacts ?? []).map((/** @type {any} */ one) => [one.name, bytesOf(conversation, one.digest)]));

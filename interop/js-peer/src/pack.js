@@ -22,7 +22,7 @@ function little(sizes, values) {
 }
 
 /** The one archive of these members. @param {Map<string, Uint8Array>} members */
-export function archive(members) {
+function archive(members) {
   /** @type {Uint8Array[]} */ const body = [];
   /** @type {Uint8Array[]} */ const directory = [];
   let at = 0;

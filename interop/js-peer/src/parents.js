@@ -36,7 +36,7 @@ export async function verifyParents(document, parents, resolver, now) {
 }
 
 /** @param {any} child @param {any} parent documents */
-export function checkInside(child, parent) {
+function checkInside(child, parent) {
   const [mine, above] = [child.terms, parent.terms];
   const inside = (/** @type {boolean} */ holds, /** @type {string} */ says) => check(holds, 'scope_exceeded', says);
   inside(above.subcontracting.allowed && mine.subcontracting.depth < above.subcontracting.depth, 'subcontracting');

@@ -16,7 +16,7 @@ const CHANGES = new Set([
   'x-forwarded-uri', 'x-forwarded-path', 'x-forwarded-prefix', 'x-envoy-original-path', 'x-script-name', 'upgrade',
 ]);
 const bytesOf = (/** @type {string | Uint8Array | undefined} */ body) => Buffer.from(body ?? '');
-export const contentDigest = (/** @type {string | Uint8Array | undefined} */ body) => `sha-256=:${sha256(bytesOf(body)).toString('base64')}:`;
+const contentDigest = (/** @type {string | Uint8Array | undefined} */ body) => `sha-256=:${sha256(bytesOf(body)).toString('base64')}:`;
 
 /** What two readers could take for two requests (HIRE-GTS-02). @param {Request} request */
 export function checkForm({ method, path, headers }) {

@@ -172,7 +172,7 @@ function checkTerms({ terms, id }, at) {
 }
 
 /** @param {string[]} list @param {string} path */
-export function checkSorted(list, path) {
+function checkSorted(list, path) {
   check(list.every((value, i) => i === 0 || list[i - 1] < value), 'schema_violation', 'a set that is not sorted', path);
 }
 

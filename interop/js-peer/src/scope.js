@@ -151,7 +151,7 @@ function plain(target) {
 const named = (segment) => segment.split(/;|%3B/)[0];
 
 /** Whether a pattern covers a target, or all that another pattern covers. @param {string} pattern @param {Target} target */
-export function targetInside(pattern, target) {
+function targetInside(pattern, target) {
   return inside(parseTarget(pattern, { pattern: true }), target);
 }
 
