@@ -7,11 +7,12 @@
 import { amount, duration, instant, seconds } from './encoding.js';
 import { other } from './contract.js';
 import { owed } from './owed.js';
+import { withdraw } from './papers.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 
 /** Contracts of one task at a time, unless a service says another number. */
-export const CAPACITY = 64;
+const CAPACITY = 64;
 const ENDED = ['closing', 'closed'];
 
 /** Until when an engagement holds a place, or the price; nothing if it holds none. @param {Conversation} conversation @param {number} now @returns {number | undefined} */
@@ -69,14 +70,11 @@ export class Books {
   }
 
   /** The `Withdraw` of a side without room or money; of its budget a hirer says nothing (HIRE-CAP-02). @param {Conversation} conversation @param {string} task @returns {import('./papers.js').Said} */
-  noRoom({ role, engagement }, task) {
-    const { live } = engagement.state;
-    const offer = live ? { offer: live.digest } : {};
-    if (role === 'hirer') return { type: 'Withdraw', body: { reason: 'capacity', ...offer } };
+  noRoom(conversation, task) {
+    if (conversation.role === 'hirer') return withdraw(conversation, 'capacity');
     const ends = this.#places(task);
     const free = ends[Math.max(0, ends.length - this.capacity(task))];
-    const needed = [{ code: 'capacity', capability: task, ...(free === undefined ? {} : { after: instant(free + 1) }) }];
-    return { type: 'Withdraw', body: { reason: 'capacity', ...offer, needed } };
+    return withdraw(conversation, 'capacity', [{ code: 'capacity', capability: task, ...(free === undefined ? {} : { after: instant(free + 1) }) }]);
   }
 
   /** Of each contract, how many of its task were under way at once while it was (HIRE-CAP-03). Called when one is made. */

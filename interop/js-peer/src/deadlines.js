@@ -3,7 +3,7 @@ import { amount, seconds } from './encoding.js';
 import { other } from './contract.js';
 import { overdueForHirer } from './hirer.js';
 import { owed } from './owed.js';
-import { acceptance, onlyPriceDiffers, seal } from './papers.js';
+import { acceptance, onlyPriceDiffers, seal, withdraw } from './papers.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./papers.js').Said} Said */
@@ -18,19 +18,19 @@ export function overdue(conversation) {
 }
 
 /** @param {Conversation} conversation @returns {Said | undefined} */
-function negotiation({ engagement, role, peer, facts }) {
+function negotiation(conversation) {
+  const { engagement, role, peer, facts } = conversation;
   const { state } = engagement;
   const now = peer.now();
   if (state.main.startsWith('accepted-by-')) return undefined; // in doubt: no time-out ends it (HIRE-NEG-13)
   const closes = seconds(state.inquiry.closesAt);
-  const withdraw = (/** @type {string} */ reason) => ({ type: 'Withdraw', body: { reason, ...(state.live ? { offer: state.live.digest } : {}) } });
   if (state.live?.owner === role) {
     const waiting = facts.waiting ? seconds(facts.waiting.until) : 0;
-    return now > Math.min(closes, Math.max(seconds(state.live.validUntil) + 60, waiting)) ? withdraw('offer_expired') : undefined;
+    return now > Math.min(closes, Math.max(seconds(state.live.validUntil) + 60, waiting)) ? withdraw(conversation, 'offer_expired') : undefined;
   }
   const waits = (state.main === 'inquired' && role === 'hirer') || (state.main === 'profiled' && role === 'provider');
   const respondBy = seconds((state.main === 'profiled' ? state.profile : state.inquiry).respondBy);
-  return now > (waits ? Math.min(respondBy, closes) : closes) ? withdraw('no_answer') : undefined;
+  return now > (waits ? Math.min(respondBy, closes) : closes) ? withdraw(conversation, 'no_answer') : undefined;
 }
 
 /** @param {Conversation} conversation @returns {Said | undefined} */
@@ -55,9 +55,9 @@ export async function answerInLane(conversation) {
   const { state } = engagement;
   if (state.lane === `accepted-by-${other(role)}`) return seal(conversation);
   if (state.lane !== `offered-by-${other(role)}` || ['closing', 'closed'].includes(state.main)) return undefined;
-  const { document, digest, validUntil } = state.live;
+  const { document, validUntil } = state.live;
   if (suits(document, state, role) && peer.now() <= seconds(validUntil)) return acceptance(conversation);
-  return { type: 'Withdraw', body: { reason: 'declined', offer: digest } };
+  return withdraw(conversation, 'declined');
 }
 
 /**

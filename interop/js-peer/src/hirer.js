@@ -2,8 +2,7 @@
 import { amount, duration, jcs, seconds } from './encoding.js';
 import { fetchArtifact } from './artifacts.js';
 import { criteriaOf } from './guards.js';
-import { acceptance, capabilityFor, METHODS, offer, onlyPriceDiffers, rebased, seal } from './papers.js';
-import { answersTo, present } from './presentation.js';
+import { acceptance, capabilityFor, METHODS, offer, onlyPriceDiffers, rebased, seal, shown, withdraw } from './papers.js';
 import { scopeInside } from './scope.js';
 import { acceptanceStatement, verifyDelivery } from './statements.js';
 
@@ -15,7 +14,6 @@ import { acceptanceStatement, verifyDelivery } from './statements.js';
 
 /** A shorter review would be over, and the price be owed by silence, before what was delivered is fetched. */
 const LEAST_REVIEW = 60;
-const withdraw = (/** @type {string} */ reason, /** @type {any} */ more = {}) => ({ type: 'Withdraw', body: { reason, ...more } });
 
 /** @param {Conversation} conversation @returns {Promise<Said | undefined>} */
 export async function decideAsHirer(conversation) {
@@ -33,11 +31,8 @@ export async function decideAsHirer(conversation) {
 
 /** @param {Conversation} conversation @returns {Promise<Said>} */
 async function presentation(conversation) {
-  const { peer, engagement, theirs } = conversation;
-  const { profile } = engagement.state;
-  const challenge = theirs.at(-1).digest;
-  const of = { holder: peer.did, engagement: conversation.id, challenge, domain: conversation.with, credentials: answersTo(peer.credentials, profile.request) };
-  return { type: 'Presentation', body: { answers: challenge, presentation: await present(of, peer.key, profile.suite, peer.now()), request: peer.request } };
+  const { peer, engagement } = conversation;
+  return { type: 'Presentation', body: { ...await shown(conversation, engagement.state.profile.request), request: peer.request } };
 }
 
 /** @param {Conversation} conversation @returns {Promise<Said | undefined>} */
@@ -61,9 +56,9 @@ async function answer(conversation) {
   const { terms } = live.document;
   const ours = conversation.last('Offer', 'hirer')?.document.terms;
   const suits = terms.price.currency === order.price.currency && amount(terms.price.amount) <= amount(order.price.amount);
-  if (!suits || !(ours ? onlyPriceDiffers(terms, ours) : asWanted(terms, inquiry))) return withdraw('declined', { offer: live.digest });
+  if (!suits || !(ours ? onlyPriceDiffers(terms, ours) : asWanted(terms, inquiry))) return withdraw(conversation, 'declined');
   if (peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
-  if (rounds >= inquiry.limits.rounds) return withdraw('offer_expired', { offer: live.digest });
+  if (rounds >= inquiry.limits.rounds) return withdraw(conversation, 'offer_expired');
   return offer(conversation, (base) => rebased(terms, base));
 }
 

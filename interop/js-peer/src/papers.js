@@ -4,6 +4,7 @@ import { countersigned, covered, other } from './contract.js';
 import { methodsOf } from './did.js';
 import { usageOf } from './gate.js';
 import { basisOf, owed } from './owed.js';
+import { answersTo, present } from './presentation.js';
 import { objection } from './untimely.js';
 import { makeProof, proofId } from './proofs.js';
 import { judge } from './judge.js';
@@ -45,9 +46,21 @@ export async function offer(conversation, termsFor, validFor = 300) {
   return { type: 'Offer', body: { document: { ...document, proof }, validUntil: instant(now + validFor), ...reply, head: peer.head() }, decisions: [decision] };
 }
 
-/** An end of what is on the table, or of the negotiation, for what a decision says. @param {Conversation} conversation @param {{reason: string, needed?: any[]}} no @param {import('./judge.js').Decision} decision @returns {Said} */
-export function declined({ engagement: { state: { live } } }, { reason, needed }, decision) {
-  return { type: 'Withdraw', body: { reason, ...(live ? { offer: live.digest } : {}), ...(needed?.length ? { needed } : {}) }, decisions: [decision] };
+/** An end of what is on the table, or of the negotiation. @param {Conversation} conversation @param {string} reason @param {any[]} [needed] @returns {Said} */
+export function withdraw({ engagement: { state: { live } } }, reason, needed) {
+  return { type: 'Withdraw', body: { reason, ...(live ? { offer: live.digest } : {}), ...(needed?.length ? { needed } : {}) } };
+}
+
+/** The same for what a decision says. @param {Conversation} conversation @param {{reason: string, needed?: any[]}} no @param {import('./judge.js').Decision} decision @returns {Said} */
+export function declined(conversation, { reason, needed }, decision) {
+  return { ...withdraw(conversation, reason, needed), decisions: [decision] };
+}
+
+/** What the other side asks to be shown, in answer to its last move. @param {Conversation} conversation @param {any} request */
+export async function shown({ id, peer, engagement, theirs, with: domain }, request) {
+  const challenge = theirs.at(-1).digest;
+  const of = { holder: peer.did, engagement: id, challenge, domain, credentials: answersTo(peer.credentials, request) };
+  return { answers: challenge, presentation: await present(of, peer.key, engagement.state.profile.suite, peer.now()) };
 }
 
 /** What a document is judged as: a release by which more is owed, as an amendment to that price (HIRE-APR-08). @param {any} document @param {any} inForce */
@@ -77,12 +90,11 @@ export async function acceptance(conversation) {
 /** The answer to an acceptance of our offer: `Seal`, or `Withdraw` where something stands against it. @param {Conversation} conversation @returns {Promise<Said>} */
 export async function seal(conversation) {
   const { live, accepted, main, terms } = conversation.engagement.state;
-  const takesBack = (/** @type {string} */ reason) => ({ type: 'Withdraw', body: { reason, offer: live.digest } });
-  if (['closing', 'closed'].includes(main) || (main === 'disputed' && live.document.type !== 'Release')) return takesBack('ended');
-  if (accepted.overtaken) return takesBack('overtaken');
-  if (accepted.at > seconds(live.validUntil)) return takesBack('offer_expired');
+  if (['closing', 'closed'].includes(main) || (main === 'disputed' && live.document.type !== 'Release')) return withdraw(conversation, 'ended');
+  if (accepted.overtaken) return withdraw(conversation, 'overtaken');
+  if (accepted.at > seconds(live.validUntil)) return withdraw(conversation, 'offer_expired');
   const { decision, no } = await judge(conversation, judgedAs(live.document, terms));
-  if (no) return { ...takesBack(no.reason === 'status_unavailable' ? 'status_unavailable' : 'revoked'), decisions: [decision] };
+  if (no) return declined(conversation, { reason: no.reason === 'status_unavailable' ? 'status_unavailable' : 'revoked' }, decision);
   return { type: 'Seal', body: { offer: live.digest, document: live.name, acceptance: accepted.digest }, sealed: countersigned(live.document, accepted.proof), decisions: [decision] };
 }
 

@@ -13,7 +13,7 @@ import { readJson, MESSAGE_BYTES } from './json.js';
 import { Books } from './books.js';
 import { checkpoint, leafOf, Log } from './ledger.js';
 import { NOTICES, readMessage, verifyMessage } from './message.js';
-import { closing } from './papers.js';
+import { closing, withdraw } from './papers.js';
 import { booksWait } from './untimely.js';
 import { checkNotice } from './receive.js';
 import { decideAsHirer } from './hirer.js';
@@ -317,10 +317,9 @@ export class Peer {
       try {
         await conversation.say(said);
       } catch (error) {
-        const { live, contract } = conversation.engagement.state;
-        if (/** @type {any} */ (error).code !== 'too_large' || contract || said.type === 'Withdraw') throw error;
+        if (/** @type {any} */ (error).code !== 'too_large' || conversation.engagement.state.contract || said.type === 'Withdraw') throw error;
         // The bytes that the other side leaves do not hold it, and would not at the next tick either: a withdrawal fits whatever they are.
-        await conversation.say({ type: 'Withdraw', body: { reason: 'decision_failed', ...(live ? { offer: live.digest } : {}) } });
+        await conversation.say(withdraw(conversation, 'decision_failed'));
       }
     }
   }
@@ -330,7 +329,7 @@ export class Peer {
     const { engagement, role } = conversation;
     const { state } = engagement;
     if (state.main === '-' || conversation.over) return undefined;
-    if (conversation.refused && !state.contract && !state.main.startsWith('accepted-by-')) return { type: 'Withdraw', body: { reason: 'changed', ...(state.live ? { offer: state.live.digest } : {}) } };
+    if (conversation.refused && !state.contract && !state.main.startsWith('accepted-by-')) return withdraw(conversation, 'changed');
     const due = overdue(conversation) ?? await answerInLane(conversation);
     if (due && !conversation.refuses(due)) return due;
     if (state.main === 'closing') return state.closings[role] || booksWait(engagement, this.now()) ? undefined : closing(conversation);
@@ -488,7 +487,7 @@ export class Peer {
     await conversation.tell('Problem', { of: digest(message), code, class: row.family, ...(pathTold(path) ? { path } : {}), retryable: row.retryable, final });
     const { live, accepted } = conversation.engagement.state;
     if (message.type === 'Acceptance' && live?.owner === conversation.role && message.offer === live.digest && code === 'terms_mismatch' && !accepted) {
-      await conversation.say({ type: 'Withdraw', body: { reason: 'terms_mismatch', offer: live.digest } }); // HIRE-NEG-11
+      await conversation.say(withdraw(conversation, 'terms_mismatch')); // HIRE-NEG-11
     }
     if (NO_MISTAKE.has(code)) link.close(1008, code);
     else if (link.failures >= FAILURES) link.close(1008, 'rate_limited');

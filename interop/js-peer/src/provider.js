@@ -1,7 +1,6 @@
 /** What a provider says next. */
-import { answersTo, present } from './presentation.js';
 import { judge } from './judge.js';
-import { acceptance, capabilityFor, closing, declined, METHODS, offer, rebased, seal } from './papers.js';
+import { acceptance, capabilityFor, closing, declined, METHODS, offer, rebased, seal, shown, withdraw } from './papers.js';
 import { amount, duration, instant, newNonce, seconds } from './encoding.js';
 import { usageOf } from './gate.js';
 import { holdsDelivery, work } from './job.js';
@@ -16,7 +15,6 @@ const ANSWER_SECONDS = 300;
 /** An acceptance holds a place until its answer; so long at most, and so long a hirer may leave us waiting (decision 0295). */
 const HOLD_SECONDS = 4 * 3600;
 const WAIT_SECONDS = 30 * 86400;
-const withdraw = (/** @type {string} */ reason, /** @type {any} */ more = {}) => ({ type: 'Withdraw', body: { reason, ...more } });
 
 /** @param {Conversation} conversation @returns {Promise<Said | undefined>} nothing while another owes, or work is under way */
 export async function decideAsProvider(conversation) {
@@ -39,10 +37,10 @@ function profile(conversation) {
   const { engagement, peer, theirs } = conversation;
   const { inquiry } = engagement.state;
   const service = peer.services.get(inquiry.need);
-  if (!service || inquiry.task.kind !== service.task) return withdraw('not_offered');
-  if (inquiry.tender) return withdraw('opens', { needed: [{ code: 'opens', member: 'tender' }] });
+  if (!service || inquiry.task.kind !== service.task) return withdraw(conversation, 'not_offered');
+  if (inquiry.tender) return withdraw(conversation, 'opens', [{ code: 'opens', member: 'tender' }]);
   const suite = peer.suites.find((one) => inquiry.suites.includes(one));
-  if (!suite || !inquiry.versions.includes('1.0')) return withdraw('version_not_supported');
+  if (!suite || !inquiry.versions.includes('1.0')) return withdraw(conversation, 'version_not_supported');
   if (peer.books.full(service.task)) return peer.books.noRoom(conversation, service.task);
   return {
     type: 'Profile',
@@ -56,13 +54,10 @@ function profile(conversation) {
 
 /** @param {Conversation} conversation @returns {Promise<Said>} */
 async function presentation(conversation) {
-  const { peer, engagement, theirs } = conversation;
   const { decision, no } = await judge(conversation);
   if (no) return declined(conversation, no, decision);
   const { request } = conversation.last('Presentation', 'hirer');
-  const challenge = theirs.at(-1).digest;
-  const of = { holder: peer.did, engagement: conversation.id, challenge, domain: conversation.with, credentials: answersTo(peer.credentials, request) };
-  return { type: 'Presentation', body: { answers: challenge, presentation: await present(of, peer.key, engagement.state.profile.suite, peer.now()) }, decisions: [decision] };
+  return { type: 'Presentation', body: await shown(conversation, request), decisions: [decision] };
 }
 
 /** Where the hirer wants us to open: our list, in the shape of its task and sketch. @param {Conversation} conversation @returns {Promise<Said>} */
@@ -78,16 +73,16 @@ async function answer(conversation) {
   const { live, rounds, inquiry } = engagement.state;
   const { terms } = live.document;
   const service = peer.services.get(terms.task.kind);
-  if (!service) return withdraw('not_offered', { offer: live.digest });
-  if (!METHODS.includes(terms.settlement.method)) return withdraw('declined', { offer: live.digest, needed: [{ code: 'settlement', member: '/terms/settlement' }] });
+  if (!service) return withdraw(conversation, 'not_offered');
+  if (!METHODS.includes(terms.settlement.method)) return withdraw(conversation, 'declined', [{ code: 'settlement', member: '/terms/settlement' }]);
   const suits = terms.deliverables.every((/** @type {any} */ one) => one.name === service.delivers) && !terms.evidence.c2pa && terms.evidence.sbom === undefined;
-  if (!suits || terms.price.currency !== service.price.currency) return withdraw('declined', { offer: live.digest });
+  if (!suits || terms.price.currency !== service.price.currency) return withdraw(conversation, 'declined');
   const member = tooLong(live, peer.now());
-  if (member) return withdraw('declined', { offer: live.digest, needed: [{ code: 'too_long', member }] });
+  if (member) return withdraw(conversation, 'declined', [{ code: 'too_long', member }]);
   const enough = amount(terms.price.amount) >= amount(service.price.amount);
   if (enough && peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
   const named = conversation.last('Offer', 'provider') !== undefined;
-  if (named || rounds >= inquiry.limits.rounds) return withdraw(rounds >= inquiry.limits.rounds ? 'round_limit' : 'declined', { offer: live.digest });
+  if (named || rounds >= inquiry.limits.rounds) return withdraw(conversation, rounds >= inquiry.limits.rounds ? 'round_limit' : 'declined');
   return offer(conversation, (base) => ({ ...rebased(terms, base), price: enough ? terms.price : service.price }));
 }
 
@@ -112,7 +107,7 @@ function begin(conversation) {
 }
 
 /** The `Delivery` where no work is under way: after a `Cancel` it never began, or ended with a crash. @param {Conversation} conversation @param {'cancelled' | 'failed'} outcome @returns {Said | undefined} */
-export function nothingMade(conversation, outcome) {
+function nothingMade(conversation, outcome) {
   const { contract, round } = conversation.engagement.state;
   if (conversation.working || holdsDelivery(conversation)) return undefined;
   return { type: 'Delivery', body: { contract, outcome, artifacts: [], statements: [], usage: usageOf(conversation), round } };
