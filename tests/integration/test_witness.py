@@ -381,6 +381,38 @@ async def test_a_witness_without_capacity_found_no_proof_wrong(
     assert asked.error.code == code
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "kind"),
+    [
+        (409, "<html>conflict</html>", "text/html"),
+        (409, "0\n", SIZE_TYPE),
+        (409, "-5\n", SIZE_TYPE),
+        (422, "unprocessable\n", "text/plain"),
+    ],
+)
+async def test_who_names_no_checkpoint_that_it_holds_keeps_nobody_from_working(
+    tmp_path: Path, status: int, said: str, kind: str
+) -> None:
+    """HIRE-LOG-21: a log continues the one without leaves, whatever stands in a witness's place says to that."""
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as peer, Peer.open(globex) as other:
+        await hire(peer, other)
+
+    async def answers(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=said, content_type=kind)
+
+    app = web.Application()
+    app.router.add_post("/add-checkpoint", answers)
+    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+    async with (
+        TestServer(app, host="localhost") as server,
+        Peer.open(settings(acme, f"http://localhost:{server.port}", key)) as peer,
+    ):
+        (asked,) = await peer.witnesses.ask()
+    assert asked.error is not None
+    assert asked.error.code == "log_proof_invalid"
+
+
 async def test_a_witness_that_knows_less_than_it_did_is_shown_the_rest(tmp_path: Path) -> None:
     """HIRE-LOG-21: put back from an old copy, or lost altogether, it says nothing against a log that goes on."""
     acme, globex = await two_homes(tmp_path)

@@ -281,7 +281,7 @@ class Witnesses:
         old = self._known.get(witness, 0)
         answer = await self._post(witness, old, head, note, seconds)
         if answer.status == 409:
-            old = _held(answer, old, name)
+            old = _held(answer, old, head, name)
             if old > head.size:
                 raise LogProofError(
                     "ledger_diverged",
@@ -290,8 +290,9 @@ class Witnesses:
                 )
             answer = await self._post(witness, old, head, note, seconds)
             if answer.status == 409:
-                _held(answer, old, name)
-        if answer.status == 422:
+                _held(answer, old, head, name)
+        # Every log continues one without leaves: who says no to that has said nothing of ours.
+        if answer.status == 422 and old > 0:
             raise LogProofError("ledger_diverged", f"our log does not continue the {old} leaves that {name} cosigned")
         text = answer.body.decode("utf-8", "replace")
         if answer.status == 503 and text.strip() == "did_unresolvable":
@@ -335,17 +336,21 @@ def _require_one_history(found: Iterable[Cosigned]) -> None:
             raise LedgerError("ledger_diverged", one.error.message)
 
 
-def _held(answer: Answer, old: int, name: str) -> int:
+def _held(answer: Answer, old: int, head: Head, name: str) -> int:
     """How many leaves a witness has cosigned that was thought to have cosigned `old`.
 
     Raises:
-        LogProofError: `ledger_diverged`: as many, with another root.
+        LogProofError: `ledger_diverged`: as many as `head` has, with another root; `log_proof_invalid`: it names no
+            checkpoint that it holds.
     """
     size = answer.body.decode("utf-8", "replace").removesuffix("\n")
     kind = answer.headers.get("content-type", "").partition(";")[0]
     if kind == SIZE_TYPE and size.isascii() and size.isdigit() and int(size[:20]) != old:
         return int(size[:20])
-    raise LogProofError("ledger_diverged", f"{name} cosigned another root of the {old} leaves of our log")
+    # Without a size it speaks of the one that it was asked from, and only of two trees as large can it say so.
+    if 0 < old == head.size:
+        raise LogProofError("ledger_diverged", f"{name} cosigned another root of the {old} leaves of our log")
+    raise LogProofError("log_proof_invalid", f"{name} answered 409, and not what it holds: {size.strip()[:200]!a}")
 
 
 def believed(note: str, now: Instant) -> str:
