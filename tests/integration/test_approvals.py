@@ -132,7 +132,7 @@ def test_two_people_approve_a_hire_that_was_killed_meanwhile(
     assert contract is not None
 
     # Anybody who has the names and their keys checks it later, with the evidence alone.
-    pack = Path(run("export", one["engagement"], "--home", acme.path, "--json").values[0]["pack"])
+    pack = Path(run("export", one["engagement"], "--home", acme.path, "--json").values[0]["file"])
     assert run("verify", pack).code == 0
     with ZipFile(pack) as members:
         names = [name for name in members.namelist() if name.startswith("approvals/")]

@@ -238,7 +238,7 @@ def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Pat
     home, pack = getattr(companies, side), tmp_path / "hire.zip"
     page = tmp_path / "hire.html"
     exported = run("export", engagement_of(companies), "--home", home, "--out", pack, "--page", page, "--json")
-    assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "page": str(page), "local": True}]
+    assert exported.values == [{"file": str(pack), "bytes": pack.stat().st_size, "page": str(page), "local": True}]
     assert page.read_bytes() == verifier_page(pack.read_bytes())
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")

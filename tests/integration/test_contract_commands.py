@@ -747,7 +747,7 @@ def test_an_amendment_waits_for_two_people_while_the_peer_is_killed(tmp_path: Pa
             hire.ends()
             hire.until(acme, lambda shown: shown["state"] == "closed")
     engagement = hire.shown(acme)["engagement"]
-    pack = run("export", engagement, "--home", acme.path, "--json").values[0]["pack"]
+    pack = run("export", engagement, "--home", acme.path, "--json").values[0]["file"]
     assert run("verify", pack).code == 0
 
 

@@ -194,7 +194,7 @@ async def test_a_witness_whose_clock_runs_ahead_is_none(tmp_path: Path) -> None:
         book.close()
         await gatherer.close()
     assert ended.code == 0, ended
-    assert [one["error"] for one in ended.values if one.get("kind") == "unwitnessed"] == ["log_proof_invalid"]
+    assert [one["error"]["code"] for one in ended.values if one.get("kind") == "unwitnessed"] == ["log_proof_invalid"]
     assert asked.code == 6, asked
     assert "its clock or ours is wrong" in asked.values[0]["error"]["message"]
     assert signatures(acme, tmp_path / "first.zip") == 1
@@ -282,7 +282,7 @@ async def test_an_interrupted_end_says_who_was_not_heard(first: int | None, tmp_
             ended = await asyncio.to_thread(process.end, first or signal.SIGINT)
     assert ended.code == 130, ended
     told = [one for one in ended.values if one.get("kind") == "unwitnessed"]
-    assert [(one["witness"], one["error"]) for one in told] == [("w.example", "timeout")], ended
+    assert [(one["witness"], one["error"]["code"]) for one in told] == [("w.example", "timeout")], ended
     assert "Traceback" not in ended.err
     ledger = await open_ledger(acme.ledger_url, read_only=True)
     try:
@@ -346,7 +346,16 @@ async def test_a_witness_that_saw_another_history_is_heard_at_the_end(tmp_path: 
         verifier_text(Verifier(acme.configuration.did, True, acme.log_key().public_key)),
     )
     with serving(settings(globex, url, key).path) as served:  # the witness is not there yet
-        program = [*UNDERSIGNED, "witness", "serve", "--home", str(acme.path), "--port", str(port), "--json"]
+        program = [
+            *UNDERSIGNED,
+            "witness",
+            "serve",
+            "--home",
+            str(acme.path),
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--json",
+        ]
         async with Peer.open(acme) as peer:
             with running([*program, "--log", globex.configuration.did], tmp_path, '"ready"'):
                 asked = await ran(tmp_path, "ask", "--home", copy.path, "--url", url, "--key", key, "--json")

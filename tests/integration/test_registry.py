@@ -369,7 +369,7 @@ def test_configurations_that_are_refused(more: str, tmp_path: Path) -> None:
 def test_the_commands(tmp_path: Path, file: Path) -> None:
     """HIRE-REG-01, HIRE-REG-04. `registry serve` answers and `trust path` asks. No answer is a no, and says why."""
     (port,) = free_ports(1)
-    serve = [*UNDERSIGNED, "registry", "serve", "--file", str(file), "--port", str(port), "--json"]
+    serve = [*UNDERSIGNED, "registry", "serve", "--file", str(file), "--listen", f"127.0.0.1:{port}", "--json"]
     home = asking(tmp_path / "acme", f"http://localhost:{port}")
     about = ("trust", "path", ISSUER, "--type", "EndorsementCredential", "--capability", "sbom", "--home", home.path)
     with running(serve, tmp_path, '"ready"') as process:

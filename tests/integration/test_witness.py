@@ -209,7 +209,17 @@ async def watched(folder: Path, logs: Iterable[Home], home: Home) -> AsyncIterat
     """`witness serve` for these logs, as a process; its URL and key."""
     (port,) = free_ports(1)
     named = [word for one in logs for word in ("--log", one.configuration.did)]
-    program = [*UNDERSIGNED, "witness", "serve", "--home", str(home.path), "--port", str(port), "--json", *named]
+    program = [
+        *UNDERSIGNED,
+        "witness",
+        "serve",
+        "--home",
+        str(home.path),
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--json",
+        *named,
+    ]
     with running(program, folder, '"ready"') as process:
         key = next(part for part in process.until('"ready"').split('"') if part.count("+") >= 2)
         yield process, f"http://localhost:{port}", key

@@ -243,7 +243,7 @@ def test_what_is_wrong_on_the_line_is_told_at_once(tmp_path: Path) -> None:
     assert (ran.code, ran.error["message"]) == (2, "expected failures of no scenario: nothing")
     assert len(ran.values) == 1, "and nothing was played"
     ran = run("conform", there, "--listen", ":0", "--json")
-    assert ran.error["message"] == "--listen: expected HOST:PORT, got ':0'", "and not everywhere"
+    assert ran.error["message"] == "--listen: expected HOST:PORT such as 127.0.0.1:9000, got ':0'"
     ran = run("conform", there, "--input", __file__, "--json")
     assert ran.error["message"] == f"--input: expected NAME=FILE, got {__file__!r}"
 

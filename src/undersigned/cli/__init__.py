@@ -16,9 +16,9 @@ import click
 
 from undersigned import __version__
 
-from .brief import brief
 from .interrupts import INTERRUPTED, end_quietly
 from .listing import CommandGroup
+from .words import brief
 
 __all__ = ["main"]
 

@@ -32,10 +32,11 @@ from undersigned.runtime import (
 
 from .discovery import domain_lines
 from .options import AT_OPTION, DOCUMENTS_OPTION, VERBOSE_OPTION, WAIT_OPTION, open_peer, quiet_logs, running
-from .output import ANSWER_NO, HOME_OPTION, Out, meeting, plain
+from .output import ANSWER_NO, HOME_OPTION, Out, meeting
 from .reaching import checked_peer, hint_at, tell_if_not_reached
 from .starting import goes_on
 from .trace import PACK_OPTION, check_artifact
+from .words import plain
 
 __all__ = ["check"]
 

@@ -27,7 +27,8 @@ from undersigned.encoding import Did, to_struct
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.trust import KINDS, Kind
 
-from .output import checking, counted, plain
+from .output import checking
+from .words import counted, plain
 
 __all__ = ["OPTIONS", "claim_of", "told"]
 

@@ -42,9 +42,10 @@ from undersigned.protocol import Role
 from undersigned.runtime import SystemClock, checked_url, parse_price, read_file, sign_record, split_port
 from undersigned.testing import GUILD
 
-from .options import FILE, FOLDER, Seconds, checked_did, quiet_logs
-from .output import HOME_OPTION, INTERRUPTED, PEER_BROKE, UNREACHABLE, Out, counted, meeting, plain
+from .options import FILE, FOLDER, Seconds, checked_did, listen_option, quiet_logs
+from .output import HOME_OPTION, INTERRUPTED, PEER_BROKE, UNREACHABLE, Out, meeting
 from .reports import MAX_INPUT, MAX_TRANSCRIPT, manifest_of, text_of, verified
+from .words import counted, plain
 
 __all__ = ["conform"]
 
@@ -98,14 +99,7 @@ def web_did(url: str) -> str:
     metavar="NAME=FILE",
     help="What it is given to work on, text of at most 1 MiB; by default a line of text named 'report'.",
 )
-@click.option(
-    "--listen",
-    "listen_at",
-    default="localhost:0",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Where we serve inputs and documents, and take connections of a hirer; port 0 is any.",
-)
+@listen_option("Where we serve inputs and documents, and take connections of a hirer", "localhost:0")
 @click.option(
     "--reached-at",
     metavar="URL",
@@ -204,7 +198,7 @@ async def conform(
     task: str,
     price: str,
     work_on: str | None,
-    listen_at: str,
+    listen: str,
     reached_at: str | None,
     hook: str | None,
     token_file: Path | None,
@@ -271,7 +265,7 @@ async def conform(
     manifest = manifest_of(vectors) if vectors is not None else None
     signer = out.home(home) if sign else None
     given, content = _content(work_on)
-    listen = _listen(listen_at, reached_at)
+    at = _listen(listen, reached_at)
     subject = Subject(
         url=url,
         did=checked_did(did or web_did(url), local),
@@ -293,7 +287,7 @@ async def conform(
     clock, said = SystemClock(), list[dict[str, Any]]()
     began = clock.now()
     async with AsyncExitStack() as opened:
-        stage = Stage(subject, seed=seed, limits=limits, listen=listen, reached_at=reached_at)
+        stage = Stage(subject, seed=seed, limits=limits, listen=at, reached_at=reached_at)
         stage.breaks = faults == "cuts"
         await opened.enter_async_context(stage)
         if faults != "none":
@@ -371,12 +365,9 @@ async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
 
 
 def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
-    host, port = split_port("--listen", where)
-    if not host:
-        raise ConfigurationError("bad_configuration", f"--listen: expected HOST:PORT, got {where!r}")
     if reached_at is not None:
         _require_http("--reached-at", reached_at)
-    return host, port
+    return split_port("--listen", where)
 
 
 def _require_http(option: str, url: str) -> None:

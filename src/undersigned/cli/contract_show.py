@@ -52,7 +52,8 @@ from undersigned.scope import SKETCH_BASE, WireScope, amount_in_words, whole_sco
 from undersigned.trust import Difference, differences
 
 from .ledger import mute_in
-from .output import WHOLE, Out, counted, plain, reading, summary_named, typed
+from .output import Out, reading, summary_named
+from .words import WHOLE, counted, plain, typed
 
 __all__ = ["became", "changed_terms", "changes_json", "diverged_by", "load_contract", "show", "table_answer"]
 

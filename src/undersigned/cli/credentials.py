@@ -28,7 +28,8 @@ from undersigned.trust import KINDS
 from .claims import claim_of, told
 from .listing import CommandGroup
 from .options import FILE, FORCE_OPTION, about, new_file, open_gatherer, out_option
-from .output import HOME_OPTION, Out, command, plain
+from .output import HOME_OPTION, Out, command
+from .words import plain
 
 __all__ = ["credentials"]
 

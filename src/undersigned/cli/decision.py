@@ -23,8 +23,9 @@ from undersigned.trace import Verdict
 from undersigned.trust import Decision, Difference
 
 from .listing import CommandGroup
-from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, plain, reading, typed
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, reading
 from .trace import tell_verdict
+from .words import plain, typed
 
 __all__ = ["decision"]
 

@@ -21,8 +21,9 @@ from undersigned.encoding import Digest, digest_from_hex, from_struct
 from undersigned.errors import NO_ROOM, LedgerUnavailable, UndersignedError
 from undersigned.runtime import Contents, Meter, Transfer, open_file, why
 
-from .output import Out, plain
+from .output import Out
 from .telling import moved
+from .words import plain
 
 __all__ = ["Failed", "Written", "not_written", "write_artifacts"]
 

@@ -44,7 +44,8 @@ from undersigned.transport import free_ports
 
 from .export import export_to
 from .options import FILE, FOLDER
-from .output import CHECK_FAILED, Out, checking, counted, meeting, plain, typed
+from .output import CHECK_FAILED, Out, checking, meeting
+from .words import counted, plain, typed
 
 __all__ = ["demo"]
 

@@ -15,7 +15,7 @@ from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import control_token
 
 from .options import FILE
-from .output import Out
+from .output import Out, error_json
 
 __all__ = ["desk_options", "open_desk", "told_when_reached", "unheard"]
 
@@ -99,7 +99,7 @@ async def _tell_when_reached(out: Out, desk: RemoteDesk) -> None:
             await asyncio.sleep(seconds)
             seconds = min(2 * seconds, LOOK_SECONDS)  # what refuses us tells its log each time
     except UndersignedError as error:  # it has another state folder: this gate lets in nobody
-        out.value({"kind": "unreached", "peer": desk.url, "error": error.code})
+        out.value({"kind": "unreached", "peer": desk.url, "error": error_json(error)})
         out.alarm(error.message)
         return
     out.value({"kind": "reached", "peer": desk.url})

@@ -13,7 +13,8 @@ from undersigned.errors import FormatError, UndersignedError
 from undersigned.runtime import DomainLink, Gatherer, SystemClock, beside, checked_url, domain_links
 
 from .options import AT_OPTION, checked_did, open_gatherer
-from .output import HOME_OPTION, Out, home_path, meeting, plain
+from .output import HOME_OPTION, Out, error_json, home_path, meeting
+from .words import plain
 
 __all__ = ["discover", "domain_lines"]
 
@@ -96,7 +97,7 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
     told = [to_builtins(link) for link in domains]
     out.value(
         {"did": did, "keys": keys, "endpoints": endpoints, "card": card, "domains": told}
-        | ({"cardError": {"code": without.code, "message": plain(without.message)}} if without is not None else {})
+        | ({"cardError": error_json(without)} if without is not None else {})
     )
     out.line(did)
     _tell_some(out, [f"  key       {kind} {method}" for method, kind in keys.items()])

@@ -33,8 +33,9 @@ from undersigned.transparency import Verifier, read_verifier
 from .contract_show import became
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, FilePath, NamedPath, about, instant_at, out_option, write_new
-from .output import CHECK_FAILED, HOME_OPTION, WHOLE, Out, checking, command, plain, typed
+from .output import CHECK_FAILED, HOME_OPTION, Out, checking, command
 from .proofs import KINDS, Against, is_proof, key_named, verify_file
+from .words import WHOLE, plain, typed
 
 __all__ = ["judge", "rule", "tamper", "verify"]
 
@@ -66,7 +67,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
         statement = await judge_pack(out.home(home), data, passed=passed, now=now, again=again)
     written = canonicalize(statement)
     write_new(file, written, force=force)
-    out.value({"statement": str(file), "digest": digest_bytes(written), "result": result.upper()})
+    out.value({"file": str(file), "digest": digest_bytes(written), "result": result.upper()})
     out.line(f"{file}: {result.upper()}; the hirer carries it with {typed('contract judge CONTRACT {}', file)}")
 
 
@@ -112,7 +113,7 @@ async def rule(
         )
     written = canonicalize(ruling)
     write_new(file, written, force=force)
-    out.value({"ruling": str(file), "digest": digest_bytes(written), **{name: ruling[name] for name in _OF_A_RULING}})
+    out.value({"file": str(file), "digest": digest_bytes(written), **{name: ruling[name] for name in _OF_A_RULING}})
     carried = typed("contract dispute {} --ruling {}", str(ruling["contract"]), file)
     out.line(f"{file}: {outcome}, {due.amount} {due.currency} owed; either side carries it with {carried}")
 
@@ -183,7 +184,7 @@ async def verify(
     """
     if page is not None and pack is None:
         write_new(page, verifier_page(), force=force)
-        out.value({"page": str(page)})
+        out.value({"file": str(page)})
         out.line(f"{page}: open it in a browser, and a pack in it")
         return 0
     if page is not None:
@@ -346,6 +347,6 @@ async def tamper(out: Out, pack: Path | None, what: str | None, file: Path | Non
     with about(pack):
         made = tampered(read_file(pack, MAX_ARCHIVE_BYTES), what)
     write_new(file, made, force=force)
-    out.value({"pack": str(file), "kind": what})
+    out.value({"file": str(file), "kind": what})
     out.line(f"{file}: {TAMPERINGS[what].says}")
     out.line(f"see what is refused:  {typed('verify {}', file)}")

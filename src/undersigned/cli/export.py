@@ -15,7 +15,8 @@ from undersigned.runtime import ABSENT, Absent, Home, SystemClock, equivocation_
 from undersigned.transparency import COSIGNATURE, key_hint, read_note
 
 from .options import FORCE_OPTION, out_option, write_new
-from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, reading, typed
+from .output import HOME_OPTION, Out, command, engagement_named, reading
+from .words import counted, plain, typed
 
 __all__ = ["export", "export_to"]
 
@@ -138,7 +139,7 @@ async def export(
         write_new(page, verifier_page(data), force=force)
     hidden, missing = left_out(data), _not_cosigned(data, opened)
     out.value(
-        {"pack": str(path), "bytes": len(data)}
+        {"file": str(path), "bytes": len(data)}
         | ({"page": str(page)} if page is not None else {})
         | ({"withheld": hidden} if hidden else {})
         | ({"absent": [one._asdict() for one in absent]} if absent else {})

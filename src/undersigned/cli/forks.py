@@ -16,7 +16,8 @@ from undersigned.runtime.log.forks import check_fork, fork_document, words
 from .did_documents import brought_first, read_document_file
 from .log import ledger
 from .options import FILE, FORCE_OPTION, did_here, documents_option, open_gatherer, out_option, write_new
-from .output import CHECK_FAILED, HOME_OPTION, Out, checking, command, counted, ledger_at, plain, reading, typed
+from .output import CHECK_FAILED, HOME_OPTION, Out, checking, command, error_json, ledger_at, reading
+from .words import counted, plain, typed
 
 __all__ = ["ledger"]
 
@@ -85,7 +86,7 @@ async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None
     try:
         document = await fork_document(store, fork)
     except UndersignedError as error:
-        out.value({"contradiction": log, "error": {"code": error.code, "message": error.message}})
+        out.value({"contradiction": log, "error": error_json(error)})
         out.line(f"{plain(log, 200)} signed {words(fork)}; {plain(error.message, 500)}", style="bold red")
         return
     out.value(document)
@@ -93,6 +94,7 @@ async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None
     if file is not None:
         raw = canonicalize(document)
         write_new(file, raw, force=force)
+        out.value({"file": str(file), "digest": digest_bytes(raw)})
         out.line(f"{file}: {digest_bytes(raw)}")
     else:
         out.line(f"  prove it with      {typed('ledger forks {} --out FILE', plain(log, 200))}")

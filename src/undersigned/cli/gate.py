@@ -13,8 +13,9 @@ from undersigned.runtime import host_port
 
 from .desk import desk_options, open_desk, told_when_reached, unheard
 from .interrupts import stop_signal
-from .options import FILE, VERBOSE_OPTION, quiet_logs, read_toml_as
-from .output import HOME_OPTION, Out, command, plain
+from .options import FILE, VERBOSE_OPTION, listen_option, quiet_logs, read_toml_as
+from .output import HOME_OPTION, Out, command
+from .words import plain
 
 __all__ = ["gate"]
 
@@ -22,13 +23,7 @@ __all__ = ["gate"]
 @click.command()
 @click.option("--upstream", metavar="URL", required=True, help="The server that is guarded; only we should reach it.")
 @click.option("--rules", metavar="FILE", type=FILE, required=True, help="TOML: which request asks for which action.")
-@click.option(
-    "--listen",
-    metavar="HOST:PORT",
-    default="127.0.0.1:0",
-    show_default=True,
-    help="Where to listen; port 0 picks a free one.",
-)
+@listen_option("Where to listen")
 @desk_options
 @click.option("--sign-answers", is_flag=True, help="Sign answers as the hirer's; each is held until it is whole.")
 @HOME_OPTION

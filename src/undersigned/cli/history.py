@@ -16,8 +16,9 @@ from undersigned.trace import Evidence, Held, history, history_steps, prov_docum
 from .bar import bar
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, checked_did
-from .output import HOME_OPTION, Out, command, counted, plain, reading, typed
+from .output import HOME_OPTION, Out, command, reading
 from .trace import PACK_OPTION, opened_home, read_packs
+from .words import counted, plain, typed
 
 __all__ = ["history_"]
 

@@ -24,7 +24,8 @@ from undersigned.runtime import (
     parse_price,
 )
 
-from .output import HOME_OPTION, Out, checking, command, home_path, typed
+from .output import HOME_OPTION, Out, checking, command, home_path
+from .words import typed
 
 __all__ = ["init"]
 

@@ -12,7 +12,8 @@ from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_pee
 from undersigned.runtime import SystemClock, checked_url, sign_record
 
 from .options import FILE, FOLDER, Seconds, quiet_logs
-from .output import HOME_OPTION, PEER_BROKE, UNREACHABLE, Out, counted, meeting, plain
+from .output import HOME_OPTION, PEER_BROKE, UNREACHABLE, Out, meeting
+from .words import counted, plain
 
 __all__ = ["interop"]
 

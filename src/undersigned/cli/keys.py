@@ -18,7 +18,8 @@ from undersigned.runtime import (
 )
 
 from .listing import CommandGroup
-from .output import HOME_OPTION, JSON_OPTION, Out, command, reading, typed
+from .output import HOME_OPTION, JSON_OPTION, Out, command, reading
+from .words import typed
 
 __all__ = ["keys"]
 

@@ -13,7 +13,8 @@ from undersigned.protocol import ENDED, Engagement, owed
 from undersigned.runtime import Home, SystemClock, cannot_sign, load_engagement, room_in
 
 from .listing import CommandGroup
-from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, ledger_at, owed_in_words, plain, reading
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, ledger_at, reading
+from .words import owed_in_words, plain
 
 __all__ = ["ledger", "mute_in", "waits_of"]
 

@@ -48,14 +48,13 @@ from .output import (
     Out,
     checking,
     command,
-    counted,
     engagement_named,
     ledger_at,
     meeting,
-    plain,
     reading,
     reading_own,
 )
+from .words import counted, plain
 
 __all__ = ["ledger"]
 
@@ -73,7 +72,10 @@ async def ledger_checkpoint(out: Out, file: Path | None, force: bool, home: str 
     if file is not None:
         write_new(file, note.encode(), force=force)
     head = read_checkpoint(read_note(note).text)
-    out.value({"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": note})
+    out.value(
+        {"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": note}
+        | ({"file": str(file)} if file is not None else {})
+    )
     out.file(note)
 
 
@@ -266,7 +268,7 @@ async def ledger_upgrade(out: Out, home: str | None) -> None:
         raise ConfigurationError("not_found", f"nothing was ever written to {opened.ledger}")
     async with ledger_at(opened.ledger_url) as store:
         size = await store.tree_size()
-    out.value({"ledger": str(opened.ledger), "leaves": size})
+    out.value({"file": str(opened.ledger), "leaves": size})
     out.line(f"{opened.ledger} is up to date: {counted(size, 'leaf', 'leaves')}")
 
 

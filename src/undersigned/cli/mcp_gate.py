@@ -24,7 +24,7 @@ from undersigned.runtime import configure_logs, host_port
 
 from .desk import desk_options, open_desk, told_when_reached, unheard
 from .interrupts import stop_signal
-from .options import FILE, Seconds, checked_digest, read_toml_as
+from .options import FILE, Seconds, checked_digest, listen_option, read_toml_as
 from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
@@ -44,13 +44,7 @@ LOG_LEVEL = 30
 )
 @click.option("--contract", metavar="DIGEST", help="With COMMAND: the contract that its client works under.")
 @click.option("--upstream", metavar="URL", help="A server that speaks streamable HTTP, in place of COMMAND.")
-@click.option(
-    "--listen",
-    metavar="HOST:PORT",
-    default="127.0.0.1:0",
-    show_default=True,
-    help="With --upstream: where clients call; port 0 picks a free one.",
-)
+@listen_option("With --upstream: where clients call")
 @click.option("--public", metavar="URL", help="With --upstream: by which URL clients call it, and sign.")
 @desk_options
 @click.option("--sign-answers", is_flag=True, help="Sign answers as the hirer's; each is held until it is whole.")

@@ -34,7 +34,8 @@ from .contract_show import changed_terms, changes_json
 from .listing import CommandGroup
 from .options import FOLDER
 from .orders import ordered, require_done, require_whole
-from .output import HOME_OPTION, WAITS, WHOLE, Out, checking, command, counted, plain, reading, typed
+from .output import HOME_OPTION, WAITS, Out, checking, command, reading
+from .words import WHOLE, counted, plain, typed
 
 __all__ = ["offer"]
 

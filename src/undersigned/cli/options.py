@@ -45,8 +45,9 @@ from undersigned.runtime.fetching.seen_histories import SeenHistories
 from undersigned.scope import Grant, Limit, Scope, read_limit
 
 from .interrupts import ended_gently
-from .output import Out, checking, plain
+from .output import Out, checking, error_json
 from .starting import held_clock, tell_ends, tell_held
+from .words import plain
 
 __all__ = [
     "AT_OPTION",
@@ -114,6 +115,19 @@ GATES_OPTION = click.option(
     help="Also answer the gates of our servers there ('undersigned gate'), on loopback, to who has the token in "
     "gate.token of the state folder. [gates] of the settings does the same.",
 )
+
+
+def listen_option(where: str, default: str = "127.0.0.1:0") -> Option:
+    """`--listen`, the host and port at which a command serves; `host_port` and `split_port` read it."""
+    return click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        default=default,
+        show_default=True,
+        help=f"{where}; port 0 picks a free one.",
+    )
+
+
 VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to standard error.")
 FORCE_OPTION = click.option(
     "--force",
@@ -326,7 +340,7 @@ async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
     finally:
         for one in peer.unwitnessed:
             name, why = one.witness.verifier.name, one.error
-            out.value({"kind": "unwitnessed", "witness": name, "error": why.code if why is not None else None})
+            out.value({"kind": "unwitnessed", "witness": name, "error": error_json(why) if why is not None else None})
             out.line(f"not cosigned at the end by the witness {plain(name, 200)}: {plain(why, 300)}", style="yellow")
 
 

@@ -14,7 +14,8 @@ from undersigned.ledger import Summary, surely_unwritten
 from undersigned.protocol import ENDED
 from undersigned.runtime import Answered, ContractOrder, Home, leave_order, take_back
 
-from .output import WAITS, Out, plain, reading, summary_named
+from .output import WAITS, Out, reading, summary_named
+from .words import plain
 
 __all__ = ["named_in", "ordered", "require_done", "require_whole"]
 

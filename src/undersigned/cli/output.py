@@ -1,7 +1,6 @@
 """How commands speak: text for people, one JSON value per line for programs, exit codes for both.
 
-Text that a peer sent is data: control characters are shown as escapes and never reach the terminal. What belongs to a
-local state folder says so in each line, because it must not be taken for the real thing.
+What belongs to a local state folder says so in each line, because it must not be taken for the real thing.
 
 Source: protocol-spec/09-errors.md, table of exit codes
 """
@@ -14,11 +13,9 @@ import functools
 import json
 import os
 import re
-import shlex
-import shutil
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -34,8 +31,8 @@ from undersigned.ledger import Ledger, Summary, open_ledger
 from undersigned.runtime import Home, why
 from undersigned.runtime.log.logbook import require_own
 
-from .brief import brief
 from .interrupts import INTERRUPTED, Interrupts
+from .words import brief, plain
 
 __all__ = [
     "ANSWER_NO",
@@ -49,21 +46,18 @@ __all__ = [
     "Out",
     "checking",
     "command",
-    "counted",
     "engagement_named",
+    "error_json",
     "help_refused",
     "home_path",
     "ledger_at",
     "meeting",
-    "owed_in_words",
-    "plain",
     "reading",
     "reading_own",
     "refused",
     "summary_named",
     "tell_waits",
     "told",
-    "typed",
 ]
 
 P = ParamSpec("P")
@@ -94,51 +88,10 @@ HOME_OPTION = click.option(
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Write JSON, one value per line.")
 
 
-WHOLE: Final = 2**20
-"""Characters: more than a message has with each of them escaped. What people decide by is not cut, or who writes it
-puts what matters behind the cut."""
-
-
-def plain(text: object, limit: int = 400) -> str:
-    """`text` on one line, control characters escaped, at most `limit` characters."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 grant`, `2 grants`; `many` where an s does not do."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def owed_in_words(moves: Iterable[str], who: Iterable[str], by: str | None, why: str) -> str:
-    """Who owes which of `moves` by when, as `Owed` has it."""
-    return f"owed: {' or '.join(moves)}, by the {' and the '.join(who)}{f' by {by}' if by else ''} ({why})"
-
-
 def tell_waits(out: Out, due: Mapping[str, Any], text: str) -> None:
     """Tells that nothing comes, and who owes what: `due` for programs, `text` for people."""
     out.value({"kind": "waits", **due})
     out.line(f"still waiting; {text}", style="yellow")
-
-
-def bytes_in_words(number: int) -> str:
-    """`999 bytes`, `1.5 MB`: in thousands, cut and not rounded, so that nothing looks whole before it is."""
-    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
-        if number >= 1000**power:
-            tenths = number * 10 // 1000**power
-            return f"{tenths // 10}.{tenths % 10} {unit}"
-    return counted(number, "byte")
-
-
-def typed(command: str, *values: object) -> str:
-    """What to type to run `command` of this program: each `{}` is one of `values`, as one word to a shell.
-
-    The program is `undersigned`, or its path if it is not found by that name.
-    """
-    called = sys.argv[0]
-    if Path(called).name != "undersigned" or shutil.which("undersigned") is not None:
-        called = "undersigned"
-    return f"{shlex.quote(called)} {command.format(*(shlex.quote(str(value)) for value in values))}"
 
 
 class _Console(Console):
@@ -225,10 +178,9 @@ class Out:
     def error(self, error: UndersignedError) -> None:
         """An error, on standard error for people, as an object for programs."""
         where = f" at {error.path}" if error.path else ""
-        message = brief(error.message)
-        self.value({"error": {"code": error.code, "message": plain(message, 4000), "path": error.path}})
+        self.value({"error": error_json(error)})
         if not self.as_json:
-            self._write(self._errors, f"error: {message}{where}  ({error.code})", "bold red")
+            self._write(self._errors, f"error: {brief(error.message)}{where}  ({error.code})", "bold red")
 
     def alarm(self, text: str) -> None:
         """What is wrong though the command goes on, on standard error for people; nothing with `--json`."""
@@ -244,6 +196,11 @@ class Out:
         mark = LOCAL if self.local and text else ""
         with _terminal("standard error" if console is self._errors else "standard output"):
             console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))
+
+
+def error_json(error: UndersignedError) -> dict[str, str | None]:
+    """What programs are told of an error, wherever it stands."""
+    return {"code": error.code, "message": plain(brief(error.message), 4000), "path": error.path}
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from undersigned.trust import (
 
 from .listing import CommandGroup
 from .options import FILE, read_toml_as
-from .output import HOME_OPTION, OUTCOMES, Out, checking, command, counted, plain
+from .output import HOME_OPTION, OUTCOMES, Out, checking, command
+from .words import counted, plain
 
 __all__ = ["policy"]
 

@@ -30,7 +30,8 @@ from undersigned.evidence.case import key_among
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_pem
 from undersigned.runtime import LogProofLine, read_file
 
-from .output import CHECK_FAILED, WHOLE, Out, checking, counted, plain
+from .output import CHECK_FAILED, Out, checking
+from .words import WHOLE, counted, plain
 
 __all__ = ["KINDS", "Against", "key_named", "verify_file"]
 

@@ -13,7 +13,8 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import Home, checked_url
 
 from .options import did_here
-from .output import UNREACHABLE, Out, owed_in_words, plain, tell_waits
+from .output import UNREACHABLE, Out, tell_waits
+from .words import owed_in_words, plain
 
 __all__ = ["checked_peer", "hint_at", "tell_if_not_reached", "tell_whose_turn"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from undersigned.daemon import RegistryServer, more_files
-from undersigned.runtime import read_token
+from undersigned.runtime import host_port, read_token
 
 from .interrupts import stop_signal
 from .listing import CommandGroup
-from .options import FILE, quiet_logs
+from .options import FILE, listen_option, quiet_logs
 from .output import Out, command
 
 __all__ = ["registry"]
@@ -26,11 +26,10 @@ def registry() -> None:
 @click.option(
     "--file", required=True, type=FILE, help="TOML: [[authorization]] and [[recognition]]; read again on change."
 )
-@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", default=0, help="Port; by default any free one.")
+@listen_option("Where to listen")
 @click.option("--token-file", type=FILE, help="Answer only who sends the bearer token in this file.")
 @command
-async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | None) -> int:
+async def serve(out: Out, file: Path, listen: str, token_file: Path | None) -> int:
     """Answer whom an authority has authorised or recognised, until stopped with Ctrl-C or SIGTERM.
 
     \b
@@ -44,6 +43,7 @@ async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | N
     It speaks http; others reach it through something that speaks https.
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose=False)
+    host, port = host_port("--listen", listen)
     stop = stop_signal()
     more_files()
     token = read_token(token_file) if token_file is not None else None

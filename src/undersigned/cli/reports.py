@@ -18,7 +18,8 @@ from undersigned.runtime import Gatherer, SystemClock, read_file, why
 
 from .did_documents import read_document_file
 from .options import about, checked_did
-from .output import CHECK_FAILED, Out, plain
+from .output import CHECK_FAILED, Out
+from .words import plain
 
 __all__ = ["MAX_INPUT", "MAX_TRANSCRIPT", "manifest_of", "text_of", "verified"]
 

@@ -17,9 +17,10 @@ from undersigned.runtime import CONTROL_TOKEN, Home, control_at
 from .interrupts import stop_signal
 from .ledger import waits_of
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
-from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading, tell_waits, typed
+from .output import HOME_OPTION, Out, command, engagement_named, meeting, reading, tell_waits
 from .starting import tell_ends, tell_gates, tell_unfinished
 from .telling import noted, part_of, row_line, summary_of, tell
+from .words import counted, plain, typed
 
 __all__ = ["serve", "watch"]
 

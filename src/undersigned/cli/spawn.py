@@ -15,7 +15,8 @@ from undersigned.runtime import CONFIGURATION, SPAWN_BATCH, Organisation, Spawne
 
 from .interrupts import stop_signal
 from .options import FOLDER
-from .output import HOME_OPTION, Out, command, counted, typed
+from .output import HOME_OPTION, Out, command
+from .words import counted, typed
 
 __all__ = ["spawn"]
 

@@ -15,7 +15,8 @@ from undersigned.encoding import Did, EngagementId, Instant, seconds_between
 from undersigned.protocol import ENDED
 from undersigned.runtime import GATE_TOKEN, ClockHeld, SystemClock, load_engagement
 
-from .output import Out, owed_in_words, plain
+from .output import Out
+from .words import owed_in_words, plain
 
 __all__ = ["goes_on", "held_clock", "tell_ends", "tell_gates", "tell_held", "tell_unfinished"]
 

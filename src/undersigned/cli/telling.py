@@ -53,7 +53,8 @@ from undersigned.runtime import (
     came_early,
 )
 
-from .output import Out, bytes_in_words, counted, plain
+from .output import Out
+from .words import bytes_in_words, counted, plain
 
 __all__ = [
     "event_json",

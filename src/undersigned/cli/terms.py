@@ -9,7 +9,8 @@ from undersigned.encoding import compare_amounts, to_struct
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.runtime import checked_text, parse_price
 
-from .output import checking, plain
+from .output import checking
+from .words import plain
 
 __all__ = ["check_prices", "read_criteria", "read_milestone", "read_settlement"]
 

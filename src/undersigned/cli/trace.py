@@ -31,7 +31,8 @@ from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, t
 from .bar import bar
 from .did_documents import read_document_file
 from .options import DOCUMENTS_OPTION, FORCE_OPTION, NamedPath, open_gatherer, out_option, write_new
-from .output import CHECK_FAILED, HOME_OPTION, OUTCOMES, Out, command, counted, home_path, plain, reading, typed
+from .output import CHECK_FAILED, HOME_OPTION, OUTCOMES, Out, command, home_path, reading
+from .words import counted, plain, typed
 
 __all__ = [
     "PACK_OPTION",

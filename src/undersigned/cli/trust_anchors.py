@@ -15,8 +15,9 @@ from undersigned.trust import MAX_DEPTH, Anchor, Anchors, AnchorSet, anchor_chan
 
 from .listing import CommandGroup
 from .options import FILE, about, did_here
-from .output import HOME_OPTION, Out, command, counted, plain
+from .output import HOME_OPTION, Out, command
 from .trust_changes import anchor_line, compare, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
+from .words import counted, plain
 
 __all__ = ["YES_OPTION", "trust"]
 
@@ -206,7 +207,7 @@ def _checked_until(text: str | None) -> None:
 
 
 def _tell_anchor(out: Out, anchor: Anchor, now: Instant, more: dict[str, Any]) -> None:
-    ended = anchor.until is not None and anchor.until < now
+    expired = anchor.until is not None and anchor.until < now
     said = {
         **from_struct(anchor),
         "types": list(anchor.types),
@@ -214,9 +215,9 @@ def _tell_anchor(out: Out, anchor: Anchor, now: Instant, more: dict[str, Any]) -
         "depth": anchor.depth,
         "reach": anchor.reach,
     }
-    out.value({**said, "state": "ended" if ended else "good", **more})
-    end = f", {'ended' if ended else 'until'} {anchor.until}" if anchor.until else ""
-    out.line(f"{anchor_line(anchor)}{end}", style="dim" if ended else "")
+    out.value({**said, "state": "expired" if expired else "valid", **more})
+    end = f", {'expired' if expired else 'until'} {anchor.until}" if anchor.until else ""
+    out.line(f"{anchor_line(anchor)}{end}", style="dim" if expired else "")
     why = f": {plain(more['evidence'], 300)}" if "evidence" in more else ""
     out.line(f"    by {plain(' and '.join(more['by']), 300)}{why}")
     if "record" in more:

@@ -27,7 +27,8 @@ from undersigned.trust import (
 )
 
 from .options import did_here, open_gatherer
-from .output import WAITS, WHOLE, Out, plain, reading, typed
+from .output import WAITS, Out, reading
+from .words import WHOLE, plain, typed
 
 __all__ = [
     "Compared",
@@ -151,7 +152,7 @@ async def sign_and_put(out: Out, home: Home, book: AnchorBook, document: JsonObj
     path = book.put(signed)
     waits = book.checked(signed) is None
     digest = digest_of(signed)
-    out.value({"record": digest, "file": str(path), "state": "waits for a second person" if waits else "good"})
+    out.value({"record": digest, "file": str(path), "state": "waits for a second person" if waits else "valid"})
     if waits:
         out.line(f"{path}: waits for a second person", style="yellow")
         out.line(f"who signs it with   {typed('trust add --record {}', path)}   and gives it back the same way")

@@ -15,8 +15,9 @@ from undersigned.trust import Authority, Edge, Graph, Question, Viewpoint, answe
 from undersigned.trust import Path as TrustPath
 
 from .options import FORCE_OPTION, did_here, open_gatherer, out_option, write_new
-from .output import ANSWER_NO, HOME_OPTION, Out, command, counted, plain
+from .output import ANSWER_NO, HOME_OPTION, Out, command
 from .trust_anchors import trust
+from .words import counted, plain
 
 __all__ = ["edge_line", "trust"]
 
@@ -111,7 +112,7 @@ async def trust_graph(
         drawn = draw_paths(did, found.paths, found.dissent, title=f"Trust paths to {did}", names=called)
         if file is not None:
             write_new(file, drawn.encode(), force=force)
-        out.value({"svg": str(file) if file else drawn})
+        out.value({"file": str(file)} if file else {"svg": drawn})
         if file is not None:
             out.line(f"{file} ({counted(len(found.paths), 'path')})")
         elif not out.as_json:

@@ -43,10 +43,11 @@ from undersigned.trust import (
 
 from .did_documents import brought_first, read_document_file
 from .options import FILE, FORCE_OPTION, about, did_here, documents_option, open_gatherer, out_option, write_new
-from .output import HOME_OPTION, Out, checking, command, counted, plain, reading
+from .output import HOME_OPTION, Out, checking, command, reading
 from .trust_anchors import YES_OPTION
 from .trust_changes import compare, document_of, sign_and_put, tell_changes, told_lost, waits_for_yes
 from .trust_graph import edge_line, trust
+from .words import counted, plain
 
 __all__ = ["trust"]
 

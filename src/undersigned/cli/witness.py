@@ -11,13 +11,14 @@ import click
 from undersigned.daemon import WitnessBook, WitnessServer, more_files
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError
-from undersigned.runtime import Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
+from undersigned.runtime import Home, SystemClock, Witness, Witnesses, WitnessPart, host_port, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 from .interrupts import stop_signal
 from .listing import CommandGroup
-from .options import FORCE_OPTION, NOTE_OPTION, did_here, open_gatherer, quiet_logs, write_new
-from .output import CHECK_FAILED, HOME_OPTION, UNREACHABLE, Out, checking, command, counted, meeting, plain, reading_own
+from .options import FORCE_OPTION, NOTE_OPTION, did_here, listen_option, open_gatherer, quiet_logs, write_new
+from .output import CHECK_FAILED, HOME_OPTION, UNREACHABLE, Out, checking, command, error_json, meeting, reading_own
+from .words import counted, plain
 
 __all__ = ["witness"]
 
@@ -38,11 +39,10 @@ def witness() -> None:
     metavar="DID|KEY",
     help="A log that is watched: the DID of its owner, or its verifier key (name+hash+key). May be repeated.",
 )
-@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", default=0, help="Port; by default any free one.")
+@listen_option("Where to listen")
 @HOME_OPTION
 @command
-async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str | None) -> int:
+async def serve(out: Out, logs: tuple[str, ...], listen: str, home: str | None) -> int:
     """Cosign the checkpoints of these logs, as long as each continues the one before, until stopped with Ctrl-C or
     SIGTERM.
 
@@ -57,6 +57,7 @@ async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose=False, warnings=True)
     opened = out.home(home)
+    host, port = host_port("--listen", listen)
     dids, keys = _named(opened, logs)
     stop = stop_signal()
     more_files()
@@ -145,7 +146,7 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, for
                 "witness": name,
                 "url": one.witness.url,
                 "cosigned": one.at,
-                "error": {"code": error.code, "message": error.message} if error is not None else None,
+                "error": error_json(error) if error is not None else None,
             }
         )
         if error is None:
@@ -156,9 +157,9 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, for
     if any(one.error is not None and one.error.code == "ledger_diverged" for one in found):
         code = CHECK_FAILED
     if note is not None and any(one.line for one in found):
-        out.value({"note": note})
         if file is not None:
             write_new(file, note.encode(), force=force)
+        out.value({"note": note} | ({"file": str(file)} if file is not None else {}))
         for line in note.split("\n")[:-1]:
             out.line(line)
     return code

@@ -214,10 +214,12 @@ def test_a_file_that_is_there_is_refused_before_anything_is_done(
     "place", ["trust graph --out", "credentials issue --out", "ledger checkpoint --out", "verify --page"]
 )
 def test_with_force_it_is_written_over(place: str, home: Path, tmp_path: Path) -> None:
+    """And told as `file`, as README says."""
     named = tmp_path / "old"
     named.write_text("old")
     line = [part.replace("FILE", str(named)) for part in WRITES[place]]
-    assert run(*line, "--force", UNDERSIGNED_HOME=str(home)).code == 0
+    made = run(*line, "--force", "--json", UNDERSIGNED_HOME=str(home))
+    assert (made.code, made.values[-1]["file"]) == (0, str(named))
     assert named.stat().st_size > len("old")
 
 

@@ -276,7 +276,7 @@ def test_a_pack_is_tampered_with_and_refused(pack: Path, tmp_path: Path) -> None
     assert {one["kind"] for one in said["kinds"]} == set(TAMPERINGS)
     made = tmp_path / "made.zip"
     (said,) = run("tamper", pack, "--what", "price", "--out", made, "--json").values
-    assert said == {"pack": str(made), "kind": "price"}
+    assert said == {"file": str(made), "kind": "price"}
     assert run("verify", made).code == 4
     assert run("tamper", pack, "--what", "scope", "--out", made).code == 2, "it writes over nothing"
     assert run("tamper", pack, "--what", "scope", "--out", made, "--force").code == 0
@@ -298,7 +298,7 @@ def test_a_pack_is_tampered_with_and_refused(pack: Path, tmp_path: Path) -> None
 def test_the_page_is_written_for_browsers(pack: Path, tmp_path: Path) -> None:
     page = tmp_path / "verifier.html"
     (said,) = run("verify", "--page", page, "--json").values
-    assert said == {"page": str(page)}
+    assert said == {"file": str(page)}
     assert page.read_bytes() == verifier_page()
     assert run("verify", "--page", page).code == 2, "it writes over nothing"
     assert run("verify", "--page", page, "--force").code == 0

@@ -318,3 +318,10 @@ def test_what_is_no_port_is_said_in_short(port: str) -> None:
     with pytest.raises(ConfigurationError, match="--gates: expected HOST:PORT such as") as caught:
         host_port("--gates", f"127.0.0.1:{port}")
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("text", [":9000", "[]:9000", "9000"])
+def test_without_a_host_it_is_not_every_address(text: str) -> None:
+    """A socket takes an empty host for all of the machine's."""
+    with pytest.raises(ConfigurationError, match="--listen: expected HOST:PORT such as"):
+        host_port("--listen", text)

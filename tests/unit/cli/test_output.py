@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from support import ROOT
 from undersigned.cli.interrupts import stop_signal
-from undersigned.cli.output import Out, command, counted, home_path, meeting, plain, typed
+from undersigned.cli.output import Out, command, home_path, meeting
+from undersigned.cli.words import counted, plain, typed
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from unit.cli.running import environment, run
 

@@ -86,7 +86,7 @@ def test_an_anchor_is_added_by_a_signed_record_and_removed_again(home: Path) -> 
     """HIRE-ANC-01."""
     about = ("--type", "EndorsementCredential", "--capability", "sbom", "--depth", 1, "--until", "2999-01-01T00:00:00Z")
     ran = trust(home, "add", EVE.did, *about, *WHY)
-    assert (ran.code, ran.values[0]["state"]) == (0, "good")
+    assert (ran.code, ran.values[0]["state"]) == (0, "valid")
     record = json.loads(Path(ran.values[0]["file"]).read_text())
     office = Home(home).configuration.organisation
     assert office is not None
@@ -136,7 +136,7 @@ def test_a_wide_reach_takes_two_people(home: Path, tmp_path: Path) -> None:
     limit(tmp_path / "second", f"people = {json.dumps([one.did for one in people if one])}", "reach_of_one = 2")
     signed = trust(tmp_path / "second", "add", "--record", ran.values[0]["file"])
     assert [one["issuer"] for one in signed.values[0]["added"]] == [EVE.did], "shown before it is signed"
-    assert (signed.code, signed.values[-1]["state"]) == (0, "good")
+    assert (signed.code, signed.values[-1]["state"]) == (0, "valid")
     Path(ran.values[0]["file"]).write_bytes(Path(signed.values[-1]["file"]).read_bytes())
     assert anchors(home) == Anchors.of(EVE.did)
     assert trust(home, "add", EVE.did, "--type", "X", "--capability", "c", "--depth", 2, *WHY).code == 0
@@ -215,7 +215,7 @@ def test_whom_nobody_named_is_believed_as_before(home: Path, tmp_path: Path) -> 
     for issuer, year in ((EVE, 2100), (ORGANISATION, 2020)):
         assert trust(home, "add", issuer.did, "--until", f"{year}-01-01T00:00:00Z", *WHY).code == 0
     states = {one["issuer"]: one["state"] for one in trust(home, "list").values if "issuer" in one}
-    assert states == {one.did: "good" for one in (BODY, EVE, AGENT)} | {ORGANISATION.did: "ended"}
+    assert states == {one.did: "valid" for one in (BODY, EVE, AGENT)} | {ORGANISATION.did: "expired"}
     assert trust(home, "remove", EVE.did, "--yes").code == 0
     assert {one.issuer for one in anchors(home).anchors} == {BODY.did, AGENT.did, ORGANISATION.did}
 

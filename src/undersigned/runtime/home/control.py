@@ -96,12 +96,13 @@ def split_port(option: str, text: str) -> tuple[str, int]:
     Raises:
         ConfigurationError: `bad_configuration`.
     """
-    host, colon, port = text.rpartition(":")
-    if not colon or not _PORT.fullmatch(port) or int(port) > 65_535:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not _PORT.fullmatch(port) or int(port) > 65_535:
         raise ConfigurationError(
             "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text[:80]!r}"
         )
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host, int(port)
 
 
 def host_port(option: str, text: str) -> tuple[str, int]:
